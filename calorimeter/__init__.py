@@ -1,0 +1,3 @@
+"""The words every room of Calorimeter speaks: deployment, sample, run, verdict."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,74 @@
+"""The command line: a table of commands, each imported from its room when it is called."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+
+import click
+
+from calorimeter import __version__
+from calorimeter.errors import InputError
+
+COMMANDS = {
+    "lab": ("lab.commands:lab", "Bring a real scaled-out Heat up on this machine, and take it down."),
+    "doctor": (
+        "verify.commands:doctor",
+        "Say what of a deployment can be reached, and which gates that allows.",
+    ),
+    "run": ("loadtests.commands:run", "Load a deployment with a scenario and record every request."),
+    "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
+    "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
+    "report": ("reports.commands:report", "Turn a run into a page that can be published."),
+}
+"""Command → (where it is, its line in the overview). The overview imports no room."""
+
+
+class Rooms(click.Group):
+    """A group whose commands are imported only when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all commands, in the order of a newcomer's walk."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command; None where there is none of that name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        command = getattr(import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the overview from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="calorimeter")
+def calorimeter() -> None:
+    """Load-test and verify a scaled-out OpenStack Heat.
+
+    A newcomer starts with `calorimeter lab up`, then `calorimeter verify`, then
+    `calorimeter run scenarios/first-mix.toml` and `calorimeter report`.
+
+    Exit status: 0 all well; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the set-up is unusable.
+    """
+
+
+def main() -> None:
+    """Run the command line; input that cannot be used is one line on stderr and exit status 2."""
+    try:
+        status = calorimeter.main(prog_name="calorimeter", standalone_mode=False)
+    except InputError as problem:
+        click.echo(f"calorimeter: {problem}", err=True)
+        status = 2
+    except click.ClickException as problem:
+        problem.show()
+        status = 2
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("calorimeter: interrupted", err=True)
+        status = 130
+    sys.exit(status or 0)
