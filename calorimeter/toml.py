@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 import types
 from pathlib import Path
@@ -64,11 +65,18 @@ def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputE
         return InputError(place, "is missing")
     message = error["msg"].removeprefix("Value error, ")
     given = error["input"]
-    shown = "" if isinstance(given, dict | list | Model) else f"{given!r} given; "
+    shown = "" if isinstance(given, dict | list | Model) else f"{_shown(place, given)} given; "
     context = error.get("ctx", {})
     expected = str(context.get("expected", "")) if error["type"] in ("enum", "literal_error") else ""
     close = nearest(str(given), [word.strip(" '") for word in expected.replace(" or ", ",").split(",")])
     return InputError(place, f"{shown}{message[:1].lower()}{message[1:]}", "", close)
+
+
+def _shown(place: str, given: object) -> str:
+    """What was given, unless it is or holds a secret that somebody wrote where it does not belong."""
+    if re.search("password|secret", place.rsplit(":", 1)[-1]):
+        return "a value that is not repeated here"
+    return repr(re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", given) if isinstance(given, str) else given)
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:

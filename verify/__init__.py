@@ -1,0 +1,1 @@
+"""Gates that prove or refute what a scaled-out Heat promises."""

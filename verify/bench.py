@@ -1,0 +1,147 @@
+"""What the gates stand on: the deployment, the settings of a run, and experiments done once."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from typing import Any, TypeVar
+
+from calorimeter.deployment import Api, Broker, Deployment, Engines, Identity, Proxy
+from calorimeter.errors import InputError
+from verify.evidence.unavailable import EvidenceUnavailable
+
+T = TypeVar("T")
+
+REACH_S = 5.0
+"""Time for a TCP connection to a front address; beyond it the deployment counts as unreachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One number that says how strong an experiment is."""
+
+    type: Callable[[str], Any]
+    default: Any
+    help: str
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} given; valid: a whole number from 1")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How strong the experiments are."""
+
+    sources: int = 1000
+    visits: int = 5
+    calls: int = 300
+
+    @staticmethod
+    def options() -> dict[str, Setting]:
+        """The command-line options of the settings."""
+        told = {
+            "sources": "source addresses that visit each API",
+            "visits": "fresh connections of each source address",
+            "calls": "RPC calls to the engines, one at a time",
+        }
+        return {f"--{f.name}": Setting(_count, f.default, told[f.name]) for f in fields(Settings)}
+
+    @classmethod
+    def chosen(cls, options: argparse.Namespace) -> Settings:
+        """The settings of a command line."""
+        return cls(**{f.name: getattr(options, f.name) for f in fields(cls)})
+
+
+class Bench:
+    """The deployment under test. Entered once a session; what it opened is closed at its end."""
+
+    def __init__(self, deployment: Deployment, settings: Settings) -> None:
+        self.deployment = deployment
+        self.settings = settings
+        self._done: dict[str, Any] = {}
+        self.closing = ExitStack()
+
+    def __enter__(self) -> Bench:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.closing.close()
+
+    def once(self, name: str, experiment: Callable[[], T]) -> T:
+        """The result of an experiment that several gates are judged from; a failure is shared too."""
+        if name not in self._done:
+            try:
+                self._done[name] = experiment()
+            except Exception as problem:
+                self._done[name] = problem
+        result = self._done[name]
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    def api(self, name: str) -> Api:
+        """The API called `rest` or `cfn`; `EvidenceUnavailable` where the deployment has none."""
+        return self._described(self.deployment.api(name), name)
+
+    @property
+    def proxies(self) -> tuple[Proxy, ...]:
+        """The proxies; `EvidenceUnavailable` where none is described."""
+        return self._described(self.deployment.proxy, "proxy")
+
+    @property
+    def broker(self) -> Broker:
+        """The broker; `EvidenceUnavailable` where none is described."""
+        return self._described(self.deployment.broker, "broker")
+
+    @property
+    def engines(self) -> Engines:
+        """The engines; `EvidenceUnavailable` where none are described."""
+        return self._described(self.deployment.engines, "engines")
+
+    @property
+    def identity(self) -> Identity:
+        """Who the suite is; `EvidenceUnavailable` where it is not described."""
+        return self._described(self.deployment.identity, "identity")
+
+    def _described(self, part: T | None, name: str) -> T:
+        if not part:
+            raise EvidenceUnavailable(str(self.deployment.path), f"has no [{name}], which this gate needs")
+        return part
+
+    def preflight(self, gates: Iterable[str]) -> None:
+        """See that the deployment is there at all, and the password right, before any gate is run.
+
+        Raises `InputError`: a set-up that cannot be used is no verdict on the deployment.
+        """
+        from verify.evidence.identity import session
+        from verify.gates import GATES
+
+        needs = {need for gate_id in gates for need in GATES[gate_id].needs}
+        for name in sorted(needs & {"rest", "cfn"}):
+            api = self.deployment.api(name)
+            if api is not None:
+                reach(f"{self.deployment.path}: {name}.url", api)
+        if "identity" in needs and self.deployment.identity is not None:
+            session(self.deployment)
+
+
+def reach(where: str, api: Api) -> None:
+    """Open and close a connection to an API's front address; `InputError` where that fails."""
+    front = api.front
+    try:
+        socket.create_connection((front.host, front.port), timeout=REACH_S).close()
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise InputError(
+            where, f"{api.url} cannot be reached ({reason})", "valid: the proxy's front address"
+        ) from problem

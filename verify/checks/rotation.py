@@ -1,0 +1,114 @@
+"""Round-robin: whether deliveries rotate over the consumers in exact order."""
+
+from __future__ import annotations
+
+from collections import Counter
+from math import log
+
+from calorimeter.toml import Model
+from calorimeter.verdict import Judgement, failed, inconclusive, passed
+
+
+class Consumer(Model):
+    """One consumer of a queue: `id` is its channel on the broker, `name` the engine process's."""
+
+    id: str
+    name: str
+
+
+class Delivered(Model):
+    """One delivery in the order of the broker's trace: to which consumer, for which request."""
+
+    consumer: str
+    request_id: str | None
+    redelivered: bool = False
+
+
+class Rotation(Model):
+    """Evidence of E2: calls made one at a time, and what the broker's trace saw of the queue.
+
+    `calls` are the request ids of the calls in order; the next was sent only after the answer to the
+    last. `incomplete` says why the trace may have lost something.
+    """
+
+    queue: str
+    described: int
+    before: tuple[Consumer, ...]
+    after: tuple[Consumer, ...]
+    calls: tuple[str, ...]
+    deliveries: tuple[Delivered, ...]
+    incomplete: str | None = None
+
+
+def exact_rotation(evidence: Rotation) -> Judgement:
+    """Whether delivery k went to the consumer of delivery k − c, and any c in a row to c consumers.
+
+    RabbitMQ hands a queue's messages to its ready consumers in turn; with one call in flight the
+    order of the trace is the order of dispatch, so the criterion is exact and needs no statistics.
+    What it could have missed: a fault that strikes each delivery with probability p escapes n
+    deliveries with (1 − p)^n, so p above −ln(0.05)/n (about 3/n) is excluded with 95 % confidence.
+    """
+    names = {consumer.id: consumer.name for consumer in evidence.before}
+    shares = Counter(names.get(d.consumer, d.consumer) for d in evidence.deliveries)
+    size = len(names)
+    figures = {
+        "calls": len(evidence.calls),
+        "deliveries": len(evidence.deliveries),
+        "consumers": size,
+        **{f"deliveries_{name}": n for name, n in sorted(shares.items())},
+    }
+    problem = _unusable(evidence)
+    if problem:
+        return inconclusive(problem, **figures)
+    breaks = [
+        f"delivery {k + 1} ({d.request_id}) went to {names[d.consumer]}, "
+        f"expected {names[evidence.deliveries[k - size].consumer]}"
+        for k, d in enumerate(evidence.deliveries)
+        if k >= size and d.consumer != evidence.deliveries[k - size].consumer
+    ]
+    first = evidence.deliveries[:size]
+    if len({d.consumer for d in first}) < size:
+        order = ", ".join(names[d.consumer] for d in first)
+        breaks.insert(0, f"the first {size} deliveries went to {order}")
+    if breaks:
+        return failed(
+            f"the {evidence.queue} queue did not rotate over its {size} consumers: "
+            f"{len(breaks)} of {len(evidence.deliveries)} deliveries were out of turn",
+            breaks,
+            out_of_turn=len(breaks),
+            **figures,
+        )
+    missed = -log(0.05) / len(evidence.deliveries)
+    return passed(
+        f"{len(evidence.deliveries)} deliveries rotated over {size} consumers of the {evidence.queue} "
+        f"queue without an exception; a fault in more than {missed:.2%} of deliveries would have been "
+        "seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )
+
+
+def _unusable(evidence: Rotation) -> str | None:
+    """Why the order cannot be judged, None where it can."""
+    before = {consumer.id for consumer in evidence.before}
+    if evidence.incomplete:
+        return evidence.incomplete
+    if len(before) < 2:
+        return f"the {evidence.queue} queue has {len(before)} consumers: a rotation needs two"
+    if before != {consumer.id for consumer in evidence.after}:
+        return f"the consumers of {evidence.queue} changed meanwhile"
+    if len(evidence.deliveries) < 2 * len(before):
+        return f"{len(evidence.deliveries)} deliveries over {len(before)} consumers are too few"
+    strangers = [d for d in evidence.deliveries if d.request_id not in set(evidence.calls)]
+    if strangers:
+        return (
+            f"{len(strangers)} of {len(evidence.deliveries)} deliveries belong to other clients: with more "
+            "than one call in flight the trace does not show the order of dispatch"
+        )
+    unseen = set(evidence.calls) - {d.request_id for d in evidence.deliveries}
+    if unseen:
+        return f"{len(unseen)} of {len(evidence.calls)} calls are not in the trace"
+    unknown = {d.consumer for d in evidence.deliveries} - before
+    if unknown:
+        return f"deliveries went to consumers that the broker does not list: {', '.join(sorted(unknown))}"
+    return None

@@ -1,0 +1,109 @@
+"""The commands `verify`, `doctor` and `watch`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from calorimeter import paths
+from calorimeter.deployment import read as read_deployment
+from calorimeter.rundir import RunDir
+
+_PYTEST_STATUS = {0: 0, 1: 1}
+"""pytest's exit statuses that mean the same here; all others (usage, nothing collected, …) are 2."""
+
+
+@click.command()
+@click.argument("deployment", required=False, type=click.Path(path_type=Path))
+@click.option("--gates", metavar="IDS", help="Gates or groups of them, as in S1,H1,E. Default: all.")
+@click.option("--run", "run", type=click.Path(path_type=Path), help="Add the verdicts to this run folder.")
+@click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
+              help="Where a new run folder is made.")  # fmt: skip
+@click.option("--sources", type=click.IntRange(1), default=1000, show_default=True,
+              help="Source addresses that visit each API.")  # fmt: skip
+@click.option("--visits", type=click.IntRange(1), default=5, show_default=True,
+              help="Fresh connections of each source address.")  # fmt: skip
+@click.option("--calls", type=click.IntRange(1), default=300, show_default=True,
+              help="RPC calls to the engines, one at a time.")  # fmt: skip
+@click.option("--junitxml", type=click.Path(path_type=Path), help="Write the verdicts as JUnit XML too.")
+def verify(
+    deployment: Path | None,
+    gates: str | None,
+    run: Path | None,
+    runs: Path,
+    sources: int,
+    visits: int,
+    calls: int,
+    junitxml: Path | None,
+) -> int:
+    """Run the gates on DEPLOYMENT and write their verdicts to a run folder.
+
+    DEPLOYMENT is a deployment.toml; without it $CALORIMETER_DEPLOYMENT, ./deployment.toml or the lab's.
+    The same as `pytest verify --deployment FILE` in a clone.
+
+    Exit status: 0 every gate passed or was waived; 1 one is FAIL or INCONCLUSIVE; 2 the input or the
+    set-up cannot be used.
+    """
+    import pytest
+
+    here = Path(__file__).parent
+    file = paths.deployment(deployment)
+    args = [str(here), "--deployment", str(file), "--runs", str(runs), "-p", "no:locust"]
+    args += ["--rootdir", str(here), "-c", str(here / "pytest.ini"), "-p", "no:cacheprovider"]
+    args += ["-q", "--no-header", "--no-summary", "--tb=no"]
+    args += ["--sources", str(sources), "--visits", str(visits), "--calls", str(calls)]
+    args += ["--gates", gates] if gates else []
+    args += ["--run", str(run)] if run else []
+    args += ["--junitxml", str(junitxml)] if junitxml else []
+    status = int(pytest.main(args))
+    return _PYTEST_STATUS.get(status, 2)
+
+
+@click.command()
+@click.argument("deployment", required=False, type=click.Path(path_type=Path))
+def doctor(deployment: Path | None) -> int:
+    """Say for each part of DEPLOYMENT whether it can be reached, and which gates that allows.
+
+    Exit status: 0 every part that the file names can be reached; 2 one cannot.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    from verify.doctor import examine
+    from verify.gates import known
+
+    described = read_deployment(paths.deployment(deployment))
+    gates = known()
+    table = Table("part", "state", "what was found", "gates that need it", box=None, pad_edge=False)
+    healthy = True
+    for part in examine(described):
+        healthy = healthy and part.state != "unreachable"
+        style = {"ok": "green", "unreachable": "red", "not described": "yellow"}[part.state]
+        needing = [gate.id for gate in gates.values() if part.name in gate.needs]
+        table.add_row(part.name, f"[{style}]{part.state}[/]", part.found, " ".join(needing) or "–")
+    console = Console()
+    console.print(table)
+    level = described.consent.level
+    barred = [gate.id for gate in gates.values() if not level.allows(gate.consent)]
+    console.print(f"\nconsent: {level.value}" + (f"; not covered: {' '.join(barred)}" if barred else ""))
+    for gate_id, reason in described.waive.items():
+        console.print(f"waived: {gate_id}, {reason}", highlight=False)
+    return 0 if healthy else 2
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment file of the run.")
+@click.option("--every", default=1.0, show_default=True, help="Seconds between two looks.")
+def watch(run: Path, deployment: Path | None, every: float) -> None:
+    """Record the proxy's and the broker's counters in RUN until standard input is closed.
+
+    `calorimeter run` and the locustfile start this beside a load; nothing is changed anywhere.
+    """
+    from verify.watch import Watch
+
+    folder = RunDir.open(run)
+    described = read_deployment(deployment) if deployment else folder.deployment()
+    Watch(described, folder.path / "watch", every).until_closed(sys.stdin)

@@ -1,0 +1,135 @@
+"""Options and fixtures of the gates: `pytest verify --deployment FILE`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from calorimeter import paths
+from calorimeter.deployment import Deployment
+from calorimeter.deployment import read as read_deployment
+from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
+from verify.bench import Bench, Settings
+from verify.gates import GATES, Gate, select
+from verify.judge import Judge, Session
+
+SESSION = pytest.StashKey[Session]()
+UNUSABLE = 2
+"""Exit status where the input or the set-up cannot be used."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options of the gates."""
+    group = parser.getgroup("calorimeter", "Calorimeter: gates on a scaled-out Heat")
+    group.addoption("--deployment", metavar="FILE", help="deployment.toml (default: the lab's)")
+    group.addoption("--gates", metavar="IDS", help="gates or groups, as in S1,H1,E (default: all)")
+    group.addoption("--run", metavar="RUN", help="add the verdicts to this run folder")
+    group.addoption("--runs", metavar="DIR", default="runs", help="where a new run folder is made")
+    for name, setting in Settings.options().items():
+        group.addoption(name, type=setting.type, default=setting.default, help=setting.help)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Choose the gates, read the deployment and open the run folder; unusable input ends with 2."""
+    gates = {mark.args[0].id: item for item in items if (mark := item.get_closest_marker("gate"))}
+    if not gates or config.option.collectonly:
+        return
+    try:
+        session = _session(config)
+        chosen = select(config.option.gates, GATES)
+        for waived in session.deployment.waive:
+            select(waived, GATES, where=f"{session.deployment.path}: waive")
+        allowed = session.admit(chosen)
+        config.stash[SESSION] = session
+        session.bench.preflight(allowed)
+    except InputError as problem:
+        pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
+    items[:] = [item for gate_id, item in gates.items() if gate_id in allowed]
+    for item in items:
+        item.add_marker(pytest.mark.filterwarnings("default"))
+
+
+def _session(config: pytest.Config) -> Session:
+    deployment = read_deployment(paths.deployment(config.option.deployment))
+    settings = Settings.chosen(config.option)
+    if config.option.run:
+        run = RunDir.open(Path(config.option.run))
+    else:
+        run = RunDir.create(deployment, runs=Path(config.option.runs), name="verify")
+    run.note_command()
+    return Session(Bench(deployment, settings), run)
+
+
+@pytest.fixture(scope="session")
+def session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    """The verdicts so far, and what they are judged from."""
+    opened = request.config.stash[SESSION]
+    with opened.bench:
+        yield opened
+
+
+@pytest.fixture
+def bench(session: Session) -> Bench:
+    """The deployment under test and its evidence readers."""
+    return session.bench
+
+
+@pytest.fixture
+def deployment(session: Session) -> Deployment:
+    """The deployment under test."""
+    return session.deployment
+
+
+@pytest.fixture
+def judge(session: Session, request: pytest.FixtureRequest) -> Judge:
+    """Judge evidence with a check, keep both, and fail the test unless the verdict is acceptable."""
+    mark = request.node.get_closest_marker("gate")
+    gate: Gate = mark.args[0]
+    return Judge(session, gate)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
+    """What a gate could not see, or broke on, is INCONCLUSIVE; unusable input ends the run with 2."""
+    mark = pyfuncitem.get_closest_marker("gate")
+    if mark is None or SESSION not in pyfuncitem.config.stash:
+        return (yield)
+    session = pyfuncitem.config.stash[SESSION]
+    verdict = None
+    try:
+        return (yield)
+    except pytest.fail.Exception:
+        raise
+    except InputError as problem:
+        pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
+    except Exception as problem:
+        verdict = session.broken(mark.args[0], problem)
+    if not verdict.acceptable:
+        pytest.fail(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}", pytrace=False)
+
+
+def pytest_report_teststatus(
+    report: pytest.TestReport, config: pytest.Config
+) -> tuple[str, str, str] | None:
+    """No dots: the verdicts are the report."""
+    if SESSION in config.stash and report.when == "call":
+        return report.outcome, "", ""
+    return None
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Nothing judged is not a success."""
+    if SESSION in session.config.stash and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+        session.exitstatus = UNUSABLE
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
+    """Print the verdicts and where they are."""
+    if SESSION in config.stash:
+        for line, style in config.stash[SESSION].summary():
+            terminalreporter.write_line(line, **style)

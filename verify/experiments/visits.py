@@ -1,0 +1,96 @@
+"""Many source addresses visit an API over fresh connections, and each connection is attributed."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+
+from calorimeter.deployment import Api, Tls
+from verify.checks.affinity import Visit
+
+IN_FLIGHT = 32
+"""Connections at a time: enough to keep the APIs busy, far below every maxconn."""
+
+ANSWER_S = 30.0
+"""Time for one visit, from connecting to the end of the answer."""
+
+
+def request(api: Api) -> bytes:
+    """The bytes of an unauthenticated `GET /` that asks for the connection to be closed."""
+    return f"GET / HTTP/1.1\r\nHost: {api.front}\r\nConnection: close\r\n\r\n".encode()
+
+
+def visit_all(api: Api, sources: Sequence[str | None], times: int, tls: Tls) -> list[Visit]:
+    """Let each source visit the API `times` times, in rounds, so that its visits lie apart in time.
+
+    A source of None is the address that the operating system picks.
+    """
+    return asyncio.run(_visit_all(api, [s for _ in range(times) for s in sources], _context(api, tls)))
+
+
+def _context(api: Api, tls: Tls) -> ssl.SSLContext | None:
+    if api.parts.scheme != "https":
+        return None
+    context = ssl.create_default_context(cafile=tls.ca_file)
+    if not tls.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+async def _visit_all(
+    api: Api, sources: Sequence[str | None], context: ssl.SSLContext | None
+) -> list[Visit]:
+    limit = asyncio.Semaphore(IN_FLIGHT)
+    payload = request(api)
+
+    async def one(source: str | None) -> Visit:
+        async with limit:
+            return await _visit(api, source, payload, context)
+
+    return list(await asyncio.gather(*(one(source) for source in sources)))
+
+
+async def _visit(api: Api, source: str | None, payload: bytes, context: ssl.SSLContext | None) -> Visit:
+    sent_ns = time.time_ns()
+    port, status, error, used = 0, 0, "", source or ""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_connection(
+                api.front.host,
+                api.front.port,
+                ssl=context,
+                local_addr=(source, 0) if source else None,
+            )
+            try:
+                used, port = writer.get_extra_info("sockname")[:2]
+                _set_nodelay(writer)
+                writer.write(payload)
+                status, error = _status(await reader.read())
+            finally:
+                writer.close()
+    except TimeoutError:
+        error = "timeout"
+    except OSError as problem:
+        error = problem.strerror or type(problem).__name__
+    return Visit(
+        source=used, port=port, sent_ns=sent_ns, done_ns=time.time_ns(), status=status, error=error
+    )
+
+
+def _set_nodelay(writer: asyncio.StreamWriter) -> None:
+    raw = writer.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def _status(answer: bytes) -> tuple[int, str]:
+    if not answer:
+        return 0, "closed without an answer"
+    words = answer.split(b"\r\n", 1)[0].split()
+    if len(words) < 2 or not words[0].startswith(b"HTTP/1.") or not words[1].isdigit():
+        return 0, "the answer is not HTTP"
+    return int(words[1]), ""

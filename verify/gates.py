@@ -1,0 +1,89 @@
+"""The gates: what each is called, what it needs and how far it goes.
+
+A gate is a test function of `verify/test_*.py` with the `gate` decorator. The first line of its
+docstring is its heading in reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from calorimeter.deployment import Consent
+from calorimeter.errors import unknown
+from calorimeter.verdict import gate_order
+
+F = TypeVar("F", bound=Callable[..., None])
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What is known of a gate before it runs.
+
+    `guide` quotes the sentence of the guide that is tested; `needs` names the parts of a deployment
+    (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE.
+    """
+
+    id: str
+    heading: str
+    guide: str
+    consent: Consent
+    needs: tuple[str, ...]
+
+
+GATES: dict[str, Gate] = {}
+"""All gates whose modules have been imported, by id."""
+
+
+def gate(
+    gate_id: str, *, guide: str, needs: tuple[str, ...], consent: Consent = Consent.PASSIVE
+) -> Callable[[F], F]:
+    """Declare a test function to be a gate."""
+
+    def declare(function: F) -> F:
+        heading = (function.__doc__ or "").partition("\n")[0].rstrip(".")
+        assert heading, f"gate {gate_id} has no docstring"
+        declared = Gate(gate_id, heading, guide, consent, needs)
+        GATES[gate_id] = declared
+        marked: F = pytest.mark.gate(declared)(function)
+        return marked
+
+    return declare
+
+
+def known() -> dict[str, Gate]:
+    """Every gate of the suite, in order of their ids."""
+    for module in sorted(Path(__file__).parent.glob("test_*.py")):
+        import_module(f"verify.{module.stem}")
+    return {gate_id: GATES[gate_id] for gate_id in sorted(GATES, key=gate_order)}
+
+
+def select(wanted: str | None, gates: dict[str, Gate], *, where: str = "--gates") -> dict[str, bool]:
+    """Which gates `wanted` means: id → whether it was named itself, not only by its letter.
+
+    `wanted` lists ids and letters (`S1,H1,E`); None means all. Raises `InputError` for what is neither.
+    """
+    if wanted is None:
+        return dict.fromkeys(gates, False)
+    letters = {gate_order(gate_id)[0] for gate_id in gates}
+    chosen: dict[str, bool] = {}
+    for word in filter(None, (part.strip() for part in wanted.split(","))):
+        if word.upper() in gates:
+            chosen[word.upper()] = True
+        elif word.upper() in letters:
+            for gate_id in gates:
+                if gate_order(gate_id)[0] == word.upper():
+                    chosen.setdefault(gate_id, False)
+        else:
+            raise unknown(where, "gate", word, [*gates, *letters])
+    if not chosen:
+        raise unknown(where, "gate", wanted, [*gates, *letters])
+    return {gate_id: chosen[gate_id] for gate_id in gates if gate_id in chosen}
+
+
+Evidence = Any

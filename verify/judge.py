@@ -1,0 +1,137 @@
+"""From evidence to a verdict that is kept."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import pytest
+
+from calorimeter import verdict as verdicts
+from calorimeter.deployment import Deployment
+from calorimeter.rundir import RunDir
+from calorimeter.toml import Model
+from calorimeter.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
+from verify.bench import Bench
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.gates import GATES, Gate
+
+E = TypeVar("E", bound=Model)
+
+COLOURS = {
+    Outcome.PASS: {"green": True},
+    Outcome.FAIL: {"red": True, "bold": True},
+    Outcome.INCONCLUSIVE: {"yellow": True, "bold": True},
+    Outcome.NOT_RUN: {"light": True},
+}
+
+
+class Session:
+    """One acceptance run: its deployment, its run folder and its verdicts so far."""
+
+    def __init__(self, bench: Bench, run: RunDir) -> None:
+        self.bench = bench
+        self.run = run
+        self.new: dict[str, Verdict] = {}
+
+    @property
+    def deployment(self) -> Deployment:
+        """The deployment under test."""
+        return self.bench.deployment
+
+    def admit(self, chosen: dict[str, bool]) -> list[str]:
+        """The chosen gates that the owner's consent covers; the others get their verdict here.
+
+        A gate named by its id that may not run is INCONCLUSIVE, for it was asked for; one that came
+        with its group is NOT RUN.
+        """
+        level = self.deployment.consent.level
+        for gate_id, named in chosen.items():
+            needed = GATES[gate_id].consent
+            if not level.allows(needed):
+                outcome = Outcome.INCONCLUSIVE if named else Outcome.NOT_RUN
+                why = f"needs consent = {needed.value!r}, [consent] gives {level.value!r}"
+                self.keep(GATES[gate_id], Judgement(outcome=outcome, why=why))
+        return [gate_id for gate_id in chosen if gate_id not in self.new]
+
+    def keep(self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = ()) -> Verdict:
+        """Write a gate's verdict to verdicts.json."""
+        verdict = Verdict(
+            gate=gate.id,
+            heading=gate.heading,
+            guide=gate.guide,
+            judgement=judgement,
+            waived=self.deployment.waive.get(gate.id),
+            evidence=tuple(evidence),
+        )
+        self.new[gate.id] = verdict
+        file = self.run.path / "verdicts.json"
+        old = verdicts.read(file) if file.exists() else Verdicts()
+        verdicts.write(old.merged(self.new.values()), file)
+        return verdict
+
+    def broken(self, gate: Gate, problem: Exception) -> Verdict:
+        """The verdict of a gate whose experiment could not be carried out."""
+        if isinstance(problem, EvidenceUnavailable):
+            why = f"{problem.where}: {problem.why}"
+        else:
+            why = f"the gate itself broke: {type(problem).__name__}: {' '.join(str(problem).split())}"
+        return self.keep(gate, inconclusive(why))
+
+    @property
+    def refused(self) -> bool:
+        """Whether a verdict stands against acceptance, those of gates that were not run aside."""
+        return any(
+            not v.acceptable and v.judgement.outcome is not Outcome.NOT_RUN for v in self.new.values()
+        )
+
+    def summary(self) -> Iterable[tuple[str, dict[str, bool]]]:
+        """The verdicts for a terminal: line, and its style."""
+        ordered = sorted(self.new.values(), key=lambda v: verdicts.gate_order(v.gate))
+        yield "", {}
+        for verdict in ordered:
+            judgement = verdict.judgement
+            waived = f" (waived: {verdict.waived})" if verdict.waived else ""
+            yield (
+                f"{judgement.outcome.value:<12} {verdict.gate:<4} {verdict.heading}{waived}",
+                COLOURS[judgement.outcome],
+            )
+            yield f"{'':<17} {judgement.why}", {}
+            for example in judgement.counter_examples:
+                yield f"{'':<17} - {example}", {}
+        yield "", {}
+        counts = {o: sum(v.judgement.outcome is o for v in ordered) for o in Outcome}
+        told = ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)
+        yield f"{told} of {len(ordered)} gates", {"bold": True}
+        yield f"verdicts: {self.run.path / 'verdicts.json'}", {}
+
+
+class Judge:
+    """What a gate calls: `judge(evidence, check)`."""
+
+    def __init__(self, session: Session, gate: Gate) -> None:
+        self._session = session
+        self._gate = gate
+
+    def __call__(self, evidence: E, check: Callable[[E], Judgement], *, name: str | None = None) -> None:
+        """Keep `evidence` as `evidence/<name>.json`, judge it and keep the verdict.
+
+        A check that crashes has not judged: INCONCLUSIVE. Fails the test unless the verdict is
+        acceptable.
+        """
+        kept = self._session.run.save_evidence(name or self._gate.id, evidence)
+        try:
+            judgement = check(evidence)
+        except Exception as problem:
+            judgement = inconclusive(f"the check itself broke: {type(problem).__name__}: {problem}")
+        verdict = self._session.keep(self._gate, judgement, [str(kept)])
+        if not verdict.acceptable:
+            reason = f"{verdict.gate} {judgement.outcome.value}: {judgement.why}"
+            pytest.fail("\n  ".join([reason, *judgement.counter_examples]), pytrace=False)
+
+
+def announce(text: str) -> None:
+    """Say on a terminal what is going on now."""
+    if sys.stderr.isatty():
+        print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,109 @@
+"""The watch: the proxy's and the broker's counters, once a second, while a load runs."""
+
+from __future__ import annotations
+
+import json
+import select
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, Any
+
+from calorimeter.deployment import Deployment
+from verify.evidence.broker_api import BrokerApi
+from verify.evidence.proxy_stats import open_stats
+from verify.evidence.unavailable import EvidenceUnavailable
+
+Look = Callable[[], dict[str, Any]]
+
+
+class Watch:
+    """Looks at everything that can be seen and writes `<source>.jsonl`, one object a look.
+
+    A look that fails is written as `{"t_ns": …, "unavailable": why}`: a gap that says so.
+    """
+
+    def __init__(self, deployment: Deployment, folder: Path, every_s: float) -> None:
+        self._folder = folder
+        self._every_s = every_s
+        self._looks: dict[str, list[Look]] = {"proxy": _proxy_looks(deployment)}
+        if deployment.broker is not None and deployment.broker.management is not None:
+            self._looks["broker"] = [_broker_look(BrokerApi.of(deployment))]
+
+    def until_closed(self, closing: IO[str]) -> None:
+        """Look every `every_s` seconds, and a last time once `closing` is at its end."""
+        files = {name: (self._folder / f"{name}.jsonl").open("a") for name in self._looks}
+        due = time.monotonic()
+        open_still = True
+        while open_still:
+            ready, _, _ = select.select([closing], [], [], max(due - time.monotonic(), 0))
+            open_still = not (ready and not closing.readline())
+            if open_still and time.monotonic() < due:
+                continue
+            due = max(due + self._every_s, time.monotonic())
+            for name, looks in self._looks.items():
+                for look in looks:
+                    files[name].write(json.dumps(_looked(look)) + "\n")
+                files[name].flush()
+        for file in files.values():
+            file.close()
+
+
+def _looked(look: Look) -> dict[str, Any]:
+    t_ns = time.time_ns()
+    try:
+        return {"t_ns": t_ns, **look()}
+    except EvidenceUnavailable as problem:
+        return {"t_ns": t_ns, "unavailable": f"{problem.where}: {problem.why}"}
+
+
+def _proxy_looks(deployment: Deployment) -> list[Look]:
+    def look_at(name: str, show: Callable[[], tuple[Any, ...]]) -> Look:
+        def look() -> dict[str, Any]:
+            return {"proxy": name, "servers": [_server(row) for row in show()]}
+
+        return look
+
+    return [
+        look_at(proxy.name, sources[0].show_stat)
+        for proxy in deployment.proxy
+        if (sources := open_stats(deployment, proxy))
+    ]
+
+
+def _server(row: Any) -> dict[str, Any]:
+    names = ("section", "status", "scur", "stot", "qcur", "econ", "eresp", "check_status", "weight")
+    return {"server": row.name, **{name: getattr(row, name) for name in names}}
+
+
+def _broker_look(api: BrokerApi) -> Look:
+    def look() -> dict[str, Any]:
+        queues, channels = api.queues(), api.channels()
+        given = {connection.name: connection.given_name for connection in api.connections()}
+        consumed: dict[tuple[str, int], list[str]] = {}
+        for consumer in api.consumers():
+            consumed.setdefault((consumer.connection, consumer.channel), []).append(consumer.queue)
+        return {
+            "queues": [
+                {
+                    "name": queue.name,
+                    "messages_ready": queue.ready,
+                    "messages_unacknowledged": queue.unacked,
+                    "consumers": queue.consumers,
+                }
+                for queue in queues
+                if queue.name in ("engine", "engine_worker")
+            ],
+            "channels": [
+                {
+                    "connection": channel.connection,
+                    "name": given.get(channel.connection),
+                    "queue_consumers": sorted(consumed.get((channel.connection, channel.channel), [])),
+                    "deliver": channel.delivered,
+                }
+                for channel in channels
+                if channel.consumers
+            ],
+        }
+
+    return look
