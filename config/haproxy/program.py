@@ -1,0 +1,60 @@
+"""`haproxy -c`: the program itself has the last word on a configuration."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+_MESSAGE = re.compile(r"\[(ALERT|WARNING|NOTICE)\]\s+\(\d+\) : (?:config : )?(.*)")
+_PLACE = re.compile(r"(?:parsing )?\[(.+?):(\d+)\]\s*:?\s*(.*)")
+_DEADLINE_S = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One thing that HAProxy says of a configuration; `line` is 0 where it names none."""
+
+    fatal: bool
+    file: str
+    line: int
+    text: str
+
+
+def messages(paths: Sequence[Path], program: str = "haproxy") -> tuple[Message, ...] | None:
+    """What `haproxy -c` says of the files; None where there is no such program, or it cannot run.
+
+    It reads the files and checks them; it opens no port.
+    """
+    found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
+    if not found:
+        return None
+    command = [found, "-c"]
+    for path in paths:
+        command += ["-f", str(path)]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, errors="replace", timeout=_DEADLINE_S, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return tuple(_messages(done.stderr + done.stdout, str(paths[0]) if paths else ""))
+
+
+def _messages(output: str, file: str) -> list[Message]:
+    found = []
+    for line in output.splitlines():
+        match = _MESSAGE.match(line)
+        if not match or match[1] == "NOTICE" or "found in configuration" in line:
+            continue
+        if match[2].startswith("Fatal errors found"):
+            continue
+        place = _PLACE.match(match[2])
+        if place:
+            found.append(Message(match[1] == "ALERT", place[1], int(place[2]), place[3]))
+        else:
+            found.append(Message(match[1] == "ALERT", file, 0, match[2]))
+    return found

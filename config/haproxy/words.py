@@ -1,0 +1,135 @@
+"""How HAProxy splits a line into words: quotes, escapes, comments and environment variables.
+
+Source: HAProxy's configuration manual, sections 2.2 "Quoting and escaping" and 2.3 "Environment
+variables". Nothing here raises on any text: what HAProxy would refuse is a `fault` of the line.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+_SPECIAL = re.compile("[\"'\\\\#\r\0\x1c-\x1f\x80-\U0010ffff]")
+_SPACE = " \t\v\f\n"
+_ESCAPES = {" ": " ", "\\": "\\", "t": "\t", "n": "\n", "r": "\r", "#": "#", "'": "'", '"': '"'}
+_HEX = re.compile(r"[0-9A-Fa-f]{2}")
+_VARIABLE = re.compile(
+    r"\$(?:\{(?P<braced>[A-Za-z_.]\w*)(?P<expand>\[\*\])?(?:-(?P<default>[^}]*))?\}|(?P<plain>[A-Za-z_.]\w*))",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """The words of one line.
+
+    `comment` is the place of the `#` that starts a comment, or None; `fault` says what HAProxy
+    refuses in the line, or None; `unset` names the variables that are not set.
+    """
+
+    words: tuple[str, ...] = ()
+    comment: int | None = None
+    fault: str | None = None
+    unset: tuple[str, ...] = ()
+
+
+def split(line: str, environment: Mapping[str, str]) -> Words:
+    """Split one line, without its line end, as HAProxy does."""
+    if not _SPECIAL.search(line):
+        return Words(tuple(line.split()))  # most lines; a $ has no meaning outside double quotes
+    return _Splitter(line, environment).split()
+
+
+class _Splitter:
+    """One pass over one line."""
+
+    def __init__(self, line: str, environment: Mapping[str, str]) -> None:
+        self.line = line
+        self.environment = environment
+        self.words: list[str] = []
+        self.word: list[str] | None = None
+        self.comment: int | None = None
+        self.fault: str | None = None
+        self.unset: list[str] = []
+
+    def split(self) -> Words:
+        quote = ""
+        at = 0
+        while at < len(self.line):
+            char = self.line[at]
+            if char in "\0\r\n":
+                break
+            if char == "#" and not quote:
+                self.comment = at
+                break
+            if char in "\"'" and quote in ("", char):
+                quote = "" if quote else char
+                self._add("")
+                at += 1
+            elif char == "\\" and quote != "'":
+                at = self._escape(at, in_double=quote == '"')
+            elif char in _SPACE and not quote:
+                self._end()
+                at += 1
+            elif char == "$" and quote == '"':
+                at = self._variable(at)
+            else:
+                self._add(char)
+                at += 1
+        self._end()
+        if quote:
+            self.fault = f"a {'double' if quote == chr(34) else 'single'} quote is not closed"
+        return Words(tuple(self.words), self.comment, self.fault, tuple(self.unset))
+
+    def _add(self, text: str) -> None:
+        if self.word is None:
+            self.word = []
+        self.word.append(text)
+
+    def _end(self) -> None:
+        if self.word is not None:
+            self.words.append("".join(self.word))
+        self.word = None
+
+    def _escape(self, at: int, *, in_double: bool) -> int:
+        """Take the escape at `at`; the place after it."""
+        following = self.line[at + 1 : at + 2]
+        if following in _ESCAPES and following:
+            self._add(_ESCAPES[following])
+            return at + 2
+        if following == "$" and in_double:
+            self._add("$")
+            return at + 2
+        if following == "x":
+            digits = _HEX.match(self.line, at + 2)
+            if digits:
+                self._add(chr(int(digits[0], 16)))
+                return at + 4
+            self.fault = r"\x is not followed by two hexadecimal digits"
+        self._add("\\")
+        return at + 1
+
+    def _variable(self, at: int) -> int:
+        """Put the value of the variable at `at` in; the place after it."""
+        match = _VARIABLE.match(self.line, at)
+        if not match:
+            self.fault = "a $ in double quotes is not followed by the name of a variable"
+            self._add("$")
+            return at + 1
+        name = match["braced"] or match["plain"]
+        value = self.environment.get(name)
+        if value is None:
+            value = match["default"]
+        if value is None:
+            self.unset.append(name)
+            value = ""
+        if match["expand"]:
+            first, *rest = value.split() or [""]
+            self._add(first)
+            for word in rest:
+                self._end()
+                self._add(word)
+        else:
+            self._add(value)
+        return match.end()
