@@ -6,9 +6,9 @@ configuration manual on `balance` and `hash-type`), agreed with HAProxy 2.6.12 b
 - The hash of an IPv4 address is the address as a 32-bit number, that of an IPv6 address the exclusive or of
   its four 32-bit words. An IPv4 client on an IPv6 socket is `::ffff:a.b.c.d` and hashes as that.
 - The hash function that `hash-type` names (sdbm, djb2, wt6, crc32) plays no part with `balance source`; the
-  modifier `avalanche` does. `hash-type consistent` alone implies avalanche, with a function named it does not.
-- `map-based`: a table with one entry for each unit of weight, of the servers that are usable now and in the order of the
-  file, smoothly interleaved; the hash modulo its length is the index.
+  modifier `avalanche` does. `hash-type consistent` alone implies it, with a function named it does not.
+- `map-based`: a table with one entry for each unit of weight, of the servers that are usable now and in the
+  order of the file, smoothly interleaved; the hash modulo its length is the index.
 - `consistent`: each server is on a ring of 2^32 places, 16 times for each unit of weight, at places made
   from its number (`id`, else its position from 1); the nearest place wins, and the lower one a draw.
 - Backup servers count only where no other is usable, and then the first of them alone, unless
@@ -45,8 +45,9 @@ class Unpredictable(Exception):  # noqa: N818 - a fact about a configuration, no
 class HashServer:
     """A server as balancing sees it, in the order of HAProxy's file.
 
-    `weight` is its weight now, 0 to 256; `up` is whether new connections may go to it (not DOWN, MAINT or DRAIN);
-    `puid` is its number (`sid` in `show stat`); `throttled` is whether slowstart holds it below its weight.
+    `weight` is its weight now, 0 to 256; `up` is whether new connections may go to it (not
+    DOWN, MAINT or DRAIN); `puid` is its number (`sid` in `show stat`); `throttled` is whether slowstart
+    holds it below its weight.
     """
 
     name: str
@@ -130,8 +131,9 @@ def avalanched(value: int) -> int:
 
     (http://burtleburtle.net/bob/hash/integer.html.) It is one-to-one, so no two places on the ring collide.
     """
-    for multiplier, constant, shift in ((4097, 0x7ED55D16, 0), (1, 0xC761C23C, 19), (33, 0x165667B1, 0)):
-        value = (value ^ constant ^ value >> shift) if shift else (value * multiplier + constant) & _MASK
+    value = (value * 4097 + 0x7ED55D16) & _MASK
+    value = value ^ 0xC761C23C ^ value >> 19
+    value = (value * 33 + 0x165667B1) & _MASK
     value = ((value + 0xD3A2646C) ^ (value << 9)) & _MASK
     value = (value * 9 + 0xFD7046C5) & _MASK
     value = value ^ 0xB55A4F09 ^ value >> 16
@@ -317,8 +319,8 @@ class Spread:
     """How some clients fall on the servers.
 
     `counts` server → sources (servers without any included); `fair` server → its part of the weights;
-    `excess` is the largest of (part of the sources / part of the weights): 1 is even, and that server is full
-    while the others are still idle by as much.
+    `excess` is the largest of (part of the sources / part of the weights): 1 is even, 1.5 is
+    a server with half as much again as its part.
     """
 
     counts: Mapping[str, int]
@@ -360,10 +362,10 @@ def excess_to_expect(
 ) -> float:
     """The `Spread.excess` that a population of `clients` random addresses stays below, at `confidence`.
 
-    Each server's count is binomial with its share of the hash values; the normal approximation with Bonferroni's
-    correction for the number of servers bounds them together. Few clients mean a large skew even where
-    the hash is perfect. Addresses that are not random (one subnet) can be far worse or
-    better: use `spread` for those.
+    Each server's count is binomial with its share of the hash values; the normal approximation with
+    Bonferroni's correction for the number of servers bounds them together. Few clients mean
+    a large skew even where the hash is perfect. Addresses that are not random (one subnet) can be far
+    worse or better: use `spread` for those.
     """
     shares = SourceHash(servers, rules).shares
     usable = _usable(servers, rules)
