@@ -193,10 +193,7 @@ class BrokerApi:
         except (KeyError, TypeError, ValueError) as problem:
             # Only the kind of error: the answer itself may hold anything.
             kind = f"{type(problem).__name__} in a {make.__name__[1:]}"
-            raise EvidenceUnavailable(
-                self.url,
-                f"answers in a form not known here ({type(problem).__name__}: {make.__name__[1:]})",
-            ) from None
+            raise EvidenceUnavailable(self.url, f"answers in a form not known here ({kind})") from None
 
     def _get(self, path: str, **default: Any) -> Any:
         return self._ask("GET", path, **default)
