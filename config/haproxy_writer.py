@@ -1,0 +1,152 @@
+"""HAProxy's configuration as data, and the one writer that turns it into a file.
+
+The defaults are those of the guide's `apis-proxy.conf`, so that a variation is what it changes:
+`replace(guide, maxconn=20)`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+GUIDE_TIMEOUTS: Mapping[str, str] = {
+    "http-request": "10s",
+    "queue": "1m",
+    "connect": "10s",
+    "client": "1m",
+    "server": "1m",
+    "check": "10s",
+}
+"""The guide's `timeout` lines, in its order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """A server's health check: `check inter 1s fall 2 rise 2`."""
+
+    inter: str = "1s"
+    fall: int = 2
+    rise: int = 2
+
+    def __str__(self) -> str:
+        return f"check inter {self.inter} fall {self.fall} rise {self.rise}"
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One `server` line; `words` are appended as they are."""
+
+    name: str
+    address: str
+    weight: int | None = None
+    check: Check | None = None
+    words: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        words = ["server", self.name, self.address]
+        if self.weight is not None:
+            words.append(f"weight {self.weight}")
+        if self.check is not None:
+            words.append(str(self.check))
+        return " ".join((*words, *self.words))
+
+
+@dataclass(frozen=True, slots=True)
+class Listen:
+    """One `listen` section; `lines` are added as they are, before the servers."""
+
+    name: str
+    bind: tuple[str, ...]
+    servers: tuple[Server, ...]
+    balance: str = "source"
+    hash_type: str | None = None
+    options: tuple[str, ...] = ("tcpka", "httpchk")
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyConfig:
+    """A whole configuration file; what is left out is as in the guide.
+
+    `log` is an address with its facility (`127.0.0.1:514 local0`), `stats_socket` a path with its
+    parameters; `global_lines` and `default_lines` are added as they are.
+    """
+
+    listens: tuple[Listen, ...]
+    maxconn: int = 4000
+    default_maxconn: int = 8000
+    default_options: tuple[str, ...] = ("redispatch",)
+    retries: int = 3
+    timeouts: Mapping[str, str] = field(default_factory=lambda: dict(GUIDE_TIMEOUTS))
+    mode: str | None = None
+    log: str | None = None
+    stats_socket: str | None = None
+    global_lines: tuple[str, ...] = ()
+    default_lines: tuple[str, ...] = ()
+
+
+def checked(config: ProxyConfig, check: Check | None = None, timeout_check: str = "1s") -> ProxyConfig:
+    """The same configuration with `check` on every server and `timeout check` set."""
+    check = check or Check()
+    listens = tuple(
+        replace(listen, servers=tuple(replace(server, check=check) for server in listen.servers))
+        for listen in config.listens
+    )
+    return replace(config, listens=listens, timeouts={**config.timeouts, "check": timeout_check})
+
+
+def render(config: ProxyConfig) -> str:
+    """The file's text."""
+    sections = [("global", _global(config)), ("defaults", _defaults(config))]
+    sections += [(f"listen {listen.name}", _listen(listen)) for listen in config.listens]
+    return "\n".join(
+        f"{heading}\n" + "".join(f"    {line}\n" for line in lines) for heading, lines in sections
+    )
+
+
+def _global(config: ProxyConfig) -> Iterator[str]:
+    yield "daemon"
+    yield f"maxconn {config.maxconn}"
+    if config.stats_socket:
+        yield f"stats socket {config.stats_socket}"
+    if config.log:
+        yield f"log {config.log}"
+    yield from config.global_lines
+
+
+def _defaults(config: ProxyConfig) -> Iterator[str]:
+    if config.mode:
+        yield f"mode  {config.mode}"
+    yield "log  global"
+    yield f"maxconn  {config.default_maxconn}"
+    for option in config.default_options:
+        yield f"option  {option}"
+    yield f"retries  {config.retries}"
+    for name, value in config.timeouts.items():
+        yield f"timeout  {name} {value}"
+    yield from config.default_lines
+
+
+def _listen(listen: Listen) -> Iterator[str]:
+    for address in listen.bind:
+        yield f"bind {address}"
+    yield f"balance  {listen.balance}"
+    if listen.hash_type:
+        yield f"hash-type  {listen.hash_type}"
+    for option in listen.options:
+        yield f"option  {option}"
+    yield from listen.lines
+    for server in listen.servers:
+        yield str(server)
+
+
+_UNITS = {"us": 1e-6, "ms": 1e-3, "": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(duration: str) -> float:
+    """A HAProxy duration (`10s`, `1m`, `250` for milliseconds) in seconds; ValueError where it is none."""
+    match = re.fullmatch(r"(\d+)(us|ms|s|m|h|d|)", duration)
+    if match is None:
+        raise ValueError(f"{duration!r} is no duration; valid: a number with us, ms, s, m, h or d")
+    return int(match[1]) * _UNITS[match[2]]

@@ -1,0 +1,199 @@
+"""`calorimeter lab …`: bring a real scaled-out Heat up on this machine, and take it down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from calorimeter.errors import InputError, unknown
+
+COUNT = click.IntRange(1, 64)
+PORT = click.IntRange(1, 65535)
+
+NAME = click.option("--name", default="lab", show_default=True, help="Which lab, where there are several.")
+
+
+@click.group()
+def lab() -> None:
+    """Bring a real scaled-out Heat up on this machine, and take it down.
+
+    Keystone, RabbitMQ, MariaDB, memcached, HAProxy and Heat's own programs run as private daemons on
+    loopback, with their own folder, ports and passwords; nothing of the system is touched.
+    """
+
+
+class Weights(click.ParamType):
+    """`1,2,1`: weights of the servers, in order."""
+
+    name = "W,W,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of numbers from 0 to 256, as HAProxy allows."""
+        if isinstance(value, tuple):
+            return value
+        words = str(value).split(",")
+        if not all(word.strip().isdigit() and int(word) <= 256 for word in words):
+            self.fail(f"{value!r} given; valid: numbers from 0 to 256 such as 1,2,1", param, ctx)
+        return tuple(int(word) for word in words)
+
+
+@lab.command()
+@click.option("--rest", type=COUNT, default=2, show_default=True, help="REST APIs (heat-api).")
+@click.option("--cfn", type=COUNT, default=2, show_default=True, help="CFN APIs (heat-api-cfn).")
+@click.option("--engines", type=COUNT, default=3, show_default=True, help="Engines (heat-engine).")
+@click.option(
+    "--workers", type=COUNT, default=1, show_default=True, help="Worker processes of each engine."
+)
+@click.option(
+    "--proxy",
+    type=click.Choice(["guide", "checked"]),
+    default="checked",
+    show_default=True,
+    help="The guide's proxy to the letter, or the same with health checks.",
+)
+@click.option(
+    "--balance",
+    type=click.Choice(["source", "roundrobin", "leastconn"]),
+    default="source",
+    show_default=True,
+    help="How the proxy chooses a server.",
+)
+@click.option("--hash-type", type=click.Choice(["map-based", "consistent"]), help="Of `balance source`.")
+@click.option("--weights", type=Weights(), default=(), help="Weights of the servers, such as 1,2,1.")
+@click.option(
+    "--mode", type=click.Choice(["tcp", "http"]), default="tcp", show_default=True, help="Of the proxy."
+)
+@click.option(
+    "--queues",
+    type=click.Choice(["classic", "quorum"]),
+    default="classic",
+    show_default=True,
+    help="RabbitMQ's kind of queue.",
+)
+@NAME
+@click.option("--rest-port", type=PORT, help="The proxy's port for REST; else one that is free.")
+@click.option("--cfn-port", type=PORT, help="The proxy's port for CFN; else one that is free.")
+def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
+    """Bring a lab up, and wait until all of it serves."""
+    from lab import bring_up
+    from lab.topology import Topology
+
+    servers = max(asked["rest"], asked["cfn"])
+    if len(asked["weights"]) > servers:
+        raise InputError(
+            "--weights", f"{len(asked['weights'])} given", f"valid: at most {servers} (servers)"
+        )
+    wanted = {name: port for name, port in (("rest", rest_port), ("cfn", cfn_port)) if port is not None}
+    with _daemons():
+        made = bring_up.up(Topology(**asked), wanted, _say)
+    click.echo(f"REST        {made.url('rest')}/v1")
+    click.echo(f"CFN         {made.url('cfn')}/v1")
+    click.echo(f"deployment  {made.deployment}")
+
+
+@lab.command()
+@click.option("--name", help="Only this lab.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+def status(name: str | None, as_json: bool) -> None:
+    """Say what of the labs on this machine is running; status 1 where something is not."""
+    import json
+
+    from lab import standing, topology
+
+    if name is not None:
+        topology.read(topology.folder(name))
+    found = [standing.of(each) for each in ([name] if name else topology.names())]
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+    elif not found:
+        click.echo("no lab is up", err=True)
+    else:
+        click.echo("\n\n".join(standing.table(each) for each in found))
+    if any(part["state"] != "running" for each in found for part in each["parts"]):
+        raise click.exceptions.Exit(1)
+
+
+@lab.command()
+@NAME
+@click.option("--all", "everything", is_flag=True, help="Every lab on this machine.")
+def down(name: str, everything: bool) -> None:
+    """Take a lab down: no process, port or file of it is left, also after a crash of `up`."""
+    from lab import take_down, topology
+
+    wanted = topology.names() if everything else [name]
+    for each in wanted:
+        there = take_down.down(topology.folder(each))
+        click.echo(f"lab {each} is down" if there else f"no lab named {each!r} is up", err=True)
+
+
+@lab.command()
+@click.argument("daemon", required=False)
+@NAME
+@click.option(
+    "--lines", type=click.IntRange(1), default=50, show_default=True, help="How many of its last."
+)
+def logs(daemon: str | None, name: str, lines: int) -> None:
+    """Print the end of a daemon's log, or where all logs are."""
+    from lab import topology
+    from lab.daemon import tail
+
+    folder = topology.folder(name) / "logs"
+    topology.read(folder.parent)
+    found = {path.stem: path for path in sorted(folder.glob("*.log"))}
+    if daemon is None:
+        for path in found.values():
+            click.echo(str(path))
+        return
+    if daemon not in found:
+        raise unknown(f"lab {name}", "daemon", daemon, found)
+    click.echo(tail(found[daemon], lines))
+
+
+@lab.command()
+@click.option("--rest", type=COUNT, help="How many REST APIs there shall be.")
+@click.option("--cfn", type=COUNT, help="How many CFN APIs there shall be.")
+@click.option("--engines", type=COUNT, help="How many engines there shall be.")
+@NAME
+def scale(name: str, **wanted: int | None) -> None:
+    """Add or remove APIs and engines while the lab runs."""
+    from lab.scale import scale as scaled
+
+    with _daemons():
+        scaled(name, {what: count for what, count in wanted.items() if count is not None}, _say)
+
+
+@lab.command()
+@click.argument("part")
+@click.argument("action")
+@NAME
+def part(part: str, action: str, name: str) -> None:
+    """Do something to one part: kill, stop, start, freeze, thaw, drain, undrain.
+
+    Prints the moment at which it took effect, in ns since the epoch. Breaking what is not running is an
+    error; bringing back what is running is not.
+    """
+    from lab import parts, topology
+
+    with _daemons():
+        at = parts.act(topology.opened(name), part, action)
+    click.echo(f"{part} {action} at_ns={at}")
+
+
+def _say(line: str) -> None:
+    click.echo(line, err=True)
+
+
+@contextmanager
+def _daemons() -> Iterator[None]:
+    """Say which daemon failed, with the end of its log, as input that cannot be used."""
+    from lab.daemon import DaemonFailed
+
+    try:
+        yield
+    except DaemonFailed as problem:
+        if problem.tail:
+            click.echo(f"the end of the log of {problem.part}:\n{problem.tail}\n", err=True)
+        raise InputError(f"lab: {problem.part}", problem.what) from problem

@@ -1,0 +1,131 @@
+"""The lab's `deployment.toml`: the same file that an operator writes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from calorimeter.deployment import (
+    Api,
+    Backend,
+    Broker,
+    Clients,
+    Consent,
+    ConsentTo,
+    Deployment,
+    Engines,
+    Expect,
+    Identity,
+    Part,
+    Proxy,
+)
+from calorimeter.secrets import Secret
+from config import deployment_writer
+from config.haproxy_writer import ProxyConfig, seconds
+from lab import haproxy, heat, rabbitmq
+from lab.topology import PROJECT, REGION, USER, Lab
+
+SOURCES = "127.16.0.0/12"
+"""Loopback addresses for clients; everything of a lab is at 127.0.0.1."""
+
+SHALLOW = "the guide's health check never asks RPC: an API cut off from RabbitMQ stays UP"
+
+_COMMENT = """\
+Written by `calorimeter lab up`, and again by `lab scale`: do not edit, take a copy.
+Its passwords are in secrets.toml beside it."""
+
+
+def write(lab: Lab) -> None:
+    """Write the file beside the lab's other state."""
+    deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
+
+
+def describe(lab: Lab) -> Deployment:
+    """The lab as a deployment."""
+    asked = lab.topology
+    config = haproxy.config(lab)
+    return Deployment(
+        name=asked.name,
+        rest=_api(lab, "rest", asked.rest_parts),
+        cfn=_api(lab, "cfn", asked.cfn_parts),
+        proxy=(
+            Proxy(
+                stats=(f"unix://{haproxy.stats(lab)}",),
+                logs=(f"udp://{lab.address('log')}",),
+                config=(haproxy.conf(lab),),
+                version=haproxy.version(lab),
+            ),
+        ),
+        broker=Broker(
+            amqp=f"amqp://{lab.address('amqp')}",
+            management=lab.url("management"),
+            user=rabbitmq.USER,
+            password=_secret("amqp"),
+        ),
+        engines=Engines(names=asked.engine_parts, workers=asked.workers),
+        identity=Identity(
+            auth_url=f"{lab.url('keystone')}/v3",
+            username=USER,
+            password=_secret(USER),
+            project=PROJECT,
+            region=REGION,
+            ec2_access=lab.secrets["ec2_access"],
+            ec2_secret=_secret("ec2_secret"),
+        ),
+        clients=Clients(sources=(SOURCES,)),
+        parts=(
+            *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
+            _part(lab, "proxy", "proxy"),
+            _part(lab, "rabbitmq", "broker"),
+        ),
+        expect=_expect(lab, config),
+        consent=ConsentTo(level=Consent.INVASIVE),
+        waive={"H9": SHALLOW},
+    )
+
+
+def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> Api:
+    backends = tuple(Backend(name=part, address=lab.address(part)) for part in parts)
+    return Api(url=f"{lab.url(api)}/v1", proxy_section=haproxy.SECTIONS[api], backends=backends)
+
+
+def _secret(key: str) -> Secret:
+    return Secret.model_validate_json(f'{{"file": "secrets.toml", "key": "{key}"}}')
+
+
+def _part(lab: Lab, name: str, kind: str) -> Part:
+    # The state folder is named where it is not the usual one: who runs the command may not have it set.
+    state = os.environ.get("XDG_STATE_HOME")
+    prefix = [f"XDG_STATE_HOME={state}"] if state else []
+    words = [sys.executable, "-m", "calorimeter", "lab", "part", "--name", lab.topology.name, name]
+    base = " ".join(shlex.quote(word) for word in words)
+    base = " ".join((*(shlex.quote(word) for word in (["env", *prefix] if prefix else [])), base))
+    actions = ["kill", "stop", "start", "freeze", "thaw"]
+    if kind in ("rest", "cfn"):
+        actions += ["drain", "undrain"]
+    commands = {action: f"{base} {action}" for action in actions}
+    return Part.model_validate({"name": name, "kind": kind, "sockets": "ss -tanoe", **commands})
+
+
+def _expect(lab: Lab, config: ProxyConfig) -> Expect:
+    asked = lab.topology
+    parts = (*asked.rest_parts, *asked.cfn_parts)
+    weights = {
+        server.name: server.weight
+        for listen in config.listens
+        for server in listen.servers
+        if server.weight is not None
+    }
+    assert set(weights) <= set(parts)
+    return Expect(
+        balance=asked.balance,
+        hash_type=asked.hash_type or "map-based",
+        weights=weights,
+        timeout_client_s=seconds(config.timeouts["client"]),
+        timeout_server_s=seconds(config.timeouts["server"]),
+        timeout_connect_s=seconds(config.timeouts["connect"]),
+        timeout_queue_s=seconds(config.timeouts["queue"]),
+        max_detection_s=5.0,
+        max_recovery_s=5.0,
+    )

@@ -1,0 +1,101 @@
+"""HAProxy as the guide configures it, or with health checks, and its runtime socket."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+from pathlib import Path
+from threading import Event
+
+from config import haproxy_writer as writer
+from lab import probes, processes
+from lab.daemon import Daemon, DaemonFailed, run
+from lab.topology import Lab
+
+SECTIONS = {"rest": "rest_api_proxy", "cfn": "cfn_api_proxy"}
+"""API → its `listen` section, named as in the guide."""
+
+
+def conf(lab: Lab) -> Path:
+    """The configuration file."""
+    return lab.folder / "haproxy" / "apis-proxy.conf"
+
+
+def stats(lab: Lab) -> Path:
+    """The stats socket."""
+    return lab.folder / "haproxy" / "stats"
+
+
+def config(lab: Lab) -> writer.ProxyConfig:
+    """The guide's configuration with what was asked for changed, and a socket and a log for evidence."""
+    asked = lab.topology
+    option = "httplog" if asked.mode == "http" else "tcplog"
+    proxy = writer.ProxyConfig(
+        listens=(_listen(lab, "rest", asked.rest_parts), _listen(lab, "cfn", asked.cfn_parts)),
+        mode=None if asked.mode == "tcp" else asked.mode,
+        log=f"{lab.address('log')} local0",
+        stats_socket=f"{stats(lab)} mode 600 level admin expose-fd listeners",
+        default_options=(option, "redispatch"),
+    )
+    return writer.checked(proxy) if asked.proxy == "checked" else proxy
+
+
+def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> writer.Listen:
+    weights = dict(zip(parts, lab.topology.weights, strict=False))
+    return writer.Listen(
+        name=SECTIONS[api],
+        bind=(lab.address(api),),
+        servers=tuple(writer.Server(part, lab.address(part), weights.get(part)) for part in parts),
+        balance=lab.topology.balance,
+        hash_type=lab.topology.hash_type,
+    )
+
+
+def prepare(lab: Lab) -> None:
+    """Write the configuration; raises `DaemonFailed` where HAProxy itself does not accept it."""
+    path = conf(lab)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(writer.render(config(lab)))
+    told = subprocess.run(
+        [str(lab.programs.haproxy), "-c", "-f", str(partial)], capture_output=True, text=True, check=False
+    )
+    if told.returncode != 0:
+        raise DaemonFailed("proxy", "configuration is not valid", told.stdout + told.stderr)
+    partial.replace(path)
+
+
+def daemon(lab: Lab) -> Daemon:
+    """HAProxy; with the guide's `daemon` line the command ends when the proxy listens."""
+    return Daemon(
+        part="proxy",
+        argv=(str(lab.programs.haproxy), "-f", str(conf(lab))),
+        ready=lambda: all(probes.accepts(lab.port(api)) for api in SECTIONS),
+        deadline_s=15,
+        forks=True,
+    )
+
+
+def reload(lab: Lab, cancel: Event | None = None) -> None:
+    """Make a new process take over the listening sockets; the old one serves what it has, then ends."""
+    old = [str(process.pid) for process in processes.running(lab.folder, "proxy")]
+    argv = [str(lab.programs.haproxy), "-f", str(conf(lab)), "-x", str(stats(lab)), "-sf", *old]
+    run(lab, "proxy", argv, 30, cancel=cancel)
+
+
+def command(lab: Lab, line: str, timeout_s: float = 5.0) -> str:
+    """Send one command to the stats socket and give the answer; raises OSError."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout_s)
+        connection.connect(str(stats(lab)))
+        connection.sendall(f"{line}\n".encode())
+        answer = b""
+        while chunk := connection.recv(65536):
+            answer += chunk
+    return answer.decode("utf-8", "replace")
+
+
+def version(lab: Lab) -> str:
+    """`2.6.12-1+deb12u4` of HAProxy's own greeting."""
+    told = subprocess.run([str(lab.programs.haproxy), "-v"], capture_output=True, text=True, check=True)
+    return told.stdout.split()[2]

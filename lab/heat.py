@@ -1,0 +1,72 @@
+"""heat-api, heat-api-cfn and heat-engine, each with a heat.conf of its own, as the guide starts them."""
+
+from __future__ import annotations
+
+from config import heat_conf_writer as writer
+from lab import accounts, mariadb, probes, rabbitmq
+from lab.daemon import Daemon
+from lab.topology import LOOPBACK, REGION, Lab, write_private
+
+PROGRAMS = {"rest": "heat-api", "cfn": "heat-api-cfn", "engine": "heat-engine"}
+
+READY_S = 90.0
+
+
+def kind(part: str) -> str:
+    """`rest`, `cfn` or `engine` of a part's name."""
+    return part.rpartition("-")[0]
+
+
+def prepare(lab: Lab, part: str) -> None:
+    """Write the part's heat.conf."""
+    home = lab.folder / "heat"
+    home.mkdir(mode=0o700, exist_ok=True)
+    write_private(home / f"{part}.conf", writer.render(conf(lab, part)))
+
+
+def conf(lab: Lab, part: str) -> writer.Sections:
+    """The part's heat.conf: the guide's copy of the file, with a port and a host name of its own."""
+    bind = {name: (LOOPBACK, lab.port(part)) for name in ("rest", "cfn") if name == kind(part)}
+    host = writer.HeatHost(
+        host=part,
+        transport=rabbitmq.transport(lab),
+        database=mariadb.url(lab, "heat"),
+        auth_encryption_key=lab.secrets["auth_encryption_key"],
+        identity=writer.Identity(lab.url("keystone"), "heat", lab.secrets["heat"], region=REGION),
+        stack_domain=writer.StackDomain(
+            accounts.STACK_DOMAIN, accounts.STACK_DOMAIN_ADMIN, lab.secrets["stack_domain"]
+        ),
+        memcached=lab.address("memcached"),
+        cfn_url=lab.url("cfn"),
+        rest_bind=bind.get("rest"),
+        cfn_bind=bind.get("cfn"),
+        engine_workers=lab.topology.workers if kind(part) == "engine" else None,
+        quorum_queues=lab.topology.queues == "quorum",
+    )
+    return writer.changed(writer.sections(host), _of_a_lab(lab))
+
+
+def _of_a_lab(lab: Lab) -> writer.Sections:
+    """What a lab needs besides: files from Heat's environment, and room for a load test."""
+    etc = lab.programs.heat_venv / "etc" / "heat"
+    return {
+        "DEFAULT": {
+            "environment_dir": str(etc / "environment.d"),
+            "template_dir": str(etc / "templates"),
+            "max_stacks_per_tenant": 1_000_000,
+        },
+        "paste_deploy": {"api_paste_config": str(etc / "api-paste.ini")},
+    }
+
+
+def daemon(lab: Lab, part: str) -> Daemon:
+    """One process of Heat."""
+    argv = (
+        lab.programs.heat(PROGRAMS[kind(part)]),
+        f"--config-file={lab.folder / 'heat' / f'{part}.conf'}",
+    )
+    if kind(part) == "engine":
+        workers = lab.topology.workers
+        return Daemon(part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers, READY_S)
+    url = lab.url(part)
+    return Daemon(part, argv, lambda: probes.answers(f"{url}/healthcheck"), READY_S)

@@ -1,0 +1,22 @@
+"""memcached: the token cache of Heat and Keystone."""
+
+from __future__ import annotations
+
+import getpass
+
+from lab import probes
+from lab.daemon import Daemon
+from lab.topology import LOOPBACK, Lab
+
+
+def daemon(lab: Lab) -> Daemon:
+    """memcached on loopback, TCP only."""
+    port = lab.port("memcached")
+    return Daemon(
+        part="memcached",
+        # As root memcached wants to be told whom to run as.
+        argv=(str(lab.programs.memcached), "-l", LOOPBACK, "-p", str(port), "-U", "0", "-m", "64")
+        + ("-c", "4096", "-t", "2", "-u", getpass.getuser()),
+        ready=lambda: probes.accepts(port),
+        deadline_s=15,
+    )

@@ -1,0 +1,46 @@
+"""Questions that tell whether a daemon serves."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from typing import Any
+
+import requests
+
+from lab.topology import LOOPBACK
+
+
+def greets(port: int) -> bool:
+    """Whether a server that speaks first (MariaDB) says something to a new connection."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+            return bool(connection.recv(1))
+    except OSError:
+        return False
+
+
+def accepts(port: int) -> bool:
+    """Whether a connection is accepted."""
+    try:
+        with socket.create_connection((LOOPBACK, port), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+def answers(url: str, timeout_s: float = 5.0) -> bool:
+    """Whether a GET gets an HTTP answer that is no server error."""
+    try:
+        return requests.get(url, timeout=timeout_s, allow_redirects=False).status_code < 500
+    except requests.RequestException:
+        return False
+
+
+def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None) -> Any:
+    """The JSON that a GET gives, or None where it gives none."""
+    try:
+        answer = requests.get(url, auth=auth, params=params, timeout=5)
+        return answer.json() if answer.status_code == 200 else None
+    except (requests.RequestException, ValueError):
+        return None

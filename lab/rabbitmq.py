@@ -1,0 +1,110 @@
+"""RabbitMQ with its management plugin, an epmd of its own, and all of it on loopback."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from lab import probes
+from lab.daemon import Daemon
+from lab.topology import LOOPBACK, Lab, write_private
+
+USER = "calorimeter"
+
+_CONF = """\
+listeners.tcp.local = {address}:{amqp}
+management.tcp.ip = {address}
+management.tcp.port = {management}
+default_user = {user}
+default_pass = {password}
+default_user_tags.administrator = true
+loopback_users.{user} = true
+log.console = true
+log.console.level = info
+log.file = false
+# Per-queue detail within a second or two, for whoever watches through the management API.
+collect_statistics_interval = 1000
+vm_memory_high_watermark.absolute = 1GB
+disk_free_limit.absolute = 50MB
+"""
+
+
+def prepare(lab: Lab) -> None:
+    """Write the configuration, with the password in files of mode 600."""
+    home = lab.folder / "rabbitmq"
+    home.mkdir(mode=0o700, exist_ok=True)
+    text = _CONF.format(
+        address=LOOPBACK,
+        amqp=lab.port("amqp"),
+        management=lab.port("management"),
+        user=USER,
+        password=lab.secrets["amqp"],
+    )
+    write_private(home / "rabbitmq.conf", text)
+    (home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    (home / "rabbitmq-env.conf").write_text("")
+    cookie = home / ".erlang.cookie"
+    cookie.unlink(missing_ok=True)
+    write_private(cookie, lab.secrets["erlang_cookie"])
+    cookie.chmod(0o400)
+
+
+def daemon(lab: Lab) -> Daemon:
+    """RabbitMQ as the current user; Debian's wrapper would change to the user rabbitmq."""
+    home = lab.folder / "rabbitmq"
+    return Daemon(
+        part="rabbitmq",
+        argv=(str(lab.programs.rabbitmq),),
+        environment={
+            "HOME": str(home),
+            "RABBITMQ_NODENAME": f"calorimeter-{lab.topology.name}@localhost",
+            "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(home / "log"),
+            "RABBITMQ_PID_FILE": str(home / "pid"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
+            "RABBITMQ_DIST_PORT": str(lab.port("erlang")),
+            "ERL_EPMD_PORT": str(lab.port("epmd")),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            # For every Erlang VM that is started, also the short-lived one that starts epmd.
+            "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
+        },
+        ready=lambda: serves(lab),
+        deadline_s=90,
+    )
+
+
+def serves(lab: Lab) -> bool:
+    """Whether AMQP connections are accepted and the management API answers with our password."""
+    return probes.accepts(lab.port("amqp")) and _get(lab, "overview") is not None
+
+
+def transport(lab: Lab) -> str:
+    """The `transport_url` for Heat."""
+    return f"rabbit://{USER}:{lab.secrets['amqp']}@{lab.address('amqp')}/"
+
+
+def engine_hosts(lab: Lab) -> dict[str, int]:
+    """Engine host name → its consumers on the shared `engine` queue.
+
+    A consumer's channel also serves the queue of its host (`engine.<host>`), which tells whose it is.
+    """
+    consumers: list[dict[str, Any]] = _get(lab, f"consumers/{quote('/', safe='')}") or []
+    hosts: dict[str, str] = {}
+    for consumer in consumers:
+        queue = consumer["queue"]["name"]
+        if queue.startswith("engine."):
+            hosts[consumer["channel_details"]["name"]] = queue.removeprefix("engine.")
+    counts: dict[str, int] = {}
+    for consumer in consumers:
+        host = hosts.get(consumer["channel_details"]["name"])
+        if consumer["queue"]["name"] == "engine" and host is not None:
+            counts[host] = counts.get(host, 0) + 1
+    return counts
+
+
+def _get(lab: Lab, path: str) -> Any:
+    return probes.json_of(f"{lab.url('management')}/api/{path}", (USER, lab.secrets["amqp"]))
