@@ -8,7 +8,7 @@ from importlib import import_module
 import click
 
 from calorimeter import __version__
-from calorimeter.errors import InputError
+from calorimeter.errors import InputError, nearest
 
 COMMANDS = {
     "lab": ("lab.commands:lab", "Bring a real scaled-out Heat up on this machine, and take it down."),
@@ -32,9 +32,11 @@ class Rooms(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command; None where there is none of that name."""
+        """Import one command."""
         if cmd_name not in COMMANDS:
-            return None
+            close = nearest(cmd_name, COMMANDS)
+            hint = f"; did you mean {close!r}?" if close else ""
+            raise click.UsageError(f"unknown command {cmd_name!r}{hint}", ctx)
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)

@@ -124,6 +124,7 @@ class Bench:
         Raises `InputError`: a set-up that cannot be used is no verdict on the deployment.
         """
         from verify.evidence.identity import session
+        from verify.evidence.log_listener import open_logs
         from verify.gates import GATES
 
         needs = {need for gate_id in gates for need in GATES[gate_id].needs}
@@ -133,6 +134,10 @@ class Bench:
                 reach(f"{self.deployment.path}: {name}.url", api)
         if "identity" in needs and self.deployment.identity is not None:
             session(self.deployment)
+        if "proxy log" in needs:
+            for log in (log for proxy in self.deployment.proxy for log in open_logs(proxy)):
+                with log:
+                    pass
 
 
 def reach(where: str, api: Api) -> None:

@@ -48,16 +48,16 @@ def verify(
     """
     import pytest
 
+    from verify.bench import Settings
+    from verify.judge import Given, Prepared, Session
+
+    settings = Settings(sources=sources, visits=visits, calls=calls)
+    session = Session.prepare(Given(str(deployment) if deployment else None, gates, run, runs, settings))
     here = Path(__file__).parent
-    file = paths.deployment(deployment)
-    args = [str(here), "--deployment", str(file), "--runs", str(runs), "-p", "no:locust"]
-    args += ["--rootdir", str(here), "-c", str(here / "pytest.ini"), "-p", "no:cacheprovider"]
-    args += ["-q", "--no-header", "--no-summary", "--tb=no"]
-    args += ["--sources", str(sources), "--visits", str(visits), "--calls", str(calls)]
-    args += ["--gates", gates] if gates else []
-    args += ["--run", str(run)] if run else []
+    args = [str(here), "--rootdir", str(here), "-c", str(here / "pytest.ini")]
+    args += ["-p", "no:locust", "-p", "no:cacheprovider", "-q", "--no-header", "--no-summary", "--tb=no"]
     args += ["--junitxml", str(junitxml)] if junitxml else []
-    status = int(pytest.main(args))
+    status = int(pytest.main(args, plugins=[Prepared(session)]))
     return _PYTEST_STATUS.get(status, 2)
 
 

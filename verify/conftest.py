@@ -8,14 +8,11 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
-from calorimeter import paths
 from calorimeter.deployment import Deployment
-from calorimeter.deployment import read as read_deployment
 from calorimeter.errors import InputError
-from calorimeter.rundir import RunDir
 from verify.bench import Bench, Settings
-from verify.gates import GATES, Gate, select
-from verify.judge import Judge, Session
+from verify.gates import Gate
+from verify.judge import PREPARED, Given, Judge, Prepared, Session
 
 SESSION = pytest.StashKey[Session]()
 UNUSABLE = 2
@@ -35,34 +32,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Choose the gates, read the deployment and open the run folder; unusable input ends with 2."""
+    """Keep the chosen gates; unusable input ends the run with status 2."""
     gates = {mark.args[0].id: item for item in items if (mark := item.get_closest_marker("gate"))}
     if not gates or config.option.collectonly:
         return
+    # `calorimeter verify` has prepared its session, so that it can say what is wrong by itself.
+    prepared: Prepared | None = config.pluginmanager.get_plugin(PREPARED)
     try:
-        session = _session(config)
-        chosen = select(config.option.gates, GATES)
-        for waived in session.deployment.waive:
-            select(waived, GATES, where=f"{session.deployment.path}: waive")
-        allowed = session.admit(chosen)
-        config.stash[SESSION] = session
-        session.bench.preflight(allowed)
+        session = prepared.session if prepared else Session.prepare(_given(config))
     except InputError as problem:
         pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
-    items[:] = [item for gate_id, item in gates.items() if gate_id in allowed]
+    config.stash[SESSION] = session
+    items[:] = [item for gate_id, item in gates.items() if gate_id in session.allowed]
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("default"))
 
 
-def _session(config: pytest.Config) -> Session:
-    deployment = read_deployment(paths.deployment(config.option.deployment))
-    settings = Settings.chosen(config.option)
-    if config.option.run:
-        run = RunDir.open(Path(config.option.run))
-    else:
-        run = RunDir.create(deployment, runs=Path(config.option.runs), name="verify")
-    run.note_command()
-    return Session(Bench(deployment, settings), run)
+def _given(config: pytest.Config) -> Given:
+    option = config.option
+    return Given(
+        deployment=option.deployment,
+        gates=option.gates,
+        run=Path(option.run) if option.run else None,
+        runs=Path(option.runs),
+        settings=Settings.chosen(option),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +89,7 @@ def judge(session: Session, request: pytest.FixtureRequest) -> Judge:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """What a gate could not see, or broke on, is INCONCLUSIVE; unusable input ends the run with 2."""
+    """What a gate could not see, or broke on, is INCONCLUSIVE."""
     mark = pyfuncitem.get_closest_marker("gate")
     if mark is None or SESSION not in pyfuncitem.config.stash:
         return (yield)
@@ -105,9 +99,8 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
         return (yield)
     except pytest.fail.Exception:
         raise
-    except InputError as problem:
-        pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
     except Exception as problem:
+        # Unusable input was refused before the first gate; what cannot be used now broke under way.
         verdict = session.broken(mark.args[0], problem)
     if not verdict.acceptable:
         pytest.fail(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}", pytrace=False)

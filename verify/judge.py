@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from calorimeter import paths
 from calorimeter import verdict as verdicts
 from calorimeter.deployment import Deployment
+from calorimeter.deployment import read as read_deployment
+from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from calorimeter.toml import Model
 from calorimeter.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
-from verify.bench import Bench
+from verify.bench import Bench, Settings
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.gates import GATES, Gate
+from verify.gates import GATES, Gate, known, select
 
 E = TypeVar("E", bound=Model)
+
+PREPARED = "calorimeter-session"
+"""Name of the pytest plugin that hands a prepared session over."""
 
 COLOURS = {
     Outcome.PASS: {"green": True},
@@ -27,6 +34,17 @@ COLOURS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a command line says of an acceptance run."""
+
+    deployment: str | None
+    gates: str | None
+    run: Path | None
+    runs: Path
+    settings: Settings
+
+
 class Session:
     """One acceptance run: its deployment, its run folder and its verdicts so far."""
 
@@ -34,6 +52,28 @@ class Session:
         self.bench = bench
         self.run = run
         self.new: dict[str, Verdict] = {}
+        self.allowed: list[str] = []
+
+    @classmethod
+    def prepare(cls, given: Given) -> Session:
+        """Read the deployment, choose the gates, open the run folder, see that the deployment is there.
+
+        Raises `InputError`: what is wrong here is no verdict on the deployment.
+        """
+        deployment = read_deployment(paths.deployment(given.deployment))
+        gates = known()
+        chosen = select(given.gates, gates)
+        for waived in deployment.waive:
+            select(waived, gates, where=f"{deployment.path}: waive")
+        existing = RunDir.open(given.run) if given.run else None
+        bench = Bench(deployment, given.settings)
+        level = deployment.consent.level
+        bench.preflight([gate_id for gate_id in chosen if level.allows(gates[gate_id].consent)])
+        run = existing or RunDir.create(deployment, runs=given.runs, name="verify")
+        run.note_command()
+        session = cls(bench, run)
+        session.allowed = session.admit(chosen)
+        return session
 
     @property
     def deployment(self) -> Deployment:
@@ -75,6 +115,8 @@ class Session:
         """The verdict of a gate whose experiment could not be carried out."""
         if isinstance(problem, EvidenceUnavailable):
             why = f"{problem.where}: {problem.why}"
+        elif isinstance(problem, InputError):
+            why = str(problem)
         else:
             why = f"the gate itself broke: {type(problem).__name__}: {' '.join(str(problem).split())}"
         return self.keep(gate, inconclusive(why))
@@ -107,6 +149,15 @@ class Session:
         yield f"verdicts: {self.run.path / 'verdicts.json'}", {}
 
 
+class Prepared:
+    """The pytest plugin by which `calorimeter verify` hands its session to the gates."""
+
+    __name__ = PREPARED
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+
 class Judge:
     """What a gate calls: `judge(evidence, check)`."""
 
@@ -129,9 +180,3 @@ class Judge:
         if not verdict.acceptable:
             reason = f"{verdict.gate} {judgement.outcome.value}: {judgement.why}"
             pytest.fail("\n  ".join([reason, *judgement.counter_examples]), pytrace=False)
-
-
-def announce(text: str) -> None:
-    """Say on a terminal what is going on now."""
-    if sys.stderr.isatty():
-        print(text, file=sys.stderr, flush=True)

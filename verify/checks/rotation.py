@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from math import log
 
 from calorimeter.toml import Model
@@ -90,25 +91,27 @@ def exact_rotation(evidence: Rotation) -> Judgement:
 
 def _unusable(evidence: Rotation) -> str | None:
     """Why the order cannot be judged, None where it can."""
+    return next(_doubts(evidence), None)
+
+
+def _doubts(evidence: Rotation) -> Iterator[str]:
+    """Everything that stands against judging the order, the gravest first."""
+    queue, calls, deliveries = evidence.queue, set(evidence.calls), evidence.deliveries
     before = {consumer.id for consumer in evidence.before}
     if evidence.incomplete:
-        return evidence.incomplete
+        yield evidence.incomplete
     if len(before) < 2:
-        return f"the {evidence.queue} queue has {len(before)} consumers: a rotation needs two"
+        yield f"the {queue} queue has {len(before)} consumers: a rotation needs two"
     if before != {consumer.id for consumer in evidence.after}:
-        return f"the consumers of {evidence.queue} changed meanwhile"
-    if len(evidence.deliveries) < 2 * len(before):
-        return f"{len(evidence.deliveries)} deliveries over {len(before)} consumers are too few"
-    strangers = [d for d in evidence.deliveries if d.request_id not in set(evidence.calls)]
-    if strangers:
-        return (
-            f"{len(strangers)} of {len(evidence.deliveries)} deliveries belong to other clients: with more "
+        yield f"the consumers of {queue} changed meanwhile"
+    if len(deliveries) < 2 * len(before):
+        yield f"{len(deliveries)} deliveries over {len(before)} consumers are too few"
+    if strangers := sum(d.request_id not in calls for d in deliveries):
+        yield (
+            f"{strangers} of {len(deliveries)} deliveries belong to other clients: with more "
             "than one call in flight the trace does not show the order of dispatch"
         )
-    unseen = set(evidence.calls) - {d.request_id for d in evidence.deliveries}
-    if unseen:
-        return f"{len(unseen)} of {len(evidence.calls)} calls are not in the trace"
-    unknown = {d.consumer for d in evidence.deliveries} - before
-    if unknown:
-        return f"deliveries went to consumers that the broker does not list: {', '.join(sorted(unknown))}"
-    return None
+    if unseen := calls - {d.request_id for d in deliveries}:
+        yield f"{len(unseen)} of {len(calls)} calls are not in the trace"
+    if unknown := {d.consumer for d in deliveries} - before:
+        yield f"deliveries went to consumers that the broker does not list: {', '.join(sorted(unknown))}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from contextlib import closing
 
 import requests
 
@@ -30,7 +29,7 @@ def rotation(bench: Bench) -> Rotation:
     Raises `EvidenceUnavailable` where the broker cannot be traced or a call is not answered.
     """
     described = len(bench.engines.names) * bench.engines.workers
-    with tracing(bench.deployment) as api, closing(session(bench.deployment).http) as http:
+    with tracing(bench.deployment) as api, requests.Session() as http:
         before = api.engine_consumers(TOPIC)
         with Firehose(bench.deployment, [TOPIC], publishes=False) as firehose:
             calls = _call_one_by_one(bench, http)
@@ -50,11 +49,13 @@ def rotation(bench: Bench) -> Rotation:
 def _call_one_by_one(bench: Bench, http: requests.Session) -> list[str]:
     calls: list[str] = []
     identity = session(bench.deployment)
-    url = f"{bench.deployment.rest.url}/{identity.project_id}/stacks?limit=1"
+    url = identity.rest_url("/stacks?limit=1")
+    http.trust_env = False
+    http.verify = identity.session.verify
     deadline = time.monotonic() + ALL_WITHIN_S
     for number in range(bench.settings.calls):
         try:
-            answer = http.get(url, timeout=CALL_S)
+            answer = http.get(url, timeout=CALL_S, headers={"X-Auth-Token": identity.token()})
         except requests.RequestException as problem:
             raise EvidenceUnavailable(url, f"call {number + 1}: {type(problem).__name__}") from None
         if not answer.ok:
@@ -81,5 +82,3 @@ def _delivered(event: Delivery) -> Delivered:
         request_id=event.request_id,
         redelivered=event.redelivered,
     )
-
-
