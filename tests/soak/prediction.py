@@ -34,7 +34,8 @@ CLIENTS = 4
 class Case:
     """A section: its hash-type words, the weights of its servers in order, which are down or backup.
 
-    `ids` numbers the servers where not 1, 2, …; `options` are further lines.
+    `ids` numbers the servers where not 1, 2, …; `options` are further lines, `words` further words of
+    each server.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Case:
     backup: tuple[int, ...] = ()
     ids: tuple[int, ...] = ()
     options: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
     @property
     def rules(self) -> HashRules:
@@ -119,11 +121,11 @@ def cases() -> tuple[Case, ...]:
 class PrivateHaproxy:
     """A HAProxy of our own: sections to be asked with any source, and its stats socket."""
 
-    def __init__(self, folder: Path, sections: Sequence[Case], more: str = "") -> None:
+    def __init__(self, folder: Path, sections: Sequence[Case]) -> None:
         self.folder = folder
         self.stats = StatsSocket(f"unix://{folder}/stats.sock")
         file = folder / "haproxy.cfg"
-        file.write_text("\n".join(self._lines(sections)) + "\n" + more, encoding="utf-8")
+        file.write_text("\n".join(self._lines(sections)) + "\n", encoding="utf-8")
         self._process = subprocess.Popen(["haproxy", "-q", "-db", "-f", str(file)], cwd=folder)
         deadline = time.monotonic() + 10
         while True:
@@ -182,6 +184,7 @@ class PrivateHaproxy:
                 words = f"  server {server.name} unix@{self.folder}/s{number}.sock weight {server.weight}"
                 words += f" id {server.puid}" if case.ids else ""
                 words += " backup" if server.backup else ""
+                words += f" {case.words[number - 1]}" if case.words else ""
                 yield words + ("" if server.up else " disabled")
 
 
@@ -194,10 +197,10 @@ def read_answer(client: socket.socket) -> str:
 
 
 @contextmanager
-def private_haproxy(sections: Sequence[Case], more: str = "") -> Iterator[PrivateHaproxy]:
+def private_haproxy(sections: Sequence[Case]) -> Iterator[PrivateHaproxy]:
     """A HAProxy with these sections, gone at the end."""
     with tempfile.TemporaryDirectory(prefix="hash-") as folder:
-        proxy = PrivateHaproxy(Path(folder), sections, more)
+        proxy = PrivateHaproxy(Path(folder), sections)
         try:
             yield proxy
         finally:

@@ -166,6 +166,7 @@ _REASON = re.compile(r"reason: (?P<reason>.*?)(?:, (?:code|check duration)|\. \d
 _STATES: tuple[tuple[str, Literal["UP", "DOWN", "DRAIN", "MAINT", "STOPPING"]], ...] = (
     # The first that occurs counts, so the longer sentences come before the words they contain.
     ("for maintenance", "MAINT"),
+    ("enters maintenance", "MAINT"),
     ("entering maintenance", "MAINT"),
     ("forced maintenance from", "MAINT"),
     ("leaving forced maintenance", "UP"),
@@ -182,7 +183,7 @@ _NOTICES = re.compile(
     r"|(?:Proxy|Backend) '?\S+ has no server"
     r"|\S+:\d+ \[[^\]]+\] \S+: "  # a connection that ended before there was a session
     r"|(?:Backup )?Server |Backend |Frontend "
-    r"|(?:Stopping|Pausing|Resuming|Enabling|Loading|Reloading|New worker|Current worker|Exiting)\b",
+    r"|(?:Stopping|Paus(?:ing|ed)|Resum(?:ing|ed)|Enabling|(?:Re)?loading|\w+ worker|Exiting)\b",
     re.IGNORECASE,
 )
 
