@@ -227,16 +227,24 @@ class Firehose:
         """
         deadline = time.monotonic() + deadline_s
         while True:
-            lacking = {}
-            for queue, then in before.items():
-                record = api.queue(queue)
-                if record is None or record.delivered is None:
-                    raise EvidenceUnavailable(api.url, f"counts no deliveries of queue {queue!r}")
-                lacking[queue] = record.delivered - then - self.count(queue)
-            wrong = {queue: number for queue, number in lacking.items() if number}
-            if not wrong or time.monotonic() >= deadline:
-                return wrong
+            lacking = {queue: self._lacking(api, queue, then) for queue, then in before.items()}
+            wrong = {queue: number for queue, number in lacking.items() if number != 0}
+            if not wrong:
+                return {}
+            if time.monotonic() >= deadline:
+                break
             self._stop.wait(0.5)  # the broker's statistics have an interval of their own
+        for queue, number in wrong.items():
+            if number is None:
+                raise EvidenceUnavailable(api.url, f"counts no deliveries of queue {queue!r}")
+        return {queue: number for queue, number in wrong.items() if number is not None}
+
+    def _lacking(self, api: BrokerApi, queue: str, then: int) -> int | None:
+        """None while the broker has no count: a queue just made has none until statistics are due."""
+        record = api.queue(queue)
+        if record is None or record.delivered is None:
+            return None
+        return record.delivered - then - self.count(queue)
 
     def close(self) -> None:
         """End the recording once it has settled; what is wrong with it stays in `why_incomplete`."""

@@ -81,7 +81,7 @@ def _rpc(body: bytes) -> dict[str, Any]:
         message = json.loads(inner) if isinstance(inner, str) else inner
         if not isinstance(message, dict):
             return {}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     known = {
         "method": _text(message.get("method")),

@@ -1,0 +1,231 @@
+"""The management API's answers, read and joined; literals as RabbitMQ 3.10.8 gave them."""
+
+from __future__ import annotations
+
+from verify.evidence import broker_api
+from verify.evidence.broker_records import (
+    BrokerSnapshot,
+    Channel,
+    Connection,
+    Consumer,
+    Overview,
+    Process,
+    Queue,
+)
+
+ENGINE_1 = "127.0.0.1:50588 -> 127.0.0.1:25972"
+ENGINE_2 = "127.0.0.1:50564 -> 127.0.0.1:25972"
+STRANGER = "10.0.0.9:40000 -> 127.0.0.1:25972"
+
+CONNECTION = {
+    "auth_mechanism": "AMQPLAIN",
+    "channels": 1,
+    "client_properties": {
+        "capabilities": {"connection.blocked": True},
+        "connection_name": "heat-engine:7684:cacb641d-eff6-4773-9bdb-fc5ff77c46f6",
+        "product": "py-amqp",
+    },
+    "name": ENGINE_1,
+    "node": "evrmq@localhost",
+    "peer_cert_issuer": None,
+    "peer_host": "127.0.0.1",
+    "peer_port": 50588,
+    "state": "running",
+    "user": "heat",
+    "vhost": "/",
+}
+
+CONSUMER = {
+    "arguments": {},
+    "ack_required": True,
+    "active": True,
+    "channel_details": {
+        "connection_name": ENGINE_1,
+        "name": f"{ENGINE_1} (1)",
+        "number": 1,
+        "peer_host": "127.0.0.1",
+        "peer_port": 50588,
+        "user": "heat",
+    },
+    "consumer_tag": "1",
+    "exclusive": False,
+    "prefetch_count": 0,
+    "queue": {"name": "engine", "vhost": "/"},
+}
+
+CHANNEL = {
+    "confirm": False,
+    "connection_details": {"name": ENGINE_1, "peer_host": "127.0.0.1", "peer_port": 50588},
+    "consumer_count": 3,
+    "message_stats": {"deliver": 7, "deliver_no_ack": 1, "get": 2, "get_no_ack": 3, "redeliver": 1},
+    "messages_unacknowledged": 4,
+    "number": 1,
+    "prefetch_count": 0,
+}
+
+QUEUE = {
+    "arguments": {"x-expires": 1800000},
+    "consumers": 2,
+    "durable": False,
+    "message_stats": {"ack": 2, "deliver": 2, "deliver_get": 2, "redeliver": 1},
+    "messages_ready": 0,
+    "messages_unacknowledged": 1,
+    "name": "engine",
+    "state": "running",
+    "type": "quorum",
+}
+
+
+def connection(name: str, given_name: str | None, host: str = "127.0.0.1") -> Connection:
+    """A connection of which only the names matter."""
+    return Connection(
+        name=name,
+        peer_host=host,
+        peer_port=1,
+        given_name=given_name,
+        user="heat",
+        state="running",
+        product=None,
+    )
+
+
+def consumer(queue: str, on: str, tag: str = "1") -> Consumer:
+    """A consumer as an engine makes it."""
+    return Consumer(
+        queue=queue,
+        tag=tag,
+        connection=on,
+        channel=1,
+        prefetch=0,
+        acknowledges=True,
+        exclusive=False,
+        user="heat",
+    )
+
+
+def snapshot(consumers: tuple[Consumer, ...], connections: tuple[Connection, ...]) -> BrokerSnapshot:
+    """A snapshot with these consumers and connections only."""
+    return BrokerSnapshot(
+        taken_ns=1,
+        vhost="/",
+        tracing=False,
+        overview=Overview(
+            version="3.10.8", cluster="c", rates_mode="basic", stats_disabled=False, tags=("monitoring",)
+        ),
+        queues=(),
+        consumers=consumers,
+        connections=connections,
+        channels=(),
+    )
+
+
+def test_a_connection_tells_its_process() -> None:
+    """`heat-engine:<pid>:<uuid>` is a role and a pid on the peer's host."""
+    read = broker_api._connection(CONNECTION)
+    assert read.process == Process(role="heat-engine", pid=7684, host="127.0.0.1")
+    assert str(read.process) == "heat-engine[7684]@127.0.0.1"
+
+
+def test_a_role_may_hold_dashes_and_other_names_are_no_process() -> None:
+    """heat-api-cfn is a role; a name of another form, or none, is no process rather than a wrong one."""
+    uuid = "cacb641d-eff6-4773-9bdb-fc5ff77c46f6"
+    names = [f"heat-api-cfn:12:{uuid}", "rally", None, f"heat-engine:x:{uuid}", f"heat-engine:12:{uuid} "]
+    found = [connection("c", name).process for name in names]
+    assert found == [Process(role="heat-api-cfn", pid=12, host="127.0.0.1"), None, None, None, None]
+
+
+def test_a_consumer_is_read() -> None:
+    """Queue, place, prefetch and acknowledging come from the API's own names."""
+    assert broker_api._consumer(CONSUMER) == consumer("engine", ENGINE_1)
+
+
+def test_a_consumer_of_a_closing_channel_is_kept_without_a_place() -> None:
+    """While a channel closes the API shows an empty list as its details: the consumer still counts."""
+    read = broker_api._consumer({**CONSUMER, "channel_details": []})
+    assert (read.queue, read.connection, read.channel) == ("engine", "", 0)
+
+
+def test_totals_of_a_channel_are_added() -> None:
+    """What was handed out is delivered, delivered without acknowledgement, and fetched."""
+    read = broker_api._channel(CHANNEL)
+    assert (read.deliver, read.deliver_no_ack, read.get, read.delivered) == (7, 1, 5, 13)
+    assert (read.consumers, read.unacked, read.redeliver) == (3, 4, 1)
+
+
+def test_a_channel_that_never_delivered_has_zero() -> None:
+    """A channel without message_stats has handed out nothing, which is a number."""
+    bare = {"connection_details": {"name": ENGINE_1}, "number": 1}
+    assert broker_api._channel(bare) == Channel(
+        connection=ENGINE_1,
+        channel=1,
+        consumers=0,
+        prefetch=0,
+        unacked=0,
+        deliver=0,
+        deliver_no_ack=0,
+        get=0,
+        redeliver=0,
+        publish=0,
+    )
+
+
+def test_a_queue_is_read() -> None:
+    """Type, counts and arguments are the API's."""
+    assert broker_api._queue(QUEUE) == Queue(
+        name="engine",
+        type="quorum",
+        state="running",
+        durable=False,
+        ready=0,
+        unacked=1,
+        consumers=2,
+        delivered=2,
+        redelivered=1,
+        arguments={"x-expires": 1800000},
+    )
+
+
+def test_without_statistics_a_queue_has_no_counts() -> None:
+    """With management.disable_stats the API omits the counts: they are unknown, not zero."""
+    bare = {"arguments": {}, "durable": False, "name": "engine", "state": "live", "type": "classic"}
+    read = broker_api._queue(bare)
+    assert (read.ready, read.unacked, read.consumers, read.delivered) == (None, None, None, None)
+
+
+def test_consumers_are_joined_with_their_processes() -> None:
+    """Consumers of the topic only, each with process and with the name from its neighbour queue."""
+    shot = snapshot(
+        (
+            consumer("engine", ENGINE_1),
+            consumer("engine.host-1", ENGINE_1, "2"),
+            consumer("engine_fanout_1", ENGINE_1, "3"),
+            consumer("engine_worker", ENGINE_1, "4"),
+            consumer("engine", ENGINE_2),
+            consumer("engine", STRANGER),
+        ),
+        (
+            connection(ENGINE_1, "heat-engine:11:cacb641d-eff6-4773-9bdb-fc5ff77c46f6"),
+            connection(ENGINE_2, "heat-engine:12:9135981a-260a-4596-9aa0-2e86bdc69d77"),
+            connection(STRANGER, "rally", "10.0.0.9"),
+        ),
+    )
+    joined = shot.consumers_of("engine")
+    assert [(c.connection, c.server, c.is_engine) for c in joined] == [
+        (STRANGER, None, False),
+        (ENGINE_2, None, True),
+        (ENGINE_1, "host-1", True),
+    ]
+    assert str(joined[0]) == f"rally@10.0.0.9 ({STRANGER}, channel 1)"
+    assert str(joined[2]) == f"heat-engine[11]@127.0.0.1 ({ENGINE_1}, channel 1)"
+
+
+def test_a_consumer_whose_connection_is_gone_has_no_process() -> None:
+    """The five requests of a snapshot are not one moment: a missing connection is no engine."""
+    (joined,) = snapshot((consumer("engine", ENGINE_1),), ()).consumers_of("engine")
+    assert (joined.process, joined.peer_host, joined.is_engine) == (None, None, False)
+
+
+def test_a_snapshot_is_evidence_that_reads_back() -> None:
+    """What is saved under a run is what comes back from it."""
+    shot = snapshot((consumer("engine", ENGINE_1),), (broker_api._connection(CONNECTION),))
+    assert BrokerSnapshot.model_validate_json(shot.model_dump_json()) == shot
