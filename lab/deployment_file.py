@@ -29,8 +29,6 @@ from lab.topology import PROJECT, REGION, USER, Lab
 SOURCES = "127.16.0.0/12"
 """Loopback addresses for clients; everything of a lab is at 127.0.0.1."""
 
-SHALLOW = "the guide's health check never asks RPC: an API cut off from RabbitMQ stays UP"
-
 _COMMENT = """\
 Written by `calorimeter lab up`, and again by `lab scale`: do not edit, take a copy.
 Its passwords are in secrets.toml beside it."""
@@ -81,7 +79,6 @@ def describe(lab: Lab) -> Deployment:
         ),
         expect=_expect(lab, config),
         consent=ConsentTo(level=Consent.INVASIVE),
-        waive={"H9": SHALLOW},
     )
 
 

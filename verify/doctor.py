@@ -52,7 +52,7 @@ def _looks(deployment: Deployment) -> dict[str, Look | None]:
         "proxy stats": (lambda: _stats(deployment)) if any(p.stats for p in deployment.proxy) else None,
         "proxy log": (lambda: _logs(deployment)) if any(p.logs for p in deployment.proxy) else None,
         "broker management": (lambda: _management(deployment)) if broker and broker.management else None,
-        "broker trace": (lambda: _amqp(deployment)) if broker else None,
+        "broker trace": (lambda: _trace(deployment)) if broker else None,
         "sources": (lambda: _sources(deployment)) if deployment.clients.sources else None,
         "fault commands": (lambda: _parts(deployment)) if deployment.parts else None,
     }
@@ -113,10 +113,18 @@ def _management(deployment: Deployment) -> str:
     return f"RabbitMQ {overview.version}, {len(consumers)} consumers on engine; rights: {tags}"
 
 
-def _amqp(deployment: Deployment) -> str:
-    from verify.evidence.firehose import can_trace
+def _trace(deployment: Deployment) -> str:
+    from verify.evidence.broker_api import BrokerApi
+    from verify.evidence.firehose import connect
 
-    return can_trace(deployment)
+    assert deployment.broker is not None
+    with BrokerApi.of(deployment) as api:
+        if "administrator" not in api.overview().tags:
+            raise EvidenceUnavailable(
+                api.url, f"user {api.user!r} lacks the tag administrator, which switching tracing needs"
+            )
+    connect(deployment).close()
+    return f"{deployment.broker.amqp} accepts {deployment.broker.user!r}, who may switch tracing"
 
 
 def _sources(deployment: Deployment) -> str:
