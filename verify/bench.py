@@ -50,9 +50,9 @@ class Settings:
     def options() -> dict[str, Setting]:
         """The command-line options of the settings."""
         told = {
-            "sources": "source addresses that visit each API",
-            "visits": "fresh connections of each source address",
-            "calls": "RPC calls to the engines, one at a time",
+            "sources": "Source addresses that visit each API.",
+            "visits": "Fresh connections of each source address.",
+            "calls": "RPC calls to the engines, one at a time.",
         }
         return {f"--{f.name}": Setting(_count, f.default, told[f.name]) for f in fields(Settings)}
 

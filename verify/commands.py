@@ -3,16 +3,30 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
 
 from calorimeter import paths
 from calorimeter.deployment import read as read_deployment
 from calorimeter.rundir import RunDir
+from verify.bench import Settings
 
 _PYTEST_STATUS = {0: 0, 1: 1}
 """pytest's exit statuses that mean the same here; all others (usage, nothing collected, …) are 2."""
+
+
+def _settings(command: Callable[..., int]) -> Callable[..., int]:
+    """Add an option for each of the gates' settings."""
+    for name, setting in reversed(Settings.options().items()):
+        kind = click.IntRange(1)
+        option = click.option(
+            name, type=kind, default=setting.default, show_default=True, help=setting.help
+        )
+        command = option(command)
+    return command
 
 
 @click.command()
@@ -21,22 +35,15 @@ _PYTEST_STATUS = {0: 0, 1: 1}
 @click.option("--run", "run", type=click.Path(path_type=Path), help="Add the verdicts to this run folder.")
 @click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
               help="Where a new run folder is made.")  # fmt: skip
-@click.option("--sources", type=click.IntRange(1), default=1000, show_default=True,
-              help="Source addresses that visit each API.")  # fmt: skip
-@click.option("--visits", type=click.IntRange(1), default=5, show_default=True,
-              help="Fresh connections of each source address.")  # fmt: skip
-@click.option("--calls", type=click.IntRange(1), default=300, show_default=True,
-              help="RPC calls to the engines, one at a time.")  # fmt: skip
+@_settings
 @click.option("--junitxml", type=click.Path(path_type=Path), help="Write the verdicts as JUnit XML too.")
 def verify(
     deployment: Path | None,
     gates: str | None,
     run: Path | None,
     runs: Path,
-    sources: int,
-    visits: int,
-    calls: int,
     junitxml: Path | None,
+    **strength: Any,
 ) -> int:
     """Run the gates on DEPLOYMENT and write their verdicts to a run folder.
 
@@ -48,10 +55,9 @@ def verify(
     """
     import pytest
 
-    from verify.bench import Settings
     from verify.judge import Given, Prepared, Session
 
-    settings = Settings(sources=sources, visits=visits, calls=calls)
+    settings = Settings(**strength)
     session = Session.prepare(Given(str(deployment) if deployment else None, gates, run, runs, settings))
     here = Path(__file__).parent
     args = [str(here), "--rootdir", str(here), "-c", str(here / "pytest.ini")]
