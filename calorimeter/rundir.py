@@ -112,8 +112,11 @@ class RunDir:
         return path.relative_to(self.path)
 
     def parquet(self, kind: str) -> list[Path]:
-        """The files of `samples` or `ledger`, one a worker."""
-        return sorted((self.path / kind).glob("*.parquet"))
+        """The files of `samples` or `ledger`: one a worker, or its numbered segments."""
+        files = sorted((self.path / kind).glob("*.parquet"))
+        whole = {file.stem for file in files}
+        # A worker killed while it joined its segments leaves both: then the joined file is complete.
+        return [file for file in files if file.stem.rpartition("-")[0] not in whole]
 
     def _write(self, about: dict[str, Any]) -> None:
         file = self.path / "run.json"

@@ -1,0 +1,1 @@
+"""Workloads as TOML, their templates, and the loader of both."""

@@ -1,0 +1,98 @@
+"""The command `run`: the locustfile without Locust's habits."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+
+from calorimeter import paths
+from scenarios import loader
+
+LOCUSTFILE = Path(__file__).with_name("locustfile.py")
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, as in `90`, `60s`, `2m` or `1h`."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """The duration in seconds."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(value))
+        if match is None or float(match[1]) <= 0:
+            self.fail(f"{value!r} is no duration; valid: 90, 60s, 2m, 1h", param, ctx)
+        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
+
+
+@click.command()
+@click.argument("scenario", default="first-mix")
+@click.option(
+    "--deployment", type=click.Path(path_type=Path), help="deployment.toml; default: as in `verify`."
+)
+@click.option("--users", type=click.IntRange(1), help="Users, where not as many as the scenario says.")
+@click.option(
+    "--duration", type=Duration(), help="How long, as in 90, 60s or 2m, where not as the scenario says."
+)
+@click.option("--processes", type=click.IntRange(1), help="Processes that generate load. Default: one.")
+@click.option(
+    "--runs",
+    type=click.Path(path_type=Path),
+    default=Path("runs"),
+    show_default=True,
+    help="Where run folders are made.",
+)
+@click.option("--web", is_flag=True, help="Start with Locust's web page instead of at once.")
+def run(
+    scenario: str,
+    deployment: Path | None,
+    users: int | None,
+    duration: float | None,
+    processes: int | None,
+    runs: Path,
+    web: bool,
+) -> int:
+    """Load a deployment with SCENARIO and record every request to a run folder.
+
+    SCENARIO is a name from the catalogue (first-mix) or the path of a scenario file. The same as
+    `locust -f loadtests/locustfile.py --headless`. The last line is `run: ` and the run folder.
+
+    Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not be.
+    """
+    loader.read(loader.find(scenario))
+    file = paths.deployment(deployment)
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
+    command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
+    command += [] if web else ["--headless", "--progress", "--skip-log-setup"]
+    command += ["--users", str(users)] if users else []
+    command += ["--run-time", f"{duration:g}s"] if duration else []
+    command += ["--processes", str(processes)] if processes else []
+    status, last = _follow(command)
+    if last:
+        click.echo(last)
+    return 0 if status == 0 else 2
+
+
+def _follow(command: list[str]) -> tuple[int, str]:
+    """Run Locust to its end, Ctrl-C being passed on once; its exit status, and its last `run:` line."""
+    last = ""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as locust:
+        assert locust.stdout is not None
+        before = [
+            (number, signal.signal(number, lambda *_: locust.send_signal(signal.SIGINT)))
+            for number in (signal.SIGINT, signal.SIGTERM)
+        ]
+        try:
+            for line in locust.stdout:
+                if line.startswith("run: "):
+                    last = line.rstrip("\n")
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+    return locust.returncode, last

@@ -1,0 +1,175 @@
+"""One process's part of a load: what it loads, from where, and where it records; ended with the run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from calorimeter import deployment as deployments
+from calorimeter.deployment import Api, Consent, Deployment
+from calorimeter.errors import InputError
+from loadtests import operations
+from loadtests.addresses import Sources
+from loadtests.api import StackApi
+from loadtests.cfn import CfnApi
+from loadtests.client import Answer, Client, Timeouts
+from loadtests.clock import now_ns
+from loadtests.connection import Endpoint, endpoint
+from loadtests.identity import Token
+from loadtests.recorder import Ledger, Samples
+from loadtests.rest import RestApi
+from scenarios import loader
+from scenarios.scenario import Scenario
+
+PROBE = Timeouts(connect_s=5.0, first_byte_s=20.0, whole_s=30.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Front:
+    """One API as this process loads it."""
+
+    api: StackApi
+    endpoint: Endpoint
+    sources: Sources
+
+
+class Recording:
+    """The samples and the ledger of one worker of one run."""
+
+    def __init__(self, run: Path, worker: str, on_failure: Callable[[str], None]) -> None:
+        try:
+            for kind in ("samples", "ledger"):
+                (run / kind).mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise InputError(str(run), f"cannot be written ({problem.strerror})") from problem
+        self.run = run
+        self.samples = Samples(run / "samples", worker, on_failure)
+        self.ledger = Ledger(run / "ledger", worker, on_failure)
+
+    def close(self) -> None:
+        """Everything is on disk after this."""
+        self.samples.close()
+        self.ledger.close()
+
+
+@dataclass(slots=True)
+class Session:
+    """What the users of this process share."""
+
+    deployment: Deployment
+    scenario: Scenario
+    timeouts: Timeouts
+    token: Token
+    fronts: dict[str, Front]
+    phase: str = "load"
+    worker: int = 0
+    workers: int = 1
+    recording: Recording | None = None
+    ends_ns: int = 0
+    """When cleaning up must end; 0 while the run lasts."""
+    unaccounted: list[str] = field(default_factory=list)
+    _users: int = 0
+
+    def begin(self, recording: Recording, *, worker: int = 0, workers: int = 1) -> None:
+        """Start recording; users are numbered from the start."""
+        self.recording = recording
+        self.worker, self.workers = worker, max(workers, worker + 1)
+        self._users = 0
+        self.ends_ns = 0
+        self.unaccounted.clear()
+        self.phase = "warm_up" if self.scenario.warm_up_s else "load"
+
+    def stopping(self) -> None:
+        """No new work from now on; users remove their stacks."""
+        self.phase = "clean_up"
+        self.ends_ns = now_ns() + int(self.scenario.clean_up_s * 1e9)
+
+    def end(self) -> None:
+        """Write everything down."""
+        if self.recording is not None:
+            self.recording.close()
+            self.recording = None
+
+    def next_user(self) -> int:
+        """The next user's number: unique over all workers, the same in every run of as many workers."""
+        number = self.worker + self._users * self.workers
+        self._users += 1
+        return number
+
+    @property
+    def prefix(self) -> str:
+        """How the names of this run's stacks begin."""
+        assert self.recording is not None
+        return f"cal-{self.recording.run.name}"
+
+    def client(self, api: str, number: int) -> tuple[Client, str]:
+        """A client for a user, and its source address (empty: the system's choice)."""
+        front = self.fronts[api]
+        source = front.sources.of_user(number)
+        return Client(front.endpoint, source, self.timeouts), source or ""
+
+
+def prepare(deployment_file: Path, scenario_name: str) -> Session:
+    """Read, check and try everything that a load needs, before any user starts.
+
+    Raises `InputError`: unusable files, no consent to load, no token, a front that cannot be reached or
+    does not accept the credentials, source addresses that are not this machine's.
+    """
+    scenario = loader.read(loader.find(scenario_name))
+    operations.check(scenario)
+    deployment = deployments.read(deployment_file)
+    if not deployment.consent.level.allows(Consent.LOAD):
+        raise InputError(
+            f"{deployment_file}: consent.level",
+            f"{deployment.consent.level.value!r} does not allow a load",
+            "valid: 'load' or 'invasive', by the deployment's owner",
+        )
+    sources = Sources(deployment.clients.sources)
+    sources.check()
+    token = Token(deployment)
+    fronts: dict[str, Front] = {}
+    for name in ("rest", "cfn"):
+        load = scenario.load(name)
+        if load is not None:
+            fronts[name] = _front(deployment, name, token, load.template_text, sources)
+    timeouts = Timeouts(
+        scenario.timeouts.connect_s, scenario.timeouts.first_byte_s, scenario.timeouts.whole_s
+    )
+    return Session(deployment, scenario, timeouts, token, fronts)
+
+
+def _front(deployment: Deployment, name: str, token: Token, template: str, sources: Sources) -> Front:
+    where = deployment.api(name)
+    if where is None:
+        raise InputError(
+            str(deployment.path), f"has no [{name}] table", "the scenario has users of that API"
+        )
+    to = endpoint(where.front, where.parts.scheme, deployment.tls)
+    api: StackApi = (
+        RestApi(where, to, token, template) if name == "rest" else CfnApi(deployment, where, to, template)
+    )
+    usable = sources.of_family(to.family)
+    _try(where, api, Client(to, usable.of_user(0), PROBE), name)
+    return Front(api, to, usable)
+
+
+def _try(where: Api, api: StackApi, client: Client, name: str) -> None:
+    answer = client.send(api.list())
+    client.close()
+    place = f"{name}.url {where.url}"
+    if answer.error == "connect":
+        raise InputError(place, f"cannot be reached ({_plain(answer)})", "is the proxy up?")
+    if answer.error:
+        raise InputError(
+            place, f"accepts the connection but does not answer ({answer.error}: {_plain(answer)})"
+        )
+    if answer.status in (401, 403):
+        raise InputError(place, f"refuses the credentials ({answer.status})", "check [identity]")
+    if answer.status != 200:
+        raise InputError(place, f"answers a list of stacks with {answer.status}")
+
+
+def _plain(answer: Answer) -> str:
+    """`[Errno 111] Connection refused` without its number."""
+    return answer.detail.partition("] ")[2] or answer.detail

@@ -1,0 +1,185 @@
+"""Locust's users: each with one address, one connection, its own random numbers and its own stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, ClassVar, TypeVar
+
+import gevent
+from locust import User, task
+from locust.user.task import LOCUST_STATE_STOPPING
+
+from loadtests import operations
+from loadtests.api import UnintelligibleError
+from loadtests.client import Answer
+from loadtests.clock import now_ns
+from loadtests.operations import DELETE, Operation, Stack
+from loadtests.recorder import Entry
+from loadtests.session import Session
+
+T = TypeVar("T")
+
+CONNECT_PAUSE_S = 0.1
+"""After a refused connection: it costs a user nothing, and would be all that the generator does."""
+
+IDLE_S = 0.1
+"""Before looking again, where nothing of the mix is possible."""
+
+
+class RequestFailedError(Exception):
+    """How Locust's page is told that a request failed, and why."""
+
+
+class StackUser(User):
+    """A user of one API that lives a scenario's mix (`loadtests.operations.Actor`)."""
+
+    abstract = True
+    api_name: ClassVar[str]
+    session: ClassVar[Session]
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        session = self.session
+        assert session.recording is not None
+        scenario = session.scenario
+        load = scenario.load(self.api_name)
+        assert load is not None
+        self.number = session.next_user()
+        self.random = Random(f"{scenario.seed}/{self.number}")
+        self.client, self.source = session.client(self.api_name, self.number)
+        self.api = session.fronts[self.api_name].api
+        self.stacks: list[Stack] = []
+        self.stacks_max = load.stacks_per_user
+        self.poll_s = scenario.poll_s
+        self.complete_within_s = scenario.complete_within_s
+        self._mix = operations.mix_of(scenario, self.api_name)
+        self._think_s = scenario.think_s
+        self._names = 0
+        self._samples = session.recording.samples
+        self._ledger = session.recording.ledger
+        self._prefix = session.prefix
+        self._fire = environment.events.request.fire
+
+    def wait_time(self) -> float:
+        """How long this user thinks, in seconds."""
+        return self.random.uniform(*self._think_s)
+
+    @task
+    def live(self) -> None:
+        """Do what the mix says until told to stop; one task, as Locust's own scheduling costs too much."""
+        thinks = self._think_s[1] > 0
+        while self._state != LOCUST_STATE_STOPPING:
+            operation = operations.pick(self._mix, self)
+            if operation is None:
+                gevent.sleep(IDLE_S)
+                continue
+            assert operation.perform is not None
+            operation.perform(self, operation)
+            if thinks:
+                self.wait()  # type: ignore[no-untyped-call]
+
+    def on_stop(self) -> None:
+        """Await and remove this user's stacks, while there is time."""
+        for stack in list(self.stacks):
+            if not stack.entry.final_state and now_ns() < self.until_ns(self.complete_within_s):
+                operations.await_final(self, stack)
+        while self.stacks and now_ns() < self.until_ns(self.complete_within_s):
+            before = self.stacks[0]
+            operations.delete(self, DELETE[self.api_name])
+            if self.stacks and self.stacks[0] is before:
+                gevent.sleep(self.poll_s)
+        for stack in list(self.stacks):
+            self.unaccounted(stack.target.name)
+            self.finish(stack)
+        self.client.close()
+
+    def request(
+        self, operation: Operation, data: bytes, understand: Callable[[Answer], T] | None = None
+    ) -> tuple[Answer, T | None]:
+        """Send, judge, record, tell Locust (see `operations.Actor`)."""
+        scheduled = now_ns()
+        answer = self.client.send(data, operation.repeatable)
+        value = None
+        if not answer.error:
+            if answer.status not in operation.expected:
+                answer.error = "status"
+            elif understand is not None:
+                try:
+                    value = understand(answer)
+                except UnintelligibleError as problem:
+                    answer.error, answer.detail = "body", str(problem)
+        self._samples.add(
+            operation.api,
+            operation.name,
+            answer.status,
+            answer.error,
+            self.source,
+            answer.port,
+            answer.request_id,
+            self.number,
+            self.session.phase,
+            scheduled,
+            answer.sent_ns,
+            answer.first_byte_ns,
+            answer.done_ns,
+        )
+        self._fire(
+            request_type=self.api.kind,
+            name=operation.name,
+            response_time=(answer.done_ns - scheduled) / 1e6,
+            response_length=len(answer.body),
+            exception=_failure(answer) if answer.error else None,
+            context={},
+        )
+        if answer.error == "connect":
+            gevent.sleep(CONNECT_PAUSE_S)
+        return answer, value
+
+    def completed(self, entry: Entry, problem: str) -> None:
+        """An event of its own, so that Locust's page shows the time to COMPLETE."""
+        self._fire(
+            request_type=self.api.kind,
+            name="accepted to COMPLETE",
+            response_time=((entry.final_ns or now_ns()) - entry.accepted_ns) / 1e6,
+            response_length=0,
+            exception=RequestFailedError(problem) if problem else None,
+            context={},
+        )
+
+    def finish(self, stack: Stack) -> None:
+        """Write a stack's row of the ledger."""
+        self.stacks.remove(stack)
+        self._ledger.add(stack.entry)
+
+    def unaccounted(self, name: str) -> None:
+        """Remember a stack that may have been left behind."""
+        self.session.unaccounted.append(name)
+
+    def next_name(self) -> str:
+        """A name that says which run and which user made it."""
+        self._names += 1
+        return f"{self._prefix}-{self.number}-{self._names}"
+
+    def until_ns(self, within_s: float) -> int:
+        """When something that may take `within_s` must end."""
+        until = now_ns() + int(within_s * 1e9)
+        return min(until, self.session.ends_ns) if self.session.ends_ns else until
+
+
+def _failure(answer: Answer) -> RequestFailedError:
+    return RequestFailedError(f"status {answer.status}" if answer.error == "status" else answer.error)
+
+
+class RestUser(StackUser):
+    """A user of the REST API."""
+
+    abstract = False
+    api_name = "rest"
+
+
+class CfnUser(StackUser):
+    """A user of the CFN API."""
+
+    abstract = False
+    api_name = "cfn"

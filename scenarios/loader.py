@@ -1,0 +1,67 @@
+"""Finding and reading scenarios and their templates."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calorimeter import toml
+from calorimeter.errors import InputError, nearest, unknown
+from scenarios.scenario import Load, Scenario
+
+CATALOGUE = Path(__file__).resolve().parent
+TEMPLATES = CATALOGUE / "templates"
+
+
+def names() -> list[str]:
+    """The scenarios of the catalogue."""
+    return sorted(path.stem for path in CATALOGUE.glob("*.toml"))
+
+
+def find(given: str) -> Path:
+    """The file of a scenario that is given by its name in the catalogue or by a path.
+
+    Raises `InputError` where there is none.
+    """
+    path = Path(given)
+    if path.suffix == ".toml" or len(path.parts) > 1:
+        if path.is_file():
+            return path
+        if (CATALOGUE / path.name).is_file() and path.parent.name == CATALOGUE.name:
+            return CATALOGUE / path.name  # `scenarios/NAME.toml` from any folder
+        raise InputError(
+            given,
+            "no such scenario file",
+            f"valid: a path, or one of {', '.join(names())}",
+            nearest(path.stem, names()),
+        )
+    if given not in names():
+        raise unknown("scenario", "name", given, names())
+    return CATALOGUE / f"{given}.toml"
+
+
+def read(path: Path) -> Scenario:
+    """Read a scenario with its templates; raises `InputError` (see `calorimeter.toml.read`)."""
+    scenario = toml.read(path, Scenario)
+    scenario._path = path.absolute()
+    for api in ("rest", "cfn"):
+        load = scenario.load(api)
+        if load is not None:
+            load._template = _template(load, path, api)
+    return scenario
+
+
+def _template(load: Load, path: Path, api: str) -> str:
+    where = f"{path}: {api}.template"
+    for file in (path.parent / load.template, TEMPLATES / load.template):
+        if file.is_file():
+            try:
+                return file.read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as problem:
+                raise InputError(where, f"{file} cannot be read ({problem})") from problem
+    known = sorted(file.name for file in TEMPLATES.iterdir())
+    raise InputError(
+        where,
+        f"no such template {load.template!r}",
+        f"valid: a file beside the scenario, or one of {', '.join(known)}",
+        nearest(load.template, known),
+    )
