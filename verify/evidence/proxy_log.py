@@ -151,7 +151,7 @@ _HTTP = re.compile(
     + r'(?: \{.*?\})*(?: "(?P<request>[^"]*)"?(?: .*)?)?'
 )
 _ACCEPTED = re.compile(
-    r"Connect from (?P<client>\S+):(?P<port>\d+) to (?P<to>\S+):(?P<to_port>\d+) "
+    r"Connect (?:from (?P<client>\S+):(?P<port>\d+) )?to (?P<to>\S+):(?P<to_port>\d+) "
     r"\((?P<frontend>[^/\s]+)/(?P<mode>\w+)\)"
 )
 _SERVER = re.compile(
@@ -199,8 +199,8 @@ def parse(line: Line | str, zone: tzinfo | None = None) -> Entry:
     if found:
         return Accepted(
             received_ns=received_ns,
-            client=found["client"],
-            client_port=int(found["port"]),
+            client=found["client"] or "unix",  # `Connect to unix:1` is all that HAProxy says of those
+            client_port=int(found["port"] or found["to_port"]),
             to=found["to"],
             to_port=int(found["to_port"]),
             frontend=found["frontend"],

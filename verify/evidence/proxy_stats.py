@@ -198,10 +198,8 @@ class StatsPage:
         except requests.RequestException as problem:
             raise EvidenceUnavailable(self.where, _plain(problem)) from problem
         if answer.status_code == 401:
-            given = "stats_user and stats_password are" if self._auth else "no stats_user is"
-            raise EvidenceUnavailable(
-                self.where, f"asks for a password; {given} given in the deployment file"
-            )
+            why = "refuses the stats_user and stats_password given" if self._auth else "wants a stats_user"
+            raise EvidenceUnavailable(self.where, why)
         if answer.status_code != 200:
             raise EvidenceUnavailable(self.where, f"answered {answer.status_code}, no stats page")
         return read_stat(answer.text, self.where)
