@@ -29,9 +29,12 @@ from math import gcd, sqrt
 from statistics import NormalDist
 from typing import Literal, Self
 
+from verify.evidence.proxy_state import ServerStat
+
 FUNCTIONS = ("sdbm", "djb2", "wt6", "crc32", "none")
 LARGEST_WEIGHT = 256
 NODES_PER_WEIGHT = 16
+FULL_THROTTLE = 100  # per cent of its weight, at the end of slowstart
 _NODES_PER_SERVER = LARGEST_WEIGHT * NODES_PER_WEIGHT
 _RING = 1 << 32
 _MASK = _RING - 1
@@ -109,6 +112,22 @@ class HashRules:
             raise Unpredictable("hash-balance-factor makes the choice depend on the load of each moment")
         if self.hash_key != "id" and self.hash_type == "consistent":
             raise Unpredictable(f"hash-key {self.hash_key} places servers by their addresses")
+
+
+def hash_servers(rows: Iterable[ServerStat], section: str) -> tuple[HashServer, ...]:
+    """The servers of a section as `show stat` shows them at one moment, in the order of HAProxy's file."""
+    return tuple(
+        HashServer(
+            name=row.name,
+            puid=row.sid or 0,
+            weight=row.weight or 0,
+            up=row.takes_connections,
+            backup=bool(row.bck),
+            throttled=row.throttle is not None and row.throttle < FULL_THROTTLE,
+        )
+        for row in rows
+        if row.section == section and row.kind == "server"
+    )
 
 
 def source_hash(source: str) -> int:

@@ -20,7 +20,7 @@ from tests.soak.prediction import (
     random_sources,
     read_answer,
 )
-from verify.prediction import HashServer, SourceHash, moves_when_down
+from verify.prediction import HashServer, SourceHash, hash_servers, moves_when_down
 
 pytestmark = pytest.mark.lab
 
@@ -67,7 +67,10 @@ def agrees(proxy: PrivateHaproxy, section: str, servers: list[HashServer], case:
     """200 sources of each family go where the servers in this state are predicted to take them."""
     chance = random.Random(seed)
     sources = random_sources(200, 4, chance) + random_sources(200, 6, chance)
-    assert proxy.chosen(section, sources) == SourceHash(servers, case.rules).table(sources)
+    chosen = proxy.chosen(section, sources)
+    assert chosen == SourceHash(servers, case.rules).table(sources)
+    shown = hash_servers(proxy.stats.show_stat(), section)
+    assert chosen == SourceHash(shown, case.rules).table(sources)
 
 
 @pytest.mark.parametrize("kind", KINDS)
