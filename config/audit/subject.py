@@ -1,0 +1,166 @@
+"""What is audited: the files of proxies and Heat hosts, and which section serves which API."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+from calorimeter.deployment import Address
+from config import haproxy, heat, oslo
+from config.haproxy import Configuration, Server, Service
+from config.heat import DEFAULT_PORTS, HeatConf
+
+ApiName = Literal["rest", "cfn"]
+APIS: tuple[ApiName, ...] = ("rest", "cfn")
+Texts = tuple[tuple[str, str], ...]
+"""Files in order: (name, text)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything an audit is made from; texts only, so that a correction can be audited again.
+
+    `proxies` and `heat` are (name, files); `sections` names the section of an API where it cannot be
+    told; `fronts` are the addresses that clients know, where they are known.
+    """
+
+    proxies: tuple[tuple[str, Texts], ...] = ()
+    heat: tuple[tuple[str, Texts], ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, str] = field(default_factory=dict)
+    fronts: Mapping[str, Address] = field(default_factory=dict)
+    max_detection_s: float = 20.0
+    database_connections: int | None = None
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every file's text by name."""
+        return {name: text for _, files in (*self.proxies, *self.heat) for name, text in files}
+
+    def with_texts(self, texts: Mapping[str, str]) -> Inputs:
+        """The same with other texts."""
+
+        def changed(owners: tuple[tuple[str, Texts], ...]) -> tuple[tuple[str, Texts], ...]:
+            return tuple(
+                (owner, tuple((name, texts.get(name, text)) for name, text in files))
+                for owner, files in owners
+            )
+
+        return replace(self, proxies=changed(self.proxies), heat=changed(self.heat))
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySide:
+    """One HAProxy: what is in force, and the services of each API."""
+
+    name: str
+    configuration: Configuration
+    services: Mapping[ApiName, tuple[Service, ...]]
+
+    @property
+    def all(self) -> Iterator[tuple[ApiName, Service]]:
+        """Every service with its API."""
+        return ((api, service) for api in APIS for service in self.services[api])
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The files, read and resolved."""
+
+    inputs: Inputs
+    proxies: tuple[ProxySide, ...]
+    heat: tuple[HeatConf, ...]
+
+    @property
+    def services(self) -> Iterator[tuple[ProxySide, ApiName, Service]]:
+        """Every service of every proxy."""
+        return ((proxy, api, service) for proxy in self.proxies for api, service in proxy.all)
+
+    @property
+    def serves_cfn(self) -> bool:
+        """Whether a CFN API is deployed, as far as the files tell."""
+        if self.proxies:
+            return any(proxy.services["cfn"] for proxy in self.proxies)
+        return any(conf.has_section("cfn") for conf in self.heat)
+
+    @property
+    def rpc_response_timeout_s(self) -> int:
+        """The longest time that an API waits for an engine."""
+        return max((conf.rpc_response_timeout_s for conf in self.heat), default=60)
+
+    @cached_property
+    def machines(self) -> dict[int, str]:
+        """The address of the machine of each Heat file (by its place), where it can be told."""
+        servers = [(api, server) for _, api, service in self.services for server in service.back.servers]
+        claimed = {conf.listener(api).host for conf in self.heat for api in APIS}
+        found: dict[int, str] = {}
+        for place, conf in enumerate(self.heat):
+            own = [conf.listener(api) for api in APIS]
+            named = [listener.host for listener in own if not listener.wildcard]
+            open_ = {
+                server.host
+                for api, server in servers
+                if matches(conf, api, server) and server.host not in claimed
+            }
+            if named:
+                found[place] = named[0]
+            elif len(open_) == 1:
+                found[place] = open_.pop()
+        return found
+
+
+def build(inputs: Inputs) -> Subject:
+    """Read and resolve all files; never raises."""
+    confs = tuple(
+        HeatConf(host, oslo.options(oslo.parse(name, text) for name, text in files))
+        for host, files in inputs.heat
+    )
+    sides = []
+    for name, files in inputs.proxies:
+        configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
+        sides.append(ProxySide(name, configuration, services(configuration, confs, inputs.sections)))
+    return Subject(inputs, tuple(sides), confs)
+
+
+def matches(conf: HeatConf, api: str, server: Server) -> bool:
+    """Whether this file's API may be the one at a server's address."""
+    listener = conf.listener(api)
+    return server.port == listener.port and (listener.wildcard or listener.host == server.host)
+
+
+def services(
+    configuration: Configuration, confs: tuple[HeatConf, ...], sections: Mapping[str, str]
+) -> dict[ApiName, tuple[Service, ...]]:
+    """Which services are Heat's REST API, which its CFN API; others are left out."""
+    found: dict[ApiName, list[Service]] = {"rest": [], "cfn": []}
+    for service in configuration.services:
+        api = _api(service, confs, sections)
+        if api:
+            found[api].append(service)
+    return {api: tuple(group) for api, group in found.items()}
+
+
+def _api(service: Service, confs: tuple[HeatConf, ...], sections: Mapping[str, str]) -> ApiName | None:
+    for api in APIS:
+        if sections.get(api) in (service.name, service.front.name):
+            return api
+    votes: Counter[ApiName] = Counter()
+    for server in service.back.servers:
+        for api in APIS:
+            if any(conf.has_section(api) and matches(conf, api, server) for conf in confs):
+                votes[api] += 1
+    name = f"{service.front.name} {service.name}".lower()
+    ports = {server.port for server in service.back.servers} | {bind.port for bind in service.front.binds}
+    for api in APIS:
+        votes[api] += DEFAULT_PORTS[api] in ports
+    if not any(votes.values()):
+        return "cfn" if "cfn" in name else "rest" if "heat" in name or "rest_api" in name else None
+    if votes["rest"] == votes["cfn"]:
+        return "cfn" if "cfn" in name else "rest"
+    return votes.most_common(1)[0][0]
+
+
+__all__ = ["APIS", "ApiName", "Inputs", "ProxySide", "Subject", "build", "heat", "matches", "services"]

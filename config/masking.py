@@ -1,0 +1,34 @@
+"""Passwords out of what is shown: lines of heat.conf and of HAProxy configuration."""
+
+from __future__ import annotations
+
+import re
+
+MASK = "********"
+_IN_URL = re.compile(r"(://[^:/@\s]*:)\S*@")
+"""Up to the last `@`: a password that should have been quoted may hold anything."""
+_BY_NAME = re.compile(
+    r"^([ +\-]?\s*[\w.]*(?:password|passwd|secret|encryption_key|admin_token)\w*\s*[=:]\s*)(\S.*)$",
+    re.IGNORECASE,
+)
+_HAPROXY = re.compile(
+    r"^([ +\-]?\s*(?:stats\s+auth\s+[^:\s]+:|user\s+\S+\s+(?:insecure-)?password\s+"
+    r"|.*\bauthorization\s+))(.+)$",
+    re.IGNORECASE,
+)
+
+
+def mask(line: str) -> str:
+    """One line with its passwords replaced; what is no secret stays as it is."""
+    body = line.rstrip("\r\n")
+    end = line[len(body) :]
+    for pattern in (_BY_NAME, _HAPROXY):
+        match = pattern.match(body)
+        if match:
+            return f"{match[1]}{MASK}{end}"
+    return _IN_URL.sub(lambda match: f"{match[1]}{MASK}@", body) + end
+
+
+def mask_all(text: str) -> str:
+    """Every line of a text masked."""
+    return "".join(mask(line) for line in text.splitlines(keepends=True))
