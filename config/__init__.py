@@ -1,1 +1,1 @@
-"""heat.conf and HAProxy configuration: read, write, audit, and describe a deployment from them."""
+"""Configuration files of Heat and HAProxy: read, written, audited, described."""

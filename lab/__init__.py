@@ -1,0 +1,1 @@
+"""A real scaled-out Heat on this machine, of private daemons on loopback."""

@@ -7,7 +7,7 @@ from typing import Any
 from keystoneauth1 import exceptions, session
 from keystoneauth1.identity import v3
 
-from lab.daemon import DaemonFailed, tail
+from lab.daemon import DaemonError, tail
 from lab.topology import PROJECT, REGION, USER, Lab
 
 STACK_DOMAIN = "heat"
@@ -18,11 +18,11 @@ LOAD_ROLES = ("member", "heat_stack_owner", "admin")
 
 
 def create(lab: Lab) -> dict[str, str]:
-    """Make everything, and give the EC2 credentials as secrets to keep; raises `DaemonFailed`."""
+    """Make everything, and give the EC2 credentials as secrets to keep; raises `DaemonError`."""
     try:
         return _Accounts(lab).create()
     except exceptions.ClientException as problem:
-        raise DaemonFailed(
+        raise DaemonError(
             "keystone", f"refused an account: {problem}", tail(lab.log("keystone"))
         ) from problem
 

@@ -30,7 +30,7 @@ from lab import (
     topology,
 )
 from lab.topology import Lab, Topology
-from lab.waiting import Cancelled
+from lab.waiting import CancelledError
 
 Say = Callable[[str], None]
 """Takes one line of progress."""
@@ -39,7 +39,7 @@ Say = Callable[[str], None]
 def up(asked: Topology, wanted: Mapping[str, int], say: Say) -> Lab:
     """Bring up the lab that is asked for, with the front ports that are wanted.
 
-    Raises `InputError` (programs missing, a port taken, a lab of that name up) and `DaemonFailed`;
+    Raises `InputError` (programs missing, a port taken, a lab of that name up) and `DaemonError`;
     then, as after Ctrl-C and SIGTERM, nothing of the lab is left.
     """
     found = programs.found()
@@ -138,9 +138,9 @@ class _Rise:
         """Wait for other steps; what went wrong in one of them is reported there."""
         while not all(step.done() for step in needed):
             if self.cancel.wait(0.02):
-                raise Cancelled
+                raise CancelledError
         if any(step.exception() for step in needed):
-            raise Cancelled
+            raise CancelledError
 
     def simple(self, what: daemon.Daemon, needed: tuple[Future[None], ...]) -> None:
         self.after(needed)
@@ -178,7 +178,7 @@ class _Rise:
 def _raise_first(steps: list[Future[object]]) -> None:
     problems = [step.exception() for step in steps if step.done()]
     for problem in problems:
-        if problem is not None and not isinstance(problem, Cancelled):
+        if problem is not None and not isinstance(problem, CancelledError):
             raise problem
     for step in steps:
         step.result()

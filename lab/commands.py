@@ -25,7 +25,7 @@ def lab() -> None:
     """
 
 
-class Weights(click.ParamType):
+class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """`1,2,1`: weights of the servers, in order."""
 
     name = "W,W,…"
@@ -189,11 +189,11 @@ def _say(line: str) -> None:
 @contextmanager
 def _daemons() -> Iterator[None]:
     """Say which daemon failed, with the end of its log, as input that cannot be used."""
-    from lab.daemon import DaemonFailed
+    from lab.daemon import DaemonError
 
     try:
         yield
-    except DaemonFailed as problem:
+    except DaemonError as problem:
         if problem.tail:
             click.echo(f"the end of the log of {problem.part}:\n{problem.tail}\n", err=True)
         raise InputError(f"lab: {problem.part}", problem.what) from problem

@@ -11,12 +11,12 @@ from threading import Event
 
 from lab import processes, programs
 from lab.topology import Lab
-from lab.waiting import TooLate, until
+from lab.waiting import DeadlineError, until
 
 LOG_LINES = 25
 
 
-class DaemonFailed(Exception):
+class DaemonError(Exception):
     """A daemon ended, or was not ready in time; `tail` is the end of its log."""
 
     def __init__(self, part: str, what: str, tail: str) -> None:
@@ -72,23 +72,23 @@ def launch(lab: Lab, daemon: Daemon) -> subprocess.Popen[bytes]:
 def await_ready(
     lab: Lab, daemon: Daemon, process: subprocess.Popen[bytes], cancel: Event | None = None
 ) -> None:
-    """Wait until a launched daemon serves; raises `DaemonFailed` and `Cancelled`."""
+    """Wait until a launched daemon serves; raises `DaemonError` and `CancelledError`."""
 
     def ready() -> bool:
         status = process.poll()
         if status is not None and not (daemon.forks and status == 0):
-            raise DaemonFailed(daemon.part, f"ended with status {status}", tail(lab.log(daemon.part)))
+            raise DaemonError(daemon.part, f"ended with status {status}", tail(lab.log(daemon.part)))
         return daemon.ready()
 
     try:
         until(ready, daemon.deadline_s, cancel=cancel)
-    except TooLate as problem:
+    except DeadlineError as problem:
         what = f"was not ready after {daemon.deadline_s:g} s"
-        raise DaemonFailed(daemon.part, what, tail(lab.log(daemon.part))) from problem
+        raise DaemonError(daemon.part, what, tail(lab.log(daemon.part))) from problem
 
 
 def start(lab: Lab, daemon: Daemon, cancel: Event | None = None) -> None:
-    """Start a daemon and wait until it serves; raises `DaemonFailed` and `Cancelled`."""
+    """Start a daemon and wait until it serves; raises `DaemonError` and `CancelledError`."""
     await_ready(lab, daemon, launch(lab, daemon), cancel)
 
 
@@ -97,17 +97,18 @@ def run(
     part: str,
     argv: list[str],
     deadline_s: float,
+    *,
     extra: Mapping[str, str] | None = None,
     cancel: Event | None = None,
 ) -> None:
-    """Run a command of a part to its end; raises `DaemonFailed` where it fails or takes too long."""
+    """Run a command of a part to its end; raises `DaemonError` where it fails or takes too long."""
     log = lab.log(part)
     process = processes.spawn(argv, environment(lab, part, extra), log, lab.folder)
     name = Path(argv[0]).name
     try:
         until(lambda: process.poll() is not None, deadline_s, cancel=cancel)
-    except TooLate as problem:
+    except DeadlineError as problem:
         process.kill()
-        raise DaemonFailed(part, f"{name} took over {deadline_s:g} s", tail(log)) from problem
+        raise DaemonError(part, f"{name} took over {deadline_s:g} s", tail(log)) from problem
     if process.returncode != 0:
-        raise DaemonFailed(part, f"{name} ended with status {process.returncode}", tail(log))
+        raise DaemonError(part, f"{name} ended with status {process.returncode}", tail(log))

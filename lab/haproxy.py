@@ -9,7 +9,7 @@ from threading import Event
 
 from config import haproxy_writer as writer
 from lab import probes, processes
-from lab.daemon import Daemon, DaemonFailed, run
+from lab.daemon import Daemon, DaemonError, run
 from lab.topology import Lab
 
 SECTIONS = {"rest": "rest_api_proxy", "cfn": "cfn_api_proxy"}
@@ -52,7 +52,7 @@ def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> writer.Listen:
 
 
 def prepare(lab: Lab) -> None:
-    """Write the configuration; raises `DaemonFailed` where HAProxy itself does not accept it."""
+    """Write the configuration; raises `DaemonError` where HAProxy itself does not accept it."""
     path = conf(lab)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_suffix(".partial")
@@ -61,7 +61,7 @@ def prepare(lab: Lab) -> None:
         [str(lab.programs.haproxy), "-c", "-f", str(partial)], capture_output=True, text=True, check=False
     )
     if told.returncode != 0:
-        raise DaemonFailed("proxy", "configuration is not valid", told.stdout + told.stderr)
+        raise DaemonError("proxy", "configuration is not valid", told.stdout + told.stderr)
     partial.replace(path)
 
 

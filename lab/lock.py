@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from calorimeter.errors import InputError
-from lab.waiting import TooLate, until
+from lab.waiting import DeadlineError, until
 
 
 @contextmanager
@@ -37,7 +37,7 @@ def held(folder: Path, wait_s: float) -> Iterator[Path]:
 
     try:
         until(take, wait_s)
-    except TooLate as problem:
+    except DeadlineError as problem:
         who = holder(folder)
         raise InputError(
             f"lab {folder.name}", f"is being changed by process {who}", "wait for it, or end it"

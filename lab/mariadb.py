@@ -15,9 +15,9 @@ from pathlib import Path
 from threading import Event
 
 from lab import probes, processes
-from lab.daemon import Daemon, DaemonFailed, run, start, tail
+from lab.daemon import Daemon, DaemonError, run, start, tail
 from lab.topology import LOOPBACK, Lab, write_private
-from lab.waiting import TooLate, until
+from lab.waiting import DeadlineError, until
 
 DATABASES = ("heat", "keystone")
 
@@ -153,8 +153,8 @@ def _only_one(path: Path, cancel: Event | None) -> Iterator[None]:
 
         try:
             until(locked, 300, every_s=0.2, cancel=cancel)
-        except TooLate as problem:
-            raise DaemonFailed(
+        except DeadlineError as problem:
+            raise DaemonError(
                 "mariadb", "another lab is making the template for over 300 s", ""
             ) from problem
         yield
@@ -189,8 +189,8 @@ def _make_template(lab: Lab, cancel: Event | None) -> Path:
     processes.send(processes.running(lab.folder, part), lab.folder, signal.SIGTERM)
     try:
         until(lambda: not processes.running(lab.folder, part), 60, cancel=cancel)
-    except TooLate as problem:
-        raise DaemonFailed(
+    except DeadlineError as problem:
+        raise DaemonError(
             part, "did not stop after its template was made", tail(lab.log(part))
         ) from problem
     return data

@@ -14,9 +14,11 @@ def daemon(lab: Lab) -> Daemon:
     port = lab.port("memcached")
     return Daemon(
         part="memcached",
-        # As root memcached wants to be told whom to run as.
-        argv=(str(lab.programs.memcached), "-l", LOOPBACK, "-p", str(port), "-U", "0", "-m", "64")
-        + ("-c", "4096", "-t", "2", "-u", getpass.getuser()),
+        argv=(
+            *(str(lab.programs.memcached), "-l", LOOPBACK, "-p", str(port), "-U", "0"),
+            # As root memcached wants to be told whom to run as.
+            *("-m", "64", "-c", "4096", "-t", "2", "-u", getpass.getuser()),
+        ),
         ready=lambda: probes.accepts(port),
         deadline_s=15,
     )

@@ -9,9 +9,9 @@ from contextlib import suppress
 
 from calorimeter.errors import InputError, unknown
 from lab import daemon, haproxy, heat, keystone, lock, mariadb, memcached, processes, rabbitmq
-from lab.daemon import Daemon, DaemonFailed
+from lab.daemon import Daemon, DaemonError
 from lab.topology import Lab
-from lab.waiting import TooLate, until
+from lab.waiting import DeadlineError, until
 
 STOP_S = 60.0
 
@@ -79,8 +79,8 @@ def _stop(lab: Lab, part: str) -> int:
     processes.send(found, lab.folder, signal.SIGTERM)
     try:
         until(lambda: not processes.running(lab.folder, part), STOP_S)
-    except TooLate as problem:
-        raise DaemonFailed(
+    except DeadlineError as problem:
+        raise DaemonError(
             part, f"did not stop within {STOP_S:g} s", daemon.tail(lab.log(part))
         ) from problem
     return at

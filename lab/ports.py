@@ -63,7 +63,7 @@ def release(ports: Iterable[int], owner: Path) -> None:
 
 def _any_free(registry: Mapping[str, str], kind: int) -> int:
     span = HIGHEST - LOWEST
-    offset = random.randrange(span)  # noqa: S311: not a secret
+    offset = random.randrange(span)
     for step in range(span):
         port = LOWEST + (offset + step) % span
         if str(port) not in registry and _is_free(port, kind):

@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.waiting import TooLate, until
+from lab.waiting import DeadlineError, until
 
 LAB = "CALORIMETER_LAB"
 PART = "CALORIMETER_PART"
@@ -80,7 +80,7 @@ def send(processes: Iterable[Process], folder: Path, signum: signal.Signals) -> 
 
 
 def kill(folder: Path, part: str | None = None, deadline_s: float = 10.0) -> None:
-    """End processes with SIGKILL, those included that they start meanwhile; raises `TooLate`."""
+    """End processes with SIGKILL, those included that they start meanwhile; raises `DeadlineError`."""
 
     def none_left() -> bool:
         left = running(folder, part)
@@ -95,7 +95,7 @@ def terminate(folder: Path, part: str | None = None, grace_s: float = 2.0) -> No
     before = running(folder, part)
     send(before, folder, signal.SIGTERM)
     send(before, folder, signal.SIGCONT)
-    with suppress(TooLate):
+    with suppress(DeadlineError):
         until(lambda: not running(folder, part), grace_s, every_s=0.05)
     kill(folder, part)
 

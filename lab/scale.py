@@ -12,7 +12,7 @@ def scale(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
     """Make the lab have that many `rest`, `cfn` and `engines`; those with the highest numbers go.
 
     New APIs join the proxy once they serve, and those that go leave it first. Raises `InputError`
-    and `DaemonFailed`; what was started before a failure is part of the lab.
+    and `DaemonError`; what was started before a failure is part of the lab.
     """
     with lock.held(topology.folder(name), 30):
         before = topology.opened(name)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calorimeter.errors import InputError
 from lab import lock, ports, processes, topology
-from lab.waiting import TooLate, until
+from lab.waiting import DeadlineError, until
 
 
 def down(folder: Path) -> bool:
@@ -35,7 +35,7 @@ def clear(folder: Path) -> None:
         # Twice: a daemon may just have been between fork and exec, when it has no mark yet.
         processes.kill(folder)
         until(lambda: not _still_listening(reserved), 5)
-    except TooLate as problem:
+    except DeadlineError as problem:
         left = ", ".join(f"{p.part} ({p.pid})" for p in processes.running(folder))
         what = (
             f"these processes do not end: {left}"

@@ -10,11 +10,11 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-class Cancelled(Exception):
+class CancelledError(Exception):
     """What was waited for is no longer wanted."""
 
 
-class TooLate(Exception):
+class DeadlineError(Exception):
     """A condition did not hold before its deadline."""
 
 
@@ -23,16 +23,16 @@ def until(
 ) -> T:
     """Ask `condition` until its answer is true, and give that answer.
 
-    Raises `TooLate` after `deadline_s` seconds, and `Cancelled` as soon as `cancel` is set.
+    Raises `DeadlineError` after `deadline_s` seconds, and `CancelledError` as soon as `cancel` is set.
     """
     end = time.monotonic() + deadline_s
     waiting = cancel or Event()
     while True:
         if waiting.is_set():
-            raise Cancelled
+            raise CancelledError
         answer = condition()
         if answer:
             return answer
         if time.monotonic() >= end:
-            raise TooLate(f"after {deadline_s:g} s")
+            raise DeadlineError(f"after {deadline_s:g} s")
         waiting.wait(every_s)
