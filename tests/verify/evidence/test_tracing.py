@@ -20,10 +20,11 @@ from verify.evidence.unavailable import EvidenceUnavailable
 pytestmark = pytest.mark.lab
 
 USER = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from calorimeter import deployment
 from verify.evidence.tracing import tracing
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where pytest runs in the background
 with tracing(deployment.read(Path(sys.argv[1])), state=Path(sys.argv[2])):
     print("on", flush=True)
     time.sleep(60)
