@@ -1,0 +1,52 @@
+"""What tests of every room share: the real lab, brought up once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from calorimeter import deployment as deployments
+from calorimeter import paths
+from calorimeter.deployment import Deployment
+from lab import topology
+
+
+def lab_command(*words: str, timeout_s: float = 400) -> subprocess.CompletedProcess[str]:
+    """Run `calorimeter lab …` as a user does."""
+    command = [sys.executable, "-m", "calorimeter", "lab", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def _clear_abandoned() -> None:
+    """Take down the labs of test sessions that were killed."""
+    for name in topology.names():
+        prefix, _, pid = name.rpartition("-")
+        if prefix == "test" and pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            lab_command("down", "--name", name)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[Deployment]:
+    """A real lab of 2 REST, 2 CFN and 3 engines behind the checked proxy.
+
+    `$CALORIMETER_TEST_LAB` names one that is already up; it is used and left up. A test that breaks
+    something mends it.
+    """
+    if running := os.environ.get("CALORIMETER_TEST_LAB"):
+        yield deployments.read(paths.lab(running) / "deployment.toml")
+        return
+    _clear_abandoned()
+    name = f"test-{os.getpid()}"
+    up = lab_command("up", "--name", name)
+    if up.returncode != 0:
+        pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
+    try:
+        yield deployments.read(paths.lab(name) / "deployment.toml")
+    finally:
+        down = lab_command("down", "--name", name)
+    assert down.returncode == 0, down.stderr
