@@ -50,7 +50,7 @@ def _without_password(text: str) -> str:
 def _schemes(*schemes: str) -> AfterValidator:
     def check(text: str) -> str:
         parts = urlsplit(text)
-        if parts.scheme not in schemes or not (parts.hostname or parts.scheme == "unix"):
+        if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
             raise ValueError(f"a URL here starts with {' or '.join(f'{s}://' for s in schemes)}")
         return _without_password(text)
 

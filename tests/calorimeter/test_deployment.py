@@ -81,6 +81,13 @@ def test_backends_of_one_name_are_refused(tmp_path: Path) -> None:
         deployments.read(written(tmp_path, text))
 
 
+def test_log_file_and_stats_socket_have_no_host(tmp_path: Path) -> None:
+    """A log file and a Unix socket are named by their path alone."""
+    more = '[[proxy]]\nstats = ["unix:///run/haproxy.sock"]\nlogs = ["file:///var/log/haproxy.log"]\n'
+    (proxy,) = deployments.read(written(tmp_path, SMALLEST + more)).proxy
+    assert proxy.logs == ("file:///var/log/haproxy.log",)
+
+
 def test_missing_file_is_named(tmp_path: Path) -> None:
     """A file that is not there is named, with the system's reason."""
     with pytest.raises(InputError, match="nowhere.toml: cannot be read"):

@@ -1,0 +1,47 @@
+"""Sabotage of the engines' rotation: a consumer that takes every call first and favours one host."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from calorimeter.deployment import Deployment
+from verify.evidence.broker_api import BrokerApi
+from verify.evidence.firehose import connect
+
+
+@contextmanager
+def favourite(deployment: Deployment) -> Iterator[None]:
+    """Consume from `engine` with a higher priority than any engine, and pass every call on.
+
+    A call goes on to the queue of an engine's host, so that it is answered: clients notice nothing, and
+    only the order in which consumers get their calls tells.
+    """
+    with BrokerApi.of(deployment) as api:
+        server = next(c.server for c in api.engine_consumers("engine") if c.server)
+    ready, done = threading.Event(), threading.Event()
+
+    def take() -> None:
+        connection = connect(deployment)
+        channel = connection.channel()
+
+        def pass_on(channel: Any, method: Any, properties: Any, body: bytes) -> None:
+            channel.basic_publish("", f"engine.{server}", body, properties)
+            channel.basic_ack(method.delivery_tag)
+
+        channel.basic_consume("engine", pass_on, arguments={"x-priority": 10})
+        ready.set()
+        while not done.is_set():
+            connection.process_data_events(time_limit=0.05)
+        connection.close()
+
+    thread = threading.Thread(target=take, daemon=True)
+    thread.start()
+    assert ready.wait(10), "the favourite consumer did not come up"
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join(10)
