@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, TypeVar
@@ -19,12 +19,19 @@ from verify.evidence.broker_records import (
     Consumer,
     EngineConsumer,
     Overview,
+    Process,
     Queue,
     join_consumers,
 )
 from verify.evidence.unavailable import EvidenceUnavailable
 
 TIMEOUT_S = 10.0
+
+NEW_CONNECTION_S = 7.0
+"""RabbitMQ lists a new connection with its first statistics, after up to 5 s (measured on 3.10.8), but its
+consumers at once."""
+
+POLL_S = 0.25
 
 R = TypeVar("R")
 
@@ -109,7 +116,7 @@ class BrokerApi:
         return self._records(self._get(f"/consumers/{self._vhost}"), _consumer)
 
     def connections(self) -> tuple[Connection, ...]:
-        """All connections to the vhost."""
+        """The connections to the vhost; one that is new is listed after up to 5 s."""
         self._must_see("connections")
         listed = self._get(f"/vhosts/{self._vhost}/connections")
         # One that is closing is listed for some seconds with nothing but counters.
@@ -122,21 +129,47 @@ class BrokerApi:
         return self._records([tree for tree in listed if tree.get("connection_details")], _channel)
 
     def engine_consumers(self, topic: str = "engine") -> tuple[EngineConsumer, ...]:
-        """The consumers of `engine` or `engine_worker`, each with its process."""
-        return join_consumers(topic, self.consumers(), self.connections())
+        """The consumers of `engine` or `engine_worker`, each with its process.
+
+        Waits for connections that are not listed yet, at most `NEW_CONNECTION_S`.
+        """
+        return join_consumers(topic, *self._settled())
+
+    def processes(self, wanted: Collection[str] = ()) -> dict[str, Process]:
+        """Connection name → process, for every connection that tells.
+
+        Waits until the connections in `wanted` are listed, at most `NEW_CONNECTION_S`: some may be
+        closed by now.
+        """
+        deadline = time.monotonic() + NEW_CONNECTION_S
+        while True:
+            connections = self.connections()
+            if {*wanted} <= {c.name for c in connections} or time.monotonic() > deadline:
+                return {c.name: process for c in connections if (process := c.process) is not None}
+            time.sleep(POLL_S)
 
     def snapshot(self) -> BrokerSnapshot:
-        """All of the above at about one time."""
+        """All of the above at about one time; waits as `engine_consumers` does."""
+        consumers, connections = self._settled()
         return BrokerSnapshot(
             taken_ns=time.time_ns(),
             vhost=self.vhost,
             tracing=self.tracing(),
             overview=self.overview(),
             queues=self.queues(),
-            consumers=self.consumers(),
-            connections=self.connections(),
+            consumers=consumers,
+            connections=connections,
             channels=self.channels(),
         )
+
+    def _settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
+        deadline = time.monotonic() + NEW_CONNECTION_S
+        while True:
+            consumers, connections = self.consumers(), self.connections()
+            listed = {connection.name for connection in connections}
+            if all(c.connection in listed for c in consumers) or time.monotonic() > deadline:
+                return consumers, connections
+            time.sleep(POLL_S)
 
     def tracing(self) -> bool:
         """Whether the firehose of the vhost is on."""

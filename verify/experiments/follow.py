@@ -61,18 +61,21 @@ def follow(deployment: Deployment, command: Sequence[str], *, wait_s: float = 60
         firehose = stack.enter_context(Firehose(deployment))
         logs = [stack.enter_context(log) for proxy in deployment.proxy for log in open_logs(proxy)]
         relay = stack.enter_context(Relay())
-        processes, names = _processes(api)
+        processes, names = api.processes(), _names(api)
         started_ns = time.time_ns()
         status = _run(command, {**environment, "http_proxy": relay.url, "https_proxy": relay.url})
         ended_ns = time.time_ns()
         ours = [relayed for relayed in relay.requests() if _api_of(deployment, relayed)]
-        _await_quiet(firehose, {relayed.request_id for relayed in ours}, wait_s)
+        ids = {relayed.request_id for relayed in ours}
+        _await_quiet(firehose, ids, wait_s)
         lines = _await_lines(logs, {relayed.source_port for relayed in ours})
         firehose.settle()
-        later, later_names = _processes(api)
+        events = [event for event in firehose.deliveries() if event.reply or event.request_id in ids]
+        seen = {event.connection for event in events if not event.reply}
+        processes = {**processes, **api.processes(seen - set(processes))}
     log = proxy_log.read(lines)
     requests = tuple(_request(deployment, relayed) for relayed in ours if relayed.method != "CONNECT")
-    paths = join(requests, log.connections, firehose.deliveries(), {**processes, **later})
+    paths = join(requests, log.connections, events, processes)
     doubts = [firehose.why_incomplete, log.doubt, *(doubt for source in logs for doubt in source.doubts)]
     return Followed(
         status=status,
@@ -80,7 +83,7 @@ def follow(deployment: Deployment, command: Sequence[str], *, wait_s: float = 60
         ended_ns=ended_ns,
         relayed=tuple(relayed for relayed in ours if relayed.method != "CONNECT"),
         paths=paths,
-        names={**names, **later_names},
+        names=names,
         elsewhere=len(relay.requests()) - len(ours),
         hidden=sum(1 for relayed in ours if relayed.method == "CONNECT"),
         doubts=tuple(doubt for doubt in doubts if doubt),
@@ -123,16 +126,9 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
         raise InputError(command[0], f"cannot be run ({problem.strerror})") from problem
 
 
-def _processes(api: BrokerApi) -> tuple[dict[str, Process], dict[Process, str]]:
-    consumers, connections = api.consumers(), api.connections()
-    processes = {c.name: process for c in connections if (process := c.process) is not None}
-    # On the topic `engine` a consumer's neighbour is the queue of its host.
-    names = {
-        processes[c.connection]: c.queue.removeprefix("engine.")
-        for c in consumers
-        if c.queue.startswith("engine.") and c.connection in processes
-    }
-    return processes, names
+def _names(api: BrokerApi) -> dict[Process, str]:
+    """Engine process → its host as Heat calls it."""
+    return {c.process: c.server for c in api.engine_consumers() if c.process and c.server}
 
 
 def _await_quiet(firehose: Firehose, request_ids: set[str], wait_s: float) -> None:
