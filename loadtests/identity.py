@@ -15,6 +15,8 @@ from calorimeter.errors import InputError
 
 log = logging.getLogger(__name__)
 
+logging.getLogger("keystoneauth").setLevel(logging.ERROR)  # its warnings repeat what is raised
+
 REQUEST_TIMEOUT_S = 15
 RENEW_AT = 0.8
 """The part of its life after which a token is renewed."""
@@ -64,7 +66,7 @@ class Token:
                 "check identity.username and password",
             ) from problem
         except exceptions.ClientException as problem:
-            reason = str(problem).split("\n")[0]
+            reason = str(problem).partition(": HTTP")[0].partition("\n")[0]
             raise InputError(self._where, f"Keystone gives no token: {reason}") from problem
         assert access.auth_token is not None and access.expires is not None
         self.bytes = access.auth_token.encode("ascii")

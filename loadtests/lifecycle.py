@@ -8,12 +8,16 @@ through `Lifecycle.abort`, which stops Locust with exit status 2.
 from __future__ import annotations
 
 import logging
+import signal
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from calorimeter import paths
@@ -49,10 +53,13 @@ def add_arguments(parser: Any) -> None:
 def install(environment: Any) -> None:
     """Check everything and attach to this Locust process; where it cannot: one line, and exit status 2."""
     options = environment.parsed_options
+    if options.progress:
+        progress.say("trying identity and the fronts …")
     try:
         session = prepare(paths.deployment(options.deployment), options.scenario)
-    except InputError as problem:
-        print(f"calorimeter: {problem}", file=sys.stderr)
+    except (InputError, KeyboardInterrupt) as problem:
+        progress.clear()
+        print(f"calorimeter: {problem if str(problem) else 'interrupted'}", file=sys.stderr)
         sys.exit(2)
     Lifecycle(environment, session, Path(options.runs)).attach()
 
@@ -69,6 +76,8 @@ class Lifecycle:
         self._companion: Companion | None = None
         self._greenlets: list[gevent.Greenlet] = []
         self._aborted = False
+        self._quitting = False
+        self._has_quit = Event()
 
     def attach(self) -> None:
         """Set Locust up as the scenario says, where the command line does not say otherwise."""
@@ -91,6 +100,9 @@ class Lifecycle:
                 chosen.append(user_class)
         environment.user_classes = chosen
         self._session.token.keep_fresh()
+        self._runner.quit = partial(self._quit_once, self._runner.quit)
+        # KeyboardInterrupt would be raised in any greenlet, in the middle of anything.
+        gevent.signal_handler(signal.SIGINT, self._interrupted)
         events = environment.events
         events.test_start.add_listener(self._test_start)
         events.test_stopping.add_listener(self._test_stopping)
@@ -115,6 +127,24 @@ class Lifecycle:
         self._runner.quit()
         if self._environment.web_ui is not None:
             self._environment.web_ui.stop()
+
+    def _interrupted(self) -> None:
+        """Ctrl-C: end the run as if its time were up; the second time, without removing the stacks."""
+        if self._quitting:
+            self._session.ends_ns = now_ns()
+        else:
+            self._quit()
+
+    def _quit_once(self, quit_locust: Callable[[], None]) -> None:
+        """Called by the end of time, by Ctrl-C and by Locust's shutdown; Locust's own is not re-entrant."""
+        if self._quitting:
+            self._has_quit.wait()
+            return
+        self._quitting = True
+        try:
+            quit_locust()
+        finally:
+            self._has_quit.set()
 
     # On the process that the user started: alone, or the master of workers.
 

@@ -12,6 +12,13 @@ TERMINAL_S = 1.0
 ELSEWHERE_S = 10.0
 
 
+def say(line: str) -> None:
+    """Show what takes a moment, on a terminal only."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\r\033[K{line}")
+        sys.stderr.flush()
+
+
 def show(environment: Any) -> None:
     """Print until killed."""
     terminal = sys.stderr.isatty()

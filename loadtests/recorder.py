@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import struct
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,9 +83,8 @@ class Segments:
         if self.failed:
             return
         path = self._folder / f"{self._worker}-{len(self._written) + 1:05}.parquet"
-        try:
-            rows = self._thread.apply(_write_segment, (path, table))
-        except (OSError, pa.ArrowException) as problem:
+        rows, problem = self._thread.apply(_attempt, (partial(_write_segment, path, table),))
+        if problem:
             self.fail(f"{path}: cannot be written ({problem})")
         else:
             self._written.append((path, rows))
@@ -101,9 +100,9 @@ class Segments:
         rows = sum(count for _, count in self._written)
         if not self.failed and len(self._written) > 1 and rows < JOIN_BELOW_ROWS * len(self._written):
             whole = self._folder / f"{self._worker}.parquet"
-            try:
-                self._thread.apply(_join, (whole, [path for path, _ in self._written]))
-            except (OSError, pa.ArrowException) as problem:
+            parts = [path for path, _ in self._written]
+            _, problem = self._thread.apply(_attempt, (partial(_join, whole, parts),))
+            if problem:
                 self.fail(f"{whole}: cannot be written ({problem})")
         self._thread.kill()
 
@@ -288,6 +287,14 @@ def _named(codes: np.ndarray[Any, Any], names: list[str], kind: pa.DictionaryTyp
     return pa.DictionaryArray.from_arrays(_numbers(codes, kind.index_type), dictionary)
 
 
+def _attempt(work: Callable[[], int]) -> tuple[int, str]:
+    """The result, or why there is none: gevent prints what a function raises in its threads."""
+    try:
+        return work(), ""
+    except (OSError, pa.ArrowException) as problem:
+        return 0, " ".join(str(problem).split())
+
+
 def _write_segment(path: Path, table: Callable[[], pa.Table]) -> int:
     built = table()
     unfinished = path.with_suffix(".partial")
@@ -297,8 +304,7 @@ def _write_segment(path: Path, table: Callable[[], pa.Table]) -> int:
     return int(built.num_rows)
 
 
-def _join(whole: Path, parts: Iterable[Path]) -> None:
-    parts = list(parts)
+def _join(whole: Path, parts: Sequence[Path]) -> int:
     unfinished = whole.with_suffix(".partial")
     schema = pq.read_schema(parts[0])
     with _writer(unfinished, schema) as writer:
@@ -313,6 +319,7 @@ def _join(whole: Path, parts: Iterable[Path]) -> None:
     unfinished.replace(whole)
     for part in parts:
         part.unlink()
+    return len(parts)
 
 
 def _one(tables: list[pa.Table]) -> pa.Table:

@@ -167,7 +167,8 @@ def _try(where: Api, api: StackApi, client: Client, name: str) -> None:
     if answer.status in (401, 403):
         raise InputError(place, f"refuses the credentials ({answer.status})", "check [identity]")
     if answer.status != 200:
-        raise InputError(place, f"answers a list of stacks with {answer.status}")
+        check = "check identity.ec2_access and ec2_secret, and the service's log" if name == "cfn" else ""
+        raise InputError(place, f"answers a list of stacks with {answer.status}", check)
 
 
 def _plain(answer: Answer) -> str:
