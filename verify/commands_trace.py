@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -9,19 +10,25 @@ import click
 from calorimeter import paths
 from calorimeter.deployment import read as read_deployment
 from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from verify.checks.path import Path as RequestPath
+    from verify.checks.path import Paths
     from verify.experiments.follow import Followed
+
+ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--wait", "wait_s", default=60.0, show_default=True, metavar="SECONDS",
               help="How long to wait for work that goes on after the command.")  # fmt: skip
-@click.argument(
-    "arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar="[DEPLOYMENT] -- COMMAND…"
-)
-@click.pass_context
-def trace(ctx: click.Context, wait_s: float, arguments: tuple[str, ...]) -> int:
+@click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
+              help="Where COMMAND makes run folders, if it is a load.")  # fmt: skip
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar=ARGUMENTS)
+def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
     """Run COMMAND against DEPLOYMENT and show the way of each of its requests.
 
     COMMAND gets the deployment's identity in OS_* (and AWS_*) and a proxy in http_proxy that learns
@@ -29,23 +36,29 @@ def trace(ctx: click.Context, wait_s: float, arguments: tuple[str, ...]) -> int:
     backend, the API process and the engines, and what they did when. Through TLS a request's id
     cannot be seen. Needs [consent] level = "invasive": the broker's tracing is on meanwhile.
 
+    Where COMMAND is a load (calorimeter run) the share of its requests that could be followed is shown,
+    and the evidence kept in the run folder: `trace RUN REQUEST_ID` then shows one of them.
+
     Example: calorimeter trace deployment.toml -- openstack stack list
 
     Exit status: 0 every request was followed to its engines; 1 a link is missing, or the command failed;
     2 the input or the set-up cannot be used.
     """
+    if (Path(arguments[0]) / "run.json").exists():
+        return _from_run(RunDir(Path(arguments[0])), arguments[1:])
     from verify.evidence.unavailable import EvidenceUnavailable
     from verify.experiments.follow import follow
 
     given, command = split(arguments)
     deployment = read_deployment(paths.deployment(given))
     try:
-        followed = follow(deployment, command, wait_s=wait_s)
+        followed = follow(deployment, command, runs=runs, wait_s=wait_s)
     except EvidenceUnavailable as problem:
         raise InputError(problem.where, problem.why) from problem
     for line in report(followed):
         click.echo(line)
-    whole = not followed.hidden and all(not path.missing for path in followed.paths.paths)
+    every = [*followed.paths.paths, *(path for _, of_run in followed.runs for path in of_run.paths)]
+    whole = bool(every) and not followed.hidden and not any(path.missing for path in every)
     return 0 if whole and followed.status == 0 else 1
 
 
@@ -67,21 +80,53 @@ def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
 
 def report(followed: Followed) -> list[str]:
     """What is shown of a command: each request with its timeline, then what is missing."""
+    lines: list[str] = []
+    for path in followed.paths.paths:
+        at_s = (path.request.sent_ns - followed.started_ns) / 1e9
+        lines += ["", *_request(path, followed.recording.hosts, f"{at_s:.3f} s after start")]
+    for run, of_run in followed.runs:
+        lines += ["", *_of_run(run, of_run)]
+    if followed.paths.paths or not followed.runs:
+        lines += ["", _summary(followed)]
+    lines += [f"doubt: {doubt}" for doubt in followed.recording.doubts]
+    return lines
+
+
+def _from_run(run: RunDir, arguments: tuple[str, ...]) -> int:
+    from verify.evidence import recording
+    from verify.experiments.follow import TRACE, joined, samples
+
+    if len(arguments) != 1:
+        raise InputError("trace", f"{len(arguments)} request ids given", "valid: trace RUN REQUEST_ID")
+    found = [request for request in samples(run) if request.request_id == arguments[0]]
+    if not found:
+        raise InputError(
+            str(run.path), f"has no request {arguments[0]!r}", "valid: an id in samples/*.parquet"
+        )
+    evidence = recording.read(run.path / "evidence" / f"{TRACE}.json")
+    (path,) = joined(found[:1], evidence).paths
+    for line in _request(path, evidence.hosts, ""):
+        click.echo(line)
+    return 1 if path.missing else 0
+
+
+def _request(path: RequestPath, hosts: Mapping[str, str], when: str) -> Iterator[str]:
     from verify.timeline import timeline
 
-    lines = []
-    for path in followed.paths.paths:
-        request = path.request
-        at_s = (request.sent_ns - followed.started_ns) / 1e9
-        lines += [
-            "",
-            f"{request.operation}  {request.request_id or '(no request id)'}  {at_s:.3f} s after start",
-        ]
-        lines += timeline(path, followed.names)
-        lines += [f"  missing: {link}" for link in path.missing]
-    lines += ["", _summary(followed)]
-    lines += [f"doubt: {doubt}" for doubt in followed.doubts]
-    return lines
+    request = path.request
+    yield f"{request.operation}  {request.request_id or '(no request id)'}  {when}".rstrip()
+    yield from timeline(path, hosts)
+    for link in path.missing:
+        yield f"  missing: {link}"
+
+
+def _of_run(run: RunDir, of_run: Paths) -> Iterator[str]:
+    share = of_run.completeness
+    yield f"{run.path}: {len(of_run.paths)} requests, {of_run.answered} answered"
+    if share is not None:
+        yield f"  followed to their engines: {share:.4%}"
+    for link, count in of_run.missing().items():
+        yield f"  missing: {link} in {count}"
 
 
 def _summary(followed: Followed) -> str:

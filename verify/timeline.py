@@ -13,21 +13,22 @@ Step = tuple[int, str, str]
 """When (ns since the epoch), who, what."""
 
 
-def timeline(path: Path, names: Mapping[Process, str]) -> list[str]:
-    """Lines of `+ms  who  what`, ms since the request was sent; `names` are the engines' hosts.
+def timeline(path: Path, hosts: Mapping[str, str]) -> list[str]:
+    """Lines of `+ms  who  what`, ms since the request was sent; `hosts` name the hosts of engine
+    processes (as text).
 
     Reports of the broker arrive with a delay of their own (see `Leg`), so single ms mean little.
     """
     sent_ns = path.request.sent_ns
     # What happens at once keeps its order, since sorting is stable.
-    steps = sorted(_steps(path, names), key=lambda step: step[0])
+    steps = sorted(_steps(path, hosts), key=lambda step: step[0])
     lines = [f"{(at_ns - sent_ns) / 1e6:+10.1f} ms  {who:<38}  {what}" for at_ns, who, what in steps]
     if len(lines) > SHOWN_LINES:
         lines = [*lines[:SHOWN_LINES], f"… and {len(lines) - SHOWN_LINES} more"]
     return lines
 
 
-def _steps(path: Path, names: Mapping[Process, str]) -> Iterator[Step]:
+def _steps(path: Path, hosts: Mapping[str, str]) -> Iterator[Step]:
     request = path.request
     yield request.sent_ns, f"client {request.source}:{request.source_port}", f"sends {request.operation}"
     yield (
@@ -36,7 +37,7 @@ def _steps(path: Path, names: Mapping[Process, str]) -> Iterator[Step]:
         f"gives it to {path.backend}" if path.backend else "? no line of its log",
     )
     for leg in path.legs:
-        yield from _of_leg(leg, names)
+        yield from _of_leg(leg, hosts)
     yield (
         request.done_ns,
         "client",
@@ -44,12 +45,12 @@ def _steps(path: Path, names: Mapping[Process, str]) -> Iterator[Step]:
     )
 
 
-def _of_leg(leg: Leg, names: Mapping[Process, str]) -> Iterator[Step]:
+def _of_leg(leg: Leg, hosts: Mapping[str, str]) -> Iterator[Step]:
     about = f" of resource {leg.resource_id}" if leg.resource_id else ""
     what = f"{leg.method}{about}"
     if leg.published_ns is not None:
-        yield leg.published_ns, _name(leg.publisher, names), f"puts {what} into {leg.queue}"
-    consumer = _name(leg.consumer, names)
+        yield leg.published_ns, _name(leg.publisher, hosts), f"puts {what} into {leg.queue}"
+    consumer = _name(leg.consumer, hosts)
     if leg.delivered_ns is not None:
         again = ", which was delivered before" if leg.redelivered else ""
         yield leg.delivered_ns, consumer, f"takes {what}{again}"
@@ -57,8 +58,8 @@ def _of_leg(leg: Leg, names: Mapping[Process, str]) -> Iterator[Step]:
         yield leg.replied_ns, consumer, f"{'fails' if leg.failure else 'answers'} {leg.method}"
 
 
-def _name(process: Process | None, names: Mapping[Process, str]) -> str:
+def _name(process: Process | None, hosts: Mapping[str, str]) -> str:
     if process is None:
         return "? a process that does not say"
-    host = names.get(process)
+    host = hosts.get(str(process))
     return f"{host} {process.role}[{process.pid}]" if host else str(process)

@@ -7,87 +7,90 @@ import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from pathlib import Path
 from typing import NamedTuple
 
-from calorimeter.deployment import Address, Api, Consent, Deployment, address
-from calorimeter.errors import InputError
-from verify.checks.path import Paths, Request, join
-from verify.evidence import proxy_log
-from verify.evidence.broker_api import BrokerApi
-from verify.evidence.broker_records import Process
-from verify.evidence.firehose import Firehose
-from verify.evidence.log_listener import LogSource, open_logs
-from verify.evidence.relay import Relay, Relayed
-from verify.evidence.tracing import tracing
+import pyarrow.parquet as pq
 
-QUIET_S = 2.0
-LOG_WITHIN_S = 5.0
+from calorimeter.deployment import Address, Api, Deployment, address
+from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
+from verify.checks.path import Paths, Request, join, requests_of
+from verify.evidence.recording import Recording, recorder
+from verify.evidence.relay import Relay, Relayed
 
 
 class Followed(NamedTuple):
     """A command's requests. `elsewhere` counts those to other addresses (Keystone), `hidden` the
-    connections to the APIs whose requests TLS hides, `doubts` why links may be missing. `names` gives
-    engine processes the names of their hosts.
+    connections to the APIs whose requests TLS hides. `runs` are the run folders of loads that the command
+    made meanwhile, with their requests; the recording is kept in each as evidence.
     """
 
     status: int
     started_ns: int
     ended_ns: int
-    relayed: tuple[Relayed, ...]
     paths: Paths
-    names: dict[Process, str]
+    recording: Recording
     elsewhere: int
     hidden: int
-    doubts: tuple[str, ...]
+    runs: tuple[tuple[RunDir, Paths], ...]
 
 
-def follow(deployment: Deployment, command: Sequence[str], *, wait_s: float = 60.0) -> Followed:
+TRACE = "trace"
+"""Name of the recording among a run's evidence."""
+
+
+def follow(
+    deployment: Deployment, command: Sequence[str], *, runs: Path = Path("runs"), wait_s: float = 60.0
+) -> Followed:
     """Run `command` with the deployment's `OS_*` variables, and follow each of its requests.
 
-    Ends when the engines have been quiet about these requests for 2 s after the command, at most
+    Run folders that appear below `runs` meanwhile are joined too: `calorimeter run` may be the command.
+    Ends when the engines have been quiet about the requests for 2 s after the command, at most
     `wait_s` after it. Raises `InputError` (no consent, a command that cannot be run) and
     `EvidenceUnavailable` (no trace).
     """
-    if not deployment.consent.level.allows(Consent.INVASIVE):
-        raise InputError(
-            f"{deployment.path}: consent.level",
-            f"is {str(deployment.consent.level)!r}, and this switches the broker's tracing on",
-            "valid: invasive",
-        )
     environment = command_environment(deployment)
-    with ExitStack() as stack:
-        api = stack.enter_context(tracing(deployment))
-        firehose = stack.enter_context(Firehose(deployment))
-        logs = [stack.enter_context(log) for proxy in deployment.proxy for log in open_logs(proxy)]
-        relay = stack.enter_context(Relay())
-        processes, names = api.processes(), _names(api)
+    before = set(runs.glob("*/run.json"))
+    with recorder(deployment) as recording, Relay() as relay:
         started_ns = time.time_ns()
         status = _run(command, {**environment, "http_proxy": relay.url, "https_proxy": relay.url})
         ended_ns = time.time_ns()
         ours = [relayed for relayed in relay.requests() if _api_of(deployment, relayed)]
-        ids = {relayed.request_id for relayed in ours}
-        _await_quiet(firehose, ids, wait_s)
-        lines = _await_lines(logs, {relayed.source_port for relayed in ours})
-        firehose.settle()
-        events = [event for event in firehose.deliveries() if event.reply or event.request_id in ids]
-        seen = {event.connection for event in events if not event.reply}
-        processes = {**processes, **api.processes(seen - set(processes))}
-    log = proxy_log.read(lines)
-    requests = tuple(_request(deployment, relayed) for relayed in ours if relayed.method != "CONNECT")
-    paths = join(requests, log.connections, events, processes)
-    doubts = [firehose.why_incomplete, log.doubt, *(doubt for source in logs for doubt in source.doubts)]
+        loads = [RunDir(path.parent) for path in sorted(set(runs.glob("*/run.json")) - before)]
+        loaded = [samples(run) for run in loads]
+        ports = {r.source_port for r in ours} | {r.source_port for some in loaded for r in some}
+        ids = None if loads else {relayed.request_id for relayed in ours}
+        evidence = recording.finish(ids, ports, wait_s)
+    for run in loads:
+        run.save_evidence(TRACE, evidence)
+    seen = tuple(_request(deployment, relayed) for relayed in ours if relayed.method != "CONNECT")
     return Followed(
         status=status,
         started_ns=started_ns,
         ended_ns=ended_ns,
-        relayed=tuple(relayed for relayed in ours if relayed.method != "CONNECT"),
-        paths=paths,
-        names=names,
+        paths=joined(seen, evidence),
+        recording=evidence,
         elsewhere=len(relay.requests()) - len(ours),
         hidden=sum(1 for relayed in ours if relayed.method == "CONNECT"),
-        doubts=tuple(doubt for doubt in doubts if doubt),
+        runs=tuple((run, joined(some, evidence)) for run, some in zip(loads, loaded, strict=True)),
     )
+
+
+def joined(requests: Sequence[Request], recording: Recording) -> Paths:
+    """The paths of requests through what was recorded."""
+    return join(requests, recording.connections, recording.events, recording.processes)
+
+
+def samples(run: RunDir) -> tuple[Request, ...]:
+    """The requests of a recorded load; `InputError` where its samples cannot be read."""
+    rows: list[Request] = []
+    for path in run.parquet("samples"):
+        try:
+            rows += requests_of(pq.read_table(path).to_pylist())
+        except (OSError, ValueError, KeyError) as problem:
+            raise InputError(str(path), f"cannot be read ({type(problem).__name__})") from problem
+    return tuple(rows)
 
 
 def command_environment(deployment: Deployment) -> dict[str, str]:
@@ -124,38 +127,6 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
         return subprocess.run(command, env=environment, check=False).returncode
     except OSError as problem:
         raise InputError(command[0], f"cannot be run ({problem.strerror})") from problem
-
-
-def _names(api: BrokerApi) -> dict[Process, str]:
-    """Engine process → its host as Heat calls it."""
-    return {c.process: c.server for c in api.engine_consumers() if c.process and c.server}
-
-
-def _await_quiet(firehose: Firehose, request_ids: set[str], wait_s: float) -> None:
-    """Wait until nothing more comes of these requests: convergence goes on after the answer."""
-    deadline = time.monotonic() + wait_s
-    seen = len(firehose)
-    while (left_s := deadline - time.monotonic()) > 0:
-        start = seen
-
-        def more(events: Sequence[object], start: int = start) -> bool:
-            return any(getattr(event, "request_id", None) in request_ids for event in events[start:])
-
-        if not firehose.wait_for(more, min(QUIET_S, left_s)):
-            return
-        seen = len(firehose)
-
-
-def _await_lines(logs: Sequence[LogSource], ports: set[int]) -> list[proxy_log.Line]:
-    """The lines of all logs, once each port has been named or the time for that is over."""
-
-    def named(lines: Sequence[proxy_log.Line]) -> bool:
-        return ports <= {c.client_port for c in proxy_log.read(lines).connections}
-
-    for log in logs:
-        if log.wait_for(named, LOG_WITHIN_S):
-            break
-    return [line for log in logs for line in log.lines()]
 
 
 def _api_of(deployment: Deployment, relayed: Relayed) -> str | None:
