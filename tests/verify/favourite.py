@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -20,7 +21,8 @@ def favourite(deployment: Deployment) -> Iterator[None]:
     only the order in which consumers get their calls tells.
     """
     with BrokerApi.of(deployment) as api:
-        server = next(c.server for c in api.engine_consumers("engine") if c.server)
+        engines = api.engine_consumers("engine")
+    server = next(c.server for c in engines if c.server)
     ready, done = threading.Event(), threading.Event()
 
     def take() -> None:
@@ -41,7 +43,17 @@ def favourite(deployment: Deployment) -> Iterator[None]:
     thread.start()
     assert ready.wait(10), "the favourite consumer did not come up"
     try:
+        _await_listed(deployment, len(engines) + 1)
         yield
     finally:
         done.set()
         thread.join(10)
+
+
+def _await_listed(deployment: Deployment, consumers: int) -> None:
+    """Wait until the management API lists so many consumers: its statistics lag by up to 5 s."""
+    deadline = time.monotonic() + 20
+    with BrokerApi.of(deployment) as api:
+        while len(api.engine_consumers("engine")) != consumers:
+            assert time.monotonic() < deadline, "the broker never listed the favourite consumer"
+            time.sleep(0.1)

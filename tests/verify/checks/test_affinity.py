@@ -1,7 +1,8 @@
 """Golden evidence for the checks of source affinity."""
 
 from calorimeter.verdict import Outcome
-from verify.checks.affinity import LogCount, Visit, Visits, each_source_on_one_backend
+from verify.checks.affinity import each_source_on_one_backend
+from verify.checks.visits import LogCount, Visit, Visits
 
 
 def visit(source: str, server: str | None, port: int = 1, status: int = 300) -> Visit:
