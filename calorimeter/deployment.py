@@ -111,13 +111,31 @@ class Api(Model):
         return Address(host=parts.hostname or "", port=port)
 
 
+class Checks(Model):
+    """How a proxy checks its servers, as its configuration says; what is not given is HAProxy's default.
+
+    `fastinter_s` counts while a server is going down or up, `downinter_s` while it is down, both `inter_s`
+    where not given. `timeout_check_s` limits a check's answer (else `inter_s` does), `timeout_connect_s`
+    its connection, with `inter_s`.
+    """
+
+    inter_s: Seconds = 2.0
+    fall: Count = 3
+    rise: Count = 2
+    fastinter_s: Seconds | None = None
+    downinter_s: Seconds | None = None
+    timeout_check_s: Seconds | None = None
+    timeout_connect_s: Seconds | None = None
+
+
 class Proxy(Model):
     """One HAProxy and where it can be looked at.
 
     `stats` lists stats sockets and pages: `unix:///run/haproxy.sock`, `tcp://HOST:PORT`,
     `http://HOST:PORT/stats` (with `stats_user` and `stats_password`). `logs` lists where its log is
     received: `udp://HOST:PORT` (the suite listens there) or `file:///var/log/haproxy.log`.
-    `config` is a copy of its configuration, where there is one; `version` is for the record.
+    `config` is a copy of its configuration, where there is one; `version` is for the record. `checks` is
+    how it checks its servers; without it no bound on the time to detection can be computed.
     """
 
     name: str = "proxy"
@@ -127,6 +145,7 @@ class Proxy(Model):
     logs: tuple[LogUrl, ...] = ()
     config: tuple[Path, ...] = ()
     version: str | None = None
+    checks: Checks | None = None
 
 
 class Broker(Model):
@@ -167,12 +186,26 @@ class Tls(Model):
     verify: bool = True
 
 
+FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off"]
+"""Faults beyond those that a part has commands of its own for."""
+
+
+class Injection(Model):
+    """The commands for one further fault: `inject` brings it about, `heal` ends it and may be repeated."""
+
+    inject: str
+    heal: str
+
+
 class Part(Model):
     """One process or host and the commands its owner allows on it; each is run by `sh -c`.
 
     A command that is not given is not allowed. `kill` crashes (SIGKILL), `stop` stops cleanly,
     `start` brings back from either, `freeze` and `thaw` stop and continue it, `drain` and `undrain`
-    take it out of the proxy and back, `sockets` prints its host's socket table (`ss -tanoe`).
+    take it out of the proxy and back, `sockets` prints its host's socket table (`ss -tanoe`). What
+    brings back may be repeated. `faults` are further ones: packets to and from it vanish (`unreachable`),
+    answers come late (`slow`), every answer is a 5xx (`errors`), only health checks are refused
+    (`refuse-checks`), it is cut off from RabbitMQ (`cut-off`).
     """
 
     name: str
@@ -185,6 +218,7 @@ class Part(Model):
     drain: str | None = None
     undrain: str | None = None
     sockets: str | None = None
+    faults: dict[FurtherFault, Injection] = {}
 
 
 class Expect(Model):
@@ -201,6 +235,7 @@ class Expect(Model):
     tcp_keepalive: bool = True
     max_detection_s: Seconds | None = None
     max_recovery_s: Seconds | None = None
+    cut_sessions: bool = False
     rpc_timeout_s: Seconds = 60.0
 
 

@@ -1,0 +1,67 @@
+"""One shell command of a deployment file, run to its end."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+COMMAND_S = 150.0
+"""Time for one command: to start an API and wait until it serves takes longest."""
+
+_AT = re.compile(r"\bat_ns=(\d{19})\b")
+
+
+class CommandFailed(Exception):  # noqa: N818 - it says what happened
+    """A command that ended with a status other than 0, or did not end in time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that succeeded. `at_ns` is the moment it took effect by its own word (`at_ns=…`), else
+    None: then it took effect between its begin and its end. All ns since the epoch."""
+
+    began_ns: int
+    ended_ns: int
+    at_ns: int | None
+
+
+def run(command: str, environment: Mapping[str, str] | None = None, within_s: float = COMMAND_S) -> Done:
+    """Run `command` by `sh -c`; raises `CommandFailed`.
+
+    It has a session of its own: Ctrl-C in the suite's terminal is not for it.
+    """
+    began = time.time_ns()
+    process = subprocess.Popen(
+        ["sh", "-c", command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+        env={**os.environ, **(environment or {})},
+    )
+    try:
+        output, _ = process.communicate(timeout=within_s)
+    except BaseException as problem:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(problem, subprocess.TimeoutExpired):
+            raise CommandFailed(f"did not end within {within_s:g} s") from None
+        raise
+    ended = time.time_ns()
+    if process.returncode != 0:
+        last = output.strip().splitlines()[-1:] or [""]
+        raise CommandFailed(f"ended with status {process.returncode}: {last[0][:300]}")
+    said = _AT.search(output)
+    at = int(said[1]) if said else None
+    if at is not None and not began <= at <= ended:
+        at = None  # another machine's clock
+    return Done(began, ended, at)
