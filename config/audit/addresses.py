@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from config import heat
 from config.audit.changes import after, at, group_place, of, replaced
 from config.audit.model import Place, Problem, Rule, Severity, guide, manual
-from config.audit.subject import APIS, Subject, matches
-from config.haproxy import Service
+from config.audit.subject import APIS, Subject
 from config.heat import GROUPS, WILDCARDS, HeatConf
 
 
@@ -168,13 +167,10 @@ SERVER_IS_PROXY = Rule(
 
 def _server_without_api(subject: Subject) -> Iterator[Problem]:
     for _, api, service in subject.services:
-        known = [conf for conf in subject.heat if conf.has_section(api)]
-        if not known:
+        if not subject.listeners.any(api):
             continue
         for server in service.back.servers:
-            if server.port is None or any(matches(conf, api, server) for conf in known):
-                continue
-            if _mixed(subject, api, service, server.text):
+            if server.port is None or any(subject.listeners.at(name, server) for name in APIS):
                 continue
             yield Problem(
                 at(server.line),
@@ -182,16 +178,6 @@ def _server_without_api(subject: Subject) -> Iterator[Problem]:
                 f"{server.text} is the address of no [{GROUPS[api]}] in the Heat files given",
                 "where nothing listens there, the clients hashed to this server are refused",
             )
-
-
-def _mixed(subject: Subject, api: str, service: Service, text: str) -> bool:
-    other = "cfn" if api == "rest" else "rest"
-    return any(
-        conf.has_section(other) and matches(conf, other, server)
-        for conf in subject.heat
-        for server in service.back.servers
-        if server.text == text
-    )
 
 
 SERVER_WITHOUT_API = Rule(
@@ -211,9 +197,7 @@ def _section_mixed(subject: Subject) -> Iterator[Problem]:
     for _, api, service in subject.services:
         other = "cfn" if api == "rest" else "rest"
         for server in service.back.servers:
-            right = any(conf.has_section(api) and matches(conf, api, server) for conf in subject.heat)
-            wrong = any(conf.has_section(other) and matches(conf, other, server) for conf in subject.heat)
-            if wrong and not right:
+            if subject.listeners.at(other, server) and not subject.listeners.at(api, server):
                 yield Problem(
                     at(server.line),
                     f"server {server.name}",
@@ -235,24 +219,25 @@ SECTION_MIXED = Rule(
 
 
 def _api_behind_no_server(subject: Subject) -> Iterator[Problem]:
-    served = [(api, server) for _, api, service in subject.services for server in service.back.servers]
+    servers = [(api, server) for _, api, service in subject.services for server in service.back.servers]
+    last = dict(servers)
+    named = {server.text for _, server in servers}
+    ports = {server.port for _, server in servers}
     binds = {bind.text for _, _, service in subject.services for bind in service.front.binds}
     for conf in subject.heat:
         for api in APIS:
             listener = conf.listener(api)
-            if not conf.has_section(api) or not any(name == api for name, _ in served):
+            if listener.value is None or api not in last or listener.text in binds:
                 continue
-            if listener.text in binds or any(matches(conf, api, server) for _, server in served):
+            if listener.text in named or (listener.wildcard and listener.port in ports):
                 continue
-            last = [server for name, server in served if name == api][-1]
             line = f"server {conf.host}-{api} {listener.text} check"
-            change = () if listener.wildcard else (after(last.line, line),)
             yield Problem(
                 _api_place(conf, api),
                 f"[{GROUPS[api]}] of {conf.host}",
                 f"listens at {listener.text}, which no server line names",
                 "this API gets no request",
-                change,
+                () if listener.wildcard else (after(last[api].line, line),),
             )
 
 

@@ -41,7 +41,7 @@ NOT_SOURCE = Rule(
     "balance by source",
     manual(
         "4.2 balance",
-        "source: The source IP address is hashed and divided by the total weight of the running servers "
+        "The source IP address is hashed and divided by the total weight of the running servers "
         "to designate which server will receive the request.",
     ),
     _not_source,

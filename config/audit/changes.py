@@ -75,11 +75,12 @@ def removed(entry: Entry) -> Change:
 
 
 def group_place(conf: HeatConf, group: str = "DEFAULT") -> Place:
-    """Where a group starts in a Heat file; its first line where it has none."""
-    for file in conf.options.files:
-        for name, number in file.groups:
-            if name == group:
-                return Place(file.name, number)
+    """Where a group starts in a Heat file; without it, where [DEFAULT] does, or the first line."""
+    for wanted in (group, "DEFAULT"):
+        for file in conf.options.files:
+            for name, number in file.groups:
+                if name == wanted:
+                    return Place(file.name, number)
     return Place(conf.file, 1)
 
 

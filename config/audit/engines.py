@@ -24,7 +24,11 @@ _READ_AS_TRANSPORT = frozenset(
 
 def _home(subject: Subject, place: int, host: str) -> str:
     """A host as every machine would name it: loopback is the machine's own address."""
-    return subject.machines.get(place, "loopback") if heat.loopback(host) else host
+    if not heat.loopback(host):
+        return host
+    machine = subject.machines.get(place, "loopback")
+    # On one machine alone every loopback address is one that the others reach too.
+    return host.replace("localhost", "127.0.0.1") if heat.loopback(machine) else machine
 
 
 def _broker(subject: Subject, place: int, conf: HeatConf) -> Hashable:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Literal
 
 from calorimeter.deployment import Address
-from config import haproxy, heat, oslo
+from config import haproxy, oslo
 from config.haproxy import Configuration, Server, Service
 from config.heat import DEFAULT_PORTS, HeatConf
 
@@ -66,6 +66,34 @@ class ProxySide:
         return ((api, service) for api in APIS for service in self.services[api])
 
 
+class Listeners:
+    """Where the APIs of the Heat files listen, as the files say; one look-up a question."""
+
+    def __init__(self, confs: Iterable[HeatConf]) -> None:
+        self._named: dict[str, set[tuple[str, int]]] = {api: set() for api in APIS}
+        self._everywhere: dict[str, set[int]] = {api: set() for api in APIS}
+        for conf in confs:
+            for api in APIS:
+                listener = conf.listener(api)
+                if listener.value is None:
+                    continue
+                if listener.wildcard:
+                    self._everywhere[api].add(listener.port)
+                else:
+                    self._named[api].add((listener.host, listener.port))
+
+    def any(self, api: str) -> bool:
+        """Whether any file says where this API listens."""
+        return bool(self._named[api] or self._everywhere[api])
+
+    def at(self, api: str, server: Server) -> bool:
+        """Whether an API of the files may be the one at a server's address."""
+        port = server.port
+        if port is None:
+            return False
+        return (server.host, port) in self._named[api] or port in self._everywhere[api]
+
+
 @dataclass(frozen=True)
 class Subject:
     """The files, read and resolved."""
@@ -73,6 +101,7 @@ class Subject:
     inputs: Inputs
     proxies: tuple[ProxySide, ...]
     heat: tuple[HeatConf, ...]
+    listeners: Listeners
 
     @property
     def services(self) -> Iterator[tuple[ProxySide, ApiName, Service]]:
@@ -94,21 +123,20 @@ class Subject:
     @cached_property
     def machines(self) -> dict[int, str]:
         """The address of the machine of each Heat file (by its place), where it can be told."""
-        servers = [(api, server) for _, api, service in self.services for server in service.back.servers]
-        claimed = {conf.listener(api).host for conf in self.heat for api in APIS}
+        by_port: dict[tuple[str, int | None], set[str]] = {}
+        for _, api, service in self.services:
+            for server in service.back.servers:
+                by_port.setdefault((api, server.port), set()).add(server.host)
+        own = [[(api, conf.listener(api)) for api in APIS] for conf in self.heat]
+        claimed = {listener.host for pair in own for _, listener in pair}
         found: dict[int, str] = {}
-        for place, conf in enumerate(self.heat):
-            own = [conf.listener(api) for api in APIS]
-            named = [listener.host for listener in own if not listener.wildcard]
-            open_ = {
-                server.host
-                for api, server in servers
-                if matches(conf, api, server) and server.host not in claimed
-            }
+        for place, pair in enumerate(own):
+            named = [listener.host for _, listener in pair if not listener.wildcard]
+            free = set[str]().union(*(by_port.get((api, at.port), set()) for api, at in pair)) - claimed
             if named:
                 found[place] = named[0]
-            elif len(open_) == 1:
-                found[place] = open_.pop()
+            elif len(free) == 1:
+                found[place] = free.pop()
         return found
 
 
@@ -118,40 +146,34 @@ def build(inputs: Inputs) -> Subject:
         HeatConf(host, oslo.options(oslo.parse(name, text) for name, text in files))
         for host, files in inputs.heat
     )
+    listeners = Listeners(confs)
     sides = []
     for name, files in inputs.proxies:
         configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
-        sides.append(ProxySide(name, configuration, services(configuration, confs, inputs.sections)))
-    return Subject(inputs, tuple(sides), confs)
-
-
-def matches(conf: HeatConf, api: str, server: Server) -> bool:
-    """Whether this file's API may be the one at a server's address."""
-    listener = conf.listener(api)
-    return server.port == listener.port and (listener.wildcard or listener.host == server.host)
+        sides.append(ProxySide(name, configuration, services(configuration, listeners, inputs.sections)))
+    return Subject(inputs, tuple(sides), confs, listeners)
 
 
 def services(
-    configuration: Configuration, confs: tuple[HeatConf, ...], sections: Mapping[str, str]
+    configuration: Configuration, listeners: Listeners, sections: Mapping[str, str]
 ) -> dict[ApiName, tuple[Service, ...]]:
     """Which services are Heat's REST API, which its CFN API; others are left out."""
     found: dict[ApiName, list[Service]] = {"rest": [], "cfn": []}
     for service in configuration.services:
-        api = _api(service, confs, sections)
+        api = _api(service, listeners, sections)
         if api:
             found[api].append(service)
     return {api: tuple(group) for api, group in found.items()}
 
 
-def _api(service: Service, confs: tuple[HeatConf, ...], sections: Mapping[str, str]) -> ApiName | None:
+def _api(service: Service, listeners: Listeners, sections: Mapping[str, str]) -> ApiName | None:
     for api in APIS:
         if sections.get(api) in (service.name, service.front.name):
             return api
     votes: Counter[ApiName] = Counter()
     for server in service.back.servers:
         for api in APIS:
-            if any(conf.has_section(api) and matches(conf, api, server) for conf in confs):
-                votes[api] += 1
+            votes[api] += listeners.at(api, server)
     name = f"{service.front.name} {service.name}".lower()
     ports = {server.port for server in service.back.servers} | {bind.port for bind in service.front.binds}
     for api in APIS:
@@ -161,6 +183,3 @@ def _api(service: Service, confs: tuple[HeatConf, ...], sections: Mapping[str, s
     if votes["rest"] == votes["cfn"]:
         return "cfn" if "cfn" in name else "rest"
     return votes.most_common(1)[0][0]
-
-
-__all__ = ["APIS", "ApiName", "Inputs", "ProxySide", "Subject", "build", "heat", "matches", "services"]

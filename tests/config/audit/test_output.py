@@ -1,0 +1,126 @@
+"""What an audit writes: text, JSON, SARIF, patches and verdicts."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from calorimeter.verdict import Outcome
+from config import audit
+from config.audit import Inputs, gates, output
+from config.audit.changes import applied, diff
+from config.audit.model import Change
+from config.masking import MASK, mask
+from tests.config.audit import clean
+from tests.config.audit.clean import edited
+
+FAULTY = edited("proxy", "default-server check inter 2s fall 3 rise 2", "default-server")
+
+
+def test_text_says_what_where_why_and_what_to_do() -> None:
+    """A finding's text has place, severity, id, consequence, remedy, the quoted sentence and the diff."""
+    text = output.text(audit.audit(FAULTY))
+    assert text.startswith("apis-proxy.conf:25: error A6-no-check\n")
+    assert "What follows: a crashed API stays in the proxy as healthy" in text
+    assert "«when not set, no health checking is performed" in text
+    assert "+    default-server check inter 2s fall 3 rise 2\n" in text
+    assert text.endswith("1 error in 3 files.\n")
+    assert output.text(audit.audit(clean.inputs())) == "Nothing found in 3 files.\n"
+
+
+def test_json_has_a_version_and_every_finding() -> None:
+    """The JSON names its version, the files, the counts and the findings."""
+    tree = json.loads(output.as_json(audit.audit(FAULTY)))
+    assert tree["schema_version"] == 1
+    assert tree["counts"] == {"error": 1, "warning": 0, "note": 0}
+    assert [(f["id"], f["gate"], f["line"]) for f in tree["findings"]] == [("A6-no-check", "A6", 25)]
+
+
+def test_sarif_has_rules_results_and_fixes() -> None:
+    """The SARIF log names its rules, and each result its rule, level, place and fix."""
+    log = json.loads(output.sarif(audit.audit(FAULTY, {"A6-no-check": "known"})))
+    assert log["version"] == "2.1.0"
+    (run,) = log["runs"]
+    (result,) = run["results"]
+    rules = run["tool"]["driver"]["rules"]
+    assert rules[result["ruleIndex"]]["id"] == result["ruleId"] == "A6-no-check"
+    assert result["level"] == "error"
+    place = result["locations"][0]["physicalLocation"]
+    assert place == {"artifactLocation": {"uri": "apis-proxy.conf"}, "region": {"startLine": 25}}
+    replacement = result["fixes"][0]["artifactChanges"][0]["replacements"][0]
+    assert replacement["insertedContent"]["text"] == "    default-server check inter 2s fall 3 rise 2\n"
+    assert result["suppressions"] == [{"kind": "external", "justification": "known"}]
+
+
+def test_sarif_leaves_changes_with_passwords_out() -> None:
+    """A change that would write a password has no fix in the SARIF log."""
+    log = output.sarif(audit.audit(edited("c", "db-pw@10.0.0.1/heat", "db-pw@10.0.0.1/other")))
+    assert "fixes" not in json.loads(log)["runs"][0]["results"][0]
+
+
+def test_the_patch_is_one_that_patch_takes(tmp_path: Path) -> None:
+    """The patch of all changes, applied by `patch -p1`, gives the corrected files."""
+    corrected = audit.corrected(FAULTY)
+    for name, text in FAULTY.texts.items():
+        (tmp_path / name).write_text(text)
+    try:
+        subprocess.run(
+            ["patch", "-p1"], cwd=tmp_path, input=audit.patch(FAULTY, corrected), text=True, check=True
+        )
+    except FileNotFoundError:
+        pytest.skip("needs the patch program")
+    assert {name: (tmp_path / name).read_text() for name in FAULTY.texts} == corrected.texts
+
+
+def test_changes_keep_their_order_and_places() -> None:
+    """Insertions and replacements at several lines land where they were meant."""
+    changes = [
+        Change("f", 2, 1, ("two",)),
+        Change("f", 1, 0, ("zero",)),
+        Change("f", 4, 0, ("[g]", "a = 1")),
+        Change("f", 4, 0, ("[g]", "b = 2")),
+        Change("f", 2, 1, ("lost: the line is already replaced",)),
+        Change("f", 3, 1, ()),
+    ]
+    assert applied({"f": "1\n2\n3\n"}, changes) == {"f": "zero\n1\ntwo\n[g]\na = 1\nb = 2\n"}
+
+
+def test_a_diff_of_a_file_without_a_last_line_end() -> None:
+    """As diff does, the missing line end is said."""
+    assert diff("f", "a", "b").endswith(
+        "-a\n\\ No newline at end of file\n+b\n\\ No newline at end of file\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("rabbit_password = x", f"rabbit_password = {MASK}"),
+        ("+auth_encryption_key: x y", f"+auth_encryption_key: {MASK}"),
+        ("transport_url = rabbit://u:p@h,v:q@i:5/", f"transport_url = rabbit://u:{MASK}@i:5/"),
+        ("connection = mysql://u:p/@:w@h/db", f"connection = mysql://u:{MASK}@h/db"),
+        ("    stats auth admin:x", f"    stats auth admin:{MASK}"),
+        ("    user op insecure-password x", f"    user op insecure-password {MASK}"),
+        ("auth_url = http://10.0.0.1:5000/v3", "auth_url = http://10.0.0.1:5000/v3"),
+        ("bind_host = 10.0.0.1", "bind_host = 10.0.0.1"),
+    ],
+)
+def test_passwords_are_masked(line: str, expected: str) -> None:
+    """Lines that hold a password are shown without it, others as they are."""
+    assert mask(line) == expected
+
+
+def test_gates_pass_fail_and_are_inconclusive() -> None:
+    """A gate is PASS without errors and warnings, FAIL with one, INCONCLUSIVE without its files."""
+    judged = {v.gate: v for v in gates.verdicts(audit.audit(FAULTY), FAULTY)}
+    assert judged["A6"].judgement.outcome is Outcome.FAIL
+    assert "apis-proxy.conf:25: A6-no-check" in judged["A6"].judgement.counter_examples[0]
+    assert judged["A1"].judgement.outcome is Outcome.PASS
+    assert judged["A1"].guide == "Each API service must have a unique address to listen."
+    only_proxy = Inputs(proxies=FAULTY.proxies)
+    judged = {v.gate: v for v in gates.verdicts(audit.audit(only_proxy), only_proxy)}
+    assert judged["A4"].judgement.outcome is Outcome.INCONCLUSIVE
+    assert list(judged) == [f"A{n}" for n in range(1, 13)]

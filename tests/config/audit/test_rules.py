@@ -1,0 +1,278 @@
+"""Each rule, with an example that it finds and the clean deployment that it leaves alone."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from calorimeter.deployment import Address
+from config import audit
+from config.audit import Inputs, output
+from config.audit.rules import RULES
+from tests.config.audit import clean
+from tests.config.audit.clean import edited
+
+GUIDE = Path(__file__).parents[2] / "data/guide/scaling-a-deployment.rst"
+MANUAL = Path("/usr/share/doc/haproxy/configuration.txt.gz")
+GATE_A4 = {"A4-messaging-differs"}
+
+EXAMPLES: list[tuple[str, str, str, str]] = [
+    ("A1-address-shared", "c", "bind_host = 10.0.0.3", "bind_host = 10.0.0.2"),
+    ("A1-server-twice", "proxy", "rest-2 10.0.0.3:8004", "rest-2 10.0.0.2:8004"),
+    ("A1-address-of-proxy", "b", "bind_host = 10.0.0.2", "bind_host = 10.0.0.1"),
+    ("A2-server-is-proxy", "proxy", "rest-1 10.0.0.2:8004", "rest-1 10.0.0.1:8004"),
+    ("A2-server-without-api", "proxy", "rest-1 10.0.0.2:8004", "rest-1 10.0.0.9:8004"),
+    ("A2-section-mixed", "proxy", "rest-1 10.0.0.2:8004", "rest-1 10.0.0.2:8000"),
+    ("A2-api-behind-no-server", "proxy", "    server cfn-2 10.0.0.3:8000\n", ""),
+    ("A2-send-proxy", "proxy", "rest-1 10.0.0.2:8004", "rest-1 10.0.0.2:8004 send-proxy"),
+    ("A2-line-unreadable", "proxy", "retries 3", 'retries "3'),
+    ("A2-line-unreadable", "proxy", "retries 3", 'retries "$NOWHERE"'),
+    ("A3-loopback-service", "b", "@10.0.0.1/heat", "@127.0.0.1/heat"),
+    ("A3-loopback-service", "b", "auth_url = http://10.0.0.1:5000", "auth_url = http://localhost:5000"),
+    ("A3-loopback-broker", "b", "broker-pw@10.0.0.1:5672", "broker-pw@localhost:5672"),
+    ("A4-broker-differs", "c", "rabbit://heat:", "rabbit://other:"),
+    ("A4-broker-differs", "c", ":5672/", ":5672/other"),
+    ("A4-database-differs", "c", "db-pw@10.0.0.1/heat", "db-pw@10.0.0.1/other"),
+    ("A4-encryption-key-differs", "c", "key = 0123", "key = 3210"),
+    ("A4-messaging-differs", "c", "rabbit_quorum_queue = false", "rabbit_quorum_queue = true"),
+    ("A4-messaging-differs", "c", "rpc_response_timeout = 60\n", "rpc_response_timeout = 30\n"),
+    ("A5-balance-not-source", "proxy", "    balance source\n    hash-type consistent\n", ""),
+    ("A5-balance-not-source", "proxy", "balance source", "balance roundrobin"),
+    ("A5-mode-unsaid", "proxy", "    mode tcp\n", ""),
+    ("A5-weight-zero", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 weight 0"),
+    (
+        "A5-closes-connections",
+        "proxy",
+        "balance source",
+        "mode http\n    option httpclose\n    balance source",
+    ),
+    ("A6-no-check", "proxy", "default-server check", "default-server"),
+    ("A6-no-check", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 no-check"),
+    ("A6-check-without-http", "proxy", "    option httpchk GET /healthcheck\n", ""),
+    ("A6-check-shallow", "proxy", "httpchk GET /healthcheck", "httpchk"),
+    ("A6-slow-detection", "proxy", "timeout check 2s", "timeout check 10s"),
+    ("A6-slow-detection", "proxy", "inter 2s", "inter 20s fastinter 10s"),
+    ("A6-one-backup-only", "proxy", "maxconn 500\n", "maxconn 500 backup\n"),
+    ("A7-no-keepalive", "proxy", "    option tcpka\n", ""),
+    ("A7-no-keepalive", "proxy", "option tcpka", "option clitcpka"),
+    ("A7-redispatch-map-based", "proxy", "    hash-type consistent\n", ""),
+    ("A7-redispatch-map-based", "proxy", "hash-type consistent", "hash-type map-based"),
+    ("A7-no-redispatch", "proxy", "    option redispatch\n", ""),
+    ("A8-maxconn-order", "proxy", "    maxconn 2000", "    maxconn 8000"),
+    ("A8-timeout-races-rpc", "proxy", "timeout server 70s", "timeout server 1m"),
+    ("A8-timeout-races-rpc", "proxy", "timeout client 70s", "timeout client 50000"),
+    ("A8-no-timeout", "proxy", "    timeout connect 10s\n", ""),
+    (
+        "A8-timeout-without-effect",
+        "proxy",
+        "timeout queue 1m",
+        "timeout queue 1m\n    timeout http-request 5s",
+    ),
+    ("A8-timeout-without-effect", "proxy", " maxconn 500", ""),
+    ("A8-server-maxconn-order", "proxy", "maxconn 500", "maxconn 5000"),
+    ("A9-log-nowhere", "proxy", "    log 127.0.0.1:514 local0\n", ""),
+    ("A9-log-nowhere", "proxy", "    log global\n", ""),
+    ("A9-log-without-server", "proxy", "    option tcplog\n", ""),
+    ("A9-no-stats", "proxy", "    stats socket /run/haproxy/admin.sock mode 660 level admin\n", ""),
+    ("A10-line-unreadable", "b", "[database]", "...\n[database]"),
+    ("A10-option-gone", "b", "[database]", "rpc_backend = rabbit\n[database]"),
+    ("A10-database-option-gone", "b", "[database]", "sql_idle_timeout = 200\n[database]"),
+    ("A10-broker-option-gone", "b", "[database]", "rabbit_host = 10.0.0.1\n[database]"),
+    ("A11-workers-unsaid", "b", "num_engine_workers = 2\n", ""),
+    ("A11-database-connections", "b", "num_engine_workers = 2", "num_engine_workers = 60"),
+    ("A12-cfn-trusts", "b", "deferred_auth_method = password\n", ""),
+    ("A12-ec2-credentials", "b", "[ec2authtoken]\nauth_type = password", "[ec2authtoken]"),
+    (
+        "A12-ec2-endpoint",
+        "b",
+        "endpoint_override = http://10.0.0.1:5000",
+        "endpoint_override = http://k:5/v3/",
+    ),
+    ("A12-cfn-policy", "b", "enforce_scope = false", "enforce_scope = true"),
+]
+ALONGSIDE = {
+    # The file edited is the only one with the API at that address: another rule sees that too.
+    "A1-address-shared": {"A2-server-without-api"},
+    "A1-server-twice": {"A2-api-behind-no-server"},
+    "A1-address-of-proxy": {"A2-server-without-api"},
+    "A2-server-is-proxy": {"A2-api-behind-no-server", "A2-server-without-api"},
+    "A2-server-without-api": {"A2-api-behind-no-server"},
+    "A2-section-mixed": {"A2-api-behind-no-server"},
+    "A3-loopback-broker": {"A4-broker-differs"},
+    "A3-loopback-service": {"A4-database-differs"},
+    "A5-closes-connections": {"A8-timeout-without-effect", "A9-log-without-server"},
+    "A10-option-gone": GATE_A4,
+}
+BY_HAND = {
+    "A1-address-shared": "which of the two moves is for the owner to say",
+    "A1-address-of-proxy": "the guide stops the process, not the file",
+    "A2-server-without-api": "the address is not in the files",
+    "A2-section-mixed": "the address is not in the files",
+    "A2-send-proxy": "the API may be one that speaks it",
+    "A2-line-unreadable": "what was meant is not in the files",
+    "A5-weight-zero": "the weight is for the owner to say",
+    "A8-server-maxconn-order": "which of the limits is right is for the owner to say",
+    "A10-line-unreadable": "what was meant is not in the files",
+    "A4-encryption-key-default": "a secret has to be made",
+    "A12-ec2-credentials": "the service user may not be in the file",
+    "A11-database-connections": "the number of engines is for the owner to say",
+    "A2-server-is-proxy": "the server that goes may be the only one",
+}
+"""Rules whose findings may come without a change, and why."""
+
+
+def ids(inputs: Inputs) -> set[str]:
+    """The rules that find something."""
+    return {finding.id for finding in audit.audit(inputs).findings}
+
+
+def test_a_clean_deployment_has_no_findings() -> None:
+    """Every rule leaves the clean deployment alone."""
+    assert audit.audit(clean.inputs()).findings == ()
+
+
+@pytest.mark.parametrize(("rule", "file", "old", "new"), EXAMPLES)
+def test_each_rule_finds_its_example(rule: str, file: str, old: str, new: str) -> None:
+    """One edit of the clean deployment is found by its rule, and by no rule that it does not concern."""
+    found = ids(edited(file, old, new))
+    assert rule in found
+    assert found <= {rule} | ALONGSIDE.get(rule, set())
+
+
+@pytest.mark.parametrize(("rule", "file", "old", "new"), EXAMPLES)
+def test_the_proposed_changes_leave_nothing_to_find(rule: str, file: str, old: str, new: str) -> None:
+    """After the changes that the findings propose, the rule finds nothing."""
+    inputs = edited(file, old, new)
+    after = audit.corrected(inputs)
+    if rule not in BY_HAND:
+        assert ids(after) == set()
+        assert any(finding.diff for finding in audit.audit(inputs).findings if finding.id == rule)
+
+
+def test_every_rule_has_an_example() -> None:
+    """No rule is without a failing example here."""
+    elsewhere = {"A2-bind-unknown", "A4-encryption-key-default", "A5-slowstart-map-based"}
+    assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
+
+
+def test_a_bind_that_clients_do_not_know() -> None:
+    """Where the clients' address is known, the proxy must be bound to it, or to every address."""
+    known = {"rest": Address(host="10.0.0.7", port=8004)}
+    inputs = replace(clean.inputs(), fronts=known)
+    assert ids(inputs) == {"A2-bind-unknown"}
+    assert ids(audit.corrected(inputs)) == set()
+    everywhere = edited("proxy", "bind 10.0.0.1:8004", "bind :8004")
+    assert ids(replace(everywhere, fronts=known)) == set()
+
+
+def test_an_encryption_key_that_nobody_set() -> None:
+    """Where no machine sets auth_encryption_key, Heat's published default is in use."""
+    text = "auth_encryption_key = 0123456789abcdef0123456789abcdef\n"
+    b, c = clean.heat("10.0.0.2").replace(text, ""), clean.heat("10.0.0.3").replace(text, "")
+    assert ids(clean.inputs(b=b, c=c)) == {"A4-encryption-key-default"}
+
+
+def test_slowstart_with_a_map_based_hash() -> None:
+    """slowstart has no effect with a map-based hash, and has one with a consistent hash."""
+    slow = clean.PROXY.replace("10.0.0.2:8004", "10.0.0.2:8004 slowstart 1m")
+    assert ids(clean.inputs(slow)) == set()
+    assert "A5-slowstart-map-based" in ids(clean.inputs(slow.replace("    hash-type consistent\n", "")))
+
+
+def test_loopback_is_right_on_one_machine() -> None:
+    """Where everything is on one machine, loopback addresses are no fault."""
+    proxy = clean.PROXY.replace("10.0.0.", "127.0.0.")
+    b = clean.heat("127.0.0.2").replace("10.0.0.", "127.0.0.")
+    c = clean.heat("127.0.0.3").replace("10.0.0.", "127.0.0.")
+    assert ids(clean.inputs(proxy, b, c)) == set()
+
+
+def test_the_machine_with_the_database_may_say_loopback() -> None:
+    """The others point at machine B for database and broker: B itself may say localhost."""
+    b = clean.heat("10.0.0.2").replace("@10.0.0.1", "@localhost")
+    c = clean.heat("10.0.0.3").replace("@10.0.0.1", "@10.0.0.2")
+    assert ids(clean.inputs(b=b, c=c)) == set()
+
+
+def test_old_options_become_new_ones() -> None:
+    """sql_connection and rabbit_* become [database] connection and transport_url, passwords quoted."""
+    b = (
+        clean.heat("10.0.0.2")
+        .replace("transport_url = rabbit://heat:broker-pw@10.0.0.1:5672/", "rabbit_host = 10.0.0.1")
+        .replace(
+            "[database]\nconnection =", "rabbit_userid = heat\nrabbit_password = a@b/$c\nsql_connection ="
+        )
+    )
+    text = audit.corrected(clean.inputs(b=b)).texts["heat-b.conf"]
+    assert "transport_url = rabbit://heat:a%40b%2F%24c@10.0.0.1:5672/\n" in text
+    assert "[database]\nconnection = mysql+pymysql://heat:db-pw@10.0.0.1/heat\n" in text
+    assert "rabbit_host" not in text
+
+
+def test_findings_of_one_cause_are_one_finding() -> None:
+    """A statement in defaults that is wrong for both sections is reported once, naming both."""
+    findings = audit.audit(edited("proxy", "timeout server 70s", "timeout server 1m")).findings
+    assert [finding.line for finding in findings] == [17]
+    assert "rest_api_proxy, cfn_api_proxy" in findings[0].says
+
+
+def test_a_waived_gate_does_not_count() -> None:
+    """A waived finding is shown with its reason, and does not make the audit fail."""
+    inputs = edited("proxy", "default-server check", "default-server")
+    report = audit.audit(inputs, {"A6": "checked elsewhere"})
+    assert [finding.waived for finding in report.findings] == ["checked elsewhere"]
+    assert report.status == 0
+    assert audit.audit(inputs).status == 1
+
+
+def test_no_secret_is_shown() -> None:
+    """Whatever is found, no password of the files is in any output."""
+    b = clean.heat("10.0.0.2").replace("[DEFAULT]\n", "[DEFAULT]\nsql_connection = x://u:db-pw@h/d\n")
+    b = b.replace("transport_url = ", "rabbit_password = broker-pw\n#").replace("num_engine", "#num")
+    proxy = clean.PROXY.replace("balance source", "stats auth admin:service-pw\n    balance first")
+    report = audit.audit(clean.inputs(proxy, b, clean.heat("10.0.0.3").replace("0123", "3210")))
+    assert len(report.findings) > 4
+    for shown in (output.text(report), output.as_json(report), output.sarif(report)):
+        assert not [secret for secret in clean.SECRETS if secret in shown]
+
+
+def _plain(text: str) -> str:
+    return " ".join(re.sub(r"[*\\#]", "", text).split())
+
+
+def test_the_guide_is_quoted_as_it_stands() -> None:
+    """Every sentence that a rule quotes from the guide is in the guide."""
+    text = _plain(
+        GUIDE.read_text(encoding="utf-8").replace("`HAProxy <http://haproxy.1wt.eu>`_", "HAProxy")
+    )
+    for rule in RULES:
+        if rule.quote.source == "OpenStack Heat, Scaling a Deployment":
+            assert _plain(rule.quote.text) in text, rule.id
+
+
+@pytest.mark.skipif(not MANUAL.exists(), reason="needs HAProxy's manual on this machine")
+def test_the_manual_is_quoted_as_it_stands() -> None:
+    """Every sentence that a rule quotes from HAProxy's manual is in the manual."""
+    text = _plain(gzip.decompress(MANUAL.read_bytes()).decode("utf-8", "replace"))
+    for rule in RULES:
+        if rule.quote.source.startswith("HAProxy"):
+            assert _plain(rule.quote.text) in text, rule.id
+
+
+def test_a_hundred_servers_are_audited_in_a_second() -> None:
+    """100 REST and 100 CFN servers with 100 Heat files take less than a second."""
+    hosts = [f"10.0.1.{n}" for n in range(1, 101)]
+    head, _, rest = clean.PROXY.partition("    server rest-1")
+    middle = rest[rest.index("\nlisten") : rest.index("    server cfn-1")]
+    proxy = head + "".join(f"    server rest-{h} {h}:8004\n" for h in hosts)
+    proxy += middle + "".join(f"    server cfn-{h} {h}:8000 weight 0\n" for h in hosts)
+    heat = tuple((h, ((f"{h}.conf", clean.heat(h).replace("@10.0.0.1", "@::1")),)) for h in hosts)
+    started = time.perf_counter()
+    report = audit.audit(Inputs((("proxy", (("apis-proxy.conf", proxy),)),), heat))
+    assert time.perf_counter() - started < 1.0
+    assert len(report.findings) >= 100
