@@ -239,6 +239,16 @@ class Expect(Model):
     rpc_timeout_s: Seconds = 60.0
 
 
+class HeatConf(Model):
+    """Copies of the heat.conf of one Heat process, in the order of its `--config-file`s.
+
+    `host` is the machine it runs on; paths are relative to the deployment file. The audit reads them.
+    """
+
+    host: str
+    files: tuple[Path, ...] = Field(min_length=1)
+
+
 class ConsentTo(Model):
     """The `[consent]` table."""
 
@@ -267,6 +277,7 @@ class Deployment(Model):
     tls: Tls = Tls()
     clients: Clients = Clients()
     parts: tuple[Part, ...] = ()
+    heat_conf: tuple[HeatConf, ...] = ()
     expect: Expect = Expect()
     consent: ConsentTo = ConsentTo()
     waive: dict[str, str] = {}
