@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from verify.bench import Bench
-from verify.checks import affinity
-from verify.experiments.affinity import visits
+from verify.checks import affinity, mapping
+from verify.experiments.affinity import all_visits, visits
 from verify.gates import gate
 from verify.judge import Judge
 
@@ -17,3 +17,39 @@ def test_each_source_stays_on_one_rest_backend(bench: Bench, judge: Judge) -> No
     addresses visit the REST API over fresh connections; the proxy's log says where each went.
     """
     judge(visits(bench, "rest"), affinity.each_source_on_one_backend, name="visits-rest")
+
+
+@gate("S2", guide="balance  source", needs=("cfn", "proxy log"))
+def test_each_source_stays_on_one_cfn_backend(bench: Bench, judge: Judge) -> None:
+    """Each source address stays on one CFN backend.
+
+    As S1, for the CFN API.
+    """
+    judge(visits(bench, "cfn"), affinity.each_source_on_one_backend, name="visits-cfn")
+
+
+@gate("S3", guide="balance  source", needs=("rest", "cfn", "proxy log"))
+def test_sources_are_where_the_hash_puts_them(bench: Bench, judge: Judge) -> None:
+    """Each source is on the backend that HAProxy's hash gives to its address.
+
+    The prediction is made from the address, the described servers, weights and hash type alone.
+    """
+    judge(all_visits(bench), mapping.mapping_is_the_predicted_one, name="visits")
+
+
+@gate("S4", guide="balance  source", needs=("rest", "cfn", "proxy log"))
+def test_sources_spread_as_predicted(bench: Bench, judge: Judge) -> None:
+    """Sources spread over the backends as predicted.
+
+    The same visits, counted by backend; and the skew that a population of clients must expect.
+    """
+    judge(all_visits(bench), mapping.sources_spread_as_predicted, name="visits")
+
+
+@gate("S8", guide="balance  source", needs=("rest", "cfn", "proxy log"))
+def test_enough_distinct_sources_reach_the_proxy(bench: Bench, judge: Judge) -> None:
+    """Enough distinct sources reach the proxy.
+
+    Behind address translation (NAT) many clients are one address, and one backend has them all.
+    """
+    judge(all_visits(bench), affinity.enough_distinct_sources, name="visits")

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 
 from calorimeter.deployment import Api, Tls
-from verify.checks.affinity import Visit
+from verify.checks.visits import Visit
 
 IN_FLIGHT = 32
 """Connections at a time: enough to keep the APIs busy, far below every maxconn."""
@@ -23,38 +23,42 @@ def request(api: Api) -> bytes:
     return f"GET / HTTP/1.1\r\nHost: {api.front}\r\nConnection: close\r\n\r\n".encode()
 
 
-def visit_all(api: Api, sources: Sequence[str | None], times: int, tls: Tls) -> list[Visit]:
+def visit_all(
+    api: Api, sources: Sequence[str | None], times: int, tls: Tls, *, in_flight: int = IN_FLIGHT
+) -> list[Visit]:
     """Let each source visit the API `times` times, in rounds, so that its visits lie apart in time.
 
     A source of None is the address that the operating system picks.
     """
-    return asyncio.run(_visit_all(api, [s for _ in range(times) for s in sources], _context(api, tls)))
+    each = [s for _ in range(times) for s in sources]
+    return asyncio.run(_visit_all(api, each, context(api, tls), in_flight))
 
 
-def _context(api: Api, tls: Tls) -> ssl.SSLContext | None:
+def context(api: Api, tls: Tls) -> ssl.SSLContext | None:
+    """How a TLS front is verified; None for plain HTTP."""
     if api.parts.scheme != "https":
         return None
-    context = ssl.create_default_context(cafile=tls.ca_file)
+    made = ssl.create_default_context(cafile=tls.ca_file)
     if not tls.verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    return made
 
 
 async def _visit_all(
-    api: Api, sources: Sequence[str | None], context: ssl.SSLContext | None
+    api: Api, sources: Sequence[str | None], tls: ssl.SSLContext | None, in_flight: int
 ) -> list[Visit]:
-    limit = asyncio.Semaphore(IN_FLIGHT)
+    limit = asyncio.Semaphore(in_flight)
     payload = request(api)
 
     async def one(source: str | None) -> Visit:
         async with limit:
-            return await _visit(api, source, payload, context)
+            return await _visit(api, source, payload, tls)
 
     return list(await asyncio.gather(*(one(source) for source in sources)))
 
 
-async def _visit(api: Api, source: str | None, payload: bytes, context: ssl.SSLContext | None) -> Visit:
+async def _visit(api: Api, source: str | None, payload: bytes, tls: ssl.SSLContext | None) -> Visit:
     sent_ns = time.time_ns()
     port, status, error, used = 0, 0, "", source or ""
     try:
@@ -62,14 +66,14 @@ async def _visit(api: Api, source: str | None, payload: bytes, context: ssl.SSLC
             reader, writer = await asyncio.open_connection(
                 api.front.host,
                 api.front.port,
-                ssl=context,
+                ssl=tls,
                 local_addr=(source, 0) if source else None,
             )
             try:
                 used, port = writer.get_extra_info("sockname")[:2]
                 _set_nodelay(writer)
                 writer.write(payload)
-                status, error = _status(await reader.read())
+                status, error = status_of(await reader.read())
             finally:
                 writer.close()
     except TimeoutError:
@@ -87,7 +91,8 @@ def _set_nodelay(writer: asyncio.StreamWriter) -> None:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
-def _status(answer: bytes) -> tuple[int, str]:
+def status_of(answer: bytes) -> tuple[int, str]:
+    """The HTTP status of an answer; 0 and why where it is none."""
     if not answer:
         return 0, "closed without an answer"
     words = answer.split(b"\r\n", 1)[0].split()

@@ -1,0 +1,244 @@
+"""The mapping of sources to backends: whether it is the predicted one, and how it spreads them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from math import exp, lgamma, log
+
+from calorimeter.verdict import Judgement, failed, inconclusive, passed
+from verify.checks import apis
+from verify.checks.visits import AllVisits, Visits, by_source, counted, incomplete, missed_rate, strength
+from verify.prediction import HashRules, HashServer, SourceHash, Unpredictable, excess_to_expect, spread
+
+SPREAD_CONFIDENCE = 0.999
+"""S4: a healthy spread lies within its bounds with this probability (all servers together)."""
+
+POPULATIONS = (10, 100, 1000)
+"""S4: the numbers of clients for which the skew to expect is given."""
+
+
+def described_rules(evidence: Visits) -> HashRules:
+    """The rules that the owner describes; `Unpredictable` where they give no source hash."""
+    rules = HashRules.from_words(evidence.described.balance, evidence.described.hash_type)
+    rules.check()
+    return rules
+
+
+def described_servers(evidence: Visits) -> tuple[HashServer, ...]:
+    """The servers and weights that the owner describes.
+
+    What a description does not say is taken from the proxy where it shows it: the order in its file,
+    the servers' numbers, and which are up; else the described order is assumed, and all up.
+    """
+    shown = {server.name: server for server in evidence.before or ()}
+    weights = evidence.described.weights
+    names = list(evidence.servers)
+    if set(names) <= set(shown):
+        names.sort(key=list(shown).index)
+    return tuple(
+        replace(shown.get(name) or HashServer(name, position), weight=weights.get(name, 1))
+        for position, name in enumerate(names, start=1)
+    )
+
+
+def differences(evidence: Visits) -> Iterator[str]:
+    """Where the proxy's own list of servers differs from the described one."""
+    if evidence.before is None:
+        return
+    shown = {server.name: server for server in evidence.before}
+    for name in evidence.servers:
+        wanted = evidence.described.weights.get(name, 1)
+        if name not in shown:
+            yield f"{name} is described, and is not in the proxy's section {evidence.section}"
+        elif shown[name].weight != wanted:
+            yield f"{name} has weight {shown[name].weight} in the proxy, {wanted} is described"
+    for name in shown:
+        if name not in evidence.servers:
+            yield f"{name} is in the proxy's section {evidence.section}, and is not described"
+
+
+def _changed(evidence: Visits) -> str | None:
+    """Why no single state of the servers holds for all visits; None where one does."""
+    if evidence.before != evidence.after:
+        return "the state of a server changed while the sources visited"
+    return None
+
+
+def _strongest(evidence: Visits) -> str:
+    return f"seen in {strength(evidence)['evidence']}"
+
+
+def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
+    """Whether every visit went to the server that HAProxy's source hash gives to its address."""
+    return apis.each(evidence.apis, lambda visits: visits.api, _mapping)
+
+
+def _mapping(evidence: Visits) -> Judgement:
+    figures: dict[str, int | float | str] = {**strength(evidence)}
+    try:
+        hashing = SourceHash(described_servers(evidence), described_rules(evidence))
+    except Unpredictable as reason:
+        return _observed(evidence, str(reason))
+    visits = [visit for visit in evidence.visits if visit.server is not None]
+    expected = {v.source: (v.hashed, hashing.server(v.hashed)) for v in visits}
+    found = by_source(evidence)
+    wrong = {source: servers for source, servers in found.items() if set(servers) != {expected[source][1]}}
+    figures |= {"sources_predicted": len(found) - len(wrong), "sources_elsewhere": len(wrong)}
+    if (moved := _changed(evidence)) is not None:
+        return inconclusive(moved, **figures)
+    if wrong:
+        return failed(
+            f"{len(wrong)} of {len(found)} sources are not on the {evidence.name} backend that "
+            f"`{_rules_text(evidence)}` over the described servers gives",
+            [
+                *differences(evidence),
+                *(
+                    f"{source}: {counted(servers)}, predicted {expected[source][1]}"
+                    for source, servers in sorted(wrong.items())
+                ),
+            ],
+            **figures,
+        )
+    if (problem := incomplete(evidence)) is not None:
+        return inconclusive(problem, **figures)
+    missed = missed_rate(len(found))
+    assumed = "" if evidence.before is not None else ", the described order of servers assumed"
+    return passed(
+        f"each of {len(found)} sources is on the predicted {evidence.name} backend "
+        f"(`{_rules_text(evidence)}`{assumed}; {_strongest(evidence)}); more than {missed:.2%} of "
+        "sources elsewhere would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )
+
+
+def _rules_text(evidence: Visits) -> str:
+    return f"balance {evidence.described.balance}, hash-type {evidence.described.hash_type}"
+
+
+def _observed(evidence: Visits, reason: str) -> Judgement:
+    """Without a prediction: whether there is a mapping at all."""
+    found = by_source(evidence)
+    figures: dict[str, int | float | str] = {**strength(evidence), "not_predicted": reason}
+    torn = {source: servers for source, servers in found.items() if len(servers) > 1}
+    if torn:
+        return failed(
+            f"cannot be predicted ({reason}), and no mapping was observed: {len(torn)} of {len(found)} "
+            f"sources were on more than one {evidence.name} backend",
+            [f"{source}: {counted(servers)}" for source, servers in sorted(torn.items())],
+            **figures,
+        )
+    problem = incomplete(evidence)
+    if problem is None and not any(servers.total() > 1 for servers in found.values()):
+        problem = "no source address visited twice"
+    if problem:
+        return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
+    return passed(
+        f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
+        f"{evidence.name} backend ({_strongest(evidence)})",
+        **figures,
+    )
+
+
+def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
+    """Whether the backends have as many sources as the hash gives them, and the skew to expect.
+
+    Each source counts once, where it was seen first. The prediction is for these very addresses; each
+    server's count must lie within what a random assignment with these shares gives (exact binomial,
+    Bonferroni's correction for the servers, `SPREAD_CONFIDENCE`): whether it is this very
+    assignment is what S3 judges.
+    """
+    return apis.each(evidence.apis, lambda visits: visits.api, _spread)
+
+
+def _spread(evidence: Visits) -> Judgement:
+    found = by_source(evidence)
+    first = {source: next(iter(servers)) for source, servers in found.items()}
+    seen = Counter(first.values())
+    figures: dict[str, int | float | str] = {**strength(evidence)}
+    if not found:
+        return inconclusive(incomplete(evidence) or "no visit was attributed", **figures)
+    if (moved := _changed(evidence)) is not None:
+        return inconclusive(moved, **figures)
+    shares, said = _expected_shares(evidence, figures)
+    names = list(dict.fromkeys((*shares, *seen)))
+    figures |= {f"sources_{name}": seen[name] for name in names}
+    figures |= {f"predicted_{name}": round(shares.get(name, 0.0) * len(found), 1) for name in names}
+    off = []
+    for name in names:
+        low, high = binomial_bounds(
+            len(found), shares.get(name, 0.0), (1 - SPREAD_CONFIDENCE) / max(len(names), 1)
+        )
+        if not low <= seen[name] <= high:
+            off.append(f"{name} has {seen[name]} sources, {low} to {high} were to be expected")
+    if off:
+        return failed(
+            f"{len(off)} of {len(names)} {evidence.name} backends have another share of the sources than "
+            f"{said}",
+            [*differences(evidence), *off],
+            **figures,
+        )
+    if (problem := incomplete(evidence)) is not None:
+        return inconclusive(problem, **figures)
+    skew = ", ".join(
+        f"{figures[f'skew_of_{clients}_clients']}× with {clients}"
+        for clients in POPULATIONS
+        if f"skew_of_{clients}_clients" in figures
+    )
+    told = f"; the fullest backend must expect up to {skew} clients (95 %)" if skew else ""
+    return passed(
+        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {said}{told}", **figures
+    )
+
+
+def _expected_shares(
+    evidence: Visits, figures: dict[str, int | float | str]
+) -> tuple[dict[str, float], str]:
+    """Server → the part of these sources that it should have; and by what rule."""
+    servers = described_servers(evidence)
+    try:
+        rules = described_rules(evidence)
+        hashed = {visit.hashed for visit in evidence.visits if visit.server is not None}
+        predicted = spread(hashed, servers, rules)
+        for clients in POPULATIONS:
+            figures[f"skew_of_{clients}_clients"] = round(excess_to_expect(clients, servers, rules), 2)
+        figures["skew_of_these"] = round(predicted.excess, 3)
+    except Unpredictable as reason:
+        figures["not_predicted"] = str(reason)
+        weight = sum(server.weight for server in servers if server.up) or 1
+        shares = {server.name: server.weight * server.up / weight for server in servers}
+        return shares, f"the described weights say (cannot be predicted: {reason})"
+    return (
+        {name: count / max(predicted.sources, 1) for name, count in predicted.counts.items()},
+        "the hash over the described servers gives",
+    )
+
+
+def binomial_bounds(trials: int, share: float, outside: float) -> tuple[int, int]:
+    """The counts between which a binomial variable lies, but for a probability of `outside`.
+
+    The exact distribution, half of `outside` left out at each end.
+    """
+    if share <= 0 or share >= 1:
+        certain = trials if share >= 1 else 0
+        return certain, certain
+    probabilities = [
+        exp(
+            lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1)
+            + k * log(share) + (trials - k) * log(1 - share)
+        )
+        for k in range(trials + 1)
+    ]  # fmt: skip
+    return _until(probabilities, outside / 2), trials - _until(probabilities[::-1], outside / 2)
+
+
+def _until(probabilities: list[float], mass: float) -> int:
+    """How many of the first can be left out before they together exceed `mass`."""
+    total = 0.0
+    for k, probability in enumerate(probabilities):
+        total += probability
+        if total > mass:
+            return k
+    return len(probabilities) - 1

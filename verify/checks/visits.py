@@ -1,0 +1,165 @@
+"""Evidence of the affinity gates: many sources visit an API, and each connection has its backend."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Literal
+
+from calorimeter.toml import Model
+from verify.prediction import HashServer
+
+
+class Visit(Model):
+    """One fresh connection with one `GET /`.
+
+    `server` is the backend that the evidence names, None where it names none; `status` is 0 and
+    `error` says why where no answer came. Times are ns since the epoch. `seen_as` is the client's
+    address as the proxy has it, where that differs (`::ffff:192.0.2.1` on an IPv6 socket).
+    """
+
+    source: str
+    port: int
+    sent_ns: int
+    done_ns: int
+    status: int
+    error: str = ""
+    server: str | None = None
+    seen_as: str | None = None
+
+    @property
+    def hashed(self) -> str:
+        """The address that the proxy's hash is made of."""
+        return self.seen_as or self.source
+
+
+class LogCount(Model):
+    """How whole the proxy's log is: its lines, against what the proxy itself counted.
+
+    `connections` are the proxy's own connections that ended on the section meanwhile (`stot` less those
+    that live), None where its counters cannot be seen; `logged` those of them in the log;
+    `unparsed` quotes lines that could not be understood; `doubts` say why lines may be missing.
+    """
+
+    source: str
+    lines: int
+    logged: int
+    connections: int | None
+    dropped: int
+    unparsed: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+class Described(Model):
+    """How the owner wants a section to balance (`[expect]`)."""
+
+    balance: str = "source"
+    hash_type: str = "map-based"
+    weights: dict[str, int] = {}
+
+
+Source = Literal["log", "sessions", "counters"]
+
+EVIDENCE: dict[Source, str] = {
+    "log": "the proxy's log",
+    "sessions": "the proxy's table of live sessions",
+    "counters": "the proxy's counters of each server, one visit at a time",
+}
+"""Where a visit's backend is known from, the strongest first."""
+
+
+class Visits(Model):
+    """Evidence of S1 and its kin: all visits to one API, in the order in which they were begun.
+
+    `servers` are those described; `before` and `after` those that the proxy shows, in the order of its
+    file, None where it cannot be looked at. `clients` is what the proxy shows of everybody who came,
+    others included: address → server (empty: none) → connections. `passed_over` says why stronger evidence
+    was not used.
+    """
+
+    api: str
+    section: str
+    servers: tuple[str, ...]
+    visits: tuple[Visit, ...]
+    logs: tuple[LogCount, ...] = ()
+    evidence: Source = "log"
+    passed_over: tuple[str, ...] = ()
+    described: Described = Described()
+    before: tuple[HashServer, ...] | None = None
+    after: tuple[HashServer, ...] | None = None
+    clients: dict[str, dict[str, int]] = {}
+
+    @property
+    def name(self) -> str:
+        """`REST` or `CFN`."""
+        return self.api.upper()
+
+
+class AllVisits(Model):
+    """Evidence of the gates that judge both APIs together."""
+
+    apis: tuple[Visits, ...]
+
+
+def incomplete(evidence: Visits) -> str | None:
+    """Why the visits cannot be judged by: attribution is missing or may be wrong. None: they can."""
+    return next(_doubts(evidence), None)
+
+
+def _doubts(evidence: Visits) -> Iterator[str]:
+    answered = [visit for visit in evidence.visits if visit.status]
+    if not answered:
+        errors = Counter(visit.error for visit in evidence.visits).most_common(1)
+        said = f" ({errors[0][0]}, {errors[0][1]} times)" if errors else ""
+        yield f"none of {len(evidence.visits)} visits was answered{said}"
+        return
+    if evidence.evidence == "log" and not evidence.logs:
+        yield "no log of the proxy was read"
+        return
+    for log in evidence.logs:
+        if log.unparsed:
+            yield f"{log.source} has {len(log.unparsed)} lines that are no HAProxy log: {log.unparsed[0]!r}"
+        if log.dropped:
+            yield f"{log.source} lost {log.dropped} lines in this machine's socket buffer"
+        yield from log.doubts
+        if log.connections is not None and log.logged < log.connections:
+            yield (
+                f"the log holds {log.logged} of the {log.connections} connections that the proxy "
+                f"counted on {evidence.section}: lines were lost on their way to {log.source}"
+            )
+    lost = sum(visit.server is None for visit in answered)
+    if lost:
+        where = ", ".join(log.source for log in evidence.logs) or EVIDENCE[evidence.evidence]
+        what = "are in no log line of" if evidence.evidence == "log" else "are not attributed by"
+        yield f"{lost} of {len(answered)} answered visits {what} {where}"
+
+
+def by_source(evidence: Visits) -> dict[str, Counter[str]]:
+    """Source → server → visits of it that the evidence gives to this server."""
+    found: dict[str, Counter[str]] = {}
+    for visit in evidence.visits:
+        if visit.server is not None:
+            found.setdefault(visit.source, Counter())[visit.server] += 1
+    return found
+
+
+def counted(servers: Mapping[str, int]) -> str:
+    """`a 3 times, b 1 times`."""
+    return ", ".join(f"{server} {n} times" for server, n in sorted(servers.items()))
+
+
+def strength(evidence: Visits) -> dict[str, int | str]:
+    """What a verdict rests on."""
+    found = by_source(evidence)
+    return {
+        "sources": len(found),
+        "connections": sum(servers.total() for servers in found.values()),
+        "requests": len(evidence.visits),
+        "unanswered": sum(visit.status == 0 for visit in evidence.visits),
+        "evidence": EVIDENCE[evidence.evidence],
+    }
+
+
+def missed_rate(trials: int) -> float:
+    """The rate of violations that n trials without one exclude at 95 % confidence: 1 − 0.05^(1/n)."""
+    return 1 - 0.05 ** (1 / trials) if trials else 1.0

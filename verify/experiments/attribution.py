@@ -1,0 +1,233 @@
+"""Which backend each connection was given: by the proxies' logs, live sessions, or counters.
+
+Each attribution runs some visits and gives them back with their servers. The log is the strongest: it
+names every connection, others' too. The table of live sessions names those that are held open. Counters
+tell of one visit at a time, and only where nobody else visits meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+
+from calorimeter.deployment import Api, Tls
+from verify.bench import Bench
+from verify.checks.visits import LogCount, Visit
+from verify.evidence.log_listener import LogSource, open_logs
+from verify.evidence.proxy_log import Connection, read
+from verify.evidence.proxy_stats import StatsSource
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import looks
+from verify.experiments.visits import ANSWER_S, context, status_of, visit_all
+
+LINES_WITHIN_S = 10.0
+"""Time for the log lines of connections that have ended: HAProxy writes them at once."""
+
+PROBE_LINE_S = 3.0
+"""Time for the line of a single connection, when it is found out what the log shows."""
+
+HELD = 100
+"""Connections held open at a time for the table of live sessions."""
+
+
+@dataclass(slots=True)
+class Attributed:
+    """Visits with their servers, and how whole the evidence is."""
+
+    visits: tuple[Visit, ...]
+    logs: tuple[LogCount, ...] = ()
+    clients: dict[str, dict[str, int]] = field(default_factory=dict)
+
+
+Visiting = Callable[[], list[Visit]]
+
+
+class Log:
+    """The logs of all proxies, being received."""
+
+    def __init__(self, bench: Bench, sources: Sequence[LogSource], stats: Sequence[StatsSource]) -> None:
+        self.bench = bench
+        self.sources = sources
+        self.stats = stats
+
+    @classmethod
+    @contextmanager
+    def listening(cls, bench: Bench, stats: Sequence[StatsSource]) -> Iterator[Log]:
+        """Receive the logs; `EvidenceUnavailable` where a proxy has none."""
+        for proxy in bench.proxies:
+            if not proxy.logs:
+                raise EvidenceUnavailable(str(bench.deployment.path), f"proxy {proxy.name!r} names no logs")
+        with ExitStack() as entered:
+            logs = [log for proxy in bench.proxies for log in open_logs(proxy)]
+            yield cls(bench, [entered.enter_context(log) for log in logs], stats)
+
+    def attribute(self, api: Api, visiting: Visiting, *, within_s: float = LINES_WITHIN_S) -> Attributed:
+        """Let the visits be made, wait for their lines, and attribute them."""
+        for log in self.sources:
+            log.drain()
+        before = looks.ended(self.stats, api.proxy_section)
+        made = visiting()
+        self.await_lines(api.proxy_section, sum(visit.status != 0 for visit in made), within_s)
+        after = looks.ended(self.stats, api.proxy_section)
+        entries = [(log, read(log.lines())) for log in self.sources]
+        found = [c for _, entry in entries for c in entry.connections if c.backend == api.proxy_section]
+        return Attributed(
+            joined(made, found),
+            tuple(
+                LogCount(
+                    source=log.where,
+                    lines=len(log.lines()),
+                    logged=len(found),
+                    connections=after - before if before is not None and after is not None else None,
+                    dropped=log.dropped,
+                    unparsed=tuple(line.text for line in entry.unparsed),
+                    doubts=log.doubts,
+                )
+                for log, entry in entries
+            ),
+            _clients((c.client, c.server) for c in found),
+        )
+
+    def await_lines(self, section: str, wanted: int, within_s: float = LINES_WITHIN_S) -> None:
+        """Wait until the logs together hold `wanted` lines of a section, or the time for it is over."""
+        # Parsing is left for later: here only the section's name counts, at the end of a burst.
+        needle = f" {section}/"
+        deadline = time.monotonic() + within_s
+
+        def enough(_: object) -> bool:
+            return sum(needle in line.text for log in self.sources for line in log.lines()) >= wanted
+
+        while not enough(()) and (left := deadline - time.monotonic()) > 0:
+            # One log's news wake this; those of the others are looked at meanwhile.
+            self.sources[0].wait_for(enough if len(self.sources) == 1 else lambda _: False, min(left, 0.5))
+
+    def doubt(self, api: Api) -> str | None:
+        """Why this log does not name the servers of connections; None where it does."""
+        for log in self.sources:
+            log.drain()
+        (visit,) = visit_all(api, [None], 1, self.bench.deployment.tls)
+        if not visit.status:
+            return f"a first visit was not answered ({visit.error})"
+        self.await_lines(api.proxy_section, 1, PROBE_LINE_S)
+        entries = read(line for log in self.sources for line in log.lines())
+        where = ", ".join(log.where for log in self.sources)
+        if any(c.backend == api.proxy_section for c in entries.connections):
+            return None
+        if entries.accepted:
+            return f"{where} names no servers: the proxy has neither `option tcplog` nor `option httplog`"
+        return f"{where} had no line of a connection within {PROBE_LINE_S:g} s"
+
+
+def joined(visits: Iterable[Visit], connections: Iterable[Connection]) -> tuple[Visit, ...]:
+    """The visits, each with the server of its connection: the one from its address and port.
+
+    A port that was used twice is matched in the order of time.
+    """
+    by_client: defaultdict[tuple[str, int], deque[Connection]] = defaultdict(deque)
+    for connection in sorted(connections, key=lambda c: c.accepted_ns):
+        by_client[_plain(connection.client), connection.client_port].append(connection)
+    attributed = []
+    for visit in visits:
+        waiting = by_client.get((visit.source, visit.port))
+        if not waiting:
+            attributed.append(visit)
+            continue
+        its = waiting.popleft()
+        seen = its.client if its.client != visit.source else None
+        attributed.append(visit.model_copy(update={"server": its.server, "seen_as": seen}))
+    return tuple(attributed)
+
+
+def _plain(address: str) -> str:
+    return address.removeprefix("::ffff:")
+
+
+def _clients(found: Iterable[tuple[str, str | None]]) -> dict[str, dict[str, int]]:
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for client, server in found:
+        counts[client][server or ""] += 1
+    return {client: dict(servers) for client, servers in sorted(counts.items())}
+
+
+def by_sessions(
+    bench: Bench, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
+) -> Attributed:
+    """Attribute by the table of live sessions: connections are held open while it is read."""
+    made: list[Visit] = []
+    seen: list[tuple[str, str | None]] = []
+    everybody = [source for _ in range(times) for source in sources]
+    for start in range(0, len(everybody), HELD):
+        batch = everybody[start : start + HELD]
+        found, sessions = asyncio.run(_held(api, batch, bench.deployment.tls, stats))
+        made += found
+        seen += sessions
+    return Attributed(tuple(made), (), _clients(seen))
+
+
+async def _held(
+    api: Api, sources: Sequence[str | None], tls: Tls, stats: Sequence[StatsSource]
+) -> tuple[list[Visit], list[tuple[str, str | None]]]:
+    secure = context(api, tls)
+    answers = await asyncio.gather(*(_hold(api, source, secure) for source in sources))
+    sessions = {
+        (_plain(s.client), s.client_port): s
+        for look in stats
+        for s in look.show_sess()
+        if s.backend == api.proxy_section
+    }
+    visits = []
+    for visit, writer in answers:
+        session = sessions.get((visit.source, visit.port))
+        seen = session.client if session and session.client != visit.source else None
+        server = session.server if session else None
+        visits.append(visit.model_copy(update={"server": server, "seen_as": seen}))
+        if writer is not None:
+            writer.close()
+    return visits, [(s.client, s.server) for s in sessions.values()]
+
+
+async def _hold(
+    api: Api, source: str | None, tls: ssl.SSLContext | None
+) -> tuple[Visit, asyncio.StreamWriter | None]:
+    """One visit whose connection stays open after the answer."""
+    visit = Visit(source=source or "", port=0, sent_ns=time.time_ns(), done_ns=0, status=0)
+    writer = None
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_connection(
+                api.front.host, api.front.port, ssl=tls, local_addr=(source, 0) if source else None
+            )
+            used, port = writer.get_extra_info("sockname")[:2]
+            writer.write(f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode())
+            status, error = status_of(await reader.read(65536))
+            update = {"source": used, "port": port, "status": status, "error": error}
+    except TimeoutError:
+        update = {"error": "timeout"}
+    except OSError as problem:
+        update = {"error": problem.strerror or type(problem).__name__}
+    return visit.model_copy(update={**update, "done_ns": time.time_ns()}), writer
+
+
+def by_counters(
+    bench: Bench, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
+) -> Attributed:
+    """Attribute by the servers' session counters, one visit at a time.
+
+    A visit during which more or less than one session was counted is not attributed.
+    """
+    made: list[Visit] = []
+    before = looks.chosen(stats, api.proxy_section)
+    for source in (source for _ in range(times) for source in sources):
+        (visit,) = visit_all(api, [source], 1, bench.deployment.tls)
+        after = looks.chosen(stats, api.proxy_section)
+        gained = after - before
+        if gained.total() == 1:
+            visit = visit.model_copy(update={"server": next(iter(gained))})
+        made.append(visit)
+        before = after
+    return Attributed(tuple(made), (), _clients((v.source, v.server) for v in made))
