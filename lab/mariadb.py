@@ -134,8 +134,6 @@ def _template(lab: Lab, cancel: Event | None) -> Path:
             partial = cache / "mariadb.partial"
             _copy(made, partial)
             shutil.rmtree(made.parent)
-            for old in cache.glob("mariadb-*"):
-                shutil.rmtree(old, ignore_errors=True)
             partial.rename(template)
     return template
 

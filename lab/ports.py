@@ -38,16 +38,17 @@ def reserve(
     wanted = wanted or {}
     with _registry() as registry:
         chosen: dict[str, int] = {}
+        heard = {listener.port for listener in listening()}
         for name in sorted(names, key=lambda name: name not in wanted):
             kind = socket.SOCK_DGRAM if name in udp else socket.SOCK_STREAM
             if name in wanted:
                 port = wanted[name]
                 holder = registry.get(str(port))
-                if holder is not None or not _is_free(port, kind) or port in chosen.values():
+                if holder is not None or not _is_free(port, kind, heard) or port in chosen.values():
                     by = f" by the lab in {holder}" if holder else ""
                     raise InputError(f"--{name}-port", f"{port} is taken{by}", "valid: a free TCP port")
             else:
-                port = _any_free(registry, kind)
+                port = _any_free(registry, kind, heard)
             chosen[name] = port
             registry[str(port)] = str(owner)
         return chosen
@@ -61,17 +62,17 @@ def release(ports: Iterable[int], owner: Path) -> None:
                 del registry[str(port)]
 
 
-def _any_free(registry: Mapping[str, str], kind: int) -> int:
+def _any_free(registry: Mapping[str, str], kind: int, heard: set[int]) -> int:
     span = HIGHEST - LOWEST
     offset = random.randrange(span)
     for step in range(span):
         port = LOWEST + (offset + step) % span
-        if str(port) not in registry and _is_free(port, kind):
+        if str(port) not in registry and _is_free(port, kind, heard):
             return port
     raise InputError("lab", f"no port from {LOWEST} to {HIGHEST} is free", "take other labs down first")
 
 
-def _is_free(port: int, kind: int) -> bool:
+def _is_free(port: int, kind: int, heard: set[int]) -> bool:
     # Bound on all addresses, so that a listener on any one of them counts.
     with socket.socket(socket.AF_INET, kind) as probe:
         if kind == socket.SOCK_STREAM:
@@ -81,7 +82,7 @@ def _is_free(port: int, kind: int) -> bool:
             probe.bind(("0.0.0.0", port))  # noqa: S104
         except OSError:
             return False
-    return kind != socket.SOCK_STREAM or all(listener.port != port for listener in listening())
+    return kind != socket.SOCK_STREAM or port not in heard
 
 
 @contextmanager

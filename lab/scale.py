@@ -12,21 +12,19 @@ def scale(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
     """Make the lab have that many `rest`, `cfn` and `engines`; those with the highest numbers go.
 
     New APIs join the proxy once they serve, and those that go leave it first. Raises `InputError`
-    and `DaemonError`; what was started before a failure is part of the lab.
+    and `DaemonError`; then the lab is as it was.
     """
     with lock.held(topology.folder(name), 30):
         before = topology.opened(name)
         after = _grown(before, wanted)
         gone = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
         new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]
-        launched = []
-        for part in new:
-            heat.prepare(after, part)
-            what = heat.daemon(after, part)
-            launched.append((what, daemon.launch(after, what)))
-        for what, process in launched:
-            daemon.await_ready(after, what, process)
-            say(f"{what.part} is ready")
+        try:
+            _start(after, new, say)
+        except BaseException:
+            for part in new:
+                processes.kill(after.folder, part)
+            raise
         haproxy.prepare(after)
         haproxy.reload(after)
         topology.write(after.topology, after.folder)
@@ -36,6 +34,17 @@ def scale(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
             say(f"{part} is gone")
         ports.release((before.port(part) for part in gone if part in before.topology.ports), after.folder)
         return after
+
+
+def _start(lab: Lab, new: list[str], say: Callable[[str], None]) -> None:
+    launched = []
+    for part in new:
+        heat.prepare(lab, part)
+        what = heat.daemon(lab, part)
+        launched.append((what, daemon.launch(lab, what)))
+    for what, process in launched:
+        daemon.await_ready(lab, what, process)
+        say(f"{what.part} is ready")
 
 
 def _grown(before: Lab, wanted: dict[str, int]) -> Lab:

@@ -121,9 +121,13 @@ def folder(name: str) -> Path:
     return path
 
 
-def names() -> list[str]:
-    """The labs that have a state folder."""
-    return sorted(path.parent.name for path in paths.state().glob("labs/*/lab.json"))
+def names(*, whole: bool = True) -> list[str]:
+    """The labs that have a state folder; not only the `whole` ones: also what a crash left of one."""
+    return sorted(
+        path.name
+        for path in paths.state().glob("labs/*")
+        if path.is_dir() and (not whole or (path / "lab.json").exists())
+    )
 
 
 def write(topology: Topology, path: Path) -> None:

@@ -1,0 +1,161 @@
+"""The writers of HAProxy's, Heat's and the suite's own configuration files."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calorimeter import toml
+from calorimeter.deployment import Api, Backend, Deployment, Identity, Part
+from calorimeter.secrets import Secret
+from config import deployment_writer, heat_conf_writer
+from config.haproxy_writer import Check, Listen, ProxyConfig, Server, checked, render, seconds
+
+GUIDE = Path(__file__).parents[1] / "data" / "guide" / "apis-proxy.conf"
+
+SAMPLE = ProxyConfig(
+    listens=(
+        Listen(
+            "rest_api_proxy",
+            ("10.0.0.1:8004",),
+            (Server("rest-server-1", "10.0.0.2:8004"), Server("rest-server-2", "10.0.0.3:8004")),
+        ),
+        Listen(
+            "cfn_api_proxy",
+            ("10.0.0.1:8000",),
+            (Server("cfn-server-1", "10.0.0.2:8000"), Server("cfn-server-2", "10.0.0.3:8000")),
+        ),
+    )
+)
+
+
+CHECK = ["check", "inter", "1s", "fall", "2", "rise", "2"]
+
+
+def words(text: str) -> list[list[str]]:
+    """Lines as words, blank lines and comments left out."""
+    return [line.split() for line in text.splitlines() if line.split() and not line.strip().startswith("#")]
+
+
+def test_defaults_are_the_guide_s_own_file() -> None:
+    """What the writer makes of the guide's sample is the guide's file, word for word."""
+    assert words(render(SAMPLE)) == words(GUIDE.read_text(encoding="utf-8"))
+
+
+def test_checked_adds_checks_and_nothing_else() -> None:
+    """The checked proxy differs from the guide's in every server line and in `timeout check` only."""
+    guide, better = words(render(SAMPLE)), words(render(checked(SAMPLE)))
+    changed = [line for line in better if line not in guide]
+    assert changed == [
+        ["timeout", "check", "1s"],
+        *([*line, *CHECK] for line in guide if line[0] == "server"),
+    ]
+
+
+def test_variations_are_written_where_haproxy_reads_them() -> None:
+    """Balance, hash type, weights, mode and verbatim lines come out as HAProxy's own words."""
+    listen = Listen(
+        "api",
+        ("127.0.0.1:1",),
+        (Server("a", "127.0.0.1:2", weight=2, check=Check("3s", 4, 5), words=("backup",)),),
+        balance="roundrobin",
+        hash_type="consistent",
+        lines=("stick on src",),
+    )
+    text = render(replace(SAMPLE, listens=(listen,), mode="http", global_lines=("nbthread 1",)))
+    assert "    server a 127.0.0.1:2 weight 2 check inter 3s fall 4 rise 5 backup\n" in text
+    for line in (
+        "balance  roundrobin",
+        "hash-type  consistent",
+        "stick on src",
+        "mode  http",
+        "nbthread 1",
+    ):
+        assert f"    {line}\n" in text
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("10s", 10.0), ("1m", 60.0), ("250", 0.25), ("250ms", 0.25), ("2h", 7200.0)]
+)
+def test_durations_are_haproxy_s(text: str, value: float) -> None:
+    """A number without a unit is milliseconds."""
+    assert seconds(text) == value
+
+
+def test_what_is_no_duration_is_refused() -> None:
+    """Anything else is a ValueError that quotes it."""
+    with pytest.raises(ValueError, match="'1 minute' is no duration"):
+        seconds("1 minute")
+
+
+def host(**changes: object) -> heat_conf_writer.HeatHost:
+    """A host as the guide's B, with what a test changes."""
+    base = heat_conf_writer.HeatHost(
+        host="B",
+        transport="rabbit://heat:pa$$@10.0.0.1:5672/",
+        database="mysql+pymysql://heat:x@10.0.0.1/heat?charset=utf8",
+        auth_encryption_key="k" * 32,
+        identity=heat_conf_writer.Identity("http://10.0.0.1:5000", "heat", "secret"),
+        stack_domain=heat_conf_writer.StackDomain("heat", "admin", "secret"),
+        memcached="10.0.0.1:11211",
+        cfn_url="http://10.0.0.1:8000",
+        rest_bind=("10.0.0.2", 8004),
+    )
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+def test_a_host_s_file_has_its_own_address_and_the_shared_services() -> None:
+    """REST's bind is the host's own, CFN's is left out where none runs, `$` survives oslo.config."""
+    text = heat_conf_writer.render(heat_conf_writer.sections(host()))
+    assert "[heat_api]\nbind_host = 10.0.0.2\nbind_port = 8004\nworkers = 1\n" in text
+    assert "[heat_api_cfn]" not in text
+    assert "transport_url = rabbit://heat:pa$$$$@10.0.0.1:5672/\n" in text
+    assert "endpoint_override = http://10.0.0.1:5000\n" in text
+
+
+def test_changes_replace_and_add_options() -> None:
+    """`changed` leaves what it does not name."""
+    tree = {"DEFAULT": {"host": "B", "debug": False}}
+    assert heat_conf_writer.changed(tree, {"DEFAULT": {"debug": True}, "new": {"a": 1}}) == {
+        "DEFAULT": {"host": "B", "debug": True},
+        "new": {"a": 1},
+    }
+
+
+def test_an_option_cannot_smuggle_in_a_line() -> None:
+    """A value with a line break is refused."""
+    with pytest.raises(ValueError, match="one line"):
+        heat_conf_writer.render({"DEFAULT": {"host": "a\ndebug = true"}})
+
+
+TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
+
+
+@given(name=TEXT, command=TEXT, waived=st.dictionaries(TEXT, TEXT, max_size=3), user=TEXT)
+def test_a_written_deployment_reads_back_the_same(
+    name: str, command: str, waived: dict[str, str], user: str
+) -> None:
+    """Whatever text is in it, a deployment file reads back as the deployment that was written."""
+    backends = (Backend(name="rest-1", address="127.0.0.1:1"), Backend(name="rest-2", address="[::1]:2"))
+    deployment = Deployment(
+        name=name,
+        rest=Api(url="http://127.0.0.1:8004/v1", proxy_section="rest_api_proxy", backends=backends),
+        identity=Identity(
+            auth_url="http://127.0.0.1:5000/v3",
+            username=user,
+            password=Secret(file=Path("secrets.toml"), key="load"),
+            project="p",
+        ),
+        parts=(Part(name="rest-1", kind="rest", kill=command),),
+        waive=waived,
+    )
+    text = deployment_writer.render(deployment, comment="written by a test")
+    assert toml.parse(text, Deployment, where="test") == deployment
+    assert re.match("# written by a test\n", text)
+    assert tomllib.loads(text)["identity"]["password"] == {"file": "secrets.toml", "key": "load"}

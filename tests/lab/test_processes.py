@@ -1,0 +1,63 @@
+"""A lab's processes are found by their marks, and only they are ended."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import processes
+from lab.waiting import DeadlineError, until
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A marked shell with a child in its group and one in a session of its own."""
+    environment = {"PATH": "/usr/bin:/bin", **processes.marks(tmp_path, "part-1")}
+    script = "sleep 60 & setsid sleep 60 & wait"
+    process = processes.spawn(["sh", "-c", script], environment, tmp_path / "log", tmp_path)
+    until(lambda: len(processes.running(tmp_path)) == 3, 5)
+    yield process
+    processes.kill(tmp_path)
+    process.wait(5)
+
+
+def test_children_in_other_sessions_are_found(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """All that a marked process started is the lab's, with the part's name."""
+    found = processes.running(tmp_path)
+    assert {process.part for process in found} == {"part-1"}
+    assert family.pid in {process.pid for process in found}
+    assert len({process.session for process in found}) == 2
+    assert processes.running(tmp_path, "part-2") == []
+
+
+def test_kill_ends_all_of_a_lab_and_nothing_else(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """A process without the mark, or with another lab's, lives on."""
+    other = tmp_path / "other"
+    other.mkdir()
+    environment = {"PATH": "/usr/bin:/bin", **processes.marks(other, "part-1")}
+    stranger = processes.spawn(["sleep", "60"], environment, tmp_path / "log", tmp_path)
+    try:
+        processes.kill(tmp_path)
+        assert processes.running(tmp_path) == []
+        assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait(5)
+
+
+def test_frozen_processes_end_too(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """`terminate` continues what is stopped, so that it can end."""
+    processes.send(processes.running(tmp_path), tmp_path, signal.SIGSTOP)
+    until(lambda: {process.state for process in processes.running(tmp_path)} == {"T"}, 5)
+    processes.terminate(tmp_path)
+    assert processes.running(tmp_path) == []
+
+
+def test_waiting_ends_at_its_deadline() -> None:
+    """A condition that never holds is an error, not a wait for ever."""
+    with pytest.raises(DeadlineError, match=r"after 0\.05 s"):
+        until(lambda: False, 0.05)

@@ -1,0 +1,79 @@
+"""What a lab consists of, and the lock on it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from calorimeter.errors import InputError
+from lab import lock, topology
+from lab.topology import Topology
+
+
+def test_parts_are_named_by_kind_and_number() -> None:
+    """Services come first, the proxy last, as in a bring-up."""
+    assert Topology(name="x", rest=2, cfn=1, engines=1).parts == (
+        *("rabbitmq", "mariadb", "memcached", "keystone"),
+        *("engine-1", "rest-1", "rest-2", "cfn-1", "proxy"),
+    )
+
+
+@pytest.mark.parametrize("name", ["", "Lab", "a_b", "../x", "a" * 21, "ä"])
+def test_names_that_could_escape_the_state_folder_are_refused(name: str) -> None:
+    """A name is 1 to 20 of a-z, 0-9 and -."""
+    with pytest.raises(InputError, match="valid: 1 to 20 of a-z, 0-9 and -"):
+        topology.folder(name)
+
+
+def test_topology_and_secrets_survive_the_disk(tmp_path: Path) -> None:
+    """What is written reads back; the secrets are for their owner only."""
+    asked = Topology(name="x", weights=(1, 2), ports={"rest": 20001})
+    topology.write(asked, tmp_path)
+    assert topology.read(tmp_path) == asked
+    secrets = topology.fresh_secrets()
+    topology.write_secrets(secrets, tmp_path)
+    assert topology.read_secrets(tmp_path) == secrets
+    assert (tmp_path / "secrets.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_no_two_labs_have_a_password_in_common() -> None:
+    """Secrets are drawn anew for each lab, and differ from one another."""
+    drawn = [*topology.fresh_secrets().values(), *topology.fresh_secrets().values()]
+    assert len(set(drawn)) == len(drawn)
+
+
+def test_damaged_state_is_one_clear_line(tmp_path: Path) -> None:
+    """A lab.json that is none says what clears it."""
+    (tmp_path / "lab.json").write_text("{")
+    with pytest.raises(InputError, match="is damaged; `calorimeter lab down` clears it"):
+        topology.read(tmp_path)
+
+
+def test_a_second_command_is_told_who_changes_the_lab(tmp_path: Path) -> None:
+    """The lock names its holder, and is free again as soon as that process is dead."""
+    folder = tmp_path / "x"
+    folder.mkdir()
+    script = (
+        "import sys, time; from pathlib import Path; from lab import lock\n"
+        "with lock.held(Path(sys.argv[1]), 0): print('held', flush=True); time.sleep(60)"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE)
+    assert holder.stdout is not None
+    with holder.stdout:
+        assert holder.stdout.readline() == b"held\n"
+    with pytest.raises(InputError, match=f"is being changed by process {holder.pid}"), lock.held(folder, 0):
+        pass
+    holder.kill()
+    holder.wait(5)
+    with lock.held(folder, 0) as file:
+        assert file.exists()
+
+
+def test_the_lock_goes_with_its_lab(tmp_path: Path) -> None:
+    """No lock file is left where there is no lab."""
+    with lock.held(tmp_path / "gone", 0) as file:
+        assert file.exists()
+    assert not file.exists()
