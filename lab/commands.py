@@ -123,9 +123,10 @@ def down(name: str, everything: bool) -> None:
     """Take a lab down: no process, port or file of it is left, also after a crash of `up`."""
     from lab import take_down, topology
 
-    wanted = topology.names() if everything else [name]
+    wanted = topology.names(whole=False) if everything else [name]
     for each in wanted:
-        there = take_down.down(topology.folder(each))
+        with _daemons():
+            there = take_down.down(topology.folder(each))
         click.echo(f"lab {each} is down" if there else f"no lab named {each!r} is up", err=True)
 
 
@@ -172,6 +173,10 @@ def scale(name: str, **wanted: int | None) -> None:
 def part(part: str, action: str, name: str) -> None:
     """Do something to one part: kill, stop, start, freeze, thaw, drain, undrain.
 
+    To an API also: unreachable and reachable (packets vanish), slow and fast (answers come 3 s late),
+    errors and no-errors (every answer is 503), refuse-checks and allow-checks (503 at /healthcheck alone),
+    cut-off and join (packets to RabbitMQ vanish). Those with packets need root and nftables.
+
     Prints the moment at which it took effect, in ns since the epoch. Breaking what is not running is an
     error; bringing back what is running is not.
     """
@@ -197,3 +202,5 @@ def _daemons() -> Iterator[None]:
         if problem.tail:
             click.echo(f"the end of the log of {problem.part}:\n{problem.tail}\n", err=True)
         raise InputError(f"lab: {problem.part}", problem.what) from problem
+    except OSError as problem:
+        raise InputError(str(problem.filename or "lab"), str(problem.strerror or problem)) from problem

@@ -11,7 +11,7 @@ from threading import Event
 
 from lab import processes, programs
 from lab.topology import Lab
-from lab.waiting import DeadlineError, until
+from lab.waiting import CancelledError, DeadlineError, until
 
 LOG_LINES = 25
 
@@ -28,7 +28,8 @@ class DaemonError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """How a part is started. `ready` asks whether it serves; `forks`: the command itself ends."""
+    """How a part is started. `ready` asks whether it serves; `forks`: the command itself ends; `group` is
+    the group id that its packets are known by (root alone can give one)."""
 
     part: str
     argv: tuple[str, ...]
@@ -36,6 +37,7 @@ class Daemon:
     deadline_s: float
     environment: Mapping[str, str] = field(default_factory=dict)
     forks: bool = False
+    group: int | None = None
 
 
 def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -65,7 +67,11 @@ def launch(lab: Lab, daemon: Daemon) -> subprocess.Popen[bytes]:
     """Start a daemon's process, without waiting for it to be ready."""
     log = lab.log(daemon.part)
     return processes.spawn(
-        list(daemon.argv), environment(lab, daemon.part, daemon.environment), log, lab.folder
+        list(daemon.argv),
+        environment(lab, daemon.part, daemon.environment),
+        log,
+        lab.folder,
+        daemon.group,
     )
 
 
@@ -89,6 +95,8 @@ def await_ready(
 
 def start(lab: Lab, daemon: Daemon, cancel: Event | None = None) -> None:
     """Start a daemon and wait until it serves; raises `DaemonError` and `CancelledError`."""
+    if cancel is not None and cancel.is_set():
+        raise CancelledError
     await_ready(lab, daemon, launch(lab, daemon), cancel)
 
 

@@ -10,6 +10,7 @@ from calorimeter.deployment import (
     Api,
     Backend,
     Broker,
+    Checks,
     Clients,
     Consent,
     ConsentTo,
@@ -23,7 +24,7 @@ from calorimeter.deployment import (
 from calorimeter.secrets import Secret
 from config import deployment_writer
 from config.haproxy_writer import ProxyConfig, seconds
-from lab import haproxy, heat, rabbitmq
+from lab import faults, haproxy, heat, rabbitmq
 from lab.topology import PROJECT, REGION, USER, Lab
 
 SOURCES = "127.16.0.0/12"
@@ -53,6 +54,7 @@ def describe(lab: Lab) -> Deployment:
                 logs=(f"udp://{lab.address('log')}",),
                 config=(haproxy.conf(lab),),
                 version=haproxy.version(lab),
+                checks=_checks(config),
             ),
         ),
         broker=Broker(
@@ -102,7 +104,23 @@ def _part(lab: Lab, name: str, kind: str) -> Part:
     if kind in ("rest", "cfn"):
         actions += ["drain", "undrain"]
     commands = {action: f"{base} {action}" for action in actions}
-    return Part.model_validate({"name": name, "kind": kind, "sockets": "ss -tanoe", **commands})
+    further = faults.injections(base) if kind in ("rest", "cfn") else {}
+    return Part.model_validate(
+        {"name": name, "kind": kind, "sockets": "ss -tanoe", "faults": further, **commands}
+    )
+
+
+def _checks(config: ProxyConfig) -> Checks | None:
+    check = config.listens[0].servers[0].check
+    if check is None:
+        return None
+    return Checks(
+        inter_s=seconds(check.inter),
+        fall=check.fall,
+        rise=check.rise,
+        timeout_check_s=seconds(config.timeouts["check"]),
+        timeout_connect_s=seconds(config.timeouts["connect"]),
+    )
 
 
 def _expect(lab: Lab, config: ProxyConfig) -> Expect:
@@ -125,4 +143,5 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_queue_s=seconds(config.timeouts["queue"]),
         max_detection_s=5.0,
         max_recovery_s=5.0,
+        cut_sessions=True,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
@@ -14,6 +15,9 @@ from lab.topology import Lab
 
 SECTIONS = {"rest": "rest_api_proxy", "cfn": "cfn_api_proxy"}
 """API → its `listen` section, named as in the guide."""
+
+HEALTH = "httpchk GET /healthcheck"
+MARKED_DOWN = ("on-marked-down shutdown-sessions",)
 
 
 def conf(lab: Lab) -> Path:
@@ -37,7 +41,17 @@ def config(lab: Lab) -> writer.ProxyConfig:
         stats_socket=f"{stats(lab)} mode 600 level admin expose-fd listeners",
         default_options=(option, "redispatch"),
     )
-    return writer.checked(proxy) if asked.proxy == "checked" else proxy
+    return _corrected(writer.checked(proxy)) if asked.proxy == "checked" else proxy
+
+
+def _corrected(proxy: writer.ProxyConfig) -> writer.ProxyConfig:
+    """Checks that ask for the API's health, and sessions that end with their server."""
+    listens = []
+    for listen in proxy.listens:
+        servers = tuple(replace(s, words=(*s.words, *MARKED_DOWN)) for s in listen.servers)
+        options = tuple(HEALTH if option == "httpchk" else option for option in listen.options)
+        listens.append(replace(listen, servers=servers, options=options))
+    return replace(proxy, listens=tuple(listens))
 
 
 def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> writer.Listen:

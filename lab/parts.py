@@ -6,9 +6,10 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from calorimeter.errors import InputError, unknown
-from lab import daemon, haproxy, heat, keystone, lock, mariadb, memcached, processes, rabbitmq
+from lab import daemon, faults, haproxy, heat, keystone, lock, mariadb, memcached, processes, rabbitmq
 from lab.daemon import Daemon, DaemonError
 from lab.topology import Lab
 from lab.waiting import DeadlineError, until
@@ -139,5 +140,6 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "thaw": _thaw,
     "drain": _drain,
     "undrain": _undrain,
+    **{action: partial(faults.act, action=action) for action in faults.ACTIONS},
 }
 """Action → what does it, under the lab's lock."""

@@ -100,8 +100,10 @@ def terminate(folder: Path, part: str | None = None, grace_s: float = 2.0) -> No
     kill(folder, part)
 
 
-def spawn(argv: list[str], environment: Mapping[str, str], log: Path, cwd: Path) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, its output appended to `log`."""
+def spawn(
+    argv: list[str], environment: Mapping[str, str], log: Path, cwd: Path, group: int | None = None
+) -> subprocess.Popen[bytes]:
+    """Start a process in a session of its own, its output appended to `log`, with a group id if root."""
     with log.open("ab") as output:
         return subprocess.Popen(
             argv,
@@ -111,4 +113,5 @@ def spawn(argv: list[str], environment: Mapping[str, str], log: Path, cwd: Path)
             stdout=output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            group=group,
         )

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from calorimeter.errors import InputError
-from lab import lock, ports, processes, topology
+from lab import faults, lock, ports, processes, topology
 from lab.waiting import DeadlineError, until
 
 
@@ -43,10 +43,9 @@ def clear(folder: Path) -> None:
             else f"ports still open: {_still_listening(reserved)}"
         )
         raise InputError(f"lab {folder.name}", what, "its folder is left as it is") from problem
+    faults.clear(folder.name)
     shutil.rmtree(folder, ignore_errors=True)
     ports.release(reserved, folder)
-    with suppress(OSError):
-        folder.parent.rmdir()
 
 
 def _still_listening(reserved: list[int]) -> list[int]:

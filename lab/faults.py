@@ -1,0 +1,200 @@
+"""Faults beyond signals: packets that vanish, answers that are late or wrong, refused checks, no broker.
+
+Packets are dropped and redirected by nftables, on loopback alone: each fault has a table of its own, named
+after its lab and part, and matches that part's port or group. Taking the lab down removes them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from calorimeter.deployment import Injection
+from calorimeter.errors import InputError
+from lab import daemon, heat, processes
+from lab.daemon import Daemon, DaemonError
+from lab.topology import Lab
+from lab.waiting import until
+
+DELAY_S = 3.0
+"""How late a slow part's answers are: beyond the checked proxy's `timeout check`."""
+
+RELAY = "127.0.0.2"
+"""The address that the relay sends from, so that its own connections are not redirected to it."""
+
+HEALS = {
+    "unreachable": "reachable",
+    "slow": "fast",
+    "errors": "no-errors",
+    "refuse-checks": "allow-checks",
+    "cut-off": "join",
+}
+"""Action that breaks an API → the one that brings it back."""
+
+
+def available() -> tuple[str, ...]:
+    """The faults that can be made here: those with packets need root and nftables."""
+    packets = os.geteuid() == 0 and _nft() is not None
+    return tuple(HEALS) if packets else ("refuse-checks",)
+
+
+def injections(base: str) -> dict[str, Injection]:
+    """The commands for `deployment.toml`; `base` is `calorimeter lab part … PART`."""
+    return {
+        fault: Injection(inject=f"{base} {fault}", heal=f"{base} {HEALS[fault]}") for fault in available()
+    }
+
+
+def act(lab: Lab, part: str, action: str) -> int:
+    """Do one of `ACTIONS` to an API; gives the moment it took effect, ns since the epoch."""
+    if heat.kind(part) not in ("rest", "cfn"):
+        raise InputError(f"lab part {part}", f"cannot be made {action}", "valid: a rest or cfn part")
+    if action in HEALS and not processes.running(lab.folder, part):
+        raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
+    return ACTIONS[action](lab, part)
+
+
+def clear(name: str) -> None:
+    """Remove every table of the lab called `name`; nothing where there is no nftables or no right to it."""
+    nft = _nft()
+    if nft is None or os.geteuid() != 0:
+        return
+    told = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=False)
+    for line in told.stdout.splitlines():
+        table = line.rpartition(" ")[2]
+        if table.startswith(f"calorimeter.{name}."):
+            _remove_table(table)
+
+
+def _nft() -> str | None:
+    return shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def _table(lab: Lab, part: str, fault: str) -> str:
+    return f"calorimeter.{lab.topology.name}.{part}.{fault}"
+
+
+def _run_nft(text: str) -> None:
+    nft = _nft()
+    if nft is None or os.geteuid() != 0:
+        raise InputError("lab part", "packets cannot be dropped here", "it needs root and nftables")
+    told = subprocess.run([nft, "-f", "-"], input=text, capture_output=True, text=True, check=False)
+    if told.returncode != 0:
+        raise InputError("nft", " ".join(told.stderr.split())[:300])
+
+
+def _make_table(table: str, chain: str, *rules: str) -> int:
+    body = "\n".join(f"    {rule}" for rule in rules)
+    at = time.time_ns()
+    _run_nft(
+        f"add table inet {table}\ndelete table inet {table}\n"
+        f"table inet {table} {{\n  chain faults {{\n    {chain}\n{body}\n  }}\n}}\n"
+    )
+    return at
+
+
+def _remove_table(table: str) -> int:
+    at = time.time_ns()
+    _run_nft(f"add table inet {table}\ndelete table inet {table}\n")
+    return at
+
+
+def _unreachable(lab: Lab, part: str) -> int:
+    port = lab.port(part)
+    return _make_table(
+        _table(lab, part, "unreachable"),
+        "type filter hook input priority 0; policy accept;",
+        f"tcp dport {port} drop",
+        f"tcp sport {port} drop",
+    )
+
+
+def _reachable(lab: Lab, part: str) -> int:
+    return _remove_table(_table(lab, part, "unreachable"))
+
+
+def _cut_off(lab: Lab, part: str) -> int:
+    group = heat.group(lab, part)
+    if group is None:
+        raise InputError(f"lab part {part}", "has no group of its own to know its packets by", "needs root")
+    return _make_table(
+        _table(lab, part, "cut-off"),
+        "type filter hook output priority 0; policy accept;",
+        f"meta skgid {group} tcp dport {lab.port('amqp')} drop",
+    )
+
+
+def _join(lab: Lab, part: str) -> int:
+    return _remove_table(_table(lab, part, "cut-off"))
+
+
+def _refusal(lab: Lab, part: str) -> Path:
+    return heat.refusal(lab, part)
+
+
+def _refuse_checks(lab: Lab, part: str) -> int:
+    at = time.time_ns()
+    _refusal(lab, part).touch(mode=0o600)
+    return at
+
+
+def _allow_checks(lab: Lab, part: str) -> int:
+    at = time.time_ns()
+    _refusal(lab, part).unlink(missing_ok=True)
+    return at
+
+
+def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
+    def begin(lab: Lab, part: str) -> int:
+        name = f"relay-{part}"
+        processes.kill(lab.folder, name)
+        told = lab.folder / f"{name}.port"
+        told.unlink(missing_ok=True)
+        argv = (sys.executable, "-m", "lab.relay", str(told), RELAY, str(lab.port(part)), *words)
+        process = daemon.launch(lab, Daemon(name, argv, lambda: True, 20))
+
+        def listening() -> str:
+            if process.poll() is not None:
+                raise DaemonError(name, "ended at once", daemon.tail(lab.log(name)))
+            with suppress(FileNotFoundError):
+                return told.read_text()
+            return ""
+
+        port = until(listening, 20)
+        return _make_table(
+            _table(lab, part, fault),
+            "type nat hook output priority -100; policy accept;",
+            f"ip saddr != {RELAY} tcp dport {lab.port(part)} redirect to :{port}",
+        )
+
+    return begin
+
+
+def _no_relay(fault: str) -> Callable[[Lab, str], int]:
+    def end(lab: Lab, part: str) -> int:
+        at = _remove_table(_table(lab, part, fault))
+        processes.kill(lab.folder, f"relay-{part}")
+        return at
+
+    return end
+
+
+ACTIONS: dict[str, Callable[[Lab, str], int]] = {
+    "unreachable": _unreachable,
+    "reachable": _reachable,
+    "slow": _relay("slow", "--delay-s", str(DELAY_S)),
+    "fast": _no_relay("slow"),
+    "errors": _relay("errors", "--status", "503"),
+    "no-errors": _no_relay("errors"),
+    "refuse-checks": _refuse_checks,
+    "allow-checks": _allow_checks,
+    "cut-off": _cut_off,
+    "join": _join,
+}
+"""Action → what does it, under the lab's lock."""

@@ -1,0 +1,68 @@
+"""`python -m lab.relay PORT_FILE FROM TO_PORT --delay-s 3 | --status 503`: stands before an API.
+
+Connections are redirected here by nftables. Answers come late by `--delay-s`, or every request is
+answered `--status`. The port it listens on goes to PORT_FILE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from contextlib import suppress
+from pathlib import Path
+
+LOOPBACK = "127.0.0.1"
+
+
+async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
+    """Pass on what is read, `delay_s` after its begin."""
+    waited = False
+    with suppress(OSError):
+        while data := await reader.read(65536):
+            if not waited:
+                await asyncio.sleep(delay_s)
+                waited = True
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+
+async def serve(given: argparse.Namespace) -> None:
+    """Serve until the process is ended."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            if given.status:
+                await reader.readuntil(b"\r\n\r\n")
+                head = f"HTTP/1.1 {given.status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode())
+                await writer.drain()
+            else:
+                back, out = await asyncio.open_connection(
+                    LOOPBACK, given.to_port, local_addr=(given.source, 0)
+                )
+                await asyncio.gather(_pipe(reader, out, 0), _pipe(back, writer, given.delay_s))
+                out.close()
+        writer.close()
+
+    server = await asyncio.start_server(connected, LOOPBACK, 0, backlog=512)
+    partial = given.port_file.with_suffix(".partial")
+    partial.write_text(str(server.sockets[0].getsockname()[1]))
+    partial.replace(given.port_file)
+    async with server:
+        await server.serve_forever()
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(prog="lab.relay")
+    parser.add_argument("port_file", type=Path)
+    parser.add_argument("source")
+    parser.add_argument("to_port", type=int)
+    parser.add_argument("--delay-s", type=float, default=0.0)
+    parser.add_argument("--status", type=int, default=0)
+    asyncio.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()
