@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from keystoneauth1 import exceptions, session
-from keystoneauth1.identity import v3
-
 from lab.daemon import DaemonError, tail
 from lab.topology import PROJECT, REGION, USER, Lab
 
@@ -19,6 +16,8 @@ LOAD_ROLES = ("member", "heat_stack_owner", "admin")
 
 def create(lab: Lab) -> dict[str, str]:
     """Make everything, and give the EC2 credentials as secrets to keep; raises `DaemonError`."""
+    from keystoneauth1 import exceptions  # slow to import, and `lab part` does not need it
+
     try:
         return _Accounts(lab).create()
     except exceptions.ClientException as problem:
@@ -29,6 +28,9 @@ def create(lab: Lab) -> dict[str, str]:
 
 class _Accounts:
     def __init__(self, lab: Lab) -> None:
+        from keystoneauth1 import session
+        from keystoneauth1.identity import v3
+
         self.lab = lab
         password = v3.Password(
             auth_url=f"{lab.url('keystone')}/v3",
