@@ -47,7 +47,7 @@ class Sources(Sequence[str]):
         """Raise `InputError` where this machine cannot send from the first and the last of each network."""
         for network in self._networks:
             first, count = _usable(network)
-            for address in {str(network[first]), str(network[first + count - 1])}:
+            for address in dict.fromkeys((str(network[first]), str(network[first + count - 1]))):
                 family = socket.AF_INET6 if network.version == 6 else socket.AF_INET
                 with socket.socket(family, socket.SOCK_STREAM) as sock:
                     try:

@@ -114,6 +114,7 @@ class Client:
         if self._connection is not None and (now - self._idle_since_ns > IDLE_CHECK_NS or not repeatable):
             self._drop_if_stale()
         self._bodiless = request.startswith(b"HEAD ")
+        self._complete = False
         while True:
             try:
                 connection = self._connection or self._open(now)
@@ -130,7 +131,7 @@ class Client:
                     continue
                 self._fail("closed" if self._connection else "connect", str(problem))
             except httptools.HttpParserError as problem:
-                if self._complete:
+                if self._complete:  # what came after the answer is none of ours
                     self.close()
                 else:
                     self._fail("protocol", str(problem))
@@ -138,6 +139,8 @@ class Client:
                 self.close()
                 raise
             break
+        if self._complete:
+            answer.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self.expires_ns = 0
         answer.done_ns = self._idle_since_ns = done = now_ns()
         answer.sent_ns = answer.sent_ns or done
@@ -182,7 +185,6 @@ class Client:
             self._parser.feed_data(data)
             if self._complete:
                 break
-        answer.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         self._used = True
         if self._last or self._bodiless:
             self.close()
@@ -210,7 +212,7 @@ class Client:
     def on_message_begin(self) -> None:
         """A second answer to one request is no HTTP; the connection cannot be trusted any more."""
         if self._complete:
-            self._last = True
+            raise httptools.HttpParserError("more than one answer")
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep the few headers that are wanted, told apart by their length first."""

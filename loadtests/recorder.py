@@ -159,16 +159,17 @@ class Samples:
         self._request_ids.append(request_id)
         self._offset += _ROW.size
         if self._offset == self._end:
-            self._hand_over()
+            self.flush()
 
     def close(self) -> None:
         """Write what is left and join the segments; no rows may come after this."""
-        self._hand_over()
+        self.flush()
         self._waiting.put(None)
         self._writer.join()
         self._segments.close()
 
-    def _hand_over(self) -> None:
+    def flush(self) -> None:
+        """Hand what is there to the writer; never waits."""
         if not self._request_ids:
             return
         rows, self._buffer = self._buffer[: self._offset], bytearray(self._end)
@@ -186,7 +187,7 @@ class Samples:
             try:
                 batch = self._waiting.get(timeout=max(0.0, due - time.monotonic()))
             except Empty:
-                self._hand_over()
+                self.flush()
                 due = time.monotonic() + FLUSH_S
                 continue
             if batch is None:

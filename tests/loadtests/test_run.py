@@ -1,0 +1,198 @@
+"""A load on the real lab, the way a user starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from calorimeter.deployment import Deployment
+from calorimeter.rundir import RunDir
+from loadtests import clean
+from loadtests.client import Client
+from loadtests.clock import now_ns
+from loadtests.session import prepare
+
+LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
+
+
+def calorimeter(*words: str, timeout_s: float = 150) -> subprocess.CompletedProcess[str]:
+    """Run a command as a user does."""
+    command = [sys.executable, "-m", "calorimeter", *words]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, check=False)
+
+
+def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
+    """All rows of a run."""
+    return [row for file in RunDir(run).parquet(kind) for row in pq.read_table(file).to_pylist()]
+
+
+def left_of(lab: Deployment, run: Path) -> int:
+    """How many stacks of a run are there still."""
+    session = prepare(lab.path, "first-mix")
+    front = session.fronts["rest"]
+    client = Client(front.endpoint)
+    found = clean.left(front.api, client, f"cal-{run.name}", now_ns() + 20 * 10**9)  # type: ignore[arg-type]
+    client.close()
+    assert found is not None
+    return len(found)
+
+
+@pytest.mark.lab
+def test_run_records_every_request_and_leaves_nothing(lab: Deployment, tmp_path: Path) -> None:
+    """A 10 s run: rows in order of time, all operations, each user on its own address, no stack left."""
+    done = calorimeter(
+        *("run", "first-mix", "--deployment", str(lab.path), "--users", "8", "--duration", "10s"),
+        *("--runs", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("run: ")
+    run = Path(last.removeprefix("run: "))
+
+    samples = rows_of(run, "samples")
+    assert len(samples) > 50
+    for row in samples:
+        assert row["scheduled_ns"] <= row["sent_ns"] <= row["first_byte_ns"] <= row["done_ns"]
+        assert row["source"].startswith("127.")
+    assert Counter(row["error"] for row in samples).keys() == {""}
+    assert {"list", "create", "wait", "ListStacks"} <= {row["operation"] for row in samples}
+    assert {row["phase"] for row in samples} == {"warm_up", "load", "clean_up"}
+    assert len({row["request_id"] for row in samples}) == len(samples)
+    sources = {(row["user"], row["source"]) for row in samples}
+    assert len(sources) == len({user for user, _ in sources}) == 8
+
+    ledger = rows_of(run, "ledger")
+    created = [row for row in samples if row["operation"] in ("create", "CreateStack")]
+    assert {row["request_id"] for row in ledger} == {row["request_id"] for row in created}
+    assert {row["final_state"] for row in ledger} == {"CREATE_COMPLETE"}
+    assert all(row["accepted_ns"] < row["final_ns"] < row["deleted_ns"] for row in ledger)
+    assert left_of(lab, run) == 0
+
+    about = RunDir.open(run).about
+    assert (about["scenario"], about["clean_stop"]) == ("first-mix", True)
+    assert (run / "scenario.toml").read_text() == (
+        LOCUSTFILE.parents[1] / "scenarios/first-mix.toml"
+    ).read_text()
+    secrets = [lab.reveal(lab.identity.password)] if lab.identity else []
+    for file in run.rglob("*"):
+        if file.is_file():
+            assert not any(secret.encode() in file.read_bytes() for secret in secrets), file
+
+
+@pytest.mark.lab
+def test_interrupt_saves_what_there_is(lab: Deployment, tmp_path: Path) -> None:
+    """Ctrl-C in the middle: the stacks are removed, the samples saved, status 0."""
+    command = [sys.executable, "-m", "calorimeter", "run", "first-mix", "--deployment", str(lab.path)]
+    command += ["--users", "4", "--duration", "100s", "--runs", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        process.stderr.readline()  # the first line of progress, after ten seconds
+        os.kill(process.pid, signal.SIGINT)
+        output, errors = process.communicate(timeout=90)
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+    run = Path(output.splitlines()[-1].removeprefix("run: "))
+    assert len(rows_of(run, "samples")) > 10
+    assert left_of(lab, run) == 0
+
+
+@pytest.mark.lab
+def test_two_processes_give_one_result(lab: Deployment, tmp_path: Path) -> None:
+    """Two workers: two files of samples, user numbers and addresses that never meet."""
+    done = calorimeter(
+        *("run", "first-mix", "--deployment", str(lab.path), "--users", "6", "--duration", "8s"),
+        *("--processes", "2", "--runs", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    run = Path(done.stdout.splitlines()[-1].removeprefix("run: "))
+    files = RunDir(run).parquet("samples")
+    assert [file.name for file in files] == ["worker-00.parquet", "worker-01.parquet"]
+    users = [{row["user"] for row in pq.read_table(file).to_pylist()} for file in files]
+    assert users[0].isdisjoint(users[1])
+    assert len(users[0] | users[1]) == 6
+
+
+@contextmanager
+def locust(*words: str) -> Iterator[subprocess.Popen[str]]:
+    """The `locust` command, ended by Ctrl-C where it has not ended by itself."""
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *words]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGINT)
+                process.wait(90)
+
+
+@pytest.mark.lab
+def test_locust_page_shows_the_load(lab: Deployment, tmp_path: Path) -> None:
+    """Locust's own page works: the numbers of its statistics are those of the samples."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    run = ""
+    with locust(
+        *("--deployment", str(lab.path), "--scenario", "first-mix", "--runs", str(tmp_path)),
+        *(
+            "--web-host",
+            "127.0.0.1",
+            "--web-port",
+            str(port),
+            "-u",
+            "4",
+            "-r",
+            "4",
+            "-t",
+            "6s",
+            "--autostart",
+        ),
+    ) as process:
+        for line in process.stdout or ():
+            if line.startswith("run: "):
+                run = line.removeprefix("run: ").strip()
+                break
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/stats/requests", timeout=10) as answer:
+            shown = {
+                (row["method"], row["name"]): row["num_requests"] for row in json.load(answer)["stats"]
+            }
+    counted = Counter((row["api"].upper(), row["operation"]) for row in rows_of(Path(run), "samples"))
+    assert {key: shown[key] for key in counted} == dict(counted)
+    assert ("REST", "accepted to COMPLETE") in shown
+
+
+@pytest.mark.lab
+def test_recording_that_fails_ends_the_run_with_status_2(lab: Deployment, tmp_path: Path) -> None:
+    """Where samples cannot be written any more, Locust stops, and says why in one line."""
+    with locust(
+        *("--headless", "--deployment", str(lab.path), "--scenario", "first-mix", "--runs", str(tmp_path)),
+        *("-u", "4", "-t", "100s", "--skip-log-setup"),
+    ) as process:
+        for _ in range(600):
+            files = list(tmp_path.glob("*/samples/*-00001.parquet"))
+            if files:
+                break
+            try:
+                process.wait(0.1)
+            except subprocess.TimeoutExpired:
+                continue
+        folder = files[0].parent
+        folder.rename(folder.with_name("gone"))
+        output, _ = process.communicate(timeout=90)
+    assert process.returncode == 2
+    assert [line for line in output.splitlines() if line.startswith("calorimeter: ")] == [
+        line for line in output.splitlines() if "cannot be written" in line
+    ]
+    assert "Traceback" not in output

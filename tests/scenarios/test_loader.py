@@ -1,0 +1,123 @@
+"""Scenario files: what is right is read, what is wrong is one clear line."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calorimeter.errors import InputError
+from loadtests import operations
+from scenarios import loader
+from scenarios.scenario import Scenario
+
+GOOD = """
+name = "mine"
+about = "A test."
+users = 3
+duration_s = 10
+[rest]
+template = "tiny.yaml"
+[rest.mix]
+list = 1
+"""
+
+
+def read(text: str, tmp_path: Path) -> Scenario:
+    """The scenario of this text, its operations checked."""
+    path = tmp_path / "mine.toml"
+    path.write_text(text)
+    scenario = loader.read(path)
+    operations.check(scenario)
+    return scenario
+
+
+@pytest.mark.parametrize("name", loader.names())
+def test_catalogue_is_readable(name: str) -> None:
+    """Every scenario of the catalogue loads, bears its file's name and is explained in a paragraph."""
+    scenario = loader.read(loader.find(name))
+    operations.check(scenario)
+    assert scenario.name == name
+    assert len(scenario.about.split()) > 20
+
+
+def test_first_mix_has_the_first_operations() -> None:
+    """The first mix covers list, show, create and delete on both APIs."""
+    scenario = loader.read(loader.find("first-mix"))
+    assert scenario.rest is not None and scenario.cfn is not None
+    assert set(scenario.rest.mix) == {"list", "show", "create", "delete"}
+    assert set(scenario.cfn.mix) == {"ListStacks", "DescribeStacks", "CreateStack", "DeleteStack"}
+
+
+@pytest.mark.parametrize("file", sorted(loader.TEMPLATES.glob("*.json")))
+def test_json_templates_are_json(file: Path) -> None:
+    """JSON templates parse."""
+    assert "Resources" in json.loads(file.read_text())
+
+
+def test_scenario_with_defaults(tmp_path: Path) -> None:
+    """What is left out has its documented default, and the template's text is there."""
+    scenario = read(GOOD, tmp_path)
+    assert (scenario.seed, scenario.warm_up_s, scenario.think_s) == (1, 0.0, (0.0, 0.0))
+    assert scenario.rest is not None
+    assert scenario.rest.template_text.startswith("heat_template_version")
+
+
+def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
+    """A template of that name in the scenario's own folder is the one meant."""
+    (tmp_path / "tiny.yaml").write_text("mine")
+    scenario = read(GOOD, tmp_path)
+    assert scenario.rest is not None and scenario.rest.template_text == "mine"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ("list = 1", "lits = 1", "rest.mix: unknown operation 'lits'; valid: create, delete,"),
+        ("list = 1", 'list = "much"', "rest.mix.list: 'much' given; input should be a valid number"),
+        ("list = 1", "list = -1", "rest.mix.list: -1 given; input should be greater than 0"),
+        ("list = 1", "", "rest.mix: "),
+        ("tiny.yaml", "tini.yaml", "rest.template: no such template 'tini.yaml'; valid: "),
+        ("users = 3", "user = 3", "user: unknown key 'user'; valid: "),
+        ("users = 3", "users = 0", "users: 0 given; "),
+        ("users = 3", 'users = "3"', "users: '3' given; "),
+        ("users = 3", "", "users: is missing"),
+        ('name = "mine"', 'name = "Not Mine"', "name: 'Not Mine' given; "),
+        ("duration_s = 10", "duration_s = 10\nwarm_up_s = 20", "warm_up_s (20) must be shorter"),
+        ("duration_s = 10", "duration_s = 10\nthink_s = [2, 1]", "think_s is [shortest, longest]"),
+        ("[rest]", "[rest", "is not valid TOML"),
+        ("list = 1", 'list = 1\n[[objectives]]\noperation = "rest.x"', "objectives[1]: unknown"),
+    ],
+)  # fmt: skip
+def test_wrong_scenario_is_one_line(old: str, new: str, line: str, tmp_path: Path) -> None:
+    """Each mistake gives one line that says where, what was given and what is valid."""
+    with pytest.raises(InputError) as problem:
+        read(GOOD.replace(old, new), tmp_path)
+    text = str(problem.value)
+    assert line in text
+    assert text.startswith(str(tmp_path / "mine.toml"))
+    assert "\n" not in text
+
+
+def test_scenario_without_users_of_any_api(tmp_path: Path) -> None:
+    """A scenario needs one of the APIs."""
+    with pytest.raises(InputError, match=r"needs a \[rest\] or a \[cfn\] table"):
+        read(GOOD.partition("[rest]")[0], tmp_path)
+
+
+def test_names_and_paths_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A bare name, the catalogue's path from anywhere, and any path of a file."""
+    monkeypatch.chdir(tmp_path)
+    expected = loader.CATALOGUE / "first-mix.toml"
+    assert loader.find("first-mix") == expected
+    assert loader.find("scenarios/first-mix.toml") == expected
+    (tmp_path / "own.toml").write_text(GOOD)
+    assert loader.find("own.toml") == Path("own.toml")
+
+
+@pytest.mark.parametrize("given", ["frist-mix", "scenarios/frist-mix.toml"])
+def test_unknown_scenario_has_a_nearest_name(given: str) -> None:
+    """A misspelt name or path says what there is."""
+    with pytest.raises(InputError, match="did you mean 'first-mix'"):
+        loader.find(given)
