@@ -67,7 +67,7 @@ class Relay:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._server.daemon_threads = True
-        self._thread = threading.Thread(target=self._server.serve_forever, name="relay", daemon=True)
+        self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
 
     def __enter__(self) -> Relay:
         self._thread.start()
@@ -79,6 +79,9 @@ class Relay:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.02)
 
     @property
     def url(self) -> str:
