@@ -33,9 +33,8 @@ def daemon_of(lab: Lab, part: str) -> Daemon:
     raise unknown(f"lab {lab.topology.name}", "part", part, lab.topology.parts)
 
 
-def state(lab: Lab, part: str) -> str:
-    """`running`, `frozen` or `stopped`."""
-    found = processes.running(lab.folder, part)
+def state(found: list[processes.Process]) -> str:
+    """`running`, `frozen` or `stopped`, of a part that has these processes."""
     if not found:
         return "stopped"
     return "frozen" if all(process.state == "T" for process in found) else "running"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
@@ -93,17 +94,18 @@ def engine_hosts(lab: Lab) -> dict[str, int]:
     A consumer's channel also serves the queue of its host (`engine.<host>`), which tells whose it is.
     """
     consumers: list[dict[str, Any]] = _get(lab, f"consumers/{quote('/', safe='')}") or []
-    hosts: dict[str, str] = {}
-    for consumer in consumers:
-        queue = consumer["queue"]["name"]
-        if queue.startswith("engine."):
-            hosts[consumer["channel_details"]["name"]] = queue.removeprefix("engine.")
-    counts: dict[str, int] = {}
-    for consumer in consumers:
-        host = hosts.get(consumer["channel_details"]["name"])
-        if consumer["queue"]["name"] == "engine" and host is not None:
-            counts[host] = counts.get(host, 0) + 1
-    return counts
+    pairs = [(consumer["queue"]["name"], _channel(consumer)) for consumer in consumers]
+    own = {
+        channel: queue.removeprefix("engine.") for queue, channel in pairs if queue.startswith("engine.")
+    }
+    own.pop("", None)
+    return dict(Counter(own[channel] for queue, channel in pairs if queue == "engine" and channel in own))
+
+
+def _channel(consumer: dict[str, Any]) -> str:
+    """The name of a consumer's channel; "" while the statistics do not know it yet (a list, then)."""
+    details = consumer["channel_details"]
+    return str(details["name"]) if isinstance(details, dict) and details else ""
 
 
 def _get(lab: Lab, path: str) -> Any:

@@ -5,26 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from lab import parts, processes, topology
+from lab.processes import Process
 from lab.topology import Lab
 
 
 def of(name: str) -> dict[str, Any]:
     """Name, addresses and parts of a lab, ready for JSON."""
     lab = topology.opened(name)
+    running = processes.running(lab.folder)
     return {
         "name": name,
         "rest": f"{lab.url('rest')}/v1",
         "cfn": f"{lab.url('cfn')}/v1",
         "deployment": str(lab.deployment) if lab.deployment.exists() else None,
-        "parts": [_part(lab, part) for part in lab.topology.parts],
+        "parts": [_part(lab, part, [p for p in running if p.part == part]) for part in lab.topology.parts],
     }
 
 
-def _part(lab: Lab, part: str) -> dict[str, Any]:
+def _part(lab: Lab, part: str, found: list[Process]) -> dict[str, Any]:
     port_of = {"rabbitmq": "amqp", "proxy": "rest"}.get(part, part)
-    pids = sorted(process.pid for process in processes.running(lab.folder, part))
+    pids = sorted(process.pid for process in found)
     address = lab.address(port_of) if port_of in lab.topology.ports else None
-    return {"name": part, "state": parts.state(lab, part), "pids": pids, "address": address}
+    return {"name": part, "state": parts.state(found), "pids": pids, "address": address}
 
 
 def table(standing: dict[str, Any]) -> str:
