@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from calorimeter.deployment import Consent
 from verify.bench import Bench
-from verify.checks import affinity, mapping
+from verify.checks import affinity, failover, mapping
 from verify.experiments.affinity import all_visits, visits
+from verify.experiments.failover import failovers
 from verify.gates import gate
 from verify.judge import Judge
 
@@ -44,6 +46,35 @@ def test_sources_spread_as_predicted(bench: Bench, judge: Judge) -> None:
     The same visits, counted by backend; and the skew that a population of clients must expect.
     """
     judge(all_visits(bench), mapping.sources_spread_as_predicted, name="visits")
+
+
+@gate(
+    "S6",
+    guide="balance  source",
+    needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
+    consent=Consent.INVASIVE,
+)
+def test_exactly_the_sources_move_that_must(bench: Bench, judge: Judge) -> None:
+    """When a backend goes, exactly the sources move that the hash says must.
+
+    One backend of each API is killed; when the proxy has taken it out, every source visits again. How
+    many sources of surviving backends lost their place is a figure of the verdict.
+    """
+    judge(failovers(bench), failover.exactly_the_sources_move_that_must, name="failovers")
+
+
+@gate(
+    "S7",
+    guide="balance  source",
+    needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
+    consent=Consent.INVASIVE,
+)
+def test_sources_return(bench: Bench, judge: Judge) -> None:
+    """When a backend returns, every source is back where it was.
+
+    The same backend is started again, and every source visits once more.
+    """
+    judge(failovers(bench), failover.sources_return, name="failovers")
 
 
 @gate("S8", guide="balance  source", needs=("rest", "cfn", "proxy log"))

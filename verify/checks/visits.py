@@ -15,7 +15,8 @@ class Visit(Model):
 
     `server` is the backend that the evidence names, None where it names none; `status` is 0 and
     `error` says why where no answer came. Times are ns since the epoch. `seen_as` is the client's
-    address as the proxy has it, where that differs (`::ffff:192.0.2.1` on an IPv6 socket).
+    address as the proxy has it, where that differs (`::ffff:192.0.2.1` on an IPv6 socket). `retries` and
+    `redispatched` are the proxy's word on its way to the server, None where the evidence has none.
     """
 
     source: str
@@ -26,6 +27,13 @@ class Visit(Model):
     error: str = ""
     server: str | None = None
     seen_as: str | None = None
+    retries: int | None = None
+    redispatched: bool | None = None
+
+    @property
+    def took_s(self) -> float:
+        """From the first packet to the end of the answer, seconds."""
+        return (self.done_ns - self.sent_ns) / 1e9
 
     @property
     def hashed(self) -> str:

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 
 from calorimeter.deployment import Api, Expect
 from verify.bench import Bench
-from verify.checks.visits import AllVisits, Described, Source, Visits
-from verify.evidence.proxy_stats import StatsSource
-from verify.evidence.unavailable import EvidenceUnavailable
-from verify.experiments import attribution, looks
-from verify.experiments.attribution import Attributed, Log
-from verify.experiments.visits import visit_all
+from verify.checks.visits import AllVisits, Described, Visits
+from verify.experiments import looks
+from verify.experiments.attribution import Strongest, strongest
+from verify.experiments.visits import IN_FLIGHT
 from verify.sources import addresses, check_bindable
 
 
@@ -34,19 +32,33 @@ def _visits(bench: Bench, api_name: str) -> Visits:
     api = bench.api(api_name)
     who = sources(bench, api)
     stats = looks.looks_if_any(bench)
-    before = looks.servers(stats, api.proxy_section)
-    evidence, found, passed_over = _strongest(bench, api, who, stats)
+    with strongest(bench, api, stats) as way:
+        return round_of_visits(bench, api_name, way, who, bench.settings.visits)
+
+
+def round_of_visits(
+    bench: Bench,
+    api_name: str,
+    way: Strongest,
+    who: Sequence[str | None],
+    times: int,
+    in_flight: int = IN_FLIGHT,
+) -> Visits:
+    """Each source visits `times` times, between two looks at the section's servers."""
+    api = way.api
+    before = looks.servers(way.stats, api.proxy_section)
+    found = way.visits(who, times, in_flight)
     return Visits(
         api=api_name,
         section=api.proxy_section,
         servers=tuple(backend.name for backend in api.backends),
         visits=found.visits,
         logs=found.logs,
-        evidence=evidence,
-        passed_over=passed_over,
+        evidence=way.evidence,
+        passed_over=way.passed_over,
         described=described(bench.deployment.expect),
         before=before,
-        after=looks.servers(stats, api.proxy_section),
+        after=looks.servers(way.stats, api.proxy_section),
         clients=found.clients,
     )
 
@@ -63,30 +75,3 @@ def sources(bench: Bench, api: Api) -> Sequence[str | None]:
     for address in found[:1] + found[-1:]:
         check_bindable(address)
     return found or [None]
-
-
-def _strongest(
-    bench: Bench, api: Api, who: Sequence[str | None], stats: Sequence[StatsSource]
-) -> tuple[Source, Attributed, tuple[str, ...]]:
-    """The visits by the strongest evidence that one visit beforehand shows to be there."""
-    times, tls = bench.settings.visits, bench.deployment.tls
-    reasons: list[str] = []
-    try:
-        with Log.listening(bench, stats) as log:
-            doubt = log.doubt(api)
-            if doubt is None:
-                return "log", log.attribute(api, lambda: visit_all(api, who, times, tls)), ()
-            reasons.append(doubt)
-    except EvidenceUnavailable as problem:
-        reasons.append(f"{problem.where}: {problem.why}")
-    if stats and all(look.shows_sessions for look in stats):
-        (probe,) = attribution.by_sessions(bench, api, [None], 1, stats).visits
-        if probe.server is not None:
-            found = attribution.by_sessions(bench, api, who, times, stats)
-            return "sessions", found, tuple(reasons)
-        reasons.append("the table of live sessions names no server after an answer")
-    else:
-        reasons.append("no stats socket shows live sessions")
-    if stats:
-        return "counters", attribution.by_counters(bench, api, who, times, stats), tuple(reasons)
-    raise EvidenceUnavailable(str(bench.deployment.path), "; ".join(reasons))

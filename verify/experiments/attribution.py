@@ -17,13 +17,13 @@ from dataclasses import dataclass, field
 
 from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
-from verify.checks.visits import LogCount, Visit
+from verify.checks.visits import LogCount, Source, Visit
 from verify.evidence.log_listener import LogSource, open_logs
 from verify.evidence.proxy_log import Connection, read
 from verify.evidence.proxy_stats import StatsSource
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
-from verify.experiments.visits import ANSWER_S, context, status_of, visit_all
+from verify.experiments.visits import ANSWER_S, IN_FLIGHT, context, status_of, visit_all
 
 LINES_WITHIN_S = 10.0
 """Time for the log lines of connections that have ended: HAProxy writes them at once."""
@@ -68,11 +68,10 @@ class Log:
 
     def attribute(self, api: Api, visiting: Visiting, *, within_s: float = LINES_WITHIN_S) -> Attributed:
         """Let the visits be made, wait for their lines, and attribute them."""
-        for log in self.sources:
-            log.drain()
+        self.forget()
         before = looks.ended(self.stats, api.proxy_section)
         made = visiting()
-        self.await_lines(api.proxy_section, sum(visit.status != 0 for visit in made), within_s)
+        self.await_lines(api.proxy_section, sum(visit.port != 0 for visit in made), within_s)
         after = looks.ended(self.stats, api.proxy_section)
         entries = [(log, read(log.lines())) for log in self.sources]
         found = [c for _, entry in entries for c in entry.connections if c.backend == api.proxy_section]
@@ -93,6 +92,16 @@ class Log:
             _clients((c.client, c.server) for c in found),
         )
 
+    def forget(self) -> None:
+        """Forget the lines so far."""
+        for log in self.sources:
+            log.drain()
+
+    def connections(self, api: Api) -> list[Connection]:
+        """The connections of an API's section in the lines so far."""
+        found = read(line for log in self.sources for line in log.lines()).connections
+        return [connection for connection in found if connection.backend == api.proxy_section]
+
     def await_lines(self, section: str, wanted: int, within_s: float = LINES_WITHIN_S) -> None:
         """Wait until the logs together hold `wanted` lines of a section, or the time for it is over."""
         # Parsing is left for later: here only the section's name counts, at the end of a burst.
@@ -108,8 +117,7 @@ class Log:
 
     def doubt(self, api: Api) -> str | None:
         """Why this log does not name the servers of connections; None where it does."""
-        for log in self.sources:
-            log.drain()
+        self.forget()
         (visit,) = visit_all(api, [None], 1, self.bench.deployment.tls)
         if not visit.status:
             return f"a first visit was not answered ({visit.error})"
@@ -139,7 +147,13 @@ def joined(visits: Iterable[Visit], connections: Iterable[Connection]) -> tuple[
             continue
         its = waiting.popleft()
         seen = its.client if its.client != visit.source else None
-        attributed.append(visit.model_copy(update={"server": its.server, "seen_as": seen}))
+        update = {
+            "server": its.server,
+            "seen_as": seen,
+            "retries": its.retries,
+            "redispatched": its.redispatched,
+        }
+        attributed.append(visit.model_copy(update=update))
     return tuple(attributed)
 
 
@@ -155,7 +169,7 @@ def _clients(found: Iterable[tuple[str, str | None]]) -> dict[str, dict[str, int
 
 
 def by_sessions(
-    bench: Bench, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
+    tls: Tls, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
 ) -> Attributed:
     """Attribute by the table of live sessions: connections are held open while it is read."""
     made: list[Visit] = []
@@ -163,7 +177,7 @@ def by_sessions(
     everybody = [source for _ in range(times) for source in sources]
     for start in range(0, len(everybody), HELD):
         batch = everybody[start : start + HELD]
-        found, sessions = asyncio.run(_held(api, batch, bench.deployment.tls, stats))
+        found, sessions = asyncio.run(_held(api, batch, tls, stats))
         made += found
         seen += sessions
     return Attributed(tuple(made), (), _clients(seen))
@@ -214,7 +228,7 @@ async def _hold(
 
 
 def by_counters(
-    bench: Bench, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
+    tls: Tls, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
 ) -> Attributed:
     """Attribute by the servers' session counters, one visit at a time.
 
@@ -223,7 +237,7 @@ def by_counters(
     made: list[Visit] = []
     before = looks.chosen(stats, api.proxy_section)
     for source in (source for _ in range(times) for source in sources):
-        (visit,) = visit_all(api, [source], 1, bench.deployment.tls)
+        (visit,) = visit_all(api, [source], 1, tls)
         after = looks.chosen(stats, api.proxy_section)
         gained = after - before
         if gained.total() == 1:
@@ -231,3 +245,54 @@ def by_counters(
         made.append(visit)
         before = after
     return Attributed(tuple(made), (), _clients((v.source, v.server) for v in made))
+
+
+@dataclass(frozen=True, slots=True)
+class Strongest:
+    """The strongest way to attribute visits that a first visit has shown to work."""
+
+    api: Api
+    tls: Tls
+    evidence: Source
+    passed_over: tuple[str, ...]
+    stats: Sequence[StatsSource]
+    log: Log | None = None
+
+    def visits(self, sources: Sequence[str | None], times: int, in_flight: int = IN_FLIGHT) -> Attributed:
+        """Let each source visit `times` times, and attribute the visits."""
+        if self.evidence == "sessions":
+            return by_sessions(self.tls, self.api, sources, times, self.stats)
+        if self.evidence == "counters":
+            return by_counters(self.tls, self.api, sources, times, self.stats)
+        assert self.log is not None
+        return self.log.attribute(
+            self.api, lambda: visit_all(self.api, sources, times, self.tls, in_flight=in_flight)
+        )
+
+
+@contextmanager
+def strongest(bench: Bench, api: Api, stats: Sequence[StatsSource]) -> Iterator[Strongest]:
+    """Find the strongest evidence, and hold it open; `EvidenceUnavailable` where there is none."""
+    tls = bench.deployment.tls
+    with ExitStack() as open_logs_of_this:
+        log, doubt = None, None
+        try:
+            log = open_logs_of_this.enter_context(Log.listening(bench, stats))
+            doubt = log.doubt(api)
+        except EvidenceUnavailable as problem:
+            doubt = f"{problem.where}: {problem.why}"
+        if doubt is None:
+            yield Strongest(api, tls, "log", (), stats, log)
+            return
+    reasons = [doubt]
+    if stats and all(look.shows_sessions for look in stats):
+        (probe,) = by_sessions(tls, api, [None], 1, stats).visits
+        if probe.server is not None:
+            yield Strongest(api, tls, "sessions", tuple(reasons), stats)
+            return
+        reasons.append("the table of live sessions names no server after an answer")
+    else:
+        reasons.append("no stats socket shows live sessions")
+    if not stats:
+        raise EvidenceUnavailable(str(bench.deployment.path), "; ".join(reasons))
+    yield Strongest(api, tls, "counters", tuple(reasons), stats)

@@ -1,0 +1,290 @@
+"""When a backend goes and returns: who moves, who comes back, and what retries did meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from calorimeter.toml import Model
+from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
+from verify.checks import apis
+from verify.checks.mapping import described_rules
+from verify.checks.visits import EVIDENCE, Visit, Visits, incomplete, missed_rate
+from verify.prediction import HashServer, SourceHash, Unpredictable, moved_share_map_based
+
+SERVERS_TO_TELL = 3
+"""S6: with two servers all must go to the one that is left, whatever the hash."""
+
+
+class Failover(Model):
+    """Evidence of S6, S7 and P7: one backend, the victim, was killed and started again.
+
+    Each round is one visit of every source: `before`, `during` (the proxy had the victim DOWN, or its time
+    for that was over) and `after` (UP again, likewise). `meanwhile` are visits from the kill until the
+    proxy saw it. Moments are ns since the epoch; `down_ns` and `up_ns` are None where the proxy did not
+    show that state in time; `checked` is whether it checks the victim at all.
+    """
+
+    api: str
+    victim: str
+    checked: bool
+    before: Visits
+    meanwhile: tuple[Visit, ...]
+    during: Visits
+    after: Visits
+    killed_ns: int
+    down_ns: int | None
+    started_ns: int
+    up_ns: int | None
+
+
+class Failovers(Model):
+    """The same for all APIs."""
+
+    apis: tuple[Failover, ...]
+
+
+Places = dict[str, str | None]
+"""Source → its backend, None where nobody answered it or the evidence does not say."""
+
+
+def _places(visits: Visits) -> Places:
+    return {visit.source: visit.server if visit.status else None for visit in visits.visits}
+
+
+def _hashed(visits: Visits) -> dict[str, str]:
+    return {visit.source: visit.hashed for visit in visits.visits}
+
+
+def _figures(evidence: Failover) -> dict[str, Figure]:
+    before, during = _places(evidence.before), _places(evidence.during)
+    lost = [source for source, server in before.items() if server == evidence.victim]
+    survivors = [s for s, server in before.items() if server not in (None, evidence.victim)]
+    moved = [s for s in survivors if during.get(s) not in (None, before[s])]
+    return {
+        "victim": evidence.victim,
+        "servers": len(evidence.before.before or evidence.before.servers),
+        "sources": len(before),
+        "sources_of_the_victim": len(lost),
+        "sources_of_survivors": len(survivors),
+        "survivors_moved": len(moved),
+        "survivors_moved_share": round(len(moved) / len(survivors), 4) if survivors else None,
+        "least_possible_share": 0.0,
+        "unanswered_during": sum(visit.status == 0 for visit in evidence.during.visits),
+        "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
+        "up_after_s": _seconds(evidence.started_ns, evidence.up_ns),
+        "evidence": EVIDENCE[evidence.before.evidence],
+    }
+
+
+def _seconds(begin_ns: int, end_ns: int | None) -> float | None:
+    return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
+
+
+def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
+    """The guide's file as it is: no server is checked."""
+    during = _places(evidence.during)
+    lost = [s for s, server in _places(evidence.before).items() if server == evidence.victim]
+    dead = sorted(source for source in lost if during.get(source) is None)
+    rescued = len(lost) - len(dead)
+    by_retries = f", {rescued} were rescued by a retry each time" if rescued else ""
+    return failed(
+        f"without health checks nothing ever moves: {evidence.victim} was dead and stayed in the hash; "
+        f"{len(dead)} of its {len(lost)} sources were not answered{by_retries}",
+        [f"{source}: on {evidence.victim} before, not answered after it was killed" for source in dead],
+        sources_not_answered=len(dead),
+        sources_rescued_by_retries=rescued,
+        **figures,
+    )
+
+
+def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
+    """Whether, with one backend down, every source is where the hash over the remaining ones puts it.
+
+    The hash is the described one; servers, weights and states are those in force in the proxy.
+    """
+    return apis.each(evidence.apis, lambda failover: failover.api, _moves)
+
+
+def _moves(evidence: Failover) -> Judgement:
+    figures = _figures(evidence)
+    if not evidence.checked:
+        return _never_moves(evidence, figures)
+    if (problem := _not_told(evidence)) is not None:
+        return inconclusive(problem, **figures)
+    servers = len(evidence.before.before or evidence.before.servers)
+    if servers < SERVERS_TO_TELL:
+        return inconclusive(
+            f"with {servers} backends all sources of the one that goes must move to the one that stays, "
+            f"whatever the hash: it cannot be told apart with fewer than {SERVERS_TO_TELL}",
+            **figures,
+        )
+    try:
+        then = _hashing(evidence.before, evidence.before.before)
+        now = _hashing(evidence.during, evidence.during.before)
+    except Unpredictable as reason:
+        return _observed_moves(evidence, str(reason), figures)
+    wrong, must = [], 0
+    places, hashed = _places(evidence.during), _hashed(evidence.before)
+    for source, was in _places(evidence.before).items():
+        old, new = then.server(hashed[source]), now.server(hashed[source])
+        must += was != evidence.victim and old != new
+        if was is not None and (was, places.get(source)) != (old, new):
+            wrong.append(f"{source}: {was} → {places.get(source)}, the hash says {old} → {new}")
+    survivors = int(figures["sources_of_survivors"] or 0)
+    figures["predicted_moved_share"] = round(must / survivors, 4) if survivors else None
+    if evidence.before.described.hash_type.split()[:1] == ["map-based"]:
+        figures["share_of_even_sources"] = round(moved_share_map_based(servers), 4)
+    if wrong:
+        return failed(
+            f"{len(wrong)} of {len(hashed)} sources are not where the hash puts them with "
+            f"{evidence.victim} down",
+            wrong,
+            **figures,
+        )
+    missed = missed_rate(len(hashed))
+    return passed(
+        f"with {evidence.victim} down exactly the sources moved that the hash says must: its own "
+        f"{figures['sources_of_the_victim']}, and {figures['survivors_moved']} of the {survivors} of "
+        f"surviving backends (the least possible is none); more than {missed:.2%} of sources elsewhere "
+        "would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )
+
+
+def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> SourceHash:
+    if servers is None:
+        raise Unpredictable("the proxy's servers and their states cannot be seen")
+    return SourceHash(servers, described_rules(visits))
+
+
+def _not_told(evidence: Failover) -> str | None:
+    """Why the rounds cannot be compared; None where they can."""
+    if evidence.down_ns is None:
+        return f"the proxy did not take {evidence.victim} out after it was killed (see the gates H)"
+    for visits in (evidence.before, evidence.during):
+        if (problem := incomplete(visits)) is not None:
+            return problem
+        if visits.before != visits.after:
+            return "the state of a server changed while the sources visited"
+    return None
+
+
+def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figure]) -> Judgement:
+    """Without a prediction: the sources of the victim must be served elsewhere, more cannot be told."""
+    during = _places(evidence.during)
+    stuck = [
+        source
+        for source, server in _places(evidence.before).items()
+        if server == evidence.victim and during.get(source) in (None, evidence.victim)
+    ]
+    if stuck:
+        return failed(
+            f"{len(stuck)} sources of {evidence.victim} have no other backend while it is down",
+            stuck,
+            **figures,
+        )
+    return passed(
+        f"cannot be predicted ({reason}); observed instead: all sources of {evidence.victim} were served "
+        f"elsewhere, and {figures['survivors_moved']} of {figures['sources_of_survivors']} of surviving "
+        "backends moved",
+        not_predicted=reason,
+        **figures,
+    )
+
+
+def sources_return(evidence: Failovers) -> Judgement:
+    """Whether every source is back on its backend once the one that went has returned."""
+    return apis.each(evidence.apis, lambda failover: failover.api, _return)
+
+
+def _return(evidence: Failover) -> Judgement:
+    figures = _figures(evidence)
+    if not evidence.checked:
+        return _never_moves(evidence, figures)
+    problem = _not_told(evidence) or incomplete(evidence.after)
+    if evidence.up_ns is None:
+        problem = f"the proxy did not take {evidence.victim} back after its start (see the gates H)"
+    if problem:
+        return inconclusive(problem, **figures)
+    before, during, after = (_places(v) for v in (evidence.before, evidence.during, evidence.after))
+    away = [source for source, server in before.items() if during.get(source) != server]
+    elsewhere = [
+        f"{source}: {server} before, {during.get(source)} meanwhile, {after.get(source)} after"
+        for source, server in before.items()
+        if server is not None and after.get(source) != server
+    ]
+    figures["sources_moved"] = len(away)
+    if elsewhere:
+        return failed(
+            f"{len(elsewhere)} of {len(before)} sources did not return to the backend that they had "
+            f"before {evidence.victim} went",
+            elsewhere,
+            **figures,
+        )
+    if not away:
+        return inconclusive(f"no source moved while {evidence.victim} was down", **figures)
+    missed = missed_rate(len(away))
+    return passed(
+        f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed; "
+        f"more than {missed:.2%} of movers elsewhere would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )
+
+
+def retries_as_measured(evidence: Failovers) -> Judgement:
+    """What retries and redispatch did for those who came while a backend was dead and not yet out.
+
+    A measured fact: it passes whatever they did for the victim's sources, and fails where those of the
+    other backends were harmed.
+    """
+    return apis.each(evidence.apis, lambda failover: failover.api, _retries)
+
+
+def _retries(evidence: Failover) -> Judgement:
+    home = _places(evidence.before)
+    end_ns = evidence.down_ns or evidence.started_ns
+    window = [v for v in evidence.meanwhile if evidence.killed_ns <= v.sent_ns < end_ns]
+    ours = [visit for visit in window if home.get(visit.source) == evidence.victim]
+    others = [visit for visit in window if home.get(visit.source) not in (None, evidence.victim)]
+    answered = [visit for visit in ours if visit.status]
+    figures: dict[str, Figure] = {
+        "victim": evidence.victim,
+        "checked": evidence.checked,
+        "hash_type": evidence.before.described.hash_type,
+        "visits_of_the_victims_sources": len(ours),
+        "answered": len(answered),
+        "redispatched": sum(bool(visit.redispatched) for visit in ours),
+        "most_retries": max((visit.retries or 0 for visit in ours), default=0),
+        "longest_s": round(max((visit.took_s for visit in ours), default=0.0), 2),
+        "visits_of_other_sources": len(others),
+        "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
+    }
+    harmed = [
+        f"{visit.source} (of {home[visit.source]}): {visit.error or 'not answered'}"
+        for visit in others
+        if not visit.status
+    ]
+    if harmed:
+        return failed(
+            f"{len(harmed)} of {len(others)} visits of sources of other backends were not answered while "
+            f"{evidence.victim} was dead",
+            harmed,
+            **figures,
+        )
+    if not ours:
+        return inconclusive(
+            f"no source of {evidence.victim} came between its death and the proxy's notice", **figures
+        )
+    kind = f"hash-type {evidence.before.described.hash_type}"
+    checks = f"until the checks took it out after {figures['down_after_s']} s" if evidence.checked else (
+        "and without health checks that does not end"
+    )  # fmt: skip
+    return passed(
+        f"measured: of {len(ours)} visits to the dead {evidence.victim} retries and redispatch rescued "
+        f"{len(answered)} with {kind} (up to {figures['most_retries']} retries, "
+        f"{figures['redispatched']} redispatched, {figures['longest_s']} s at most), {checks}; the "
+        f"{len(others)} visits of other sources were all answered",
+        **figures,
+    )

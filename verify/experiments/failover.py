@@ -1,0 +1,183 @@
+"""One backend is killed and started again, and the sources visit before, meanwhile, during and after."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+from calorimeter.deployment import Api
+from calorimeter.faults.breaker import Breaker
+from calorimeter.faults.schedule import Commands, commands, permit
+from verify.bench import Bench
+from verify.checks.failover import Failover, Failovers
+from verify.checks.visits import Visit, Visits
+from verify.evidence.proxy_stats import StatsSource
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import looks
+from verify.experiments.affinity import round_of_visits, sources
+from verify.experiments.attribution import Strongest, joined, strongest
+from verify.experiments.visits import visit_all
+
+LOOK_EVERY_S = 0.02
+UNKNOWN_BOUND_S = 30.0
+"""Time for the proxy to notice, where the deployment does not say how it checks."""
+
+SCHEDULING_S = 5.0
+"""Beyond the configuration's own bound; whether that bound is kept is judged by the gates H."""
+
+UNCHECKED_S = 5.0
+"""How long visits go on to a dead server that nobody checks: longer than its retries take."""
+
+MANY_IN_FLIGHT = 256
+"""Visits at a time: some wait for seconds for the proxy's retries."""
+
+MEANWHILE = 10
+"""Sources of the victim, and of the others, in one go from the kill on."""
+
+MOST_GOES = 60
+
+
+def failovers(bench: Bench) -> Failovers:
+    """The failover of each API; `EvidenceUnavailable` where it may not be done, or not be seen."""
+    return bench.once("failovers", lambda: _failovers(bench))
+
+
+def _failovers(bench: Bench) -> Failovers:
+    refused = permit(bench.deployment, bool(getattr(bench, "yes_break_it", False)))
+    if refused:
+        raise EvidenceUnavailable(str(bench.deployment.path), refused)
+    names = [name for name in ("rest", "cfn") if bench.deployment.api(name) is not None]
+    with Breaker(bench.deployment) as breaker:
+        return Failovers(apis=tuple(_failover(bench, breaker, name) for name in names))
+
+
+def _failover(bench: Bench, breaker: Breaker, api_name: str) -> Failover:
+    api = bench.api(api_name)
+    stats = looks.looks(bench)
+    how = victim(bench, api, stats)
+    checked = _checked(stats, api, how.part)
+    who = sources(bench, api)
+    with strongest(bench, api, stats) as way:
+        before = round_of_visits(bench, api_name, way, who, 1)
+        with _coming(way, before, how.part) as coming:
+            done = breaker.inject(how)
+            killed_ns = done.at_ns or done.began_ns
+            down_ns = _await_state(bench, stats, api, how.part, up=False) if checked else None
+            if not checked:
+                coming.stop.wait(UNCHECKED_S)
+        during = round_of_visits(bench, api_name, way, who, 1, MANY_IN_FLIGHT)
+        healed = breaker.heal(how)
+        up_ns = _await_state(bench, stats, api, how.part, up=True)
+        after = round_of_visits(bench, api_name, way, who, 1, MANY_IN_FLIGHT)
+    return Failover(
+        api=api_name,
+        victim=how.part,
+        checked=checked,
+        before=before,
+        meanwhile=tuple(coming.visits),
+        during=during,
+        after=after,
+        killed_ns=killed_ns,
+        down_ns=down_ns,
+        started_ns=healed.at_ns or healed.began_ns,
+        up_ns=up_ns,
+    )
+
+
+def victim(bench: Bench, api: Api, stats: Sequence[StatsSource]) -> Commands:
+    """The last backend that is up in the proxy and that its owner allows to be killed and started."""
+    up = {row.name for row in looks.server_rows(stats, api.proxy_section) if row.takes_connections}
+    parts = {part.name: part for part in bench.deployment.parts}
+    for backend in reversed(api.backends):
+        how = commands(parts[backend.name], "kill") if backend.name in parts else None
+        if how is not None and backend.name in up:
+            return how
+    raise EvidenceUnavailable(
+        str(bench.deployment.path),
+        f"no backend of {api.proxy_section} is up and has the commands kill and start in [[parts]]",
+    )
+
+
+def _checked(stats: Sequence[StatsSource], api: Api, server: str) -> bool:
+    rows = looks.server_rows(stats, api.proxy_section)
+    return all(row.check_status and row.status != "no check" for row in rows if row.name == server)
+
+
+def _await_state(
+    bench: Bench, stats: Sequence[StatsSource], api: Api, server: str, *, up: bool
+) -> int | None:
+    """Wait until all proxies have a server UP, or have it not; when that was seen, None in vain."""
+    deadline = time.monotonic() + _bound_s(bench, up=up) + SCHEDULING_S
+    while time.monotonic() < deadline:
+        rows = [row for row in looks.server_rows(stats, api.proxy_section) if row.name == server]
+        states = {row.takes_connections and not row.status.startswith("UP ") for row in rows}
+        if states == {True} and up:
+            return time.time_ns()
+        if not up and not any(row.takes_connections for row in rows):
+            return time.time_ns()
+        time.sleep(LOOK_EVERY_S)
+    return None
+
+
+def _bound_s(bench: Bench, *, up: bool) -> float:
+    """How long a crash, or a recovery, takes the slowest proxy to notice, by its configuration."""
+    bounds = []
+    for proxy in bench.proxies:
+        checks = proxy.checks
+        if checks is None:
+            wanted = bench.deployment.expect
+            bounds.append((wanted.max_recovery_s if up else wanted.max_detection_s) or UNKNOWN_BOUND_S)
+            continue
+        fast = checks.fastinter_s or checks.inter_s
+        first = (checks.downinter_s or checks.inter_s) if up else checks.inter_s
+        answer = checks.timeout_check_s or checks.inter_s
+        bounds.append(first + ((checks.rise if up else checks.fall) - 1) * fast + answer)
+    return max(bounds)
+
+
+class _Coming:
+    """Visits that go on from before the kill until `stop` is set."""
+
+    def __init__(self, way: Strongest, who: Sequence[str]) -> None:
+        self.visits: list[Visit] = []
+        self.stop = threading.Event()
+        self._way = way
+        self._who = who
+        self._thread = threading.Thread(target=self._go, name="coming", daemon=True)
+
+    def _go(self) -> None:
+        for _ in range(MOST_GOES):
+            made = visit_all(self._way.api, self._who, 1, self._way.tls, in_flight=MANY_IN_FLIGHT)
+            self.visits += made
+            if self.stop.wait(0.1):
+                return
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Let the last go end, and give its visits what the log knows of them."""
+        self.stop.set()
+        self._thread.join()
+        log = self._way.log
+        if log is not None:
+            log.await_lines(self._way.api.proxy_section, sum(visit.port != 0 for visit in self.visits))
+            found = log.connections(self._way.api)
+            self.visits = list(joined(self.visits, found))
+
+
+@contextmanager
+def _coming(way: Strongest, before: Visits, server: str) -> Iterator[_Coming]:
+    homes = {visit.source: visit.server for visit in before.visits}
+    ours = [source for source, home in homes.items() if home == server][:MEANWHILE]
+    others = [source for source, home in homes.items() if home not in (None, server)][:MEANWHILE]
+    if way.log is not None:
+        way.log.forget()
+    coming = _Coming(way, ours + others)
+    coming.start()
+    try:
+        yield coming
+    finally:
+        coming.end()
