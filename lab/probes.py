@@ -1,12 +1,13 @@
-"""Questions that tell whether a daemon serves."""
+"""Questions that tell whether a daemon serves.
+
+`requests` is imported where it is used: a part's command should not take longer than its action.
+"""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
 from typing import Any
-
-import requests
 
 from lab.topology import LOOPBACK
 
@@ -31,6 +32,8 @@ def accepts(port: int) -> bool:
 
 def answers(url: str, timeout_s: float = 5.0) -> bool:
     """Whether a GET gets an HTTP answer that is no server error."""
+    import requests
+
     try:
         return requests.get(url, timeout=timeout_s, allow_redirects=False).status_code < 500
     except requests.RequestException:
@@ -39,6 +42,8 @@ def answers(url: str, timeout_s: float = 5.0) -> bool:
 
 def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None) -> Any:
     """The JSON that a GET gives, or None where it gives none."""
+    import requests
+
     try:
         answer = requests.get(url, auth=auth, params=params, timeout=5)
         return answer.json() if answer.status_code == 200 else None
