@@ -16,6 +16,8 @@ COMMANDS = {
         "verify.commands:doctor",
         "Say what of a deployment can be reached, and which gates that allows.",
     ),
+    "describe": ("config.commands:describe", "Write a deployment.toml from HAProxy's and Heat's files."),
+    "audit": ("config.commands:audit", "Find what is wrong in HAProxy's and Heat's configuration."),
     "run": ("loadtests.commands:run", "Load a deployment with a scenario and record every request."),
     "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
     "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),

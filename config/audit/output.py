@@ -109,11 +109,9 @@ def _result(finding: Finding, index: int | None) -> dict[str, Any]:
         result["ruleIndex"] = index
     if finding.waived is not None:
         result["suppressions"] = [{"kind": "external", "justification": finding.waived}]
-    changes = [change for change in finding.changes if not _secret(change)]
-    if changes and len(changes) == len(finding.changes):
-        result["fixes"] = [
-            {"description": {"text": finding.remedy}, "artifactChanges": [_change(c) for c in changes]}
-        ]
+    if finding.changes and not any(_secret(change) for change in finding.changes):
+        changes = [_changes(file, finding) for file in dict.fromkeys(c.file for c in finding.changes)]
+        result["fixes"] = [{"description": {"text": finding.remedy}, "artifactChanges": changes}]
     return result
 
 
@@ -121,13 +119,18 @@ def _secret(change: Change) -> bool:
     return any(mask(line) != line for line in change.lines)
 
 
-def _change(change: Change) -> dict[str, Any]:
+def _changes(file: str, finding: Finding) -> dict[str, Any]:
+    replacements = [_replacement(change) for change in finding.changes if change.file == file]
+    return {"artifactLocation": {"uri": _uri(file)}, "replacements": replacements}
+
+
+def _replacement(change: Change) -> dict[str, Any]:
     start = {"startLine": change.line, "startColumn": 1}
     region = {**start, "endLine": change.line + change.count, "endColumn": 1}
     replacement: dict[str, Any] = {"deletedRegion": region}
     if change.lines:
         replacement["insertedContent"] = {"text": "".join(f"{line}\n" for line in change.lines)}
-    return {"artifactLocation": {"uri": _uri(change.file)}, "replacements": [replacement]}
+    return replacement
 
 
 def _uri(file: str) -> str:
