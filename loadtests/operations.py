@@ -7,8 +7,10 @@ operations register themselves here in modules of their own.
 
 from __future__ import annotations
 
+from bisect import bisect
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import accumulate
 from random import Random
 from typing import Protocol, TypeVar
 
@@ -80,6 +82,11 @@ class Actor(Protocol):
         """When something that may take `within_s` must end, the end of the run considered."""
 
 
+def always(actor: Actor) -> bool:
+    """Possible at any time."""
+    return True
+
+
 REGISTRY: dict[tuple[str, str], Operation] = {}
 
 
@@ -89,7 +96,7 @@ def register(
     perform: Callable[[Actor, Operation], None] | None,
     *expected: int,
     repeatable: bool = True,
-    possible: Callable[[Actor], bool] = lambda actor: True,
+    possible: Callable[[Actor], bool] = always,
 ) -> Operation:
     """Add an operation."""
     operation = REGISTRY[api, name] = Operation(
@@ -116,10 +123,35 @@ def check(scenario: Scenario) -> None:
             raise unknown(f"{scenario.path}: objectives[{number}]", "operation", objective.operation, known)
 
 
-def pick(mix: dict[Operation, float], actor: Actor) -> Operation | None:
-    """Draw one of the operations that are possible now, by weight; None where none is."""
-    possible = {op: weight for op, weight in mix.items() if op.possible(actor)}
-    return actor.random.choices(list(possible), list(possible.values()))[0] if possible else None
+class Mix:
+    """Operations with weights, drawn from again and again; shared by all users of an API."""
+
+    def __init__(self, weights: dict[Operation, float]) -> None:
+        self._weights = weights
+        self._conditions = [
+            (1 << number, op.possible) for number, op in enumerate(weights) if op.possible is not always
+        ]
+        self._drawers: dict[int, tuple[list[Operation], list[float]]] = {}
+
+    def draw(self, actor: Actor) -> Operation | None:
+        """One of the operations that are possible now, by weight; None where none is."""
+        impossible = 0
+        for bit, possible in self._conditions:
+            if not possible(actor):
+                impossible |= bit
+        operations, bounds = self._drawers.get(impossible) or self._drawer(impossible)
+        if not operations:
+            return None
+        return operations[bisect(bounds, actor.random.random() * bounds[-1], 0, len(bounds) - 1)]
+
+    def _drawer(self, impossible: int) -> tuple[list[Operation], list[float]]:
+        possible = {
+            op: weight
+            for number, (op, weight) in enumerate(self._weights.items())
+            if not impossible >> number & 1
+        }
+        drawer = self._drawers[impossible] = list(possible), list(accumulate(possible.values()))
+        return drawer
 
 
 # Stacks: the same life on both APIs.
@@ -238,9 +270,9 @@ DELETE = {"rest": REGISTRY["rest", "delete"], "cfn": REGISTRY["cfn", "DeleteStac
 """The operation that removes a stack, by API."""
 
 
-def mix_of(scenario: Scenario, api: str) -> dict[Operation, float]:
-    """The weights of one API's users; raises `InputError` where the scenario has none."""
+def mix_of(scenario: Scenario, api: str) -> Mix:
+    """The mix of one API's users; raises `InputError` where the scenario has none."""
     load = scenario.load(api)
     if load is None:
         raise InputError(str(scenario.path), f"has no [{api}] table")
-    return {REGISTRY[api, name]: weight for name, weight in load.mix.items()}
+    return Mix({REGISTRY[api, name]: weight for name, weight in load.mix.items()})

@@ -70,7 +70,7 @@ class StackUser(User):
         """Do what the mix says until told to stop; one task, as Locust's own scheduling costs too much."""
         thinks = self._think_s[1] > 0
         while self._state != LOCUST_STATE_STOPPING:
-            operation = operations.pick(self._mix, self)
+            operation = self._mix.draw(self)
             if operation is None:
                 gevent.sleep(IDLE_S)
                 continue

@@ -1,0 +1,1 @@
+"""How fast the generator is, against others, on this machine."""

@@ -1,0 +1,28 @@
+"""`python -m loadtests.bench`: what `bin/bench` runs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from calorimeter.errors import InputError
+from loadtests.bench.client import client
+
+
+@click.group()
+def bench() -> None:
+    """Measure the load generator."""
+
+
+bench.add_command(client)
+
+if __name__ == "__main__":
+    try:
+        sys.exit(bench(standalone_mode=False) or 0)
+    except (InputError, click.ClickException) as problem:
+        print(
+            f"bench: {problem.format_message() if isinstance(problem, click.ClickException) else problem}",
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -1,0 +1,146 @@
+"""`bin/bench client`: requests a second of one core, beside FastHttpUser, hey and wrk.
+
+HAProxy answers on one core, one generator after the other runs on the other; rounds are interleaved, so
+that what else the machine does meets all of them, and medians are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from calorimeter.errors import InputError
+
+HERE = Path(__file__).parent
+KINDS = ("calorimeter", "unrecorded", "fasthttp", "hey", "wrk")
+WANTED = {"fasthttp": 6.0, "hey": 1.25, "wrk": 0.4}
+"""Calorimeter's rate must be at least this many times that of each other generator."""
+
+BYTES_A_SAMPLE = 36
+RECORDER_SHARE = 0.10
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=3.0, show_default=True, help="Of each measurement."
+)
+@click.option("--users", type=click.IntRange(1), default=64, show_default=True, help="Connections.")
+def client(rounds: int, seconds: float, users: int) -> int:
+    """Compare the HTTP client with others; exit status 1 where a ratio is below what is promised."""
+    missing = [name for name in ("haproxy", "hey", "wrk", "taskset") if shutil.which(name) is None]
+    if missing:
+        raise InputError(
+            "bench", f"{', '.join(missing)} not found", "apt-get install haproxy hey wrk util-linux"
+        )
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise InputError("bench", "one core", "valid: two, one for HAProxy and one for the generator")
+    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    last: dict[str, float] = {}
+    with canned(cores[1]) as url:
+        for number in range(rounds):
+            for kind in KINDS:
+                result = measure(kind, url, users, seconds, cores[0])
+                rates[kind].append(result["per_s"])
+                last = result if kind == "calorimeter" else last
+            click.echo(
+                f"round {number + 1}: " + "  ".join(f"{kind} {rates[kind][-1]:,.0f}/s" for kind in KINDS)
+            )
+    return judge(rates, last)
+
+
+def judge(rates: dict[str, list[float]], last: dict[str, float]) -> int:
+    """Print medians and ratios; 1 where one misses what is wanted."""
+    medians = {kind: statistics.median(values) for kind, values in rates.items()}
+    ours = medians["calorimeter"]
+    status = 0
+    for kind, median in medians.items():
+        line = f"{kind:12} {median:9,.0f}/s"
+        if kind in WANTED:
+            ratio = ours / median
+            status |= ratio < WANTED[kind]
+            line += f"   calorimeter is {ratio:.2f} × of it (wanted: at least {WANTED[kind]:g})"
+        click.echo(line)
+    share = 1 - ours / medians["unrecorded"]
+    size = last["bytes"] / last["rows"]
+    status |= share > RECORDER_SHARE or size > BYTES_A_SAMPLE
+    click.echo(f"recorder: {share:.1%} of the generator (at most {RECORDER_SHARE:.0%})")
+    click.echo(f"recorder: {size:.1f} bytes a sample (at most {BYTES_A_SAMPLE})")
+    return int(status)
+
+
+def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[str, float]:
+    """One measurement of one generator, pinned to `core`."""
+    pinned = ["taskset", "-c", str(core)]
+    if kind == "wrk":
+        output = _run([*pinned, "wrk", "-t1", f"-c{users}", f"-d{seconds:g}s", f"{url}/x/stacks"])
+        return {"per_s": _number(r"Requests/sec:\s+([\d.]+)", output)}
+    if kind == "hey":
+        output = _run(
+            [*pinned, "hey", "-cpus", "1", "-c", str(users), "-z", f"{seconds:g}s", f"{url}/x/stacks"]
+        )
+        return {"per_s": _number(r"Requests/sec:\s+([\d.]+)", output)}
+    output = _run(
+        [*pinned, sys.executable, "-m", "loadtests.bench.ours", kind, url, str(users), str(seconds)]
+    )
+    result: dict[str, float] = json.loads(output)
+    if result["failures"]:
+        raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
+    return result
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise InputError("bench", f"{command[2]} failed: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def _number(pattern: str, text: str) -> float:
+    match = re.search(pattern, text)
+    if match is None:
+        raise InputError("bench", "a generator printed no rate")
+    return float(match[1])
+
+
+@contextmanager
+def canned(core: int) -> Iterator[str]:
+    """HAProxy with canned answers on one core; gives the API's URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryFile("w+") as errors:
+        command = ["taskset", "-c", str(core), "haproxy", "-db", "-f", str(HERE / "haproxy.cfg")]
+        process = subprocess.Popen(
+            command, env={**os.environ, "PORT": str(port)}, stdout=errors, stderr=errors
+        )
+        try:
+            _await_port(port, process)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes], within_s: float = 5.0) -> None:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise InputError("bench", "HAProxy does not start", "try: haproxy -c -f loadtests/bench/haproxy.cfg")
