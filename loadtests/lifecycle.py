@@ -77,6 +77,7 @@ class Lifecycle:
         self._greenlets: list[gevent.Greenlet] = []
         self._aborted = False
         self._quitting = False
+        self._was_interrupted = False
         self._has_quit = Event()
 
     def attach(self) -> None:
@@ -130,6 +131,7 @@ class Lifecycle:
 
     def _interrupted(self) -> None:
         """Ctrl-C: end the run as if its time were up; the second time, without removing the stacks."""
+        self._was_interrupted = True
         if self._quitting:
             self._session.ends_ns = now_ns()
         else:
@@ -185,8 +187,13 @@ class Lifecycle:
         if self._companion is not None:
             self._companion.close()
             self._companion = None
-        users = environment.parsed_options.num_users
-        self._run.note(ended=datetime.now(UTC).isoformat(), users=users, clean_stop=not self._aborted)
+        stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else "ended"
+        self._run.note(
+            ended=datetime.now(UTC).isoformat(),
+            users=self._runner.target_user_count,
+            stopped=stopped,
+            clean_stop=not self._aborted,
+        )
         print(f"run: {self._run.path}", flush=True)
         self._run = None
 
