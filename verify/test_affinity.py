@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from calorimeter.deployment import Consent
 from verify.bench import Bench
-from verify.checks import affinity, failover, mapping
+from verify.checks import affinity, failover, mapping, persistence
 from verify.experiments.affinity import all_visits, visits
 from verify.experiments.failover import failovers
+from verify.experiments.persistence import persistence_under_load
 from verify.gates import gate
 from verify.judge import Judge
 
@@ -46,6 +47,15 @@ def test_sources_spread_as_predicted(bench: Bench, judge: Judge) -> None:
     The same visits, counted by backend; and the skew that a population of clients must expect.
     """
     judge(all_visits(bench), mapping.sources_spread_as_predicted, name="visits")
+
+
+@gate("S5", guide="balance  source", needs=("rest", "cfn", "identity", "proxy log"), consent=Consent.LOAD)
+def test_sources_stay_under_load(bench: Bench, judge: Judge) -> None:
+    """Each source keeps its backend over reconnects, over time and under load.
+
+    Sources that visited before visit again over fresh connections, while Locust loads both APIs.
+    """
+    judge(persistence_under_load(bench), persistence.sources_stay_under_load, name="persistence")
 
 
 @gate(

@@ -66,12 +66,15 @@ class Log:
             logs = [log for proxy in bench.proxies for log in open_logs(proxy)]
             yield cls(bench, [entered.enter_context(log) for log in logs], stats)
 
-    def attribute(self, api: Api, visiting: Visiting, *, within_s: float = LINES_WITHIN_S) -> Attributed:
+    def attribute(self, api: Api, visiting: Visiting) -> Attributed:
         """Let the visits be made, wait for their lines, and attribute them."""
         self.forget()
         before = looks.ended(self.stats, api.proxy_section)
-        made = visiting()
-        self.await_lines(api.proxy_section, sum(visit.port != 0 for visit in made), within_s)
+        return self.attributed(api, visiting(), before)
+
+    def attributed(self, api: Api, made: Sequence[Visit], before: int | None) -> Attributed:
+        """The visits made since the log was last forgotten, when `before` connections had ended."""
+        self.await_lines(api.proxy_section, sum(visit.port != 0 for visit in made))
         after = looks.ended(self.stats, api.proxy_section)
         entries = [(log, read(log.lines())) for log in self.sources]
         found = [c for _, entry in entries for c in entry.connections if c.backend == api.proxy_section]

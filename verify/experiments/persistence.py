@@ -1,0 +1,122 @@
+"""The same sources visit again while Locust loads the APIs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from verify.bench import Bench
+from verify.checks.persistence import Load, Persistence
+from verify.checks.visits import Visit, Visits
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import looks
+from verify.experiments.affinity import all_visits, described
+from verify.experiments.attribution import Attributed, Strongest, by_sessions, strongest
+from verify.experiments.background import USERS, Background, background
+from verify.experiments.visits import visit_all
+
+PART = 5
+"""Every fifth of the sources that visited without load visits again under it."""
+
+LEAST = 50
+ROUNDS = 3
+PAUSE_S = 2.0
+"""Between two rounds: the sources' visits shall lie apart in time."""
+
+
+def persistence_under_load(bench: Bench) -> Persistence:
+    """Visits without load (those of S1) and under it; `EvidenceUnavailable` where there is no load."""
+    return bench.once("persistence", lambda: _persistence(bench))
+
+
+def _persistence(bench: Bench) -> Persistence:
+    _ = bench.identity
+    quiet = all_visits(bench)
+    stats = looks.looks_if_any(bench)
+    with strongest(bench, bench.api("rest"), stats) as way:
+        if way.evidence == "counters":
+            raise EvidenceUnavailable(
+                str(bench.deployment.path),
+                f"{'; '.join(way.passed_over)}; counters tell nothing under load",
+            )
+        with background(bench.deployment) as load:
+            load.await_begin()
+            loaded = _rounds(bench, way, quiet.apis, load)
+            status = load.await_end()
+            visits = tuple(_whole(bench, way, one, *loaded[one.api]) for one in quiet.apis)
+            sent = load.sent_ns()
+    moments = [visit.sent_ns for one in visits for visit in one.visits]
+    meanwhile = sum(min(moments) <= at <= max(moments) for at in sent)
+    seconds = (max(moments) - min(moments)) / 1e9
+    return Persistence(
+        quiet=quiet.apis,
+        loaded=visits,
+        load=Load(
+            users=USERS, status=status, requests=len(sent), requests_meanwhile=meanwhile, seconds=seconds
+        ),
+    )
+
+
+Round = tuple[list[Visit], int | None, Attributed | None]
+"""The visits to one API so far, the connections that had ended before, and what sessions told."""
+
+
+def _rounds(bench: Bench, way: Strongest, quiet: Sequence[Visits], load: Background) -> dict[str, Round]:
+    """Some rounds of visits to each API, as long as the load runs."""
+    if way.log is not None:
+        way.log.forget()
+    ended = {one.api: looks.ended(way.stats, one.section) for one in quiet}
+    made: dict[str, list[Visit]] = {one.api: [] for one in quiet}
+    clients: dict[str, dict[str, dict[str, int]]] = {one.api: {} for one in quiet}
+    tls = bench.deployment.tls
+    for number in range(ROUNDS):
+        for one in quiet:
+            api = bench.api(one.api)
+            who = _again(one)
+            if way.log is not None:
+                made[one.api] += visit_all(api, who, 1, tls)
+            else:
+                found = by_sessions(tls, api, who, 1, way.stats)
+                made[one.api] += found.visits
+                clients[one.api] |= found.clients
+        if number + 1 == ROUNDS or not load.running:
+            break
+        time.sleep(PAUSE_S)
+    return {
+        name: (visits, ended[name], None if way.log else Attributed(tuple(visits), (), clients[name]))
+        for name, visits in made.items()
+    }
+
+
+def _again(quiet: Visits) -> list[str]:
+    """The sources that visit again: a fifth, but not too few."""
+    everybody = list(dict.fromkeys(visit.source for visit in quiet.visits if visit.source))
+    return everybody[: max(len(everybody) // PART, LEAST)]
+
+
+def _whole(
+    bench: Bench,
+    way: Strongest,
+    quiet: Visits,
+    made: list[Visit],
+    ended: int | None,
+    told: Attributed | None,
+) -> Visits:
+    """The visits to one API under load with their servers, once all connections of the load are closed."""
+    found = told
+    if found is None:
+        assert way.log is not None
+        found = way.log.attributed(bench.api(quiet.api), made, ended)
+    return Visits(
+        api=quiet.api,
+        section=quiet.section,
+        servers=quiet.servers,
+        visits=found.visits,
+        logs=found.logs,
+        evidence=way.evidence,
+        passed_over=way.passed_over,
+        described=described(bench.deployment.expect),
+        before=quiet.before,
+        after=looks.servers(way.stats, quiet.section),
+        clients=found.clients,
+    )
