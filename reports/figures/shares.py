@@ -1,0 +1,55 @@
+"""Figures of who served how much."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from reports.figures import style
+from reports.figures.style import Layout
+
+
+def bars(shares: pd.DataFrame, label: str, layout: Layout) -> Figure:
+    """A bar a server or engine, with a tick where its expected share is; one panel a group.
+
+    `shares`: `group`, `name`, `n` (may be missing), `share`, `expected`; `label` names the x axis.
+    """
+    groups = [(str(name), part) for name, part in shares.groupby("group", sort=True)]
+    heights = tuple(0.30 * len(part) + 0.32 for _, part in groups)
+    figure, axes = style.canvas(layout, (*heights[:-1], heights[-1] + 0.45))
+    right = 1.30 * float(shares[["share", "expected"]].max().max())
+    for panel, (name, part) in zip(axes, groups, strict=True):
+        _panel(panel, part, name)
+        panel.set_xlim(0, right)
+    axes[-1].set_xlabel(label)
+    style.legend(axes[0], 2, layout)
+    return figure
+
+
+def _panel(panel: Axes, part: pd.DataFrame, name: str) -> None:
+    places = np.arange(len(part))[::-1]
+    panel.barh(places, part["share"], height=0.62, color=style.SKY, label="measured")
+    for place, (_, row) in zip(places, part.iterrows(), strict=True):
+        count = f"  ({row['n']:,.0f})" if pd.notna(row["n"]) else ""
+        panel.text(
+            max(row["share"], row["expected"]),
+            place,
+            f"  {row['share']:.1%}{count}",
+            va="center",
+            fontsize=8,
+        )
+    panel.vlines(
+        part["expected"], places - 0.42, places + 0.42, color=style.INK, linewidth=1.6, label="expected"
+    )
+    panel.set_yticks(places, list(part["name"]))
+    panel.set_ylim(-0.6, len(part) - 0.4)
+    panel.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    panel.tick_params(axis="y", length=0)
+    panel.spines["left"].set_visible(False)
+    panel.grid(visible=False, axis="y")
+    panel.grid(visible=True, axis="x")
+    if name:
+        panel.set_title(name, loc="right", fontsize=8, color=style.MUTED, pad=2)

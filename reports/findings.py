@@ -1,0 +1,237 @@
+"""Everything that a page shows, as tables and sentences, from one run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from calorimeter import verdict
+from calorimeter.deployment import Deployment
+from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
+from calorimeter.verdict import Verdicts
+from reports import frames, load, shares, statistics, watch
+from reports.statistics import Interval
+from reports.watch import Watched
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Tables of the load part of a run; their columns are those of the functions in `load`."""
+
+    count: int
+    duration_s: float
+    sources: int
+    axis: load.Axis
+    window: load.Window
+    rate: Interval
+    median: Interval
+    rates: pd.DataFrame
+    points: pd.DataFrame
+    latencies: pd.DataFrame
+    latency_bin_s: int
+    tails: pd.DataFrame
+    tail_bin_s: int
+    operations: pd.DataFrame
+    errors: pd.DataFrame
+    curve: pd.DataFrame
+    heat: pd.DataFrame
+    generator: pd.DataFrame
+    phases: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """A table of shares (see `shares`) and the sentence that says where it comes from."""
+
+    table: pd.DataFrame
+    source: str
+    under_load: bool
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One kind of raw data in the run folder."""
+
+    path: str
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one run found; `gaps` are sentences about what is missing."""
+
+    about: dict[str, Any]
+    scenario: str | None
+    deployment: Deployment | None
+    verdicts: Verdicts
+    load: Load | None
+    stacks: pd.DataFrame | None
+    watched: Watched
+    backends: Shares | None
+    engines: Shares | None
+    files: tuple[File, ...]
+    gaps: tuple[str, ...]
+
+
+def collect(run: RunDir) -> Findings:
+    """Read a run folder and make its tables; raises `InputError` where what it holds is damaged."""
+    gaps: list[str] = []
+    verdicts = _verdicts(run, gaps)
+    deployment = _deployment(run, gaps)
+    samples = frames.samples(run)
+    loaded = None if samples is None else _load(samples)
+    del samples
+    watched = watch.read(run)
+    if loaded is None:
+        gaps.append("No samples were recorded: this page has no load figures.")
+    else:
+        gaps.extend(watched.gaps)
+        gaps.extend(_limits_of(loaded))
+    if loaded is None and not verdicts.verdicts:
+        raise InputError(
+            str(run.path), "holds neither samples nor verdicts", "valid: what `run` or `verify` wrote"
+        )
+    return Findings(
+        about=run.about,
+        scenario=_text(run.path / "scenario.toml"),
+        deployment=deployment,
+        verdicts=verdicts,
+        load=loaded,
+        stacks=frames.ledger(run),
+        watched=watched,
+        backends=_backends(watched, verdicts, deployment),
+        engines=_engines(watched, verdicts),
+        files=_files(run.path),
+        gaps=tuple(gaps),
+    )
+
+
+def _verdicts(run: RunDir, gaps: list[str]) -> Verdicts:
+    path = run.path / "verdicts.json"
+    if path.exists():
+        return verdict.read(path)
+    gaps.append("No gates were run: nothing on this page is a verdict.")
+    return Verdicts()
+
+
+def _deployment(run: RunDir, gaps: list[str]) -> Deployment | None:
+    if (run.path / "deployment.toml").exists():
+        return run.deployment()
+    gaps.append("deployment.toml is not in the run folder: the topology is not known.")
+    return None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _load(samples: pd.DataFrame) -> Load:
+    axis = load.axis(samples)
+    window = load.window(samples, axis)
+    wider = load.latency_axis(samples, axis, 90)
+    widest = load.latency_axis(samples, axis, 99)
+    rates = load.rates(samples, axis)
+    chosen = _bins_within(axis, window)
+    last_ns = int((samples["scheduled_ns"] + samples["response_ns"]).max())
+    latencies = load.latencies(samples, wider)
+    medians = latencies["p50"].to_numpy()[_bins_within(wider, window)]
+    return Load(
+        count=len(samples),
+        duration_s=(last_ns - axis.start_ns) / 1e9,
+        sources=int(samples["source"].nunique()),
+        axis=axis,
+        window=window,
+        rate=statistics.bootstrap(rates["achieved"].to_numpy()[chosen], statistics.mean, seed=1),
+        median=statistics.bootstrap(medians, statistics.median, seed=2),
+        rates=rates,
+        points=load.points(samples, axis.start_ns),
+        latencies=latencies,
+        latency_bin_s=wider.bin_s,
+        tails=load.latencies(samples, widest, (99.0,)),
+        tail_bin_s=widest.bin_s,
+        operations=load.operations(samples, window),
+        errors=load.errors(samples),
+        curve=load.curve(samples, window),
+        heat=load.heat(samples, load.axis(samples, least_s=max(1, axis.bin_s))),
+        generator=load.generator(samples, axis),
+        phases=load.phases(samples, axis.start_ns),
+    )
+
+
+def _bins_within(axis: load.Axis, window: load.Window) -> slice:
+    """The bins that lie wholly in a window."""
+    width = axis.bin_s * 1_000_000_000
+    return slice(-(-(window.first_ns - axis.start_ns) // width), (window.last_ns - axis.start_ns) // width)
+
+
+def _limits_of(loaded: Load) -> list[str]:
+    limits = []
+    table = loaded.operations
+    few = [
+        str(name) for name in table.loc[table["ok"] < statistics.needed(99), "operation"] if name != "all"
+    ]
+    if few:
+        limits.append(
+            f"Too few successes for a 99th percentile ({statistics.needed(99):,} are needed): "
+            f"{', '.join(few)}."
+        )
+    if not loaded.window.steady:
+        limits.append(
+            f"{loaded.window.why} All tables are made from the whole run, its beginning included."
+        )
+    late = loaded.generator["lag_max"].max()
+    if late > 0.05:
+        limits.append(
+            f"The generator sent late by up to {late:.2f} s: response times hold that wait, "
+            "service times do not."
+        )
+    unsent = int(table.loc[table["operation"] != "all", "dropped"].sum())
+    if unsent:
+        limits.append(f"{unsent:,} requests were due but never sent, because too many were in flight.")
+    return limits
+
+
+def _backends(watched: Watched, verdicts: Verdicts, deployment: Deployment | None) -> Shares | None:
+    table = shares.backends_watched(watched.servers)
+    if len(table):
+        return Shares(table, "Connections each server took, counted by the proxy during the run.", True)
+    table = shares.backends_judged(verdicts, deployment)
+    if len(table):
+        return Shares(
+            table, "Source addresses on each server, as gate S1 found them (not under load).", False
+        )
+    return None
+
+
+def _engines(watched: Watched, verdicts: Verdicts) -> Shares | None:
+    table = shares.engines_watched(watched.channels)
+    if len(table):
+        return Shares(
+            table, "Messages delivered to each engine process, counted by the broker during the run.", True
+        )
+    table = shares.engines_judged(verdicts)
+    if len(table):
+        return Shares(table, "Calls delivered to each engine, as gate E2 saw them (not under load).", False)
+    return None
+
+
+def _files(folder: Path) -> tuple[File, ...]:
+    found = []
+    for entry in sorted(folder.iterdir()):
+        if entry.name == "report" or entry.name.endswith(".partial"):
+            continue
+        inside = (
+            [path for path in sorted(entry.rglob("*")) if path.is_file()] if entry.is_dir() else [entry]
+        )
+        if inside:
+            name = f"{entry.name}/" if entry.is_dir() else entry.name
+            found.append(File(name, len(inside), sum(path.stat().st_size for path in inside)))
+    return tuple(found)

@@ -1,0 +1,96 @@
+"""The samples and the ledger of a run as tables, made to hold ten million rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
+from calorimeter.samples import LEDGER, SAMPLE, SCHEMA_VERSION
+
+WANTED = (
+    "scheduled_ns",
+    "sent_ns",
+    "done_ns",
+    "api",
+    "operation",
+    "status",
+    "error",
+    "source",
+    "phase",
+)
+"""The columns that tables are made from; the others are left on the disk."""
+
+
+def samples(run: RunDir) -> pd.DataFrame | None:
+    """All samples of a run, or None where it has none.
+
+    Columns: `scheduled_ns`, `response_ns`, `service_ns` (0 for what was never sent); `kind` (API and
+    operation, a category), `status`, `error` (a category; empty: as expected), `source` and `phase`
+    (categories). Rows keep the order of the files. Raises `InputError` where a file is truncated,
+    foreign or of another version.
+    """
+    table = _table(run, "samples", SAMPLE, WANTED)
+    if table is None:
+        return None
+    frame: pd.DataFrame = table.to_pandas(split_blocks=True, self_destruct=True)
+    del table
+    sent = frame["error"] != "dropped"
+    # One column at a time, so that never more than one spare column of ten million rows exists.
+    frame["response_ns"] = (frame["done_ns"] - frame["scheduled_ns"]).where(sent, 0).clip(lower=0)
+    frame["service_ns"] = (frame.pop("done_ns") - frame.pop("sent_ns")).where(sent, 0).clip(lower=0)
+    frame["kind"] = _joined(frame.pop("api"), frame.pop("operation"))
+    return frame
+
+
+def ledger(run: RunDir) -> pd.DataFrame | None:
+    """One row an accepted stack, with the columns of `calorimeter.samples.LEDGER`; see `samples`."""
+    table = _table(run, "ledger", LEDGER, ("accepted_ns", "final_ns", "final_state", "deleted_ns", "api"))
+    return None if table is None else table.to_pandas()
+
+
+def _joined(left: pd.Series, right: pd.Series) -> pd.Categorical[str]:
+    """Two categories as one, without making a string for each row."""
+    names = [f"{a} {b}" for a in left.cat.categories for b in right.cat.categories]
+    codes = left.cat.codes.astype("int32") * len(right.cat.categories) + right.cat.codes
+    everything = pd.Categorical.from_codes(codes, categories=pd.Index(names))
+    used = sorted(everything.remove_unused_categories().categories)
+    return everything.set_categories(used)
+
+
+def _table(run: RunDir, kind: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table | None:
+    parts = [_part(path, kind.removesuffix("s"), schema, columns) for path in run.parquet(kind)]
+    parts = [part for part in parts if part.num_rows]
+    return pa.concat_tables(parts).unify_dictionaries() if parts else None
+
+
+def _part(path: Path, name: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            _recognise(path, name, schema, file.schema_arrow)
+            return file.read(columns=list(columns)).replace_schema_metadata(None)
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be read ({problem.strerror or problem})") from problem
+    except pa.ArrowException as problem:
+        raise InputError(
+            str(path),
+            f"is truncated or no Parquet file ({path.stat().st_size} bytes)",
+            "move it away to report what the other files hold",
+        ) from problem
+
+
+def _recognise(path: Path, name: str, schema: pa.Schema, found: pa.Schema) -> None:
+    about = found.metadata or {}
+    if about.get(b"calorimeter.schema") != name.encode():
+        raise InputError(str(path), f"was not written as a {name} file of Calorimeter")
+    version = about.get(b"calorimeter.version", b"none").decode(errors="replace")
+    if version != str(SCHEMA_VERSION):
+        raise InputError(str(path), f"{name} schema version {version}", f"valid: {SCHEMA_VERSION}")
+    for field in schema:
+        if field.name not in found.names or found.field(field.name).type != field.type:
+            raise InputError(str(path), f"has no column {field.name} of type {field.type}")

@@ -1,0 +1,147 @@
+"""The page in HTML and Markdown, and the folder it stands in."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from calorimeter.errors import InputError
+from calorimeter.verdict import Outcome, Verdicts
+from reports import facts, plates, statistics, summary
+from reports.figures.style import seconds
+from reports.findings import Findings
+from reports.load import PERCENTS, column
+from reports.plates import Drawn
+
+Files = dict[str, bytes]
+
+MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Outcome.NOT_RUN: "–"}
+"""A sign for each outcome, so that no outcome is told by colour alone."""
+
+
+def files(found: Findings) -> Files:
+    """All files of a report by their path in its folder; the same bytes for the same run."""
+    drawn = [plates.draw(plate) for plate in plates.of(found)]
+    context = _context(found, drawn)
+    made = {
+        "index.html": _render("page.html.j2", context, escape=True),
+        "report.md": _render("page.md.j2", context, escape=False),
+        "summary.json": summary.of(found).model_dump_json(indent=2).encode() + b"\n",
+    }
+    for one in drawn:
+        made[f"figures/{one.plate.name}.svg"] = one.wide.encode()
+        made[f"figures/{one.plate.name}.png"] = one.png
+    for name, table in _tables(found).items():
+        made[f"tables/{name}.csv"] = table.to_csv(index=name == "heat", float_format="%.9g").encode()
+    return made
+
+
+def write(made: Files, folder: Path) -> None:
+    """Write a report's files; a reader sees the old report or the new one, never half of one."""
+    partial = folder.with_name(folder.name + ".partial")
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        for name, content in made.items():
+            path = partial / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except OSError as problem:
+        raise InputError(str(folder), f"cannot be written ({problem.strerror})") from problem
+
+
+def _tables(found: Findings) -> dict[str, pd.DataFrame]:
+    tables = {}
+    if found.load is not None:
+        names = (
+            "rates",
+            "latencies",
+            "tails",
+            "operations",
+            "errors",
+            "curve",
+            "heat",
+            "generator",
+            "phases",
+        )
+        tables = {name: getattr(found.load, name) for name in names}
+    for name, shares in (("backends", found.backends), ("engines", found.engines)):
+        if shares is not None:
+            tables[name] = shares.table
+    return tables
+
+
+def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
+    sections: dict[str, list[Drawn]] = {}
+    for one in drawn:
+        sections.setdefault(one.plate.section, []).append(one)
+    return {
+        "found": found,
+        "about": found.about,
+        "verdicts": found.verdicts.verdicts,
+        "counts": _counts(found.verdicts),
+        "accepted": all(verdict.acceptable for verdict in found.verdicts.verdicts),
+        "marks": MARKS,
+        "sections": sections,
+        "percents": [column(percent) for percent in PERCENTS],
+        "needed": {column(percent): statistics.needed(percent) for percent in PERCENTS},
+        "environment": facts.environment(found),
+        "topology": facts.topology(found),
+        "method": facts.method(found),
+        "numbers": facts.numbers(found),
+        "rebuild": f"calorimeter report runs/{found.about.get('id', '')}",
+    }
+
+
+def _counts(verdicts: Verdicts) -> list[tuple[Outcome, int]]:
+    order = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.NOT_RUN, Outcome.PASS)
+    outcomes = [verdict.judgement.outcome for verdict in verdicts.verdicts]
+    return [(outcome, outcomes.count(outcome)) for outcome in order if outcome in outcomes]
+
+
+def _render(template: str, context: dict[str, Any], *, escape: bool) -> bytes:
+    environment = Environment(
+        loader=PackageLoader("reports"),
+        autoescape=escape,  # noqa: S701  Markdown has its own escape, the `md` filter
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    filters: dict[str, Callable[..., str]] = {
+        "seconds": seconds,
+        "figure": _figure,
+        "count": _count,
+        "size": facts.size,
+        "md": _markdown,
+        "svg": Markup,  # drawn by matplotlib, with its text as outlines
+    }
+    environment.filters.update(filters)
+    return environment.get_template(template).render(context).encode()
+
+
+def _count(value: int) -> str:
+    return f"{value:,}"
+
+
+def _figure(value: object) -> str:
+    """A named number of a verdict as a person reads it."""
+    if isinstance(value, bool) or value is None:
+        return {True: "yes", False: "no", None: "unknown"}[value]
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _markdown(value: object) -> str:
+    """Text that Markdown shows as it is: no markup, no HTML, one line."""
+    line = " ".join(str(value).split())
+    return re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", line.replace("&", "&amp;"))

@@ -1,0 +1,101 @@
+"""Percentiles, intervals and steady state, against numpy and against series with a known truth."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from reports import statistics
+
+DURATIONS = st.lists(st.integers(0, 10**12), min_size=1, max_size=300)
+
+
+@given(values=DURATIONS, percent=st.floats(0, 100))
+def test_percentiles_agree_with_numpy(values: list[int], percent: float) -> None:
+    """Every percentile that is shown is numpy's default percentile of the same values."""
+    found = statistics.percentile(np.sort(np.array(values, dtype=np.int64)), percent)
+    if len(values) < statistics.needed(percent):
+        assert math.isnan(found)
+    else:
+        assert found == pytest.approx(float(np.percentile(values, percent)), rel=1e-12, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("percent", "needed"), [(50, 20), (90, 100), (99, 1000), (99.9, 10_000), (99.99, 100_000), (10, 100)]
+)
+def test_a_percentile_needs_ten_samples_beyond_it(percent: float, needed: int) -> None:
+    """The smallest n at which a percentile is shown leaves ten samples on its rarer side."""
+    assert statistics.needed(percent) == needed
+
+
+@given(values=DURATIONS, data=st.data())
+def test_groups_are_sorted_and_whole(values: list[int], data: st.DataObject) -> None:
+    """Each group holds exactly its own durations in ascending order; group −1 is left out."""
+    groups = data.draw(st.lists(st.integers(-1, 3), min_size=len(values), max_size=len(values)))
+    found = statistics.sorted_groups(np.array(values, dtype=np.int64), np.array(groups), 4)
+    assert [group.tolist() for group in found] == [
+        sorted(value for value, group in zip(values, groups, strict=True) if group == number)
+        for number in range(4)
+    ]
+
+
+def test_a_duration_beyond_five_hours_is_refused() -> None:
+    """A duration that does not fit in a sort key is an error, not another group's value."""
+    with pytest.raises(ValueError, match="longer"):
+        statistics.sorted_groups(np.array([2**44], dtype=np.int64), np.array([0]), 1)
+
+
+def test_few_windows_have_no_interval() -> None:
+    """Seven windows give an estimate without bounds."""
+    found = statistics.bootstrap([1, 2, 3, 4, 5, 6, 7], statistics.mean, seed=1)
+    assert found.estimate == 4
+    assert not found.known
+
+
+def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
+    """Over 200 series with a known mean, some 95 % of the intervals hold it."""
+    rng = np.random.default_rng(5)
+    covered = 0
+    for _ in range(200):
+        found = statistics.bootstrap(rng.normal(10, 2, 60), statistics.mean, seed=3, rounds=400)
+        covered += found.low <= 10 <= found.high
+    assert 180 <= covered <= 199
+
+
+def test_a_warm_up_is_found_where_it_ends() -> None:
+    """A series that is high for 12 windows and flat afterwards is steady from the 12th on."""
+    rng = np.random.default_rng(7)
+    series = np.concatenate([rng.normal(40, 1, 12), rng.normal(10, 1, 88)])
+    assert statistics.steady(series) == statistics.Steady(12, True, "")
+
+
+def test_a_flat_series_has_nothing_worth_excluding() -> None:
+    """A flat series is steady, and little of it is taken for warm-up."""
+    found = statistics.steady(np.random.default_rng(8).normal(100, 3, 200))
+    assert found.settled
+    assert found.first < 50
+
+
+def test_a_series_that_climbs_to_its_end_is_not_steady() -> None:
+    """A series that rises all the time has no steady state, and says that it drifts or does not settle."""
+    found = statistics.steady(np.linspace(1, 10, 100))
+    assert not found.settled
+    assert found.reason
+
+
+def test_a_short_series_is_not_judged() -> None:
+    """Nineteen windows are too few to tell a warm-up."""
+    assert statistics.steady([1.0] * 19) == statistics.Steady(
+        0, False, "19 windows are too few to tell a warm-up"
+    )
+
+
+def test_theil_sen_is_not_moved_by_an_outlier() -> None:
+    """The slope of a line with one wild value is the line's."""
+    series = np.arange(50, dtype=float) * 3
+    series[20] = 1e6
+    assert statistics.theil_sen(series) == pytest.approx(3, rel=0.01)
