@@ -71,19 +71,32 @@ def _kill(lab: Lab, part: str) -> int:
 
 
 def _stop(lab: Lab, part: str) -> int:
-    """End it with SIGTERM; only the leaders of sessions get it, who then end what they started."""
-    found = [process for process in processes.running(lab.folder, part) if process.pid == process.session]
+    """End it with SIGTERM, and then what it leaves."""
+    found = _masters(lab, part)
     if not found:
         raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
     at = time.time_ns()
     processes.send(found, lab.folder, signal.SIGTERM)
     try:
-        until(lambda: not processes.running(lab.folder, part), STOP_S)
+        until(lambda: not _masters(lab, part), STOP_S)
     except DeadlineError as problem:
         raise DaemonError(
             part, f"did not stop within {STOP_S:g} s", daemon.tail(lab.log(part))
         ) from problem
+    processes.kill(lab.folder, part)
     return at
+
+
+def _masters(lab: Lab, part: str) -> list[processes.Process]:
+    """Who gets a part's SIGTERM: leaders of sessions, who then end what they started.
+
+    Of RabbitMQ the Erlang VM alone: it is no leader, without its helpers, who are, it cannot stop
+    cleanly, and epmd outlives it.
+    """
+    found = processes.running(lab.folder, part)
+    if part == "rabbitmq":
+        return [each for each in found if each.name == "beam.smp"]
+    return [each for each in found if each.pid == each.session]
 
 
 def _freeze(lab: Lab, part: str) -> int:
@@ -122,8 +135,9 @@ def _start(lab: Lab, what: Daemon) -> int:
     """Start it as at first, and wait until it serves; one that is frozen or drained stays so."""
     with lock.held(lab.folder, 30):
         at = time.time_ns()
-        if processes.running(lab.folder, what.part):
+        if _masters(lab, what.part):
             return at
+        processes.kill(lab.folder, what.part)
         with suppress(FileNotFoundError):
             (lab.folder / "rabbitmq" / "pid").unlink()
         process = daemon.launch(lab, what)

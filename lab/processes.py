@@ -22,9 +22,10 @@ PART = "CALORIMETER_PART"
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One running process of a lab; `state` is the kernel's letter (T: stopped)."""
+    """One running process of a lab; `name` is its command's, `state` the kernel's letter (T: stopped)."""
 
     pid: int
+    name: str
     session: int
     part: str
     state: str
@@ -57,12 +58,14 @@ def _marked(pid: int, mark: bytes) -> Process | None:
         if mark not in environment:
             return None
         # After the command's name, which may hold spaces and brackets: state, parent, group, session.
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
     except OSError:  # gone, or another user's
         return None
     prefix = f"{PART}=".encode()
     part = next((v.removeprefix(prefix).decode() for v in environment if v.startswith(prefix)), "")
-    return None if fields[0] in "ZX" else Process(pid, int(fields[3]), part, fields[0])
+    fields = after.split()
+    name = before.partition("(")[2]
+    return None if fields[0] in "ZX" else Process(pid, name, int(fields[3]), part, fields[0])
 
 
 def send(processes: Iterable[Process], folder: Path, signum: signal.Signals) -> None:

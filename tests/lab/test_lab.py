@@ -352,5 +352,9 @@ def test_every_variation_at_once_serves_and_goes_without_trace(name: str) -> Non
     assert varied.expect.hash_type == "consistent"
     rest_walk(varied)
     cfn_walk(varied)
+    stopped = command(varied, "rabbitmq", "stop")
+    assert stopped.returncode == 0, stopped.stderr
+    assert part_state(varied, "rabbitmq") == "stopped"
+    assert command(varied, "rabbitmq", "start").returncode == 0
     assert lab_command("down", "--name", name).returncode == 0
     nothing_left(name, reserved)
