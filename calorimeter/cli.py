@@ -18,7 +18,12 @@ COMMANDS = {
     ),
     "describe": ("config.commands:describe", "Write a deployment.toml from HAProxy's and Heat's files."),
     "audit": ("config.commands:audit", "Find what is wrong in HAProxy's and Heat's configuration."),
+    "generate": (
+        "config.commands:generate",
+        "Write the configuration of a scaled-out Heat from a few lines.",
+    ),
     "run": ("loadtests.commands:run", "Load a deployment with a scenario and record every request."),
+    "clean": ("loadtests.commands:clean", "Remove the stacks that a killed run left behind."),
     "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
     "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
     "report": ("reports.commands:report", "Turn a run into a page that can be published."),

@@ -15,6 +15,11 @@ PAGE = 100
 POLL_S = 0.5
 
 
+def prefix(run_id: str) -> str:
+    """How the names of a run's stacks begin."""
+    return f"cal-{run_id}-"
+
+
 def left(api: RestApi, client: Client, prefix: str, until_ns: int) -> list[Target] | None:
     """The stacks whose names begin with `prefix`; None where that cannot be told in time."""
     found: list[Target] = []
@@ -36,16 +41,16 @@ def left(api: RestApi, client: Client, prefix: str, until_ns: int) -> list[Targe
     return None
 
 
-def remove(api: RestApi, client: Client, prefix: str, until_ns: int) -> int | None:
+def remove(api: RestApi, client: Client, prefix: str, until_ns: int) -> tuple[int, int | None]:
     """Delete the stacks whose names begin with `prefix`, and wait until they are gone.
 
-    How many are still there when time is up; None where that could not be told.
+    How many were deleted, and how many are still there when time is up (None: that could not be told).
     """
     asked: set[str] = set()
     while True:
         stacks = left(api, client, prefix, until_ns)
         if not stacks or now_ns() >= until_ns:
-            return len(stacks) if stacks is not None else None
+            return len(asked), len(stacks) if stacks is not None else None
         for stack in stacks:
             if stack.stack_id not in asked and now_ns() < until_ns:
                 answer = client.send(api.delete(stack))

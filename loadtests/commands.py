@@ -11,6 +11,8 @@ from pathlib import Path
 import click
 
 from calorimeter import paths
+from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
 from scenarios import loader
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -22,10 +24,11 @@ class Duration(click.ParamType[float]):
     name = "duration"
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The duration in seconds."""
+        """The duration in seconds; raises `InputError`."""
         match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(value))
         if match is None or float(match[1]) <= 0:
-            self.fail(f"{value!r} is no duration; valid: 90, 60s, 2m, 1h", param, ctx)
+            name = param.opts[0] if param is not None else "duration"
+            raise InputError(name, f"{value!r} is no duration", "valid: 90, 60s, 2m, 1h")
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
 
 
@@ -75,6 +78,35 @@ def run(
     if last:
         click.echo(last)
     return 0 if status == 0 else 2
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--deployment", type=click.Path(path_type=Path), help="deployment.toml; default: as in `verify`."
+)
+@click.option("--within", type=Duration(), default="60s", show_default=True, help="How long it may take.")
+def clean(run: Path, deployment: Path | None, within: float) -> int:
+    """Remove the stacks that RUN, a run folder, left behind: also of a run that was killed.
+
+    Exit status: 0 none is left; 1 some are; 2 it cannot be done.
+    """
+    from calorimeter import deployment as deployments
+    from loadtests.clean import prefix as prefix_of
+    from loadtests.clean import remove
+    from loadtests.clock import now_ns
+    from loadtests.identity import Token
+    from loadtests.session import cleaning
+
+    folder = RunDir.open(run)
+    described = deployments.read(paths.deployment(deployment))
+    door = cleaning(described, Token(described))
+    prefix = prefix_of(folder.about["id"])
+    removed, left = remove(door.api, door.client(), prefix, now_ns() + int(within * 1e9))
+    if left is None:
+        raise InputError(str(described.rest.url), "its stacks cannot be listed")
+    click.echo(f"{removed} stacks named {prefix}… removed, {left} left")
+    return 1 if left else 0
 
 
 def _follow(command: list[str]) -> tuple[int, str]:

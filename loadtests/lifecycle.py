@@ -24,10 +24,8 @@ from calorimeter import paths
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from loadtests import clean, progress
-from loadtests.client import Client
 from loadtests.clock import now_ns
-from loadtests.rest import RestApi
-from loadtests.session import PROBE, Recording, Session, prepare
+from loadtests.session import Recording, Session, prepare
 from loadtests.users import CfnUser, RestUser, StackUser
 from loadtests.watching import Companion
 
@@ -212,17 +210,15 @@ class Lifecycle:
     def _sweep(self) -> None:
         """Remove stacks whose create had no clear answer, and say what is left."""
         session = self._session
-        if session.recording is None or not session.unaccounted or "rest" not in session.fronts:
+        if session.recording is None or not session.unaccounted:
             return
-        front = session.fronts["rest"]
-        assert isinstance(front.api, RestApi)
-        client = Client(front.endpoint, front.sources.of_user(0), PROBE)
-        remaining = clean.remove(front.api, client, session.prefix, now_ns() + int(SWEEP_S * 1e9))
+        client = session.cleaning.client()
+        _, left = clean.remove(session.cleaning.api, client, session.prefix, now_ns() + int(SWEEP_S * 1e9))
         client.close()
-        if remaining is None:
-            log.warning("stacks named %s-… may be left: they could not be listed", session.prefix)
-        elif remaining:
-            log.warning("%d stacks named %s-… are left", remaining, session.prefix)
+        if left is None:
+            log.warning("stacks named %s… may be left: they could not be listed", session.prefix)
+        elif left:
+            log.warning("%d stacks named %s… are left", left, session.prefix)
 
     def _run_message(self, msg: Any, **_: Any) -> None:
         run = Path(msg.data["run"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from calorimeter import deployment as deployments
 from calorimeter.deployment import Api, Consent, Deployment
 from calorimeter.errors import InputError
-from loadtests import operations
+from loadtests import clean, operations
 from loadtests.addresses import Sources
 from loadtests.api import StackApi
 from loadtests.cfn import CfnApi
@@ -32,6 +32,19 @@ class Front:
     api: StackApi
     endpoint: Endpoint
     sources: Sources
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """How stacks left behind are found and removed: through the REST API, whatever the load used."""
+
+    api: RestApi
+    endpoint: Endpoint
+    source: str | None
+
+    def client(self) -> Client:
+        """A client for it."""
+        return Client(self.endpoint, self.source, PROBE)
 
 
 class Recording:
@@ -62,6 +75,7 @@ class Session:
     timeouts: Timeouts
     token: Token
     fronts: dict[str, Front]
+    cleaning: Cleaning
     phase: str = "load"
     worker: int = 0
     workers: int = 1
@@ -101,7 +115,7 @@ class Session:
     def prefix(self) -> str:
         """How the names of this run's stacks begin."""
         assert self.recording is not None
-        return f"cal-{self.recording.run.name}"
+        return clean.prefix(self.recording.run.name)
 
     def client(self, api: str, number: int) -> tuple[Client, str]:
         """A client for a user, and its source address (empty: the system's choice)."""
@@ -136,7 +150,14 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
     timeouts = Timeouts(
         scenario.timeouts.connect_s, scenario.timeouts.first_byte_s, scenario.timeouts.whole_s
     )
-    return Session(deployment, scenario, timeouts, token, fronts)
+    return Session(deployment, scenario, timeouts, token, fronts, cleaning(deployment, token))
+
+
+def cleaning(deployment: Deployment, token: Token) -> Cleaning:
+    """The REST API of a deployment, for finding and removing stacks."""
+    to = endpoint(deployment.rest.front, deployment.rest.parts.scheme, deployment.tls)
+    source = Sources(deployment.clients.sources).of_family(to.family).of_user(0)
+    return Cleaning(RestApi(deployment.rest, to, token), to, source)
 
 
 def _front(deployment: Deployment, name: str, token: Token, template: str, sources: Sources) -> Front:

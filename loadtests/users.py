@@ -159,7 +159,7 @@ class StackUser(User):
     def next_name(self) -> str:
         """A name that says which run and which user made it."""
         self._names += 1
-        return f"{self._prefix}-{self.number}-{self._names}"
+        return f"{self._prefix}{self.number}-{self._names}"
 
     def until_ns(self, within_s: float) -> int:
         """When something that may take `within_s` must end."""

@@ -23,7 +23,7 @@ from loadtests.addresses import Sources
 from loadtests.client import Timeouts
 from loadtests.connection import endpoint
 from loadtests.rest import RestApi
-from loadtests.session import Front, Recording, Session
+from loadtests.session import Front, Recording, Session, cleaning
 from loadtests.users import RestUser, StackUser
 from scenarios.scenario import Load, Scenario
 
@@ -56,7 +56,7 @@ def session(url: str, users: int, folder: Path, recorded: bool) -> Session:
     scenario = Scenario(name="bench", about="", users=users, duration_s=60, rest=load)
     front = Front(RestApi(api, to, token), to, Sources(["127.16.0.0/12"]))
     deployment = Deployment(name="bench", rest=api)
-    made = Session(deployment, scenario, Timeouts(), token, {"rest": front})
+    made = Session(deployment, scenario, Timeouts(), token, {"rest": front}, cleaning(deployment, token))
     recording = Recording(folder, "worker-00", sys.exit)
     if not recorded:
         recording.samples.close()

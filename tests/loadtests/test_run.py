@@ -11,7 +11,7 @@ import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,9 @@ import pytest
 from calorimeter.deployment import Deployment
 from calorimeter.rundir import RunDir
 from loadtests import clean
-from loadtests.client import Client
 from loadtests.clock import now_ns
-from loadtests.session import prepare
+from loadtests.identity import Token
+from loadtests.session import cleaning
 
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
 
@@ -41,10 +41,9 @@ def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
 
 def left_of(lab: Deployment, run: Path) -> int:
     """How many stacks of a run are there still."""
-    session = prepare(lab.path, "first-mix")
-    front = session.fronts["rest"]
-    client = Client(front.endpoint)
-    found = clean.left(front.api, client, f"cal-{run.name}", now_ns() + 20 * 10**9)  # type: ignore[arg-type]
+    door = cleaning(lab, Token(lab))
+    client = door.client()
+    found = clean.left(door.api, client, clean.prefix(run.name), now_ns() + 20 * 10**9)
     client.close()
     assert found is not None
     return len(found)
@@ -196,3 +195,28 @@ def test_recording_that_fails_ends_the_run_with_status_2(lab: Deployment, tmp_pa
         line for line in output.splitlines() if "cannot be written" in line
     ]
     assert "Traceback" not in output
+
+
+@pytest.mark.lab
+def test_killed_run_can_be_read_and_cleaned(lab: Deployment, tmp_path: Path) -> None:
+    """After kill -9 the samples are readable, and `calorimeter clean` removes the stacks."""
+    with locust(
+        *("--headless", "--deployment", str(lab.path), "--scenario", "first-mix", "--runs", str(tmp_path)),
+        *("-u", "6", "-r", "6", "-t", "100s", "--skip-log-setup"),
+    ) as process:
+        for _ in range(900):
+            runs = list(tmp_path.iterdir())
+            created = [
+                row for run in runs for row in rows_of(run, "samples") if row["operation"] == "create"
+            ]
+            if len(created) >= 2:
+                break
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        process.kill()
+        process.wait()
+    assert left_of(lab, runs[0]) > 0
+    done = calorimeter("clean", str(runs[0]), "--deployment", str(lab.path))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("removed, 0 left\n")
+    assert left_of(lab, runs[0]) == 0
