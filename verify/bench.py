@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from calorimeter.deployment import Api, Broker, Deployment, Engines, Identity, Proxy
 from calorimeter.errors import InputError
+from calorimeter.faults.breaker import Breaker
 from verify.evidence.unavailable import EvidenceUnavailable
 
 T = TypeVar("T")
@@ -69,6 +70,7 @@ class Bench:
         self.deployment = deployment
         self.settings = settings
         self._done: dict[str, Any] = {}
+        self._breaker: Breaker | None = None
         self.closing = ExitStack()
 
     def __enter__(self) -> Bench:
@@ -88,6 +90,16 @@ class Bench:
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return]
+
+    @property
+    def breaker(self) -> Breaker:
+        """The one who breaks parts of the deployment; what it broke is healed when the bench is left.
+
+        Raises `InputError` where another run is breaking the same deployment.
+        """
+        if self._breaker is None:
+            self._breaker = self.closing.enter_context(Breaker(self.deployment))
+        return self._breaker
 
     def api(self, name: str) -> Api:
         """The API called `rest` or `cfn`; `EvidenceUnavailable` where the deployment has none."""

@@ -36,12 +36,14 @@ def _settings(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
               help="Where a new run folder is made.")  # fmt: skip
 @_settings
+@click.option("--yes-break-it", is_flag=True, help="Break parts of what is no lab, too (with consent).")
 @click.option("--junitxml", type=click.Path(path_type=Path), help="Write the verdicts as JUnit XML too.")
 def verify(
     deployment: Path | None,
     gates: str | None,
     run: Path | None,
     runs: Path,
+    yes_break_it: bool,
     junitxml: Path | None,
     **strength: Any,
 ) -> int:
@@ -58,7 +60,9 @@ def verify(
     from verify.judge import Given, Prepared, Session
 
     settings = Settings(**strength)
-    session = Session.prepare(Given(str(deployment) if deployment else None, gates, run, runs, settings))
+    session = Session.prepare(
+        Given(str(deployment) if deployment else None, gates, run, runs, settings, yes_break_it)
+    )
     here = Path(__file__).parent
     args = [str(here), "--rootdir", str(here), "-c", str(here / "pytest.ini")]
     args += ["-p", "no:locust", "-p", "no:cacheprovider", "-q", "--no-header", "--no-summary", "--tb=no"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gates", metavar="IDS", help="gates or groups, as in S1,H1,E (default: all)")
     group.addoption("--run", metavar="RUN", help="add the verdicts to this run folder")
     group.addoption("--runs", metavar="DIR", default="runs", help="where a new run folder is made")
+    group.addoption("--yes-break-it", action="store_true", help="break parts of what is no lab, too")
     for name, setting in Settings.options().items():
         group.addoption(name, type=setting.type, default=setting.default, help=setting.help)
 
@@ -56,6 +58,7 @@ def _given(config: pytest.Config) -> Given:
         run=Path(option.run) if option.run else None,
         runs=Path(option.runs),
         settings=Settings.chosen(option),
+        yes_break_it=option.yes_break_it,
     )
 
 
@@ -63,6 +66,9 @@ def _given(config: pytest.Config) -> Given:
 def session(request: pytest.FixtureRequest) -> Iterator[Session]:
     """The verdicts so far, and what they are judged from."""
     opened = request.config.stash[SESSION]
+    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        for line in opened.announce():
+            print(line, file=sys.stderr, flush=True)
     with opened.bench:
         yield opened
 

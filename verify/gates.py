@@ -26,7 +26,8 @@ class Gate:
     """What is known of a gate before it runs.
 
     `guide` quotes the sentence of the guide that is tested; `needs` names the parts of a deployment
-    (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE.
+    (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE; `breaks` the faults
+    that it brings about.
     """
 
     id: str
@@ -34,6 +35,7 @@ class Gate:
     guide: str
     consent: Consent
     needs: tuple[str, ...]
+    breaks: tuple[str, ...] = ()
 
 
 GATES: dict[str, Gate] = {}
@@ -41,14 +43,19 @@ GATES: dict[str, Gate] = {}
 
 
 def gate(
-    gate_id: str, *, guide: str, needs: tuple[str, ...], consent: Consent = Consent.PASSIVE
+    gate_id: str,
+    *,
+    guide: str,
+    needs: tuple[str, ...],
+    consent: Consent = Consent.PASSIVE,
+    breaks: tuple[str, ...] = (),
 ) -> Callable[[F], F]:
     """Declare a test function to be a gate."""
 
     def declare(function: F) -> F:
         heading = (function.__doc__ or "").partition("\n")[0].rstrip(".")
         assert heading, f"gate {gate_id} has no docstring"
-        declared = Gate(gate_id, heading, guide, consent, needs)
+        declared = Gate(gate_id, heading, guide, consent, needs, breaks)
         GATES[gate_id] = declared
         marked: F = pytest.mark.gate(declared)(function)
         return marked

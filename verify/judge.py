@@ -14,6 +14,7 @@ from calorimeter import verdict as verdicts
 from calorimeter.deployment import Deployment
 from calorimeter.deployment import read as read_deployment
 from calorimeter.errors import InputError
+from calorimeter.faults.schedule import announcement, commands, permit
 from calorimeter.rundir import RunDir
 from calorimeter.toml import Model
 from calorimeter.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
@@ -43,6 +44,7 @@ class Given:
     run: Path | None
     runs: Path
     settings: Settings
+    yes_break_it: bool = False
 
 
 class Session:
@@ -72,7 +74,7 @@ class Session:
         run = existing or RunDir.create(deployment, runs=given.runs, name="verify")
         run.note_command()
         session = cls(bench, run)
-        session.allowed = session.admit(chosen)
+        session.allowed = session.admit(chosen, given.yes_break_it)
         return session
 
     @property
@@ -80,20 +82,33 @@ class Session:
         """The deployment under test."""
         return self.bench.deployment
 
-    def admit(self, chosen: dict[str, bool]) -> list[str]:
-        """The chosen gates that the owner's consent covers; the others get their verdict here.
+    def admit(self, chosen: dict[str, bool], yes_break_it: bool) -> list[str]:
+        """The chosen gates that may run; the others get their verdict here.
+
+        A gate needs the owner's consent, and one that breaks parts of what is no lab `--yes-break-it`.
 
         A gate named by its id that may not run is INCONCLUSIVE, for it was asked for; one that came
         with its group is NOT RUN.
         """
         level = self.deployment.consent.level
         for gate_id, named in chosen.items():
-            needed = GATES[gate_id].consent
-            if not level.allows(needed):
+            gate = GATES[gate_id]
+            why = None
+            if not level.allows(gate.consent):
+                why = f"needs consent = {gate.consent.value!r}, [consent] gives {level.value!r}"
+            elif gate.breaks:
+                why = permit(self.deployment, yes_break_it)
+            if why is not None:
                 outcome = Outcome.INCONCLUSIVE if named else Outcome.NOT_RUN
-                why = f"needs consent = {needed.value!r}, [consent] gives {level.value!r}"
-                self.keep(GATES[gate_id], Judgement(outcome=outcome, why=why))
+                self.keep(gate, Judgement(outcome=outcome, why=why))
         return [gate_id for gate_id in chosen if gate_id not in self.new]
+
+    def announce(self) -> list[str]:
+        """What the allowed gates are about to break and where; nothing where they break nothing."""
+        faults = {fault: None for gate_id in self.allowed for fault in GATES[gate_id].breaks}
+        parts = self.deployment.parts
+        planned = [given for part in parts for fault in faults if (given := commands(part, fault))]
+        return announcement(self.deployment, planned) if planned else []
 
     def keep(self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = ()) -> Verdict:
         """Write a gate's verdict to verdicts.json."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calorimeter.toml import Model
-from calorimeter.verdict import Judgement, failed, inconclusive, passed
+from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 
 
 class CheckState(Model):
@@ -37,7 +37,7 @@ def checks_really_run(evidence: ProxyStates) -> Judgement:
     missing = [where for where in described if where not in found]
     unchecked = [w for w in described if w in found and not _has_check(found[w])]
     waiting = [w for w in described if w in found and found[w].check_status.startswith("INI")]
-    figures = {
+    figures: dict[str, Figure] = {
         "servers": len(described),
         "checked": len(described) - len(missing) - len(unchecked) - len(waiting),
         "unchecked": len(unchecked),

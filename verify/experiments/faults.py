@@ -1,0 +1,180 @@
+"""The trials of gates H: one fault each, carried out on both APIs at once, and healed."""
+
+from __future__ import annotations
+
+import time
+
+from verify.bench import Bench
+from verify.checks import bounds
+from verify.checks.trial import Trial, Trials
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.rpc import Rpc
+from verify.experiments.stage import Stage, Target, targets
+
+AFTER_S = 1.5
+"""How long clients go on after each step: what they meet then is judged."""
+
+LATE_S = 2.0
+"""How long beyond the bound a detection or a recovery is waited for: it is a FAIL by then, and its
+figure is worth having."""
+
+UNKNOWN_BOUND_S = 5.0
+DRAIN_S = 3.0
+"""Time for a drained server's sessions to end; those of kept-alive clients do not, in TCP mode."""
+
+SERVING_S = 60.0
+
+
+def outage(bench: Bench, fault: str, direct_path: str = "/") -> Trial:
+    """Give one backend of each API a fault, wait until it is detected, heal it, wait until it is back."""
+    return bench.once(f"outage-{fault}", lambda: _outage(bench, fault, direct_path))
+
+
+def outages(bench: Bench, fault: str, *further: str) -> Trials:
+    """The trial of a fault, and those of further ones for which the owner gave commands."""
+    able = [other for other in further if _able(bench, other)]
+    paths = {"refuse-checks": "/healthcheck"}
+    return Trials(trials=tuple(outage(bench, each, paths.get(each, "/")) for each in (fault, *able)))
+
+
+def recoveries(bench: Bench) -> Trials:
+    """The trials that end with a recovery: a crash, a freeze, and packets that vanish where that can be."""
+    chosen = [fault for fault in ("kill", "freeze", "unreachable") if _able(bench, fault)]
+    if not chosen:
+        targets(bench, "kill")
+    return Trials(trials=tuple(outage(bench, fault) for fault in chosen))
+
+
+def _able(bench: Bench, fault: str) -> bool:
+    try:
+        targets(bench, fault)
+    except EvidenceUnavailable:
+        return False
+    return True
+
+
+def _outage(bench: Bench, fault: str, direct_path: str) -> Trial:
+    with Stage(bench, fault, targets(bench, fault), direct_path) as stage:
+        stage.inject()
+        stage.until(lambda: stage.shows("DOWN"), detection_wait_s(bench, fault))
+        stage.pause(AFTER_S)
+        stage.heal()
+        _await_back(stage, bench, fault)
+        return stage.trial()
+
+
+def _await_back(stage: Stage, bench: Bench, fault: str) -> None:
+    stage.until(lambda: all(stage.serving(target) for target in stage.targets), SERVING_S)
+    checks = bench.proxies[0].checks
+    bound = bounds.recovery_s(checks, fault) if checks else UNKNOWN_BOUND_S
+    stage.until(lambda: stage.shows("UP", "no check"), bound + LATE_S)
+    stage.pause(AFTER_S)
+
+
+def detection_wait_s(bench: Bench, fault: str) -> float:
+    """How long a detection is waited for: the configuration's bound, or what the owner wants where that is
+    less (then the verdict is sealed), and some time more."""
+    checks = bench.proxies[0].checks
+    wanted = bench.deployment.expect.max_detection_s
+    bound = bounds.detection_s(checks, fault) if checks else wanted or UNKNOWN_BOUND_S
+    return min(bound, wanted or bound) + LATE_S
+
+
+def drained(bench: Bench) -> Trial:
+    """Take one backend of each API out by the owner's `drain`, and put it back."""
+    return bench.once("drained", lambda: _drained(bench))
+
+
+def _drained(bench: Bench) -> Trial:
+    with Stage(bench, "drain", targets(bench, "drain")) as stage:
+        stage.inject()
+        stage.until(lambda: stage.shows("DRAIN", "MAINT"), UNKNOWN_BOUND_S)
+        stage.pause(AFTER_S)
+        stage.heal()
+        stage.until(lambda: stage.shows("UP", "no check"), UNKNOWN_BOUND_S)
+        stage.pause(AFTER_S)
+        return stage.trial()
+
+
+def rolled(bench: Bench) -> Trial:
+    """Restart every API in turn: drain, wait until no session is left (under a deadline), stop, start,
+    wait until it is back, undrain."""
+    return bench.once("rolled", lambda: _rolled(bench))
+
+
+def _rolled(bench: Bench) -> Trial:
+    stops = targets(bench, "stop", every=True)
+    drains = {target.server: target for target in targets(bench, "drain", every=True)}
+    with Stage(bench, "rolling restart", stops) as stage:
+        for turn in _turns(stops):
+            _restart(stage, bench, turn, [drains[target.server] for target in turn])
+        stage.pause(AFTER_S)
+        return stage.trial()
+
+
+def _restart(stage: Stage, bench: Bench, turn: list[Target], out: list[Target]) -> None:
+    stage.inject(out, record=False)
+    stage.until(lambda: stage.shows("DRAIN", "MAINT", chosen=out), UNKNOWN_BOUND_S)
+    stage.until(lambda: not any(stage.watch.sessions[t.section, t.server] for t in turn), DRAIN_S)
+    stage.inject(turn)
+    stage.pause(AFTER_S / 3)
+    stage.heal(turn)
+    stage.until(lambda: all(stage.serving(t) for t in turn), SERVING_S)
+    back = ("DRAIN", "MAINT", "no check")
+    stage.until(lambda: stage.shows(*back, chosen=turn), detection_wait_s(bench, "stop"))
+    stage.heal(out, record=False)
+    stage.until(lambda: stage.shows("UP", "no check", chosen=turn), UNKNOWN_BOUND_S)
+
+
+def _turns(stops: list[Target]) -> list[list[Target]]:
+    """The nth backend of every API together, for the APIs do not know each other."""
+    by_api: dict[str, list[Target]] = {}
+    for target in stops:
+        by_api.setdefault(target.api, []).append(target)
+    longest = max(len(of) for of in by_api.values())
+    return [[of[n] for of in by_api.values() if n < len(of)] for n in range(longest)]
+
+
+def all_down(bench: Bench) -> Trial:
+    """Kill every backend, and start them again."""
+    return bench.once("all-down", lambda: _all_down(bench))
+
+
+def _all_down(bench: Bench) -> Trial:
+    with Stage(bench, "kill", targets(bench, "kill", every=True)) as stage:
+        stage.inject()
+        stage.until(lambda: stage.shows("DOWN"), detection_wait_s(bench, "kill"))
+        stage.pause(AFTER_S)
+        stage.heal()
+        _await_back(stage, bench, "kill")
+        return stage.trial(wait_s=stage.wanted.hang_s)
+
+
+def cut_off(bench: Bench) -> Trial:
+    """Cut one API of each kind off from RabbitMQ, see that it answers nothing that needs RPC, and what the
+    proxy makes of it."""
+    return bench.once("cut-off", lambda: _cut_off(bench))
+
+
+def _cut_off(bench: Bench) -> Trial:
+    chosen = targets(bench, "cut-off")
+    rpc = Rpc(bench)
+
+    def ask(stage: Stage) -> None:
+        for target in chosen:
+            stage.note(target, rpc.ask(target.api, bench.api(target.api), str(target.address)))
+
+    with Stage(bench, "cut-off", chosen, direct_path=None) as stage:
+        ask(stage)
+        stage.inject()
+        began = time.monotonic()
+        ask(stage)
+        left = detection_wait_s(bench, "cut-off") - (time.monotonic() - began)
+        stage.until(lambda: stage.shows("DOWN"), left)
+        stage.pause(AFTER_S)
+        stage.heal()
+        deadline = time.monotonic() + SERVING_S
+        while not all(stage.serving(target) for target in chosen) and time.monotonic() < deadline:
+            ask(stage)
+        _await_back(stage, bench, "cut-off")
+        return stage.trial()

@@ -1,0 +1,334 @@
+"""The stage of a trial: clients, the proxy's state and its log are watched while something is broken."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+from calorimeter.deployment import Address, Api, address
+from calorimeter.faults.breaker import Breaker
+from calorimeter.faults.command import CommandFailed, Done
+from calorimeter.faults.schedule import Commands, commands
+from verify.bench import Bench
+from verify.checks.trial import Change, Direct, Injected, Said, Trial, Wanted
+from verify.evidence.log_listener import LogSource, open_logs
+from verify.evidence.proxy_log import read
+from verify.evidence.proxy_stats import StatsSource, open_stats
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.probes import Probes, attributed
+from verify.sources import addresses, check_bindable
+
+SOURCES = 24
+"""Source addresses of each API, the last `KEPT` of which keep their connection."""
+
+KEPT = 4
+LOOK_EVERY_S = 0.04
+BASELINE_S = 1.5
+SETTLE_S = 20.0
+"""Time for all sources to be answered once before anything is broken."""
+
+
+class Watch:
+    """The proxies' server states, looked at again and again in a thread."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._readers: list[tuple[str, StatsSource]] = []
+        for proxy in bench.proxies:
+            readers = open_stats(bench.deployment, proxy)
+            if not readers:
+                raise EvidenceUnavailable(
+                    str(bench.deployment.path), f"proxy {proxy.name!r} names no stats"
+                )
+            self._readers.append((proxy.name, readers[0]))
+        self.proxies = tuple(name for name, _ in self._readers)
+        self.changes: list[Change] = []
+        self.now: dict[tuple[str, str, str], tuple[str, int]] = {}
+        self.check_ms: dict[str, int] = {}
+        self.sessions: dict[tuple[str, str], int] = {}
+        self.largest_gap_ns = 0
+        self.problem: EvidenceUnavailable | None = None
+        self._looked: dict[str, int] = {}
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="states", daemon=True)
+        self.look()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(LOOK_EVERY_S):
+            try:
+                self.look()
+            except EvidenceUnavailable as problem:
+                self.problem = problem
+                return
+
+    def look(self) -> None:
+        """Look at every proxy once."""
+        for proxy, reader in self._readers:
+            asked = time.time_ns()
+            rows = reader.show_stat()
+            answered = time.time_ns()
+            before = self._looked.get(proxy, 0)
+            if before:
+                self.largest_gap_ns = max(self.largest_gap_ns, answered - before)
+            for row in rows:
+                if row.kind != "server":
+                    continue
+                where = (proxy, row.section, row.name)
+                self.sessions[row.section, row.name] = row.scur or 0
+                good = (row.check_status or "").startswith(("L7OK", "L6OK", "L4OK"))
+                if good and row.check_duration is not None:
+                    place = f"{row.section}/{row.name}"
+                    self.check_ms[place] = max(self.check_ms.get(place, 0), row.check_duration)
+                if self.now.get(where, ("", 0))[0] != row.status:
+                    self.changes.append(
+                        Change(
+                            proxy=proxy, section=row.section, server=row.name,
+                            status=row.status, last_ns=before, seen_ns=answered,
+                        )
+                    )  # fmt: skip
+                    self.now[where] = (row.status, answered)
+            self._looked[proxy] = asked
+
+    def shows(self, section: str, server: str, *statuses: str) -> bool:
+        """Whether every proxy shows a server with a status that starts with one of `statuses` now."""
+        if self.problem:
+            raise self.problem
+        return all(
+            self.now.get((proxy, section, server), ("", 0))[0].startswith(statuses)
+            for proxy in self.proxies
+        )
+
+
+class Target:
+    """One backend that is to be broken, with the commands that its owner gave for one fault."""
+
+    def __init__(self, api: str, described: Api, commands: Commands, where: Address) -> None:
+        self.api = api
+        self.section = described.proxy_section
+        self.server = commands.part
+        self.commands = commands
+        self.address = where
+
+
+def targets(bench: Bench, fault: str, *, every: bool = False) -> list[Target]:
+    """The backends of both APIs that can be given a fault: one of each API, or `every` one.
+
+    Raises `EvidenceUnavailable` where an API has none: nothing is broken without its owner's commands.
+    """
+    found: list[Target] = []
+    parts = {part.name: part for part in bench.deployment.parts}
+    for name in ("rest", "cfn"):
+        api = bench.deployment.api(name)
+        if api is None:
+            continue
+        able = [
+            Target(name, api, given, address(backend.address))
+            for backend in api.backends
+            if backend.name in parts and (given := commands(parts[backend.name], fault)) is not None
+        ]
+        if not able or (every and len(able) < len(api.backends)):
+            whom = "every backend" if every else "a backend"
+            raise EvidenceUnavailable(
+                str(bench.deployment.path),
+                f"[[parts]] gives no commands to {fault} {whom} of {name} and to bring it back",
+            )
+        found += able if every else able[:1]
+    return found
+
+
+class Stage:
+    """Everything that watches a trial, and the hand that breaks; left, all is healed."""
+
+    def __init__(
+        self, bench: Bench, fault: str, broken: Sequence[Target], direct_path: str | None = "/"
+    ) -> None:
+        self.bench = bench
+        self.fault = fault
+        self.targets = broken
+        self.breaker: Breaker = bench.breaker
+        self.injected: dict[str, Injected] = {}
+        self.watch = Watch(bench)
+        self._logs: list[LogSource] = [log for proxy in bench.proxies for log in open_logs(proxy)]
+        self._apis = {t.api: bench.api(t.api) for t in broken}
+        self.wanted = _wanted(bench)
+        self._direct: dict[str, list[Direct]] = {t.server: [] for t in broken}
+        self.probes = Probes(
+            self._apis,
+            {name: _sources(bench, api) for name, api in self._apis.items()},
+            KEPT,
+            {t.server: (t.address, direct_path) for t in broken if direct_path is not None},
+            bench.deployment.tls,
+            self.wanted.hang_s + 5,
+        )
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        with self._stack:
+            self._stack.callback(self.breaker.heal_all)
+            for log in self._logs:
+                self._stack.enter_context(log)
+            self._stack.enter_context(self.watch)
+            self._stack.callback(self.probes.stop, 0.0)
+            self.began_ns = time.time_ns()
+            self.probes.start()
+            self._baseline()
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def _baseline(self) -> None:
+        wanted = sum(min(SOURCES, len(_sources(self.bench, api))) for api in self._apis.values())
+        began = time.monotonic()
+        self.until(
+            lambda: len(self.probes.answered) >= wanted and time.monotonic() - began > BASELINE_S, SETTLE_S
+        )
+
+    def until(self, condition: Callable[[], bool], within_s: float) -> bool:
+        """Wait until a condition holds; False where it does not in time."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def pause(self, seconds: float) -> None:
+        """Let the clients go on for a while: what they meet in it is the evidence."""
+        time.sleep(seconds)
+
+    def inject(self, chosen: Sequence[Target] | None = None, *, record: bool = True) -> None:
+        """Break the targets, all at once; `EvidenceUnavailable` where a command fails.
+
+        Without `record` it is a step on the way, of which the evidence does not speak.
+        """
+
+        def one(target: Target) -> None:
+            done = _command(self.breaker.inject, target)
+            if not record:
+                return
+            self.injected[target.server] = Injected(
+                api=target.api,
+                section=target.section,
+                server=target.server,
+                fault=target.commands.fault,
+                at_ns=done.at_ns or done.began_ns,
+                exact=done.at_ns is not None,
+                ended_ns=done.ended_ns,
+            )
+
+        _each(one, chosen or self.targets)
+
+    def heal(self, chosen: Sequence[Target] | None = None, *, record: bool = True) -> None:
+        """Bring the targets back, all at once; `EvidenceUnavailable` where a command fails."""
+
+        def one(target: Target) -> None:
+            began = time.time_ns()
+            done = _command(self.breaker.heal, target)
+            injected = self.injected.get(target.server)
+            if record and injected is not None:
+                self.injected[target.server] = injected.model_copy(
+                    update={"heal_began_ns": done.at_ns or began, "healed_ns": done.ended_ns}
+                )
+
+        _each(one, chosen or self.targets)
+
+    def shows(self, *statuses: str, chosen: Sequence[Target] | None = None) -> bool:
+        """Whether the proxy shows all targets with one of these statuses."""
+        return all(self.watch.shows(t.section, t.server, *statuses) for t in chosen or self.targets)
+
+    def serving(self, target: Target) -> bool:
+        """Whether a backend's last direct answer was a healthy one."""
+        last = self._directs(target.server)[-1:]
+        return bool(last) and last[0].healthy
+
+    def note(self, target: Target, direct: Direct) -> None:
+        """Keep a direct request that was made beside the probes'."""
+        self._direct[target.server].append(direct)
+
+    def _directs(self, server: str) -> list[Direct]:
+        return [*self.probes.directs.get(server, ()), *self._direct.get(server, ())]
+
+    def trial(self, wait_s: float = 3.0) -> Trial:
+        """End the clients, and give what was seen; requests open after `wait_s` count as not answered."""
+        self.probes.stop(wait_s)
+        ended = time.time_ns()
+        self.pause(0.3)  # log lines of the last connections are on their way
+        entries = read(line for log in self._logs for line in log.lines())
+        injected = tuple(
+            each.model_copy(update={"direct": tuple(self._directs(each.server))})
+            for each in self.injected.values()
+        )
+        apis = {api.proxy_section: api for api in self._apis.values()}
+        connections = [c for c in entries.connections if c.backend in apis]
+        return Trial(
+            fault=self.fault,
+            began_ns=self.began_ns,
+            ended_ns=ended,
+            checks=self.bench.proxies[0].checks,
+            wanted=self.wanted,
+            backends={s: tuple(b.name for b in api.backends) for s, api in apis.items()},
+            injected=injected,
+            proxies=self.watch.proxies,
+            changes=tuple(self.watch.changes),
+            logged=bool(self._logs),
+            said=tuple(
+                Said(section=e.section, server=e.server, state=e.state,
+                     received_ns=e.received_ns, reason=e.reason)
+                for e in entries.events
+                if e.section in apis
+            ),
+            check_ms=dict(self.watch.check_ms),
+            largest_gap_ns=self.watch.largest_gap_ns,
+            attempts=attributed(self.probes.attempts, connections),
+        )  # fmt: skip
+
+
+def _command(run: Callable[[Commands], Done], target: Target) -> Done:
+    try:
+        return run(target.commands)
+    except CommandFailed as problem:
+        raise EvidenceUnavailable(f"{target.server}: {target.commands.fault}", str(problem)) from None
+
+
+def _each(work: Callable[[Target], None], chosen: Sequence[Target]) -> None:
+    with ThreadPoolExecutor(max_workers=len(chosen)) as pool:
+        for done in [pool.submit(work, target) for target in chosen]:
+            done.result()
+
+
+def _sources(bench: Bench, api: Api) -> Sequence[str | None]:
+    family = socket.AF_INET6 if ":" in api.front.host else socket.AF_INET
+    found = addresses(bench.deployment.clients.sources, SOURCES, family=family)
+    for source in found[:1] + found[-1:]:
+        check_bindable(source)
+    return found or [None] * (KEPT * 2)
+
+
+def _wanted(bench: Bench) -> Wanted:
+    expect = bench.deployment.expect
+    timeouts = (expect.timeout_queue_s, expect.timeout_server_s, expect.timeout_connect_s)
+    return Wanted(
+        max_detection_s=expect.max_detection_s,
+        max_recovery_s=expect.max_recovery_s,
+        cut_sessions=expect.cut_sessions,
+        hang_s=max((t for t in timeouts if t is not None), default=60.0),
+    )
