@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from verify.evidence import broker_api
+from verify.evidence.broker_api import BrokerApi
 from verify.evidence.broker_records import (
     BrokerSnapshot,
     Channel,
@@ -12,6 +15,7 @@ from verify.evidence.broker_records import (
     Process,
     Queue,
 )
+from verify.evidence.unavailable import EvidenceUnavailable
 
 ENGINE_1 = "127.0.0.1:50588 -> 127.0.0.1:25972"
 ENGINE_2 = "127.0.0.1:50564 -> 127.0.0.1:25972"
@@ -229,3 +233,14 @@ def test_a_snapshot_is_evidence_that_reads_back() -> None:
     """What is saved under a run is what comes back from it."""
     shot = snapshot((consumer("engine", ENGINE_1),), (broker_api._connection(CONNECTION),))
     assert BrokerSnapshot.model_validate_json(shot.model_dump_json()) == shot
+
+
+@pytest.mark.parametrize("asked", ["consumers", "connections", "channels"])
+def test_statistics_that_are_switched_off_are_told(asked: str) -> None:
+    """With management.disable_stats RabbitMQ lists no connections at all: that is no evidence of none."""
+    api = BrokerApi("http://127.0.0.1:1", "heat", "secret")
+    api._overview = Overview(
+        version="3.10.8", cluster="c", rates_mode="basic", stats_disabled=True, tags=("administrator",)
+    )
+    with pytest.raises(EvidenceUnavailable, match=f"shows no {asked}: statistics are switched off"):
+        getattr(api, asked)()

@@ -171,6 +171,15 @@ def test_recorders_do_not_see_one_another(lab: Deployment, traced: BrokerApi, tr
     assert first.complete and second.complete
 
 
+def test_a_recorder_does_not_consume_from_heats_queues(lab: Deployment, traced: BrokerApi) -> None:
+    """While it records, the consumers of all queues but its own are those that were there before."""
+    before = {(c.queue, c.connection, c.channel) for c in traced.snapshot().consumers}
+    with Firehose(lab) as firehose:
+        firehose.settle()
+        during = {(c.queue, c.connection, c.channel) for c in traced.consumers()}
+    assert {queue for queue, _, _ in during - before} <= {firehose._queue}
+
+
 def test_nothing_is_left_on_the_broker(lab: Deployment, traced: BrokerApi) -> None:
     """Queues and exchange of a recorder go when it ends."""
     with Firehose(lab):
