@@ -20,7 +20,7 @@ COMMANDS = {
     "audit": ("config.commands:audit", "Find what is wrong in HAProxy's and Heat's configuration."),
     "generate": (
         "config.commands:generate",
-        "Write the configuration of a scaled-out Heat from a few lines.",
+        "Write the files of a scaled-out Heat from a few lines.",
     ),
     "run": ("loadtests.commands:run", "Load a deployment with a scenario and record every request."),
     "clean": ("loadtests.commands:clean", "Remove the stacks that a killed run left behind."),

@@ -1,4 +1,4 @@
-"""The commands `describe` and `audit`."""
+"""The commands `describe`, `audit` and `generate`."""
 
 from __future__ import annotations
 
@@ -53,6 +53,8 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @_of_files
 @click.option("--rest-url", metavar="URL", help="The REST API as clients know it.")
 @click.option("--cfn-url", metavar="URL", help="The CFN API as clients know it.")
+@click.option("--engine", "engines", multiple=True, metavar="HOST",
+              help="A host that runs heat-engine; repeat it. Default: every Heat file's.")  # fmt: skip
 @click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="How soon a failed API must be found; else expect.max_detection_s, or 20.")  # fmt: skip
 @click.option("--database-connections", type=click.IntRange(1), metavar="N",
@@ -75,6 +77,7 @@ def audit(
     cfn_section: str | None,
     rest_url: str | None,
     cfn_url: str | None,
+    engines: tuple[str, ...],
     max_detection: float | None,
     database_connections: int | None,
     form: str,
@@ -98,6 +101,7 @@ def audit(
         inputs,
         sections=_sections(rest_section, cfn_section),
         urls={"rest": rest_url, "cfn": cfn_url},
+        engines=frozenset(engines) or None,
         max_detection_s=max_detection,
         database_connections=database_connections,
     )
@@ -234,4 +238,29 @@ def describe(
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
+    return 0
+
+
+@click.command()
+@click.argument("topology", type=_FILE)
+@click.option("-o", "--output", type=_FILE, required=True, help="The folder that is written.")
+@click.option("--force", is_flag=True, help="Replace files that are there already.")
+def generate(topology: Path, output: Path, force: bool) -> int:
+    """Write apis-proxy.conf and the heat.conf of every host of TOPOLOGY, a TOML file of a few lines.
+
+    \b
+    proxy = "10.0.0.1"
+    [[hosts]]
+    name = "B"
+    address = "10.0.0.2"      # one REST API, one CFN API, one engine: rest, cfn, engines = 1
+
+    Passwords that TOPOLOGY does not refer to are made, and kept in secrets.toml of the folder, where a
+    second call finds them again. Files with passwords have mode 600.
+
+    Exit status: 0 the files are written; 2 the topology cannot be used.
+    """
+    from config.generation import write
+
+    for line in write(topology, output, force=force):
+        click.echo(line)
     return 0

@@ -16,7 +16,7 @@ MYSQL_CONNECTIONS = 151
 
 
 def _unsaid(subject: Subject) -> Iterator[Problem]:
-    for conf in subject.heat:
+    for conf in subject.engines:
         if conf.engine_workers is None:
             yield Problem(
                 group_place(conf),
@@ -51,31 +51,31 @@ def _pool(conf: HeatConf, key: str, default: int) -> int:
 
 def _connections(subject: Subject) -> Iterator[Problem]:
     limit = subject.inputs.database_connections
-    workers = [conf.engine_workers for conf in subject.heat]
-    if not subject.heat or any(count is None for count in workers):
+    workers = [conf.engine_workers for conf in subject.engines]
+    if not subject.engines or any(count is None for count in workers):
         return
     pools = [
         _pool(conf, "max_pool_size", MAX_POOL_SIZE) + _pool(conf, "max_overflow", MAX_OVERFLOW)
-        for conf in subject.heat
+        for conf in subject.engines
     ]
     steady = sum(
         (count or 0) * _pool(conf, "max_pool_size", MAX_POOL_SIZE)
-        for count, conf in zip(workers, subject.heat, strict=True)
+        for count, conf in zip(workers, subject.engines, strict=True)
     )
     peak = sum((count or 0) * pool for count, pool in zip(workers, pools, strict=True))
     # Where nobody said what the database holds, only what its default cannot hold at all times counts.
     if (peak if limit else steady) <= (limit or MYSQL_CONNECTIONS):
         return
-    conf = subject.heat[0]
+    conf = subject.engines[0]
     value = conf.get("max_overflow", "database")
     room = (limit or MYSQL_CONNECTIONS) // max(1, sum(count or 0 for count in workers)) - MAX_POOL_SIZE
     yield Problem(
         of(value.entry) if value else group_place(conf, "database"),
-        ", ".join(conf.host for conf in subject.heat),
+        ", ".join(conf.host for conf in subject.engines),
         f"their engines may open {peak} database connections, and keep {steady} open; the database holds "
         f"{limit or f'{MYSQL_CONNECTIONS} by default'}",
         "under load an engine is refused a connection: operations fail with «Too many connections»",
-        tuple(option(conf, "database", "max_overflow", str(room)) for conf in subject.heat)
+        tuple(option(conf, "database", "max_overflow", str(room)) for conf in subject.engines)
         if room > 0
         else (),
     )

@@ -8,11 +8,12 @@ from itertools import groupby
 from config.audit.changes import after, appended, at, into, replaced
 from config.audit.model import Change, Problem, Rule, Severity, guide, manual
 from config.audit.subject import Subject
-from config.haproxy import Proxy, Server
+from config.haproxy import Line, Proxy, Server
 from config.haproxy.units import written
 
-CHECK = "check inter 2s fall 3 rise 2"
-"""What is proposed where nothing is checked: HAProxy's own defaults, said aloud."""
+ENDED = "on-marked-down shutdown-sessions"
+CHECK = f"check inter 2s fall 3 rise 2 {ENDED}"
+"""What is proposed where nothing is checked: HAProxy's own defaults, said aloud, and sessions that end."""
 TIMEOUT_CHECK_S = 2.0
 PATH = "/healthcheck"
 
@@ -203,6 +204,42 @@ SLOW = Rule(
 )
 
 
+def _sessions_stay(subject: Subject) -> Iterator[Problem]:
+    for _, _, service in subject.services:
+        back = service.back
+        if back.word("mode") != "tcp":
+            continue  # in mode http every request is sent to a server that is UP
+        by_line: dict[Line, list[Server]] = {}
+        for server in back.servers:
+            said = server.parameters.get("on-marked-down")
+            if server.check and (said is None or said.value != "shutdown-sessions"):
+                by_line.setdefault(server.parameters["check"].line, []).append(server)
+        for line, servers in by_line.items():
+            names = ", ".join(server.name for server in servers)
+            yield Problem(
+                at(line),
+                back.name,
+                f"connections to {names} outlive their server's health",
+                "a kept-alive client stays on a server that is DOWN: with a frozen API, or one whose "
+                "packets vanish, its requests hang until a timeout",
+                (appended(line, ENDED),),
+            )
+
+
+SESSIONS_STAY = Rule(
+    "A6-sessions-stay",
+    Severity.WARNING,
+    "Connections end with their server",
+    f"say {ENDED} on the server lines, or once in default-server",
+    manual(
+        "5.2 on-marked-down",
+        "Shutdown peer sessions. When this setting is enabled, all connections to the server are "
+        "immediately terminated when the server goes down.",
+    ),
+    _sessions_stay,
+)
+
+
 def _all_backup(subject: Subject) -> Iterator[Problem]:
     for _, _, service in subject.services:
         backups = [server for server in service.back.servers if server.has("backup")]
@@ -226,4 +263,4 @@ ALL_BACKUP = Rule(
     _all_backup,
 )
 
-RULES = (NO_CHECK, NO_HTTPCHK, SHALLOW, SLOW, ALL_BACKUP)
+RULES = (NO_CHECK, NO_HTTPCHK, SHALLOW, SLOW, SESSIONS_STAY, ALL_BACKUP)

@@ -24,7 +24,8 @@ class Inputs:
     """Everything an audit is made from; texts only, so that a correction can be audited again.
 
     `proxies` and `heat` are (name, files); `sections` names the section of an API where it cannot be
-    told; `fronts` are the addresses that clients know, where they are known.
+    told; `fronts` are the addresses that clients know, `engines` the hosts that run heat-engine, where
+    they are known (None: every Heat file may be an engine's).
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -32,6 +33,7 @@ class Inputs:
     environment: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, str] = field(default_factory=dict)
     fronts: Mapping[str, Address] = field(default_factory=dict)
+    engines: frozenset[str] | None = None
     max_detection_s: float = 20.0
     database_connections: int | None = None
 
@@ -107,6 +109,12 @@ class Subject:
     def services(self) -> Iterator[tuple[ProxySide, ApiName, Service]]:
         """Every service of every proxy."""
         return ((proxy, api, service) for proxy in self.proxies for api, service in proxy.all)
+
+    @property
+    def engines(self) -> tuple[HeatConf, ...]:
+        """The Heat files that engines are started with, as far as is known."""
+        known = self.inputs.engines
+        return tuple(conf for conf in self.heat if known is None or conf.host in known)
 
     @property
     def serves_cfn(self) -> bool:

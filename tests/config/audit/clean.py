@@ -30,7 +30,7 @@ listen rest_api_proxy
     hash-type consistent
     option tcpka
     option httpchk GET /healthcheck
-    default-server check inter 2s fall 3 rise 2 maxconn 500
+    default-server check inter 2s fall 3 rise 2 maxconn 500 on-marked-down shutdown-sessions
     server rest-1 10.0.0.2:8004
     server rest-2 10.0.0.3:8004
 
@@ -40,7 +40,7 @@ listen cfn_api_proxy
     hash-type consistent
     option tcpka
     option httpchk GET /healthcheck
-    default-server check inter 2s fall 3 rise 2 maxconn 500
+    default-server check inter 2s fall 3 rise 2 maxconn 500 on-marked-down shutdown-sessions
     server cfn-1 10.0.0.2:8000
     server cfn-2 10.0.0.3:8000
 """

@@ -17,7 +17,7 @@ from config.masking import MASK, mask
 from tests.config.audit import clean
 from tests.config.audit.clean import edited
 
-FAULTY = edited("proxy", "default-server check inter 2s fall 3 rise 2", "default-server")
+FAULTY = edited("proxy", "default-server check inter", "default-server inter")
 
 
 def test_text_says_what_where_why_and_what_to_do() -> None:
@@ -26,7 +26,7 @@ def test_text_says_what_where_why_and_what_to_do() -> None:
     assert text.startswith("apis-proxy.conf:25: error A6-no-check\n")
     assert "What follows: a crashed API stays in the proxy as healthy" in text
     assert "«when not set, no health checking is performed" in text
-    assert "+    default-server check inter 2s fall 3 rise 2\n" in text
+    assert "+    default-server check inter 2s fall 3 rise 2 on-marked-down shutdown-sessions\n" in text
     assert text.endswith("1 error in 3 files.\n")
     assert output.text(audit.audit(clean.inputs())) == "Nothing found in 3 files.\n"
 
@@ -51,7 +51,10 @@ def test_sarif_has_rules_results_and_fixes() -> None:
     place = result["locations"][0]["physicalLocation"]
     assert place == {"artifactLocation": {"uri": "apis-proxy.conf"}, "region": {"startLine": 25}}
     replacement = result["fixes"][0]["artifactChanges"][0]["replacements"][0]
-    assert replacement["insertedContent"]["text"] == "    default-server check inter 2s fall 3 rise 2\n"
+    assert (
+        replacement["insertedContent"]["text"]
+        == "    default-server check inter 2s fall 3 rise 2 on-marked-down shutdown-sessions\n"
+    )
     assert result["suppressions"] == [{"kind": "external", "justification": "known"}]
 
 

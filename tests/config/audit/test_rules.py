@@ -57,7 +57,8 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A6-check-shallow", "proxy", "httpchk GET /healthcheck", "httpchk"),
     ("A6-slow-detection", "proxy", "timeout check 2s", "timeout check 10s"),
     ("A6-slow-detection", "proxy", "inter 2s", "inter 20s fastinter 10s"),
-    ("A6-one-backup-only", "proxy", "maxconn 500\n", "maxconn 500 backup\n"),
+    ("A6-one-backup-only", "proxy", "maxconn 500", "backup maxconn 500"),
+    ("A6-sessions-stay", "proxy", " on-marked-down shutdown-sessions", ""),
     ("A7-no-keepalive", "proxy", "    option tcpka\n", ""),
     ("A7-no-keepalive", "proxy", "option tcpka", "option clitcpka"),
     ("A7-redispatch-map-based", "proxy", "    hash-type consistent\n", ""),
@@ -265,14 +266,14 @@ def test_the_manual_is_quoted_as_it_stands() -> None:
 
 
 def test_a_hundred_servers_are_audited_in_a_second() -> None:
-    """100 REST and 100 CFN servers with 100 Heat files take less than a second."""
+    """100 REST and 100 CFN servers with 100 Heat files take less than a second of processor time."""
     hosts = [f"10.0.1.{n}" for n in range(1, 101)]
     head, _, rest = clean.PROXY.partition("    server rest-1")
     middle = rest[rest.index("\nlisten") : rest.index("    server cfn-1")]
     proxy = head + "".join(f"    server rest-{h} {h}:8004\n" for h in hosts)
     proxy += middle + "".join(f"    server cfn-{h} {h}:8000 weight 0\n" for h in hosts)
     heat = tuple((h, ((f"{h}.conf", clean.heat(h).replace("@10.0.0.1", "@::1")),)) for h in hosts)
-    started = time.perf_counter()
+    started = time.process_time()
     report = audit.audit(Inputs((("proxy", (("apis-proxy.conf", proxy),)),), heat))
-    assert time.perf_counter() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert len(report.findings) >= 100

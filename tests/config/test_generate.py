@@ -1,0 +1,194 @@
+"""`calorimeter generate`: files in which the audit finds nothing and which HAProxy accepts."""
+
+from __future__ import annotations
+
+import stat
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calorimeter import deployment as deployments
+from calorimeter import toml
+from calorimeter.cli import COMMANDS
+from calorimeter.errors import InputError
+from config import audit, commands, heat
+from config.audit import Inputs
+from config.generate import Host, Topology, heat_files, instructions, made_secrets, proxy_file
+from config.haproxy import program
+
+SAMPLE = """\
+proxy = "10.0.0.1"
+[[hosts]]
+name = "B"
+address = "10.0.0.2"
+[[hosts]]
+name = "C"
+address = "10.0.0.3"
+rest = 2
+"""
+SECRETS = made_secrets({})
+
+
+def inputs(topology: Topology) -> Inputs:
+    """The generated files, as an audit reads them."""
+    proxy = proxy_file(topology)
+    return Inputs(
+        proxies=(("proxy", ((proxy.name, proxy.text),)),),
+        heat=tuple((file.name, ((file.name, file.text),)) for file in heat_files(topology, SECRETS)),
+    )
+
+
+def generate(folder: Path, text: str = SAMPLE, *more: str) -> Result:
+    """Call the command on a topology."""
+    file = folder / "topology.toml"
+    file.write_text(text)
+    return CliRunner().invoke(
+        commands.generate, [str(file), "-o", str(folder / "out"), *more], standalone_mode=False
+    )
+
+
+_HOSTS = st.lists(
+    st.builds(
+        Host,
+        name=st.just("x"),
+        address=st.just("x"),
+        rest=st.integers(0, 3),
+        cfn=st.integers(0, 3),
+        engines=st.integers(0, 3),
+        workers=st.integers(1, 8),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(hosts=_HOSTS, ipv6=st.booleans(), rpc=st.integers(1, 600), maxconn=st.integers(2, 99999))
+def test_the_audit_finds_nothing_in_generated_files(
+    hosts: list[Host], ipv6: bool, rpc: int, maxconn: int
+) -> None:
+    """Whatever the topology, its files are clean."""
+    prefix = "fd00::" if ipv6 else "10.0.0."
+    placed = tuple(
+        host.model_copy(update={"name": f"host{n}", "address": f"{prefix}{n + 2}"})
+        for n, host in enumerate(hosts)
+    )
+    if not any(host.rest for host in placed) or not any(host.engines for host in placed):
+        return
+    topology = Topology(
+        proxy=f"{prefix}1",
+        hosts=placed,
+        rpc_response_timeout_s=rpc,
+        maxconn=maxconn,
+        database_connections=1000,
+    )
+    limited = replace(inputs(topology), database_connections=1000)
+    assert [(f.id, f.says) for f in audit.audit(limited).findings] == []
+
+
+@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
+def test_haproxy_accepts_the_generated_file(tmp_path: Path) -> None:
+    """`haproxy -c` says nothing against it."""
+    result = generate(tmp_path)
+    assert result.return_value == 0, result.exception
+    assert program.messages([tmp_path / "out/apis-proxy.conf"]) == ()
+
+
+def test_the_guides_sample_comes_out() -> None:
+    """Machines A, B and C: the guide's addresses, and each host's heat.conf pointing at A."""
+    topology = toml.parse(SAMPLE, Topology, where="topology.toml")
+    proxy = proxy_file(topology).text
+    for line in (
+        "bind 10.0.0.1:8004",
+        "bind 10.0.0.1:8000",
+        "server rest-B 10.0.0.2:8004",
+        "10.0.0.3:8000",
+    ):
+        assert line in proxy
+    b, c, again = heat_files(topology, SECRETS)
+    assert (b.name, c.name, again.name) == ("heat-B.conf", "heat-C.conf", "heat-C-2.conf")
+    conf = heat.parse("B", (b.name, b.text))
+    assert conf.listener("rest").text == "10.0.0.2:8004"
+    assert conf.listener("cfn").text == "10.0.0.2:8000"
+    assert conf.transport.hosts[0].host == "10.0.0.1"
+    assert conf.transport.hosts[0].password == SECRETS["broker"]
+
+
+def test_several_apis_on_a_host_have_files_and_ports_of_their_own() -> None:
+    """As the guide says: multiple copies of heat.conf, each with a unique port."""
+    hosts = (Host(name="B", address="10.0.0.2", rest=3, cfn=1, engines=2),)
+    topology = Topology(proxy="10.0.0.1", hosts=hosts)
+    confs = [heat.parse(f.name, (f.name, f.text)) for f in heat_files(topology, SECRETS)]
+    assert [conf.listener("rest").port for conf in confs] == [8004, 8014, 8024]
+    assert [conf.has_section("cfn") for conf in confs] == [True, False, False]
+    started = list(instructions(topology))
+    assert started[3] == "B: heat-engine --config-file=heat-B.conf  (2 times)"
+    assert started[-1] == "B: heat-api --config-file=heat-B-3.conf"
+
+
+def test_files_with_passwords_are_private_and_secrets_are_kept(tmp_path: Path) -> None:
+    """Modes are 600, nothing secret is printed, and a second call keeps the passwords."""
+    result = generate(tmp_path)
+    before = (tmp_path / "out/heat-B.conf").read_text()
+    kept = (tmp_path / "out/secrets.toml").read_text()
+    for name in ("heat-B.conf", "heat-C.conf", "secrets.toml"):
+        assert stat.S_IMODE((tmp_path / "out" / name).stat().st_mode) == 0o600
+    secret = kept.splitlines()[1].partition('"')[2].rstrip('"')
+    assert secret in before
+    assert secret not in result.output
+    assert isinstance(generate(tmp_path).exception, InputError)
+    assert generate(tmp_path, SAMPLE, "--force").return_value == 0
+    assert (tmp_path / "out/heat-B.conf").read_text() == before
+
+
+def test_given_secrets_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password that exists already is taken from where the topology says, and quoted in URLs."""
+    monkeypatch.setenv("BROKER", "a@b/$c")
+    text = SAMPLE.replace("[[hosts]]", '[secrets]\nbroker = { env = "BROKER" }\n[[hosts]]', 1)
+    assert generate(tmp_path, text).return_value == 0
+    conf = heat.read("B", [tmp_path / "out/heat-B.conf"])
+    assert conf.transport.hosts[0].password == "a@b/$c"
+
+
+def test_what_was_generated_can_be_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The generated files are input of describe, and the deployment reads back."""
+    generate(tmp_path)
+    monkeypatch.chdir(tmp_path / "out")
+    words = ["--proxy", "apis-proxy.conf", "--heat-conf", "B=heat-B.conf", "--heat-conf", "C=heat-C.conf"]
+    CliRunner().invoke(commands.describe, words, standalone_mode=False)
+    deployment = deployments.read(Path("deployment.toml"))
+    assert deployment.engines is not None
+    assert deployment.engines.workers == 4
+    assert deployment.proxy[0].checks is not None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ('name = "C"', 'name = "B"', "two hosts are named 'B'"),
+        ("10.0.0.3", "10.0.0.2", "two hosts have the address 10.0.0.2"),
+        ("10.0.0.3", "10.0.0.1", "C is the proxy's machine"),
+        ('name = "C"', 'name = "../C"', "letters, digits"),
+        ('address = "10.0.0.3"', 'adress = "10.0.0.3"', "did you mean 'address'"),
+        ('proxy = "10.0.0.1"', 'proxy = "10.0.0.1"\nrest_port = 8010', "multiple of 10"),
+        ('proxy = "10.0.0.1"', 'proxy = "10.0.0.1"\nlog = "a\\nb"', "one line"),
+        ('name = "B"', 'name = "C-2"', "heat-C-2.conf"),
+        ('name = "B"', 'name = "B"\nworkers = 99', "database_connections are too few"),
+    ],
+)  # fmt: skip
+def test_topologies_that_cannot_be(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """What cannot be built is one line that says why, and nothing is written."""
+    assert old in SAMPLE
+    result = generate(tmp_path, SAMPLE.replace(old, new))
+    assert isinstance(result.exception, InputError)
+    assert message in str(result.exception)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_is_in_the_table() -> None:
+    """`calorimeter generate` is a command."""
+    assert COMMANDS["generate"][0] == "config.commands:generate"
