@@ -63,6 +63,7 @@ def test_sources_stay_under_load(bench: Bench, judge: Judge) -> None:
     guide="balance  source",
     needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
     consent=Consent.INVASIVE,
+    breaks=("kill",),
 )
 def test_exactly_the_sources_move_that_must(bench: Bench, judge: Judge) -> None:
     """When a backend goes, exactly the sources move that the hash says must.
@@ -78,6 +79,7 @@ def test_exactly_the_sources_move_that_must(bench: Bench, judge: Judge) -> None:
     guide="balance  source",
     needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
     consent=Consent.INVASIVE,
+    breaks=("kill",),
 )
 def test_sources_return(bench: Bench, judge: Judge) -> None:
     """When a backend returns, every source is back where it was.

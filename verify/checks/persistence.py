@@ -67,8 +67,8 @@ def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
     ]
     if torn:
         return failed(
-            f"{len(torn)} of {len(then) + len(others)} addresses changed their {loaded.name} backend, under "
-            "load or since their visits without it",
+            f"{len(torn)} of {len(then) + len(others)} addresses changed their {loaded.name} backend, "
+            "under load or since their visits without it",
             torn,
             **figures,
         )

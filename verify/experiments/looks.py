@@ -71,3 +71,10 @@ def ended(sources: Sequence[StatsSource], section: str) -> int | None:
     rows = [row for source in sources for row in source.show_stat()]
     backends = [row for row in rows if row.section == section and row.kind == "backend"]
     return sum((row.stot or 0) - (row.scur or 0) for row in backends)
+
+
+def sessions(sources: Sequence[StatsSource], section: str) -> int | None:
+    """Sessions that a section ever had, over all proxies; None where no proxy shows that section."""
+    rows = [row for source in sources for row in source.show_stat()]
+    found = [row.stot or 0 for row in rows if row.section == section and row.kind == "backend"]
+    return sum(found) if found else None

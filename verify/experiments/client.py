@@ -1,0 +1,155 @@
+"""The unmodified `openstack` client, as an operator types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from keystoneauth1 import exceptions
+
+from calorimeter.deployment import Deployment
+from verify.bench import Bench
+from verify.checks.front import Call, ClientCalls
+from verify.evidence.identity import session
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import looks
+
+CALL_S = 120.0
+SAID = 300
+
+TEMPLATE = """\
+heat_template_version: 2018-08-31
+description: Gate P3 of Calorimeter.
+resources:
+  word:
+    type: OS::Heat::RandomString
+"""
+
+
+def client_calls(bench: Bench) -> ClientCalls:
+    """List, create, list, show, delete, list; `EvidenceUnavailable` where there is no client."""
+    command = _command(bench.deployment)
+    api = bench.api("rest")
+    stats = looks.looks_if_any(bench)
+    before = looks.sessions(stats, api.proxy_section)
+    name = f"calorimeter-p3-{secrets.token_hex(4)}"
+    with TemporaryDirectory(prefix="calorimeter-") as folder:
+        template = Path(folder) / "tiny.yaml"
+        template.write_text(TEMPLATE, encoding="utf-8")
+        client = _Client(command, _environment(bench.deployment, folder), folder)
+        client.stack("list")
+        try:
+            client.stack("create", "--wait", "-t", str(template), name)
+            listed = name in client.stack("list")
+            shown = _state(client.stack("show", name))
+        finally:
+            client.stack("delete", "--yes", "--wait", name)
+        left = name in client.stack("list")
+    after = looks.sessions(stats, api.proxy_section)
+    return ClientCalls(
+        command=Path(command[0]).name,
+        front=str(api.front),
+        endpoint=_endpoint(bench.deployment),
+        stack=name,
+        calls=tuple(client.calls),
+        listed=listed,
+        shown=shown,
+        left=left,
+        counted=after - before if before is not None and after is not None else None,
+    )
+
+
+def _command(deployment: Deployment) -> list[str]:
+    words = shlex.split(deployment.clients.openstack)
+    if not words or shutil.which(words[0]) is None:
+        raise EvidenceUnavailable(
+            str(deployment.path),
+            f"the client {deployment.clients.openstack!r} is not installed here "
+            "([clients] openstack = the command that runs it)",
+        )
+    return words
+
+
+def _environment(deployment: Deployment, home: str) -> dict[str, str]:
+    """What `openrc` would set, and nothing of the caller's own cloud."""
+    who = deployment.identity
+    if who is None:
+        raise EvidenceUnavailable(str(deployment.path), "has no [identity], which this gate needs")
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+    mine = {
+        "OS_AUTH_URL": who.auth_url,
+        "OS_USERNAME": who.username,
+        "OS_PASSWORD": deployment.reveal(who.password),
+        "OS_PROJECT_NAME": who.project,
+        "OS_USER_DOMAIN_NAME": who.user_domain,
+        "OS_PROJECT_DOMAIN_NAME": who.project_domain,
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+    if who.region:
+        mine["OS_REGION_NAME"] = who.region
+    if deployment.tls.ca_file:
+        mine["OS_CACERT"] = str(deployment.path.parent / deployment.tls.ca_file)
+    return {**kept, **mine, "OS_CLIENT_CONFIG_FILE": f"{home}/none.yaml"}
+
+
+class _Client:
+    """The client's calls, one after another; a failed one makes those after it empty, not wrong."""
+
+    def __init__(self, command: list[str], environment: Mapping[str, str], folder: str) -> None:
+        self.calls: list[Call] = []
+        self._command = command
+        self._environment = environment
+        self._folder = folder
+
+    def stack(self, *words: str) -> str:
+        """`openstack stack …`; its output, empty where it failed."""
+        verb = words[0]
+        shape = ("-f", "json") if verb in ("list", "show") else ()
+        argv = [*self._command, "stack", verb, *shape, *words[1:]]
+        began = time.monotonic()
+        try:
+            done = subprocess.run(
+                argv,
+                env=dict(self._environment),
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=CALL_S,
+                check=False,
+            )
+            status, output, said = done.returncode, done.stdout, done.stderr.strip()
+        except subprocess.TimeoutExpired:
+            status, output, said = -1, "", f"no end within {CALL_S:g} s"
+        took = round(time.monotonic() - began, 2)
+        last = said.splitlines()[-1] if said and status else ""
+        self.calls.append(Call(words=("stack", *words), status=status, said=last[:SAID], took_s=took))
+        return output if status == 0 else ""
+
+
+def _state(shown: str) -> str | None:
+    try:
+        return str(json.loads(shown)["stack_status"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _endpoint(deployment: Deployment) -> str | None:
+    """Where the catalog sends clients of the orchestration service; None where it does not say."""
+    who = deployment.identity
+    region = who.region if who else None
+    try:
+        found = session(deployment).session.get_endpoint(
+            service_type="orchestration", interface="public", region_name=region
+        )
+    except exceptions.ClientException:
+        return None
+    return str(found) if found else None

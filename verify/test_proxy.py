@@ -1,0 +1,59 @@
+"""Gates P: the proxy."""
+
+from __future__ import annotations
+
+from calorimeter.deployment import Consent
+from verify.bench import Bench
+from verify.checks import failover
+from verify.checks.front import answers_at_the_front, client_works
+from verify.experiments.client import client_calls
+from verify.experiments.failover import failovers
+from verify.experiments.front import front
+from verify.gates import gate
+from verify.judge import Judge
+
+FINDS_THE_PROXY = "when it makes a call to any API, it will find the proxy, acting on their behalf"
+NO_UPDATE = "there is no need to update, on the CLI, the addresses where it should look for the APIs"
+
+
+@gate("P1", guide=FINDS_THE_PROXY, needs=())
+def test_rest_answers_at_the_front(bench: Bench, judge: Judge) -> None:
+    """The REST API answers at the address that clients know.
+
+    `GET /` at the front address gives Heat's version document, through the proxy.
+    """
+    judge(front(bench, "rest"), answers_at_the_front, name="front-rest")
+
+
+@gate("P2", guide=FINDS_THE_PROXY, needs=())
+def test_cfn_answers_at_the_front(bench: Bench, judge: Judge) -> None:
+    """The CFN API answers at the address that clients know.
+
+    As P1, for the CFN API.
+    """
+    judge(front(bench, "cfn"), answers_at_the_front, name="front-cfn")
+
+
+@gate("P3", guide=NO_UPDATE, needs=("rest", "identity"), consent=Consent.LOAD)
+def test_openstack_client_works(bench: Bench, judge: Judge) -> None:
+    """The unmodified openstack client works through the proxy.
+
+    It lists, creates, shows and deletes a stack of one resource that needs nothing but Heat.
+    """
+    judge(client_calls(bench), client_works, name="client")
+
+
+@gate(
+    "P7",
+    guide="option  redispatch",
+    needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
+    consent=Consent.INVASIVE,
+    breaks=("kill",),
+)
+def test_retries_and_redispatch_as_measured(bench: Bench, judge: Judge) -> None:
+    """What retries and redispatch do while a backend is dead and not yet out, as a measured fact.
+
+    Sources of the killed backend, and of others, visit from the moment of its death until the proxy
+    has noticed.
+    """
+    judge(failovers(bench), failover.retries_as_measured, name="failovers")
