@@ -232,6 +232,7 @@ class Expect(Model):
     timeout_server_s: Seconds | None = None
     timeout_connect_s: Seconds | None = None
     timeout_queue_s: Seconds | None = None
+    timeout_http_request_s: Seconds | None = None
     tcp_keepalive: bool = True
     max_detection_s: Seconds | None = None
     max_recovery_s: Seconds | None = None
@@ -258,10 +259,12 @@ class ConsentTo(Model):
 class Clients(Model):
     """Source addresses this machine may send from, as networks or single addresses.
 
-    Empty: the one address that the operating system picks.
+    Empty: the one address that the operating system picks. `openstack` is the command of the unmodified
+    client, which one gate calls.
     """
 
     sources: tuple[str, ...] = ()
+    openstack: str = "openstack"
 
 
 class Deployment(Model):

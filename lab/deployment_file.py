@@ -73,7 +73,7 @@ def describe(lab: Lab) -> Deployment:
             ec2_access=lab.secrets["ec2_access"],
             ec2_secret=_secret("ec2_secret"),
         ),
-        clients=Clients(sources=(SOURCES,)),
+        clients=Clients(sources=(SOURCES,), openstack=lab.programs.heat("openstack")),
         parts=(
             *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
             _part(lab, "proxy", "proxy"),
@@ -141,6 +141,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_server_s=seconds(config.timeouts["server"]),
         timeout_connect_s=seconds(config.timeouts["connect"]),
         timeout_queue_s=seconds(config.timeouts["queue"]),
+        timeout_http_request_s=seconds(config.timeouts["http-request"]),
         max_detection_s=5.0,
         max_recovery_s=5.0,
         cut_sessions=True,
