@@ -271,8 +271,14 @@ class _Describer:
 
     @property
     def _auth_url(self) -> str | None:
-        urls = [conf.keystone.text.strip() for conf in self.subject.heat if conf.keystone]
-        return self.known.auth_url or next((u for u in urls if not heat.loopback(heat.host_of(u))), None)
+        if self.known.auth_url:
+            return self.known.auth_url
+        urls = [conf.keystone.text.strip().rstrip("/") for conf in self.subject.heat if conf.keystone]
+        for url in urls:
+            if not heat.loopback(heat.host_of(url)):
+                root = url.removesuffix("/v2.0").removesuffix("/v3")
+                return f"{root}/v3"
+        return None
 
     def _identity(self) -> Identity | None:
         known = self.known
@@ -326,6 +332,8 @@ class _Describer:
             timeout_server_s=back.timeout_s("server") or None,
             timeout_connect_s=back.timeout_s("connect") or None,
             timeout_queue_s=back.timeout_s("queue") or None,
+            timeout_http_request_s=front.timeout_s("http-request") or None,
+            cut_sessions=_cut(servers),
             tcp_keepalive=bool(front.option("tcpka", "clitcpka") and back.option("tcpka", "srvtcpka")),
             rpc_timeout_s=float(self.subject.rpc_response_timeout_s),
         )
@@ -352,6 +360,12 @@ def _checks(services: Sequence[Service]) -> Checks | None:
         timeout_check_s=back.timeout_s("check") or None,
         timeout_connect_s=back.timeout_s("connect") or None,
     )
+
+
+def _cut(servers: Sequence[Server]) -> bool:
+    """Whether the sessions of every server that is checked end when it is marked down."""
+    actions = [server.parameters.get("on-marked-down") for server in servers if server.check]
+    return bool(actions) and all(action and action.value == "shutdown-sessions" for action in actions)
 
 
 def _socket_url(text: str) -> list[str]:

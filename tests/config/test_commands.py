@@ -94,7 +94,7 @@ def test_what_only_a_person_knows_is_asked_for_by_name() -> None:
         "expect.max_detection_s",
     ]
     text = Path("deployment.toml").read_text()
-    assert '# [identity]\n# auth_url = "http://10.0.0.1:5000"\n' in text
+    assert '# [identity]\n# auth_url = "http://10.0.0.1:5000/v3"\n' in text
     assert deployments.read(Path("deployment.toml")).identity is None
 
 
