@@ -144,7 +144,7 @@ def _say(line: str) -> None:
     try:
         print(line, flush=True)
     except BrokenPipeError:  # the suite is gone already
-        sys.stdout = None  # type: ignore[assignment]  # nothing is to be flushed at exit
+        sys.stdout = None  # nothing is to be flushed at exit
 
 
 if __name__ == "__main__":
