@@ -46,6 +46,7 @@ class Settings:
     sources: int = 1000
     visits: int = 5
     calls: int = 300
+    connections: int = 6000
 
     @staticmethod
     def options() -> dict[str, Setting]:
@@ -54,6 +55,7 @@ class Settings:
             "sources": "Source addresses that visit each API.",
             "visits": "Fresh connections of each source address.",
             "calls": "RPC calls to the engines, one at a time.",
+            "connections": "The most connections that may be held at once, to saturate the proxy.",
         }
         return {f"--{f.name}": Setting(_count, f.default, told[f.name]) for f in fields(Settings)}
 
