@@ -6,9 +6,13 @@ from calorimeter.deployment import Consent
 from verify.bench import Bench
 from verify.checks import failover
 from verify.checks.front import answers_at_the_front, client_works
+from verify.checks.keepalive import keepalive_is_set
+from verify.checks.maxconn import nothing_is_dropped
 from verify.experiments.client import client_calls
 from verify.experiments.failover import failovers
 from verify.experiments.front import front
+from verify.experiments.keepalive import kept_alive
+from verify.experiments.maxconn import saturation
 from verify.gates import gate
 from verify.judge import Judge
 
@@ -41,6 +45,25 @@ def test_openstack_client_works(bench: Bench, judge: Judge) -> None:
     It lists, creates, shows and deletes a stack of one resource that needs nothing but Heat.
     """
     judge(client_calls(bench), client_works, name="client")
+
+
+@gate("P4", guide="maxconn 4000", needs=("rest", "cfn", "proxy stats"), consent=Consent.LOAD)
+def test_maxconn_holds_back_and_does_not_drop(bench: Bench, judge: Judge) -> None:
+    """Beyond a maxconn connections wait, and none is dropped.
+
+    The proxy is filled to its own maxconn, where others wait in the kernel's backlog; and its servers to
+    theirs, where they wait in HAProxy's queue for at most `timeout queue`.
+    """
+    judge(saturation(bench), nothing_is_dropped, name="saturation")
+
+
+@gate("P6", guide="option  tcpka", needs=("rest", "cfn", "fault commands"))
+def test_tcp_keepalive_is_set_on_both_sides(bench: Bench, judge: Judge) -> None:
+    """TCP keep-alive is really set, to clients and to servers.
+
+    Connections are held through the proxy; its host's socket table shows their timers.
+    """
+    judge(kept_alive(bench), keepalive_is_set, name="keepalive")
 
 
 @gate(

@@ -1,0 +1,102 @@
+"""Connections held through the proxy, and its host's socket table meanwhile."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import time
+from collections.abc import Sequence
+
+from calorimeter.deployment import Api
+from calorimeter.deployment import address as parse
+from verify.bench import Bench
+from verify.checks.keepalive import AllKeptAlive, KeptAlive, Socket, sockets
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.affinity import sources
+from verify.experiments.held import connect, request
+
+HELD = 12
+TABLE_S = 30.0
+BETWEEN_S = 0.5
+"""Between two looks: longer than a health check's connection lives, shorter than any idle timeout."""
+
+
+def kept_alive(bench: Bench) -> AllKeptAlive:
+    """Hold connections to each API after one answer, and look at the proxy's sockets.
+
+    Raises `EvidenceUnavailable` where no `sockets` command is given for a part of kind `proxy`.
+    """
+    commands = [part.sockets for part in bench.deployment.parts if part.kind == "proxy" and part.sockets]
+    if not commands:
+        raise EvidenceUnavailable(
+            str(bench.deployment.path), "no part of kind proxy has the command `sockets`"
+        )
+    names = [name for name in ("rest", "cfn") if bench.deployment.api(name) is not None]
+    return AllKeptAlive(apis=tuple(_kept_alive(bench, name, commands) for name in names))
+
+
+def _kept_alive(bench: Bench, name: str, commands: Sequence[str]) -> KeptAlive:
+    api = bench.api(name)
+    opened = []
+    try:
+        who = sources(bench, api)
+        # One by one, so that those opened before a failure are closed.
+        for number in range(HELD):
+            opened += [_answered(api, who[number % len(who)])]
+        ours = {_end(connection.getsockname()): _end(connection.getpeername()) for connection in opened}
+        first = _tables(commands)
+        time.sleep(BETWEEN_S)
+        second = _tables(commands)
+    finally:
+        for connection in opened:
+            connection.close()
+    both = [found for ends, found in second.items() if ends in first]
+    backends = {str(parse(backend.address)) for backend in api.backends}
+    return KeptAlive(
+        api=name,
+        wanted=bench.deployment.expect.tcp_keepalive,
+        front=str(api.front),
+        held=tuple(ours),
+        client_side=tuple(s for s in both if ours.get(s.peer) == s.local),
+        server_side=tuple(s for s in both if s.peer in backends),
+        tables=len(commands),
+        lines=len(second),
+    )
+
+
+def _answered(api: Api, source: str | None) -> socket.socket:
+    """A connection that has had one answer and is idle."""
+    try:
+        connection = connect(api, source)
+        if api.parts.scheme == "http":
+            connection.sendall(request(api))
+            connection.recv(65536)
+    except OSError as problem:
+        raise EvidenceUnavailable(str(api.front), problem.strerror or str(problem)) from problem
+    return connection
+
+
+def _end(name: tuple[str, int]) -> str:
+    return f"{name[0].removeprefix('::ffff:')}:{name[1]}"
+
+
+def _tables(commands: Sequence[str]) -> dict[tuple[str, str], Socket]:
+    """The connections in the socket tables of all proxies' hosts."""
+    found: dict[tuple[str, str], Socket] = {}
+    for command in commands:
+        try:
+            done = subprocess.run(
+                ["sh", "-c", command],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=TABLE_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise EvidenceUnavailable(command, f"did not end within {TABLE_S:g} s") from None
+        if done.returncode != 0:
+            last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+            raise EvidenceUnavailable(command, f"ended with status {done.returncode}: {last[:200]}")
+        found |= sockets(done.stdout)
+    return found

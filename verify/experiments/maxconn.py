@@ -1,0 +1,222 @@
+"""The proxy is filled: to its own maxconn by held connections, and its servers to theirs by visits."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from calorimeter.deployment import Api
+from verify.bench import Bench
+from verify.checks.maxconn import PerServer, Saturation, Whole
+from verify.checks.visits import Visit
+from verify.evidence.proxy_stats import StatsSource
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import looks
+from verify.experiments.affinity import sources
+from verify.experiments.held import held
+from verify.experiments.visits import context, status_of, visit_all
+
+BEYOND = 20
+"""Visits that come while the proxy is full."""
+
+FULL_WITHIN_S = 5.0
+FULL_S = 1.0
+"""How long the proxy stays full, with the visits waiting; far below every timeout worth having."""
+
+LOOK_EVERY_S = 0.01
+TIMES_THE_LIMIT = 3
+MOST_AT_ONCE = 600
+STAYS_S = 0.3
+"""How long a visit keeps its place after the answer, so that others must wait."""
+
+ANSWER_S = 90.0
+
+
+def saturation(bench: Bench) -> Saturation:
+    """Fill the proxy and its servers; `EvidenceUnavailable` where its limits cannot be seen."""
+    stats = looks.looks(bench)
+    if not all(look.shows_sessions for look in stats):
+        raise EvidenceUnavailable(stats[0].where, "a stats page does not show the process's maxconn")
+    if len(stats) > 1:
+        raise EvidenceUnavailable(
+            str(bench.deployment.path), "several proxies share the load: which one is full cannot be told"
+        )
+    apis = {name: api for name in ("rest", "cfn") if (api := bench.deployment.api(name)) is not None}
+    wanted = bench.deployment.expect
+    servers = tuple(_per_server(bench, stats, name, api) for name, api in apis.items())
+    return Saturation(
+        whole=_whole(bench, stats[0], tuple(apis.values())),
+        servers=servers,
+        timeout_queue_s=wanted.timeout_queue_s or wanted.timeout_connect_s,
+    )
+
+
+def _whole(bench: Bench, stats: StatsSource, apis: Sequence[Api]) -> Whole:
+    limit, limited_by, now = _limit(stats, apis)
+    # A frontend's own limit is filled through that frontend alone.
+    used = apis if limited_by == "the process's" else [a for a in apis if limited_by == a.proxy_section]
+    missing = limit - now
+    whole = Whole(limit=limit, limited_by=limited_by)
+    if missing > bench.settings.connections:
+        reason = (
+            f"{missing} connections would fill the proxy, --connections allows {bench.settings.connections}"
+        )
+        return whole.model_copy(update={"impossible": reason})
+    who = [sources(bench, api) for api in used]
+    tls = bench.deployment.tls
+    visits: list[Visit] = []
+    most, queued = 0, 0
+
+    def come() -> None:
+        beyond = [who[0][number % len(who[0])] for number in range(BEYOND)]
+        visits.extend(visit_all(used[0], beyond, 1, tls, in_flight=BEYOND))
+
+    try:
+        with held(used, who, missing) as opened:
+            most = _await_full(stats, used, limited_by, limit)
+            coming = threading.Thread(target=come, name="beyond", daemon=True)
+            coming.start()
+            end = time.monotonic() + FULL_S
+            while time.monotonic() < end:
+                most = max(most, _now(stats, used, limited_by))
+                queued = max(queued, _queue(stats, used))
+                time.sleep(LOOK_EVERY_S)
+            full_until_ns = time.time_ns()
+            count = len(opened)
+    except EvidenceUnavailable as problem:
+        return whole.model_copy(update={"impossible": f"{problem.where}: {problem.why}"})
+    coming.join(ANSWER_S)
+    return whole.model_copy(
+        update={
+            "held": count,
+            "most": most,
+            "answered_early": sum(v.status != 0 and v.done_ns < full_until_ns for v in visits),
+            "queued": queued,
+            "visits": tuple(visits),
+        }
+    )
+
+
+def _limit(stats: StatsSource, apis: Sequence[Api]) -> tuple[int, str, int]:
+    """The limit that is reached first, whose it is, and how many connections count to it now."""
+    info = stats.show_info()
+    limits = [(int(info["Maxconn"]), "the process's", int(info["CurrConns"]))]
+    sections = {api.proxy_section for api in apis}
+    limits += [
+        (row.slim, row.section, row.scur or 0)
+        for row in stats.show_stat()
+        if row.kind == "frontend" and row.section in sections and row.slim
+    ]
+    return min(limits, key=lambda limit: limit[0])
+
+
+def _now(stats: StatsSource, apis: Sequence[Api], limited_by: str) -> int:
+    if limited_by == "the process's":
+        return int(stats.show_info()["CurrConns"])
+    sections = {api.proxy_section for api in apis}
+    rows = [r for r in stats.show_stat() if r.kind == "frontend" and r.section in sections]
+    return max((row.scur or 0 for row in rows), default=0)
+
+
+def _queue(stats: StatsSource, apis: Sequence[Api]) -> int:
+    sections = {api.proxy_section for api in apis}
+    rows = [r for r in stats.show_stat() if r.section in sections and r.kind in ("backend", "server")]
+    return sum(row.qcur or 0 for row in rows)
+
+
+def _await_full(stats: StatsSource, apis: Sequence[Api], limited_by: str, limit: int) -> int:
+    deadline = time.monotonic() + FULL_WITHIN_S
+    most = 0
+    while most < limit and time.monotonic() < deadline:
+        most = max(most, _now(stats, apis, limited_by))
+        time.sleep(LOOK_EVERY_S)
+    return most
+
+
+def _per_server(bench: Bench, stats: Sequence[StatsSource], name: str, api: Api) -> PerServer:
+    """More visits at once than the servers' maxconn together; none where they have no maxconn."""
+    limits = {row.name: row.slim for row in looks.server_rows(stats, api.proxy_section) if row.slim}
+    evidence = PerServer(api=name, limits=limits, wanted_limit=bench.deployment.expect.server_maxconn)
+    if not limits:
+        return evidence
+    at_once = min(max(TIMES_THE_LIMIT * sum(limits.values()), BEYOND), MOST_AT_ONCE)
+    who = sources(bench, api)
+    each = [who[number % len(who)] for number in range(at_once)]
+    with _watched(stats, api) as peak:
+        visits = asyncio.run(_stay_all(api, each, context(api, bench.deployment.tls)))
+    return evidence.model_copy(
+        update={
+            "at_once": at_once,
+            "most": dict(peak.most),
+            "queued": peak.queued,
+            "visits": tuple(visits),
+        }
+    )
+
+
+@dataclass(slots=True)
+class _Peak:
+    """The greatest figures that the proxy showed."""
+
+    most: Counter[str] = field(default_factory=Counter)
+    queued: int = 0
+
+
+@contextmanager
+def _watched(stats: Sequence[StatsSource], api: Api) -> Iterator[_Peak]:
+    peak, stop = _Peak(), threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(LOOK_EVERY_S):
+            queued = 0
+            for look in stats:
+                for row in look.show_stat():
+                    if row.section != api.proxy_section:
+                        continue
+                    if row.kind in ("backend", "server"):
+                        queued += row.qcur or 0
+                    if row.kind == "server":
+                        peak.most[row.name] = max(peak.most[row.name], row.scur or 0)
+            peak.queued = max(peak.queued, queued)
+
+    watcher = threading.Thread(target=watch, name="peak", daemon=True)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        watcher.join()
+
+
+async def _stay_all(api: Api, who: Sequence[str | None], tls: ssl.SSLContext | None) -> list[Visit]:
+    return list(await asyncio.gather(*(_stay(api, source, tls) for source in who)))
+
+
+async def _stay(api: Api, source: str | None, tls: ssl.SSLContext | None) -> Visit:
+    """One visit that keeps its connection for a while after the answer."""
+    visit = Visit(source=source or "", port=0, sent_ns=time.time_ns(), done_ns=0, status=0)
+    writer, update = None, {}
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            reader, writer = await asyncio.open_connection(
+                api.front.host, api.front.port, ssl=tls, local_addr=(source, 0) if source else None
+            )
+            update = dict(zip(("source", "port"), writer.get_extra_info("sockname")[:2], strict=True))
+            writer.write(f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode())
+            status, error = status_of(await reader.read(65536))
+            update |= {"status": status, "error": error}
+    except TimeoutError:
+        update |= {"error": "timeout"}
+    except OSError as problem:
+        update |= {"error": problem.strerror or type(problem).__name__}
+    update |= {"done_ns": time.time_ns()}
+    if writer is not None:
+        await asyncio.sleep(STAYS_S)
+        writer.close()
+    return visit.model_copy(update=update)
