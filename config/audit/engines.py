@@ -26,9 +26,10 @@ def _home(subject: Subject, place: int, host: str) -> str:
     """A host as every machine would name it: loopback is the machine's own address."""
     if not heat.loopback(host):
         return host
-    machine = subject.machines.get(place, "loopback")
-    # On one machine alone every loopback address is one that the others reach too.
-    return host.replace("localhost", "127.0.0.1") if heat.loopback(machine) else machine
+    if all(heat.loopback(machine) for machine in subject.machines.values()):
+        # On one machine alone every loopback address is one that the others reach too.
+        return host.replace("localhost", "127.0.0.1")
+    return subject.machines.get(place, "loopback")
 
 
 def _broker(subject: Subject, place: int, conf: HeatConf) -> Hashable:

@@ -193,6 +193,15 @@ def test_loopback_is_right_on_one_machine() -> None:
     assert ids(clean.inputs(proxy, b, c)) == set()
 
 
+def test_engines_without_an_api_on_one_machine() -> None:
+    """A file of an engine alone says no address: on one machine its loopback broker is the others' too."""
+    proxy = clean.PROXY.replace("10.0.0.", "127.0.0.").replace("    server rest-2 127.0.0.3:8004\n", "")
+    proxy = proxy.replace("    server cfn-2 127.0.0.3:8000\n", "")
+    b = clean.heat("127.0.0.2").replace("10.0.0.", "127.0.0.")
+    engine = re.sub(r"\[heat_api\].*?(?=\[oslo_mess)", "", b, flags=re.DOTALL)
+    assert ids(clean.inputs(proxy, b, engine)) == set()
+
+
 def test_the_machine_with_the_database_may_say_loopback() -> None:
     """The others point at machine B for database and broker: B itself may say localhost."""
     b = clean.heat("10.0.0.2").replace("@10.0.0.1", "@localhost")
