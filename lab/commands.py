@@ -73,6 +73,13 @@ class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     show_default=True,
     help="RabbitMQ's kind of queue.",
 )
+@click.option(
+    "--health",
+    type=click.Choice(["shallow", "rpc"]),
+    default="shallow",
+    show_default=True,
+    help="The APIs' health check: Heat's own, or one that pings the engines by RPC.",
+)
 @NAME
 @click.option("--rest-port", type=PORT, help="The proxy's port for REST; else one that is free.")
 @click.option("--cfn-port", type=PORT, help="The proxy's port for CFN; else one that is free.")

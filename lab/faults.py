@@ -17,7 +17,7 @@ from pathlib import Path
 
 from calorimeter.deployment import Injection
 from calorimeter.errors import InputError
-from lab import daemon, heat, processes
+from lab import daemon, health, heat, processes
 from lab.daemon import Daemon, DaemonError
 from lab.topology import Lab
 from lab.waiting import until
@@ -135,7 +135,7 @@ def _join(lab: Lab, part: str) -> int:
 
 
 def _refusal(lab: Lab, part: str) -> Path:
-    return heat.refusal(lab, part)
+    return health.refusal(lab, part)
 
 
 def _refuse_checks(lab: Lab, part: str) -> int:

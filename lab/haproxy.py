@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Event
 
 from config import haproxy_writer as writer
-from lab import probes, processes
+from lab import health, probes, processes
 from lab.daemon import Daemon, DaemonError, run
 from lab.topology import Lab
 
@@ -41,7 +41,10 @@ def config(lab: Lab) -> writer.ProxyConfig:
         stats_socket=f"{stats(lab)} mode 600 level admin expose-fd listeners",
         default_options=(option, "redispatch"),
     )
-    return _corrected(writer.checked(proxy)) if asked.proxy == "checked" else proxy
+    if asked.proxy == "guide":
+        return proxy
+    timeout_check = health.TIMEOUT_CHECK if asked.health == "rpc" else "1s"
+    return _corrected(writer.checked(proxy, timeout_check=timeout_check))
 
 
 def _corrected(proxy: writer.ProxyConfig) -> writer.ProxyConfig:

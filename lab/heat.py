@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from pathlib import Path
 
 from config import heat_conf_writer as writer
-from lab import accounts, mariadb, probes, rabbitmq
+from lab import accounts, health, mariadb, probes, rabbitmq
 from lab.daemon import Daemon
 from lab.topology import LOOPBACK, REGION, Lab, write_private
 
@@ -47,7 +46,7 @@ def conf(lab: Lab, part: str) -> writer.Sections:
         engine_workers=lab.topology.workers if kind(part) == "engine" else None,
         quorum_queues=lab.topology.queues == "quorum",
     )
-    return writer.changed(writer.changed(writer.sections(host), _of_a_lab(lab)), _health(lab, part))
+    return writer.changed(writer.changed(writer.sections(host), _of_a_lab(lab)), health.sections(lab, part))
 
 
 def _of_a_lab(lab: Lab) -> writer.Sections:
@@ -63,26 +62,9 @@ def _of_a_lab(lab: Lab) -> writer.Sections:
     }
 
 
-def refusal(lab: Lab, part: str) -> Path:
-    """The file that makes an API refuse its health checks while it is there."""
-    return lab.folder / "heat" / f"{part}.refuse"
-
-
 def group(lab: Lab, part: str) -> int | None:
     """The group id that an API's packets are known by, of its own among all labs; None without root."""
     return 100_000 + lab.port(part) if os.geteuid() == 0 and kind(part) in ("rest", "cfn") else None
-
-
-def _health(lab: Lab, part: str) -> writer.Sections:
-    """The health check that an API answers at /healthcheck."""
-    if kind(part) == "engine":
-        return {}
-    return {
-        "healthcheck": {
-            "backends": "disable_by_file",
-            "disable_by_file_path": str(refusal(lab, part)),
-        }
-    }
 
 
 def daemon(lab: Lab, part: str) -> Daemon:
@@ -96,4 +78,4 @@ def daemon(lab: Lab, part: str) -> Daemon:
         return Daemon(part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers, READY_S)
     url = lab.url(part)
     ready = partial(probes.answers, f"{url}/healthcheck")
-    return Daemon(part, argv, ready, READY_S, group=group(lab, part))
+    return Daemon(part, argv, ready, READY_S, environment=health.environment(lab), group=group(lab, part))

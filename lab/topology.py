@@ -46,6 +46,7 @@ class Topology(Model):
     weights: tuple[int, ...] = ()
     mode: Literal["tcp", "http"] = "tcp"
     queues: Literal["classic", "quorum"] = "classic"
+    health: Literal["shallow", "rpc"] = "shallow"
     ports: dict[str, int] = {}
 
     @property

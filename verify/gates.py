@@ -27,7 +27,7 @@ class Gate:
 
     `guide` quotes the sentence of the guide that is tested; `needs` names the parts of a deployment
     (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE; `breaks` the faults
-    that it brings about.
+    that it brings about, in parts of the kinds `broken`.
     """
 
     id: str
@@ -36,6 +36,7 @@ class Gate:
     consent: Consent
     needs: tuple[str, ...]
     breaks: tuple[str, ...] = ()
+    broken: tuple[str, ...] = ("rest", "cfn")
 
 
 GATES: dict[str, Gate] = {}
@@ -49,13 +50,14 @@ def gate(
     needs: tuple[str, ...],
     consent: Consent = Consent.PASSIVE,
     breaks: tuple[str, ...] = (),
+    broken: tuple[str, ...] = ("rest", "cfn"),
 ) -> Callable[[F], F]:
     """Declare a test function to be a gate."""
 
     def declare(function: F) -> F:
         heading = (function.__doc__ or "").partition("\n")[0].rstrip(".")
         assert heading, f"gate {gate_id} has no docstring"
-        declared = Gate(gate_id, heading, guide, consent, needs, breaks)
+        declared = Gate(gate_id, heading, guide, consent, needs, breaks, broken)
         GATES[gate_id] = declared
         marked: F = pytest.mark.gate(declared)(function)
         return marked

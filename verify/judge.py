@@ -105,9 +105,13 @@ class Session:
 
     def announce(self) -> list[str]:
         """What the allowed gates are about to break and where; nothing where they break nothing."""
-        faults = {fault: None for gate_id in self.allowed for fault in GATES[gate_id].breaks}
-        parts = self.deployment.parts
-        planned = [given for part in parts for fault in faults if (given := commands(part, fault))]
+        gates = [GATES[gate_id] for gate_id in self.allowed]
+        planned = [
+            given
+            for part in self.deployment.parts
+            for fault in dict.fromkeys(f for g in gates if part.kind in g.broken for f in g.breaks)
+            if (given := commands(part, fault))
+        ]
         return announcement(self.deployment, planned) if planned else []
 
     def keep(self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = ()) -> Verdict:

@@ -216,10 +216,17 @@ def _served_after(trial: Trial, each: Injected, findings: Findings) -> None:
 
 
 def _hung(trial: Trial, each: Injected, down: Change) -> Iterator[Attempt]:
+    """Requests that were still with the server well after it was DOWN.
+
+    HAProxy cuts sessions that have a connection to the server. One whose connection is still being
+    made ends by `timeout connect`, so where packets vanish only kept connections count.
+    """
+    unconnected = bounds.FAILS.get(each.fault) == "unconnected"
     early = [a.done_ns - a.sent_ns for a in trial.attempts if a.done_ns < each.at_ns]
     patience = trial.largest_gap_ns + max(early, default=0) + int(AGREE_S * 1e9)
     for a in trial.attempts:
         mine = a.api == each.api and a.server == each.server and a.sent_ns < down.last_ns
+        mine = mine and (a.kept or not unconnected)
         if mine and a.done_ns > down.seen_ns + patience:
             yield a
 

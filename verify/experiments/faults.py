@@ -23,6 +23,7 @@ DRAIN_S = 3.0
 """Time for a drained server's sessions to end; those of kept-alive clients do not, in TCP mode."""
 
 SERVING_S = 60.0
+RPC_TRIES = 10
 
 
 def outage(bench: Bench, fault: str, direct_path: str = "/") -> Trial:
@@ -165,7 +166,11 @@ def _cut_off(bench: Bench) -> Trial:
             stage.note(target, rpc.ask(target.api, bench.api(target.api), str(target.address)))
 
     with Stage(bench, "cut-off", chosen, direct_path=None) as stage:
-        ask(stage)
+        # The first request after a while may be slow: the token is validated, connections are made.
+        for _ in range(RPC_TRIES):
+            ask(stage)
+            if all(stage.serving(target) for target in chosen):
+                break
         stage.inject()
         began = time.monotonic()
         ask(stage)
