@@ -25,6 +25,10 @@ COMMANDS = {
     "run": ("loadtests.commands:run", "Load a deployment with a scenario and record every request."),
     "clean": ("loadtests.commands:clean", "Remove the stacks that a killed run left behind."),
     "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
+    "trace": (
+        "verify.commands_trace:trace",
+        "Show the way of each request of a command, client to engine.",
+    ),
     "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
     "report": ("reports.commands:report", "Turn a run into a page that can be published."),
 }
