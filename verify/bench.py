@@ -66,11 +66,15 @@ class Settings:
 
 
 class Bench:
-    """The deployment under test. Entered once a session; what it opened is closed at its end."""
+    """The deployment under test. Entered once a session; what it opened is closed at its end.
 
-    def __init__(self, deployment: Deployment, settings: Settings) -> None:
+    `may_break` is whether an experiment that can do without may break parts for more evidence.
+    """
+
+    def __init__(self, deployment: Deployment, settings: Settings, *, may_break: bool = False) -> None:
         self.deployment = deployment
         self.settings = settings
+        self.may_break = may_break
         self._done: dict[str, Any] = {}
         self._breaker: Breaker | None = None
         self.closing = ExitStack()
@@ -127,6 +131,22 @@ class Bench:
         """Who the suite is; `EvidenceUnavailable` where it is not described."""
         return self._described(self.deployment.identity, "identity")
 
+    def _reach_one(self, names: Iterable[str]) -> None:
+        """See that a front address is there; whether all are is judged by P1 and P2, not refused."""
+        problems: list[InputError] = []
+        for name in names:
+            api = self.deployment.api(name)
+            if api is None:
+                continue
+            try:
+                reach(f"{self.deployment.path}: {name}.url", api)
+            except InputError as problem:
+                problems.append(problem)
+            else:
+                return
+        if problems:
+            raise problems[0]
+
     def _described(self, part: T | None, name: str) -> T:
         if not part:
             raise EvidenceUnavailable(str(self.deployment.path), f"has no [{name}], which this gate needs")
@@ -142,10 +162,7 @@ class Bench:
         from verify.gates import GATES
 
         needs = {need for gate_id in gates for need in GATES[gate_id].needs}
-        for name in sorted(needs & {"rest", "cfn"}):
-            api = self.deployment.api(name)
-            if api is not None:
-                reach(f"{self.deployment.path}: {name}.url", api)
+        self._reach_one(sorted(needs & {"rest", "cfn"}))
         if "identity" in needs and self.deployment.identity is not None:
             session(self.deployment)
         if "proxy log" in needs:

@@ -68,7 +68,8 @@ class Session:
         for waived in deployment.waive:
             select(waived, gates, where=f"{deployment.path}: waive")
         existing = RunDir.open(given.run) if given.run else None
-        bench = Bench(deployment, given.settings)
+        may_break = permit(deployment, given.yes_break_it) is None
+        bench = Bench(deployment, given.settings, may_break=may_break)
         level = deployment.consent.level
         bench.preflight([gate_id for gate_id in chosen if level.allows(gates[gate_id].consent)])
         run = existing or RunDir.create(deployment, runs=given.runs, name="verify")
