@@ -8,11 +8,13 @@ from verify.checks import failover
 from verify.checks.front import answers_at_the_front, client_works
 from verify.checks.keepalive import keepalive_is_set
 from verify.checks.maxconn import nothing_is_dropped
+from verify.checks.timeouts import timeouts_as_described
 from verify.experiments.client import client_calls
 from verify.experiments.failover import failovers
 from verify.experiments.front import front
 from verify.experiments.keepalive import kept_alive
 from verify.experiments.maxconn import saturation
+from verify.experiments.timeouts import timeouts
 from verify.gates import gate
 from verify.judge import Judge
 
@@ -55,6 +57,16 @@ def test_maxconn_holds_back_and_does_not_drop(bench: Bench, judge: Judge) -> Non
     theirs, where they wait in HAProxy's queue for at most `timeout queue`.
     """
     judge(saturation(bench), nothing_is_dropped, name="saturation")
+
+
+@gate("P5", guide="timeout  client 1m", needs=("rest", "cfn", "proxy stats", "proxy log"))
+def test_timeouts_are_as_described(bench: Bench, judge: Judge) -> None:
+    """The proxy's timeouts fire when they should.
+
+    A client that sends nothing, a server that does not answer, and where parts may be broken a server
+    whose packets vanish. Of timeouts that run at once the shortest is proven, and the others are named.
+    """
+    judge(timeouts(bench), timeouts_as_described, name="timeouts")
 
 
 @gate("P6", guide="option  tcpka", needs=("rest", "cfn", "fault commands"))

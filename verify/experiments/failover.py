@@ -62,12 +62,12 @@ def _failover(bench: Bench, api_name: str) -> Failover:
         with _coming(way, before, how.part) as coming:
             done = breaker.inject(how)
             killed_ns = done.at_ns or done.began_ns
-            down_ns = _await_state(bench, stats, api, how.part, up=False) if checked else None
+            down_ns = await_state(bench, stats, api, how.part, up=False) if checked else None
             if not checked:
                 coming.stop.wait(UNCHECKED_S)
         during = round_of_visits(bench, api_name, way, who, 1, MANY_IN_FLIGHT)
         healed = breaker.heal(how)
-        up_ns = _await_state(bench, stats, api, how.part, up=True)
+        up_ns = await_state(bench, stats, api, how.part, up=True)
         after = round_of_visits(bench, api_name, way, who, 1, MANY_IN_FLIGHT)
     return Failover(
         api=api_name,
@@ -103,7 +103,7 @@ def _checked(stats: Sequence[StatsSource], api: Api, server: str) -> bool:
     return all(row.check_status and row.status != "no check" for row in rows if row.name == server)
 
 
-def _await_state(
+def await_state(
     bench: Bench, stats: Sequence[StatsSource], api: Api, server: str, *, up: bool
 ) -> int | None:
     """Wait until all proxies have a server UP, or have it not; when that was seen, None in vain."""

@@ -1,0 +1,167 @@
+"""The proxy's timeouts: which takes effect where, when it fires, and which are masked by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+from calorimeter.toml import Model
+from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
+
+What = Literal["silent", "upload", "hung", "connect"]
+
+APPLY: dict[tuple[str, What], tuple[str, ...]] = {
+    ("tcp", "silent"): ("client", "server"),
+    ("tcp", "hung"): ("client", "server"),
+    ("http", "silent"): ("http-request", "client"),
+    ("http", "upload"): ("client",),
+    ("http", "hung"): ("server",),
+    ("tcp", "connect"): ("connect",),
+    ("http", "connect"): ("connect",),
+}
+"""(mode, what is waited for) → the timeouts that run meanwhile, of which the shortest fires.
+
+In `mode tcp` both sides' run at once, whoever should speak. In `mode http` they are told apart: before the
+request is whole `http-request` and `client` run, while a body is missing `client`, and while an answer is
+missing `server`. (HAProxy's configuration manual on each timeout; measured on 2.6.12.)
+"""
+
+MEANS: dict[What, str] = {
+    "silent": "a client that sends nothing",
+    "upload": "a client whose request body stays away",
+    "hung": "a server that does not answer",
+    "connect": "a server whose packets vanish",
+}
+
+TICK_S = 0.01
+"""HAProxy's timers have a resolution of one ms; ours and the network's share is below ten."""
+
+LATE_S = 1.0
+"""A timer may fire late by what the proxy's host is busy; a whole second more is another timeout."""
+
+
+class Wait(Model):
+    """One wait that a timeout of the proxy had to end.
+
+    `ended_s` is when it did, seconds from its begin, None where it still lasted at `gave_up_s`; `ended_by`
+    is what the client saw, `termination` the proxy's own word (its log's two or four letters).
+    """
+
+    api: str
+    mode: Literal["tcp", "http"]
+    what: What
+    ended_s: float | None
+    gave_up_s: float
+    ended_by: str = ""
+    termination: str | None = None
+
+
+class Timeouts(Model):
+    """Evidence of P5. `described` is timeout → seconds as the owner wants them.
+
+    `masked` says of a timeout why no wait could show it; `late_s` is how late this machine's own timers
+    were at worst meanwhile.
+    """
+
+    described: dict[str, float]
+    waits: tuple[Wait, ...]
+    masked: dict[str, str] = {}
+    late_s: float = 0.0
+
+
+def timeouts_as_described(evidence: Timeouts) -> Judgement:
+    """Whether each wait ended when the shortest of the timeouts that apply to it fires."""
+    figures: dict[str, Figure] = {f"described_{name}_s": s for name, s in evidence.described.items()}
+    for wait in evidence.waits:
+        figures[f"{wait.api}_{wait.what}_s"] = wait.ended_s
+        if wait.termination:
+            figures[f"{wait.api}_{wait.what}_termination"] = wait.termination
+    masked = {**evidence.masked, **_masked(evidence)}
+    figures["masked"] = ", ".join(sorted(masked)) or None
+    if not evidence.described:
+        return inconclusive("[expect] describes no timeout", **figures)
+    against = [line for wait in evidence.waits for line in _against(evidence, wait)]
+    if against:
+        return failed("the proxy's timeouts are not those that are described", against, **figures)
+    doubts = [line for wait in evidence.waits for line in _doubts(evidence, wait)]
+    proven = _proven(evidence)
+    unseen = [name for name in evidence.described if name not in proven and name not in masked]
+    doubts += [f"timeout {name} was not seen to fire, and nothing says why" for name in unseen]
+    if doubts or not proven:
+        return inconclusive("; ".join(doubts) or "no timeout was seen to fire", **figures)
+    told = "; ".join(f"timeout {name} {why}" for name, why in sorted(masked.items()))
+    return passed(
+        f"proven: {', '.join(f'timeout {name} {evidence.described[name]:g} s' for name in sorted(proven))}"
+        + (f"; masked: {told}" if told else ""),
+        **figures,
+    )
+
+
+def effective(evidence: Timeouts, wait: Wait) -> tuple[str, float] | None:
+    """The timeout that must end a wait; None where not all that apply are described."""
+    apply = APPLY[wait.mode, wait.what]
+    if not all(name in evidence.described for name in apply):
+        return None
+    name = min(apply, key=lambda each: evidence.described[each])
+    return name, evidence.described[name]
+
+
+def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
+    found = effective(evidence, wait)
+    if found is None:
+        return
+    name, bound = found
+    where = f"{wait.api.upper()}: {MEANS[wait.what]}"
+    latest = bound + LATE_S + evidence.late_s
+    if wait.ended_s is None:
+        if wait.gave_up_s >= latest:
+            yield f"{where} is still waited for after {wait.gave_up_s:.1f} s, timeout {name} is {bound:g} s"
+    elif wait.ended_s < bound - TICK_S:
+        yield (
+            f"{where} was waited for {wait.ended_s:.2f} s ({wait.termination or wait.ended_by}), timeout "
+            f"{name} is described as {bound:g} s"
+        )
+    elif wait.ended_s > latest:
+        yield f"{where} was waited for {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s"
+
+
+def _doubts(evidence: Timeouts, wait: Wait) -> Iterator[str]:
+    if effective(evidence, wait) is None:
+        names = [name for name in APPLY[wait.mode, wait.what] if name not in evidence.described]
+        yield f"{MEANS[wait.what]}: [expect] does not describe timeout {' and timeout '.join(names)}"
+    elif wait.ended_s is None:
+        yield f"{MEANS[wait.what]}: was not waited for long enough ({wait.gave_up_s:.1f} s)"
+
+
+def _proven(evidence: Timeouts) -> set[str]:
+    """The timeouts that ended a wait."""
+    return {
+        found[0]
+        for wait in evidence.waits
+        if wait.ended_s is not None and (found := effective(evidence, wait)) is not None
+    }
+
+
+def _masked(evidence: Timeouts) -> dict[str, str]:
+    """Timeouts that apply to some wait, and never are the shortest: timeout → by which it is masked.
+
+    Of two that are equal both are proven as far as anybody can notice, and neither can be told.
+    """
+    proven = _proven(evidence)
+    masked: dict[str, list[str]] = {}
+    for wait in evidence.waits:
+        found = effective(evidence, wait)
+        if found is None:
+            continue
+        for name in APPLY[wait.mode, wait.what]:
+            if name not in proven:
+                same = evidence.described[name] == found[1]
+                how = "is equal to" if same else f"({evidence.described[name]:g} s) is longer than"
+                masked.setdefault(name, []).append(
+                    f"{how} timeout {found[0]}, which ends the wait for {MEANS[wait.what]}"
+                )
+    return {name: _joined(reasons) for name, reasons in masked.items()}
+
+
+def _joined(reasons: Iterable[str]) -> str:
+    return " and ".join(dict.fromkeys(reasons))

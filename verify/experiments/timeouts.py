@@ -1,0 +1,330 @@
+"""Waits that only a timeout of the proxy can end: for a client, for a body, for an answer, for a server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Literal
+
+from calorimeter.deployment import Api, Expect
+from calorimeter.faults.schedule import Commands, commands
+from verify.bench import Bench
+from verify.checks.timeouts import APPLY, LATE_S, Timeouts, Wait, What
+from verify.evidence.identity import session
+from verify.evidence.proxy_stats import StatsSource
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import looks
+from verify.experiments.affinity import sources
+from verify.experiments.attribution import Strongest, strongest
+from verify.experiments.failover import await_state
+from verify.experiments.held import connect
+
+LOOK_EVERY_S = 0.02
+SPARE_S = 2.0
+"""How much longer than the latest allowed moment a wait is watched."""
+
+UNDESCRIBED_S = 30.0
+FEW = 40
+"""Sources that are tried to find one of the backend that is made unreachable."""
+
+
+def timeouts(bench: Bench) -> Timeouts:
+    """Make the waits of each API at once, then those that need a broken backend.
+
+    Raises `EvidenceUnavailable` where the proxy does not show in which mode it runs.
+    """
+    stats = looks.looks(bench)
+    described = described_timeouts(bench.deployment.expect)
+    apis = {name: api for name in ("rest", "cfn") if (api := bench.deployment.api(name)) is not None}
+    late = _Lateness()
+    masked: dict[str, str] = {}
+    modes = {name: _mode(stats, api) for name, api in apis.items()}
+    with late, strongest(bench, bench.api("rest"), stats) as way:
+        if way.log is not None:
+            way.log.forget()
+        made = _at_once(bench, apis, modes, described)
+        waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
+    if all(mode == "http" for mode in modes.values()):
+        waits += _hung(bench, stats, modes["rest"], described, masked)
+    else:
+        described.pop("http-request", None)  # It means nothing to `mode tcp`.
+    waits += _vanished(bench, stats, modes["rest"], described, masked)
+    described.pop("queue", None)
+    return Timeouts(described=described, waits=tuple(waits), masked=masked, late_s=late.worst_s)
+
+
+def described_timeouts(expect: Expect) -> dict[str, float]:
+    """Timeout → seconds, of those that are described; `queue` is judged by saturation (P4)."""
+    found = {
+        "client": expect.timeout_client_s,
+        "server": expect.timeout_server_s,
+        "connect": expect.timeout_connect_s,
+        "http-request": expect.timeout_http_request_s,
+    }
+    return {name: seconds for name, seconds in found.items() if seconds is not None}
+
+
+def _mode(stats: Sequence[StatsSource], api: Api) -> Literal["tcp", "http"]:
+    for row in stats[0].show_stat():
+        if row.section == api.proxy_section and row.mode in ("tcp", "http"):
+            return "http" if row.mode == "http" else "tcp"
+    raise EvidenceUnavailable(stats[0].where, f"does not show the mode of {api.proxy_section}")
+
+
+def _watch_s(described: dict[str, float], mode: str, what: What) -> float:
+    """How long a wait is watched: until the shortest of its timeouts must have fired."""
+    known = [described[name] for name in APPLY[mode, what] if name in described]
+    return min(known, default=UNDESCRIBED_S) + LATE_S + SPARE_S
+
+
+Begin = Callable[[], socket.socket]
+
+
+def _at_once(
+    bench: Bench,
+    apis: dict[str, Api],
+    modes: dict[str, Literal["tcp", "http"]],
+    described: dict[str, float],
+) -> list[tuple[Wait, int]]:
+    """The waits that need nothing broken, all at the same time; each with the port it came from."""
+    planned: list[tuple[str, What, Begin]] = []
+    for name, api in apis.items():
+        planned.append((name, "silent", _beginning(bench, api, b"")))
+        if modes[name] == "tcp":
+            # Half a request: the API waits for the other half, and says nothing.
+            half = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n".encode()
+            planned.append((name, "hung", _beginning(bench, api, half)))
+    if modes["rest"] == "http" and bench.deployment.identity is not None:
+        planned.append(("rest", "upload", _beginning(bench, apis["rest"], _without_body(bench))))
+
+    def one(plan: tuple[str, What, Begin]) -> tuple[Wait, int]:
+        name, what, begin = plan
+        return _wait(name, modes[name], what, begin, _watch_s(described, modes[name], what))
+
+    with ThreadPoolExecutor(max_workers=len(planned)) as pool:
+        return list(pool.map(one, planned))
+
+
+def _without_body(bench: Bench) -> bytes:
+    """A create whose body never comes; Heat reads it only from those it knows."""
+    identity = session(bench.deployment)
+    front = bench.api("rest").front
+    path = identity.rest_url("/stacks").partition(str(front))[2]
+    lines = [
+        f"POST {path} HTTP/1.1",
+        f"Host: {front}",
+        f"X-Auth-Token: {identity.token()}",
+        "Content-Type: application/json",
+        "Content-Length: 64",
+    ]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _beginning(bench: Bench, api: Api, payload: bytes) -> Begin:
+    source = sources(bench, api)[0]
+    return lambda: _sent(api, source, payload)
+
+
+def _sent(api: Api, source: str | None, payload: bytes) -> socket.socket:
+    """A connection on which `payload` was sent."""
+    connection = connect(api, source)
+    if payload:
+        connection.sendall(payload)
+    return connection
+
+
+def _wait(
+    name: str, mode: Literal["tcp", "http"], what: What, begin: Begin, watch_s: float
+) -> tuple[Wait, int]:
+    """Begin and see when the proxy ends it."""
+    began = time.monotonic()
+    try:
+        with begin() as connection:
+            port = connection.getsockname()[1]
+            began = time.monotonic()
+            connection.settimeout(watch_s)
+            try:
+                answer = connection.recv(4096)
+            except TimeoutError:
+                return Wait(api=name, mode=mode, what=what, ended_s=None, gave_up_s=watch_s), port
+            except ConnectionResetError:
+                answer = b""
+            ended = time.monotonic() - began
+    except OSError as problem:
+        raise EvidenceUnavailable(name, problem.strerror or str(problem)) from problem
+    said = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
+    return Wait(api=name, mode=mode, what=what, ended_s=ended, gave_up_s=watch_s, ended_by=said), port
+
+
+def _with_termination(way: Strongest, api: Api, wait: Wait, port: int) -> Wait:
+    """The wait with the proxy's own word on its end, where its log has it."""
+    if way.log is None:
+        return wait
+    for connection in way.log.connections(api):
+        if connection.client_port == port:
+            return wait.model_copy(update={"termination": connection.termination})
+    return wait
+
+
+def _broken(bench: Bench, api: Api, fault: str) -> Commands | None:
+    """The commands for a fault of the API's last backend, where its owner allows it."""
+    if not bench.may_break:
+        return None
+    parts = {part.name: part for part in bench.deployment.parts}
+    for backend in reversed(api.backends):
+        how = commands(parts[backend.name], fault) if backend.name in parts else None
+        if how is not None:
+            return how
+    return None
+
+
+def _hung(
+    bench: Bench,
+    stats: Sequence[StatsSource],
+    mode: Literal["tcp", "http"],
+    described: dict[str, float],
+    masked: dict[str, str],
+) -> list[Wait]:
+    """In `mode http`: a whole request to a frozen backend."""
+    api = bench.api("rest")
+    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
+    return _with_fault(bench, stats, "freeze", "hung", mode, described, masked, payload)
+
+
+def _vanished(
+    bench: Bench,
+    stats: Sequence[StatsSource],
+    mode: Literal["tcp", "http"],
+    described: dict[str, float],
+    masked: dict[str, str],
+) -> list[Wait]:
+    """A connection to a backend whose packets vanish: its first retry shows when `connect` fired."""
+    api = bench.api("rest")
+    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
+    return _with_fault(bench, stats, "unreachable", "connect", mode, described, masked, payload)
+
+
+def _with_fault(
+    bench: Bench,
+    stats: Sequence[StatsSource],
+    fault: str,
+    what: What,
+    mode: Literal["tcp", "http"],
+    described: dict[str, float],
+    masked: dict[str, str],
+    payload: bytes,
+) -> list[Wait]:
+    """One wait at a backend that was broken for it, unless the health checks end it before."""
+    name = APPLY[mode, what][0]
+    if name not in described:
+        return []
+    api = bench.api("rest")
+    how = _broken(bench, api, fault)
+    if how is None:
+        masked[name] = f"is not proven: no backend may be made {fault!r} here"
+        return []
+    outlasts = _checks_first(bench, stats, api, how.part, described[name])
+    if outlasts is not None:
+        masked[name] = outlasts
+        return []
+    source = _source_of(bench, stats, api, how.part)
+    if source is None:
+        masked[name] = f"is not proven: none of {FEW} sources is on {how.part}"
+        return []
+    watch_s = _watch_s(described, mode, what)
+    with ExitStack() as healing:
+        healing.callback(bench.breaker.heal_all)
+        bench.breaker.inject(how)
+        if what == "connect":
+            wait = _first_retry(stats, api, how.part, source, payload, mode, watch_s)
+        else:
+            wait = _wait("rest", mode, what, lambda: _sent(api, source, payload), watch_s)[0]
+    await_state(bench, stats, api, how.part, up=True)
+    return [wait]
+
+
+def _checks_first(
+    bench: Bench, stats: Sequence[StatsSource], api: Api, server: str, bound_s: float
+) -> str | None:
+    """Why the health checks end the wait before this timeout does; None where they do not."""
+    rows = [row for row in looks.server_rows(stats, api.proxy_section) if row.name == server]
+    if any(row.status == "no check" or not row.check_status for row in rows):
+        return None
+    for proxy in bench.proxies:
+        checks = proxy.checks
+        if checks is None:
+            return "may be masked by the health checks, of which [[proxy]] says nothing"
+        longest = checks.inter_s + checks.fall * (checks.timeout_check_s or checks.inter_s)
+        longest += (checks.fall - 1) * (checks.fastinter_s or checks.inter_s)
+        if longest <= bound_s:
+            how = f"which take the server out in {longest:g} s"
+            return f"({bound_s:g} s) is masked by the health checks, {how}"
+        if bound_s > checks.inter_s:
+            return f"({bound_s:g} s) and the health checks ({checks.inter_s:g} to {longest:g} s) race"
+    return None
+
+
+def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str) -> str | None:
+    """A source that the proxy sends to this server now."""
+    with strongest(bench, api, stats) as way:
+        found = way.visits(sources(bench, api)[:FEW], 1)
+    return next((visit.source for visit in found.visits if visit.server == server), None)
+
+
+def _first_retry(
+    stats: Sequence[StatsSource],
+    api: Api,
+    server: str,
+    source: str,
+    payload: bytes,
+    mode: Literal["tcp", "http"],
+    watch_s: float,
+) -> Wait:
+    before = _retries(stats, api, server)
+    with connect(api, source) as connection:
+        connection.sendall(payload)
+        began = time.monotonic()
+        ended = None
+        while ended is None and time.monotonic() < began + watch_s:
+            if _retries(stats, api, server) > before:
+                ended = time.monotonic() - began
+            time.sleep(LOOK_EVERY_S)
+    return Wait(
+        api="rest", mode=mode, what="connect", ended_s=ended, gave_up_s=watch_s, ended_by="the first retry"
+    )
+
+
+def _retries(stats: Sequence[StatsSource], api: Api, server: str) -> int:
+    """Failed attempts of a server: retries, redispatches and connections given up."""
+    rows = [row for row in looks.server_rows(stats, api.proxy_section) if row.name == server]
+    return sum((row.wretr or 0) + (row.wredis or 0) + (row.econ or 0) for row in rows)
+
+
+class _Lateness:
+    """How late this machine's timers are, measured by one that should fire every 50 ms."""
+
+    EVERY_S = 0.05
+
+    def __init__(self) -> None:
+        self.worst_s = 0.0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._measure, name="lateness", daemon=True)
+
+    def __enter__(self) -> _Lateness:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _measure(self) -> None:
+        while True:
+            began = time.monotonic()
+            if self._stop.wait(self.EVERY_S):
+                return
+            self.worst_s = max(self.worst_s, time.monotonic() - began - self.EVERY_S)
