@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,6 +40,70 @@ class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return tuple(int(word) for word in words)
 
 
+class Timeouts(click.ParamType[dict[str, str]]):
+    """`client=2s,server=3s`: timeouts of the proxy by their names."""
+
+    name = "NAME=TIME,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Name → time, as HAProxy writes them."""
+        from config.haproxy_writer import GUIDE_TIMEOUTS, seconds
+
+        if isinstance(value, dict):
+            return value
+        found = {}
+        for word in filter(None, str(value).split(",")):
+            key, _, time = word.strip().partition("=")
+            try:
+                seconds(time)
+            except ValueError as problem:
+                self.fail(str(problem), param, ctx)
+            if key not in GUIDE_TIMEOUTS:
+                self.fail(f"unknown timeout {key!r}; valid: {', '.join(GUIDE_TIMEOUTS)}", param, ctx)
+            found[key] = time
+        return found
+
+
+def _proxy_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options that shape the proxy."""
+    for option in reversed(_PROXY_OPTIONS):
+        command = option(command)
+    return command
+
+
+_PROXY_OPTIONS = (
+    click.option(
+        "--proxy",
+        type=click.Choice(["guide", "checked"]),
+        default="checked",
+        show_default=True,
+        help="The guide's proxy to the letter, or the same with health checks.",
+    ),
+    click.option(
+        "--balance",
+        type=click.Choice(["source", "roundrobin", "leastconn"]),
+        default="source",
+        show_default=True,
+        help="How the proxy chooses a server.",
+    ),
+    click.option(
+        "--hash-type", type=click.Choice(["map-based", "consistent"]), help="Of `balance source`."
+    ),
+    click.option("--weights", type=Weights(), default=(), help="Weights of the servers, such as 1,2,1."),
+    click.option(
+        "--mode", type=click.Choice(["tcp", "http"]), default="tcp", show_default=True, help="Of the proxy."
+    ),
+    click.option(
+        "--timeouts",
+        type=Timeouts(),
+        default="",
+        help="The proxy's timeouts where not the guide's, such as client=2s,server=3s.",
+    ),
+    click.option("--maxconn", type=click.IntRange(1, 65535), help="Of the whole proxy; else the guide's."),
+    click.option("--server-maxconn", type=click.IntRange(1, 65535), help="Of each server; else none."),
+)
+
+
 @lab.command()
 @click.option("--rest", type=COUNT, default=2, show_default=True, help="REST APIs (heat-api).")
 @click.option("--cfn", type=COUNT, default=2, show_default=True, help="CFN APIs (heat-api-cfn).")
@@ -47,31 +111,18 @@ class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 @click.option(
     "--workers", type=COUNT, default=1, show_default=True, help="Worker processes of each engine."
 )
-@click.option(
-    "--proxy",
-    type=click.Choice(["guide", "checked"]),
-    default="checked",
-    show_default=True,
-    help="The guide's proxy to the letter, or the same with health checks.",
-)
-@click.option(
-    "--balance",
-    type=click.Choice(["source", "roundrobin", "leastconn"]),
-    default="source",
-    show_default=True,
-    help="How the proxy chooses a server.",
-)
-@click.option("--hash-type", type=click.Choice(["map-based", "consistent"]), help="Of `balance source`.")
-@click.option("--weights", type=Weights(), default=(), help="Weights of the servers, such as 1,2,1.")
-@click.option(
-    "--mode", type=click.Choice(["tcp", "http"]), default="tcp", show_default=True, help="Of the proxy."
-)
+@_proxy_options
 @click.option(
     "--queues",
     type=click.Choice(["classic", "quorum"]),
     default="classic",
     show_default=True,
     help="RabbitMQ's kind of queue.",
+)
+@click.option(
+    "--rpc-timeout",
+    type=click.IntRange(2, 3600),
+    help="Heat's rpc_response_timeout in seconds; else 20, with the guide's proxy 60.",
 )
 @click.option(
     "--health",
@@ -88,11 +139,7 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     from lab import bring_up
     from lab.topology import Topology
 
-    servers = max(asked["rest"], asked["cfn"])
-    if len(asked["weights"]) > servers:
-        raise InputError(
-            "--weights", f"{len(asked['weights'])} given", f"valid: at most {servers} (servers)"
-        )
+    _check_weights(asked["weights"], max(asked["rest"], asked["cfn"]))
     wanted = {name: port for name, port in (("rest", rest_port), ("cfn", cfn_port)) if port is not None}
     with _daemons():
         made = bring_up.up(Topology(**asked), wanted, _say)
@@ -192,6 +239,55 @@ def part(part: str, action: str, name: str) -> None:
     with _daemons():
         at = parts.act(topology.opened(name), part, action)
     click.echo(f"{part} {action} at_ns={at}")
+
+
+@lab.command()
+@_proxy_options
+@NAME
+def proxy(name: str, **asked: Any) -> None:
+    """Give a running lab another proxy: what is not asked for is as in `lab up` without options.
+
+    Its deployment.toml describes the new one. A sabotage of the proxy ends with it.
+    """
+    from lab import sabotage, topology
+
+    known = topology.opened(name).topology
+    _check_weights(asked["weights"], max(known.rest, known.cfn))
+    with _daemons():
+        sabotage.reshape(name, asked)
+
+
+@lab.command(name="sabotage")
+@click.argument("what", required=False)
+@NAME
+def sabotage_(what: str | None, name: str) -> None:
+    """Sabotage a lab in one way, which some gates must find; without WHAT, list the ways.
+
+    The lab's deployment.toml stays as it is: it describes what should be. `lab heal` ends a sabotage.
+    """
+    from lab import sabotage
+
+    if what is None:
+        for key, each in sabotage.SABOTAGES.items():
+            click.echo(f"{key:<24} {each.what}")
+        return
+    with _daemons():
+        sabotage.sabotage(name, what)
+
+
+@lab.command()
+@NAME
+def heal(name: str) -> None:
+    """End a sabotage: the proxy is as the lab's deployment.toml says."""
+    from lab import sabotage
+
+    with _daemons():
+        sabotage.heal(name)
+
+
+def _check_weights(weights: tuple[int, ...], servers: int) -> None:
+    if len(weights) > servers:
+        raise InputError("--weights", f"{len(weights)} given", f"valid: at most {servers} (servers)")
 
 
 def _say(line: str) -> None:

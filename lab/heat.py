@@ -45,6 +45,7 @@ def conf(lab: Lab, part: str) -> writer.Sections:
         cfn_bind=bind.get("cfn"),
         engine_workers=lab.topology.workers if kind(part) == "engine" else None,
         quorum_queues=lab.topology.queues == "quorum",
+        rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     return writer.changed(writer.changed(writer.sections(host), _of_a_lab(lab)), health.sections(lab, part))
 

@@ -33,6 +33,8 @@ class Topology(Model):
     """A lab as it was asked for, and the ports that were reserved for it (`lab.json`).
 
     `weights` are those of the servers in order, REST and CFN alike; a server beyond them has none.
+    `rpc_timeout` is Heat's rpc_response_timeout in seconds. `timeouts` are the proxy's that differ from
+    the guide's, by name; `maxconn` is that of the whole proxy, `server_maxconn` that of each server.
     """
 
     name: str
@@ -45,9 +47,22 @@ class Topology(Model):
     hash_type: Literal["map-based", "consistent"] | None = None
     weights: tuple[int, ...] = ()
     mode: Literal["tcp", "http"] = "tcp"
+    timeouts: dict[str, str] = {}
+    maxconn: int | None = None
+    server_maxconn: int | None = None
     queues: Literal["classic", "quorum"] = "classic"
+    rpc_timeout: int | None = None
     health: Literal["shallow", "rpc"] = "shallow"
     ports: dict[str, int] = {}
+
+    @property
+    def rpc_timeout_s(self) -> int:
+        """Seconds after which an API gives an engine up, where not asked for otherwise.
+
+        Behind the guide's proxy it is Heat's default, 60, which races the proxy's `timeout server` of a
+        minute; behind the checked one the API answers long before the proxy cuts the connection.
+        """
+        return self.rpc_timeout or (60 if self.proxy == "guide" else 20)
 
     @property
     def rest_parts(self) -> tuple[str, ...]:

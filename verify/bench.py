@@ -45,7 +45,7 @@ class Settings:
 
     sources: int = 1000
     visits: int = 5
-    calls: int = 300
+    calls: int = 1000
     connections: int = 6000
 
     @staticmethod
