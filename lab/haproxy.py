@@ -30,7 +30,7 @@ def stats(lab: Lab) -> Path:
     return lab.folder / "haproxy" / "stats"
 
 
-def config(lab: Lab) -> writer.ProxyConfig:
+def _guides(lab: Lab) -> writer.ProxyConfig:
     """The guide's configuration with what was asked for changed, and a socket and a log for evidence."""
     asked = lab.topology
     option = "httplog" if asked.mode == "http" else "tcplog"
@@ -41,9 +41,16 @@ def config(lab: Lab) -> writer.ProxyConfig:
         stats_socket=f"{stats(lab)} mode 600 level admin expose-fd listeners",
         default_options=(option, "redispatch"),
     )
+    timeouts = {**proxy.timeouts, **asked.timeouts}
+    return replace(proxy, timeouts=timeouts, maxconn=asked.maxconn or proxy.maxconn)
+
+
+def config(lab: Lab) -> writer.ProxyConfig:
+    """That of the lab: as in the guide, or with health checks."""
+    asked, proxy = lab.topology, _guides(lab)
     if asked.proxy == "guide":
         return proxy
-    timeout_check = health.TIMEOUT_CHECK if asked.health == "rpc" else "1s"
+    timeout_check = asked.timeouts.get("check") or (health.TIMEOUT_CHECK if asked.health == "rpc" else "1s")
     return _corrected(writer.checked(proxy, timeout_check=timeout_check))
 
 
@@ -59,21 +66,25 @@ def _corrected(proxy: writer.ProxyConfig) -> writer.ProxyConfig:
 
 def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> writer.Listen:
     weights = dict(zip(parts, lab.topology.weights, strict=False))
+    limit = lab.topology.server_maxconn
+    words = (f"maxconn {limit}",) if limit else ()
     return writer.Listen(
         name=SECTIONS[api],
         bind=(lab.address(api),),
-        servers=tuple(writer.Server(part, lab.address(part), weights.get(part)) for part in parts),
+        servers=tuple(
+            writer.Server(part, lab.address(part), weights.get(part), words=words) for part in parts
+        ),
         balance=lab.topology.balance,
         hash_type=lab.topology.hash_type,
     )
 
 
-def prepare(lab: Lab) -> None:
-    """Write the configuration; raises `DaemonError` where HAProxy itself does not accept it."""
+def prepare(lab: Lab, other: writer.ProxyConfig | None = None) -> None:
+    """Write the lab's configuration, or another; `DaemonError` where HAProxy itself does not accept it."""
     path = conf(lab)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_suffix(".partial")
-    partial.write_text(writer.render(config(lab)))
+    partial.write_text(writer.render(other or config(lab)))
     told = subprocess.run(
         [str(lab.programs.haproxy), "-c", "-f", str(partial)], capture_output=True, text=True, check=False
     )
