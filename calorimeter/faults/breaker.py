@@ -128,9 +128,12 @@ class Breaker:
         assert guard.stdin is not None and guard.stdout is not None
         with suppress(OSError):
             guard.stdin.close()
-        # What could not be healed here, it tries as well, once the lock is free.
-        with suppress(subprocess.TimeoutExpired):
-            guard.wait(0.5)
+        try:
+            guard.wait(1.0)
+        except subprocess.TimeoutExpired:
+            # Something could not be healed here; it would only try the same again.
+            guard.kill()
+            guard.wait()
         guard.stdout.close()
 
 

@@ -53,6 +53,8 @@ def run(command: str, environment: Mapping[str, str] | None = None, within_s: fl
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
         if isinstance(problem, subprocess.TimeoutExpired):
             raise CommandFailed(f"did not end within {within_s:g} s") from None
         raise
