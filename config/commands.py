@@ -162,6 +162,8 @@ def _write_report(report: Report, form: str, output: Path | None) -> None:
     from config.files import write
 
     text = {"text": writing.text, "json": writing.as_json, "sarif": writing.sarif}[form](report)
+    # Bytes of a file that are no UTF-8 were read so that nothing is lost; a report shows them as �.
+    text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if output:
         write(output, text)
     else:

@@ -223,7 +223,7 @@ class _Describer:
 
     def _broker(self) -> Broker | None:
         named = [(place, conf.transport) for place, conf in enumerate(self.subject.heat)]
-        named = [(place, transport) for place, transport in named if transport.value is not None]
+        named = [(place, transport) for place, transport in named if transport.value and transport.hosts]
         if not named:
             if self.subject.heat:
                 self._ask("broker", "RabbitMQ: the Heat files name none", "transport_url in heat.conf")

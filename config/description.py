@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from calorimeter.errors import InputError
 from config import deployment_writer, files
 from config.audit.subject import Inputs
 from config.describe import Described, Known, Missing, describe
@@ -22,6 +23,9 @@ def write(inputs: Inputs, known: Known, output: Path, *, force: bool) -> Describ
     Raises `InputError`: the files cannot be used, or one to be written is there already.
     """
     secrets = output.with_suffix(".secrets.toml")
+    for name, text in inputs.texts.items():
+        if not text.isascii() and text.encode("utf-8", "replace").decode("utf-8") != text:
+            raise InputError(name, "is not UTF-8 text", "valid: UTF-8 (comments too)")
     described = describe(inputs, known, folder=output.parent, secrets_file=secrets.name)
     files.refuse_existing(output, *([secrets] if described.secrets else []), force=force)
     if described.secrets:

@@ -154,6 +154,18 @@ def test_the_audit_writes_a_patch_and_sarif() -> None:
     assert json.loads(Path("r.sarif").read_text())["version"] == "2.1.0"
 
 
+def test_bytes_that_are_no_text_are_shown_not_raised(here: Path) -> None:
+    """A comment in another encoding does not stop the audit; describe says that it cannot be copied."""
+    file = here / "apis-proxy.conf"
+    file.write_bytes(file.read_bytes().replace(b"log  global", b"log  global # caf\xe9"))
+    for form in ("text", "json", "sarif"):
+        result = call("audit", "apis-proxy.conf", "--format", form, "--patch", "p")
+        assert result.return_value == 1
+        assert "caf\ufffd" in result.output or form == "sarif"
+    assert b"caf\xe9" in Path("p").read_bytes()
+    assert "is not UTF-8 text" in str(described().exception)
+
+
 @pytest.mark.usefixtures("here")
 def test_a_waived_gate_is_waived_in_the_deployment() -> None:
     """`[waive]` of deployment.toml counts for the audit."""
@@ -272,6 +284,7 @@ bind_port = 99999
 bind_port = 8004
 transport_url = rabbit://a b@:x,y/z
 transport_url = rabbit://h
+transport_url = x
 connection = ://
 rabbit_host = [
 auth_url = http://[
