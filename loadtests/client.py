@@ -8,12 +8,13 @@ what happened, in the words of `calorimeter.samples.ERRORS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from time import monotonic_ns
 
-import gevent
 import httptools
+from gevent import Greenlet, getcurrent
 
 from loadtests import deadlines
-from loadtests.clock import now_ns
+from loadtests.clock import OFFSET_NS, now_ns
 from loadtests.connection import Connection, Endpoint, connect
 from loadtests.deadlines import TimedOutError
 
@@ -97,32 +98,37 @@ class Client:
         self._bodiless = False
         self._last = False
         self.expires_ns = 0
-        self.greenlet: gevent.Greenlet | None = None
+        self.greenlet: Greenlet | None = None
         self.connections = 0
         """Connections made so far, those that failed included."""
         deadlines.watch(self)
 
-    def send(self, request: bytes, repeatable: bool = True) -> Answer:
+    def send(self, request: bytes, repeatable: bool = True, now: int = 0) -> Answer:
         """Send one whole request and wait for the end of its answer.
 
         A `repeatable` request is sent a second time, on a new connection, where a kept-alive connection
         ends before the first byte of its answer. Others (a create) are not: they may have been carried out.
+        `now` is the time, where the caller has just looked.
         """
         answer = self._answer = Answer()
-        self.greenlet = gevent.getcurrent()
-        now = now_ns()
-        if self._connection is not None and (now - self._idle_since_ns > IDLE_CHECK_NS or not repeatable):
-            self._drop_if_stale()
+        self.greenlet = getcurrent()
+        now = now or now_ns()
+        connection = self._connection
+        if (
+            connection is not None
+            and (now - self._idle_since_ns > IDLE_CHECK_NS or not repeatable)
+            and connection.stale()
+        ):
+            self.close()
         self._bodiless = request.startswith(b"HEAD ")
         self._complete = False
         while True:
             try:
-                connection = self._connection or self._open(now)
-                # What connecting took counts in the response time (from `scheduled`), not in the service
-                # time.
-                answer.sent_ns = answer.sent_ns or now_ns()
-                answer.port = connection.port
-                self._exchange(connection, request)
+                if self._connection is None:
+                    self._open()
+                    # What connecting took counts in the response time (from `scheduled`) only.
+                    now = now_ns()
+                self._exchange(request, answer.sent_ns or now)
             except TimedOutError:
                 self._fail("timeout" if self._connection else "connect", "no answer in time")
             except OSError as problem:
@@ -139,11 +145,13 @@ class Client:
                 self.close()
                 raise
             break
+        self.expires_ns = 0
         if self._complete:
             answer.body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
-        self.expires_ns = 0
-        answer.done_ns = self._idle_since_ns = done = now_ns()
-        answer.sent_ns = answer.sent_ns or done
+        else:
+            answer.done_ns = now_ns()
+            answer.sent_ns = answer.sent_ns or answer.done_ns
+        self._idle_since_ns = answer.done_ns
         return answer
 
     def close(self) -> None:
@@ -153,29 +161,33 @@ class Client:
             self._connection.close()
             self._connection = None
 
-    def _open(self, now: int) -> Connection:
+    def _open(self) -> None:
         self.connections += 1
         self._answer.reconnected = self.connections > 1
-        self.expires_ns = now + self._connect_ns
-        connection = self._connection = connect(self._to, self._source)
+        self.expires_ns = now_ns() + self._connect_ns
+        self._connection = connect(self._to, self._source)
         self._parser = httptools.HttpResponseParser(self)
         self._used = False
-        return connection
 
-    def _exchange(self, connection: Connection, request: bytes) -> None:
+    def _exchange(self, request: bytes, sent_ns: int) -> None:
+        connection = self._connection
+        assert connection is not None
         answer = self._answer
+        answer.port = connection.port
+        answer.sent_ns = sent_ns
         self._parts = []
         self._complete = self._head_done = self._framed = self._last = False
-        self.expires_ns = answer.sent_ns + self._first_byte_ns
+        self.expires_ns = sent_ns + self._first_byte_ns
         connection.send(request)
         left = self._max
         while True:
             data = connection.receive()
+            answer.done_ns = now = monotonic_ns() + OFFSET_NS
             if not answer.first_byte_ns:
                 if not data:
                     raise ConnectionResetError("closed before the answer")
-                answer.first_byte_ns = now_ns()
-                self.expires_ns = answer.sent_ns + self._whole_ns
+                answer.first_byte_ns = now
+                self.expires_ns = sent_ns + self._whole_ns
             elif not data:
                 self._end_of_stream()
                 break
@@ -196,10 +208,6 @@ class Client:
         self._answer.status = self._parser.get_status_code()
         self._complete = self._last = True
 
-    def _drop_if_stale(self) -> None:
-        if self._connection is not None and self._connection.stale():
-            self.close()
-
     def _fail(self, error: str, detail: str) -> None:
         # A status that came before the failure stays away: there is no whole answer.
         self._answer.status = 0
@@ -209,13 +217,10 @@ class Client:
 
     # Called by the parser.
 
-    def on_message_begin(self) -> None:
-        """A second answer to one request is no HTTP; the connection cannot be trusted any more."""
-        if self._complete:
-            raise httptools.HttpParserError("more than one answer")
-
     def on_header(self, name: bytes, value: bytes) -> None:
         """Keep the few headers that are wanted, told apart by their length first."""
+        if self._complete:  # a second answer to one request: the connection cannot be trusted any more
+            raise httptools.HttpParserError("more than one answer")
         length = len(name)
         if length == 22:
             if name.lower() == b"x-openstack-request-id":
@@ -231,6 +236,8 @@ class Client:
 
     def on_headers_complete(self) -> None:
         """The head is there; HEAD has no more."""
+        if self._complete:
+            raise httptools.HttpParserError("more than one answer")
         self._head_done = True
         if self._bodiless:
             self.on_message_complete()

@@ -72,7 +72,7 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 class Connection:
     """A connected plain TCP socket. OSError from any method means that the connection is gone."""
 
-    __slots__ = ("_readable", "_sock", "port")
+    __slots__ = ("_readable", "_receive_into", "_send_some", "_sock", "_wait", "port")
 
     def __init__(self, to: Endpoint, source: str | None) -> None:
         """Connect; raises OSError. The caller bounds the time (see `deadlines`)."""
@@ -94,25 +94,26 @@ class Connection:
             sock.close()
             raise
         self._sock = sock
-        self._readable = gevent.get_hub().loop.io(sock.fileno(), _READ)
+        hub = gevent.get_hub()
+        self._readable = hub.loop.io(sock.fileno(), _READ)
+        self._wait, self._receive_into, self._send_some = hub.wait, sock.recv_into, sock.send
 
     def send(self, data: bytes) -> None:
         """Send all of `data`."""
-        sock = self._sock
         try:
-            sent = sock.send(data)
+            sent = self._send_some(data)
         except BlockingIOError:
             sent = 0
         rest = memoryview(data)[sent:] if sent < len(data) else None
         while rest:
-            _wait(sock, _WRITE)
-            rest = rest[sock.send(rest) :]
+            _wait(self._sock, _WRITE)
+            rest = rest[self._send_some(rest) :]
 
     def receive(self) -> memoryview | bytes:
         """Wait for data; empty at the end of the stream. Valid until the next wait of this greenlet."""
-        gevent.get_hub().wait(self._readable)
+        self._wait(self._readable)
         try:
-            return _VIEW[: self._sock.recv_into(_BUFFER)]
+            return _VIEW[: self._receive_into(_BUFFER)]
         except BlockingIOError:
             return self.receive()
 

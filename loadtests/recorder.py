@@ -329,6 +329,7 @@ def _one(tables: list[pa.Table]) -> pa.Table:
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
     named = [field.name for field in schema if pa.types.is_dictionary(field.type)]
+    text = [field.name for field in schema if pa.types.is_string(field.type)]
     delta = [field.name for field in schema if field.type == pa.int64()]
     return pq.ParquetWriter(
         path,
@@ -338,6 +339,9 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
             *named,
             *(name for name in ("user", "source_port", "status") if name in schema.names),
         ],
-        column_encoding=dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+        column_encoding={
+            **dict.fromkeys(delta, "DELTA_BINARY_PACKED"),
+            **dict.fromkeys(text, "DELTA_BYTE_ARRAY"),
+        },
         write_statistics=False,
     )

@@ -27,7 +27,7 @@ class RestApi:
         ).encode("ascii")
         create = {"template": template, "timeout_mins": 10, "disable_rollback": True}
         self._create_body = json.dumps(create)[1:].encode()
-        self._list_head = self._head("GET", "")
+        self._list = self._listed_with = b""
         self._create_head = self._head("POST", "")
 
     def _head(self, method: str, below: str) -> bytes:
@@ -38,7 +38,10 @@ class RestApi:
 
     def list(self) -> bytes:
         """GET /stacks."""
-        return self._list_head + self._token.bytes + b"\r\n\r\n"
+        token = self._token.bytes
+        if token is not self._listed_with:
+            self._listed_with, self._list = token, self._get("GET", "")
+        return self._list
 
     def page(self, marker: str, limit: int) -> bytes:
         """GET /stacks, `limit` of them after the stack with id `marker` (empty: from the start)."""
