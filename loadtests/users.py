@@ -174,7 +174,7 @@ class StackUser(User):
 def _locust_alone(environment: Any) -> tuple[list[Any], _LogRequest | None]:
     """The listeners of the request event, and what Locust's own does, where it is known and the first.
 
-    Firing an event costs as much as recording the request in Locust's statistics; where nobody else listens,
+    Firing an event costs as much as all of Locust's statistics; where nobody else listens,
     nobody can tell the difference.
     """
     listeners: list[Any] = getattr(environment.events.request, "_handlers", [])
