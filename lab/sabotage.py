@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from calorimeter.errors import unknown
-from config.haproxy_writer import Listen, ProxyConfig, Server
+from config.haproxy_writer import Check, Listen, ProxyConfig, Server
 from lab import deployment_file, haproxy, lock, probes, processes, topology
 from lab.daemon import DaemonError, tail
 from lab.topology import Lab
@@ -109,6 +109,46 @@ def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
     return replace(config, listens=(*fronts, *behind))
 
 
+def _unchecked(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    return _servers(config, lambda server: replace(server, check=None))
+
+
+def _patient(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    check = Check(fall=100)
+    return _servers(config, lambda server: replace(server, check=check))
+
+
+def _slow_checks(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    return replace(config, timeouts={**config.timeouts, "check": "30s"})
+
+
+def _any_path(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def asked(each: Listen) -> Listen:
+        options = (o if not o.startswith("httpchk") else "httpchk GET /" for o in each.options)
+        return replace(each, options=tuple(options))
+
+    return _listens(config, asked)
+
+
+def _sessions_stay(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def without(server: Server) -> Server:
+        return replace(server, words=tuple(w for w in server.words if not w.startswith("on-marked-down")))
+
+    return _servers(config, without)
+
+
+def _backup(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def change(each: Listen) -> Listen:
+        *others, last = each.servers
+        return replace(each, servers=(*others, replace(last, words=(*last.words, "backup"))))
+
+    return _listens(config, change, "rest")
+
+
+def _servers(config: ProxyConfig, change: Callable[[Server], Server]) -> ProxyConfig:
+    return _listens(config, lambda each: replace(each, servers=tuple(map(change, each.servers))))
+
+
 SABOTAGES: Mapping[str, Sabotage] = {
     "roundrobin": Sabotage("balance roundrobin instead of source", _balance("roundrobin")),
     "leastconn": Sabotage("balance leastconn instead of source", _balance("leastconn")),
@@ -120,6 +160,12 @@ SABOTAGES: Mapping[str, Sabotage] = {
     "small-maxconn": Sabotage("servers with maxconn 1, and timeout queue 100ms", _small_maxconn),
     "wrong-address": Sabotage("the CFN proxy listens on another address", _elsewhere),
     "short-timeout": Sabotage("timeout client 1s", _short_timeout),
+    "unchecked": Sabotage("no check on any server line", _unchecked),
+    "fall-100": Sabotage("fall 100: a server is DOWN after a hundred failed checks", _patient),
+    "slow-checks": Sabotage("timeout check 30s", _slow_checks),
+    "any-path": Sabotage("checks of a path that is answered whatever the health", _any_path),
+    "sessions-stay": Sabotage("no on-marked-down shutdown-sessions", _sessions_stay),
+    "backup": Sabotage("the last REST server is only a backup", _backup),
     "translation": Sabotage("clients' addresses are hidden from the proxy", _translated),
 }
 """Name → the sabotage."""

@@ -14,7 +14,7 @@ APPLY: dict[tuple[str, What], tuple[str, ...]] = {
     ("tcp", "silent"): ("client", "server"),
     ("tcp", "hung"): ("client", "server"),
     ("http", "silent"): ("http-request", "client"),
-    ("http", "upload"): ("client",),
+    ("http", "upload"): ("server",),
     ("http", "hung"): ("server",),
     ("tcp", "connect"): ("connect",),
     ("http", "connect"): ("connect",),
@@ -22,8 +22,8 @@ APPLY: dict[tuple[str, What], tuple[str, ...]] = {
 """(mode, what is waited for) → the timeouts that run meanwhile, of which the shortest fires.
 
 In `mode tcp` both sides' run at once, whoever should speak. In `mode http` they are told apart: before the
-request is whole `http-request` and `client` run, while a body is missing `client`, and while an answer is
-missing `server`. (HAProxy's configuration manual on each timeout; measured on 2.6.12.)
+request's headers are whole `http-request` and `client` run, and after that, with or without a missing
+body, `server`. (HAProxy's configuration manual on each timeout; measured on 2.6.12.)
 """
 
 MEANS: dict[What, str] = {
@@ -76,7 +76,9 @@ def timeouts_as_described(evidence: Timeouts) -> Judgement:
         figures[f"{wait.api}_{wait.what}_s"] = wait.ended_s
         if wait.termination:
             figures[f"{wait.api}_{wait.what}_termination"] = wait.termination
+    proven = _proven(evidence)
     masked = {**evidence.masked, **_masked(evidence)}
+    masked = {name: why for name, why in masked.items() if name not in proven}
     figures["masked"] = ", ".join(sorted(masked)) or None
     if not evidence.described:
         return inconclusive("[expect] describes no timeout", **figures)
@@ -84,7 +86,6 @@ def timeouts_as_described(evidence: Timeouts) -> Judgement:
     if against:
         return failed("the proxy's timeouts are not those that are described", against, **figures)
     doubts = [line for wait in evidence.waits for line in _doubts(evidence, wait)]
-    proven = _proven(evidence)
     unseen = [name for name in evidence.described if name not in proven and name not in masked]
     doubts += [f"timeout {name} was not seen to fire, and nothing says why" for name in unseen]
     if doubts or not proven:

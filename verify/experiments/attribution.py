@@ -35,6 +35,10 @@ HELD = 100
 """Connections held open at a time for the table of live sessions."""
 
 
+class NobodyAnswers(EvidenceUnavailable):
+    """The API's front address gives no answer."""
+
+
 @dataclass(slots=True)
 class Attributed:
     """Visits with their servers, and how whole the evidence is."""
@@ -119,11 +123,14 @@ class Log:
             self.sources[0].wait_for(enough if len(self.sources) == 1 else lambda _: False, min(left, 0.5))
 
     def doubt(self, api: Api) -> str | None:
-        """Why this log does not name the servers of connections; None where it does."""
+        """Why this log does not name the servers of connections; None where it does.
+
+        Raises `EvidenceUnavailable` where nobody answers: then nothing else can tell more.
+        """
         self.forget()
         (visit,) = visit_all(api, [None], 1, self.bench.deployment.tls)
         if not visit.status:
-            return f"a first visit was not answered ({visit.error})"
+            raise NobodyAnswers(str(api.front), f"a first visit was not answered ({visit.error})")
         self.await_lines(api.proxy_section, 1, PROBE_LINE_S)
         entries = read(line for log in self.sources for line in log.lines())
         where = ", ".join(log.where for log in self.sources)
@@ -282,6 +289,8 @@ def strongest(bench: Bench, api: Api, stats: Sequence[StatsSource]) -> Iterator[
         try:
             log = open_logs_of_this.enter_context(Log.listening(bench, stats))
             doubt = log.doubt(api)
+        except NobodyAnswers:
+            raise
         except EvidenceUnavailable as problem:
             doubt = f"{problem.where}: {problem.why}"
         if doubt is None:

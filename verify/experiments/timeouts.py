@@ -49,7 +49,8 @@ def timeouts(bench: Bench) -> Timeouts:
         made = _at_once(bench, apis, modes, described)
         waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
     if all(mode == "http" for mode in modes.values()):
-        waits += _hung(bench, stats, modes["rest"], described, masked)
+        if not any(wait.what == "upload" for wait in waits):
+            waits += _hung(bench, stats, modes["rest"], described, masked)
     else:
         described.pop("http-request", None)  # It means nothing to `mode tcp`.
     waits += _vanished(bench, stats, modes["rest"], described, masked)
