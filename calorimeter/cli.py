@@ -25,6 +25,10 @@ COMMANDS = {
     "run": ("loadtests.commands:run", "Load a deployment with a scenario and record every request."),
     "clean": ("loadtests.commands:clean", "Remove the stacks that a killed run left behind."),
     "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
+    "fault": (
+        "calorimeter.faults.commands:fault",
+        "Break parts of a deployment for a while, and heal them.",
+    ),
     "trace": (
         "verify.commands_trace:trace",
         "Show the way of each request of a command, client to engine.",
@@ -33,6 +37,9 @@ COMMANDS = {
     "report": ("reports.commands:report", "Turn a run into a page that can be published."),
 }
 """Command → (where it is, its line in the overview). The overview imports no room."""
+
+TOUCHING = ("lab", "doctor", "run", "verify", "trace", "fault")
+"""Commands that touch a deployment: they first heal what a killed run left broken."""
 
 
 class Rooms(click.Group):
@@ -48,6 +55,8 @@ class Rooms(click.Group):
             close = nearest(cmd_name, COMMANDS)
             hint = f"; did you mean {close!r}?" if close else ""
             raise click.UsageError(f"unknown command {cmd_name!r}{hint}", ctx)
+        if cmd_name in TOUCHING:
+            _heal_leftovers()
         module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
@@ -69,6 +78,21 @@ def calorimeter() -> None:
 
     Exit status: 0 all well; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the set-up is unusable.
     """
+
+
+def _heal_leftovers() -> None:
+    """Heal what a killed run of the suite left broken on this machine."""
+    from calorimeter import paths
+
+    if not any((paths.state() / "faults").glob("*.json")):
+        return
+    from calorimeter.faults.journal import Unhealed, recover_all
+
+    try:
+        for name, each in recover_all():
+            click.echo(f"healed what a killed run left broken: {name}: {each.part}: {each.fault}", err=True)
+    except Unhealed as problem:
+        raise click.ClickException(str(problem)) from None
 
 
 def main() -> None:

@@ -10,7 +10,8 @@ class CheckState(Model):
     """One server line of `show stat`, as the proxy itself reports it.
 
     `check_status` is HAProxy's (`L7OK`, `L4CON`, `INI`, …), empty where no check is configured;
-    `check_duration_ms` is the last check's, None where none was completed.
+    `check_duration_ms` is the last check's, None where none was completed; `backup` servers get clients
+    only when all others are down.
     """
 
     section: str
@@ -18,6 +19,7 @@ class CheckState(Model):
     status: str
     check_status: str
     check_duration_ms: int | None = None
+    backup: bool = False
 
 
 class ProxyStates(Model):
@@ -56,6 +58,14 @@ def checks_really_run(evidence: ProxyStates) -> Judgement:
         return failed(
             f"{len(missing)} of {len(described)} described servers are not in the proxy",
             [f"{section}/{name}" for section, name in missing],
+            **figures,
+        )
+    backups = [w for w in described if found[w].backup]
+    if backups:
+        return failed(
+            f"{len(backups)} of {len(described)} servers are only backups: clients are sent to them when "
+            "all others are down, so that no check of theirs protects anybody",
+            [f"{section}/{name}" for section, name in backups],
             **figures,
         )
     if waiting:

@@ -25,6 +25,7 @@ def proxy_states(bench: Bench) -> ProxyStates:
                 status=row.status,
                 check_status=(row.check_status or "").removeprefix("* "),
                 check_duration_ms=row.check_duration,
+                backup=bool(row.bck),
             )
             for row in rows
             if row.kind == "server"
