@@ -1,8 +1,8 @@
 """Golden evidence for the checks of source affinity."""
 
-from calorimeter.verdict import Outcome
-from verify.checks.affinity import each_source_on_one_backend
-from verify.checks.visits import LogCount, Visit, Visits
+from calorimeter.verdict import Judgement, Outcome
+from verify.checks.affinity import each_source_on_one_backend, enough_distinct_sources, sources_needed
+from verify.checks.visits import AllVisits, Described, LogCount, Visit, Visits
 
 
 def visit(source: str, server: str | None, port: int = 1, status: int = 300) -> Visit:
@@ -95,3 +95,39 @@ def test_single_visits_prove_nothing() -> None:
     """A source that came once cannot have moved."""
     judgement = each_source_on_one_backend(evidence(visit("1", "a"), visit("2", "b")))
     assert judgement.outcome is Outcome.INCONCLUSIVE
+
+
+def enough(count: int, clients: dict[str, dict[str, int]] | None = None) -> Judgement:
+    """The judgement of S8 on so many sources, and what the proxy saw of them (None: all of them)."""
+    made = tuple(visit(f"10.0.{n // 250}.{n % 250}", "ab"[n % 2], n) for n in range(count))
+    seen = clients if clients is not None else {v.source: {v.server or "": 1} for v in made}
+    return enough_distinct_sources(AllVisits(apis=(evidence(*made).model_copy(update={"clients": seen}),)))
+
+
+def test_enough_sources_pass_with_the_number_that_would_do() -> None:
+    """Sources that each reach the proxy as themselves, and are enough, pass."""
+    judgement = enough(300)
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_sources_needed"] == 299
+
+
+def test_single_client_machine_is_inconclusive_with_how_many_would_do() -> None:
+    """One source address, as of one client machine, cannot tell."""
+    judgement = enough(1)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "299 would do" in judgement.why
+
+
+def test_translated_addresses_fail_and_are_named() -> None:
+    """Many clients that reach the proxy as one address are behind NAT, whose address is named."""
+    judgement = enough(300, {"192.0.2.1": {"a": 300}})
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("REST 192.0.2.1: 300 connections",)
+
+
+def test_more_backends_need_more_sources() -> None:
+    """Each backend must have a source, so light servers ask for more of them."""
+    light = evidence(visit("1", "a")).model_copy(
+        update={"described": Described(weights={"a": 255, "b": 1})}
+    )
+    assert sources_needed(light) > 900

@@ -1,0 +1,192 @@
+"""Golden evidence for S6, S7 and P7."""
+
+from __future__ import annotations
+
+from calorimeter.verdict import Outcome
+from verify.checks.failover import (
+    Failover,
+    Failovers,
+    exactly_the_sources_move_that_must,
+    retries_as_measured,
+    sources_return,
+)
+from verify.checks.visits import Described, LogCount, Visit, Visits
+from verify.prediction import HashRules, HashServer, SourceHash
+
+SECOND = 1_000_000_000
+UP = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
+DOWN = (*UP[:2], HashServer("c", 3, up=False))
+SOURCES = tuple(f"10.0.0.{n}" for n in range(1, 61))
+
+Places = dict[str, str | None]
+
+
+def hashed(servers: tuple[HashServer, ...], hash_type: str = "map-based") -> Places:
+    """Where the hash puts all sources."""
+    return SourceHash(servers, HashRules.from_words("source", hash_type)).table(SOURCES)
+
+
+def visit(source: str, server: str | None, at_s: float = 0.0, **changes: object) -> Visit:
+    """One visit that was answered if it has a server."""
+    at = int(at_s * SECOND)
+    fields: dict[str, object] = {
+        "source": source,
+        "port": 1,
+        "sent_ns": at,
+        "done_ns": at + 1000,
+        "status": 300 if server else 0,
+        "server": server,
+    }
+    return Visit.model_validate(fields | changes)
+
+
+def visits(places: Places, servers: tuple[HashServer, ...], hash_type: str = "map-based") -> Visits:
+    """One visit of each source."""
+    count = LogCount(
+        source="udp", lines=len(places), logged=len(places), connections=len(places), dropped=0
+    )
+    return Visits(
+        api="rest",
+        section="rest_api_proxy",
+        servers=tuple(server.name for server in servers),
+        visits=tuple(visit(source, server) for source, server in places.items()),
+        logs=(count,),
+        described=Described(hash_type=hash_type),
+        before=servers,
+        after=servers,
+    )
+
+
+def evidence(
+    during: Places | None = None,
+    after: Places | None = None,
+    hash_type: str = "map-based",
+    **changes: object,
+) -> Failovers:
+    """Three servers, of which c is killed at 10 s, DOWN at 12 s, started at 20 s, UP at 22 s."""
+    before = hashed(UP, hash_type)
+    fields: dict[str, object] = {
+        "api": "rest",
+        "victim": "c",
+        "checked": True,
+        "before": visits(before, UP, hash_type),
+        "meanwhile": (),
+        "during": visits(hashed(DOWN, hash_type) if during is None else during, DOWN, hash_type),
+        "after": visits(before if after is None else after, UP, hash_type),
+        "killed_ns": 10 * SECOND,
+        "down_ns": 12 * SECOND,
+        "started_ns": 20 * SECOND,
+        "up_ns": 22 * SECOND,
+    }
+    return Failovers(apis=(Failover.model_validate(fields | changes),))
+
+
+def test_moves_of_the_hash_pass_with_the_share_of_survivors_that_moved() -> None:
+    """Map-based, half of the survivors' sources move of three servers; the figure is told."""
+    judgement = exactly_the_sources_move_that_must(evidence())
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_survivors_moved_share"] == 0.5
+    assert judgement.figures["rest_predicted_moved_share"] == 0.5
+    assert judgement.figures["rest_down_after_s"] == 2.0
+
+
+def test_consistent_hash_moves_no_survivor() -> None:
+    """With the consistent hash none of the survivors' sources moves."""
+    judgement = exactly_the_sources_move_that_must(evidence(hash_type="consistent"))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_survivors_moved"] == 0
+
+
+def test_source_that_should_have_moved_fails_and_is_named() -> None:
+    """A survivor's source that stays although the hash moves it is the counter-example (a stick table)."""
+    sticky = {s: now if was == "c" else was for (s, was), now in
+              zip(hashed(UP).items(), hashed(DOWN).values(), strict=True)}  # fmt: skip
+    judgement = exactly_the_sources_move_that_must(evidence(during=sticky))
+    assert judgement.outcome is Outcome.FAIL
+    assert "the hash says" in judgement.counter_examples[0]
+
+
+def test_two_servers_cannot_tell() -> None:
+    """With two servers all must go to the other one."""
+    two = UP[1:]
+    places: Places = dict.fromkeys(SOURCES, "b")
+    judgement = exactly_the_sources_move_that_must(evidence(during=places, before=visits(hashed(two), two)))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "with 2 backends" in judgement.why
+
+
+def test_unchecked_servers_fail_with_the_reason() -> None:
+    """Without checks nothing ever moves, and both gates say so."""
+    dead: Places = {source: None if server == "c" else server for source, server in hashed(UP).items()}
+    unchecked = evidence(during=dead, checked=False, down_ns=None)
+    for check in (exactly_the_sources_move_that_must, sources_return):
+        judgement = check(unchecked)
+        assert judgement.outcome is Outcome.FAIL
+        assert "without health checks nothing ever moves" in judgement.why
+
+
+def test_server_never_taken_out_is_inconclusive() -> None:
+    """Where the proxy never had the victim down, nothing was told about moving."""
+    assert exactly_the_sources_move_that_must(evidence(down_ns=None)).outcome is Outcome.INCONCLUSIVE
+    assert sources_return(evidence(down_ns=None)).outcome is Outcome.INCONCLUSIVE
+
+
+def test_lost_lines_are_inconclusive() -> None:
+    """Visits without a line of the log are no evidence."""
+    unseen = visits(hashed(DOWN), DOWN)
+    unseen = unseen.model_copy(update={"visits": (*unseen.visits, visit("10.0.0.1", None, status=300))})
+    assert exactly_the_sources_move_that_must(evidence(before=unseen)).outcome is Outcome.INCONCLUSIVE
+
+
+def test_sources_that_return_pass() -> None:
+    """All are back where they were."""
+    judgement = sources_return(evidence())
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_sources_moved"] == 40
+
+
+def test_source_that_stays_away_fails() -> None:
+    """One that did not return is the counter-example."""
+    judgement = sources_return(evidence(after=hashed(UP) | {"10.0.0.1": "a"}))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("REST 10.0.0.1: c before, b meanwhile, a after",)
+
+
+def test_never_up_again_is_inconclusive() -> None:
+    """Where the proxy did not take it back in time, nobody could return."""
+    assert sources_return(evidence(up_ns=None)).outcome is Outcome.INCONCLUSIVE
+
+
+def meanwhile(*given: Visit) -> Failovers:
+    """Visits between the kill and the proxy's notice; 10.0.0.3 is at home on b, 10.0.0.1 on c."""
+    return evidence(meanwhile=given)
+
+
+def test_retries_are_a_measured_fact() -> None:
+    """Whether rescued or not, the visits of the victim's sources are counted; others were unharmed."""
+    judgement = retries_as_measured(
+        meanwhile(
+            visit("10.0.0.1", "c", 9.0),
+            visit("10.0.0.1", None, 11.0, retries=3, redispatched=False),
+            visit("10.0.0.1", "a", 11.5, retries=3, redispatched=True),
+            visit("10.0.0.3", "b", 11.0),
+        )
+    )
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_visits_of_the_victims_sources"] == 2
+    assert judgement.figures["rest_answered"] == 1
+    assert judgement.figures["rest_redispatched"] == 1
+
+
+def test_harmed_source_of_another_backend_fails() -> None:
+    """A source of a living backend that was not answered is the counter-example."""
+    judgement = retries_as_measured(
+        meanwhile(visit("10.0.0.1", None, 11.0), visit("10.0.0.3", None, 11.0, error="timeout"))
+    )
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("REST 10.0.0.3 (of b): timeout",)
+
+
+def test_nobody_in_the_window_is_inconclusive() -> None:
+    """Where no source of the victim came in time, retries were not seen."""
+    assert retries_as_measured(meanwhile(visit("10.0.0.3", "b", 11.0))).outcome is Outcome.INCONCLUSIVE

@@ -1,0 +1,180 @@
+"""Golden evidence for S3 and S4."""
+
+from math import comb
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calorimeter.verdict import Judgement, Outcome
+from verify.checks.mapping import (
+    binomial_bounds,
+    mapping_is_the_predicted_one,
+    sources_spread_as_predicted,
+)
+from verify.checks.visits import AllVisits, Described, LogCount, Visit, Visits
+from verify.prediction import HashServer
+
+SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
+
+# Of three equal servers, 127.0.0.10 to .15 went to c, a, b, c, a, b in the order of the file.
+MEASURED = {f"127.0.0.{10 + n}": "cab"[n % 3] for n in range(6)}
+
+
+def evidence(places: dict[str, str], **changes: object) -> AllVisits:
+    """Two visits of each source to its place."""
+    visits = tuple(
+        Visit(source=s, port=n, sent_ns=0, done_ns=1, status=300, server=server)
+        for n in (1, 2)
+        for s, server in places.items()
+    )
+    count = LogCount(
+        source="udp", lines=len(visits), logged=len(visits), connections=len(visits), dropped=0
+    )
+    fields: dict[str, object] = {
+        "api": "rest",
+        "section": "rest_api_proxy",
+        "servers": ("a", "b", "c"),
+        "visits": visits,
+        "logs": (count,),
+        "before": SERVERS,
+        "after": SERVERS,
+    }
+    return AllVisits(apis=(Visits.model_validate(fields | changes),))
+
+
+def many() -> dict[str, str]:
+    """300 sources where the map-based hash of three equal servers puts them."""
+    return {
+        f"10.0.{n // 250}.{n % 250}": "abc"[((10 << 24) + (n // 250 << 8) + n % 250) % 3]
+        for n in range(300)
+    }
+
+
+def mapping(places: dict[str, str], **changes: object) -> Judgement:
+    """The judgement of S3."""
+    return mapping_is_the_predicted_one(evidence(places, **changes))
+
+
+def test_measured_mapping_passes() -> None:
+    """What the real HAProxy did with six addresses is what is predicted."""
+    judgement = mapping(MEASURED)
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_sources_predicted"] == 6
+    assert "the proxy's log" in judgement.why
+
+
+def test_one_source_elsewhere_fails_and_is_named() -> None:
+    """One source on another backend than predicted is the counter-example."""
+    judgement = mapping(MEASURED | {"127.0.0.11": "b"})
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("REST 127.0.0.11: b 2 times, predicted a",)
+
+
+def test_other_weight_in_the_proxy_is_said_first() -> None:
+    """A weight that differs from the described one explains the counter-examples."""
+    heavier = (HashServer("a", 1, weight=3), *SERVERS[1:])
+    judgement = mapping(MEASURED | {"127.0.0.10": "a"}, before=heavier, after=heavier)
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples[0] == "REST a has weight 3 in the proxy, 1 is described"
+
+
+def test_server_missing_from_the_proxy_is_said() -> None:
+    """A described server that the proxy does not have explains the counter-examples."""
+    judgement = mapping({"127.0.0.10": "a"}, before=SERVERS[:2], after=SERVERS[:2])
+    assert judgement.outcome is Outcome.FAIL
+    assert "c is described, and is not in the proxy's section" in judgement.counter_examples[0]
+
+
+def test_server_down_is_part_of_the_prediction() -> None:
+    """With a server down the map is that of the others."""
+    down = (SERVERS[0], HashServer("b", 2, up=False), SERVERS[2])
+    places = {f"127.0.0.{n}": "ac"[((127 << 24) + n) % 2] for n in range(10, 20)}
+    assert mapping(places, before=down, after=down).outcome is Outcome.PASS
+
+
+def test_state_that_changed_meanwhile_is_inconclusive() -> None:
+    """Where a server went down between two visits, no single map holds."""
+    down = (SERVERS[0], HashServer("b", 2, up=False), SERVERS[2])
+    assert mapping(MEASURED, after=down).outcome is Outcome.INCONCLUSIVE
+
+
+def test_unpredictable_configuration_falls_back_to_observation() -> None:
+    """What cannot be predicted is observed, and the verdict says so."""
+    leastconn = Described(balance="leastconn")
+    judgement = mapping(MEASURED, described=leastconn)
+    assert judgement.outcome is Outcome.PASS
+    assert "cannot be predicted" in judgement.why
+    torn = AllVisits(apis=(evidence(MEASURED, described=leastconn).apis[0].model_copy(
+        update={"visits": (*evidence(MEASURED).apis[0].visits,
+                           *evidence({"127.0.0.10": "a"}).apis[0].visits)}
+    ),))  # fmt: skip
+    assert mapping_is_the_predicted_one(torn).outcome is Outcome.FAIL
+
+
+def test_missing_lines_are_inconclusive() -> None:
+    """A log that holds fewer lines than the proxy counted connections proves nothing."""
+    short = LogCount(source="udp", lines=11, logged=11, connections=12, dropped=0)
+    judgement = mapping(MEASURED, logs=(short,))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "lines were lost" in judgement.why
+
+
+def test_unseen_servers_are_assumed_and_said() -> None:
+    """Without a look at the proxy the described order counts."""
+    judgement = mapping(MEASURED, before=None, after=None)
+    assert judgement.outcome is Outcome.PASS
+    assert "the described order of servers assumed" in judgement.why
+
+
+def test_address_as_the_proxy_sees_it_is_hashed() -> None:
+    """An IPv4 client on an IPv6 socket is hashed as the mapped address."""
+    one = evidence({"127.0.0.10": "x"}).apis[0]
+    visits = tuple(v.model_copy(update={"seen_as": "::ffff:127.0.0.10"}) for v in one.visits)
+    judgement = mapping_is_the_predicted_one(AllVisits(apis=(one.model_copy(update={"visits": visits}),)))
+    value = 0xFFFF ^ ((127 << 24) + 10)
+    assert judgement.counter_examples[0].endswith(f"predicted {'abc'[value % 3]}")
+
+
+def test_spread_as_predicted_passes_with_the_skew_to_expect() -> None:
+    """Sources that are where the hash puts them are spread as it spreads them."""
+    judgement = sources_spread_as_predicted(evidence(many()))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_sources_a"] == judgement.figures["rest_predicted_a"]
+    skew = [judgement.figures[f"rest_skew_of_{n}_clients"] for n in (10, 100, 1000)]
+    assert skew == sorted(skew, reverse=True)  # type: ignore[type-var]
+
+
+def test_server_with_too_many_sources_fails() -> None:
+    """A backend with half of all sources, a third predicted, refutes it."""
+    places = {source: "a" if n % 2 else "bc"[n % 4 // 2] for n, source in enumerate(many())}
+    judgement = sources_spread_as_predicted(evidence(places))
+    assert judgement.outcome is Outcome.FAIL
+    assert any(example.startswith("REST a has 150 sources") for example in judgement.counter_examples)
+
+
+def test_server_without_sources_fails() -> None:
+    """A described backend that nobody reaches is called by name."""
+    places = {source: "ab"[n % 2] for n, source in enumerate(many())}
+    judgement = sources_spread_as_predicted(evidence(places, before=SERVERS[:2], after=SERVERS[:2]))
+    assert judgement.outcome is Outcome.FAIL
+    assert any("c has 0 sources" in example for example in judgement.counter_examples)
+
+
+def test_no_visits_are_inconclusive() -> None:
+    """No data proves no spread."""
+    assert sources_spread_as_predicted(evidence({})).outcome is Outcome.INCONCLUSIVE
+    assert sources_spread_as_predicted(AllVisits(apis=())).outcome is Outcome.INCONCLUSIVE
+
+
+@given(st.integers(1, 60), st.floats(0.02, 0.98), st.floats(0.001, 0.2))
+def test_binomial_bounds_leave_out_no_more_than_asked(trials: int, share: float, outside: float) -> None:
+    """The mass beyond each bound is at most half of what may be left out, and one step more exceeds it."""
+
+    def mass(counts: range) -> float:
+        return sum(comb(trials, k) * share**k * (1 - share) ** (trials - k) for k in counts)
+
+    low, high = binomial_bounds(trials, share, outside)
+    assert mass(range(low)) <= outside / 2 + 1e-9
+    assert mass(range(low + 1)) > outside / 2 - 1e-9
+    assert mass(range(high + 1, trials + 1)) <= outside / 2 + 1e-9
+    assert mass(range(high, trials + 1)) > outside / 2 - 1e-9
