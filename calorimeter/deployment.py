@@ -50,6 +50,8 @@ def _without_password(text: str) -> str:
 def _schemes(*schemes: str) -> AfterValidator:
     def check(text: str) -> str:
         parts = urlsplit(text)
+        if parts.port == 0:  # above 65535 or no number: this raises by itself
+            raise ValueError("Port out of range 0-65535")
         if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
             raise ValueError(f"a URL here starts with {' or '.join(f'{s}://' for s in schemes)}")
         return _without_password(text)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import click
 
+from calorimeter import deployment as deployments
 from calorimeter import paths
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
@@ -49,7 +50,9 @@ class Duration(click.ParamType[float]):
     show_default=True,
     help="Where run folders are made.",
 )
-@click.option("--web", is_flag=True, help="Start with Locust's web page instead of at once.")
+@click.option(
+    "--web", is_flag=True, help="Start with Locust's web page (on 127.0.0.1:8089) instead of at once."
+)
 def run(
     scenario: str,
     deployment: Path | None,
@@ -68,9 +71,10 @@ def run(
     """
     loader.read(loader.find(scenario))
     file = paths.deployment(deployment)
+    deployments.read(file)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
-    command += [] if web else ["--headless", "--progress", "--skip-log-setup"]
+    command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
     command += ["--users", str(users)] if users else []
     command += ["--run-time", f"{duration:g}s"] if duration else []
     command += ["--processes", str(processes)] if processes else []
@@ -91,7 +95,6 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
 
     Exit status: 0 none is left; 1 some are; 2 it cannot be done.
     """
-    from calorimeter import deployment as deployments
     from loadtests.clean import prefix as prefix_of
     from loadtests.clean import remove
     from loadtests.clock import now_ns

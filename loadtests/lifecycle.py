@@ -8,7 +8,9 @@ through `Lifecycle.abort`, which stops Locust with exit status 2.
 from __future__ import annotations
 
 import logging
+import os
 import signal
+import socket
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -54,12 +56,28 @@ def install(environment: Any) -> None:
     if options.progress:
         progress.say("trying identity and the fronts …")
     try:
+        if environment.web_ui is not None:
+            _check_port(options.web_host or "0.0.0.0", options.web_port)  # noqa: S104  # Locust's default
         session = prepare(paths.deployment(options.deployment), options.scenario)
     except (InputError, KeyboardInterrupt) as problem:
         progress.clear()
         print(f"calorimeter: {problem if str(problem) else 'interrupted'}", file=sys.stderr)
         sys.exit(2)
     Lifecycle(environment, session, Path(options.runs)).attach()
+
+
+def _check_port(host: str, port: int) -> None:
+    """Raise `InputError` where Locust's page cannot listen: Locust itself would print a traceback."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as problem:
+        place = f"--web-host {host} --web-port {port}"
+        raise InputError(
+            place,
+            f"the page cannot be served there ({os.strerror(problem.errno or 0)})",
+            "valid: a free port",
+        ) from problem
 
 
 class Lifecycle:

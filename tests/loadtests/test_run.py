@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -198,6 +199,24 @@ def test_recording_that_fails_ends_the_run_with_status_2(lab: Deployment, tmp_pa
 
 
 @pytest.mark.lab
+def test_taken_port_of_the_page_is_one_line(lab: Deployment, tmp_path: Path) -> None:
+    """Where the port of Locust's page is taken: one line, status 2, and no run folder."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        with locust(
+            *("--deployment", str(lab.path), "--runs", str(tmp_path), "--skip-log-setup"),
+            *("--web-host", "127.0.0.1", "--web-port", port),
+        ) as process:
+            output, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert output.splitlines() == [
+        f"calorimeter: --web-host 127.0.0.1 --web-port {port}: the page cannot be served there "
+        "(Address already in use); valid: a free port"
+    ]
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.lab
 def test_killed_run_can_be_read_and_cleaned(lab: Deployment, tmp_path: Path) -> None:
     """After kill -9 the samples are readable, and `calorimeter clean` removes the stacks."""
     with locust(
@@ -220,3 +239,37 @@ def test_killed_run_can_be_read_and_cleaned(lab: Deployment, tmp_path: Path) -> 
     assert done.returncode == 0, done.stderr
     assert done.stdout.endswith("removed, 0 left\n")
     assert left_of(lab, runs[0]) == 0
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    ("old", "new", "line"),
+    [
+        ('file = "secrets.toml"', 'file = "wrong.toml"', "Keystone refuses user"),
+        (
+            '[rest]\nurl = "http://127.0.0.1:',
+            '[rest]\nurl = "http://127.0.0.2:',
+            "rest.url http://127.0.0.2:",
+        ),
+        ("127.16.0.0/12", "192.0.2.0/24", "192.0.2.1 cannot be a source address here"),
+        ('level = "invasive"', 'level = "passive"', "'passive' does not allow a load"),
+    ],
+)
+def test_unusable_set_up_is_one_line(
+    lab: Deployment, tmp_path: Path, old: str, new: str, line: str
+) -> None:
+    """Wrong password, unreachable proxy, foreign addresses, no consent: one line, status 2, no run."""
+    secrets = (lab.path.parent / "secrets.toml").read_text()
+    for name, text in (("secrets.toml", secrets), ("wrong.toml", re.sub(r'= ".*"', '= "wrong"', secrets))):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    described = lab.path.read_text()
+    assert old in described
+    (tmp_path / "deployment.toml").write_text(described.replace(old, new))
+    done = calorimeter(
+        "run", "--deployment", str(tmp_path / "deployment.toml"), "--runs", str(tmp_path / "runs")
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert line in done.stderr
+    assert not (tmp_path / "runs").exists()
