@@ -12,6 +12,7 @@ import pytest
 from calorimeter import paths, verdict
 from calorimeter.verdict import Outcome, Verdict
 from lab.sabotage import SABOTAGES
+from tests.verify import test_sabotage_health as health
 
 pytestmark = pytest.mark.lab
 
@@ -69,9 +70,9 @@ def test_healthy_proxy_is_green(deployment: Path, tmp_path: Path) -> None:
     assert others == {}
 
 
-def test_every_sabotage_of_the_proxy_is_tested() -> None:
-    """There is no sabotage of the proxy that no gate must find."""
-    assert set(CASES) == set(SABOTAGES)
+def test_every_sabotage_is_tested() -> None:
+    """There is no sabotage that no gate must find: what is not tested here is a matter of health."""
+    assert set(CASES) | {case.sabotage for case in health.CASES.values() if case.sabotage} == set(SABOTAGES)
 
 
 @pytest.mark.parametrize("sabotage", CASES)

@@ -1,0 +1,30 @@
+"""`python -m tests.soak [NAME [ARGS]]`: long repetitions with counts; without NAME, the list of them."""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+SOAKS = {
+    "prediction": ("tests.soak.prediction", "HAProxy's source hash against the real HAProxy"),
+    "affinity": (
+        "tests.soak.affinity",
+        "gates S and P: false alarms on a healthy lab, misses under sabotage",
+    ),
+}
+"""Name → (module with a `__main__` part, its line in the list)."""
+
+
+def main() -> None:
+    """Run one, with the arguments that follow its name."""
+    name = sys.argv[1] if len(sys.argv) > 1 else ""
+    if name not in SOAKS:
+        width = max(map(len, SOAKS))
+        print("\n".join(f"{key:<{width}}  {line}" for key, (_, line) in SOAKS.items()))
+        sys.exit(2 if name else 0)
+    sys.argv = [f"bin/soak {name}", *sys.argv[2:]]
+    runpy.run_module(SOAKS[name][0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    main()
