@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from calorimeter.deployment import Consent
 from verify.bench import Bench
+from verify.checks.consumers import as_described
 from verify.checks.rotation import exact_rotation
+from verify.experiments.roster import roster
 from verify.experiments.rotation import rotation
 from verify.gates import gate
 from verify.judge import Judge
+
+
+@gate(
+    "E1",
+    guide="each engine will subscribe to the same AMQP engine queue",
+    needs=("rest", "identity", "broker management"),
+)
+def test_engines_consume_as_described(bench: Bench, judge: Judge) -> None:
+    """The engines' queues have the described consumers, and no others.
+
+    Every worker of every engine has one consumer on `engine` and one on `engine_worker`; whoever else
+    consumes there takes calls away from the engines. Heat's service table must agree.
+    """
+    judge(roster(bench), as_described)
 
 
 @gate(

@@ -1,0 +1,122 @@
+"""Who consumes from the engines' queues, and whether Heat's own service table agrees."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from calorimeter.toml import Model
+from calorimeter.verdict import Judgement, failed, inconclusive, passed
+
+
+class Consuming(Model):
+    """One consumer of a queue.
+
+    `server` is what the process calls itself on this topic: its host on `engine`, its engine id on
+    `engine_worker`; None for one that has no queue of its own, as every engine has. `role` is the
+    program that it says it is.
+    """
+
+    id: str
+    name: str
+    role: str | None
+    server: str | None
+    prefetch: int = 0
+
+
+class Service(Model):
+    """One entry of Heat's service table (`openstack orchestration service list`)."""
+
+    engine_id: str
+    host: str
+    up: bool
+
+
+class Roster(Model):
+    """Evidence of E1: the queues, their consumers, and Heat's service table.
+
+    `queues` are the names that exist among those expected. `services` is None where the table cannot be
+    read, `services_unread` then says why.
+    """
+
+    described: tuple[str, ...]
+    workers: int
+    expected_queues: tuple[str, ...]
+    queues: tuple[str, ...]
+    consumers: dict[str, tuple[Consuming, ...]]
+    services: tuple[Service, ...] | None = None
+    services_unread: str | None = None
+
+
+ENGINE, WORKER = "engine", "engine_worker"
+
+
+def as_described(evidence: Roster) -> Judgement:
+    """Whether every described engine consumes with every worker, and nobody else does.
+
+    Each worker process has one consumer on `engine` (named by its host) and one on `engine_worker`
+    (named by its engine id), and an entry in the service table that is up. Entries of engines that are
+    gone stay `up` for twice their report interval: those are counted, not held against anybody.
+    """
+    wanted = len(evidence.described) * evidence.workers
+    figures = {
+        "described": wanted,
+        **{f"consumers_{queue}": len(found) for queue, found in evidence.consumers.items()},
+        "services_up": sum(s.up for s in evidence.services) if evidence.services is not None else None,
+    }
+    wrong = list(_wrong(evidence))
+    if wrong:
+        return failed(
+            f"{len(evidence.described)} engines with {evidence.workers} workers are described, the broker "
+            f"shows otherwise: {wrong[0]}",
+            wrong,
+            **figures,
+        )
+    if evidence.services is None:
+        return inconclusive(f"the service table cannot be read: {evidence.services_unread}", **figures)
+    ids = {consumer.server for consumer in evidence.consumers.get(WORKER, ())}
+    stale = sum(s.up and s.engine_id not in ids for s in evidence.services)
+    return passed(
+        f"{wanted} consumers on {ENGINE} and on {WORKER}, {evidence.workers} of each of "
+        f"{', '.join(evidence.described)}, no stranger; the service table agrees",
+        services_not_yet_down=stale,
+        **figures,
+    )
+
+
+def _wrong(evidence: Roster) -> Iterator[str]:
+    """Everything that is not as described, the gravest first."""
+    for queue in evidence.expected_queues:
+        if queue not in evidence.queues:
+            yield f"there is no queue {queue}"
+    for queue, found in evidence.consumers.items():
+        for consumer in found:
+            if consumer.role != "heat-engine" or consumer.server is None:
+                yield f"a stranger consumes from {queue}: {consumer.name}"
+    yield from _hosts(evidence)
+    yield from _services(evidence)
+
+
+def _hosts(evidence: Roster) -> Iterator[str]:
+    engines = [c for c in evidence.consumers.get(ENGINE, ()) if c.role == "heat-engine" and c.server]
+    have = Counter(c.server for c in engines)
+    up = Counter(s.host for s in evidence.services or () if s.up)
+    for host in evidence.described:
+        if have[host] != evidence.workers:
+            said = f"; the service table has {up[host]} of it as up" if evidence.services else ""
+            yield f"{host} has {have[host]} consumers on {ENGINE}, {evidence.workers} described{said}"
+    for host in sorted(str(h) for h in set(have) - set(evidence.described)):
+        yield f"{host} consumes from {ENGINE} and is not described"
+    wanted = len(evidence.described) * evidence.workers
+    workers = sum(c.role == "heat-engine" for c in evidence.consumers.get(WORKER, ()))
+    if workers != len(engines) or (workers != wanted and len(engines) == wanted):
+        yield f"{workers} engines consume from {WORKER}, {len(engines)} from {ENGINE}"
+
+
+def _services(evidence: Roster) -> Iterator[str]:
+    if evidence.services is None:
+        return
+    up = {s.engine_id for s in evidence.services if s.up}
+    for consumer in evidence.consumers.get(WORKER, ()):
+        if consumer.role == "heat-engine" and consumer.server and consumer.server not in up:
+            yield f"{consumer.name} consumes from {WORKER}, and the service table does not have it as up"

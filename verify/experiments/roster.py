@@ -1,0 +1,73 @@
+"""Who consumes from the engines' queues at this moment."""
+
+from __future__ import annotations
+
+from calorimeter.errors import InputError
+from verify.bench import Bench
+from verify.checks.consumers import ENGINE, WORKER, Consuming, Roster, Service
+from verify.checks.rotation import Consumer
+from verify.evidence import heat_services
+from verify.evidence.broker_api import BrokerApi
+from verify.evidence.broker_records import EngineConsumer
+from verify.evidence.unavailable import EvidenceUnavailable
+
+LISTENER = "heat-engine-listener"
+
+
+def roster(bench: Bench) -> Roster:
+    """Look at the queues, their consumers and the service table; nothing is changed."""
+    engines = bench.engines
+    expected = (ENGINE, WORKER, LISTENER)
+    with BrokerApi.of(bench.deployment) as api:
+        there = {queue.name for queue in api.queues()}
+        consumers = {
+            topic: tuple(_consuming(c) for c in api.engine_consumers(topic)) for topic in (ENGINE, WORKER)
+        }
+    services, unread = _services(bench)
+    return Roster(
+        described=engines.names,
+        workers=engines.workers,
+        expected_queues=expected,
+        queues=tuple(name for name in expected if name in there),
+        consumers=consumers,
+        services=services,
+        services_unread=unread,
+    )
+
+
+def _services(bench: Bench) -> tuple[tuple[Service, ...] | None, str | None]:
+    try:
+        found = heat_services.read(bench.deployment)
+    except (EvidenceUnavailable, InputError) as problem:
+        return None, str(problem)
+    return tuple(Service(engine_id=s.engine_id, host=s.host, up=s.status == "up") for s in found), None
+
+
+def _consuming(found: EngineConsumer) -> Consuming:
+    return Consuming(
+        id=consumer_id(found),
+        name=str(found),
+        role=found.process.role if found.process else None,
+        server=found.server,
+        prefetch=found.prefetch,
+    )
+
+
+def consumer_id(found: EngineConsumer) -> str:
+    """A consumer by its channel, as traced deliveries name it."""
+    return f"{found.connection}#{found.channel}"
+
+
+def named(api: BrokerApi, topic: str = ENGINE) -> tuple[Consumer, ...]:
+    """The consumers of a topic by a name that people know: `engine-1 [pid]`, a host where it tells one.
+
+    On `engine_worker` an engine calls itself by an id; its host is that of the same process on `engine`.
+    """
+    hosts = {c.connection: c.server for c in api.engine_consumers(ENGINE)}
+    pids = {c.process: c.server for c in api.engine_consumers(ENGINE) if c.process}
+    made = []
+    for found in api.engine_consumers(topic):
+        host = hosts.get(found.connection) or pids.get(found.process) if found.process else None
+        who = f"{host} [{found.process.pid}]" if host and found.process else str(found)
+        made.append(Consumer(id=consumer_id(found), name=who))
+    return tuple(made)
