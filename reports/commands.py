@@ -31,13 +31,13 @@ def report(run: Path | None, output: Path | None) -> None:
     console = Console(stderr=True)
     with console.status("Reading the run …") as status:
         opened = RunDir.open(folder)
+        target = output if output is not None else folder / "report"
+        _refuse_foreign(target)
         from reports import findings, page
 
         found = findings.collect(opened)
         status.update("Drawing figures …")
         made = page.files(found)
-    target = output if output is not None else folder / "report"
-    _refuse_foreign(target)
     page.write(made, target)
     click.echo(f"report: {target / 'index.html'}")
 

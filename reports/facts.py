@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,29 +25,26 @@ def size(count: float) -> str:
     return f"{count:.0f} bytes"
 
 
-def numbers(found: Findings) -> Rows:
-    """The few figures that stand large at the top."""
+def numbers(found: Findings) -> list[tuple[str, str, str]]:
+    """The few figures that stand large at the top: name, value, and what stands small below it."""
     load = found.load
     if load is None:
         return []
-    failed = int((load.rates["errors"] * load.axis.bin_s).round().sum()) if len(load.errors) else 0
     total = load.operations.iloc[-1]
-    share = int(load.errors["n"].sum()) / load.count if failed or len(load.errors) else 0.0
-    rows = [
-        ("answered as expected", f"{load.rate.estimate:.1f} / s{_bounds(load.rate, '{:.1f}'.format)}"),
-        ("median response time", f"{seconds(load.median.estimate)}{_bounds(load.median, seconds)}"),
-    ]
-    if total["response_p99"] == total["response_p99"]:  # not NaN
-        rows.append(("99th percentile", seconds(float(total["response_p99"]))))
+    rows = [("answered as expected", f"{load.rate.estimate:.1f} / s", _bounds(load.rate, "{:.1f}".format))]
+    for name, shown in (("p50", "median response time"), ("p99", "99th percentile")):
+        taken = Interval(*(float(total[f"response_{name}{end}"]) for end in ("", "_low", "_high")))
+        if math.isfinite(taken.estimate):
+            rows.append((shown, seconds(taken.estimate), _bounds(taken, seconds)))
     return [
         *rows,
-        ("not as expected", f"{share * 100:.2f} %"),
-        ("requests", f"{load.count:,} in {load.duration_s:.0f} s"),
+        ("not as expected", f"{int(load.errors['n'].sum()) / load.count * 100:.2f} %", ""),
+        ("requests", f"{load.count:,}", f"in {load.duration_s:.0f} s"),
     ]
 
 
 def _bounds(interval: Interval, text: Any) -> str:
-    return f" ({text(interval.low)} to {text(interval.high)})" if interval.known else ""
+    return f"95 %: {text(interval.low)} to {text(interval.high)}" if interval.known else ""
 
 
 def environment(found: Findings) -> Rows:
@@ -128,8 +126,8 @@ def method(found: Findings) -> list[str]:
     begins = (load.window.first_ns - load.axis.start_ns) / 1e9
     ends = (load.window.last_ns - load.axis.start_ns) / 1e9
     return [
-        f"{load.count:,} requests from {load.sources:,} source addresses were due within {ends:.1f} s; "
-        f"the last answer came at {load.duration_s:.1f} s.",
+        f"{load.count:,} requests from {load.sources:,} source addresses; the last answer came "
+        f"{load.duration_s:.1f} s after the first request was due.",
         "Response time counts from the moment a request was due, so it includes any wait in the "
         "generator; service time counts from when it was sent. Latencies are of successes "
         "only; failures are counted apart.",
@@ -139,7 +137,7 @@ def method(found: Findings) -> list[str]:
         statistics.WARM_UP_RULE,
         f"{load.window.why} Tables and the percentile curve cover {begins:.1f} s to {ends:.1f} s "
         "(by when a request was due); figures over time cover the whole run.",
-        f"Intervals are 95 % percentile bootstraps over windows ({load.axis.bin_s} s for rates, "
-        f"{load.latency_bin_s} s for medians), not over requests; this is one run, so they say nothing "
-        "of how another run would differ.",
+        f"Intervals are 95 % bootstraps over whole windows of {load.blocks.bin_s} s, not over requests, "
+        f"and are given where there are {statistics.MINIMUM_WINDOWS} windows or more; this is one run, so "
+        "they say nothing of how another run would differ.",
     ]

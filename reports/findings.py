@@ -13,9 +13,14 @@ from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from calorimeter.verdict import Verdicts
-from reports import frames, load, shares, statistics, watch
+from reports import axis as axes
+from reports import frames, latency, load, shares, statistics, watch
+from reports.axis import Axis, Window
 from reports.statistics import Interval
 from reports.watch import Watched
+
+MOST_BLOCKS = 60
+"""Windows that intervals are bootstrapped over: long enough that one hardly depends on the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +30,10 @@ class Load:
     count: int
     duration_s: float
     sources: int
-    axis: load.Axis
-    window: load.Window
+    axis: Axis
+    blocks: Axis
+    window: Window
     rate: Interval
-    median: Interval
     rates: pd.DataFrame
     points: pd.DataFrame
     latencies: pd.DataFrame
@@ -134,42 +139,39 @@ def _text(path: Path) -> str | None:
 
 
 def _load(samples: pd.DataFrame) -> Load:
-    axis = load.axis(samples)
-    window = load.window(samples, axis)
-    wider = load.latency_axis(samples, axis, 90)
-    widest = load.latency_axis(samples, axis, 99)
-    rates = load.rates(samples, axis)
-    chosen = _bins_within(axis, window)
+    time = axes.axis(samples)
+    window = load.window(samples, time)
+    blocks = axes.axis(samples, most=MOST_BLOCKS)
+    wider, widest = (latency.latency_axis(samples, time, percent) for percent in (90, 99))
+    achieved = load.rates(samples, blocks)["achieved"].to_numpy()[_bins_within(blocks, window)]
     last_ns = int((samples["scheduled_ns"] + samples["response_ns"]).max())
-    latencies = load.latencies(samples, wider)
-    medians = latencies["p50"].to_numpy()[_bins_within(wider, window)]
     return Load(
         count=len(samples),
-        duration_s=(last_ns - axis.start_ns) / 1e9,
+        duration_s=(last_ns - time.start_ns) / 1e9,
         sources=int(samples["source"].nunique()),
-        axis=axis,
+        axis=time,
+        blocks=blocks,
         window=window,
-        rate=statistics.bootstrap(rates["achieved"].to_numpy()[chosen], statistics.mean, seed=1),
-        median=statistics.bootstrap(medians, statistics.median, seed=2),
-        rates=rates,
-        points=load.points(samples, axis.start_ns),
-        latencies=latencies,
+        rate=statistics.bootstrap(achieved, statistics.mean, seed=1),
+        rates=load.rates(samples, time),
+        points=load.points(samples, time.start_ns),
+        latencies=latency.latencies(samples, wider, (50.0, 90.0)),
         latency_bin_s=wider.bin_s,
-        tails=load.latencies(samples, widest, (99.0,)),
+        tails=latency.latencies(samples, widest, (99.0,)),
         tail_bin_s=widest.bin_s,
-        operations=load.operations(samples, window),
+        operations=latency.operations(samples, window, blocks),
         errors=load.errors(samples),
-        curve=load.curve(samples, window),
-        heat=load.heat(samples, load.axis(samples, least_s=max(1, axis.bin_s))),
-        generator=load.generator(samples, axis),
-        phases=load.phases(samples, axis.start_ns),
+        curve=latency.curve(samples, window),
+        heat=latency.heat(samples, time),
+        generator=load.generator(samples, time),
+        phases=axes.phases(samples, time.start_ns),
     )
 
 
-def _bins_within(axis: load.Axis, window: load.Window) -> slice:
+def _bins_within(time: Axis, window: Window) -> slice:
     """The bins that lie wholly in a window."""
-    width = axis.bin_s * 1_000_000_000
-    return slice(-(-(window.first_ns - axis.start_ns) // width), (window.last_ns - axis.start_ns) // width)
+    width = time.bin_s * 1_000_000_000
+    return slice(-(-(window.first_ns - time.start_ns) // width), (window.last_ns - time.start_ns) // width)
 
 
 def _limits_of(loaded: Load) -> list[str]:
@@ -184,9 +186,7 @@ def _limits_of(loaded: Load) -> list[str]:
             f"{', '.join(few)}."
         )
     if not loaded.window.steady:
-        limits.append(
-            f"{loaded.window.why} All tables are made from the whole run, its beginning included."
-        )
+        limits.append(f"{loaded.window.why} Tables are made from all of what was measured.")
     late = loaded.generator["lag_max"].max()
     if late > 0.05:
         limits.append(

@@ -17,7 +17,7 @@ from calorimeter.verdict import Outcome, Verdicts
 from reports import facts, plates, statistics, summary
 from reports.figures.style import seconds
 from reports.findings import Findings
-from reports.load import PERCENTS, column
+from reports.latency import PERCENTS, column
 from reports.plates import Drawn
 
 Files = dict[str, bytes]
@@ -29,18 +29,23 @@ MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Ou
 def files(found: Findings) -> Files:
     """All files of a report by their path in its folder; the same bytes for the same run."""
     drawn = [plates.draw(plate) for plate in plates.of(found)]
-    context = _context(found, drawn)
-    made = {
-        "index.html": _render("page.html.j2", context, escape=True),
-        "report.md": _render("page.md.j2", context, escape=False),
-        "summary.json": summary.of(found).model_dump_json(indent=2).encode() + b"\n",
-    }
+    made = words(found, drawn)
     for one in drawn:
         made[f"figures/{one.plate.name}.svg"] = one.wide.encode()
         made[f"figures/{one.plate.name}.png"] = one.png
     for name, table in _tables(found).items():
         made[f"tables/{name}.csv"] = table.to_csv(index=name == "heat", float_format="%.9g").encode()
     return made
+
+
+def words(found: Findings, drawn: list[Drawn]) -> Files:
+    """The pages and the summary, around figures that were drawn."""
+    context = _context(found, drawn)
+    return {
+        "index.html": _render("page.html.j2", context, escape=True),
+        "report.md": _render("page.md.j2", context, escape=False),
+        "summary.json": summary.of(found).model_dump_json(indent=2).encode() + b"\n",
+    }
 
 
 def write(made: Files, folder: Path) -> None:

@@ -39,19 +39,15 @@ def of(found: Findings) -> list[Plate]:
         plates.append(_shares("backends", "Share per backend", "source addresses", found.backends))
     if found.engines:
         plates.append(_shares("engines", "Share per engine", "calls", found.engines))
-    if found.load:
+    if found.load and found.load.generator["n"].sum():
         plates.append(_generator(found.load))
     return plates
 
 
 def draw(plate: Plate) -> Drawn:
     """Draw one plate in all its forms."""
-    return Drawn(
-        plate,
-        wide=style.svg(plate.plot, style.WIDE, f"{plate.name}-w"),
-        narrow=style.svg(plate.plot, style.NARROW, f"{plate.name}-n"),
-        png=style.png(plate.plot, style.WIDE),
-    )
+    wide, png = style.svg_and_png(plate.plot, style.WIDE, f"{plate.name}-w")
+    return Drawn(plate, wide, style.svg(plate.plot, style.NARROW, f"{plate.name}-n"), png)
 
 
 def _marks(load: Load) -> Marks:
@@ -69,6 +65,8 @@ def _of_load(load: Load) -> Iterator[Plate]:
         "answered when its answer was whole. From the samples.",
         partial(throughput.over_time, load.rates, marks),
     )
+    if load.points.empty:
+        return
     yield Plate(
         "latency-over-time",
         "Throughput and latency over time",

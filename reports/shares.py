@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from calorimeter.deployment import Deployment
@@ -18,8 +19,8 @@ PROXY_TOTALS = ("FRONTEND", "BACKEND")
 
 def increments(counter: pd.Series) -> int:
     """How far a counter rose over its polls; where it fell, it was reset and counts from 0 again."""
-    steps = counter.diff().dropna()
-    return int(steps.where(steps >= 0, counter).sum())
+    steps = np.diff(counter.to_numpy())
+    return int(np.where(steps >= 0, steps, counter.to_numpy()[1:]).sum())
 
 
 def backends_watched(servers: pd.DataFrame) -> pd.DataFrame:

@@ -110,14 +110,53 @@ def bootstrap(
     return Interval(estimate, float(low), float(high), confidence)
 
 
+_STEP = math.log(1.005)
+"""The width of a cell of `pooled_bounds`, in the logarithm: half a percent."""
+
+
+def pooled_bounds(
+    durations_ns: Ints,
+    windows: Ints,
+    count: int,
+    percents: Sequence[float],
+    *,
+    seed: int,
+    rounds: int = 1000,
+    confidence: float = 0.95,
+) -> dict[float, tuple[float, float]]:
+    """Bootstrap bounds of percentiles, in ns, by drawing whole windows and pooling what they hold.
+
+    Requests of one window stay together, because they are not independent (a block bootstrap, Künsch
+    1989). Windows are kept as histograms with cells of half a percent, which are merged, never averaged:
+    bounds are as coarse as that. Rows with a window below 0 are left out; empty where fewer than
+    `MINIMUM_WINDOWS` windows hold anything.
+    """
+    kept = windows >= 0
+    taken, where = np.maximum(durations_ns[kept], 1), windows[kept]
+    if not percents or len(np.unique(where)) < MINIMUM_WINDOWS:
+        return {}
+    cell = (np.log(taken) / _STEP).astype(np.int64)
+    first = int(cell.min())
+    cells = int(cell.max()) - first + 1
+    histogram = np.bincount(where * cells + (cell - first), minlength=count * cells)
+    used = histogram.reshape(count, cells).astype(np.float64)
+    used = used[used.any(axis=1)]
+    rng = np.random.default_rng(seed)
+    drawn = rng.multinomial(len(used), np.full(len(used), 1 / len(used)), size=rounds) @ used
+    reached = drawn.cumsum(axis=1)
+    tail = (1 - confidence) / 2
+    bounds = {}
+    for percent in percents:
+        rank = reached[:, -1:] * percent / 100
+        found = np.exp(((reached >= rank).argmax(axis=1) + first + 0.5) * _STEP)
+        low, high = np.quantile(found, [tail, 1 - tail])
+        bounds[percent] = (float(low), float(high))
+    return bounds
+
+
 def mean(values: Floats) -> Floats:
     """The mean along the last axis, in the shape that `bootstrap` takes."""
     return np.asarray(values.mean(axis=-1))
-
-
-def median(values: Floats) -> Floats:
-    """The median along the last axis, in the shape that `bootstrap` takes."""
-    return np.asarray(np.median(values, axis=-1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +177,8 @@ MOST_DRIFT = 0.20
 WARM_UP_RULE = (
     "Warm-up ends where MSER (White 1997) puts it: at the window that makes the standard error of the "
     f"rest smallest, searched in the first half. What remains is steady when its Theil–Sen slope changes "
-    f"it by at most {MOST_DRIFT * 100:.0f} % of its median. Fewer than {MINIMUM_SERIES} windows are too few "
-    "to tell: then nothing is excluded."
+    f"it by at most {MOST_DRIFT * 100:.0f} % of its median. Fewer than {MINIMUM_SERIES} windows are too "
+    "few to tell: then nothing is excluded."
 )
 
 
@@ -147,17 +186,17 @@ def steady(series: Sequence[float] | Floats) -> Steady:
     """Find the warm-up in a series of windows by `WARM_UP_RULE`."""
     values = np.asarray(series, dtype=np.float64)
     if len(values) < MINIMUM_SERIES or not np.isfinite(values).all():
-        return Steady(0, False, f"{len(values)} windows are too few to tell a warm-up")
+        return Steady(0, False, f"has {len(values)} windows, too few to tell a warm-up")
     half = len(values) // 2
     errors = [float(values[d:].var()) / (len(values) - d) for d in range(half + 1)]
     first = int(np.argmin(errors))
     rest = values[first:]
     if first == half:
-        return Steady(0, False, "it does not settle in its first half")
+        return Steady(0, False, "does not settle in its first half")
     middle = float(np.median(rest))
     drift = theil_sen(rest) * (len(rest) - 1)
     if abs(drift) > MOST_DRIFT * abs(middle):
-        return Steady(0, False, f"it drifts by {drift / middle:+.0%}" if middle else "it drifts")
+        return Steady(0, False, f"drifts by {drift / middle * 100:+.0f} %" if middle else "drifts")
     return Steady(first, True, "")
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from calorimeter.toml import Model
 from reports.findings import Findings, Shares
-from reports.load import PERCENTS, column
+from reports.latency import PERCENTS, column
 from reports.statistics import Interval
 
 SCHEMA = 1
@@ -33,7 +33,7 @@ class Operation(Model):
     failed: int
     dropped: int
     rate_per_s: float
-    response_s: dict[str, float | None]
+    response_s: dict[str, Estimate]
     service_s: dict[str, float | None]
 
 
@@ -73,7 +73,6 @@ class LoadSummary(Model):
     window_to_s: float
     steady: bool
     achieved_per_s: Estimate
-    median_response_s: Estimate
     operations: tuple[Operation, ...]
 
 
@@ -129,16 +128,11 @@ def _load(found: Findings) -> LoadSummary | None:
         window_to_s=(load.window.last_ns - start) / 1e9,
         steady=load.window.steady,
         achieved_per_s=_estimate(load.rate),
-        median_response_s=_estimate(load.median),
         operations=tuple(_operation(row) for _, row in load.operations.iterrows()),
     )
 
 
 def _operation(row: pd.Series) -> Operation:
-    times = {
-        f"{kind}_s": {column(p): _known(float(row[f"{kind}_{column(p)}"])) for p in PERCENTS}
-        for kind in ("response", "service")
-    }
     return Operation(
         operation=str(row["operation"]),
         n=int(row["n"]),
@@ -146,8 +140,13 @@ def _operation(row: pd.Series) -> Operation:
         failed=int(row["failed"]),
         dropped=int(row["dropped"]),
         rate_per_s=float(row["rate"]),
-        response_s=times["response_s"],
-        service_s=times["service_s"],
+        response_s={
+            column(p): _estimate(
+                Interval(*(float(row[f"response_{column(p)}{end}"]) for end in ("", "_low", "_high")))
+            )
+            for p in PERCENTS
+        },
+        service_s={column(p): _known(float(row[f"service_{column(p)}"])) for p in PERCENTS},
     )
 
 

@@ -84,6 +84,8 @@ def heat_map(cells: pd.DataFrame, marks: Marks, layout: Layout) -> Figure:
     style.log_durations(panel.yaxis)
     bar = figure.colorbar(mesh, ax=panel, pad=0.015, aspect=28)
     bar.set_label(f"requests in {width:g} s")
+    most = max(2, int(counts.max()))
+    bar.set_ticks([tick for power in range(9) for base in (1, 2, 5) if (tick := base * 10**power) <= most])
     bar.ax.minorticks_off()
     bar.ax.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
     bar.outline.set_visible(False)

@@ -107,21 +107,30 @@ def canvas(layout: Layout, heights_in: tuple[float, ...]) -> tuple[Figure, list[
     return figure, list(grid[:, 0])
 
 
+_NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
+
+
 def svg(plot: Plot, layout: Layout, prefix: str) -> str:
     """Draw as SVG without a date, a version or a comment; ids begin with `prefix`."""
     with mpl.rc_context(dict(_RC)):  # type: ignore[arg-type]
-        target = io.StringIO()
-        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
-        plot(layout).savefig(target, format="svg", metadata=nothing)
-    return _for_inlining(target.getvalue(), prefix)
+        return _svg(plot(layout), prefix)
 
 
-def png(plot: Plot, layout: Layout) -> bytes:
-    """Draw as PNG without a date or a version."""
+def svg_and_png(plot: Plot, layout: Layout, prefix: str) -> tuple[str, bytes]:
+    """Draw once, as SVG (see `svg`) and as PNG, which has no date or version either."""
     with mpl.rc_context(dict(_RC)):  # type: ignore[arg-type]
+        figure = plot(layout)
+        vector = _svg(figure, prefix)
+        figure.set_layout_engine("none")  # has been laid out; to do it again takes a third of the time
         target = io.BytesIO()
-        plot(layout).savefig(target, format="png", metadata={"Software": None})
-    return target.getvalue()
+        figure.savefig(target, format="png", metadata={"Software": None})
+    return vector, target.getvalue()
+
+
+def _svg(figure: Figure, prefix: str) -> str:
+    target = io.StringIO()
+    figure.savefig(target, format="svg", metadata=_NO_METADATA)
+    return _for_inlining(target.getvalue(), prefix)
 
 
 def _for_inlining(text: str, prefix: str) -> str:
@@ -163,6 +172,7 @@ def log_durations(axis: Axis) -> None:
 
 def time_axis(axes: list[Axes], marks: Marks, end_s: float, layout: Layout) -> None:
     """Seconds since the start below the last panel, with phases, faults and warm-up marked."""
+    end_s = max(end_s, 0.1)
     for panel in axes:
         panel.set_xlim(0, end_s)
         if marks.warm_up_s > 0:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -18,20 +20,14 @@ def over_time(rates: pd.DataFrame, marks: Marks, layout: Layout) -> Figure:
     trouble = bool((rates["errors"] + rates["dropped"]).sum())
     figure, axes = style.canvas(layout, (2.5, 1.0) if trouble else (2.9,))
     panel = axes[0]
-    panel.fill_between(
-        rates["t_s"],
-        rates["offered"],
-        step="mid",
-        color=style.PALE,
-        alpha=0.8,
-        linewidth=0,
-        label="offered",
-    )
-    panel.plot(
-        rates["t_s"],
+    edges = _edges(rates)
+    panel.stairs(rates["offered"], edges, fill=True, color=style.PALE, alpha=0.8, label="offered")
+    panel.stairs(
         rates["achieved"],
+        edges,
+        baseline=None,
         color=style.BLUE,
-        drawstyle="steps-mid",
+        linewidth=1.4,
         label="answered as expected",
     )
     panel.set_ylim(0, max(1.0, 1.12 * float(rates[["offered", "achieved"]].max().max())))
@@ -39,9 +35,14 @@ def over_time(rates: pd.DataFrame, marks: Marks, layout: Layout) -> Figure:
     style.legend(panel, 2, layout)
     if trouble:
         _trouble(axes[1], rates, layout)
-    width = float(rates["t_s"].iloc[0]) * 2
-    style.time_axis(axes, marks, float(rates["t_s"].iloc[-1]) + width / 2, layout)
+    style.time_axis(axes, marks, float(edges[-1]), layout)
     return figure
+
+
+def _edges(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """The edges of the bins whose middles are `t_s`; the first begins at 0."""
+    middles = table["t_s"].to_numpy(dtype=np.float64)
+    return np.append(middles - middles[0], middles[-1] + middles[0])
 
 
 def _trouble(panel: Axes, rates: pd.DataFrame, layout: Layout) -> None:
@@ -70,13 +71,9 @@ def generator(lags: pd.DataFrame, in_flight: pd.Series, marks: Marks, layout: La
     """
     figure, (upper, lower) = style.canvas(layout, (1.9, 1.2))
     upper.set_yscale("log")
-    upper.plot(
-        lags["t_s"],
-        lags["lag_max"].clip(lower=1e-6),
-        color=style.PALE,
-        drawstyle="steps-mid",
-        label="largest",
-    )
+    edges = _edges(lags)
+    largest = lags["lag_max"].clip(lower=1e-6)
+    upper.stairs(largest, edges, baseline=None, color=style.DOT, label="largest")
     for name, colour, dash in (("p99", style.ORANGE, "-."), ("p50", style.INK, "-")):
         shown = lags[lags[f"lag_{name}"].notna()]
         if len(shown):
@@ -90,9 +87,8 @@ def generator(lags: pd.DataFrame, in_flight: pd.Series, marks: Marks, layout: La
     upper.set_ylabel("sent late by")
     style.log_durations(upper.yaxis)
     style.legend(upper, 3, layout)
-    lower.plot(lags["t_s"], in_flight, color=style.BLUE, drawstyle="steps-mid")
+    lower.stairs(in_flight, edges, baseline=None, color=style.BLUE)
     lower.set_ylim(bottom=0)
     lower.set_ylabel("in flight")
-    width = float(lags["t_s"].iloc[0]) * 2
-    style.time_axis([upper, lower], marks, float(lags["t_s"].iloc[-1]) + width / 2, layout)
+    style.time_axis([upper, lower], marks, float(edges[-1]), layout)
     return figure

@@ -143,11 +143,6 @@ def one(kind: str, **columns: Any) -> dict[str, Any]:
     return {**row, **columns}
 
 
-def rows(samples: list[dict[str, Any]]) -> dict[str, list[Any]]:
-    """Rows as columns."""
-    return {name: [sample[name] for sample in samples] for name in SAMPLE.names}
-
-
 def drawn(
     *,
     seconds: int = 60,
@@ -309,19 +304,50 @@ def gates() -> tuple[Verdict, ...]:
     )
 
 
-@pytest.fixture
-def builder(tmp_path: Path) -> Builder:
-    """A run folder with run.json and deployment.toml only."""
-    return Builder(tmp_path / "runs" / "20260102T030405Z-first-mix-ab12").about()
-
-
-@pytest.fixture
-def full(builder: Builder) -> Builder:
-    """A run folder with everything: two files of samples, polls and verdicts."""
-    builder.samples(name="w0-0", seed=1, seconds=60).samples(name="w1-0", seed=2, seconds=60)
+def everything(path: Path) -> Builder:
+    """A run folder with all there can be: two files of samples, polls and verdicts."""
+    builder = Builder(path).about()
+    builder.samples(name="w0-0", seed=1).samples(name="w1-0", seed=2)
     builder.watch("proxy", proxy_polls()).watch("broker", broker_polls()).verdicts(*gates())
     (builder.path / "scenario.toml").write_text('name = "first-mix"\n')
     return builder
 
 
-Make = Callable[..., Builder]
+NAME = "20260102T030405Z-first-mix-ab12"
+
+
+@pytest.fixture
+def builder(tmp_path: Path) -> Builder:
+    """A run folder with run.json and deployment.toml only."""
+    return Builder(tmp_path / "runs" / NAME).about()
+
+
+@pytest.fixture
+def full(tmp_path: Path) -> Builder:
+    """A run folder with everything, to be damaged."""
+    return everything(tmp_path / "runs" / NAME)
+
+
+@pytest.fixture(scope="module")
+def module_builder(tmp_path_factory: pytest.TempPathFactory) -> Builder:
+    """A run folder with everything, only to be read."""
+    return everything(tmp_path_factory.mktemp("everything") / "runs" / NAME)
+
+
+@pytest.fixture(name="one")
+def _one() -> Callable[..., dict[str, Any]]:
+    return one
+
+
+class Polls:
+    """What was polled and judged, as lists."""
+
+    proxy = staticmethod(proxy_polls)
+    broker = staticmethod(broker_polls)
+    gates = staticmethod(gates)
+
+
+@pytest.fixture
+def polls() -> type[Polls]:
+    """Makers of polls and verdicts."""
+    return Polls
