@@ -102,7 +102,7 @@ def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
                 bind=listen.bind,
                 servers=(Server("inner", inner),),
                 balance="roundrobin",
-                options=(),
+                options=("tcpka",),
                 lines=("mode tcp", "no log"),
             )
         )

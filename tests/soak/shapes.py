@@ -1,0 +1,144 @@
+"""Gates S and P on healthy labs: 2, 3 and 5 backends, weights, both hashes, both modes, and the guide's file.
+
+Brings a lab of its own up and takes it down. Prints a line a shape, with the figures of S6; exit status 1
+where a gate said other than it must: all PASS, but S6 cannot be told with two backends, and without
+health checks S6 and S7 are red.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from calorimeter import paths, verdict
+from calorimeter.verdict import Outcome, Verdict
+from tests.verify.test_sabotage_proxy import calorimeter
+
+NAME = "soak-shapes"
+SHORT = ["--maxconn", "300", "--timeouts", "client=4s,server=3s,connect=1s"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """So many backends of each API, and the options of the proxy."""
+
+    servers: int
+    options: tuple[str, ...] = ()
+
+    @property
+    def expected(self) -> dict[str, Outcome]:
+        """Gate → outcome, where that is not PASS."""
+        if "guide" in self.options:
+            return {"S6": Outcome.FAIL, "S7": Outcome.FAIL}
+        return {"S6": Outcome.INCONCLUSIVE} if self.servers == 2 else {}
+
+    def __str__(self) -> str:
+        return f"{self.servers} backends {' '.join(self.options)}".rstrip()
+
+
+CONSISTENT = ("--hash-type", "consistent")
+HTTP = ("--mode", "http")
+SHAPES = (
+    Shape(5),
+    Shape(5, CONSISTENT),
+    Shape(5, ("--weights", "1,2,1,3,1", *HTTP)),
+    Shape(4),
+    Shape(4, CONSISTENT),
+    Shape(3),
+    Shape(3, CONSISTENT),
+    Shape(3, ("--weights", "1,2,1")),
+    Shape(3, ("--weights", "1,2,1", *CONSISTENT, *HTTP)),
+    Shape(3, HTTP),
+    Shape(3, ("--proxy", "guide")),
+    Shape(3, ("--proxy", "guide", *CONSISTENT)),
+    Shape(2),
+    Shape(2, ("--weights", "1,3", *CONSISTENT, *HTTP)),
+)
+"""From many backends to few, because a lab is scaled down faster than up."""
+
+
+def verified(deployment: Path, gates: str, sources: int) -> dict[str, Verdict]:
+    """Run gates: gate → verdict."""
+    with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
+        told = calorimeter(
+            "verify",
+            str(deployment),
+            "--gates",
+            gates,
+            "--runs",
+            runs,
+            "--sources",
+            str(sources),
+            timeout=900,
+        )
+        kept = list(Path(runs).glob("*/verdicts.json"))
+        assert kept, told.stdout + told.stderr
+        return {found.gate: found for found in verdict.read(kept[0]).verdicts}
+
+
+def judged(shape: Shape, found: dict[str, Verdict]) -> list[str]:
+    """What is not as it must be, as sentences."""
+    return [
+        f"    {gate} {v.judgement.outcome}: {v.judgement.why}"
+        for gate, v in found.items()
+        if v.judgement.outcome is not shape.expected.get(gate, Outcome.PASS)
+    ]
+
+
+def figures(found: dict[str, Verdict]) -> str:
+    """The price of a failure, as S6 measured it."""
+    if "S6" not in found:
+        return ""
+    s6 = found["S6"].judgement.figures
+    told = [
+        f"{api} {s6.get(f'{api}_survivors_moved')} of {s6.get(f'{api}_sources_of_survivors')} survivors' "
+        f"sources moved ({s6.get(f'{api}_survivors_moved_share')}), predicted "
+        f"{s6.get(f'{api}_predicted_moved_share')}"
+        for api in ("rest", "cfn")
+    ]
+    return "; ".join(told)
+
+
+def main() -> int:
+    """Try every shape; the count of wrong ones decides the status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--gates", default="S,P", help="that are run on each shape")
+    parser.add_argument("--sources", type=int, default=1000)
+    parser.add_argument("--from", dest="first", type=int, default=0, help="begin with this shape (0 to 13)")
+    given = parser.parse_args()
+    shapes = SHAPES[given.first :]
+    first = str(shapes[0].servers)
+    up = calorimeter(
+        "lab", "up", "--name", NAME, "--rest", first, "--cfn", first, "--engines", "1", timeout=600
+    )
+    if up.returncode != 0:
+        print(up.stderr, file=sys.stderr)
+        return 2
+    wrong = 0
+    try:
+        now = shapes[0].servers
+        for shape in shapes:
+            if shape.servers != now:
+                now = shape.servers
+                calorimeter("lab", "scale", "--name", NAME, "--rest", str(now), "--cfn", str(now))
+            done = calorimeter("lab", "proxy", "--name", NAME, *SHORT, *shape.options)
+            assert done.returncode == 0, done.stderr
+            began = time.monotonic()
+            found = verified(paths.lab(NAME) / "deployment.toml", given.gates, given.sources)
+            problems = judged(shape, found)
+            wrong += bool(problems)
+            state = "WRONG" if problems else "as it must be"
+            print(f"{shape}: {state}, {time.monotonic() - began:.0f} s; {figures(found)}", flush=True)
+            print("".join(f"{line}\n" for line in problems), end="", flush=True)
+    finally:
+        calorimeter("lab", "down", "--name", NAME)
+    print(f"{wrong} of {len(shapes)} shapes were wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
