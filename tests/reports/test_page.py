@@ -296,9 +296,10 @@ def _opened(page_file: Path, scratch: Path) -> tuple[list[str], list[str]]:
     command = [chromium, *options, page_file.as_uri()]
     found = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert picture.stat().st_size > 1000
-    asked = re.findall(r'"initiator":"([^"]*)"[^{}]*?"url":"(https?:[^"]*)"', log.read_text())
+    events = [line for line in log.read_text().splitlines() if '"initiator"' in line]
+    asked = [re.findall(r'"initiator":"([^"]*)".*"url":"([^"]*)"', event)[0] for event in events]
     console = [line for line in found.stderr.splitlines() if "CONSOLE" in line]
-    return console, [url for origin, url in asked if origin != "not an origin"]
+    return console, [url for origin, url in asked if origin != "not an origin" and url.startswith("http")]
 
 
 @pytest.mark.lab
