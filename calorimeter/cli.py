@@ -29,6 +29,10 @@ COMMANDS = {
         "calorimeter.faults.commands:fault",
         "Break parts of a deployment for a while, and heal them.",
     ),
+    "guide-against-correction": (
+        "studies.guide_against_correction:compare",
+        "Break a lab behind the guide's proxy and behind corrected ones, side by side.",
+    ),
     "trace": (
         "verify.commands_trace:trace",
         "Show the way of each request of a command, client to engine.",
