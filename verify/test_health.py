@@ -63,13 +63,13 @@ def test_unreachable_is_detected_in_time(bench: Bench, judge: Judge) -> None:
     guide="The APIs are load-balanced by HAProxy",
     needs=NEEDS,
     consent=Consent.INVASIVE,
-    breaks=("kill", "freeze", "unreachable"),
+    breaks=("kill", "freeze", "unreachable", "refuse-checks"),
 )
 def test_recovery_is_in_time(bench: Bench, judge: Judge) -> None:
     """A healed API serves its own sources again within its bound.
 
-    After each of the faults of H2, H3 and H4; while it returns no client with a connection per request sees
-    an error.
+    After each of the faults of H2, H3 and H4, and when it goes and comes again and again; while it
+    returns no client with a connection per request sees an error.
     """
     judge(faults.recoveries(bench), recovery.recovered_in_time)
 

@@ -24,6 +24,7 @@ DRAIN_S = 3.0
 
 SERVING_S = 60.0
 RPC_TRIES = 10
+FLAPS = 2
 
 
 def outage(bench: Bench, fault: str, direct_path: str = "/") -> Trial:
@@ -43,7 +44,24 @@ def recoveries(bench: Bench) -> Trials:
     chosen = [fault for fault in ("kill", "freeze", "unreachable") if _able(bench, fault)]
     if not chosen:
         targets(bench, "kill")
-    return Trials(trials=tuple(outage(bench, fault) for fault in chosen))
+    flaps = (flapping(bench),) if _able(bench, "refuse-checks") else ()
+    return Trials(trials=(*(outage(bench, fault) for fault in chosen), *flaps))
+
+
+def flapping(bench: Bench) -> Trial:
+    """One backend of each API goes and comes again and again: its health checks are refused in turns."""
+    return bench.once("flapping", lambda: _flapping(bench))
+
+
+def _flapping(bench: Bench) -> Trial:
+    fault = "refuse-checks"
+    with Stage(bench, "flapping", targets(bench, fault), "/healthcheck") as stage:
+        for _ in range(FLAPS):
+            stage.inject()
+            stage.until(lambda: stage.shows("DOWN"), detection_wait_s(bench, fault))
+            stage.heal()
+            _await_back(stage, bench, fault)
+        return stage.trial()
 
 
 def _able(bench: Bench, fault: str) -> bool:

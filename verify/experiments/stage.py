@@ -162,6 +162,7 @@ class Stage:
         self.targets = broken
         self.breaker: Breaker = bench.breaker
         self.injected: dict[str, Injected] = {}
+        self._past: list[Injected] = []
         self.watch = Watch(bench)
         self._logs: list[LogSource] = [log for proxy in bench.proxies for log in open_logs(proxy)]
         self._apis = {t.api: bench.api(t.api) for t in broken}
@@ -225,6 +226,8 @@ class Stage:
             done = _command(self.breaker.inject, target)
             if not record:
                 return
+            if target.server in self.injected:
+                self._past.append(self.injected[target.server])
             self.injected[target.server] = Injected(
                 api=target.api,
                 section=target.section,
@@ -275,7 +278,7 @@ class Stage:
         entries = read(line for log in self._logs for line in log.lines())
         injected = tuple(
             each.model_copy(update={"direct": tuple(self._directs(each.server))})
-            for each in self.injected.values()
+            for each in (*self._past, *self.injected.values())
         )
         apis = {api.proxy_section: api for api in self._apis.values()}
         connections = [c for c in entries.connections if c.backend in apis]

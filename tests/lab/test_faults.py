@@ -1,0 +1,133 @@
+"""Faults of a lab's APIs, on the real lab: each breaks what it says, and is undone."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import urlopen
+
+import pytest
+
+from calorimeter.deployment import Deployment
+from tests.conftest import lab_command
+
+
+def asked(lab: Deployment, path: str = "/", within_s: float = 2.0) -> int:
+    """The status of a request to the first REST backend at its own address; 0 where there is no answer."""
+    try:
+        with urlopen(f"http://{lab.rest.backends[0].address}{path}", timeout=within_s) as answer:
+            return int(answer.status)
+    except HTTPError as problem:
+        return problem.code
+    except OSError:
+        return 0
+
+
+def part(lab: Deployment, action: str) -> None:
+    """Do something to the first REST backend."""
+    done = lab_command("part", "--name", lab.name, lab.rest.backends[0].name, action)
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"at_ns=\d{19}", done.stdout)
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    ("fault", "heal", "path", "status"),
+    [
+        ("unreachable", "reachable", "/", 0),
+        ("slow", "fast", "/", 0),
+        ("errors", "no-errors", "/", 503),
+        ("refuse-checks", "allow-checks", "/healthcheck", 503),
+    ],
+)
+def test_a_fault_does_what_it_says_and_is_undone(
+    lab: Deployment, fault: str, heal: str, path: str, status: int
+) -> None:
+    """The backend is unreachable, late, wrong or refuses its checks, until healed; that may be repeated."""
+    healthy = asked(lab, path)
+    assert healthy in (200, 300)
+    part(lab, fault)
+    try:
+        assert asked(lab, path) == status
+        if fault == "refuse-checks":
+            assert asked(lab, "/") == 300
+    finally:
+        part(lab, heal)
+        part(lab, heal)
+    assert asked(lab, path) == healthy
+
+
+@pytest.mark.lab
+def test_an_engine_has_no_faults_of_an_api(lab: Deployment) -> None:
+    """A fault that an engine cannot have is refused in one line."""
+    done = lab_command("part", "--name", lab.name, "engine-1", "slow")
+    assert done.returncode == 2
+    assert "valid: a rest or cfn part" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") is None, reason="no nftables")
+@pytest.mark.lab
+def test_tables_of_other_labs_stay(lab: Deployment) -> None:
+    """Clearing a lab of another name removes none of this one's tables."""
+    from lab import faults
+
+    part(lab, "unreachable")
+    try:
+        faults.clear(lab.name[:-1])
+        assert asked(lab) == 0
+    finally:
+        part(lab, "reachable")
+    assert asked(lab) == 300
+
+
+def test_the_relay_answers_late_or_wrong(tmp_path: Path) -> None:
+    """The relay alone: passes on after its delay, or answers every request with its status."""
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        port = server.getsockname()[1]
+        assert relayed(tmp_path, port, "--status", "503")[1].startswith(b"HTTP/1.1 503")
+        took, answer = relayed(tmp_path, port, "--delay-s", "0.4", server=server)
+        assert answer == b"HTTP/1.0 200 OK\r\n\r\n"
+        assert took >= 0.4
+
+
+def relayed(
+    folder: Path, port: int, *words: str, server: socket.socket | None = None
+) -> tuple[float, bytes]:
+    """Seconds and answer of one request through a relay."""
+    told = folder / f"relay{words[0]}.port"
+    command = [sys.executable, "-m", "lab.relay", str(told), "127.0.0.2", str(port), *words]
+    relay = subprocess.Popen(command)
+    try:
+        listening = json.loads(_read(told))
+        began = time.monotonic()
+        with socket.create_connection(("127.0.0.1", listening), 5) as client:
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            if server is not None:
+                behind, _ = server.accept()
+                with behind:
+                    assert behind.recv(100)
+                    behind.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+            answer = client.recv(100)
+        return time.monotonic() - began, answer
+    finally:
+        relay.kill()
+        relay.wait()
+
+
+def _read(file: Path, within_s: float = 10.0) -> str:
+    deadline = time.monotonic() + within_s
+    while time.monotonic() < deadline:
+        try:
+            return file.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            time.sleep(0.02)
+    raise AssertionError(f"{file} was not written")
