@@ -1,4 +1,4 @@
-"""Gates S and P on healthy labs: 2, 3 and 5 backends, weights, both hashes, both modes, and the guide's file.
+"""Gates S and P on healthy labs of many shapes: weights, both hashes, both modes, the guide's file.
 
 Brings a lab of its own up and takes it down. Prints a line a shape, with the figures of S6; exit status 1
 where a gate said other than it must: all PASS, but S6 cannot be told with two backends, and without
@@ -55,6 +55,7 @@ SHAPES = (
     Shape(3, HTTP),
     Shape(3, ("--proxy", "guide")),
     Shape(3, ("--proxy", "guide", *CONSISTENT)),
+    Shape(3, ("--proxy", "guide", *HTTP)),
     Shape(2),
     Shape(2, ("--weights", "1,3", *CONSISTENT, *HTTP)),
 )
@@ -108,7 +109,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gates", default="S,P", help="that are run on each shape")
     parser.add_argument("--sources", type=int, default=1000)
-    parser.add_argument("--from", dest="first", type=int, default=0, help="begin with this shape (0 to 13)")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="begin with this shape (0 to 14)")
     given = parser.parse_args()
     shapes = SHAPES[given.first :]
     first = str(shapes[0].servers)

@@ -48,7 +48,7 @@ Places = dict[str, str | None]
 
 
 def _places(visits: Visits) -> Places:
-    return {visit.source: visit.server if visit.status else None for visit in visits.visits}
+    return {visit.source: visit.server if visit.served else None for visit in visits.visits}
 
 
 def _hashed(visits: Visits) -> dict[str, str]:
@@ -69,7 +69,7 @@ def _figures(evidence: Failover) -> dict[str, Figure]:
         "survivors_moved": len(moved),
         "survivors_moved_share": round(len(moved) / len(survivors), 4) if survivors else None,
         "least_possible_share": 0.0,
-        "unanswered_during": sum(visit.status == 0 for visit in evidence.during.visits),
+        "unanswered_during": sum(not visit.served for visit in evidence.during.visits),
         "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
         "up_after_s": _seconds(evidence.started_ns, evidence.up_ns),
         "evidence": EVIDENCE[evidence.before.evidence],
@@ -248,7 +248,7 @@ def _retries(evidence: Failover) -> Judgement:
     window = [v for v in evidence.meanwhile if evidence.killed_ns <= v.sent_ns < end_ns]
     ours = [visit for visit in window if home.get(visit.source) == evidence.victim]
     others = [visit for visit in window if home.get(visit.source) not in (None, evidence.victim)]
-    answered = [visit for visit in ours if visit.status]
+    answered = [visit for visit in ours if visit.served]
     figures: dict[str, Figure] = {
         "victim": evidence.victim,
         "checked": evidence.checked,
@@ -262,9 +262,9 @@ def _retries(evidence: Failover) -> Judgement:
         "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
     }
     harmed = [
-        f"{visit.source} (of {home[visit.source]}): {visit.error or 'not answered'}"
+        f"{visit.source} (of {home[visit.source]}): {visit.error or f'answered {visit.status}'}"
         for visit in others
-        if not visit.status
+        if not visit.served
     ]
     if harmed:
         return failed(

@@ -31,6 +31,11 @@ class Visit(Model):
     redispatched: bool | None = None
 
     @property
+    def served(self) -> bool:
+        """Whether the API answered; 5xx is the proxy's own answer where no server gave one."""
+        return 0 < self.status < 500
+
+    @property
     def took_s(self) -> float:
         """From the first packet to the end of the answer, seconds."""
         return (self.done_ns - self.sent_ns) / 1e9
@@ -115,7 +120,7 @@ def incomplete(evidence: Visits) -> str | None:
 
 
 def _doubts(evidence: Visits) -> Iterator[str]:
-    answered = [visit for visit in evidence.visits if visit.status]
+    answered = [visit for visit in evidence.visits if visit.served]
     if not answered:
         errors = Counter(visit.error for visit in evidence.visits).most_common(1)
         said = f" ({errors[0][0]}, {errors[0][1]} times)" if errors else ""
@@ -163,7 +168,7 @@ def strength(evidence: Visits) -> dict[str, int | str]:
         "sources": len(found),
         "connections": sum(servers.total() for servers in found.values()),
         "requests": len(evidence.visits),
-        "unanswered": sum(visit.status == 0 for visit in evidence.visits),
+        "unanswered": sum(not visit.served for visit in evidence.visits),
         "evidence": EVIDENCE[evidence.evidence],
     }
 

@@ -1,0 +1,75 @@
+"""The affinity gates on a real lab by every kind of evidence, the strongest that there is."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from calorimeter import verdict
+from calorimeter.deployment import Deployment
+from calorimeter.verdict import Outcome, Verdicts
+from tests.conftest import lab_command
+from tests.verify.test_sabotage_proxy import calorimeter
+
+pytestmark = pytest.mark.lab
+
+GATES = "S1,S2,S3,S4,S8"
+
+
+def without_log(lab: Deployment, folder: Path) -> Path:
+    """The lab's description, its proxy's log left out."""
+    text = lab.path.read_text(encoding="utf-8")
+    text = re.sub(r"^logs = .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace(
+        'file = "secrets.toml"', f"file = {json.dumps(str(lab.path.parent / 'secrets.toml'))}"
+    )
+    file = folder / "deployment.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+def verified(file: Path, runs: Path, *options: str) -> Verdicts:
+    """Run the affinity gates that break nothing."""
+    done = calorimeter("verify", str(file), "--gates", GATES, "--runs", str(runs), *options)
+    kept = list(runs.glob("*/verdicts.json"))
+    assert kept, done.stdout + done.stderr
+    return verdict.read(kept[0])
+
+
+def test_live_sessions_stand_in_for_a_missing_log(lab: Deployment, tmp_path: Path) -> None:
+    """Without a log connections are held open and found in the table of live sessions."""
+    file = without_log(lab, tmp_path)
+    found = verified(file, tmp_path / "runs", "--sources", "300", "--visits", "2")
+    assert {v.judgement.outcome for v in found.verdicts} == {Outcome.PASS}
+    assert found.of("S1").judgement.figures["evidence"] == "the proxy's table of live sessions"
+
+
+def test_counters_stand_in_in_mode_http(lab: Deployment, tmp_path: Path) -> None:
+    """In mode http an answered request leaves no server in that table: counters tell, visit by visit."""
+    file = without_log(lab, tmp_path)
+    try:
+        assert lab_command("proxy", "--name", lab.name, "--mode", "http").returncode == 0
+        found = verified(file, tmp_path / "runs", "--sources", "300", "--visits", "2")
+    finally:
+        assert lab_command("proxy", "--name", lab.name).returncode == 0
+    assert {v.judgement.outcome for v in found.verdicts} == {Outcome.PASS}
+    assert "counters" in str(found.of("S1").judgement.figures["evidence"])
+
+
+def test_single_source_is_inconclusive_with_how_many_would_do(lab: Deployment, tmp_path: Path) -> None:
+    """A client machine with one address gets the honest answer."""
+    text = lab.path.read_text(encoding="utf-8")
+    text = re.sub(r"^sources = .*\n", "", text, flags=re.MULTILINE)
+    text = text.replace(
+        'file = "secrets.toml"', f"file = {json.dumps(str(lab.path.parent / 'secrets.toml'))}"
+    )
+    file = tmp_path / "deployment.toml"
+    file.write_text(text, encoding="utf-8")
+    found = verified(file, tmp_path / "runs")
+    s8 = found.of("S8").judgement
+    assert s8.outcome is Outcome.INCONCLUSIVE
+    assert "299 would do" in s8.why
+    assert found.of("S1").judgement.outcome is Outcome.INCONCLUSIVE
