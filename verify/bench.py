@@ -46,6 +46,7 @@ class Settings:
     sources: int = 1000
     visits: int = 5
     calls: int = 1000
+    stacks: int = 42
     connections: int = 6000
 
     @staticmethod
@@ -54,7 +55,8 @@ class Settings:
         told = {
             "sources": "Source addresses that visit each API.",
             "visits": "Fresh connections of each source address.",
-            "calls": "RPC calls to the engines, one at a time.",
+            "calls": "RPC calls to the engines, one at a time, and as many under load.",
+            "stacks": "Stacks of 12 resources that are created in one burst.",
             "connections": "The most connections that may be held at once, to saturate the proxy.",
         }
         return {f"--{f.name}": Setting(_count, f.default, told[f.name]) for f in fields(Settings)}

@@ -5,7 +5,11 @@ from __future__ import annotations
 from calorimeter.deployment import Consent
 from verify.bench import Bench
 from verify.checks.consumers import as_described
+from verify.checks.ledger import backlog_drains
 from verify.checks.rotation import exact_rotation
+from verify.checks.shares import equal_shares
+from verify.experiments.crowd import crowd
+from verify.experiments.ledger import ledger, worker_shares
 from verify.experiments.roster import roster
 from verify.experiments.rotation import rotation
 from verify.gates import gate
@@ -40,3 +44,46 @@ def test_engines_take_calls_in_exact_rotation(bench: Bench, judge: Judge) -> Non
     every delivery must go to the consumer whose turn it is.
     """
     judge(rotation(bench), exact_rotation)
+
+
+@gate(
+    "E3",
+    guide="pick up work in round-robin fashion with the other engines",
+    needs=("rest", "identity", "broker management", "broker trace"),
+    consent=Consent.INVASIVE,
+)
+def test_engines_have_equal_shares_of_stack_work(bench: Bench, judge: Judge) -> None:
+    """Engines have equal shares of the work on stacks.
+
+    Creating and deleting a stack fans out to `engine_worker`; counted from quiet to quiet, nobody can be
+    more than one ahead.
+    """
+    judge(worker_shares(bench), equal_shares)
+
+
+@gate(
+    "E4",
+    guide="pick up work in round-robin fashion with the other engines",
+    needs=("rest", "identity", "broker management", "broker trace"),
+    consent=Consent.INVASIVE,
+)
+def test_engines_have_equal_shares_of_calls_under_load(bench: Bench, judge: Judge) -> None:
+    """Engines have equal shares of calls under load.
+
+    Many calls at a time, counted from quiet to quiet: nobody can be more than one ahead.
+    """
+    judge(crowd(bench), equal_shares)
+
+
+@gate(
+    "E10",
+    guide="each engine will subscribe to the same AMQP engine queue",
+    needs=("rest", "identity", "broker management", "broker trace"),
+    consent=Consent.INVASIVE,
+)
+def test_backlog_of_a_burst_drains(bench: Bench, judge: Judge) -> None:
+    """The backlog of a burst drains, and how fast.
+
+    Many creates at once; every stack must be done within its own timeout.
+    """
+    judge(ledger(bench), backlog_drains)

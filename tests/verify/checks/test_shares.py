@@ -1,0 +1,84 @@
+"""Golden evidence and properties of equal shares."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calorimeter.verdict import Outcome
+from verify.checks.rotation import Consumer
+from verify.checks.shares import Shares, equal_shares
+
+CONSUMERS = tuple(Consumer(id=letter, name=f"engine-{letter}") for letter in "ABC")
+
+
+def evidence(a: int, b: int, c: int, **changes: object) -> Shares:
+    """So many deliveries to each of three engines."""
+    fields: dict[str, object] = {
+        "queue": "engine_worker",
+        "before": CONSUMERS,
+        "after": CONSUMERS,
+        "counts": {"A": a, "B": b, "C": c},
+        "published": a + b + c,
+    }
+    return Shares.model_validate(fields | changes)
+
+
+def test_shares_that_differ_by_one_pass() -> None:
+    """334, 333, 333 is what turns give."""
+    judgement = equal_shares(evidence(334, 333, 333))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["spread"] == 1
+
+
+def test_shares_that_differ_by_two_fail_and_are_named() -> None:
+    """Two apart is impossible in turn, though no statistical test would notice it."""
+    judgement = equal_shares(evidence(334, 334, 332))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples[0] == "engine-C had 332 deliveries, -1.3 against an equal share"
+
+
+def test_consumer_without_a_delivery_fails() -> None:
+    """One that the counts do not even name had none."""
+    judgement = equal_shares(evidence(50, 50, 0, counts={"A": 50, "B": 50}))
+    assert judgement.outcome is Outcome.FAIL
+
+
+def test_lost_events_are_inconclusive() -> None:
+    """What was published must be what was delivered."""
+    judgement = equal_shares(evidence(334, 333, 333, published=1001))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "1001 messages were published" in judgement.why
+
+
+def test_tracing_that_was_off_meanwhile_is_inconclusive_even_where_shares_differ() -> None:
+    """A recording with a hole refutes nothing."""
+    judgement = equal_shares(evidence(400, 333, 333, incomplete="tracing is off"))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "tracing is off"
+
+
+def test_restless_queue_few_deliveries_or_changed_consumers_are_inconclusive() -> None:
+    """The criterion holds from quiet to quiet, with the same consumers, over some rounds."""
+    for changed in (
+        evidence(334, 333, 333, unquiet="engine did not become quiet within 30 s"),
+        evidence(9, 9, 9),
+        evidence(334, 333, 333, after=CONSUMERS[:2]),
+        evidence(334, 333, 333, before=CONSUMERS[:1], after=CONSUMERS[:1]),
+    ):
+        assert equal_shares(changed).outcome is Outcome.INCONCLUSIVE
+
+
+@given(st.integers(2, 9), st.integers(90, 2000), st.integers(0, 8))
+def test_any_turn_passes_and_any_theft_of_two_fails(size: int, total: int, first: int) -> None:
+    """Turns pass wherever they begin; two deliveries moved from one consumer to another do not."""
+    consumers = tuple(Consumer(id=str(n), name=f"e{n}") for n in range(size))
+    counts = dict.fromkeys((c.id for c in consumers), 0)
+    for k in range(total):
+        counts[str((first + k) % size)] += 1
+    given_ = Shares(queue="engine", before=consumers, after=consumers, counts=counts)
+    assert equal_shares(given_).outcome is Outcome.PASS
+    low, high = min(counts, key=lambda i: counts[i]), max(counts, key=lambda i: counts[i])
+    low = low if low != high else str((int(high) + 1) % size)
+    stolen = counts | {low: counts[low] - 2, high: counts[high] + 2}
+    assert equal_shares(given_.model_copy(update={"counts": stolen})).outcome is Outcome.FAIL

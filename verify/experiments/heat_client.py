@@ -1,0 +1,161 @@
+"""A client of Heat's REST API at the proxy: many calls at once, each of them recorded."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from types import TracebackType
+from typing import Any, Self
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from calorimeter.errors import InputError
+from verify.bench import Bench
+from verify.checks.calls import HeatCall
+from verify.evidence.identity import session
+from verify.sources import addresses, check_bindable
+
+BEYOND_S = 20.0
+"""How long beyond the RPC timeout an answer is waited for: one that comes then came too late, but came."""
+
+SAID = 120
+
+
+class _From(HTTPAdapter):
+    """Connections from one source address."""
+
+    def __init__(self, source: str | None) -> None:
+        self._source = source
+        super().__init__(pool_connections=1, pool_maxsize=256)
+
+    def init_poolmanager(self, *args: Any, **words: Any) -> None:
+        if self._source:
+            words["source_address"] = (self._source, 0)
+        super().init_poolmanager(*args, **words)
+
+
+class HeatClient:
+    """Calls Heat from several source addresses, so that `balance source` spreads them over the APIs."""
+
+    def __init__(self, bench: Bench, sources: int = 8) -> None:
+        self._identity = session(bench.deployment)
+        self._token = self._identity.token()
+        self._timeout_s = bench.deployment.expect.rpc_timeout_s + BEYOND_S
+        self._sessions = [self._session(source) for source in _sources(bench, sources)]
+        self._next = 0
+        self._lock = threading.Lock()
+
+    def call(
+        self, operation: str, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> tuple[HeatCall, Any]:
+        """One request, and the JSON of its answer (None where there is none). Never raises."""
+        with self._lock:
+            self._next += 1
+            http = self._sessions[self._next % len(self._sessions)]
+        sent, answer, error = time.time_ns(), None, ""
+        try:
+            answer = http.request(
+                method, self._identity.rest_url(path), json=body, timeout=self._timeout_s,
+                headers={"X-Auth-Token": self._token, "Accept": "application/json"},
+            )  # fmt: skip
+        except requests.RequestException as problem:
+            error = type(problem).__name__
+        done = time.time_ns()
+        record = HeatCall(
+            operation=operation,
+            request_id=answer.headers.get("X-Openstack-Request-Id") if answer is not None else None,
+            sent_ns=sent,
+            done_ns=done,
+            status=answer.status_code if answer is not None else 0,
+            error=error,
+            said=_said(answer),
+        )
+        return record, _json(answer)
+
+    def look(self) -> HeatCall:
+        """One list of stacks: an RPC call on the queue `engine`, and harmless."""
+        return self.call("list", "GET", "/stacks?limit=1")[0]
+
+    def _session(self, source: str | None) -> requests.Session:
+        http = requests.Session()
+        http.trust_env = False
+        http.verify = self._identity.session.verify
+        adapter = _From(source)
+        http.mount("http://", adapter)
+        http.mount("https://", adapter)
+        return http
+
+
+def _sources(bench: Bench, count: int) -> list[str | None]:
+    try:
+        found = addresses(bench.deployment.clients.sources, count)
+        for address in found:
+            check_bindable(address)
+    except InputError:
+        found = []
+    return [*found] or [None]
+
+
+def _json(answer: requests.Response | None) -> Any:
+    if answer is None or not answer.ok or not answer.content:
+        return None
+    try:
+        return answer.json()
+    except ValueError:
+        return None
+
+
+def _said(answer: requests.Response | None) -> str:
+    """Heat's own word for an error; never more than its title and message."""
+    if answer is None or answer.ok:
+        return ""
+    try:
+        tree = answer.json()
+        error = tree.get("error") or {}
+        words = f"{error.get('type', '')}: {error.get('message', '') or tree.get('title', '')}"
+    except (ValueError, AttributeError):
+        words = "without a word of Heat's"
+    return " ".join(words.split())[:SAID]
+
+
+class Stream:
+    """Calls at a steady pace, whatever becomes of those before (an open stream), until the context is left.
+
+    Leaving waits for all answers.
+    """
+
+    def __init__(self, client: HeatClient, every_s: float, most: int = 256) -> None:
+        self._client = client
+        self._every_s = every_s
+        self._pool = ThreadPoolExecutor(most, thread_name_prefix="stream")
+        self._calls: list[Future[HeatCall]] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._pool.shutdown(wait=True)
+
+    def calls(self) -> tuple[HeatCall, ...]:
+        """What has been answered so far."""
+        return tuple(future.result() for future in tuple(self._calls) if future.done())
+
+    def first_ok_after(self, moment_ns: int) -> HeatCall | None:
+        """The first call that was sent after `moment_ns` and answered well."""
+        return next((call for call in self.calls() if call.sent_ns > moment_ns and call.ok), None)
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            self._calls.append(self._pool.submit(self._client.look))
+            due += self._every_s

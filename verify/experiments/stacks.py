@@ -1,0 +1,239 @@
+"""Stacks that an experiment makes: created in bursts, watched to their end, and always removed."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pika.exceptions
+
+from calorimeter.deployment import Deployment
+from calorimeter.toml import Model
+from verify.checks.calls import HeatCall
+from verify.checks.consumers import ENGINE, WORKER
+from verify.checks.ledger import Depth, Entry, Read, State
+from verify.evidence.firehose import connect
+from verify.experiments.heat_client import HeatClient
+
+TIMEOUT_MIN = 2
+"""The stacks' own timeout, in minutes: Heat itself fails a stack that takes longer."""
+
+POLL_S = 0.3
+IN_FLIGHT = 4
+READ_IN_FLIGHT = 4
+REMOVE_S = 90.0
+SECRET = re.compile(r"[A-Za-z0-9]{32}")
+
+
+def template(resources: int) -> dict[str, object]:
+    """A template of that many resources without dependencies, one of them a secret that it gives out."""
+    others = {f"r{n}": {"type": "OS::Heat::None"} for n in range(1, resources)}
+    return {
+        "heat_template_version": "2018-08-31",
+        "resources": {"word": {"type": "OS::Heat::RandomString", "properties": {"length": 32}}, **others},
+        "outputs": {"word": {"value": {"get_attr": ["word", "value"]}}},
+    }
+
+
+class Stacks:
+    """The stacks of one experiment, known to Heat by a tag of their own."""
+
+    def __init__(self, client: HeatClient, resources: int) -> None:
+        self.client = client
+        self.tag = f"calorimeter-{secrets.token_hex(4)}"
+        self.resources = resources
+        self._template = template(resources)
+        self._entries: dict[str, Entry] = {}
+        self._lock = threading.Lock()
+        self._count = 0
+
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """All stacks so far."""
+        with self._lock:
+            return tuple(self._entries.values())
+
+    def create(self) -> Entry:
+        """Ask for one stack more."""
+        with self._lock:
+            self._count += 1
+            name = f"{self.tag}-{self._count}"
+        body = {
+            "stack_name": name,
+            "template": self._template,
+            "timeout_mins": TIMEOUT_MIN,
+            "tags": self.tag,
+        }
+        call, answer = self.client.call("create", "POST", "/stacks", body)
+        id_ = answer["stack"]["id"] if call.ok and answer else None
+        entry = Entry(name=name, create=call, stack_id=id_)
+        with self._lock:
+            self._entries[name] = entry
+        return entry
+
+    def burst(self, count: int, in_flight: int = IN_FLIGHT) -> None:
+        """Ask for `count` stacks, `in_flight` at a time."""
+        with ThreadPoolExecutor(in_flight) as pool:
+            list(pool.map(lambda _: self.create(), range(count)))
+
+    def listed(self) -> dict[str, tuple[str, str]] | None:
+        """Name → (id, status) of this experiment's stacks, nested ones too; None without an answer."""
+        call, answer = self.client.call("list", "GET", f"/stacks?tags={self.tag}&show_nested=True")
+        if not call.ok or not isinstance(answer, dict):
+            return None
+        return {s["stack_name"]: (s["id"], s["stack_status"]) for s in answer["stacks"]}
+
+    def look(self) -> None:
+        """Note what state each stack is in."""
+        at = time.time_ns()
+        found = self.listed()
+        if found is None:
+            return
+        with self._lock:
+            for name, entry in self._entries.items():
+                if name not in found:
+                    continue
+                id_, status = found[name]
+                if not entry.states or entry.states[-1].status != status:
+                    states = (*entry.states, State(status=status, at_ns=at))
+                    self._entries[name] = entry.model_copy(update={"states": states, "stack_id": id_})
+
+    def await_final(self, within_s: float) -> bool:
+        """Wait until every accepted stack, and every other that is listed, is final."""
+        deadline = time.monotonic() + within_s
+        while True:
+            self.look()
+            if all(e.final for e in self.entries if e.accepted or e.states):
+                return True
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_S)
+
+    def read_back(self) -> None:
+        """Read the output of every complete stack once."""
+        complete = [e for e in self.entries if e.outcome == "CREATE_COMPLETE"]
+        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
+            for entry, read in zip(complete, pool.map(self._read, complete), strict=True):
+                self._note(entry.name, read=read)
+
+    def _read(self, entry: Entry) -> Read:
+        call, answer = self.client.call("show", "GET", f"/stacks/{entry.name}/{entry.stack_id}")
+        outputs = answer["stack"].get("outputs", []) if call.ok and answer else []
+        word = next((str(o.get("output_value") or "") for o in outputs if o["output_key"] == "word"), "")
+        as_made = SECRET.fullmatch(word) is not None
+        said = f"{len(word)} characters instead of 32 letters and digits" if not as_made else "made"
+        return Read(call=call, as_made=as_made, said=said)
+
+    def delete_all(self) -> tuple[str, ...]:
+        """Delete every stack that was made, and wait until all are gone; what is left, by name."""
+        there = [e for e in self.entries if e.stack_id is not None]
+        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
+            for entry, call in zip(there, pool.map(self._delete, there), strict=True):
+                self._note(entry.name, delete=call)
+        deadline = time.monotonic() + REMOVE_S
+        again = [e for e in self.entries if e.delete is not None and not e.delete.ok]
+        while True:
+            at = time.time_ns()
+            found = self.listed()
+            while again and found is not None:
+                entry = again.pop()
+                if entry.name in found and found[entry.name][1] != "DELETE_IN_PROGRESS":
+                    self._delete(entry)
+            if found is not None:
+                for entry in self.entries:
+                    if entry.name not in found and entry.delete and entry.gone_ns is None:
+                        self._note(entry.name, gone_ns=at)
+                # One whose delete failed stays as it is: it is not waited for.
+                if not any(status != "DELETE_FAILED" for _, status in found.values()):
+                    return tuple(found)
+            if time.monotonic() > deadline:
+                return tuple(f"{name} ({status})" for name, (_, status) in (found or {}).items())
+            time.sleep(POLL_S)
+
+    def _delete(self, entry: Entry) -> HeatCall:
+        return self.client.call("delete", "DELETE", f"/stacks/{entry.name}/{entry.stack_id}")[0]
+
+    def _note(self, name: str, **what: Model | int) -> None:
+        with self._lock:
+            self._entries[name] = self._entries[name].model_copy(update=what)
+
+    def remove(self) -> None:
+        """Delete whatever is still listed, in whatever state; for the end of an experiment that broke."""
+        for _ in range(2):
+            found = self.listed()
+            if found == {}:
+                return
+            for name, (id_, status) in (found or {}).items():
+                if status != "DELETE_IN_PROGRESS":
+                    self.client.call("delete", "DELETE", f"/stacks/{name}/{id_}")
+            deadline = time.monotonic() + REMOVE_S / 2
+            while self.listed() and time.monotonic() < deadline:
+                time.sleep(POLL_S)
+
+
+@contextmanager
+def stacks(client: HeatClient, resources: int) -> Iterator[Stacks]:
+    """Stacks that are removed in the end, whatever happens."""
+    made = Stacks(client, resources)
+    try:
+        yield made
+    finally:
+        made.remove()
+
+
+@contextmanager
+def depths(deployment: Deployment, every_s: float = 0.1) -> Iterator[list[Depth]]:
+    """Note how many messages wait in both queues, by passive declares, until the context is left."""
+    noted: list[Depth] = []
+    connection = connect(deployment)
+    stop = threading.Event()
+
+    def run() -> None:
+        try:
+            channel = connection.channel()
+            while not stop.wait(every_s):
+                engine, worker = (
+                    int(channel.queue_declare(queue, passive=True).method.message_count)
+                    for queue in (ENGINE, WORKER)
+                )
+                noted.append(Depth(at_ns=time.time_ns(), engine=engine, engine_worker=worker))
+        except (pika.exceptions.AMQPError, OSError):
+            return  # what was not noted shows: the peak is of what there is
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run, name="depths", daemon=True)
+    thread.start()
+    try:
+        yield noted
+    finally:
+        stop.set()
+        thread.join(5)
+
+
+def attributed(entries: Iterable[Entry], engines: dict[str, str]) -> tuple[Entry, ...]:
+    """The entries with the engine of each call that the trace names, by request id."""
+
+    def named(call: HeatCall) -> HeatCall:
+        engine = engines.get(call.request_id) if call.request_id else None
+        return call.model_copy(update={"engine": engine})
+
+    def reading(read: Read | None) -> Read | None:
+        return read.model_copy(update={"call": named(read.call)}) if read else None
+
+    return tuple(
+        entry.model_copy(
+            update={
+                "create": named(entry.create),
+                "read": reading(entry.read),
+                "delete": named(entry.delete) if entry.delete else None,
+            }
+        )
+        for entry in entries
+    )
+

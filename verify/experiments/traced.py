@@ -1,0 +1,139 @@
+"""What the broker's trace says of calls and queues, while an experiment runs."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from verify.bench import Bench
+from verify.checks.calls import HeatCall
+from verify.checks.consumers import ENGINE, WORKER
+from verify.checks.rotation import Consumer
+from verify.checks.shares import Shares
+from verify.evidence.broker_api import BrokerApi
+from verify.evidence.firehose import Firehose, depth
+from verify.evidence.rpc_message import Delivery
+from verify.evidence.tracing import tracing
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.roster import named
+
+QUIET_S = 1.0
+"""A queue is quiet where it is empty and nothing was delivered from it for so long."""
+
+
+@dataclass(slots=True)
+class Traced:
+    """The firehose of both queues, and the names of all consumers that were seen since it was opened."""
+
+    bench: Bench
+    api: BrokerApi
+    firehose: Firehose
+    known: dict[str, str]
+
+    def consumers(self, topic: str = ENGINE) -> tuple[Consumer, ...]:
+        """The consumers of a topic now; their names are kept for what is traced."""
+        found = named(self.api, topic)
+        self.known |= {consumer.id: consumer.name for consumer in found}
+        return found
+
+    def deliveries(self, queue: str, since: int = 0) -> list[Delivery]:
+        """What was delivered from a queue, from event number `since` on."""
+        return [e for e in self.firehose.since(since) if e.kind == "deliver" and e.queue == queue]
+
+    def engine_of(self, event: Delivery) -> str:
+        """The name of the consumer that an event was delivered to."""
+        id_ = consumer_of(event)
+        return self.known.get(id_, id_)
+
+    def attributed(self, calls: Iterable[HeatCall], since: int = 0) -> tuple[HeatCall, ...]:
+        """The calls, each with the engine that its RPC was delivered to."""
+        handed = {e.request_id: self.engine_of(e) for e in self.deliveries(ENGINE, since)}
+        return tuple(
+            call.model_copy(update={"engine": handed.get(call.request_id) if call.request_id else None})
+            for call in calls
+        )
+
+    def await_quiet(self, queues: Collection[str], within_s: float, quiet_s: float = QUIET_S) -> str | None:
+        """Wait until the queues are empty and nothing is delivered; why they are not, or None."""
+        deadline = time.monotonic() + within_s
+        last, since, looked = -1, time.monotonic(), 0
+        while time.monotonic() < deadline:
+            events = self.firehose.since(looked)
+            looked += len(events)
+            if last == -1 or any(e.kind == "deliver" and e.queue in queues for e in events):
+                last, since = looked, time.monotonic()
+            if time.monotonic() - since >= quiet_s and not any(
+                depth(self.bench.deployment, queue)[0] for queue in queues
+            ):
+                return None
+            time.sleep(0.1)
+        return f"{' and '.join(queues)} did not become quiet within {within_s:g} s"
+
+    def shares(
+        self, queue: str, since: int, before: tuple[Consumer, ...], unquiet: str | None, **more: object
+    ) -> Shares:
+        """What each consumer of a queue had since event number `since`."""
+        after = self.consumers(queue)
+        try:
+            self.firehose.settle()
+        except EvidenceUnavailable as problem:
+            unquiet = unquiet or problem.why
+        events = self.firehose.since(since)
+        got = [e for e in events if e.kind == "deliver" and e.queue == queue]
+        return Shares.model_validate(
+            {
+                "queue": queue,
+                "before": before,
+                "after": after,
+                "counts": dict(Counter(consumer_of(e) for e in got)),
+                "redelivered": sum(e.redelivered for e in got),
+                "published": sum(queue in e.routed for e in events if e.kind == "publish"),
+                "busy_s": busy(events) if queue == ENGINE else {},
+                "incomplete": self.firehose.why_incomplete,
+                "unquiet": unquiet,
+                **more,
+            }
+        )
+
+
+@contextmanager
+def traced(bench: Bench) -> Iterator[Traced]:
+    """Trace both queues of the engines, publishes and replies too."""
+    with tracing(bench.deployment) as api, Firehose(bench.deployment, [ENGINE, WORKER]) as firehose:
+        watching = Traced(bench, api, firehose, {})
+        watching.consumers(ENGINE)
+        watching.consumers(WORKER)
+        yield watching
+
+
+def consumer_of(event: Delivery) -> str:
+    """The id of the consumer that an event was delivered to."""
+    return f"{event.connection}#{event.channel}"
+
+
+def busy(events: Iterable[Delivery]) -> dict[str, float]:
+    """Consumer → seconds from the delivery of calls to their replies, summed."""
+    handed: dict[str, tuple[str, int]] = {}
+    spent: defaultdict[str, float] = defaultdict(float)
+    for event in events:
+        if event.msg_id is None:
+            continue
+        if event.kind == "deliver" and event.queue == ENGINE:
+            handed[event.msg_id] = (consumer_of(event), event.t_ns)
+        elif event.kind == "publish" and event.reply and event.msg_id in handed:
+            who, at = handed.pop(event.msg_id)
+            spent[who] += (event.t_ns - at) / 1e9
+    return dict(spent)
+
+
+def until(condition: Callable[[], bool], within_s: float, every_s: float = 0.1) -> bool:
+    """Wait until `condition` holds; False where it did not within `within_s` seconds."""
+    deadline = time.monotonic() + within_s
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(every_s)
+    return True

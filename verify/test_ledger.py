@@ -1,0 +1,29 @@
+"""Gates L: every stack that Heat accepted is accounted for."""
+
+from __future__ import annotations
+
+from calorimeter.deployment import Consent
+from verify.bench import Bench
+from verify.checks.ledger import all_final, nothing_left
+from verify.experiments.ledger import ledger
+from verify.gates import gate
+from verify.judge import Judge
+
+GUIDE = "each engine will subscribe to the same AMQP engine queue and pick up work"
+NEEDS = ("rest", "identity", "broker management", "broker trace")
+
+
+@gate("L1", guide=GUIDE, needs=NEEDS, consent=Consent.INVASIVE)
+def test_every_accepted_stack_reaches_one_final_state(bench: Bench, judge: Judge) -> None:
+    """Every accepted stack reaches exactly one final state.
+
+    The templates cannot fail, so it must be complete; and what one engine stored encrypted, any engine
+    must give back as it was made.
+    """
+    judge(ledger(bench), all_final)
+
+
+@gate("L2", guide=GUIDE, needs=NEEDS, consent=Consent.INVASIVE)
+def test_deletes_leave_nothing_behind(bench: Bench, judge: Judge) -> None:
+    """Deletes leave nothing behind: no stack, no nested stack, no message."""
+    judge(ledger(bench), nothing_left)
