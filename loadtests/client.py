@@ -142,7 +142,9 @@ class Client:
                 else:
                     self._fail("protocol", str(problem))
             except BaseException:  # killed under way: half an answer is on this connection
-                self.close()
+                self._fail("timeout", "given up")
+                answer.done_ns = now_ns()
+                answer.sent_ns = answer.sent_ns or answer.done_ns
                 raise
             break
         self.expires_ns = 0
@@ -153,6 +155,11 @@ class Client:
             answer.sent_ns = answer.sent_ns or answer.done_ns
         self._idle_since_ns = answer.done_ns
         return answer
+
+    @property
+    def answer(self) -> Answer:
+        """The latest answer, also of a request that was killed under way: that one is a `timeout`."""
+        return self._answer
 
     def close(self) -> None:
         """End the connection; the next request makes a new one."""

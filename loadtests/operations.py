@@ -181,9 +181,13 @@ def show(actor: Actor, operation: Operation) -> None:
 def create(actor: Actor, operation: Operation) -> None:
     """Create a stack and look until it is complete."""
     name = actor.next_name()
-    answer, target = actor.request(
-        operation, actor.api.create(name), lambda answer: actor.api.created(answer, name)
-    )
+    try:
+        answer, target = actor.request(
+            operation, actor.api.create(name), lambda answer: actor.api.created(answer, name)
+        )
+    except gevent.GreenletExit:
+        actor.unaccounted(name)
+        raise
     if target is None:
         if answer.error in UNKNOWN_OUTCOME or answer.status >= 500:
             actor.unaccounted(name)

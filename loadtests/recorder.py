@@ -268,11 +268,11 @@ def _ledger_table(rows: list[Entry]) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=LEDGER)
 
 
-# Built from buffers, because `pa.array` imports pandas: a second and a half in the middle of a run.
+# From buffers: `pa.array` and `to_pandas_dtype` import pandas, for seconds in the middle of a run.
 
 
 def _numbers(values: np.ndarray[Any, Any], kind: pa.DataType) -> pa.Array:
-    data = np.ascontiguousarray(values, dtype=kind.to_pandas_dtype())
+    data = np.ascontiguousarray(values, dtype=str(kind))  # `int64` and so on are the same words
     return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)])
 
 

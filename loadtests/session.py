@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from gevent.event import Event
+
 from calorimeter import deployment as deployments
 from calorimeter.deployment import Api, Consent, Deployment
 from calorimeter.errors import InputError
@@ -83,6 +85,8 @@ class Session:
     ends_ns: int = 0
     """When cleaning up must end; 0 while the run lasts."""
     unaccounted: list[str] = field(default_factory=list)
+    over: Event = field(default_factory=Event)
+    """Set when the load has ended; whoever thinks or waits stops doing so."""
     _users: int = 0
 
     def begin(self, recording: Recording, *, worker: int = 0, workers: int = 1) -> None:
@@ -92,12 +96,14 @@ class Session:
         self._users = 0
         self.ends_ns = 0
         self.unaccounted.clear()
+        self.over.clear()
         self.phase = "warm_up" if self.scenario.warm_up_s else "load"
 
     def stopping(self) -> None:
         """No new work from now on; users remove their stacks."""
         self.phase = "clean_up"
         self.ends_ns = now_ns() + int(self.scenario.clean_up_s * 1e9)
+        self.over.set()
 
     def end(self) -> None:
         """Write everything down."""

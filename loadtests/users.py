@@ -24,6 +24,8 @@ _LogRequest = Callable[[str, str, float, int], None]
 CONNECT_PAUSE_S = 0.1
 """After a refused connection: it costs a user nothing, and would be all that the generator does."""
 
+STOP_POLL_S = 0.02
+
 IDLE_S = 0.1
 """Before looking again, where nothing of the mix is possible."""
 
@@ -71,16 +73,21 @@ class StackUser(User):
     @task
     def live(self) -> None:
         """Do what the mix says until told to stop; one task, as Locust's own scheduling costs too much."""
+        over = self.session.over
         thinks = self._think_s[1] > 0
         while self._state != LOCUST_STATE_STOPPING:
+            if over.is_set():  # Locust is about to stop this user
+                gevent.sleep(STOP_POLL_S)
+                continue
             operation = self._mix.draw(self)
             if operation is None:
-                gevent.sleep(IDLE_S)
+                over.wait(IDLE_S)
                 continue
             assert operation.perform is not None
             operation.perform(self, operation)
+            # Locust's own wait() would let it kill this user, and by then it may be in its next request.
             if thinks:
-                self.wait()  # type: ignore[no-untyped-call]
+                over.wait(self.wait_time())
 
     def on_stop(self) -> None:
         """Await and remove this user's stacks, while there is time."""
@@ -102,7 +109,11 @@ class StackUser(User):
     ) -> tuple[Answer, T | None]:
         """Send, judge, record, tell Locust (see `operations.Actor`)."""
         scheduled = now_ns()
-        answer = self.client.send(data, operation.repeatable, scheduled)
+        try:
+            answer = self.client.send(data, operation.repeatable, scheduled)
+        except gevent.GreenletExit:  # Locust's patience is at its end; what was sent was sent
+            self._record(operation, self.client.answer, scheduled)
+            raise
         value = None
         if not answer.error:
             if answer.status not in operation.expected:
@@ -112,6 +123,12 @@ class StackUser(User):
                     value = understand(answer)
                 except UnintelligibleError as problem:
                     answer.error, answer.detail = "body", str(problem)
+        self._record(operation, answer, scheduled)
+        if answer.error == "connect":
+            gevent.sleep(CONNECT_PAUSE_S)
+        return answer, value
+
+    def _record(self, operation: Operation, answer: Answer, scheduled: int) -> None:
         self._samples.add(
             operation.api,
             operation.name,
@@ -128,9 +145,6 @@ class StackUser(User):
             answer.done_ns,
         )
         self._tell(operation.name, (answer.done_ns - scheduled) / 1e6, len(answer.body), _failure(answer))
-        if answer.error == "connect":
-            gevent.sleep(CONNECT_PAUSE_S)
-        return answer, value
 
     def completed(self, entry: Entry, problem: str) -> None:
         """An event of its own, so that Locust's page shows the time to COMPLETE."""
