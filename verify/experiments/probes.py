@@ -71,8 +71,8 @@ class Probes:
     def stop(self, wait_s: float) -> None:
         """Send no more; requests still open after `wait_s` are recorded as not answered."""
         if self._thread.is_alive():
+            self._wait_s = wait_s  # before the stop, for the loop reads it then
             self._loop.call_soon_threadsafe(self._stop.set)
-            self._wait_s = wait_s
             self._thread.join()
 
     def _run(self) -> None:
