@@ -101,7 +101,8 @@ def figures(found: dict[str, Verdict]) -> str:
         f"{s6.get(f'{api}_predicted_moved_share')}"
         for api in ("rest", "cfn")
     ]
-    return "; ".join(told)
+    p7 = f"\n    P7: {found['P7'].judgement.why}" if "P7" in found else ""
+    return "; ".join(told) + p7
 
 
 def main() -> int:
@@ -109,9 +110,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gates", default="S,P", help="that are run on each shape")
     parser.add_argument("--sources", type=int, default=1000)
-    parser.add_argument("--from", dest="first", type=int, default=0, help="begin with this shape (0 to 14)")
+    numbers = range(len(SHAPES))
+    parser.add_argument(
+        "--shape", type=int, action="append", choices=numbers, help="only this one (may be repeated)"
+    )
     given = parser.parse_args()
-    shapes = SHAPES[given.first :]
+    shapes = [SHAPES[number] for number in given.shape or numbers]
     first = str(shapes[0].servers)
     up = calorimeter(
         "lab", "up", "--name", NAME, "--rest", first, "--cfn", first, "--engines", "1", timeout=600
