@@ -39,6 +39,7 @@ COMMANDS = {
     ),
     "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
     "report": ("reports.commands:report", "Turn a run into a page that can be published."),
+    "compare": ("reports.commands:compare", "Say what differs between two runs, or two sides of runs."),
 }
 """Command → (where it is, its line in the overview). The overview imports no room."""
 

@@ -1,4 +1,4 @@
-"""The commands of this room: `report`."""
+"""The commands of this room: `report` and `compare`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from calorimeter.errors import InputError
+from calorimeter.verdict import Verdict
 
 
 @click.command()
@@ -58,3 +59,72 @@ def _refuse_foreign(target: Path) -> None:
         raise InputError(
             str(target), "is a folder with something else in it", "valid: a new folder, or a report"
         )
+
+
+@click.command()
+@click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option(
+    "--baseline",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="A run of the left side (may be given several times); makes the comparison gate T2.",
+)
+@click.option("--despite", multiple=True, metavar="KEY", help="Compare although runs differ in KEY.")
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Write a page here.")
+@click.pass_context
+def compare(
+    context: click.Context,
+    runs: tuple[Path, ...],
+    baseline: tuple[Path, ...],
+    despite: tuple[str, ...],
+    output: Path | None,
+) -> None:
+    """Say what differs between two sides of runs, by how much and how sure that is.
+
+    Two RUNs are two sides, the first being the left one. Of more runs, those of one deployment are a side;
+    `--baseline` says which are on the left instead, and then the exit status is 1 unless none of the others
+    is detectably slower (gate T2, added to the verdicts of the last RUN). With five runs a side or more
+    runs are compared, else windows within them, and the result says so.
+    """
+    from rich.console import Console
+
+    from reports import comparison, comparison_page, page
+
+    if output is not None:
+        _refuse_foreign(output)
+    console = Console(stderr=True)
+    with console.status("Reading the runs …"):
+        left, right = comparison.sides(runs, baseline)
+        measured = [[comparison.measure(path) for path in side] for side in (left, right)]
+        found = comparison.compare(measured[0], measured[1], despite)
+    _show(comparison_page.HEADINGS, comparison_page.cells(found))
+    click.echo(f"compared {found.label}")
+    shares = [f"{share * 100:.2f} %" for share in found.failed]
+    click.echo(f"not as expected: {shares[0]} on the left, {shares[1]} on the right")
+    if found.left_out:
+        click.echo(f"too few samples: {', '.join(found.left_out)}")
+    if output is not None:
+        page.write(comparison_page.files(found), output)
+        click.echo(f"report: {output / 'index.html'}")
+    if baseline:
+        context.exit(_judge(comparison.verdict_of(found), right[-1]))
+
+
+def _show(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
+    for row in (headings, *rows):
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _judge(verdict: Verdict, run: Path) -> int:
+    """Add a verdict to those of a run; the exit status that it gives."""
+    from calorimeter import verdict as verdicts
+
+    path = run / "verdicts.json"
+    known = verdicts.read(path) if path.exists() else verdicts.Verdicts()
+    verdicts.write(known.merged([verdict]), path)
+    click.echo(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}")
+    for line in verdict.judgement.counter_examples:
+        click.echo(f"  {line}")
+    return 0 if verdict.acceptable else 1

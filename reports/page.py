@@ -42,8 +42,8 @@ def words(found: Findings, drawn: list[Drawn]) -> Files:
     """The pages and the summary, around figures that were drawn."""
     context = _context(found, drawn)
     return {
-        "index.html": _render("page.html.j2", context, escape=True),
-        "report.md": _render("page.md.j2", context, escape=False),
+        "index.html": render("page.html.j2", context, escape=True),
+        "report.md": render("page.md.j2", context, escape=False),
         "summary.json": summary.of(found).model_dump_json(indent=2).encode() + b"\n",
     }
 
@@ -112,10 +112,11 @@ def _counts(verdicts: Verdicts) -> list[tuple[Outcome, int]]:
     return [(outcome, outcomes.count(outcome)) for outcome in order if outcome in outcomes]
 
 
-def _render(template: str, context: dict[str, Any], *, escape: bool) -> bytes:
+def render(template: str, context: dict[str, Any], *, escape: bool) -> bytes:
+    """Fill a template; `escape` for HTML, while Markdown has its own escape, the filter `md`."""
     environment = Environment(
         loader=PackageLoader("reports"),
-        autoescape=escape,  # noqa: S701  Markdown has its own escape, the `md` filter
+        autoescape=escape,  # noqa: S701
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

@@ -1,0 +1,333 @@
+"""Two sides of runs against each other: what differs, by how much, and how sure that is."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calorimeter.errors import InputError, unknown
+from calorimeter.rundir import RunDir
+from calorimeter.verdict import Figure, Verdict, failed, inconclusive, passed
+from reports import axis as axes
+from reports import frames, latency, load, statistics
+from reports.axis import BIN_LADDER_S, Axis, Window
+from reports.statistics import Floats, Interval
+
+ALPHA = 0.01
+"""How often two equal sides may be told apart, for each row of a comparison."""
+
+ENOUGH_RUNS = 5
+"""Runs a side from which runs are compared; below, windows within the runs are."""
+
+MUST_AGREE = (
+    "scenario.toml",
+    "users",
+    "environment.calorimeter",
+    "environment.machine",
+    "environment.cpu",
+    "environment.cpus",
+)
+"""What has to be the same in all runs, else their difference would have two causes."""
+
+RULE = (
+    f"A difference is one where the Mann–Whitney test gives p ≤ {ALPHA} and the 95 % bootstrap interval of "
+    "the relative difference of medians leaves 0 out: two equal sides are told apart in at most "
+    f"{ALPHA * 100:.0f} % of rows. Medians of response time are of successes only."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One run's values: `runs` has one row an operation and measure, `windows` one a window as well.
+
+    Columns: `operation`, `measure` (`median response (s)`, `achieved (1/s)`), `value`. Of `count` requests
+    in the measured window `failed` were not as expected.
+    """
+
+    name: str
+    about: Mapping[str, Any]
+    runs: pd.DataFrame
+    windows: pd.DataFrame
+    operations: tuple[str, ...]
+    count: int
+    failed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One measure of one operation on both sides; medians over units (runs or windows)."""
+
+    operation: str
+    measure: str
+    left: float
+    right: float
+    units: tuple[int, int]
+    difference: Interval
+    p: float
+    delta: float
+
+    @property
+    def detected(self) -> bool:
+        """Whether the sides differ, by `RULE`."""
+        apart = self.difference.low > 0 or self.difference.high < 0
+        return self.p <= ALPHA and apart
+
+    @property
+    def worse(self) -> bool:
+        """Whether the right side is detectably slower, or answers detectably less."""
+        grew = self.difference.estimate > 0
+        return self.detected and (grew if self.measure == RESPONSE else not grew)
+
+    @property
+    def said(self) -> str:
+        """The finding in words."""
+        if not self.detected:
+            return "no detectable difference"
+        grew = self.difference.estimate > 0
+        words = ("slower", "faster") if self.measure == RESPONSE else ("more", "fewer")
+        return words[0] if grew else words[1]
+
+
+RESPONSE = "median response (s)"
+ACHIEVED = "achieved (1/s)"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """All rows; `unit` is `run` or `window`, `left` and `right` name the runs of each side.
+
+    `failed` is the share of requests that were not as expected, on each side; `left_out` names operations
+    with too few samples.
+    """
+
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    unit: str
+    rows: tuple[Row, ...]
+    failed: tuple[float, float]
+    left_out: tuple[str, ...]
+    despite: tuple[str, ...]
+
+    @property
+    def label(self) -> str:
+        """What the result may be taken for."""
+        if self.unit == "run":
+            return f"between runs: {len(self.left)} against {len(self.right)}"
+        return (
+            f"within one run only: fewer than {ENOUGH_RUNS} runs a side, so another run may differ by more"
+        )
+
+
+def measure(path: Path) -> Measured:
+    """Read a run's values; raises `InputError` where it has no samples or is damaged."""
+    run = RunDir.open(path)
+    samples = frames.samples(run)
+    if samples is None:
+        raise InputError(str(path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
+    time = axes.axis(samples)
+    part = load.window(samples, time)
+    chosen = axes.within(samples, part)
+    about = _flat(run.about)
+    about["scenario.toml"] = _digest(path / "scenario.toml")
+    return Measured(
+        name=path.name,
+        about=about,
+        runs=_of_run(chosen, part),
+        windows=_of_windows(chosen, part),
+        operations=tuple(str(kind) for kind in chosen["kind"].unique()),
+        count=len(chosen),
+        failed=int((~axes.succeeded(chosen)).sum()),
+    )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def _digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else None
+
+
+def _of_run(chosen: pd.DataFrame, part: Window) -> pd.DataFrame:
+    ok = chosen[axes.succeeded(chosen)]
+    rows = [("all", ACHIEVED, len(ok) / part.length_s)]
+    for kind, own in ok.groupby("kind", observed=True):
+        middle = statistics.percentile(np.sort(axes.ns(own, "response_ns")), 50) / 1e9
+        rows.append((str(kind), RESPONSE, middle))
+    return pd.DataFrame(rows, columns=["operation", "measure", "value"]).dropna()
+
+
+def _of_windows(chosen: pd.DataFrame, part: Window) -> pd.DataFrame:
+    ok = chosen[axes.succeeded(chosen)]
+    rows: list[tuple[str, str, float]] = []
+    time = _windows(axes.ns(ok, "scheduled_ns"), part, least=1)
+    if time is not None:
+        counts = time.counts(axes.ns(ok, "scheduled_ns")) / time.bin_s
+        rows += [("all", ACHIEVED, float(value)) for value in counts]
+    for kind, own in ok.groupby("kind", observed=True):
+        time = _windows(axes.ns(own, "scheduled_ns"), part, least=statistics.needed(50))
+        if time is not None:
+            values = latency.latencies(own, time, (50.0,))["p50"].dropna()
+            rows += [(str(kind), RESPONSE, float(value)) for value in values]
+    return pd.DataFrame(rows, columns=["operation", "measure", "value"])
+
+
+MOST_WINDOWS = 60
+
+
+def _windows(due_ns: Any, part: Window, *, least: int) -> Axis | None:
+    """At most `MOST_WINDOWS` windows of which half hold at least `least`; None where that are too few."""
+    for width in BIN_LADDER_S:
+        bins = int(part.length_s // width)
+        if bins < statistics.MINIMUM_WINDOWS:
+            return None
+        time = Axis(part.first_ns, width, bins)
+        if bins <= MOST_WINDOWS and np.median(time.counts(due_ns)) >= least:
+            return time
+    return None
+
+
+def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequence[str] = ()) -> Comparison:
+    """Compare two sides; raises `InputError` where runs differ in a key that must agree."""
+    _refuse_incomparable([*left, *right], despite)
+    enough = min(len(left), len(right)) >= ENOUGH_RUNS
+    tables = [pd.concat([run.runs if enough else run.windows for run in side]) for side in (left, right)]
+    least = ENOUGH_RUNS if enough else statistics.MINIMUM_WINDOWS
+    rows = []
+    for operation, measure_ in _keys([run.runs for run in (*left, *right)]):
+        values = [_values(table, operation, measure_) for table in tables]
+        if min(map(len, values)) >= least:
+            rows.append(row(operation, measure_, *values))
+    known = {operation for run in (*left, *right) for operation in run.operations}
+    return Comparison(
+        left=tuple(run.name for run in left),
+        right=tuple(run.name for run in right),
+        unit="run" if enough else "window",
+        rows=tuple(rows),
+        failed=(_failed(left), _failed(right)),
+        left_out=tuple(sorted(known - {made.operation for made in rows})),
+        despite=tuple(despite),
+    )
+
+
+def _keys(tables: Sequence[pd.DataFrame]) -> list[tuple[str, str]]:
+    together = pd.concat(tables)
+    return sorted(
+        {(str(a), str(b)) for a, b in zip(together["operation"], together["measure"], strict=True)}
+    )
+
+
+def _values(table: pd.DataFrame, operation: str, measure: str) -> Floats:
+    chosen = table[(table["operation"] == operation) & (table["measure"] == measure)]
+    return chosen["value"].to_numpy(dtype=np.float64)
+
+
+def _failed(side: Sequence[Measured]) -> float:
+    return sum(run.failed for run in side) / max(1, sum(run.count for run in side))
+
+
+def row(operation: str, measure: str, left: Floats, right: Floats, *, rounds: int = 4000) -> Row:
+    """Compare the values of one measure."""
+    return Row(
+        operation=operation,
+        measure=measure,
+        left=float(np.median(left)),
+        right=float(np.median(right)),
+        units=(len(left), len(right)),
+        difference=statistics.relative_difference(left, right, seed=4, rounds=rounds)
+        if np.median(left) > 0
+        else Interval(math.nan, math.nan, math.nan),
+        p=statistics.mann_whitney(left, right),
+        delta=statistics.cliffs_delta(left, right),
+    )
+
+
+def _refuse_incomparable(runs: Sequence[Measured], despite: Sequence[str]) -> None:
+    for key in despite:
+        if key not in MUST_AGREE:
+            raise unknown("--despite", "key", key, MUST_AGREE)
+    first = runs[0]
+    for run in runs[1:]:
+        for key in MUST_AGREE:
+            here, there = run.about.get(key), first.about.get(key)
+            if here != there and key not in despite:
+                raise InputError(
+                    run.name,
+                    f"cannot be compared with {first.name}: {key} is {here!r} here and {there!r} there",
+                    f"to compare nevertheless: --despite {key}",
+                )
+
+
+def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Which runs are on which side.
+
+    Those of `baseline` are left, if any are given; else of two runs the first is left; else the runs of
+    the deployment that comes first. Raises `InputError` where that does not give two sides.
+    """
+    if baseline:
+        return list(baseline), list(runs)
+    if len(runs) == 2:
+        return [runs[0]], [runs[1]]
+    groups: dict[str, list[Path]] = {}
+    for path in runs:
+        about = RunDir.open(path).about
+        groups.setdefault(str(about.get("side") or about.get("deployment")), []).append(path)
+    if len(groups) != 2:
+        names = ", ".join(sorted(groups))
+        raise InputError(
+            "compare",
+            f"{len(runs)} runs of {len(groups)} deployments ({names}) are not two sides",
+            "valid: two runs, runs of two deployments, or --baseline RUN for each run of the left side",
+        )
+    left, right = groups.values()
+    return left, right
+
+
+def verdict_of(found: Comparison) -> Verdict:
+    """Gate T2: no operation is detectably slower than the baseline, and no less is answered.
+
+    INCONCLUSIVE where too few runs were compared: what holds within one run need not hold between runs.
+    """
+    worse = [row for row in found.rows if row.worse]
+    figures: dict[str, Figure] = {
+        "runs_baseline": len(found.left),
+        "runs": len(found.right),
+        "rows": len(found.rows),
+        "rows_worse": len(worse),
+    }
+    if found.rows:
+        slowdowns = [row.difference.high for row in found.rows if row.measure == RESPONSE]
+        figures["largest_slowdown_not_excluded"] = round(max(slowdowns), 4) if slowdowns else None
+    said = [f"{row.operation}: {row.measure} {percent(row.difference)} ({row.said})" for row in worse]
+    if found.unit != "run":
+        judged = inconclusive(f"compared {found.label}", **figures)
+    elif not found.rows:
+        judged = inconclusive("no operation has enough samples on both sides", **figures)
+    elif worse:
+        judged = failed(
+            f"{len(worse)} of {len(found.rows)} measures are worse than the baseline", said, **figures
+        )
+    else:
+        judged = passed(
+            f"none of {len(found.rows)} measures is detectably worse than the baseline", **figures
+        )
+    return Verdict(gate="T2", heading="No slower than the baseline", guide="", judgement=judged)
+
+
+def percent(interval: Interval) -> str:
+    """A relative difference with its bounds: +4.9 % (+3.1 to +6.8 %)."""
+    low, middle, high = (100 * value for value in (interval.low, interval.estimate, interval.high))
+    return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f} %)"

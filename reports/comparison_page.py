@@ -1,0 +1,139 @@
+"""A comparison as a page, as Markdown and as tables."""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from calorimeter.toml import Model
+from reports import comparison, page
+from reports.comparison import RESPONSE, Comparison
+from reports.figures import differences, style
+from reports.page import Files
+
+SCHEMA = 1
+"""Version of comparison.json."""
+
+
+class ComparedRow(Model):
+    """One measure of one operation; `difference` and its bounds are relative to the left side."""
+
+    operation: str
+    measure: str
+    left: float
+    right: float
+    left_units: int
+    right_units: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    cliffs_delta: float
+    detected: bool
+    said: str
+
+
+class Compared(Model):
+    """The whole of comparison.json."""
+
+    schema_version: int = SCHEMA
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    unit: str
+    label: str
+    failed_left: float
+    failed_right: float
+    despite: tuple[str, ...]
+    too_few_samples: tuple[str, ...]
+    rows: tuple[ComparedRow, ...]
+
+
+def record(found: Comparison) -> Compared:
+    """A comparison as it is kept."""
+    return Compared(
+        left=found.left,
+        right=found.right,
+        unit=found.unit,
+        label=found.label,
+        failed_left=found.failed[0],
+        failed_right=found.failed[1],
+        despite=found.despite,
+        too_few_samples=found.left_out,
+        rows=tuple(
+            ComparedRow(
+                operation=row.operation,
+                measure=row.measure,
+                left=row.left,
+                right=row.right,
+                left_units=row.units[0],
+                right_units=row.units[1],
+                difference=row.difference.estimate,
+                low=row.difference.low,
+                high=row.difference.high,
+                p=row.p,
+                cliffs_delta=row.delta,
+                detected=row.detected,
+                said=row.said,
+            )
+            for row in found.rows
+        ),
+    )
+
+
+def cells(found: Comparison) -> list[tuple[str, ...]]:
+    """The rows of the table as text: operation, measure, left, right, difference, p, delta, finding."""
+    return [
+        (
+            row.operation,
+            row.measure.partition(" (")[0],
+            _value(row.measure, row.left),
+            _value(row.measure, row.right),
+            comparison.percent(row.difference),
+            f"{row.p:.2g}" if row.p >= 0.0001 else "< 0.0001",
+            f"{row.delta:+.2f}",
+            row.said,
+        )
+        for row in found.rows
+    ]
+
+
+HEADINGS = ("operation", "measure", "left", "right", "difference (95 %)", "p", "Cliff's δ", "finding")
+
+
+def _value(measure: str, value: float) -> str:
+    return style.seconds(value) if measure == RESPONSE else f"{value:.1f} / s"
+
+
+def files(found: Comparison) -> Files:
+    """All files of a comparison's page by their path in its folder."""
+    kept = record(found)
+    table = pd.DataFrame([row.model_dump() for row in kept.rows], columns=list(ComparedRow.model_fields))
+    figure = _figure(table)
+    wide, png = style.svg_and_png(figure, style.WIDE, "differences-w") if len(table) else ("", b"")
+    context: dict[str, Any] = {
+        "found": found,
+        "headings": HEADINGS,
+        "rows": cells(found),
+        "rule": comparison.RULE,
+        "wide": wide,
+        "narrow": style.svg(figure, style.NARROW, "differences-n") if wide else "",
+    }
+    made = {
+        "index.html": page.render("comparison.html.j2", context, escape=True),
+        "report.md": page.render("comparison.md.j2", context, escape=False),
+        "summary.json": kept.model_dump_json(indent=2).encode() + b"\n",
+        "tables/comparison.csv": table.to_csv(index=False, float_format="%.9g").encode(),
+    }
+    if wide:
+        made |= {"figures/differences.svg": wide.encode(), "figures/differences.png": png}
+    return made
+
+
+def _figure(table: pd.DataFrame) -> style.Plot:
+    measures = table["measure"].str.partition(" (")[0] if len(table) else table["measure"]
+    shown = table.assign(name=table["operation"] + ", " + measures)
+    known = shown[shown["difference"].map(math.isfinite)] if len(shown) else shown
+    return partial(differences.forest, known)
