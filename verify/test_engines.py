@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from calorimeter.deployment import Consent
 from verify.bench import Bench
+from verify.checks import engine_trial
 from verify.checks.consumers import as_described
 from verify.checks.ledger import backlog_drains
 from verify.checks.rotation import exact_rotation
 from verify.checks.shares import equal_shares
+from verify.experiments import engine_faults
 from verify.experiments.crowd import crowd
 from verify.experiments.ledger import ledger, worker_shares
 from verify.experiments.roster import roster
 from verify.experiments.rotation import rotation
 from verify.gates import gate
 from verify.judge import Judge
+
+FAULTS = ("rest", "identity", "broker management", "broker trace", "fault commands")
+ROUND_ROBIN = "pick up work in round-robin fashion with the other engines"
 
 
 @gate(
@@ -73,6 +78,45 @@ def test_engines_have_equal_shares_of_calls_under_load(bench: Bench, judge: Judg
     Many calls at a time, counted from quiet to quiet: nobody can be more than one ahead.
     """
     judge(crowd(bench), equal_shares)
+
+
+@gate("E5", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("stop",))
+def test_engine_that_joins_gets_its_share(bench: Bench, judge: Judge) -> None:
+    """An engine that joins gets its share, and how soon.
+
+    One is stopped cleanly and started again under load.
+    """
+    judge(engine_faults.restarted(bench), engine_trial.joins)
+
+
+@gate("E6", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("kill",))
+def test_crash_of_an_engine_costs_only_what_it_held(bench: Bench, judge: Judge) -> None:
+    """When an engine crashes the others go on.
+
+    Heat acknowledges on receipt, so what the crashed one had accepted is lost: it is counted by request.
+    """
+    judge(engine_faults.crashed(bench), engine_trial.crash_is_survived)
+
+
+@gate("E7", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("freeze",))
+def test_frozen_engine_costs_only_its_share(bench: Bench, judge: Judge) -> None:
+    """A frozen engine costs its own share and no more.
+
+    The broker goes on handing it calls; how long until anybody notices is told.
+    """
+    judge(engine_faults.frozen(bench), engine_trial.freeze_costs_its_share)
+
+
+@gate("E8", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("kill",))
+def test_without_engines_errors_are_clear_and_service_returns(bench: Bench, judge: Judge) -> None:
+    """Without engines calls get clear errors in time, and service returns with them by itself."""
+    judge(engine_faults.all_gone(bench), engine_trial.errors_are_clear_and_service_returns)
+
+
+@gate("E9", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("stop",))
+def test_clean_stop_of_an_engine_loses_nothing(bench: Bench, judge: Judge) -> None:
+    """A clean stop of an engine loses nothing: no call, no stack."""
+    judge(engine_faults.restarted(bench), engine_trial.clean_stop_loses_nothing)
 
 
 @gate(

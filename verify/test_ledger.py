@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from calorimeter.deployment import Consent
 from verify.bench import Bench
+from verify.checks.accounting import all_accounted_for
 from verify.checks.ledger import all_final, nothing_left
+from verify.experiments.accounts import accounts
 from verify.experiments.ledger import ledger
 from verify.gates import gate
 from verify.judge import Judge
@@ -27,3 +29,18 @@ def test_every_accepted_stack_reaches_one_final_state(bench: Bench, judge: Judge
 def test_deletes_leave_nothing_behind(bench: Bench, judge: Judge) -> None:
     """Deletes leave nothing behind: no stack, no nested stack, no message."""
     judge(ledger(bench), nothing_left)
+
+
+@gate(
+    "L3",
+    guide=GUIDE,
+    needs=(*NEEDS, "fault commands"),
+    consent=Consent.INVASIVE,
+    breaks=("kill",),
+)
+def test_every_stack_is_accounted_for_while_parts_crash(bench: Bench, judge: Judge) -> None:
+    """While engines and APIs crash and return, every accepted stack is accounted for.
+
+    It is complete, failed, or named as lost with the crashed engine that had accepted it.
+    """
+    judge(accounts(bench), all_accounted_for)

@@ -1,0 +1,65 @@
+"""Golden evidence of L3: stacks accounted for while parts crash."""
+
+from __future__ import annotations
+
+from calorimeter.verdict import Outcome
+from tests.verify.checks.test_ledger import call, entry
+from verify.checks.accounting import Accounts, Crash, all_accounted_for
+from verify.checks.ledger import Entry
+
+S = 1_000_000_000
+ENGINE = Crash(part="engine-3", engine=True, at_ns=11 * S, back_ns=20 * S, held=("req-create-10",))
+API = Crash(part="rest-1", engine=False, at_ns=30 * S, back_ns=35 * S)
+OPEN = entry(10, "CREATE_IN_PROGRESS")
+
+
+def accounts(*odd: Entry, **changes: object) -> Accounts:
+    """Ten complete stacks and odd ones, while an engine and an API crashed."""
+    fields: dict[str, object] = {
+        "entries": (*(entry(n) for n in range(10)), *odd),
+        "crashes": (ENGINE, API),
+        "settled_s": 5,
+    }
+    return Accounts.model_validate(fields | changes)
+
+
+def test_stack_that_the_crashed_engine_held_is_lost_by_name() -> None:
+    """It is named with its engine, and that passes."""
+    judgement = all_accounted_for(accounts(OPEN))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["lost_by_name"] == 1
+    assert judgement.figures["in_flight_at_engine-3"] == 1
+    assert "stack-10 was lost with engine-3" in judgement.why
+
+
+def test_stack_that_nobody_held_is_unaccounted_for() -> None:
+    """Without an end and without a crashed engine that had work of it, it is a FAIL."""
+    judgement = all_accounted_for(accounts(entry(11, "CREATE_IN_PROGRESS")))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "stack-11 (req-create-11) is CREATE_IN_PROGRESS, and no crashed engine held it",
+    )
+
+
+def test_failed_stack_is_accounted_for() -> None:
+    """FAILED is an end."""
+    assert all_accounted_for(accounts(entry(10, "CREATE_FAILED"))).outcome is Outcome.PASS
+
+
+def test_stack_that_the_client_does_not_know_of_must_have_an_end_too() -> None:
+    """Its create was cut off, but it was made."""
+    unknown = entry(12, "CREATE_IN_PROGRESS", create=call("create", 12, 0, error="ConnectionError"))
+    assert all_accounted_for(accounts(unknown)).outcome is Outcome.FAIL
+
+
+def test_part_that_does_not_return_fails() -> None:
+    """A crash without a return is not what this is about."""
+    judgement = all_accounted_for(accounts(crashes=(ENGINE.model_copy(update={"back_ns": 0}),)))
+    assert judgement.counter_examples == ("engine-3 did not come back",)
+
+
+def test_no_crash_too_few_stacks_or_a_broken_trace_are_inconclusive() -> None:
+    """Nothing crashed, nothing proven; and with a hole in the trace nobody can be named."""
+    assert all_accounted_for(accounts(crashes=(API,))).outcome is Outcome.INCONCLUSIVE
+    assert all_accounted_for(accounts(entries=(entry(1),))).outcome is Outcome.INCONCLUSIVE
+    assert all_accounted_for(accounts(OPEN, incomplete="tracing is off")).outcome is Outcome.INCONCLUSIVE

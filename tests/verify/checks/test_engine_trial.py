@@ -1,0 +1,192 @@
+"""Golden evidence of E5 to E9: engines that stop, crash, freeze, are all gone, and come back."""
+
+from __future__ import annotations
+
+import pytest
+
+from calorimeter.verdict import Judgement, Outcome
+from verify.checks.calls import HeatCall
+from verify.checks.engine_trial import (
+    EngineTrial,
+    clean_stop_loses_nothing,
+    crash_is_survived,
+    errors_are_clear_and_service_returns,
+    freeze_costs_its_share,
+    joins,
+)
+from verify.checks.rotation import Consumer
+from verify.checks.shares import Shares
+
+S = 1_000_000_000
+NAMES = ("engine-1 [1]", "engine-2 [2]", "engine-3 [3]")
+BROKEN, HEALING, HEALED = 10, 30, 40
+ALL = (
+    clean_stop_loses_nothing,
+    crash_is_survived,
+    freeze_costs_its_share,
+    errors_are_clear_and_service_returns,
+)
+
+
+def call(at_s: float, engine: str | None = NAMES[0], status: int = 200, took_s: float = 0.1) -> HeatCall:
+    """A call that was sent at a second of the trial."""
+    return HeatCall(
+        operation="list",
+        request_id=f"req-{at_s:g}",
+        sent_ns=int(at_s * S),
+        done_ns=int((at_s + took_s) * S),
+        status=status,
+        said="MessagingTimeout" if status >= 500 else "",
+        engine=engine,
+    )
+
+
+def trial(*odd: HeatCall, **changes: object) -> EngineTrial:
+    """One call a second for 50 s, all answered by engine-1; broken from second 10 to 30, back at 40."""
+    fields: dict[str, object] = {
+        "fault": "kill",
+        "parts": ("engine-3",),
+        "engines": NAMES[2:],
+        "consumers": 3,
+        "broken_ns": BROKEN * S,
+        "settled_ns": (BROKEN + 1) * S,
+        "healing_ns": HEALING * S,
+        "healed_ns": HEALED * S,
+        "noticed_ns": int((BROKEN + 0.2) * S),
+        "first_ns": (HEALED + 1) * S,
+        "rpc_timeout_s": 8.0,
+        "proxy_timeout_s": 60.0,
+        "api_s": 0.1,
+        "calls": (*(call(n + 0.5) for n in range(50)), *odd),
+    }
+    return EngineTrial.model_validate(fields | changes)
+
+
+def shares(*counts: int) -> Shares:
+    """So many calls of each engine after it had joined."""
+    consumers = tuple(Consumer(id=str(n), name=f"engine-{n}") for n in range(len(counts)))
+    return Shares(
+        queue="engine", before=consumers, after=consumers, counts={str(n): c for n, c in enumerate(counts)}
+    )
+
+
+def test_clean_stop_without_a_loss_passes_and_a_lost_call_fails() -> None:
+    """Every call during a clean stop must be answered."""
+    assert clean_stop_loses_nothing(trial()).outcome is Outcome.PASS
+    judgement = clean_stop_loses_nothing(trial(call(9.9, NAMES[2], 500, 8.1)))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "list req-9.9: 500 MessagingTimeout after 8.1 s, delivered to engine-3 [3]",
+    )
+
+
+def test_engine_that_joins_and_shares_passes() -> None:
+    """Its first call came 11 s after its start began, and then its share is exact."""
+    judgement = joins(trial(after=shares(20, 20, 20)))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["first_call_s"] == 11.0
+
+
+@pytest.mark.parametrize(
+    ("changes", "outcome"),
+    [
+        ({"after": shares(25, 25, 10)}, Outcome.FAIL),
+        ({"after": shares(30, 30)}, Outcome.FAIL),
+        ({"after": shares(20, 20, 20), "first_ns": 0}, Outcome.FAIL),
+        ({"after": shares(20, 20, 20), "healed_ns": 0}, Outcome.FAIL),
+        ({}, Outcome.INCONCLUSIVE),
+        ({"after": shares(2, 2, 2)}, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_engine_that_joins_otherwise(changes: dict[str, object], outcome: Outcome) -> None:
+    """Less than its share, no call at all and no consumer are red; no count is no proof."""
+    assert joins(trial(**changes)).outcome is outcome
+
+
+def test_crash_that_loses_what_the_engine_held_passes_and_names_it() -> None:
+    """A call that the crashed engine had accepted is lost with it, by request."""
+    judgement = crash_is_survived(trial(call(9.9, NAMES[2], 500, 8.1)))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["lost_with_the_engine"] == 1
+    assert "req-9.9" in judgement.why
+
+
+@pytest.mark.parametrize("lost", [call(15, NAMES[1], 500), call(15, None, 500), call(15, NAMES[2], 500)])
+def test_crash_that_costs_others_or_later_calls_fails(lost: HeatCall) -> None:
+    """A call of a living engine, of none, or of a dead engine long after its crash is more than it held."""
+    judgement = crash_is_survived(trial(lost))
+    assert judgement.outcome is Outcome.FAIL
+    assert "not of the crashed engine" in judgement.counter_examples[0]
+
+
+def frozen(**changes: object) -> EngineTrial:
+    """A third of the calls during the freeze go to the frozen engine and fail after the RPC timeout."""
+    stuck = tuple(call(n + 0.6, NAMES[2], 500, 8.1) for n in range(BROKEN, HEALING, 2))
+    return trial(*stuck, **({"fault": "freeze", "noticed_ns": 0} | changes))
+
+
+def test_freeze_that_costs_its_share_passes_with_the_blind_spot_as_a_figure() -> None:
+    """10 of 30 calls went to the frozen engine, and nobody noticed."""
+    judgement = freeze_costs_its_share(frozen())
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["share_of_the_frozen"] == 0.333
+    assert judgement.figures["noticed_s"] is None
+    assert "in 20.0 s nobody noticed" in judgement.why
+
+
+def test_freeze_that_costs_others_or_hangs_longer_fails() -> None:
+    """An engine that runs must answer, and an error must come within the RPC timeout."""
+    other = frozen().model_copy(update={"calls": (*frozen().calls, call(15, NAMES[1], 500, 8.1))})
+    assert freeze_costs_its_share(other).outcome is Outcome.FAIL
+    late = frozen().model_copy(update={"calls": (*frozen().calls, call(15, NAMES[2], 500, 20.0))})
+    assert "an answer later than 9.1 s" in freeze_costs_its_share(late).counter_examples[0]
+
+
+def test_freeze_without_a_failed_call_is_inconclusive() -> None:
+    """Where nothing went to the frozen engine, nothing is known of what it costs."""
+    assert freeze_costs_its_share(trial()).outcome is Outcome.INCONCLUSIVE
+
+
+def gone(*odd: HeatCall, **changes: object) -> EngineTrial:
+    """Without engines every call fails after the RPC timeout."""
+    calls = tuple(call(n + 0.5) for n in (*range(BROKEN), *range(HEALED, 50)))
+    bad = tuple(call(n + 0.5, None, 500, 8.1) for n in range(BROKEN, HEALING))
+    return trial(**{"calls": (*calls, *bad, *odd), "parts": ("engine-1", "engine-2", "engine-3")} | changes)
+
+
+def test_clear_errors_and_a_return_pass() -> None:
+    """All errors are Heat's own and in time, all calls since the return are answered."""
+    judgement = errors_are_clear_and_service_returns(gone())
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["answers_500"] == 20
+    assert judgement.figures["calls_after"] == 10
+
+
+def test_cut_connection_and_errors_after_the_return_fail() -> None:
+    """No answer is no clear error, and the hint names the race with the proxy's timeout."""
+    cut = call(15, None, 0, 60.0).model_copy(update={"error": "ConnectionError"})
+    judgement = errors_are_clear_and_service_returns(gone(cut, rpc_timeout_s=60.0))
+    assert judgement.outcome is Outcome.FAIL
+    assert "timeout server of the proxy must be longer" in judgement.counter_examples[0]
+    assert errors_are_clear_and_service_returns(gone(call(45, NAMES[0], 500))).outcome is Outcome.FAIL
+    assert errors_are_clear_and_service_returns(gone(healed_ns=0)).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("check", ALL)
+@pytest.mark.parametrize(
+    "changes", [{"incomplete": "tracing is off"}, {"engines": ()}, {"calls": (call(1), call(50))}]
+)
+def test_a_trial_without_proof_is_inconclusive(check: object, changes: dict[str, object]) -> None:
+    """A trace with a hole, an engine that was no consumer, and too few calls prove nothing."""
+    assert callable(check)
+    judgement: Judgement = check(trial(**changes))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("check", ALL)
+@pytest.mark.parametrize("changes", [{"most_deliveries": 3}, {"unmarked": 1}, {"healed_ns": 0}])
+def test_what_no_fault_excuses_fails(check: object, changes: dict[str, object]) -> None:
+    """A message handed out three times, an unmarked repetition, and an engine that does not return."""
+    assert callable(check)
+    judgement: Judgement = check(trial(**changes))
+    assert judgement.outcome is Outcome.FAIL

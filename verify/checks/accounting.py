@@ -1,0 +1,90 @@
+"""The ledger while engines and APIs crash: every accepted stack complete, failed, or named as lost."""
+
+from __future__ import annotations
+
+from calorimeter.toml import Model
+from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
+from verify.checks.ledger import FEWEST, Entry
+
+
+class Crash(Model):
+    """One crash. `held` are the requests that the broker had delivered work of to the crashed engine.
+
+    Empty for an API. Times are ns since the epoch: the crash, and when the part was back (0: it was not).
+    """
+
+    part: str
+    engine: bool
+    at_ns: int
+    back_ns: int
+    held: tuple[str, ...] = ()
+
+
+class Accounts(Model):
+    """Evidence of L3: stacks that were asked for while parts crashed and returned."""
+
+    entries: tuple[Entry, ...]
+    crashes: tuple[Crash, ...]
+    settled_s: float
+    incomplete: str | None = None
+
+
+def all_accounted_for(evidence: Accounts) -> Judgement:
+    """Whether every accepted stack has an end, or is named as lost with the engine that held it.
+
+    Heat acknowledges work on receipt, so an engine that crashes takes what it had accepted with it, and
+    such a stack stays in progress. It counts as lost by name where the trace shows that work of its own
+    request had gone to a crashed engine, before the crash, and it had no end by then. Everything else
+    without an end is unaccounted for.
+    """
+    accepted = [e for e in evidence.entries if e.accepted]
+    open_ = [e for e in evidence.entries if (e.accepted or e.states) and not e.final]
+    lost = {e.name: crash for e in open_ if (crash := _holder(e, evidence.crashes))}
+    unaccounted = [e for e in open_ if e.name not in lost]
+    figures: dict[str, Figure] = {
+        "asked": len(evidence.entries),
+        "accepted": len(accepted),
+        "unknown_to_the_client": sum(not e.accepted and bool(e.states) for e in evidence.entries),
+        "complete": sum(e.outcome == "CREATE_COMPLETE" for e in accepted),
+        "failed": sum(e.outcome == "CREATE_FAILED" for e in accepted),
+        "lost_by_name": len(lost),
+        "unaccounted": len(unaccounted),
+        **{f"in_flight_at_{c.part}": _in_flight(c, evidence.entries) for c in evidence.crashes if c.engine},
+    }
+    gone = [crash.part for crash in evidence.crashes if not crash.back_ns]
+    if open_ and evidence.incomplete:
+        return inconclusive(f"{len(open_)} stacks have no end, and {evidence.incomplete}", **figures)
+    if unaccounted or gone:
+        wrong = [f"{part} did not come back" for part in gone]
+        wrong += [
+            f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}, and no crashed engine "
+            "held it"
+            for e in unaccounted
+        ]
+        return failed(f"of {len(accepted)} accepted stacks, {wrong[0]}", wrong, **figures)
+    if len(accepted) < FEWEST or not any(crash.engine for crash in evidence.crashes):
+        return inconclusive(
+            f"{len(accepted)} stacks were accepted and {len(evidence.crashes)} parts crashed: too few",
+            **figures,
+        )
+    told = "".join(f"; {name} was lost with {crash.part}" for name, crash in lost.items())
+    return passed(
+        f"while {', '.join(c.part for c in evidence.crashes)} crashed and returned, {len(accepted)} stacks "
+        f"were accepted: {figures['complete']} complete, {figures['failed']} failed, {len(lost)} lost by "
+        f"name{told}",
+        **figures,
+    )
+
+
+def _holder(entry: Entry, crashes: tuple[Crash, ...]) -> Crash | None:
+    return next((crash for crash in crashes if _held(crash, entry)), None)
+
+
+def _held(crash: Crash, entry: Entry) -> bool:
+    """Whether a crashed engine had work of this stack, which had no end by then."""
+    ended = entry.states[-1].at_ns if entry.final else None
+    return entry.create.request_id in crash.held and (ended is None or ended > crash.at_ns)
+
+
+def _in_flight(crash: Crash, entries: tuple[Entry, ...]) -> int:
+    return sum(_held(crash, entry) for entry in entries)

@@ -1,0 +1,257 @@
+"""What happens to calls while engines stop, crash, freeze, are all gone, and come back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+
+from calorimeter.toml import Model
+from calorimeter.verdict import Figure, Judgement, Outcome, failed, inconclusive, passed
+from verify.checks.calls import HeatCall
+from verify.checks.ledger import Entry
+from verify.checks.shares import Shares, equal_shares
+
+FEWEST_CALLS = 10
+
+
+class EngineTrial(Model):
+    """Evidence of E5 to E9: a stream of calls, while engines had a fault from `broken_ns` to `healed_ns`.
+
+    Times are ns since the epoch. `broken_ns` is when the fault took effect, `settled_ns` when its command
+    ended; `healing_ns` is when the command that brings the engines back began, `healed_ns` when the broker
+    had all consumers again (0: not in time). `engines` names the consumers of the broken ones;
+    `noticed_ns` is when the broker no longer had them (0: it never noticed). `first_ns` is when a consumer
+    of a healed engine had its first delivery (0: none). `api_s` is the longest that a call took without a
+    fault: what the API and the proxy add to the RPC timeout.
+    """
+
+    fault: str
+    parts: tuple[str, ...]
+    engines: tuple[str, ...]
+    consumers: int
+    broken_ns: int
+    settled_ns: int
+    healing_ns: int
+    healed_ns: int
+    noticed_ns: int = 0
+    first_ns: int = 0
+    rpc_timeout_s: float
+    proxy_timeout_s: float | None = None
+    api_s: float = 0.0
+    calls: tuple[HeatCall, ...]
+    stacks: tuple[Entry, ...] = ()
+    after: Shares | None = None
+    most_deliveries: int = 1
+    unmarked: int = 0
+    incomplete: str | None = None
+
+    def sent(self, begin_ns: int, end_ns: int) -> tuple[HeatCall, ...]:
+        """The calls that were sent in a span of time."""
+        return tuple(c for c in self.calls if begin_ns <= c.sent_ns < end_ns)
+
+    @property
+    def during(self) -> tuple[HeatCall, ...]:
+        """The calls that were sent while the fault was in force."""
+        return self.sent(self.broken_ns, self.healing_ns)
+
+    @property
+    def what(self) -> str:
+        """The broken parts, for a sentence."""
+        return ", ".join(self.parts)
+
+
+def _figures(evidence: EngineTrial) -> dict[str, Figure]:
+    bad = [c for c in evidence.calls if not c.ok]
+    return {
+        "calls": len(evidence.calls),
+        "calls_during": len(evidence.during),
+        "failed_calls": len(bad),
+        "longest_failed_s": round(max((c.took_s for c in bad), default=0.0), 2),
+        "redelivered_more_than_once": max(0, evidence.most_deliveries - 2),
+        "recovery_s": round((evidence.healed_ns - evidence.healing_ns) / 1e9, 2)
+        if evidence.healed_ns
+        else None,
+    }
+
+
+def _doubts(evidence: EngineTrial) -> Iterator[str]:
+    if evidence.incomplete:
+        yield evidence.incomplete
+    if not evidence.engines:
+        yield f"the broker had no consumer of {evidence.what} before"
+    if len(evidence.during) < FEWEST_CALLS:
+        yield f"{len(evidence.during)} calls were sent during the fault, too few"
+
+
+def _wrong_anyway(evidence: EngineTrial) -> Iterator[str]:
+    """What no fault excuses: no way back, messages handed out again and again."""
+    if not evidence.healed_ns:
+        yield f"{evidence.what} did not come back as a consumer of the queue"
+    if evidence.most_deliveries > 2:
+        yield f"a message was delivered {evidence.most_deliveries} times"
+    if evidence.unmarked:
+        yield f"{evidence.unmarked} messages were delivered twice without being marked as redelivered"
+
+
+def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
+    """E9: whether every call and every stack survives an engine that is stopped cleanly."""
+    figures = _figures(evidence) | {
+        "stop_s": round((evidence.settled_ns - evidence.broken_ns) / 1e9, 2),
+        "stacks": len(evidence.stacks),
+    }
+    lost = [str(c) for c in evidence.calls if not c.ok]
+    lost += [
+        f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}"
+        for e in evidence.stacks
+        if e.accepted and e.outcome != "CREATE_COMPLETE"
+    ]
+    if lost or list(_wrong_anyway(evidence)):
+        wrong = [*_wrong_anyway(evidence), *lost]
+        return failed(f"a clean stop of {evidence.what} was not harmless: {wrong[0]}", wrong, **figures)
+    if doubt := next(_doubts(evidence), None):
+        return inconclusive(doubt, **figures)
+    return passed(
+        f"{evidence.what} was stopped within {figures['stop_s']} s, and none of {len(evidence.calls)} "
+        f"calls and {len(evidence.stacks)} stacks was lost",
+        **figures,
+    )
+
+
+def joins(evidence: EngineTrial) -> Judgement:
+    """E5: whether an engine that joins gets its share, and how soon."""
+    figures = _figures(evidence)
+    if not evidence.healed_ns or not evidence.first_ns:
+        return failed(f"{evidence.what} was started and got no call", (), **figures)
+    figures["first_call_s"] = round((evidence.first_ns - evidence.healing_ns) / 1e9, 2)
+    if evidence.after is None:
+        return inconclusive("no shares were counted after it had joined", **figures)
+    share = equal_shares(evidence.after)
+    figures |= share.figures
+    if share.figures.get("consumers") != evidence.consumers:
+        return failed(
+            f"after the start there are {share.figures.get('consumers')} consumers instead of "
+            f"{evidence.consumers}",
+            (),
+            **figures,
+        )
+    why = share.why
+    if share.outcome is Outcome.PASS:
+        first = f"{evidence.what} had its first call {figures['first_call_s']} s after its start began"
+        why = f"{first}, and its equal share from then on: {share.why}"
+    return share.model_copy(update={"figures": figures, "why": why})
+
+
+def crash_is_survived(evidence: EngineTrial) -> Judgement:
+    """E6: whether a crash costs only what the crashed engine had accepted, counted by request."""
+    figures = _figures(evidence)
+    bad = [c for c in evidence.calls if not c.ok]
+    lost = [c for c in bad if c.engine in evidence.engines and c.sent_ns <= evidence.settled_ns]
+    figures |= {
+        "lost_with_the_engine": len(lost),
+        "noticed_s": _noticed(evidence),
+        "calls_answered_during": sum(c.ok for c in evidence.during),
+    }
+    wrong = list(_wrong_anyway(evidence))
+    wrong += [f"not of the crashed engine: {c}" for c in bad if c not in lost]
+    if wrong:
+        return failed(f"the crash of {evidence.what} cost more than it held: {wrong[0]}", wrong, **figures)
+    if doubt := next(_doubts(evidence), None):
+        return inconclusive(doubt, **figures)
+    return passed(
+        f"{evidence.what} crashed; the others answered all {figures['calls_answered_during']} calls sent "
+        f"afterwards, {len(lost)} calls that it had accepted were lost with it"
+        + "".join(f" ({c.request_id})" for c in lost[:3]),
+        **figures,
+    )
+
+
+def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
+    """E7: whether a frozen engine costs no more than its own share, and its callers get errors in time.
+
+    The broker goes on handing it its share, for it cannot know: that is the guide's blind spot, so it is a
+    figure and refutes nothing. What it costs others does.
+    """
+    figures = _figures(evidence)
+    during = evidence.during
+    stuck = [c for c in during if c.engine in evidence.engines]
+    figures |= {
+        "calls_to_the_frozen": len(stuck),
+        "share_of_the_frozen": round(len(stuck) / len(during), 3) if during else None,
+        "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
+        "noticed_s": _noticed(evidence),
+    }
+    wrong = list(_wrong_anyway(evidence))
+    wrong += [f"not of the frozen engine: {c}" for c in evidence.calls if not c.ok and c not in stuck]
+    wrong += list(_unclear(evidence, [c for c in stuck if not c.ok]))
+    if wrong:
+        return failed(f"frozen {evidence.what} cost more than its share: {wrong[0]}", wrong, **figures)
+    if doubt := next(_doubts(evidence), None):
+        return inconclusive(doubt, **figures)
+    if not any(not c.ok for c in stuck):
+        return inconclusive(f"no call to frozen {evidence.what} was seen to fail", **figures)
+    noticed = (
+        f"the broker took it out after {figures['noticed_s']} s"
+        if evidence.noticed_ns
+        else f"in {figures['frozen_s']} s nobody noticed"
+    )
+    return passed(
+        f"frozen {evidence.what} went on getting {figures['share_of_the_frozen']:.0%} of the calls, each "
+        f"of which failed after {evidence.rpc_timeout_s:g} s; {noticed}; the others answered all of theirs",
+        **figures,
+    )
+
+
+def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
+    """E8: whether calls get clear errors in bounded time without engines, and answers with them.
+
+    An API waits `rpc_response_timeout`; to that comes what it takes itself, the longest of the calls
+    without a fault. A call that the proxy cut off, or that got no answer of Heat's, is not clear.
+    """
+    figures = _figures(evidence)
+    wrong = list(_wrong_anyway(evidence))
+    bad = [c for c in evidence.calls if not c.ok]
+    wrong += list(_unclear(evidence, bad))
+    back = [c for c in evidence.calls if c.sent_ns > evidence.healed_ns > 0]
+    wrong += [f"after the engines were back: {c}" for c in back if not c.ok]
+    statuses = Counter(c.status for c in bad)
+    figures |= {
+        "outage_s": round((evidence.healed_ns - evidence.broken_ns) / 1e9, 1)
+        if evidence.healed_ns
+        else None,
+        "calls_after": len(back),
+        **{f"answers_{status}": n for status, n in sorted(statuses.items())},
+    }
+    if wrong:
+        return failed(f"without engines, or after: {wrong[0]}", wrong, **figures)
+    if doubt := next(_doubts(evidence), None):
+        return inconclusive(doubt, **figures)
+    if not back or not bad:
+        missing = "failed during the outage" if not bad else "was sent after it"
+        return inconclusive(f"no call {missing}", **figures)
+    return passed(
+        f"without engines {len(bad)} calls got an error of Heat's after at most "
+        f"{figures['longest_failed_s']} s; {figures['recovery_s']} s after their start began all were back "
+        f"by themselves, and all {len(back)} calls since were answered",
+        **figures,
+    )
+
+
+GRAIN_S = 1.0
+"""Grain of the timers between client and API: HAProxy's and the API's own clocks are seconds wide."""
+
+
+def _unclear(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:
+    bound = evidence.rpc_timeout_s + evidence.api_s + GRAIN_S
+    for call in bad:
+        if not call.status:
+            cut = evidence.proxy_timeout_s is not None and evidence.proxy_timeout_s <= bound
+            hint = " (timeout server of the proxy must be longer than rpc_response_timeout)" if cut else ""
+            yield f"no answer at all{hint}: {call}"
+        elif call.took_s > bound:
+            yield f"an answer later than {bound:.1f} s: {call}"
+
+
+def _noticed(evidence: EngineTrial) -> float | None:
+    if not evidence.noticed_ns:
+        return None
+    return round(max(0, evidence.noticed_ns - evidence.broken_ns) / 1e9, 2)

@@ -1,0 +1,225 @@
+"""One engine, or all, stopped, crashed or frozen under a stream of calls, and brought back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from calorimeter.faults.command import Done
+from calorimeter.faults.schedule import Commands, commands
+from verify.bench import Bench
+from verify.checks.consumers import ENGINE, WORKER
+from verify.checks.engine_trial import EngineTrial
+from verify.evidence.rpc_message import Delivery
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.heat_client import HeatClient, Stream
+from verify.experiments.stacks import Stacks, stacks
+from verify.experiments.traced import Traced, traced, until
+
+EVERY_S = 0.2
+"""Pace of the stream: five calls a second."""
+
+BEFORE_S = 2.0
+AFTER_S = 2.0
+BACK_S = 90.0
+FINAL_S = 60.0
+SHARE_CALLS = 60
+"""Calls from which the share of an engine that joined is told: twenty rounds of three engines."""
+
+STACKS, RESOURCES = 6, 4
+
+
+def engine_commands(bench: Bench, fault: str) -> list[Commands]:
+    """The commands for a fault of each engine, in the order of the file; `EvidenceUnavailable`: none."""
+    bench.engines  # noqa: B018 - says so where no engines are described
+    found = [c for p in bench.deployment.parts if p.kind == "engine" and (c := commands(p, fault))]
+    if not found:
+        raise EvidenceUnavailable(
+            str(bench.deployment.path), f"no engine's owner gives commands for {fault!r} and its end"
+        )
+    return found
+
+
+class Trying:
+    """One trial: a stream of calls, a fault, its end."""
+
+    def __init__(self, bench: Bench, watching: Traced, client: HeatClient, chosen: list[Commands]) -> None:
+        self.bench = bench
+        self.watching = watching
+        self.client = client
+        self.chosen = chosen
+        self.before = watching.consumers(ENGINE)
+        hosts = [each.part for each in chosen]
+        self.engines = tuple(c.name for c in self.before if c.name.split(" [")[0] in hosts)
+        self.broken: list[Done] = []
+        self.noticed_ns = 0
+        self.healing_ns = self.healed_ns = 0
+
+    def together(self, act: Callable[[Commands], Done]) -> list[Done]:
+        """Do the same to all chosen engines at once."""
+        with ThreadPoolExecutor(len(self.chosen)) as pool:
+            return list(pool.map(act, self.chosen))
+
+    def inject(self) -> None:
+        """Bring the fault about, and look whether the broker notices, for a moment."""
+        self.broken = self.together(self.bench.breaker.inject)
+        self.look()
+
+    def look(self) -> bool:
+        """Whether the broker no longer has the broken engines' consumers; when is kept."""
+        if not self.noticed_ns and not {c.name for c in self.watching.consumers(ENGINE)} & {*self.engines}:
+            self.noticed_ns = time.time_ns()
+        return bool(self.noticed_ns)
+
+    def heal(self) -> None:
+        """End the fault, and wait until the queue has as many consumers as before."""
+        self.look()
+        self.healing_ns = time.time_ns()
+        self.together(self.bench.breaker.heal)
+        if until(lambda: len(self.watching.consumers(ENGINE)) == len(self.before), BACK_S):
+            self.healed_ns = time.time_ns()
+
+    def trial(self, stream: Stream, made: Stacks | None = None, **more: object) -> EngineTrial:
+        """The evidence of it; the stream must have ended."""
+        self.watching.firehose.settle()
+        events = self.watching.firehose.deliveries()
+        broken_ns = min(done.at_ns or done.began_ns for done in self.broken)
+        calls = self.watching.attributed(stream.calls())
+        healthy = [c.took_s for c in calls if c.ok and c.done_ns < broken_ns]
+        most, unmarked = _repeated(events)
+        return EngineTrial.model_validate(
+            {
+                "fault": self.chosen[0].fault,
+                "parts": tuple(each.part for each in self.chosen),
+                "engines": self.engines,
+                "consumers": len(self.before),
+                "broken_ns": broken_ns,
+                "settled_ns": max(done.ended_ns for done in self.broken),
+                "healing_ns": self.healing_ns,
+                "healed_ns": self.healed_ns,
+                "noticed_ns": self.noticed_ns,
+                "first_ns": self._first(events),
+                "rpc_timeout_s": self.bench.deployment.expect.rpc_timeout_s,
+                "proxy_timeout_s": self.bench.deployment.expect.timeout_server_s,
+                "api_s": max(healthy, default=0.0),
+                "calls": calls,
+                "stacks": made.entries if made else (),
+                "most_deliveries": most,
+                "unmarked": unmarked,
+                "incomplete": self.watching.firehose.why_incomplete,
+                **more,
+            }
+        )
+
+    def _first(self, events: Iterable[Delivery]) -> int:
+        hosts = {each.part for each in self.chosen}
+        return next(
+            (
+                e.t_ns for e in events
+                if e.kind == "deliver" and e.queue == ENGINE and e.t_ns > self.healing_ns
+                and self.watching.engine_of(e).split(" [")[0] in hosts
+            ),
+            0,
+        )  # fmt: skip
+
+
+def _repeated(events: Iterable[Delivery]) -> tuple[int, int]:
+    """The most deliveries of one message, and how many were repeated without the broker's mark."""
+    handed: Counter[tuple[str, str]] = Counter()
+    unmarked = 0
+    for event in events:
+        if event.kind == "deliver" and event.unique_id:
+            key = (event.queue, event.unique_id)
+            handed[key] += 1
+            unmarked += handed[key] > 1 and not event.redelivered
+    return max(handed.values(), default=0), unmarked
+
+
+def restarted(bench: Bench) -> EngineTrial:
+    """Stop the last engine cleanly under load and start it again; for E9 and E5."""
+    return bench.once("engine-restarted", lambda: _restarted(bench))
+
+
+def _restarted(bench: Bench) -> EngineTrial:
+    client = HeatClient(bench)
+    chosen = engine_commands(bench, "stop")[-1:]
+    with traced(bench) as watching, stacks(client, RESOURCES) as made:
+        trying = Trying(bench, watching, client, chosen)
+        with Stream(client, EVERY_S) as stream:
+            time.sleep(BEFORE_S)
+            made.burst(STACKS)
+            trying.inject()
+            until(trying.look, BACK_S)
+            made.await_final(FINAL_S)
+            until(lambda: len(stream.calls()) > 0 and _enough(stream, trying), FINAL_S)
+            trying.heal()
+            # The first call comes in its turn, at most one round later.
+            time.sleep(AFTER_S)
+        unquiet = watching.await_quiet([ENGINE, WORKER], 30.0)
+        before, since = watching.consumers(ENGINE), len(watching.firehose)
+        for _ in range(SHARE_CALLS):
+            client.look()
+        after = watching.shares(ENGINE, since, before, unquiet, calls=SHARE_CALLS)
+        made.delete_all()
+        return trying.trial(stream, made, after=after)
+
+
+def _enough(stream: Stream, trying: Trying) -> bool:
+    began = min(done.ended_ns for done in trying.broken)
+    return sum(call.sent_ns > began for call in stream.calls()) >= 10
+
+
+def crashed(bench: Bench) -> EngineTrial:
+    """Kill the last engine under load and start it again; for E6."""
+    client = HeatClient(bench)
+    chosen = engine_commands(bench, "kill")[-1:]
+    with traced(bench) as watching:
+        trying = Trying(bench, watching, client, chosen)
+        with Stream(client, EVERY_S / 2) as stream:
+            time.sleep(BEFORE_S)
+            trying.inject()
+            until(trying.look, BACK_S)
+            until(lambda: _enough(stream, trying), FINAL_S)
+            trying.heal()
+            time.sleep(AFTER_S)
+        return trying.trial(stream)
+
+
+def frozen(bench: Bench) -> EngineTrial:
+    """Freeze the last engine until calls to it have failed, and thaw it; for E7."""
+    client = HeatClient(bench)
+    chosen = engine_commands(bench, "freeze")[-1:]
+    rpc_s = bench.deployment.expect.rpc_timeout_s
+    with traced(bench) as watching:
+        trying = Trying(bench, watching, client, chosen)
+        with Stream(client, EVERY_S) as stream:
+            time.sleep(BEFORE_S)
+            trying.inject()
+            # A frozen consumer's first call is at most one round away; it fails an RPC timeout later.
+            until(trying.look, rpc_s + AFTER_S, 1.0)
+            trying.heal()
+            time.sleep(AFTER_S)
+        return trying.trial(stream)
+
+
+def all_gone(bench: Bench) -> EngineTrial:
+    """Kill every engine until calls have failed, and start them all; for E8."""
+    client = HeatClient(bench)
+    chosen = engine_commands(bench, "kill")
+    if len(chosen) < len(bench.engines.names):
+        raise EvidenceUnavailable(str(bench.deployment.path), "not every engine can be killed and started")
+    rpc_s = bench.deployment.expect.rpc_timeout_s
+    with traced(bench) as watching:
+        trying = Trying(bench, watching, client, chosen)
+        with Stream(client, EVERY_S) as stream:
+            time.sleep(BEFORE_S)
+            trying.inject()
+            seen = time.time_ns()
+            until(
+                lambda: any(c.sent_ns > seen and not c.ok for c in stream.calls()), rpc_s + 3 * AFTER_S
+            )
+            trying.heal()
+            time.sleep(AFTER_S)
+        return trying.trial(stream)
