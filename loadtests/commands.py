@@ -13,7 +13,9 @@ import click
 from calorimeter import deployment as deployments
 from calorimeter import paths
 from calorimeter.errors import InputError
+from calorimeter.faults.schedule import parse
 from calorimeter.rundir import RunDir
+from loadtests.breaking import Breaking
 from scenarios import loader
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
@@ -50,6 +52,9 @@ class Duration(click.ParamType[float]):
     show_default=True,
     help="Where run folders are made.",
 )
+@click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
+              help="Break a part meanwhile, as in rest-1:kill@5s+20s. May be given again.")  # fmt: skip
+@click.option("--yes-break-it", is_flag=True, help="Break parts of what is no lab, too (with consent).")
 @click.option(
     "--web", is_flag=True, help="Start with Locust's web page (on 127.0.0.1:8089) instead of at once."
 )
@@ -60,6 +65,8 @@ def run(
     duration: float | None,
     processes: int | None,
     runs: Path,
+    faults: tuple[str, ...],
+    yes_break_it: bool,
     web: bool,
 ) -> int:
     """Load a deployment with SCENARIO and record every request to a run folder.
@@ -67,21 +74,27 @@ def run(
     SCENARIO is a name from the catalogue (first-mix) or the path of a scenario file. The same as
     `locust -f loadtests/locustfile.py --headless`. The last line is `run: ` and the run folder.
 
-    Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not be.
+    Faults, of the scenario and of --fault, count from the begin of this command (the load itself begins
+    some two seconds later); what was broken when is kept as evidence/faults.json.
+
+    Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not be, or a fault
+    could not be brought about.
     """
-    loader.read(loader.find(scenario))
+    wanted = loader.read(loader.find(scenario))
     file = paths.deployment(deployment)
-    deployments.read(file)
+    breaking = Breaking.of(deployments.read(file), (*wanted.fault, *map(parse, faults)), yes_break_it)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
     command += ["--users", str(users)] if users else []
     command += ["--run-time", f"{duration:g}s"] if duration else []
     command += ["--processes", str(processes)] if processes else []
-    status, last = _follow(command)
+    with breaking:
+        status, last = _follow(command)
     if last:
+        breaking.keep(RunDir.open(Path(last.removeprefix("run: "))))
         click.echo(last)
-    return 0 if status == 0 else 2
+    return 0 if status == 0 and not breaking.problem else 2
 
 
 @click.command()

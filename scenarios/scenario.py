@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import Field, PrivateAttr, model_validator
 
 from calorimeter.deployment import Count, Seconds
+from calorimeter.faults.schedule import Fault
 from calorimeter.toml import Model
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -66,7 +67,8 @@ class Scenario(Model):
     user looks every `poll_s` until the stack is complete, for at most `complete_within_s`; after a delete
     likewise until it is gone. Requests of the first `warm_up_s` are recorded as phase `warm_up`, and what
     users do to remove their stacks at the end, for at most `clean_up_s`, as `clean_up`; all others are
-    `load`.
+    `load`. `fault` are what `calorimeter run` breaks meanwhile: part and fault, `at_s` after the begin of
+    the command, for `for_s`.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -84,6 +86,7 @@ class Scenario(Model):
     rest: Load | None = None
     cfn: Load | None = None
     objectives: tuple[Objective, ...] = ()
+    fault: tuple[Fault, ...] = ()
 
     _path: Path = PrivateAttr(default=Path("scenario.toml"))
 

@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -20,6 +19,7 @@ from calorimeter.errors import InputError
 from calorimeter.faults.command import COMMAND_S, CommandFailed, Done, run
 from calorimeter.faults.journal import MARK, Journal, Open, Record, Unhealed
 from calorimeter.faults.schedule import Commands, Fault, is_lab
+from calorimeter.toml import Model
 
 GUARD_S = 30.0
 
@@ -137,13 +137,23 @@ class Breaker:
         guard.stdout.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Carried:
-    """A fault of a schedule as it was carried out; ns since the epoch, 0 where it was not healed yet."""
+class Carried(Model):
+    """A fault of a schedule as it was carried out; ns since the epoch.
+
+    It took effect at `at_ns` by its command's own word, else (None) between `began_ns` and `ended_ns`.
+    """
 
     fault: Fault
-    injected: Done
+    began_ns: int
+    ended_ns: int
+    at_ns: int | None
     healed_ns: int
+
+
+class CarriedOut(Model):
+    """A run's `evidence/faults.json`: what was broken while it lasted."""
+
+    faults: tuple[Carried, ...]
 
 
 def carry_out(
@@ -171,7 +181,15 @@ def carry_out(
             stop.wait(max(0.0, began + fault.at_s + fault.for_s - time.monotonic()))
             healed = breaker.heal(commands)
             say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} is over")
-            carried.append(Carried(fault, done, healed.ended_ns))
+            carried.append(
+                Carried(
+                    fault=fault,
+                    began_ns=done.began_ns,
+                    ended_ns=done.ended_ns,
+                    at_ns=done.at_ns,
+                    healed_ns=healed.ended_ns,
+                )
+            )
         except CommandFailed as problem:
             problems.append(CommandFailed(f"{fault}: {problem}"))
             stop.set()
