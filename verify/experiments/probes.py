@@ -95,11 +95,13 @@ class Probes:
         clients += [self._asking(name, *where) for name, where in self._direct.items()]
         tasks = {asyncio.create_task(client) for client in clients}
         await self._stop.wait()
-        # Nothing new is due; requests that are under way may end.
-        _, late = await asyncio.wait(tasks | self._open, timeout=self._wait_s)
-        for task in late | self._open:
+        # Nothing new is due; requests that are under way may end, those included that were due just now.
+        ends = self._loop.time() + self._wait_s
+        while (left := {t for t in tasks if not t.done()} | self._open) and self._loop.time() < ends:
+            await asyncio.wait(left, timeout=ends - self._loop.time())
+        for task in left:
             task.cancel()
-        await asyncio.gather(*late, *self._open, return_exceptions=True)
+        await asyncio.gather(*left, return_exceptions=True)
 
     _wait_s = 0.0
 
