@@ -265,23 +265,31 @@ def sabotage_(what: str | None, name: str) -> None:
 
     The lab's deployment.toml stays as it is: it describes what should be. `lab heal` ends a sabotage.
     """
-    from lab import sabotage
+    from lab import engine_sabotage, sabotage
 
+    ways = {key: each.what for key, each in sabotage.SABOTAGES.items()}
+    ways |= {key: each.what for key, each in engine_sabotage.ENGINE_SABOTAGES.items()}
     if what is None:
-        for key, each in sabotage.SABOTAGES.items():
-            click.echo(f"{key:<24} {each.what}")
+        for key, said in ways.items():
+            click.echo(f"{key:<24} {said}")
         return
+    if what not in ways:
+        raise unknown("lab sabotage", "sabotage", what, ways)
     with _daemons():
-        sabotage.sabotage(name, what)
+        if what in engine_sabotage.ENGINE_SABOTAGES:
+            engine_sabotage.sabotage(name, what)
+        else:
+            sabotage.sabotage(name, what)
 
 
 @lab.command()
 @NAME
 def heal(name: str) -> None:
-    """End a sabotage: the proxy is as the lab's deployment.toml says."""
-    from lab import sabotage
+    """End a sabotage: the proxy and the engines are as the lab's deployment.toml says."""
+    from lab import engine_sabotage, sabotage
 
     with _daemons():
+        engine_sabotage.heal(name)
         sabotage.heal(name)
 
 

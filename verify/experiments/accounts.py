@@ -26,7 +26,7 @@ SETTLE_S = 60.0
 
 
 def accounts(bench: Bench) -> Accounts:
-    """Two bursts of stacks: an engine is killed in the first, an API in the second, and both are started."""
+    """Two bursts of stacks: an engine is killed in the first, an API in the second; both return."""
     client = HeatClient(bench)
     victims = [engine_commands(bench, "kill")[-1], *_api(bench)]
     with traced(bench) as watching, stacks(client, RESOURCES) as made:
