@@ -11,6 +11,10 @@ SOAKS = {
         "tests.soak.affinity",
         "gates S and P: false alarms on a healthy lab, misses under sabotage",
     ),
+    "engines": (
+        "tests.soak.engines",
+        "gates E and L: false alarms on a healthy lab, misses under sabotage",
+    ),
     "shapes": ("tests.soak.shapes", "gates S and P on healthy labs of every shape, and the figures of S6"),
 }
 """Name → (module with a `__main__` part, its line in the list)."""

@@ -14,8 +14,10 @@ from verify.evidence.firehose import connect
 
 
 @contextmanager
-def favourite(deployment: Deployment) -> Iterator[None]:
+def favourite(deployment: Deployment, priority: int = 10) -> Iterator[None]:
     """Consume from `engine` with a higher priority than any engine, and pass every call on.
+
+    With priority 0 it is a stranger who takes its turn like everybody else.
 
     A call goes on to the queue of an engine's host, so that it is answered: clients notice nothing, and
     only the order in which consumers get their calls tells.
@@ -33,7 +35,7 @@ def favourite(deployment: Deployment) -> Iterator[None]:
             channel.basic_publish("", f"engine.{server}", body, properties)
             channel.basic_ack(method.delivery_tag)
 
-        channel.basic_consume("engine", pass_on, arguments={"x-priority": 10})
+        channel.basic_consume("engine", pass_on, arguments={"x-priority": priority})
         ready.set()
         while not done.is_set():
             connection.process_data_events(time_limit=0.05)

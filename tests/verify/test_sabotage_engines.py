@@ -1,0 +1,141 @@
+"""The gates E and L under sabotage of a real lab: each turns exactly the right gates red."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from calorimeter import deployment as deployments
+from calorimeter import paths, verdict
+from calorimeter.deployment import Deployment
+from calorimeter.verdict import Outcome, Verdict
+from lab import engine_sabotage
+from tests.verify.favourite import favourite
+from verify.evidence.broker_api import BrokerApi
+
+pytestmark = pytest.mark.lab
+
+NAME = "engine-sabotage"
+SHAPE = ["--rest", "2", "--cfn", "1", "--engines", "3", "--rpc-timeout", "10"]
+WEAK = ["--calls", "60", "--stacks", "10"]
+QUICK = "E1,E2,E4"
+
+CASES = {
+    "engine-vhost": (QUICK, "E1"),
+    "engine-workers": (QUICK, "E1"),
+    "engine-dies": (QUICK, "E1"),
+    "engine-key": ("E1,E2,E3,L1,L2", "L1"),
+    "engine-prefetch": (QUICK, "E4"),
+}
+"""Sabotage → the gates that are run, and those of them that must be FAIL."""
+
+STRANGERS = {0: "E1", 10: "E1 E2 E4"}
+"""A stranger's priority → the gates that must be FAIL: one that takes its turn breaks no rotation."""
+
+
+def calorimeter(*args: str, timeout: float = 400) -> subprocess.CompletedProcess[str]:
+    """Run the command line as a user does."""
+    command = [sys.executable, "-m", "calorimeter", *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
+
+
+@pytest.fixture(scope="module")
+def deployment() -> Iterator[Deployment]:
+    """A lab of three engines, or `$CALORIMETER_TEST_LAB`; its file always describes the healthy one."""
+    if running := os.environ.get("CALORIMETER_TEST_LAB"):
+        yield deployments.read(paths.lab(running) / "deployment.toml")
+        return
+    up = calorimeter("lab", "up", "--name", NAME, *SHAPE)
+    assert up.returncode == 0, up.stderr
+    yield deployments.read(paths.lab(NAME) / "deployment.toml")
+    assert calorimeter("lab", "down", "--name", NAME).returncode == 0
+
+
+def verified(deployment: Deployment, runs: Path, gates: str) -> dict[str, Verdict]:
+    """Run gates: gate → verdict."""
+    done = calorimeter("verify", str(deployment.path), "--gates", gates, "--runs", str(runs), *WEAK)
+    kept = list(runs.glob("*/verdicts.json"))
+    assert kept, done.stdout + done.stderr
+    return {found.gate: found for found in verdict.read(kept[0]).verdicts}
+
+
+def assert_red(found: dict[str, Verdict], red: str) -> None:
+    """Exactly these gates are FAIL, with counter-examples, and all others PASS."""
+    said = {gate: f"{v.judgement.outcome}: {v.judgement.why}" for gate, v in found.items()}
+    failed = {gate for gate, v in found.items() if v.judgement.outcome is Outcome.FAIL}
+    assert failed == set(red.split()), said
+    others = {gate for gate, v in found.items() if v.judgement.outcome is Outcome.PASS}
+    assert others == set(found) - failed, said
+    assert all(found[gate].judgement.counter_examples for gate in failed)
+
+
+def test_every_engine_sabotage_is_tested() -> None:
+    """There is no sabotage of an engine that no gate must find."""
+    assert set(CASES) == set(engine_sabotage.ENGINE_SABOTAGES)
+
+
+@pytest.mark.parametrize("sabotage", CASES)
+def test_sabotage_of_an_engine_turns_exactly_the_right_gates_red(
+    sabotage: str, deployment: Deployment, tmp_path: Path
+) -> None:
+    """Each sabotage is FAIL in its gates, with counter-examples, and in no other gate."""
+    gates, red = CASES[sabotage]
+    try:
+        done = calorimeter("lab", "sabotage", sabotage, "--name", deployment.name)
+        assert done.returncode == 0, done.stderr
+        found = verified(deployment, tmp_path, gates)
+    finally:
+        assert calorimeter("lab", "heal", "--name", deployment.name).returncode == 0
+    assert_red(found, red)
+    if sabotage == "engine-key":
+        assert "auth_encryption_key" in found["L1"].judgement.counter_examples[0]
+    if red == "E1":
+        assert "engine-3 has" in found["E1"].judgement.why
+
+
+@pytest.mark.parametrize("priority", STRANGERS)
+def test_stranger_on_the_queue_is_red(priority: int, deployment: Deployment, tmp_path: Path) -> None:
+    """Whoever consumes from `engine` and is no engine turns E1 red; with a priority the rotation too."""
+    stranger: AbstractContextManager[None] = favourite(deployment, priority)
+    with stranger:
+        found = verified(deployment, tmp_path, QUICK)
+    assert_red(found, STRANGERS[priority])
+
+
+def test_tracing_that_is_switched_off_meanwhile_is_inconclusive(
+    deployment: Deployment, tmp_path: Path
+) -> None:
+    """A trace with a hole proves nothing: E4 is INCONCLUSIVE and says so, E1 is untouched."""
+    ended = threading.Event()
+
+    def switch_off() -> None:
+        with BrokerApi.of(deployment) as api:
+            while not ended.wait(0.1):
+                if api.tracing():
+                    time.sleep(1.5)  # in the middle of the calls, not before the recorder has begun
+                    api.set_tracing(False)
+                    return
+
+    thread = threading.Thread(target=switch_off, daemon=True)
+    thread.start()
+    try:
+        found = verified(deployment, tmp_path, "E1,E4")
+    finally:
+        ended.set()
+        thread.join(10)
+    assert found["E1"].judgement.outcome is Outcome.PASS
+    assert found["E4"].judgement.outcome is Outcome.INCONCLUSIVE, found["E4"].judgement
+    assert "tracing" in found["E4"].judgement.why
+
+
+def test_healed_engines_are_green(deployment: Deployment, tmp_path: Path) -> None:
+    """After all sabotage was healed the gates are green."""
+    assert_red(verified(deployment, tmp_path, QUICK), "")
