@@ -52,13 +52,13 @@ def column(percent: float) -> str:
     return f"p{percent:g}"
 
 
-def operations(samples: pd.DataFrame, part: Window, blocks: Axis) -> pd.DataFrame:
+def operations(samples: pd.DataFrame, part: Window, blocks: Axis | None) -> pd.DataFrame:
     """One row an operation and one for all of them, over a window.
 
     Columns: `operation`, `n` (all that were due), `ok`, `failed` (sent, but not ok), `dropped`,
     `rate` (ok a second), and of the successes in s: `response_p50` … and `service_p50` …; NaN where
     there are too few samples (`statistics.needed`). `response_p50_low` and `_high`, and so on, are the
-    bootstrap's bounds over `blocks`; NaN where there are too few of those.
+    bootstrap's bounds over `blocks`; NaN where there are too few of those, or none.
     """
     chosen = within(samples, part)
     good, never = succeeded(chosen), dropped(chosen)
@@ -68,24 +68,25 @@ def operations(samples: pd.DataFrame, part: Window, blocks: Axis) -> pd.DataFram
         name: statistics.sorted_groups(ns(chosen, f"{name}_ns"), np.where(good, codes, -1), len(kinds))
         for name in ("response", "service")
     }
-    block = np.where(good, blocks.of(ns(chosen, "scheduled_ns")), -1)
+    block = np.where(good, blocks.of(ns(chosen, "scheduled_ns")), -1) if blocks else None
+    count = blocks.bins if blocks else 0
     taken = ns(chosen, "response_ns")
     rows = []
     for code, kind in enumerate(kinds):
         own = codes == code
         groups = {name: groups[code] for name, groups in times.items()}
         row = _operation(kind, own, good, never, groups, part)
-        rows.append(row | _bounds(row, taken[own], block[own], blocks.bins))
+        rows.append(row | _bounds(row, taken[own], None if block is None else block[own], count))
     if len(kinds) > 1:
         together = {name: np.sort(np.concatenate(groups)) for name, groups in times.items()}
         row = _operation("all", np.ones(len(chosen), np.bool_), good, never, together, part)
-        rows.append(row | _bounds(row, taken, block, blocks.bins))
+        rows.append(row | _bounds(row, taken, block, count))
     return pd.DataFrame([row for row in rows if row["n"]])
 
 
-def _bounds(row: dict[str, object], taken: Ints, block: Ints, count: int) -> dict[str, object]:
+def _bounds(row: dict[str, object], taken: Ints, block: Ints | None, count: int) -> dict[str, object]:
     shown = [p for p in PERCENTS if math.isfinite(float(str(row[f"response_{column(p)}"])))]
-    bounds = statistics.pooled_bounds(taken, block, count, shown, seed=3)
+    bounds = {} if block is None else statistics.pooled_bounds(taken, block, count, shown, seed=3)
     found: dict[str, object] = {}
     for percent in PERCENTS:
         low, high = bounds.get(percent, (math.nan, math.nan))
