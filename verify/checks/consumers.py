@@ -94,6 +94,7 @@ def _wrong(evidence: Roster) -> Iterator[str]:
             if consumer.role != "heat-engine" or consumer.server is None:
                 yield f"a stranger consumes from {queue}: {consumer.name}"
     yield from _hosts(evidence)
+    yield from _prefetches(evidence)
     yield from _services(evidence)
 
 
@@ -111,6 +112,19 @@ def _hosts(evidence: Roster) -> Iterator[str]:
     workers = sum(c.role == "heat-engine" for c in evidence.consumers.get(WORKER, ()))
     if workers != len(engines) or (workers != wanted and len(engines) == wanted):
         yield f"{workers} engines consume from {WORKER}, {len(engines)} from {ENGINE}"
+
+
+def _prefetches(evidence: Roster) -> Iterator[str]:
+    """A consumer with a limit of its own is passed over while it has not acknowledged: its turn is lost."""
+    for queue, found in evidence.consumers.items():
+        engines = [c for c in found if c.role == "heat-engine"]
+        usual = Counter(c.prefetch for c in engines).most_common(1)
+        for consumer in engines:
+            if consumer.prefetch != usual[0][0]:
+                yield (
+                    f"{consumer.name} consumes from {queue} with a prefetch of {consumer.prefetch}, others "
+                    f"with {usual[0][0]}: rabbit_qos_prefetch_count must be equal on all engines"
+                )
 
 
 def _services(evidence: Roster) -> Iterator[str]:

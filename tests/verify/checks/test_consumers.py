@@ -102,3 +102,12 @@ def test_unread_service_table_is_inconclusive() -> None:
     judgement = as_described(evidence(services=None, services_unread="user 'x' may not list services"))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "may not list services" in judgement.why
+
+
+def test_engine_with_a_prefetch_of_its_own_fails() -> None:
+    """A limit that the others do not have makes it lose turns under load."""
+    mine = consumers("engine-1", "engine-2", "engine-3")
+    odd = mine["engine"][2].model_copy(update={"prefetch": 1})
+    judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"][:2], odd)}))
+    assert judgement.outcome is Outcome.FAIL
+    assert any("with a prefetch of 1, others with 0" in each for each in judgement.counter_examples)
