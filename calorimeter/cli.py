@@ -107,8 +107,15 @@ def main() -> None:
     except InputError as problem:
         click.echo(f"calorimeter: {problem}", err=True)
         status = 2
-    except click.ClickException as problem:
+    except click.exceptions.NoArgsIsHelpError as problem:
         problem.show()
+        status = 2
+    except click.UsageError as problem:
+        path = problem.ctx.command_path if problem.ctx else "calorimeter"
+        click.echo(f"{path}: {problem.format_message().removesuffix('.')}; see `{path} --help`", err=True)
+        status = 2
+    except click.ClickException as problem:
+        click.echo(f"calorimeter: {problem.format_message()}", err=True)
         status = 2
     except (click.Abort, KeyboardInterrupt):
         click.echo("calorimeter: interrupted", err=True)
