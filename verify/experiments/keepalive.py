@@ -85,8 +85,9 @@ def _looked(bench: Bench, api: Api, commands: Sequence[str]) -> tuple[dict[str, 
 
 def _open(connection: socket.socket) -> bool:
     """Whether the other side has not closed it."""
+    connection.setblocking(False)
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        return connection.recv(1, socket.MSG_PEEK) != b""
     except BlockingIOError:
         return True
     except OSError:
