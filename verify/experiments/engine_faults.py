@@ -217,9 +217,7 @@ def all_gone(bench: Bench) -> EngineTrial:
             time.sleep(BEFORE_S)
             trying.inject()
             seen = time.time_ns()
-            until(
-                lambda: any(c.sent_ns > seen and not c.ok for c in stream.calls()), rpc_s + 3 * AFTER_S
-            )
+            until(lambda: any(c.sent_ns > seen and not c.ok for c in stream.calls()), rpc_s + 3 * AFTER_S)
             trying.heal()
             time.sleep(AFTER_S)
         return trying.trial(stream)

@@ -236,4 +236,3 @@ def attributed(entries: Iterable[Entry], engines: dict[str, str]) -> tuple[Entry
         )
         for entry in entries
     )
-

@@ -64,9 +64,7 @@ def test_stack_without_an_end_fails() -> None:
     """One that stays in progress is named with its request."""
     judgement = all_final(ledger(entry(10, "CREATE_IN_PROGRESS")))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.counter_examples == (
-        "stack-10 (req-create-10) is CREATE_IN_PROGRESS after 120 s",
-    )
+    assert judgement.counter_examples == ("stack-10 (req-create-10) is CREATE_IN_PROGRESS after 120 s",)
 
 
 def test_stack_that_is_never_listed_two_ends_or_a_failure_fail() -> None:
