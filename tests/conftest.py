@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,12 @@ from calorimeter import deployment as deployments
 from calorimeter import paths
 from calorimeter.deployment import Deployment
 from lab import topology
+
+
+def pytest_configure() -> None:
+    """Let Ctrl-C be Ctrl-C: a shell that starts the tests in its background has it ignored, for children too."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def lab_command(*words: str, timeout_s: float = 400) -> subprocess.CompletedProcess[str]:
