@@ -18,7 +18,7 @@ from lab import topology
 
 
 def pytest_configure() -> None:
-    """Let Ctrl-C be Ctrl-C: a shell that starts the tests in its background has it ignored, for children too."""
+    """Let Ctrl-C be Ctrl-C: a shell has it ignored for what it starts in its background."""
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
