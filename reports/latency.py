@@ -60,33 +60,41 @@ def operations(samples: pd.DataFrame, part: Window, blocks: Axis | None) -> pd.D
     there are too few samples (`statistics.needed`). `response_p50_low` and `_high`, and so on, are the
     bootstrap's bounds over `blocks`; NaN where there are too few of those, or none.
     """
-    chosen = within(samples, part)
+    chosen = within(samples[["scheduled_ns", "response_ns", "service_ns", "kind", "error"]], part)
     good, never = succeeded(chosen), dropped(chosen)
     kinds = [str(kind) for kind in chosen["kind"].cat.categories]
-    codes = chosen["kind"].cat.codes.to_numpy().astype(np.int64)
+    codes = chosen["kind"].cat.codes.to_numpy()
+    fine = np.where(good, codes, -1)
     times = {
-        name: statistics.sorted_groups(ns(chosen, f"{name}_ns"), np.where(good, codes, -1), len(kinds))
+        name: statistics.sorted_groups(ns(chosen, f"{name}_ns"), fine, len(kinds))
         for name in ("response", "service")
     }
-    block = np.where(good, blocks.of(ns(chosen, "scheduled_ns")), -1) if blocks else None
-    count = blocks.bins if blocks else 0
-    taken = ns(chosen, "response_ns")
+    block = blocks.of(ns(chosen, "scheduled_ns")) if blocks else None
+    merged = np.zeros((blocks.bins if blocks else 0, statistics.CELLS), dtype=np.int64)
     rows = []
     for code, kind in enumerate(kinds):
         own = codes == code
         groups = {name: groups[code] for name, groups in times.items()}
         row = _operation(kind, own, good, never, groups, part)
-        rows.append(row | _bounds(row, taken[own], None if block is None else block[own], count))
+        if block is not None:
+            held = statistics.histograms(
+                ns(chosen, "response_ns"), np.where(fine == code, block, -1), len(merged)
+            )
+            merged += held
+            row |= _bounds(row, held)
+        rows.append(row)
     if len(kinds) > 1:
-        together = {name: np.sort(np.concatenate(groups)) for name, groups in times.items()}
-        row = _operation("all", np.ones(len(chosen), np.bool_), good, never, together, part)
-        rows.append(row | _bounds(row, taken, block, count))
+        whole = {name: np.concatenate(groups) for name, groups in times.items()}
+        for values in whole.values():
+            values.sort()
+        row = _operation("all", np.ones(len(chosen), np.bool_), good, never, whole, part)
+        rows.append(row | _bounds(row, merged))
     return pd.DataFrame([row for row in rows if row["n"]])
 
 
-def _bounds(row: dict[str, object], taken: Ints, block: Ints | None, count: int) -> dict[str, object]:
+def _bounds(row: dict[str, object], windows: Ints) -> dict[str, object]:
     shown = [p for p in PERCENTS if math.isfinite(float(str(row[f"response_{column(p)}"])))]
-    bounds = {} if block is None else statistics.pooled_bounds(taken, block, count, shown, seed=3)
+    bounds = statistics.pooled_bounds(windows, shown, seed=3)
     found: dict[str, object] = {}
     for percent in PERCENTS:
         low, high = bounds.get(percent, (math.nan, math.nan))

@@ -111,36 +111,44 @@ def bootstrap(
 
 
 _STEP = math.log(1.005)
-"""The width of a cell of `pooled_bounds`, in the logarithm: half a percent."""
+"""The width of a histogram's cell in the logarithm: half a percent."""
+
+CELLS = math.ceil(_VALUE_BITS * math.log(2) / _STEP)
+"""Cells of a histogram, from 1 ns to 2**44 ns."""
+
+_CHUNK = 1 << 20
+
+
+def histograms(durations_ns: Ints, windows: npt.NDArray[np.integer], count: int) -> Ints:
+    """How many durations lie in each cell, for each of `count` windows; rows of window −1 are left out.
+
+    Cells are half a percent wide and the same everywhere, so histograms are merged by adding them.
+    """
+    total = np.zeros(count * CELLS, dtype=np.int64)
+    for start in range(0, len(durations_ns), _CHUNK):
+        where = windows[start : start + _CHUNK]
+        taken = durations_ns[start : start + _CHUNK][where >= 0]
+        cells = (np.log(np.maximum(taken, 1)) / _STEP).astype(np.int64)
+        cells += where[where >= 0].astype(np.int64) * CELLS
+        total += np.bincount(cells, minlength=len(total))
+    return total.reshape(count, CELLS)
 
 
 def pooled_bounds(
-    durations_ns: Ints,
-    windows: Ints,
-    count: int,
-    percents: Sequence[float],
-    *,
-    seed: int,
-    rounds: int = 1000,
-    confidence: float = 0.95,
+    windows: Ints, percents: Sequence[float], *, seed: int, rounds: int = 1000, confidence: float = 0.95
 ) -> dict[float, tuple[float, float]]:
     """Bootstrap bounds of percentiles, in ns, by drawing whole windows and pooling what they hold.
 
-    Requests of one window stay together, because they are not independent (a block bootstrap, Künsch
-    1989). Windows are kept as histograms with cells of half a percent, which are merged, never averaged:
-    bounds are as coarse as that. Rows with a window below 0 are left out; empty where fewer than
-    `MINIMUM_WINDOWS` windows hold anything.
+    `windows` has a histogram a row (see `histograms`). Requests of one window stay together, because
+    they are not independent (a block bootstrap, Künsch 1989). Histograms are merged, never averaged;
+    bounds are as coarse as their cells. Empty where fewer than `MINIMUM_WINDOWS` windows hold anything.
     """
-    kept = windows >= 0
-    taken, where = np.maximum(durations_ns[kept], 1), windows[kept]
-    if not percents or len(np.unique(where)) < MINIMUM_WINDOWS:
+    used = windows[windows.any(axis=1)].astype(np.float64)
+    if not percents or len(used) < MINIMUM_WINDOWS:
         return {}
-    cell = (np.log(taken) / _STEP).astype(np.int64)
-    first = int(cell.min())
-    cells = int(cell.max()) - first + 1
-    histogram = np.bincount(where * cells + (cell - first), minlength=count * cells)
-    used = histogram.reshape(count, cells).astype(np.float64)
-    used = used[used.any(axis=1)]
+    filled = np.flatnonzero(used.any(axis=0))
+    first = int(filled[0])
+    used = used[:, first : int(filled[-1]) + 1]
     rng = np.random.default_rng(seed)
     drawn = rng.multinomial(len(used), np.full(len(used), 1 / len(used)), size=rounds) @ used
     reached = drawn.cumsum(axis=1)
