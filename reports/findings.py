@@ -14,10 +14,13 @@ from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from calorimeter.verdict import Verdicts
 from reports import axis as axes
-from reports import frames, latency, load, shares, statistics, watch
+from reports import evidence, frames, latency, load, polls, shares, statistics, watch
 from reports.axis import Axis, Window
 from reports.statistics import Interval
 from reports.watch import Watched
+
+MOST_LATE_S = 2.0
+"""A watch that begins later than this after the first request has missed something worth saying."""
 
 MOST_BLOCKS = 60
 """Windows that intervals are bootstrapped over: long enough that one hardly depends on the last."""
@@ -58,6 +61,26 @@ class Shares:
 
 
 @dataclass(frozen=True, slots=True)
+class Polled:
+    """Tables of `polls`, empty where nothing was polled."""
+
+    queues: pd.DataFrame
+    stacks: pd.DataFrame
+    sessions: pd.DataFrame
+    outages: pd.DataFrame
+    processes: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Tables of `evidence`: what gates saw."""
+
+    mapping: pd.DataFrame
+    rotation: pd.DataFrame
+    trials: tuple[evidence.Trial, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class File:
     """One kind of raw data in the run folder."""
 
@@ -75,8 +98,8 @@ class Findings:
     deployment: Deployment | None
     verdicts: Verdicts
     load: Load | None
-    stacks: pd.DataFrame | None
-    watched: Watched
+    polled: Polled | None
+    seen: Seen
     backends: Shares | None
     engines: Shares | None
     files: tuple[File, ...]
@@ -96,6 +119,7 @@ def collect(run: RunDir) -> Findings:
         gaps.append("No samples were recorded: this page has no load figures.")
     else:
         gaps.extend(watched.gaps)
+        gaps.extend(_late(watched, loaded.axis))
         gaps.extend(_limits_of(loaded))
     if loaded is None and not verdicts.verdicts:
         raise InputError(
@@ -107,8 +131,8 @@ def collect(run: RunDir) -> Findings:
         deployment=deployment,
         verdicts=verdicts,
         load=loaded,
-        stacks=frames.ledger(run),
-        watched=watched,
+        polled=_polled(watched, frames.ledger(run), loaded.axis) if loaded else None,
+        seen=_seen(run.path / "evidence"),
         backends=_backends(watched, verdicts, deployment),
         engines=_engines(watched, verdicts),
         files=_files(run.path),
@@ -174,6 +198,21 @@ def _bins_within(time: Axis, window: Window) -> slice:
     return slice(-(-(window.first_ns - time.start_ns) // width), (window.last_ns - time.start_ns) // width)
 
 
+def _late(watched: Watched, time: Axis) -> list[str]:
+    """What was polled only from some time after the first request on."""
+    tables = {"proxy": watched.servers, "broker": watched.queues, "processes": watched.processes}
+    firsts = {
+        name: (int(table["t_ns"].min()) - time.start_ns) / 1e9
+        for name, table in tables.items()
+        if len(table)
+    }
+    return [
+        f"watch/{name}.jsonl begins {late_s:.1f} s after the first request: it lacks what came before."
+        for name, late_s in firsts.items()
+        if late_s > MOST_LATE_S
+    ]
+
+
 def _limits_of(loaded: Load) -> list[str]:
     limits = []
     table = loaded.operations
@@ -197,6 +236,20 @@ def _limits_of(loaded: Load) -> list[str]:
     if unsent:
         limits.append(f"{unsent:,} requests were due but never sent, because too many were in flight.")
     return limits
+
+
+def _polled(watched: Watched, ledger: pd.DataFrame | None, time: Axis) -> Polled:
+    return Polled(
+        queues=polls.queues(watched.queues, time),
+        stacks=pd.DataFrame() if ledger is None else polls.stacks(ledger, time),
+        sessions=polls.sessions(watched.servers, time),
+        outages=polls.outages(watched.servers, time),
+        processes=polls.processes(watched.processes, time),
+    )
+
+
+def _seen(folder: Path) -> Seen:
+    return Seen(evidence.mapping(folder), evidence.rotation(folder), tuple(evidence.trials(folder)))
 
 
 def _backends(watched: Watched, verdicts: Verdicts, deployment: Deployment | None) -> Shares | None:

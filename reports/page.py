@@ -64,24 +64,20 @@ def write(made: Files, folder: Path) -> None:
 
 
 def _tables(found: Findings) -> dict[str, pd.DataFrame]:
-    tables = {}
-    if found.load is not None:
-        names = (
-            "rates",
-            "latencies",
-            "tails",
-            "operations",
-            "errors",
-            "curve",
-            "heat",
-            "generator",
-            "phases",
-        )
-        tables = {name: getattr(found.load, name) for name in names}
+    tables: dict[str, pd.DataFrame] = {}
+    for source, names in (
+        (found.load, _OF_LOAD),
+        (found.polled, ("queues", "stacks", "sessions", "outages", "processes")),
+        (found.seen, ("mapping", "rotation")),
+    ):
+        tables |= {name: getattr(source, name) for name in names if source is not None}
     for name, shares in (("backends", found.backends), ("engines", found.engines)):
         if shares is not None:
             tables[name] = shares.table
-    return tables
+    return {name: table for name, table in tables.items() if len(table) or name in _OF_LOAD}
+
+
+_OF_LOAD = ("rates", "latencies", "tails", "operations", "errors", "curve", "heat", "generator", "phases")
 
 
 def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from reports.figures import latency, shares, style, throughput
+from reports.figures import gates, latency, polled, shares, style, throughput
 from reports.figures.style import Marks, Plot
-from reports.findings import Findings, Load, Shares
+from reports.findings import Findings, Load, Polled, Seen, Shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +34,17 @@ class Drawn:
 
 def of(found: Findings) -> list[Plate]:
     """The figures that the data of a run allow."""
-    plates = list(_of_load(found.load)) if found.load else []
+    marks = _marks(found)
+    plates = list(_of_load(found.load, marks)) if found.load else []
     if found.backends:
         plates.append(_shares("backends", "Share per backend", "source addresses", found.backends))
     if found.engines:
         plates.append(_shares("engines", "Share per engine", "calls", found.engines))
+    plates += _of_gates(found.seen)
+    if found.load and found.polled:
+        plates += _of_polls(found.polled, marks, found.load.axis.bins * found.load.axis.bin_s)
     if found.load and found.load.generator["n"].sum():
-        plates.append(_generator(found.load))
+        plates.append(_generator(found.load, marks))
     return plates
 
 
@@ -50,13 +54,15 @@ def draw(plate: Plate) -> Drawn:
     return Drawn(plate, wide, style.svg(plate.plot, style.NARROW, f"{plate.name}-n"), png)
 
 
-def _marks(load: Load) -> Marks:
-    warm_up_s = (load.window.first_ns - load.axis.start_ns) / 1e9
-    return Marks(phases=load.phases, warm_up_s=warm_up_s)
+def _marks(found: Findings) -> Marks:
+    if found.load is None:
+        return Marks()
+    warm_up_s = (found.load.window.first_ns - found.load.axis.start_ns) / 1e9
+    outages = found.polled.outages if found.polled else None
+    return Marks(phases=found.load.phases, faults=outages, warm_up_s=warm_up_s)
 
 
-def _of_load(load: Load) -> Iterator[Plate]:
-    marks = _marks(load)
+def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
     yield Plate(
         "throughput",
         "Throughput and latency over time",
@@ -115,12 +121,74 @@ def _shares(name: str, title: str, judged: str, found: Shares) -> Plate:
     )
 
 
-def _generator(load: Load) -> Plate:
+def _of_gates(seen: Seen) -> Iterator[Plate]:
+    if len(seen.mapping):
+        yield Plate(
+            "mapping",
+            "Who served what",
+            "Sources and their backends",
+            "A column is a source address, filled where a backend served it: one field a column is "
+            "affinity. Sources that more than one backend served come first. From the evidence of gate S1.",
+            partial(gates.mapping, seen.mapping),
+        )
+    if len(seen.rotation):
+        yield Plate(
+            "rotation",
+            "Who served what",
+            "Rotation over the engines",
+            "Which engine took which call, with one call in flight. From the evidence of gate E2.",
+            partial(gates.rotation, seen.rotation),
+        )
+    for file in sorted({trial.file for trial in seen.trials}):
+        own = [trial for trial in seen.trials if trial.file == file]
+        yield Plate(
+            f"faults-{file}",
+            "Faults, detection and recovery",
+            f"Gate {file}: what broke, when the proxy saw it, and what clients felt",
+            "Pale: from the fault to the begin of its healing. Dark: the proxy showed the server out of "
+            "its rotation. Red: requests that were not served, from when they were due to their end. "
+            f"From the evidence of gate {file}.",
+            partial(gates.faults, own),
+        )
+
+
+def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
+    if len(polls.queues) or len(polls.stacks):
+        yield Plate(
+            "backlog",
+            "Queues and components",
+            "Backlog",
+            "Messages in the engines' queues, as the broker counted them, and stacks that were accepted "
+            "and not yet seen complete or failed, from the ledger. Heat's engines acknowledge on receipt, "
+            "so queues can stay empty while engines are busy.",
+            partial(polled.backlog, polls.queues, polls.stacks, marks, end_s),
+        )
+    if len(polls.sessions):
+        yield Plate(
+            "sessions",
+            "Queues and components",
+            "Open connections per backend",
+            "As the proxy counted them, once a poll. Red bands, here and above: the proxy had a server "
+            "out of its rotation.",
+            partial(polled.sessions, polls.sessions, marks, end_s),
+        )
+    if len(polls.processes):
+        yield Plate(
+            "processes",
+            "Queues and components",
+            "Processor and memory per component",
+            "Processors used between two polls, by darkness; on the right the mean of them and the largest "
+            "resident memory.",
+            partial(polled.processes, polls.processes, marks, end_s),
+        )
+
+
+def _generator(load: Load, marks: Marks) -> Plate:
     return Plate(
         "generator",
         "Generator health",
         "Lateness of the generator",
         "How long after it was due a request was sent, and how many were in flight. A generator that is "
         "late is itself a bottleneck. From the samples.",
-        partial(throughput.generator, load.generator, load.rates["in_flight"], _marks(load)),
+        partial(throughput.generator, load.generator, load.rates["in_flight"], marks),
     )

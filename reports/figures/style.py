@@ -30,6 +30,8 @@ DOT = "#9fb1c4"
 INTENSITY = LinearSegmentedColormap.from_list("intensity", ("#dbe7f3", "#86b5dc", "#2f74b5", "#0a2a52"))
 """Light to dark in one hue, so that grey keeps the order."""
 
+ONE_COLOUR = LinearSegmentedColormap.from_list("one", (BLUE, BLUE))
+
 SERIES = (
     ("#0b5394", "-"),
     ("#d9822b", "--"),

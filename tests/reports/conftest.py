@@ -108,6 +108,11 @@ class Builder:
         verdict.write(Verdicts(verdicts=verdicts), self.path / "verdicts.json")
         return self
 
+    def evidence(self, name: str, tree: Any) -> Builder:
+        """Write evidence/<name>.json."""
+        (self.path / "evidence" / f"{name}.json").write_text(json.dumps(tree))
+        return self
+
     def watch(self, name: str, polls: list[Any], tail: str = "") -> Builder:
         """Write watch/<name>.jsonl, with `tail` after the last whole line."""
         text = "".join(json.dumps(poll) + "\n" for poll in polls) + tail
@@ -309,6 +314,24 @@ def everything(path: Path) -> Builder:
     builder = Builder(path).about()
     builder.samples(name="w0-0", seed=1).samples(name="w1-0", seed=2)
     builder.watch("proxy", proxy_polls()).watch("broker", broker_polls()).verdicts(*gates())
+    builder.watch("processes", process_polls())
+    builder.ledger(
+        [
+            {
+                "stack_id": f"s{i}",
+                "name": f"s{i}",
+                "api": "rest",
+                "request_id": f"req-{i}",
+                "accepted_ns": START_NS + i * 1_000_000_000,
+                "final_ns": START_NS + (i + 5) * 1_000_000_000,
+                "final_state": "CREATE_COMPLETE",
+                "deleted_ns": 0,
+                "user": 1,
+            }
+            for i in range(40)
+        ]
+    )
+    builder.evidence("H2", {"trials": [trial()]})
     (builder.path / "scenario.toml").write_text('name = "first-mix"\n')
     return builder
 
@@ -339,8 +362,49 @@ def _one() -> Callable[..., dict[str, Any]]:
     return one
 
 
+def process_polls(seconds: int = 60) -> list[dict[str, Any]]:
+    """Polls of two parts: rest-1 uses a quarter of a processor, engine-1 a half."""
+    return [
+        {
+            "t_ns": START_NS + second * 1_000_000_000,
+            "processes": [
+                {"part": "rest-1", "cpu_s": 3 + 0.25 * second, "rss_bytes": 80_000_000},
+                {"part": "engine-1", "cpu_s": 5 + 0.5 * second, "rss_bytes": 100_000_000 + second},
+            ],
+        }
+        for second in range(seconds + 1)
+    ]
+
+
+def trial() -> dict[str, Any]:
+    """Evidence of a fault: rest-1 dies at 2 s, is out from 4 s to 9 s, and one request of three fails."""
+
+    def at(second: float) -> int:
+        return START_NS + int(second * 1e9)
+
+    def attempt(second: float, status: int) -> dict[str, Any]:
+        return {"api": "rest", "due_ns": at(second), "done_ns": at(second + 0.5), "status": status}
+
+    return {
+        "fault": "kill",
+        "began_ns": at(0),
+        "ended_ns": at(12),
+        "injected": [{"server": "rest-1", "at_ns": at(2), "heal_began_ns": at(8)}],
+        "changes": [
+            {"server": "rest-1", "status": "UP", "seen_ns": at(0)},
+            {"server": "rest-1", "status": "DOWN", "seen_ns": at(4)},
+            {"server": "rest-1", "status": "UP", "seen_ns": at(9)},
+        ],
+        "attempts": [attempt(1, 200), attempt(3, 0), attempt(5, 200)],
+    }
+
+
 class Polls:
     """What was polled and judged, as lists."""
+
+    start_ns = START_NS
+    processes = staticmethod(process_polls)
+    trial = staticmethod(trial)
 
     proxy = staticmethod(proxy_polls)
     broker = staticmethod(broker_polls)

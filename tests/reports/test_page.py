@@ -27,6 +27,8 @@ SECTIONS = [
     "Throughput and latency over time",
     "Latency distribution",
     "Who served what",
+    "Faults, detection and recovery",
+    "Queues and components",
     "Generator health",
     "Errors",
     "Limits of what was measured",

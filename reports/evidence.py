@@ -1,0 +1,122 @@
+"""What gates kept as evidence, as tables to draw: mapping, rotation, faults and what was felt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+Tree = dict[str, Any]
+
+SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
+"""What reading a file of another shape raises: such a file is not drawn, its verdict stands without it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One fault as it was tried.
+
+    `lanes` are the broken servers and those that left the rotation, then the clients of each API, also
+    where nothing happened to them. `spans` has `lane`, `kind` (`fault`, `out`, `failed`), `from_s` and
+    `to_s` since the trial began.
+    """
+
+    file: str
+    fault: str
+    lanes: tuple[str, ...]
+    spans: pd.DataFrame
+    length_s: float
+
+
+def mapping(folder: Path) -> pd.DataFrame:
+    """Which source was served by which backend: `api`, `source`, `server`, `n`."""
+    rows: list[tuple[str, str, str]] = []
+    for _, tree in _trees(folder, "visits*.json"):
+        try:
+            rows += list(_visits(tree))
+        except SHAPE:
+            continue
+    columns = ["api", "source", "server"]
+    return pd.DataFrame(rows, columns=columns).groupby(columns).size().rename("n").reset_index()
+
+
+def _visits(tree: Tree) -> Iterator[tuple[str, str, str]]:
+    for one in tree.get("apis", [tree]):
+        for visit in one["visits"]:
+            if visit["server"]:
+                yield str(one["api"]), str(visit["source"]), str(visit["server"])
+
+
+def rotation(folder: Path) -> pd.DataFrame:
+    """The order in which engines took calls: `call` (from 1) and `engine`."""
+    for _, tree in _trees(folder, "E2*.json"):
+        try:
+            names = {consumer["id"]: str(consumer["name"]) for consumer in tree["before"]}
+            order = [names.get(one["consumer"], "a stranger") for one in tree["deliveries"]]
+        except SHAPE:
+            continue
+        return pd.DataFrame({"call": range(1, len(order) + 1), "engine": order})
+    return pd.DataFrame({"call": [], "engine": []})
+
+
+def trials(folder: Path) -> list[Trial]:
+    """Every fault that gates tried, in the order of their files."""
+    found = []
+    for name, tree in _trees(folder, "H*.json"):
+        try:
+            each = tree.get("trials", [tree])
+            found += [_trial(name, one) for one in each if one.get("injected")]
+        except SHAPE:
+            continue
+    return found
+
+
+def _trial(name: str, tree: Tree) -> Trial:
+    begins = int(tree["began_ns"])
+    length_s = (int(tree["ended_ns"]) - begins) / 1e9
+
+    def s(t_ns: int) -> float:
+        return min(max((t_ns - begins) / 1e9, 0.0), length_s)
+
+    spans: list[tuple[str, str, float, float]] = []
+    for fault in tree["injected"]:
+        if fault["at_ns"]:
+            healed = fault["heal_began_ns"] or int(tree["ended_ns"])
+            spans.append((str(fault["server"]), "fault", s(fault["at_ns"]), s(healed)))
+    spans += [(server, "out", s(begin), s(end)) for server, begin, end in _out(tree)]
+    for attempt in tree["attempts"]:
+        if not 0 < attempt["status"] < 500:
+            lane = f"{str(attempt['api']).upper()} clients"
+            spans.append((lane, "failed", s(attempt["due_ns"]), s(attempt["done_ns"])))
+    table = pd.DataFrame(spans, columns=["lane", "kind", "from_s", "to_s"])
+    clients = sorted({f"{str(attempt['api']).upper()} clients" for attempt in tree["attempts"]})
+    servers = sorted(set(table["lane"]) - set(clients))
+    return Trial(name, str(tree["fault"]).replace("_", " "), (*servers, *clients), table, length_s)
+
+
+def _out(tree: Tree) -> Iterator[tuple[str, int, int]]:
+    """When the proxy showed a server out of its rotation, from the changes of its status."""
+    since: dict[str, int] = {}
+    for change in sorted(tree["changes"], key=lambda change: int(change["seen_ns"])):
+        server, seen = str(change["server"]), int(change["seen_ns"])
+        out = str(change["status"]).startswith(("DOWN", "MAINT", "DRAIN", "NOLB"))
+        if out:
+            since.setdefault(server, seen)
+        elif server in since:
+            yield server, since.pop(server), seen
+    for server, began in since.items():
+        yield server, began, int(tree["ended_ns"])
+
+
+def _trees(folder: Path, pattern: str) -> Iterator[tuple[str, Tree]]:
+    for path in sorted(folder.glob(pattern)):
+        try:
+            tree = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            continue
+        if isinstance(tree, dict):
+            yield path.stem, tree

@@ -1,0 +1,71 @@
+"""Tables of what was polled and of the ledger, on the time axis of the load."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from reports.axis import Axis
+from reports.shares import ENGINE_QUEUES, PROXY_TOTALS
+
+DOWN = ("DOWN", "MAINT", "NOLB", "DRAIN")
+"""How a status begins with which a server gets no new connections."""
+
+
+def _since(table: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """The rows from a second before the load to its end, with `t_s`."""
+    t_s = (table["t_ns"] - time.start_ns) / 1e9
+    kept = (t_s >= -1) & (t_s <= time.bins * time.bin_s + 1)
+    return table[kept].assign(t_s=t_s[kept].clip(lower=0))
+
+
+def queues(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """Messages in the engines' queues: `t_s`, `name`, `ready`, `unacknowledged`."""
+    rows = _since(polled[polled["name"].isin(ENGINE_QUEUES)], time)
+    named = rows.rename(columns={"messages_ready": "ready", "messages_unacknowledged": "unacknowledged"})
+    return named[["t_s", "name", "ready", "unacknowledged"]].reset_index(drop=True)
+
+
+def stacks(ledger: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """Stacks accepted and not yet seen in a final state: `t_s`, `in_progress`, at the ends of bins."""
+    accepted = np.sort(ledger["accepted_ns"].to_numpy(dtype=np.int64))
+    final = np.sort(ledger.loc[ledger["final_ns"] > 0, "final_ns"].to_numpy(dtype=np.int64))
+    ends_s = (np.arange(time.bins) + 1) * time.bin_s
+    ends = time.start_ns + ends_s * 1_000_000_000
+    in_progress = np.searchsorted(accepted, ends, "right") - np.searchsorted(final, ends, "right")
+    return pd.DataFrame({"t_s": ends_s.astype(float), "in_progress": in_progress})
+
+
+def sessions(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """Open connections of each server, and waiting ones: `t_s`, `group`, `name`, `open`, `queued`."""
+    rows = _since(polled[~polled["server"].isin(PROXY_TOTALS)], time)
+    named = rows.rename(columns={"section": "group", "server": "name", "scur": "open", "qcur": "queued"})
+    return named[["t_s", "group", "name", "open", "queued"]].reset_index(drop=True)
+
+
+def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """When the proxy had a server out of its rotation, one poll exact: `name`, `from_s`, `to_s`."""
+    rows = _since(polled[~polled["server"].isin(PROXY_TOTALS)], time).sort_values("t_s", kind="stable")
+    found = []
+    for name, own in rows.groupby(["section", "server"]):
+        down = own["status"].str.startswith(DOWN).to_numpy()
+        begins = np.flatnonzero(down & ~np.append(False, down[:-1]))
+        ends = np.flatnonzero(down & ~np.append(down[1:], False))
+        t_s = own["t_s"].to_numpy()
+        for first, last in zip(begins, ends, strict=True):
+            until = t_s[min(int(last) + 1, len(t_s) - 1)]
+            found.append({"name": name[1], "from_s": float(t_s[first]), "to_s": float(until)})
+    return pd.DataFrame(found, columns=["name", "from_s", "to_s"])
+
+
+def processes(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """Processor and memory of each part: `t_s`, `part`, `cpus` (processors used), `rss_bytes`.
+
+    One row a poll but the first; where a process began anew (its seconds fell), it counts from 0.
+    """
+    rows = _since(polled, time).sort_values(["part", "t_s"], kind="stable")
+    parts = rows.groupby("part")
+    used, passed = parts["cpu_s"].diff(), parts["t_s"].diff()
+    used = used.where(used >= 0, rows["cpu_s"])
+    table = rows.assign(cpus=used / passed)[passed > 0]
+    return table[["t_s", "part", "cpus", "rss_bytes"]].reset_index(drop=True)

@@ -1,0 +1,119 @@
+"""Tables of polls, of the ledger and of evidence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from reports import evidence, polls, watch
+from reports.axis import Axis
+
+
+@pytest.fixture
+def minute(polls_of: Any) -> Axis:
+    """Sixty bins of a second."""
+    return Axis(polls_of.start_ns, 1, 60)
+
+
+@pytest.fixture
+def polls_of(polls: Any) -> Any:
+    """The makers of polls, under a name that is not the module's."""
+    return polls
+
+
+def test_processors_used_between_polls(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """Processor seconds become processors used; memory stays bytes."""
+    found = watch.read(builder.watch("processes", polls_of.processes()).run)
+    table = polls.processes(found.processes, minute)
+    used = table.groupby("part")["cpus"].agg(["min", "max"])
+    assert used.loc["rest-1"].tolist() == pytest.approx([0.25, 0.25])
+    assert used.loc["engine-1"].tolist() == pytest.approx([0.5, 0.5])
+
+
+def test_a_part_that_began_anew_counts_from_zero(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """A process that was started again has its own seconds, not a negative use."""
+    every = polls_of.processes(4)
+    for poll in every[3:]:
+        poll["processes"][0]["cpu_s"] = 0.1
+    table = polls.processes(watch.read(builder.watch("processes", every).run).processes, minute)
+    assert table[table["part"] == "rest-1"]["cpus"].tolist() == pytest.approx([0.25, 0.25, 0.1, 0.0])
+
+
+def test_stacks_in_progress(polls_of: Any, minute: Axis) -> None:
+    """A stack is in progress from when it was accepted until it was seen final, if it ever was."""
+    second = 1_000_000_000
+    ledger = pd.DataFrame(
+        {
+            "accepted_ns": [polls_of.start_ns, polls_of.start_ns + 2 * second],
+            "final_ns": [polls_of.start_ns + 3 * second, 0],
+        }
+    )
+    assert polls.stacks(ledger, minute)["in_progress"].tolist()[:5] == [1, 2, 1, 1, 1]
+
+
+def test_outages_are_what_the_proxy_showed(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """A server that the proxy showed DOWN from poll 10 to 14 was out until poll 15."""
+    every = polls_of.proxy(30)
+    for poll in every[10:15]:
+        poll["servers"][1]["status"] = "DOWN"
+    found = polls.outages(watch.read(builder.watch("proxy", every).run).servers, minute)
+    assert found.to_dict("records") == [{"name": "rest-1", "from_s": 10.0, "to_s": 15.0}]
+
+
+def test_polls_from_before_and_after_the_load_are_left_out(
+    builder: Any, polls_of: Any, minute: Axis
+) -> None:
+    """A queue is shown for the time of the load only."""
+    every = polls_of.broker(60)
+    for poll in every:
+        poll["t_ns"] -= 10_000_000_000
+    table = polls.queues(watch.read(builder.watch("broker", every).run).queues, minute)
+    assert set(table["name"]) == {"engine", "engine_worker"}
+    assert table["t_s"].min() == 0
+    assert table["t_s"].max() == 50
+
+
+def test_a_trial_as_spans(builder: Any, polls_of: Any) -> None:
+    """What was broken, when the proxy had it out, and which request failed, in s since the trial began."""
+    builder.evidence("H2", {"trials": [polls_of.trial()]})
+    (found,) = evidence.trials(builder.path / "evidence")
+    assert (found.file, found.fault, found.lanes) == ("H2", "kill", ("rest-1", "REST clients"))
+    assert found.spans.to_numpy().tolist() == [
+        ["rest-1", "fault", 2.0, 8.0],
+        ["rest-1", "out", 4.0, 9.0],
+        ["REST clients", "failed", 3.0, 3.5],
+    ]
+
+
+def test_the_mapping_counts_visits(builder: Any) -> None:
+    """Each source's visits are counted by the backend that served them; unserved ones are left out."""
+    visits = [("127.0.0.1", "a"), ("127.0.0.1", "a"), ("127.0.0.2", "b"), ("127.0.0.3", None)]
+    tree = {"api": "rest", "visits": [{"source": source, "server": server} for source, server in visits]}
+    builder.evidence("visits-rest", tree)
+    assert evidence.mapping(builder.path / "evidence").to_numpy().tolist() == [
+        ["rest", "127.0.0.1", "a", 2],
+        ["rest", "127.0.0.2", "b", 1],
+    ]
+
+
+def test_the_rotation_names_engines(builder: Any) -> None:
+    """Deliveries are named by the engine whose consumer took them."""
+    consumers = [{"id": "c1", "name": "engine-1"}, {"id": "c2", "name": "engine-2"}]
+    builder.evidence("E2", {"before": consumers, "deliveries": [{"consumer": "c2"}, {"consumer": "c1"}]})
+    assert evidence.rotation(builder.path / "evidence").to_numpy().tolist() == [
+        [1, "engine-2"],
+        [2, "engine-1"],
+    ]
+
+
+@pytest.mark.parametrize("tree", [{}, [], {"trials": [{"injected": [1]}]}, {"visits": [1]}, {"before": 3}])
+def test_evidence_of_another_shape_is_not_drawn(builder: Any, tree: Any) -> None:
+    """Evidence that another version wrote leaves the page without that figure, and does not break it."""
+    for name in ("H2", "E2", "visits"):
+        builder.evidence(name, tree)
+    folder = builder.path / "evidence"
+    assert evidence.trials(folder) == []
+    assert evidence.mapping(folder).empty
+    assert evidence.rotation(folder).empty
