@@ -99,6 +99,7 @@ def compare(
         measured = [[comparison.measure(path) for path in side] for side in (left, right)]
         found = comparison.compare(measured[0], measured[1], despite)
     _show(comparison_page.HEADINGS, comparison_page.cells(found))
+    click.echo(f"left: {found.deployments[0]}; right: {found.deployments[1]}")
     click.echo(f"compared {found.label}")
     shares = [f"{share * 100:.2f} %" for share in found.failed]
     click.echo(f"not as expected: {shares[0]} on the left, {shares[1]} on the right")

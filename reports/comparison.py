@@ -109,6 +109,7 @@ class Comparison:
 
     left: tuple[str, ...]
     right: tuple[str, ...]
+    deployments: tuple[str, str]
     unit: str
     rows: tuple[Row, ...]
     failed: tuple[float, float]
@@ -215,6 +216,7 @@ def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequen
     return Comparison(
         left=tuple(run.name for run in left),
         right=tuple(run.name for run in right),
+        deployments=(_deployments(left), _deployments(right)),
         unit="run" if enough else "window",
         rows=tuple(rows),
         failed=(_failed(left), _failed(right)),
@@ -233,6 +235,10 @@ def _keys(tables: Sequence[pd.DataFrame]) -> list[tuple[str, str]]:
 def _values(table: pd.DataFrame, operation: str, measure: str) -> Floats:
     chosen = table[(table["operation"] == operation) & (table["measure"] == measure)]
     return chosen["value"].to_numpy(dtype=np.float64)
+
+
+def _deployments(side: Sequence[Measured]) -> str:
+    return ", ".join(sorted({str(run.about.get("deployment")) for run in side}))
 
 
 def _failed(side: Sequence[Measured]) -> float:
@@ -330,4 +336,4 @@ def verdict_of(found: Comparison) -> Verdict:
 def percent(interval: Interval) -> str:
     """A relative difference with its bounds: +4.9 % (+3.1 to +6.8 %)."""
     low, middle, high = (100 * value for value in (interval.low, interval.estimate, interval.high))
-    return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f} %)"
+    return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f} %)".replace("-", "−")

@@ -10,7 +10,7 @@ import pandas as pd
 
 from calorimeter.toml import Model
 from reports import comparison, page
-from reports.comparison import RESPONSE, Comparison
+from reports.comparison import ACHIEVED, RESPONSE, Comparison
 from reports.figures import differences, style
 from reports.page import Files
 
@@ -42,6 +42,8 @@ class Compared(Model):
     schema_version: int = SCHEMA
     left: tuple[str, ...]
     right: tuple[str, ...]
+    deployment_left: str
+    deployment_right: str
     unit: str
     label: str
     failed_left: float
@@ -56,6 +58,8 @@ def record(found: Comparison) -> Compared:
     return Compared(
         left=found.left,
         right=found.right,
+        deployment_left=found.deployments[0],
+        deployment_right=found.deployments[1],
         unit=found.unit,
         label=found.label,
         failed_left=found.failed[0],
@@ -88,7 +92,7 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
     return [
         (
             row.operation,
-            row.measure.partition(" (")[0],
+            SHORT[row.measure],
             _value(row.measure, row.left),
             _value(row.measure, row.right),
             comparison.percent(row.difference),
@@ -100,11 +104,14 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
     ]
 
 
+SHORT = {RESPONSE: "median", ACHIEVED: "answered / s"}
+"""Measures as the tables call them."""
+
 HEADINGS = ("operation", "measure", "left", "right", "difference (95 %)", "p", "Cliff's δ", "finding")
 
 
 def _value(measure: str, value: float) -> str:
-    return style.seconds(value) if measure == RESPONSE else f"{value:.1f} / s"
+    return style.seconds(value) if measure == RESPONSE else f"{value:.1f}"
 
 
 def files(found: Comparison) -> Files:
@@ -133,7 +140,6 @@ def files(found: Comparison) -> Files:
 
 
 def _figure(table: pd.DataFrame) -> style.Plot:
-    measures = table["measure"].str.partition(" (")[0] if len(table) else table["measure"]
-    shown = table.assign(name=table["operation"] + ", " + measures)
+    shown = table.assign(name=table["operation"] + ", " + table["measure"].map(SHORT))
     known = shown[shown["difference"].map(math.isfinite)] if len(shown) else shown
     return partial(differences.forest, known)

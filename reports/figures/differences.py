@@ -42,6 +42,6 @@ def forest(rows: pd.DataFrame, layout: Layout) -> Figure:
     panel.grid(visible=False, axis="y")
     panel.grid(visible=True, axis="x")
     panel.xaxis.set_major_formatter(PercentFormatter(1.0))
-    panel.set_xlabel("right side against left side, relative difference of medians")
-    style.legend(panel, 2, layout)
+    panel.set_xlabel("right against left, relative difference")
+    style.legend(panel, 1 if layout.narrow else 2, layout)
     return figure

@@ -29,7 +29,7 @@ def backlog(
         panel.plot(own["t_s"], total, drawstyle="steps-post", color=style.INK, label="and not acknowledged")
         panel.set_title(f"queue {name}, messages", loc="right", fontsize=8, color=style.MUTED, pad=2)
     if names:
-        style.legend(axes[0], 2, layout)
+        style.legend(axes[0], 1 if layout.narrow else 2, layout)
     if len(stacks):
         axes[-1].plot(stacks["t_s"], stacks["in_progress"], drawstyle="steps-pre", color=style.BLUE)
         axes[-1].set_title("stacks in progress", loc="right", fontsize=8, color=style.MUTED, pad=2)
@@ -70,7 +70,7 @@ def processes(table: pd.DataFrame, marks: Marks, end_s: float, layout: Layout) -
     `table`: `t_s`, `part`, `cpus`, `rss_bytes`.
     """
     parts = sorted(table["part"].unique())[::-1]
-    figure, (panel,) = style.canvas(layout, (0.9 + 0.24 * len(parts),))
+    figure, (panel,) = style.canvas(layout, (1.1 + 0.24 * len(parts),))
     most = max(1.0, float(table["cpus"].max()))
     labels = []
     for place, part in enumerate(parts):
@@ -87,11 +87,12 @@ def processes(table: pd.DataFrame, marks: Marks, end_s: float, layout: Layout) -
         )
         labels.append(f"{own['cpus'].mean():.2f} CPU, {own['rss_bytes'].max() / 1e6:,.0f} MB")
     panel.set_yticks(range(len(parts)), parts)
-    panel.set_ylim(-0.6, len(parts) - 0.4)
+    panel.set_ylim(-0.6, len(parts) + 0.2)  # room for the names of phases
     panel.grid(visible=False)
     right = panel.secondary_yaxis("right")
     right.set_yticks(range(len(parts)), labels, fontsize=7)
     right.tick_params(length=0)
+    right.spines["right"].set_visible(False)
     bar = figure.colorbar(mesh, ax=panel, pad=0.015, location="top", aspect=40, shrink=0.6)
     bar.set_label("processors used")
     bar.outline.set_visible(False)
