@@ -118,6 +118,7 @@ for number in range(10**6):
 """
 
 
+@pytest.mark.slow
 def test_all_but_the_last_second_survives_kill_9(tmp_path: Path) -> None:
     """After kill -9 every file there is can be read, and they hold all until a second before."""
     (tmp_path / "samples").mkdir()

@@ -6,11 +6,16 @@ import json
 import subprocess
 import sys
 
+import pytest
+
+pytestmark = pytest.mark.slow
+
 STOPPED = """
 import json, sys, tempfile
 from pathlib import Path
 from loadtests.bench.ours import Environment, RestUser, StackUser, events, gevent, pq, session
 from gevent.pywsgi import WSGIServer
+
 
 served = 0
 

@@ -153,6 +153,7 @@ def _command(*arguments: str) -> tuple[int, str]:
     return found.exit_code, found.output
 
 
+@pytest.mark.slow
 def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     """Runs of two deployments are two sides; the page, its tables and figure are written."""
     paths = [str(path) for path in (*runs["a"], *runs["c"])]
@@ -166,6 +167,7 @@ def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     assert "slower" in (tmp_path / "page" / "report.md").read_text()
 
 
+@pytest.mark.slow
 def test_a_baseline_makes_it_a_gate(runs: dict[str, list[Path]]) -> None:
     """With --baseline the exit status is the gate's, and the verdict is added to the last run."""
     baseline = [word for path in runs["a"] for word in ("--baseline", str(path))]

@@ -20,6 +20,8 @@ from reports import findings, page, plates
 from reports.commands import newest, report
 from reports.figures import style
 
+pytestmark = pytest.mark.slow
+
 SECTIONS = [
     "Verdicts",
     "Environment and topology",

@@ -19,6 +19,8 @@ from calorimeter.faults.command import CommandFailed, run
 from calorimeter.faults.journal import Journal, Unhealed, recover_all
 from calorimeter.faults.schedule import Commands, Schedule, commands, parse, resolve
 
+pytestmark = pytest.mark.slow
+
 FILE = """
 name = "cloud"
 [rest]
@@ -43,6 +45,7 @@ from pathlib import Path
 from calorimeter.deployment import read
 from calorimeter.faults.breaker import Breaker
 from calorimeter.faults.schedule import commands
+
 cloud = read(Path(sys.argv[1]))
 with Breaker(cloud) as breaker:
     print("in", flush=True)

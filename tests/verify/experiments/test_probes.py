@@ -14,6 +14,8 @@ from verify.checks.trial import Attempt
 from verify.evidence.proxy_log import Connection, parse
 from verify.experiments.probes import Probes, attributed
 
+pytestmark = pytest.mark.slow
+
 SOURCES = [f"127.16.0.{n}" for n in range(1, 9)]
 
 
