@@ -20,6 +20,7 @@ def family(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     script = "sleep 60 & setsid sleep 60 & wait"
     process = processes.spawn(["sh", "-c", script], environment, tmp_path / "log", tmp_path)
     until(lambda: len(processes.running(tmp_path)) == 3, 5)
+    until(lambda: len({each.session for each in processes.running(tmp_path)}) == 2, 5)
     yield process
     processes.kill(tmp_path)
     process.wait(5)
