@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -93,6 +93,3 @@ def select(wanted: str | None, gates: dict[str, Gate], *, where: str = "--gates"
     if not chosen:
         raise unknown(where, "gate", wanted, [*gates, *letters])
     return {gate_id: chosen[gate_id] for gate_id in gates if gate_id in chosen}
-
-
-Evidence = Any
