@@ -37,7 +37,8 @@ def _recovered(trial: Trial, each: Injected, findings: Findings) -> None:
             "was healed"
         )
         return
-    up = trial.changed(each, "UP", each.heal_began_ns, trial.ended_ns)
+    until = min(trial.ended_ns, trial.next_ns(each))
+    up = trial.changed(each, "UP", each.heal_began_ns, until)
     serving, name, wanted = each.serving_ns, prefix(each), trial.wanted.max_recovery_s
     taken = round(max(0, up.seen_ns - serving) / 1e9, 3) if up else None
     bound = bounds.recovery_s(trial.checks, each.fault) if trial.checks else None
@@ -51,7 +52,7 @@ def _recovered(trial: Trial, each: Injected, findings: Findings) -> None:
             f"wanted are {wanted:g} s"
         )
     if up is None or taken is None:
-        watched = (trial.ended_ns - serving) / 1e9
+        watched = (until - serving) / 1e9
         findings.against.append(f"{trial.named(each)}: not UP {watched:.1f} s after it served again")
         return
     # Every check of the rise takes its own time.
@@ -68,7 +69,17 @@ def _recovered(trial: Trial, each: Injected, findings: Findings) -> None:
 
 
 def _without_error(trial: Trial, each: Injected, findings: Findings) -> None:
-    bad = [a for a in trial.clients(each.api) if a.sent_ns > each.heal_began_ns and not a.ok]
+    """Nobody may fail between the healing and the end, or the next fault where there is one.
+
+    A server that goes DOWN again may have its sessions ended (`on-marked-down shutdown-sessions`): that is
+    the next fault's doing, and no failed return.
+    """
+    until = trial.next_ns(each)
+    bad = [
+        a
+        for a in trial.clients(each.api)
+        if each.heal_began_ns < a.sent_ns and a.done_ns < until and not a.ok
+    ]
     if bad:
         findings.against.append(
             f"{trial.named(each)}: {len(bad)} requests failed while it returned ({said_of(bad[0])})"
@@ -82,7 +93,7 @@ def _sources_back(trial: Trial, each: Injected, up: Change, findings: Findings) 
     last = {
         a.source: a.server
         for a in trial.clients(each.api)
-        if a.source in mine and a.sent_ns > up.seen_ns and a.server is not None
+        if a.source in mine and up.seen_ns < a.sent_ns < trial.next_ns(each) and a.server is not None
     }
     elsewhere = sorted(source for source, server in last.items() if server != each.server)
     findings.figures[f"{prefix(each)}_sources_back"] = len(last) - len(elsewhere)

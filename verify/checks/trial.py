@@ -5,6 +5,9 @@ from __future__ import annotations
 from calorimeter.deployment import Checks
 from calorimeter.toml import Model
 
+FAR_NS = 1 << 62
+"""A moment that never comes."""
+
 
 class Direct(Model):
     """One request to a backend at its own address, past the proxy; `status` 0: no answer. ns, epoch."""
@@ -70,7 +73,7 @@ class Injected(Model):
     @property
     def over_ns(self) -> int:
         """When the fault began to end; the far future where it did not."""
-        return self.heal_began_ns or 1 << 62
+        return self.heal_began_ns or FAR_NS
 
     @property
     def happened(self) -> bool | None:
@@ -150,6 +153,14 @@ class Trial(Model):
     def named(self, each: Injected) -> str:
         """`rest-1: kill`."""
         return f"{each.server}: {each.fault}"
+
+    def next_ns(self, each: Injected) -> int:
+        """When the API was broken again after this fault; the far future where it was not.
+
+        What was under way by then may have been ended by that next fault, so it tells nothing of this one.
+        """
+        later = [o.at_ns for o in self.injected if o.api == each.api and o.at_ns > each.over_ns]
+        return min(later, default=FAR_NS)
 
     def changed(self, each: Injected, status: str, after_ns: int, before_ns: int) -> Change | None:
         """When the last of the proxies first showed a status that starts so; None where one did not."""

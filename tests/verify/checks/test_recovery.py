@@ -1,9 +1,9 @@
 """Golden evidence for H5."""
 
 from calorimeter.verdict import Judgement, Outcome
-from tests.verify.checks.trials import attempt, injected, steady, trial
+from tests.verify.checks.trials import at, attempt, change, direct, injected, said, steady, trial
 from verify.checks.recovery import recovered_in_time
-from verify.checks.trial import Trial, Trials, Wanted
+from verify.checks.trial import Attempt, Trial, Trials, Wanted
 
 
 def judged(*trials: Trial) -> Judgement:
@@ -53,6 +53,51 @@ def test_an_error_on_the_way_back_fails() -> None:
     judgement = judged(good.model_copy(update={"attempts": (*good.attempts, attempt(21, status=0))}))
     assert judgement.outcome is Outcome.FAIL
     assert "1 requests failed while it returned" in judgement.why
+
+
+def flapping(*more: Attempt) -> Trial:
+    """Server a is broken at 10 and again at 30: DOWN at 11.5 and 31.5, UP at 21.9 and 41.9."""
+    first = trial()
+    again = injected(
+        at_ns=at(30), ended_ns=at(30.1), heal_began_ns=at(40), healed_ns=at(41),
+        directs=(direct(29, 300), *(direct(n, 0, 0.0) for n in range(31, 40)), direct(40.5, 300, 0.0)),
+    )  # fmt: skip
+    return trial(
+        injected=(*first.injected, again),
+        changes=(*first.changes, change(31.5, "DOWN"), change(41.9, "UP")),
+        said=(*first.said, said(31.48, "DOWN"), said(41.88, "UP")),
+        attempts=(
+            *first.attempts,
+            *steady(25, 31.4, "a"),
+            *steady(42, 45, "a"),
+            *steady(25, 45, "b"),
+            *more,
+        ),
+        ended_ns=at(45),
+    )
+
+
+def test_a_request_cut_by_the_next_fault_is_no_failed_return() -> None:
+    """Flapping: the second DOWN ends a request that was under way (recorded on a healthy lab: sent 27 ms
+    before, closed without an answer)."""
+    judgement = judged(flapping(attempt(31.473, "a", took=0.001, status=0)))
+    assert judgement.outcome is Outcome.PASS, judgement.why
+
+
+def test_an_error_between_two_faults_fails() -> None:
+    """Flapping: a request that failed after the first return, and before the second fault."""
+    judgement = judged(flapping(attempt(28, "a", status=0)))
+    assert judgement.outcome is Outcome.FAIL
+    assert "1 requests failed while it returned" in judgement.why
+
+
+def test_not_up_before_the_next_fault_fails() -> None:
+    """Flapping: the UP after the second fault is not the return from the first."""
+    good = flapping()
+    changes = tuple(c for c in good.changes if c.seen_ns != at(21.9))
+    judgement = judged(good.model_copy(update={"changes": changes}))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.why == "a: kill: not UP 9.5 s after it served again"
 
 
 def test_sources_that_do_not_come_back_fail() -> None:
