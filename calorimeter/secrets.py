@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tomllib
 from pathlib import Path
+from typing import Any
 
 from pydantic import model_validator
 
@@ -21,6 +22,15 @@ class Secret(Model):
     env: str | None = None
     file: Path | None = None
     key: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_reference(cls, given: Any) -> Any:
+        if not isinstance(given, dict | Secret):
+            raise ValueError(
+                'name where the secret is kept, { env = "NAME" } or { file = "PATH", key = "NAME" }'
+            )
+        return given
 
     @model_validator(mode="after")
     def _one_place(self) -> Secret:

@@ -63,6 +63,11 @@ def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputE
         )
     if error["type"] == "missing":
         return InputError(place, "is missing")
+    if error["type"] == "too_short":
+        limits = error["ctx"]
+        return InputError(
+            place, f"{limits['actual_length']} given", f"valid: {limits['min_length']} or more"
+        )
     message = error["msg"].removeprefix("Value error, ")
     given = error["input"]
     shown = "" if isinstance(given, dict | list | Model) else f"{_shown(place, given)} given; "

@@ -14,6 +14,9 @@ from calorimeter.deployment import read as read_deployment
 from calorimeter.rundir import RunDir
 from verify.bench import Settings
 
+_UNFOLDED = 400
+"""Columns of a table that is read by a program or from a file: nothing is cut or folded."""
+
 _PYTEST_STATUS = {0: 0, 1: 1}
 """pytest's exit statuses that mean the same here; all others (usage, nothing collected, …) are 2."""
 
@@ -82,18 +85,22 @@ def doctor(deployment: Path | None) -> int:
     from rich.table import Table
 
     from verify.doctor import examine
-    from verify.gates import known
+    from verify.gates import known, select
 
     described = read_deployment(paths.deployment(deployment))
     gates = known()
-    table = Table("part", "state", "what was found", "gates that need it", box=None, pad_edge=False)
+    for waived in described.waive:
+        select(waived, gates, where=f"{described.path}: waive")
+    table = Table(box=None, pad_edge=False)
+    for heading, least in (("part", 17), ("state", 13), ("what was found", 20), ("gates that need it", 0)):
+        table.add_column(heading, min_width=least, overflow="fold")
     healthy = True
     for part in examine(described):
         healthy = healthy and part.state != "unreachable"
         style = {"ok": "green", "unreachable": "red", "not described": "yellow"}[part.state]
         needing = [gate.id for gate in gates.values() if part.name in gate.needs]
         table.add_row(part.name, f"[{style}]{part.state}[/]", part.found, " ".join(needing) or "–")
-    console = Console()
+    console = Console() if sys.stdout.isatty() else Console(width=_UNFOLDED)
     console.print(table)
     level = described.consent.level
     barred = [gate.id for gate in gates.values() if not level.allows(gate.consent)]

@@ -44,6 +44,10 @@ def test_smallest_file_allows_looking_only(tmp_path: Path) -> None:
         ('[engines]\nnames = ["e"]\nworkers = 0\n', "engines.workers: 0 given; input should be greater"),
         ("[broker]\n", "broker.amqp: is missing"),
         ('[[proxy]]\nstats = ["ftp://x"]\n', "proxy[1].stats[1]: 'ftp://x' given; a URL here starts with"),
+        (
+            "[cfn]\nurl = 'http://10.0.0.1:8000'\nproxy_section = 'c'\nbackends = []\n",
+            "0 given; valid: 1 or more",
+        ),
         ("x = \n", "is not valid TOML"),
     ],
 )
@@ -72,6 +76,7 @@ def test_password_given_in_place_of_a_reference_is_not_repeated(tmp_path: Path) 
     with pytest.raises(InputError, match="broker.password: a value that is not repeated here") as refused:
         deployments.read(written(tmp_path, text))
     assert "hunter2" not in str(refused.value)
+    assert 'name where the secret is kept, { env = "NAME" }' in str(refused.value)
 
 
 def test_backends_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -81,3 +81,11 @@ def test_doctor_exits_2_where_the_proxy_is_not_there(tmp_path: Path, closed_port
     assert done.returncode == 2
     assert "unreachable" in done.stdout
     assert "not described" in done.stdout
+
+
+def test_doctor_knows_what_may_be_waived(tmp_path: Path, closed_port: int) -> None:
+    """A waiver of a gate that does not exist is refused by the doctor as by `verify`."""
+    (tmp_path / "cloud.toml").write_text(DEPLOYMENT.format(port=closed_port) + '[waive]\nE99 = "why"\n')
+    done = calorimeter("doctor", "cloud.toml", cwd=tmp_path)
+    assert "cloud.toml: waive: unknown gate 'E99'" in done.stderr
+    assert done.returncode == 2
