@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from reports.statistics import Floats, Ints
+from calorimeter.statistics import Floats, Ints
 
 BIN_LADDER_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)
 """Bin widths in seconds that a reader can think in."""

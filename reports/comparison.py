@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +11,16 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from calorimeter import statistics
 from calorimeter.errors import InputError, unknown
 from calorimeter.rundir import RunDir
+from calorimeter.statistics import Difference, Floats, Interval
 from calorimeter.verdict import Figure, Verdict, failed, inconclusive, passed
 from reports import axis as axes
-from reports import frames, latency, load, statistics
+from reports import frames, latency, load
 from reports.axis import BIN_LADDER_S, Axis, Window
-from reports.statistics import Floats, Interval
 
-ALPHA = 0.01
-"""How often two equal sides may be told apart, for each row of a comparison."""
-
-ENOUGH_RUNS = 5
+ENOUGH_RUNS = statistics.ENOUGH
 """Runs a side from which runs are compared; below, windows within the runs are."""
 
 MUST_AGREE = (
@@ -36,11 +33,7 @@ MUST_AGREE = (
 )
 """What has to be the same in all runs, else their difference would have two causes."""
 
-RULE = (
-    f"A difference is one where the Mann–Whitney test gives p ≤ {ALPHA} and the 95 % bootstrap interval of "
-    "the relative difference of medians leaves 0 out: two equal sides are told apart in at most "
-    f"{ALPHA * 100:.0f} % of rows. Medians of response time are of successes only."
-)
+RULE = f"{statistics.RULE} Response times are medians of successes only."
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,37 +55,24 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measure of one operation on both sides; medians over units (runs or windows)."""
+    """One measure of one operation on both sides, over units (runs or windows)."""
 
     operation: str
     measure: str
-    left: float
-    right: float
-    units: tuple[int, int]
-    difference: Interval
-    p: float
-    delta: float
-
-    @property
-    def detected(self) -> bool:
-        """Whether the sides differ, by `RULE`."""
-        apart = self.difference.low > 0 or self.difference.high < 0
-        return self.p <= ALPHA and apart
+    found: Difference
 
     @property
     def worse(self) -> bool:
         """Whether the right side is detectably slower, or answers detectably less."""
-        grew = self.difference.estimate > 0
-        return self.detected and (grew if self.measure == RESPONSE else not grew)
+        return self.found.larger if self.measure == RESPONSE else self.found.smaller
 
     @property
     def said(self) -> str:
         """The finding in words."""
-        if not self.detected:
+        if not self.found.detected:
             return "no detectable difference"
-        grew = self.difference.estimate > 0
         words = ("slower", "faster") if self.measure == RESPONSE else ("more", "fewer")
-        return words[0] if grew else words[1]
+        return words[0] if self.found.larger else words[1]
 
 
 RESPONSE = "median response (s)"
@@ -211,7 +191,7 @@ def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequen
     for operation, measure_ in _keys([run.runs for run in (*left, *right)]):
         values = [_values(table, operation, measure_) for table in tables]
         if min(map(len, values)) >= least:
-            rows.append(row(operation, measure_, *values))
+            rows.append(Row(operation, measure_, statistics.difference(*values)))
     known = {operation for run in (*left, *right) for operation in run.operations}
     return Comparison(
         left=tuple(run.name for run in left),
@@ -243,22 +223,6 @@ def _deployments(side: Sequence[Measured]) -> str:
 
 def _failed(side: Sequence[Measured]) -> float:
     return sum(run.failed for run in side) / max(1, sum(run.count for run in side))
-
-
-def row(operation: str, measure: str, left: Floats, right: Floats, *, rounds: int = 4000) -> Row:
-    """Compare the values of one measure."""
-    return Row(
-        operation=operation,
-        measure=measure,
-        left=float(np.median(left)),
-        right=float(np.median(right)),
-        units=(len(left), len(right)),
-        difference=statistics.relative_difference(left, right, seed=4, rounds=rounds)
-        if np.median(left) > 0
-        else Interval(math.nan, math.nan, math.nan),
-        p=statistics.mann_whitney(left, right),
-        delta=statistics.cliffs_delta(left, right),
-    )
 
 
 def _refuse_incomparable(runs: Sequence[Measured], despite: Sequence[str]) -> None:
@@ -315,9 +279,9 @@ def verdict_of(found: Comparison) -> Verdict:
         "rows_worse": len(worse),
     }
     if found.rows:
-        slowdowns = [row.difference.high for row in found.rows if row.measure == RESPONSE]
+        slowdowns = [row.found.relative.high for row in found.rows if row.measure == RESPONSE]
         figures["largest_slowdown_not_excluded"] = round(max(slowdowns), 4) if slowdowns else None
-    said = [f"{row.operation}: {row.measure} {percent(row.difference)} ({row.said})" for row in worse]
+    said = [f"{row.operation}: {row.measure} {percent(row.found.relative)} ({row.said})" for row in worse]
     if found.unit != "run":
         judged = inconclusive(f"compared {found.label}", **figures)
     elif not found.rows:

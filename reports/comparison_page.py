@@ -70,16 +70,16 @@ def record(found: Comparison) -> Compared:
             ComparedRow(
                 operation=row.operation,
                 measure=row.measure,
-                left=row.left,
-                right=row.right,
-                left_units=row.units[0],
-                right_units=row.units[1],
-                difference=row.difference.estimate,
-                low=row.difference.low,
-                high=row.difference.high,
-                p=row.p,
-                cliffs_delta=row.delta,
-                detected=row.detected,
+                left=row.found.left,
+                right=row.found.right,
+                left_units=row.found.units[0],
+                right_units=row.found.units[1],
+                difference=row.found.relative.estimate,
+                low=row.found.relative.low,
+                high=row.found.relative.high,
+                p=row.found.p,
+                cliffs_delta=row.found.delta,
+                detected=row.found.detected,
                 said=row.said,
             )
             for row in found.rows
@@ -93,11 +93,11 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
         (
             row.operation,
             SHORT[row.measure],
-            _value(row.measure, row.left),
-            _value(row.measure, row.right),
-            comparison.percent(row.difference),
-            f"{row.p:.2g}" if row.p >= 0.0001 else "< 0.0001",
-            f"{row.delta:+.2f}",
+            _value(row.measure, row.found.left),
+            _value(row.measure, row.found.right),
+            comparison.percent(row.found.relative),
+            f"{row.found.p:.2g}" if row.found.p >= 0.0001 else "< 0.0001",
+            f"{row.found.delta:+.2f}",
             row.said,
         )
         for row in found.rows
@@ -107,7 +107,7 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
 SHORT = {RESPONSE: "median", ACHIEVED: "answered / s"}
 """Measures as the tables call them."""
 
-HEADINGS = ("operation", "measure", "left", "right", "difference (95 %)", "p", "Cliff's δ", "finding")
+HEADINGS = ("operation", "measure", "left", "right", "difference (99 %)", "p", "Cliff's δ", "finding")
 
 
 def _value(measure: str, value: float) -> str:

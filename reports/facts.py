@@ -6,11 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from calorimeter import statistics
 from calorimeter.deployment import Api, Deployment
-from reports import statistics
+from calorimeter.statistics import Interval
 from reports.figures.style import seconds
 from reports.findings import Findings
-from reports.statistics import Interval
 
 Rows = list[tuple[str, str]]
 

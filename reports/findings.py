@@ -8,15 +8,15 @@ from typing import Any
 
 import pandas as pd
 
-from calorimeter import verdict
+from calorimeter import statistics, verdict
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
+from calorimeter.statistics import Interval
 from calorimeter.verdict import Verdicts
 from reports import axis as axes
-from reports import evidence, frames, latency, load, polls, shares, statistics, watch
+from reports import evidence, frames, latency, load, polls, shares, watch
 from reports.axis import Axis, Window
-from reports.statistics import Interval
 from reports.watch import Watched
 
 MOST_LATE_S = 2.0

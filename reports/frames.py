@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from calorimeter.samples import LEDGER, SAMPLE, SCHEMA_VERSION
-from reports.statistics import Ints
+from calorimeter.statistics import Ints
 
 WANTED = (
     "scheduled_ns",

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from reports import statistics
+from calorimeter import statistics
+from calorimeter.statistics import Ints
 from reports.axis import BIN_LADDER_S, Axis, Mask, Window, axis, dropped, ns, succeeded, within
-from reports.statistics import Ints
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 """The percentiles of the tables."""

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pandas as pd
 
-from reports import statistics
+from calorimeter import statistics
+from calorimeter.statistics import Floats
 from reports.axis import Axis, Window, dropped, measured, ns, succeeded
-from reports.statistics import Floats
 
 
 def rates(samples: pd.DataFrame, time: Axis) -> pd.DataFrame:

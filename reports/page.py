@@ -12,9 +12,10 @@ import pandas as pd
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from calorimeter import statistics
 from calorimeter.errors import InputError
 from calorimeter.verdict import Outcome, Verdicts
-from reports import facts, plates, statistics, summary
+from reports import facts, plates, summary
 from reports.figures.style import seconds
 from reports.findings import Findings
 from reports.latency import PERCENTS, column

@@ -6,10 +6,10 @@ import math
 
 import pandas as pd
 
+from calorimeter.statistics import Interval
 from calorimeter.toml import Model
 from reports.findings import Findings, Shares
 from reports.latency import PERCENTS, column
-from reports.statistics import Interval
 
 SCHEMA = 1
 """Version of summary.json."""

@@ -6,10 +6,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from reports import statistics
+from calorimeter import statistics
 
 DURATIONS = st.lists(st.integers(0, 10**12), min_size=1, max_size=300)
 
@@ -99,3 +100,31 @@ def test_theil_sen_is_not_moved_by_an_outlier() -> None:
     series = np.arange(50, dtype=float) * 3
     series[20] = 1e6
     assert statistics.theil_sen(series) == pytest.approx(3, rel=0.01)
+
+
+@settings(max_examples=40)
+@given(values=st.lists(st.integers(-1000, 1000), min_size=3, max_size=40))
+def test_trends_agree_with_scipy(values: list[int]) -> None:
+    """The slope is scipy's Theil–Sen slope, and the test's score is that of scipy's Kendall's tau."""
+    series = np.array(values, dtype=float)
+    steps = np.arange(len(series))
+    assert statistics.theil_sen(series) == pytest.approx(stats.theilslopes(series, steps)[0], abs=1e-9)
+    if len(set(values)) == len(values):
+        # scipy gives p without the correction for continuity, so never below it by more than that.
+        assert (
+            statistics.kendall(series) >= stats.kendalltau(steps, series, method="asymptotic").pvalue - 1e-9
+        )
+
+
+def test_noise_is_not_taken_for_a_drift() -> None:
+    """Of 200 short series of counts that only fluctuate, some two in a hundred are called unsteady."""
+    rng = np.random.default_rng(9)
+    found = [statistics.steady(rng.poisson(rate, 30)) for rate in (5, 20) for _ in range(100)]
+    assert sum(not each.settled for each in found) <= 8
+
+
+def test_a_growth_to_the_double_is_found() -> None:
+    """A series that doubles from its begin to its end is not steady."""
+    rng = np.random.default_rng(10)
+    found = [statistics.steady(np.linspace(100, 200, 60) + rng.normal(0, 5, 60)) for _ in range(50)]
+    assert not any(each.settled for each in found)
