@@ -8,6 +8,7 @@ from math import ceil, log
 
 from calorimeter.verdict import Judgement, failed, inconclusive, passed
 from verify.checks import apis
+from verify.checks.disturbance import disturbance, undisturbed
 from verify.checks.visits import (
     AllVisits,
     Visits,
@@ -28,8 +29,9 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     With n sources and none in violation, a rate of violating sources above 1 − 0.05^(1/n)
     (about 3/n, the rule of three) would have been seen with 95 % probability.
     """
-    problem = incomplete(evidence)
-    found = by_source(evidence)
+    disturbed = disturbance(evidence)
+    problem = disturbed.why if disturbed else incomplete(evidence)
+    found = by_source(undisturbed(evidence, disturbed))
     figures = {**strength(evidence), **_shares(found)}
     torn = {source: servers for source, servers in found.items() if len(servers) > 1}
     if torn:
@@ -84,6 +86,8 @@ def _enough(evidence: Visits) -> Judgement:
     }
     if not sent:
         return inconclusive(incomplete(evidence) or "nobody visited", **figures)
+    if len(evidence.visits) < (evidence.planned or 0) and (disturbed := disturbance(evidence)):
+        return inconclusive(disturbed.why, **figures)
     total = sum(seen.values())
     answered = sum(visit.status != 0 for visit in evidence.visits)
     if evidence.evidence == "log" and total >= answered and len(seen) < len(sent):

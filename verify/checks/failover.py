@@ -167,7 +167,21 @@ def _not_told(evidence: Failover) -> str | None:
             return problem
         if visits.before != visits.after:
             return "the state of a server changed while the sources visited"
+        if (problem := _others_unanswered(evidence, visits)) is not None:
+            return problem
     return None
+
+
+def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
+    """Who was not answered by another server than the victim: something else went as well."""
+    lost = [visit for visit in visits.visits if not visit.served and visit.server != evidence.victim]
+    if not lost:
+        return None
+    whose = ", ".join(sorted({visit.server or "no server" for visit in lost}))
+    return (
+        f"{len(lost)} of {len(visits.visits)} visits to others than {evidence.victim} were not answered "
+        f"({whose}): another backend was in trouble as well"
+    )
 
 
 def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figure]) -> Judgement:
@@ -203,6 +217,7 @@ def _return(evidence: Failover) -> Judgement:
     if not evidence.checked:
         return _never_moves(evidence, figures)
     problem = _not_told(evidence) or incomplete(evidence.after)
+    problem = problem or _others_unanswered(evidence, evidence.after)
     if evidence.up_ns is None:
         problem = f"the proxy did not take {evidence.victim} back after its start (see the gates H)"
     if problem:

@@ -9,6 +9,7 @@ from math import exp, lgamma, log
 
 from calorimeter.verdict import Judgement, failed, inconclusive, passed
 from verify.checks import apis
+from verify.checks.disturbance import disturbance, undisturbed
 from verify.checks.visits import AllVisits, Visits, by_source, counted, incomplete, missed_rate, strength
 from verify.prediction import HashRules, HashServer, SourceHash, Unpredictable, excess_to_expect, spread
 
@@ -59,13 +60,6 @@ def differences(evidence: Visits) -> Iterator[str]:
             yield f"{name} is in the proxy's section {evidence.section}, and is not described"
 
 
-def _changed(evidence: Visits) -> str | None:
-    """Why no single state of the servers holds for all visits; None where one does."""
-    if evidence.before != evidence.after:
-        return "the state of a server changed while the sources visited"
-    return None
-
-
 def _strongest(evidence: Visits) -> str:
     return f"seen in {strength(evidence)['evidence']}"
 
@@ -81,13 +75,13 @@ def _mapping(evidence: Visits) -> Judgement:
         hashing = SourceHash(described_servers(evidence), described_rules(evidence))
     except Unpredictable as reason:
         return _observed(evidence, str(reason))
-    visits = [visit for visit in evidence.visits if visit.server is not None]
+    disturbed = disturbance(evidence)
+    quiet = undisturbed(evidence, disturbed)
+    visits = [visit for visit in quiet.visits if visit.server is not None]
     expected = {v.source: (v.hashed, hashing.server(v.hashed)) for v in visits}
-    found = by_source(evidence)
+    found = by_source(quiet)
     wrong = {source: servers for source, servers in found.items() if set(servers) != {expected[source][1]}}
     figures |= {"sources_predicted": len(found) - len(wrong), "sources_elsewhere": len(wrong)}
-    if (moved := _changed(evidence)) is not None:
-        return inconclusive(moved, **figures)
     if wrong:
         return failed(
             f"{len(wrong)} of {len(found)} sources are not on the {evidence.name} backend that "
@@ -101,7 +95,8 @@ def _mapping(evidence: Visits) -> Judgement:
             ],
             **figures,
         )
-    if (problem := incomplete(evidence)) is not None:
+    problem = disturbed.why if disturbed else incomplete(evidence)
+    if problem is not None:
         return inconclusive(problem, **figures)
     missed = missed_rate(len(found))
     assumed = "" if evidence.before is not None else ", the described order of servers assumed"
@@ -120,7 +115,8 @@ def _rules_text(evidence: Visits) -> str:
 
 def _observed(evidence: Visits, reason: str) -> Judgement:
     """Without a prediction: whether there is a mapping at all."""
-    found = by_source(evidence)
+    disturbed = disturbance(evidence)
+    found = by_source(undisturbed(evidence, disturbed))
     figures: dict[str, int | float | str] = {**strength(evidence), "not_predicted": reason}
     torn = {source: servers for source, servers in found.items() if len(servers) > 1}
     if torn:
@@ -130,7 +126,7 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
             [f"{source}: {counted(servers)}" for source, servers in sorted(torn.items())],
             **figures,
         )
-    problem = incomplete(evidence)
+    problem = disturbed.why if disturbed else incomplete(evidence)
     if problem is None and not any(servers.total() > 1 for servers in found.values()):
         problem = "no source address visited twice"
     if problem:
@@ -154,15 +150,16 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
 
 
 def _spread(evidence: Visits) -> Judgement:
-    found = by_source(evidence)
+    disturbed = disturbance(evidence)
+    quiet = undisturbed(evidence, disturbed)
+    found = by_source(quiet)
     first = {source: next(iter(servers)) for source, servers in found.items()}
     seen = Counter(first.values())
     figures: dict[str, int | float | str] = {**strength(evidence)}
+    problem = disturbed.why if disturbed else incomplete(evidence)
     if not found:
-        return inconclusive(incomplete(evidence) or "no visit was attributed", **figures)
-    if (moved := _changed(evidence)) is not None:
-        return inconclusive(moved, **figures)
-    shares, said = _expected_shares(evidence, figures)
+        return inconclusive(problem or "no visit was attributed", **figures)
+    shares, said = _expected_shares(quiet, figures)
     names = list(dict.fromkeys((*shares, *seen)))
     figures |= {f"sources_{name}": seen[name] for name in names}
     figures |= {f"predicted_{name}": round(shares.get(name, 0.0) * len(found), 1) for name in names}
@@ -180,7 +177,7 @@ def _spread(evidence: Visits) -> Judgement:
             [*differences(evidence), *off],
             **figures,
         )
-    if (problem := incomplete(evidence)) is not None:
+    if problem is not None:
         return inconclusive(problem, **figures)
     skew = ", ".join(
         f"{figures[f'skew_of_{clients}_clients']}× with {clients}"

@@ -7,6 +7,7 @@ from collections import Counter
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
+from verify.checks.disturbance import disturbance, undisturbed
 from verify.checks.visits import EVIDENCE, Visits, by_source, counted, incomplete, missed_rate
 
 
@@ -38,9 +39,12 @@ def sources_stay_under_load(evidence: Persistence) -> Judgement:
 
 
 def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
-    before, then = by_source(quiet), by_source(loaded)
+    earlier, later = disturbance(quiet), disturbance(loaded)
+    before, then = by_source(undisturbed(quiet, earlier)), by_source(undisturbed(loaded, later))
     visited = {visit.source for visit in loaded.visits}
     others = {client: servers for client, servers in loaded.clients.items() if client not in visited}
+    if later:
+        others = {}  # Nothing says which of their connections came before the disturbance.
     all_of = {source: before.get(source, Counter()) + then[source] for source in then}
     times = [visit.sent_ns for visits in (quiet, loaded) for visit in visits.visits]
     figures: dict[str, Figure] = {
@@ -72,6 +76,9 @@ def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
             torn,
             **figures,
         )
+    disturbed = earlier or later
+    if disturbed:
+        return inconclusive(disturbed.why, **figures)
     if load.status != 0 or not load.requests_meanwhile:
         return inconclusive(
             f"there was no load meanwhile (status {load.status}, {load.requests_meanwhile} requests)",

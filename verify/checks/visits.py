@@ -63,6 +63,15 @@ class LogCount(Model):
     doubts: tuple[str, ...] = ()
 
 
+class Told(Model):
+    """What the proxy's log said of a server's state; when the line came, ns since the epoch."""
+
+    server: str
+    state: str
+    received_ns: int
+    reason: str | None = None
+
+
 class Described(Model):
     """How the owner wants a section to balance (`[expect]`)."""
 
@@ -86,8 +95,9 @@ class Visits(Model):
 
     `servers` are those described; `before` and `after` those that the proxy shows, in the order of its
     file, None where it cannot be looked at. `clients` is what the proxy shows of everybody who came,
-    others included: address → server (empty: none) → connections. `passed_over` says why stronger evidence
-    was not used.
+    others included: address → server (empty: none) → connections. `told` is what the proxy's log said of
+    the section's servers meanwhile. `passed_over` says why stronger evidence was not used. `planned` is how
+    many visits were to be made, where it was given up before.
     """
 
     api: str
@@ -101,6 +111,8 @@ class Visits(Model):
     before: tuple[HashServer, ...] | None = None
     after: tuple[HashServer, ...] | None = None
     clients: dict[str, dict[str, int]] = {}
+    told: tuple[Told, ...] = ()
+    planned: int | None = None
 
     @property
     def name(self) -> str:

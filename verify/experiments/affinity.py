@@ -10,7 +10,7 @@ from verify.bench import Bench
 from verify.checks.visits import AllVisits, Described, Visits
 from verify.experiments import looks
 from verify.experiments.attribution import Strongest, strongest
-from verify.experiments.visits import IN_FLIGHT
+from verify.experiments.visits import GIVE_UP, IN_FLIGHT
 from verify.sources import addresses, check_bindable
 
 
@@ -33,7 +33,7 @@ def _visits(bench: Bench, api_name: str) -> Visits:
     who = sources(bench, api)
     stats = looks.looks_if_any(bench)
     with strongest(bench, api, stats) as way:
-        return round_of_visits(bench, api_name, way, who, bench.settings.visits)
+        return round_of_visits(bench, api_name, way, who, bench.settings.visits, give_up=GIVE_UP)
 
 
 def round_of_visits(
@@ -43,11 +43,12 @@ def round_of_visits(
     who: Sequence[str | None],
     times: int,
     in_flight: int = IN_FLIGHT,
+    give_up: int | None = None,
 ) -> Visits:
-    """Each source visits `times` times, between two looks at the section's servers."""
+    """Each source visits `times` times, between two looks at the section's servers (see `visit_all`)."""
     api = way.api
     before = looks.servers(way.stats, api.proxy_section)
-    found = way.visits(who, times, in_flight)
+    found = way.visits(who, times, in_flight, give_up)
     return Visits(
         api=api_name,
         section=api.proxy_section,
@@ -60,6 +61,8 @@ def round_of_visits(
         before=before,
         after=looks.servers(way.stats, api.proxy_section),
         clients=found.clients,
+        told=found.told,
+        planned=len(who) * times,
     )
 
 

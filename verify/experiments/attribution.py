@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
-from verify.checks.visits import LogCount, Source, Visit
+from verify.checks.visits import LogCount, Source, Told, Visit
 from verify.evidence.log_listener import LogSource, open_logs
 from verify.evidence.proxy_log import Connection, read
 from verify.evidence.proxy_stats import StatsSource
@@ -46,6 +46,7 @@ class Attributed:
     visits: tuple[Visit, ...]
     logs: tuple[LogCount, ...] = ()
     clients: dict[str, dict[str, int]] = field(default_factory=dict)
+    told: tuple[Told, ...] = ()
 
 
 Visiting = Callable[[], list[Visit]]
@@ -97,6 +98,12 @@ class Log:
                 for log, entry in entries
             ),
             _clients((c.client, c.server) for c in found),
+            tuple(
+                Told(server=e.server, state=e.state, received_ns=e.received_ns, reason=e.reason)
+                for _, entry in entries
+                for e in entry.events
+                if e.section == api.proxy_section and e.state != "CHECK"
+            ),
         )
 
     def forget(self) -> None:
@@ -179,7 +186,12 @@ def _clients(found: Iterable[tuple[str, str | None]]) -> dict[str, dict[str, int
 
 
 def by_sessions(
-    tls: Tls, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
+    tls: Tls,
+    api: Api,
+    sources: Sequence[str | None],
+    times: int,
+    stats: Sequence[StatsSource],
+    give_up: int | None = None,
 ) -> Attributed:
     """Attribute by the table of live sessions: connections are held open while it is read."""
     made: list[Visit] = []
@@ -190,6 +202,8 @@ def by_sessions(
         found, sessions = asyncio.run(_held(api, batch, tls, stats))
         made += found
         seen += sessions
+        if _given_up(made, give_up):
+            break
     return Attributed(tuple(made), (), _clients(seen))
 
 
@@ -238,7 +252,12 @@ async def _hold(
 
 
 def by_counters(
-    tls: Tls, api: Api, sources: Sequence[str | None], times: int, stats: Sequence[StatsSource]
+    tls: Tls,
+    api: Api,
+    sources: Sequence[str | None],
+    times: int,
+    stats: Sequence[StatsSource],
+    give_up: int | None = None,
 ) -> Attributed:
     """Attribute by the servers' session counters, one visit at a time.
 
@@ -254,7 +273,13 @@ def by_counters(
             visit = visit.model_copy(update={"server": next(iter(gained))})
         made.append(visit)
         before = after
+        if _given_up(made, give_up):
+            break
     return Attributed(tuple(made), (), _clients((v.source, v.server) for v in made))
+
+
+def _given_up(made: Sequence[Visit], give_up: int | None) -> bool:
+    return give_up is not None and sum(not visit.served for visit in made) >= give_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,16 +293,24 @@ class Strongest:
     stats: Sequence[StatsSource]
     log: Log | None = None
 
-    def visits(self, sources: Sequence[str | None], times: int, in_flight: int = IN_FLIGHT) -> Attributed:
-        """Let each source visit `times` times, and attribute the visits."""
+    def visits(
+        self,
+        sources: Sequence[str | None],
+        times: int,
+        in_flight: int = IN_FLIGHT,
+        give_up: int | None = None,
+    ) -> Attributed:
+        """Let each source visit `times` times, and attribute the visits (see `visit_all`)."""
         if self.evidence == "sessions":
-            return by_sessions(self.tls, self.api, sources, times, self.stats)
+            return by_sessions(self.tls, self.api, sources, times, self.stats, give_up)
         if self.evidence == "counters":
-            return by_counters(self.tls, self.api, sources, times, self.stats)
+            return by_counters(self.tls, self.api, sources, times, self.stats, give_up)
         assert self.log is not None
-        return self.log.attribute(
-            self.api, lambda: visit_all(self.api, sources, times, self.tls, in_flight=in_flight)
-        )
+
+        def visiting() -> list[Visit]:
+            return visit_all(self.api, sources, times, self.tls, in_flight=in_flight, give_up=give_up)
+
+        return self.log.attribute(self.api, visiting)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from verify.experiments import looks
 from verify.experiments.affinity import all_visits, described
 from verify.experiments.attribution import Attributed, Strongest, by_sessions, strongest
 from verify.experiments.background import USERS, Background, background
-from verify.experiments.visits import visit_all
+from verify.experiments.visits import GIVE_UP, visit_all
 
 PART = 5
 """Every fifth of the sources that visited without load visits again under it."""
@@ -74,9 +74,9 @@ def _rounds(bench: Bench, way: Strongest, quiet: Sequence[Visits], load: Backgro
             api = bench.api(one.api)
             who = _again(one)
             if way.log is not None:
-                made[one.api] += visit_all(api, who, 1, tls)
+                made[one.api] += visit_all(api, who, 1, tls, give_up=GIVE_UP)
             else:
-                found = by_sessions(tls, api, who, 1, way.stats)
+                found = by_sessions(tls, api, who, 1, way.stats, GIVE_UP)
                 made[one.api] += found.visits
                 clients[one.api] |= found.clients
         if number + 1 == ROUNDS or not load.running:
@@ -119,4 +119,5 @@ def _whole(
         before=quiet.before,
         after=looks.servers(way.stats, quiet.section),
         clients=found.clients,
+        told=found.told,
     )
