@@ -17,6 +17,7 @@ from calorimeter.deployment import (
     Deployment,
     Engines,
     Expect,
+    HeatConf,
     Identity,
     Part,
     Proxy,
@@ -25,7 +26,7 @@ from calorimeter.secrets import Secret
 from config import deployment_writer
 from config.haproxy_writer import ProxyConfig, seconds
 from lab import faults, haproxy, heat, rabbitmq
-from lab.topology import PROJECT, REGION, USER, Lab
+from lab.topology import PROJECT, REGION, USER, Lab, Topology
 
 SOURCES = "127.16.0.0/12"
 """Loopback addresses for clients; everything of a lab is at 127.0.0.1."""
@@ -33,6 +34,10 @@ SOURCES = "127.16.0.0/12"
 SHALLOW = "Heat's own health check never touches RPC; `lab up --health rpc` brings a deeper one"
 
 DROPPED = "Heat 24 drops a call that reaches an engine just as it is told to stop (docs/gates-engines.md)"
+
+MAP_BASED = (
+    "the guide's hash is kept, so health checks rescue and not redispatch; `lab up --hash-type consistent`"
+)
 
 _COMMENT = """\
 Written by `calorimeter lab up`, and again by `lab scale`: do not edit, take a copy.
@@ -85,8 +90,22 @@ def describe(lab: Lab) -> Deployment:
         ),
         expect=_expect(lab, config),
         consent=ConsentTo(level=Consent.INVASIVE),
-        waive={"E9": DROPPED, **({"H9": SHALLOW} if asked.health == "shallow" else {})},
+        heat_conf=tuple(
+            HeatConf(host=part, files=(heat.file(lab, part).relative_to(lab.folder),))
+            for part in asked.heat_parts
+        ),
+        waive=_waived(asked),
     )
+
+
+def _waived(asked: Topology) -> dict[str, str]:
+    """What a lab's owner knows of and accepts; of the guide's own proxy nothing that its files show."""
+    waived = {"E9": DROPPED}
+    if asked.health == "shallow":
+        waived["H9"] = SHALLOW
+    if asked.proxy == "checked" and asked.balance == "source" and asked.hash_type != "consistent":
+        waived["A7-redispatch-map-based"] = MAP_BASED
+    return waived
 
 
 def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> Api:

@@ -96,7 +96,7 @@ def heal(name: str) -> None:
         lab = topology.opened(name)
         part = lab.topology.engine_parts[-1]
         options = heat.conf(lab, part)
-        if (lab.folder / "heat" / f"{part}.conf").read_text(encoding="utf-8") == writer.render(options):
+        if heat.file(lab, part).read_text(encoding="utf-8") == writer.render(options):
             return
         _restart(lab, part, options, EngineSabotage("", lambda _: {}, lab.topology.workers))
 
@@ -105,7 +105,7 @@ def _restart(lab: Lab, part: str, options: writer.Sections, wanted: EngineSabota
     processes.kill(lab.folder, part)
     try:
         until(lambda: part not in rabbitmq.engine_hosts(lab), READY_S)
-        write_private(lab.folder / "heat" / f"{part}.conf", writer.render(options))
+        write_private(heat.file(lab, part), writer.render(options))
         process = daemon.launch(lab, heat.daemon(lab, part))
         if wanted.consumers is None:
             until(lambda: process.poll() is not None, READY_S)

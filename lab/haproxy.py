@@ -61,7 +61,8 @@ def _corrected(proxy: writer.ProxyConfig) -> writer.ProxyConfig:
         servers = tuple(replace(s, words=(*s.words, *MARKED_DOWN)) for s in listen.servers)
         options = tuple(HEALTH if option == "httpchk" else option for option in listen.options)
         listens.append(replace(listen, servers=servers, options=options))
-    return replace(proxy, listens=tuple(listens))
+    # Above the limit of the whole process a section's own would never be reached.
+    return replace(proxy, listens=tuple(listens), default_maxconn=min(proxy.default_maxconn, proxy.maxconn))
 
 
 def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> writer.Listen:

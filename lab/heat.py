@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
+from pathlib import Path
 
 from config import heat_conf_writer as writer
 from lab import accounts, health, mariadb, probes, rabbitmq
@@ -22,9 +23,14 @@ def kind(part: str) -> str:
 
 def prepare(lab: Lab, part: str) -> None:
     """Write the part's heat.conf."""
-    home = lab.folder / "heat"
-    home.mkdir(mode=0o700, exist_ok=True)
-    write_private(home / f"{part}.conf", writer.render(conf(lab, part)))
+    path = file(lab, part)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(path, writer.render(conf(lab, part)))
+
+
+def file(lab: Lab, part: str) -> Path:
+    """Where the part's heat.conf is."""
+    return lab.folder / "heat" / f"{part}.conf"
 
 
 def conf(lab: Lab, part: str) -> writer.Sections:
@@ -72,7 +78,7 @@ def daemon(lab: Lab, part: str) -> Daemon:
     """One process of Heat."""
     argv = (
         lab.programs.heat(PROGRAMS[kind(part)]),
-        f"--config-file={lab.folder / 'heat' / f'{part}.conf'}",
+        f"--config-file={file(lab, part)}",
     )
     if kind(part) == "engine":
         workers = lab.topology.workers

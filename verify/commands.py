@@ -39,21 +39,29 @@ def _settings(command: Callable[..., int]) -> Callable[..., int]:
 @click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
               help="Where a new run folder is made.")  # fmt: skip
 @_settings
+@click.option("--baseline", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
+              help="An earlier run to compare --run with (gate T2); may be given again.")  # fmt: skip
 @click.option("--yes-break-it", is_flag=True, help="Break parts of what is no lab, too (with consent).")
+@click.option("--summary", type=click.Path(path_type=Path), help="Write the verdicts as Markdown too.")
 @click.option("--junitxml", type=click.Path(path_type=Path), help="Write the verdicts as JUnit XML too.")
 def verify(
     deployment: Path | None,
     gates: str | None,
     run: Path | None,
     runs: Path,
+    baseline: tuple[Path, ...],
     yes_break_it: bool,
+    summary: Path | None,
     junitxml: Path | None,
     **strength: Any,
 ) -> int:
     """Run the gates on DEPLOYMENT and write their verdicts to a run folder.
 
     DEPLOYMENT is a deployment.toml; without it $CALORIMETER_DEPLOYMENT, ./deployment.toml or the lab's.
-    The same as `pytest verify --deployment FILE` in a clone.
+    The same as `pytest verify --deployment FILE` in a clone. Gates T judge a load that was recorded:
+    `calorimeter verify --run RUN --gates T` needs nothing but that folder. A run of a series
+    (`calorimeter run --repeat`) stands for all of its side. Where $GITHUB_STEP_SUMMARY names a file, the
+    verdicts are added to it as Markdown.
 
     Exit status: 0 every gate passed or was waived; 1 one is FAIL or INCONCLUSIVE; 2 the input or the
     set-up cannot be used.
@@ -64,7 +72,16 @@ def verify(
 
     settings = Settings(**strength)
     session = Session.prepare(
-        Given(str(deployment) if deployment else None, gates, run, runs, settings, yes_break_it)
+        Given(
+            str(deployment) if deployment else None,
+            gates,
+            run,
+            runs,
+            settings,
+            yes_break_it,
+            baseline,
+            summary,
+        )
     )
     here = Path(__file__).parent
     args = [str(here), "--rootdir", str(here), "-c", str(here / "pytest.ini")]
@@ -90,7 +107,7 @@ def doctor(deployment: Path | None) -> int:
     described = read_deployment(paths.deployment(deployment))
     gates = known()
     for waived in described.waive:
-        select(waived, gates, where=f"{described.path}: waive")
+        select(waived.partition("-")[0], gates, where=f"{described.path}: waive")
     table = Table(box=None, pad_edge=False)
     for heading, least in (("part", 17), ("state", 13), ("what was found", 20), ("gates that need it", 0)):
         table.add_column(heading, min_width=least, overflow="fold")

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from calorimeter.deployment import Deployment
@@ -44,6 +46,8 @@ def examine(deployment: Deployment) -> Iterator[Found]:
 def _looks(deployment: Deployment) -> dict[str, Look | None]:
     """Name of each part → how to look at it, None where the deployment does not describe it."""
     broker, identity = deployment.broker, deployment.identity
+    proxies = [path for proxy in deployment.proxy for path in proxy.config]
+    heats = [path for conf in deployment.heat_conf for path in conf.files]
     return {
         "rest": lambda: _front(deployment, "rest"),
         "cfn": (lambda: _front(deployment, "cfn")) if deployment.cfn else None,
@@ -55,6 +59,8 @@ def _looks(deployment: Deployment) -> dict[str, Look | None]:
         "broker trace": (lambda: _trace(deployment)) if broker else None,
         "sources": (lambda: _sources(deployment)) if deployment.clients.sources else None,
         "fault commands": (lambda: _parts(deployment)) if deployment.parts else None,
+        "proxy files": (lambda: _files(deployment, proxies)) if proxies else None,
+        "heat files": (lambda: _files(deployment, heats)) if heats else None,
     }
 
 
@@ -142,3 +148,11 @@ def _parts(deployment: Deployment) -> str:
     if shell.returncode != 0:
         raise EvidenceUnavailable("fault commands", "sh cannot be run")
     return f"{len(able)} of {len(deployment.parts)} parts can be killed and started again"
+
+
+def _files(deployment: Deployment, paths: Sequence[Path]) -> str:
+    for path in paths:
+        found = deployment.path.parent / path
+        if not os.access(found, os.R_OK):
+            raise EvidenceUnavailable(str(found), "cannot be read")
+    return f"{len(paths)} to audit"

@@ -6,7 +6,7 @@ docstring is its heading in reports.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import pytest
 
-from calorimeter.deployment import Consent
+from calorimeter.deployment import Consent, Deployment
 from calorimeter.errors import unknown
 from calorimeter.verdict import gate_order
 
@@ -37,6 +37,29 @@ class Gate:
     needs: tuple[str, ...]
     breaks: tuple[str, ...] = ()
     broken: tuple[str, ...] = ("rest", "cfn")
+
+
+FILES: dict[str, tuple[str, Callable[[Deployment], bool]]] = {
+    "proxy files": ("HAProxy configuration ([[proxy]] config)", lambda d: any(p.config for p in d.proxy)),
+    "heat files": ("heat.conf ([[heat_conf]])", lambda d: bool(d.heat_conf)),
+}
+"""What a gate needs that is a file → what it is, and whether a deployment names one."""
+
+
+def missing_files(deployment: Deployment, gate: Gate) -> str | None:
+    """The files that a gate reads and the deployment does not name; None where it names all."""
+    missing = [FILES[need][0] for need in gate.needs if need in FILES and not FILES[need][1](deployment)]
+    return " and no ".join(missing) or None
+
+
+RECORDINGS = {"recorded load": "a recorded load (--run RUN)", "baseline": "a baseline (--baseline RUN)"}
+"""What a gate needs that an earlier run recorded → how to give it. Such a gate touches nothing."""
+
+
+def missing_recordings(gate: Gate, given: Container[str]) -> str | None:
+    """The recordings that a gate is judged from and were not given; None where all were."""
+    missing = [told for need, told in RECORDINGS.items() if need in gate.needs and need not in given]
+    return " and ".join(missing) or None
 
 
 GATES: dict[str, Gate] = {}

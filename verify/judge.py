@@ -18,9 +18,10 @@ from calorimeter.faults.schedule import announcement, commands, permit
 from calorimeter.rundir import RunDir
 from calorimeter.toml import Model
 from calorimeter.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
+from verify import summary
 from verify.bench import Bench, Settings
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.gates import GATES, Gate, known, select
+from verify.gates import GATES, RECORDINGS, Gate, known, missing_files, missing_recordings, select
 
 E = TypeVar("E", bound=Model)
 
@@ -45,14 +46,17 @@ class Given:
     runs: Path
     settings: Settings
     yes_break_it: bool = False
+    baseline: tuple[Path, ...] = ()
+    summary: Path | None = None
 
 
 class Session:
     """One acceptance run: its deployment, its run folder and its verdicts so far."""
 
-    def __init__(self, bench: Bench, run: RunDir) -> None:
+    def __init__(self, bench: Bench, run: RunDir, summary: Path | None = None) -> None:
         self.bench = bench
         self.run = run
+        self._summary = summary
         self.new: dict[str, Verdict] = {}
         self.allowed: list[str] = []
 
@@ -62,21 +66,33 @@ class Session:
 
         Raises `InputError`: what is wrong here is no verdict on the deployment.
         """
-        deployment = read_deployment(paths.deployment(given.deployment))
         gates = known()
         chosen = select(given.gates, gates)
-        for waived in deployment.waive:
-            select(waived, gates, where=f"{deployment.path}: waive")
         existing = RunDir.open(given.run) if given.run else None
+        for baseline in given.baseline:
+            RunDir.open(baseline)
+        deployment = cls._deployment(given, existing, [gates[gate_id] for gate_id in chosen])
+        for waived in deployment.waive:
+            # A6 is a gate; A6-no-check is a rule of the audit, which belongs to that gate.
+            select(waived.partition("-")[0], gates, where=f"{deployment.path}: waive")
         may_break = permit(deployment, given.yes_break_it) is None
-        bench = Bench(deployment, given.settings, may_break=may_break)
+        bench = Bench(
+            deployment, given.settings, may_break=may_break, run=existing, baseline=given.baseline
+        )
         level = deployment.consent.level
         bench.preflight([gate_id for gate_id in chosen if level.allows(gates[gate_id].consent)])
         run = existing or RunDir.create(deployment, runs=given.runs, name="verify")
         run.note_command()
-        session = cls(bench, run)
+        session = cls(bench, run, given.summary)
         session.allowed = session.admit(chosen, given.yes_break_it)
         return session
+
+    @staticmethod
+    def _deployment(given: Given, run: RunDir | None, chosen: list[Gate]) -> Deployment:
+        """The deployment that is meant; for gates that only judge what a run recorded, that run's copy."""
+        if run and not given.deployment and all(set(gate.needs) <= set(RECORDINGS) for gate in chosen):
+            return run.deployment()
+        return read_deployment(paths.deployment(given.deployment))
 
     @property
     def deployment(self) -> Deployment:
@@ -86,16 +102,26 @@ class Session:
     def admit(self, chosen: dict[str, bool], yes_break_it: bool) -> list[str]:
         """The chosen gates that may run; the others get their verdict here.
 
-        A gate needs the owner's consent, and one that breaks parts of what is no lab `--yes-break-it`.
+        A gate needs the owner's consent, one that breaks parts of what is no lab `--yes-break-it`, one
+        that reads files a deployment that names them, and one that judges a recorded load a run to judge.
 
         A gate named by its id that may not run is INCONCLUSIVE, for it was asked for; one that came
         with its group is NOT RUN.
         """
         level = self.deployment.consent.level
+        recordings = [
+            name
+            for name, has in (("recorded load", self.bench.run), ("baseline", self.bench.baseline))
+            if has
+        ]
         for gate_id, named in chosen.items():
             gate = GATES[gate_id]
             why = None
-            if not level.allows(gate.consent):
+            if missing := missing_recordings(gate, recordings):
+                why = f"needs {missing}"
+            elif missing := missing_files(self.deployment, gate):
+                why = f"{self.deployment.path} names no {missing}"
+            elif not level.allows(gate.consent):
                 why = f"needs consent = {gate.consent.value!r}, [consent] gives {level.value!r}"
             elif gate.breaks:
                 why = permit(self.deployment, yes_break_it)
@@ -115,14 +141,16 @@ class Session:
         ]
         return announcement(self.deployment, planned) if planned else []
 
-    def keep(self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = ()) -> Verdict:
+    def keep(
+        self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = (), waived: str | None = None
+    ) -> Verdict:
         """Write a gate's verdict to verdicts.json."""
         verdict = Verdict(
             gate=gate.id,
             heading=gate.heading,
             guide=gate.guide,
             judgement=judgement,
-            waived=self.deployment.waive.get(gate.id),
+            waived=self.deployment.waive.get(gate.id, waived),
             evidence=tuple(evidence),
         )
         self.new[gate.id] = verdict
@@ -168,6 +196,11 @@ class Session:
         yield f"{told} of {len(ordered)} gates", {"bold": True}
         yield f"verdicts: {self.run.path / 'verdicts.json'}", {}
 
+    def write_summary(self) -> None:
+        """Write the verdicts as Markdown, where asked for, and to the summary of a job of a CI service."""
+        text = summary.markdown(self.deployment.name, self.run.path, self.new.values())
+        summary.write(text, self._summary)
+
 
 class Prepared:
     """The pytest plugin by which `calorimeter verify` hands its session to the gates."""
@@ -185,18 +218,25 @@ class Judge:
         self._session = session
         self._gate = gate
 
-    def __call__(self, evidence: E, check: Callable[[E], Judgement], *, name: str | None = None) -> None:
+    def __call__(
+        self,
+        evidence: E,
+        check: Callable[[E], Judgement],
+        *,
+        name: str | None = None,
+        waived: str | None = None,
+    ) -> None:
         """Keep `evidence` as `evidence/<name>.json`, judge it and keep the verdict.
 
         A check that crashes has not judged: INCONCLUSIVE. Fails the test unless the verdict is
-        acceptable.
+        acceptable. `waived` is the owner's reason where all that the evidence shows is waived singly.
         """
         kept = self._session.run.save_evidence(name or self._gate.id, evidence)
         try:
             judgement = check(evidence)
         except Exception as problem:
             judgement = inconclusive(f"the check itself broke: {type(problem).__name__}: {problem}")
-        verdict = self._session.keep(self._gate, judgement, [str(kept)])
+        verdict = self._session.keep(self._gate, judgement, [str(kept)], waived)
         if not verdict.acceptable:
             reason = f"{verdict.gate} {judgement.outcome.value}: {judgement.why}"
             pytest.fail("\n  ".join([reason, *judgement.counter_examples]), pytrace=False)
