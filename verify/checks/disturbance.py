@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from verify.checks.visits import Visit, Visits
+from verify.checks.visits import GIVEN_UP, Visit, Visits
 
 LOG_LATE_NS = 1_000_000_000
 """So late may a line of the proxy's log be read here. More only makes a FAIL less likely."""
@@ -38,7 +38,7 @@ def disturbance(evidence: Visits) -> Disturbance | None:
     if evidence.planned is not None and len(evidence.visits) < evidence.planned:
         stopped = f"; given up after {len(evidence.visits)} of {evidence.planned} visits"
     return Disturbance(
-        f"{evidence.name} was disturbed while the sources visited, so nothing can be said of their places: "
+        "the servers did not stay as they were while the sources visited, so their places tell nothing: "
         f"{'; '.join(whys)}{stopped}",
         min((since for _, since in signs), default=0),
     )
@@ -80,7 +80,7 @@ def _changed(evidence: Visits) -> Iterator[str]:
 
 
 def _unanswered(evidence: Visits) -> Iterator[tuple[str, int]]:
-    lost = [visit for visit in evidence.visits if not visit.served]
+    lost = [visit for visit in evidence.visits if not visit.served and visit.error != GIVEN_UP]
     if not lost:
         return
     errors = Counter(_error(visit) for visit in lost).most_common(1)[0]

@@ -10,6 +10,10 @@ from calorimeter.toml import Model
 from verify.prediction import HashServer
 
 
+GIVEN_UP = "given up"
+"""`Visit.error` of one that was under way when no more were wanted: nobody refused it."""
+
+
 class Visit(Model):
     """One fresh connection with one `GET /`.
 

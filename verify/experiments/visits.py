@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from calorimeter.deployment import Api, Tls
-from verify.checks.visits import Visit
+from verify.checks.visits import GIVEN_UP, Visit
 
 IN_FLIGHT = 32
 """Connections at a time: enough to keep the APIs busy, far below every maxconn."""
@@ -116,7 +116,7 @@ async def _visit(api: Api, source: str | None, payload: bytes, tls: ssl.SSLConte
     except TimeoutError:
         error = "timeout"
     except asyncio.CancelledError:
-        error = "given up"
+        error = GIVEN_UP
     except OSError as problem:
         error = problem.strerror or type(problem).__name__
     finally:

@@ -10,7 +10,7 @@ from calorimeter.verdict import Judgement, Outcome
 from verify.checks.affinity import each_source_on_one_backend, enough_distinct_sources
 from verify.checks.mapping import mapping_is_the_predicted_one, sources_spread_as_predicted
 from verify.checks.persistence import Load, Persistence, sources_stay_under_load
-from verify.checks.visits import AllVisits, LogCount, Told, Visit, Visits
+from verify.checks.visits import GIVEN_UP, AllVisits, LogCount, Told, Visit, Visits
 from verify.prediction import HashServer
 
 S = 1_000_000_000
@@ -78,10 +78,13 @@ def test_a_backend_killed_under_way_is_inconclusive_and_named(gate: str) -> None
 def test_a_dead_backend_that_nobody_checks_is_inconclusive_and_named(gate: str) -> None:
     """The guide's proxy: its sources stay on the dead b and are not answered; giving up is said."""
     dead = [visit(7 + n, "10.0.0.3", "b", "closed without an answer") for n in range(20)]
-    judgement = of_all_gates(evidence(*quiet(), *dead, planned=5000))[gate]
+    ours = visit(27, "10.0.0.2", "a", GIVEN_UP)
+    judgement = of_all_gates(evidence(*quiet(), *dead, ours, planned=5000))[gate]
     assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "20 of 24 visits were not answered" in judgement.why
     assert "20 of them were sent to b" in judgement.why
-    assert "given up after 23 of 5000 visits" in judgement.why
+    assert "sent to a" not in judgement.why
+    assert "given up after 24 of 5000 visits" in judgement.why
 
 
 @pytest.mark.parametrize(("gate", "outcome"), [("S1", "FAIL"), ("S3", "FAIL"), ("S5", "FAIL")])
