@@ -3,6 +3,7 @@
 runs/<id>/
     run.json                 what was run, when, where, with which versions
     deployment.toml          the deployment as it was (secrets are references, never values)
+    proxy/<name>-<n>.cfg     the proxy's configuration as it was, its passwords masked
     scenario.toml            the scenario as it was, for a load run
     samples/<worker>.parquet one row a request (`calorimeter.samples.SAMPLE`)
     ledger/<worker>.parquet  one row an accepted stack (`calorimeter.samples.LEDGER`)
@@ -14,7 +15,9 @@ runs/<id>/
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 import secrets
 import shutil
 import sys
@@ -23,11 +26,14 @@ from pathlib import Path
 from typing import Any
 
 from calorimeter import deployment as deployments
-from calorimeter import environment, toml
+from calorimeter import environment, masking, toml
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 
 SCHEMA_VERSION = 1
+
+REQUIRED = {"id": str, "started": str, "deployment": str, "commands": list, "environment": dict}
+"""What every run.json says besides its version; commands note more in it."""
 
 
 class RunDir:
@@ -38,7 +44,7 @@ class RunDir:
 
     @classmethod
     def create(cls, deployment: Deployment, *, runs: Path, name: str) -> RunDir:
-        """Make `runs/<time>-<name>-<random>/` with run.json and a copy of the deployment file.
+        """Make `runs/<time>-<name>-<random>/` with run.json and copies of what the deployment was.
 
         Raises `InputError` where the folder cannot be written.
         """
@@ -49,6 +55,7 @@ class RunDir:
             for folder in ("samples", "ledger", "watch", "evidence"):
                 (path / folder).mkdir()
             shutil.copyfile(deployment.path, path / "deployment.toml")
+            proxies = _keep_proxies(deployment, path)
         except OSError as problem:
             raise InputError(str(path), f"cannot be written ({problem.strerror})") from problem
         run = cls(path)
@@ -60,19 +67,23 @@ class RunDir:
                 "deployment": deployment.name,
                 "commands": [],
                 "environment": environment.capture(),
+                "proxy_config": proxies,
             }
         )
         return run
 
     @classmethod
     def open(cls, path: Path) -> RunDir:
-        """An existing run folder; raises `InputError` where `path` is none, or of another version."""
+        """An existing run folder; raises `InputError` where it is none, damaged or of another version."""
         run = cls(path)
-        version = run.about.get("schema_version")
+        about, file = run.about, str(path / "run.json")
+        version = about.get("schema_version")
         if version != SCHEMA_VERSION:
-            raise InputError(
-                str(path / "run.json"), f"schema_version {version!r}", f"valid: {SCHEMA_VERSION}"
-            )
+            raise InputError(file, f"schema_version {version!r}", f"valid: {SCHEMA_VERSION}")
+        for key, kind in REQUIRED.items():
+            if not isinstance(about.get(key), kind):
+                given = f"{key} is {about[key]!r:.60}" if key in about else f"has no {key}"
+                raise InputError(file, given, f"valid: a {_NAMES[kind]}, as in each run.json of this suite")
         return run
 
     @property
@@ -85,7 +96,7 @@ class RunDir:
             raise InputError(
                 str(self.path), f"is no run folder (run.json: {problem.strerror})"
             ) from problem
-        except ValueError as problem:
+        except (ValueError, RecursionError) as problem:
             raise InputError(str(file), "is damaged: not JSON") from problem
         if not isinstance(tree, dict):
             raise InputError(str(file), "is damaged: not a JSON object")
@@ -123,3 +134,30 @@ class RunDir:
         partial = file.with_suffix(".partial")
         partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
         partial.replace(file)
+
+
+_NAMES = {str: "text", list: "list", dict: "table"}
+
+
+def _keep_proxies(deployment: Deployment, run: Path) -> list[dict[str, Any]]:
+    """Copy what each proxy was configured with, passwords masked; what was kept, or why it was not.
+
+    The hash is of the copy, so that it can be checked, and tells nobody a password that is easy to guess.
+    """
+    kept: list[dict[str, Any]] = []
+    for proxy in deployment.proxy:
+        for number, file in enumerate(proxy.config):
+            source = deployment.path.parent / file
+            entry: dict[str, Any] = {"proxy": proxy.name, "file": str(file)}
+            try:
+                text = masking.mask_all(source.read_text(encoding="utf-8", errors="replace"))
+            except OSError as problem:
+                kept.append({**entry, "unavailable": str(problem.strerror)})
+                continue
+            name = re.sub(r"[^\w.-]", "_", proxy.name)
+            copy = run / "proxy" / f"{name}-{number}.cfg"
+            copy.parent.mkdir(exist_ok=True)
+            copy.write_text(text, encoding="utf-8")
+            digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+            kept.append({**entry, "copy": str(copy.relative_to(run)), "sha256": digest})
+    return kept

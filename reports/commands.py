@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
@@ -30,10 +31,10 @@ def report(run: Path | None, output: Path | None) -> None:
 
     folder = run if run is not None else newest(Path("runs"))
     console = Console(stderr=True)
+    opened = RunDir.open(folder)
+    target = output if output is not None else folder / "report"
+    _refuse_unusable(target)
     with console.status("Reading the run …") as status:
-        opened = RunDir.open(folder)
-        target = output if output is not None else folder / "report"
-        _refuse_foreign(target)
         from reports import findings, page
 
         found = findings.collect(opened)
@@ -53,12 +54,20 @@ def newest(runs: Path) -> Path:
     return found[-1]
 
 
-def _refuse_foreign(target: Path) -> None:
-    """A folder that is about to be replaced must be a report."""
-    if target.is_dir() and any(target.iterdir()) and not (target / "summary.json").exists():
-        raise InputError(
-            str(target), "is a folder with something else in it", "valid: a new folder, or a report"
-        )
+def _refuse_unusable(target: Path) -> None:
+    """Said before the work: a folder about to be replaced must be a report, a new one must be possible."""
+    try:
+        if target.is_dir() and any(target.iterdir()) and not (target / "summary.json").exists():
+            raise InputError(
+                str(target), "is a folder with something else in it", "valid: a new folder, or a report"
+            )
+        if target.exists() and not target.is_dir():
+            raise InputError(str(target), "is no folder", "valid: a new folder, or a report")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".calorimeter-", dir=target.parent):
+            pass  # where this can be made the report can be
+    except OSError as problem:
+        raise InputError(str(target), f"cannot be written ({problem.strerror})") from problem
 
 
 @click.command()
@@ -72,6 +81,8 @@ def _refuse_foreign(target: Path) -> None:
 )
 @click.option("--despite", multiple=True, metavar="KEY", help="Compare although runs differ in KEY.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Write a page here.")
+@click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
+              help="Write the evidence of gate T2 here, and leave judging it to `calorimeter verify`.")  # fmt: skip
 @click.pass_context
 def compare(
     context: click.Context,
@@ -79,6 +90,7 @@ def compare(
     baseline: tuple[Path, ...],
     despite: tuple[str, ...],
     output: Path | None,
+    record: Path | None,
 ) -> None:
     """Say what differs between two sides of runs, by how much and how sure that is.
 
@@ -92,7 +104,7 @@ def compare(
     from reports import comparison, comparison_page, page
 
     if output is not None:
-        _refuse_foreign(output)
+        _refuse_unusable(output)
     console = Console(stderr=True)
     with console.status("Reading the runs …"):
         left, right = comparison.sides(runs, baseline)
@@ -108,7 +120,9 @@ def compare(
     if output is not None:
         page.write(comparison_page.files(found), output)
         click.echo(f"report: {output / 'index.html'}")
-    if baseline:
+    if record is not None:
+        record.write_text(comparison.baseline_of(found).model_dump_json(), encoding="utf-8")
+    elif baseline:
         context.exit(_judge(comparison.verdict_of(found), right[-1]))
 
 

@@ -13,7 +13,7 @@ from calorimeter import __version__
 from config.audit.model import Change, Finding, Rule, Severity
 from config.audit.report import Report
 from config.audit.rules import RULES
-from config.masking import mask
+from calorimeter.masking import mask
 
 SCHEMA_VERSION = 1
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}

@@ -10,7 +10,7 @@ from config.audit.changes import applied, diff
 from config.audit.model import Change, Finding, Problem, Rule, Severity
 from config.audit.rules import RULES
 from config.audit.subject import Inputs, Subject, build
-from config.masking import mask_all
+from calorimeter.masking import mask_all
 
 _ROUNDS = 8
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}

@@ -257,6 +257,7 @@ def test_damaged_samples_are_one_clear_line(full: Any, damage: Any, said: str) -
     [
         ("run.json", "{", "is damaged: not JSON"),
         ("run.json", '{"schema_version": 7}', "schema_version 7; valid: 1"),
+        ("run.json", '{"schema_version": 1}', "run.json: has no id"),
         ("verdicts.json", "[]", "schema_version None; valid: 1"),
         ("deployment.toml", "name = 3", "deployment.toml"),
     ],
@@ -277,9 +278,11 @@ def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "letters.txt").write_text("dear")
-    builder.samples(seconds=2)
+    (builder.path / "samples" / "w0-0.parquet").write_bytes(b"not read, for the output is refused first")
     assert "something else in it" in _command(str(builder.path), "--output", str(mine))[1]
     assert (mine / "letters.txt").exists()
+    assert "is no folder" in _command(str(builder.path), "--output", str(mine / "letters.txt"))[1]
+    assert "cannot be written" in _command(str(builder.path), "--output", "/proc/report")[1]
 
 
 def _opened(page_file: Path, scratch: Path) -> tuple[list[str], list[str]]:

@@ -13,7 +13,7 @@ from config import audit
 from config.audit import Inputs, gates, output
 from config.audit.changes import applied, diff
 from config.audit.model import Change
-from config.masking import MASK, mask
+from calorimeter.masking import MASK, mask
 from tests.config.audit import clean
 from tests.config.audit.clean import edited
 

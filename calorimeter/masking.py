@@ -13,7 +13,8 @@ _BY_NAME = re.compile(
 )
 _HAPROXY = re.compile(
     r"^([ +\-]?\s*(?:stats\s+auth\s+[^:\s]+:|user\s+\S+\s+(?:insecure-)?password\s+"
-    r"|.*\bauthorization\s+))(.+)$",
+    r"|(?:pre)?setenv\s+\S*(?:pass|secret|token|key)\S*\s+"
+    r"|.*\b(?:authorization|cookie|x-[\w-]*(?:token|key|auth|secret)[\w-]*)\s+))(.+)$",
     re.IGNORECASE,
 )
 
