@@ -9,7 +9,6 @@ from typing import Literal
 from calorimeter.toml import Model
 from verify.prediction import HashServer
 
-
 GIVEN_UP = "given up"
 """`Visit.error` of one that was under way when no more were wanted: nobody refused it."""
 
