@@ -61,8 +61,6 @@ def _refuse_unusable(target: Path) -> None:
             raise InputError(
                 str(target), "is a folder with something else in it", "valid: a new folder, or a report"
             )
-        if target.exists() and not target.is_dir():
-            raise InputError(str(target), "is no folder", "valid: a new folder, or a report")
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".calorimeter-", dir=target.parent):
             pass  # where this can be made the report can be
@@ -82,7 +80,7 @@ def _refuse_unusable(target: Path) -> None:
 @click.option("--despite", multiple=True, metavar="KEY", help="Compare although runs differ in KEY.")
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Write a page here.")
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write the evidence of gate T2 here, and leave judging it to `calorimeter verify`.")  # fmt: skip
+              help="Write the evidence of gate T2 here instead of judging it.")  # fmt: skip
 @click.pass_context
 def compare(
     context: click.Context,
