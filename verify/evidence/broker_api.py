@@ -55,6 +55,7 @@ class BrokerApi:
         timeout_s: float = TIMEOUT_S,
     ) -> None:
         self.url = url.rstrip("/")
+        self.where = f"broker management {self.url}"
         self.user = user
         self.vhost = vhost
         self._timeout_s = timeout_s
@@ -133,7 +134,7 @@ class BrokerApi:
 
         Waits for connections that are not listed yet, at most `NEW_CONNECTION_S`.
         """
-        return join_consumers(topic, *self._settled())
+        return join_consumers(topic, *self.settled())
 
     def processes(self, wanted: Collection[str] = ()) -> dict[str, Process]:
         """Connection name → process, for every connection that tells.
@@ -150,7 +151,7 @@ class BrokerApi:
 
     def snapshot(self) -> BrokerSnapshot:
         """All of the above at about one time; waits as `engine_consumers` does."""
-        consumers, connections = self._settled()
+        consumers, connections = self.settled()
         return BrokerSnapshot(
             taken_ns=time.time_ns(),
             vhost=self.vhost,
@@ -162,7 +163,8 @@ class BrokerApi:
             channels=self.channels(),
         )
 
-    def _settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
+    def settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
+        """The consumers, and the connections of all of them as soon as they are listed; waits as above."""
         deadline = time.monotonic() + NEW_CONNECTION_S
         while True:
             consumers, connections = self.consumers(), self.connections()
@@ -200,14 +202,14 @@ class BrokerApi:
             if entry.get("name") == self.vhost:
                 return dict(entry)
         raise EvidenceUnavailable(
-            self.url, f"vhost {self.vhost!r} is not there, or user {self.user!r} may not see it"
+            self.where, f"vhost {self.vhost!r} is not there, or user {self.user!r} may not see it"
         )
 
     def _must_see(self, what: str) -> None:
         overview = self.overview()
         if overview.stats_disabled:
             raise EvidenceUnavailable(
-                self.url,
+                self.where,
                 f"shows no {what}: statistics are switched off (management.disable_stats or"
                 " management_agent.disable_metrics_collector)",
             )
@@ -217,7 +219,7 @@ class BrokerApi:
     def _lacks(self, tag: str, purpose: str) -> EvidenceUnavailable:
         has = ", ".join(self.overview().tags) or "none"
         return EvidenceUnavailable(
-            self.url, f"user {self.user!r} lacks the tag {tag} {purpose} (its tags: {has})"
+            self.where, f"user {self.user!r} lacks the tag {tag} {purpose} (its tags: {has})"
         )
 
     def _records(self, trees: Any, make: Callable[[dict[str, Any]], R]) -> tuple[R, ...]:
@@ -226,7 +228,7 @@ class BrokerApi:
         except (KeyError, TypeError, ValueError) as problem:
             # Only the kind of error: the answer itself may hold anything.
             kind = f"{type(problem).__name__} in a {make.__name__[1:]}"
-            raise EvidenceUnavailable(self.url, f"answers in a form not known here ({kind})") from None
+            raise EvidenceUnavailable(self.where, f"answers in a form not known here ({kind})") from None
 
     def _get(self, path: str, **default: Any) -> Any:
         return self._ask("GET", path, **default)
@@ -238,17 +240,17 @@ class BrokerApi:
             )
             body = answer.json() if answer.content else None
         except requests.Timeout:
-            raise EvidenceUnavailable(self.url, f"gave no answer in {self._timeout_s:g} s") from None
+            raise EvidenceUnavailable(self.where, f"gave no answer in {self._timeout_s:g} s") from None
         except requests.exceptions.SSLError:
-            raise EvidenceUnavailable(self.url, "its TLS certificate does not verify") from None
+            raise EvidenceUnavailable(self.where, "its TLS certificate does not verify") from None
         except requests.ConnectionError:
-            raise EvidenceUnavailable(self.url, "cannot be reached") from None
+            raise EvidenceUnavailable(self.where, "cannot be reached") from None
         except ValueError:
-            raise EvidenceUnavailable(self.url, "is not a RabbitMQ management API (no JSON)") from None
+            raise EvidenceUnavailable(self.where, "is not a RabbitMQ management API (no JSON)") from None
         if answer.status_code == HTTPStatus.NOT_FOUND and "absent" in default:
             return default["absent"]
         if not answer.ok or answer.is_redirect:
-            raise EvidenceUnavailable(self.url, self._refusal(answer.status_code, body, path))
+            raise EvidenceUnavailable(self.where, self._refusal(answer.status_code, body, path))
         return body
 
     def _refusal(self, status: int, body: object, path: str) -> str:

@@ -75,7 +75,7 @@ def connect(deployment: Deployment) -> pika.BlockingConnection:
     """An AMQP connection of the suite's own; `EvidenceUnavailable` says why there is none."""
     given = parameters(deployment)
     assert deployment.broker is not None
-    where, user = deployment.broker.amqp, deployment.broker.user
+    where, user = f"RabbitMQ {deployment.broker.amqp}", deployment.broker.user
     try:
         return pika.BlockingConnection(given)
     except pika.exceptions.ProbableAuthenticationError:
@@ -99,7 +99,8 @@ def depth(deployment: Deployment, queue: str) -> tuple[int, int]:
         try:
             method = connection.channel().queue_declare(queue, passive=True).method
         except pika.exceptions.ChannelClosedByBroker as problem:
-            raise EvidenceUnavailable(deployment.broker.amqp, problem.reply_text) from None  # type: ignore[union-attr]
+            where = f"RabbitMQ {deployment.broker.amqp}"  # type: ignore[union-attr]
+            raise EvidenceUnavailable(where, problem.reply_text) from None
         return int(method.message_count), int(method.consumer_count)
 
 
@@ -152,7 +153,7 @@ class Firehose:
             self.settle()
         if self._why:
             self.close()
-            raise EvidenceUnavailable(self._where, self._why[0])
+            raise EvidenceUnavailable(self.where, self._why[0])
         return self
 
     def __exit__(
@@ -196,7 +197,7 @@ class Firehose:
             self._settling -= 1
         if not done or self._beats_back < target:
             why = self._why[0] if self._why else f"the firehose did not settle within {deadline_s:g} s"
-            raise EvidenceUnavailable(self._where, why)
+            raise EvidenceUnavailable(self.where, why)
 
     @property
     def complete(self) -> bool:
@@ -239,7 +240,7 @@ class Firehose:
             self._stop.wait(0.5)  # the broker's statistics have an interval of their own
         for queue, number in wrong.items():
             if number is None:
-                raise EvidenceUnavailable(api.url, f"counts no deliveries of queue {queue!r}")
+                raise EvidenceUnavailable(api.where, f"counts no deliveries of queue {queue!r}")
         return {queue: number for queue, number in wrong.items() if number is not None}
 
     def _lacking(self, api: BrokerApi, queue: str, then: int) -> int | None:
@@ -264,9 +265,10 @@ class Firehose:
         self._thread = None
 
     @property
-    def _where(self) -> str:
+    def where(self) -> str:
+        """What is recorded, for an error."""
         assert self._deployment.broker is not None
-        return self._deployment.broker.amqp
+        return f"RabbitMQ {self._deployment.broker.amqp}"
 
     def _declare(self) -> None:
         try:
@@ -289,9 +291,9 @@ class Firehose:
                 channel.queue_bind(self._queue, TRACE, key)
             channel.basic_consume(self._queue, self._receive, auto_ack=True, exclusive=True)
         except pika.exceptions.ChannelClosedByBroker as problem:
-            raise EvidenceUnavailable(self._where, self._missing_right(problem.reply_text)) from None
+            raise EvidenceUnavailable(self.where, self._missing_right(problem.reply_text)) from None
         except pika.exceptions.AMQPError as problem:
-            raise EvidenceUnavailable(self._where, f"firehose: {type(problem).__name__}") from None
+            raise EvidenceUnavailable(self.where, f"firehose: {type(problem).__name__}") from None
 
     def _missing_right(self, text: str) -> str:
         broker = self._deployment.broker
@@ -316,7 +318,7 @@ class Firehose:
                     self._news.notify_all()
             self._check_overflow()
         except pika.exceptions.AMQPError as problem:
-            self._lost(f"the connection to the broker was lost ({type(problem).__name__})")
+            self._lost(f"went away under way: the connection was lost ({type(problem).__name__})")
         except Exception as problem:
             # Whatever it is, a recording that ended early must not pass for a whole one.
             self._lost(f"the recorder failed ({type(problem).__name__})")

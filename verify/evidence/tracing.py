@@ -92,7 +92,9 @@ def _answer(guard: subprocess.Popen[bytes], within_s: float, order: Order) -> st
     deadline = time.monotonic() + within_s
     ready, _, _ = select.select([guard.stdout], [], [], max(0.0, deadline - time.monotonic()))
     if not ready:
-        raise EvidenceUnavailable(order.url, f"tracing was not switched on within {within_s:g} s")
+        raise EvidenceUnavailable(
+            f"broker management {order.url}", f"tracing was not switched on within {within_s:g} s"
+        )
     return guard.stdout.readline().decode()
 
 
@@ -103,4 +105,4 @@ def _heed(answer: str, order: Order) -> None:
         why = json.loads(answer)["why"]
     except (ValueError, KeyError, TypeError):
         why = "tracing was not switched on: its guardian process died"
-    raise EvidenceUnavailable(order.url, str(why))
+    raise EvidenceUnavailable(f"broker management {order.url}", str(why))

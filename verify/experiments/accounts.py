@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import suppress
 
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
@@ -13,7 +14,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.engine_faults import BACK_S, engine_commands
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.stacks import Stacks, stacks
-from verify.experiments.traced import Traced, traced, until
+from verify.experiments.traced import Traced, traced
 
 STACKS, RESOURCES, IN_FLIGHT = 10, 6, 3
 BEGUN = 3
@@ -29,7 +30,7 @@ def accounts(bench: Bench) -> Accounts:
     """Two bursts of stacks: an engine is killed in the first, an API in the second; both return."""
     client = HeatClient(bench)
     victims = [engine_commands(bench, "kill")[-1], *_api(bench)]
-    with traced(bench) as watching, stacks(client, RESOURCES) as made:
+    with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         consumers = len(watching.consumers(ENGINE))
         crashes = [_crash(bench, watching, made, victim, consumers) for victim in victims]
         began = time.monotonic()
@@ -56,11 +57,12 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     """A burst in whose midst the victim is killed; it is started again when the burst is over."""
     watching.consumers(ENGINE)
     watching.consumers(WORKER)
-    already = sum(e.accepted for e in made.entries)
-    burst = threading.Thread(target=made.burst, args=(STACKS, IN_FLIGHT), daemon=True)
+    watching.vigil.spare([name for name in watching.known.values() if name.split(" [")[0] == victim.part])
+    enough = sum(e.accepted for e in made.entries) + BEGUN
+    burst = threading.Thread(target=_burst, args=(made,), daemon=True)
     burst.start()
     try:
-        struck = until(lambda: sum(e.accepted for e in made.entries) >= already + BEGUN, BACK_S, 0.02)
+        struck = watching.until(lambda: sum(e.accepted for e in made.entries) >= enough, BACK_S, 0.02)
         if not struck:
             raise EvidenceUnavailable(bench.deployment.rest.url, "accepted too few stacks before the crash")
         done = bench.breaker.inject(victim)
@@ -68,7 +70,7 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
         burst.join()
     made.look()
     bench.breaker.heal(victim)
-    back = until(lambda: len(watching.consumers(ENGINE)) == consumers, BACK_S)
+    back = watching.until(lambda: len(watching.consumers(ENGINE)) == consumers, BACK_S)
     at_ns = done.at_ns or done.began_ns
     events = [e for q in (ENGINE, WORKER) for e in watching.deliveries(q) if e.t_ns <= done.ended_ns]
     held = {
@@ -83,3 +85,9 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
         back_ns=time.time_ns() if back else 0,
         held=tuple(sorted(held)),
     )
+
+
+def _burst(made: Stacks) -> None:
+    """A burst in a thread of its own; that somebody went away is told by the experiment itself."""
+    with suppress(EvidenceUnavailable):
+        made.burst(STACKS, IN_FLIGHT)

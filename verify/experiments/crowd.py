@@ -5,10 +5,11 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 from verify.bench import Bench
+from verify.checks.calls import HeatCall
 from verify.checks.consumers import ENGINE
 from verify.checks.shares import Shares
 from verify.experiments.heat_client import HeatClient
-from verify.experiments.traced import traced
+from verify.experiments.traced import Traced, traced
 
 IN_FLIGHT = 8
 QUIET_WITHIN_S = 30.0
@@ -21,7 +22,7 @@ def crowd(bench: Bench) -> Shares:
         watching.await_quiet([ENGINE], QUIET_WITHIN_S, 0.5)
         before, since = watching.consumers(ENGINE), len(watching.firehose)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            calls = list(pool.map(lambda _: client.look(), range(bench.settings.calls)))
+            calls = list(pool.map(lambda _: _call(client, watching), range(bench.settings.calls)))
         unquiet = watching.await_quiet([ENGINE], QUIET_WITHIN_S, 0.5)
         found = watching.shares(
             ENGINE, since, before, unquiet, calls=len(calls), in_flight=IN_FLIGHT,
@@ -29,3 +30,9 @@ def crowd(bench: Bench) -> Shares:
         )  # fmt: skip
     # Whether the recording is whole is known for certain when it has ended.
     return found.model_copy(update={"incomplete": watching.firehose.why_incomplete})
+
+
+def _call(client: HeatClient, watching: Traced) -> HeatCall:
+    """One call, where nobody has gone away: the others would only wait for their timeouts."""
+    watching.check()
+    return client.look()

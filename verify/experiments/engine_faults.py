@@ -16,7 +16,7 @@ from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.heat_client import HeatClient, Stream
 from verify.experiments.stacks import Stacks, stacks
-from verify.experiments.traced import Traced, traced, until
+from verify.experiments.traced import Traced, traced
 
 EVERY_S = 0.2
 """Pace of the stream: five calls a second."""
@@ -64,6 +64,7 @@ class Trying:
 
     def inject(self) -> None:
         """Bring the fault about, and look whether the broker notices, for a moment."""
+        self.watching.vigil.spare(self.engines)
         self.broken = self.together(self.bench.breaker.inject)
         self.look()
 
@@ -78,11 +79,12 @@ class Trying:
         self.look()
         self.healing_ns = time.time_ns()
         self.together(self.bench.breaker.heal)
-        if until(lambda: len(self.watching.consumers(ENGINE)) == len(self.before), BACK_S):
+        if self.watching.until(lambda: len(self.watching.consumers(ENGINE)) == len(self.before), BACK_S):
             self.healed_ns = time.time_ns()
 
     def trial(self, stream: Stream, made: Stacks | None = None, **more: object) -> EngineTrial:
         """The evidence of it; the stream must have ended."""
+        self.watching.check()
         self.watching.firehose.settle()
         events = self.watching.firehose.deliveries()
         broken_ns = min(done.at_ns or done.began_ns for done in self.broken)
@@ -145,15 +147,15 @@ def restarted(bench: Bench) -> EngineTrial:
 def _restarted(bench: Bench) -> EngineTrial:
     client = HeatClient(bench)
     chosen = engine_commands(bench, "stop")[-1:]
-    with traced(bench) as watching, stacks(client, RESOURCES) as made:
+    with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         trying = Trying(bench, watching, client, chosen)
         with Stream(client, EVERY_S) as stream:
             time.sleep(BEFORE_S)
             made.burst(STACKS)
             trying.inject()
-            until(trying.look, BACK_S)
+            watching.until(trying.look, BACK_S)
             made.await_final(FINAL_S)
-            until(lambda: len(stream.calls()) > 0 and _enough(stream, trying), FINAL_S)
+            watching.until(lambda: len(stream.calls()) > 0 and _enough(stream, trying), FINAL_S)
             trying.heal()
             # The first call comes in its turn, at most one round later.
             time.sleep(AFTER_S)
@@ -180,8 +182,8 @@ def crashed(bench: Bench) -> EngineTrial:
         with Stream(client, EVERY_S / 2) as stream:
             time.sleep(BEFORE_S)
             trying.inject()
-            until(trying.look, BACK_S)
-            until(lambda: _enough(stream, trying), FINAL_S)
+            watching.until(trying.look, BACK_S)
+            watching.until(lambda: _enough(stream, trying), FINAL_S)
             trying.heal()
             time.sleep(AFTER_S)
         return trying.trial(stream)
@@ -198,7 +200,7 @@ def frozen(bench: Bench) -> EngineTrial:
             time.sleep(BEFORE_S)
             trying.inject()
             # A frozen consumer's first call is at most one round away; it fails an RPC timeout later.
-            until(trying.look, rpc_s + AFTER_S, 1.0)
+            watching.until(trying.look, rpc_s + AFTER_S, 1.0)
             trying.heal()
             time.sleep(AFTER_S)
         return trying.trial(stream)
@@ -217,7 +219,8 @@ def all_gone(bench: Bench) -> EngineTrial:
             time.sleep(BEFORE_S)
             trying.inject()
             seen = time.time_ns()
-            until(lambda: any(c.sent_ns > seen and not c.ok for c in stream.calls()), rpc_s + 3 * AFTER_S)
+            within_s = rpc_s + 3 * AFTER_S
+            watching.until(lambda: any(c.sent_ns > seen and not c.ok for c in stream.calls()), within_s)
             trying.heal()
             time.sleep(AFTER_S)
         return trying.trial(stream)

@@ -23,7 +23,7 @@ def ledger(bench: Bench) -> Ledger:
 def _ledger(bench: Bench) -> Ledger:
     client = HeatClient(bench)
     waited_s = TIMEOUT_MIN * 60.0
-    with traced(bench) as watching, stacks(client, RESOURCES) as made:
+    with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         watching.await_quiet([WORKER], QUIET_WITHIN_S)
         before, since = watching.consumers(WORKER), len(watching.firehose)
         with depths(bench.deployment) as noted:

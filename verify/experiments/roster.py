@@ -8,7 +8,7 @@ from verify.checks.consumers import ENGINE, WORKER, Consuming, Roster, Service
 from verify.checks.rotation import Consumer
 from verify.evidence import heat_services
 from verify.evidence.broker_api import BrokerApi
-from verify.evidence.broker_records import EngineConsumer
+from verify.evidence.broker_records import EngineConsumer, join_consumers
 from verify.evidence.unavailable import EvidenceUnavailable
 
 LISTENER = "heat-engine-listener"
@@ -63,10 +63,12 @@ def named(api: BrokerApi, topic: str = ENGINE) -> tuple[Consumer, ...]:
 
     On `engine_worker` an engine calls itself by an id; its host is that of the same process on `engine`.
     """
-    hosts = {c.connection: c.server for c in api.engine_consumers(ENGINE)}
-    pids = {c.process: c.server for c in api.engine_consumers(ENGINE) if c.process}
+    settled = api.settled()
+    engines = join_consumers(ENGINE, *settled)
+    hosts = {c.connection: c.server for c in engines}
+    pids = {c.process: c.server for c in engines if c.process}
     made = []
-    for found in api.engine_consumers(topic):
+    for found in join_consumers(topic, *settled):
         host = hosts.get(found.connection) or pids.get(found.process) if found.process else None
         who = f"{host} [{found.process.pid}]" if host and found.process else str(found)
         made.append(Consumer(id=consumer_id(found), name=who))

@@ -7,17 +7,14 @@ import time
 import requests
 
 from verify.bench import Bench
-from verify.checks.rotation import Consumer, Delivered, Rotation
-from verify.evidence.broker_records import EngineConsumer
-from verify.evidence.firehose import Firehose
+from verify.checks.consumers import ENGINE
+from verify.checks.rotation import Delivered, Rotation
 from verify.evidence.identity import session
-from verify.evidence.rpc_message import Delivery
-from verify.evidence.tracing import tracing
 from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.traced import Traced, consumer_of, traced
 
-TOPIC = "engine"
-CALL_S = 30.0
-"""Time for one call; a call beyond it may still be in flight, so the order would not be told."""
+BEYOND_S = 10.0
+"""How long beyond the RPC timeout an answer is waited for; a call beyond that may still be in flight."""
 
 ALL_WITHIN_S = 300.0
 
@@ -26,59 +23,54 @@ def rotation(bench: Bench) -> Rotation:
     """Make the bench's number of calls and record which engine each was delivered to.
 
     A call is `GET …/stacks?limit=1`, which heat-api turns into one RPC on the queue `engine`.
-    Raises `EvidenceUnavailable` where the broker cannot be traced or a call is not answered.
+    Raises `EvidenceUnavailable`, which names what went away, where the broker cannot be traced or a call
+    is not answered.
     """
-    described = len(bench.engines.names) * bench.engines.workers
-    with tracing(bench.deployment) as api, requests.Session() as http:
-        before = api.engine_consumers(TOPIC)
-        with Firehose(bench.deployment, [TOPIC], publishes=False) as firehose:
-            calls = _call_one_by_one(bench, http)
-            firehose.settle()
-        after = api.engine_consumers(TOPIC)
+    with traced(bench, [ENGINE], publishes=False) as watching:
+        before = watching.consumers(ENGINE)
+        calls = watching.vigil.run(lambda: _call_one_by_one(bench, watching))
+        watching.firehose.settle()
+        after = watching.consumers(ENGINE)
     return Rotation(
-        queue=TOPIC,
-        described=described,
-        before=_consumers(before),
-        after=_consumers(after),
+        queue=ENGINE,
+        described=len(bench.engines.names) * bench.engines.workers,
+        before=before,
+        after=after,
         calls=tuple(calls),
-        deliveries=tuple(_delivered(event) for event in firehose.deliveries()),
-        incomplete=firehose.why_incomplete,
+        deliveries=tuple(
+            Delivered(consumer=consumer_of(e), request_id=e.request_id, redelivered=e.redelivered)
+            for e in watching.deliveries(ENGINE)
+        ),
+        incomplete=watching.firehose.why_incomplete,
     )
 
 
-def _call_one_by_one(bench: Bench, http: requests.Session) -> list[str]:
+def _call_one_by_one(bench: Bench, watching: Traced) -> list[str]:
     calls: list[str] = []
     identity = session(bench.deployment)
     url = identity.rest_url("/stacks?limit=1")
-    http.trust_env = False
-    http.verify = identity.session.verify
+    headers = {"X-Auth-Token": identity.token(), "Accept": "application/json"}
+    timeout_s = bench.deployment.expect.rpc_timeout_s + BEYOND_S
     deadline = time.monotonic() + ALL_WITHIN_S
-    for number in range(bench.settings.calls):
-        try:
-            answer = http.get(url, timeout=CALL_S, headers={"X-Auth-Token": identity.token()})
-        except requests.RequestException as problem:
-            raise EvidenceUnavailable(url, f"call {number + 1}: {type(problem).__name__}") from None
-        if not answer.ok:
-            raise EvidenceUnavailable(url, f"call {number + 1} was answered {answer.status_code}")
-        calls.append(answer.headers.get("X-Openstack-Request-Id", ""))
-        if time.monotonic() > deadline:
-            break
+    with requests.Session() as http:
+        http.trust_env = False
+        http.verify = identity.session.verify
+        for number in range(bench.settings.calls):
+            seen = len(watching.firehose)
+            try:
+                answer = http.get(url, timeout=timeout_s, headers=headers)
+            except requests.RequestException as problem:
+                raise _unanswered(url, number, type(problem).__name__, watching, seen) from None
+            if not answer.ok:
+                raise _unanswered(url, number, f"status {answer.status_code}", watching, seen)
+            calls.append(answer.headers.get("X-Openstack-Request-Id", ""))
+            if time.monotonic() > deadline:
+                break
     return calls
 
 
-def _consumers(found: tuple[EngineConsumer, ...]) -> tuple[Consumer, ...]:
-    return tuple(
-        Consumer(
-            id=f"{c.connection}#{c.channel}",
-            name=f"{c.process.role}:{c.process.pid}" if c.process else c.given_name or c.connection,
-        )
-        for c in found
-    )
-
-
-def _delivered(event: Delivery) -> Delivered:
-    return Delivered(
-        consumer=f"{event.connection}#{event.channel}",
-        request_id=event.request_id,
-        redelivered=event.redelivered,
-    )
+def _unanswered(url: str, number: int, how: str, watching: Traced, seen: int) -> EvidenceUnavailable:
+    """What is known of a call that failed: which engine had it, where one had."""
+    handed = watching.deliveries(ENGINE, seen)
+    whom = f"it had been delivered to {watching.engine_of(handed[-1])}" if handed else "no engine had it"
+    return EvidenceUnavailable(url, f"call {number + 1} failed ({how}); {whom}")

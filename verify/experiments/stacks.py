@@ -6,7 +6,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -43,8 +43,11 @@ def template(resources: int) -> dict[str, object]:
 class Stacks:
     """The stacks of one experiment, known to Heat by a tag of their own."""
 
-    def __init__(self, client: HeatClient, resources: int) -> None:
+    def __init__(
+        self, client: HeatClient, resources: int, check: Callable[[], None] = lambda: None
+    ) -> None:
         self.client = client
+        self._check = check
         self.tag = f"calorimeter-{secrets.token_hex(4)}"
         self.resources = resources
         self._template = template(resources)
@@ -60,6 +63,7 @@ class Stacks:
 
     def create(self) -> Entry:
         """Ask for one stack more."""
+        self._check()
         with self._lock:
             self._count += 1
             name = f"{self.tag}-{self._count}"
@@ -107,6 +111,7 @@ class Stacks:
         """Wait until every accepted stack, and every other that is listed, is final."""
         deadline = time.monotonic() + within_s
         while True:
+            self._check()
             self.look()
             if all(e.final for e in self.entries if e.accepted or e.states):
                 return True
@@ -122,6 +127,7 @@ class Stacks:
                 self._note(entry.name, read=read)
 
     def _read(self, entry: Entry) -> Read:
+        self._check()
         call, answer = self.client.call("show", "GET", f"/stacks/{entry.name}/{entry.stack_id}")
         outputs = answer["stack"].get("outputs", []) if call.ok and answer else []
         word = next((str(o.get("output_value") or "") for o in outputs if o["output_key"] == "word"), "")
@@ -138,6 +144,7 @@ class Stacks:
         deadline = time.monotonic() + REMOVE_S
         again = [e for e in self.entries if e.delete is not None and not e.delete.ok]
         while True:
+            self._check()
             at = time.time_ns()
             found = self.listed()
             while again and found is not None:
@@ -163,12 +170,17 @@ class Stacks:
             self._entries[name] = self._entries[name].model_copy(update=what)
 
     def remove(self) -> None:
-        """Delete whatever is still listed, in whatever state; for the end of an experiment that broke."""
+        """Delete whatever is still listed, in whatever state; for the end of an experiment that broke.
+
+        Where nobody answers twice running nothing can be deleted, and nothing is waited for.
+        """
         for _ in range(2):
             found = self.listed()
+            if found is None:
+                continue
             if found == {}:
                 return
-            for name, (id_, status) in (found or {}).items():
+            for name, (id_, status) in found.items():
                 if status != "DELETE_IN_PROGRESS":
                     self.client.call("delete", "DELETE", f"/stacks/{name}/{id_}")
             deadline = time.monotonic() + REMOVE_S / 2
@@ -177,9 +189,14 @@ class Stacks:
 
 
 @contextmanager
-def stacks(client: HeatClient, resources: int) -> Iterator[Stacks]:
-    """Stacks that are removed in the end, whatever happens."""
-    made = Stacks(client, resources)
+def stacks(
+    client: HeatClient, resources: int, check: Callable[[], None] = lambda: None
+) -> Iterator[Stacks]:
+    """Stacks that are removed in the end, whatever happens.
+
+    `check` is called under way; what it raises ends the experiment.
+    """
+    made = Stacks(client, resources, check)
     try:
         yield made
     finally:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -19,6 +19,7 @@ from verify.evidence.rpc_message import Delivery
 from verify.evidence.tracing import tracing
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.roster import named
+from verify.experiments.vigil import Vigil
 
 QUIET_S = 1.0
 """A queue is quiet where it is empty and nothing was delivered from it for so long."""
@@ -32,12 +33,27 @@ class Traced:
     api: BrokerApi
     firehose: Firehose
     known: dict[str, str]
+    vigil: Vigil
 
     def consumers(self, topic: str = ENGINE) -> tuple[Consumer, ...]:
         """The consumers of a topic now; their names are kept for what is traced."""
         found = named(self.api, topic)
         self.known |= {consumer.id: consumer.name for consumer in found}
         return found
+
+    def check(self) -> None:
+        """Raise `EvidenceUnavailable`, which names it, where something that this rests on has gone."""
+        self.vigil.check()
+
+    def until(self, condition: Callable[[], bool], within_s: float, every_s: float = 0.1) -> bool:
+        """Wait until `condition` holds; False where it did not within `within_s`. Raises as `check`."""
+        deadline = time.monotonic() + within_s
+        while not condition():
+            self.check()
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(every_s)
+        return True
 
     def deliveries(self, queue: str, since: int = 0) -> list[Delivery]:
         """What was delivered from a queue, from event number `since` on."""
@@ -61,6 +77,7 @@ class Traced:
         deadline = time.monotonic() + within_s
         last, since, looked = -1, time.monotonic(), 0
         while time.monotonic() < deadline:
+            self.check()
             events = self.firehose.since(looked)
             looked += len(events)
             if last == -1 or any(e.kind == "deliver" and e.queue in queues for e in events):
@@ -100,13 +117,15 @@ class Traced:
 
 
 @contextmanager
-def traced(bench: Bench) -> Iterator[Traced]:
-    """Trace both queues of the engines, publishes and replies too."""
-    with tracing(bench.deployment) as api, Firehose(bench.deployment, [ENGINE, WORKER]) as firehose:
-        watching = Traced(bench, api, firehose, {})
-        watching.consumers(ENGINE)
-        watching.consumers(WORKER)
-        yield watching
+def traced(
+    bench: Bench, queues: Sequence[str] = (ENGINE, WORKER), *, publishes: bool = True
+) -> Iterator[Traced]:
+    """Trace queues of the engines (publishes and replies too), and watch whether anybody goes away."""
+    deployment = bench.deployment
+    with tracing(deployment) as api, Firehose(deployment, queues, publishes=publishes) as firehose:
+        names = {c.id: c.name for topic in (ENGINE, WORKER) for c in named(api, topic)}
+        with Vigil(deployment, firehose, names) as vigil:
+            yield Traced(bench, api, firehose, names, vigil)
 
 
 def consumer_of(event: Delivery) -> str:
@@ -127,13 +146,3 @@ def busy(events: Iterable[Delivery]) -> dict[str, float]:
             who, at = handed.pop(event.msg_id)
             spent[who] += (event.t_ns - at) / 1e9
     return dict(spent)
-
-
-def until(condition: Callable[[], bool], within_s: float, every_s: float = 0.1) -> bool:
-    """Wait until `condition` holds; False where it did not within `within_s` seconds."""
-    deadline = time.monotonic() + within_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(every_s)
-    return True

@@ -65,7 +65,7 @@ def why(api: BrokerApi, asked: str) -> str:
     """Why `asked` is not available."""
     with pytest.raises(EvidenceUnavailable) as caught:
         getattr(api, asked)()
-    assert caught.value.where == api.url
+    assert caught.value.where == f"broker management {api.url}"
     return caught.value.why
 
 
