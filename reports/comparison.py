@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 
 from calorimeter import statistics
+from calorimeter.baseline import Baseline, Measure, no_worse
 from calorimeter.errors import InputError, unknown
 from calorimeter.rundir import RunDir
 from calorimeter.statistics import Difference, Floats, Interval
-from calorimeter.verdict import Figure, Verdict, failed, inconclusive, passed
+from calorimeter.verdict import Verdict
 from reports import axis as axes
 from reports import frames, latency, load
 from reports.axis import BIN_LADDER_S, Axis, Window
@@ -60,6 +61,8 @@ class Row:
     operation: str
     measure: str
     found: Difference
+    left: tuple[float, ...] = ()
+    right: tuple[float, ...] = ()
 
     @property
     def worse(self) -> bool:
@@ -84,7 +87,7 @@ class Comparison:
     """All rows; `unit` is `run` or `window`, `left` and `right` name the runs of each side.
 
     `failed` is the share of requests that were not as expected, on each side; `left_out` names operations
-    with too few samples.
+    with too few samples, `lost` those of them that have enough on the left.
     """
 
     left: tuple[str, ...]
@@ -95,6 +98,7 @@ class Comparison:
     failed: tuple[float, float]
     left_out: tuple[str, ...]
     despite: tuple[str, ...]
+    lost: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:
@@ -187,11 +191,15 @@ def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequen
     enough = min(len(left), len(right)) >= ENOUGH_RUNS
     tables = [pd.concat([run.runs if enough else run.windows for run in side]) for side in (left, right)]
     least = ENOUGH_RUNS if enough else statistics.MINIMUM_WINDOWS
-    rows = []
+    rows: list[Row] = []
+    lost: list[str] = []
     for operation, measure_ in _keys([run.runs for run in (*left, *right)]):
         values = [_values(table, operation, measure_) for table in tables]
         if min(map(len, values)) >= least:
-            rows.append(Row(operation, measure_, statistics.difference(*values)))
+            sides = (tuple(map(float, side)) for side in values)
+            rows.append(Row(operation, measure_, statistics.difference(*values), *sides))
+        elif len(values[0]) >= least:
+            lost.append(operation)
     known = {operation for run in (*left, *right) for operation in run.operations}
     return Comparison(
         left=tuple(run.name for run in left),
@@ -202,6 +210,7 @@ def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequen
         failed=(_failed(left), _failed(right)),
         left_out=tuple(sorted(known - {made.operation for made in rows})),
         despite=tuple(despite),
+        lost=tuple(dict.fromkeys(lost)),
     )
 
 
@@ -266,34 +275,31 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
     return left, right
 
 
-def verdict_of(found: Comparison) -> Verdict:
-    """Gate T2: no operation is detectably slower than the baseline, and no less is answered.
+def baseline_of(found: Comparison) -> Baseline:
+    """The comparison as evidence of gate T2, which `calorimeter.baseline` judges."""
+    return Baseline(
+        left=found.left,
+        right=found.right,
+        unit=found.unit,
+        measures=tuple(
+            Measure(
+                operation=row.operation,
+                measure=row.measure,
+                lower_is_better=row.measure == RESPONSE,
+                left=row.left,
+                right=row.right,
+            )
+            for row in found.rows
+        ),
+        failed=found.failed,
+        lost=found.lost,
+        left_out=found.left_out,
+    )
 
-    INCONCLUSIVE where too few runs were compared: what holds within one run need not hold between runs.
-    """
-    worse = [row for row in found.rows if row.worse]
-    figures: dict[str, Figure] = {
-        "runs_baseline": len(found.left),
-        "runs": len(found.right),
-        "rows": len(found.rows),
-        "rows_worse": len(worse),
-    }
-    if found.rows:
-        slowdowns = [row.found.relative.high for row in found.rows if row.measure == RESPONSE]
-        figures["largest_slowdown_not_excluded"] = round(max(slowdowns), 4) if slowdowns else None
-    said = [f"{row.operation}: {row.measure} {percent(row.found.relative)} ({row.said})" for row in worse]
-    if found.unit != "run":
-        judged = inconclusive(f"compared {found.label}", **figures)
-    elif not found.rows:
-        judged = inconclusive("no operation has enough samples on both sides", **figures)
-    elif worse:
-        judged = failed(
-            f"{len(worse)} of {len(found.rows)} measures are worse than the baseline", said, **figures
-        )
-    else:
-        judged = passed(
-            f"none of {len(found.rows)} measures is detectably worse than the baseline", **figures
-        )
+
+def verdict_of(found: Comparison) -> Verdict:
+    """Gate T2: no operation is detectably slower than the baseline, and no less is answered."""
+    judged = no_worse(baseline_of(found))
     return Verdict(gate="T2", heading="No slower than the baseline", guide="", judgement=judged)
 
 

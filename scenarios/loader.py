@@ -50,6 +50,13 @@ def read(path: Path) -> Scenario:
     return scenario
 
 
+def recorded(path: Path) -> Scenario:
+    """The scenario that a run folder keeps, without its templates; raises `InputError`."""
+    scenario = toml.read(path, Scenario)
+    scenario._path = path.absolute()
+    return scenario
+
+
 def _template(load: Load, path: Path, api: str) -> str:
     where = f"{path}: {api}.template"
     for file in (path.parent / load.template, TEMPLATES / load.template):

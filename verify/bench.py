@@ -7,11 +7,13 @@ import socket
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Any, TypeVar
 
 from calorimeter.deployment import Api, Broker, Deployment, Engines, Identity, Proxy
 from calorimeter.errors import InputError
 from calorimeter.faults.breaker import Breaker
+from calorimeter.rundir import RunDir
 from verify.evidence.unavailable import EvidenceUnavailable
 
 T = TypeVar("T")
@@ -70,13 +72,24 @@ class Settings:
 class Bench:
     """The deployment under test. Entered once a session; what it opened is closed at its end.
 
-    `may_break` is whether an experiment that can do without may break parts for more evidence.
+    `may_break` is whether an experiment that can do without may break parts for more evidence. `run` is the
+    folder of an earlier run that verdicts are added to, `baseline` are those that it is compared with.
     """
 
-    def __init__(self, deployment: Deployment, settings: Settings, *, may_break: bool = False) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        settings: Settings,
+        *,
+        may_break: bool = False,
+        run: RunDir | None = None,
+        baseline: tuple[Path, ...] = (),
+    ) -> None:
         self.deployment = deployment
         self.settings = settings
         self.may_break = may_break
+        self.run = run
+        self.baseline = baseline
         self._done: dict[str, Any] = {}
         self._breaker: Breaker | None = None
         self.closing = ExitStack()
@@ -98,6 +111,13 @@ class Bench:
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return]
+
+    @property
+    def recorded(self) -> RunDir:
+        """The recorded load that gates T judge; `EvidenceUnavailable` where no run was given."""
+        if self.run is None:
+            raise EvidenceUnavailable("--run", "was not given")
+        return self.run
 
     @property
     def breaker(self) -> Breaker:

@@ -27,6 +27,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--gates", metavar="IDS", help="gates or groups, as in S1,H1,E (default: all)")
     group.addoption("--run", metavar="RUN", help="add the verdicts to this run folder")
     group.addoption("--runs", metavar="DIR", default="runs", help="where a new run folder is made")
+    group.addoption("--baseline", metavar="RUN", action="append", default=[],
+                    help="an earlier run to compare --run with (gate T2); may be given again")  # fmt: skip
+    group.addoption("--summary", metavar="FILE", help="write the verdicts as Markdown too")
     group.addoption("--yes-break-it", action="store_true", help="break parts of what is no lab, too")
     for name, setting in Settings.options().items():
         group.addoption(name, type=setting.type, default=setting.default, help=setting.help)
@@ -59,6 +62,8 @@ def _given(config: pytest.Config) -> Given:
         runs=Path(option.runs),
         settings=Settings.chosen(option),
         yes_break_it=option.yes_break_it,
+        baseline=tuple(map(Path, option.baseline)),
+        summary=Path(option.summary) if option.summary else None,
     )
 
 
@@ -132,3 +137,4 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if SESSION in config.stash:
         for line, style in config.stash[SESSION].summary():
             terminalreporter.write_line(line, **style)
+        config.stash[SESSION].write_summary()

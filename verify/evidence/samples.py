@@ -1,0 +1,127 @@
+"""Raw samples of a recorded run, counted for what a scenario promises."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from calorimeter.rundir import RunDir
+from calorimeter.samples import SAMPLE, SCHEMA_VERSION
+from calorimeter.statistics import Ints
+from verify.checks.service_level import PERCENTS, Served
+from verify.evidence.unavailable import EvidenceUnavailable
+
+APART = ("warm_up", "clean_up")
+"""Phases that a scenario itself sets apart."""
+
+_WANTED = ["scheduled_ns", "sent_ns", "done_ns", "api", "operation", "error", "phase"]
+
+
+def read(run: RunDir) -> pa.Table:
+    """The samples of a run, in the columns that promises are judged from.
+
+    Raises `EvidenceUnavailable` where there are none, or a file cannot be used.
+    """
+    parts = [_part(path) for path in run.parquet("samples")]
+    if not any(part.num_rows for part in parts):
+        raise EvidenceUnavailable(str(run.path), "holds no samples: give a run of `calorimeter run`")
+    return pa.concat_tables(parts).unify_dictionaries()
+
+
+def _part(path: Path) -> pa.Table:
+    try:
+        table = pq.read_table(path)
+    except (OSError, pa.ArrowException) as problem:
+        raise EvidenceUnavailable(str(path), "is truncated or no Parquet file") from problem
+    about = table.schema.metadata or {}
+    if about.get(b"calorimeter.schema") != b"sample":
+        raise EvidenceUnavailable(str(path), "was not written as a sample file of Calorimeter")
+    if about.get(b"calorimeter.version") != str(SCHEMA_VERSION).encode():
+        raise EvidenceUnavailable(str(path), f"is of another version (valid: {SCHEMA_VERSION})")
+    if not {field.name for field in SAMPLE} <= set(table.column_names):
+        raise EvidenceUnavailable(str(path), "lacks columns of a sample")
+    return table.select(_WANTED).replace_schema_metadata(None)
+
+
+def window(table: pa.Table) -> tuple[int, int]:
+    """When the measured part of a run begins and ends, in ns: by when its requests were due.
+
+    It begins after the last request due in the warm-up, and ends with the last one due before the
+    clean-up. Not by the label alone: a request due before a phase ends and answered after it may carry
+    either name. (0, 0) where nothing was measured.
+    """
+    due = _ns(table, "scheduled_ns")
+    phase = table["phase"].combine_chunks()
+    warming = _is(phase, "warm_up")
+    kept = due[~warming & ~_is(phase, "clean_up")]
+    if not len(kept):
+        return 0, 0
+    begins = max(int(kept.min()), int(due[warming].max()) + 1) if warming.any() else int(kept.min())
+    return begins, int(kept.max())
+
+
+def served(table: pa.Table, operations: Iterable[str]) -> tuple[Served, ...]:
+    """What became of the requests that were due in the measured part, for each of the operations named."""
+    first, last = window(table)
+    due = _ns(table, "scheduled_ns")
+    inside = (due >= first) & (due <= last) & (last > 0)
+    chosen = table.filter(pa.array(inside))
+    return tuple(_served(chosen, name) for name in operations)
+
+
+def _served(table: pa.Table, name: str) -> Served:
+    if name != "*":
+        api, _, operation = name.partition(".")
+        asked = pc.and_(pc.equal(table["api"], api), pc.equal(table["operation"], operation))
+        table = table.filter(asked)
+    error = table["error"].combine_chunks()
+    good = _is(error, "")
+    taken = (_ns(table, "done_ns") - _ns(table, "scheduled_ns"))[good]
+    return Served(
+        operation=name,
+        requests=table.num_rows,
+        ok=int(good.sum()),
+        dropped=int(_is(error, "dropped").sum()),
+        response_ms=percentiles_ms(taken, PERCENTS),
+    )
+
+
+def percentiles_ms(taken_ns: Ints, percents: Sequence[float]) -> dict[str, float]:
+    """Exact percentiles (Hyndman and Fan's type 7) in ms, by name (`p99`); empty where there is nothing.
+
+    However few the samples: whether they suffice is judged, not measured.
+    """
+    if not len(taken_ns):
+        return {}
+    found = np.percentile(taken_ns, percents)
+    return {f"p{p:g}": round(float(value) / 1e6, 6) for p, value in zip(percents, found, strict=True)}
+
+
+def lags_ns(table: pa.Table) -> Ints:
+    """How late each request that was sent was sent, in ns, within the measured part."""
+    first, last = window(table)
+    due, sent = _ns(table, "scheduled_ns"), _ns(table, "sent_ns")
+    inside = (due >= first) & (due <= last) & ~_is(table["error"].combine_chunks(), "dropped")
+    lags: Ints = np.maximum(sent - due, 0)[inside]
+    return lags
+
+
+def _ns(table: pa.Table, name: str) -> Ints:
+    values: Ints = table[name].to_numpy()
+    return values
+
+
+def _is(column: pa.Array, name: str) -> npt.NDArray[np.bool_]:
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    names = column.dictionary.to_pylist()
+    if name not in names:
+        return np.zeros(len(column), dtype=np.bool_)
+    codes = column.indices.to_numpy(zero_copy_only=False)
+    return np.asarray(codes == names.index(name))

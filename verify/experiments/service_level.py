@@ -1,0 +1,124 @@
+"""What a recorded load shows: nothing here sends anything, a run folder is read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from calorimeter.baseline import Baseline
+from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
+from calorimeter.series import side_of
+from scenarios import loader
+from scenarios.scenario import Scenario
+from verify.bench import Bench
+from verify.checks.service_level import PERCENTS, Generator, Service, Worker
+from verify.evidence import samples
+from verify.evidence.unavailable import EvidenceUnavailable
+
+COMPARE_S = 300.0
+"""Ten million samples a run take half a minute."""
+
+
+def service(bench: Bench) -> Service:
+    """What became of the requests of the run, for each objective of its scenario."""
+    run = bench.recorded
+    scenario = _scenario(run)
+    table = samples.read(run)
+    first, last = samples.window(table)
+    names = dict.fromkeys(("*", *(objective.operation for objective in scenario.objectives)))
+    return Service(
+        run=run.path.name,
+        whole=_whole(run.about),
+        window_s=(last - first) / 1e9,
+        objectives=scenario.objectives,
+        served=samples.served(table, names),
+    )
+
+
+def generator(bench: Bench) -> Generator:
+    """How late the requests of the run were sent, and how busy the processes were that sent them."""
+    run = bench.recorded
+    table = samples.read(run)
+    everything = samples.served(table, ["*"])[0]
+    lags = samples.lags_ns(table)
+    bounds = [
+        bound
+        for objective in _scenario(run).objectives
+        for bound in (objective.p50_ms, objective.p95_ms, objective.p99_ms)
+        if bound is not None
+    ]
+    workers, looks = _workers(run)
+    return Generator(
+        sent=len(lags),
+        dropped=everything.dropped,
+        lag_ms=samples.percentiles_ms(lags, PERCENTS),
+        response_ms=everything.response_ms.get("p50"),
+        bound_ms=min(bounds, default=None),
+        workers=workers,
+        looks=looks,
+    )
+
+
+def baseline(bench: Bench) -> Baseline:
+    """The run, with all of its side of a series, against the runs of the baseline.
+
+    What `calorimeter compare` finds, so that a page and a gate cannot differ.
+    """
+    left = [path for run in bench.baseline for path in side_of(run)]
+    right = side_of(bench.recorded.path)
+    with tempfile.TemporaryDirectory() as scratch:
+        record = Path(scratch) / "baseline.json"
+        words = [word for path in dict.fromkeys(left) for word in ("--baseline", str(path))]
+        command = [sys.executable, "-m", "calorimeter", "compare", *map(str, right), *words]
+        done = subprocess.run(
+            [*command, "--record", str(record)],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPARE_S, check=False,
+        )  # fmt: skip
+        try:
+            return Baseline.model_validate_json(record.read_text(encoding="utf-8"))
+        except OSError:
+            said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+            raise EvidenceUnavailable("compare", said.removeprefix("calorimeter: ")) from None
+        except ValidationError as problem:
+            raise EvidenceUnavailable("compare", f"left no record of a comparison: {problem}") from None
+
+
+def _scenario(run: RunDir) -> Scenario:
+    file = run.path / "scenario.toml"
+    if not file.exists():
+        raise EvidenceUnavailable(str(run.path), "holds no scenario.toml: give a run of `calorimeter run`")
+    try:
+        return loader.recorded(file)
+    except InputError as problem:
+        raise EvidenceUnavailable(problem.where, str(problem)) from problem
+
+
+def _whole(about: dict[str, Any]) -> bool:
+    """Whether the load ended when its time was up."""
+    return about.get("stopped") == "ended" and about.get("clean_stop") is True
+
+
+def _workers(run: RunDir) -> tuple[tuple[Worker, ...] | None, int]:
+    """The largest share of a core that each generating process used between two looks, and their number."""
+    file = run.path / "watch" / "generator.jsonl"
+    if not file.exists():
+        return None, 0
+    shares: dict[str, list[float]] = {}
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            look = json.loads(line)
+            shares.setdefault(str(look["worker"]), []).append(float(look["cpu_share"]))
+        except (ValueError, KeyError, TypeError):
+            continue  # cut off when the run was killed
+    if not shares:
+        return None, 0
+    found = tuple(Worker(name=name, cpu_share=float(np.max(seen))) for name, seen in sorted(shares.items()))
+    return found, sum(map(len, shares.values()))
