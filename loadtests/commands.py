@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -44,6 +45,8 @@ class Duration(click.ParamType[float]):
 @click.option(
     "--duration", type=Duration(), help="How long, as in 90, 60s or 2m, where not as the scenario says."
 )
+@click.option("--rate", type=click.FloatRange(0, 1_000_000, min_open=True), metavar="PER_S",
+              help="Open arrivals: so many operations a second, whoever is still under way.")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1), help="Processes that generate load. Default: one.")
 @click.option(
     "--runs",
@@ -63,6 +66,7 @@ def run(
     deployment: Path | None,
     users: int | None,
     duration: float | None,
+    rate: float | None,
     processes: int | None,
     runs: Path,
     faults: tuple[str, ...],
@@ -74,11 +78,15 @@ def run(
     SCENARIO is a name from the catalogue (first-mix) or the path of a scenario file. The same as
     `locust -f loadtests/locustfile.py --headless`. The last line is `run: ` and the run folder.
 
+    With --rate, an operation begins when it is due, with exponential times between two. --users is then
+    how many may be under way at once (where not given: two seconds of the rate, or the scenario's users);
+    an arrival beyond them is dropped and counted as a failure.
+
     Faults, of the scenario and of --fault, count from the begin of this command (the load itself begins
     some two seconds later); what was broken when is kept as evidence/faults.json.
 
     Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not be, or a fault
-    could not be brought about.
+    could not be brought about; 130 it was interrupted (what there was is recorded).
     """
     wanted = loader.read(loader.find(scenario))
     file = paths.deployment(deployment)
@@ -86,14 +94,18 @@ def run(
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
+    command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
     command += ["--users", str(users)] if users else []
+    command += ["--rate", f"{rate!r}"] if rate else []
     command += ["--run-time", f"{duration:g}s"] if duration else []
     command += ["--processes", str(processes)] if processes else []
     with breaking:
-        status, last = _follow(command)
+        status, last, received = _follow(command)
     if last:
         breaking.keep(RunDir.open(Path(last.removeprefix("run: "))))
         click.echo(last)
+    if received:
+        return 128 + received
     return 0 if status == 0 and not breaking.problem else 2
 
 
@@ -125,22 +137,30 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
     return 1 if left else 0
 
 
-def _follow(command: list[str]) -> tuple[int, str]:
-    """Run Locust to its end, Ctrl-C being passed on once; its exit status, and its last `run:` line."""
+def _follow(command: list[str]) -> tuple[int, str, int]:
+    """Run Locust to its end, signals being passed on as Ctrl-C, which ends it in order.
+
+    Its exit status, its last `run:` line, and the first signal received (0: none). Where this process is
+    killed, the pipe to Locust's standard input closes, and Locust ends itself.
+    """
     last = ""
+    received: list[int] = []
     with subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as locust:
         assert locust.stdout is not None
-        before = [
-            (number, signal.signal(number, lambda *_: locust.send_signal(signal.SIGINT)))
-            for number in (signal.SIGINT, signal.SIGTERM)
-        ]
+
+        def pass_on(number: int, _: object) -> None:
+            received.append(number)
+            locust.send_signal(signal.SIGINT)
+
+        before = [(number, signal.signal(number, pass_on)) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
             for line in locust.stdout:
                 if line.startswith("run: "):
                     last = line.rstrip("\n")
+            locust.wait()
         finally:
             for number, handler in before:
                 signal.signal(number, handler)
-    return locust.returncode, last
+    return locust.returncode, last, received[0] if received else 0

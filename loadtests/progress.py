@@ -1,42 +1,74 @@
-"""One line about how a load goes: rewritten on a terminal, every ten seconds elsewhere."""
+"""One line about how a load goes: rewritten on a terminal, now and then elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from typing import Any
 
 import gevent
 
+from scenarios.scenario import Scenario
+
 TERMINAL_S = 1.0
 ELSEWHERE_S = 10.0
+FIRST_S = 2.0
+"""Elsewhere, the first one comes sooner."""
 
 
-def say(line: str) -> None:
-    """Show what takes a moment, on a terminal only."""
-    if sys.stderr.isatty():
-        sys.stderr.write(f"\r\033[K{line}")
-        sys.stderr.flush()
+def say(line: str, anywhere: bool = False) -> None:
+    """Show what takes a moment; on a terminal the next line replaces it, elsewhere only if wanted."""
+    terminal = sys.stderr.isatty()
+    if terminal or anywhere:
+        with suppress(OSError):
+            sys.stderr.write(f"\r\033[K{line}" if terminal else f"{line}\n")
+            sys.stderr.flush()
 
 
-def show(environment: Any) -> None:
+def show(environment: Any, scenario: Scenario) -> None:
     """Print until killed."""
     terminal = sys.stderr.isatty()
-    started = time.monotonic()
+    say(_planned(scenario), anywhere=True)
+    started = last = time.monotonic()
     before = 0
-    every = TERMINAL_S if terminal else ELSEWHERE_S
+    every = TERMINAL_S if terminal else FIRST_S
     while True:
         gevent.sleep(every)
+        every = TERMINAL_S if terminal else ELSEWHERE_S
         total = environment.stats.total
-        rate = (total.num_requests - before) / every
+        now = time.monotonic()
+        rate, last = (total.num_requests - before) / (now - last), now
         before = total.num_requests
-        line = (
-            f"{time.monotonic() - started:4.0f} s  {environment.runner.user_count} users  "
+        say(
+            f"{now - started:4.0f} s  {environment.runner.user_count} users  "
             f"{rate:.0f} requests/s  {total.num_failures} failed  "
-            f"median {total.median_response_time:.0f} ms"
+            f"median {total.median_response_time:.0f} ms",
+            anywhere=True,
         )
-        sys.stderr.write(f"\r\033[K{line}" if terminal else f"{line}\n")
-        sys.stderr.flush()
+
+
+def draining(environment: Any, until_s: float) -> None:
+    """Say that users remove their stacks, until killed."""
+    ends = time.monotonic() + until_s
+    while True:
+        left = max(0.0, ends - time.monotonic())
+        say(
+            f"the load has ended; {environment.runner.user_count} users await their answers and remove "
+            f"their stacks, for {left:.0f} s at most",
+            anywhere=True,
+        )
+        gevent.sleep(TERMINAL_S if sys.stderr.isatty() else ELSEWHERE_S)
+
+
+def _planned(scenario: Scenario) -> str:
+    if not scenario.rates:
+        return f"{scenario.name}: {scenario.users} users for {scenario.duration_s:g} s"
+    peak = max(stage.level for stage in scenario.rates)
+    return (
+        f"{scenario.name}: up to {peak:g} arrivals a second for {scenario.duration_s:g} s, "
+        f"{scenario.users} under way at most"
+    )
 
 
 def clear() -> None:

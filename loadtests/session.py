@@ -14,6 +14,7 @@ from calorimeter.errors import InputError
 from loadtests import clean, operations
 from loadtests.addresses import Sources
 from loadtests.api import StackApi
+from loadtests.arrivals import Arrivals
 from loadtests.cfn import CfnApi
 from loadtests.client import Answer, Client, Timeouts
 from loadtests.clock import now_ns
@@ -21,6 +22,7 @@ from loadtests.connection import Endpoint, endpoint
 from loadtests.identity import Token
 from loadtests.recorder import Ledger, Samples
 from loadtests.rest import RestApi
+from loadtests.schedule import Rates, schedule
 from scenarios import loader
 from scenarios.scenario import Scenario
 
@@ -78,7 +80,12 @@ class Session:
     token: Token
     fronts: dict[str, Front]
     cleaning: Cleaning
-    phase: str = "load"
+    load_from_ns: int = 0
+    """When the warm-up ends."""
+    clean_up_from_ns: int = 2**63
+    """When the load has ended."""
+    arrivals: Arrivals | None = None
+    """Where arrivals are open."""
     worker: int = 0
     workers: int = 1
     recording: Recording | None = None
@@ -97,13 +104,27 @@ class Session:
         self.ends_ns = 0
         self.unaccounted.clear()
         self.over.clear()
-        self.phase = "warm_up" if self.scenario.warm_up_s else "load"
+        self.clean_up_from_ns = 2**63
+        self.arrivals = None
+        self.warm_up_from(now_ns())
+
+    def warm_up_from(self, begin_ns: int) -> None:
+        """The warm-up begins, or began, at this moment."""
+        self.load_from_ns = begin_ns + int(self.scenario.warm_up_s * 1e9)
+
+    def phase(self, scheduled_ns: int) -> str:
+        """The phase to which a request belongs that is due then."""
+        if scheduled_ns >= self.clean_up_from_ns:
+            return "clean_up"
+        return "load" if scheduled_ns >= self.load_from_ns else "warm_up"
 
     def stopping(self) -> None:
         """No new work from now on; users remove their stacks."""
-        self.phase = "clean_up"
-        self.ends_ns = now_ns() + int(self.scenario.clean_up_s * 1e9)
+        self.clean_up_from_ns = now_ns()
+        self.ends_ns = self.clean_up_from_ns + int(self.scenario.clean_up_s * 1e9)
         self.over.set()
+        if self.arrivals is not None:
+            self.arrivals.close()
 
     def end(self) -> None:
         """Write everything down."""
@@ -128,6 +149,21 @@ class Session:
         front = self.fronts[api]
         source = front.sources.of_user(number)
         return Client(front.endpoint, source, self.timeouts), source or ""
+
+
+def open_arrivals(session: Session, dropped: Callable[[str, int, int], None]) -> Arrivals:
+    """This process's part of the scenario's open arrivals; the APIs share them by their users' weights."""
+    scenario = session.scenario
+    shares = {api: load.users for api in session.fronts if (load := scenario.load(api))}
+    due = schedule(
+        Rates(scenario.rates),
+        spacing=scenario.arrivals.spacing if scenario.arrivals else "poisson",
+        seed=scenario.seed,
+        shares=list(shares.values()),
+        worker=session.worker,
+        workers=session.workers,
+    )
+    return Arrivals(due, tuple(shares), dropped)
 
 
 def prepare(deployment_file: Path, scenario_name: str) -> Session:

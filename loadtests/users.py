@@ -12,6 +12,7 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from loadtests import operations
 from loadtests.api import UnintelligibleError
+from loadtests.arrivals import Arrivals
 from loadtests.client import Answer
 from loadtests.clock import now_ns
 from loadtests.operations import DELETE, Operation, Stack
@@ -25,6 +26,9 @@ CONNECT_PAUSE_S = 0.1
 """After a refused connection: it costs a user nothing, and would be all that the generator does."""
 
 STOP_POLL_S = 0.02
+
+NOBODY = -1
+"""The user of a sample of what no user did."""
 
 IDLE_S = 0.1
 """Before looking again, where nothing of the mix is possible."""
@@ -44,7 +48,8 @@ class StackUser(User):
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         session = self.session
-        assert session.recording is not None
+        if session.recording is None:
+            raise gevent.GreenletExit  # the run was aborted while Locust made its users
         scenario = session.scenario
         load = scenario.load(self.api_name)
         assert load is not None
@@ -58,6 +63,7 @@ class StackUser(User):
         self.complete_within_s = scenario.complete_within_s
         self._mix = operations.mix_of(scenario, self.api_name)
         self._think_s = scenario.think_s
+        self._due = 0
         self._names = 0
         self._samples = session.recording.samples
         self._ledger = session.recording.ledger
@@ -73,6 +79,9 @@ class StackUser(User):
     @task
     def live(self) -> None:
         """Do what the mix says until told to stop; one task, as Locust's own scheduling costs too much."""
+        if self.session.arrivals is not None:
+            self._serve(self.session.arrivals)
+            return
         over = self.session.over
         thinks = self._think_s[1] > 0
         while self._state != LOCUST_STATE_STOPPING:
@@ -88,6 +97,29 @@ class StackUser(User):
             # Locust's own wait() would let it kill this user, and by then it may be in its next request.
             if thinks:
                 over.wait(self.wait_time())
+
+    def _serve(self, arrivals: Arrivals) -> None:
+        """Do one operation for each arrival until told to stop."""
+        while self._state != LOCUST_STATE_STOPPING:
+            self._due = arrivals.wait(self.api_name)
+            if not self._due:
+                if self.session.over.is_set():
+                    gevent.sleep(STOP_POLL_S)
+                continue
+            operation = self._mix.draw(self)
+            if operation is not None:
+                assert operation.perform is not None
+                operation.perform(self, operation)
+            if self._due:  # nothing was sent
+                due, self._due = self._due, 0
+                arrivals.drop(self.api_name, due)
+
+    def stop(self, force: bool = False) -> bool:
+        """Locust's own, and one that waits for an arrival waits no longer."""
+        stopped: bool = super().stop(force)
+        if self.session.arrivals is not None and not force:
+            self.session.arrivals.dismiss(self.greenlet)
+        return stopped
 
     def on_stop(self) -> None:
         """Await and remove this user's stacks, while there is time."""
@@ -108,9 +140,11 @@ class StackUser(User):
         self, operation: Operation, data: bytes, understand: Callable[[Answer], T] | None = None
     ) -> tuple[Answer, T | None]:
         """Send, judge, record, tell Locust (see `operations.Actor`)."""
-        scheduled = now_ns()
+        now = now_ns()
+        # What follows the first request of an arrival (the looks at a new stack) is due when it is sent.
+        scheduled, self._due = self._due or now, 0
         try:
-            answer = self.client.send(data, operation.repeatable, scheduled)
+            answer = self.client.send(data, operation.repeatable, now)
         except gevent.GreenletExit:  # Locust's patience is at its end; what was sent was sent
             self._record(operation, self.client.answer, scheduled)
             raise
@@ -138,7 +172,7 @@ class StackUser(User):
             answer.port,
             answer.request_id,
             self.number,
-            self.session.phase,
+            self.session.phase(scheduled),
             scheduled,
             answer.sent_ns,
             answer.first_byte_ns,
@@ -183,6 +217,37 @@ class StackUser(User):
         """When something that may take `within_s` must end."""
         until = now_ns() + int(within_s * 1e9)
         return min(until, self.session.ends_ns) if self.session.ends_ns else until
+
+
+class Drops:
+    """Arrivals that nobody was free to do: recorded and shown as failures, never hidden.
+
+    Each is a failure of an operation of the mix, drawn by weight. `user` is -1: it had none.
+    """
+
+    def __init__(self, environment: Any, session: Session) -> None:
+        assert session.recording is not None
+        scenario = session.scenario
+        self._session = session
+        self._samples = session.recording.samples
+        self._fire = environment.events.request.fire
+        self._random = Random(f"{scenario.seed}/drops/{session.worker}")
+        loads = {api: load for api in session.fronts if (load := scenario.load(api))}
+        self._mixes = {api: (list(load.mix), list(load.mix.values())) for api, load in loads.items()}
+
+    def drop(self, api: str, due: int, now: int) -> None:
+        """Record one."""
+        name = self._random.choices(*self._mixes[api])[0]
+        phase = self._session.phase(due)
+        self._samples.add(api, name, 0, "dropped", "", 0, b"", NOBODY, phase, due, now, 0, now)
+        self._fire(
+            request_type=self._session.fronts[api].api.kind,
+            name=name,
+            response_time=None,  # Locust counts it, and leaves it out of its times
+            response_length=0,
+            exception=RequestFailedError("dropped"),
+            context={},
+        )
 
 
 def _locust_alone(environment: Any) -> tuple[list[Any], _LogRequest | None]:

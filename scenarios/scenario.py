@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from math import ceil
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
 from calorimeter.deployment import Count, Seconds
+from calorimeter.errors import InputError
 from calorimeter.faults.schedule import Fault
 from calorimeter.toml import Model
+from scenarios import arrivals as open_arrivals
+from scenarios.arrivals import Arrivals, Stage
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -67,16 +71,25 @@ class Scenario(Model):
     user looks every `poll_s` until the stack is complete, for at most `complete_within_s`; after a delete
     likewise until it is gone. Requests of the first `warm_up_s` are recorded as phase `warm_up`, and what
     users do to remove their stacks at the end, for at most `clean_up_s`, as `clean_up`; all others are
-    `load`. `fault` are what `calorimeter run` breaks meanwhile: part and fault, `at_s` after the begin of
-    the command, for `for_s`.
+    `load`; a request belongs to the phase in which it was due.
+
+    With `arrivals`, or stages of `rate_per_s`, arrivals are open: `users` is then how many operations may
+    be under way at once, and an arrival that finds all of them busy is dropped and counted as a failure.
+    Stages of `users` change how many there are. `duration_s` is left out where there are stages, and so is
+    `users` where they are of users.
+
+    `fault` are what `calorimeter run` breaks meanwhile: part and fault, `at_s` after the begin of the
+    command, for `for_s`.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     about: str
     seed: int = 1
-    users: Count
+    users: Count = 0
     spawn_per_s: Seconds = 10.0
-    duration_s: Seconds
+    duration_s: Seconds = 0.0
+    arrivals: Arrivals | None = None
+    stages: tuple[Stage, ...] = ()
     warm_up_s: Pause = 0.0
     think_s: tuple[Pause, Pause] = (0.0, 0.0)
     poll_s: Seconds = 0.5
@@ -91,11 +104,28 @@ class Scenario(Model):
     _path: Path = PrivateAttr(default=Path("scenario.toml"))
 
     @model_validator(mode="after")
+    def _told_by_stages(self) -> Scenario:
+        """Fill in the length, and the most users, where the stages say them."""
+        told: dict[str, float] = {}
+        if self.stages:
+            told["duration_s"] = sum(stage.duration_s for stage in self.stages)
+            if all(stage.users is not None for stage in self.stages):
+                told["users"] = max(stage.users or 0 for stage in self.stages)
+        for key in ("duration_s", "users"):
+            if key in told and key in self.model_fields_set:
+                raise ValueError(f"{key} and stages that say it exclude one another; leave out {key}")
+            if key not in told and key not in self.model_fields_set:
+                raise ValueError(f"{key} is missing")
+        self.__dict__.update(told)  # the one moment in which a frozen record may still change
+        return self
+
+    @model_validator(mode="after")
     def _makes_sense(self) -> Scenario:
         if self.rest is None and self.cfn is None:
             raise ValueError("a scenario needs a [rest] or a [cfn] table, or both")
         if self.think_s[0] > self.think_s[1]:
             raise ValueError("think_s is [shortest, longest]")
+        open_arrivals.check(self.stages, self.arrivals)
         if self.warm_up_s >= self.duration_s:
             raise ValueError(
                 f"warm_up_s ({self.warm_up_s:g}) must be shorter than duration_s ({self.duration_s:g})"
@@ -106,6 +136,41 @@ class Scenario(Model):
     def path(self) -> Path:
         """The file this was read from."""
         return self._path
+
+    @property
+    def rates(self) -> tuple[Stage, ...]:
+        """The stages of open arrivals; none where users are closed."""
+        if self.arrivals is not None and self.arrivals.rate_per_s is not None:
+            return (Stage(duration_s=self.duration_s, rate_per_s=self.arrivals.rate_per_s),)
+        return self.stages if self.stages and self.stages[0].rate_per_s is not None else ()
+
+    def instead(
+        self, *, users: int | None = None, rate_per_s: float | None = None, duration_s: float | None = None
+    ) -> Scenario:
+        """This scenario with what a command line says differently.
+
+        A rate replaces arrivals and stages; without `users`, two seconds of it may then be under way at
+        once, where that is more than the scenario's users. A duration cuts the stages, or keeps the last,
+        and a shorter one leaves at most a fifth of itself to the warm-up.
+        Raises `InputError` where that cannot be.
+        """
+        new: dict[str, Any] = {}
+        if rate_per_s is not None:
+            spacing = self.arrivals.spacing if self.arrivals else "poisson"
+            new["arrivals"] = Arrivals(rate_per_s=rate_per_s, spacing=spacing)
+            new["stages"] = ()
+            new["users"] = max(self.users, ceil(2 * rate_per_s))
+        if users is not None:
+            if self.stages and not self.rates and rate_per_s is None:
+                raise InputError("--users", "this scenario's stages say how many users there are")
+            new["users"] = users
+        if duration_s is not None:
+            new["duration_s"] = duration_s
+            if duration_s < self.duration_s:
+                new["warm_up_s"] = min(self.warm_up_s, duration_s / 5)
+            if self.stages and rate_per_s is None:
+                new["stages"] = open_arrivals.cut(self.stages, duration_s)
+        return self.model_copy(update=new)
 
     def load(self, api: str) -> Load | None:
         """What users of `rest` or `cfn` do, where there are any."""

@@ -82,7 +82,7 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
         ("users = 3", "user = 3", "user: unknown key 'user'; valid: "),
         ("users = 3", "users = 0", "users: 0 given; "),
         ("users = 3", 'users = "3"', "users: '3' given; "),
-        ("users = 3", "", "users: is missing"),
+        ("users = 3", "", "users is missing"),
         ('name = "mine"', 'name = "Not Mine"', "name: 'Not Mine' given; "),
         ("duration_s = 10", "duration_s = 10\nwarm_up_s = 20", "warm_up_s (20) must be shorter"),
         ("duration_s = 10", "duration_s = 10\nthink_s = [2, 1]", "think_s is [shortest, longest]"),

@@ -1,0 +1,25 @@
+"""Noticing that whoever started this process is gone: its end of the pipe on standard input closes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import gevent
+
+_READ = 1
+_watchers: list[Any] = []
+
+
+def watch(gone: Callable[[], None]) -> None:
+    """Call `gone` in a greenlet of its own when standard input ends, however its writer ended."""
+    watcher = gevent.get_hub().loop.io(0, _READ)
+
+    def readable() -> None:
+        if not os.read(0, 4096):
+            watcher.close()
+            gevent.spawn(gone)
+
+    watcher.start(readable)
+    _watchers.append(watcher)  # a watcher that nobody holds is stopped
