@@ -29,6 +29,8 @@ def test_shares_that_differ_by_one_pass() -> None:
     judgement = equal_shares(evidence(334, 333, 333))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["spread"] == 1
+    assert judgement.figures["smallest_bias_seen"] == 0.002
+    assert "a fault by chance in more than 0.30% of deliveries" in judgement.why
 
 
 def test_shares_that_differ_by_two_fail_and_are_named() -> None:
