@@ -22,7 +22,7 @@ COMMANDS = {
         "config.commands:generate",
         "Write the files of a scaled-out Heat from a few lines.",
     ),
-    "run": ("loadtests.commands:run", "Load a deployment with a scenario and record every request."),
+    "run": ("studies.turns:run", "Load a deployment with a scenario and record every request."),
     "clean": ("loadtests.commands:clean", "Remove the stacks that a killed run left behind."),
     "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
     "fault": (
