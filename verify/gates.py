@@ -10,15 +10,42 @@ from collections.abc import Callable, Container
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import pytest
 
-from calorimeter.deployment import Consent, Deployment
+from calorimeter.deployment import Consent, Deployment, Part
 from calorimeter.errors import unknown
+from calorimeter.faults.schedule import Commands, commands
 from calorimeter.verdict import gate_order
 
 F = TypeVar("F", bound=Callable[..., None])
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """A fault that a gate brings about, and in which of the parts of each kind that can be given it."""
+
+    fault: str
+    which: Literal["first", "last", "every"] = "first"
+    kinds: tuple[str, ...] = ("rest", "cfn")
+
+    def planned(self, deployment: Deployment) -> list[Commands]:
+        """The commands by which it would be done."""
+        found: list[Commands] = []
+        for kind in self.kinds:
+            able = [c for part in _parts(deployment, kind) if (c := commands(part, self.fault))]
+            found += {"first": able[:1], "last": able[-1:], "every": able}[self.which]
+        return found
+
+
+def _parts(deployment: Deployment, kind: str) -> list[Part]:
+    """The parts of a kind; those of an API in the order of its backends."""
+    parts = {part.name: part for part in deployment.parts}
+    api = deployment.api(kind) if kind in ("rest", "cfn") else None
+    if api is not None:
+        return [parts[backend.name] for backend in api.backends if backend.name in parts]
+    return [part for part in deployment.parts if part.kind == kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +53,8 @@ class Gate:
     """What is known of a gate before it runs.
 
     `guide` quotes the sentence of the guide that is tested; `needs` names the parts of a deployment
-    (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE; `breaks` the faults
-    that it brings about, in parts of the kinds `broken`.
+    (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE; `breaks` what it
+    breaks.
     """
 
     id: str
@@ -35,8 +62,7 @@ class Gate:
     guide: str
     consent: Consent
     needs: tuple[str, ...]
-    breaks: tuple[str, ...] = ()
-    broken: tuple[str, ...] = ("rest", "cfn")
+    breaks: tuple[Break, ...] = ()
 
 
 FILES: dict[str, tuple[str, Callable[[Deployment], bool]]] = {
@@ -72,15 +98,14 @@ def gate(
     guide: str,
     needs: tuple[str, ...],
     consent: Consent = Consent.PASSIVE,
-    breaks: tuple[str, ...] = (),
-    broken: tuple[str, ...] = ("rest", "cfn"),
+    breaks: tuple[Break, ...] = (),
 ) -> Callable[[F], F]:
     """Declare a test function to be a gate."""
 
     def declare(function: F) -> F:
         heading = (function.__doc__ or "").partition("\n")[0].rstrip(".")
         assert heading, f"gate {gate_id} has no docstring"
-        declared = Gate(gate_id, heading, guide, consent, needs, breaks, broken)
+        declared = Gate(gate_id, heading, guide, consent, needs, breaks)
         GATES[gate_id] = declared
         marked: F = pytest.mark.gate(declared)(function)
         return marked

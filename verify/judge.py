@@ -14,7 +14,7 @@ from calorimeter import verdict as verdicts
 from calorimeter.deployment import Deployment
 from calorimeter.deployment import read as read_deployment
 from calorimeter.errors import InputError
-from calorimeter.faults.schedule import announcement, commands, permit
+from calorimeter.faults.schedule import announcement, permit
 from calorimeter.rundir import RunDir
 from calorimeter.toml import Model
 from calorimeter.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
@@ -132,14 +132,13 @@ class Session:
 
     def announce(self) -> list[str]:
         """What the allowed gates are about to break and where; nothing where they break nothing."""
-        gates = [GATES[gate_id] for gate_id in self.allowed]
         planned = [
-            given
-            for part in self.deployment.parts
-            for fault in dict.fromkeys(f for g in gates if part.kind in g.broken for f in g.breaks)
-            if (given := commands(part, fault))
+            each
+            for gate_id in self.allowed
+            for broken in GATES[gate_id].breaks
+            for each in broken.planned(self.deployment)
         ]
-        return announcement(self.deployment, planned) if planned else []
+        return announcement(self.deployment, dict.fromkeys(planned)) if planned else []
 
     def keep(
         self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = (), waived: str | None = None

@@ -8,7 +8,7 @@ from verify.checks import affinity, failover, mapping, persistence
 from verify.experiments.affinity import all_visits, visits
 from verify.experiments.failover import failovers
 from verify.experiments.persistence import persistence_under_load
-from verify.gates import gate
+from verify.gates import Break, gate
 from verify.judge import Judge
 
 
@@ -63,7 +63,7 @@ def test_sources_stay_under_load(bench: Bench, judge: Judge) -> None:
     guide="balance  source",
     needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
     consent=Consent.INVASIVE,
-    breaks=("kill",),
+    breaks=(Break("kill", "last"),),
 )
 def test_exactly_the_sources_move_that_must(bench: Bench, judge: Judge) -> None:
     """When a backend goes, exactly the sources move that the hash says must.
@@ -79,7 +79,7 @@ def test_exactly_the_sources_move_that_must(bench: Bench, judge: Judge) -> None:
     guide="balance  source",
     needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
     consent=Consent.INVASIVE,
-    breaks=("kill",),
+    breaks=(Break("kill", "last"),),
 )
 def test_sources_return(bench: Bench, judge: Judge) -> None:
     """When a backend returns, every source is back where it was.

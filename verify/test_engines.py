@@ -14,9 +14,10 @@ from verify.experiments.crowd import crowd
 from verify.experiments.ledger import ledger, worker_shares
 from verify.experiments.roster import roster
 from verify.experiments.rotation import rotation
-from verify.gates import gate
+from verify.gates import Break, gate
 from verify.judge import Judge
 
+ENGINE = ("engine",)
 FAULTS = ("rest", "identity", "broker management", "broker trace", "fault commands")
 ROUND_ROBIN = "pick up work in round-robin fashion with the other engines"
 
@@ -80,7 +81,9 @@ def test_engines_have_equal_shares_of_calls_under_load(bench: Bench, judge: Judg
     judge(crowd(bench), equal_shares)
 
 
-@gate("E5", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("stop",))
+@gate(
+    "E5", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
+)
 def test_engine_that_joins_gets_its_share(bench: Bench, judge: Judge) -> None:
     """An engine that joins gets its share, and how soon.
 
@@ -89,7 +92,9 @@ def test_engine_that_joins_gets_its_share(bench: Bench, judge: Judge) -> None:
     judge(engine_faults.restarted(bench), engine_trial.joins)
 
 
-@gate("E6", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("kill",))
+@gate(
+    "E6", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("kill", "last", ENGINE),)
+)
 def test_crash_of_an_engine_costs_only_what_it_held(bench: Bench, judge: Judge) -> None:
     """When an engine crashes the others go on.
 
@@ -98,7 +103,13 @@ def test_crash_of_an_engine_costs_only_what_it_held(bench: Bench, judge: Judge) 
     judge(engine_faults.crashed(bench), engine_trial.crash_is_survived)
 
 
-@gate("E7", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("freeze",))
+@gate(
+    "E7",
+    guide=ROUND_ROBIN,
+    needs=FAULTS,
+    consent=Consent.INVASIVE,
+    breaks=(Break("freeze", "last", ENGINE),),
+)
 def test_frozen_engine_costs_only_its_share(bench: Bench, judge: Judge) -> None:
     """A frozen engine costs its own share and no more.
 
@@ -107,13 +118,21 @@ def test_frozen_engine_costs_only_its_share(bench: Bench, judge: Judge) -> None:
     judge(engine_faults.frozen(bench), engine_trial.freeze_costs_its_share)
 
 
-@gate("E8", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("kill",))
+@gate(
+    "E8",
+    guide=ROUND_ROBIN,
+    needs=FAULTS,
+    consent=Consent.INVASIVE,
+    breaks=(Break("kill", "every", ENGINE),),
+)
 def test_without_engines_errors_are_clear_and_service_returns(bench: Bench, judge: Judge) -> None:
     """Without engines calls get clear errors in time, and service returns with them by itself."""
     judge(engine_faults.all_gone(bench), engine_trial.errors_are_clear_and_service_returns)
 
 
-@gate("E9", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=("stop",))
+@gate(
+    "E9", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
+)
 def test_clean_stop_of_an_engine_loses_nothing(bench: Bench, judge: Judge) -> None:
     """A clean stop of an engine loses nothing: no call, no stack."""
     judge(engine_faults.restarted(bench), engine_trial.clean_stop_loses_nothing)

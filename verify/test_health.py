@@ -7,7 +7,7 @@ from verify.bench import Bench
 from verify.checks import health, outage, recovery, service
 from verify.experiments import faults
 from verify.experiments.state import proxy_states
-from verify.gates import gate
+from verify.gates import Break, gate
 from verify.judge import Judge
 
 NEEDS = ("rest", "cfn", "proxy stats", "proxy log", "fault commands")
@@ -28,7 +28,7 @@ def test_health_checks_really_run(bench: Bench, judge: Judge) -> None:
     guide="option  httpchk",
     needs=NEEDS,
     consent=Consent.INVASIVE,
-    breaks=("kill", "errors", "refuse-checks"),
+    breaks=(Break("kill"), Break("errors"), Break("refuse-checks")),
 )
 def test_crash_is_detected_in_time(bench: Bench, judge: Judge) -> None:
     """A crashed API is detected within its bound.
@@ -39,7 +39,13 @@ def test_crash_is_detected_in_time(bench: Bench, judge: Judge) -> None:
     judge(faults.outages(bench, "kill", "errors", "refuse-checks"), outage.detected_in_time)
 
 
-@gate("H3", guide="timeout  check 10s", needs=NEEDS, consent=Consent.INVASIVE, breaks=("freeze", "slow"))
+@gate(
+    "H3",
+    guide="timeout  check 10s",
+    needs=NEEDS,
+    consent=Consent.INVASIVE,
+    breaks=(Break("freeze"), Break("slow")),
+)
 def test_freeze_is_detected_in_time(bench: Bench, judge: Judge) -> None:
     """A frozen API is detected within its bound.
 
@@ -49,7 +55,13 @@ def test_freeze_is_detected_in_time(bench: Bench, judge: Judge) -> None:
     judge(faults.outages(bench, "freeze", "slow"), outage.detected_in_time)
 
 
-@gate("H4", guide="timeout  connect 10s", needs=NEEDS, consent=Consent.INVASIVE, breaks=("unreachable",))
+@gate(
+    "H4",
+    guide="timeout  connect 10s",
+    needs=NEEDS,
+    consent=Consent.INVASIVE,
+    breaks=(Break("unreachable"),),
+)
 def test_unreachable_is_detected_in_time(bench: Bench, judge: Judge) -> None:
     """An unreachable API is detected within its bound.
 
@@ -63,7 +75,7 @@ def test_unreachable_is_detected_in_time(bench: Bench, judge: Judge) -> None:
     guide="The APIs are load-balanced by HAProxy",
     needs=NEEDS,
     consent=Consent.INVASIVE,
-    breaks=("kill", "freeze", "unreachable", "refuse-checks"),
+    breaks=(Break("kill"), Break("freeze"), Break("unreachable"), Break("refuse-checks")),
 )
 def test_recovery_is_in_time(bench: Bench, judge: Judge) -> None:
     """A healed API serves its own sources again within its bound.
@@ -74,7 +86,7 @@ def test_recovery_is_in_time(bench: Bench, judge: Judge) -> None:
     judge(faults.recoveries(bench), recovery.recovered_in_time)
 
 
-@gate("H6", guide="option  redispatch", needs=NEEDS, consent=Consent.INVASIVE, breaks=("drain",))
+@gate("H6", guide="option  redispatch", needs=NEEDS, consent=Consent.INVASIVE, breaks=(Break("drain"),))
 def test_drain_is_not_noticed(bench: Bench, judge: Judge) -> None:
     """A drained API loses no request.
 
@@ -84,7 +96,13 @@ def test_drain_is_not_noticed(bench: Bench, judge: Judge) -> None:
     judge(faults.drained(bench), service.drain_unnoticed)
 
 
-@gate("H7", guide="option  redispatch", needs=NEEDS, consent=Consent.INVASIVE, breaks=("drain", "stop"))
+@gate(
+    "H7",
+    guide="option  redispatch",
+    needs=NEEDS,
+    consent=Consent.INVASIVE,
+    breaks=(Break("drain", "every"), Break("stop", "every")),
+)
 def test_rolling_restart_is_not_noticed(bench: Bench, judge: Judge) -> None:
     """A rolling restart of all APIs loses no request.
 
@@ -94,7 +112,7 @@ def test_rolling_restart_is_not_noticed(bench: Bench, judge: Judge) -> None:
     judge(faults.rolled(bench), service.rolling_restart_unnoticed)
 
 
-@gate("H8", guide="retries  3", needs=NEEDS, consent=Consent.INVASIVE, breaks=("kill",))
+@gate("H8", guide="retries  3", needs=NEEDS, consent=Consent.INVASIVE, breaks=(Break("kill", "every"),))
 def test_service_comes_back_by_itself(bench: Bench, judge: Judge) -> None:
     """When all APIs die, clients get errors in time, and service comes back with the APIs."""
     judge(faults.all_down(bench), service.back_by_itself)
@@ -105,7 +123,7 @@ def test_service_comes_back_by_itself(bench: Bench, judge: Judge) -> None:
     guide="option  httpchk",
     needs=("rest", "cfn", "identity", "proxy stats", "fault commands"),
     consent=Consent.INVASIVE,
-    breaks=("cut-off",),
+    breaks=(Break("cut-off"),),
 )
 def test_api_without_broker_is_taken_out(bench: Bench, judge: Judge) -> None:
     """An API that is cut off from RabbitMQ is taken out of service.

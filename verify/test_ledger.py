@@ -8,7 +8,7 @@ from verify.checks.accounting import all_accounted_for
 from verify.checks.ledger import all_final, nothing_left
 from verify.experiments.accounts import accounts
 from verify.experiments.ledger import ledger
-from verify.gates import gate
+from verify.gates import Break, gate
 from verify.judge import Judge
 
 GUIDE = "each engine will subscribe to the same AMQP engine queue and pick up work"
@@ -36,7 +36,7 @@ def test_deletes_leave_nothing_behind(bench: Bench, judge: Judge) -> None:
     guide=GUIDE,
     needs=(*NEEDS, "fault commands"),
     consent=Consent.INVASIVE,
-    breaks=("kill",),
+    breaks=(Break("kill", "last", ("engine",)), Break("kill", "first", ("rest",))),
 )
 def test_every_stack_is_accounted_for_while_parts_crash(bench: Bench, judge: Judge) -> None:
     """While engines and APIs crash and return, every accepted stack is accounted for.

@@ -15,7 +15,7 @@ from verify.experiments.front import front
 from verify.experiments.keepalive import kept_alive
 from verify.experiments.maxconn import saturation
 from verify.experiments.timeouts import timeouts
-from verify.gates import gate
+from verify.gates import Break, gate
 from verify.judge import Judge
 
 FINDS_THE_PROXY = "when it makes a call to any API, it will find the proxy, acting on their behalf"
@@ -83,7 +83,7 @@ def test_tcp_keepalive_is_set_on_both_sides(bench: Bench, judge: Judge) -> None:
     guide="option  redispatch",
     needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
     consent=Consent.INVASIVE,
-    breaks=("kill",),
+    breaks=(Break("kill", "last"),),
 )
 def test_retries_and_redispatch_as_measured(bench: Bench, judge: Judge) -> None:
     """What retries and redispatch do while a backend is dead and not yet out, as a measured fact.
