@@ -188,7 +188,7 @@ class Tls(Model):
     verify: bool = True
 
 
-FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off"]
+FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute"]
 """Faults beyond those that a part has commands of its own for."""
 
 
@@ -207,7 +207,8 @@ class Part(Model):
     take it out of the proxy and back, `sockets` prints its host's socket table (`ss -tanoe`). What
     brings back may be repeated. `faults` are further ones: packets to and from it vanish (`unreachable`),
     answers come late (`slow`), every answer is a 5xx (`errors`), only health checks are refused
-    (`refuse-checks`), it is cut off from RabbitMQ (`cut-off`).
+    (`refuse-checks`), it is cut off from RabbitMQ (`cut-off`); of packets only those to it (`deaf`) or only
+    those from it (`mute`) vanish.
     """
 
     name: str
@@ -262,15 +263,22 @@ class Clients(Model):
     """Source addresses this machine may send from, as networks or single addresses.
 
     Empty: the one address that the operating system picks. `openstack` is the command of the unmodified
-    client, which one gate calls.
+    client, which one gate calls. `netns` names the network namespace of this machine (`ip netns`) that the
+    suite goes to first: a client host that is no machine of its own.
     """
 
+    netns: str | None = None
     sources: tuple[str, ...] = ()
     openstack: str = "openstack"
 
 
 class Deployment(Model):
-    """A scaled-out Heat, as its owner describes it."""
+    """A scaled-out Heat, as its owner describes it.
+
+    `usage` is a shell command that prints, once a second until its standard input is closed, what each
+    part uses: a JSON object a line, `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
+    `versions` says of what is deployed which version it is, for the record.
+    """
 
     name: str
     rest: Api
@@ -286,6 +294,8 @@ class Deployment(Model):
     expect: Expect = Expect()
     consent: ConsentTo = ConsentTo()
     waive: dict[str, str] = {}
+    usage: str | None = None
+    versions: dict[str, str] = {}
 
     _path: Path = PrivateAttr(default=Path("deployment.toml"))
 

@@ -242,6 +242,24 @@ def part(part: str, action: str, name: str) -> None:
 
 
 @lab.command()
+@NAME
+def usage(name: str) -> None:
+    """Print what each part uses of processor and memory, once a second until standard input is closed.
+
+    `calorimeter run` records it beside a load. One JSON object a line: `t_ns`, and `processes` with `part`,
+    `cpu_s` (so far) and `rss_bytes` (pages that processes share are counted for each of them).
+    """
+    import json
+    import sys
+
+    from lab import topology
+    from lab.usage import looks
+
+    for look in looks(topology.opened(name), sys.stdin):
+        print(json.dumps(look), flush=True)
+
+
+@lab.command()
 @_proxy_options
 @NAME
 def proxy(name: str, **asked: Any) -> None:

@@ -25,7 +25,7 @@ from calorimeter.deployment import (
 from calorimeter.secrets import Secret
 from config import deployment_writer
 from config.haproxy_writer import ProxyConfig, seconds
-from lab import faults, haproxy, heat, rabbitmq
+from lab import faults, haproxy, heat, rabbitmq, usage
 from lab.topology import PROJECT, REGION, USER, Lab, Topology
 
 SOURCES = "127.16.0.0/12"
@@ -95,6 +95,8 @@ def describe(lab: Lab) -> Deployment:
             for part in asked.heat_parts
         ),
         waive=_waived(asked),
+        usage=_command(lab, "usage"),
+        versions=usage.versions(lab),
     )
 
 
@@ -118,12 +120,7 @@ def _secret(key: str) -> Secret:
 
 
 def _part(lab: Lab, name: str, kind: str) -> Part:
-    # The state folder is named where it is not the usual one: who runs the command may not have it set.
-    state = os.environ.get("XDG_STATE_HOME")
-    prefix = [f"XDG_STATE_HOME={state}"] if state else []
-    words = [sys.executable, "-m", "calorimeter", "lab", "part", "--name", lab.topology.name, name]
-    base = " ".join(shlex.quote(word) for word in words)
-    base = " ".join((*(shlex.quote(word) for word in (["env", *prefix] if prefix else [])), base))
+    base = _command(lab, "part", name)
     actions = ["kill", "stop", "start", "freeze", "thaw"]
     if kind in ("rest", "cfn"):
         actions += ["drain", "undrain"]
@@ -132,6 +129,15 @@ def _part(lab: Lab, name: str, kind: str) -> Part:
     return Part.model_validate(
         {"name": name, "kind": kind, "sockets": "ss -tanoe", "faults": further, **commands}
     )
+
+
+def _command(lab: Lab, what: str, *words: str) -> str:
+    """A command of `calorimeter lab` for this lab, as a shell takes it."""
+    # The state folder is named where it is not the usual one: who runs the command may not have it set.
+    state = os.environ.get("XDG_STATE_HOME")
+    prefix = ["env", f"XDG_STATE_HOME={state}"] if state else []
+    base = [sys.executable, "-m", "calorimeter", "lab", what, "--name", lab.topology.name]
+    return shlex.join([*prefix, *base, *words])
 
 
 def _checks(config: ProxyConfig) -> Checks | None:

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import select
+import signal
+import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import IO, Any
 
+from calorimeter import masking
 from calorimeter.deployment import Deployment
 from verify.evidence.broker_api import BrokerApi
 from verify.evidence.proxy_stats import open_stats
@@ -26,12 +32,17 @@ class Watch:
     def __init__(self, deployment: Deployment, folder: Path, every_s: float) -> None:
         self._folder = folder
         self._every_s = every_s
+        self._usage = deployment.usage
         self._looks: dict[str, list[Look]] = {"proxy": _proxy_looks(deployment)}
         if deployment.broker is not None and deployment.broker.management is not None:
             self._looks["broker"] = [_broker_look(BrokerApi.of(deployment))]
 
     def until_closed(self, closing: IO[str]) -> None:
         """Look every `every_s` seconds, and a last time once `closing` is at its end."""
+        with recorded_usage(self._usage, self._folder / "processes.jsonl"):
+            self._look_until(closing)
+
+    def _look_until(self, closing: IO[str]) -> None:
         files = {name: (self._folder / f"{name}.jsonl").open("a") for name in self._looks}
         due = time.monotonic()
         open_still = True
@@ -47,6 +58,48 @@ class Watch:
                 files[name].flush()
         for file in files.values():
             file.close()
+
+
+END_S = 5.0
+"""How long the command that prints usage has to end, once its standard input is closed."""
+
+
+@contextmanager
+def recorded_usage(command: str | None, file: Path) -> Iterator[None]:
+    """Run the `usage` command meanwhile, its lines going to `file`; that it failed is a line, too."""
+    if command is None:
+        yield
+        return
+    with file.open("ab") as output, TemporaryFile() as errors:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=errors,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            status = _ended(process)
+            if status != 0:
+                errors.seek(0)
+                said = errors.read().decode(errors="replace").strip().splitlines() or ["nothing said"]
+                why = f"usage: status {status}, {masking.mask(said[-1])[:200]}"
+                look = json.dumps({"t_ns": time.time_ns(), "unavailable": why})
+                output.write(f"{look}\n".encode())
+
+
+def _ended(process: subprocess.Popen[bytes]) -> int:
+    """Close its standard input and await its end, else kill it with all that it started; its status."""
+    assert process.stdin is not None
+    with suppress(BrokenPipeError):
+        process.stdin.close()
+    try:
+        return process.wait(END_S)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)  # a session of its own
+        return process.wait()
 
 
 def _looked(look: Look) -> dict[str, Any]:

@@ -6,10 +6,12 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lab import processes
+from lab.usage import Usage
 from lab.waiting import DeadlineError, until
 
 
@@ -62,3 +64,24 @@ def test_waiting_ends_at_its_deadline() -> None:
     """A condition that never holds is an error, not a wait for ever."""
     with pytest.raises(DeadlineError, match=r"after 0\.05 s"):
         until(lambda: False, 0.05)
+
+
+def test_usage_only_grows(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """Seconds of processor are summed by part, and what a process used stays when it ends."""
+    usage = Usage(tmp_path)
+    environment = {"PATH": "/usr/bin:/bin", **processes.marks(tmp_path, "part-2")}
+    busy = processes.spawn(["sh", "-c", "while :; do :; done"], environment, tmp_path / "log", tmp_path)
+    until(lambda: _of(usage, "part-2")["cpu_s"] > 0.05, 5)
+    before = _of(usage, "part-2")
+    assert before["rss_bytes"] > 0
+    processes.kill(tmp_path, "part-2")
+    busy.wait(5)
+    after = _of(usage, "part-2")
+    assert after["cpu_s"] >= before["cpu_s"]
+    assert after["rss_bytes"] == 0
+    assert _of(usage, "part-1")["cpu_s"] < before["cpu_s"] + 1
+
+
+def _of(usage: Usage, part: str) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = usage.look()["processes"]
+    return next((row for row in rows if row["part"] == part), {"cpu_s": 0.0, "rss_bytes": 0})
