@@ -149,6 +149,11 @@ def made_secrets(given: Mapping[str, str]) -> dict[str, str]:
 
 def proxy_file(topology: Topology) -> Generated:
     """`apis-proxy.conf`: the guide's, with the changes that make its promises come true."""
+    return Generated("apis-proxy.conf", haproxy_writer.render(proxy_config(topology)))
+
+
+def proxy_config(topology: Topology) -> ProxyConfig:
+    """The same as data."""
     timeout = written(topology.rpc_response_timeout_s + 10)
     listens = [_listen(topology, "rest"), _listen(topology, "cfn")]
     listens = [listen for listen in listens if listen.servers]
@@ -163,7 +168,7 @@ def proxy_file(topology: Topology) -> Generated:
         stats_socket=topology.stats,
     )
     check = Check(inter="2s", fall=3, rise=2)
-    return Generated("apis-proxy.conf", haproxy_writer.render(haproxy_writer.checked(config, check, "2s")))
+    return haproxy_writer.checked(config, check, "2s")
 
 
 def heat_files(topology: Topology, secrets: Mapping[str, str]) -> Iterator[Generated]:

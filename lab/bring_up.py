@@ -22,10 +22,12 @@ from lab import (
     lock,
     mariadb,
     memcached,
+    network,
     ports,
     processes,
     programs,
     rabbitmq,
+    sample,
     take_down,
     topology,
 )
@@ -48,6 +50,9 @@ def up(asked: Topology, wanted: Mapping[str, int], say: Say) -> Lab:
         _clear_remnant(folder, say)
         try:
             lab = _reserved(asked, wanted, folder, found)
+            if asked.sample:
+                network.make(asked.name)
+                network.visit(lab)
             return _Rise(lab, say).all()
         except BaseException:
             with _uninterrupted():
@@ -60,6 +65,10 @@ def _clear_remnant(folder: Path, say: Say) -> None:
     if alive and (folder / "deployment.toml").exists():
         name = folder.name
         raise InputError(f"lab {name}", "is up", f"`calorimeter lab down --name {name}`, or another name")
+    others = network.existing(folder.name)
+    if others and not folder.exists():
+        what = f"network namespaces of a lab of that name are there ({others[0]}, …)"
+        raise InputError(f"lab {folder.name}", what, f"`calorimeter lab down --name {folder.name}`")
     if alive or folder.exists():
         say("clearing what a lab of that name left behind")
         take_down.clear(folder)
@@ -68,8 +77,14 @@ def _clear_remnant(folder: Path, say: Say) -> None:
 def _reserved(asked: Topology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
     folder.mkdir(mode=0o700, parents=True)
     (folder / "logs").mkdir(mode=0o700)
-    reserved = ports.reserve(asked.port_names, folder, wanted, udp=("log",))
-    lab = Lab(folder, asked.model_copy(update={"ports": reserved}), topology.fresh_secrets(), found)
+    secrets = topology.fresh_secrets()
+    if asked.sample:
+        # Whatever listens at the same ports elsewhere: these hosts are the sample's own.
+        reserved = sample.ports((*asked.rest_parts, *asked.cfn_parts))
+        secrets["amqp"] = sample.BROKER_PASSWORD
+    else:
+        reserved = ports.reserve(asked.port_names, folder, wanted, udp=("log",))
+    lab = Lab(folder, asked.model_copy(update={"ports": reserved}), secrets, found)
     topology.write(lab.topology, folder)
     topology.write_secrets(lab.secrets, folder)
     return lab

@@ -105,9 +105,14 @@ _PROXY_OPTIONS = (
 
 
 @lab.command()
+@click.option(
+    "--sample",
+    type=click.Choice(["guide"]),
+    help="The guide's sample: machines A, B and C as network namespaces with its addresses (needs root).",
+)
 @click.option("--rest", type=COUNT, default=2, show_default=True, help="REST APIs (heat-api).")
 @click.option("--cfn", type=COUNT, default=2, show_default=True, help="CFN APIs (heat-api-cfn).")
-@click.option("--engines", type=COUNT, default=3, show_default=True, help="Engines (heat-engine).")
+@click.option("--engines", type=COUNT, help="Engines (heat-engine): 3 if not said, 4 in the sample.")
 @click.option(
     "--workers", type=COUNT, default=1, show_default=True, help="Worker processes of each engine."
 )
@@ -141,11 +146,43 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
 
     _check_weights(asked["weights"], max(asked["rest"], asked["cfn"]))
     wanted = {name: port for name, port in (("rest", rest_port), ("cfn", cfn_port)) if port is not None}
+    if asked["sample"]:
+        _check_sample(asked["rest"], asked["cfn"], wanted)
+    asked["engines"] = asked["engines"] or (4 if asked["sample"] else 3)
     with _daemons():
         made = bring_up.up(Topology(**asked), wanted, _say)
     click.echo(f"REST        {made.url('rest')}/v1")
     click.echo(f"CFN         {made.url('cfn')}/v1")
     click.echo(f"deployment  {made.deployment}")
+    if made.topology.sample:
+        click.echo(f"a client    calorimeter lab exec --name {made.topology.name} openstack stack list")
+
+
+def _check_sample(rest: int, cfn: int, wanted: dict[str, int]) -> None:
+    """The guide's sample has one API of each kind on B and on C, at the guide's addresses."""
+    for option, given, valid in (("--rest", rest, 2), ("--cfn", cfn, 2)):
+        if given != valid:
+            raise InputError(
+                option, f"{given} given with --sample guide", f"valid: {valid}, one on B and one on C"
+            )
+    for api in wanted:
+        raise InputError(
+            f"--{api}-port", "given with --sample guide", "valid: without it; the port is the guide's"
+        )
+
+
+@lab.command(name="exec", context_settings={"ignore_unknown_options": True})
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+@click.option("--host", default="client-1", show_default=True, help="A, B, C, client-1 or client-2.")
+@NAME
+def exec_(command: tuple[str, ...], host: str, name: str) -> None:
+    """Run COMMAND on a host of a sample, as the user of the lab ($OS_AUTH_URL and the like are set).
+
+    Status as the command's.
+    """
+    from lab import visitor
+
+    visitor.run(name, host, command)
 
 
 @lab.command()
@@ -234,10 +271,12 @@ def part(part: str, action: str, name: str) -> None:
     Prints the moment at which it took effect, in ns since the epoch. Breaking what is not running is an
     error; bringing back what is running is not.
     """
-    from lab import parts, topology
+    from lab import network, parts, topology
 
+    known = topology.opened(name)
+    network.visit(known)
     with _daemons():
-        at = parts.act(topology.opened(name), part, action)
+        at = parts.act(known, part, action)
     click.echo(f"{part} {action} at_ns={at}")
 
 
@@ -267,10 +306,11 @@ def proxy(name: str, **asked: Any) -> None:
 
     Its deployment.toml describes the new one. A sabotage of the proxy ends with it.
     """
-    from lab import sabotage, topology
+    from lab import network, sabotage, topology
 
-    known = topology.opened(name).topology
-    _check_weights(asked["weights"], max(known.rest, known.cfn))
+    opened = topology.opened(name)
+    network.visit(opened)
+    _check_weights(asked["weights"], max(opened.topology.rest, opened.topology.cfn))
     with _daemons():
         sabotage.reshape(name, asked)
 
@@ -283,7 +323,7 @@ def sabotage_(what: str | None, name: str) -> None:
 
     The lab's deployment.toml stays as it is: it describes what should be. `lab heal` ends a sabotage.
     """
-    from lab import engine_sabotage, sabotage
+    from lab import engine_sabotage, network, sabotage, topology
 
     ways = {key: each.what for key, each in sabotage.SABOTAGES.items()}
     ways |= {key: each.what for key, each in engine_sabotage.ENGINE_SABOTAGES.items()}
@@ -293,6 +333,7 @@ def sabotage_(what: str | None, name: str) -> None:
         return
     if what not in ways:
         raise unknown("lab sabotage", "sabotage", what, ways)
+    network.visit(topology.opened(name))
     with _daemons():
         if what in engine_sabotage.ENGINE_SABOTAGES:
             engine_sabotage.sabotage(name, what)
@@ -304,8 +345,9 @@ def sabotage_(what: str | None, name: str) -> None:
 @NAME
 def heal(name: str) -> None:
     """End a sabotage: the proxy and the engines are as the lab's deployment.toml says."""
-    from lab import engine_sabotage, sabotage
+    from lab import engine_sabotage, network, sabotage, topology
 
+    network.visit(topology.opened(name))
     with _daemons():
         engine_sabotage.heal(name)
         sabotage.heal(name)

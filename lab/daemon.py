@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
+from calorimeter import netns
 from lab import processes, programs
 from lab.topology import Lab
 from lab.waiting import CancelledError, DeadlineError, until
@@ -67,7 +68,7 @@ def launch(lab: Lab, daemon: Daemon) -> subprocess.Popen[bytes]:
     """Start a daemon's process, without waiting for it to be ready."""
     log = lab.log(daemon.part)
     return processes.spawn(
-        list(daemon.argv),
+        list(netns.within(lab.namespace(daemon.part), *daemon.argv)),
         environment(lab, daemon.part, daemon.environment),
         log,
         lab.folder,
@@ -111,7 +112,8 @@ def run(
 ) -> None:
     """Run a command of a part to its end; raises `DaemonError` where it fails or takes too long."""
     log = lab.log(part)
-    process = processes.spawn(argv, environment(lab, part, extra), log, lab.folder)
+    command = list(netns.within(lab.namespace(part), *argv))
+    process = processes.spawn(command, environment(lab, part, extra), log, lab.folder)
     name = Path(argv[0]).name
     try:
         until(lambda: process.poll() is not None, deadline_s, cancel=cancel)

@@ -6,6 +6,7 @@ import os
 import shlex
 import sys
 
+from calorimeter import netns
 from calorimeter.deployment import (
     Api,
     Backend,
@@ -19,13 +20,14 @@ from calorimeter.deployment import (
     Expect,
     HeatConf,
     Identity,
+    Injection,
     Part,
     Proxy,
 )
 from calorimeter.secrets import Secret
 from config import deployment_writer
 from config.haproxy_writer import ProxyConfig, seconds
-from lab import faults, haproxy, heat, rabbitmq, usage
+from lab import faults, haproxy, heat, hosts, network, rabbitmq, sample, usage
 from lab.topology import PROJECT, REGION, USER, Lab, Topology
 
 SOURCES = "127.16.0.0/12"
@@ -59,7 +61,11 @@ def describe(lab: Lab) -> Deployment:
         cfn=_api(lab, "cfn", asked.cfn_parts),
         proxy=(
             Proxy(
-                stats=(f"unix://{haproxy.stats(lab)}",),
+                stats=(
+                    f"tcp://{haproxy.stats_address(lab)}"
+                    if asked.sample
+                    else f"unix://{haproxy.stats(lab)}",
+                ),
                 logs=(f"udp://{lab.address('log')}",),
                 config=(haproxy.conf(lab),),
                 version=haproxy.version(lab),
@@ -69,7 +75,7 @@ def describe(lab: Lab) -> Deployment:
         broker=Broker(
             amqp=f"amqp://{lab.address('amqp')}",
             management=lab.url("management"),
-            user=rabbitmq.USER,
+            user=rabbitmq.user(lab),
             password=_secret("amqp"),
         ),
         engines=Engines(names=asked.engine_parts, workers=asked.workers),
@@ -82,16 +88,20 @@ def describe(lab: Lab) -> Deployment:
             ec2_access=lab.secrets["ec2_access"],
             ec2_secret=_secret("ec2_secret"),
         ),
-        clients=Clients(sources=(SOURCES,), openstack=lab.programs.heat("openstack")),
+        clients=_clients(lab),
         parts=(
             *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
             _part(lab, "proxy", "proxy"),
             _part(lab, "rabbitmq", "broker"),
+            *((_host(lab, name) for name in hosts.HOSTS) if asked.sample else ()),
         ),
         expect=_expect(lab, config),
         consent=ConsentTo(level=Consent.INVASIVE),
         heat_conf=tuple(
-            HeatConf(host=part, files=(heat.file(lab, part).relative_to(lab.folder),))
+            HeatConf(
+                host=part if not asked.sample else sample.host_of(part),
+                files=(heat.file(lab, part).relative_to(lab.folder),),
+            )
             for part in asked.heat_parts
         ),
         waive=_waived(asked),
@@ -105,7 +115,8 @@ def _waived(asked: Topology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
-    if asked.proxy == "checked" and asked.balance == "source" and asked.hash_type != "consistent":
+    map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)
+    if asked.proxy == "checked" and asked.balance == "source" and map_based:
         waived["A7-redispatch-map-based"] = MAP_BASED
     return waived
 
@@ -115,8 +126,33 @@ def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> Api:
     return Api(url=f"{lab.url(api)}/v1", proxy_section=haproxy.SECTIONS[api], backends=backends)
 
 
+def _clients(lab: Lab) -> Clients:
+    openstack = lab.programs.heat("openstack")
+    if not lab.topology.sample:
+        return Clients(sources=(SOURCES,), openstack=openstack)
+    own = network.namespace(lab.topology.name, sample.CLIENT)
+    return Clients(netns=own, sources=(sample.SOURCES[sample.CLIENT],), openstack=openstack)
+
+
 def _secret(key: str) -> Secret:
     return Secret.model_validate_json(f'{{"file": "secrets.toml", "key": "{key}"}}')
+
+
+def _host(lab: Lab, name: str) -> Part:
+    base = _command(lab, "part", name)
+    breaks = {
+        fault: Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
+        for fault, heal in hosts.HEALS.items()
+    }
+    power = {"kill": f"{base} kill", "start": f"{base} start"} if name in sample.API_HOSTS else {}
+    return Part.model_validate(
+        {"name": name, "kind": "host", "sockets": _sockets(lab, name), "faults": breaks, **power}
+    )
+
+
+def _sockets(lab: Lab, host: str | None) -> str:
+    within = network.namespace(lab.topology.name, host) if host else None
+    return shlex.join(netns.within(within, "ss", "-tanoe"))
 
 
 def _part(lab: Lab, name: str, kind: str) -> Part:
@@ -125,9 +161,10 @@ def _part(lab: Lab, name: str, kind: str) -> Part:
     if kind in ("rest", "cfn"):
         actions += ["drain", "undrain"]
     commands = {action: f"{base} {action}" for action in actions}
+    sockets = _sockets(lab, sample.host_of(name) if lab.topology.sample else None)
     further = faults.injections(base) if kind in ("rest", "cfn") else {}
     return Part.model_validate(
-        {"name": name, "kind": kind, "sockets": "ss -tanoe", "faults": further, **commands}
+        {"name": name, "kind": kind, "sockets": sockets, "faults": further, **commands}
     )
 
 
@@ -148,9 +185,13 @@ def _checks(config: ProxyConfig) -> Checks | None:
         inter_s=seconds(check.inter),
         fall=check.fall,
         rise=check.rise,
-        timeout_check_s=seconds(config.timeouts["check"]),
+        timeout_check_s=_seconds(config, "check"),
         timeout_connect_s=seconds(config.timeouts["connect"]),
     )
+
+
+def _seconds(config: ProxyConfig, timeout: str) -> float | None:
+    return seconds(config.timeouts[timeout]) if timeout in config.timeouts else None
 
 
 def _expect(lab: Lab, config: ProxyConfig) -> Expect:
@@ -165,16 +206,17 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
     assert set(weights) <= set(parts)
     return Expect(
         balance=asked.balance,
-        hash_type=asked.hash_type or "map-based",
+        hash_type=config.listens[0].hash_type or "map-based",
         weights=weights,
         server_maxconn=asked.server_maxconn,
         timeout_client_s=seconds(config.timeouts["client"]),
         timeout_server_s=seconds(config.timeouts["server"]),
         timeout_connect_s=seconds(config.timeouts["connect"]),
-        timeout_queue_s=seconds(config.timeouts["queue"]),
-        timeout_http_request_s=seconds(config.timeouts["http-request"]),
+        timeout_queue_s=_seconds(config, "queue"),
+        timeout_http_request_s=_seconds(config, "http-request"),
         rpc_timeout_s=float(asked.rpc_timeout_s),
-        max_detection_s=5.0,
+        # The correction that `generate` writes finds a frozen API within 12 s.
+        max_detection_s=15.0 if asked.sample else 5.0,
         max_recovery_s=5.0,
         cut_sessions=True,
     )

@@ -120,7 +120,7 @@ def _restart(lab: Lab, part: str, options: writer.Sections, wanted: EngineSabota
 
 def _make_vhost(lab: Lab, vhost: str) -> None:
     rights = {"configure": ".*", "write": ".*", "read": ".*"}
-    for path, body in ((f"vhosts/{vhost}", {}), (f"permissions/{vhost}/{rabbitmq.USER}", rights)):
+    for path, body in ((f"vhosts/{vhost}", {}), (f"permissions/{vhost}/{rabbitmq.user(lab)}", rights)):
         _management(lab, "PUT", path, body).raise_for_status()
 
 
@@ -134,5 +134,5 @@ def _consumers(lab: Lab, vhost: str) -> int:
 def _management(lab: Lab, method: str, path: str, body: object = None) -> requests.Response:
     with requests.Session() as http:
         http.trust_env = False
-        http.auth = (rabbitmq.USER, lab.secrets["amqp"])
+        http.auth = (rabbitmq.user(lab), lab.secrets["amqp"])
         return http.request(method, f"{lab.url('management')}/api/{path}", json=body, timeout=10)

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from calorimeter import netns
 from calorimeter.deployment import Injection
 from calorimeter.errors import InputError
 from lab import daemon, health, heat, processes
@@ -69,46 +70,53 @@ def clear(name: str) -> None:
     for line in told.stdout.splitlines():
         table = line.rpartition(" ")[2]
         if table.startswith(f"calorimeter.{name}."):
-            _remove_table(table)
+            remove_table(table, None)
 
 
 def _nft() -> str | None:
     return shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
-def _table(lab: Lab, part: str, fault: str) -> str:
+def table_of(lab: Lab, part: str, fault: str) -> str:
+    """The name of a fault's table."""
     return f"calorimeter.{lab.topology.name}.{part}.{fault}"
 
 
-def _run_nft(text: str) -> None:
+def run_nft(text: str, namespace: str | None) -> None:
+    """Give nftables a script, on a host of a sample or on this machine; raises `InputError`."""
     nft = _nft()
     if nft is None or os.geteuid() != 0:
         raise InputError("lab part", "packets cannot be dropped here", "it needs root and nftables")
-    told = subprocess.run([nft, "-f", "-"], input=text, capture_output=True, text=True, check=False)
+    argv = netns.within(namespace, nft, "-f", "-")
+    told = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
     if told.returncode != 0:
         raise InputError("nft", " ".join(told.stderr.split())[:300])
 
 
-def _make_table(table: str, chain: str, *rules: str) -> int:
+def make_table(table: str, namespace: str | None, chain: str, *rules: str) -> int:
+    """Make a table of one chain, in place of one of that name; ns since the epoch just before."""
     body = "\n".join(f"    {rule}" for rule in rules)
     at = time.time_ns()
-    _run_nft(
+    run_nft(
         f"add table inet {table}\ndelete table inet {table}\n"
-        f"table inet {table} {{\n  chain faults {{\n    {chain}\n{body}\n  }}\n}}\n"
+        f"table inet {table} {{\n  chain faults {{\n    {chain}\n{body}\n  }}\n}}\n",
+        namespace,
     )
     return at
 
 
-def _remove_table(table: str) -> int:
+def remove_table(table: str, namespace: str | None) -> int:
+    """Remove a table, also one that is not there; ns since the epoch just before."""
     at = time.time_ns()
-    _run_nft(f"add table inet {table}\ndelete table inet {table}\n")
+    run_nft(f"add table inet {table}\ndelete table inet {table}\n", namespace)
     return at
 
 
 def _unreachable(lab: Lab, part: str) -> int:
     port = lab.port(part)
-    return _make_table(
-        _table(lab, part, "unreachable"),
+    return make_table(
+        table_of(lab, part, "unreachable"),
+        lab.namespace(part),
         "type filter hook input priority 0; policy accept;",
         f"tcp dport {port} drop",
         f"tcp sport {port} drop",
@@ -116,22 +124,23 @@ def _unreachable(lab: Lab, part: str) -> int:
 
 
 def _reachable(lab: Lab, part: str) -> int:
-    return _remove_table(_table(lab, part, "unreachable"))
+    return remove_table(table_of(lab, part, "unreachable"), lab.namespace(part))
 
 
 def _cut_off(lab: Lab, part: str) -> int:
     group = heat.group(lab, part)
     if group is None:
         raise InputError(f"lab part {part}", "has no group of its own to know its packets by", "needs root")
-    return _make_table(
-        _table(lab, part, "cut-off"),
+    return make_table(
+        table_of(lab, part, "cut-off"),
+        lab.namespace(part),
         "type filter hook output priority 0; policy accept;",
         f"meta skgid {group} tcp dport {lab.port('amqp')} drop",
     )
 
 
 def _join(lab: Lab, part: str) -> int:
-    return _remove_table(_table(lab, part, "cut-off"))
+    return remove_table(table_of(lab, part, "cut-off"), lab.namespace(part))
 
 
 def _refusal(lab: Lab, part: str) -> Path:
@@ -156,7 +165,9 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
         processes.kill(lab.folder, name)
         told = lab.folder / f"{name}.port"
         told.unlink(missing_ok=True)
-        argv = (sys.executable, "-m", "lab.relay", str(told), RELAY, str(lab.port(part)), *words)
+        host, port = lab.host(part), lab.port(part)
+        source = host if lab.topology.sample else RELAY
+        argv = (sys.executable, "-m", "lab.relay", str(told), source, host, str(port), *words)
         process = daemon.launch(lab, Daemon(name, argv, lambda: True, 20))
 
         def listening() -> str:
@@ -166,11 +177,13 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
                 return told.read_text()
             return ""
 
-        port = until(listening, 20)
-        return _make_table(
-            _table(lab, part, fault),
-            "type nat hook output priority -100; policy accept;",
-            f"ip saddr != {RELAY} tcp dport {lab.port(part)} redirect to :{port}",
+        # On loopback what comes is what goes out here; on a host of a sample it comes in.
+        hook = "prerouting" if lab.topology.sample else "output"
+        return make_table(
+            table_of(lab, part, fault),
+            lab.namespace(part),
+            f"type nat hook {hook} priority -100; policy accept;",
+            f"ip saddr != {source} tcp dport {port} redirect to :{until(listening, 20)}",
         )
 
     return begin
@@ -178,7 +191,7 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
 
 def _no_relay(fault: str) -> Callable[[Lab, str], int]:
     def end(lab: Lab, part: str) -> int:
-        at = _remove_table(_table(lab, part, fault))
+        at = remove_table(table_of(lab, part, fault), lab.namespace(part))
         processes.kill(lab.folder, f"relay-{part}")
         return at
 

@@ -8,8 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
+from config import generate
 from config import haproxy_writer as writer
-from lab import health, probes, processes
+from lab import health, probes, processes, sample
 from lab.daemon import Daemon, DaemonError, run
 from lab.topology import Lab
 
@@ -30,6 +31,11 @@ def stats(lab: Lab) -> Path:
     return lab.folder / "haproxy" / "stats"
 
 
+def stats_address(lab: Lab) -> str:
+    """Where the clients' hosts of a sample can ask for the state."""
+    return f"{lab.host('proxy')}:{sample.STATS_PORT}"
+
+
 def _guides(lab: Lab) -> writer.ProxyConfig:
     """The guide's configuration with what was asked for changed, and a socket and a log for evidence."""
     asked = lab.topology
@@ -39,6 +45,7 @@ def _guides(lab: Lab) -> writer.ProxyConfig:
         mode=None if asked.mode == "tcp" else asked.mode,
         log=f"{lab.address('log')} local0",
         stats_socket=f"{stats(lab)} mode 600 level admin expose-fd listeners",
+        global_lines=(f"stats socket ipv4@{stats_address(lab)} level admin",) if asked.sample else (),
         default_options=(option, "redispatch"),
     )
     timeouts = {**proxy.timeouts, **asked.timeouts}
@@ -50,8 +57,46 @@ def config(lab: Lab) -> writer.ProxyConfig:
     asked, proxy = lab.topology, _guides(lab)
     if asked.proxy == "guide":
         return proxy
+    if asked.sample:
+        return _generated(lab, proxy)
     timeout_check = asked.timeouts.get("check") or (health.TIMEOUT_CHECK if asked.health == "rpc" else "1s")
     return _corrected(writer.checked(proxy, timeout_check=timeout_check))
+
+
+def _generated(lab: Lab, guides: writer.ProxyConfig) -> writer.ProxyConfig:
+    """What `calorimeter generate` writes for the sample, with the guide's names of its servers, and what
+    was asked for."""
+    asked = lab.topology
+    hosts = tuple(generate.Host(name=name, address=sample.HOSTS[name]) for name in sample.API_HOSTS)
+    made = generate.proxy_config(
+        generate.Topology(proxy=sample.HOSTS["A"], hosts=hosts, rpc_response_timeout_s=asked.rpc_timeout_s)
+    )
+    listens = []
+    for listen, own in zip(made.listens, guides.listens, strict=True):
+        names = {server.address: server for server in own.servers}
+        servers = [
+            replace(
+                server,
+                name=names[server.address].name,
+                weight=names[server.address].weight,
+                words=(*server.words, *names[server.address].words),
+            )
+            for server in listen.servers
+        ]
+        hash_type = own.hash_type or (listen.hash_type if own.balance == "source" else None)
+        listens.append(replace(listen, servers=tuple(servers), balance=own.balance, hash_type=hash_type))
+    return replace(
+        made,
+        listens=tuple(listens),
+        mode=asked.mode,
+        default_options=guides.default_options,
+        timeouts={**made.timeouts, **asked.timeouts},
+        maxconn=asked.maxconn or made.maxconn,
+        default_maxconn=min(made.default_maxconn, asked.maxconn or made.maxconn),
+        log=guides.log,
+        stats_socket=guides.stats_socket,
+        global_lines=guides.global_lines,
+    )
 
 
 def _corrected(proxy: writer.ProxyConfig) -> writer.ProxyConfig:
@@ -99,7 +144,7 @@ def daemon(lab: Lab) -> Daemon:
     return Daemon(
         part="proxy",
         argv=(str(lab.programs.haproxy), "-f", str(conf(lab))),
-        ready=lambda: all(probes.accepts(lab.port(api)) for api in SECTIONS),
+        ready=lambda: all(probes.accepts(lab.host(api), lab.port(api)) for api in SECTIONS),
         deadline_s=15,
         forks=True,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 from config import heat_conf_writer as writer
 from lab import accounts, health, mariadb, probes, rabbitmq
 from lab.daemon import Daemon
-from lab.topology import LOOPBACK, REGION, Lab, write_private
+from lab.topology import REGION, Lab, write_private
 
 PROGRAMS = {"rest": "heat-api", "cfn": "heat-api-cfn", "engine": "heat-engine"}
 
@@ -18,7 +18,7 @@ READY_S = 90.0
 
 def kind(part: str) -> str:
     """`rest`, `cfn` or `engine` of a part's name."""
-    return part.rpartition("-")[0]
+    return part.partition("-")[0]
 
 
 def prepare(lab: Lab, part: str) -> None:
@@ -35,7 +35,7 @@ def file(lab: Lab, part: str) -> Path:
 
 def conf(lab: Lab, part: str) -> writer.Sections:
     """The part's heat.conf: the guide's copy of the file, with a port and a host name of its own."""
-    bind = {name: (LOOPBACK, lab.port(part)) for name in ("rest", "cfn") if name == kind(part)}
+    bind = {name: (lab.host(part), lab.port(part)) for name in ("rest", "cfn") if name == kind(part)}
     host = writer.HeatHost(
         host=part,
         transport=rabbitmq.transport(lab),
@@ -64,6 +64,8 @@ def _of_a_lab(lab: Lab) -> writer.Sections:
             "environment_dir": str(etc / "environment.d"),
             "template_dir": str(etc / "templates"),
             "max_stacks_per_tenant": 1_000_000,
+            "enable_stack_abandon": True,
+            "enable_stack_adopt": True,
         },
         "paste_deploy": {"api_paste_config": str(etc / "api-paste.ini")},
     }

@@ -16,7 +16,7 @@ from threading import Event
 
 from lab import probes, processes
 from lab.daemon import Daemon, DaemonError, run, start, tail
-from lab.topology import LOOPBACK, Lab, write_private
+from lab.topology import Lab, write_private
 from lab.waiting import DeadlineError, until
 
 DATABASES = ("heat", "keystone")
@@ -45,13 +45,13 @@ innodb-doublewrite = off
 
 
 def daemon(lab: Lab) -> Daemon:
-    """MariaDB on loopback, on the data that `prepare` put there."""
-    port = lab.port("mariadb")
+    """MariaDB, on the data that `prepare` put there."""
+    host, port = lab.host("mariadb"), lab.port("mariadb")
     conf = lab.folder / "mariadb" / "mariadb.cnf"
     return Daemon(
         part="mariadb",
         argv=(str(lab.programs.mariadbd), f"--defaults-file={conf}"),
-        ready=lambda: probes.greets(port),
+        ready=lambda: probes.greets(host, port),
         deadline_s=60,
     )
 
@@ -61,12 +61,13 @@ def prepare(lab: Lab, cancel: Event | None = None) -> None:
     home = lab.folder / "mariadb"
     home.mkdir(mode=0o700, exist_ok=True)
     _copy(_template(lab, cancel), home / "data")
-    password = lab.secrets["mariadb"]
+    password, host = lab.secrets["mariadb"], lab.host("mariadb")
+    who = "10.0.0.%" if lab.topology.sample else host
     grants = [f"ALTER USER root@localhost IDENTIFIED BY '{lab.secrets['mariadb_root']}';"]
     for name in DATABASES:
-        grants.append(f"CREATE OR REPLACE USER {name}@'{LOOPBACK}' IDENTIFIED BY '{password}';")
-        grants.append(f"GRANT ALL ON {name}.* TO {name}@'{LOOPBACK}';")
-    network = f"bind-address = {LOOPBACK}\nport = {lab.port('mariadb')}"
+        grants.append(f"CREATE OR REPLACE USER {name}@'{who}' IDENTIFIED BY '{password}';")
+        grants.append(f"GRANT ALL ON {name}.* TO {name}@'{who}';")
+    network = f"bind-address = {host}\nport = {lab.port('mariadb')}"
     _configure(home, network, grants)
 
 

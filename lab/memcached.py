@@ -6,19 +6,19 @@ import getpass
 
 from lab import probes
 from lab.daemon import Daemon
-from lab.topology import LOOPBACK, Lab
+from lab.topology import Lab
 
 
 def daemon(lab: Lab) -> Daemon:
-    """memcached on loopback, TCP only."""
-    port = lab.port("memcached")
+    """memcached, TCP only."""
+    host, port = lab.host("memcached"), lab.port("memcached")
     return Daemon(
         part="memcached",
         argv=(
-            *(str(lab.programs.memcached), "-l", LOOPBACK, "-p", str(port), "-U", "0"),
+            *(str(lab.programs.memcached), "-l", host, "-p", str(port), "-U", "0"),
             # As root memcached wants to be told whom to run as.
             *("-m", "64", "-c", "4096", "-t", "2", "-u", getpass.getuser()),
         ),
-        ready=lambda: probes.accepts(port),
+        ready=lambda: probes.accepts(host, port),
         deadline_s=15,
     )

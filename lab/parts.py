@@ -9,7 +9,19 @@ from contextlib import suppress
 from functools import partial
 
 from calorimeter.errors import InputError, unknown
-from lab import daemon, faults, haproxy, heat, keystone, lock, mariadb, memcached, processes, rabbitmq
+from lab import (
+    daemon,
+    faults,
+    haproxy,
+    heat,
+    hosts,
+    keystone,
+    lock,
+    mariadb,
+    memcached,
+    processes,
+    rabbitmq,
+)
 from lab.daemon import Daemon, DaemonError
 from lab.topology import Lab
 from lab.waiting import DeadlineError, until
@@ -30,7 +42,8 @@ def daemon_of(lab: Lab, part: str) -> Daemon:
         return fixed[part](lab)
     if part in lab.topology.heat_parts:
         return heat.daemon(lab, part)
-    raise unknown(f"lab {lab.topology.name}", "part", part, lab.topology.parts)
+    known = (*lab.topology.parts, *(hosts.HOSTS if lab.topology.sample else ()))
+    raise unknown(f"lab {lab.topology.name}", "part", part, known)
 
 
 def state(found: list[processes.Process]) -> str:
@@ -46,6 +59,8 @@ def act(lab: Lab, part: str, action: str) -> int:
     What brings back (`start`, `thaw`, `undrain`) may be repeated; what breaks raises `InputError` where
     the part is not running, so that a fault that did not happen is noticed.
     """
+    if lab.topology.sample and part in hosts.HOSTS:
+        return hosts.act(lab, part, action)
     if action not in ACTIONS:
         raise unknown(f"lab part {part}", "action", action, ACTIONS)
     what = daemon_of(lab, part)

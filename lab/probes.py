@@ -7,21 +7,22 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lab.topology import LOOPBACK
+if TYPE_CHECKING:
+    import requests
 
 
-def greets(port: int) -> bool:
+def greets(host: str, port: int) -> bool:
     """Whether a server that speaks first (MariaDB) says something to a new connection."""
     try:
-        with socket.create_connection((LOOPBACK, port), timeout=1) as connection:
+        with socket.create_connection((host, port), timeout=1) as connection:
             return bool(connection.recv(1))
     except OSError:
         return False
 
 
-def accepts(port: int, host: str = LOOPBACK) -> bool:
+def accepts(host: str, port: int) -> bool:
     """Whether a connection is accepted."""
     try:
         with socket.create_connection((host, port), timeout=1):
@@ -35,7 +36,8 @@ def answers(url: str, timeout_s: float = 5.0) -> bool:
     import requests
 
     try:
-        return requests.get(url, timeout=timeout_s, allow_redirects=False).status_code < 500
+        with _direct() as http:
+            return http.get(url, timeout=timeout_s, allow_redirects=False).status_code < 500
     except requests.RequestException:
         return False
 
@@ -45,7 +47,17 @@ def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = 
     import requests
 
     try:
-        answer = requests.get(url, auth=auth, params=params, timeout=5)
-        return answer.json() if answer.status_code == 200 else None
+        with _direct() as http:
+            answer = http.get(url, auth=auth, params=params, timeout=5)
+            return answer.json() if answer.status_code == 200 else None
     except (requests.RequestException, ValueError):
         return None
+
+
+def _direct() -> requests.Session:
+    """A session that a proxy for the web in the environment ($http_proxy) does not come between."""
+    import requests
+
+    session = requests.Session()
+    session.trust_env = False
+    return session

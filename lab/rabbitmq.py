@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
-from lab import probes
+from lab import probes, sample
 from lab.daemon import Daemon
 from lab.topology import LOOPBACK, Lab, write_private
 
@@ -19,7 +19,7 @@ management.tcp.port = {management}
 default_user = {user}
 default_pass = {password}
 default_user_tags.administrator = true
-loopback_users.{user} = true
+loopback_users.{user} = {only_here}
 log.console = true
 log.console.level = info
 log.file = false
@@ -30,16 +30,22 @@ disk_free_limit.absolute = 50MB
 """
 
 
+def user(lab: Lab) -> str:
+    """Who Heat and the suite are."""
+    return sample.BROKER_USER if lab.topology.sample else USER
+
+
 def prepare(lab: Lab) -> None:
     """Write the configuration, with the password in files of mode 600."""
     home = lab.folder / "rabbitmq"
     home.mkdir(mode=0o700, exist_ok=True)
     text = _CONF.format(
-        address=LOOPBACK,
+        address=lab.host("amqp"),
         amqp=lab.port("amqp"),
         management=lab.port("management"),
-        user=USER,
+        user=user(lab),
         password=lab.secrets["amqp"],
+        only_here="false" if lab.topology.sample else "true",
     )
     write_private(home / "rabbitmq.conf", text)
     (home / "enabled_plugins").write_text("[rabbitmq_management].\n")
@@ -80,12 +86,12 @@ def daemon(lab: Lab) -> Daemon:
 
 def serves(lab: Lab) -> bool:
     """Whether AMQP connections are accepted and the management API answers with our password."""
-    return probes.accepts(lab.port("amqp")) and _get(lab, "overview") is not None
+    return probes.accepts(lab.host("amqp"), lab.port("amqp")) and _get(lab, "overview") is not None
 
 
 def transport(lab: Lab) -> str:
     """The `transport_url` for Heat."""
-    return f"rabbit://{USER}:{lab.secrets['amqp']}@{lab.address('amqp')}/"
+    return f"rabbit://{user(lab)}:{lab.secrets['amqp']}@{lab.address('amqp')}/"
 
 
 def engine_hosts(lab: Lab) -> dict[str, int]:
@@ -109,4 +115,4 @@ def _channel(consumer: dict[str, Any]) -> str:
 
 
 def _get(lab: Lab, path: str) -> Any:
-    return probes.json_of(f"{lab.url('management')}/api/{path}", (USER, lab.secrets["amqp"]))
+    return probes.json_of(f"{lab.url('management')}/api/{path}", (user(lab), lab.secrets["amqp"]))

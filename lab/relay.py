@@ -1,4 +1,4 @@
-"""`python -m lab.relay PORT_FILE FROM TO_PORT --delay-s 3 | --status 503`: stands before an API.
+"""`python -m lab.relay PORT_FILE FROM HOST PORT --delay-s 3 | --status 503`: stands before an API.
 
 Connections are redirected here by nftables. Answers come late by `--delay-s`, or every request is
 answered `--status`. The port it listens on goes to PORT_FILE.
@@ -10,8 +10,6 @@ import argparse
 import asyncio
 from contextlib import suppress
 from pathlib import Path
-
-LOOPBACK = "127.0.0.1"
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
@@ -39,13 +37,13 @@ async def serve(given: argparse.Namespace) -> None:
                 await writer.drain()
             else:
                 back, out = await asyncio.open_connection(
-                    LOOPBACK, given.to_port, local_addr=(given.source, 0)
+                    given.host, given.to_port, local_addr=(given.source, 0)
                 )
                 await asyncio.gather(_pipe(reader, out, 0), _pipe(back, writer, given.delay_s))
                 out.close()
         writer.close()
 
-    server = await asyncio.start_server(connected, LOOPBACK, 0, backlog=512)
+    server = await asyncio.start_server(connected, given.host, 0, backlog=512)
     partial = given.port_file.with_suffix(".partial")
     partial.write_text(str(server.sockets[0].getsockname()[1]))
     partial.replace(given.port_file)
@@ -58,6 +56,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="lab.relay")
     parser.add_argument("port_file", type=Path)
     parser.add_argument("source")
+    parser.add_argument("host")
     parser.add_argument("to_port", type=int)
     parser.add_argument("--delay-s", type=float, default=0.0)
     parser.add_argument("--status", type=int, default=0)

@@ -210,7 +210,7 @@ def _take_over(lab: Lab, config: ProxyConfig) -> None:
     places = [bind.rsplit(":", 1) for listen in config.listens for bind in listen.bind]
     try:
         until(lambda: not old & {p.pid for p in processes.running(lab.folder, "proxy")}, OLD_ENDS_S)
-        until(lambda: all(probes.accepts(int(port), host) for host, port in places), OLD_ENDS_S)
+        until(lambda: all(probes.accepts(host, int(port)) for host, port in places), OLD_ENDS_S)
     except DeadlineError as problem:
         why = f"did not take over within {OLD_ENDS_S:g} s"
         raise DaemonError("proxy", why, tail(lab.log("proxy"))) from problem

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from calorimeter.errors import InputError
-from lab import faults, lock, ports, processes, topology
+from lab import faults, lock, network, ports, processes, topology
 from lab.waiting import DeadlineError, until
 
 
@@ -20,7 +20,7 @@ def down(folder: Path) -> bool:
     """
     _end_holder(folder)
     with lock.held(folder, 10):
-        there = folder.exists() or bool(processes.running(folder))
+        there = folder.exists() or bool(processes.running(folder)) or bool(network.existing(folder.name))
         clear(folder)
         return there
 
@@ -29,7 +29,8 @@ def clear(folder: Path) -> None:
     """End the lab's processes, check its ports and remove its folder; its lock must be held."""
     reserved: list[int] = []
     with suppress(InputError):
-        reserved = list(topology.read(folder).ports.values())
+        known = topology.read(folder)
+        reserved = [] if known.sample else list(known.ports.values())
     try:
         processes.terminate(folder)
         # Twice: a daemon may just have been between fork and exec, when it has no mark yet.
@@ -44,6 +45,7 @@ def clear(folder: Path) -> None:
         )
         raise InputError(f"lab {folder.name}", what, "its folder is left as it is") from problem
     faults.clear(folder.name)
+    network.remove(folder.name)
     shutil.rmtree(folder, ignore_errors=True)
     ports.release(reserved, folder)
 

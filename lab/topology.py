@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from calorimeter import paths
 from calorimeter.errors import InputError
 from calorimeter.toml import Model
+from lab import network, sample
 from lab.programs import Programs
 
 LOOPBACK = "127.0.0.1"
@@ -35,6 +36,7 @@ class Topology(Model):
     `weights` are those of the servers in order, REST and CFN alike; a server beyond them has none.
     `rpc_timeout` is Heat's rpc_response_timeout in seconds. `timeouts` are the proxy's that differ from
     the guide's, by name; `maxconn` is that of the whole proxy, `server_maxconn` that of each server.
+    `sample` spreads the lab over the hosts of the guide's sample, where servers have the guide's names.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Topology(Model):
     queues: Literal["classic", "quorum"] = "classic"
     rpc_timeout: int | None = None
     health: Literal["shallow", "rpc"] = "shallow"
+    sample: Literal["guide"] | None = None
     ports: dict[str, int] = {}
 
     @property
@@ -66,13 +69,17 @@ class Topology(Model):
 
     @property
     def rest_parts(self) -> tuple[str, ...]:
-        """`rest-1`, `rest-2`, …"""
-        return tuple(f"rest-{n + 1}" for n in range(self.rest))
+        """`rest-1`, `rest-2`, …; in the sample `rest-server-1`, …"""
+        return tuple(f"rest{self._server}-{n + 1}" for n in range(self.rest))
 
     @property
     def cfn_parts(self) -> tuple[str, ...]:
-        """`cfn-1`, `cfn-2`, …"""
-        return tuple(f"cfn-{n + 1}" for n in range(self.cfn))
+        """`cfn-1`, `cfn-2`, …; in the sample `cfn-server-1`, …"""
+        return tuple(f"cfn{self._server}-{n + 1}" for n in range(self.cfn))
+
+    @property
+    def _server(self) -> str:
+        return "-server" if self.sample else ""
 
     @property
     def engine_parts(self) -> tuple[str, ...]:
@@ -109,8 +116,18 @@ class Lab:
         return self.topology.ports[name]
 
     def address(self, name: str) -> str:
-        """`127.0.0.1:PORT` of what is reserved under `name`."""
-        return f"{LOOPBACK}:{self.port(name)}"
+        """`HOST:PORT` of what is reserved under `name`."""
+        return f"{self.host(name)}:{self.port(name)}"
+
+    def host(self, name: str) -> str:
+        """The address of a part's host, or of what is reserved under `name`: loopback, but for a sample."""
+        return sample.HOSTS[sample.host_of(name)] if self.topology.sample else LOOPBACK
+
+    def namespace(self, part: str) -> str | None:
+        """The network namespace that a part runs in; None for this machine's own."""
+        if not self.topology.sample:
+            return None
+        return network.namespace(self.topology.name, sample.host_of(part))
 
     def url(self, name: str) -> str:
         """The root URL of what is reserved under `name`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from calorimeter import deployment as deployments
-from calorimeter import paths
+from calorimeter import netns, paths
 from calorimeter.errors import InputError
 from calorimeter.faults.schedule import parse
 from calorimeter.rundir import RunDir
@@ -90,7 +90,9 @@ def run(
     """
     wanted = loader.read(loader.find(scenario))
     file = paths.deployment(deployment)
-    breaking = Breaking.of(deployments.read(file), (*wanted.fault, *map(parse, faults)), yes_break_it)
+    breaking = Breaking.of(
+        netns.visit(deployments.read(file)), (*wanted.fault, *map(parse, faults)), yes_break_it
+    )
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
@@ -127,7 +129,7 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
     from loadtests.session import cleaning
 
     folder = RunDir.open(run)
-    described = deployments.read(paths.deployment(deployment))
+    described = netns.visit(deployments.read(paths.deployment(deployment)))
     door = cleaning(described, Token(described))
     prefix = prefix_of(folder.about["id"])
     removed, left = remove(door.api, door.client(), prefix, now_ns() + int(within * 1e9))

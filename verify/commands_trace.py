@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from calorimeter import paths
+from calorimeter import netns, paths
 from calorimeter.deployment import read as read_deployment
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
@@ -50,7 +50,7 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
     from verify.experiments.follow import follow
 
     given, command = split(arguments)
-    deployment = read_deployment(paths.deployment(given))
+    deployment = netns.visit(read_deployment(paths.deployment(given)))
     try:
         followed = follow(deployment, command, runs=runs, wait_s=wait_s)
     except EvidenceUnavailable as problem:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from calorimeter import paths, toml
+from calorimeter import netns, paths, toml
 from calorimeter.deployment import read
 from calorimeter.errors import InputError
 from calorimeter.faults.breaker import Breaker, carry_out
@@ -28,7 +28,7 @@ def fault(
 
     Exit status: 0 all was carried out and healed; 1 a command failed; 2 the input cannot be used.
     """
-    described = read(paths.deployment(deployment))
+    described = netns.visit(read(paths.deployment(deployment)))
     given = toml.read(schedule, Schedule).fault if schedule else ()
     wanted = Schedule(fault=(*given, *(parse(text) for text in texts)))
     if not wanted.fault:
