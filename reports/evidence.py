@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +31,43 @@ class Trial:
     lanes: tuple[str, ...]
     spans: pd.DataFrame
     length_s: float
+
+    @property
+    def felt(self) -> pd.DataFrame:
+        """Each broken server: `lane`, `from_s`, `to_s`, `detection_s`, `recovery_s`.
+
+        From the fault until the proxy had it out of its rotation, and from the begin of the healing
+        until it had it back; NaN where that was not seen.
+        """
+        faults = self.spans[self.spans["kind"] == "fault"]
+        outs = self.spans[self.spans["kind"] == "out"]
+        return felt(faults[["lane", "from_s", "to_s"]], outs, self.length_s)
+
+
+def felt(faults: pd.DataFrame, outs: pd.DataFrame, end_s: float) -> pd.DataFrame:
+    """Detection and recovery of each fault (see `Trial.felt`), from when servers were out."""
+    rows = []
+    for lane, from_s, to_s in faults.itertuples(index=False):
+        own = outs[(outs["lane"] == lane) & (outs["to_s"] > from_s) & (outs["from_s"] >= from_s - 1e-9)]
+        seen, back = own["from_s"].min(), own["to_s"].max()
+        recovered = back > to_s and back < end_s  # a span that ends with the trial has not ended
+        rows.append((lane, from_s, to_s, seen - from_s, back - to_s if recovered else math.nan))
+    columns = ["lane", "from_s", "to_s", "detection_s", "recovery_s"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def injected(folder: Path, start_ns: int) -> pd.DataFrame:
+    """What was broken while a load ran: `lane`, `fault`, `from_s`, `to_s` (its healing) since the start."""
+    rows = []
+    for _, tree in _trees(folder, "faults.json"):
+        try:
+            for each in tree["faults"]:
+                at = int(each["at_ns"] or each["ended_ns"])
+                name, kind = str(each["fault"]["part"]), str(each["fault"]["fault"])
+                rows.append((name, kind, (at - start_ns) / 1e9, (int(each["healed_ns"]) - start_ns) / 1e9))
+        except SHAPE:
+            continue
+    return pd.DataFrame(rows, columns=["lane", "fault", "from_s", "to_s"])
 
 
 def mapping(folder: Path) -> pd.DataFrame:

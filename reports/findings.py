@@ -15,7 +15,7 @@ from calorimeter.rundir import RunDir
 from calorimeter.statistics import Interval
 from calorimeter.verdict import Verdicts
 from reports import axis as axes
-from reports import evidence, frames, latency, load, polls, shares, watch
+from reports import evidence, expected, frames, latency, load, polls, shares, watch
 from reports.axis import Axis, Window
 from reports.watch import Watched
 
@@ -47,6 +47,8 @@ class Load:
     errors: pd.DataFrame
     curve: pd.DataFrame
     heat: pd.DataFrame
+    against: pd.DataFrame
+    connections: pd.DataFrame
     generator: pd.DataFrame
     phases: pd.DataFrame
 
@@ -69,15 +71,17 @@ class Polled:
     sessions: pd.DataFrame
     outages: pd.DataFrame
     processes: pd.DataFrame
+    workers: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """Tables of `evidence`: what gates saw."""
+    """Tables of `evidence`: what gates saw, and what was broken while the load ran."""
 
     mapping: pd.DataFrame
     rotation: pd.DataFrame
     trials: tuple[evidence.Trial, ...]
+    injected: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,15 +129,16 @@ def collect(run: RunDir) -> Findings:
         raise InputError(
             str(run.path), "holds neither samples nor verdicts", "valid: what `run` or `verify` wrote"
         )
+    polled = _polled(watched, frames.ledger(run), loaded.axis) if loaded else None
     return Findings(
         about=run.about,
         scenario=_text(run.path / "scenario.toml"),
         deployment=deployment,
         verdicts=verdicts,
         load=loaded,
-        polled=_polled(watched, frames.ledger(run), loaded.axis) if loaded else None,
-        seen=_seen(run.path / "evidence"),
-        backends=_backends(watched, verdicts, deployment),
+        polled=polled,
+        seen=_seen(run.path / "evidence", loaded, polled),
+        backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
         files=_files(run.path),
         gaps=tuple(gaps),
@@ -187,6 +192,8 @@ def _load(samples: pd.DataFrame) -> Load:
         errors=load.errors(samples),
         curve=latency.curve(samples, window),
         heat=latency.heat(samples, time),
+        against=latency.against_load(samples, blocks, window),
+        connections=expected.connections(samples),
         generator=load.generator(samples, time),
         phases=axes.phases(samples, time.start_ns),
     )
@@ -245,16 +252,51 @@ def _polled(watched: Watched, ledger: pd.DataFrame | None, time: Axis) -> Polled
         sessions=polls.sessions(watched.servers, time),
         outages=polls.outages(watched.servers, time),
         processes=polls.processes(watched.processes, time),
+        workers=polls.workers(watched.workers, time),
     )
 
 
-def _seen(folder: Path) -> Seen:
-    return Seen(evidence.mapping(folder), evidence.rotation(folder), tuple(evidence.trials(folder)))
+def _seen(folder: Path, loaded: Load | None, polled: Polled | None) -> Seen:
+    trials = evidence.trials(folder)
+    injected = evidence.injected(folder, loaded.axis.start_ns if loaded else 0)
+    if loaded is not None and polled is not None and len(injected):
+        trials = [_trial_of_load(injected, loaded, polled), *trials]
+    return Seen(evidence.mapping(folder), evidence.rotation(folder), tuple(trials), injected)
 
 
-def _backends(watched: Watched, verdicts: Verdicts, deployment: Deployment | None) -> Shares | None:
+def _trial_of_load(injected: pd.DataFrame, loaded: Load, polled: Polled) -> evidence.Trial:
+    """What was broken while the load ran, as gates' trials are: their clients are those of the load."""
+    length_s = float(loaded.axis.bins * loaded.axis.bin_s)
+    bad = loaded.rates[loaded.rates["errors"] > 0]
+    spans = pd.concat(
+        [
+            injected.assign(kind="fault")[["lane", "kind", "from_s", "to_s"]],
+            polled.outages.rename(columns={"name": "lane"}).assign(kind="out"),
+            pd.DataFrame(
+                {
+                    "lane": "clients",
+                    "kind": "failed",
+                    "from_s": bad["t_s"] - loaded.axis.bin_s / 2,
+                    "to_s": bad["t_s"] + loaded.axis.bin_s / 2,
+                }
+            ),
+        ],
+        ignore_index=True,
+    )[["lane", "kind", "from_s", "to_s"]]
+    spans[["from_s", "to_s"]] = spans[["from_s", "to_s"]].clip(0, length_s)
+    lanes = sorted(set(spans["lane"]) - {"clients"})
+    kinds = ", ".join(sorted({str(fault) for fault in injected["fault"]}))
+    return evidence.Trial("load", kinds, (*lanes, "clients"), spans, length_s)
+
+
+def _backends(
+    watched: Watched, verdicts: Verdicts, deployment: Deployment | None, loaded: Load | None
+) -> Shares | None:
     table = shares.backends_watched(watched.servers)
     if len(table):
+        if loaded is not None:
+            predicted = expected.bands(loaded.connections, watched.servers, deployment)
+            table = table.merge(predicted, on=["group", "name"], how="left")
         return Shares(table, "Connections each server took, counted by the proxy during the run.", True)
     table = shares.backends_judged(verdicts, deployment)
     if len(table):

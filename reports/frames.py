@@ -26,6 +26,7 @@ WANTED = (
     "status",
     "error",
     "source",
+    "source_port",
     "phase",
 )
 """The columns that tables are made from; the others are left on the disk."""
@@ -35,14 +36,16 @@ def samples(run: RunDir) -> pd.DataFrame | None:
     """All samples of a run, or None where it has none.
 
     Columns: `scheduled_ns`, `response_ns`, `service_ns` (0 for what was never sent); `kind` (API and
-    operation, a category), `status`, `error` (a category; empty: as expected), `source` and `phase`
-    (categories). Rows keep the order of the files. Raises `InputError` where a file is truncated,
-    foreign or of another version.
+    operation, a category), `status`, `error` (a category; empty: as expected), `source`, `source_port` and
+    `phase` (`source` and `phase` are categories). Rows keep the order of the files. Raises `InputError`
+    where a file is truncated, foreign or of another version.
     """
     table = _table(run, "samples", SAMPLE, WANTED)
     if table is None:
         return None
-    columns = {name: table[name].to_pandas() for name in ("status", "error", "source", "phase")}
+    columns = {
+        name: table[name].to_pandas() for name in ("status", "error", "source", "source_port", "phase")
+    }
     columns["kind"] = pd.Series(_joined(table["api"].to_pandas(), table["operation"].to_pandas()))
     due, sent, done = (table[name].to_numpy() for name in ("scheduled_ns", "sent_ns", "done_ns"))
     del table

@@ -35,6 +35,29 @@ def latencies(samples: pd.DataFrame, time: Axis, percents: tuple[float, ...] = P
     return table
 
 
+def against_load(samples: pd.DataFrame, time: Axis, part: Window) -> pd.DataFrame:
+    """What came of how much was asked, one row a bin that lies wholly in a window.
+
+    Columns, a second: `offered`, `achieved`, `errors`, `dropped`, all by when a request was due; then
+    `n` successes and their `p50`, `p90`, `p99` in s (NaN where there are too few).
+    """
+    due = ns(samples, "scheduled_ns")
+    good, never = succeeded(samples), dropped(samples)
+    table = latencies(samples, time, (50.0, 90.0, 99.0))
+    for name, chosen in (
+        ("offered", np.ones(len(due), np.bool_)),
+        ("achieved", good),
+        ("errors", ~good & ~never),
+        ("dropped", never),
+    ):
+        table[name] = time.counts(due[chosen]) / time.bin_s
+    width = time.bin_s * 1_000_000_000
+    begins = -(-(part.first_ns - time.start_ns) // width)
+    ends = (part.last_ns - time.start_ns) // width
+    order = ["t_s", "offered", "achieved", "errors", "dropped", "n", "p50", "p90", "p99"]
+    return table.iloc[begins:ends][order].reset_index(drop=True)
+
+
 def latency_axis(samples: pd.DataFrame, time: Axis, percent: float) -> Axis:
     """Bins wide enough that half of them can show a percentile, but at least ten of them."""
     needed = statistics.needed(percent)

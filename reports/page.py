@@ -19,7 +19,7 @@ from reports import facts, plates, summary
 from reports.figures.style import seconds
 from reports.findings import Findings
 from reports.latency import PERCENTS, column
-from reports.plates import Drawn
+from reports.plates import Drawn, Omitted
 
 Files = dict[str, bytes]
 
@@ -68,23 +68,41 @@ def _tables(found: Findings) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {}
     for source, names in (
         (found.load, _OF_LOAD),
-        (found.polled, ("queues", "stacks", "sessions", "outages", "processes")),
+        (found.polled, ("queues", "stacks", "sessions", "outages", "processes", "workers")),
         (found.seen, ("mapping", "rotation")),
     ):
         tables |= {name: getattr(source, name) for name in names if source is not None}
     for name, shares in (("backends", found.backends), ("engines", found.engines)):
         if shares is not None:
             tables[name] = shares.table
+    felt = [trial.felt.assign(trial=trial.file, fault=trial.fault) for trial in found.seen.trials]
+    if felt:
+        tables["faults"] = pd.concat(felt)[["trial", "fault", *felt[0].columns[:5]]]
     return {name: table for name, table in tables.items() if len(table) or name in _OF_LOAD}
 
 
-_OF_LOAD = ("rates", "latencies", "tails", "operations", "errors", "curve", "heat", "generator", "phases")
+_OF_LOAD = (
+    "rates",
+    "latencies",
+    "tails",
+    "operations",
+    "errors",
+    "curve",
+    "heat",
+    "against",
+    "generator",
+    "phases",
+)
 
 
 def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
-    sections: dict[str, list[Drawn]] = {}
+    sections: dict[str, list[Drawn]] = {name: [] for name in plates.SECTIONS}
+    omitted: dict[str, list[Omitted]] = {name: [] for name in plates.SECTIONS}
     for one in drawn:
-        sections.setdefault(one.plate.section, []).append(one)
+        sections[one.plate.section].append(one)
+    for other in plates.omitted(found):
+        omitted[other.section].append(other)
+    sections = {name: ones for name, ones in sections.items() if ones or omitted[name]}
     return {
         "found": found,
         "about": found.about,
@@ -93,6 +111,7 @@ def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
         "accepted": all(verdict.acceptable for verdict in found.verdicts.verdicts),
         "marks": MARKS,
         "sections": sections,
+        "omitted": omitted,
         "percents": [column(percent) for percent in PERCENTS],
         "needed": {column(percent): statistics.needed(percent) for percent in PERCENTS},
         "environment": facts.environment(found),

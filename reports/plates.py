@@ -6,9 +6,26 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from reports.figures import gates, latency, polled, shares, style, throughput
+import numpy as np
+import pandas as pd
+
+from calorimeter.statistics import MINIMUM_WINDOWS
+from reports.figures import against, gates, latency, polled, shares, style, throughput
 from reports.figures.style import Marks, Plot
 from reports.findings import Findings, Load, Polled, Seen, Shares
+
+COMPONENTS = "Queues and components"
+
+SECTIONS = (
+    "Throughput and latency over time",
+    "Throughput and latency against load",
+    "Latency distribution",
+    "Who served what",
+    "Faults, detection and recovery",
+    COMPONENTS,
+    "Generator health",
+)
+"""The headings that figures stand under, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +37,16 @@ class Plate:
     title: str
     caption: str
     plot: Plot
+
+
+@dataclass(frozen=True, slots=True)
+class Omitted:
+    """A figure that a run's data do not allow; `why` is a clause after "because"."""
+
+    name: str
+    section: str
+    title: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +71,8 @@ def of(found: Findings) -> list[Plate]:
     if found.load and found.polled:
         plates += _of_polls(found.polled, marks, found.load.axis.bins * found.load.axis.bin_s)
     if found.load and found.load.generator["n"].sum():
-        plates.append(_generator(found.load, marks))
+        workers = found.polled.workers if found.polled else pd.DataFrame()
+        plates.append(_generator(found.load, workers, marks))
     return plates
 
 
@@ -59,7 +87,9 @@ def _marks(found: Findings) -> Marks:
         return Marks()
     warm_up_s = (found.load.window.first_ns - found.load.axis.start_ns) / 1e9
     outages = found.polled.outages if found.polled else None
-    return Marks(phases=found.load.phases, faults=outages, warm_up_s=warm_up_s)
+    return Marks(
+        phases=found.load.phases, faults=outages, injected=found.seen.injected, warm_up_s=warm_up_s
+    )
 
 
 def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
@@ -90,6 +120,23 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             "How many successes took how long: darker is more, on a logarithmic scale. From the samples.",
             partial(latency.heat_map, load.heat, marks),
         )
+    if _varies(load):
+        yield Plate(
+            "achieved-against-offered",
+            "Throughput and latency against load",
+            "Achieved against offered load",
+            f"A point is a window of {load.blocks.bin_s} s: requests due in it, and what became of them. "
+            "On the dashed line all were answered as expected. From the samples.",
+            partial(against.achieved, load.against),
+        )
+        yield Plate(
+            "latency-against-load",
+            "Throughput and latency against load",
+            "Response time against offered load",
+            f"A point is a percentile of the successes of a window of {load.blocks.bin_s} s, where it "
+            "holds enough of them. From the samples.",
+            partial(against.latency, load.against),
+        )
     if len(load.curve) > 1:
         yield Plate(
             "percentile-curve",
@@ -110,14 +157,88 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
         )
 
 
+LEAST_SPREAD = 1.5
+"""How many times the load of quiet windows that of busy ones is, where figures against load are drawn."""
+
+
+def _spread(load: Load) -> tuple[float, float]:
+    """The 5th and the 95th percentile of the offered load over windows, a second."""
+    offered = load.against["offered"].to_numpy()
+    if len(offered) < MINIMUM_WINDOWS:
+        return 0.0, 0.0
+    low, high = np.percentile(offered, [5, 95])
+    return float(low), float(high)
+
+
+def _varies(load: Load) -> bool:
+    low, high = _spread(load)
+    return high > LEAST_SPREAD * low and bool(load.against["p50"].notna().any())
+
+
+def omitted(found: Findings) -> list[Omitted]:
+    """What a page of this run does not show, and why: a line each instead of an empty figure."""
+    drawn = {plate.name for plate in of(found)}
+    return [each for each in _possible(found) if each.name not in drawn]
+
+
+def _possible(found: Findings) -> Iterator[Omitted]:
+    """Every figure that is not of each load, with the reason that holds where it is not drawn."""
+    load, seen = found.load, found.seen
+    if load is not None:
+        low, high = _spread(load)
+        why = f"the offered load hardly varied ({low:.1f} to {high:.1f} requests/s): a sweep shows it"
+        if high == 0:
+            why = f"the measured part is shorter than {MINIMUM_WINDOWS} windows of {load.blocks.bin_s} s"
+        for name, title in (
+            ("achieved-against-offered", "Achieved against offered load"),
+            ("latency-against-load", "Response time against offered load"),
+        ):
+            yield Omitted(name, "Throughput and latency against load", title, why)
+        few = "too few requests succeeded"
+        yield Omitted("percentile-curve", "Latency distribution", "Percentile curve", few)
+        yield Omitted("operations", "Latency distribution", "Response time per operation", few)
+    served = "Who served what"
+    yield Omitted(
+        "backends", served, "Share per backend", "no proxy's counters were seen and gate S1 has no verdict"
+    )
+    yield Omitted("mapping", served, "Sources and their backends", "no gate S was run")
+    yield Omitted(
+        "engines", served, "Share per engine", "no broker's counters were seen and gate E2 has no verdict"
+    )
+    yield Omitted("rotation", served, "Rotation over the engines", "gate E2 was not run")
+    if not seen.trials:
+        nothing = "nothing was broken in this run"
+        yield Omitted("faults", "Faults, detection and recovery", "Faults", nothing)
+    if load is not None:
+        yield Omitted("backlog", COMPONENTS, "Backlog", "neither queues nor stacks were recorded")
+        yield Omitted("sessions", COMPONENTS, "Open connections per backend", "no proxy was seen")
+        yield Omitted(
+            "processes",
+            COMPONENTS,
+            "Processor and memory per component",
+            "watch/processes.jsonl holds nothing (deployment.toml names the command, `usage`)",
+        )
+        never = "no request was sent"
+        yield Omitted("generator", "Generator health", "Lateness of the generator", never)
+
+
 def _shares(name: str, title: str, judged: str, found: Shares) -> Plate:
     unit = {"backends": "connections", "engines": "deliveries"}[name] if found.under_load else judged
     return Plate(
         name,
         "Who served what",
         title,
-        f"{found.source} The tick is the share that weights alone give.",
+        f"{found.source} {_tick(found)}",
         partial(shares.bars, found.table, f"share of {unit}"),
+    )
+
+
+def _tick(found: Shares) -> str:
+    if "predicted" not in found.table or found.table["predicted"].isna().all():
+        return "The tick is the share that weights alone give."
+    return (
+        "The tick is the share that the proxy's source hash gives to the addresses of this load; the "
+        "hatched band holds the shares of as many random addresses in 99 % of cases."
     )
 
 
@@ -144,19 +265,24 @@ def _of_gates(seen: Seen) -> Iterator[Plate]:
         yield Plate(
             f"faults-{file}",
             "Faults, detection and recovery",
-            f"Gate {file}: what broke, when the proxy saw it, and what clients felt",
+            f"{_whose(file)}: what broke, when the proxy saw it, and what clients felt",
             "Pale: from the fault to the begin of its healing. Dark: the proxy showed the server out of "
-            "its rotation. Red: requests that were not served, from when they were due to their end. "
-            f"From the evidence of gate {file}.",
+            "its rotation. Red: requests that were not served, from when they were due to their end"
+            + (" (seconds in which there were any). " if file == "load" else ". ")
+            + "Detected: from the fault until the proxy had the server out; back: from when it was healed.",
             partial(gates.faults, own),
         )
+
+
+def _whose(file: str) -> str:
+    return "This load" if file == "load" else f"Gate {file}"
 
 
 def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
     if len(polls.queues) or len(polls.stacks):
         yield Plate(
             "backlog",
-            "Queues and components",
+            COMPONENTS,
             "Backlog",
             "Messages in the engines' queues, as the broker counted them, and stacks that were accepted "
             "and not yet seen complete or failed, from the ledger. Heat's engines acknowledge on receipt, "
@@ -166,7 +292,7 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
     if len(polls.sessions):
         yield Plate(
             "sessions",
-            "Queues and components",
+            COMPONENTS,
             "Open connections per backend",
             "As the proxy counted them, once a poll. Red bands, here and above: the proxy had a server "
             "out of its rotation.",
@@ -175,7 +301,7 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
     if len(polls.processes):
         yield Plate(
             "processes",
-            "Queues and components",
+            COMPONENTS,
             "Processor and memory per component",
             "Processors used between two polls, by darkness; on the right the mean of them and the largest "
             "resident memory.",
@@ -183,12 +309,17 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
         )
 
 
-def _generator(load: Load, marks: Marks) -> Plate:
+def _generator(load: Load, workers: pd.DataFrame, marks: Marks) -> Plate:
     return Plate(
         "generator",
         "Generator health",
         "Lateness of the generator",
-        "How long after it was due a request was sent, and how many were in flight. A generator that is "
-        "late is itself a bottleneck. From the samples.",
-        partial(throughput.generator, load.generator, load.rates["in_flight"], marks),
+        "How long after it was due a request was sent, how many were in flight"
+        + (
+            f", and how busy each generating process was (dashed: {throughput.BUSY:.0%}). "
+            if len(workers)
+            else "; how busy its processes were was not recorded. "
+        )
+        + "A generator that is late or busy is itself a bottleneck.",
+        partial(throughput.generator, load.generator, load.rates["in_flight"], workers, marks),
     )

@@ -58,6 +58,11 @@ def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["name", "from_s", "to_s"])
 
 
+def workers(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """How busy each generating process was: `t_s`, `worker`, `cpu_share` of one core."""
+    return _since(polled, time)[["t_s", "worker", "cpu_share"]].reset_index(drop=True)
+
+
 def processes(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     """Processor and memory of each part: `t_s`, `part`, `cpus` (processors used), `rss_bytes`.
 

@@ -18,6 +18,7 @@ SERVERS = ("t_ns", "proxy", "section", "server", "status", "scur", "stot", "qcur
 QUEUES = ("t_ns", "name", "messages_ready", "messages_unacknowledged", "consumers")
 CHANNELS = ("t_ns", "connection", "name", "queues", "deliver")
 PROCESSES = ("t_ns", "part", "cpu_s", "rss_bytes")
+WORKERS = ("t_ns", "worker", "cpu_share")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Watched:
     queues: pd.DataFrame
     channels: pd.DataFrame
     processes: pd.DataFrame
+    workers: pd.DataFrame
     gaps: tuple[str, ...] = field(default=())
 
 
@@ -40,11 +42,13 @@ def read(run: RunDir) -> Watched:
     queues = _rows(broker, _queues, "queue depth and shares per engine under load", gaps)
     channels = _rows(broker, _channels, "", []) if broker.exists() else []
     processes = _rows(folder / "processes.jsonl", _processes, "processor and memory of each part", gaps)
+    workers = _rows(folder / "generator.jsonl", _workers, "how busy the generator's processes were", gaps)
     return Watched(
         servers=pd.DataFrame(proxy, columns=list(SERVERS)),
         queues=pd.DataFrame(queues, columns=list(QUEUES)),
         channels=pd.DataFrame(channels, columns=list(CHANNELS)),
         processes=pd.DataFrame(processes, columns=list(PROCESSES)),
+        workers=pd.DataFrame(workers, columns=list(WORKERS)),
         gaps=tuple(gaps),
     )
 
@@ -120,6 +124,14 @@ def _processes(poll: Row) -> Iterator[Row]:
             "cpu_s": float(row["cpu_s"]),
             "rss_bytes": int(row["rss_bytes"]),
         }
+
+
+def _workers(look: Row) -> Iterator[Row]:
+    yield {
+        "t_ns": int(look["t_ns"]),
+        "worker": str(look["worker"]),
+        "cpu_share": float(look["cpu_share"]),
+    }
 
 
 def _count(value: object) -> int:

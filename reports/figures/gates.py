@@ -98,4 +98,17 @@ def _trial(panel: Axes, trial: Trial, names: list[str]) -> None:
     panel.set_xlim(0, trial.length_s)
     panel.grid(visible=False, axis="y")
     panel.grid(visible=True, axis="x")
-    panel.set_title(f"{trial.file}: {trial.fault}", loc="left", fontsize=8.5, pad=3)
+    panel.set_title(f"{trial.file}: {trial.fault}{_said(trial)}", loc="left", fontsize=8.5, pad=3)
+
+
+def _said(trial: Trial) -> str:
+    """Detection and recovery of the first broken server, or the range over several."""
+    felt = trial.felt
+    words = []
+    for name, word in (("detection_s", "detected after"), ("recovery_s", "back after")):
+        known = felt[name].dropna()
+        if len(known):
+            low, high = known.min(), known.max()
+            span = f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} to {high:.1f}"
+            words.append(f"{word} {span} s")
+    return f": {', '.join(words)}" if words else ""

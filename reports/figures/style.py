@@ -93,10 +93,14 @@ Plot = Callable[[Layout], Figure]
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What is marked on every time axis: phases (`phase`, `from_s`, `to_s`), faults, the warm-up's end."""
+    """What is marked on every time axis: phases (`phase`, `from_s`, `to_s`), faults, the warm-up's end.
+
+    `faults` are when a server was out of the proxy's rotation, `injected` when a part was broken.
+    """
 
     phases: pd.DataFrame | None = None
     faults: pd.DataFrame | None = None
+    injected: pd.DataFrame | None = None
     warm_up_s: float = 0.0
 
 
@@ -181,6 +185,17 @@ def time_axis(axes: list[Axes], marks: Marks, end_s: float, layout: Layout) -> N
             panel.axvspan(0, marks.warm_up_s, color=PALE, alpha=0.35, linewidth=0, zorder=0)
         for fault in _rows(marks.faults):
             panel.axvspan(fault["from_s"], fault["to_s"], color=RED, alpha=0.10, linewidth=0, zorder=0)
+        for fault in _rows(marks.injected):
+            panel.axvspan(
+                fault["from_s"],
+                fault["to_s"],
+                facecolor="none",
+                edgecolor=MUTED,
+                hatch="///",
+                alpha=0.45,
+                linewidth=0,
+                zorder=0,
+            )
     room = (0.2 if layout.narrow else 0.1) * end_s
     if marks.warm_up_s > room:
         _above(axes[0], marks.warm_up_s / 2, "warm-up", end_s)

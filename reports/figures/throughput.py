@@ -7,9 +7,13 @@ import numpy.typing as npt
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
 
 from reports.figures import style
 from reports.figures.style import Layout, Marks
+
+BUSY = 0.9
+"""Share of its core from which a generating process is the bottleneck (gate T3)."""
 
 
 def over_time(rates: pd.DataFrame, marks: Marks, layout: Layout) -> Figure:
@@ -64,12 +68,15 @@ def _trouble(panel: Axes, rates: pd.DataFrame, layout: Layout) -> None:
     style.legend(panel, 2, layout)
 
 
-def generator(lags: pd.DataFrame, in_flight: pd.Series, marks: Marks, layout: Layout) -> Figure:
-    """How late requests were sent, and how many were in flight at the end of each bin.
+def generator(
+    lags: pd.DataFrame, in_flight: pd.Series, workers: pd.DataFrame, marks: Marks, layout: Layout
+) -> Figure:
+    """How late requests were sent, how many were in flight at the end of each bin, how busy senders were.
 
-    `lags`: `t_s`, `lag_p50`, `lag_p99`, `lag_max` in s.
+    `lags`: `t_s`, `lag_p50`, `lag_p99`, `lag_max` in s; `workers`: `t_s`, `worker`, `cpu_share` of one
+    core, may be empty.
     """
-    figure, (upper, lower) = style.canvas(layout, (1.9, 1.2))
+    figure, (upper, lower, *rest) = style.canvas(layout, (1.9, 1.2, 1.2) if len(workers) else (1.9, 1.2))
     upper.set_yscale("log")
     edges = _edges(lags)
     largest = lags["lag_max"].clip(lower=1e-6)
@@ -90,5 +97,19 @@ def generator(lags: pd.DataFrame, in_flight: pd.Series, marks: Marks, layout: La
     lower.stairs(in_flight, edges, baseline=None, color=style.BLUE)
     lower.set_ylim(bottom=0)
     lower.set_ylabel("in flight")
-    style.time_axis([upper, lower], marks, float(edges[-1]), layout)
+    for panel in rest:
+        _busy(panel, workers, layout)
+    style.time_axis([upper, lower, *rest], marks, float(edges[-1]), layout)
     return figure
+
+
+def _busy(panel: Axes, workers: pd.DataFrame, layout: Layout) -> None:
+    for (name, own), (colour, dash) in zip(workers.groupby("worker"), style.SERIES * 9, strict=False):
+        panel.plot(
+            own["t_s"], own["cpu_share"], color=colour, linestyle=dash, linewidth=1.2, label=str(name)
+        )
+    panel.axhline(BUSY, color=style.RED, linewidth=0.9, linestyle=(0, (4, 3)))
+    panel.set_ylim(0, max(1.05, 1.05 * float(workers["cpu_share"].max())))
+    panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    panel.set_ylabel("of one core")
+    style.legend(panel, 4, layout)

@@ -27,6 +27,7 @@ SECTIONS = [
     "Environment and topology",
     "Method",
     "Throughput and latency over time",
+    "Throughput and latency against load",
     "Latency distribution",
     "Who served what",
     "Faults, detection and recovery",
