@@ -29,8 +29,10 @@ def server() -> Iterator[str]:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 await asyncio.sleep(60 if head.startswith(b"GET /hang") else 0.02)
                 writer.write(b"HTTP/1.1 300 Choices\r\nContent-Length: 2\r\n\r\nok")
-        except (asyncio.IncompleteReadError, OSError, asyncio.CancelledError):
-            writer.close()
+        except (asyncio.IncompleteReadError, OSError):
+            pass
+        finally:
+            writer.transport.abort()
 
     listening = loop.run_until_complete(asyncio.start_server(serve, "127.0.0.1", 0))
     thread = threading.Thread(target=loop.run_forever, daemon=True)
@@ -39,12 +41,19 @@ def server() -> Iterator[str]:
     yield f"{host}:{port}"
     loop.call_soon_threadsafe(loop.stop)
     thread.join()
-    for task in asyncio.all_tasks(loop):
-        task.cancel()
-    loop.run_until_complete(asyncio.sleep(0.05))
-    listening.close()
-    loop.run_until_complete(listening.wait_closed())
+    loop.run_until_complete(ended(listening, loop))
     loop.close()
+
+
+async def ended(listening: asyncio.Server, loop: asyncio.AbstractEventLoop) -> None:
+    """Stop accepting, then end every connection: none is left for the next test to stumble over."""
+    listening.close()
+    while serving := asyncio.all_tasks(loop) - {asyncio.current_task(loop)}:
+        for task in serving:
+            task.cancel()
+        await asyncio.gather(*serving, return_exceptions=True)
+    await listening.wait_closed()
+    await asyncio.sleep(0)
 
 
 def probes(server: str, path: str = "/") -> Probes:
