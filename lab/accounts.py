@@ -28,6 +28,7 @@ def create(lab: Lab) -> dict[str, str]:
 
 class _Accounts:
     def __init__(self, lab: Lab) -> None:
+        import requests
         from keystoneauth1 import session
         from keystoneauth1.identity import v3
 
@@ -40,7 +41,9 @@ class _Accounts:
             user_domain_id="default",
             project_domain_id="default",
         )
-        self.session = session.Session(auth=password, timeout=30)
+        direct = requests.Session()
+        direct.trust_env = False  # $http_proxy is not for what runs on this machine
+        self.session = session.Session(auth=password, timeout=30, session=direct)
         self.root = f"{lab.url('keystone')}/v3"
 
     def create(self) -> dict[str, str]:

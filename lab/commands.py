@@ -104,7 +104,7 @@ _PROXY_OPTIONS = (
 )
 
 
-@lab.command()
+@lab.command(short_help="Bring a lab up, and wait until it serves.")
 @click.option(
     "--sample",
     type=click.Choice(["guide"]),
@@ -171,7 +171,11 @@ def _check_sample(rest: int, cfn: int, wanted: dict[str, int]) -> None:
         )
 
 
-@lab.command(name="exec", context_settings={"ignore_unknown_options": True})
+@lab.command(
+    name="exec",
+    context_settings={"ignore_unknown_options": True},
+    short_help="Run a command on a host of a sample.",
+)
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
 @click.option("--host", default="client-1", show_default=True, help="A, B, C, client-1 or client-2.")
 @NAME
@@ -185,7 +189,7 @@ def exec_(command: tuple[str, ...], host: str, name: str) -> None:
     visitor.run(name, host, command)
 
 
-@lab.command()
+@lab.command(short_help="What of the labs on this machine is running.")
 @click.option("--name", help="Only this lab.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
 def status(name: str | None, as_json: bool) -> None:
@@ -207,7 +211,7 @@ def status(name: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@lab.command()
+@lab.command(short_help="Take a lab down; nothing of it is left.")
 @NAME
 @click.option("--all", "everything", is_flag=True, help="Every lab on this machine.")
 def down(name: str, everything: bool) -> None:
@@ -221,7 +225,7 @@ def down(name: str, everything: bool) -> None:
         click.echo(f"lab {each} is down" if there else f"no lab named {each!r} is up", err=True)
 
 
-@lab.command()
+@lab.command(short_help="Print the end of a daemon's log.")
 @click.argument("daemon", required=False)
 @NAME
 @click.option(
@@ -244,20 +248,29 @@ def logs(daemon: str | None, name: str, lines: int) -> None:
     click.echo(tail(found[daemon], lines))
 
 
-@lab.command()
+@lab.command(short_help="Add or remove APIs and engines.")
 @click.option("--rest", type=COUNT, help="How many REST APIs there shall be.")
 @click.option("--cfn", type=COUNT, help="How many CFN APIs there shall be.")
 @click.option("--engines", type=COUNT, help="How many engines there shall be.")
 @NAME
 def scale(name: str, **wanted: int | None) -> None:
     """Add or remove APIs and engines while the lab runs."""
+    from lab import network, topology
     from lab.scale import scale as scaled
 
+    asked = {what: count for what, count in wanted.items() if count is not None}
+    if not asked:
+        raise click.UsageError("how many? give --rest N, --cfn N or --engines N")
+    known = topology.opened(name)
+    for what in ("rest", "cfn"):
+        if known.topology.sample and what in asked:
+            raise InputError(f"--{what}", f"{asked[what]} given for a sample", "valid: --engines alone")
+    network.visit(known)
     with _daemons():
-        scaled(name, {what: count for what, count in wanted.items() if count is not None}, _say)
+        scaled(name, asked, _say)
 
 
-@lab.command()
+@lab.command(short_help="Break or bring back one part of a lab.")
 @click.argument("part")
 @click.argument("action")
 @NAME
@@ -280,7 +293,7 @@ def part(part: str, action: str, name: str) -> None:
     click.echo(f"{part} {action} at_ns={at}")
 
 
-@lab.command()
+@lab.command(short_help="Print processor and memory of each part.")
 @NAME
 def usage(name: str) -> None:
     """Print what each part uses of processor and memory, once a second until standard input is closed.
@@ -298,7 +311,7 @@ def usage(name: str) -> None:
         print(json.dumps(look), flush=True)
 
 
-@lab.command()
+@lab.command(short_help="Give a running lab another proxy.")
 @_proxy_options
 @NAME
 def proxy(name: str, **asked: Any) -> None:
@@ -315,7 +328,7 @@ def proxy(name: str, **asked: Any) -> None:
         sabotage.reshape(name, asked)
 
 
-@lab.command(name="sabotage")
+@lab.command(name="sabotage", short_help="Make a lab wrong in one way.")
 @click.argument("what", required=False)
 @NAME
 def sabotage_(what: str | None, name: str) -> None:
@@ -341,7 +354,7 @@ def sabotage_(what: str | None, name: str) -> None:
             sabotage.sabotage(name, what)
 
 
-@lab.command()
+@lab.command(short_help="End a sabotage.")
 @NAME
 def heal(name: str) -> None:
     """End a sabotage: the proxy and the engines are as the lab's deployment.toml says."""

@@ -41,6 +41,13 @@ class Programs:
         return str(self.heat_venv / "bin" / program)
 
 
+def _setup() -> str:
+    """What installs all of it: it is there in a clone only."""
+    if (REPOSITORY / "bin" / "setup").exists():
+        return "run bin/setup"
+    return "the lab needs a clone of Calorimeter's repository: run bin/setup there"
+
+
 def search_path() -> str:
     """$PATH with the folders of system programs, which a user's often lacks."""
     return os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/usr/bin", "/sbin", "/bin"))
@@ -54,7 +61,7 @@ def heat_venv() -> Path:
     path = Path(os.environ.get("CALORIMETER_HEAT_VENV") or REPOSITORY / ".venv-heat").absolute()
     if not (path / "bin" / "heat-engine").exists() or not (path / "bin" / "keystone-manage").exists():
         raise InputError(
-            str(path), "has no Heat and Keystone", "run bin/setup, or set $CALORIMETER_HEAT_VENV"
+            str(path), "has no Heat and Keystone", f"{_setup()}, or set $CALORIMETER_HEAT_VENV"
         )
     return path
 
@@ -67,9 +74,7 @@ def found() -> Programs:
         missing.add("rabbitmq-server")
     if missing:
         packages = " ".join(sorted(missing))
-        raise InputError(
-            "lab", f"missing {packages}", f"run bin/setup, or: sudo apt-get install {packages}"
-        )
+        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")
     paths = {program: Path(path) for program, path in where.items() if path is not None}
     return Programs(
         haproxy=paths["haproxy"],

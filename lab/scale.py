@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from calorimeter.errors import InputError
 from lab import daemon, deployment_file, haproxy, heat, lock, parts, ports, processes, topology
 from lab.topology import Lab
 
@@ -20,13 +21,17 @@ def scale(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
         gone = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
         new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]
         try:
+            if not processes.running(before.folder, "proxy"):
+                raise InputError(f"lab {name}", "its proxy is not running", "`lab part proxy start` first")
             _start(after, new, say)
+            haproxy.prepare(after)
+            haproxy.reload(after)
         except BaseException:
             for part in new:
                 processes.kill(after.folder, part)
+            haproxy.prepare(before)
+            ports.release((after.port(part) for part in new if part in after.topology.ports), after.folder)
             raise
-        haproxy.prepare(after)
-        haproxy.reload(after)
         topology.write(after.topology, after.folder)
         deployment_file.write(after)
         for part in gone:

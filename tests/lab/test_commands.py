@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import sys
+import threading
 
 import pytest
 
 from calorimeter.cli import main
+from lab import probes
 
 
 def lab(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
@@ -29,6 +32,10 @@ def lab(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
         (("status", "--name", "nobody"), "no lab named 'nobody'"),
         (("logs", "--name", "nobody"), "no lab named 'nobody'"),
         (("scale", "--name", "nobody", "--rest", "3"), "no lab named 'nobody'"),
+        (("scale", "--name", "nobody"), "give --rest N, --cfn N or --engines N"),
+        (("up", "--sample", "guide", "--rest", "3"), "--rest: 3 given with --sample guide; valid: 2"),
+        (("up", "--sample", "guide", "--cfn-port", "80"), "--cfn-port: given with --sample guide"),
+        (("exec", "--name", "nobody", "true"), "no lab named 'nobody'"),
         (("part", "--name", "nobody", "rest-1", "kill"), "no lab named 'nobody'"),
     ],
 )
@@ -41,6 +48,32 @@ def test_unusable_input_is_one_line_and_status_2(
     """The message names the option, what was given and what is valid."""
     assert lab(monkeypatch, *words) == 2
     assert told in capsys.readouterr().err
+
+
+def test_every_command_of_the_overview_is_a_whole_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`calorimeter lab --help` cuts no command's line short."""
+    assert lab(monkeypatch, "--help") == 0
+    assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
+
+
+def test_a_web_proxy_in_the_environment_does_not_come_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`$http_proxy` of an office network does not make the lab's own daemons unreachable."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=answer_one, args=(server,))
+        thread.start()
+        assert probes.answers(f"http://127.0.0.1:{server.getsockname()[1]}/")
+        thread.join()
+
+
+def answer_one(server: socket.socket) -> None:
+    """Answer one HTTP request with an empty 200."""
+    connection, _ = server.accept()
+    with connection:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
 def test_down_of_what_is_not_up_is_no_error(

@@ -104,7 +104,7 @@ def relayed(
 ) -> tuple[float, bytes]:
     """Seconds and answer of one request through a relay."""
     told = folder / f"relay{words[0]}.port"
-    command = [sys.executable, "-m", "lab.relay", str(told), "127.0.0.2", str(port), *words]
+    command = [sys.executable, "-m", "lab.relay", str(told), "127.0.0.2", "127.0.0.1", str(port), *words]
     relay = subprocess.Popen(command)
     try:
         listening = json.loads(_read(told))

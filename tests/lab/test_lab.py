@@ -270,6 +270,20 @@ def test_backends_and_engines_are_added_and_removed(lab: Deployment) -> None:
     assert processes.running(folder, "rest-3") == processes.running(folder, "engine-4") == []
 
 
+def test_scaling_without_the_proxy_starts_nothing(lab: Deployment) -> None:
+    """Where the proxy is down, `lab scale` says so, and nothing runs that lab.json does not know."""
+    folder = lab.path.parent
+    before = (folder / "lab.json").read_text()
+    try:
+        assert command(lab, "proxy", "kill").returncode == 0
+        done = lab_command("scale", "--name", lab.name, "--rest", "3")
+        assert (done.returncode, "its proxy is not running" in done.stderr) == (2, True)
+        assert processes.running(folder, "rest-3") == []
+        assert (folder / "lab.json").read_text() == before
+    finally:
+        assert command(lab, "proxy", "start").returncode == 0
+
+
 def bringing_up(name: str, *words: str) -> subprocess.Popen[str]:
     """A bring-up that has started some daemons."""
     argv = [sys.executable, "-m", "calorimeter", "lab", "up", "--name", name, *words]

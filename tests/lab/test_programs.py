@@ -26,6 +26,14 @@ def test_missing_programs_are_named_as_their_packages(monkeypatch: pytest.Monkey
         programs.found()
 
 
+def test_outside_a_clone_the_clone_is_asked_for(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Installed with pip there is no bin/setup: a clone has it."""
+    monkeypatch.setenv("CALORIMETER_HEAT_VENV", str(tmp_path))
+    monkeypatch.setattr(programs, "REPOSITORY", tmp_path)
+    with pytest.raises(InputError, match="needs a clone of Calorimeter's repository: run bin/setup there"):
+        programs.heat_venv()
+
+
 def test_a_missing_heat_names_the_command_that_installs_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
