@@ -92,6 +92,25 @@ def test_operations_agree_with_numpy(builder: Any) -> None:
     assert high / low < 1.3
 
 
+def test_windows_against_their_load(builder: Any, one: Any) -> None:
+    """Each whole window has what was due in it and what became of that, and percentiles where n allows."""
+    samples = [one("rest list", at_ms=i * 10, took_ms=10) for i in range(100)]
+    samples += [one("rest list", at_ms=1000 + i * 50, took_ms=20) for i in range(16)]
+    samples += [one("rest list", at_ms=1800, error="status", status=503, took_ms=5)]
+    samples += [one("rest list", at_ms=1900 + i, error="dropped", status=0, took_ms=0) for i in range(3)]
+    samples += [one("rest list", at_ms=2500)]
+    found = read(builder, *samples)
+    time = axis.Axis(int(found["scheduled_ns"].min()), 1, 2)
+    first, last = axis.measured(found)
+    table = latency.against_load(found, time, axis.Window(first, last, True, ""))
+    assert table[["offered", "achieved", "errors", "dropped", "n"]].to_numpy().tolist() == [
+        [100, 100, 0, 0, 100],
+        [20, 16, 1, 3, 16],
+    ]
+    assert table["p90"].tolist()[0] == pytest.approx(0.01)
+    assert math.isnan(table["p50"][1])
+
+
 def test_phases_that_a_scenario_sets_apart_are_not_measured(builder: Any, one: Any) -> None:
     """Warm-up ends with the last request due in it, clean-up begins after the last of the load."""
     found = read(

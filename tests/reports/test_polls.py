@@ -87,6 +87,49 @@ def test_a_trial_as_spans(builder: Any, polls_of: Any) -> None:
     ]
 
 
+def test_detection_and_recovery_of_a_trial(builder: Any, polls_of: Any) -> None:
+    """From the fault until the server was out, and from its healing until it was back."""
+    builder.evidence("H2", {"trials": [polls_of.trial()]})
+    (found,) = evidence.trials(builder.path / "evidence")
+    assert found.felt.to_numpy().tolist() == [["rest-1", 2.0, 8.0, 2.0, 1.0]]
+
+
+def test_what_was_not_seen_has_no_figure(builder: Any, polls_of: Any) -> None:
+    """A server that the proxy never showed down was not detected; one still down has not recovered."""
+    tree = polls_of.trial()
+    builder.evidence("H2", {"trials": [tree | {"changes": []}, tree | {"changes": tree["changes"][:2]}]})
+    blind, still = evidence.trials(builder.path / "evidence")
+    assert blind.felt[["detection_s", "recovery_s"]].isna().all(axis=None)
+    assert still.felt["detection_s"].tolist() == [2.0]
+    assert still.felt["recovery_s"].isna().all()
+
+
+def test_faults_of_a_load(builder: Any, polls_of: Any) -> None:
+    """What `run --fault` broke, in s since the load began: from when it took effect until it was healed."""
+    at = polls_of.start_ns + 5_000_000_000
+    fault = {"part": "rest-1", "fault": "kill", "at_s": 5.0, "for_s": 20.0}
+    carried = {
+        "fault": fault,
+        "began_ns": at,
+        "ended_ns": at,
+        "at_ns": None,
+        "healed_ns": at + 20_000_000_000,
+    }
+    builder.evidence("faults", {"faults": [carried]})
+    found = evidence.injected(builder.path / "evidence", polls_of.start_ns)
+    assert found.to_numpy().tolist() == [["rest-1", "kill", 5.0, 25.0]]
+
+
+def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """Each look at each generating process is a row, on the time of the load."""
+    looks = [
+        {"t_ns": polls_of.start_ns + n * 1_000_000_000, "worker": "worker-00", "cpu_share": 0.5}
+        for n in range(3)
+    ]
+    table = polls.workers(watch.read(builder.watch("generator", looks).run).workers, minute)
+    assert table.to_numpy().tolist() == [[float(n), "worker-00", 0.5] for n in range(3)]
+
+
 def test_the_mapping_counts_visits(builder: Any) -> None:
     """Each source's visits are counted by the backend that served them; unserved ones are left out."""
     visits = [("127.0.0.1", "a"), ("127.0.0.1", "a"), ("127.0.0.2", "b"), ("127.0.0.3", None)]

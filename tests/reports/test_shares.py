@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from calorimeter.verdict import Verdicts
-from reports import shares, watch
+from reports import expected, frames, shares, watch
 
 
 def test_a_counter_that_was_reset_counts_on() -> None:
@@ -86,3 +87,60 @@ def test_foreign_lines_are_left_out(builder: Any, line: str) -> None:
     found = watch.read(builder.watch("proxy", [], tail=line).run)
     assert found.servers.empty
     assert any("unreadable" in gap for gap in found.gaps)
+
+
+def _opened(builder: Any, one: Any, sources: list[tuple[str, int]]) -> pd.DataFrame:
+    """Connections of samples with these sources and ports."""
+    samples = [one("rest list", source=source, source_port=port) for source, port in sources]
+    found = frames.samples(
+        builder.samples({name: [row[name] for row in samples] for name in samples[0]}).run
+    )
+    assert found is not None
+    return expected.connections(found)
+
+
+def test_connections_are_told_by_their_ports(builder: Any, one: Any) -> None:
+    """Requests of one source port are one connection; what was never sent opened none."""
+    sources = [("127.0.0.1", 4000), ("127.0.0.1", 4000), ("127.0.0.1", 4001), ("127.0.0.2", 4000), ("", 0)]
+    assert _opened(builder, one, sources).to_numpy().tolist() == [
+        ["rest", "127.0.0.1", 2],
+        ["rest", "127.0.0.2", 1],
+    ]
+
+
+def test_shares_are_predicted_from_the_hash(builder: Any, one: Any, polls: Any) -> None:
+    """With two equal servers even addresses go to the first; busy sources count by their connections."""
+    opened = _opened(builder, one, [("10.0.0.2", 1), ("10.0.0.2", 2), ("10.0.0.2", 3), ("10.0.0.3", 1)])
+    servers = watch.read(builder.watch("proxy", polls.proxy(3)).run).servers
+    table = expected.bands(opened, servers, builder.run.deployment()).set_index("name")
+    assert table["predicted"].to_dict() == {"rest-1": 0.75, "rest-2": 0.25}
+    assert (table["low"] <= 0.5).all()
+    assert (table["high"] >= 0.5).all()
+
+
+def test_random_addresses_lie_in_the_band_as_often_as_it_says(builder: Any, polls: Any) -> None:
+    """Of 100 sets of 60 random addresses about one leaves the band, at most 5."""
+    servers = watch.read(builder.watch("proxy", polls.proxy(3)).run).servers
+    deployment = builder.run.deployment()
+    rng = np.random.default_rng(4)
+    outside = 0
+    for _ in range(100):
+        parts = rng.integers(0, 256, (60, 2))
+        sources = [f"10.0.{a}.{b}" for a, b in parts.tolist()]
+        opened = pd.DataFrame({"api": "rest", "source": sources, "n": 1})
+        table = expected.bands(opened, servers, deployment)
+        inside = (table["low"] <= table["predicted"]) & (table["predicted"] <= table["high"])
+        outside += not inside.all()
+    assert outside <= 5  # the 99.9 % quantile of a binomial of 100 at 1 %
+
+
+@pytest.mark.parametrize("status", ["DOWN", "MAINT"])
+def test_a_server_that_was_out_leaves_no_one_prediction(
+    builder: Any, one: Any, polls: Any, status: str
+) -> None:
+    """Where a server left the rotation meanwhile, its section has no predicted share."""
+    every = polls.proxy(3)
+    every[1]["servers"][1]["status"] = status
+    servers = watch.read(builder.watch("proxy", every).run).servers
+    opened = _opened(builder, one, [("10.0.0.2", 1)])
+    assert expected.bands(opened, servers, builder.run.deployment()).empty
