@@ -112,9 +112,14 @@ class Subject:
 
     @property
     def engines(self) -> tuple[HeatConf, ...]:
-        """The Heat files that engines are started with, as far as is known."""
-        known = self.inputs.engines
-        return tuple(conf for conf in self.heat if known is None or conf.host in known)
+        """The Heat files that engines are started with, as far as is known.
+
+        Engines are known by their machine, or by the `host` that Heat itself shows; where neither is
+        among the files, every file may be an engine's.
+        """
+        known = self.inputs.engines or frozenset()
+        found = tuple(conf for conf in self.heat if not known.isdisjoint((conf.host, _own_name(conf))))
+        return found or self.heat
 
     @property
     def serves_cfn(self) -> bool:
@@ -146,6 +151,11 @@ class Subject:
             elif len(free) == 1:
                 found[place] = free.pop()
         return found
+
+
+def _own_name(conf: HeatConf) -> str:
+    value = conf.get("host")
+    return value.text if value else conf.host
 
 
 def build(inputs: Inputs) -> Subject:
