@@ -1,20 +1,22 @@
-"""The gates E and L under sabotage of a real lab: each turns exactly the right gates red."""
+"""The gates E and L under sabotage of a real lab: each turns exactly the right gates red.
+
+The tests go from one sabotage to the next and heal at the end: each of them writes the engine's whole
+heat.conf and starts it anew, so nothing of the one before is left.
+"""
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from calorimeter import deployment as deployments
-from calorimeter import paths, verdict
+from calorimeter import verdict
 from calorimeter.deployment import Deployment
 from calorimeter.verdict import Outcome, Verdict
 from lab import engine_sabotage
@@ -23,17 +25,18 @@ from verify.evidence.broker_api import BrokerApi
 
 pytestmark = pytest.mark.lab
 
-NAME = "engine-sabotage"
-SHAPE = ["--rest", "2", "--cfn", "1", "--engines", "3", "--rpc-timeout", "10"]
-WEAK = ["--calls", "60", "--stacks", "10"]
+CALLS, STACKS = 60, 10
+MANY = 1000
+"""Calls of which enough are left when something happens in their midst."""
+
 QUICK = "E1,E2,E4"
 
 CASES = {
     "engine-vhost": (QUICK, "E1"),
     "engine-workers": (QUICK, "E1"),
     "engine-dies": (QUICK, "E1"),
-    "engine-key": ("E1,E2,E3,L1,L2", "L1"),
     "engine-prefetch": ("E1,E2", "E1"),
+    "engine-key": ("E1,E2,E3,L1,L2", "L1"),
 }
 """Sabotage → the gates that are run, and those of them that must be FAIL."""
 
@@ -48,20 +51,16 @@ def calorimeter(*args: str, timeout: float = 400) -> subprocess.CompletedProcess
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Iterator[Deployment]:
-    """A lab of three engines, or `$CALORIMETER_TEST_LAB`; its file always describes the healthy one."""
-    if running := os.environ.get("CALORIMETER_TEST_LAB"):
-        yield deployments.read(paths.lab(running) / "deployment.toml")
-        return
-    up = calorimeter("lab", "up", "--name", NAME, *SHAPE)
-    assert up.returncode == 0, up.stderr
-    yield deployments.read(paths.lab(NAME) / "deployment.toml")
-    assert calorimeter("lab", "down", "--name", NAME).returncode == 0
+def deployment(lab: Deployment) -> Iterator[Deployment]:
+    """The shared lab, healed at the end; its file always describes the healthy one."""
+    yield lab
+    assert calorimeter("lab", "heal", "--name", lab.name).returncode == 0
 
 
-def verified(deployment: Deployment, runs: Path, gates: str) -> dict[str, Verdict]:
+def verified(deployment: Deployment, runs: Path, gates: str, calls: int = CALLS) -> dict[str, Verdict]:
     """Run gates: gate → verdict."""
-    done = calorimeter("verify", str(deployment.path), "--gates", gates, "--runs", str(runs), *WEAK)
+    weak = ("--calls", str(calls), "--stacks", str(STACKS))
+    done = calorimeter("verify", str(deployment.path), "--gates", gates, "--runs", str(runs), *weak)
     kept = list(runs.glob("*/verdicts.json"))
     assert kept, done.stdout + done.stderr
     return {found.gate: found for found in verdict.read(kept[0]).verdicts}
@@ -77,35 +76,37 @@ def assert_red(found: dict[str, Verdict], red: str) -> None:
     assert all(found[gate].judgement.counter_examples for gate in failed)
 
 
+@contextmanager
+def once_traced(deployment: Deployment, act: Callable[[BrokerApi], None]) -> Iterator[None]:
+    """Do something a while after the broker's tracing was switched on: in the middle of the calls."""
+    ended = threading.Event()
+
+    def wait() -> None:
+        with BrokerApi.of(deployment) as api:
+            while not ended.wait(0.1):
+                if api.tracing():
+                    time.sleep(1.5)
+                    act(api)
+                    return
+
+    thread = threading.Thread(target=wait, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join(30)
+
+
 def test_every_engine_sabotage_is_tested() -> None:
     """There is no sabotage of an engine that no gate must find."""
     assert set(CASES) == set(engine_sabotage.ENGINE_SABOTAGES)
 
 
-@pytest.mark.parametrize("sabotage", CASES)
-def test_sabotage_of_an_engine_turns_exactly_the_right_gates_red(
-    sabotage: str, deployment: Deployment, tmp_path: Path
-) -> None:
-    """Each sabotage is FAIL in its gates, with counter-examples, and in no other gate."""
-    gates, red = CASES[sabotage]
-    try:
-        done = calorimeter("lab", "sabotage", sabotage, "--name", deployment.name)
-        assert done.returncode == 0, done.stderr
-        found = verified(deployment, tmp_path, gates)
-    finally:
-        assert calorimeter("lab", "heal", "--name", deployment.name).returncode == 0
-    assert_red(found, red)
-    if sabotage == "engine-key":
-        assert "auth_encryption_key" in found["L1"].judgement.counter_examples[0]
-    if red == "E1" and sabotage != "engine-prefetch":
-        assert "engine-3 has" in found["E1"].judgement.why
-
-
 @pytest.mark.parametrize("priority", STRANGERS)
 def test_stranger_on_the_queue_is_red(priority: int, deployment: Deployment, tmp_path: Path) -> None:
     """Whoever consumes from `engine` and is no engine turns E1 red; with a priority the rotation too."""
-    stranger: AbstractContextManager[None] = favourite(deployment, priority)
-    with stranger:
+    with favourite(deployment, priority):
         found = verified(deployment, tmp_path, QUICK)
     assert_red(found, STRANGERS[priority])
 
@@ -114,28 +115,43 @@ def test_tracing_that_is_switched_off_meanwhile_is_inconclusive(
     deployment: Deployment, tmp_path: Path
 ) -> None:
     """A trace with a hole proves nothing: E4 is INCONCLUSIVE and says so, E1 is untouched."""
-    ended = threading.Event()
-
-    def switch_off() -> None:
-        with BrokerApi.of(deployment) as api:
-            while not ended.wait(0.1):
-                if api.tracing():
-                    time.sleep(1.5)  # in the middle of the calls, not before the recorder has begun
-                    api.set_tracing(False)
-                    return
-
-    thread = threading.Thread(target=switch_off, daemon=True)
-    thread.start()
-    try:
-        found = verified(deployment, tmp_path, "E1,E4")
-    finally:
-        ended.set()
-        thread.join(10)
+    with once_traced(deployment, lambda api: api.set_tracing(False)):
+        found = verified(deployment, tmp_path, "E1,E4", MANY)
     assert found["E1"].judgement.outcome is Outcome.PASS
     assert found["E4"].judgement.outcome is Outcome.INCONCLUSIVE, found["E4"].judgement
     assert "tracing" in found["E4"].judgement.why
 
 
+def test_engine_that_dies_meanwhile_is_named(deployment: Deployment, tmp_path: Path) -> None:
+    """E2 and E4 end at once, are INCONCLUSIVE, and say which engine went away."""
+    part = ("lab", "part", "--name", deployment.name, "engine-3")
+    try:
+        with once_traced(deployment, lambda _: calorimeter(*part, "kill") and None):
+            found = verified(deployment, tmp_path, "E2", MANY)
+    finally:
+        assert calorimeter(*part, "start").returncode == 0
+    assert found["E2"].judgement.outcome is Outcome.INCONCLUSIVE, found["E2"].judgement
+    assert found["E2"].judgement.why.startswith("engine-3 ["), found["E2"].judgement
+    assert "went away under way" in found["E2"].judgement.why
+
+
+@pytest.mark.parametrize("sabotage", CASES)
+def test_sabotage_of_an_engine_turns_exactly_the_right_gates_red(
+    sabotage: str, deployment: Deployment, tmp_path: Path
+) -> None:
+    """Each sabotage is FAIL in its gates, with counter-examples, and in no other gate."""
+    gates, red = CASES[sabotage]
+    done = calorimeter("lab", "sabotage", sabotage, "--name", deployment.name)
+    assert done.returncode == 0, done.stderr
+    found = verified(deployment, tmp_path, gates)
+    assert_red(found, red)
+    if sabotage == "engine-key":
+        assert "auth_encryption_key" in found["L1"].judgement.counter_examples[0]
+    if red == "E1" and sabotage != "engine-prefetch":
+        assert "engine-3 has" in found["E1"].judgement.why
+
+
 def test_healed_engines_are_green(deployment: Deployment, tmp_path: Path) -> None:
     """After all sabotage was healed the gates are green."""
+    assert calorimeter("lab", "heal", "--name", deployment.name).returncode == 0
     assert_red(verified(deployment, tmp_path, QUICK), "")

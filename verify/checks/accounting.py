@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
+from verify.checks.followed import Followed, shortfall
+from verify.checks.followed import figures as joined
 from verify.checks.ledger import FEWEST, Entry
 
 
@@ -21,11 +23,15 @@ class Crash(Model):
 
 
 class Accounts(Model):
-    """Evidence of L3: stacks that were asked for while parts crashed and returned."""
+    """Evidence of L3: stacks that were asked for while parts crashed and returned.
+
+    `followed` tells how many of the answered creates could be joined with an engine.
+    """
 
     entries: tuple[Entry, ...]
     crashes: tuple[Crash, ...]
     settled_s: float
+    followed: Followed | None = None
     incomplete: str | None = None
 
 
@@ -44,6 +50,7 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
     figures: dict[str, Figure] = {
         "asked": len(evidence.entries),
         "accepted": len(accepted),
+        "accepted_by_cfn": sum(e.create.api == "cfn" for e in accepted),
         "unknown_to_the_client": sum(not e.accepted and bool(e.states) for e in evidence.entries),
         "complete": sum(e.outcome == "CREATE_COMPLETE" for e in accepted),
         "failed": sum(e.outcome == "CREATE_FAILED" for e in accepted),
@@ -51,9 +58,12 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
         "unaccounted": len(unaccounted),
         **{f"in_flight_at_{c.part}": _in_flight(c, evidence.entries) for c in evidence.crashes if c.engine},
     }
+    figures |= joined(evidence.followed)
     gone = [crash.part for crash in evidence.crashes if not crash.back_ns]
     if open_ and evidence.incomplete:
         return inconclusive(f"{len(open_)} stacks have no end, and {evidence.incomplete}", **figures)
+    if (problem := shortfall(evidence.followed)) and not gone:
+        return inconclusive(problem, **figures)
     if unaccounted or gone:
         wrong = [f"{part} did not come back" for part in gone]
         wrong += [

@@ -10,7 +10,8 @@ class HeatCall(Model):
 
     `status` is 0 where no answer came, `error` then says what did. `said` is the beginning of the body of
     an error. `engine` is the consumer that its RPC call was delivered to (the last, if redelivered), None
-    where no delivery was traced.
+    where no delivery was traced. `source` and `source_port` are the client's end of its connection; empty
+    where it was not answered.
     """
 
     operation: str
@@ -21,6 +22,9 @@ class HeatCall(Model):
     error: str = ""
     said: str = ""
     engine: str | None = None
+    api: str = "rest"
+    source: str = ""
+    source_port: int = 0
 
     @property
     def ok(self) -> bool:

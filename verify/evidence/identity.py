@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import requests
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
@@ -56,7 +57,10 @@ def session(deployment: Deployment) -> Identity:
     verify: bool | str = deployment.tls.verify
     if deployment.tls.ca_file and deployment.tls.verify:
         verify = str(deployment.tls.ca_file)
-    identity = Identity(deployment, Session(auth=auth, verify=verify, timeout=TIMEOUT_S))
+    direct = requests.Session()
+    direct.trust_env = False  # an http_proxy of the user's must not come between, nor a .netrc
+    made = Session(auth=auth, verify=verify, timeout=TIMEOUT_S, session=direct)
+    identity = Identity(deployment, made)
     identity.token()
     return identity
 

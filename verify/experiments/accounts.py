@@ -1,9 +1,10 @@
-"""Stacks that are asked for while an engine, and then an API, crashes and returns."""
+"""Stacks that are asked for, by REST and CFN, while an engine and then APIs crash and return."""
 
 from __future__ import annotations
 
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from calorimeter.faults.schedule import Commands, commands
@@ -13,6 +14,7 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.engine_faults import BACK_S, engine_commands
 from verify.experiments.heat_client import HeatClient
+from verify.experiments.joining import WARM, joining
 from verify.experiments.stacks import Stacks, stacks
 from verify.experiments.traced import Traced, traced
 
@@ -27,10 +29,15 @@ SETTLE_S = 60.0
 
 
 def accounts(bench: Bench) -> Accounts:
-    """Two bursts of stacks: an engine is killed in the first, an API in the second; both return."""
+    """A burst of stacks for each victim: an engine, a REST API, a CFN API; all of them return."""
     client = HeatClient(bench)
-    victims = [engine_commands(bench, "kill")[-1], *_api(bench)]
-    with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
+    victims = [engine_commands(bench, "kill")[-1], *_apis(bench, client.speaks_cfn)]
+    with (
+        traced(bench) as watching,
+        joining(bench, watching) as joiner,
+        stacks(client, RESOURCES, watching.check) as made,
+    ):
+        _warm(client, watching)
         consumers = len(watching.consumers(ENGINE))
         crashes = [_crash(bench, watching, made, victim, consumers) for victim in victims]
         began = time.monotonic()
@@ -38,19 +45,34 @@ def accounts(bench: Bench) -> Accounts:
             if watching.await_quiet([WORKER], QUIET_S + 1, QUIET_S) is None:
                 made.look()
                 break
+        settled_s = round(time.monotonic() - began, 1)
+        client.close()
+        watching.firehose.settle()
         return Accounts(
             entries=made.entries,
+            followed=joiner.follow(entry.create for entry in made.entries),
             crashes=tuple(crashes),
-            settled_s=round(time.monotonic() - began, 1),
+            settled_s=settled_s,
             incomplete=watching.firehose.why_incomplete,
         )
 
 
-def _api(bench: Bench) -> list[Commands]:
-    """The first REST API, where it is not the only one: with it all clients would be cut off."""
-    apis = [p for p in bench.deployment.parts if p.kind == "rest"]
-    given = commands(apis[0], "kill") if len(apis) > 1 else None
-    return [given] if given else []
+def _apis(bench: Bench, cfn: bool) -> list[Commands]:
+    """The first API of each kind, where it is not the only one: with it all clients would be cut off."""
+    kinds = ("rest", "cfn") if cfn else ("rest",)
+    apis = [[p for p in bench.deployment.parts if p.kind == kind] for kind in kinds]
+    given = [commands(parts[0], "kill") for parts in apis if len(parts) > 1]
+    return [each for each in given if each is not None]
+
+
+def _warm(client: HeatClient, watching: Traced) -> None:
+    """Calls at both APIs, so that the broker can tell whose connections theirs are before one crashes."""
+    with ThreadPoolExecutor(IN_FLIGHT) as pool:
+        list(pool.map(lambda _: client.look(), range(WARM)))
+        if client.speaks_cfn:
+            list(pool.map(lambda _: client.cfn("ListStacks"), range(WARM)))
+    watching.firehose.settle()
+    watching.know({e.connection for e in watching.firehose.deliveries() if not e.reply})
 
 
 def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consumers: int) -> Crash:
@@ -90,4 +112,4 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
 def _burst(made: Stacks) -> None:
     """A burst in a thread of its own; that somebody went away is told by the experiment itself."""
     with suppress(EvidenceUnavailable):
-        made.burst(STACKS, IN_FLIGHT)
+        made.burst(STACKS, IN_FLIGHT, cfn=made.client.speaks_cfn)

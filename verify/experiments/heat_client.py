@@ -16,6 +16,7 @@ from calorimeter.errors import InputError
 from verify.bench import Bench
 from verify.checks.calls import HeatCall
 from verify.evidence.identity import session
+from verify.experiments.cfn_client import CfnSigner
 from verify.sources import addresses, check_bindable
 
 BEYOND_S = 20.0
@@ -45,6 +46,7 @@ class HeatClient:
         self._token = self._identity.token()
         self._timeout_s = bench.deployment.expect.rpc_timeout_s + BEYOND_S
         self._sessions = [self._session(source) for source in _sources(bench, sources)]
+        self._signer = CfnSigner.of(bench.deployment)
         self._next = 0
         self._lock = threading.Lock()
 
@@ -52,17 +54,40 @@ class HeatClient:
         self, operation: str, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[HeatCall, Any]:
         """One request, and the JSON of its answer (None where there is none). Never raises."""
+        headers = {"X-Auth-Token": self._token, "Accept": "application/json"}
+        request = requests.Request(method, self._identity.rest_url(path), json=body, headers=headers)
+        record, answer = self._send("rest", operation, request)
+        return record, _json(answer)
+
+    def cfn(self, action: str, **form: str) -> tuple[HeatCall, str]:
+        """One request to the CFN API, and the text of its answer. Never raises; needs `speaks_cfn`."""
+        assert self._signer is not None
+        record, answer = self._send("cfn", action, self._signer.request(action, **form))
+        return record, answer.text if answer is not None and answer.ok else ""
+
+    @property
+    def speaks_cfn(self) -> bool:
+        """Whether the deployment has a CFN API, and the suite credentials for it."""
+        return self._signer is not None
+
+    def close(self) -> None:
+        """Close all connections, so that the proxy writes their lines; calls open new ones."""
+        for http in self._sessions:
+            http.close()
+
+    def _send(
+        self, api: str, operation: str, request: requests.Request
+    ) -> tuple[HeatCall, requests.Response | None]:
         with self._lock:
             self._next += 1
             http = self._sessions[self._next % len(self._sessions)]
-        sent, answer, error = time.time_ns(), None, ""
+        sent, answer, error, end = time.time_ns(), None, "", ("", 0)
         try:
-            answer = http.request(
-                method, self._identity.rest_url(path), json=body, timeout=self._timeout_s,
-                headers={"X-Auth-Token": self._token, "Accept": "application/json"},
-            )  # fmt: skip
+            answer = http.send(http.prepare_request(request), timeout=self._timeout_s, stream=True)
+            end = _local_end(answer)
+            answer.content  # noqa: B018 - the call ends when the whole answer is here
         except requests.RequestException as problem:
-            error = type(problem).__name__
+            answer, error = None, type(problem).__name__
         done = time.time_ns()
         record = HeatCall(
             operation=operation,
@@ -72,8 +97,11 @@ class HeatClient:
             status=answer.status_code if answer is not None else 0,
             error=error,
             said=_said(answer),
+            api=api,
+            source=end[0],
+            source_port=end[1],
         )
-        return record, _json(answer)
+        return record, answer
 
     def look(self) -> HeatCall:
         """One list of stacks: an RPC call on the queue `engine`, and harmless."""
@@ -97,6 +125,16 @@ def _sources(bench: Bench, count: int) -> list[str | None]:
     except InputError:
         found = []
     return [*found] or [None]
+
+
+def _local_end(answer: requests.Response) -> tuple[str, int]:
+    """The client's address and port of an answer whose body has not been read yet."""
+    connection = getattr(answer.raw, "connection", None)
+    sock = getattr(connection, "sock", None)
+    if sock is None:
+        return "", 0
+    host, port = sock.getsockname()[:2]
+    return str(host), int(port)
 
 
 def _json(answer: requests.Response | None) -> Any:

@@ -6,7 +6,7 @@ from calorimeter.errors import InputError
 from verify.bench import Bench
 from verify.checks.consumers import ENGINE, WORKER, Consuming, Roster, Service
 from verify.checks.rotation import Consumer
-from verify.evidence import heat_services
+from verify.evidence import broker_records, heat_services
 from verify.evidence.broker_api import BrokerApi
 from verify.evidence.broker_records import EngineConsumer, join_consumers
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -58,17 +58,20 @@ def consumer_id(found: EngineConsumer) -> str:
     return f"{found.connection}#{found.channel}"
 
 
-def named(api: BrokerApi, topic: str = ENGINE) -> tuple[Consumer, ...]:
+def named(
+    topic: str,
+    consumers: tuple[broker_records.Consumer, ...],
+    connections: tuple[broker_records.Connection, ...],
+) -> tuple[Consumer, ...]:
     """The consumers of a topic by a name that people know: `engine-1 [pid]`, a host where it tells one.
 
     On `engine_worker` an engine calls itself by an id; its host is that of the same process on `engine`.
     """
-    settled = api.settled()
-    engines = join_consumers(ENGINE, *settled)
+    engines = join_consumers(ENGINE, consumers, connections)
     hosts = {c.connection: c.server for c in engines}
     pids = {c.process: c.server for c in engines if c.process}
     made = []
-    for found in join_consumers(topic, *settled):
+    for found in join_consumers(topic, consumers, connections):
         host = hosts.get(found.connection) or pids.get(found.process) if found.process else None
         who = f"{host} [{found.process.pid}]" if host and found.process else str(found)
         made.append(Consumer(id=consumer_id(found), name=who))

@@ -14,6 +14,7 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.rotation import Consumer
 from verify.checks.shares import Shares
 from verify.evidence.broker_api import BrokerApi
+from verify.evidence.broker_records import Connection, Process
 from verify.evidence.firehose import Firehose, depth
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.tracing import tracing
@@ -34,10 +35,13 @@ class Traced:
     firehose: Firehose
     known: dict[str, str]
     vigil: Vigil
+    processes: dict[str, Process]
 
     def consumers(self, topic: str = ENGINE) -> tuple[Consumer, ...]:
         """The consumers of a topic now; their names are kept for what is traced."""
-        found = named(self.api, topic)
+        settled = self.api.settled()
+        self._note(settled[1])
+        found = named(topic, *settled)
         self.known |= {consumer.id: consumer.name for consumer in found}
         return found
 
@@ -54,6 +58,14 @@ class Traced:
                 return False
             time.sleep(every_s)
         return True
+
+    def know(self, connections: Collection[str]) -> None:
+        """Learn whose connections these are, as far as the broker still tells."""
+        if unknown := {*connections} - {*self.processes}:
+            self.processes |= self.api.processes(unknown)
+
+    def _note(self, connections: Iterable[Connection]) -> None:
+        self.processes |= {c.name: c.process for c in connections if c.process is not None}
 
     def deliveries(self, queue: str, since: int = 0) -> list[Delivery]:
         """What was delivered from a queue, from event number `since` on."""
@@ -123,9 +135,11 @@ def traced(
     """Trace queues of the engines (publishes and replies too), and watch whether anybody goes away."""
     deployment = bench.deployment
     with tracing(deployment) as api, Firehose(deployment, queues, publishes=publishes) as firehose:
-        names = {c.id: c.name for topic in (ENGINE, WORKER) for c in named(api, topic)}
+        settled = api.settled()
+        names = {c.id: c.name for topic in (ENGINE, WORKER) for c in named(topic, *settled)}
+        processes = {c.name: c.process for c in settled[1] if c.process is not None}
         with Vigil(deployment, firehose, names) as vigil:
-            yield Traced(bench, api, firehose, names, vigil)
+            yield Traced(bench, api, firehose, names, vigil, processes)
 
 
 def consumer_of(event: Delivery) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calorimeter.verdict import Outcome
 from tests.verify.checks.test_ledger import call, entry
 from verify.checks.accounting import Accounts, Crash, all_accounted_for
+from verify.checks.followed import Followed
 from verify.checks.ledger import Entry
 
 S = 1_000_000_000
@@ -63,3 +64,19 @@ def test_no_crash_too_few_stacks_or_a_broken_trace_are_inconclusive() -> None:
     assert all_accounted_for(accounts(crashes=(API,))).outcome is Outcome.INCONCLUSIVE
     assert all_accounted_for(accounts(entries=(entry(1),))).outcome is Outcome.INCONCLUSIVE
     assert all_accounted_for(accounts(OPEN, incomplete="tracing is off")).outcome is Outcome.INCONCLUSIVE
+
+
+def test_join_that_falls_short_is_inconclusive_and_its_share_a_figure() -> None:
+    """Who cannot follow 999 of 1,000 requests cannot name who lost a stack; even one of ten is too many."""
+    whole = Followed(answered=10, whole=10)
+    judgement = all_accounted_for(accounts(followed=whole))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["join_completeness"] == 1.0
+    short = Followed(answered=10, whole=9, missing={"engine process unknown": 1})
+    for odd in ((), (OPEN,), (entry(11, "CREATE_IN_PROGRESS"),)):
+        judgement = all_accounted_for(accounts(*odd, followed=short))
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert judgement.why == (
+            "9 of 10 answered requests (90.00%) could be followed to their engine, 99.9% are needed "
+            "(engine process unknown in 1)"
+        )

@@ -1,0 +1,69 @@
+"""Follow an experiment's own requests: client, proxy's log, API process, queue, engine process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+
+from verify.bench import Bench
+from verify.checks.calls import HeatCall
+from verify.checks.followed import Followed, followed
+from verify.checks.path import Request, join
+from verify.evidence import proxy_log
+from verify.evidence.log_listener import LogSource, open_logs
+from verify.experiments.traced import Traced
+
+LINES_WITHIN_S = 5.0
+WARM = 16
+"""Calls that make the APIs open their connections to the broker before anything counts."""
+
+
+class Joining:
+    """The proxy's logs, open, beside a trace."""
+
+    def __init__(self, watching: Traced, logs: Sequence[LogSource]) -> None:
+        self._watching = watching
+        self._logs = logs
+
+    def follow(self, calls: Iterable[HeatCall]) -> Followed:
+        """Join calls with what was logged and traced; their connections must be closed by now."""
+        asked = [_request(call) for call in calls]
+        ports = {request.source_port for request in asked if request.status}
+        connections = self._lines(ports)
+        events = self._watching.firehose.deliveries()
+        self._watching.know({e.connection for e in events if not e.reply})
+        paths = join(asked, connections, events, self._watching.processes)
+        return followed(paths, proxy=any(c.server for c in connections))
+
+    def _lines(self, ports: set[int]) -> list[proxy_log.Connection]:
+        """The connections of all logs, once they name the ports or the time for it is over."""
+
+        def named(lines: Sequence[proxy_log.Line]) -> bool:
+            return ports <= {c.client_port for c in proxy_log.read(lines).connections}
+
+        for log in self._logs:
+            if log.wait_for(named, LINES_WITHIN_S):
+                break
+        return list(proxy_log.read([line for log in self._logs for line in log.lines()]).connections)
+
+
+@contextmanager
+def joining(bench: Bench, watching: Traced) -> Iterator[Joining]:
+    """Receive the logs of all proxies that are described."""
+    proxies = bench.deployment.proxy
+    with ExitStack() as stack:
+        logs = [stack.enter_context(log) for proxy in proxies if proxy.logs for log in open_logs(proxy)]
+        yield Joining(watching, logs)
+
+
+def _request(call: HeatCall) -> Request:
+    return Request(
+        api=call.api,
+        operation=call.operation,
+        source=call.source,
+        source_port=call.source_port,
+        request_id=call.request_id or "",
+        sent_ns=call.sent_ns,
+        done_ns=call.done_ns,
+        status=call.status,
+    )
