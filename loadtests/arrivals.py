@@ -49,8 +49,12 @@ class Arrivals:
         """Arrivals that were due so far."""
         self.drops = 0
         """Those of them that nobody was free to do."""
-        self.lags = array("q")
-        """How late each arrival was handed out or dropped, in ns; taken and emptied by who measures."""
+        self._lags = array("q")
+
+    def take_lags(self) -> array[int]:
+        """How late each arrival since the last call was handed out or dropped, in ns."""
+        lags, self._lags = self._lags, array("q")
+        return lags
 
     def begin(self, at_ns: int) -> None:
         """Start the clock at `at_ns`."""
@@ -131,7 +135,7 @@ class Arrivals:
     def _one(self, due: int, kind: int) -> None:
         self.offered += 1
         now = now_ns()
-        self.lags.append(now - due)
+        self._lags.append(now - due)
         queue = self._queues[kind]
         if queue:
             queue.popleft().switch(due)

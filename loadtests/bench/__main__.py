@@ -7,6 +7,7 @@ import sys
 import click
 
 from calorimeter.errors import InputError
+from loadtests.bench.arrivals import arrivals
 from loadtests.bench.client import client
 
 
@@ -16,6 +17,7 @@ def bench() -> None:
 
 
 bench.add_command(client)
+bench.add_command(arrivals)
 
 if __name__ == "__main__":
     try:

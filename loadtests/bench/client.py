@@ -129,11 +129,17 @@ def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[
             "per_s": _number(r"Requests/sec:\s+([\d.]+)", output),
             "cpu": (own_s() - before) / seconds,
         }
-    output = _run(
-        [*pinned, sys.executable, "-m", "loadtests.bench.ours", kind, url, str(users), str(seconds)]
-    )
-    result: dict[str, float] = json.loads(output)
-    if result["failures"]:
+    return contender(kind, url, users, seconds, core)
+
+
+def contender(
+    kind: str, url: str, users: int, seconds: float, core: int, rate: float = 0
+) -> dict[str, float]:
+    """One measurement of `loadtests.bench.ours`; with a rate, of open arrivals."""
+    words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else [])]
+    command = ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.bench.ours", *words]
+    result: dict[str, float] = json.loads(_run(command))
+    if result["failures"] and not rate:
         raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
     return result
 
