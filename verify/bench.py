@@ -72,8 +72,9 @@ class Settings:
 class Bench:
     """The deployment under test. Entered once a session; what it opened is closed at its end.
 
-    `may_break` is whether an experiment that can do without may break parts for more evidence. `run` is the
-    folder of an earlier run that verdicts are added to, `baseline` are those that it is compared with.
+    `say` tells who waits what begins now. `may_break` is whether an experiment that can do without may
+    break parts for more evidence. `run` is the folder of an earlier run that verdicts are added to,
+    `baseline` are those that it is compared with.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Bench:
         self.deployment = deployment
         self.settings = settings
         self.may_break = may_break
+        self.say: Callable[[str], None] = lambda text: None
         self.run = run
         self.baseline = baseline
         self._done: dict[str, Any] = {}

@@ -9,13 +9,16 @@ from typing import Any
 
 import click
 
-from calorimeter import paths
+from calorimeter import netns, paths
 from calorimeter.deployment import read as read_deployment
 from calorimeter.rundir import RunDir
 from verify.bench import Settings
 
 _UNFOLDED = 400
 """Columns of a table that is read by a program or from a file: nothing is cut or folded."""
+
+COLOURS = {"green": "green", "red": "red", "yellow": "yellow", "light": "bright_black"}
+"""pytest's words for colours → click's."""
 
 _PYTEST_STATUS = {0: 0, 1: 1}
 """pytest's exit statuses that mean the same here; all others (usage, nothing collected, …) are 2."""
@@ -66,28 +69,32 @@ def verify(
     Exit status: 0 every gate passed or was waived; 1 one is FAIL or INCONCLUSIVE; 2 the input or the
     set-up cannot be used.
     """
-    import pytest
+    from verify.progress import Progress
 
-    from verify.judge import Given, Prepared, Session
+    with Progress() as progress:
+        progress.later(1.0, "reading the deployment, and seeing that it is there")
+        import pytest
 
-    settings = Settings(**strength)
-    session = Session.prepare(
-        Given(
-            str(deployment) if deployment else None,
-            gates,
-            run,
-            runs,
-            settings,
-            yes_break_it,
-            baseline,
-            summary,
-        )
-    )
-    here = Path(__file__).parent
-    args = [str(here), "--rootdir", str(here), "-c", str(here / "pytest.ini")]
-    args += ["-p", "no:locust", "-p", "no:cacheprovider", "-q", "--no-header", "--no-summary", "--tb=no"]
-    args += ["--junitxml", str(junitxml)] if junitxml else []
-    status = int(pytest.main(args, plugins=[Prepared(session)]))
+        from verify.judge import Given, Prepared, Session
+
+        settings = Settings(**strength)
+        where = str(deployment) if deployment else None
+        session = Session.prepare(Given(where, gates, run, runs, settings, yes_break_it, baseline, summary))
+        for line in session.announce():
+            progress.line(line)
+        prepared = Prepared(session, progress)
+        here = Path(__file__).parent
+        args = [str(here), "--rootdir", str(here), "-c", str(here / "pytest.ini")]
+        args += ["-p", "no:locust", "-p", "no:cacheprovider", "--tb=short"]
+        args += ["--junitxml", str(junitxml)] if junitxml else []
+        status = int(pytest.main(args, plugins=[prepared]))
+    for text, style in session.summary() if session.new else ():
+        click.secho(text, fg=next(filter(None, map(COLOURS.get, style)), None), bold=style.get("bold"))
+    session.write_summary()
+    if prepared.interrupted:
+        left = [gate for gate in session.allowed if gate not in session.new]
+        click.echo(f"calorimeter: without a verdict: {' '.join(left) or 'no gate'}", err=True)
+        raise click.Abort
     return _PYTEST_STATUS.get(status, 2)
 
 
@@ -104,7 +111,7 @@ def doctor(deployment: Path | None) -> int:
     from verify.doctor import examine
     from verify.gates import known, select
 
-    described = read_deployment(paths.deployment(deployment))
+    described = netns.visit(read_deployment(paths.deployment(deployment)))
     gates = known()
     for waived in described.waive:
         select(waived.partition("-")[0], gates, where=f"{described.path}: waive")
@@ -139,5 +146,5 @@ def watch(run: Path, deployment: Path | None, every: float) -> None:
     from verify.watch import Watch
 
     folder = RunDir.open(run)
-    described = read_deployment(deployment) if deployment else folder.deployment()
+    described = netns.visit(read_deployment(deployment) if deployment else folder.deployment())
     Watch(described, folder.path / "watch", every).until_closed(sys.stdin)

@@ -12,7 +12,7 @@ from _pytest.terminal import TerminalReporter
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 from verify.bench import Bench, Settings
-from verify.gates import Gate
+from verify.gates import GATES, Gate
 from verify.judge import PREPARED, Given, Judge, Prepared, Session
 
 SESSION = pytest.StashKey[Session]()
@@ -46,9 +46,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         session = prepared.session if prepared else Session.prepare(_given(config))
     except InputError as problem:
-        pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
+        print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
+        # One line is the whole report: pytest would frame it.
+        config.pluginmanager.unregister(name="terminalreporter")
+        pytest.exit("unusable input", returncode=UNUSABLE)
     config.stash[SESSION] = session
     items[:] = [item for gate_id, item in gates.items() if gate_id in session.allowed]
+    session.items = {item.nodeid: GATES[gate_id] for gate_id, item in gates.items() if item in items}
     for item in items:
         item.add_marker(pytest.mark.filterwarnings("default"))
 
@@ -71,9 +75,10 @@ def _given(config: pytest.Config) -> Given:
 def session(request: pytest.FixtureRequest) -> Iterator[Session]:
     """The verdicts so far, and what they are judged from."""
     opened = request.config.stash[SESSION]
-    with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-        for line in opened.announce():
-            print(line, file=sys.stderr, flush=True)
+    if not request.config.pluginmanager.has_plugin(PREPARED):  # which has said it by itself
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            for line in opened.announce():
+                print(line, file=sys.stderr, flush=True)
     with opened.bench:
         yield opened
 
@@ -127,8 +132,14 @@ def pytest_report_teststatus(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Nothing judged is not a success."""
-    if SESSION in session.config.stash and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+    """A gate that was asked for and could not run counts, and nothing judged is not a success."""
+    opened = session.config.stash.get(SESSION, None)
+    none = pytest.ExitCode.NO_TESTS_COLLECTED
+    if opened is None or session.exitstatus not in (pytest.ExitCode.OK, none):
+        return
+    if opened.refused:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+    elif session.exitstatus == none:
         session.exitstatus = UNUSABLE
 
 

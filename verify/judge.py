@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from calorimeter import paths
+from calorimeter import netns, paths
 from calorimeter import verdict as verdicts
 from calorimeter.deployment import Deployment
 from calorimeter.deployment import read as read_deployment
@@ -22,6 +22,7 @@ from verify import summary
 from verify.bench import Bench, Settings
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.gates import GATES, RECORDINGS, Gate, known, missing_files, missing_recordings, select
+from verify.progress import Progress
 
 E = TypeVar("E", bound=Model)
 
@@ -59,6 +60,7 @@ class Session:
         self._summary = summary
         self.new: dict[str, Verdict] = {}
         self.allowed: list[str] = []
+        self.items: dict[str, Gate] = {}
 
     @classmethod
     def prepare(cls, given: Given) -> Session:
@@ -92,7 +94,7 @@ class Session:
         """The deployment that is meant; for gates that only judge what a run recorded, that run's copy."""
         if run and not given.deployment and all(set(gate.needs) <= set(RECORDINGS) for gate in chosen):
             return run.deployment()
-        return read_deployment(paths.deployment(given.deployment))
+        return netns.visit(read_deployment(paths.deployment(given.deployment)))
 
     @property
     def deployment(self) -> Deployment:
@@ -202,12 +204,43 @@ class Session:
 
 
 class Prepared:
-    """The pytest plugin by which `calorimeter verify` hands its session to the gates."""
+    """The pytest plugin by which `calorimeter verify` hands its session over, and tells how the gates go.
+
+    pytest's own reporter says nothing then. `interrupted` is whether Ctrl-C ended the run.
+    """
 
     __name__ = PREPARED
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, progress: Progress) -> None:
         self.session = session
+        self.interrupted = False
+        self._progress = progress
+        session.bench.say = progress.phase
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_configure(self, config: pytest.Config) -> None:
+        """The verdicts are the report."""
+        config.pluginmanager.unregister(name="terminalreporter")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remember it: pytest's exit status is that of unusable input."""
+        self.interrupted = isinstance(excinfo.value, KeyboardInterrupt)
+
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """A gate begins."""
+        order = list(self.session.items)
+        gate = self.session.items[nodeid]
+        self._progress.begins(order.index(nodeid) + 1, len(order), gate.id, gate.heading)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A gate has its verdict; what broke around it is said."""
+        if report.when == "teardown":
+            gate = self.session.items[report.nodeid]
+            kept = self.session.new.get(gate.id)
+            self._progress.ended(gate.id, kept.judgement if kept else None)
+        if report.when != "call" and report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            self._progress.line(f"calorimeter: {crash.message if crash else report.longrepr}")
 
 
 class Judge:

@@ -47,6 +47,7 @@ def round_of_visits(
 ) -> Visits:
     """Each source visits `times` times, between two looks at the section's servers (see `visit_all`)."""
     api = way.api
+    bench.say(f"{len(who)} sources visit {api_name}" + (f", {times} times" if times > 1 else ""))
     before = looks.servers(way.stats, api.proxy_section)
     found = way.visits(who, times, in_flight, give_up)
     return Visits(

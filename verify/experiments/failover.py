@@ -62,6 +62,7 @@ def _failover(bench: Bench, api_name: str) -> Failover:
         # Whatever goes wrong under way: the gates that follow find the backend alive.
         healing.callback(breaker.heal_all)
         with _coming(way, before, how.part) as coming:
+            bench.say(f"{how.part} {how.fault}")
             done = breaker.inject(how)
             killed_ns = done.at_ns or done.began_ns
             down_ns = await_state(bench, stats, api, how.part, up=False) if checked else None
@@ -70,6 +71,7 @@ def _failover(bench: Bench, api_name: str) -> Failover:
         # Unchecked, the sources of the dead backend wait for seconds; else the APIs are not to be strained.
         in_flight = IN_FLIGHT if checked else MANY_IN_FLIGHT
         during = _steady_round(bench, api_name, way, who, in_flight)
+        bench.say(f"{how.part} {how.fault} is ended")
         healed = breaker.heal(how)
         up_ns = await_state(bench, stats, api, how.part, up=True)
         after = _steady_round(bench, api_name, way, who)

@@ -39,8 +39,10 @@ def _persistence(bench: Bench) -> Persistence:
                 str(bench.deployment.path),
                 f"{'; '.join(way.passed_over)}; counters tell nothing under load",
             )
+        bench.say("Locust loads the APIs")
         with background(bench.deployment) as load:
             load.await_begin()
+            bench.say("the sources visit again, under that load")
             loaded = _rounds(bench, way, quiet.apis, load)
             status = load.await_end()
             visits = tuple(_whole(bench, way, one, *loaded[one.api]) for one in quiet.apis)

@@ -238,7 +238,12 @@ class Stage:
                 ended_ns=done.ended_ns,
             )
 
+        self._say(chosen, "")
         _each(one, chosen or self.targets)
+
+    def _say(self, chosen: Sequence[Target] | None, ending: str) -> None:
+        done = [f"{target.server} {target.commands.fault}{ending}" for target in chosen or self.targets]
+        self.bench.say(", ".join(done))
 
     def heal(self, chosen: Sequence[Target] | None = None, *, record: bool = True) -> None:
         """Bring the targets back, all at once; `EvidenceUnavailable` where a command fails."""
@@ -252,6 +257,7 @@ class Stage:
                     update={"heal_began_ns": done.at_ns or began, "healed_ns": done.ended_ns}
                 )
 
+        self._say(chosen, " is ended")
         _each(one, chosen or self.targets)
 
     def shows(self, *statuses: str, chosen: Sequence[Target] | None = None) -> bool:

@@ -31,6 +31,11 @@ UNDESCRIBED_S = 30.0
 FEW = 40
 """Sources that are tried to find one of the backend that is made unreachable."""
 
+BROKEN_FOR: dict[What, str] = {"hung": "freeze", "connect": "unreachable"}
+"""What is waited for → the fault that makes a backend keep its client waiting so. Of a `connect` its first
+retry shows when the timeout fired; a `hung` backend is needed in `mode http` alone, where `upload` cannot
+show the same."""
+
 
 def timeouts(bench: Bench) -> Timeouts:
     """Make the waits of each API at once, then those that need a broken backend.
@@ -48,12 +53,13 @@ def timeouts(bench: Bench) -> Timeouts:
             way.log.forget()
         made = _at_once(bench, apis, modes, described)
         waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
-    if all(mode == "http" for mode in modes.values()):
-        if not any(wait.what == "upload" for wait in waits):
-            waits += _hung(bench, stats, modes["rest"], described, masked)
-    else:
+    left: list[What] = ["connect"]
+    if not all(mode == "http" for mode in modes.values()):
         described.pop("http-request", None)  # It means nothing to `mode tcp`.
-    waits += _vanished(bench, stats, modes["rest"], described, masked)
+    elif not any(wait.what == "upload" for wait in waits):
+        left.append("hung")
+    for what in left:
+        waits += _with_fault(bench, stats, what, modes["rest"], described, masked)
     described.pop("queue", None)
     return Timeouts(described=described, waits=tuple(waits), masked=masked, late_s=late.worst_s)
 
@@ -183,47 +189,20 @@ def _broken(bench: Bench, api: Api, fault: str) -> Commands | None:
     return None
 
 
-def _hung(
-    bench: Bench,
-    stats: Sequence[StatsSource],
-    mode: Literal["tcp", "http"],
-    described: dict[str, float],
-    masked: dict[str, str],
-) -> list[Wait]:
-    """In `mode http`: a whole request to a frozen backend."""
-    api = bench.api("rest")
-    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
-    return _with_fault(bench, stats, "freeze", "hung", mode, described, masked, payload)
-
-
-def _vanished(
-    bench: Bench,
-    stats: Sequence[StatsSource],
-    mode: Literal["tcp", "http"],
-    described: dict[str, float],
-    masked: dict[str, str],
-) -> list[Wait]:
-    """A connection to a backend whose packets vanish: its first retry shows when `connect` fired."""
-    api = bench.api("rest")
-    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
-    return _with_fault(bench, stats, "unreachable", "connect", mode, described, masked, payload)
-
-
 def _with_fault(
     bench: Bench,
     stats: Sequence[StatsSource],
-    fault: str,
     what: What,
     mode: Literal["tcp", "http"],
     described: dict[str, float],
     masked: dict[str, str],
-    payload: bytes,
 ) -> list[Wait]:
-    """One wait at a backend that was broken for it, unless the health checks end it before."""
-    name = APPLY[mode, what][0]
+    """One whole request to a backend broken for it, unless the health checks end the wait before."""
+    name, fault = APPLY[mode, what][0], BROKEN_FOR[what]
     if name not in described:
         return []
     api = bench.api("rest")
+    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
     how = _broken(bench, api, fault)
     if how is None:
         masked[name] = f"is not proven: no backend may be made {fault!r} here"
@@ -239,6 +218,7 @@ def _with_fault(
     watch_s = _watch_s(described, mode, what)
     with ExitStack() as healing:
         healing.callback(bench.breaker.heal_all)
+        bench.say(f"{how.part} {fault}")
         bench.breaker.inject(how)
         if what == "connect":
             wait = _first_retry(stats, api, how.part, source, payload, mode, watch_s)
