@@ -33,6 +33,10 @@ COMMANDS = {
         "studies.guide_against_correction:compare",
         "Break a lab behind the guide's proxy and behind corrected ones, side by side.",
     ),
+    "capacity": (
+        "studies.capacity:capacity",
+        "Find the highest load at which all objectives hold and nothing piles up.",
+    ),
     "trace": (
         "verify.commands_trace:trace",
         "Show the way of each request of a command, client to engine.",
@@ -43,7 +47,7 @@ COMMANDS = {
 }
 """Command → (where it is, its line in the overview). The overview imports no room."""
 
-TOUCHING = ("lab", "doctor", "run", "verify", "trace", "fault")
+TOUCHING = ("lab", "doctor", "run", "capacity", "verify", "trace", "fault")
 """Commands that touch a deployment: they first heal what a killed run left broken."""
 
 

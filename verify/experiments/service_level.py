@@ -29,7 +29,11 @@ COMPARE_S = 300.0
 
 def service(bench: Bench) -> Service:
     """What became of the requests of the run, for each objective of its scenario."""
-    run = bench.recorded
+    return service_of(bench.recorded)
+
+
+def service_of(run: RunDir) -> Service:
+    """See `service`."""
     scenario = _scenario(run)
     table = samples.read(run)
     first, last = samples.window(table)
@@ -45,7 +49,11 @@ def service(bench: Bench) -> Service:
 
 def generator(bench: Bench) -> Generator:
     """How late the requests of the run were sent, and how busy the processes were that sent them."""
-    run = bench.recorded
+    return generator_of(bench.recorded)
+
+
+def generator_of(run: RunDir) -> Generator:
+    """See `generator`."""
     table = samples.read(run)
     everything = samples.served(table, ["*"])[0]
     lags = samples.lags_ns(table)
