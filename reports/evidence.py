@@ -51,7 +51,9 @@ def felt(faults: pd.DataFrame, outs: pd.DataFrame, end_s: float) -> pd.DataFrame
         own = outs[(outs["lane"] == lane) & (outs["to_s"] > from_s) & (outs["from_s"] >= from_s - 1e-9)]
         seen, back = own["from_s"].min(), own["to_s"].max()
         recovered = back > to_s and back < end_s  # a span that ends with the trial has not ended
-        rows.append((lane, from_s, to_s, seen - from_s, back - to_s if recovered else math.nan))
+        # A fault at 0 was there before: when it began, and so its detection, is not known.
+        detected = seen - from_s if from_s > 0 else math.nan
+        rows.append((lane, from_s, to_s, detected, back - to_s if recovered else math.nan))
     columns = ["lane", "from_s", "to_s", "detection_s", "recovery_s"]
     return pd.DataFrame(rows, columns=columns)
 

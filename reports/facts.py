@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import math
+import tomllib
 from collections.abc import Iterator
 from typing import Any
 
 from calorimeter import statistics
 from calorimeter.deployment import Api, Deployment
 from calorimeter.statistics import Interval
+from calorimeter.verdict import Outcome
 from reports.figures.style import seconds
 from reports.findings import Findings
 
 Rows = list[tuple[str, str]]
 
-_KNOWN = {"schema_version", "id", "started", "deployment", "commands", "environment"}
+_KNOWN = {
+    *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
+    *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn"),
+}
+"""What has a place of its own; whatever else a run notes is shown as it is."""
 
 
 def size(count: float) -> str:
@@ -83,11 +89,85 @@ def _plain(value: object) -> str:
 
 
 def topology(found: Findings) -> Rows:
-    """The deployment's parts, from its file; no secret is in it."""
+    """The deployment's parts, from its file, and the proxy's configuration; no secret is in it."""
     deployment = found.deployment
-    if deployment is None:
+    rows = [("Deployment", deployment.name), *_parts(deployment)] if deployment else []
+    return rows + [("Proxy configuration", said) for said in _configurations(found)]
+
+
+def _configurations(found: Findings) -> Iterator[str]:
+    kept = found.about.get("proxy_config")
+    for each in kept if isinstance(kept, list) else ():
+        file = each.get("file", "")
+        if "sha256" in each:
+            yield f"{file}, SHA-256 {each['sha256']} (of the copy {each['copy']}, passwords masked)"
+        else:
+            yield f"{file}: {each.get('unavailable', 'not kept')}"
+    if not kept:
+        yield "not kept: deployment.toml names no copy of it (config)"
+
+
+def capacity(found: Findings) -> str:
+    """What this run says of the load at which the objectives hold; empty without a load."""
+    load = found.load
+    if load is None:
+        return ""
+    offered = float(load.against["offered"].mean()) if len(load.against) else math.nan
+    asked = f"{offered:.1f} requests/s were offered and " if math.isfinite(offered) else ""
+    rate = f"{asked}{load.rate.estimate:.1f} a second answered as expected"
+    outcomes = [each.judgement.outcome for each in found.verdicts.verdicts if each.gate == "T1"]
+    words = {
+        Outcome.PASS: "At this load all objectives of the scenario hold (gate T1)",
+        Outcome.FAIL: "At this load the objectives of the scenario do not hold (gate T1)",
+    }
+    held = "Whether the objectives of the scenario hold at this load was not judged (gate T1)"
+    return (
+        f"{words.get(outcomes[0], held) if outcomes else held}: {rate}. One run shows one load; "
+        "`calorimeter capacity` finds the highest at which they hold."
+    )
+
+
+def run(found: Findings) -> Rows:
+    """What was asked of the generator, from run.json and the scenario."""
+    about, load = found.about, found.load
+    if load is None:
         return []
-    return [("Deployment", deployment.name), *_parts(deployment)]
+    noted = about.get("load")
+    asked: dict[str, Any] = noted if isinstance(noted, dict) else {}
+    seed = _of_scenario(found.scenario, "seed")
+    turn = about.get("turn")
+    rows = [
+        ("Scenario", about.get("scenario")),
+        ("Seed", seed),
+        ("Arrivals", asked.get("arrivals") or "closed: each user waits for its answer"),
+        ("Users", about.get("users")),
+        ("Sources", f"{load.sources:,} addresses"),
+        ("Asked for", f"{asked['duration_s']:g} s" if asked.get("duration_s") else None),
+        ("Warm-up asked for", f"{asked['warm_up_s']:g} s" if asked.get("warm_up_s") else None),
+        ("Stages", asked.get("stages") or None),
+        ("Began and ended", f"{about.get('started')} to {about.get('ended', 'unknown')}"),
+        ("Ended because", _ENDS.get(str(about.get("stopped")))),
+        (
+            "Repeats",
+            f"turn {turn} of series {about.get('series')}" if turn is not None else "none: one run",
+        ),
+    ]
+    return [(name, _plain(value)) for name, value in rows if value is not None]
+
+
+_ENDS = {
+    "ended": "its time was up",
+    "interrupted": "it was interrupted",
+    "failed": "the generator failed: figures are of what was recorded until then",
+    "None": "not known: the run was killed or is still under way",
+}
+
+
+def _of_scenario(text: str | None, key: str) -> Any:
+    try:
+        return tomllib.loads(text or "").get(key)
+    except tomllib.TOMLDecodeError:
+        return None
 
 
 def _parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
@@ -96,7 +176,11 @@ def _parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield "CFN", _api(deployment.cfn)
     for proxy in deployment.proxy:
         version = f"HAProxy {proxy.version}" if proxy.version else "version not given"
-        yield f"Proxy {proxy.name}", version
+        checks = proxy.checks
+        checked = (
+            f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}" if checks else ""
+        )
+        yield f"Proxy {proxy.name}", version + checked
     expect = deployment.expect
     yield (
         "Balance wanted",
@@ -110,6 +194,8 @@ def _parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield "Broker", f"{deployment.broker.amqp}, vhost {deployment.broker.vhost}"
     if deployment.identity is not None:
         yield "Identity", deployment.identity.auth_url
+    if deployment.versions:
+        yield "Versions", ", ".join(f"{name} {is_}" for name, is_ in sorted(deployment.versions.items()))
     yield "Consent", deployment.consent.level.value
 
 

@@ -48,6 +48,7 @@ class Load:
     curve: pd.DataFrame
     heat: pd.DataFrame
     against: pd.DataFrame
+    against_bin_s: int
     connections: pd.DataFrame
     generator: pd.DataFrame
     phases: pd.DataFrame
@@ -99,6 +100,7 @@ class Findings:
 
     about: dict[str, Any]
     scenario: str | None
+    proxies: dict[str, str]
     deployment: Deployment | None
     verdicts: Verdicts
     load: Load | None
@@ -133,6 +135,7 @@ def collect(run: RunDir) -> Findings:
     return Findings(
         about=run.about,
         scenario=_text(run.path / "scenario.toml"),
+        proxies={path.name: _text(path) or "" for path in sorted(run.path.glob("proxy/*.cfg"))},
         deployment=deployment,
         verdicts=verdicts,
         load=loaded,
@@ -192,7 +195,8 @@ def _load(samples: pd.DataFrame) -> Load:
         errors=load.errors(samples),
         curve=latency.curve(samples, window),
         heat=latency.heat(samples, time),
-        against=latency.against_load(samples, blocks, window),
+        against=latency.against_load(samples, wider, window),
+        against_bin_s=wider.bin_s,
         connections=expected.connections(samples),
         generator=load.generator(samples, time),
         phases=axes.phases(samples, time.start_ns),

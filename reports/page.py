@@ -118,6 +118,8 @@ def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
         "topology": facts.topology(found),
         "method": facts.method(found),
         "numbers": facts.numbers(found),
+        "run": facts.run(found),
+        "capacity": facts.capacity(found),
         "rebuild": f"calorimeter report runs/{found.about.get('id', '')}",
     }
 

@@ -125,7 +125,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             "achieved-against-offered",
             "Throughput and latency against load",
             "Achieved against offered load",
-            f"A point is a window of {load.blocks.bin_s} s: requests due in it, and what became of them. "
+            f"A point is a window of {load.against_bin_s} s: requests due in it, and what became of them. "
             "On the dashed line all were answered as expected. From the samples.",
             partial(against.achieved, load.against),
         )
@@ -133,7 +133,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             "latency-against-load",
             "Throughput and latency against load",
             "Response time against offered load",
-            f"A point is a percentile of the successes of a window of {load.blocks.bin_s} s, where it "
+            f"A point is a percentile of the successes of a window of {load.against_bin_s} s, where it "
             "holds enough of them. From the samples.",
             partial(against.latency, load.against),
         )
@@ -162,8 +162,12 @@ LEAST_SPREAD = 1.5
 
 
 def _spread(load: Load) -> tuple[float, float]:
-    """The 5th and the 95th percentile of the offered load over windows, a second."""
-    offered = load.against["offered"].to_numpy()
+    """The 5th and the 95th percentile of the offered load over windows, a second; 0 where too few tell.
+
+    Windows in which few requests were due differ by chance alone, so only those that allow a 90th
+    percentile count: of a hundred requests chance makes 16 % at most.
+    """
+    offered = load.against["offered"][load.against["p90"].notna()].to_numpy()
     if len(offered) < MINIMUM_WINDOWS:
         return 0.0, 0.0
     low, high = np.percentile(offered, [5, 95])
@@ -172,7 +176,7 @@ def _spread(load: Load) -> tuple[float, float]:
 
 def _varies(load: Load) -> bool:
     low, high = _spread(load)
-    return high > LEAST_SPREAD * low and bool(load.against["p50"].notna().any())
+    return high > LEAST_SPREAD * low
 
 
 def omitted(found: Findings) -> list[Omitted]:
@@ -188,7 +192,7 @@ def _possible(found: Findings) -> Iterator[Omitted]:
         low, high = _spread(load)
         why = f"the offered load hardly varied ({low:.1f} to {high:.1f} requests/s): a sweep shows it"
         if high == 0:
-            why = f"the measured part is shorter than {MINIMUM_WINDOWS} windows of {load.blocks.bin_s} s"
+            why = f"fewer than {MINIMUM_WINDOWS} windows of {load.against_bin_s} s hold enough successes"
         for name, title in (
             ("achieved-against-offered", "Achieved against offered load"),
             ("latency-against-load", "Response time against offered load"),
@@ -228,7 +232,7 @@ def _shares(name: str, title: str, judged: str, found: Shares) -> Plate:
         name,
         "Who served what",
         title,
-        f"{found.source} {_tick(found)}",
+        f"{found.source} {_tick(found) if name == 'backends' else 'The tick is an equal share.'}",
         partial(shares.bars, found.table, f"share of {unit}"),
     )
 
@@ -238,7 +242,8 @@ def _tick(found: Shares) -> str:
         return "The tick is the share that weights alone give."
     return (
         "The tick is the share that the proxy's source hash gives to the addresses of this load; the "
-        "hatched band holds the shares of as many random addresses in 99 % of cases."
+        "hatched band holds the shares of as many random addresses in 99 % of cases. Where a server was "
+        "out of the rotation meanwhile there is neither, and the tick is the share that weights alone give."
     )
 
 

@@ -75,7 +75,8 @@ def faults(trials: Sequence[Trial], layout: Layout) -> Figure:
     axes = figure.subplots(len(trials), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for panel, trial, names in zip(axes, trials, lanes, strict=True):
         _trial(panel, trial, names)
-    axes[-1].set_xlabel("time since the trial began (s)")
+    begin = "first request" if trials[-1].file == "load" else "trial began"
+    axes[-1].set_xlabel(f"time since the {begin} (s)")
     handles = [Patch(color=colour, label=label) for _, colour, label, _ in _KINDS]
     figure.legend(handles=handles, loc="outside upper left", ncols=1 if layout.narrow else 3)
     return figure

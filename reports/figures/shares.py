@@ -26,6 +26,8 @@ def bars(shares: pd.DataFrame, label: str, layout: Layout) -> Figure:
     for panel, (name, part) in zip(axes, groups, strict=True):
         _panel(panel, part, name)
         panel.set_xlim(0, right)
+        if right > 1:  # room for the numbers, not for shares
+            panel.set_xticks([0, 0.25, 0.5, 0.75, 1])
     axes[-1].set_xlabel(label)
     style.legend(axes[0], 3, layout)
     return figure

@@ -25,7 +25,7 @@ from reports.figures import style
 pytestmark = pytest.mark.slow
 
 SECTIONS = [
-    "Verdicts",
+    "Verdict and capacity",
     "Environment and topology",
     "Method",
     "Throughput and latency over time",
