@@ -125,6 +125,13 @@ _PROXY_OPTIONS = (
     help="RabbitMQ's kind of queue.",
 )
 @click.option(
+    "--serve",
+    type=click.Choice(["eventlet", "wsgi"]),
+    default="eventlet",
+    show_default=True,
+    help="What the APIs run under: heat-api and heat-api-cfn themselves, or gunicorn (WSGI).",
+)
+@click.option(
     "--rpc-timeout",
     type=click.IntRange(2, 3600),
     help="Heat's rpc_response_timeout in seconds; else 20, with the guide's proxy 60.",

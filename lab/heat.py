@@ -13,6 +13,17 @@ from lab.topology import REGION, Lab, write_private
 
 PROGRAMS = {"rest": "heat-api", "cfn": "heat-api-cfn", "engine": "heat-engine"}
 
+_APPLICATIONS = {"rest": "heat.wsgi.api", "cfn": "heat.wsgi.cfn"}
+
+_APPLICATION = """\
+# Heat parses sys.argv while it starts: it must see its own options, not the WSGI server's.
+import sys
+
+sys.argv = ["{program}", "--config-file={conf}"]
+
+from {application} import application
+"""
+
 READY_S = 90.0
 
 
@@ -26,6 +37,15 @@ def prepare(lab: Lab, part: str) -> None:
     path = file(lab, part)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     write_private(path, writer.render(conf(lab, part)))
+    if lab.topology.serve == "wsgi" and kind(part) in _APPLICATIONS:
+        text = _APPLICATION.format(
+            program=PROGRAMS[kind(part)], conf=path, application=_APPLICATIONS[kind(part)]
+        )
+        path.with_name(f"{_module(part)}.py").write_text(text)
+
+
+def _module(part: str) -> str:
+    return part.replace("-", "_")
 
 
 def file(lab: Lab, part: str) -> Path:
@@ -78,13 +98,28 @@ def group(lab: Lab, part: str) -> int | None:
 
 def daemon(lab: Lab, part: str) -> Daemon:
     """One process of Heat."""
-    argv = (
+    argv: tuple[str, ...] = (
         lab.programs.heat(PROGRAMS[kind(part)]),
         f"--config-file={file(lab, part)}",
     )
     if kind(part) == "engine":
         workers = lab.topology.workers
         return Daemon(part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers, READY_S)
+    if lab.topology.serve == "wsgi":
+        argv = _under_gunicorn(lab, part)
     url = lab.url(part)
     ready = partial(probes.answers, f"{url}/healthcheck")
     return Daemon(part, argv, ready, READY_S, environment=health.environment(lab), group=group(lab, part))
+
+
+def _under_gunicorn(lab: Lab, part: str) -> tuple[str, ...]:
+    """The command of an API in a WSGI server, as releases of Heat without heat-api are run."""
+    home = str(file(lab, part).parent)
+    return (
+        lab.programs.heat("gunicorn"),
+        "--no-control-socket",
+        *("--bind", lab.address(part)),
+        *("--worker-class", "gthread", "--workers", "1", "--threads", "16"),
+        *("--timeout", "120", "--keep-alive", "30", "--graceful-timeout", "10"),
+        *("--worker-tmp-dir", home, "--chdir", home, f"{_module(part)}:application"),
+    )
