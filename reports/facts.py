@@ -123,7 +123,7 @@ def capacity(found: Findings) -> str:
     held = "Whether the objectives of the scenario hold at this load was not judged (gate T1)"
     return (
         f"{words.get(outcomes[0], held) if outcomes else held}: {rate}. One run shows one load; "
-        "`calorimeter capacity` finds the highest at which they hold."
+        "calorimeter capacity finds the highest at which they hold."
     )
 
 
