@@ -240,6 +240,20 @@ def test_a_waived_gate_does_not_count() -> None:
     assert audit.audit(inputs).status == 1
 
 
+@pytest.mark.parametrize(
+    ("engines", "found"),
+    [({"B"}, ["B"]), ({"engine-1"}, ["B"]), ({"C"}, []), ({"node-7"}, ["B"]), (None, ["B"])],
+)
+def test_engines_are_known_by_machine_or_by_heats_own_name(
+    engines: set[str] | None, found: list[str]
+) -> None:
+    """The engine of B calls itself engine-1; names that are in no file leave every file an engine's."""
+    b = clean.heat("10.0.0.2").replace("num_engine_workers = ", "host = engine-1\n#")
+    inputs = replace(clean.inputs(b=b), engines=frozenset(engines) if engines else None)
+    unsaid = [f for f in audit.audit(inputs).findings if f.id == "A11-workers-unsaid"]
+    assert [finding.says.partition(":")[0] for finding in unsaid] == found
+
+
 def test_no_secret_is_shown() -> None:
     """Whatever is found, no password of the files is in any output."""
     b = clean.heat("10.0.0.2").replace("[DEFAULT]\n", "[DEFAULT]\nsql_connection = x://u:db-pw@h/d\n")
