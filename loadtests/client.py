@@ -24,6 +24,14 @@ IDLE_CHECK_NS = 20_000_000
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
+_made = 0
+
+
+def made() -> int:
+    """Connections that this process has made so far, those that failed included."""
+    return _made
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Seconds for each stage: to connect, until the answer's first byte, and for the whole answer."""
@@ -169,6 +177,8 @@ class Client:
             self._connection = None
 
     def _open(self) -> None:
+        global _made  # noqa: PLW0603
+        _made += 1
         self.connections += 1
         self._answer.reconnected = self.connections > 1
         self.expires_ns = now_ns() + self._connect_ns

@@ -1,0 +1,79 @@
+"""How the load generator itself did, second by second, and when it was the bottleneck.
+
+`watch/generator.jsonl` has one `Window` a line, of each worker.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from calorimeter.toml import Model
+
+MOST_CPU_SHARE = 0.9
+"""Of one core: more leaves a Python process no room, and queues form before it is full."""
+
+MOST_LAG_SHARE = 0.1
+"""Lag (99th percentile) as a part of the response times that it is in: a larger one shows in two digits."""
+
+LEAST_LAG_S = 0.002
+"""Less is what the generator's own timer may cost."""
+
+
+class Window(Model):
+    """About a second of one worker, up to `t_ns` (ns since the epoch); times are seconds.
+
+    `lag_…` is how late arrivals were handed to a user, or, where users are closed, how late a timer of
+    10 ms was served. `offered` and `dropped` are arrivals (0 where users are closed). `requests` is how
+    many answers were recorded, and `response_p50_s` their median (None: none were). `connections` were made
+    in the window, `users` were there at its end. `why_invalid` is what `bottleneck` says.
+    """
+
+    t_ns: int
+    length_s: float
+    worker: str
+    cpu_share: float
+    lag_p50_s: float
+    lag_p99_s: float
+    lag_max_s: float
+    offered: int = 0
+    dropped: int = 0
+    requests: int = 0
+    response_p50_s: float | None = None
+    users: int = 0
+    connections: int = 0
+    why_invalid: str = ""
+
+
+def bottleneck(window: Window) -> str:
+    """Why the generator, not the deployment, limits what was measured in this window; empty: it does not.
+
+    The rule: its process used more than 90 % of a core, or arrivals were dropped, or its lag (99th
+    percentile) was above 2 ms and above a tenth of the window's median response time.
+    """
+    if window.cpu_share > MOST_CPU_SHARE:
+        return f"the generator used {window.cpu_share:.0%} of its core"
+    if window.dropped:
+        return f"{window.dropped} of {window.offered} arrivals found nobody free"
+    allowed = max(LEAST_LAG_S, MOST_LAG_SHARE * (window.response_p50_s or 0.0))
+    if window.lag_p99_s > allowed:
+        late = f"1 % was late by {window.lag_p99_s * 1e3:.1f} ms or more"
+        return f"{late}, {allowed * 1e3:.1f} ms are allowed"
+    return ""
+
+
+def windows(run: Path) -> list[Window]:
+    """What a run recorded, in order of time; a line that was cut off by a kill is left out."""
+    file = run / "watch" / "generator.jsonl"
+    if not file.exists():
+        return []
+    lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    found = []
+    for line in lines:
+        try:
+            found.append(Window.model_validate(json.loads(line)))
+        except (ValueError, ValidationError):
+            continue
+    return sorted(found, key=lambda window: window.t_ns)

@@ -1,0 +1,64 @@
+"""Durations in buckets whose bounds grow by 1 %: percentiles within 1 % of the exact, and mergeable."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from math import ceil, log
+from typing import Any
+
+import numpy as np
+
+_GROWTH = 1.01
+_LEAST_NS = 1_000
+"""Shorter durations count as this long."""
+
+_BUCKETS = ceil(log(24 * 3600 * 1e9 / _LEAST_NS, _GROWTH)) + 1
+"""Up to a day."""
+
+_MIDDLES = _LEAST_NS * _GROWTH ** (np.arange(_BUCKETS) + 0.5)
+
+
+class Histogram:
+    """Counts of durations."""
+
+    def __init__(self) -> None:
+        self._counts = np.zeros(_BUCKETS, dtype=np.int64)
+
+    def add(self, durations_ns: np.ndarray[Any, Any]) -> None:
+        """Count durations, in ns."""
+        bounded = np.maximum(durations_ns, _LEAST_NS)
+        buckets = (np.log(bounded / _LEAST_NS) / log(_GROWTH)).astype(np.int64)
+        self._counts += np.bincount(np.minimum(buckets, _BUCKETS - 1), minlength=_BUCKETS)
+
+    @property
+    def count(self) -> int:
+        """How many there are."""
+        return int(self._counts.sum())
+
+    def percentile_s(self, percent: float) -> float | None:
+        """The smallest duration that so many percent do not exceed, in seconds; None of nothing."""
+        total = self.count
+        if not total:
+            return None
+        rank = max(1, ceil(total * percent / 100))
+        bucket = int(np.searchsorted(np.cumsum(self._counts), rank))
+        return float(_MIDDLES[bucket]) / 1e9
+
+    def take(self) -> Histogram:
+        """What was counted since the last call."""
+        taken = Histogram()
+        taken._counts, self._counts = self._counts, taken._counts
+        return taken
+
+    def merge(self, other: Histogram) -> None:
+        """Count all that another one has."""
+        self._counts += other._counts
+
+    def as_message(self) -> dict[str, int]:
+        """Bucket → count, of those that are not empty."""
+        return {str(bucket): int(self._counts[bucket]) for bucket in np.flatnonzero(self._counts)}
+
+    def merge_message(self, message: Mapping[str, int]) -> None:
+        """Count what `as_message` of another process said."""
+        for bucket, count in message.items():
+            self._counts[int(bucket)] += count
