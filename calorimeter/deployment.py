@@ -272,12 +272,23 @@ class Clients(Model):
     openstack: str = "openstack"
 
 
+class Scaling(Model):
+    """The shell commands that change how many APIs and engines there are; what has none is not changed.
+
+    Each finds the number wanted as `$N`, and ends when so many serve (or fails).
+    """
+
+    rest: str | None = None
+    cfn: str | None = None
+    engines: str | None = None
+
+
 class Deployment(Model):
     """A scaled-out Heat, as its owner describes it.
 
     `usage` is a shell command that prints, once a second until its standard input is closed, what each
     part uses: a JSON object a line, `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
-    `versions` says of what is deployed which version it is, for the record.
+    `versions` says of what is deployed which version it is, for the record. `scale` changes its size.
     """
 
     name: str
@@ -295,6 +306,7 @@ class Deployment(Model):
     consent: ConsentTo = ConsentTo()
     waive: dict[str, str] = {}
     usage: str | None = None
+    scale: Scaling = Scaling()
     versions: dict[str, str] = {}
 
     _path: Path = PrivateAttr(default=Path("deployment.toml"))

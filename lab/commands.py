@@ -137,6 +137,11 @@ _PROXY_OPTIONS = (
     help="Heat's rpc_response_timeout in seconds; else 20, with the guide's proxy 60.",
 )
 @click.option(
+    "--engine-threads",
+    type=click.IntRange(1, 1024),
+    help="Heat's executor_thread_pool_size in the engines; else its default, 64.",
+)
+@click.option(
     "--health",
     type=click.Choice(["shallow", "rpc"]),
     default="shallow",

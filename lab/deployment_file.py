@@ -23,6 +23,7 @@ from calorimeter.deployment import (
     Injection,
     Part,
     Proxy,
+    Scaling,
 )
 from calorimeter.secrets import Secret
 from config import deployment_writer
@@ -106,8 +107,15 @@ def describe(lab: Lab) -> Deployment:
         ),
         waive=_waived(asked),
         usage=_command(lab, "usage"),
+        scale=_scaling(lab),
         versions=usage.versions(lab),
     )
+
+
+def _scaling(lab: Lab) -> Scaling:
+    """How the lab is scaled; the hosts of a sample have one API each."""
+    kinds = ("engines",) if lab.topology.sample else ("rest", "cfn", "engines")
+    return Scaling.model_validate({kind: f'{_command(lab, "scale")} --{kind} "$N"' for kind in kinds})
 
 
 def _waived(asked: Topology) -> dict[str, str]:

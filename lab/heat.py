@@ -73,7 +73,14 @@ def conf(lab: Lab, part: str) -> writer.Sections:
         quorum_queues=lab.topology.queues == "quorum",
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
-    return writer.changed(writer.changed(writer.sections(host), _of_a_lab(lab)), health.sections(lab, part))
+    changed = writer.changed(writer.changed(writer.sections(host), _of_a_lab(lab)), _threads(lab, part))
+    return writer.changed(changed, health.sections(lab, part))
+
+
+def _threads(lab: Lab, part: str) -> writer.Sections:
+    """How much an engine works at at once, where that was asked for."""
+    threads = lab.topology.engine_threads
+    return {"DEFAULT": {"executor_thread_pool_size": threads}} if threads and kind(part) == "engine" else {}
 
 
 def _of_a_lab(lab: Lab) -> writer.Sections:

@@ -36,6 +36,7 @@ class Topology(Model):
     `weights` are those of the servers in order, REST and CFN alike; a server beyond them has none.
     `rpc_timeout` is Heat's rpc_response_timeout in seconds. `timeouts` are the proxy's that differ from
     the guide's, by name; `maxconn` is that of the whole proxy, `server_maxconn` that of each server.
+    `engine_threads` is the executor_thread_pool_size of the engines: what each works at at once.
     `serve` is what the APIs run under: Heat's own programs, or a WSGI server.
     `sample` spreads the lab over the hosts of the guide's sample, where servers have the guide's names.
     """
@@ -56,6 +57,7 @@ class Topology(Model):
     queues: Literal["classic", "quorum"] = "classic"
     rpc_timeout: int | None = None
     health: Literal["shallow", "rpc"] = "shallow"
+    engine_threads: int | None = None
     serve: Literal["eventlet", "wsgi"] = "eventlet"
     sample: Literal["guide"] | None = None
     ports: dict[str, int] = {}
