@@ -27,6 +27,10 @@ ENOUGH_RUNS = statistics.ENOUGH
 MUST_AGREE = (
     "scenario.toml",
     "users",
+    "load.arrivals",
+    "load.stages",
+    "load.duration_s",
+    "load.warm_up_s",
     "environment.calorimeter",
     "environment.machine",
     "environment.cpu",
@@ -135,10 +139,9 @@ def measure(path: Path) -> Measured:
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in tree.items():
+        flat[prefix + key] = value
         if isinstance(value, dict):
             flat |= _flat(value, f"{prefix}{key}.")
-        else:
-            flat[prefix + key] = value
     return flat
 
 

@@ -65,6 +65,7 @@ def test_single_runs_are_compared_within_themselves(runs: dict[str, list[Path]])
     ("changed", "said"),
     [
         ({"users": 40}, "users is 40 here and 20 there"),
+        ({"load": {"arrivals": {"per_s": 5}}}, "load.arrivals is {'per_s': 5} here and None there"),
         ({"environment": {"cpus": 8}}, "environment.calorimeter is None here and '0.1.0' there"),
     ],
 )
