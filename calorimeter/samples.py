@@ -56,4 +56,22 @@ LEDGER = pa.schema(
     metadata={"calorimeter.schema": "ledger", "calorimeter.version": str(SCHEMA_VERSION)},
 )
 """One row a stack that was accepted. `final_ns` is when it was first seen in `final_state`
-(CREATE_COMPLETE, CREATE_FAILED; empty: never seen in one); `deleted_ns` when it was seen gone (0: not)."""
+(CREATE_COMPLETE, CREATE_FAILED, or those of ADOPT; empty: never seen in one); `deleted_ns` when it was seen
+gone (0: not)."""
+
+ACTION = pa.schema(
+    [
+        ("stack_id", pa.string()),
+        ("api", _NAME),
+        ("operation", _NAME),
+        ("request_id", pa.string()),
+        ("accepted_ns", pa.int64()),
+        ("final_ns", pa.int64()),
+        ("final_state", _NAME),
+        ("user", pa.int32()),
+    ],
+    metadata={"calorimeter.schema": "action", "calorimeter.version": str(SCHEMA_VERSION)},
+)
+"""One row an action on a stack (update, suspend, snapshot …) that was accepted, in `actions/*.parquet`: the
+acceptance is a Sample, this is the time to its end. Fields as in LEDGER; `final_state` such as
+UPDATE_COMPLETE."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from loadtests.client import Answer
+from scenarios.template import Template
 
 
 class UnintelligibleError(ValueError):
@@ -37,8 +38,11 @@ class StackApi(Protocol):
     def show(self, stack: Target) -> bytes:
         """One stack with its state."""
 
-    def create(self, name: str) -> bytes:
-        """A new stack from the scenario's template."""
+    def show_resource(self, stack: Target, resource: str) -> bytes:
+        """One resource of a stack with its state."""
+
+    def create(self, name: str, template: Template) -> bytes:
+        """A new stack."""
 
     def delete(self, stack: Target) -> bytes:
         """Remove a stack."""

@@ -9,11 +9,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from calorimeter.deployment import Api, Deployment
-from calorimeter.errors import InputError
+from calorimeter.deployment import Api
 from loadtests.api import Target, UnintelligibleError
 from loadtests.client import Answer
 from loadtests.connection import Endpoint
+from scenarios.template import Template
 
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
@@ -25,46 +25,40 @@ class CfnApi:
     kind = "CFN"
     gone_statuses = frozenset({400, 404})
 
-    def __init__(self, deployment: Deployment, api: Api, endpoint: Endpoint, template: str = "") -> None:
-        """Raises `InputError` where the deployment has no EC2 credentials."""
-        identity = deployment.identity
-        if identity is None or identity.ec2_access is None or identity.ec2_secret is None:
-            raise InputError(
-                str(deployment.path),
-                "has no EC2 credentials",
-                "CFN needs identity.ec2_access and identity.ec2_secret",
-            )
-        credentials = Credentials(identity.ec2_access, deployment.reveal(identity.ec2_secret))
-        self._signer = SigV4Auth(credentials, "cloudformation", identity.region or "RegionOne")
+    def __init__(self, api: Api, endpoint: Endpoint, credentials: Credentials, region: str) -> None:
+        self._signer = SigV4Auth(credentials, "cloudformation", region)
         path = f"{api.parts.path.rstrip('/')}/"  # without the slash at its end Heat answers 404
         self._url = f"{api.parts.scheme}://{endpoint.authority}{path}"
         self._head = (
             f"POST {path} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
             "User-Agent: calorimeter\r\nAccept: application/xml\r\n"
         )
-        self._template = template
 
     def list(self) -> bytes:
         """ListStacks."""
-        return self._request(Action="ListStacks")
+        return self.call("ListStacks")
 
     def show(self, stack: Target) -> bytes:
         """DescribeStacks of one stack."""
-        return self._request(Action="DescribeStacks", StackName=stack.identity)
+        return self.call("DescribeStacks", StackName=stack.identity)
 
-    def create(self, name: str) -> bytes:
+    def show_resource(self, stack: Target, resource: str) -> bytes:
+        """DescribeStackResource."""
+        return self.call("DescribeStackResource", StackName=stack.identity, LogicalResourceId=resource)
+
+    def create(self, name: str, template: Template) -> bytes:
         """CreateStack."""
-        return self._request(
-            Action="CreateStack",
+        return self.call(
+            "CreateStack",
             StackName=name,
-            TemplateBody=self._template,
+            TemplateBody=template.text,
             DisableRollback="true",
             TimeoutInMinutes="10",
         )
 
     def delete(self, stack: Target) -> bytes:
         """DeleteStack."""
-        return self._request(Action="DeleteStack", StackName=stack.identity)
+        return self.call("DeleteStack", StackName=stack.identity)
 
     def check_list(self, answer: Answer) -> None:
         """The beginning tells."""
@@ -84,21 +78,26 @@ class CfnApi:
         """The header, or else what the XML calls RequestId."""
         return answer.request_id
 
-    def _request(self, **form: str) -> bytes:
-        body = urlencode({"Version": "2010-05-15", **form}).encode("ascii")
+    def call(self, action: str, **form: str) -> bytes:
+        """Any action, signed now."""
+        body = urlencode({"Version": "2010-05-15", "Action": action, **form}).encode("ascii")
         request = AWSRequest("POST", self._url, headers={"Content-Type": _FORM}, data=body)
         self._signer.add_auth(request)
         lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
         return f"{self._head}{lines}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
 
 
-def _text(answer: Answer, path: str) -> str:
+def _tree(answer: Answer) -> ElementTree.Element:
     if b"<!" in answer.body:  # Heat sends no DOCTYPE; without one there is no entity to expand
         raise UnintelligibleError("XML with a declaration that Heat never sends")
     try:
-        found = ElementTree.fromstring(answer.body).findtext(path)  # noqa: S314
+        return ElementTree.fromstring(answer.body)  # noqa: S314
     except ElementTree.ParseError as problem:
         raise UnintelligibleError("no XML") from problem
+
+
+def _text(answer: Answer, path: str) -> str:
+    found = _tree(answer).findtext(path)
     if not found:
         raise UnintelligibleError(f"no {path.lstrip('./')}")
     return found

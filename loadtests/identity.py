@@ -6,6 +6,7 @@ import logging
 from datetime import UTC, datetime
 
 import gevent
+from botocore.credentials import Credentials
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import generic
 from keystoneauth1.session import Session
@@ -24,6 +25,19 @@ RENEW_AT = 0.8
 RETRY_S = 5.0
 
 
+def ec2_credentials(deployment: Deployment) -> tuple[Credentials, str]:
+    """What signs CFN requests, and for which region; raises `InputError` where the deployment has none."""
+    identity = deployment.identity
+    if identity is None or identity.ec2_access is None or identity.ec2_secret is None:
+        raise InputError(
+            str(deployment.path),
+            "has no EC2 credentials",
+            "CFN needs identity.ec2_access and identity.ec2_secret",
+        )
+    secret = deployment.reveal(identity.ec2_secret)
+    return Credentials(identity.ec2_access, secret), identity.region or "RegionOne"
+
+
 class Token:
     """The present token and the project it is for. `bytes` changes when it is renewed."""
 
@@ -34,10 +48,11 @@ class Token:
             raise InputError(str(deployment.path), "has no [identity]", "a load needs one")
         self._where = f"identity.auth_url {identity.auth_url}"
         self._user = identity.username
+        password = deployment.reveal(identity.password)
         self._auth = generic.Password(
             auth_url=identity.auth_url,
             username=identity.username,
-            password=deployment.reveal(identity.password),
+            password=password,
             project_name=identity.project,
             user_domain_name=identity.user_domain,
             project_domain_name=identity.project_domain,
@@ -45,6 +60,8 @@ class Token:
         tls = deployment.tls
         verify = str(tls.ca_file) if tls.ca_file and tls.verify else tls.verify
         self._session = Session(verify=verify, timeout=REQUEST_TIMEOUT_S)
+        self.later = f"\r\nX-Auth-User: {identity.username}\r\nX-Auth-Key: {password}".encode()
+        """Header lines with which Heat can act later in the user's name."""
         self.bytes = b""
         self.project_id = ""
         self._lifetime_s = 0.0

@@ -28,6 +28,7 @@ from gevent.queue import Empty, Queue
 from gevent.threadpool import ThreadPool
 
 from calorimeter.samples import LEDGER, SAMPLE
+from loadtests.histogram import Histogram
 
 ROWS = 10_000
 FLUSH_S = 1.0
@@ -121,6 +122,8 @@ class Samples:
         self._request_ids: list[bytes] = []
         self.rows = 0
         """Rows handed to the writer so far."""
+        self.responses = Histogram()
+        """Response times of those that were sent."""
         self._writer = gevent.spawn(self._write_until_closed)
 
     def add(
@@ -176,10 +179,16 @@ class Samples:
         ids, self._request_ids = self._request_ids, []
         self._offset = 0
         self.rows += len(ids)
+        self._count(np.frombuffer(rows, dtype=_ROW_TYPE))
         if self._waiting.qsize() >= MAX_WAITING:
             self._segments.fail(f"samples: the disk is too slow, {MAX_WAITING} segments wait to be written")
         else:
             self._waiting.put((rows, ids))
+
+    def _count(self, records: np.ndarray[Any, Any]) -> None:
+        dropped = self._error.get("dropped")
+        sent = records if dropped is None else records[records["error"] != dropped]
+        self.responses.add(sent["done_ns"] - sent["scheduled_ns"])
 
     def _write_until_closed(self) -> None:
         due = time.monotonic() + FLUSH_S
@@ -212,17 +221,37 @@ class Entry:
     deleted_ns: int = 0
 
 
-class Ledger:
-    """The stacks of one worker (`calorimeter.samples.LEDGER`), each when nothing more will happen to it."""
+@dataclass(slots=True)
+class Action:
+    """What an accepted action on a stack came to: a row of `calorimeter.samples.ACTION`."""
 
-    def __init__(self, folder: Path, worker: str, on_failure: Callable[[str], None]) -> None:
+    stack_id: str
+    api: str
+    operation: str
+    request_id: str
+    accepted_ns: int
+    user: int
+    final_ns: int = 0
+    final_state: str = ""
+
+
+class Ledger:
+    """The stacks of one worker, each when nothing more will happen to it (`calorimeter.samples.LEDGER`).
+
+    Or, with that schema, the actions on them (`calorimeter.samples.ACTION`).
+    """
+
+    def __init__(
+        self, folder: Path, worker: str, on_failure: Callable[[str], None], schema: pa.Schema = LEDGER
+    ) -> None:
         self._segments = Segments(folder, worker, on_failure)
-        self._rows: list[Entry] = []
+        self._schema = schema
+        self._rows: list[Entry | Action] = []
         self._closed = Event()
         self._writer = gevent.spawn(self._write_until_closed)
 
-    def add(self, row: Entry) -> None:
-        """Record one stack."""
+    def add(self, row: Entry | Action) -> None:
+        """Record one stack, or one action."""
         self._rows.append(row)
 
     def close(self) -> None:
@@ -237,7 +266,7 @@ class Ledger:
             closed = self._closed.wait(timeout=FLUSH_S)
             rows, self._rows = self._rows, []
             if rows:
-                self._segments.write(partial(_ledger_table, rows))
+                self._segments.write(partial(_ledger_table, rows, self._schema))
 
 
 def _samples_table(rows: bytearray, ids: list[bytes], names: dict[str, list[str]]) -> pa.Table:
@@ -253,9 +282,9 @@ def _samples_table(rows: bytearray, ids: list[bytes], names: dict[str, list[str]
     return pa.Table.from_arrays(columns, schema=SAMPLE)
 
 
-def _ledger_table(rows: list[Entry]) -> pa.Table:
+def _ledger_table(rows: list[Entry | Action], schema: pa.Schema) -> pa.Table:
     columns: list[pa.Array] = []
-    for field in LEDGER:
+    for field in schema:
         values = [getattr(row, field.name) for row in rows]
         if pa.types.is_dictionary(field.type):
             codes = Codes()
@@ -265,7 +294,7 @@ def _ledger_table(rows: list[Entry]) -> pa.Table:
             columns.append(_strings([value.encode() for value in values]))
         else:
             columns.append(_numbers(np.array(values), field.type))
-    return pa.Table.from_arrays(columns, schema=LEDGER)
+    return pa.Table.from_arrays(columns, schema=schema)
 
 
 # From buffers: `pa.array` and `to_pandas_dtype` import pandas, for seconds in the middle of a run.

@@ -9,8 +9,10 @@ from pathlib import Path
 from gevent.event import Event
 
 from calorimeter import deployment as deployments
+from calorimeter import netns
 from calorimeter.deployment import Api, Consent, Deployment
 from calorimeter.errors import InputError
+from calorimeter.samples import ACTION
 from loadtests import clean, operations
 from loadtests.addresses import Sources
 from loadtests.api import StackApi
@@ -19,7 +21,8 @@ from loadtests.cfn import CfnApi
 from loadtests.client import Answer, Client, Timeouts
 from loadtests.clock import now_ns
 from loadtests.connection import Endpoint, endpoint
-from loadtests.identity import Token
+from loadtests.identity import Token, ec2_credentials
+from loadtests.quota import Quota
 from loadtests.recorder import Ledger, Samples
 from loadtests.rest import RestApi
 from loadtests.schedule import Rates, schedule
@@ -56,18 +59,20 @@ class Recording:
 
     def __init__(self, run: Path, worker: str, on_failure: Callable[[str], None]) -> None:
         try:
-            for kind in ("samples", "ledger"):
+            for kind in ("samples", "ledger", "actions"):
                 (run / kind).mkdir(parents=True, exist_ok=True)
         except OSError as problem:
             raise InputError(str(run), f"cannot be written ({problem.strerror})") from problem
         self.run = run
         self.samples = Samples(run / "samples", worker, on_failure)
         self.ledger = Ledger(run / "ledger", worker, on_failure)
+        self.actions = Ledger(run / "actions", worker, on_failure, ACTION)
 
     def close(self) -> None:
         """Everything is on disk after this."""
         self.samples.close()
         self.ledger.close()
+        self.actions.close()
 
 
 @dataclass(slots=True)
@@ -91,6 +96,7 @@ class Session:
     recording: Recording | None = None
     ends_ns: int = 0
     """When cleaning up must end; 0 while the run lasts."""
+    quota: Quota = field(default_factory=Quota)
     unaccounted: list[str] = field(default_factory=list)
     over: Event = field(default_factory=Event)
     """Set when the load has ended; whoever thinks or waits stops doing so."""
@@ -146,9 +152,10 @@ class Session:
 
     def client(self, api: str, number: int) -> tuple[Client, str]:
         """A client for a user, and its source address (empty: the system's choice)."""
-        front = self.fronts[api]
-        source = front.sources.of_user(number)
-        return Client(front.endpoint, source, self.timeouts), source or ""
+        front = self.fronts.get(api)
+        to, sources = (front.endpoint, front.sources) if front else _way(self.deployment, api)
+        source = sources.of_user(number)
+        return Client(to, source, self.timeouts), source or ""
 
 
 def open_arrivals(session: Session, dropped: Callable[[str, int, int], None]) -> Arrivals:
@@ -174,7 +181,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
     """
     scenario = loader.read(loader.find(scenario_name))
     operations.check(scenario)
-    deployment = deployments.read(deployment_file)
+    deployment = netns.visit(deployments.read(deployment_file))
     if not deployment.consent.level.allows(Consent.LOAD):
         raise InputError(
             f"{deployment_file}: consent.level",
@@ -188,7 +195,9 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
     for name in ("rest", "cfn"):
         load = scenario.load(name)
         if load is not None:
-            fronts[name] = _front(deployment, name, token, load.template_text, sources)
+            fronts[name] = _front(deployment, name, token)
+    for api in operations.apis(scenario) - fronts.keys():
+        _way(deployment, api)
     timeouts = Timeouts(
         scenario.timeouts.connect_s, scenario.timeouts.first_byte_s, scenario.timeouts.whole_s
     )
@@ -202,17 +211,24 @@ def cleaning(deployment: Deployment, token: Token) -> Cleaning:
     return Cleaning(RestApi(deployment.rest, to, token), to, source)
 
 
-def _front(deployment: Deployment, name: str, token: Token, template: str, sources: Sources) -> Front:
+def _way(deployment: Deployment, name: str) -> tuple[Endpoint, Sources]:
+    """Where an API is, and from where users may reach it; raises `InputError` where there is none."""
     where = deployment.api(name)
     if where is None:
         raise InputError(
-            str(deployment.path), f"has no [{name}] table", "the scenario has users of that API"
+            str(deployment.path), f"has no [{name}] table", "the scenario has operations of that API"
         )
     to = endpoint(where.front, where.parts.scheme, deployment.tls)
+    return to, Sources(deployment.clients.sources).of_family(to.family)
+
+
+def _front(deployment: Deployment, name: str, token: Token) -> Front:
+    to, usable = _way(deployment, name)
+    where = deployment.api(name)
+    assert where is not None
     api: StackApi = (
-        RestApi(where, to, token, template) if name == "rest" else CfnApi(deployment, where, to, template)
+        RestApi(where, to, token) if name == "rest" else CfnApi(where, to, *ec2_credentials(deployment))
     )
-    usable = sources.of_family(to.family)
     _try(where, api, Client(to, usable.of_user(0), PROBE), name)
     return Front(api, to, usable)
 

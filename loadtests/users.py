@@ -10,13 +10,13 @@ import gevent
 from locust import User, task
 from locust.user.task import LOCUST_STATE_STOPPING
 
-from loadtests import operations
+from loadtests import operations, stack_life
 from loadtests.api import UnintelligibleError
 from loadtests.arrivals import Arrivals
-from loadtests.client import Answer
+from loadtests.client import Answer, Client
 from loadtests.clock import now_ns
-from loadtests.operations import DELETE, Operation, Stack
-from loadtests.recorder import Entry
+from loadtests.operation import Belongings, Operation, Stack
+from loadtests.recorder import Action, Entry
 from loadtests.session import Session
 
 T = TypeVar("T")
@@ -56,8 +56,12 @@ class StackUser(User):
         self.number = session.next_user()
         self.random = Random(f"{scenario.seed}/{self.number}")
         self.client, self.source = session.client(self.api_name, self.number)
+        self._other_client: Client | None = None
         self.api = session.fronts[self.api_name].api
         self.stacks: list[Stack] = []
+        self.belongings = Belongings()
+        self.quota = session.quota
+        self.templates = load.templates
         self.stacks_max = load.stacks_per_user
         self.poll_s = scenario.poll_s
         self.complete_within_s = scenario.complete_within_s
@@ -67,6 +71,7 @@ class StackUser(User):
         self._names = 0
         self._samples = session.recording.samples
         self._ledger = session.recording.ledger
+        self._actions = session.recording.actions
         self._prefix = session.prefix
         self._kind = self.api.kind
         self._fire = environment.events.request.fire
@@ -125,16 +130,19 @@ class StackUser(User):
         """Await and remove this user's stacks, while there is time."""
         for stack in list(self.stacks):
             if not stack.entry.final_state and now_ns() < self.until_ns(self.complete_within_s):
-                operations.await_final(self, stack)
+                stack_life.await_final(self, stack)
         while self.stacks and now_ns() < self.until_ns(self.complete_within_s):
             before = self.stacks[0]
-            operations.delete(self, DELETE[self.api_name])
+            stack_life.remove(self, operations.DELETE[self.api_name], before)
             if self.stacks and self.stacks[0] is before:
                 gevent.sleep(self.poll_s)
         for stack in list(self.stacks):
             self.unaccounted(stack.target.name)
             self.finish(stack)
+        operations.clear(self)
         self.client.close()
+        if self._other_client is not None:
+            self._other_client.close()
 
     def request(
         self, operation: Operation, data: bytes, understand: Callable[[Answer], T] | None = None
@@ -143,10 +151,11 @@ class StackUser(User):
         now = now_ns()
         # What follows the first request of an arrival (the looks at a new stack) is due when it is sent.
         scheduled, self._due = self._due or now, 0
+        client = self.client if operation.api == self.api_name else self._client_of(operation.api)
         try:
-            answer = self.client.send(data, operation.repeatable, now)
+            answer = client.send(data, operation.repeatable, now)
         except gevent.GreenletExit:  # Locust's patience is at its end; what was sent was sent
-            self._record(operation, self.client.answer, scheduled)
+            self._record(operation, client.answer, scheduled)
             raise
         value = None
         if not answer.error:
@@ -161,6 +170,12 @@ class StackUser(User):
         if answer.error == "connect":
             gevent.sleep(CONNECT_PAUSE_S)
         return answer, value
+
+    def _client_of(self, api: str) -> Client:
+        """The connection to the other API, for signals; made when it is first needed."""
+        if self._other_client is None:
+            self._other_client, _ = self.session.client(api, self.number)
+        return self._other_client
 
     def _record(self, operation: Operation, answer: Answer, scheduled: int) -> None:
         self._samples.add(
@@ -199,10 +214,19 @@ class StackUser(User):
             context={},
         )
 
+    def acted(self, action: Action, problem: str) -> None:
+        """Record an action's end, and show it on Locust's page as an event of its own."""
+        self._actions.add(action)
+        took_ms = ((action.final_ns or now_ns()) - action.accepted_ns) / 1e6
+        name = f"{action.operation} to COMPLETE"
+        self._tell(name, took_ms, 0, RequestFailedError(problem) if problem else None)
+
     def finish(self, stack: Stack) -> None:
         """Write a stack's row of the ledger."""
         self.stacks.remove(stack)
         self._ledger.add(stack.entry)
+        if stack.entry.deleted_ns:
+            self.quota.give_back()
 
     def unaccounted(self, name: str) -> None:
         """Remember a stack that may have been left behind."""

@@ -6,7 +6,9 @@ from pathlib import Path
 
 from calorimeter import toml
 from calorimeter.errors import InputError, nearest, unknown
-from scenarios.scenario import Load, Scenario
+from scenarios import template
+from scenarios.scenario import Scenario
+from scenarios.template import Template
 
 CATALOGUE = Path(__file__).resolve().parent
 TEMPLATES = CATALOGUE / "templates"
@@ -46,7 +48,9 @@ def read(path: Path) -> Scenario:
     for api in ("rest", "cfn"):
         load = scenario.load(api)
         if load is not None:
-            load._template = _template(load, path, api)
+            load._templates = tuple(_template(name, path, api) for name in load.template_names)
+            if not load.templates:
+                raise InputError(f"{path}: {api}.template", "names no template")
     return scenario
 
 
@@ -57,18 +61,15 @@ def recorded(path: Path) -> Scenario:
     return scenario
 
 
-def _template(load: Load, path: Path, api: str) -> str:
+def _template(name: str, path: Path, api: str) -> Template:
     where = f"{path}: {api}.template"
-    for file in (path.parent / load.template, TEMPLATES / load.template):
+    for file in (path.parent / name, TEMPLATES / name):
         if file.is_file():
-            try:
-                return file.read_text(encoding="utf-8")
-            except (OSError, UnicodeDecodeError) as problem:
-                raise InputError(where, f"{file} cannot be read ({problem})") from problem
+            return template.read(where, file)
     known = sorted(file.name for file in TEMPLATES.iterdir())
     raise InputError(
         where,
-        f"no such template {load.template!r}",
+        f"no such template {name!r}",
         f"valid: a file beside the scenario, or one of {', '.join(known)}",
-        nearest(load.template, known),
+        nearest(name, known),
     )

@@ -14,6 +14,7 @@ from calorimeter.faults.schedule import Fault
 from calorimeter.toml import Model
 from scenarios import arrivals as open_arrivals
 from scenarios.arrivals import Arrivals, Stage
+from scenarios.template import Template
 
 Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Ratio = Annotated[float, Field(ge=0, le=1)]
@@ -25,20 +26,26 @@ class Load(Model):
 
     `users` is their share among all users. `mix` gives each operation its weight; an operation that is not
     possible at the moment (show without a stack, create with `stacks_per_user` there) is left out of the
-    draw. `template` is a file beside the scenario, or one of `scenarios/templates/`.
+    draw. `template` is a file beside the scenario, or one of `scenarios/templates/`; of several,
+    each create takes one at random.
     """
 
     users: Weight = 1.0
     mix: dict[str, Weight] = Field(min_length=1)
-    template: str
+    template: str | tuple[str, ...]
     stacks_per_user: Count = 2
 
-    _template: str = PrivateAttr(default="")
+    _templates: tuple[Template, ...] = PrivateAttr(default=())
 
     @property
-    def template_text(self) -> str:
-        """The template's text, once the scenario is loaded."""
-        return self._template
+    def template_names(self) -> tuple[str, ...]:
+        """As the file gives them."""
+        return (self.template,) if isinstance(self.template, str) else self.template
+
+    @property
+    def templates(self) -> tuple[Template, ...]:
+        """What was read of them, once the scenario is loaded."""
+        return self._templates
 
 
 class Timeouts(Model):
@@ -62,6 +69,11 @@ class Objective(Model):
     p99_ms: Seconds | None = None
     max_error_ratio: Ratio | None = None
     min_per_s: Seconds | None = None
+
+    @property
+    def percentiles_ms(self) -> tuple[float | None, float | None, float | None]:
+        """The bounds on the 50th, 95th and 99th percentile."""
+        return self.p50_ms, self.p95_ms, self.p99_ms
 
 
 class Scenario(Model):

@@ -40,6 +40,7 @@ def test_catalogue_is_readable(name: str) -> None:
     operations.check(scenario)
     assert scenario.name == name
     assert len(scenario.about.split()) > 20
+    assert scenario.objectives
 
 
 def test_first_mix_has_the_first_operations() -> None:
@@ -61,24 +62,29 @@ def test_scenario_with_defaults(tmp_path: Path) -> None:
     scenario = read(GOOD, tmp_path)
     assert (scenario.seed, scenario.warm_up_s, scenario.think_s) == (1, 0.0, (0.0, 0.0))
     assert scenario.rest is not None
-    assert scenario.rest.template_text.startswith("heat_template_version")
+    assert scenario.rest.templates[0].text.startswith("heat_template_version")
 
 
 def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
     """A template of that name in the scenario's own folder is the one meant."""
-    (tmp_path / "tiny.yaml").write_text("mine")
+    (tmp_path / "tiny.yaml").write_text("resources: {mine: {type: OS::Heat::None}}")
     scenario = read(GOOD, tmp_path)
-    assert scenario.rest is not None and scenario.rest.template_text == "mine"
+    assert scenario.rest is not None and list(scenario.rest.templates[0].resources) == ["mine"]
 
 
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("list = 1", "lits = 1", "rest.mix: unknown operation 'lits'; valid: create, delete,"),
+        ("list = 1", "lits = 1", "rest.mix: unknown operation 'lits'; valid: see docs/operations.md; did you mean 'list'?"),
         ("list = 1", 'list = "much"', "rest.mix.list: 'much' given; input should be a valid number"),
         ("list = 1", "list = -1", "rest.mix.list: -1 given; input should be greater than 0"),
         ("list = 1", "", "rest.mix: "),
         ("tiny.yaml", "tini.yaml", "rest.template: no such template 'tini.yaml'; valid: "),
+        ("list = 1", "show = 1", "rest.mix: 'show' needs a stack; valid: with create or adopt in the mix"),
+        ("list = 1", "create = 1\nsignal = 1", "'signal' needs a template with a resource that takes signals"),
+        ("list = 1", "ListStacks = 1", "rest.mix: unknown operation 'ListStacks'"),
+        ('"tiny.yaml"', "[]", "rest.template: names no template"),
+        ('"tiny.yaml"', '["tiny.yaml", "wied.yaml"]', "did you mean 'wide.yaml'?"),
         ("users = 3", "user = 3", "user: unknown key 'user'; valid: "),
         ("users = 3", "users = 0", "users: 0 given; "),
         ("users = 3", 'users = "3"', "users: '3' given; "),
