@@ -37,6 +37,10 @@ COMMANDS = {
         "studies.capacity:capacity",
         "Find the highest load at which all objectives hold and nothing piles up.",
     ),
+    "scale": (
+        "studies.scale:scale",
+        "Measure throughput against APIs and engines, and fit the law that it follows.",
+    ),
     "trace": (
         "verify.commands_trace:trace",
         "Show the way of each request of a command, client to engine.",
@@ -47,7 +51,7 @@ COMMANDS = {
 }
 """Command → (where it is, its line in the overview). The overview imports no room."""
 
-TOUCHING = ("lab", "doctor", "run", "capacity", "verify", "trace", "fault")
+TOUCHING = ("lab", "doctor", "run", "capacity", "scale", "verify", "trace", "fault")
 """Commands that touch a deployment: they first heal what a killed run left broken."""
 
 

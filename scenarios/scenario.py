@@ -75,6 +75,11 @@ class Objective(Model):
         """The bounds on the 50th, 95th and 99th percentile."""
         return self.p50_ms, self.p95_ms, self.p99_ms
 
+    @property
+    def percentiles_ms(self) -> tuple[float | None, float | None, float | None]:
+        """The bounds on the 50th, 95th and 99th percentile."""
+        return self.p50_ms, self.p95_ms, self.p99_ms
+
 
 class Scenario(Model):
     """One workload. Times are seconds.

@@ -87,7 +87,7 @@ def _promises(objective: Objective, evidence: Service) -> Iterator[tuple[bool | 
     """Each promise of an objective: broken, or None where it cannot be told; and why."""
     found = evidence.of(objective.operation)
     name = objective.operation
-    for percent, bound in zip(PERCENTS, _bounds(objective), strict=True):
+    for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True):
         if bound is not None:
             yield _percentile(found, percent, bound)
     if objective.max_error_ratio is not None:
@@ -97,10 +97,6 @@ def _promises(objective: Objective, evidence: Service) -> Iterator[tuple[bool | 
         said = f"{name}: {rate:.2f} successes/s, at least {objective.min_per_s:g} promised"
         enough = evidence.window_s >= 1 and (found.ok >= needed(50) or rate < objective.min_per_s)
         yield (rate < objective.min_per_s if enough else None), said
-
-
-def _bounds(objective: Objective) -> tuple[float | None, ...]:
-    return objective.p50_ms, objective.p95_ms, objective.p99_ms
 
 
 def _percentile(found: Served, percent: float, bound_ms: float) -> tuple[bool | None, str]:
@@ -140,78 +136,46 @@ def _figures(evidence: Service) -> dict[str, Figure]:
     return figures
 
 
-class Worker(Model):
-    """One process that generated load: the largest share of a core it used over the looks at it."""
-
-    name: str
-    cpu_share: float
-
-
 class Generator(Model):
-    """Evidence of T3: how late requests were sent in the measured part, and how busy the senders were.
+    """Evidence of T3: what the processes that generate load noted of themselves, about once a second.
 
-    `lag_ms` are percentiles of (sent − due) by name, `sent` how many were sent, `dropped` how many were due
-    and never sent. `response_ms` and `bound_ms` are the least of the latencies that were measured and
-    promised: what the lag is judged against. `workers` is None where nobody looked.
+    `windows` are those seconds within the measured part, of all processes; `limited` tells each in which
+    the generator limited what was measured (`calorimeter.generator.bottleneck`). `percent` is the highest
+    percentile that the scenario promises, else the highest that pages show. `sent` requests were sent.
     """
 
     sent: int
-    dropped: int
-    lag_ms: dict[str, float]
-    response_ms: float | None
-    bound_ms: float | None
-    workers: tuple[Worker, ...] | None
-    looks: int = 0
-
-
-MOST_SHARE = 0.9
-"""Of one core: a process in Python cannot use more than one, and queues form before it is full.
-
-Locust warns at the same share."""
-
-MOST_LAG = 0.1
-"""Lag (99th percentile) as a share of the latency it is part of: a larger one is seen in two digits."""
+    windows: int
+    limited: tuple[str, ...]
+    percent: float
+    cpu_share: float
+    lag_p99_ms: float
 
 
 def not_the_bottleneck(evidence: Generator) -> Judgement:
-    """Whether the load was generated as asked: nothing dropped, sent on time, by processes with time left.
+    """Whether what was measured is the deployment's doing, not that of the processes that loaded it.
 
-    The lag is part of every response time; it may be at most a tenth of the smallest latency that is
-    promised, or, where none is, of the median that was measured.
+    Seconds in which the generator was the bottleneck spoil the samples of those seconds: they can move the
+    p-th percentile once they are more than (100 − p) % of all, so that is how many there may be.
     """
-    least = needed(99)
+    allowed = evidence.windows * (100 - evidence.percent) / 100
     figures: dict[str, Figure] = {
         "sent": evidence.sent,
-        "dropped": evidence.dropped,
-        "lag_p50_ms": evidence.lag_ms.get("p50"),
-        "lag_p99_ms": evidence.lag_ms.get("p99") if evidence.sent >= least else None,
+        "windows": evidence.windows,
+        "windows_limited": len(evidence.limited),
+        "windows_limited_allowed": int(allowed),
+        "largest_cpu_share": round(evidence.cpu_share, 3),
+        "largest_lag_p99_ms": round(evidence.lag_p99_ms, 3),
     }
-    shares = {worker.name: worker.cpu_share for worker in evidence.workers or ()}
-    figures |= {f"{name}_cpu_share": round(share, 3) for name, share in shares.items()}
-    wrong = [
-        f"{name} used {share:.0%} of its core, at most {MOST_SHARE:.0%} leaves room"
-        for name, share in shares.items()
-        if share > MOST_SHARE
-    ]
-    if evidence.dropped:
-        due = evidence.sent + evidence.dropped
-        wrong.append(f"{evidence.dropped} of {due} requests were due and never sent")
-    of = evidence.bound_ms if evidence.bound_ms is not None else evidence.response_ms
-    allowed = None if of is None else MOST_LAG * of
-    figures["lag_allowed_ms"] = None if allowed is None else round(allowed, 3)
-    late = evidence.lag_ms.get("p99", 0.0)
-    if allowed is not None and evidence.sent >= least and late > allowed:
-        wrong.append(f"1 % of requests were sent {late:.1f} ms late or more, {allowed:.1f} ms are allowed")
-    if wrong:
-        return failed(f"the generator limits what was measured: {wrong[0]}", wrong, **figures)
-    if evidence.sent < least:
-        return inconclusive(f"{evidence.sent} requests were sent, {least} are needed", **figures)
-    if allowed is None:
-        return inconclusive("nothing succeeded that the lag could be judged against", **figures)
-    if not evidence.workers:
-        return inconclusive("nobody recorded how busy the processes that generate were", **figures)
+    if not evidence.windows:
+        return inconclusive("the processes that generate load noted nothing of themselves", **figures)
+    if not evidence.sent:
+        return inconclusive("no request was sent in the measured part of the run", **figures)
+    count = f"{len(evidence.limited)} of {evidence.windows} seconds"
+    if len(evidence.limited) > allowed:
+        said = f"the generator was the bottleneck in {count}: {evidence.limited[0]}"
+        return failed(said, evidence.limited, **figures)
     return passed(
-        f"nothing dropped, 99 % sent within {late:.1f} ms, busiest process at {max(shares.values()):.0%} "
-        "of a core",
+        f"the generator was the bottleneck in {count}; it used at most {evidence.cpu_share:.0%} of a core",
         **figures,
     )

@@ -103,15 +103,6 @@ def percentiles_ms(taken_ns: Ints, percents: Sequence[float]) -> dict[str, float
     return {f"p{p:g}": round(float(value) / 1e6, 6) for p, value in zip(percents, found, strict=True)}
 
 
-def lags_ns(table: pa.Table) -> Ints:
-    """How late each request that was sent was sent, in ns, within the measured part."""
-    first, last = window(table)
-    due, sent = _ns(table, "scheduled_ns"), _ns(table, "sent_ns")
-    inside = (due >= first) & (due <= last) & ~_is(table["error"].combine_chunks(), "dropped")
-    lags: Ints = np.maximum(sent - due, 0)[inside]
-    return lags
-
-
 def _ns(table: pa.Table, name: str) -> Ints:
     values: Ints = table[name].to_numpy()
     return values

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from pydantic import ValidationError
 
+from calorimeter import generator as generators
 from calorimeter.baseline import Baseline
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
@@ -19,7 +18,7 @@ from calorimeter.series import side_of
 from scenarios import loader
 from scenarios.scenario import Scenario
 from verify.bench import Bench
-from verify.checks.service_level import PERCENTS, Generator, Service, Worker
+from verify.checks.service_level import PERCENTS, Generator, Service
 from verify.evidence import samples
 from verify.evidence.unavailable import EvidenceUnavailable
 
@@ -48,30 +47,33 @@ def service_of(run: RunDir) -> Service:
 
 
 def generator(bench: Bench) -> Generator:
-    """How late the requests of the run were sent, and how busy the processes were that sent them."""
+    """What the processes that generated the load noted of themselves."""
     return generator_of(bench.recorded)
 
 
 def generator_of(run: RunDir) -> Generator:
     """See `generator`."""
     table = samples.read(run)
+    first, last = samples.window(table)
+    seen = [window for window in generators.windows(run.path) if first <= window.t_ns <= last]
     everything = samples.served(table, ["*"])[0]
-    lags = samples.lags_ns(table)
-    bounds = [
-        bound
+    promised = [
+        percent
         for objective in _scenario(run).objectives
-        for bound in (objective.p50_ms, objective.p95_ms, objective.p99_ms)
+        for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True)
         if bound is not None
     ]
-    workers, looks = _workers(run)
     return Generator(
-        sent=len(lags),
-        dropped=everything.dropped,
-        lag_ms=samples.percentiles_ms(lags, PERCENTS),
-        response_ms=everything.response_ms.get("p50"),
-        bound_ms=min(bounds, default=None),
-        workers=workers,
-        looks=looks,
+        sent=everything.requests - everything.dropped,
+        windows=len(seen),
+        limited=tuple(
+            f"{window.worker} after {(window.t_ns - first) / 1e9:.0f} s: {why}"
+            for window in seen
+            if (why := generators.bottleneck(window))
+        ),
+        percent=max(promised, default=max(PERCENTS)),
+        cpu_share=max((window.cpu_share for window in seen), default=0.0),
+        lag_p99_ms=max((window.lag_p99_s * 1e3 for window in seen), default=0.0),
     )
 
 
@@ -112,21 +114,3 @@ def _scenario(run: RunDir) -> Scenario:
 def _whole(about: dict[str, Any]) -> bool:
     """Whether the load ended when its time was up."""
     return about.get("stopped") == "ended" and about.get("clean_stop") is True
-
-
-def _workers(run: RunDir) -> tuple[tuple[Worker, ...] | None, int]:
-    """The largest share of a core that each generating process used between two looks, and their number."""
-    file = run.path / "watch" / "generator.jsonl"
-    if not file.exists():
-        return None, 0
-    shares: dict[str, list[float]] = {}
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            look = json.loads(line)
-            shares.setdefault(str(look["worker"]), []).append(float(look["cpu_share"]))
-        except (ValueError, KeyError, TypeError):
-            continue  # cut off when the run was killed
-    if not shares:
-        return None, 0
-    found = tuple(Worker(name=name, cpu_share=float(np.max(seen))) for name, seen in sorted(shares.items()))
-    return found, sum(map(len, shares.values()))

@@ -1,0 +1,170 @@
+"""What a scale-out study leaves behind: scale.json, and what follows from it without measuring again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from calorimeter.toml import Model
+from calorimeter.verdict import Judgement
+from studies import usl
+from studies.usl import Bounded, Law
+
+SCHEMA = 1
+"""Version of scale.json."""
+
+Measure = Literal["stacks/s", "requests/s"]
+Kind = Literal["rest", "cfn", "engines"]
+
+
+class Used(Model):
+    """What one kind of component used over the measured part: seconds of processor, of all processes."""
+
+    kind: str
+    processes: int
+    cpu_s: float
+
+
+class Size(Model):
+    """One load at one size. `throughput` is in the study's measure, over `window_s` seconds.
+
+    `done` is how many stacks or requests that are. `check` marks the size that a prediction is held
+    against, which no law was fitted to.
+    """
+
+    rest: int
+    cfn: int
+    engines: int
+    users: int
+    run: str
+    window_s: float
+    done: int
+    throughput: float
+    failed: int
+    requests: int
+    used: tuple[Used, ...]
+    generator: Judgement
+    check: bool = False
+
+    def of(self, kind: Kind) -> int:
+        """How many of a kind there are."""
+        return {"rest": self.rest, "cfn": self.cfn, "engines": self.engines}[kind]
+
+
+class Saturation(Model):
+    """One kind of component at the largest throughput: its processor per unit, and where that ends.
+
+    `share` is the part of a core that the busiest kind of process used, each of its processes; at
+    `saturates_at` (the utilisation law, throughput / share) each would use a whole one.
+    """
+
+    kind: str
+    processes: int
+    cpu_s_per_unit: float
+    share: float
+    saturates_at: float
+
+
+class Prediction(Model):
+    """What a law says of a size that it was not fitted to, and what was measured there."""
+
+    rest: int
+    engines: int
+    predicted: Bounded
+    measured: float
+
+    @property
+    def error(self) -> float:
+        """Measured against predicted, relative."""
+        return self.measured / self.predicted.value - 1
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether it lies in the interval; None where there is none."""
+        low, high = self.predicted.low, self.predicted.high
+        return None if low is None or high is None else low <= self.measured <= high
+
+
+class Scale(Model):
+    """The whole of scale.json: the loads; laws and predictions follow from them."""
+
+    schema_version: int = SCHEMA
+    scenario: str
+    deployment: str
+    measure: Measure
+    users_per_engine: int
+    duration_s: float
+    repeat: int
+    took_s: float
+    cpus: int
+    sizes: tuple[Size, ...]
+
+    @property
+    def fitted(self) -> tuple[Size, ...]:
+        """The loads that laws are fitted to."""
+        return tuple(size for size in self.sizes if not size.check)
+
+    def along(self, kind: Kind, sizes: Sequence[Size] | None = None) -> list[Size]:
+        """The loads in which only one kind varies, the others being at their largest fitted number."""
+        fixed: dict[Kind, int] = {
+            other: max(size.of(other) for size in self.fitted)
+            for other in ("rest", "cfn", "engines")
+            if other != kind
+        }
+        chosen = self.fitted if sizes is None else sizes
+        return [size for size in chosen if all(size.of(o) == n for o, n in fixed.items())]
+
+    def law(self, kind: Kind) -> Law | None:
+        """The law along one kind; None where fewer than two sizes of it were measured."""
+        loads = self.along(kind)
+        if len({size.of(kind) for size in loads}) < 2:
+            return None
+        return usl.fit([size.of(kind) for size in loads], [size.throughput for size in loads])
+
+    @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """For each size that was measured to check: what the law of engines says of it."""
+        law = self.law("engines")
+        checks = self.along("engines", [size for size in self.sizes if size.check])
+        if law is None:
+            return ()
+        return tuple(
+            Prediction(
+                rest=size.rest,
+                engines=size.engines,
+                predicted=law.at(size.engines),
+                measured=size.throughput,
+            )
+            for size in checks
+        )
+
+    @property
+    def largest(self) -> Size:
+        """The load with the largest throughput."""
+        return max(self.sizes, key=lambda size: size.throughput)
+
+    @property
+    def saturation(self) -> tuple[Saturation, ...]:
+        """Each kind of component at the largest throughput; the one that saturates first comes first."""
+        size = self.largest
+        if not size.done or size.window_s <= 0:
+            return ()
+        found = []
+        for used in size.used:
+            cores = self.cpus if used.kind == MACHINE else used.processes
+            share = used.cpu_s / size.window_s / cores
+            if share > 0:
+                found.append(
+                    Saturation(
+                        kind=used.kind,
+                        processes=used.processes,
+                        cpu_s_per_unit=used.cpu_s / size.done,
+                        share=share,
+                        saturates_at=size.throughput / share,
+                    )
+                )
+        return tuple(sorted(found, key=lambda each: each.saturates_at))
+
+
+MACHINE = "(this machine)"
+"""The row of everything that runs on the machine, the load generator included."""
