@@ -117,7 +117,8 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             "latency-heat-map",
             "Throughput and latency over time",
             "Latency heat map",
-            f"How many of {int(load.heat.to_numpy().sum()):,} successes took how long: darker is more, on a logarithmic scale. From the samples.",
+            f"How many of {int(load.heat.to_numpy().sum()):,} successes took how long: darker is "
+            "more, on a logarithmic scale. From the samples.",
             partial(latency.heat_map, load.heat, marks),
         )
     if _varies(load):
@@ -142,7 +143,8 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             "percentile-curve",
             "Latency distribution",
             "Percentile curve",
-            f"{int(load.operations.iloc[-1]['ok']):,} successes of all operations together. Response time counts from when a request was due, "
+            f"{int(load.operations.iloc[-1]['ok']):,} successes of all operations together. "
+            "Response time counts from when a request was due, "
             "service time from when it was sent; where they part, requests waited in the generator. "
             "The curve ends where fewer than ten requests lie beyond it. From the samples.",
             partial(latency.curve, load.curve),
