@@ -55,7 +55,7 @@ def _bounds(interval: Interval, text: Any) -> str:
 
 def environment(found: Findings) -> Rows:
     """The machine and software of the run, from run.json."""
-    about: dict[str, Any] = found.about.get("environment") or {}
+    about = table(found.about.get("environment"))
     names = {
         "calorimeter": "Calorimeter",
         "git_revision": "Git revision",
@@ -72,11 +72,20 @@ def environment(found: Findings) -> Rows:
         value = about.get(key)
         shown = size(value) if key == "memory_bytes" and isinstance(value, int) else value
         rows.append((name, "unknown" if shown is None else str(shown)))
-    libraries = about.get("libraries") or {}
+    libraries = table(about.get("libraries"))
     rows.append(("Libraries", ", ".join(f"{name} {libraries[name] or '–'}" for name in sorted(libraries))))
     noted = {key: value for key, value in found.about.items() if key not in _KNOWN}
     rows += [(key, text) for key in sorted(noted) for text in [_plain(noted[key])] if text]
     return rows
+
+
+def table(value: object) -> dict[str, Any]:
+    """What run.json notes as a table, empty where it is none: another version may have written it."""
+    return value if isinstance(value, dict) else {}
+
+
+def _seconds(value: object) -> str | None:
+    return f"{value:g} s" if isinstance(value, int | float) and value else None
 
 
 def _plain(value: object) -> str:
@@ -97,7 +106,7 @@ def topology(found: Findings) -> Rows:
 
 def _configurations(found: Findings) -> Iterator[str]:
     kept = found.about.get("proxy_config")
-    for each in kept if isinstance(kept, list) else ():
+    for each in map(table, kept if isinstance(kept, list) else ()):
         file = each.get("file", "")
         if "sha256" in each:
             yield f"{file}, SHA-256 {each['sha256']} (of the copy {each['copy']}, passwords masked)"
@@ -132,8 +141,7 @@ def run(found: Findings) -> Rows:
     about, load = found.about, found.load
     if load is None:
         return []
-    noted = about.get("load")
-    asked: dict[str, Any] = noted if isinstance(noted, dict) else {}
+    asked = table(about.get("load"))
     seed = _of_scenario(found.scenario, "seed")
     turn = about.get("turn")
     rows = [
@@ -142,8 +150,8 @@ def run(found: Findings) -> Rows:
         ("Arrivals", asked.get("arrivals") or "closed: each user waits for its answer"),
         ("Users", about.get("users")),
         ("Sources", f"{load.sources:,} addresses"),
-        ("Asked for", f"{asked['duration_s']:g} s" if asked.get("duration_s") else None),
-        ("Warm-up asked for", f"{asked['warm_up_s']:g} s" if asked.get("warm_up_s") else None),
+        ("Asked for", _seconds(asked.get("duration_s"))),
+        ("Warm-up asked for", _seconds(asked.get("warm_up_s"))),
         ("Stages", asked.get("stages") or None),
         ("Began and ended", f"{about.get('started')} to {about.get('ended', 'unknown')}"),
         ("Ended because", _ENDS.get(str(about.get("stopped")))),

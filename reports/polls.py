@@ -59,8 +59,13 @@ def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
 
 
 def workers(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """How busy each generating process was: `t_s`, `worker`, `cpu_share` of one core."""
-    return _since(polled, time)[["t_s", "worker", "cpu_share"]].reset_index(drop=True)
+    """How each generating process did: `t_s`, `worker`, `cpu_share` of one core, and `lag_p99_s`.
+
+    Its own lag: of arrivals, or of a timer where users wait for their answers; `connections` made since the
+    last look, `users` at it.
+    """
+    columns = ["t_s", "worker", "cpu_share", "lag_p99_s", "connections", "users"]
+    return _since(polled, time)[columns].reset_index(drop=True)
 
 
 def processes(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:

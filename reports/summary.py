@@ -8,6 +8,7 @@ import pandas as pd
 
 from calorimeter.statistics import Interval
 from calorimeter.toml import Model
+from reports import facts
 from reports.findings import Findings, Shares
 from reports.latency import PERCENTS, column
 
@@ -96,9 +97,9 @@ def of(found: Findings) -> Summary:
     about = found.about
     return Summary(
         run=str(about.get("id", "")),
-        started=about.get("started"),
-        deployment=about.get("deployment"),
-        calorimeter=(about.get("environment") or {}).get("calorimeter"),
+        started=_text(about.get("started")),
+        deployment=_text(about.get("deployment")),
+        calorimeter=_text(facts.table(about.get("environment")).get("calorimeter")),
         verdicts=tuple(
             Gate(
                 gate=verdict.gate,
@@ -157,6 +158,10 @@ def _estimate(interval: Interval) -> Estimate:
         high=_known(interval.high),
         confidence=interval.confidence,
     )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
 
 
 def _known(value: float) -> float | None:

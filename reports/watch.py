@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,7 @@ SERVERS = ("t_ns", "proxy", "section", "server", "status", "scur", "stot", "qcur
 QUEUES = ("t_ns", "name", "messages_ready", "messages_unacknowledged", "consumers")
 CHANNELS = ("t_ns", "connection", "name", "queues", "deliver")
 PROCESSES = ("t_ns", "part", "cpu_s", "rss_bytes")
-WORKERS = ("t_ns", "worker", "cpu_share")
+WORKERS = ("t_ns", "worker", "cpu_share", "lag_p99_s", "connections", "users")
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +132,9 @@ def _workers(look: Row) -> Iterator[Row]:
         "t_ns": int(look["t_ns"]),
         "worker": str(look["worker"]),
         "cpu_share": float(look["cpu_share"]),
+        "lag_p99_s": float(look.get("lag_p99_s", math.nan)),
+        "connections": _count(look.get("connections")),
+        "users": _count(look.get("users")),
     }
 
 

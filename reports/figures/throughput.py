@@ -74,7 +74,7 @@ def generator(
     """How late requests were sent, how many were in flight at the end of each bin, how busy senders were.
 
     `lags`: `t_s`, `lag_p50`, `lag_p99`, `lag_max` in s; `workers`: `t_s`, `worker`, `cpu_share` of one
-    core, may be empty.
+    core and `lag_p99_s`; may be empty.
     """
     figure, (upper, lower, *rest) = style.canvas(layout, (1.9, 1.2, 1.2) if len(workers) else (1.9, 1.2))
     upper.set_yscale("log")
@@ -91,9 +91,20 @@ def generator(
                 linestyle=dash,
                 label=name,
             )
-    upper.set_ylabel("sent late by")
+    if len(workers) and workers["lag_p99_s"].notna().any():
+        upper.scatter(
+            workers["t_s"],
+            workers["lag_p99_s"].clip(lower=1e-6),
+            s=9,
+            marker="s",
+            facecolor="none",
+            edgecolor=style.BLUE,
+            linewidth=0.8,
+            label="p99 of its own timer",
+        )
+    upper.set_ylabel("late by")
     style.log_durations(upper.yaxis)
-    style.legend(upper, 3, layout)
+    style.legend(upper, 4, layout)
     lower.stairs(in_flight, edges, baseline=None, color=style.BLUE)
     lower.set_ylim(bottom=0)
     lower.set_ylabel("in flight")

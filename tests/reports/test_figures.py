@@ -157,7 +157,9 @@ def test_busy_generators_are_drawn() -> None:
     lags = pd.DataFrame(
         {"t_s": [0.5, 1.5], "lag_p50": [0.001] * 2, "lag_p99": [0.01] * 2, "lag_max": [0.02] * 2}
     )
-    workers = pd.DataFrame({"t_s": [0.0, 1.0], "worker": "worker-00", "cpu_share": [0.4, 0.95]})
+    workers = pd.DataFrame(
+        {"t_s": [0.0, 1.0], "worker": "worker-00", "cpu_share": [0.4, 0.95], "lag_p99_s": 0.002}
+    )
     *_, busy = throughput.generator(lags, pd.Series([1, 2]), workers, Marks(), WIDE).axes
     assert line(busy, "worker-00") == [0.4, 0.95]
     assert busy.get_ylabel() == "of one core"

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from click.testing import CliRunner
 
 from calorimeter.errors import InputError
 from calorimeter.verdict import Judgement, Outcome, Verdict
-from reports import findings, page, plates
+from reports import facts, findings, page, plates, summary
 from reports.commands import newest, report
 from reports.figures import style
 
@@ -286,6 +287,32 @@ def test_damaged_files_are_one_clear_line(full: Any, file: str, content: str, sa
     (full.path / file).write_text(content)
     status, line = _command(str(full.path))
     assert (status, said in line, "\n" in line) == (2, True, False)
+
+
+def test_whatever_a_run_notes_makes_a_page(module_builder: Any) -> None:
+    """Notes of another version, of any shape, are shown or left out; they do not break the page."""
+    found = findings.collect(module_builder.run)
+    environment = found.about["environment"]
+    keys = (
+        "load",
+        "proxy_config",
+        "users",
+        "stopped",
+        "turn",
+        "scenario",
+        "side",
+        "unknown",
+        "environment",
+    )
+    for value in (None, [], {}, "text", 3, [[]], {"a": [None]}, {"sha256": 1}):
+        notes = [{key: value} for key in keys] + [
+            {"environment": environment | {key: value}} for key in environment
+        ]
+        for note in notes:
+            other = replace(found, about=found.about | note)
+            for words_of in (facts.environment, facts.topology, facts.run):
+                assert all(isinstance(cell, str) for row in words_of(other) for cell in row)
+            assert summary.of(other).run == found.about["id"]
 
 
 def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:

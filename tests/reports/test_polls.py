@@ -123,11 +123,18 @@ def test_faults_of_a_load(builder: Any, polls_of: Any) -> None:
 def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: Axis) -> None:
     """Each look at each generating process is a row, on the time of the load."""
     looks = [
-        {"t_ns": polls_of.start_ns + n * 1_000_000_000, "worker": "worker-00", "cpu_share": 0.5}
+        {
+            "t_ns": polls_of.start_ns + n * 1_000_000_000,
+            "worker": "worker-00",
+            "cpu_share": 0.5,
+            "lag_p99_s": 0.002,
+            "connections": 4,
+            "users": 20,
+        }
         for n in range(3)
     ]
     table = polls.workers(watch.read(builder.watch("generator", looks).run).workers, minute)
-    assert table.to_numpy().tolist() == [[float(n), "worker-00", 0.5] for n in range(3)]
+    assert table.to_numpy().tolist() == [[float(n), "worker-00", 0.5, 0.002, 4, 20] for n in range(3)]
 
 
 def test_the_mapping_counts_visits(builder: Any) -> None:
