@@ -51,8 +51,11 @@ def bottleneck(window: Window) -> str:
     """Why the generator, not the deployment, limits what was measured in this window; empty: it does not.
 
     The rule: its process used more than 90 % of a core, or arrivals were dropped, or its lag (99th
-    percentile) was above 2 ms and above a tenth of the window's median response time.
+    percentile) was above 2 ms and above a tenth of the window's median response time. Where there was
+    nothing to do, nothing was limited.
     """
+    if not window.requests and not window.offered:
+        return ""
     if window.cpu_share > MOST_CPU_SHARE:
         return f"the generator used {window.cpu_share:.0%} of its core"
     if window.dropped:

@@ -19,7 +19,7 @@ from calorimeter.rundir import RunDir
 
 
 class Breaking:
-    """The faults of one load; inside, they are carried out, and on leaving all are healed.
+    """The faults of one load; inside, from `begin` on, they are carried out, and on leaving all are healed.
 
     `problem` says afterwards what could not be brought about, None where all could.
     """
@@ -29,6 +29,7 @@ class Breaking:
         self._planned = planned
         self._stack = ExitStack()
         self._stop = threading.Event()
+        self._begun = threading.Event()
         self._carried: list[Carried] = []
         self.problem: str | None = None
 
@@ -51,7 +52,7 @@ class Breaking:
             thread = threading.Thread(target=self._carry_out, args=(breaker,), name="faults")
             thread.start()
             self._stack.callback(thread.join)
-            self._stack.callback(self._stop.set)
+            self._stack.callback(self._end)
             self._stack = self._stack.pop_all()
         return self
 
@@ -60,7 +61,16 @@ class Breaking:
     ) -> None:
         self._stack.close()
 
+    def begin(self) -> None:
+        """The load begins: moments of faults count from now."""
+        self._begun.set()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._begun.set()
+
     def _carry_out(self, breaker: Breaker) -> None:
+        self._begun.wait()
         try:
             self._carried = carry_out(
                 breaker, self._planned, lambda line: click.echo(line, err=True), self._stop

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -82,8 +83,8 @@ def run(
     how many may be under way at once (where not given: two seconds of the rate, or the scenario's users);
     an arrival beyond them is dropped and counted as a failure.
 
-    Faults, of the scenario and of --fault, count from the begin of this command (the load itself begins
-    some two seconds later); what was broken when is kept as evidence/faults.json.
+    Faults, of the scenario and of --fault, count from the begin of the load; what was broken when is kept
+    as evidence/faults.json.
 
     Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not be, or a fault
     could not be brought about; 130 it was interrupted (what there was is recorded).
@@ -102,7 +103,7 @@ def run(
     command += ["--run-time", f"{duration:g}s"] if duration else []
     command += ["--processes", str(processes)] if processes else []
     with breaking:
-        status, last, received = _follow(command)
+        status, last, received = _follow(command, breaking.begin)
     if last:
         breaking.keep(RunDir.open(Path(last.removeprefix("run: "))))
         click.echo(last)
@@ -118,32 +119,29 @@ def run(
 )
 @click.option("--within", type=Duration(), default="60s", show_default=True, help="How long it may take.")
 def clean(run: Path, deployment: Path | None, within: float) -> int:
-    """Remove the stacks that RUN, a run folder, left behind: also of a run that was killed.
+    """Remove what RUN, a run folder, left behind: stacks, software configs, tenants; also of a killed run.
 
     Exit status: 0 none is left; 1 some are; 2 it cannot be done.
     """
-    from loadtests.clean import prefix as prefix_of
-    from loadtests.clean import remove
+    from loadtests.cleaning import clean_run
     from loadtests.clock import now_ns
-    from loadtests.identity import Token
-    from loadtests.session import cleaning
 
     folder = RunDir.open(run)
     described = netns.visit(deployments.read(paths.deployment(deployment)))
-    door = cleaning(described, Token(described))
-    prefix = prefix_of(folder.about["id"])
-    removed, left = remove(door.api, door.client(), prefix, now_ns() + int(within * 1e9))
-    if left is None:
-        raise InputError(str(described.rest.url), "its stacks cannot be listed")
-    click.echo(f"{removed} stacks named {prefix}… removed, {left} left")
-    return 1 if left else 0
+    run_id = folder.about["id"]
+    done = clean_run(described, run_id, now_ns() + int(within * 1e9))
+    if done.tenants_removed or done.tenants_left:
+        click.echo(f"{done.tenants_removed} tenants removed, {done.tenants_left} left")
+    click.echo(f"{done.removed} stacks named cal-{run_id}-… removed, {done.left} left")
+    return 1 if done.left or done.tenants_left else 0
 
 
-def _follow(command: list[str]) -> tuple[int, str, int]:
+def _follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
     """Run Locust to its end, signals being passed on as Ctrl-C, which ends it in order.
 
-    Its exit status, its last `run:` line, and the first signal received (0: none). Where this process is
-    killed, the pipe to Locust's standard input closes, and Locust ends itself.
+    `begun` is called when the load begins. Gives its exit status, its last `run:` line, and the first
+    signal received (0: none). Where this process is killed, the pipe to Locust's standard input closes, and
+    Locust ends itself.
     """
     last = ""
     received: list[int] = []
@@ -159,7 +157,9 @@ def _follow(command: list[str]) -> tuple[int, str, int]:
         before = [(number, signal.signal(number, pass_on)) for number in (signal.SIGINT, signal.SIGTERM)]
         try:
             for line in locust.stdout:
-                if line.startswith("run: "):
+                if line.startswith("load: begun"):
+                    begun()
+                elif line.startswith("run: "):
                     last = line.rstrip("\n")
             locust.wait()
         finally:

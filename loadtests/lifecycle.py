@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import signal
-import socket
 import sys
-from argparse import SUPPRESS
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -22,89 +19,32 @@ from pathlib import Path
 from typing import Any
 
 import gevent
+import locust.runners
 from gevent.event import Event
-from locust.runners import LocalRunner, MasterRunner, WorkerRunner
+from locust import LoadTestShape
+from locust.runners import MasterRunner, WorkerRunner
 
-from calorimeter import paths
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
-from loadtests import clean, parent, progress
+from loadtests import parent, progress, tenants, workers
 from loadtests.clock import now_ns
-from loadtests.session import Recording, Session, open_arrivals, prepare
+from loadtests.health import Health
+from loadtests.histogram import Histogram
+from loadtests.session import Recording, Session, open_arrivals
 from loadtests.users import CfnUser, Drops, RestUser, StackUser
 from loadtests.watching import Companion
+from scenarios.arrivals import level_at
 from scenarios.scenario import Scenario
 
 log = logging.getLogger(__name__)
 
-RUN_MESSAGE = "calorimeter_run"
-BEGIN_MESSAGE = "calorimeter_begin"
-ABORT_MESSAGE = "calorimeter_abort"
-SLOW_S = 1.0
-"""Trying everything out is talked about where it takes longer."""
+BEGUN = "load: begun"
+"""What a Locust with a parent prints when its load begins."""
 
 HEAD_START_S = 0.1
 """From the moment that all users are there to the first arrival; to others, word must get through."""
 SWEEP_S = 30.0
 """For finding and removing stacks whose create had no clear answer."""
-
-
-def add_arguments(parser: Any) -> None:
-    """Calorimeter's own options of the `locust` command."""
-    group = parser.add_argument_group("Calorimeter")
-    group.add_argument(
-        "--deployment", metavar="FILE", help="deployment.toml; default: as in calorimeter run"
-    )
-    group.add_argument("--scenario", metavar="NAME", default="first-mix", help="name or path of a scenario")
-    group.add_argument("--runs", metavar="DIR", default="runs", help="where run folders are made")
-    group.add_argument(
-        "--rate", type=float, metavar="PER_S", help="open arrivals a second, not as the scenario says"
-    )
-    group.add_argument("--progress", action="store_true", help="print a line about the load now and then")
-    # What `calorimeter run` says to its Locust.
-    parser.add_argument("--of-command", metavar="JSON", default="", help=SUPPRESS, include_in_web_ui=False)
-    parser.add_argument("--with-parent", action="store_true", help=SUPPRESS, include_in_web_ui=False)
-
-
-def install(environment: Any) -> None:
-    """Check everything and attach to this Locust process; where it cannot: one line, and exit status 2."""
-    options = environment.parsed_options
-    if options.progress:
-        progress.say("trying identity and the fronts …")
-    slow = gevent.spawn_later(SLOW_S, progress.say, "trying identity and the fronts …", anywhere=True)
-    given: dict[str, Any] = {}
-    try:
-        if environment.web_ui is not None:
-            _check_port(options.web_host or "0.0.0.0", options.web_port)  # noqa: S104  # Locust's default
-        session = prepare(paths.deployment(options.deployment), options.scenario)
-        if not isinstance(environment.runner, WorkerRunner):  # workers are told by their master
-            given = {
-                "users": options.num_users,
-                "rate_per_s": options.rate,
-                "duration_s": options.run_time,
-            }
-            session.scenario = session.scenario.instead(**given)
-    except (InputError, KeyboardInterrupt) as problem:
-        progress.clear()
-        print(f"calorimeter: {problem if str(problem) else 'interrupted'}", file=sys.stderr)
-        sys.exit(2)
-    finally:
-        slow.kill()
-    Lifecycle(environment, session, Path(options.runs), given).attach()
-
-
-def _check_port(host: str, port: int) -> None:
-    """Raise `InputError` where Locust's page cannot listen: Locust itself would print a traceback."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as problem:
-        place = f"--web-host {host} --web-port {port}"
-        raise InputError(
-            place,
-            f"the page cannot be served there ({os.strerror(problem.errno or 0)})",
-            "valid: a free port",
-        ) from problem
 
 
 def _load(scenario: Scenario) -> dict[str, Any]:
@@ -122,6 +62,20 @@ def _load(scenario: Scenario) -> dict[str, Any]:
     }
 
 
+class UserStages(LoadTestShape):
+    """Stages of users, looked at by Locust once a second."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._scenario = scenario
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many users there should be now, all at once; None at the end."""
+        at_s: float = self.get_run_time()  # type: ignore[no-untyped-call]
+        level = level_at(self._scenario.stages, at_s)
+        return None if level is None else (round(level), max(1.0, float(self._scenario.users)))
+
+
 class Lifecycle:
     """One Locust process and its runs, one after the other."""
 
@@ -135,6 +89,9 @@ class Lifecycle:
         self._runs = runs
         self._run: RunDir | None = None
         self._companion: Companion | None = None
+        self._health: Health | None = None
+        self._master = workers.Master(self._runner) if isinstance(self._runner, MasterRunner) else None
+        self._foreign: Path | None = None
         self._begun = False
         self._greenlets: list[gevent.Greenlet] = []
         self._aborted = False
@@ -150,6 +107,8 @@ class Lifecycle:
         if options.spawn_rate is None:
             # Users of open arrivals do nothing by themselves: they may all come at once.
             options.spawn_rate = float(scenario.users) if scenario.rates else scenario.spawn_per_s
+        if scenario.stages and not scenario.rates and not isinstance(self._runner, WorkerRunner):
+            environment.shape_class = UserStages(scenario)
         options.run_time = None  # Locust's own time would begin before the load does
         environment.stop_timeout = max(environment.stop_timeout, scenario.clean_up_s + 5.0)
         environment.host = self._session.deployment.rest.url
@@ -173,10 +132,13 @@ class Lifecycle:
         events.test_stopping.add_listener(self._test_stopping)
         events.test_stop.add_listener(self._test_stop)
         if isinstance(self._runner, WorkerRunner):
-            self._runner.register_message(RUN_MESSAGE, self._run_message)
-            self._runner.register_message(BEGIN_MESSAGE, self._begin_message)
+            locust.runners.MASTER_HEARTBEAT_TIMEOUT = environment.stop_timeout + workers.GRACE_S
+            self._runner.register_message(workers.RUN, self._run_message)
+            self._runner.register_message(workers.CLOCK, self._clock_message)
+            self._runner.register_message(workers.BEGIN, self._begin_message)
+            events.report_to_master.add_listener(self._report_to_master)
         else:
-            self._runner.register_message(ABORT_MESSAGE, self._abort_message)
+            self._runner.register_message(workers.ABORT, self._abort_message)
 
     def abort(self, line: str) -> None:
         """End this run and Locust, with one line and exit status 2."""
@@ -186,7 +148,7 @@ class Lifecycle:
         print(f"calorimeter: {line}", file=sys.stderr, flush=True)
         self._environment.process_exit_code = 2
         if isinstance(self._runner, WorkerRunner):
-            self._runner.send_message(ABORT_MESSAGE, {"line": line})
+            self._runner.send_message(workers.ABORT, {"line": line})
         gevent.spawn(self._quit)
 
     def _quit(self) -> None:
@@ -209,6 +171,11 @@ class Lifecycle:
             return
         self._quitting = True
         try:
+            if self._master is not None and self._run is not None:
+                # Locust's own would end the run here while its workers still remove their stacks.
+                self._draining()
+                self._master.quit_workers()
+                self._master.await_done(self._environment.stop_timeout)
             quit_locust()
         finally:
             self._has_quit.set()
@@ -224,26 +191,24 @@ class Lifecycle:
             self._run.note_command(json.loads(options.of_command) if options.of_command else None)
             (self._run.path / "scenario.toml").write_bytes(session.scenario.path.read_bytes())
             self._run.note(scenario=session.scenario.name, load=_load(session.scenario), clean_stop=False)
+            tenants.make(session.deployment, session.scenario, session.token, self._run.path.name)
             self._companion = Companion(self._run.path, session.deployment.path)
             self._companion.await_first()
-            if isinstance(self._runner, LocalRunner):
+            if self._master is None:
                 self._begin(self._run.path)
-            elif isinstance(self._runner, MasterRunner):
-                self._runner.send_message(
-                    RUN_MESSAGE,
-                    {
-                        "run": str(self._run.path.absolute()),
-                        "workers": self._runner.worker_count,
-                        "given": self._given,
-                    },
-                )
+            else:
+                text = session.scenario.path.read_text(encoding="utf-8")
+                self._master.begin(self._run.path, self._given, text)
         except (InputError, OSError) as problem:
             self.abort(str(problem))
             raise gevent.GreenletExit from None  # Locust swallows all else, and would start its users
         if options.progress:
-            self._greenlets.append(gevent.spawn(progress.show, environment, session.scenario))
+            shown = gevent.spawn(progress.show, environment, session.scenario, self._responses)
+            self._greenlets.append(shown)
         if not session.scenario.rates:
-            self._end_in(session.scenario.duration_s)
+            self._say_begun()
+            if environment.shape_class is None:
+                self._end_in(session.scenario.duration_s)
 
     def _spawned(self, **_: Any) -> None:
         """All users are there: arrivals begin."""
@@ -251,11 +216,24 @@ class Lifecycle:
             return
         self._begun = True
         at_ns = now_ns() + int(HEAD_START_S * 1e9)
-        if isinstance(self._runner, MasterRunner):
-            self._runner.send_message(BEGIN_MESSAGE, {"at_ns": at_ns})
+        if self._master is not None:
+            self._master.start_arrivals(at_ns)
         else:
             self._begin_arrivals(at_ns)
+        self._say_begun()
         self._end_in(HEAD_START_S + self._session.scenario.duration_s)
+
+    def _say_begun(self) -> None:
+        """To the command that started this: faults count from here."""
+        if self._environment.parsed_options.with_parent:
+            with suppress(OSError):
+                print(BEGUN, flush=True)
+
+    def _responses(self) -> Histogram:
+        """Response times of all requests so far."""
+        if self._master is not None:
+            return self._master.responses
+        return self._health.whole if self._health is not None else Histogram()
 
     def _end_in(self, seconds: float) -> None:
         options = self._environment.parsed_options
@@ -269,74 +247,125 @@ class Lifecycle:
         else:
             self._runner.stop()
 
-    def _test_stopping(self, environment: Any, **_: Any) -> None:
+    def _test_stopping(self, **_: Any) -> None:
         self._session.stopping()
+        self._draining()
+
+    def _draining(self) -> None:
         gevent.killall(self._greenlets)
         self._greenlets.clear()
-        if self._run is not None and environment.parsed_options.progress:
+        if self._run is not None and self._environment.parsed_options.progress:
             within_s = self._session.scenario.clean_up_s
-            self._greenlets.append(gevent.spawn(progress.draining, environment, within_s))
+            self._greenlets.append(gevent.spawn(progress.draining, self._environment, within_s))
 
     def _test_stop(self, environment: Any, **_: Any) -> None:
+        if self._master is not None and self._run is not None:
+            self._master.await_done(environment.stop_timeout)
+        done = self._end_recording()
         gevent.killall(self._greenlets)
         self._greenlets.clear()
         if environment.parsed_options.progress:
             progress.clear()
-        self._sweep()
-        self._session.end()
+        if isinstance(self._runner, WorkerRunner) and done:
+            if self._foreign is not None:
+                done["sent_bytes"] = workers.send_files(self._runner, self._foreign, done["worker"])
+            self._runner.send_message(workers.DONE, done)
         if self._run is None:
             return
         if self._companion is not None:
             self._companion.close()
             self._companion = None
+        if (left := self._session.remove_tenants(self._run.path.name)) and not self._aborted:
+            log.warning("%d accounts of tenants are left; `calorimeter clean` removes them", left)
+        self._say_lost()
         stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else "ended"
         self._run.note(
             ended=datetime.now(UTC).isoformat(),
             users=self._runner.target_user_count,
             stopped=stopped,
             clean_stop=not self._aborted,
+            workers=self._master.about() if self._master is not None else [done],
         )
         with suppress(OSError):  # nobody reads it any more where the parent was killed
             print(f"run: {self._run.path}", flush=True)
         self._run = None
 
+    def _say_lost(self) -> None:
+        """A worker that went away makes the load another one than was asked for: status 2."""
+        for worker in self._master.lost() if self._master is not None else ():
+            self._aborted = True
+            self._environment.process_exit_code = 2
+            line = (
+                f"{worker.name} on {worker.host} was lost: its part of the load ended with it, "
+                "and its last samples may be missing"
+            )
+            print(f"calorimeter: {line}", file=sys.stderr, flush=True)
+
     # On the process that has the users.
 
-    def _begin(self, run: Path, worker: int = 0, workers: int = 1) -> None:
+    def _begin(self, run: Path, worker: int = 0, of: int = 1) -> None:
         self._begun = False
-        session = self._session
-        session.begin(Recording(run, f"worker-{worker:02}", self.abort), worker=worker, workers=workers)
+        session, name = self._session, workers.name_of(worker)
+        recording = Recording(run, name, self.abort)
+        session.begin(recording, worker=worker, workers=of)
         if session.scenario.rates:
             session.arrivals = open_arrivals(session, Drops(self._environment, session).drop)
+        self._health = Health(
+            run,
+            name,
+            session.arrivals,
+            recording.samples.responses,
+            lambda: self._runner.user_count,
+            self.abort,
+        )
 
     def _begin_arrivals(self, at_ns: int) -> None:
         if self._session.arrivals is not None:
             self._session.warm_up_from(at_ns)
             self._session.arrivals.begin(at_ns)
 
+    def _end_recording(self) -> dict[str, Any]:
+        """Write everything down; what this process did, in a few figures."""
+        health, self._health = self._health, None
+        if health is None:
+            return {}
+        done = health.about()
+        self._sweep()
+        self._session.end()
+        health.close()
+        return done
+
     def _begin_message(self, msg: Any, **_: Any) -> None:
         self._begin_arrivals(msg.data["at_ns"])
+
+    def _clock_message(self, msg: Any, **_: Any) -> None:
+        self._runner.send_message(workers.CLOCK, {**msg.data, "now_ns": now_ns()})
+
+    def _report_to_master(self, data: dict[str, Any], **_: Any) -> None:
+        if self._health is not None:
+            data["calorimeter_responses"] = self._health.unreported.take().as_message()
 
     def _sweep(self) -> None:
         """Remove stacks whose create had no clear answer, and say what is left."""
         session = self._session
         if session.recording is None or not session.unaccounted:
             return
-        client = session.cleaning.client()
-        _, left = clean.remove(session.cleaning.api, client, session.prefix, now_ns() + int(SWEEP_S * 1e9))
-        client.close()
+        left = session.sweep(now_ns() + int(SWEEP_S * 1e9))
         if left is None:
             log.warning("stacks named %s… may be left: they could not be listed", session.prefix)
         elif left:
             log.warning("%d stacks named %s… are left", left, session.prefix)
 
     def _run_message(self, msg: Any, **_: Any) -> None:
-        run = Path(msg.data["run"])
-        if not run.is_dir():  # another machine: the same name below its own folder of runs
-            run = self._runs / run.name
+        told = msg.data
+        run = Path(told["run"])
+        self._foreign = None
         try:
-            self._session.scenario = self._scenario.instead(**msg.data["given"])
-            self._begin(run, max(0, self._runner.worker_index), msg.data["workers"])
+            if not (run / "run.json").is_file():  # another machine: the same name below its own folder
+                self._foreign = run = self._runs / told["id"]
+            workers.check_same(self._scenario.path.read_text(encoding="utf-8"), told["scenario"])
+            self._session.scenario = self._scenario.instead(**told["given"])
+            self._begin(run, told["worker"], told["workers"])
         except (InputError, OSError) as problem:
             self.abort(str(problem))
 

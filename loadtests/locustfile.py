@@ -6,7 +6,7 @@ from typing import Any
 
 from locust import events
 
-from loadtests import lifecycle
+from loadtests import entrance
 from loadtests.users import CfnUser, RestUser
 
 __all__ = ["CfnUser", "RestUser"]
@@ -14,9 +14,9 @@ __all__ = ["CfnUser", "RestUser"]
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _add_arguments(parser: Any, **_: Any) -> None:
-    lifecycle.add_arguments(parser)
+    entrance.add_arguments(parser)
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def _install(environment: Any, **_: Any) -> None:
-    lifecycle.install(environment)
+    entrance.install(environment)

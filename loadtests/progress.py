@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
 import gevent
 
+from loadtests.histogram import Histogram
 from scenarios.scenario import Scenario
 
 TERMINAL_S = 1.0
@@ -26,7 +28,7 @@ def say(line: str, anywhere: bool = False) -> None:
             sys.stderr.flush()
 
 
-def show(environment: Any, scenario: Scenario) -> None:
+def show(environment: Any, scenario: Scenario, responses: Callable[[], Histogram]) -> None:
     """Print until killed."""
     terminal = sys.stderr.isatty()
     say(_planned(scenario), anywhere=True)
@@ -43,9 +45,14 @@ def show(environment: Any, scenario: Scenario) -> None:
         say(
             f"{now - started:4.0f} s  {environment.runner.user_count} users  "
             f"{rate:.0f} requests/s  {total.num_failures} failed  "
-            f"median {total.median_response_time:.0f} ms",
+            f"median {_ms(responses(), 50)}, 99 % within {_ms(responses(), 99)}",
             anywhere=True,
         )
+
+
+def _ms(responses: Histogram, percent: float) -> str:
+    found = responses.percentile_s(percent)
+    return "–" if found is None else f"{found * 1e3:.3g} ms" if found < 1 else f"{found:.3g} s"
 
 
 def draining(environment: Any, until_s: float) -> None:

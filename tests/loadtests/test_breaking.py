@@ -49,6 +49,7 @@ def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, 
     """A load that ends before its fault does: healed at once, and the run says what was broken when."""
     breaking = Breaking.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
     with breaking:
+        breaking.begin()
         deadline = time.monotonic() + 10
         while not (tmp_path / "broken").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -66,6 +67,7 @@ def test_a_fault_that_cannot_be_brought_about_is_said(cloud: Deployment) -> None
     """A command that fails makes the run a failed one."""
     breaking = Breaking.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
     with breaking:
+        breaking.begin()
         deadline = time.monotonic() + 10
         while breaking.problem is None and time.monotonic() < deadline:
             time.sleep(0.02)
