@@ -123,7 +123,10 @@ class Scale(Model):
 
     @property
     def predictions(self) -> tuple[Prediction, ...]:
-        """For each size that was measured to check: what the law of engines says of it."""
+        """For each size that was measured to check: what the law of engines says of it.
+
+        What is done is counted in whole units, so no interval is narrower than one more or less.
+        """
         law = self.law("engines")
         checks = self.along("engines", [size for size in self.sizes if size.check])
         if law is None:
@@ -132,7 +135,7 @@ class Scale(Model):
             Prediction(
                 rest=size.rest,
                 engines=size.engines,
-                predicted=law.at(size.engines),
+                predicted=law.at(size.engines).wider(1 / size.window_s if size.window_s else 0.0),
                 measured=size.throughput,
             )
             for size in checks

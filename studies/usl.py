@@ -29,6 +29,12 @@ class Bounded(Model):
     low: float | None = None
     high: float | None = None
 
+    def wider(self, by: float) -> Bounded:
+        """The same with an interval that reaches `by` further on both sides."""
+        if self.low is None or self.high is None:
+            return self
+        return Bounded(value=self.value, low=self.low - by, high=self.high + by)
+
 
 class Law(Model):
     """A fitted law. `peak` is the size at which throughput is greatest, None where it only grows.

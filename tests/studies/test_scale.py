@@ -1,0 +1,97 @@
+"""What follows from loads at several sizes: laws, predictions, what saturates first; and their pages."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from studies import capacity_page, scale_page
+from studies.scale import _used, shapes, unmeasured
+from tests.studies.results import CAPACITY, scale, size
+
+
+def test_the_law_of_engines_is_found_and_its_prediction_checked() -> None:
+    """From whole stacks in 20 s: the parameters nearly, the size left out within the interval."""
+    found = scale()
+    law = found.law("engines")
+    assert law is not None
+    assert law.gamma.value == pytest.approx(0.5, rel=0.1)
+    (prediction,) = found.predictions
+    assert prediction.engines == 5
+    assert prediction.inside
+    assert abs(prediction.error) < 0.05
+
+
+def test_each_law_is_fitted_along_one_kind_alone() -> None:
+    """Six loads along the engines, three along the APIs; the size that is checked is in neither."""
+    found = scale()
+    assert [s.engines for s in found.along("engines")] == [1, 2, 3, 4, 6, 8]
+    assert [(s.rest, s.engines) for s in found.along("rest")] == [(1, 8), (2, 8), (3, 8)]
+    assert scale(rests=(2,)).law("rest") is None
+
+
+def test_few_sizes_are_said_to_be_few() -> None:
+    """Three sizes give a curve without intervals, and the page says so."""
+    said = " ".join(scale_page.sentences(scale(engines=(1, 2, 4))))
+    assert "without intervals: 3 sizes, 6 are needed" in said
+    assert "no interval" in said
+
+
+def test_what_saturates_first_is_told_from_the_processor() -> None:
+    """The machine's two cores, 0.2 s a stack, are full at ten stacks a second; nothing is near full."""
+    found = scale().saturation
+    assert found[0].kind == "(this machine)"
+    assert found[0].saturates_at == pytest.approx(10, rel=1e-6)
+    engine = next(each for each in found if each.kind == "engine")
+    assert engine.cpu_s_per_unit == pytest.approx(0.04)
+    assert engine.saturates_at == pytest.approx(8 / 0.04)
+    assert "waiting, not computing" in " ".join(scale_page.sentences(scale()))
+
+
+def test_sizes_are_every_combination_and_one_left_out() -> None:
+    """The first gap is predicted, else one beyond the most."""
+    assert shapes((1, 2), (1,), (1, 4)) == [(1, 1, 1), (1, 1, 4), (2, 1, 1), (2, 1, 4)]
+    assert (unmeasured((1, 2, 4)), unmeasured((1, 2, 3)), unmeasured((2,))) == (3, 4, 3)
+
+
+def test_processor_is_added_up_by_kind_within_the_measured_part(tmp_path: Path) -> None:
+    """Two engines are one kind; looks outside do not count; a line that was cut off is left out."""
+    file = tmp_path / "processes.jsonl"
+    second = 1_000_000_000
+    rows = [
+        {
+            "t_ns": n * second,
+            "processes": [
+                {"part": "engine-1", "cpu_s": n * 0.5, "rss_bytes": 1},
+                {"part": "engine-2", "cpu_s": n * 0.25, "rss_bytes": 1},
+                {"part": "mariadb", "cpu_s": 7.0, "rss_bytes": 1},
+            ],
+        }
+        for n in range(20)
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"t_ns": 9')
+    found = {used.kind: (used.processes, used.cpu_s) for used in _used(file, 4 * second, 14 * second)}
+    assert found == {"engine": (2, 7.5), "mariadb": (1, 0.0)}
+    assert _used(tmp_path / "none", 0, second) == []
+
+
+@pytest.mark.slow
+def test_pages_are_the_same_bytes_each_time_and_ask_for_nothing_outside() -> None:
+    """HTML, Markdown, figures, tables and the result itself."""
+    for files, result in ((scale_page.files, scale()), (capacity_page.files, CAPACITY)):
+        made = files(result)  # type: ignore[operator]
+        assert made == files(result)  # type: ignore[operator]
+        html = made["index.html"].decode()
+        assert "http://" not in html.replace("http://www.w3.org", "")
+        assert "https://" not in html
+        assert json.loads(made["summary.json"])["schema_version"] == 1
+    assert "80" in capacity_page.sentence(CAPACITY)
+
+
+def test_a_failed_generator_is_told_beside_its_size() -> None:
+    """A load whose generator was the bottleneck is marked in the table."""
+    bad = size(1, 1, 0.5).model_copy(update={"generator": CAPACITY.levels[7].objectives})
+    found = scale().model_copy(update={"sizes": (bad, *scale().sizes[1:])})
+    assert "p95 too slow" in next(iter(scale_page.lines(found)))
