@@ -298,6 +298,7 @@ class Deployment(Model):
     broker: Broker | None = None
     engines: Engines | None = None
     identity: Identity | None = None
+    tenants: tuple[Identity, ...] = ()
     tls: Tls = Tls()
     clients: Clients = Clients()
     parts: tuple[Part, ...] = ()

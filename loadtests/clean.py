@@ -1,8 +1,9 @@
-"""Removing the stacks that a run left behind, found by their names."""
+"""Removing what a run left behind, found by its names: stacks, software configs and their deployments."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import gevent
 
@@ -25,11 +26,10 @@ def left(api: RestApi, client: Client, prefix: str, until_ns: int) -> list[Targe
     found: list[Target] = []
     marker = ""
     while now_ns() < until_ns:
-        answer = client.send(api.page(marker, PAGE))
-        if answer.error or answer.status != 200:
+        page = _listed(client, api.page(marker, PAGE), "stacks")
+        if page is None:
             gevent.sleep(POLL_S)
             continue
-        page = json.loads(answer.body)["stacks"]
         found += [
             Target(stack["stack_name"], stack["id"], stack["id"])
             for stack in page
@@ -42,18 +42,62 @@ def left(api: RestApi, client: Client, prefix: str, until_ns: int) -> list[Targe
 
 
 def remove(api: RestApi, client: Client, prefix: str, until_ns: int) -> tuple[int, int | None]:
-    """Delete the stacks whose names begin with `prefix`, and wait until they are gone.
+    """Delete the stacks and configs whose names begin with `prefix`, and wait until the stacks are gone.
 
     How many were deleted, and how many are still there when time is up (None: that could not be told).
     """
     asked: set[str] = set()
+    configs = _remove_configs(api, client, prefix, until_ns)
     while True:
         stacks = left(api, client, prefix, until_ns)
         if not stacks or now_ns() >= until_ns:
-            return len(asked), len(stacks) if stacks is not None else None
+            return len(asked), len(stacks) + configs if stacks is not None else None
         for stack in stacks:
             if stack.stack_id not in asked and now_ns() < until_ns:
                 answer = client.send(api.delete(stack))
                 if not answer.error and answer.status in (204, 404):
                     asked.add(stack.stack_id)
         gevent.sleep(POLL_S)
+
+
+def _remove_configs(api: RestApi, client: Client, prefix: str, until_ns: int) -> int:
+    """Delete software configs of these names, and what is deployed of them; how many are left."""
+    configs = _configs(api, client, prefix, until_ns)
+    if not configs:
+        return 0
+    deployments = _listed(client, api.call("GET", "/software_deployments"), "software_deployments") or []
+    paths = [
+        f"/software_deployments/{deployment['id']}"
+        for deployment in deployments
+        if deployment["config_id"] in configs
+    ]
+    failed = 0
+    for path in (*paths, *(f"/software_configs/{config}" for config in configs)):
+        if now_ns() < until_ns:
+            answer = client.send(api.call("DELETE", path))
+            failed += bool(answer.error) or answer.status not in (204, 404)
+    return failed
+
+
+def _configs(api: RestApi, client: Client, prefix: str, until_ns: int) -> set[str]:
+    found: set[str] = set()
+    marker = ""
+    while now_ns() < until_ns:
+        after = f"&marker={marker}" if marker else ""
+        request = api.call("GET", f"/software_configs?limit={PAGE}{after}")
+        page = _listed(client, request, "software_configs")
+        if not page:
+            break
+        found |= {config["id"] for config in page if str(config["name"]).startswith(prefix)}
+        if len(page) < PAGE:
+            break
+        marker = page[-1]["id"]
+    return found
+
+
+def _listed(client: Client, request: bytes, what: str) -> list[dict[str, Any]] | None:
+    answer = client.send(request)
+    if answer.error or answer.status != 200:
+        return None
+    found: list[dict[str, Any]] = json.loads(answer.body)[what]
+    return found

@@ -1,17 +1,20 @@
-"""Keystone: one token for all users of a process, renewed before it expires."""
+"""Keystone: one token for all users of a tenant, renewed before it expires."""
 
 from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 import gevent
+import requests
 from botocore.credentials import Credentials
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import generic
 from keystoneauth1.session import Session
 
-from calorimeter.deployment import Deployment
+from calorimeter.deployment import Deployment, Identity, address
 from calorimeter.errors import InputError
 
 log = logging.getLogger(__name__)
@@ -25,9 +28,16 @@ RENEW_AT = 0.8
 RETRY_S = 5.0
 
 
-def ec2_credentials(deployment: Deployment) -> tuple[Credentials, str]:
-    """What signs CFN requests, and for which region; raises `InputError` where the deployment has none."""
-    identity = deployment.identity
+def identity_of(deployment: Deployment) -> Identity:
+    """Who the suite is; raises `InputError` where the deployment does not say."""
+    if deployment.identity is None:
+        raise InputError(str(deployment.path), "has no [identity]", "a load needs one")
+    return deployment.identity
+
+
+def ec2_credentials(deployment: Deployment, identity: Identity | None = None) -> tuple[Credentials, str]:
+    """What signs CFN requests, and for which region; raises `InputError` where there is none."""
+    identity = identity or deployment.identity
     if identity is None or identity.ec2_access is None or identity.ec2_secret is None:
         raise InputError(
             str(deployment.path),
@@ -38,18 +48,46 @@ def ec2_credentials(deployment: Deployment) -> tuple[Credentials, str]:
     return Credentials(identity.ec2_access, secret), identity.region or "RegionOne"
 
 
+def goes_direct(deployment: Deployment, url: str) -> bool:
+    """Whether a URL is never asked for through a proxy that the environment names (`http_proxy`).
+
+    A cloud's Keystone may really be behind one; this machine and the hosts of the deployment's own APIs
+    are not.
+    """
+    host = urlsplit(url).hostname or ""
+    apis = [api for api in (deployment.rest, deployment.cfn) if api is not None]
+    own = {urlsplit(api.url).hostname for api in apis}
+    own |= {address(backend.address).host for api in apis for backend in api.backends}
+    try:
+        return host in own or ip_address(host).is_loopback
+    except ValueError:
+        return host in own or host == "localhost"
+
+
+def keystone_session(deployment: Deployment, url: str) -> Session:
+    """How Keystone is asked: with the deployment's TLS, and through a proxy only where that makes sense."""
+    tls = deployment.tls
+    verify = str(tls.ca_file) if tls.ca_file and tls.verify else tls.verify
+    http = requests.Session()
+    http.trust_env = not goes_direct(deployment, url)
+    return Session(verify=verify, timeout=REQUEST_TIMEOUT_S, session=http)
+
+
 class Token:
     """The present token and the project it is for. `bytes` changes when it is renewed."""
 
-    def __init__(self, deployment: Deployment) -> None:
-        """Fetch the first one; raises `InputError` where Keystone cannot be reached or refuses."""
-        identity = deployment.identity
-        if identity is None:
-            raise InputError(str(deployment.path), "has no [identity]", "a load needs one")
+    def __init__(
+        self, deployment: Deployment, identity: Identity | None = None, password: str = ""
+    ) -> None:
+        """Fetch the first one; raises `InputError` where Keystone cannot be reached or refuses.
+
+        `identity` is the deployment's own where not given; `password` is where it is no secret of a file.
+        """
+        identity = identity or identity_of(deployment)
         self._where = f"identity.auth_url {identity.auth_url}"
         self._user = identity.username
-        password = deployment.reveal(identity.password)
-        self._auth = generic.Password(
+        password = password or deployment.reveal(identity.password)
+        self.auth = generic.Password(
             auth_url=identity.auth_url,
             username=identity.username,
             password=password,
@@ -57,13 +95,11 @@ class Token:
             user_domain_name=identity.user_domain,
             project_domain_name=identity.project_domain,
         )
-        tls = deployment.tls
-        verify = str(tls.ca_file) if tls.ca_file and tls.verify else tls.verify
-        self._session = Session(verify=verify, timeout=REQUEST_TIMEOUT_S)
+        self.session = keystone_session(deployment, identity.auth_url)
         self.later = f"\r\nX-Auth-User: {identity.username}\r\nX-Auth-Key: {password}".encode()
         """Header lines with which Heat can act later in the user's name."""
         self.bytes = b""
-        self.project_id = ""
+        self.project_id = self.user_id = ""
         self._lifetime_s = 0.0
         self._fetch()
         self._renewer: gevent.Greenlet | None = None
@@ -73,9 +109,15 @@ class Token:
         if self._renewer is None:
             self._renewer = gevent.spawn(self._renew)
 
+    def let_expire(self) -> None:
+        """Renew no longer."""
+        if self._renewer is not None:
+            self._renewer.kill(block=False)
+            self._renewer = None
+
     def _fetch(self) -> None:
         try:
-            access = self._auth.get_access(self._session)
+            access = self.auth.get_access(self.session)
         except exceptions.Unauthorized as problem:
             raise InputError(
                 self._where,
@@ -88,6 +130,7 @@ class Token:
         assert access.auth_token is not None and access.expires is not None
         self.bytes = access.auth_token.encode("ascii")
         self.project_id = access.project_id or ""
+        self.user_id = access.user_id or ""
         self._lifetime_s = (access.expires - datetime.now(UTC)).total_seconds()
 
     def _renew(self) -> None:
@@ -95,7 +138,7 @@ class Token:
             gevent.sleep(max(1.0, self._lifetime_s * RENEW_AT))
             while True:
                 try:
-                    self._auth.invalidate()
+                    self.auth.invalidate()
                     self._fetch()
                     break
                 except InputError as problem:

@@ -159,7 +159,7 @@ def _line(op: Operation) -> str:
     calls = f"`{op.method} {op.route}`" if op.api == "rest" else f"`{op.name}` of the CFN API"
     if op.route.endswith("/actions") and op.method == "POST" and "lookup" not in op.name:
         calls += f" (`{op.handler}`)"
-    needs = ", ".join(filter(None, (op.subject and op.subject.name, op.trait and op.trait.name)))
+    needs = ", ".join(needed.name for needed in (op.subject, op.trait) if needed is not None)
     gives = ", ".join(subject.name for subject in op.gives)
     expected = " or ".join(map(str, sorted(op.expected)))
     return f"| `{op.name}` | {calls} | {expected} | {needs} | {gives} |".replace("|  |", "| |")

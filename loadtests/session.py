@@ -13,7 +13,7 @@ from calorimeter import netns
 from calorimeter.deployment import Api, Consent, Deployment
 from calorimeter.errors import InputError
 from calorimeter.samples import ACTION
-from loadtests import clean, operations
+from loadtests import accounts, clean, operations, tenants
 from loadtests.addresses import Sources
 from loadtests.api import StackApi
 from loadtests.arrivals import Arrivals
@@ -26,6 +26,7 @@ from loadtests.quota import Quota
 from loadtests.recorder import Ledger, Samples
 from loadtests.rest import RestApi
 from loadtests.schedule import Rates, schedule
+from loadtests.tenants import Tenant, Tenants
 from scenarios import loader
 from scenarios.scenario import Scenario
 
@@ -52,6 +53,21 @@ class Cleaning:
     def client(self) -> Client:
         """A client for it."""
         return Client(self.endpoint, self.source, PROBE)
+
+    def of(self, tenant: Tenant) -> Cleaning:
+        """The same in a tenant's name."""
+        api = tenant.apis["rest"]
+        assert isinstance(api, RestApi)
+        return Cleaning(api, self.endpoint, self.source)
+
+    def sweep(self, prefix: str, until_ns: int) -> int | None:
+        """Remove what is named so; how many stacks are left, None where that cannot be told."""
+        client = self.client()
+        try:
+            _, left = clean.remove(self.api, client, prefix, until_ns)
+        finally:
+            client.close()
+        return left
 
 
 class Recording:
@@ -97,6 +113,8 @@ class Session:
     ends_ns: int = 0
     """When cleaning up must end; 0 while the run lasts."""
     quota: Quota = field(default_factory=Quota)
+    """Of the deployment's own project, where there are no tenants."""
+    tenants: Tenants | None = None
     unaccounted: list[str] = field(default_factory=list)
     over: Event = field(default_factory=Event)
     """Set when the load has ended; whoever thinks or waits stops doing so."""
@@ -104,6 +122,7 @@ class Session:
 
     def begin(self, recording: Recording, *, worker: int = 0, workers: int = 1) -> None:
         """Start recording; users are numbered from the start."""
+        self.tenants = tenants.enter(self.deployment, self.scenario, recording.run.name, workers)
         self.recording = recording
         self.worker, self.workers = worker, max(workers, worker + 1)
         self._users = 0
@@ -137,6 +156,8 @@ class Session:
         if self.recording is not None:
             self.recording.close()
             self.recording = None
+        if self.tenants is not None:
+            self.tenants.leave()
 
     def next_user(self) -> int:
         """The next user's number: unique over all workers, the same in every run of as many workers."""
@@ -149,6 +170,32 @@ class Session:
         """How the names of this run's stacks begin."""
         assert self.recording is not None
         return clean.prefix(self.recording.run.name)
+
+    def api(self, api: str, number: int) -> tuple[StackApi, Quota]:
+        """An API as a user has it, in the name of the tenant it belongs to, and the tenant's quota."""
+        if self.tenants is None:
+            return self.fronts[api].api, self.quota
+        tenant = self.tenants.of(number)
+        return tenant.apis[api], tenant.quota
+
+    def sweep(self, until_ns: int) -> int | None:
+        """Remove this run's stacks of which nobody knows; how many are left, None where that is unknown."""
+        doors = [self.cleaning]
+        if self.tenants is not None:
+            doors = [self.cleaning.of(tenant) for tenant in self.tenants.all]
+        total = 0
+        for door in doors:
+            left = door.sweep(self.prefix, until_ns)
+            if left is None:
+                return None
+            total += left
+        return total
+
+    def remove_tenants(self, run_id: str) -> int:
+        """Remove the tenants that this run made; how many of their accounts are left."""
+        if not tenants.made_by_run(self.deployment, self.scenario):
+            return 0
+        return accounts.Keystone(self.deployment, self.token).remove(run_id)
 
     def client(self, api: str, number: int) -> tuple[Client, str]:
         """A client for a user, and its source address (empty: the system's choice)."""
@@ -190,6 +237,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
         )
     sources = Sources(deployment.clients.sources)
     sources.check()
+    tenants.check(deployment, scenario)
     token = Token(deployment)
     fronts: dict[str, Front] = {}
     for name in ("rest", "cfn"):

@@ -57,10 +57,9 @@ class StackUser(User):
         self.random = Random(f"{scenario.seed}/{self.number}")
         self.client, self.source = session.client(self.api_name, self.number)
         self._other_client: Client | None = None
-        self.api = session.fronts[self.api_name].api
+        self.api, self.quota = session.api(self.api_name, self.number)
         self.stacks: list[Stack] = []
         self.belongings = Belongings()
-        self.quota = session.quota
         self.templates = load.templates
         self.stacks_max = load.stacks_per_user
         self.poll_s = scenario.poll_s

@@ -56,6 +56,31 @@ class Timeouts(Model):
     whole_s: Seconds = 90.0
 
 
+class Tenants(Model):
+    """Projects among which the users are split, each with a user and credentials of its own.
+
+    They are those that the deployment gives as `[[tenants]]`; where it gives none, the run makes as many
+    and removes them. `shares` are their weights among the users (a noisy neighbour has a large one);
+    without them all are equal. No tenant has more than `stacks_max` stacks at a time, so that Heat's own
+    quota (`max_stacks_per_tenant`) is respected.
+    """
+
+    count: Annotated[int, Field(ge=1, le=1000)]
+    shares: tuple[Weight, ...] = ()
+    stacks_max: Count | None = None
+
+    @model_validator(mode="after")
+    def _one_share_each(self) -> Tenants:
+        if self.shares and len(self.shares) != self.count:
+            raise ValueError(f"{self.count} tenants need as many shares, and there are {len(self.shares)}")
+        return self
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """The share of each."""
+        return self.shares or (1.0,) * self.count
+
+
 class Objective(Model):
     """A promise about one operation (`rest.list`), or about everything (`*`), judged from the raw samples.
 
@@ -69,11 +94,6 @@ class Objective(Model):
     p99_ms: Seconds | None = None
     max_error_ratio: Ratio | None = None
     min_per_s: Seconds | None = None
-
-    @property
-    def percentiles_ms(self) -> tuple[float | None, float | None, float | None]:
-        """The bounds on the 50th, 95th and 99th percentile."""
-        return self.p50_ms, self.p95_ms, self.p99_ms
 
     @property
     def percentiles_ms(self) -> tuple[float | None, float | None, float | None]:
@@ -113,6 +133,7 @@ class Scenario(Model):
     complete_within_s: Seconds = 120.0
     clean_up_s: Seconds = 60.0
     timeouts: Timeouts = Timeouts()
+    tenants: Tenants | None = None
     rest: Load | None = None
     cfn: Load | None = None
     objectives: tuple[Objective, ...] = ()
