@@ -325,7 +325,7 @@ def _engines(watched: Watched, verdicts: Verdicts) -> Shares | None:
 def _files(folder: Path) -> tuple[File, ...]:
     found = []
     for entry in sorted(folder.iterdir()):
-        if entry.name == "report" or entry.name.endswith(".partial"):
+        if entry.name == "report" or entry.name.endswith(".partial") or entry.name.startswith("."):
             continue
         inside = (
             [path for path in sorted(entry.rglob("*")) if path.is_file()] if entry.is_dir() else [entry]

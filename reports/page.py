@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import shutil
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -50,16 +50,21 @@ def words(found: Findings, drawn: list[Drawn]) -> Files:
 
 
 def write(made: Files, folder: Path) -> None:
-    """Write a report's files; a reader sees the old report or the new one, never half of one."""
-    partial = folder.with_name(folder.name + ".partial")
+    """Write a report's files; a reader sees the old report or the new one, never half of one.
+
+    Two that write the same report at once do not mix: the later one stays.
+    """
     try:
-        shutil.rmtree(partial, ignore_errors=True)
-        for name, content in made.items():
-            path = partial / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
-        shutil.rmtree(folder, ignore_errors=True)
-        partial.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".calorimeter-", dir=folder.parent) as scratch:
+            new, old = Path(scratch) / "new", Path(scratch) / "old"
+            for name, content in made.items():
+                path = new / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+            if folder.is_dir():
+                folder.rename(old)
+            new.rename(folder)
     except OSError as problem:
         raise InputError(str(folder), f"cannot be written ({problem.strerror})") from problem
 

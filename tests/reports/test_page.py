@@ -224,7 +224,7 @@ def test_the_command_prints_the_path_last(
     assert status == 0
     path = Path(output.splitlines()[-1].removeprefix("report: "))
     assert path.name == "index.html"
-    assert not path.parent.with_name("report.partial").exists()
+    assert [entry.name for entry in path.parent.parent.iterdir() if entry.name.startswith(".")] == []
 
 
 def test_the_newest_run_is_the_last_by_name(tmp_path: Path) -> None:
