@@ -187,14 +187,16 @@ class StatsPage:
     def show_stat(self) -> tuple[ServerStat, ...]:
         """All rows of the page, as CSV."""
         try:
-            answer = requests.get(
-                self.where.removesuffix(";csv") + ";csv",
-                auth=self._auth,
-                verify=self._verify,
-                timeout=self._timeout_s,
-                allow_redirects=False,
-                headers={"Connection": "close"},
-            )
+            with requests.Session() as http:
+                http.trust_env = False  # neither a proxy nor a .netrc of the user's may come between
+                answer = http.get(
+                    self.where.removesuffix(";csv") + ";csv",
+                    auth=self._auth,
+                    verify=self._verify,
+                    timeout=self._timeout_s,
+                    allow_redirects=False,
+                    headers={"Connection": "close"},
+                )
         except requests.RequestException as problem:
             raise EvidenceUnavailable(self.where, _plain(problem)) from problem
         if answer.status_code == 401:

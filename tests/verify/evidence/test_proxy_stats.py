@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -190,6 +191,31 @@ def test_socket_without_listener(tmp_path: Path) -> None:
         StatsSocket(f"tcp://127.0.0.1:{port}").show_stat()
     with pytest.raises(EvidenceUnavailable, match=rf"^http://127.0.0.1:{port}/s: Connection refused$"):
         StatsPage(f"http://127.0.0.1:{port}/s").show_stat()
+
+
+def test_a_proxy_of_the_environment_does_not_come_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With $http_proxy set the page is asked at its own address all the same."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(STAT.encode())
+
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        rows = StatsPage(f"http://127.0.0.1:{server.server_port}/s").show_stat()
+        server.shutdown()
+        thread.join()
+    assert [row.name for row in rows] == ["FRONTEND", "a", "b", "BACKEND"]
 
 
 def test_socket_that_says_nothing() -> None:
