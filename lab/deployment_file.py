@@ -42,6 +42,8 @@ MAP_BASED = (
     "the guide's hash is kept, so health checks rescue and not redispatch; `lab up --hash-type consistent`"
 )
 
+TWO_SERVERS = "the guide's sample has two servers of each API: all sources of one must go to the other, whatever the hash"
+
 _COMMENT = """\
 Written by `calorimeter lab up`, and again by `lab scale`: do not edit, take a copy.
 Its passwords are in secrets.toml beside it."""
@@ -123,6 +125,8 @@ def _waived(asked: Topology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
+    if asked.sample and asked.proxy == "checked":
+        waived["S6"] = TWO_SERVERS
     map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)
     if asked.proxy == "checked" and asked.balance == "source" and map_based:
         waived["A7-redispatch-map-based"] = MAP_BASED
