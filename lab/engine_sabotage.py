@@ -87,6 +87,18 @@ def sabotage(name: str, what: str) -> None:
         _restart(lab, part, options, chosen)
 
 
+def changed(name: str, options: writer.Sections) -> None:
+    """Start the last engine of the lab called `name` with these options besides its own.
+
+    No sabotage: a setting to compare with. `heal` takes it back. Raises as `sabotage` does.
+    """
+    with lock.held(topology.folder(name), 30):
+        lab = topology.opened(name)
+        part = lab.topology.engine_parts[-1]
+        changed_conf = writer.changed(heat.conf(lab, part), options)
+        _restart(lab, part, changed_conf, EngineSabotage("", lambda _: {}, lab.topology.workers))
+
+
 def heal(name: str) -> None:
     """Start the last engine of the lab called `name` with its own heat.conf, unless it has it.
 

@@ -15,6 +15,11 @@ SOAKS = {
         "tests.soak.engines",
         "gates E and L: false alarms on a healthy lab, misses under sabotage",
     ),
+    "clean-stop": (
+        "tests.soak.clean_stop",
+        "calls that a clean stop drops: oslo.messaging alone, and Heat's engine under gate E9",
+    ),
+    "tracing-cost": ("tests.soak.tracing_cost", "what the broker's tracing costs Heat, in calls a second"),
     "shapes": ("tests.soak.shapes", "gates S and P on healthy labs of every shape, and the figures of S6"),
 }
 """Name → (module with a `__main__` part, its line in the list)."""

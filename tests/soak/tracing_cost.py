@@ -1,0 +1,119 @@
+"""What the broker's tracing costs Heat: calls a second with and without, in turn, and their medians.
+
+Six clients list stacks through the proxy as fast as they are answered; in every second block tracing is on
+and a recorder, a process of its own as `calorimeter verify` would be, reads the firehose of both queues.
+Brings a lab of its own up and takes it down, or uses `--lab NAME`. The machine must be quiet.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from multiprocessing.synchronize import Event
+from pathlib import Path
+from statistics import median
+
+from calorimeter import deployment as deployments
+from calorimeter import paths
+from calorimeter.deployment import Deployment
+from verify.bench import Bench, Settings
+from verify.evidence.firehose import Firehose
+from verify.evidence.tracing import tracing
+from verify.experiments.heat_client import HeatClient
+
+NAME = "soak-tracing"
+CLIENTS = 6
+
+
+def record(file: Path, ready: Event, stop: Event) -> None:
+    """Trace until told to stop."""
+    deployment = deployments.read(file)
+    with tracing(deployment), Firehose(deployment) as firehose:
+        ready.set()
+        stop.wait()
+        firehose.settle()
+        print(f"    {len(firehose)} events, {firehose.why_incomplete or 'complete'}", flush=True)
+
+
+@contextmanager
+def recorded(deployment: Deployment) -> Iterator[None]:
+    """The firehose is read by another process."""
+    context = multiprocessing.get_context("spawn")
+    ready, stop = context.Event(), context.Event()
+    process = context.Process(target=record, args=(deployment.path, ready, stop), daemon=True)
+    process.start()
+    try:
+        assert ready.wait(30), "the recorder did not begin"
+        yield
+    finally:
+        stop.set()
+        process.join(30)
+
+
+def rate(client: HeatClient, seconds: float) -> float:
+    """Calls a second that were answered well, of six clients."""
+    end = threading.Event()
+
+    def go(_: int) -> int:
+        count = 0
+        while not end.is_set():
+            count += client.look().ok
+        return count
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        counts = [pool.submit(go, n) for n in range(CLIENTS)]
+        time.sleep(seconds)
+        end.set()
+    return sum(each.result() for each in counts) / (time.monotonic() - began)
+
+
+def measure(deployment: Deployment, pairs: int, seconds: float) -> None:
+    """Print the rates of each pair of blocks, and the medians."""
+    off: list[float] = []
+    on: list[float] = []
+    with Bench(deployment, Settings()) as bench:
+        client = HeatClient(bench)
+        rate(client, seconds / 2)  # everybody is warm after this
+        for number in range(pairs):
+            # Which one is first changes, so that a drift of the machine falls on both.
+            for traced in (False, True) if number % 2 == 0 else (True, False):
+                if traced:
+                    with recorded(deployment):
+                        on.append(rate(client, seconds))
+                else:
+                    off.append(rate(client, seconds))
+            print(f"  without {off[-1]:6.1f}/s, with {on[-1]:6.1f}/s", flush=True)
+    without, with_ = median(off), median(on)
+    ratio = median(b / a for a, b in zip(off, on, strict=True))
+    print(f"median of {pairs} blocks of {seconds:g} s: without {without:.1f}/s, with {with_:.1f}/s")
+    print(f"with tracing a median of {1 - ratio:+.1%} less in a pair", flush=True)
+
+
+def main() -> None:
+    """Read the command line, and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=8, help="blocks without and with (default 8)")
+    parser.add_argument("--seconds", type=float, default=12, help="length of a block (default 12)")
+    parser.add_argument("--lab", help="a lab that is up")
+    given = parser.parse_args()
+    name = given.lab or NAME
+    lab = [sys.executable, "-m", "calorimeter", "lab"]
+    if not given.lab:
+        subprocess.run([*lab, "up", "--name", name], check=True)
+    try:
+        measure(deployments.read(paths.lab(name) / "deployment.toml"), given.pairs, given.seconds)
+    finally:
+        if not given.lab:
+            subprocess.run([*lab, "down", "--name", name], check=False)
+
+
+if __name__ == "__main__":
+    main()
