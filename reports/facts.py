@@ -18,7 +18,7 @@ Rows = list[tuple[str, str]]
 
 _KNOWN = {
     *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
-    *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn"),
+    *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
 }
 """What has a place of its own; whatever else a run notes is shown as it is."""
 
@@ -149,6 +149,7 @@ def run(found: Findings) -> Rows:
         ("Seed", seed),
         ("Arrivals", asked.get("arrivals") or "closed: each user waits for its answer"),
         ("Users", about.get("users")),
+        ("Generating processes", len(_workers(found)) or None),
         ("Sources", f"{load.sources:,} addresses"),
         ("Asked for", _seconds(asked.get("duration_s"))),
         ("Warm-up asked for", _seconds(asked.get("warm_up_s"))),
@@ -161,6 +162,30 @@ def run(found: Findings) -> Rows:
         ),
     ]
     return [(name, _plain(value)) for name, value in rows if value is not None]
+
+
+def _workers(found: Findings) -> list[dict[str, Any]]:
+    noted = found.about.get("workers")
+    return [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
+
+
+def limits(found: Findings) -> list[str]:
+    """What limits this run besides its gaps."""
+    windows, invalid = (
+        sum(value for each in _workers(found) if isinstance(value := each.get(key), int))
+        for key in ("windows", "invalid_windows")
+    )
+    limits = []
+    if invalid:
+        limits.append(
+            f"In {invalid} of {windows} seconds the generator itself was late, busy or dropping "
+            "(watch/generator.jsonl, gate T3): what was measured then is partly its own."
+        )
+    if found.load is not None:
+        limits.append("One run on one machine: intervals are within this run only.")
+    else:
+        limits.append("One run on one machine.")
+    return limits
 
 
 _ENDS = {

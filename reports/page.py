@@ -124,6 +124,7 @@ def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
         "method": facts.method(found),
         "numbers": facts.numbers(found),
         "run": facts.run(found),
+        "limits": facts.limits(found),
         "capacity": facts.capacity(found),
         "rebuild": f"calorimeter report runs/{found.about.get('id', '')}",
     }

@@ -276,7 +276,8 @@ def _of_gates(seen: Seen) -> Iterator[Plate]:
             "Pale: from the fault to the begin of its healing. Dark: the proxy showed the server out of "
             "its rotation. Red: requests that were not served, from when they were due to their end"
             + (" (seconds in which there were any). " if file == "load" else ". ")
-            + "Detected: from the fault until the proxy had the server out; back: from when it was healed.",
+            + "Detected: from the fault until the proxy had the server out; back: from the end of the "
+            "pale bar until the proxy had it back (a killed process starts meanwhile).",
             partial(gates.faults, own),
         )
 

@@ -109,7 +109,6 @@ def _said(trial: Trial) -> str:
     for name, word in (("detection_s", "detected after"), ("recovery_s", "back after")):
         known = felt[name].dropna()
         if len(known):
-            low, high = known.min(), known.max()
-            span = f"{low:.1f}" if high - low < 0.05 else f"{low:.1f} to {high:.1f}"
-            words.append(f"{word} {span} s")
+            ends = dict.fromkeys((f"{known.min():.1f}", f"{known.max():.1f}"))
+            words.append(f"{word} {' to '.join(ends)} s")
     return f": {', '.join(words)}" if words else ""
