@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import subprocess
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
@@ -53,11 +54,23 @@ class Sources(Sequence[str]):
                     try:
                         sock.bind((address, 0))
                     except OSError as problem:
+                        if family == socket.AF_INET6 and _local_prefix(address):
+                            continue
                         raise InputError(
                             f"clients.sources {network}",
                             f"{address} cannot be a source address here ({problem.strerror})",
                             "valid: addresses of this machine",
                         ) from problem
+
+
+def _local_prefix(address: str) -> bool:
+    """Whether the kernel takes an IPv6 address for its own by a route, without having it on an interface."""
+    try:
+        command = ["ip", "-6", "route", "get", address]
+        found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return found.stdout.startswith("local ")
 
 
 def _usable(network: IPv4Network | IPv6Network) -> tuple[int, int]:

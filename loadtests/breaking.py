@@ -71,6 +71,8 @@ class Breaking:
 
     def _carry_out(self, breaker: Breaker) -> None:
         self._begun.wait()
+        if self._stop.is_set():
+            return
         try:
             self._carried = carry_out(
                 breaker, self._planned, lambda line: click.echo(line, err=True), self._stop

@@ -22,6 +22,7 @@ _Socket: type[constants.socket] = monkey.get_original("socket", "socket")
 _getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 
 _READ, _WRITE = 1, 2
+_IPV6_FREEBIND = 78  # linux/in6.h; a whole local prefix (`ip -6 route add local …`) has no single addresses
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; choose the port at connect(), where it need not be unique
 
 _BUFFER = bytearray(256 * 1024)
@@ -82,6 +83,8 @@ class Connection:
             sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NODELAY, 1)
             if source is not None:
                 sock.setsockopt(constants.IPPROTO_IP, _IP_BIND_ADDRESS_NO_PORT, 1)
+                if to.family == constants.AF_INET6:
+                    sock.setsockopt(constants.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
                 sock.bind((source, 0))
             code = sock.connect_ex(to.sockaddr)
             if code == errno.EINPROGRESS:

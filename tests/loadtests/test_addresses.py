@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given
@@ -51,3 +53,57 @@ def test_address_of_another_machine_is_refused() -> None:
     Sources(["127.0.5.0/24"]).check()
     with pytest.raises(InputError, match=r"192\.0\.2\.1 cannot be a source address here"):
         Sources(["192.0.2.0/24"]).check()
+
+
+IPV6 = """
+import socket, threading
+from calorimeter.deployment import address
+from calorimeter.errors import InputError
+from loadtests.addresses import Sources
+from loadtests.client import Client
+from loadtests.connection import endpoint
+
+listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
+seen = []
+
+def serve(sock):
+    while sock.recv(65536):
+        sock.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n")
+
+def accept():
+    while True:
+        sock, peer = listener.accept()
+        seen.append(peer[0])
+        threading.Thread(target=serve, args=(sock,), daemon=True).start()
+
+threading.Thread(target=accept, daemon=True).start()
+to = endpoint(address(f"[::1]:{listener.getsockname()[1]}"))
+sources = Sources(["127.16.0.0/12", "fd00:ca1::/64"]).of_family(to.family)
+sources.check()
+clients = [Client(to, sources.of_user(number)) for number in range(40)]
+for client in clients * 3:
+    assert client.send(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n").status == 200
+assert seen == [sources.of_user(number) for number in range(40)], seen
+assert len(set(seen)) == 40 and sum(client.connections for client in clients) == 40
+try:
+    Sources(["2001:db8::/64"]).check()
+except InputError as problem:
+    print(problem)
+"""
+
+
+@pytest.mark.slow
+def test_each_user_has_its_own_ipv6_address() -> None:
+    """Users over IPv6 each send from their own address of a whole prefix; a foreign one is refused."""
+    inside = 'ip link set lo up && ip -6 route add local fd00:ca1::/64 dev lo && exec "$0" -c "$1"'
+    done = subprocess.run(
+        ["unshare", "-n", "sh", "-c", inside, sys.executable, IPV6],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    if "Operation not permitted" in done.stderr:
+        pytest.skip("no network namespace may be made here")
+    assert done.returncode == 0, done.stderr
+    assert "2001:db8::1 cannot be a source address here" in done.stdout

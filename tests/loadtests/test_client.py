@@ -203,6 +203,17 @@ def test_connection_that_is_not_accepted_times_out_as_connect() -> None:
     assert 0.3 <= took < 0.5
 
 
+def test_silent_tls_handshake_times_out_as_connect() -> None:
+    """A server that accepts and then says nothing of TLS gives `connect` after connect_s."""
+    with serving(lambda sock: time.sleep(0.5)) as plain:
+        to = endpoint(address(f"127.0.0.1:{plain.port}"), "https")
+        started = time.monotonic()
+        [answer] = ask(to, GET)
+        took = time.monotonic() - started
+    assert (answer.error, answer.status) == ("connect", 0)
+    assert 0.3 <= took < 0.5
+
+
 def test_silent_server_times_out_at_the_first_byte() -> None:
     """No first byte in first_byte_s gives `timeout`, and the connection is not used again."""
 

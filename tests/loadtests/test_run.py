@@ -16,15 +16,19 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
 from calorimeter.deployment import Deployment
+from calorimeter.generator import windows
 from calorimeter.rundir import RunDir
 from loadtests import clean
 from loadtests.clock import now_ns
 from loadtests.identity import Token
+from loadtests.schedule import Rates, schedule
 from loadtests.session import cleaning
+from scenarios.arrivals import Stage
 
 LOCUSTFILE = Path(__file__).resolve().parents[2] / "loadtests" / "locustfile.py"
 
@@ -113,18 +117,82 @@ def test_interrupt_saves_what_there_is(lab: Deployment, tmp_path: Path) -> None:
 
 @pytest.mark.lab
 def test_two_processes_give_one_result(lab: Deployment, tmp_path: Path) -> None:
-    """Two workers: two files of samples, user numbers and addresses that never meet."""
+    """Two workers share the arrivals of one: one folder, each arrival once, users that never meet."""
     done = calorimeter(
-        *("run", "first-mix", "--deployment", str(lab.path), "--users", "6", "--duration", "8s"),
-        *("--processes", "2", "--runs", str(tmp_path)),
+        *("run", "first-mix", "--deployment", str(lab.path), "--rate", "8", "--duration", "6s"),
+        *("--users", "16", "--processes", "2", "--runs", str(tmp_path)),
     )
     assert done.returncode == 0, done.stderr
     run = Path(done.stdout.splitlines()[-1].removeprefix("run: "))
     files = RunDir(run).parquet("samples")
     assert [file.name for file in files] == ["worker-00.parquet", "worker-01.parquet"]
-    users = [{row["user"] for row in pq.read_table(file).to_pylist()} for file in files]
+    users = [{row["user"] for row in pq.read_table(file).to_pylist()} - {-1} for file in files]
     assert users[0].isdisjoint(users[1])
-    assert len(users[0] | users[1]) == 6
+
+    expected = sum(
+        len(due.at_ns)
+        for due in schedule(Rates([Stage(duration_s=6, rate_per_s=8)]), spacing="poisson", seed=1)
+    )
+    about = RunDir.open(run).about
+    assert sum(worker["offered"] for worker in about["workers"]) == expected
+    assert [worker["lost"] for worker in about["workers"]] == [False, False]
+    assert all(abs(worker["clock_offset_s"]) < 0.05 for worker in about["workers"])
+    begun = min(row["scheduled_ns"] for row in rows_of(run, "samples"))
+    arrived = [
+        row
+        for row in rows_of(run, "samples")
+        if row["operation"] not in ("wait", "gone") and row["phase"] != "clean_up"
+    ]
+    assert len(arrived) == expected
+    assert max(row["scheduled_ns"] for row in arrived) - begun < 6e9
+    measured = windows(run)
+    assert {window.worker for window in measured} == {"worker-00", "worker-01"}
+    assert sum(window.offered for window in measured) == pytest.approx(expected, abs=2)
+
+
+@pytest.mark.lab
+def test_lost_worker_is_said(lab: Deployment, tmp_path: Path) -> None:
+    """One of two workers is killed: the result says which, keeps the other's part, and status 2."""
+    with locust(
+        *("--headless", "--deployment", str(lab.path), "--scenario", "first-mix", "--runs", str(tmp_path)),
+        *("-u", "6", "-r", "6", "-t", "100s", "--skip-log-setup", "--processes", "2"),
+    ) as process:
+        workers = psutil.Process(process.pid)
+        for _ in range(600):
+            if len(list(tmp_path.glob("*/samples/*-00001.parquet"))) == 2:
+                break
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        workers.children()[0].kill()
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=90)
+    assert process.returncode == 2
+    (line,) = (line for line in output.splitlines() if line.startswith("calorimeter: "))
+    assert re.match(r"calorimeter: worker-0[01] on \S+ was lost", line)
+    (run,) = tmp_path.iterdir()
+    about = RunDir.open(run).about
+    assert sorted(worker["lost"] for worker in about["workers"]) == [False, True]
+    assert about["clean_stop"] is False
+    calorimeter("clean", str(run), "--deployment", str(lab.path))
+
+
+@pytest.mark.lab
+def test_killed_command_takes_its_load_along(lab: Deployment, tmp_path: Path) -> None:
+    """kill -9 of `calorimeter run`: Locust ends its users, removes their stacks and says so."""
+    command = [sys.executable, "-m", "calorimeter", "run", "first-mix", "--deployment", str(lab.path)]
+    command += ["--users", "4", "--duration", "100s", "--runs", str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        for _ in range(600):
+            if list(tmp_path.glob("*/samples/*-00001.parquet")):
+                break
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.1)
+        (load,) = psutil.Process(process.pid).children()
+        process.kill()
+    load.wait(60)
+    (run,) = tmp_path.iterdir()
+    assert RunDir.open(run).about["stopped"] == "interrupted"
+    assert left_of(lab, run) == 0
 
 
 @contextmanager
