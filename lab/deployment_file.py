@@ -36,13 +36,16 @@ SOURCES = "127.16.0.0/12"
 
 SHALLOW = "Heat's own health check never touches RPC; `lab up --health rpc` brings a deeper one"
 
-DROPPED = "Heat 24 drops a call that reaches an engine just as it is told to stop (docs/gates-engines.md)"
+DROPPED = (
+    "oslo.messaging acknowledges and drops calls that come while an engine stops: measured, "
+    "`bin/soak clean-stop` (docs/gates-engines.md)"
+)
 
 MAP_BASED = (
     "the guide's hash is kept, so health checks rescue and not redispatch; `lab up --hash-type consistent`"
 )
 
-TWO_SERVERS = "the guide's sample has two servers of each API: all sources of one must go to the other, whatever the hash"
+TWO_SERVERS = "of the guide's two servers one is left: all sources must go there, whatever the hash"
 
 _COMMENT = """\
 Written by `calorimeter lab up`, and again by `lab scale`: do not edit, take a copy.
