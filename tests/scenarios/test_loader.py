@@ -9,7 +9,7 @@ import pytest
 
 from calorimeter.errors import InputError
 from loadtests import operations
-from scenarios import loader
+from scenarios import loader, template
 from scenarios.scenario import Scenario
 
 GOOD = """
@@ -41,6 +41,61 @@ def test_catalogue_is_readable(name: str) -> None:
     assert scenario.name == name
     assert len(scenario.about.split()) > 20
     assert scenario.objectives
+
+
+def test_catalogue_covers_what_is_asked_of_it() -> None:
+    """Each kind of load that the documentation names is a scenario."""
+    assert {
+        *("read-mostly", "create-storm", "steady-mixed", "cfn-heavy", "soak", "spike", "step"),
+        *("big-stacks", "noisy-neighbour", "whole-api"),
+    } <= set(loader.names())
+
+
+def test_whole_api_has_every_operation() -> None:
+    """The scenario that shows that all of it is answered leaves nothing out."""
+    scenario = loader.read(loader.find("whole-api"))
+    for api in ("rest", "cfn"):
+        load = scenario.load(api)
+        assert load is not None
+        assert set(load.mix) == set(operations.mixable(api))
+
+
+@pytest.mark.parametrize(
+    ("name", "resources", "waits", "files"),
+    [
+        ("tiny.yaml", 3, {}, []),
+        ("wide.yaml", 30, {}, []),
+        ("deep.yaml", 10, {}, []),
+        ("nested.yaml", 2, {}, ["nested-part.yaml"]),
+        ("waits.yaml", 3, {"handle": 1}, []),
+        ("waits-urls.json", 3, {"Handle": 1}, []),
+        ("scales.yaml", 3, {}, []),
+    ],
+)
+def test_templates_are_understood(
+    name: str, resources: int, waits: dict[str, int], files: list[str]
+) -> None:
+    """What a template has is what users do with its stacks: resources, handles to signal, files to send."""
+    read = template.read("here", loader.TEMPLATES / name)
+    assert (len(read.resources), dict(read.waits), sorted(read.files)) == (resources, waits, files)
+    assert bool(read.signal_outputs) is (name in ("waits-urls.json", "scales.yaml"))
+    assert {"value", "hold_s"} <= read.parameters
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: [", "is neither YAML nor JSON"),
+        ("a: 1", "a template has resources"),
+        ("resources: {one: {type: part.yaml}}", "needs 'part.yaml'"),
+    ],
+)
+def test_wrong_template_is_one_line(text: str, line: str, tmp_path: Path) -> None:
+    """A template that is none, or that lacks a file, says which and what."""
+    (tmp_path / "t.yaml").write_text(text)
+    with pytest.raises(InputError, match=line) as problem:
+        template.read("mine.toml: rest.template", tmp_path / "t.yaml")
+    assert "\n" not in str(problem.value)
 
 
 def test_first_mix_has_the_first_operations() -> None:
@@ -85,6 +140,7 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
         ("list = 1", "ListStacks = 1", "rest.mix: unknown operation 'ListStacks'"),
         ('"tiny.yaml"', "[]", "rest.template: names no template"),
         ('"tiny.yaml"', '["tiny.yaml", "wied.yaml"]', "did you mean 'wide.yaml'?"),
+        ("[rest]", "[tenants]\ncount = 2\nshares = [1]\n[rest]", "2 tenants need as many shares"),
         ("users = 3", "user = 3", "user: unknown key 'user'; valid: "),
         ("users = 3", "users = 0", "users: 0 given; "),
         ("users = 3", 'users = "3"', "users: '3' given; "),
