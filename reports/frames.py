@@ -32,6 +32,10 @@ WANTED = (
 """The columns that tables are made from; the others are left on the disk."""
 
 
+MOST_TAKEN_NS = 4 * 3600 * 10**9
+"""No request of a run takes longer: what does is damaged or foreign."""
+
+
 def samples(run: RunDir) -> pd.DataFrame | None:
     """All samples of a run, or None where it has none.
 
@@ -54,6 +58,12 @@ def samples(run: RunDir) -> pd.DataFrame | None:
     del sent  # a spare column of ten million rows is 80 MB
     response = _taken(done, due, never)
     del done
+    if int(due.min()) <= 0 or int(response.max()) > MOST_TAKEN_NS:
+        raise InputError(
+            str(run.path / "samples"),
+            "holds times that no request has (due before 1970, or answered hours later)",
+            "valid: what `calorimeter run` wrote",
+        )
     return pd.DataFrame(
         {"scheduled_ns": due, "response_ns": response, "service_ns": service, **columns}, copy=False
     )

@@ -272,6 +272,15 @@ def test_damaged_samples_are_one_clear_line(full: Any, damage: Any, said: str) -
     assert not (full.path / "report").exists()
 
 
+@pytest.mark.parametrize("changes", [{"scheduled_ns": 0}, {"done_ns": 2**62}])
+def test_times_that_no_request_has_are_one_clear_line(builder: Any, one: Any, changes: Any) -> None:
+    """A file of the right shape with foreign content is refused, not drawn over half a century."""
+    sample = one("rest list") | changes
+    builder.samples({name: [value] for name, value in sample.items()})
+    status, line = _command(str(builder.path))
+    assert (status, "times that no request has" in line, "\n" in line) == (2, True, False)
+
+
 @pytest.mark.parametrize(
     ("file", "content", "said"),
     [
