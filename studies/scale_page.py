@@ -51,7 +51,7 @@ def _law(kind: str, law: Law, result: Scale) -> str:
 
 def _told(value: Bounded) -> str:
     interval = "" if value.low is None else f" ({value.low:.3g} to {value.high:.3g})"
-    return f"{value.value:.3g}{interval}"
+    return f"{value.value if value.value > 1e-9 else 0:.3g}{interval}"
 
 
 def _predicted(result: Scale) -> Iterator[str]:

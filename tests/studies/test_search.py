@@ -54,7 +54,7 @@ def noisy(capacity: float, spread: float, random: Random) -> tuple[list[float], 
     return held, probe
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 @given(capacity=st.floats(2, 1000), seed=st.integers(0, 10**9))
 def test_noise_near_the_limit_moves_the_answer_little(capacity: float, seed: int) -> None:
     """With a limit blurred by 2 %, the answer is within 30 % below and 15 % above it, and ends."""

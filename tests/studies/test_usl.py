@@ -41,7 +41,7 @@ def test_the_prediction_is_that_of_r() -> None:
 LAWS = st.tuples(st.floats(0.5, 500), st.floats(0, 0.5), st.floats(0, 0.02))
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=20)
 @given(LAWS)
 def test_a_law_without_noise_is_found_again(law: tuple[float, float, float]) -> None:
     """Whatever it is, its curve is met at sizes measured and not measured."""
@@ -54,10 +54,10 @@ def test_a_law_without_noise_is_found_again(law: tuple[float, float, float]) -> 
 
 
 def test_with_noise_it_is_the_least_squares_of_scipy() -> None:
-    """Twenty noisy laws: no worse a sum of squares than SciPy's bounded least squares finds."""
+    """Eight noisy laws: no worse a sum of squares than SciPy's bounded least squares finds."""
     rng = np.random.default_rng(5)
     sizes = np.array([1.0, 2, 3, 4, 5, 6, 8, 10])
-    for _ in range(20):
+    for _ in range(8):
         theta = np.array([rng.uniform(1, 50), rng.uniform(0, 0.3), rng.uniform(0, 0.01)])
         values = usl.throughput(theta, sizes) * rng.normal(1, 0.05, len(sizes))
         law = usl.fit(list(sizes), list(values))
@@ -74,19 +74,19 @@ def test_with_noise_it_is_the_least_squares_of_scipy() -> None:
 
 
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
-    """Of 200 predictions for a size not measured, 95 % intervals hold at least 180 new measurements."""
+    """Of 80 predictions for a size not measured, 95 % intervals hold at least 70 new measurements."""
     rng = np.random.default_rng(3)
     sizes = np.repeat([1.0, 2, 3, 4, 5, 6], 2)
     theta = np.array([10.0, 0.08, 0.004])
     held = 0
-    for _ in range(200):
+    for _ in range(80):
         law = usl.fit(list(sizes), list(usl.throughput(theta, sizes) + rng.normal(0, 0.6, len(sizes))))
         new = usl.throughput(theta, np.array([8.0]))[0] + rng.normal(0, 0.6)
         predicted = law.at(8)
         assert predicted.low is not None
         assert predicted.high is not None
         held += predicted.low <= new <= predicted.high
-    assert held >= 180
+    assert held >= 70
 
 
 def test_fewer_than_six_sizes_get_no_intervals() -> None:
