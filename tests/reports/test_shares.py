@@ -118,6 +118,7 @@ def test_shares_are_predicted_from_the_hash(builder: Any, one: Any, polls: Any) 
     assert (table["high"] >= 0.5).all()
 
 
+@pytest.mark.slow
 def test_random_addresses_lie_in_the_band_as_often_as_it_says(builder: Any, polls: Any) -> None:
     """Of 100 sets of 60 random addresses about one leaves the band, at most 5."""
     servers = watch.read(builder.watch("proxy", polls.proxy(3)).run).servers

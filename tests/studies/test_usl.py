@@ -73,6 +73,7 @@ def test_with_noise_it_is_the_least_squares_of_scipy() -> None:
         assert ((usl.throughput(ours, sizes) - values) ** 2).sum() <= 2 * theirs.cost * (1 + 1e-6)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     """Of 80 predictions for a size not measured, 95 % intervals hold at least 70 new measurements."""
     rng = np.random.default_rng(3)
