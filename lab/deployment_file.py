@@ -230,8 +230,8 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_queue_s=_seconds(config, "queue"),
         timeout_http_request_s=_seconds(config, "http-request"),
         rpc_timeout_s=float(asked.rpc_timeout_s),
-        # The correction that `generate` writes finds a frozen API within 12 s.
-        max_detection_s=15.0 if asked.sample else 5.0,
-        max_recovery_s=5.0,
+        # What the correction that `generate` writes keeps: of a freeze, and of packets that vanish.
+        max_detection_s=12.0 if asked.sample else 5.0,
+        max_recovery_s=6.0 if asked.sample else 5.0,
         cut_sessions=True,
     )
