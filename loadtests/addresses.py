@@ -64,7 +64,7 @@ class Sources(Sequence[str]):
 
 
 def _local_prefix(address: str) -> bool:
-    """Whether the kernel takes an IPv6 address for its own by a route, without having it on an interface."""
+    """Whether a route makes an IPv6 address this machine's own, without having it on an interface."""
     try:
         command = ["ip", "-6", "route", "get", address]
         found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
