@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import select
 import signal
-import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from types import FrameType, TracebackType
 from typing import Any, Self
 
+from calorimeter import guardian
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 from calorimeter.faults.command import COMMAND_S, CommandFailed, Done, run
@@ -22,6 +20,7 @@ from calorimeter.faults.schedule import Commands, Fault, is_lab
 from calorimeter.toml import Model
 
 GUARD_S = 30.0
+DISMISSED_S = 1.0
 
 
 class Breaker:
@@ -107,34 +106,17 @@ class Breaker:
         self._record = self._record.model_copy(update={"open": faults})
         self.journal.write(self._record)
 
-    def _guard(self) -> subprocess.Popen[bytes]:
-        guard = subprocess.Popen(
-            [sys.executable, "-m", "calorimeter.faults.guard", str(self.journal.path)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,  # Ctrl-C in the suite's terminal is not for the guardian
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
-        )
-        assert guard.stdout is not None
-        ready, _, _ = select.select([guard.stdout], [], [], GUARD_S)
-        if not ready or guard.stdout.readline() != b"on\n":
-            guard.kill()
-            guard.wait()
+    def _guard(self) -> guardian.Guardian:
+        guard = guardian.start("calorimeter.faults.guard", str(self.journal.path))
+        if guardian.answer(guard, GUARD_S) != "on":
+            guardian.dismiss(guard, 0)
             raise InputError("faults", "the guardian that heals after a crash could not be started")
         return guard
 
     @staticmethod
-    def _dismiss(guard: subprocess.Popen[bytes]) -> None:
-        assert guard.stdin is not None and guard.stdout is not None
-        with suppress(OSError):
-            guard.stdin.close()
-        try:
-            guard.wait(1.0)
-        except subprocess.TimeoutExpired:
-            # Something could not be healed here; it would only try the same again.
-            guard.kill()
-            guard.wait()
-        guard.stdout.close()
+    def _dismiss(guard: guardian.Guardian) -> None:
+        # Where something could not be healed here, it would only try the same again.
+        guardian.dismiss(guard, DISMISSED_S)
 
 
 class Carried(Model):

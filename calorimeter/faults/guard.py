@@ -6,11 +6,11 @@ whatever is still open in the journal. The kernel closes that pipe for a suite t
 
 from __future__ import annotations
 
-import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
+from calorimeter import guardian
 from calorimeter.faults.journal import Journal, Unhealed
 
 LOCK_S = 30.0
@@ -18,11 +18,9 @@ LOCK_S = 30.0
 
 def main() -> int:
     """Be the guardian; 0 when nothing is left broken."""
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)  # it ends with its suite, not before
-    with suppress(BrokenPipeError):
-        print("on", flush=True)
-    sys.stdin.read()
+    guardian.outlive()
+    guardian.say("on")
+    guardian.await_the_end()
     try:
         Journal(Path(sys.argv[1])).recover(LOCK_S, patient=True)
     except Unhealed as problem:

@@ -15,7 +15,6 @@ import fcntl
 import hashlib
 import json
 import os
-import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -23,6 +22,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from calorimeter import guardian
 from verify.evidence.broker_api import BrokerApi
 from verify.evidence.unavailable import EvidenceUnavailable
 
@@ -123,8 +123,7 @@ def _release(claim: Claim, tries: int) -> int:
 
 def main() -> int:
     """Be the guardian; 0 when tracing is as it was, 1 when it could not be switched."""
-    for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(name, signal.SIG_IGN)  # it ends with its suite, not before
+    guardian.outlive()
     line = sys.stdin.readline()
     if not line:
         return 0
@@ -133,18 +132,11 @@ def main() -> int:
     try:
         claim.take()
     except EvidenceUnavailable as problem:
-        _say(json.dumps({"why": problem.why}))
+        guardian.say(json.dumps({"why": problem.why}))
         return _release(claim, tries=1)
-    _say("on")
-    sys.stdin.read()
+    guardian.say("on")
+    guardian.await_the_end()
     return _release(claim, OFF_TRIES)
-
-
-def _say(line: str) -> None:
-    try:
-        print(line, flush=True)
-    except BrokenPipeError:  # the suite is gone already
-        sys.stdout = None  # nothing is to be flushed at exit
 
 
 if __name__ == "__main__":
