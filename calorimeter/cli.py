@@ -24,6 +24,7 @@ COMMANDS = {
     ),
     "run": ("studies.turns:run", "Load a deployment with a scenario and record every request."),
     "clean": ("loadtests.commands:clean", "Remove the stacks that a killed run left behind."),
+    "balance": ("loadtests.commands:balance", "Say whether every stack of a run is accounted for."),
     "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
     "fault": (
         "calorimeter.faults.commands:fault",

@@ -136,6 +136,27 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
     return 1 if done.left or done.tenants_left else 0
 
 
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path))
+def balance(run: Path) -> int:
+    """Say whether every create of RUN, a run folder, that was accepted has one row, one end and one delete.
+
+    Exit status: 0 the ledger balances; 1 it does not; 2 it cannot be read.
+    """
+    from loadtests.balance import of_run
+
+    found = of_run(RunDir.open(run))
+    click.echo(
+        f"{found.requests} requests, {found.errors} of them errors; {found.creates} creates: "
+        f"{found.accepted} accepted, {found.refused} refused, {found.unknown} unknown; "
+        f"{found.complete} complete, {found.failed} failed, {found.gone} seen gone"
+    )
+    for finding in found.findings[:20]:
+        click.echo(f"  {finding}")
+    click.echo(f"{len(found.findings)} findings" if found.findings else "the ledger balances")
+    return 1 if found.findings else 0
+
+
 def _follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
     """Run Locust to its end, signals being passed on as Ctrl-C, which ends it in order.
 
