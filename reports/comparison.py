@@ -91,7 +91,8 @@ class Comparison:
     """All rows; `unit` is `run` or `window`, `left` and `right` name the runs of each side.
 
     `failed` is the share of requests that were not as expected, on each side; `left_out` names operations
-    with too few samples, `lost` those of them that have enough on the left.
+    with too few samples, `lost` those of them that have enough on the left. `in_turn` is whether the runs
+    were made in turn (`calorimeter run --repeat 5 --against …`), so that what drifts met both sides alike.
     """
 
     left: tuple[str, ...]
@@ -103,12 +104,15 @@ class Comparison:
     left_out: tuple[str, ...]
     despite: tuple[str, ...]
     lost: tuple[str, ...] = ()
+    in_turn: bool = True
 
     @property
     def label(self) -> str:
         """What the result may be taken for."""
         if self.unit == "run":
-            return f"between runs: {len(self.left)} against {len(self.right)}"
+            said = f"between runs: {len(self.left)} against {len(self.right)}"
+            apart = ", not made in turn: what changed on the machine meanwhile counts as a difference, too"
+            return said if self.in_turn else said + apart
         return (
             f"within one run only: fewer than {ENOUGH_RUNS} runs a side, so another run may differ by more"
         )
@@ -134,6 +138,15 @@ def measure(path: Path) -> Measured:
         count=len(chosen),
         failed=int((~axes.succeeded(chosen)).sum()),
     )
+
+
+def _in_turn(left: Sequence[Measured], right: Sequence[Measured]) -> bool:
+    """Whether no more than two runs of a side were made in a row (A B A B …, or A B B A …)."""
+    runs = sorted(
+        [(str(run.about.get("started")), side) for side, many in enumerate((left, right)) for run in many]
+    )
+    order = [side for _, side in runs]
+    return not any(a == b == c for a, b, c in zip(order, order[1:], order[2:], strict=False))
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -214,6 +227,7 @@ def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequen
         left_out=tuple(sorted(known - {made.operation for made in rows})),
         despite=tuple(despite),
         lost=tuple(dict.fromkeys(lost)),
+        in_turn=_in_turn(left, right),
     )
 
 
@@ -259,6 +273,10 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
     Those of `baseline` are left, if any are given; else of two runs the first is left; else the runs of
     the deployment that comes first. Raises `InputError` where that does not give two sides.
     """
+    given = [path.resolve() for path in (*baseline, *runs)]
+    for path in given:
+        if given.count(path) > 1:
+            raise InputError(str(path), "is given twice", "valid: each run once, on one side")
     if baseline:
         return list(baseline), list(runs)
     if len(runs) == 2:

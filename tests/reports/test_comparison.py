@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, module_builder: Any) -> dict[
     found: dict[str, list[Path]] = {}
     for number, (side, slower) in enumerate((("a", 1.0), ("b", 1.0), ("c", 1.05))):
         for repeat in range(6):
-            one = type(module_builder)(folder / f"{side}{repeat}").about(deployment=side, users=20)
+            one = type(module_builder)(folder / f"{side}{repeat}").about(
+                deployment=side, users=20, started=f"2026-01-02T0{repeat}:0{number}:00+00:00"
+            )
             one.samples(seed=100 * number + repeat, seconds=90, rate=200, slower=slower)
             found.setdefault(side, []).append(one.path)
     return found
@@ -43,6 +46,14 @@ def test_a_planted_slowdown_is_found_between_runs(runs: dict[str, list[Path]]) -
     judged = comparison.verdict_of(found)
     assert judged.judgement.outcome is verdict.Outcome.FAIL
     assert any(line.startswith("rest list: median response") for line in judged.judgement.counter_examples)
+
+
+def test_runs_that_were_not_made_in_turn_are_said_to_be(runs: dict[str, list[Path]]) -> None:
+    """In turn the label is plain; one side made first and the other later is part of the finding."""
+    assert _compared(runs["a"][:5], runs["b"][:5]).label == "between runs: 5 against 5"
+    found = [comparison.measure(path) for path in runs["a"][:5]]
+    later = [replace(run, about={**run.about, "started": "2027"}) for run in found]
+    assert "not made in turn" in comparison.compare(found, later).label
 
 
 def test_equal_runs_are_not_told_apart(runs: dict[str, list[Path]]) -> None:
@@ -111,7 +122,8 @@ def test_a_baseline_makes_it_a_gate(runs: dict[str, list[Path]]) -> None:
 
 
 def test_sides_that_cannot_be_told(runs: dict[str, list[Path]]) -> None:
-    """Three deployments are not two sides, and an unknown key is no excuse."""
+    """Three deployments are not two sides, a run is on one side only, an unknown key is no excuse."""
+    assert "is given twice" in _command(str(runs["a"][0]), str(runs["a"][0]))[1]
     assert "are not two sides" in _command(*(str(runs[side][0]) for side in "abc"))[1]
     two = (str(runs["a"][0]), str(runs["b"][0]))
     assert "did you mean 'users'" in _command(*two, "--despite", "user")[1]
