@@ -14,7 +14,6 @@ from calorimeter import deployment as deployments
 from calorimeter import paths, verdict
 from calorimeter.deployment import Deployment
 from calorimeter.verdict import Outcome, Verdicts
-from tests.verify.favourite import favourite
 from verify.evidence.broker_api import BrokerApi
 
 pytestmark = pytest.mark.lab
@@ -88,15 +87,6 @@ def test_roundrobin_and_missing_checks_are_red(guides_lab: Deployment, tmp_path:
     assert "the server lines need the word `check`" in verdicts.of("H1").judgement.why
 
 
-def test_favourite_consumer_is_red(lab: Deployment, tmp_path: Path) -> None:
-    """A consumer that takes every call first turns E2 red, with the deliveries that were out of turn."""
-    with favourite(lab):
-        status, verdicts, _ = verified(lab.path, tmp_path, "E2")
-    assert outcomes(verdicts) == {"E2": "FAIL"}
-    assert status == 1
-    assert verdicts.of("E2").judgement.counter_examples
-
-
 def copy_of(lab: Deployment, folder: Path, **replaced: str) -> Path:
     """A copy of the lab's deployment file beside a copy of its secrets, some text replaced."""
     text = lab.path.read_text(encoding="utf-8")
@@ -165,4 +155,8 @@ def test_dead_broker_is_inconclusive(guides_lab: Deployment, tmp_path: Path) -> 
     assert status == 1
     assert outcomes(verdicts) == {"E2": "INCONCLUSIVE", "H1": "FAIL"}
     assert guides_lab.broker is not None and guides_lab.broker.management is not None
-    assert guides_lab.broker.management in verdicts.of("E2").judgement.why
+    gone = f"broker management {guides_lab.broker.management}"
+    assert verdicts.of("E2").judgement.why == f"{gone}: cannot be reached"
+    told = calorimeter("doctor", str(guides_lab.path))
+    assert told.returncode == 2
+    assert "broker management" in told.stdout and "cannot be reached" in " ".join(told.stdout.split())
