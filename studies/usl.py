@@ -123,7 +123,7 @@ def _least_squares(theta: Floats, at: Floats, found: Floats) -> Floats:
         tried = np.maximum(theta + step, [1e-12, 0.0, 0.0])
         better = _loss(tried, at, found)
         if better <= loss:
-            done = loss - better <= 1e-15 * max(loss, 1e-300) and damping < 1e3
+            done = loss - better <= 1e-13 * loss and damping < 1e3
             theta, loss, damping = tried, better, max(damping / 5, 1e-12)
             if done:
                 break
