@@ -50,16 +50,14 @@ class Window(Model):
 def bottleneck(window: Window) -> str:
     """Why the generator, not the deployment, limits what was measured in this window; empty: it does not.
 
-    The rule: its process used more than 90 % of a core, or arrivals were dropped, or its lag (99th
-    percentile) was above 2 ms and above a tenth of the window's median response time. Where there was
-    nothing to do, nothing was limited.
+    The rule: its process used more than 90 % of a core, or its lag (99th percentile) was above 2 ms and above a tenth of the window's median response time. Where there was
+    nothing to do, nothing was limited. Dropped arrivals are no reason: they are failures already, and mostly those of a
+    deployment that answers too late.
     """
     if not window.requests and not window.offered:
         return ""
     if window.cpu_share > MOST_CPU_SHARE:
         return f"the generator used {window.cpu_share:.0%} of its core"
-    if window.dropped:
-        return f"{window.dropped} of {window.offered} arrivals found nobody free"
     allowed = max(LEAST_LAG_S, MOST_LAG_SHARE * (window.response_p50_s or 0.0))
     if window.lag_p99_s > allowed:
         late = f"1 % was late by {window.lag_p99_s * 1e3:.1f} ms or more"

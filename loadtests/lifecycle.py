@@ -93,6 +93,7 @@ class Lifecycle:
         self._master = workers.Master(self._runner) if isinstance(self._runner, MasterRunner) else None
         self._foreign: Path | None = None
         self._begun = False
+        self._finishing: gevent.Greenlet | None = None
         self._greenlets: list[gevent.Greenlet] = []
         self._aborted = False
         self._quitting = False
@@ -177,6 +178,8 @@ class Lifecycle:
                 self._master.quit_workers()
                 self._master.await_done(self._environment.stop_timeout)
             quit_locust()
+            if self._finishing is not None:
+                self._finishing.join()
         finally:
             self._has_quit.set()
 
@@ -249,7 +252,8 @@ class Lifecycle:
 
     def _test_stopping(self, **_: Any) -> None:
         self._session.stopping()
-        self._draining()
+        if self._master is None or not self._quitting:  # else its workers have done so already
+            self._draining()
 
     def _draining(self) -> None:
         gevent.killall(self._greenlets)
@@ -259,6 +263,11 @@ class Lifecycle:
             self._greenlets.append(gevent.spawn(progress.draining, self._environment, within_s))
 
     def _test_stop(self, environment: Any, **_: Any) -> None:
+        # Where the last worker leaves, Locust calls this in a greenlet that its own `quit` then kills.
+        self._finishing = gevent.spawn(self._finish, environment)
+        self._finishing.join()
+
+    def _finish(self, environment: Any) -> None:
         if self._master is not None and self._run is not None:
             self._master.await_done(environment.stop_timeout)
         done = self._end_recording()
