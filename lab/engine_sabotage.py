@@ -100,7 +100,7 @@ def changed(name: str, options: writer.Sections) -> None:
 
 
 def heal(name: str) -> None:
-    """Start the last engine of the lab called `name` with its own heat.conf, unless it has it.
+    """Start the last engine of the lab called `name` with its own heat.conf, unless it runs with it.
 
     Raises as `sabotage` does.
     """
@@ -108,7 +108,8 @@ def heal(name: str) -> None:
         lab = topology.opened(name)
         part = lab.topology.engine_parts[-1]
         options = heat.conf(lab, part)
-        if heat.file(lab, part).read_text(encoding="utf-8") == writer.render(options):
+        own = heat.file(lab, part).read_text(encoding="utf-8") == writer.render(options)
+        if own and rabbitmq.engine_hosts(lab).get(part) == lab.topology.workers:
             return
         _restart(lab, part, options, EngineSabotage("", lambda _: {}, lab.topology.workers))
 
