@@ -50,9 +50,10 @@ class Window(Model):
 def bottleneck(window: Window) -> str:
     """Why the generator, not the deployment, limits what was measured in this window; empty: it does not.
 
-    The rule: its process used more than 90 % of a core, or its lag (99th percentile) was above 2 ms and above a tenth of the window's median response time. Where there was
-    nothing to do, nothing was limited. Dropped arrivals are no reason: they are failures already, and mostly those of a
-    deployment that answers too late.
+    The rule: its process used more than 90 % of a core, or its lag (99th percentile) was above 2 ms and
+    above a tenth of the window's median response time. Where there was nothing to do, nothing was limited.
+    Dropped arrivals are no reason: they are failures already, and mostly those of a deployment that
+    answers too late.
     """
     if not window.requests and not window.offered:
         return ""
