@@ -18,6 +18,7 @@ from loadtests.subjects import (
     DEPLOYMENT,
     EVENT,
     HOLDS,
+    NO_WAITS,
     OUTPUTS,
     SNAPSHOT,
     STACK,
@@ -170,7 +171,8 @@ SNAPSHOTS = (
     row("snapshot-delete", "DELETE", f"{S}/snapshots/{{snapshot_id}}", "delete_snapshot",
         rest_actions.snapshot_delete, 204, subject=SNAPSHOT, repeatable=True),
     row("snapshot-restore", "POST", f"{S}/snapshots/{{snapshot_id}}/restore", "restore_snapshot",
-        rest_actions.snapshot_restore, 202, subject=rest_actions.RESTORABLE, gives=(COMPLETE,)),
+        rest_actions.snapshot_restore, 202, subject=rest_actions.RESTORABLE, gives=(COMPLETE,),
+        trait=NO_WAITS),
 )  # fmt: skip
 
 RESOURCES = (

@@ -43,7 +43,11 @@ def _signal(actor: Actor, stack: Stack, handle: str) -> None:
     if handle not in stack.template.signal_outputs:
         signal_resource(actor, SIGNAL, stack, handle)
         return
-    learn_urls(actor, stack)
+    until = actor.until_ns(actor.complete_within_s)
+    while handle not in stack.urls and now_ns() < until:  # the address follows a moment after the handle
+        learn_urls(actor, stack)
+        if handle not in stack.urls:
+            gevent.sleep(actor.poll_s)
     if handle in stack.urls:
         signal_url(actor, SIGNAL_WAIT_CONDITION, stack, handle)
 

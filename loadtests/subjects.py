@@ -97,6 +97,10 @@ HOLDS = Trait(
     f"the parameters {VALUE!r} and {HOLD!r}, which make an update take long",
     lambda template: {VALUE, HOLD} <= template.parameters,
 )
+NO_WAITS = Trait(
+    "no wait condition (Heat cannot restore one: its handle's address was signed for another time)",
+    lambda template: not template.waits,
+)
 CONDITION_URL = Trait(
     "an output with the Ref of an AWS::CloudFormation::WaitConditionHandle", _has_url("PUT")
 )

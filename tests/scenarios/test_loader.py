@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.errors import InputError
-from loadtests import operations
+from loadtests import cfn_operations, operations
 from scenarios import loader, template
 from scenarios.scenario import Scenario
 
@@ -52,12 +52,12 @@ def test_catalogue_covers_what_is_asked_of_it() -> None:
 
 
 def test_whole_api_has_every_operation() -> None:
-    """The scenario that shows that all of it is answered leaves nothing out."""
+    """The scenario that shows that all of it is answered leaves out only what Heat cannot."""
     scenario = loader.read(loader.find("whole-api"))
     for api in ("rest", "cfn"):
         load = scenario.load(api)
         assert load is not None
-        assert set(load.mix) == set(operations.mixable(api))
+        assert set(load.mix) == set(operations.mixable(api)) - set(cfn_operations.BROKEN)
 
 
 @pytest.mark.parametrize(
