@@ -93,7 +93,7 @@ def inside(name: str, host: str, *command: str) -> subprocess.CompletedProcess[s
 CONNECT = "import socket, sys; socket.create_connection((sys.argv[1], 8004), float(sys.argv[2]))"
 
 
-def reaches(name: str, client: str, address: str, within_s: float = 1.5) -> bool:
+def reaches(name: str, client: str, address: str, within_s: float = 0.7) -> bool:
     """Whether a client host can open a connection to an API."""
     return inside(name, client, sys.executable, "-c", CONNECT, address, str(within_s)).returncode == 0
 
@@ -108,7 +108,7 @@ HEAR = """
 import socket
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
     ear.bind(("10.0.0.2", 7))
-    ear.settimeout(4)
+    ear.settimeout(2.5)
     print("listening", flush=True)
     try:
         print(ear.recvfrom(9)[1][0])
@@ -143,7 +143,7 @@ def fails_as_hosts_do(name: str) -> None:
         act(name, "B", fault)
         try:
             assert not reaches(name, "client-2", "10.0.0.2")
-            assert hears(name) == (fault == "mute")
+            assert fault == "unreachable" or hears(name) == (fault == "mute")
         finally:
             act(name, "B", heal)
     assert reaches(name, "client-2", "10.0.0.2")
