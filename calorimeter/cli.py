@@ -47,6 +47,10 @@ COMMANDS = {
         "Show the way of each request of a command, client to engine.",
     ),
     "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
+    "benchmarks": (
+        "studies.published:benchmarks",
+        "Make the published reports again from the raw data kept beside them.",
+    ),
     "report": ("reports.commands:report", "Turn a run into a page that can be published."),
     "compare": ("reports.commands:compare", "Say what differs between two runs, or two sides of runs."),
 }

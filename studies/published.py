@@ -1,0 +1,76 @@
+"""`calorimeter benchmarks`: the published reports, made again from the raw data that is kept beside them.
+
+docs/benchmarks/data/<name>/    what was recorded: a scale.json, a capacity.json, one run, or the runs of
+                                two sides
+docs/benchmarks/<name>/         the report made from it
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
+from reports import comparison, comparison_page, findings, page
+from reports.page import Files
+from studies import capacity_page, scale_page
+from studies.capacity_result import Capacity
+from studies.scale_result import Scale
+
+HERE = Path("docs") / "benchmarks"
+
+
+def made(data: Path) -> Files:
+    """The files of one report from its raw data; raises `InputError` where that is none."""
+    try:
+        if (data / "scale.json").exists():
+            return scale_page.files(Scale.model_validate_json((data / "scale.json").read_text("utf-8")))
+        if (data / "capacity.json").exists():
+            text = (data / "capacity.json").read_text("utf-8")
+            return capacity_page.files(Capacity.model_validate_json(text))
+    except ValidationError as problem:
+        said = problem.errors(include_url=False)[0]
+        raise InputError(str(data), f"is damaged: {said['loc']}: {said['msg']}") from problem
+    runs = sorted(path.parent for path in data.glob("*/run.json"))
+    if len(runs) > 1:
+        left, right = comparison.sides(runs, ())
+        sides = [[comparison.measure(path) for path in side] for side in (left, right)]
+        return comparison_page.files(comparison.compare(sides[0], sides[1]))
+    if runs:
+        return page.files(findings.collect(RunDir.open(runs[0])))
+    raise InputError(str(data), "holds nothing to report", "valid: scale.json, capacity.json, or runs")
+
+
+def differing(files: Files, folder: Path) -> list[str]:
+    """The files that are not byte for byte what is in the folder, missing and additional ones included."""
+    there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    changed = [name for name in files if name in there and (folder / name).read_bytes() != files[name]]
+    return sorted({*changed, *(there ^ set(files))})
+
+
+@click.command()
+@click.argument("folder", default=HERE, type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Change nothing; say what differs.")
+def benchmarks(folder: Path, check: bool) -> int:
+    """Make the published reports in FOLDER again from the raw data beside them, byte for byte.
+
+    Exit status: 0 all are made, or with --check are as made; 1 one differs; 2 the data cannot be used.
+    """
+    names = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir())
+    if not names:
+        raise InputError(str(folder / "data"), "holds no raw data", "valid: docs/benchmarks of a clone")
+    status = 0
+    for name in names:
+        files = made(folder / "data" / name)
+        if not check:
+            page.write(files, folder / name)
+            click.echo(f"{name}: made, {len(files)} files")
+            continue
+        changed = differing(files, folder / name)
+        status = 1 if changed else status
+        said = f"differs: {', '.join(changed)}" if changed else f"as made, {len(files)} files"
+        click.echo(f"{name}: {said}")
+    return status

@@ -1,0 +1,49 @@
+"""The published reports are what their raw data make."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from calorimeter.errors import InputError
+from studies import published
+from tests.studies.results import scale
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parents[2] / published.HERE
+
+
+def test_what_was_changed_is_named(tmp_path: Path) -> None:
+    """A report is as made until a byte of it changes, a file is missing, or one is added."""
+    data = tmp_path / "data" / "scale"
+    data.mkdir(parents=True)
+    (data / "scale.json").write_text(scale(rests=(1,)).model_dump_json())
+    run = CliRunner()
+    assert run.invoke(published.benchmarks, [str(tmp_path)], standalone_mode=False).return_value == 0
+    folder = tmp_path / "scale"
+    (folder / "report.md").write_text("other")
+    (folder / "more.txt").write_text("")
+    (folder / "summary.json").unlink()
+    done = run.invoke(published.benchmarks, [str(tmp_path), "--check"], standalone_mode=False)
+    assert done.return_value == 1
+    assert "differs: more.txt, report.md, summary.json" in done.output
+
+
+def test_data_that_are_none_are_refused(tmp_path: Path) -> None:
+    """An empty folder, and a result that is damaged."""
+    with pytest.raises(InputError, match="holds nothing to report"):
+        published.made(tmp_path)
+    (tmp_path / "scale.json").write_text("{}")
+    with pytest.raises(InputError, match="is damaged"):
+        published.made(tmp_path)
+
+
+def test_the_published_reports_are_made_from_the_data_beside_them() -> None:
+    """Byte for byte, all of docs/benchmarks; and the raw data stay small."""
+    sizes = [path.stat().st_size for path in (HERE / "data").rglob("*") if path.is_file()]
+    assert sum(sizes) < 5_000_000
+    done = CliRunner().invoke(published.benchmarks, [str(HERE), "--check"], standalone_mode=False)
+    assert done.return_value == 0, done.output
