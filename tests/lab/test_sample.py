@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from calorimeter import netns
+from calorimeter.errors import InputError
 from config import haproxy_writer as writer
 from lab import haproxy, network, sample, topology
 from lab.programs import Programs
@@ -92,3 +94,9 @@ def test_other_labs_have_no_hosts() -> None:
 def test_labs_stand_side_by_side() -> None:
     """The namespaces of a lab are not those of another whose name begins with its name."""
     assert not network.namespace("guide-2", "A").startswith(network.namespace("guide", ""))
+
+
+def test_a_namespace_that_is_not_there_is_unusable_input() -> None:
+    """`[clients] netns` names one of this machine's, or the command ends with one line."""
+    with pytest.raises(InputError, match=r"d\.toml: clients\.netns: no network namespace 'nowhere'"):
+        netns.enter("nowhere", "d.toml: clients.netns")
