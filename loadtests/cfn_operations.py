@@ -71,8 +71,8 @@ PARTS = (
 OPERATIONS = (*ACTIONS, signals.SIGNAL_WAIT_CONDITION, signals.SIGNAL_RESOURCE, *PARTS)
 
 BROKEN = {
-    "DescribeStackEvents": "Heat 24 answers every one with 500 (KeyError: ResourceProperties): its engine no "
-    "longer gives what its CFN API looks for",
+    "DescribeStackEvents": "Heat 24 answers every one with 500 (KeyError: ResourceProperties): its engine "
+    "no longer gives what its CFN API looks for",
 }
 """Actions that Heat routes and that do not work, with the reason: offered, and in no scenario here."""
 

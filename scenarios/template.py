@@ -31,8 +31,8 @@ ADDRESSES: dict[tuple[str, str | None], str] = {
 }
 """What gives a signed address: a type and an attribute (None: the reference), and the method it takes."""
 
-DEFERRED = SIGNALLED | {"OS::Heat::AutoScalingGroup"}
-"""Types for which Heat needs to act later in the user's name."""
+PLAIN = frozenset({"OS::Heat::None", "OS::Heat::RandomString", "OS::Heat::TestResource", "OS::Heat::Value"})
+"""Types for which Heat never has to act later in the user's name; for nested stacks, too, it has to."""
 
 VALUE = "value"
 """The parameter that an update changes, where a template has one of this name."""
@@ -62,7 +62,7 @@ class Template:
     @property
     def deferred(self) -> bool:
         """Whether Heat must be able to act in the user's name later."""
-        return not DEFERRED.isdisjoint(self.resources.values())
+        return not PLAIN.issuperset(self.resources.values())
 
     @property
     def handles(self) -> tuple[str, ...]:
