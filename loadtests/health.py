@@ -119,6 +119,7 @@ class Health:
             dropped=now[4] - before[4],
             requests=responses.count,
             response_p50_s=responses.percentile_s(50),
+            response_p99_s=responses.percentile_s(99),
             users=self._users(),
             connections=now[2] - before[2],
         )

@@ -89,6 +89,8 @@ class Master:
         self._runner = runner
         self._run: Path | None = None
         self._workers: dict[str, Worker] = {}
+        self.impatient = False
+        """Set where nobody wants to wait for workers any more."""
         self.responses = Histogram()
         """What all workers reported so far."""
         runner.register_message(CLOCK, self._clock)
@@ -102,6 +104,7 @@ class Master:
         ready = runner.clients.ready
         ids = sorted((client.id for client in ready), key=runner.get_worker_index)
         self._run = run
+        self.impatient = False
         self.responses = Histogram()
         self._workers = {client: Worker(index, client) for index, client in enumerate(ids)}
         for worker in self._workers.values():
@@ -130,16 +133,18 @@ class Master:
     def await_done(self, within_s: float) -> None:
         """Wait until each worker has handed over what it recorded, or is lost."""
         until = time.monotonic() + within_s + GRACE_S
-        while time.monotonic() < until and any(
-            worker.done is None and not self._missing(worker) for worker in self._workers.values()
+        while (
+            time.monotonic() < until
+            and not self.impatient
+            and any(worker.done is None and not self._missing(worker) for worker in self._workers.values())
         ):
             gevent.sleep(POLL_S)
         for worker in self._workers.values():
-            worker.lost = worker.done is None
+            worker.lost = worker.done is None and not self.impatient
 
     def lost(self) -> list[Worker]:
-        """Workers that went away, as far as is known by now."""
-        return [each for each in self._workers.values() if each.lost or self._missing(each)]
+        """Workers that went away, once all were awaited."""
+        return [each for each in self._workers.values() if each.lost]
 
     def about(self) -> list[dict[str, Any]]:
         """For run.json."""

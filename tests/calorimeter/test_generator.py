@@ -19,6 +19,7 @@ GOOD = Window(
     offered=100,
     requests=100,
     response_p50_s=0.1,
+    response_p99_s=0.4,
 )
 
 
@@ -29,19 +30,20 @@ GOOD = Window(
         ({"cpu_share": 0.9}, ""),
         ({"cpu_share": 0.95}, "the generator used 95% of its core"),
         ({"dropped": 3}, ""),
-        ({"lag_p99_s": 0.009}, ""),
-        ({"lag_p99_s": 0.011}, "1 % was late by 11.0 ms or more, 10.0 ms are allowed"),
-        ({"lag_p99_s": 0.002, "response_p50_s": 0.001}, ""),
+        ({"lag_p99_s": 0.039}, ""),
+        ({"lag_p99_s": 0.041}, "1 % was late by 41.0 ms or more, 40.0 ms are allowed"),
+        ({"lag_p50_s": 0.011, "lag_p99_s": 0.012}, "half was late by 11.0 ms or more, 10.0 ms are allowed"),
+        ({"lag_p99_s": 0.002, "response_p99_s": 0.001}, ""),
         (
-            {"lag_p99_s": 0.003, "response_p50_s": 0.001},
+            {"lag_p99_s": 0.003, "response_p99_s": 0.001},
             "1 % was late by 3.0 ms or more, 2.0 ms are allowed",
         ),
         (
-            {"lag_p99_s": 0.003, "response_p50_s": None},
+            {"lag_p99_s": 0.003, "response_p99_s": None},
             "1 % was late by 3.0 ms or more, 2.0 ms are allowed",
         ),
         ({"lag_p99_s": 1.0, "offered": 0, "requests": 0}, ""),
-        ({"lag_p99_s": 0.011, "offered": 0}, "1 % was late by 11.0 ms or more, 10.0 ms are allowed"),
+        ({"lag_p99_s": 0.041, "offered": 0}, "1 % was late by 41.0 ms or more, 40.0 ms are allowed"),
     ],
 )
 def test_rule(change: dict[str, float | None], why: str) -> None:
