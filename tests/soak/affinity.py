@@ -14,52 +14,59 @@ from collections import Counter
 from pathlib import Path
 
 from calorimeter import paths
-from calorimeter.verdict import Outcome
-from tests.verify.test_sabotage_proxy import CASES, PROXY, QUICK, SHAPE, calorimeter, verified
+from lab import sabotage as sabotages
+from tests.verify import here
+from tests.verify.test_sabotage_proxy import (
+    CASES,
+    PROXY,
+    QUICK,
+    SERVERS,
+    WEAK,
+    calorimeter,
+    failed,
+    others,
+)
 
 NAME = "soak-affinity"
+SHAPE = ["--rest", str(SERVERS), "--cfn", str(SERVERS), "--engines", "1"]
 
 
-def failed_gates(deployment: Path, gates: str) -> tuple[set[str], dict[str, str]]:
+def judged(deployment: Path, gates: str) -> tuple[set[str], dict[str, str]]:
     """The gates that failed, and what those that did not pass said."""
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        found = verified(deployment, Path(runs), gates)
-    others = {
-        gate: f"{v.judgement.outcome}: {v.judgement.why}"
-        for gate, v in found.items()
-        if v.judgement.outcome is not Outcome.PASS
-    }
-    return {gate for gate, v in found.items() if v.judgement.outcome is Outcome.FAIL}, others
+        found = here.verified(deployment, gates, Path(runs), **WEAK)
+    return failed(found), others(found)
 
 
 def healthy(deployment: Path, runs: int, gates: str) -> int:
     """Runs on the healthy lab in which a gate did not pass."""
     wrong = 0
     for number in range(runs):
-        _, others = failed_gates(deployment, gates)
-        if others:
+        _, not_passed = judged(deployment, gates)
+        if not_passed:
             wrong += 1
-            print(f"healthy, run {number + 1}: {others}", flush=True)
+            print(f"healthy, run {number + 1}: {not_passed}", flush=True)
     print(f"healthy: {runs - wrong} of {runs} runs all green", flush=True)
     return wrong
 
 
-def sabotaged(deployment: Path, sabotage: str, runs: int) -> int:
+def sabotaged(name: str, deployment: Path, sabotage: str, runs: int, *, long: bool) -> int:
     """Runs under one sabotage in which not exactly its gates were red."""
-    gates, red = CASES[sabotage]
+    case = CASES[sabotage]
+    gates = ",".join(filter(None, (QUICK, case.besides, case.long if long else "")))
+    red = " ".join(filter(None, (case.red, case.long_red if long else "")))
     found: Counter[str] = Counter()
     wrong = 0
-    told = calorimeter("lab", "sabotage", sabotage, "--name", NAME)
-    assert told.returncode == 0, told.stderr
+    sabotages.sabotage(name, sabotage)
     try:
         for number in range(runs):
-            failed, others = failed_gates(deployment, gates)
-            found.update(failed)
-            if failed != set(red.split()):
+            red_gates, not_passed = judged(deployment, gates)
+            found.update(red_gates)
+            if red_gates != set(red.split()):
                 wrong += 1
-                print(f"{sabotage}, run {number + 1}: {others}", flush=True)
+                print(f"{sabotage}, run {number + 1}: {not_passed}", flush=True)
     finally:
-        calorimeter("lab", "heal", "--name", NAME)
+        sabotages.heal(name)
     counts = ", ".join(f"{gate} {found[gate]}" for gate in sorted(found))
     print(f"{sabotage}: exactly {red} in {runs - wrong} of {runs} runs ({counts})", flush=True)
     return wrong
@@ -70,21 +77,28 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--healthy", type=int, default=50, help="runs without sabotage")
     parser.add_argument("--each", type=int, default=20, help="runs of each sabotage")
-    parser.add_argument("--only", choices=CASES, help="this sabotage alone")
+    parser.add_argument(
+        "--only", choices=CASES, action="append", help="this sabotage alone (may be repeated)"
+    )
+    parser.add_argument("--short", action="store_true", help="without the gates that take long")
     parser.add_argument("--gates", default=f"{QUICK},S5,S6,S7,P3,P5,P7", help="of the healthy runs")
+    parser.add_argument("--lab", help="one that is up, of the same shape; it is left up")
     given = parser.parse_args()
     began = time.monotonic()
-    up = calorimeter("lab", "up", "--name", NAME, *SHAPE, *PROXY)
-    if up.returncode != 0:
-        print(up.stderr, file=sys.stderr)
-        return 2
-    deployment = paths.lab(NAME) / "deployment.toml"
+    name = given.lab or NAME
+    if not given.lab:
+        up = calorimeter("lab", "up", "--name", NAME, *SHAPE, *PROXY)
+        if up.returncode != 0:
+            print(up.stderr, file=sys.stderr)
+            return 2
+    deployment = paths.lab(name) / "deployment.toml"
     try:
         wrong = healthy(deployment, given.healthy, given.gates)
-        for sabotage in [given.only] if given.only else CASES:
-            wrong += sabotaged(deployment, sabotage, given.each)
+        for sabotage in given.only or CASES:
+            wrong += sabotaged(name, deployment, sabotage, given.each, long=not given.short)
     finally:
-        calorimeter("lab", "down", "--name", NAME)
+        if not given.lab:
+            calorimeter("lab", "down", "--name", NAME)
     print(f"{wrong} runs were wrong; {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
 

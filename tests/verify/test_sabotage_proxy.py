@@ -5,39 +5,60 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from calorimeter import paths, verdict
+from calorimeter import verdict
+from calorimeter.deployment import Deployment
 from calorimeter.verdict import Outcome, Verdict
-from lab.sabotage import SABOTAGES
+from lab import sabotage as sabotages
+from tests.conftest import lab_command
+from tests.verify import here
 from tests.verify import test_sabotage_health as health
 
 pytestmark = pytest.mark.lab
 
-NAME = "sabotage-test"
-SHAPE = ["--rest", "3", "--cfn", "3", "--engines", "1"]
-PROXY = ["--maxconn", "300", "--timeouts", "client=4s,server=3s,connect=1s"]
-WEAK = ["--sources", "300", "--visits", "2"]
+SERVERS = 3
+"""Backends of each API: of two all must go to the other one, whatever the hash."""
 
-QUICK = "S1,S2,S3,S4,S8,P1,P2,P4,P6"
-"""The gates that take seconds; those that break a backend or load the APIs run where they are meant."""
+PROXY = ["--maxconn", "300", "--timeouts", "client=4s,server=3s,connect=1s"]
+WEAK = {"sources": 300, "visits": 2}
+
+AT_ONCE = "S1,S2,S3,S4,S8,P1,P2,P6"
+"""The gates that only look, and take seconds together."""
+
+QUICK = f"{AT_ONCE},P4"
+
+
+@dataclass(frozen=True)
+class Case:
+    """The gates that a sabotage must turn red, of `AT_ONCE` and those that are run `besides`.
+
+    Gates that take `long` are run by `bin/soak affinity` alone, and so are those that they make `long_red`.
+    """
+
+    red: str
+    besides: str = ""
+    long: str = ""
+    long_red: str = ""
+
 
 CASES = {
-    "roundrobin": (f"{QUICK},S5,S6,S7", "S1 S2 S3 S5 S6 S7"),
-    "leastconn": (QUICK, "S1 S2 S3"),
-    "cfn-roundrobin": (QUICK, "S2 S3"),
-    "weight": (QUICK, "S3 S4"),
-    "stick-table": (f"{QUICK},S6,S7", "S6 S7"),
-    "missing-server": (QUICK, "S3 S4"),
-    "keepalive-off": (QUICK, "P6"),
-    "small-maxconn": (QUICK, "P4"),
-    "wrong-address": (QUICK, "P2"),
-    "short-timeout": (f"{QUICK},P5", "P5"),
-    "translation": (QUICK, "S8"),
+    "roundrobin": Case("S1 S2 S3", long="S5,S6,S7", long_red="S5 S6 S7"),
+    "leastconn": Case("S1 S2 S3"),
+    "cfn-roundrobin": Case("S2 S3"),
+    "weight": Case("S3 S4"),
+    "stick-table": Case("S6 S7", besides="S6,S7,P7"),
+    "missing-server": Case("S3 S4"),
+    "keepalive-off": Case("P6"),
+    "small-maxconn": Case("P4", besides="P4"),
+    "wrong-address": Case("P2"),
+    "short-timeout": Case("P5", besides="P5"),
+    "translation": Case("S8"),
 }
-"""Sabotage → the gates that are run, and those of them that must be red."""
+"""Sabotage → what it must turn red, and nothing else."""
 
 
 def calorimeter(*args: str, timeout: float = 400) -> subprocess.CompletedProcess[str]:
@@ -47,53 +68,59 @@ def calorimeter(*args: str, timeout: float = 400) -> subprocess.CompletedProcess
 
 
 @pytest.fixture(scope="module")
-def deployment() -> Iterator[Path]:
-    """The deployment file of a lab of three backends an API; it always describes the healthy proxy."""
-    up = calorimeter("lab", "up", "--name", NAME, *SHAPE, *PROXY)
-    assert up.returncode == 0, up.stderr
-    yield paths.lab(NAME) / "deployment.toml"
-    assert calorimeter("lab", "down", "--name", NAME).returncode == 0
+def shaped(lab: Deployment) -> Iterator[Deployment]:
+    """The lab with three backends an API and a proxy of short timeouts; its file describes that."""
+    servers = len(lab.rest.backends) if lab.rest else 2
+    _scale(lab, max(SERVERS, servers))
+    assert lab_command("proxy", "--name", lab.name, *PROXY).returncode == 0
+    yield lab
+    assert lab_command("proxy", "--name", lab.name).returncode == 0
+    _scale(lab, servers)
 
 
-def verified(deployment: Path, runs: Path, gates: str) -> dict[str, Verdict]:
-    """Run gates: gate → verdict."""
-    done = calorimeter("verify", str(deployment), "--gates", gates, "--runs", str(runs), *WEAK)
-    kept = list(runs.glob("*/verdicts.json"))
-    assert kept, done.stdout + done.stderr
-    return {found.gate: found for found in verdict.read(kept[0]).verdicts}
+def _scale(lab: Deployment, servers: int) -> None:
+    done = lab_command("scale", "--name", lab.name, "--rest", str(servers), "--cfn", str(servers))
+    assert done.returncode == 0, done.stderr
 
 
-def test_healthy_proxy_is_green(deployment: Path, tmp_path: Path) -> None:
-    """Without sabotage every gate S and P passes on three backends."""
-    found = verified(deployment, tmp_path, "S,P")
-    others = {gate: v.judgement.why for gate, v in found.items() if v.judgement.outcome is not Outcome.PASS}
-    assert others == {}
+def failed(found: dict[str, Verdict]) -> set[str]:
+    """The gates that are FAIL."""
+    return {gate for gate, v in found.items() if v.judgement.outcome is Outcome.FAIL}
+
+
+def others(found: dict[str, Verdict]) -> dict[str, str]:
+    """What those that did not pass said."""
+    return {
+        gate: f"{v.judgement.outcome}: {v.judgement.why}"
+        for gate, v in found.items()
+        if v.judgement.outcome is not Outcome.PASS
+    }
 
 
 def test_every_sabotage_is_tested() -> None:
     """There is no sabotage that no gate must find: what is not tested here is a matter of health."""
-    assert set(CASES) | {case.sabotage for case in health.CASES.values() if case.sabotage} == set(SABOTAGES)
+    of_health = {case.sabotage for case in health.CASES.values() if case.sabotage}
+    assert set(CASES) | of_health == set(sabotages.SABOTAGES)
 
 
 @pytest.mark.parametrize("sabotage", CASES)
 def test_sabotage_turns_exactly_the_right_gates_red(
-    sabotage: str, deployment: Path, tmp_path: Path
+    sabotage: str, shaped: Deployment, tmp_path: Path
 ) -> None:
     """Each sabotage is FAIL in its gates, with counter-examples, and in no other gate."""
-    gates, red = CASES[sabotage]
-    try:
-        done = calorimeter("lab", "sabotage", sabotage, "--name", NAME)
-        assert done.returncode == 0, done.stderr
-        found = verified(deployment, tmp_path, gates)
-    finally:
-        assert calorimeter("lab", "heal", "--name", NAME).returncode == 0
-    said = {gate: f"{v.judgement.outcome}: {v.judgement.why}" for gate, v in found.items()}
-    failed = {gate for gate, v in found.items() if v.judgement.outcome is Outcome.FAIL}
-    assert failed == set(red.split()), said
-    assert all(found[gate].judgement.counter_examples for gate in failed)
+    case = CASES[sabotage]
+    gates = ",".join(filter(None, (AT_ONCE, case.besides)))
+    sabotages.sabotage(shaped.name, sabotage)
+    found = here.verified(shaped.path, gates, tmp_path, **WEAK)
+    assert failed(found) == set(case.red.split()), others(found)
+    assert all(found[gate].judgement.counter_examples for gate in failed(found))
 
 
-def test_healed_proxy_is_green_again(deployment: Path, tmp_path: Path) -> None:
-    """After all sabotage was healed the gates are green."""
-    found = verified(deployment, tmp_path, QUICK)
-    assert {v.judgement.outcome for v in found.values()} == {Outcome.PASS}
+def test_healed_proxy_is_green(shaped: Deployment, tmp_path: Path) -> None:
+    """After all sabotage was healed the gates are green, by the command as well."""
+    sabotages.heal(shaped.name)
+    options = [word for name, number in WEAK.items() for word in (f"--{name}", str(number))]
+    done = calorimeter("verify", str(shaped.path), "--gates", QUICK, "--runs", str(tmp_path), *options)
+    (kept,) = tmp_path.glob("*/verdicts.json")
+    assert others({v.gate: v for v in verdict.read(kept).verdicts}) == {}
+    assert done.returncode == 0

@@ -1,0 +1,44 @@
+"""Gates in this process: as `calorimeter verify` judges them, without a new interpreter each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from inspect import getmembers, isfunction
+from pathlib import Path
+
+import pytest
+
+import verify
+from calorimeter.verdict import Verdict
+from verify.bench import Settings
+from verify.gates import Gate
+from verify.judge import Given, Judge, Session
+
+
+def verified(deployment: Path, gates: str, runs: Path, **strength: int) -> dict[str, Verdict]:
+    """Run gates on a deployment: gate → verdict. Parts of what is no lab are broken, too."""
+    session = Session.prepare(
+        Given(str(deployment), gates, None, runs, Settings(**strength), yes_break_it=True)
+    )
+    functions = _functions()
+    with session.bench as bench:
+        for gate_id in session.allowed:
+            gate, function = functions[gate_id]
+            try:
+                function(bench, Judge(session, gate))
+            except pytest.fail.Exception:
+                continue  # its verdict is kept
+            except Exception as problem:
+                session.broken(gate, problem)
+    return session.new
+
+
+def _functions() -> dict[str, tuple[Gate, Callable[..., None]]]:
+    found = {}
+    for module in sorted(Path(verify.__file__).parent.glob("test_*.py")):
+        for _, function in getmembers(import_module(f"verify.{module.stem}"), isfunction):
+            for mark in getattr(function, "pytestmark", ()):
+                if mark.name == "gate":
+                    found[mark.args[0].id] = (mark.args[0], function)
+    return found
