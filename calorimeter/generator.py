@@ -54,8 +54,8 @@ def bottleneck(window: Window) -> str:
 
     The rule: its process used more than 90 % of a core, or its lag was above 2 ms and above a tenth of the
     window's response time, the median or the 99th percentile of both. Where there was nothing to do,
-    nothing was limited. Dropped arrivals are no reason: they are failures already, and mostly those of a deployment that
-    answers too late.
+    nothing was limited. Dropped arrivals are no reason: they are failures already, and mostly those of a
+    deployment that answers too late.
     """
     if not window.requests and not window.offered:
         return ""
