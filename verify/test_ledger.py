@@ -36,7 +36,7 @@ def test_deletes_leave_nothing_behind(bench: Bench, judge: Judge) -> None:
     guide=GUIDE,
     needs=(*NEEDS, "fault commands"),
     consent=Consent.INVASIVE,
-    breaks=(Break("kill", "last", ("engine",)), Break("kill", "first", ("rest",))),
+    breaks=(Break("kill", "last", ("engine",)), Break("kill", "first", ("rest", "cfn"))),
 )
 def test_every_stack_is_accounted_for_while_parts_crash(bench: Bench, judge: Judge) -> None:
     """While engines and APIs crash and return, every accepted stack is accounted for.
