@@ -18,11 +18,18 @@ BEYOND_S = 10.0
 
 ALL_WITHIN_S = 300.0
 
+CALLS = ("/build_info", "/stacks?limit=1")
+"""Calls that an engine answers; the first that the user may make is made. The first needs no database and
+takes half the time of the second (1.8 and 3.1 s for 40, measured on a busy machine)."""
+
+REFUSED = (403, 404)
+"""Answers of an API that asked no engine: the user has no right to the call, or Heat is older than it."""
+
 
 def rotation(bench: Bench) -> Rotation:
     """Make the bench's number of calls and record which engine each was delivered to.
 
-    A call is `GET …/stacks?limit=1`, which heat-api turns into one RPC on the queue `engine`.
+    A call is one of `CALLS`, which heat-api turns into one RPC on the queue `engine`.
     Raises `EvidenceUnavailable`, which names what went away, where the broker cannot be traced or a call
     is not answered.
     """
@@ -48,24 +55,25 @@ def rotation(bench: Bench) -> Rotation:
 def _call_one_by_one(bench: Bench, watching: Traced) -> list[str]:
     calls: list[str] = []
     identity = session(bench.deployment)
-    url = identity.rest_url("/stacks?limit=1")
+    urls = [identity.rest_url(path) for path in CALLS]
     headers = {"X-Auth-Token": identity.token(), "Accept": "application/json"}
     timeout_s = bench.deployment.expect.rpc_timeout_s + BEYOND_S
     deadline = time.monotonic() + ALL_WITHIN_S
     with requests.Session() as http:
         http.trust_env = False
         http.verify = identity.session.verify
-        for number in range(bench.settings.calls):
+        while len(calls) < bench.settings.calls and time.monotonic() < deadline:
             seen = len(watching.firehose)
             try:
-                answer = http.get(url, timeout=timeout_s, headers=headers)
+                answer = http.get(urls[0], timeout=timeout_s, headers=headers)
             except requests.RequestException as problem:
-                raise _unanswered(url, number, type(problem).__name__, watching, seen) from None
+                raise _unanswered(urls[0], len(calls), type(problem).__name__, watching, seen) from None
+            if answer.status_code in REFUSED and len(urls) > 1:
+                urls.pop(0)
+                continue
             if not answer.ok:
-                raise _unanswered(url, number, f"status {answer.status_code}", watching, seen)
+                raise _unanswered(urls[0], len(calls), f"status {answer.status_code}", watching, seen)
             calls.append(answer.headers.get("X-Openstack-Request-Id", ""))
-            if time.monotonic() > deadline:
-                break
     return calls
 
 
