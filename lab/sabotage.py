@@ -178,9 +178,14 @@ def sabotage(name: str, what: str) -> None:
     """
     if what not in SABOTAGES:
         raise unknown("lab sabotage", "sabotage", what, SABOTAGES)
+    vary(name, SABOTAGES[what].proxy)
+
+
+def vary(name: str, change: Change) -> None:
+    """Change the proxy's configuration in any way, until it is healed; raises as `sabotage` does."""
     with lock.held(topology.folder(name), 30):
         lab = topology.opened(name)
-        _take_over(lab, SABOTAGES[what].proxy(lab, haproxy.config(lab)))
+        _take_over(lab, change(lab, haproxy.config(lab)))
 
 
 def heal(name: str) -> None:

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter import verdict
 from calorimeter.deployment import Deployment
 from calorimeter.verdict import Outcome, Verdicts
 from tests.conftest import lab_command
-from tests.verify.test_sabotage_proxy import calorimeter
+from tests.verify import here
+from tests.verify.elsewhere import PASSWORD, elsewhere
 
 pytestmark = pytest.mark.lab
 
@@ -31,18 +31,15 @@ def without_log(lab: Deployment, folder: Path) -> Path:
     return file
 
 
-def verified(file: Path, runs: Path, *options: str) -> Verdicts:
+def verified(file: Path, runs: Path, **strength: int) -> Verdicts:
     """Run the affinity gates that break nothing."""
-    done = calorimeter("verify", str(file), "--gates", GATES, "--runs", str(runs), *options)
-    kept = list(runs.glob("*/verdicts.json"))
-    assert kept, done.stdout + done.stderr
-    return verdict.read(kept[0])
+    return Verdicts(verdicts=tuple(here.verified(file, GATES, runs, **strength).values()))
 
 
 def test_live_sessions_stand_in_for_a_missing_log(lab: Deployment, tmp_path: Path) -> None:
     """Without a log connections are held open and found in the table of live sessions."""
     file = without_log(lab, tmp_path)
-    found = verified(file, tmp_path / "runs", "--sources", "300", "--visits", "2")
+    found = verified(file, tmp_path / "runs", sources=300, visits=2)
     assert {v.judgement.outcome for v in found.verdicts} == {Outcome.PASS}
     assert found.of("S1").judgement.figures["evidence"] == "the proxy's table of live sessions"
 
@@ -52,7 +49,7 @@ def test_counters_stand_in_in_mode_http(lab: Deployment, tmp_path: Path) -> None
     file = without_log(lab, tmp_path)
     try:
         assert lab_command("proxy", "--name", lab.name, "--mode", "http").returncode == 0
-        found = verified(file, tmp_path / "runs", "--sources", "300", "--visits", "2")
+        found = verified(file, tmp_path / "runs", sources=300, visits=2)
     finally:
         assert lab_command("proxy", "--name", lab.name).returncode == 0
     assert {v.judgement.outcome for v in found.verdicts} == {Outcome.PASS}
@@ -73,3 +70,16 @@ def test_single_source_is_inconclusive_with_how_many_would_do(lab: Deployment, t
     assert s8.outcome is Outcome.INCONCLUSIVE
     assert "299 would do" in s8.why
     assert found.of("S1").judgement.outcome is Outcome.INCONCLUSIVE
+
+
+def test_a_log_file_and_a_stats_page_will_do(
+    lab: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The log from a file that is being written, the proxy's state from a page with a password."""
+    monkeypatch.setenv("PAGE", PASSWORD)
+    with elsewhere(lab, tmp_path) as file:
+        found = here.verified(file, f"{GATES},H1", tmp_path / "runs", sources=300, visits=2)
+    told = {gate: v.judgement.why for gate, v in found.items()}
+    assert {v.judgement.outcome for v in found.values()} == {Outcome.PASS}, told
+    assert found["S1"].judgement.figures["evidence"] == "the proxy's log"
+    assert "/stats" in str(found["H1"].judgement.figures["evidence"])

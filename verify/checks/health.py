@@ -21,6 +21,11 @@ class CheckState(Model):
     check_duration_ms: int | None = None
     backup: bool = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether it is checked, and no check has been completed yet."""
+        return self.check_status.startswith("INI")
+
 
 class ProxyStates(Model):
     """Evidence of H1: the proxy's server states, and the servers that the deployment describes."""
@@ -38,7 +43,7 @@ def checks_really_run(evidence: ProxyStates) -> Judgement:
         return inconclusive(f"{evidence.source} lists no server at all")
     missing = [where for where in described if where not in found]
     unchecked = [w for w in described if w in found and not _has_check(found[w])]
-    waiting = [w for w in described if w in found and found[w].check_status.startswith("INI")]
+    waiting = [w for w in described if w in found and found[w].waiting]
     figures: dict[str, Figure] = {
         "servers": len(described),
         "checked": len(described) - len(missing) - len(unchecked) - len(waiting),

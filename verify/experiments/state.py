@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+import time
+
 from verify.bench import Bench
+from verify.checks import bounds
 from verify.checks.health import CheckState, ProxyStates
 from verify.evidence.proxy_stats import open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
 
 
+LOOK_EVERY_S = 0.1
+UNKNOWN_BOUND_S = 30.0
+"""Time for a first check, where the deployment does not say how the proxy checks."""
+
+
 def proxy_states(bench: Bench) -> ProxyStates:
-    """The server states of all proxies; `EvidenceUnavailable` where one cannot be read."""
+    """The server states of all proxies; `EvidenceUnavailable` where one cannot be read.
+
+    A proxy that was just started has not checked anything yet: its first checks are waited for, as long
+    as its configuration gives them (they are spread over `inter`).
+    """
+    checks = [proxy.checks for proxy in bench.proxies]
+    longest = max((c.inter_s + bounds.answer_s(c) if c else UNKNOWN_BOUND_S) for c in checks)
+    deadline = time.monotonic() + longest
+    while True:
+        seen = _look(bench)
+        if not any(state.waiting for state in seen.states) or time.monotonic() > deadline:
+            return seen
+        time.sleep(LOOK_EVERY_S)
+
+
+def _look(bench: Bench) -> ProxyStates:
     states: list[CheckState] = []
     read: list[str] = []
     for proxy in bench.proxies:
