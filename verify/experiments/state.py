@@ -10,7 +10,6 @@ from verify.checks.health import CheckState, ProxyStates
 from verify.evidence.proxy_stats import open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
 
-
 LOOK_EVERY_S = 0.1
 UNKNOWN_BOUND_S = 30.0
 """Time for a first check, where the deployment does not say how the proxy checks."""
