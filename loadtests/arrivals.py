@@ -15,10 +15,13 @@ from typing import Any
 import gevent
 from gevent.hub import Waiter
 
+from loadtests.alarm import Alarm
 from loadtests.clock import now_ns
 from loadtests.schedule import Due
 
-LONGEST_SLEEP_S = 0.5
+LEAST_SLEEP_NS = 250_000
+"""What is due within this time is handed out together: a turn of the loop for each would cost too much."""
+
 BATCH = 256
 """At most so many are handed out before answers are read again."""
 
@@ -38,7 +41,7 @@ class Arrivals:
         self._free: dict[str, deque[Waiter[int]]] = {kind: deque() for kind in kinds}
         self._queues = [self._free[kind] for kind in kinds]
         self._loop = gevent.get_hub().loop
-        self._timer: Any = None
+        self._alarm = Alarm(self._hand_out)
         self._at: list[int] = []
         self._kind: list[int] = []
         self._position = 0
@@ -95,9 +98,7 @@ class Arrivals:
     def close(self) -> None:
         """No more arrivals: all who wait go."""
         self._over = True
-        if self._timer is not None:
-            self._timer.close()
-            self._timer = None
+        self._alarm.close()
         for queue in self._queues:
             while queue:
                 self._loop.run_callback(queue.popleft().switch, _OVER)
@@ -105,14 +106,9 @@ class Arrivals:
     # In the hub: nothing here may wait. A user that is switched to comes back when it waits itself.
 
     def _wake_at(self, now: int) -> None:
-        if self._timer is not None:
-            self._timer.close()
-            self._timer = None
-        if self._position == len(self._at) or self._over:
-            return
-        seconds = (self.begin_ns + self._at[self._position] - now) / 1e9
-        self._timer = self._loop.timer(min(max(seconds, 0.0), LONGEST_SLEEP_S))
-        self._timer.start(self._hand_out, update=True)
+        if self._position < len(self._at) and not self._over:
+            due = self.begin_ns + self._at[self._position]
+            self._alarm.set(due if due <= now else max(due, now + LEAST_SLEEP_NS))
 
     def _hand_out(self) -> None:
         begin, now = self.begin_ns, now_ns()

@@ -32,9 +32,17 @@ class Load:
         def live() -> None:
             while due := self.arrivals.wait(kind):
                 self.taken.append((number, due, now_ns()))
-                gevent.sleep(work_s)
+                if work_s:
+                    gevent.sleep(work_s)
 
         return gevent.spawn(live)
+
+    def until(self, offered: int) -> None:
+        """Wait until so many arrivals were due."""
+        deadline = now_ns() + 5000 * MS
+        while self.arrivals.offered < offered and now_ns() < deadline:
+            gevent.sleep(0.005)
+        self.arrivals.close()
 
 
 def test_each_arrival_is_taken_once_in_order_and_not_early() -> None:
@@ -44,8 +52,7 @@ def test_each_arrival_is_taken_once_in_order_and_not_early() -> None:
     gevent.sleep(0)
     begin = now_ns() + 5 * MS
     load.arrivals.begin(begin)
-    gevent.sleep(0.08)
-    load.arrivals.close()
+    load.until(22)
     gevent.joinall(users, timeout=5, raise_error=True)
     assert [(due - begin) // MS for _, due, _ in load.taken] == [*range(0, 40, 2), 40, 41]
     assert all(at >= due for _, due, at in load.taken)
@@ -58,12 +65,11 @@ def test_each_arrival_is_taken_once_in_order_and_not_early() -> None:
 def test_beyond_the_cap_arrivals_are_dropped_and_told() -> None:
     """Where all users are busy, an arrival is dropped at once, with the time at which it was due."""
     load = Load(every_ms(5))
-    users = [load.user(number, work_s=0.2) for number in range(2)]
+    users = [load.user(number, work_s=0.5) for number in range(2)]
     gevent.sleep(0)
     begin = now_ns()
     load.arrivals.begin(begin)
-    gevent.sleep(0.05)
-    load.arrivals.close()
+    load.until(5)
     gevent.joinall(users, timeout=5, raise_error=True)
     assert [due - begin for _, due, _ in load.taken] == [0, 2 * MS]
     assert [(kind, due - begin) for kind, due in load.dropped] == [
@@ -84,8 +90,7 @@ def test_late_arrivals_are_neither_skipped_nor_moved() -> None:
     until = now_ns() + 100 * MS
     while now_ns() < until:  # nobody else runs
         pass
-    gevent.sleep(0.25)
-    load.arrivals.close()
+    load.until(300)
     gevent.joinall(users, timeout=5, raise_error=True)
     seen = sorted([due for _, due, _ in load.taken] + [due for _, due in load.dropped])
     assert [(due - begin) // MS for due in seen] == list(range(300))
@@ -95,11 +100,10 @@ def test_late_arrivals_are_neither_skipped_nor_moved() -> None:
 def test_apis_have_their_own_users() -> None:
     """An arrival of one API is not taken by a user of the other."""
     load = Load(Due([0, MS, 2 * MS], [0, 1, 1]), kinds=("rest", "cfn"))
-    users = [load.user(1, kind="rest"), load.user(2, work_s=0.1, kind="cfn")]
+    users = [load.user(1, kind="rest"), load.user(2, work_s=0.5, kind="cfn")]
     gevent.sleep(0)
     load.arrivals.begin(now_ns())
-    gevent.sleep(0.03)
-    load.arrivals.close()
+    load.until(3)
     gevent.joinall(users, timeout=5, raise_error=True)
     assert [number for number, _, _ in load.taken] == [1, 2]
     assert [kind for kind, _ in load.dropped] == ["cfn"]
@@ -118,8 +122,7 @@ def test_user_that_goes_gets_no_arrival(how: str) -> None:
         going.join(1)
     assert going.dead
     load.arrivals.begin(now_ns())
-    gevent.sleep(0.03)
-    load.arrivals.close()
+    load.until(5)
     staying.join(1)
     assert [number for number, _, _ in load.taken] == [2] * 5
     assert load.dropped == []
