@@ -11,6 +11,7 @@ SOAKS = {
         "tests.soak.affinity",
         "gates S and P: false alarms on a healthy lab, misses under sabotage",
     ),
+    "health": ("tests.soak.health", "gates H: false alarms on a healthy lab"),
     "engines": (
         "tests.soak.engines",
         "gates E and L: false alarms on a healthy lab, misses under sabotage",

@@ -26,10 +26,10 @@ def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def judged(gates: str) -> Verdicts:
+def judged(name: str, gates: str) -> Verdicts:
     """One run of the gates on the lab."""
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        file = paths.lab(NAME) / "deployment.toml"
+        file = paths.lab(name) / "deployment.toml"
         done = calorimeter("verify", str(file), "--gates", gates, "--runs", runs)
         found = list(Path(runs).glob("*/verdicts.json"))
         assert found, done.stdout + done.stderr
@@ -54,15 +54,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="runs (default 20)")
     parser.add_argument("--gates", default="H1,H2,H3,H4,H5,H6,H7,H8", help="gates (default: H1 to H8)")
+    parser.add_argument("--lab", help="one that is up; it is left up")
     given = parser.parse_args()
-    up = calorimeter("lab", "up", "--name", NAME)
-    assert up.returncode == 0, up.stderr
+    name = given.lab or NAME
+    if not given.lab:
+        up = calorimeter("lab", "up", "--name", NAME)
+        assert up.returncode == 0, up.stderr
     wrong = 0
     slowest: defaultdict[str, float] = defaultdict(lambda: -1e9)
     try:
         for number in range(given.runs):
             began = time.monotonic()
-            verdicts = judged(given.gates)
+            verdicts = judged(name, given.gates)
             others = [
                 f"{v.gate} {v.judgement.outcome}: {v.judgement.why}"
                 for v in verdicts.verdicts
@@ -73,7 +76,8 @@ def main() -> int:
                 slowest[key] = max(slowest[key], margin)
             print(f"run {number + 1}: {time.monotonic() - began:.0f} s {others or 'all green'}", flush=True)
     finally:
-        calorimeter("lab", "down", "--name", NAME)
+        if not given.lab:
+            calorimeter("lab", "down", "--name", NAME)
     for key, margin in sorted(slowest.items()):
         print(f"{key:<32} at the nearest {-margin:.2f} s before what is allowed")
     print(f"healthy: {given.runs - wrong} of {given.runs} runs all green")
