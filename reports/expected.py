@@ -28,8 +28,9 @@ def connections(samples: pd.DataFrame) -> pd.DataFrame:
     keys |= samples["source"].cat.codes.to_numpy()[sent].astype(np.int64) << 16
     keys |= samples["source_port"].to_numpy()[sent].astype(np.int64)
     keys.sort()
-    first = np.flatnonzero(np.diff(keys, prepend=-1))
-    pairs, counts = np.unique(keys[first] >> 16, return_counts=True)
+    pairs, counts = np.unique(
+        keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]] >> 16, return_counts=True
+    )
     names = np.asarray(samples["source"].cat.categories, dtype=object)
     return pd.DataFrame(
         {

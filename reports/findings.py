@@ -118,7 +118,11 @@ def collect(run: RunDir) -> Findings:
     verdicts = _verdicts(run, gaps)
     deployment = _deployment(run, gaps)
     samples = frames.samples(run)
-    loaded = None if samples is None else _load(samples)
+    opened, sources = pd.DataFrame(), 0
+    if samples is not None:
+        opened, sources = expected.connections(samples), int(samples["source"].nunique())
+        samples = samples.drop(columns=["source", "source_port"])  # 60 MB of ten million rows
+    loaded = None if samples is None else _load(samples, opened, sources)
     del samples
     watched = watch.read(run)
     if loaded is None:
@@ -170,7 +174,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _load(samples: pd.DataFrame) -> Load:
+def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int) -> Load:
     time = axes.axis(samples)
     window = load.window(samples, time)
     blocks = axes.axis(samples, most=MOST_BLOCKS)
@@ -180,7 +184,7 @@ def _load(samples: pd.DataFrame) -> Load:
     return Load(
         count=len(samples),
         duration_s=(last_ns - time.start_ns) / 1e9,
-        sources=int(samples["source"].nunique()),
+        sources=sources,
         axis=time,
         blocks=blocks,
         window=window,
@@ -197,7 +201,7 @@ def _load(samples: pd.DataFrame) -> Load:
         heat=latency.heat(samples, time),
         against=latency.against_load(samples, wider, window),
         against_bin_s=wider.bin_s,
-        connections=expected.connections(samples),
+        connections=opened,
         generator=load.generator(samples, time),
         phases=axes.phases(samples, time.start_ns),
     )
