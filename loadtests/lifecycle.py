@@ -191,6 +191,7 @@ class Lifecycle:
         if isinstance(self._runner, WorkerRunner):
             return  # has been told by RUN_MESSAGE
         session, options = self._session, environment.parsed_options
+        self._begun = False
         try:
             self._run = RunDir.create(session.deployment, runs=self._runs, name=session.scenario.name)
             self._run.note_command(json.loads(options.of_command) if options.of_command else None)
@@ -241,9 +242,8 @@ class Lifecycle:
         return self._health.whole if self._health is not None else Histogram()
 
     def _end_in(self, seconds: float) -> None:
-        options = self._environment.parsed_options
-        if options.headless or options.autostart:
-            self._greenlets.append(gevent.spawn_later(seconds, self._end))
+        """Also where the run was started from Locust's page, which may end it sooner."""
+        self._greenlets.append(gevent.spawn_later(seconds, self._end))
 
     def _end(self) -> None:
         self._greenlets.remove(gevent.getcurrent())  # which are killed while this one waits
@@ -315,7 +315,6 @@ class Lifecycle:
     # On the process that has the users.
 
     def _begin(self, run: Path, worker: int = 0, of: int = 1) -> None:
-        self._begun = False
         session, name = self._session, workers.name_of(worker)
         recording = Recording(run, name, self.abort)
         session.begin(recording, worker=worker, workers=of)
