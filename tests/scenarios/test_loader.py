@@ -183,3 +183,10 @@ def test_unknown_scenario_has_a_nearest_name(given: str) -> None:
     """A misspelt name or path says what there is."""
     with pytest.raises(InputError, match="did you mean 'first-mix'"):
         loader.find(given)
+
+
+def test_page_explains_every_scenario() -> None:
+    """docs/scenarios.md has the paragraph of each scenario of the catalogue."""
+    page = (Path(__file__).resolve().parents[2] / "docs" / "scenarios.md").read_text()
+    for name in loader.names():
+        assert f"### `{name}`\n\n{loader.read(loader.find(name)).about.strip()}\n" in page
