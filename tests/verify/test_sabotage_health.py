@@ -22,7 +22,7 @@ from calorimeter.faults.journal import Journal
 from calorimeter.faults.schedule import PAIRS
 from config import deployment_writer
 from lab import sabotage as sabotages
-from tests.conftest import lab_command
+from lab import standing
 from tests.verify.here import verified
 
 pytestmark = pytest.mark.lab
@@ -149,21 +149,22 @@ def test_an_ended_run_leaves_nothing_broken(
     """Ctrl-C and kill -9 while an API is frozen: it goes on, and no fault is left open."""
     command = [sys.executable, "-m", "calorimeter", "verify", str(lab.path), "--gates", "H3"]
     run = subprocess.Popen(
-        [*command, "--runs", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [*command, "--runs", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     journal = Journal.of(lab)
-    assert soon(lambda: bool(frozen(lab)), 60)
+    seen = soon(lambda: bool(frozen(lab)), 60)
     run.send_signal(signum)
-    run.wait(60)
+    _, told = run.communicate(timeout=60)
+    assert seen, told
     assert soon(lambda: not frozen(lab) and not journal.path.exists(), 60)
     if signum is signal.SIGINT:
-        assert run.returncode not in (0, 1)
+        assert run.returncode == 130, told
+        assert "without a verdict: H3" in told
 
 
 def frozen(lab: Deployment) -> list[str]:
     """The parts of a lab that are frozen."""
-    told = json.loads(lab_command("status", "--name", lab.name, "--json").stdout)
-    return [part["name"] for part in told[0]["parts"] if part["state"] == "frozen"]
+    return [part["name"] for part in standing.of(lab.name)["parts"] if part["state"] == "frozen"]
 
 
 def soon(condition: Callable[[], bool], within_s: float) -> bool:
