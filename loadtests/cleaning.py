@@ -8,8 +8,14 @@ from dataclasses import dataclass
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 from loadtests import accounts, clean
+from loadtests.clock import now_ns
 from loadtests.identity import Token
 from loadtests.session import Cleaning, cleaning
+from loadtests.tenants import made_by_run
+from scenarios.scenario import Scenario
+
+REMOVE_S = 60.0
+"""For what is left in the tenants of a run that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,19 @@ def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> Cleaned:
     keystone.remove(run_id)
     still = len(keystone.names(run_id))
     return Cleaned(removed, left, len(names) - still, still)
+
+
+def remove_tenants(deployment: Deployment, scenario: Scenario, run_id: str) -> str:
+    """Remove the tenants that a run made, once nothing is in them; a line about what is left, or none."""
+    if not made_by_run(deployment, scenario):
+        return ""
+    try:
+        done = clean_run(deployment, run_id, now_ns() + int(REMOVE_S * 1e9))
+    except InputError as problem:
+        return f"tenants of this run may be left ({problem}); `calorimeter clean` removes them"
+    if done.tenants_left:
+        return f"{done.tenants_left} tenants of this run are left; `calorimeter clean` removes them"
+    return ""
 
 
 def _doors(deployment: Deployment, token: Token, names: list[str]) -> Iterator[Cleaning]:

@@ -27,6 +27,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from loadtests import parent, progress, tenants, workers
+from loadtests.cleaning import remove_tenants
 from loadtests.clock import now_ns
 from loadtests.health import Health
 from loadtests.histogram import Histogram
@@ -286,8 +287,9 @@ class Lifecycle:
         if self._companion is not None:
             self._companion.close()
             self._companion = None
-        if (left := self._session.remove_tenants(self._run.path.name)) and not self._aborted:
-            log.warning("%d accounts of tenants are left; `calorimeter clean` removes them", left)
+        session = self._session
+        if left := remove_tenants(session.deployment, session.scenario, self._run.path.name):
+            log.warning("%s", left)
         self._say_lost()
         stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else "ended"
         self._run.note(

@@ -13,7 +13,7 @@ from calorimeter import netns
 from calorimeter.deployment import Api, Consent, Deployment
 from calorimeter.errors import InputError
 from calorimeter.samples import ACTION
-from loadtests import accounts, clean, operations, tenants
+from loadtests import clean, operations, tenants
 from loadtests.addresses import Sources
 from loadtests.api import StackApi
 from loadtests.arrivals import Arrivals
@@ -190,12 +190,6 @@ class Session:
                 return None
             total += left
         return total
-
-    def remove_tenants(self, run_id: str) -> int:
-        """Remove the tenants that this run made; how many of their accounts are left."""
-        if not tenants.made_by_run(self.deployment, self.scenario):
-            return 0
-        return accounts.Keystone(self.deployment, self.token).remove(run_id)
 
     def client(self, api: str, number: int) -> tuple[Client, str]:
         """A client for a user, and its source address (empty: the system's choice)."""
