@@ -13,6 +13,9 @@ from verify.checks.shares import Shares, equal_shares
 
 FEWEST_CALLS = 10
 
+GRAIN_S = 1.0
+"""Grain of the timers between client and API: HAProxy's and the API's own clocks are seconds wide."""
+
 
 class EngineTrial(Model):
     """Evidence of E5 to E9: a stream of calls, while engines had a fault from `broken_ns` to `healed_ns`.
@@ -83,6 +86,21 @@ def _doubts(evidence: EngineTrial) -> Iterator[str]:
         yield f"{len(evidence.during)} calls were sent during the fault, too few"
 
 
+def _unwell(evidence: EngineTrial) -> str | None:
+    """Why the calls were not well before the fault, so that none can be laid to it; None where they were.
+
+    Those of the last second before it may have been in flight when it came.
+    """
+    before = evidence.sent(0, evidence.broken_ns - int(GRAIN_S * 1e9))
+    bad = [c for c in before if not c.ok and c.engine not in evidence.engines]
+    if not bad:
+        return None
+    return (
+        f"{len(bad)} of {len(before)} calls that were sent before the fault, to engines that were never "
+        f"broken, failed too: {bad[0]}"
+    )
+
+
 def _wrong_anyway(evidence: EngineTrial) -> Iterator[str]:
     """What no fault excuses: no way back, messages handed out again and again."""
     if not evidence.healed_ns:
@@ -99,6 +117,8 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
         "stop_s": round((evidence.settled_ns - evidence.broken_ns) / 1e9, 2),
         "stacks": len(evidence.stacks),
     }
+    if unwell := _unwell(evidence):
+        return inconclusive(unwell, **figures)
     lost = [str(c) for c in evidence.calls if not c.ok]
     lost += [
         f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}"
@@ -151,6 +171,8 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
         "noticed_s": _noticed(evidence),
         "calls_answered_during": sum(c.ok for c in evidence.during),
     }
+    if unwell := _unwell(evidence):
+        return inconclusive(unwell, **figures)
     wrong = list(_wrong_anyway(evidence))
     wrong += [f"not of the crashed engine: {c}" for c in bad if c not in lost]
     if wrong:
@@ -180,6 +202,8 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
         "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
         "noticed_s": _noticed(evidence),
     }
+    if unwell := _unwell(evidence):
+        return inconclusive(unwell, **figures)
     wrong = list(_wrong_anyway(evidence))
     wrong += [f"not of the frozen engine: {c}" for c in evidence.calls if not c.ok and c not in stuck]
     wrong += list(_unclear(evidence, [c for c in stuck if not c.ok]))
@@ -234,10 +258,6 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
         f"by themselves, and all {len(back)} calls since were answered",
         **figures,
     )
-
-
-GRAIN_S = 1.0
-"""Grain of the timers between client and API: HAProxy's and the API's own clocks are seconds wide."""
 
 
 def _unclear(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:

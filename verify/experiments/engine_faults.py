@@ -22,6 +22,10 @@ EVERY_S = 0.2
 """Pace of the stream: five calls a second."""
 
 BEFORE_S = 2.0
+STEADY_S = 30.0
+MOST_OPEN = 3
+"""Calls that may be open before a fault: one an engine of a usual deployment."""
+
 AFTER_S = 2.0
 BACK_S = 90.0
 FINAL_S = 60.0
@@ -61,6 +65,15 @@ class Trying:
         """Do the same to all chosen engines at once."""
         with ThreadPoolExecutor(len(self.chosen)) as pool:
             return list(pool.map(act, self.chosen))
+
+    def await_steady(self, stream: Stream) -> None:
+        """Wait until calls are answered as they come: what they meet later is then the fault's doing."""
+        time.sleep(BEFORE_S)
+        if not self.watching.until(lambda: stream.open <= MOST_OPEN and _answered(stream), STEADY_S):
+            raise EvidenceUnavailable(
+                self.bench.deployment.rest.url,
+                f"does not keep up with {1 / EVERY_S:g} calls a second before any fault: {stream.open} wait",
+            )
 
     def inject(self) -> None:
         """Bring the fault about, and look whether the broker notices, for a moment."""
@@ -150,7 +163,7 @@ def _restarted(bench: Bench) -> EngineTrial:
     with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         trying = Trying(bench, watching, client, chosen)
         with Stream(client, EVERY_S) as stream:
-            time.sleep(BEFORE_S)
+            trying.await_steady(stream)
             made.burst(STACKS)
             trying.inject()
             watching.until(trying.look, BACK_S)
@@ -168,6 +181,10 @@ def _restarted(bench: Bench) -> EngineTrial:
         return trying.trial(stream, made, after=after)
 
 
+def _answered(stream: Stream) -> bool:
+    return sum(call.ok for call in stream.calls()) >= 10
+
+
 def _enough(stream: Stream, trying: Trying) -> bool:
     began = min(done.ended_ns for done in trying.broken)
     return sum(call.sent_ns > began for call in stream.calls()) >= 10
@@ -179,8 +196,8 @@ def crashed(bench: Bench) -> EngineTrial:
     chosen = engine_commands(bench, "kill")[-1:]
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S / 2) as stream:
-            time.sleep(BEFORE_S)
+        with Stream(client, EVERY_S) as stream:
+            trying.await_steady(stream)
             trying.inject()
             watching.until(trying.look, BACK_S)
             watching.until(lambda: _enough(stream, trying), FINAL_S)
@@ -197,7 +214,7 @@ def frozen(bench: Bench) -> EngineTrial:
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
         with Stream(client, EVERY_S) as stream:
-            time.sleep(BEFORE_S)
+            trying.await_steady(stream)
             trying.inject()
             # A frozen consumer's first call is at most one round away; it fails an RPC timeout later.
             watching.until(trying.look, rpc_s + AFTER_S, 1.0)
@@ -216,7 +233,7 @@ def all_gone(bench: Bench) -> EngineTrial:
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
         with Stream(client, EVERY_S) as stream:
-            time.sleep(BEFORE_S)
+            trying.await_steady(stream)
             trying.inject()
             seen = time.time_ns()
             within_s = rpc_s + 3 * AFTER_S

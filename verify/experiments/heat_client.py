@@ -188,6 +188,11 @@ class Stream:
         """What has been answered so far."""
         return tuple(future.result() for future in tuple(self._calls) if future.done())
 
+    @property
+    def open(self) -> int:
+        """Calls that have not been answered yet."""
+        return sum(not future.done() for future in tuple(self._calls))
+
     def first_ok_after(self, moment_ns: int) -> HeatCall | None:
         """The first call that was sent after `moment_ns` and answered well."""
         return next((call for call in self.calls() if call.sent_ns > moment_ns and call.ok), None)
