@@ -72,7 +72,7 @@ class Trying:
         if not self.watching.until(lambda: stream.open <= MOST_OPEN and _answered(stream), STEADY_S):
             raise EvidenceUnavailable(
                 self.bench.deployment.rest.url,
-                f"does not keep up with {1 / EVERY_S:g} calls a second before any fault: {stream.open} wait",
+                f"lags at {1 / EVERY_S:g} calls a second, before any fault: {stream.open} are open",
             )
 
     def inject(self) -> None:
