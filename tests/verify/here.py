@@ -21,10 +21,10 @@ def verified(deployment: Path, gates: str, runs: Path, **strength: int) -> dict[
     session = Session.prepare(
         Given(str(deployment), gates, None, runs, Settings(**strength), yes_break_it=True)
     )
-    functions = _functions()
     with session.bench as bench:
-        for gate_id in session.allowed:
-            gate, function = functions[gate_id]
+        for gate, function in _in_order():
+            if gate.id not in session.allowed:
+                continue
             try:
                 function(bench, Judge(session, gate))
             except pytest.fail.Exception:
@@ -34,11 +34,13 @@ def verified(deployment: Path, gates: str, runs: Path, **strength: int) -> dict[
     return session.new
 
 
-def _functions() -> dict[str, tuple[Gate, Callable[..., None]]]:
-    found = {}
-    for module in sorted(Path(verify.__file__).parent.glob("test_*.py")):
-        for _, function in getmembers(import_module(f"verify.{module.stem}"), isfunction):
-            for mark in getattr(function, "pytestmark", ()):
-                if mark.name == "gate":
-                    found[mark.args[0].id] = (mark.args[0], function)
+def _in_order() -> list[tuple[Gate, Callable[..., None]]]:
+    """All gates with their functions, in pytest's order: what is visited first is visited undisturbed."""
+    found: list[tuple[Gate, Callable[..., None]]] = []
+    for file in sorted(Path(verify.__file__).parent.glob("test_*.py")):
+        module = import_module(f"verify.{file.stem}")
+        functions = [function for _, function in getmembers(module, isfunction)]
+        for function in sorted(functions, key=lambda each: each.__code__.co_firstlineno):
+            marks = [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "gate"]
+            found += [(mark.args[0], function) for mark in marks]
     return found
