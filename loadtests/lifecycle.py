@@ -29,7 +29,7 @@ from calorimeter.rundir import RunDir
 from loadtests import parent, progress, tenants, workers
 from loadtests.cleaning import remove_tenants
 from loadtests.clock import now_ns
-from loadtests.health import Health
+from loadtests.health import Health, settle
 from loadtests.histogram import Histogram
 from loadtests.session import Recording, Session, open_arrivals
 from loadtests.users import CfnUser, Drops, RestUser, StackUser
@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 BEGUN = "load: begun"
 """What a Locust with a parent prints when its load begins."""
 
-HEAD_START_S = 0.1
+HEAD_START_S = 0.3
 """From the moment that all users are there to the first arrival; to others, word must get through."""
 SWEEP_S = 30.0
 """For finding and removing stacks whose create had no clear answer."""
@@ -318,6 +318,7 @@ class Lifecycle:
 
     def _begin(self, run: Path, worker: int = 0, of: int = 1) -> None:
         session, name = self._session, workers.name_of(worker)
+        settle()
         recording = Recording(run, name, self.abort)
         session.begin(recording, worker=worker, workers=of)
         if session.scenario.rates:
@@ -333,6 +334,7 @@ class Lifecycle:
 
     def _begin_arrivals(self, at_ns: int) -> None:
         if self._session.arrivals is not None:
+            settle()
             self._session.warm_up_from(at_ns)
             self._session.arrivals.begin(at_ns)
 

@@ -24,6 +24,7 @@ from loadtests.addresses import Sources
 from loadtests.client import Timeouts
 from loadtests.clock import now_ns
 from loadtests.connection import endpoint
+from loadtests.health import settle
 from loadtests.rest import RestApi
 from loadtests.session import Front, Recording, Session, cleaning, open_arrivals
 from loadtests.users import Drops, RestUser, StackUser
@@ -120,6 +121,7 @@ def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
     made: list[Any] = runner.spawn_users({"RestUser": users})
     stall = Stall()
     gevent.sleep(0.2)
+    settle()
     arrivals.begin(now_ns())
     gevent.sleep(WARM_UP_S)
     arrivals.take_lags()
