@@ -16,6 +16,9 @@ from studies import pages, usl
 from studies.scale_result import Kind, Scale, Size
 from studies.usl import Bounded, Law
 
+STRANGERS = 0.3
+"""Share of a machine beyond its components that a generator of these loads does not need by itself."""
+
 FULL = 0.7
 """Share of a core from which on a component is called busy."""
 
@@ -34,6 +37,11 @@ def sentences(result: Scale) -> Iterator[str]:
             yield _law(kind, law, result)
     yield from _predicted(result)
     yield from _first(result)
+    if result.strangers > STRANGERS:
+        yield (
+            f"NOT A QUIET MACHINE: up to {result.strangers:.0%} of its processor was used by none of the "
+            "components, more than the load generator needs; the figures are too low by what that cost."
+        )
 
 
 def _law(kind: str, law: Law, result: Scale) -> str:

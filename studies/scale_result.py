@@ -13,6 +13,9 @@ from studies.usl import Bounded, Law
 SCHEMA = 1
 """Version of scale.json."""
 
+MACHINE = "(this machine)"
+"""The row of everything that runs on the machine, the load generator included."""
+
 Measure = Literal["stacks/s", "requests/s"]
 Kind = Literal["rest", "cfn", "engines"]
 
@@ -45,6 +48,17 @@ class Size(Model):
     used: tuple[Used, ...]
     generator: Judgement
     check: bool = False
+
+    def others(self, cpus: int) -> float | None:
+        """The share of the machine that was used by none of the components: the generator, and strangers.
+
+        None where the machine as a whole was not looked at, as on a cloud.
+        """
+        used = {each.kind: each.cpu_s for each in self.used}
+        whole = used.pop(MACHINE, None)
+        if whole is None or self.window_s <= 0:
+            return None
+        return max(0.0, whole - sum(used.values())) / (self.window_s * cpus)
 
     def of(self, kind: Kind) -> int:
         """How many of a kind there are."""
@@ -142,6 +156,11 @@ class Scale(Model):
         )
 
     @property
+    def strangers(self) -> float:
+        """The largest share of the machine that generator and strangers used in any load; 0: unknown."""
+        return max((size.others(self.cpus) or 0.0 for size in self.sizes), default=0.0)
+
+    @property
     def largest(self) -> Size:
         """The load with the largest throughput."""
         return max(self.sizes, key=lambda size: size.throughput)
@@ -167,7 +186,3 @@ class Scale(Model):
                     )
                 )
         return tuple(sorted(found, key=lambda each: each.saturates_at))
-
-
-MACHINE = "(this machine)"
-"""The row of everything that runs on the machine, the load generator included."""

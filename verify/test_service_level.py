@@ -26,5 +26,5 @@ def test_no_worse_than_the_baseline(bench: Bench, judge: Judge) -> None:
 
 @gate("T3", guide=GUIDE, needs=("recorded load",))
 def test_the_generator_was_not_the_bottleneck(bench: Bench, judge: Judge) -> None:
-    """The generator was not the bottleneck: nothing dropped, nothing late, time to spare."""
+    """The generator was not the bottleneck: nothing sent late, and time to spare."""
     judge(generator(bench), not_the_bottleneck)

@@ -9,6 +9,7 @@ import pytest
 
 from studies import capacity_page, scale_page
 from studies.scale import _used, shapes, unmeasured
+from studies.scale_result import MACHINE, Used
 from tests.studies.results import CAPACITY, scale, size
 
 
@@ -48,6 +49,16 @@ def test_what_saturates_first_is_told_from_the_processor() -> None:
     assert engine.cpu_s_per_unit == pytest.approx(0.04)
     assert engine.saturates_at == pytest.approx(8 / 0.04)
     assert "waiting, not computing" in " ".join(scale_page.sentences(scale()))
+
+
+def test_a_machine_that_was_not_quiet_is_told() -> None:
+    """Where more than a generator's share went to none of the components, the page says so first of all."""
+    quiet = scale()
+    assert quiet.strangers == pytest.approx(0.2 * 55 * 0.65 / 40, abs=0.02)
+    assert "NOT A QUIET MACHINE" not in " ".join(scale_page.sentences(quiet))
+    busy = quiet.sizes[0].model_copy(update={"used": (Used(kind=MACHINE, processes=1, cpu_s=30.0),)})
+    found = quiet.model_copy(update={"sizes": (busy, *quiet.sizes[1:])})
+    assert "NOT A QUIET MACHINE: up to 75%" in " ".join(scale_page.sentences(found))
 
 
 def test_sizes_are_every_combination_and_one_left_out() -> None:
