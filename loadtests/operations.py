@@ -35,6 +35,11 @@ def apis(scenario: Scenario) -> set[str]:
     return {mixable(api)[name].api for api, load in loads for name in load.mix}
 
 
+def tagged(scenario: Scenario) -> bool:
+    """Whether stacks must have a tag, so that one of the operations finds them."""
+    return scenario.rest is not None and "list-tags" in scenario.rest.mix
+
+
 def check(scenario: Scenario) -> None:
     """Raise `InputError` where a mix or an objective names what there is not, or what cannot be done."""
     for api in ("rest", "cfn"):

@@ -237,7 +237,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
     for name in ("rest", "cfn"):
         load = scenario.load(name)
         if load is not None:
-            fronts[name] = _front(deployment, name, token)
+            fronts[name] = _front(deployment, name, token, operations.tagged(scenario))
     for api in operations.apis(scenario) - fronts.keys():
         _way(deployment, api)
     timeouts = Timeouts(
@@ -264,12 +264,14 @@ def _way(deployment: Deployment, name: str) -> tuple[Endpoint, Sources]:
     return to, Sources(deployment.clients.sources).of_family(to.family)
 
 
-def _front(deployment: Deployment, name: str, token: Token) -> Front:
+def _front(deployment: Deployment, name: str, token: Token, tagged: bool) -> Front:
     to, usable = _way(deployment, name)
     where = deployment.api(name)
     assert where is not None
     api: StackApi = (
-        RestApi(where, to, token) if name == "rest" else CfnApi(where, to, *ec2_credentials(deployment))
+        RestApi(where, to, token, tagged)
+        if name == "rest"
+        else CfnApi(where, to, *ec2_credentials(deployment))
     )
     _try(where, api, Client(to, usable.of_user(0), PROBE), name)
     return Front(api, to, usable)

@@ -8,7 +8,7 @@ from botocore.credentials import Credentials
 
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
-from loadtests import accounts
+from loadtests import accounts, operations
 from loadtests.api import StackApi
 from loadtests.cfn import CfnApi
 from loadtests.connection import endpoint
@@ -97,11 +97,12 @@ def enter(deployment: Deployment, scenario: Scenario, run_id: str, workers: int)
     if wanted is None:
         return None
     entered = []
+    tagged = operations.tagged(scenario)
     for number in range(wanted.count):
         name, token, ec2 = _credentials(deployment, run_id, number, scenario.load("cfn") is not None)
         token.keep_fresh()
         most = None if wanted.stacks_max is None else max(1, wanted.stacks_max // workers)
-        entered.append(Tenant(name, token, _apis(deployment, token, ec2), Quota(most)))
+        entered.append(Tenant(name, token, _apis(deployment, token, ec2, tagged), Quota(most)))
     return Tenants(tuple(entered), wanted.weights)
 
 
@@ -120,10 +121,12 @@ def _credentials(
     return name, token, (Credentials(*accounts.ec2_of(deployment, token)), region)
 
 
-def _apis(deployment: Deployment, token: Token, ec2: tuple[Credentials, str] | None) -> dict[str, StackApi]:
+def _apis(
+    deployment: Deployment, token: Token, ec2: tuple[Credentials, str] | None, tagged: bool
+) -> dict[str, StackApi]:
     rest = deployment.rest
     apis: dict[str, StackApi] = {
-        "rest": RestApi(rest, endpoint(rest.front, rest.parts.scheme, deployment.tls), token)
+        "rest": RestApi(rest, endpoint(rest.front, rest.parts.scheme, deployment.tls), token, tagged)
     }
     cfn = deployment.cfn
     if cfn is not None and ec2 is not None:
