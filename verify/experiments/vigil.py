@@ -52,8 +52,8 @@ class Vigil:
         self._api.__exit__(kind, error, trace)
 
     def spare(self, names: Collection[str]) -> None:
-        """The experiment itself is about to break these: their going is no news."""
-        self._spared = frozenset(names)
+        """The experiment itself is about to break these too: their going is no news, now and later."""
+        self._spared |= frozenset(names)
 
     def check(self) -> None:
         """Raise `EvidenceUnavailable`, which names who went away, where somebody has."""
