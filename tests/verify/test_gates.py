@@ -41,7 +41,7 @@ def deployment() -> Deployment:
     [
         ("E6", ["engine-2"]),
         ("E8", ["engine-1", "engine-2"]),
-        ("L3", ["engine-2", "rest-1"]),
+        ("L3", ["engine-2", "rest-1", "cfn-1"]),
         ("H2", ["rest-1", "cfn-1"]),
         ("H3", ["rest-2"]),
         ("H8", ["rest-1", "rest-2", "cfn-1", "cfn-2"]),
