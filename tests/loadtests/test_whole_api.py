@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pyarrow.parquet as pq
 import pytest
 
@@ -114,6 +115,23 @@ def test_tenants_of_a_killed_run_are_removed_by_clean(lab: Deployment, tmp_path:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.startswith("2 tenants removed, 0 left\n")
     assert tenants_of(lab, runs[0]) == []
+
+
+@pytest.mark.lab
+def test_token_is_renewed_before_it_expires(lab: Deployment) -> None:
+    """At four fifths of its life a token is replaced by another one, for the same project."""
+    token = Token(lab)
+    first, project = token.bytes, token.project_id
+    token._lifetime_s = 1.5
+    token.keep_fresh()
+    for _ in range(100):
+        gevent.sleep(0.1)
+        if token.bytes != first:
+            break
+    token.let_expire()
+    assert token.bytes != first
+    assert token.project_id == project
+    assert token._lifetime_s > 600
 
 
 @pytest.mark.lab
