@@ -147,7 +147,10 @@ def run(found: Findings) -> Rows:
     rows = [
         ("Scenario", about.get("scenario")),
         ("Seed", seed),
-        ("Arrivals", asked.get("arrivals") or "closed: each user waits for its answer"),
+        (
+            "Arrivals",
+            (asked.get("arrivals") or "closed: each user waits for its answer") if asked else None,
+        ),
         ("Users", about.get("users")),
         ("Generating processes", len(_workers(found)) or None),
         ("Sources", f"{load.sources:,} addresses"),

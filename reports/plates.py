@@ -207,11 +207,11 @@ def _possible(found: Findings) -> Iterator[Omitted]:
     yield Omitted(
         "backends", served, "Share per backend", "no proxy's counters were seen and gate S1 has no verdict"
     )
-    yield Omitted("mapping", served, "Sources and their backends", "no gate S was run")
+    yield Omitted("mapping", served, "Sources and their backends", "the run holds no evidence of gates S")
     yield Omitted(
         "engines", served, "Share per engine", "no broker's counters were seen and gate E2 has no verdict"
     )
-    yield Omitted("rotation", served, "Rotation over the engines", "gate E2 was not run")
+    yield Omitted("rotation", served, "Rotation over the engines", "the run holds no evidence of gate E2")
     if not seen.trials:
         nothing = "nothing was broken in this run"
         yield Omitted("faults", "Faults, detection and recovery", "Faults", nothing)

@@ -18,15 +18,15 @@ from reports.commands import compare
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, module_builder: Any) -> dict[str, list[Path]]:
-    """Six runs a side: `a`, `b` equal to it, and `c` whose every request takes 5 % longer."""
+    """Five runs a side: `a`, `b` equal to it, and `c` whose every request takes 5 % longer."""
     folder = tmp_path_factory.mktemp("sides")
     found: dict[str, list[Path]] = {}
     for number, (side, slower) in enumerate((("a", 1.0), ("b", 1.0), ("c", 1.05))):
-        for repeat in range(6):
+        for repeat in range(5):
             one = type(module_builder)(folder / f"{side}{repeat}").about(
                 deployment=side, users=20, started=f"2026-01-02T0{repeat}:0{number}:00+00:00"
             )
-            one.samples(seed=100 * number + repeat, seconds=90, rate=200, slower=slower)
+            one.samples(seed=100 * number + repeat, seconds=60, rate=150, slower=slower)
             found.setdefault(side, []).append(one.path)
     return found
 
@@ -36,7 +36,7 @@ def _compared(left: list[Path], right: list[Path]) -> comparison.Comparison:
 
 
 def test_a_planted_slowdown_is_found_between_runs(runs: dict[str, list[Path]]) -> None:
-    """Six runs against six that are 5 % slower: the most frequent operation is slower by about that."""
+    """Five runs against five that are 5 % slower: the most frequent operation is slower by about that."""
     found = _compared(runs["a"], runs["c"])
     assert found.unit == "run"
     rows = {row.operation: row for row in found.rows}
@@ -57,7 +57,7 @@ def test_runs_that_were_not_made_in_turn_are_said_to_be(runs: dict[str, list[Pat
 
 
 def test_equal_runs_are_not_told_apart(runs: dict[str, list[Path]]) -> None:
-    """Six runs against six equal ones: nothing is called different, and T2 passes."""
+    """Five runs against five equal ones: nothing is called different, and T2 passes."""
     found = _compared(runs["a"], runs["b"])
     assert {row.said for row in found.rows} == {"no detectable difference"}
     assert comparison.verdict_of(found).judgement.outcome is verdict.Outcome.PASS
@@ -102,10 +102,10 @@ def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     paths = [str(path) for path in (*runs["a"], *runs["c"])]
     status, output = _command(*paths, "--output", str(tmp_path / "page"))
     assert status == 0
-    assert "compared between runs: 6 against 6" in output
+    assert "compared between runs: 5 against 5" in output
     kept = json.loads((tmp_path / "page" / "summary.json").read_text())
     assert kept["schema_version"] == 1
-    assert kept["left"] == [f"a{i}" for i in range(6)]
+    assert kept["left"] == [f"a{i}" for i in range(5)]
     assert (tmp_path / "page" / "figures" / "differences.svg").exists()
     assert "slower" in (tmp_path / "page" / "report.md").read_text()
 

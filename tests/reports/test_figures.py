@@ -179,11 +179,10 @@ def test_lines_are_told_apart_without_colour() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("layout", [WIDE, NARROW])
-def test_axes_have_units(module_builder: Any, layout: style.Layout) -> None:
+def test_axes_have_units(module_builder: Any) -> None:
     """The lowest panel of every figure says what its x axis is; every panel says what it shows."""
     for plate in plates.of(findings.collect(module_builder.run)):
-        figure: Figure = plate.plot(layout)
+        figure: Figure = plate.plot(NARROW)
         panels = [axes for axes in figure.axes if not str(axes.get_label()).startswith("<colorbar")]
         assert panels[-1].get_xlabel(), plate.name
         for panel in panels:

@@ -177,7 +177,7 @@ def test_what_is_not_drawn_says_why(builder: Any, whole: page.Files) -> None:
     """A figure without data is one line with its reason; one that is drawn has no such line."""
     shown = re.sub(r"<[^>]*>", "", text(words(builder.samples(seconds=30))))
     for line in (
-        "Not drawn: Rotation over the engines, because gate E2 was not run.",
+        "Not drawn: Rotation over the engines, because the run holds no evidence of gate E2.",
         "Not drawn: Faults, because nothing was broken in this run.",
         "Not drawn: Open connections per backend, because no proxy was seen.",
         "Not drawn: Achieved against offered load, because the offered load hardly varied",
