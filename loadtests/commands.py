@@ -100,7 +100,7 @@ def run(
     command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
     command += ["--users", str(users)] if users else []
     command += ["--rate", f"{rate!r}"] if rate else []
-    command += ["--run-time", f"{duration:g}s"] if duration else []
+    command += ["--duration", repr(duration)] if duration else []
     command += ["--processes", str(processes)] if processes else []
     with breaking:
         status, last, received = _follow(command, breaking.begin)

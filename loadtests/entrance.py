@@ -34,7 +34,8 @@ def add_arguments(parser: Any) -> None:
         "--rate", type=float, metavar="PER_S", help="open arrivals a second, not as the scenario says"
     )
     group.add_argument("--progress", action="store_true", help="print a line about the load now and then")
-    # What `calorimeter run` says to its Locust.
+    # What `calorimeter run` says to its Locust, whose own --run-time takes whole seconds only.
+    parser.add_argument("--duration", type=float, help=SUPPRESS, include_in_web_ui=False)
     parser.add_argument("--of-command", metavar="JSON", default="", help=SUPPRESS, include_in_web_ui=False)
     parser.add_argument("--with-parent", action="store_true", help=SUPPRESS, include_in_web_ui=False)
 
@@ -54,7 +55,7 @@ def install(environment: Any) -> None:
             given = {
                 "users": options.num_users,
                 "rate_per_s": options.rate,
-                "duration_s": options.run_time,
+                "duration_s": options.duration or options.run_time,
             }
             session.scenario = session.scenario.instead(**given)
     except (InputError, KeyboardInterrupt) as problem:
