@@ -88,6 +88,7 @@ def verify(
         args += ["-p", "no:locust", "-p", "no:cacheprovider", "--tb=short"]
         args += ["--junitxml", str(junitxml)] if junitxml else []
         status = int(pytest.main(args, plugins=[prepared]))
+    click.echo(err=True)
     for text, style in session.summary() if session.new else ():
         click.secho(text, fg=next(filter(None, map(COLOURS.get, style)), None), bold=style.get("bold"))
     session.write_summary()

@@ -180,7 +180,6 @@ class Session:
     def summary(self) -> Iterable[tuple[str, dict[str, bool]]]:
         """The verdicts for a terminal: line, and its style."""
         ordered = sorted(self.new.values(), key=lambda v: verdicts.gate_order(v.gate))
-        yield "", {}
         for verdict in ordered:
             judgement = verdict.judgement
             waived = f" (waived: {verdict.waived})" if verdict.waived else ""
