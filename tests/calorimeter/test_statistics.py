@@ -146,6 +146,7 @@ def test_merged_histograms_are_the_histogram_of_all(values: list[int], data: st.
         assert low * (1 - 1e-9) <= max(value, 1) <= low * 1.005 * (1 + 1e-9)
 
 
+@pytest.mark.slow
 def test_bounds_of_a_percentile_hold_the_truth_as_often_as_they_say() -> None:
     """Over 60 runs of 40 windows, whose median and p90 are known, some 95 % of the bounds hold them."""
     rng = np.random.default_rng(6)

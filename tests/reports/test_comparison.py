@@ -15,6 +15,8 @@ from calorimeter.errors import InputError
 from reports import comparison
 from reports.commands import compare
 
+pytestmark = pytest.mark.slow  # of each side five runs are made and read
+
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory, module_builder: Any) -> dict[str, list[Path]]:
@@ -96,7 +98,6 @@ def _command(*arguments: str) -> tuple[int, str]:
     return found.exit_code, found.output
 
 
-@pytest.mark.slow
 def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     """Runs of two deployments are two sides; the page, its tables and figure are written."""
     paths = [str(path) for path in (*runs["a"], *runs["c"])]
@@ -110,7 +111,6 @@ def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     assert "slower" in (tmp_path / "page" / "report.md").read_text()
 
 
-@pytest.mark.slow
 def test_a_baseline_makes_it_a_gate(runs: dict[str, list[Path]]) -> None:
     """With --baseline the exit status is the gate's, and the verdict is added to the last run."""
     baseline = [word for path in runs["a"] for word in ("--baseline", str(path))]
