@@ -24,6 +24,7 @@ from pathlib import Path
 import click
 
 from calorimeter.errors import InputError
+from loadtests.bench.record import Record
 
 HERE = Path(__file__).parent
 KINDS = ("calorimeter", "unrecorded", "fasthttp", "hey", "wrk")
@@ -41,7 +42,10 @@ OTHERS_SHARE = 0.10
     "--seconds", type=click.FloatRange(1), default=3.0, show_default=True, help="Of each measurement."
 )
 @click.option("--users", type=click.IntRange(1), default=64, show_default=True, help="Connections.")
-def client(rounds: int, seconds: float, users: int) -> int:
+@click.option(
+    "--page", type=click.Path(path_type=Path), help="Write the results to this Markdown file, too."
+)
+def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
     """Compare the HTTP client with others; exit status 1 where a ratio is below what is promised.
 
     Where other processes keep the machine busy, requests a second of the generator's CPU time are compared
@@ -55,6 +59,13 @@ def client(rounds: int, seconds: float, users: int) -> int:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) < 2:
         raise InputError("bench", "one core", "valid: two, one for HAProxy and one for the generator")
+    record = Record(
+        "The HTTP client beside others",
+        "Requests a second of one core, HAProxy answering from the other; rounds are interleaved, medians "
+        f"are compared. {users} connections, {rounds} rounds of {seconds:g} s each. `calorimeter` has all "
+        "on: recording, a source address for each user, Locust's statistics; `unrecorded` is the same "
+        "without the recorder, `fasthttp` is Locust's FastHttpUser.",
+    )
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     efficiencies: dict[str, list[float]] = {kind: [] for kind in KINDS}
     last: dict[str, float] = {}
@@ -67,18 +78,18 @@ def client(rounds: int, seconds: float, users: int) -> int:
                 rates[kind].append(result["per_s"])
                 efficiencies[kind].append(result["per_s"] / result["cpu"])
                 last = result if kind == "calorimeter" else last
-            click.echo(
+            record.round(
                 f"round {number + 1}: " + "  ".join(f"{kind} {rates[kind][-1]:,.0f}/s" for kind in KINDS)
             )
     others = (busy_s() - before[0]) - (own_s() - before[1])
     share = others / (time.monotonic() - started) / len(cores)
+    record.note(f"Other processes used {share:.0%} of this machine meanwhile.")
     if share > OTHERS_SHARE:
-        click.echo(
-            f"other processes used {share:.0%} of this machine meanwhile: judged by requests a second of "
-            "the generator's own CPU time instead"
-        )
+        record.note("So requests a second of each generator's own CPU time are compared.")
         rates = efficiencies
-    return judge(rates, last)
+    judge(record, rates, last)
+    record.write(page)
+    return int(record.missed)
 
 
 def busy_s() -> float:
@@ -95,24 +106,23 @@ def own_s() -> float:
     )
 
 
-def judge(rates: dict[str, list[float]], last: dict[str, float]) -> int:
-    """Print medians and ratios; 1 where one misses what is wanted."""
+def judge(record: Record, rates: dict[str, list[float]], last: dict[str, float]) -> None:
+    """Medians and ratios beside what is wanted."""
     medians = {kind: statistics.median(values) for kind, values in rates.items()}
     ours = medians["calorimeter"]
-    status = 0
     for kind, median in medians.items():
-        line = f"{kind:12} {median:9,.0f}/s"
         if kind in WANTED:
             ratio = ours / median
-            status |= ratio < WANTED[kind]
-            line += f"   calorimeter is {ratio:.2f} × of it (wanted: at least {WANTED[kind]:g})"
-        click.echo(line)
+            wanted, good = f"calorimeter at least {WANTED[kind]:g} ×", ratio >= WANTED[kind]
+            record.figure(kind, f"{median:,.0f}/s ({ratio:.2f} ×)", wanted, good)
+        else:
+            record.figure(kind, f"{median:,.0f}/s")
     share = 1 - ours / medians["unrecorded"]
     size = last["bytes"] / last["rows"]
-    status |= share > RECORDER_SHARE or size > BYTES_A_SAMPLE
-    click.echo(f"recorder: {share:.1%} of the generator (at most {RECORDER_SHARE:.0%})")
-    click.echo(f"recorder: {size:.1f} bytes a sample (at most {BYTES_A_SAMPLE})")
-    return int(status)
+    most = f"at most {RECORDER_SHARE:.0%}"
+    record.figure("recorder, part of the generator", f"{share:.1%}", most, share <= RECORDER_SHARE)
+    most = f"at most {BYTES_A_SAMPLE}"
+    record.figure("recorder, bytes a sample", f"{size:.1f}", most, size <= BYTES_A_SAMPLE)
 
 
 def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[str, float]:
