@@ -10,10 +10,10 @@ from typing import Any
 from urllib.parse import quote
 
 from calorimeter import __version__
+from calorimeter.masking import mask
 from config.audit.model import Change, Finding, Rule, Severity
 from config.audit.report import Report
 from config.audit.rules import RULES
-from calorimeter.masking import mask
 
 SCHEMA_VERSION = 1
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}

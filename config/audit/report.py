@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
+from calorimeter.masking import mask_all
 from calorimeter.verdict import gate_order
 from config.audit.changes import applied, diff
 from config.audit.model import Change, Finding, Problem, Rule, Severity
 from config.audit.rules import RULES
 from config.audit.subject import Inputs, Subject, build
-from calorimeter.masking import mask_all
 
 _ROUNDS = 8
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from calorimeter.masking import MASK, mask
 from calorimeter.verdict import Outcome
 from config import audit
 from config.audit import Inputs, gates, output
 from config.audit.changes import applied, diff
 from config.audit.model import Change
-from calorimeter.masking import MASK, mask
 from tests.config.audit import clean
 from tests.config.audit.clean import edited
 
