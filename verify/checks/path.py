@@ -168,13 +168,14 @@ class _Log:
     def backend(self, request: Request) -> str | None:
         """The server that had the request.
 
-        In tcp mode the line is the connection that was open when the request was sent; in http mode
-        each request has its own, accepted between sending and answer. Ports are used again, so the
-        latest that fits counts.
+        In tcp mode the line is the connection that was open when the request was answered, be it made for
+        it or kept alive; in http mode each request has its own, accepted between sending and answer. Ports
+        are used again, so the latest that fits counts.
         """
         lines = self._lines.get((_plain(request.source), request.source_port), [])
         tcp = bool(lines) and lines[0].mode == "tcp"
-        latest_ns = (request.sent_ns if tcp else request.done_ns) + LOG_RESOLUTION_NS
+        # No other connection can have the port before the answer; a log's ms are cut off, never rounded up.
+        latest_ns = request.done_ns if tcp else request.done_ns + LOG_RESOLUTION_NS
         at = bisect_right(lines, latest_ns, key=lambda line: line.accepted_ns)
         if not at:
             return None

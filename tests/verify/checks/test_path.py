@@ -276,3 +276,9 @@ def test_concurrent_requests_are_not_mixed_up(engines: list[str], random: object
     assert paths.completeness == 1
     assert [path.engine for path in paths.paths] == [PROCESSES[engine] for engine in engines]
     assert [path.backend for path in paths.paths] == [f"rest-{n % 3}" for n in range(len(engines))]
+
+
+def test_connection_that_is_made_after_the_request_was_begun_is_its_own() -> None:
+    """On a busy machine connecting takes a while: the accept is later than the moment of sending."""
+    found = join([request(done_ms=900)], [line(at_ms=700)], [], {}).paths[0]
+    assert found.backend == "rest-1"
