@@ -254,16 +254,6 @@ def scale(
     folder = RunDir.create(described, runs=runs, name=f"scale-{wanted.name}")
     folder.note_command()
     study = Study(wanted, scenario, path, folder.path / "runs", duration, users_per_engine)
-    began = time.monotonic()
-    sizes: list[Size] = []
-    try:
-        for shape in [*grid, beyond]:
-            study.reach(shape)
-            for _ in range(repeat):
-                sizes.append(study.load(shape, chosen, check=shape == beyond))
-                click.echo(_said(sizes[-1], chosen), err=True)
-    finally:
-        _restore(study, before)
     result = Scale(
         scenario=wanted.name,
         deployment=described.name,
@@ -271,10 +261,22 @@ def scale(
         users_per_engine=users_per_engine,
         duration_s=duration,
         repeat=repeat,
-        took_s=round(time.monotonic() - began, 1),
+        took_s=0.0,
         cpus=len(os.sched_getaffinity(0)),
-        sizes=tuple(sizes),
+        sizes=(),
     )
+    began = time.monotonic()
+    try:
+        for shape in [*grid, beyond]:
+            study.reach(shape)
+            for _ in range(repeat):
+                size = study.load(shape, chosen, check=shape == beyond)
+                took_s = round(time.monotonic() - began, 1)
+                result = result.model_copy(update={"sizes": (*result.sizes, size), "took_s": took_s})
+                _write(result, folder)
+                click.echo(_said(size, chosen), err=True)
+    finally:
+        _restore(study, before)
     keep(result, folder, click.echo)
     return 1 if any(each.inside is False for each in result.predictions) else 0
 
@@ -292,13 +294,18 @@ def _restore(study: Study, before: dict[str, int]) -> None:
         click.echo(f"calorimeter: the deployment is left at another size: {problem}", err=True)
 
 
+def _write(result: Scale, folder: RunDir) -> None:
+    """Write scale.json, whole at any time: what was measured stays where a later load fails."""
+    partial = folder.path / "scale.partial"
+    partial.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    partial.replace(folder.path / "scale.json")
+
+
 def keep(result: Scale, folder: RunDir, say: Callable[[str], object]) -> None:
-    """Write scale.json and the page of a study; say what was found."""
+    """Write the page of a study; say what was found."""
     from reports import page
     from studies import scale_page
 
-    text = result.model_dump_json(indent=2) + "\n"
-    (folder.path / "scale.json").write_text(text, encoding="utf-8")
     page.write(scale_page.files(result), folder.path / "report")
     for line in scale_page.lines(result):
         say(line)
