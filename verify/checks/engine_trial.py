@@ -191,7 +191,8 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     """E7: whether a frozen engine costs no more than its own share, and its callers get errors in time.
 
     The broker goes on handing it its share, for it cannot know: that is the guide's blind spot, so it is a
-    figure and refutes nothing. What it costs others does.
+    figure and refutes nothing. What it costs others does. Thawed, it works off what it was handed
+    meanwhile and answers new calls late: those are its share too, but it must answer in the end.
     """
     figures = _figures(evidence)
     during = evidence.during
@@ -204,8 +205,18 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     }
     if unwell := _unwell(evidence):
         return inconclusive(unwell, **figures)
+    thawed = [
+        c for c in evidence.calls if c.engine in evidence.engines and c.sent_ns >= evidence.healing_ns
+    ]
+    figures["failed_after_the_thaw"] = sum(not c.ok for c in thawed)
     wrong = list(_wrong_anyway(evidence))
-    wrong += [f"not of the frozen engine: {c}" for c in evidence.calls if not c.ok and c not in stuck]
+    wrong += [
+        f"not of the frozen engine: {c}"
+        for c in evidence.calls
+        if not c.ok and c not in stuck and c not in thawed
+    ]
+    if thawed and not any(c.ok for c in thawed):
+        wrong.append(f"{evidence.what} answered none of {len(thawed)} calls after it was thawed")
     wrong += list(_unclear(evidence, [c for c in stuck if not c.ok]))
     if wrong:
         return failed(f"frozen {evidence.what} cost more than its share: {wrong[0]}", wrong, **figures)

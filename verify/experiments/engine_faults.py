@@ -95,6 +95,11 @@ class Trying:
         if self.watching.until(lambda: len(self.watching.consumers(ENGINE)) == len(self.before), BACK_S):
             self.healed_ns = time.time_ns()
 
+    def answers(self, stream: Stream) -> bool:
+        """Whether a call that was sent after the fault was answered well by one that had been broken."""
+        after = [call for call in stream.calls() if call.ok and call.sent_ns > self.healing_ns]
+        return any(call.engine in self.engines for call in self.watching.attributed(after))
+
     def trial(self, stream: Stream, made: Stacks | None = None, **more: object) -> EngineTrial:
         """The evidence of it; the stream must have ended."""
         self.watching.check()
@@ -220,6 +225,7 @@ def frozen(bench: Bench) -> EngineTrial:
             watching.until(trying.look, rpc_s + AFTER_S, 1.0)
             trying.heal()
             time.sleep(AFTER_S)
+            watching.until(lambda: trying.answers(stream), BACK_S, 0.5)
         return trying.trial(stream)
 
 

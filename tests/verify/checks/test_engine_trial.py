@@ -201,3 +201,12 @@ def test_calls_that_failed_before_the_fault_are_inconclusive() -> None:
         assert "1 of 10 calls that were sent before the fault" in judgement.why
     assert crash_is_survived(trial(call(9.5, status=500, took_s=8.0))).outcome is Outcome.FAIL
     assert crash_is_survived(trial(call(8.5, NAMES[2], status=500, took_s=8.0))).outcome is Outcome.PASS
+
+
+def test_thawed_engine_may_be_late_but_must_answer_in_the_end() -> None:
+    """What it was handed while frozen comes first; calls to it after the thaw may fail, not all of them."""
+    frozen = [call(15, NAMES[2], 500, 8.0), call(31, NAMES[2], 500, 8.0)]
+    assert freeze_costs_its_share(trial(*frozen)).outcome is Outcome.FAIL
+    judgement = freeze_costs_its_share(trial(*frozen, call(45, NAMES[2])))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["failed_after_the_thaw"] == 1
