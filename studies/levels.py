@@ -108,7 +108,7 @@ def _a_second(count: int, service: Service) -> float:
 
 def _backlogs(run: RunDir) -> Iterator[Backlog]:
     table = samples.read(run)
-    first, last = samples.window(table)
+    first, last = samples.window(table, run.about)
     if last <= first:
         return
     times = [first + (last - first) * n // LOOKS for n in range(LOOKS)]

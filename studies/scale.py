@@ -135,8 +135,8 @@ def _run(command: str, kind: str, number: int) -> None:
 def size_of(run: RunDir, shape: Shape, users: int, measure: Measure, check: bool) -> Size:
     """Count what a recorded load got done."""
     table = samples.read(run)
-    first, last = samples.window(table)
-    everything = samples.served(table, ["*"])[0]
+    first, last = span = samples.window(table, run.about)
+    everything = samples.served(table, ["*"], span)[0]
     window_s = (last - first) / 1e9
     done = _completed(run, first, last) if measure == "stacks/s" else everything.ok
     return Size(

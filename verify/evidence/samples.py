@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +17,6 @@ from calorimeter.samples import SAMPLE, SCHEMA_VERSION
 from calorimeter.statistics import Ints
 from verify.checks.service_level import PERCENTS, Served
 from verify.evidence.unavailable import EvidenceUnavailable
-
-APART = ("warm_up", "clean_up")
-"""Phases that a scenario itself sets apart."""
 
 _WANTED = ["scheduled_ns", "sent_ns", "done_ns", "api", "operation", "error", "phase"]
 
@@ -49,29 +47,34 @@ def _part(path: Path) -> pa.Table:
     return table.select(_WANTED).replace_schema_metadata(None)
 
 
-def window(table: pa.Table) -> tuple[int, int]:
-    """When the measured part of a run begins and ends, in ns: by when its requests were due.
+Span = tuple[int, int]
+"""When the measured part of a run begins and ends, in ns since the epoch; (0, 0) where there is none."""
 
-    It begins after the last request due in the warm-up, and ends with the last one due before the
-    clean-up. Not by the label alone: a request due before a phase ends and answered after it may carry
-    either name. (0, 0) where nothing was measured.
+
+def window(table: pa.Table, about: Mapping[str, Any]) -> Span:
+    """The measured part of a run: from the end of its warm-up to the end of its load.
+
+    By what run.json says of the load, counted from the first request; for a run that did not end in order,
+    and where that is not said, by when the first and the last request of the part were due. The latter is
+    shorter than the part where requests are few, and would make rates look better than they were.
     """
     due = _ns(table, "scheduled_ns")
-    phase = table["phase"].combine_chunks()
-    warming = _is(phase, "warm_up")
-    kept = due[~warming & ~_is(phase, "clean_up")]
+    kept = due[~_is(table["phase"], "warm_up") & ~_is(table["phase"], "clean_up")]
     if not len(kept):
         return 0, 0
-    begins = max(int(kept.min()), int(due[warming].max()) + 1) if warming.any() else int(kept.min())
-    return begins, int(kept.max())
+    load = about.get("load")
+    if about.get("stopped") == "ended" and isinstance(load, dict):
+        begin, warm_up, length = int(due.min()), load.get("warm_up_s"), load.get("duration_s")
+        if isinstance(warm_up, int | float) and isinstance(length, int | float):
+            return begin + int(warm_up * 1e9), max(begin + int(length * 1e9), int(kept.max()))
+    return int(kept.min()), int(kept.max())
 
 
-def served(table: pa.Table, operations: Iterable[str]) -> tuple[Served, ...]:
+def served(table: pa.Table, operations: Iterable[str], span: Span) -> tuple[Served, ...]:
     """What became of the requests that were due in the measured part, for each of the operations named."""
-    first, last = window(table)
+    first, last = span
     due = _ns(table, "scheduled_ns")
-    inside = (due >= first) & (due <= last) & (last > 0)
-    chosen = table.filter(pa.array(inside))
+    chosen = table.filter(pa.array((due >= first) & (due <= last) & (last > 0)))
     return tuple(_served(chosen, name) for name in operations)
 
 

@@ -35,14 +35,14 @@ def service_of(run: RunDir) -> Service:
     """See `service`."""
     scenario = _scenario(run)
     table = samples.read(run)
-    first, last = samples.window(table)
+    span = samples.window(table, run.about)
     names = dict.fromkeys(("*", *(objective.operation for objective in scenario.objectives)))
     return Service(
         run=run.path.name,
         whole=_whole(run.about),
-        window_s=(last - first) / 1e9,
+        window_s=(span[1] - span[0]) / 1e9,
         objectives=scenario.objectives,
-        served=samples.served(table, names),
+        served=samples.served(table, names, span),
     )
 
 
@@ -54,9 +54,9 @@ def generator(bench: Bench) -> Generator:
 def generator_of(run: RunDir) -> Generator:
     """See `generator`."""
     table = samples.read(run)
-    first, last = samples.window(table)
+    first, last = span = samples.window(table, run.about)
     seen = [window for window in generators.windows(run.path) if first <= window.t_ns <= last]
-    everything = samples.served(table, ["*"])[0]
+    everything = samples.served(table, ["*"], span)[0]
     promised = [
         percent
         for objective in _scenario(run).objectives
