@@ -29,8 +29,8 @@ MOST_OPEN = 3
 AFTER_S = 2.0
 BACK_S = 90.0
 FINAL_S = 60.0
-SHARE_CALLS = 60
-"""Calls from which the share of an engine that joined is told: twenty rounds of three engines."""
+SHARE_ROUNDS = 20
+"""Rounds of calls from which the share of an engine that joined is told."""
 
 STACKS, RESOURCES = 6, 4
 
@@ -107,7 +107,9 @@ class Trying:
         events = self.watching.firehose.deliveries()
         broken_ns = min(done.at_ns or done.began_ns for done in self.broken)
         calls = self.watching.attributed(stream.calls())
-        healthy = [c.took_s for c in calls if c.ok and c.done_ns < broken_ns]
+        healthy = [
+            c.took_s for c in calls if c.ok and (c.done_ns < broken_ns or c.sent_ns > self.healed_ns > 0)
+        ]
         most, unmarked = _repeated(events)
         return EngineTrial.model_validate(
             {
@@ -179,9 +181,10 @@ def _restarted(bench: Bench) -> EngineTrial:
             time.sleep(AFTER_S)
         unquiet = watching.await_quiet([ENGINE, WORKER], 30.0)
         before, since = watching.consumers(ENGINE), len(watching.firehose)
-        for _ in range(SHARE_CALLS):
+        calls = SHARE_ROUNDS * len(before)
+        for _ in range(calls):
             client.look()
-        after = watching.shares(ENGINE, since, before, unquiet, calls=SHARE_CALLS)
+        after = watching.shares(ENGINE, since, before, unquiet, calls=calls)
         made.delete_all()
         return trying.trial(stream, made, after=after)
 

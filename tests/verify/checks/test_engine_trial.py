@@ -210,3 +210,17 @@ def test_thawed_engine_may_be_late_but_must_answer_in_the_end() -> None:
     judgement = freeze_costs_its_share(trial(*frozen, call(45, NAMES[2])))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["failed_after_the_thaw"] == 1
+
+
+def test_message_may_pass_through_every_broken_engine_once() -> None:
+    """All engines killed: each may have held the message when it died, and one answered it after."""
+    assert (
+        errors_are_clear_and_service_returns(
+            trial(call(15, None, 500, 8.0), engines=NAMES, most_deliveries=4)
+        ).outcome
+        is not Outcome.FAIL
+    )
+    judgement = errors_are_clear_and_service_returns(
+        trial(call(15, None, 500, 8.0), engines=NAMES, most_deliveries=5)
+    )
+    assert judgement.counter_examples[0] == "a message was delivered 5 times"
