@@ -59,7 +59,7 @@ def spread(method: str, path: str, handler: str) -> set[tuple[str, str, str]]:
 
 
 def heat_rest() -> set[tuple[str, str, str]]:
-    """What heat-api routes, without what only refuses or tells the allowed methods; each action by itself."""
+    """What heat-api routes, without what only refuses or tells allowed methods; each action by itself."""
     found: set[tuple[str, str, str]] = set()
     for method, path, handler in heat()["rest"]:
         if handler in ("reject", "options"):
