@@ -33,7 +33,7 @@ class Bounded(Model):
         """The same with an interval that reaches `by` further on both sides."""
         if self.low is None or self.high is None:
             return self
-        return Bounded(value=self.value, low=self.low - by, high=self.high + by)
+        return Bounded(value=self.value, low=max(0.0, self.low - by), high=self.high + by)
 
 
 class Law(Model):
@@ -70,7 +70,7 @@ class Law(Model):
         slope = gradient(theta, np.array([float(size)]))[0]
         spread = math.sqrt(max(0.0, float(slope @ np.array(self.covariance) @ slope)) + self.residual**2)
         reach = student(self.points - 3, CONFIDENCE) * spread
-        return Bounded(value=value, low=value - reach, high=value + reach)
+        return Bounded(value=value, low=max(0.0, value - reach), high=value + reach)
 
     def efficiency(self, size: float) -> float:
         """X(N) / (N·X(1)): the share of a perfect scaling that is left."""
