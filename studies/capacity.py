@@ -53,6 +53,9 @@ class Study:
         except EvidenceUnavailable as problem:
             raise InputError(problem.where, problem.why) from problem
         self.levels.append(found)
+        # As it is measured: a search that is interrupted leaves what it has seen.
+        with (self._folder.parent / "levels.jsonl").open("a", encoding="utf-8") as out:
+            out.write(found.model_dump_json() + "\n")
         mark = "+" if found.holds else "-"
         self._say(
             f"{mark} {level:g} {self._unit} ({kind}): {found.achieved_per_s:.1f} successes/s, {found.said}"
