@@ -57,9 +57,10 @@ def sabotaged(name: str, deployment: Path, sabotage: str, runs: int, *, long: bo
     red = " ".join(filter(None, (case.red, case.long_red if long else "")))
     found: Counter[str] = Counter()
     wrong = 0
-    sabotages.sabotage(name, sabotage)
     try:
         for number in range(runs):
+            # Anew each time: what a stick table remembers of the last run would be another sabotage.
+            sabotages.sabotage(name, sabotage)
             red_gates, not_passed = judged(deployment, gates)
             found.update(red_gates)
             if red_gates != set(red.split()):
