@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import select
 import time
 
 import pytest
@@ -43,13 +44,14 @@ def test_on_a_terminal_one_line_is_rewritten_in_colour(monkeypatch: pytest.Monke
     finally:
         os.dup2(kept, 2)
         os.close(kept)
-    os.set_blocking(controlling, False)
-    text = os.read(controlling, 65536).decode()
+    text = ""
+    while "\n" not in text and select.select([controlling], [], [], 5.0)[0]:
+        text += os.read(controlling, 65536).decode()
     os.close(controlling)
     os.close(terminal)
     assert "\r\033[K" in text
     assert "\033[32mPASS" in text
-    assert text.count("\n") == 1
+    assert text.count("\n") == 1, text
 
 
 def test_what_is_quick_is_not_announced(capfd: pytest.CaptureFixture[str]) -> None:
