@@ -12,7 +12,6 @@ Rows that cannot be written must stop the run: `on_failure` is called once, with
 from __future__ import annotations
 
 import struct
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -33,7 +32,6 @@ from loadtests.histogram import Histogram
 
 ROWS = 10_000
 FLUSH_S = 1.0
-SWITCH_S = 0.0005
 MAX_WAITING = 50
 """Full buffers that may wait for the disk (500,000 rows, 64 MB); more is a disk that cannot keep up."""
 
@@ -79,8 +77,6 @@ class Segments:
         self._on_failure = on_failure
         self._written: list[tuple[Path, int]] = []
         self._thread = ThreadPool(1)
-        # By default a thread may keep the interpreter for 5 ms, and so hold up all users.
-        sys.setswitchinterval(SWITCH_S)
         self.failed = False
 
     def write(self, table: Callable[[], pa.Table]) -> None:
