@@ -161,7 +161,8 @@ class Lifecycle:
     def _interrupted(self) -> None:
         """Ctrl-C: end the run as if its time were up; the second time, without removing the stacks."""
         self._was_interrupted = True
-        if self._quitting or self._session.over.is_set():
+        under_way = self._run is not None or self._health is not None
+        if self._quitting or (under_way and self._session.over.is_set()):
             self._session.ends_ns = now_ns()
             if self._master is not None:  # its own workers get a Ctrl-C from Locust when it leaves
                 self._master.impatient = True

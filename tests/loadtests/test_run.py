@@ -205,7 +205,11 @@ def locust(*words: str) -> Iterator[subprocess.Popen[str]]:
         finally:
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
-                process.wait(90)
+                try:
+                    process.wait(90)
+                except subprocess.TimeoutExpired:
+                    process.kill()  # the next line would wait for ever
+                    raise
 
 
 @pytest.mark.lab
