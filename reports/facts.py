@@ -121,7 +121,9 @@ def capacity(found: Findings) -> str:
     load = found.load
     if load is None:
         return ""
-    offered = float(load.against["offered"].mean()) if len(load.against) else math.nan
+    # Closed users offer what the deployment lets them; only open arrivals say how much was asked of it.
+    is_open = bool(table(found.about.get("load")).get("arrivals"))
+    offered = float(load.against["offered"].mean()) if is_open and len(load.against) else math.nan
     asked = f"{offered:.1f} requests/s were offered and " if math.isfinite(offered) else ""
     rate = f"{asked}{load.rate.estimate:.1f} a second answered as expected"
     outcomes = [each.judgement.outcome for each in found.verdicts.verdicts if each.gate == "T1"]
