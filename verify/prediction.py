@@ -4,39 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from calorimeter.source_hash import (
-    HashRules,
-    HashServer,
-    Moves,
-    SourceHash,
-    Spread,
-    Unpredictable,
-    avalanched,
-    excess_to_expect,
-    moved_share_map_based,
-    moves_when_down,
-    predict,
-    source_hash,
-    spread,
-)
+from calorimeter.source_hash import HashServer
 from verify.evidence.proxy_state import ServerStat
-
-__all__ = [
-    "HashRules",
-    "HashServer",
-    "Moves",
-    "SourceHash",
-    "Spread",
-    "Unpredictable",
-    "avalanched",
-    "excess_to_expect",
-    "hash_servers",
-    "moved_share_map_based",
-    "moves_when_down",
-    "predict",
-    "source_hash",
-    "spread",
-]
 
 FULL_THROTTLE = 100  # per cent of its weight, at the end of slowstart
 

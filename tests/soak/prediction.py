@@ -22,9 +22,9 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 from pathlib import Path
 
+from calorimeter.source_hash import HashRules, HashServer, SourceHash
 from verify.evidence.proxy_stats import StatsSocket
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.prediction import HashRules, HashServer, SourceHash
 
 MOST_SERVERS = 7
 CLIENTS = 4

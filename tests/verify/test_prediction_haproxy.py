@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from calorimeter.source_hash import HashServer, SourceHash, moves_when_down
 from tests.soak.prediction import (
     Case,
     PrivateHaproxy,
@@ -20,7 +21,7 @@ from tests.soak.prediction import (
     random_sources,
     read_answer,
 )
-from verify.prediction import HashServer, SourceHash, hash_servers, moves_when_down
+from verify.prediction import hash_servers
 
 pytestmark = pytest.mark.lab
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from calorimeter.source_hash import HashServer, SourceHash, Unpredictable, moved_share_map_based
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.mapping import described_rules
 from verify.checks.visits import EVIDENCE, Visit, Visits, incomplete, missed_rate
-from verify.prediction import HashServer, SourceHash, Unpredictable, moved_share_map_based
 
 SERVERS_TO_TELL = 3
 """S6: with two servers all must go to the one that is left, whatever the hash."""

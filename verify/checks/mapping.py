@@ -7,11 +7,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import exp, lgamma, log
 
+from calorimeter.source_hash import (
+    HashRules,
+    HashServer,
+    SourceHash,
+    Unpredictable,
+    excess_to_expect,
+    spread,
+)
 from calorimeter.verdict import Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.disturbance import disturbance, undisturbed
 from verify.checks.visits import AllVisits, Visits, by_source, counted, incomplete, missed_rate, strength
-from verify.prediction import HashRules, HashServer, SourceHash, Unpredictable, excess_to_expect, spread
 
 SPREAD_CONFIDENCE = 0.999
 """S4: a healthy spread lies within its bounds with this probability (all servers together)."""

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Literal
 
+from calorimeter.source_hash import HashServer
 from calorimeter.toml import Model
-from verify.prediction import HashServer
 
 GIVEN_UP = "given up"
 """`Visit.error` of one that was under way when no more were wanted: nobody refused it."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from calorimeter.source_hash import HashServer
 from verify.bench import Bench
 from verify.evidence.proxy_state import ServerStat
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.prediction import HashServer, hash_servers
+from verify.prediction import hash_servers
 
 
 def looks(bench: Bench) -> list[StatsSource]:

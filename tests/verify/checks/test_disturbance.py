@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
+from calorimeter.source_hash import HashServer
 from calorimeter.verdict import Judgement, Outcome
 from verify.checks.affinity import each_source_on_one_backend, enough_distinct_sources
 from verify.checks.mapping import mapping_is_the_predicted_one, sources_spread_as_predicted
 from verify.checks.persistence import Load, Persistence, sources_stay_under_load
 from verify.checks.visits import GIVEN_UP, AllVisits, LogCount, Told, Visit, Visits
-from verify.prediction import HashServer
 
 S = 1_000_000_000
 SERVERS = (HashServer("a", 1), HashServer("b", 2))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calorimeter.source_hash import HashRules, HashServer, SourceHash
 from calorimeter.verdict import Outcome
 from verify.checks.failover import (
     Failover,
@@ -11,7 +12,6 @@ from verify.checks.failover import (
     sources_return,
 )
 from verify.checks.visits import Described, LogCount, Visit, Visits
-from verify.prediction import HashRules, HashServer, SourceHash
 
 SECOND = 1_000_000_000
 UP = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))

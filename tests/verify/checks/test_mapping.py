@@ -5,6 +5,7 @@ from math import comb
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calorimeter.source_hash import HashServer
 from calorimeter.verdict import Judgement, Outcome
 from verify.checks.mapping import (
     binomial_bounds,
@@ -12,7 +13,6 @@ from verify.checks.mapping import (
     sources_spread_as_predicted,
 )
 from verify.checks.visits import AllVisits, Described, LogCount, Visit, Visits
-from verify.prediction import HashServer
 
 SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verify.prediction import (
+from calorimeter.source_hash import (
     HashRules,
     HashServer,
     SourceHash,
