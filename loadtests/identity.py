@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import logging
 from datetime import UTC, datetime
-from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import gevent
-import requests
 from botocore.credentials import Credentials
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import generic
-from keystoneauth1.session import Session
 
-from calorimeter.deployment import Deployment, Identity, address
+from calorimeter.deployment import Deployment, Identity
 from calorimeter.errors import InputError
+from calorimeter.keystone import keystone_session
 
 log = logging.getLogger(__name__)
 
@@ -48,31 +45,6 @@ def ec2_credentials(deployment: Deployment, identity: Identity | None = None) ->
     return Credentials(identity.ec2_access, secret), identity.region or "RegionOne"
 
 
-def goes_direct(deployment: Deployment, url: str) -> bool:
-    """Whether a URL is never asked for through a proxy that the environment names (`http_proxy`).
-
-    A cloud's Keystone may really be behind one; this machine and the hosts of the deployment's own APIs
-    are not.
-    """
-    host = urlsplit(url).hostname or ""
-    apis = [api for api in (deployment.rest, deployment.cfn) if api is not None]
-    own = {urlsplit(api.url).hostname for api in apis}
-    own |= {address(backend.address).host for api in apis for backend in api.backends}
-    try:
-        return host in own or ip_address(host).is_loopback
-    except ValueError:
-        return host in own or host == "localhost"
-
-
-def keystone_session(deployment: Deployment, url: str) -> Session:
-    """How Keystone is asked: with the deployment's TLS, and through a proxy only where that makes sense."""
-    tls = deployment.tls
-    verify = str(tls.ca_file) if tls.ca_file and tls.verify else tls.verify
-    http = requests.Session()
-    http.trust_env = not goes_direct(deployment, url)
-    return Session(verify=verify, timeout=REQUEST_TIMEOUT_S, session=http)
-
-
 class Token:
     """The present token and the project it is for. `bytes` changes when it is renewed."""
 
@@ -95,7 +67,7 @@ class Token:
             user_domain_name=identity.user_domain,
             project_domain_name=identity.project_domain,
         )
-        self.session = keystone_session(deployment, identity.auth_url)
+        self.session = keystone_session(deployment, identity.auth_url, REQUEST_TIMEOUT_S)
         self.later = f"\r\nX-Auth-User: {identity.username}\r\nX-Auth-Key: {password}".encode()
         """Header lines with which Heat can act later in the user's name."""
         self.bytes = b""

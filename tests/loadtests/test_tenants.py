@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from calorimeter.deployment import Api, Backend, Deployment, Identity
 from calorimeter.errors import InputError
+from calorimeter.keystone import goes_direct
 from calorimeter.secrets import Secret
 from loadtests import accounts
-from loadtests.identity import goes_direct
 from loadtests.quota import Quota
 from loadtests.tenants import Shares, check
 from scenarios.scenario import Load, Scenario, Tenants

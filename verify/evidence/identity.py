@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import requests
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
+from calorimeter.keystone import keystone_session
 
 TIMEOUT_S = 30.0
 
@@ -54,12 +54,7 @@ def session(deployment: Deployment) -> Identity:
         user_domain_name=who.user_domain,
         project_domain_name=who.project_domain,
     )
-    verify: bool | str = deployment.tls.verify
-    if deployment.tls.ca_file and deployment.tls.verify:
-        verify = str(deployment.tls.ca_file)
-    direct = requests.Session()
-    direct.trust_env = False  # an http_proxy of the user's must not come between, nor a .netrc
-    made = Session(auth=auth, verify=verify, timeout=TIMEOUT_S, session=direct)
+    made = keystone_session(deployment, who.auth_url, TIMEOUT_S, auth)
     identity = Identity(deployment, made)
     identity.token()
     return identity
