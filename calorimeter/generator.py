@@ -26,7 +26,8 @@ class Window(Model):
     """About a second of one worker, up to `t_ns` (ns since the epoch); times are seconds.
 
     `lag_…` is how late arrivals were handed to a user, or, where users are closed, how late a timer of
-    10 ms was served. `offered` and `dropped` are arrivals (0 where users are closed). `requests` is how
+    10 ms was served; `timed` of them were noted, and `late` were later than `allowed_s` of the median
+    response time. `offered` and `dropped` are arrivals (0 where users are closed). `requests` is how
     many answers were recorded, `response_…` how long they took from when they were due (None: none were).
     `connections` were made in the window, `users` were there at its end. `why_invalid` is what `bottleneck`
     says.
@@ -39,6 +40,8 @@ class Window(Model):
     lag_p50_s: float
     lag_p99_s: float
     lag_max_s: float
+    timed: int = 0
+    late: int = 0
     offered: int = 0
     dropped: int = 0
     requests: int = 0
@@ -47,6 +50,18 @@ class Window(Model):
     users: int = 0
     connections: int = 0
     why_invalid: str = ""
+
+
+def allowed_s(response_s: float | None) -> float:
+    """How late the generator may be where an answer takes so long: a tenth of it, and always 2 ms."""
+    return max(LEAST_LAG_S, MOST_LAG_SHARE * (response_s or 0.0))
+
+
+def busy(window: Window) -> str:
+    """Why a generating process had no time left in this window; empty: it had."""
+    if window.cpu_share > MOST_CPU_SHARE and (window.requests or window.offered):
+        return f"the generator used {window.cpu_share:.0%} of its core"
+    return ""
 
 
 def bottleneck(window: Window) -> str:
@@ -59,15 +74,14 @@ def bottleneck(window: Window) -> str:
     """
     if not window.requests and not window.offered:
         return ""
-    if window.cpu_share > MOST_CPU_SHARE:
-        return f"the generator used {window.cpu_share:.0%} of its core"
+    if why := busy(window):
+        return why
     half = (window.lag_p50_s, window.response_p50_s, "half")
     last = (window.lag_p99_s, window.response_p99_s, "1 %")
     for lag_s, response_s, share in (half, last):
-        allowed_s = max(LEAST_LAG_S, MOST_LAG_SHARE * (response_s or 0.0))
-        if lag_s > allowed_s:
+        if lag_s > (most_s := allowed_s(response_s)):
             late = f"{share} was late by {lag_s * 1e3:.1f} ms or more"
-            return f"{late}, {allowed_s * 1e3:.1f} ms are allowed"
+            return f"{late}, {most_s * 1e3:.1f} ms are allowed"
     return ""
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import gevent
 import numpy as np
 
-from calorimeter.generator import Window, bottleneck
+from calorimeter.generator import Window, allowed_s, bottleneck
 from loadtests import client
 from loadtests.arrivals import Arrivals
 from loadtests.clock import now_ns
@@ -21,6 +21,9 @@ from loadtests.histogram import Histogram
 
 WINDOW_S = 1.0
 TICK_S = 0.01
+TICK_NS = 10_000_000
+MOST_TICKS = 100_000
+"""Kept between two windows: those of a quarter of an hour."""
 
 
 def settle() -> None:
@@ -84,10 +87,13 @@ class Health:
         self._window()
 
     def _tick(self) -> None:
+        """Note how late this tick is, and all that a halt of the process swallowed since the last."""
         now = time.monotonic_ns()
-        if self._tick_due:
-            self._ticks.append(max(0, now - self._tick_due))
-        self._tick_due = now + int(TICK_S * 1e9)
+        due = self._tick_due or now
+        while due <= now and len(self._ticks) < MOST_TICKS:
+            self._ticks.append(now - due)
+            due += TICK_NS
+        self._tick_due = max(due, now)
 
     def _measure(self) -> None:
         due = time.monotonic()
@@ -113,8 +119,8 @@ class Health:
             return
         self._before = now
         ticks, self._ticks = self._ticks, array("q")
-        lags = self._arrivals.take_lags() if self._arrivals else ticks
-        p50, p99, longest = np.quantile(np.array(lags), (0.5, 0.99, 1.0)) / 1e9 if lags else (0.0, 0.0, 0.0)
+        lags = np.array(self._arrivals.take_lags() if self._arrivals else ticks) / 1e9
+        p50, p99, longest = np.quantile(lags, (0.5, 0.99, 1.0)) if len(lags) else (0.0, 0.0, 0.0)
         responses = self._responses.take()
         self.whole.merge(responses)
         self.unreported.merge(responses)
@@ -126,6 +132,8 @@ class Health:
             lag_p50_s=float(p50),
             lag_p99_s=float(p99),
             lag_max_s=float(longest),
+            timed=len(lags),
+            late=int(np.count_nonzero(lags > allowed_s(responses.percentile_s(50)))),
             offered=now[3] - before[3],
             dropped=now[4] - before[4],
             requests=responses.count,

@@ -188,7 +188,7 @@ def abandon(actor: Actor, operation: Operation) -> None:
             stack.state = ""
         return
     actor.belongings.abandoned.append(answer.body)
-    stack_life.await_gone(actor, stack)
+    stack_life.await_gone(actor, operation, stack, answer)
 
 
 def adopt(actor: Actor, operation: Operation) -> None:

@@ -21,6 +21,7 @@ from scenarios.template import Template
 
 CREATED = ("CREATE_COMPLETE", "CREATE_FAILED")
 ADOPTED = ("ADOPT_COMPLETE", "ADOPT_FAILED")
+DELETED = ("DELETE_COMPLETE", "DELETE_FAILED")
 
 WAIT = {
     "rest": Operation("rest", "wait", frozenset({200})),
@@ -156,12 +157,13 @@ def remove(actor: Actor, operation: Operation, stack: Stack) -> None:
     if answer.status in actor.api.gone_statuses:
         actor.finish(stack)  # not there, although nobody else may have removed it: the sample is an error
     elif not answer.error:
-        await_gone(actor, stack)
+        await_gone(actor, operation, stack, answer)
 
 
-def await_gone(actor: Actor, stack: Stack) -> None:
+def await_gone(actor: Actor, operation: Operation, stack: Stack, accepted: Answer) -> None:
     """Look at a stack that is being deleted until it is gone, or time is up."""
     gone = actor.api.gone_statuses
+    action = _action(actor, operation, stack, accepted)
     until = actor.until_ns(actor.complete_within_s)
     while now_ns() < until:
         gevent.sleep(actor.poll_s)
@@ -170,9 +172,10 @@ def await_gone(actor: Actor, stack: Stack) -> None:
             actor.api.show(stack.target),
             lambda answer: "DELETE_COMPLETE" if answer.status in gone else actor.api.state(answer),
         )
-        if state == "DELETE_COMPLETE":
-            stack.entry.deleted_ns = answer.done_ns
+        if state in DELETED:
+            action.final_ns, action.final_state = answer.done_ns, state
             break
-        if state == "DELETE_FAILED":
-            break
+    if action.final_state == "DELETE_COMPLETE":
+        stack.entry.deleted_ns = action.final_ns
+    actor.acted(action, "" if stack.entry.deleted_ns else action.final_state or "not gone in time")
     actor.finish(stack)

@@ -11,6 +11,7 @@ from calorimeter import statistics
 from calorimeter.deployment import Api, Deployment
 from calorimeter.statistics import Interval
 from calorimeter.verdict import Outcome
+from reports.capacity import Capacity
 from reports.figures.style import seconds
 from reports.findings import Findings
 
@@ -132,9 +133,18 @@ def capacity(found: Findings) -> str:
         Outcome.FAIL: "At this load the objectives of the scenario do not hold (gate T1)",
     }
     held = "Whether the objectives of the scenario hold at this load was not judged (gate T1)"
+    return f"{words.get(outcomes[0], held) if outcomes else held}: {rate}. {_searched(found.capacity)}"
+
+
+def _searched(capacity: Capacity | None) -> str:
+    """What the search says that this run was the end of, if it was."""
+    if capacity is None:
+        return "One run shows one load; calorimeter capacity finds the highest at which they hold."
+    state = f"was held for {capacity.hold_s:g} s" if capacity.confirmed else "was not confirmed"
+    above = f"{capacity.broken:g} do not hold: {capacity.limit}" if capacity.broken else capacity.limit
     return (
-        f"{words.get(outcomes[0], held) if outcomes else held}: {rate}. One run shows one load; "
-        "calorimeter capacity finds the highest at which they hold."
+        f"The search that this run belongs to found a capacity of {capacity.capacity:g} {capacity.unit}, "
+        f"which {state}; {above}."
     )
 
 

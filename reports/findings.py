@@ -15,8 +15,10 @@ from calorimeter.rundir import RunDir
 from calorimeter.statistics import Interval
 from calorimeter.verdict import Verdicts
 from reports import axis as axes
-from reports import evidence, expected, frames, latency, load, polls, shares, watch
+from reports import capacity, evidence, expected, frames, latency, load, polls, shares, watch
 from reports.axis import Axis, Window
+from reports.capacity import Capacity
+from reports.endings import endings
 from reports.watch import Watched
 
 MOST_LATE_S = 2.0
@@ -96,7 +98,10 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What one run found; `gaps` are sentences about what is missing."""
+    """What one run found.
+
+    `endings` is the table of that name, `gaps` are sentences about what is missing.
+    """
 
     about: dict[str, Any]
     scenario: str | None
@@ -104,6 +109,8 @@ class Findings:
     deployment: Deployment | None
     verdicts: Verdicts
     load: Load | None
+    endings: pd.DataFrame
+    capacity: Capacity | None
     polled: Polled | None
     seen: Seen
     backends: Shares | None
@@ -135,7 +142,8 @@ def collect(run: RunDir) -> Findings:
         raise InputError(
             str(run.path), "holds neither samples nor verdicts", "valid: what `run` or `verify` wrote"
         )
-    polled = _polled(watched, frames.ledger(run), loaded.axis) if loaded else None
+    ledger = frames.ledger(run) if loaded else None
+    polled = _polled(watched, ledger, loaded.axis) if loaded else None
     return Findings(
         about=run.about,
         scenario=_text(run.path / "scenario.toml"),
@@ -143,6 +151,8 @@ def collect(run: RunDir) -> Findings:
         deployment=deployment,
         verdicts=verdicts,
         load=loaded,
+        endings=endings(ledger, frames.actions(run), loaded.window) if loaded else pd.DataFrame(),
+        capacity=capacity.read(run.path),
         polled=polled,
         seen=_seen(run.path / "evidence", loaded, polled),
         backends=_backends(watched, verdicts, deployment, loaded),

@@ -1,4 +1,4 @@
-"""The samples and the ledger of a run as tables, made to hold ten million rows."""
+"""The samples, the ledger and the actions of a run as tables, made to hold ten million rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
-from calorimeter.samples import LEDGER, SAMPLE, SCHEMA_VERSION
+from calorimeter.samples import ACTION, LEDGER, SAMPLE, SCHEMA_VERSION
 from calorimeter.statistics import Ints
 
 WANTED = (
@@ -79,6 +79,12 @@ def _taken(done: Ints, since: Ints, never: npt.NDArray[np.bool_]) -> Ints:
 def ledger(run: RunDir) -> pd.DataFrame | None:
     """One row an accepted stack, with the columns of `calorimeter.samples.LEDGER`; see `samples`."""
     table = _table(run, "ledger", LEDGER, ("accepted_ns", "final_ns", "final_state", "deleted_ns", "api"))
+    return None if table is None else table.to_pandas()
+
+
+def actions(run: RunDir) -> pd.DataFrame | None:
+    """One row an accepted action, with the columns of `calorimeter.samples.ACTION`; see `samples`."""
+    table = _table(run, "actions", ACTION, ("accepted_ns", "final_ns", "final_state", "operation", "api"))
     return None if table is None else table.to_pandas()
 
 

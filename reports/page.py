@@ -16,6 +16,7 @@ from calorimeter import statistics
 from calorimeter.errors import InputError
 from calorimeter.verdict import Outcome, Verdicts
 from reports import facts, plates, summary
+from reports.endings import TAKEN
 from reports.figures.style import seconds
 from reports.findings import Findings
 from reports.latency import PERCENTS, column
@@ -80,6 +81,7 @@ def _tables(found: Findings) -> dict[str, pd.DataFrame]:
     for name, shares in (("backends", found.backends), ("engines", found.engines)):
         if shares is not None:
             tables[name] = shares.table
+    tables["endings"] = found.endings
     felt = [trial.felt.assign(trial=trial.file, fault=trial.fault) for trial in found.seen.trials]
     if felt:
         tables["faults"] = pd.concat(felt)[["trial", "fault", *felt[0].columns[:5]]]
@@ -118,6 +120,7 @@ def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
         "sections": sections,
         "omitted": omitted,
         "percents": [column(percent) for percent in PERCENTS],
+        "taken": TAKEN,
         "needed": {column(percent): statistics.needed(percent) for percent in PERCENTS},
         "environment": facts.environment(found),
         "topology": facts.topology(found),

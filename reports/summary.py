@@ -9,6 +9,8 @@ import pandas as pd
 from calorimeter.statistics import Interval
 from calorimeter.toml import Model
 from reports import facts
+from reports.capacity import Capacity
+from reports.endings import TAKEN
 from reports.findings import Findings, Shares
 from reports.latency import PERCENTS, column
 
@@ -64,6 +66,15 @@ class Gate(Model):
     why: str
 
 
+class Ending(Model):
+    """How many stacks an action brought to a state, and how long that took in s, None where too few."""
+
+    operation: str
+    ended: str
+    n: int
+    taken_s: dict[str, float | None]
+
+
 class LoadSummary(Model):
     """What the load met. The window is the part that the operations are counted in."""
 
@@ -87,6 +98,8 @@ class Summary(Model):
     calorimeter: str | None
     verdicts: tuple[Gate, ...]
     load: LoadSummary | None
+    endings: tuple[Ending, ...]
+    capacity: Capacity | None
     backends: SharesOf | None
     engines: SharesOf | None
     gaps: tuple[str, ...]
@@ -110,6 +123,8 @@ def of(found: Findings) -> Summary:
             for verdict in found.verdicts.verdicts
         ),
         load=_load(found),
+        endings=tuple(_ending(row) for _, row in found.endings.iterrows()),
+        capacity=found.capacity,
         backends=_shares(found.backends),
         engines=_shares(found.engines),
         gaps=found.gaps,
@@ -131,6 +146,11 @@ def _load(found: Findings) -> LoadSummary | None:
         achieved_per_s=_estimate(load.rate),
         operations=tuple(_operation(row) for _, row in load.operations.iterrows()),
     )
+
+
+def _ending(row: pd.Series) -> Ending:
+    taken = {name: _known(float(row[name])) for name in TAKEN}
+    return Ending(operation=str(row["operation"]), ended=str(row["ended"]), n=int(row["n"]), taken_s=taken)
 
 
 def _operation(row: pd.Series) -> Operation:

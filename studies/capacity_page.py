@@ -74,14 +74,16 @@ def files(result: Capacity) -> pages.Files:
     notes = (
         f"Levels were doubled until one broke and bisected to {result.precision:.0%}; each was loaded for "
         f"{result.probe_s:g} s, of which the first part is warm-up and excluded. The capacity was held for "
-        f"{result.hold_s:g} s, and the level above it looked at again.",
+        f"{result.hold_s:g} s or for as long as its promises take to be told; then the level above was "
+        "looked at again.",
         "A level holds where no objective is broken (gate T1), no backlog grows and the generator is not "
         "the bottleneck (gate T3). A backlog grows where its mean over the last third of the load exceeds "
         "that over the first by more than three standard deviations of what a steady state shows by "
         "chance, 3·√(2·mean).",
         "What is looked at: requests in flight, stacks in progress, messages that wait in the queues.",
         "A probe is short: an objective that too few samples speak about counts as open there, and must be "
-        "kept in the hold.",
+        "kept in the hold. A load that says nothing of the deployment, because the generator was the "
+        "bottleneck or promises were left open by the hold, was made again, and is not in the figure.",
     )
     return pages.files(f"Capacity: {result.scenario}", lead, drawings, (levels(result),), notes, result)
 
@@ -89,7 +91,7 @@ def files(result: Capacity) -> pages.Files:
 def curve(result: Capacity, layout: Layout) -> Figure:
     """Achieved against level, and percentiles of the response time against level."""
     figure, (above, below) = style.canvas(layout, (2.3, 2.3))
-    ordered = sorted(result.levels, key=lambda each: each.level)
+    ordered = sorted((each for each in result.levels if each.told), key=lambda each: each.level)
     at = np.array([each.level for each in ordered])
     holds = np.array([each.holds for each in ordered])
     achieved = np.array([each.achieved_per_s for each in ordered])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from calorimeter.rundir import RunDir
 from calorimeter.toml import Model
 from calorimeter.verdict import Judgement, Outcome
 from studies.backlog import Backlog, backlog, present
-from verify.checks.service_level import Service, not_the_bottleneck, objectives_hold
+from verify.checks.service_level import Service, not_the_bottleneck, objectives_hold, telling_s
 from verify.evidence import samples
 from verify.experiments.service_level import generator_of, service_of
 
@@ -31,13 +32,15 @@ class Level(Model):
 
     `offered_per_s` and `achieved_per_s` are requests due and successes in the measured part, `response_ms`
     percentiles of the response times of successes where there are enough of them, `error_ratio` the share
-    of requests not answered as expected. `objectives` and `generator` are what gates T1 and T3 say.
+    of requests not answered as expected. `objectives` and `generator` are what gates T1 and T3 say;
+    `telling_s` is how long the measured part must be for every promise to be told (None: not known).
     """
 
     level: float
     run: str
     kind: Literal["probe", "hold", "sweep"]
     window_s: float
+    telling_s: float | None
     offered_per_s: float
     achieved_per_s: float
     error_ratio: float
@@ -58,13 +61,19 @@ class Level(Model):
         return self.generator.outcome is not Outcome.FAIL
 
     @property
-    def holds(self) -> bool:
-        """Whether the level holds: no promise broken, no backlog that grows, nothing left ungenerated.
+    def told(self) -> bool:
+        """Whether it says something of the deployment: what broke is broken, whoever else was slow.
 
         A short look may leave promises open for want of samples; what is held for longer may not.
         """
-        fine = (Outcome.PASS,) if self.kind == "hold" else (Outcome.PASS, Outcome.INCONCLUSIVE)
-        return self.objectives.outcome in fine and not self.growing and self.generated
+        if self.objectives.outcome is Outcome.FAIL or self.growing:
+            return True
+        return self.generated and (self.kind != "hold" or self.objectives.outcome is Outcome.PASS)
+
+    @property
+    def holds(self) -> bool:
+        """Whether the level holds: no promise broken, no backlog that grows, nothing left ungenerated."""
+        return self.told and self.objectives.outcome is not Outcome.FAIL and not self.growing
 
     @property
     def said(self) -> str:
@@ -91,6 +100,7 @@ def level_of(run: RunDir, level: float, kind: Literal["probe", "hold", "sweep"])
         run=run.path.name,
         kind=kind,
         window_s=round(service.window_s, 3),
+        telling_s=round(telling, 3) if math.isfinite(telling := telling_s(service)) else None,
         offered_per_s=_a_second(everything.requests, service),
         achieved_per_s=_a_second(everything.ok, service),
         error_ratio=round((everything.requests - everything.ok) / requests, 6),

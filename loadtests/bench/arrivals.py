@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import shutil
 import statistics
-import time
 from pathlib import Path
 
 import click
 
 from calorimeter.errors import InputError
-from loadtests.bench.client import busy_s, canned, contender, own_s
+from loadtests.bench.bystanders import Bystanders
+from loadtests.bench.client import canned, contender, pauses
 from loadtests.bench.record import Record
 
 KINDS = ("calorimeter", "unrecorded")
@@ -62,9 +62,11 @@ def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | No
         "without the recorder in turn; medians over the rounds.",
     )
     found: Found = {}
-    started, before = time.monotonic(), (busy_s(), own_s())
+    floor_s: list[float] = []
+    bystanders = Bystanders(len(cores))
     with canned(cores[1]) as url:
         for number in range(rounds):
+            floor_s.append(pauses(seconds, cores[0])["longest_s"])
             for spacing, signed in SPACINGS.items():
                 for kind in KINDS:
                     result = contender(kind, url, users, seconds, cores[0], signed * rate)
@@ -75,12 +77,15 @@ def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | No
                     f"p99 {result['lag_p99_s'] * 1e3:.2f} ms  max {result['lag_max_s'] * 1e3:.1f} ms  "
                     f"achieved {result['achieved'] / result['offered']:.5f}  cpu {result['cpu']:.0%}"
                 )
-    others = (busy_s() - before[0]) - (own_s() - before[1])
-    share = others / (time.monotonic() - started) / len(cores)
-    record.note(f"Other processes used {share:.0%} of this machine meanwhile.")
+    share, stolen = bystanders.shares()
+    record.note(
+        f"Other processes used {share:.0%} of this machine meanwhile, its host {stolen:.1%} (steal)."
+    )
     if share > OTHERS_SHARE:
         record.note("So these figures say as much about them as about Calorimeter.")
     judge(record, found, users)
+    longest_ms = statistics.median(floor_s) * 1e3
+    record.figure("longest pause of a process that only reads the clock", f"{longest_ms:.1f} ms")
     record.write(page)
     return int(record.missed)
 

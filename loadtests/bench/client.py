@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import resource
 import shutil
 import socket
 import statistics
@@ -24,6 +23,7 @@ from pathlib import Path
 import click
 
 from calorimeter.errors import InputError
+from loadtests.bench.bystanders import Bystanders, own_s
 from loadtests.bench.record import Record
 
 HERE = Path(__file__).parent
@@ -69,8 +69,7 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     efficiencies: dict[str, list[float]] = {kind: [] for kind in KINDS}
     last: dict[str, float] = {}
-    started = time.monotonic()
-    before = busy_s(), own_s()
+    bystanders = Bystanders(len(cores))
     with canned(cores[1]) as url:
         for number in range(rounds):
             for kind in KINDS:
@@ -81,29 +80,16 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
             record.round(
                 f"round {number + 1}: " + "  ".join(f"{kind} {rates[kind][-1]:,.0f}/s" for kind in KINDS)
             )
-    others = (busy_s() - before[0]) - (own_s() - before[1])
-    share = others / (time.monotonic() - started) / len(cores)
-    record.note(f"Other processes used {share:.0%} of this machine meanwhile.")
+    share, stolen = bystanders.shares()
+    record.note(
+        f"Other processes used {share:.0%} of this machine meanwhile, its host {stolen:.1%} (steal)."
+    )
     if share > OTHERS_SHARE:
         record.note("So requests a second of each generator's own CPU time are compared.")
         rates = efficiencies
     judge(record, rates, last)
     record.write(page)
     return int(record.missed)
-
-
-def busy_s() -> float:
-    """Seconds that all cores were busy since boot; kernel work for anyone's packets included."""
-    fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
-    return (sum(fields) - fields[3] - fields[4]) / os.sysconf("SC_CLK_TCK")
-
-
-def own_s() -> float:
-    """CPU seconds of this process and of its children that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
 
 
 def judge(record: Record, rates: dict[str, list[float]], last: dict[str, float]) -> None:
@@ -151,6 +137,13 @@ def contender(
     result: dict[str, float] = json.loads(_run(command))
     if result["failures"] and not rate:
         raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
+    return result
+
+
+def pauses(seconds: float, core: int) -> dict[str, float]:
+    """One measurement of `loadtests.bench.machine`."""
+    command = ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.bench.machine", str(seconds)]
+    result: dict[str, float] = json.loads(_run(command))
     return result
 
 

@@ -245,6 +245,11 @@ def test_locust_page_shows_the_load(lab: Deployment, tmp_path: Path) -> None:
     counted = Counter((row["api"].upper(), row["operation"]) for row in rows_of(Path(run), "samples"))
     assert {key: shown[key] for key in counted} == dict(counted)
     assert ("REST", "accepted to COMPLETE") in shown
+    ended = Counter(
+        (row["api"].upper(), f"{row['operation']} to COMPLETE") for row in rows_of(Path(run), "actions")
+    )
+    assert ended["REST", "delete to COMPLETE"] > 0
+    assert {key: shown[key] for key in ended} == dict(ended)
 
 
 @pytest.mark.lab

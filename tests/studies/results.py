@@ -18,6 +18,7 @@ def level(at: float, kind: str = "probe", *, broken: bool = False) -> Level:
             "run": f"run-{at:g}-{kind}",
             "kind": kind,
             "window_s": 8.0,
+            "telling_s": 30.0,
             "offered_per_s": at * 1.1,
             "achieved_per_s": min(at * 1.1, 108.0),
             "error_ratio": 0.0,

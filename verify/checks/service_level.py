@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from math import ceil
+from math import ceil, inf
 
 from calorimeter.statistics import needed
 from calorimeter.toml import Model
@@ -99,6 +99,32 @@ def _promises(objective: Objective, evidence: Service) -> Iterator[tuple[bool | 
         yield (rate < objective.min_per_s if enough else None), said
 
 
+def telling_s(evidence: Service) -> float:
+    """How long such a load must last for every promise to be told; `inf` where an operation is missing."""
+    wanted = [
+        need / have if have else inf
+        for objective in evidence.objectives
+        for need, have in _wanted(objective, evidence.of(objective.operation))
+    ]
+    return evidence.window_s * max(wanted, default=0.0)
+
+
+def _wanted(objective: Objective, found: Served) -> Iterator[tuple[int, int]]:
+    """How many requests each promise takes to be told, and how many there are."""
+    for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True):
+        if bound is not None:
+            yield needed(percent), found.ok
+    if objective.max_error_ratio is not None:
+        yield _least(objective.max_error_ratio), found.requests
+    if objective.min_per_s is not None:
+        yield needed(50), found.ok
+
+
+def _least(error_ratio: float) -> int:
+    """Below 1/ratio requests not one failure fits under the ratio: then a clean record says little."""
+    return ceil(1 / error_ratio) if error_ratio else needed(50)
+
+
 def _percentile(found: Served, percent: float, bound_ms: float) -> tuple[bool | None, str]:
     name, least = f"p{percent:g}", needed(percent)
     if found.requests and not found.ok:
@@ -116,8 +142,7 @@ def _errors(found: Served, bound: float) -> tuple[bool | None, str]:
     failures = found.requests - found.ok
     share = failures / found.requests
     said = f"{found.operation}: {failures} of {found.requests} failed, at most {bound:.4%} promised"
-    # Below 1/bound requests not one failure fits under the bound: then a clean record says little.
-    least = ceil(1 / bound) if bound else needed(50)
+    least = _least(bound)
     if share <= bound and found.requests < least:
         return None, f"{said}, which takes {least} requests to tell"
     return share > bound, said
@@ -139,13 +164,18 @@ def _figures(evidence: Service) -> dict[str, Figure]:
 class Generator(Model):
     """Evidence of T3: what the processes that generate load noted of themselves, about once a second.
 
-    `windows` are those seconds within the measured part, of all processes; `limited` tells each in which
-    the generator limited what was measured (`calorimeter.generator.bottleneck`). `percent` is the highest
+    `windows` are those seconds within the measured part, of all processes. `busy` tells each in which a
+    process had no time left, `limited` each that pages mark as the generator's own
+    (`calorimeter.generator`). Of `timed` arrivals (or, where users are closed, timers), `late` came later
+    than a tenth of the median response time of their second, and than 2 ms. `percent` is the highest
     percentile that the scenario promises, else the highest that pages show. `sent` requests were sent.
     """
 
     sent: int
     windows: int
+    busy: tuple[str, ...]
+    timed: int
+    late: int
     limited: tuple[str, ...]
     percent: float
     cpu_share: float
@@ -155,27 +185,33 @@ class Generator(Model):
 def not_the_bottleneck(evidence: Generator) -> Judgement:
     """Whether what was measured is the deployment's doing, not that of the processes that loaded it.
 
-    Seconds in which the generator was the bottleneck spoil the samples of those seconds: they can move the
-    p-th percentile once they are more than (100 − p) % of all, so that is how many there may be.
+    What the generator spoils can move the p-th percentile once it is more than (100 − p) % of all: so much
+    may be late, and in so many seconds a process may have had no time left.
     """
-    allowed = evidence.windows * (100 - evidence.percent) / 100
+    share = (100 - evidence.percent) / 100
     figures: dict[str, Figure] = {
         "sent": evidence.sent,
+        "late": evidence.late,
+        "late_allowed": int(evidence.timed * share),
         "windows": evidence.windows,
-        "windows_limited": len(evidence.limited),
-        "windows_limited_allowed": int(allowed),
+        "windows_busy": len(evidence.busy),
+        "windows_busy_allowed": int(evidence.windows * share),
         "largest_cpu_share": round(evidence.cpu_share, 3),
         "largest_lag_p99_ms": round(evidence.lag_p99_ms, 3),
     }
-    if not evidence.windows:
+    if not evidence.windows or not evidence.timed:
         return inconclusive("the processes that generate load noted nothing of themselves", **figures)
     if not evidence.sent:
         return inconclusive("no request was sent in the measured part of the run", **figures)
-    count = f"{len(evidence.limited)} of {evidence.windows} seconds"
-    if len(evidence.limited) > allowed:
-        said = f"the generator was the bottleneck in {count}: {evidence.limited[0]}"
-        return failed(said, evidence.limited, **figures)
+    late = f"{evidence.late:,} of {evidence.timed:,} times the generator was late by more than a tenth"
+    if len(evidence.busy) > evidence.windows * share:
+        count = f"{len(evidence.busy)} of {evidence.windows} seconds"
+        said = f"the generator was the bottleneck in {count}: {evidence.busy[0]}"
+        return failed(said, evidence.busy, **figures)
+    if evidence.late > evidence.timed * share:
+        return failed(f"{late} of the response time, {share:.0%} may be", evidence.limited, **figures)
     return passed(
-        f"the generator was the bottleneck in {count}; it used at most {evidence.cpu_share:.0%} of a core",
+        f"{late} of the response time ({share:.0%} may be); it used at most {evidence.cpu_share:.0%} of a "
+        "core",
         **figures,
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,6 +16,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
 from verify.experiments.affinity import round_of_visits, sources
 from verify.experiments.attribution import Strongest, joined, strongest
+from verify.experiments.repeated import Repeated
 from verify.experiments.visits import IN_FLIGHT, visit_all
 
 LOOK_EVERY_S = 0.02
@@ -37,7 +37,8 @@ ROUND_TRIES = 3
 MEANWHILE = 10
 """Sources of the victim, and of the others, in one go from the kill on."""
 
-MOST_GOES = 60
+COME_EVERY_S = 0.1
+MOST_VISITS = 2 * MEANWHILE * 60
 
 
 def failovers(bench: Bench) -> Failovers:
@@ -61,13 +62,13 @@ def _failover(bench: Bench, api_name: str) -> Failover:
         before = _steady_round(bench, api_name, way, who)
         # Whatever goes wrong under way: the gates that follow find the backend alive.
         healing.callback(breaker.heal_all)
-        with _coming(way, before, how.part) as coming:
+        with _coming(way, before, how.part) as meanwhile:
             bench.say(f"{how.part} {how.fault}")
             done = breaker.inject(how)
             killed_ns = done.at_ns or done.began_ns
             down_ns = await_state(bench, stats, api, how.part, up=False) if checked else None
             if not checked:
-                coming.stop.wait(UNCHECKED_S)
+                time.sleep(UNCHECKED_S)  # what is measured is what clients meet in that time
         # Unchecked, the sources of the dead backend wait for seconds; else the APIs are not to be strained.
         in_flight = IN_FLIGHT if checked else MANY_IN_FLIGHT
         during = _steady_round(bench, api_name, way, who, in_flight)
@@ -80,7 +81,7 @@ def _failover(bench: Bench, api_name: str) -> Failover:
         victim=how.part,
         checked=checked,
         before=before,
-        meanwhile=tuple(coming.visits),
+        meanwhile=tuple(meanwhile),
         during=during,
         after=after,
         killed_ns=killed_ns,
@@ -152,47 +153,24 @@ def _bound_s(bench: Bench, *, up: bool) -> float:
     return max(bounds)
 
 
-class _Coming:
-    """Visits that go on from before the kill until `stop` is set."""
-
-    def __init__(self, way: Strongest, who: Sequence[str]) -> None:
-        self.visits: list[Visit] = []
-        self.stop = threading.Event()
-        self._way = way
-        self._who = who
-        self._thread = threading.Thread(target=self._go, name="coming", daemon=True)
-
-    def _go(self) -> None:
-        for _ in range(MOST_GOES):
-            made = visit_all(self._way.api, self._who, 1, self._way.tls, in_flight=MANY_IN_FLIGHT)
-            self.visits += made
-            if self.stop.wait(0.1):
-                return
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def end(self) -> None:
-        """Let the last go end, and give its visits what the log knows of them."""
-        self.stop.set()
-        self._thread.join()
-        log = self._way.log
-        if log is not None:
-            log.await_lines(self._way.api.proxy_section, sum(visit.port != 0 for visit in self.visits))
-            found = log.connections(self._way.api)
-            self.visits = list(joined(self.visits, found))
-
-
 @contextmanager
-def _coming(way: Strongest, before: Visits, server: str) -> Iterator[_Coming]:
+def _coming(way: Strongest, before: Visits, server: str) -> Iterator[list[Visit]]:
+    """Visits that go on until the context is left; they are then known as the log knows them."""
     homes = {visit.source: visit.server for visit in before.visits}
     ours = [source for source, home in homes.items() if home == server][:MEANWHILE]
     others = [source for source, home in homes.items() if home not in (None, server)][:MEANWHILE]
-    if way.log is not None:
-        way.log.forget()
-    coming = _Coming(way, ours + others)
-    coming.start()
-    try:
-        yield coming
-    finally:
-        coming.end()
+    log = way.log
+    if log is not None:
+        log.forget()
+    visits: list[Visit] = []
+
+    def go() -> None:
+        if len(visits) < MOST_VISITS:
+            visits.extend(visit_all(way.api, ours + others, 1, way.tls, in_flight=MANY_IN_FLIGHT))
+
+    with Repeated("coming", COME_EVERY_S, go) as goes:
+        yield visits
+    goes.check()
+    if log is not None:
+        log.await_lines(way.api.proxy_section, sum(visit.port != 0 for visit in visits))
+        visits[:] = joined(visits, log.connections(way.api))

@@ -20,6 +20,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
 from verify.experiments.affinity import sources
 from verify.experiments.held import held
+from verify.experiments.repeated import Repeated
 from verify.experiments.visits import context, status_of, visit_all
 
 BEYOND = 20
@@ -170,28 +171,23 @@ class _Peak:
 
 @contextmanager
 def _watched(stats: Sequence[StatsSource], api: Api) -> Iterator[_Peak]:
-    peak, stop = _Peak(), threading.Event()
+    peak = _Peak()
 
-    def watch() -> None:
-        while not stop.wait(LOOK_EVERY_S):
-            queued = 0
-            for look in stats:
-                for row in look.show_stat():
-                    if row.section != api.proxy_section:
-                        continue
-                    if row.kind in ("backend", "server"):
-                        queued += row.qcur or 0
-                    if row.kind == "server":
-                        peak.most[row.name] = max(peak.most[row.name], row.scur or 0)
-            peak.queued = max(peak.queued, queued)
+    def look() -> None:
+        queued = 0
+        for reader in stats:
+            for row in reader.show_stat():
+                if row.section != api.proxy_section:
+                    continue
+                if row.kind in ("backend", "server"):
+                    queued += row.qcur or 0
+                if row.kind == "server":
+                    peak.most[row.name] = max(peak.most[row.name], row.scur or 0)
+        peak.queued = max(peak.queued, queued)
 
-    watcher = threading.Thread(target=watch, name="peak", daemon=True)
-    watcher.start()
-    try:
+    with Repeated("peak", LOOK_EVERY_S, look) as looks:
         yield peak
-    finally:
-        stop.set()
-        watcher.join()
+    looks.check()
 
 
 async def _stay_all(api: Api, who: Sequence[str | None], tls: ssl.SSLContext | None) -> list[Visit]:

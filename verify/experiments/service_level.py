@@ -66,15 +66,20 @@ def generator_of(run: RunDir) -> Generator:
     return Generator(
         sent=everything.requests - everything.dropped,
         windows=len(seen),
+        busy=tuple(_told(window, first, why) for window in seen if (why := generators.busy(window))),
+        timed=sum(window.timed for window in seen),
+        late=sum(window.late for window in seen),
         limited=tuple(
-            f"{window.worker} after {(window.t_ns - first) / 1e9:.0f} s: {why}"
-            for window in seen
-            if (why := generators.bottleneck(window))
+            _told(window, first, why) for window in seen if (why := generators.bottleneck(window))
         ),
         percent=max(promised, default=max(PERCENTS)),
         cpu_share=max((window.cpu_share for window in seen), default=0.0),
         lag_p99_ms=max((window.lag_p99_s * 1e3 for window in seen), default=0.0),
     )
+
+
+def _told(window: generators.Window, first_ns: int, why: str) -> str:
+    return f"{window.worker} after {(window.t_ns - first_ns) / 1e9:.0f} s: {why}"
 
 
 def baseline(bench: Bench) -> Baseline:

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pika.exceptions
 
@@ -20,6 +20,7 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.ledger import Depth, Entry, Read, State
 from verify.evidence.firehose import connect
 from verify.experiments.heat_client import HeatClient
+from verify.experiments.repeated import Repeated
 
 TIMEOUT_MIN = 2
 """The stacks' own timeout, in minutes: Heat itself fails a stack that takes longer."""
@@ -240,29 +241,22 @@ def depths(deployment: Deployment, every_s: float = 0.1) -> Iterator[list[Depth]
     """Note how many messages wait in both queues, by passive declares, until the context is left."""
     noted: list[Depth] = []
     connection = connect(deployment)
-    stop = threading.Event()
+    channel = connection.channel()
 
-    def run() -> None:
-        try:
-            channel = connection.channel()
-            while not stop.wait(every_s):
-                engine, worker = (
-                    int(channel.queue_declare(queue, passive=True).method.message_count)
-                    for queue in (ENGINE, WORKER)
-                )
-                noted.append(Depth(at_ns=time.time_ns(), engine=engine, engine_worker=worker))
-        except (pika.exceptions.AMQPError, OSError):
-            return  # what was not noted shows: the peak is of what there is
-        finally:
-            connection.close()
+    def look() -> None:
+        engine, worker = (
+            int(channel.queue_declare(queue, passive=True).method.message_count)
+            for queue in (ENGINE, WORKER)
+        )
+        noted.append(Depth(at_ns=time.time_ns(), engine=engine, engine_worker=worker))
 
-    thread = threading.Thread(target=run, name="depths", daemon=True)
-    thread.start()
     try:
-        yield noted
+        # Where the looks end early, what was not noted shows: the peak is of what there is.
+        with Repeated("depths", every_s, look):
+            yield noted
     finally:
-        stop.set()
-        thread.join(5)
+        with suppress(pika.exceptions.AMQPError):
+            connection.close()
 
 
 def attributed(entries: Iterable[Entry], engines: dict[str, str]) -> tuple[Entry, ...]:

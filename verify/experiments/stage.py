@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from verify.evidence.proxy_log import read
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.probes import Probes, attributed
+from verify.experiments.repeated import Repeated
 from verify.sources import addresses, check_bindable
 
 SOURCES = 24
@@ -52,29 +52,18 @@ class Watch:
         self.check_ms: dict[str, int] = {}
         self.sessions: dict[tuple[str, str], int] = {}
         self.largest_gap_ns = 0
-        self.problem: EvidenceUnavailable | None = None
         self._looked: dict[str, int] = {}
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="states", daemon=True)
+        self._looks = Repeated("states", LOOK_EVERY_S, self.look)
         self.look()
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._looks.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_EVERY_S):
-            try:
-                self.look()
-            except EvidenceUnavailable as problem:
-                self.problem = problem
-                return
+        self._looks.__exit__(kind, error, trace)
 
     def look(self) -> None:
         """Look at every proxy once."""
@@ -106,8 +95,7 @@ class Watch:
 
     def shows(self, section: str, server: str, *statuses: str) -> bool:
         """Whether every proxy shows a server with a status that starts with one of `statuses` now."""
-        if self.problem:
-            raise self.problem
+        self._looks.check()
         return all(
             self.now.get((proxy, section, server), ("", 0))[0].startswith(statuses)
             for proxy in self.proxies

@@ -12,6 +12,7 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.evidence.broker_api import BrokerApi
 from verify.evidence.firehose import Firehose
 from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.repeated import Repeated
 
 LOOK_S = 0.5
 LOOKS = 2
@@ -37,18 +38,16 @@ class Vigil:
         self._found: EvidenceUnavailable | None = None
         self._looks = 0
         self._news = threading.Condition()
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="vigil", daemon=True)
+        self._turns = Repeated("vigil", LOOK_S, self._turn)
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        self._turns.__enter__()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop.set()
-        self._thread.join()
+        self._turns.__exit__(kind, error, trace)
         self._api.__exit__(kind, error, trace)
 
     def spare(self, names: Collection[str]) -> None:
@@ -61,6 +60,7 @@ class Vigil:
             raise EvidenceUnavailable(self._firehose.where, why)
         if self._found is not None:
             raise EvidenceUnavailable(self._found.where, self._found.why)
+        self._turns.check()
 
     def run(self, work: Callable[[], T]) -> T:
         """The result of `work`, or at once what `check` raises; `work` then goes on by itself.
@@ -93,12 +93,11 @@ class Vigil:
             target = self._looks + more
             self._news.wait_for(lambda: self._looks >= target or self._found is not None, 5.0)
 
-    def _run(self) -> None:
-        while not self._stop.wait(LOOK_S):
-            self._look()
-            with self._news:
-                self._looks += 1
-                self._news.notify_all()
+    def _turn(self) -> None:
+        self._look()
+        with self._news:
+            self._looks += 1
+            self._news.notify_all()
 
     def _look(self) -> None:
         try:
