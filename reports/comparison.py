@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +93,7 @@ class Comparison:
     `failed` is the share of requests that were not as expected, on each side; `left_out` names operations
     with too few samples, `lost` those of them that have enough on the left. `in_turn` is whether the runs
     were made in turn (`calorimeter run --repeat 5 --against …`), so that what drifts met both sides alike.
+    `about` is what the first run of the left side notes of itself; in what has to agree it speaks for all.
     """
 
     left: tuple[str, ...]
@@ -105,6 +106,7 @@ class Comparison:
     despite: tuple[str, ...]
     lost: tuple[str, ...] = ()
     in_turn: bool = True
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -228,6 +230,7 @@ def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequen
         despite=tuple(despite),
         lost=tuple(dict.fromkeys(lost)),
         in_turn=_in_turn(left, right),
+        about=left[0].about,
     )
 
 

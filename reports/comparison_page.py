@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
 from calorimeter.toml import Model
-from reports import comparison, page
+from reports import circumstances, comparison, page
+from reports.circumstances import Rows
 from reports.comparison import ACHIEVED, RESPONSE, Comparison
 from reports.figures import differences, style
 from reports.page import Files
@@ -125,6 +127,7 @@ def files(found: Comparison) -> Files:
         "headings": HEADINGS,
         "rows": cells(found),
         "rule": comparison.RULE,
+        "where": _where(found.about),
         "wide": wide,
         "narrow": style.svg(figure, style.NARROW, "differences-n") if wide else "",
     }
@@ -137,6 +140,20 @@ def files(found: Comparison) -> Files:
     if wide:
         made |= {"figures/differences.svg": wide.encode(), "figures/differences.png": png}
     return made
+
+
+def _where(about: Mapping[str, Any]) -> Rows:
+    """The load and the machine of the runs, which have to be the same on both sides."""
+    load = circumstances.table(about.get("load"))
+    asked = {
+        "Scenario": about.get("scenario"),
+        "Users": about.get("users"),
+        "Each run, s": load.get("duration_s"),
+        "Warm-up, s": load.get("warm_up_s"),
+        "First run began": about.get("started"),
+    }
+    rows = [(name, circumstances.plain(value)) for name, value in asked.items() if value is not None]
+    return rows + circumstances.machine(circumstances.table(about.get("environment")))
 
 
 def _figure(table: pd.DataFrame) -> style.Plot:

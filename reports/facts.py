@@ -8,28 +8,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from calorimeter import statistics
-from calorimeter.deployment import Api, Deployment
 from calorimeter.statistics import Interval
 from calorimeter.verdict import Outcome
+from reports import circumstances
 from reports.capacity import Capacity
+from reports.circumstances import Rows, plain, table
 from reports.figures.style import seconds
 from reports.findings import Findings
-
-Rows = list[tuple[str, str]]
 
 _KNOWN = {
     *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
     *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
 }
 """What has a place of its own; whatever else a run notes is shown as it is."""
-
-
-def size(count: float) -> str:
-    """Bytes in a unit that reads well: 12.3 MB, of 1,000,000."""
-    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count:.0f} bytes"
 
 
 def numbers(found: Findings) -> list[tuple[str, str, str]]:
@@ -56,52 +47,20 @@ def _bounds(interval: Interval, text: Any) -> str:
 
 def environment(found: Findings) -> Rows:
     """The machine and software of the run, from run.json."""
-    about = table(found.about.get("environment"))
-    names = {
-        "calorimeter": "Calorimeter",
-        "git_revision": "Git revision",
-        "python": "Python",
-        "system": "System",
-        "kernel": "Kernel",
-        "machine": "Machine",
-        "cpu": "Processor",
-        "cpus": "Processors usable",
-        "memory_bytes": "Memory",
-    }
-    rows = []
-    for key, name in names.items():
-        value = about.get(key)
-        shown = size(value) if key == "memory_bytes" and isinstance(value, int) else value
-        rows.append((name, "unknown" if shown is None else str(shown)))
-    libraries = table(about.get("libraries"))
-    rows.append(("Libraries", ", ".join(f"{name} {libraries[name] or '–'}" for name in sorted(libraries))))
+    rows = circumstances.machine(table(found.about.get("environment")))
     noted = {key: value for key, value in found.about.items() if key not in _KNOWN}
-    rows += [(key, text) for key in sorted(noted) for text in [_plain(noted[key])] if text]
+    rows += [(key, text) for key in sorted(noted) for text in [plain(noted[key])] if text]
     return rows
-
-
-def table(value: object) -> dict[str, Any]:
-    """What run.json notes as a table, empty where it is none: another version may have written it."""
-    return value if isinstance(value, dict) else {}
 
 
 def _seconds(value: object) -> str | None:
     return f"{value:g} s" if isinstance(value, int | float) and value else None
 
 
-def _plain(value: object) -> str:
-    """A noted value as one line."""
-    if isinstance(value, dict):
-        return ", ".join(f"{key} = {_plain(value[key])}" for key in sorted(value))
-    if isinstance(value, list):
-        return ", ".join(_plain(item) for item in value)
-    return "unknown" if value is None else str(value)
-
-
 def topology(found: Findings) -> Rows:
     """The deployment's parts, from its file, and the proxy's configuration; no secret is in it."""
     deployment = found.deployment
-    rows = [("Deployment", deployment.name), *_parts(deployment)] if deployment else []
+    rows = [("Deployment", deployment.name), *circumstances.parts(deployment)] if deployment else []
     return rows + [("Proxy configuration", said) for said in _configurations(found)]
 
 
@@ -176,7 +135,7 @@ def run(found: Findings) -> Rows:
             f"turn {turn} of series {about.get('series')}" if turn is not None else "none: one run",
         ),
     ]
-    return [(name, _plain(value)) for name, value in rows if value is not None]
+    return [(name, plain(value)) for name, value in rows if value is not None]
 
 
 def _workers(found: Findings) -> list[dict[str, Any]]:
@@ -216,40 +175,6 @@ def _of_scenario(text: str | None, key: str) -> Any:
         return tomllib.loads(text or "").get(key)
     except tomllib.TOMLDecodeError:
         return None
-
-
-def _parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
-    yield "REST", _api(deployment.rest)
-    if deployment.cfn is not None:
-        yield "CFN", _api(deployment.cfn)
-    for proxy in deployment.proxy:
-        version = f"HAProxy {proxy.version}" if proxy.version else "version not given"
-        checks = proxy.checks
-        checked = (
-            f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}" if checks else ""
-        )
-        yield f"Proxy {proxy.name}", version + checked
-    expect = deployment.expect
-    yield (
-        "Balance wanted",
-        f"{expect.balance}, {expect.hash_type}"
-        + ("".join(f", {name} weight {weight}" for name, weight in sorted(expect.weights.items()))),
-    )
-    if deployment.engines is not None:
-        engines = deployment.engines
-        yield "Engines", f"{', '.join(engines.names)}: {len(engines.names)} × {engines.workers} workers"
-    if deployment.broker is not None:
-        yield "Broker", f"{deployment.broker.amqp}, vhost {deployment.broker.vhost}"
-    if deployment.identity is not None:
-        yield "Identity", deployment.identity.auth_url
-    if deployment.versions:
-        yield "Versions", ", ".join(f"{name} {is_}" for name, is_ in sorted(deployment.versions.items()))
-    yield "Consent", deployment.consent.level.value
-
-
-def _api(api: Api) -> str:
-    backends = ", ".join(f"{backend.name} ({backend.address})" for backend in api.backends)
-    return f"{api.url} → section {api.proxy_section}: {backends}"
 
 
 def method(found: Findings) -> list[str]:

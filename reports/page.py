@@ -15,7 +15,7 @@ from markupsafe import Markup
 from calorimeter import statistics
 from calorimeter.errors import InputError
 from calorimeter.verdict import Outcome, Verdicts
-from reports import facts, plates, summary
+from reports import circumstances, facts, plates, summary
 from reports.endings import TAKEN
 from reports.figures.style import seconds
 from reports.findings import Findings
@@ -153,7 +153,7 @@ def render(template: str, context: dict[str, Any], *, escape: bool) -> bytes:
         "seconds": seconds,
         "figure": _figure,
         "count": _count,
-        "size": facts.size,
+        "size": circumstances.size,
         "md": _markdown,
         "svg": Markup,  # drawn by matplotlib, with its text as outlines
     }

@@ -8,8 +8,8 @@ import pandas as pd
 
 from calorimeter.statistics import Interval
 from calorimeter.toml import Model
-from reports import facts
 from reports.capacity import Capacity
+from reports.circumstances import table
 from reports.endings import TAKEN
 from reports.findings import Findings, Shares
 from reports.latency import PERCENTS, column
@@ -112,7 +112,7 @@ def of(found: Findings) -> Summary:
         run=str(about.get("id", "")),
         started=_text(about.get("started")),
         deployment=_text(about.get("deployment")),
-        calorimeter=_text(facts.table(about.get("environment")).get("calorimeter")),
+        calorimeter=_text(table(about.get("environment")).get("calorimeter")),
         verdicts=tuple(
             Gate(
                 gate=verdict.gate,

@@ -18,7 +18,7 @@ from calorimeter.rundir import RunDir
 from loadtests.commands import Duration
 from scenarios import loader
 from scenarios.scenario import Scenario
-from studies import loading
+from studies import circumstances, loading
 from studies.capacity_result import Capacity
 from studies.levels import Level, Unit, level_of
 from studies.search import Plan, search, sweep
@@ -185,6 +185,7 @@ def capacity(
         for level in sweep(found.capacity, [each.level for each in study.levels], plan):
             study.load(level, "sweep", probe_s)
     result = Capacity(
+        circumstances=circumstances.of(folder, described),
         scenario=wanted.name,
         deployment=described.name,
         unit=unit,

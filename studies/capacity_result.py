@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from calorimeter.toml import Model
+from studies.circumstances import Result
 from studies.levels import Level, Unit
 
 SCHEMA = 1
 """Version of capacity.json."""
 
 
-class Capacity(Model):
+class Capacity(Result):
     """The whole of capacity.json.
 
     `capacity` is the highest level that was held, None where none was; `broken` the lowest above it that

@@ -7,9 +7,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from calorimeter.toml import Model
 from reports.figures import style
 from reports.page import Files, render
+from studies.circumstances import Result
 
 __all__ = ["Drawing", "Files", "Table", "files", "text"]
 
@@ -47,7 +47,7 @@ def files(
     drawings: Sequence[Drawing],
     tables: Sequence[Table],
     notes: Sequence[str],
-    result: Model,
+    result: Result,
 ) -> Files:
     """All files of a study's page by their path in its folder; the same bytes for the same result."""
     made: Files = {}
@@ -59,6 +59,7 @@ def files(
         made[f"figures/{drawing.name}.svg"] = wide.encode()
         made[f"figures/{drawing.name}.png"] = png
     context = {"title": title, "lead": lead, "plates": plates, "tables": tables, "notes": notes}
+    context["where"] = result.circumstances.rows
     made["index.html"] = render("study.html.j2", context, escape=True)
     made["report.md"] = render("study.md.j2", context, escape=False)
     made["summary.json"] = result.model_dump_json(indent=2).encode() + b"\n"

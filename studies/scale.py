@@ -22,7 +22,7 @@ from calorimeter.rundir import RunDir
 from loadtests.commands import Duration
 from scenarios import loader
 from scenarios.scenario import Scenario
-from studies import loading
+from studies import circumstances, loading
 from studies.scale_result import Kind, Measure, Scale, Size, Used
 from verify.checks.service_level import not_the_bottleneck
 from verify.evidence import samples
@@ -255,6 +255,7 @@ def scale(
     folder.note_command()
     study = Study(wanted, scenario, path, folder.path / "runs", duration, users_per_engine)
     result = Scale(
+        circumstances=circumstances.of(folder, described),
         scenario=wanted.name,
         deployment=described.name,
         measure=chosen,

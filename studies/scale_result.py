@@ -8,6 +8,7 @@ from typing import Literal
 from calorimeter.toml import Model
 from calorimeter.verdict import Judgement
 from studies import usl
+from studies.circumstances import Result
 from studies.usl import Bounded, Law
 
 SCHEMA = 1
@@ -99,7 +100,7 @@ class Prediction(Model):
         return None if low is None or high is None else low <= self.measured <= high
 
 
-class Scale(Model):
+class Scale(Result):
     """The whole of scale.json: the loads; laws and predictions follow from them."""
 
     schema_version: int = SCHEMA

@@ -5,6 +5,7 @@ from __future__ import annotations
 from calorimeter.verdict import failed, passed
 from studies.backlog import backlog
 from studies.capacity_result import Capacity
+from studies.circumstances import Circumstances
 from studies.levels import Level
 from studies.scale_result import MACHINE, Scale, Size, Used
 
@@ -33,7 +34,20 @@ def level(at: float, kind: str = "probe", *, broken: bool = False) -> Level:
     )
 
 
+WHERE = Circumstances(
+    started="2026-01-02T03:04:05+00:00",
+    environment={
+        "calorimeter": "0.1.0",
+        "cpu": "Some processor",
+        "cpus": 2,
+        "libraries": {"locust": "2"},
+    },
+    parts=(("Deployment", "lab"), ("Engines", "engine-1: 1 × 1 workers")),
+    commands=(("calorimeter", "capacity", "capacity-mix"),),
+)
+
 CAPACITY = Capacity(
+    circumstances=WHERE,
     scenario="capacity-mix",
     deployment="lab",
     unit="arrivals/s",
@@ -89,6 +103,7 @@ def scale(engines: tuple[int, ...] = (1, 2, 3, 4, 6, 8), rests: tuple[int, ...] 
 
     fitted = tuple(size(rest, n, law(n)) for rest in rests for n in engines)
     return Scale(
+        circumstances=WHERE,
         scenario="engine-wait",
         deployment="lab",
         measure="stacks/s",
