@@ -19,6 +19,9 @@ from lab.waiting import DeadlineError, until
 LAB = "CALORIMETER_LAB"
 PART = "CALORIMETER_PART"
 
+NICENESS = 5
+"""Of the lab, beside what loads and watches it on the same cores and must not wait for what it measures."""
+
 
 @dataclass(frozen=True, slots=True)
 class Process:
@@ -108,7 +111,7 @@ def spawn(
 ) -> subprocess.Popen[bytes]:
     """Start a process in a session of its own, its output appended to `log`, with a group id if root."""
     with log.open("ab") as output:
-        return subprocess.Popen(
+        process = subprocess.Popen(
             argv,
             env=dict(environment),
             cwd=cwd,
@@ -118,3 +121,6 @@ def spawn(
             start_new_session=True,
             group=group,
         )
+    with suppress(ProcessLookupError):  # it may have ended already
+        os.setpriority(os.PRIO_PGRP, process.pid, NICENESS)
+    return process

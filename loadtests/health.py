@@ -22,8 +22,8 @@ from loadtests.histogram import Histogram
 WINDOW_S = 1.0
 TICK_S = 0.01
 TICK_NS = 10_000_000
-MOST_TICKS = 100_000
-"""Kept between two windows: those of a quarter of an hour."""
+MOST_SWALLOWED = 1_000
+"""Ticks that one halt counts for: ten seconds, longer than any load that goes on afterwards."""
 
 
 def settle() -> None:
@@ -34,6 +34,12 @@ def settle() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()
+
+
+def lateness(late_ns: int) -> list[int]:
+    """How late a tick is, and those that a halt of the process swallowed, each due 10 ms after the last."""
+    swallowed = min(max(0, late_ns - 1) // TICK_NS, MOST_SWALLOWED)
+    return [max(0, late_ns) - TICK_NS * n for n in range(swallowed + 1)]
 
 
 class Health:
@@ -87,13 +93,10 @@ class Health:
         self._window()
 
     def _tick(self) -> None:
-        """Note how late this tick is, and all that a halt of the process swallowed since the last."""
         now = time.monotonic_ns()
-        due = self._tick_due or now
-        while due <= now and len(self._ticks) < MOST_TICKS:
-            self._ticks.append(now - due)
-            due += TICK_NS
-        self._tick_due = max(due, now)
+        if self._tick_due:
+            self._ticks.extend(lateness(now - self._tick_due))
+        self._tick_due = now + TICK_NS  # the loop's timer has a phase of its own
 
     def _measure(self) -> None:
         due = time.monotonic()

@@ -23,7 +23,6 @@ class Capacity(Model):
     broken: float | None
     confirmed: bool
     limit: str
-    hold_s: float
 
 
 def read(folder: Path) -> Capacity | None:

@@ -99,7 +99,7 @@ def _searched(capacity: Capacity | None) -> str:
     """What the search says that this run was the end of, if it was."""
     if capacity is None:
         return "One run shows one load; calorimeter capacity finds the highest at which they hold."
-    state = f"was held for {capacity.hold_s:g} s" if capacity.confirmed else "was not confirmed"
+    state = "was held in this run" if capacity.confirmed else "was not confirmed"
     above = f"{capacity.broken:g} do not hold: {capacity.limit}" if capacity.broken else capacity.limit
     return (
         f"The search that this run belongs to found a capacity of {capacity.capacity:g} {capacity.unit}, "

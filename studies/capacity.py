@@ -66,11 +66,12 @@ class Study:
         return found.holds
 
     def _telling_s(self, level: float) -> float:
-        """How long a load at this level must last, by the last look at it, warm-up and chance included."""
-        last = next((each for each in reversed(self.levels) if each.level == level), None)
+        """How long a load at this level must last, by the last look at any, warm-up and chance included."""
+        last = next((each for each in reversed(self.levels) if each.telling_s is not None), None)
         if last is None or last.telling_s is None:
             return 0.0
-        return min(math.ceil(last.telling_s * CHANCE / (1 - WARM_UP_SHARE)), MOST_HOLD_S)
+        measured_s = last.telling_s * last.level / level
+        return min(math.ceil(measured_s * CHANCE / (1 - WARM_UP_SHARE)), MOST_HOLD_S)
 
     def _look(self, level: float, kind: Kind, seconds: float) -> Level:
         words = loading.words_of(

@@ -26,7 +26,7 @@ def sentence(result: Capacity) -> str:
     above = "" if result.broken is None else f"; {result.broken:g} do not hold: {result.limit}"
     held = result.held
     rate = f" ({held.achieved_per_s:.1f} successes/s)" if held else ""
-    state = f"held for {result.hold_s:g} s" if result.confirmed else "not confirmed"
+    state = f"held for {held.window_s:.0f} s" if result.confirmed and held else "not confirmed"
     return f"capacity: {result.capacity:g} {result.unit}{rate}, {state}{above}"
 
 

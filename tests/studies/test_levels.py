@@ -84,6 +84,14 @@ def test_a_hold_lasts_until_every_promise_is_told() -> None:
     assert study.seconds == [8, 63, 100]
 
 
+def test_a_hold_below_takes_longer_in_proportion() -> None:
+    """Half the arrivals take twice as long to tell a promise."""
+    study = Looks(look(BROKEN, kind="hold", telling_s=32.0), look(KEPT))
+    study.load(8, "hold", 20)
+    assert study.load(4, "hold", 20)
+    assert study.seconds == [20, 100]
+
+
 def test_a_hold_does_not_wait_for_ever() -> None:
     """An operation that was never asked for cannot be waited for; a rare one for ten minutes."""
     study = Looks(look(KEPT, telling_s=None), look(OPEN, telling_s=9000.0), *[look(OPEN)] * 2)
