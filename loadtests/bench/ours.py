@@ -183,6 +183,7 @@ def main() -> None:
         spacing: Any = "poisson" if rate > 0 else "constant"
         arrivals = Arrivals(rate_per_s=abs(rate), spacing=spacing) if rate else None
         recorded = kind == "calorimeter"
+        settle()  # as every load begins (`loadtests.lifecycle`)
         StackUser.session = session(url, users, Path(folder), recorded, arrivals)
         result = measure_arrivals(users, seconds) if rate else measure(RestUser, users, seconds)
         StackUser.session.end()
