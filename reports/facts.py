@@ -152,8 +152,9 @@ def limits(found: Findings) -> list[str]:
     limits = []
     if invalid:
         limits.append(
-            f"In {invalid} of {windows} seconds the generator itself was late, busy or dropping "
-            "(watch/generator.jsonl, gate T3): what was measured then is partly its own."
+            f"In {invalid} of {windows} seconds the generator itself was late or busy "
+            "(watch/generator.jsonl): what was measured then is partly its own. Gate T3 judges how much of "
+            "that may be."
         )
     if found.load is not None:
         limits.append("One run on one machine: intervals are within this run only.")

@@ -62,13 +62,15 @@ class Level(Model):
 
     @property
     def told(self) -> bool:
-        """Whether it says something of the deployment: what broke is broken, whoever else was slow.
+        """Whether it says something of the deployment: what a late generator broke may be its own doing.
 
-        A short look may leave promises open for want of samples; what is held for longer may not.
+        A short look may leave promises open for want of samples; what is held for longer may not, unless it
+        broke otherwise.
         """
-        if self.objectives.outcome is Outcome.FAIL or self.growing:
-            return True
-        return self.generated and (self.kind != "hold" or self.objectives.outcome is Outcome.PASS)
+        if not self.generated:
+            return False
+        open_ = self.kind == "hold" and self.objectives.outcome is Outcome.INCONCLUSIVE
+        return bool(self.growing) or not open_
 
     @property
     def holds(self) -> bool:
@@ -78,13 +80,13 @@ class Level(Model):
     @property
     def said(self) -> str:
         """Why it holds or does not, in words."""
+        if not self.generated:
+            return self.generator.why
         if self.objectives.outcome is Outcome.FAIL:
             return self.objectives.why
         if self.growing:
             grown = self.growing[0]
             return f"{grown.name} grew from {grown.first:.1f} to {grown.last:.1f}"
-        if not self.generated:
-            return self.generator.why
         return "holds" if self.holds else self.objectives.why
 
 

@@ -69,16 +69,18 @@ def search(plan: Plan, probe: Probe, hold: Probe) -> Found:
     """Find the highest level that holds; `hold` looks longer than `probe`.
 
     Doubles (or halves) from the start until one level holds and one breaks, bisects them to the precision,
-    holds the lower one (going down where it breaks after all) and looks at the upper one again (going on
-    upwards where it holds after all, once). At most `MOST_LOOKS` looks.
+    holds the lower one (going down where it breaks after all) and, where only a probe broke the upper one,
+    looks at that again (going on upwards where it holds after all, once). At most `MOST_LOOKS` looks.
     """
     found = Found()
     once = _counted(probe, found)
     good, bad = _bracket(plan, once, plan.start, None)
     for again in (True, False):
         good, bad = _bisect(plan, once, good, bad)
+        probed = bad
         good, bad = _held(plan, hold, found, good, bad)
-        if good is None or bad is None or not again or _times(found.looks, bad) > 1:
+        # What broke while it was held is not overruled by a shorter look.
+        if good is None or bad is None or not again or bad != probed or _times(found.looks, bad) > 1:
             break
         if not once(bad):
             break

@@ -1,7 +1,7 @@
 """`bin/bench client`: requests a second of one core, beside FastHttpUser, hey and wrk.
 
 HAProxy answers on one core, one generator after the other runs on the other; rounds are interleaved, so
-that what else the machine does meets all of them, and medians are compared.
+that what else the machine does meets all of them, and rates of the same round are compared.
 """
 
 from __future__ import annotations
@@ -61,8 +61,9 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
         raise InputError("bench", "one core", "valid: two, one for HAProxy and one for the generator")
     record = Record(
         "The HTTP client beside others",
-        "Requests a second of one core, HAProxy answering from the other; rounds are interleaved, medians "
-        f"are compared. {users} connections, {rounds} rounds of {seconds:g} s each. `calorimeter` has all "
+        "Requests a second of one core, HAProxy answering from the other. Rounds are interleaved, rates of "
+        f"the same round are compared: medians, and their range. {users} connections, {rounds} rounds of "
+        f"{seconds:g} s each. `calorimeter` has all "
         "on: recording, a source address for each user, Locust's statistics; `unrecorded` is the same "
         "without the recorder, `fasthttp` is Locust's FastHttpUser.",
     )
@@ -93,20 +94,24 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
 
 
 def judge(record: Record, rates: dict[str, list[float]], last: dict[str, float]) -> None:
-    """Medians and ratios beside what is wanted."""
-    medians = {kind: statistics.median(values) for kind, values in rates.items()}
-    ours = medians["calorimeter"]
-    for kind, median in medians.items():
+    """Ratios of the same round beside what is wanted: their median, and between what they lie."""
+    ours = rates["calorimeter"]
+    for kind, values in rates.items():
+        rate = f"{statistics.median(values):,.0f}/s"
         if kind in WANTED:
-            ratio = ours / median
-            wanted, good = f"calorimeter at least {WANTED[kind]:g} ×", ratio >= WANTED[kind]
-            record.figure(kind, f"{median:,.0f}/s ({ratio:.2f} ×)", wanted, good)
+            ratios = [own / other for own, other in zip(ours, values, strict=True)]
+            ratio = statistics.median(ratios)
+            shown = f"{rate} ({ratio:.2f} ×, {min(ratios):.2f} to {max(ratios):.2f})"
+            wanted = f"calorimeter at least {WANTED[kind]:g} ×"
+            record.figure(kind, shown, wanted, ratio >= WANTED[kind])
         else:
-            record.figure(kind, f"{median:,.0f}/s")
-    share = 1 - ours / medians["unrecorded"]
-    size = last["bytes"] / last["rows"]
+            record.figure(kind, rate)
+    shares = [1 - own / free for own, free in zip(ours, rates["unrecorded"], strict=True)]
+    share = statistics.median(shares)
     most = f"at most {RECORDER_SHARE:.0%}"
-    record.figure("recorder, part of the generator", f"{share:.1%}", most, share <= RECORDER_SHARE)
+    shown = f"{share:.1%} ({min(shares):.0%} to {max(shares):.0%})"
+    record.figure("recorder, part of the generator", shown, most, share <= RECORDER_SHARE)
+    size = last["bytes"] / last["rows"]
     most = f"at most {BYTES_A_SAMPLE}"
     record.figure("recorder, bytes a sample", f"{size:.1f}", most, size <= BYTES_A_SAMPLE)
 

@@ -31,14 +31,15 @@ def look(objectives: Judgement, generator: Judgement = EASE, kind: str = "probe"
         (look(OPEN, kind="hold"), False, False),
         (look(KEPT, kind="hold"), True, True),
         (look(BROKEN), True, False),
-        (look(BROKEN, LATE), True, False),
+        (look(BROKEN, LATE), False, False),
         (look(KEPT, LATE), False, False),
-        (look(KEPT, LATE, backlogs=GROWN), True, False),
+        (look(KEPT, LATE, backlogs=GROWN), False, False),
+        (look(OPEN, kind="hold", backlogs=GROWN), True, False),
         (look(KEPT, backlogs=GROWN), True, False),
     ],
 )
 def test_what_a_look_tells(seen: Level, told: bool, holds: bool) -> None:
-    """A late generator and an open promise say nothing; what broke is broken all the same."""
+    """A late generator says nothing, whatever broke; an open promise neither, unless something grew."""
     assert (seen.told, seen.holds) == (told, holds)
 
 
