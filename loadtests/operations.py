@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from calorimeter.errors import InputError, nearest, unknown
 from loadtests import cfn_operations, rest_operations
+from loadtests.clock import now_ns
 from loadtests.operation import Actor, Operation, Stack, always
 from loadtests.stack_life import remove
 from loadtests.subjects import NEEDS
@@ -132,7 +133,7 @@ def mix_of(scenario: Scenario, api: str) -> Mix:
 
 
 def clear(actor: Actor) -> None:
-    """Remove what a user has besides stacks."""
+    """Remove what a user has besides stacks, while there is time."""
     if actor.api.name != "rest":
         return
     delete = REGISTRY["rest", "deployment-delete"], REGISTRY["rest", "config-delete"]
@@ -143,7 +144,7 @@ def clear(actor: Actor) -> None:
                 len(operation.subject.of(actor)),
                 sum(len(c.deployments) for c in actor.belongings.configs),
             )
-            if not before[0]:
+            if not before[0] or now_ns() >= actor.until_ns(actor.complete_within_s):
                 break
             operation.perform(actor, operation)
             after = (

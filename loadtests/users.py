@@ -127,21 +127,25 @@ class StackUser(User):
 
     def on_stop(self) -> None:
         """Await and remove this user's stacks, while there is time."""
-        for stack in list(self.stacks):
-            if not stack.entry.final_state and now_ns() < self.until_ns(self.complete_within_s):
-                stack_life.await_final(self, stack)
-        while self.stacks and now_ns() < self.until_ns(self.complete_within_s):
-            before = self.stacks[0]
-            stack_life.remove(self, operations.DELETE[self.api_name], before)
-            if self.stacks and self.stacks[0] is before:
-                gevent.sleep(self.poll_s)
-        for stack in list(self.stacks):
-            self.unaccounted(stack.target.name)
-            self.finish(stack)
-        operations.clear(self)
-        self.client.close()
-        if self._other_client is not None:
-            self._other_client.close()
+        try:
+            for stack in list(self.stacks):
+                if not stack.entry.final_state and now_ns() < self.until_ns(self.complete_within_s):
+                    stack_life.await_final(self, stack)
+            while self.stacks and now_ns() < self.until_ns(self.complete_within_s):
+                before = self.stacks[0]
+                stack_life.remove(self, operations.DELETE[self.api_name], before)
+                if self.stacks and self.stacks[0] is before:
+                    gevent.sleep(self.poll_s)
+            operations.clear(self)
+        finally:  # Locust's patience may end before ours
+            for stack in list(self.stacks):
+                self.unaccounted(stack.target.name)
+                self.finish(stack)
+            for config in self.belongings.configs:
+                self.unaccounted(config.config_id)
+            self.client.close()
+            if self._other_client is not None:
+                self._other_client.close()
 
     def request(
         self, operation: Operation, data: bytes, understand: Callable[[Answer], T] | None = None

@@ -145,3 +145,40 @@ def test_open_arrivals_are_all_accounted_for() -> None:
     assert sum(window["connections"] for window in windows) <= 5
     assert sum(window["dropped"] for window in windows) <= len(dropped)
     assert any(window["dropped"] for window in windows)
+
+
+KILLED = """
+import json, tempfile
+from pathlib import Path
+from types import SimpleNamespace
+from loadtests.bench.ours import Environment, RestUser, StackUser, events, gevent, now_ns, pq, session
+from loadtests import stack_life
+from loadtests.api import Target
+from loadtests.operation import Config, Stack
+from loadtests.recorder import Entry
+
+folder = Path(tempfile.mkdtemp())
+shared = session("http://127.0.0.1:1/v1", 1, folder, True)
+StackUser.session = shared
+user = RestUser(Environment(user_classes=[RestUser], events=events))
+for name in ("a", "b"):
+    entry = Entry(f"id-{name}", name, "rest", f"req-{name}", 1, 0, 2, "CREATE_COMPLETE")
+    user.stacks.append(Stack(Target(name, f"id-{name}", f"id-{name}"), entry, SimpleNamespace()))
+user.belongings.configs.append(Config("c"))
+shared.stopping()
+stopping = gevent.spawn(user.on_stop)
+gevent.sleep(0.2)
+stopping.kill()
+lost = list(shared.unaccounted)
+shared.end()
+rows = [row["name"] for file in folder.glob("ledger/*.parquet") for row in pq.read_table(file).to_pylist()]
+print(json.dumps({"rows": sorted(rows), "lost": sorted(lost)}))
+"""
+
+
+def test_a_user_killed_while_it_cleans_up_leaves_its_rows() -> None:
+    """What it could not remove is in the ledger, and is looked for when the run ends."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert json.loads(done.stdout) == {"rows": ["a", "b"], "lost": ["a", "b", "c"]}
