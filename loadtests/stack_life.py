@@ -155,7 +155,9 @@ def remove(actor: Actor, operation: Operation, stack: Stack) -> None:
     """Delete this stack, and look until it is gone."""
     answer, _ = actor.request(operation, actor.api.delete(stack.target))
     if answer.status in actor.api.gone_statuses:
-        actor.finish(stack)  # not there, although nobody else may have removed it: the sample is an error
+        # Gone, by a delete whose answer was lost: when, nobody saw. The sample stays an error.
+        stack.entry.deleted_ns = answer.done_ns
+        actor.finish(stack)
     elif not answer.error:
         await_gone(actor, operation, stack, answer)
 
@@ -177,5 +179,7 @@ def await_gone(actor: Actor, operation: Operation, stack: Stack, accepted: Answe
             break
     if action.final_state == "DELETE_COMPLETE":
         stack.entry.deleted_ns = action.final_ns
+    else:
+        actor.unaccounted(stack.target.name)
     actor.acted(action, "" if stack.entry.deleted_ns else action.final_state or "not gone in time")
     actor.finish(stack)
