@@ -138,12 +138,12 @@ class Client:
                     now = now_ns()
                 self._exchange(request, answer.sent_ns or now)
             except TimedOutError:
-                self._fail("timeout" if self._connection else "connect", "no answer in time")
+                self._fail("timeout" if self._connection else self._unconnected(), "no answer in time")
             except OSError as problem:
                 if self._connection and self._used and repeatable and not answer.first_byte_ns:
                     self.close()
                     continue
-                self._fail("closed" if self._connection else "connect", str(problem))
+                self._fail("closed" if self._connection else self._unconnected(), str(problem))
             except httptools.HttpParserError as problem:
                 if self._complete:  # what came after the answer is none of ours
                     self.close()
@@ -224,6 +224,10 @@ class Client:
             raise ConnectionResetError("closed in the middle of the answer")
         self._answer.status = self._parser.get_status_code()
         self._complete = self._last = True
+
+    def _unconnected(self) -> str:
+        """What no connection is called: only where none was there before has nothing been sent."""
+        return "closed" if self._answer.sent_ns else "connect"
 
     def _fail(self, error: str, detail: str) -> None:
         # A status that came before the failure stays away: there is no whole answer.

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from calorimeter.deployment import Tls, address
 from loadtests.client import Answer, Client, Timeouts
 from loadtests.connection import Endpoint, endpoint, tls_context
+from loadtests.deadlines import TimedOutError
 from tests.loadtests.serving import answering, read_request, serving
 
 GET = b"GET /v1/stacks HTTP/1.1\r\nHost: heat\r\n\r\n"
@@ -258,6 +259,26 @@ def test_stale_connection_is_replaced_once() -> None:
         first, second = ask(to, GET, GET)
     assert (first.reconnected, second.reconnected, second.error) == (False, True, "")
     assert second.port != first.port
+
+
+@pytest.mark.parametrize("problem", [ConnectionRefusedError(111, "refused"), TimedOutError()])
+def test_request_that_went_out_is_closed_where_it_cannot_be_repeated(
+    problem: BaseException, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No second connection is not `connect`, which says that nothing was sent: the first one carried it."""
+
+    def fail(*_: object) -> None:
+        raise problem
+
+    with serving(answer_then_die_on_the_next) as to:
+        client = Client(to, timeouts=QUICK)
+        assert client.send(GET).body == b"hello"
+        monkeypatch.setattr("loadtests.client.connect", fail)
+        answer = client.send(GET)
+        unsent = client.send(GET)
+    assert (answer.error, client.connections) == ("closed", 3)
+    assert 0 < answer.sent_ns < answer.done_ns
+    assert unsent.error == "connect"
 
 
 def test_create_is_not_repeated() -> None:
