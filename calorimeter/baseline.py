@@ -10,6 +10,11 @@ from calorimeter.statistics import Difference
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 
+GATE = "T2"
+HEADING = "No operation is slower than in the baseline, and no less is answered, by a statistical test"
+GUIDE = "the API and engine services can be overloaded"
+"""The sentence of the guide that the gates of the service level test."""
+
 
 class Measure(Model):
     """One measure of one operation: a value for each run (or window) of either side.

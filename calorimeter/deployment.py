@@ -187,6 +187,11 @@ class Tls(Model):
     ca_file: Path | None = None
     verify: bool = True
 
+    @property
+    def for_requests(self) -> bool | str:
+        """The `verify` of requests and its kin."""
+        return str(self.ca_file) if self.verify and self.ca_file else self.verify
+
 
 FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute"]
 """Faults beyond those that a part has commands of its own for."""
@@ -340,7 +345,11 @@ class Deployment(Model):
 
 
 def read(path: Path) -> Deployment:
-    """Read a deployment file; raises `InputError` (see `toml.read`)."""
+    """Read a deployment file; raises `InputError` (see `toml.read`). A relative `ca_file` is beside it."""
     deployment = toml.read(path, Deployment)
+    if deployment.tls.ca_file is not None:
+        beside = path.absolute().parent / deployment.tls.ca_file
+        tls = deployment.tls.model_copy(update={"ca_file": beside})
+        deployment = deployment.model_copy(update={"tls": tls})
     deployment._path = path.absolute()
     return deployment

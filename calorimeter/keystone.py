@@ -36,8 +36,6 @@ def keystone_session(
     import requests
     from keystoneauth1.session import Session
 
-    tls = deployment.tls
-    verify = str(tls.ca_file) if tls.ca_file and tls.verify else tls.verify
     http = requests.Session()
     http.trust_env = not goes_direct(deployment, url)
-    return Session(auth=auth, verify=verify, timeout=timeout_s, session=http)
+    return Session(auth=auth, verify=deployment.tls.for_requests, timeout=timeout_s, session=http)

@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
 from calorimeter.verdict import Verdict
 
 
@@ -26,8 +27,6 @@ def report(run: Path | None, output: Path | None) -> None:
     line printed is `report: ` and the path of the page.
     """
     from rich.console import Console
-
-    from calorimeter.rundir import RunDir
 
     folder = run if run is not None else newest(Path("runs"))
     console = Console(stderr=True)
@@ -121,7 +120,8 @@ def compare(
     if record is not None:
         record.write_text(comparison.baseline_of(found).model_dump_json(), encoding="utf-8")
     elif baseline:
-        context.exit(_judge(comparison.verdict_of(found), right[-1]))
+        run = RunDir.open(right[-1])
+        context.exit(_judge(comparison.verdict_of(found, run), run))
 
 
 def _show(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -130,11 +130,11 @@ def _show(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
-def _judge(verdict: Verdict, run: Path) -> int:
+def _judge(verdict: Verdict, run: RunDir) -> int:
     """Add a verdict to those of a run; the exit status that it gives."""
     from calorimeter import verdict as verdicts
 
-    path = run / "verdicts.json"
+    path = run.path / "verdicts.json"
     known = verdicts.read(path) if path.exists() else verdicts.Verdicts()
     verdicts.write(known.merged([verdict]), path)
     click.echo(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}")

@@ -12,9 +12,10 @@ import numpy as np
 import pandas as pd
 
 from calorimeter import statistics
-from calorimeter.baseline import Baseline, Measure, no_worse
+from calorimeter.baseline import GATE, GUIDE, HEADING, Baseline, Measure, no_worse
 from calorimeter.errors import InputError, unknown
 from calorimeter.rundir import RunDir
+from calorimeter.series import side_of
 from calorimeter.statistics import Difference, Floats, Interval
 from calorimeter.verdict import Verdict
 from reports import axis as axes
@@ -273,15 +274,16 @@ def _refuse_incomparable(runs: Sequence[Measured], despite: Sequence[str]) -> No
 def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Which runs are on which side.
 
-    Those of `baseline` are left, if any are given; else of two runs the first is left; else the runs of
-    the deployment that comes first. Raises `InputError` where that does not give two sides.
+    Those of `baseline` are left, if any are given, and one run of a series stands for its whole side; else
+    of two runs the first is left; else the runs of the deployment that comes first. Raises `InputError`
+    where that does not give two sides.
     """
     given = [path.resolve() for path in (*baseline, *runs)]
     for path in given:
         if given.count(path) > 1:
             raise InputError(str(path), "is given twice", "valid: each run once, on one side")
     if baseline:
-        return list(baseline), list(runs)
+        return _whole(baseline), _whole(runs)
     if len(runs) == 2:
         return [runs[0]], [runs[1]]
     groups: dict[str, list[Path]] = {}
@@ -297,6 +299,10 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
         )
     left, right = groups.values()
     return left, right
+
+
+def _whole(side: Sequence[Path]) -> list[Path]:
+    return list(dict.fromkeys(path.resolve() for run in side for path in side_of(run)))
 
 
 def baseline_of(found: Comparison) -> Baseline:
@@ -321,10 +327,18 @@ def baseline_of(found: Comparison) -> Baseline:
     )
 
 
-def verdict_of(found: Comparison) -> Verdict:
-    """Gate T2: no operation is detectably slower than the baseline, and no less is answered."""
-    judged = no_worse(baseline_of(found))
-    return Verdict(gate="T2", heading="No slower than the baseline", guide="", judgement=judged)
+def verdict_of(found: Comparison, run: RunDir) -> Verdict:
+    """Gate T2 on a run, as `verify --baseline` gives it: its evidence kept, the owner's waiver heard."""
+    evidence = baseline_of(found)
+    known = (run.path / "deployment.toml").exists()
+    return Verdict(
+        gate=GATE,
+        heading=HEADING,
+        guide=GUIDE,
+        judgement=no_worse(evidence),
+        waived=run.deployment().waive.get(GATE) if known else None,
+        evidence=(str(run.save_evidence(GATE, evidence)),),
+    )
 
 
 def percent(interval: Interval) -> str:

@@ -37,24 +37,29 @@ def stacks(ledger: pd.DataFrame, time: Axis) -> pd.DataFrame:
 
 
 def sessions(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """Open connections of each server, and waiting ones: `t_s`, `group`, `name`, `open`, `queued`."""
+    """Open connections of each server, and waiting ones: `t_s`, `group`, `name`, `open`, `queued`.
+
+    Several proxies look at the same server, each at its own connections: then the name says whose they are.
+    """
     rows = _since(polled[~polled["server"].isin(PROXY_TOTALS)], time)
+    if rows["proxy"].nunique() > 1:
+        rows = rows.assign(server=rows["server"] + " @ " + rows["proxy"])
     named = rows.rename(columns={"section": "group", "server": "name", "scur": "open", "qcur": "queued"})
     return named[["t_s", "group", "name", "open", "queued"]].reset_index(drop=True)
 
 
 def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """When the proxy had a server out of its rotation, one poll exact: `name`, `from_s`, `to_s`."""
+    """When a proxy had a server out of its rotation, one poll exact: `name`, `from_s`, `to_s`."""
     rows = _since(polled[~polled["server"].isin(PROXY_TOTALS)], time).sort_values("t_s", kind="stable")
     found = []
-    for name, own in rows.groupby(["section", "server"]):
+    for (_, _, server), own in rows.groupby(["proxy", "section", "server"]):
         down = own["status"].str.startswith(DOWN).to_numpy()
         begins = np.flatnonzero(down & ~np.append(False, down[:-1]))
         ends = np.flatnonzero(down & ~np.append(down[1:], False))
         t_s = own["t_s"].to_numpy()
         for first, last in zip(begins, ends, strict=True):
             until = t_s[min(int(last) + 1, len(t_s) - 1)]
-            found.append({"name": name[1], "from_s": float(t_s[first]), "to_s": float(until)})
+            found.append({"name": server, "from_s": float(t_s[first]), "to_s": float(until)})
     return pd.DataFrame(found, columns=["name", "from_s", "to_s"])
 
 

@@ -24,12 +24,12 @@ def increments(counter: pd.Series) -> int:
 
 
 def backends_watched(servers: pd.DataFrame) -> pd.DataFrame:
-    """Connections that each server got between the first poll and the last.
+    """Connections that each server got between the first poll and the last, from all proxies together.
 
     Columns: `group` (the proxy's section), `name`, `n`, `share`, `expected` (its weight's share).
     """
     rows = servers[~servers["server"].isin(PROXY_TOTALS)]
-    return _counted(rows, "section", "server", "stot", weight="weight")
+    return _counted(rows, "section", "server", "stot", weight="weight", counter="proxy")
 
 
 def engines_watched(channels: pd.DataFrame) -> pd.DataFrame:

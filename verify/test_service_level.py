@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from calorimeter.baseline import no_worse
+from calorimeter.baseline import GUIDE, no_worse
 from verify.bench import Bench
 from verify.checks.service_level import not_the_bottleneck, objectives_hold
 from verify.experiments.service_level import baseline, generator, service
 from verify.gates import gate
 from verify.judge import Judge
-
-GUIDE = "the API and engine services can be overloaded"
 
 
 @gate("T1", guide=GUIDE, needs=("recorded load",))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from calorimeter.baseline import Baseline, Measure, no_worse
+from calorimeter.baseline import HEADING, Baseline, Measure, no_worse
 from calorimeter.verdict import Judgement, Outcome
+from verify import test_service_level
 
 LEFT = (0.100, 0.101, 0.102, 0.103, 0.104)
 
@@ -65,3 +66,9 @@ def test_too_little_to_tell_is_inconclusive(more: dict[str, object]) -> None:
 def test_a_side_on_which_everything_failed_never_passes() -> None:
     """Whatever else is known of it."""
     assert judged(LEFT, failed=(0.0, 1.0)).outcome is Outcome.FAIL
+
+
+def test_the_gate_is_called_the_same_by_both_commands() -> None:
+    """`compare --baseline` and `verify --baseline` write one verdict, not two of different names."""
+    heading = (test_service_level.test_no_worse_than_the_baseline.__doc__ or "").partition("\n")[0]
+    assert heading.rstrip(".") == HEADING

@@ -116,3 +116,12 @@ def test_consent_covers_what_is_below_it() -> None:
     """Consent to break parts covers saturating and looking; consent to look covers nothing more."""
     assert Consent.INVASIVE.allows(Consent.LOAD)
     assert not Consent.PASSIVE.allows(Consent.LOAD)
+
+
+def test_a_relative_certificate_lies_beside_the_file(tmp_path: Path) -> None:
+    """Wherever the suite is started from: every reader of it gets the same path."""
+    file = written(tmp_path, SMALLEST + '[tls]\nca_file = "ca.pem"\n')
+    tls = deployments.read(file).tls
+    assert tls.for_requests == str(tmp_path / "ca.pem")
+    assert tls.model_copy(update={"verify": False}).for_requests is False
+    assert deployments.read(file).path == file

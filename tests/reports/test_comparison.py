@@ -12,6 +12,7 @@ from click.testing import CliRunner
 
 from calorimeter import verdict
 from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
 from reports import comparison
 from reports.commands import compare
 
@@ -45,7 +46,8 @@ def test_a_planted_slowdown_is_found_between_runs(runs: dict[str, list[Path]]) -
     assert rows["rest list"].said == "slower"
     assert 0.03 < rows["rest list"].found.relative.estimate < 0.07
     assert rows["all"].said == "no detectable difference"  # as many requests a second were offered
-    judged = comparison.verdict_of(found)
+    judged = comparison.verdict_of(found, RunDir.open(runs["c"][-1]))
+    assert judged.evidence == ("evidence/T2.json",)
     assert judged.judgement.outcome is verdict.Outcome.FAIL
     assert any(line.startswith("rest list: median response") for line in judged.judgement.counter_examples)
 
@@ -62,7 +64,8 @@ def test_equal_runs_are_not_told_apart(runs: dict[str, list[Path]]) -> None:
     """Five runs against five equal ones: nothing is called different, and T2 passes."""
     found = _compared(runs["a"], runs["b"])
     assert {row.said for row in found.rows} == {"no detectable difference"}
-    assert comparison.verdict_of(found).judgement.outcome is verdict.Outcome.PASS
+    judged = comparison.verdict_of(found, RunDir.open(runs["b"][-1]))
+    assert judged.judgement.outcome is verdict.Outcome.PASS
 
 
 def test_single_runs_are_compared_within_themselves(runs: dict[str, list[Path]]) -> None:
@@ -71,7 +74,8 @@ def test_single_runs_are_compared_within_themselves(runs: dict[str, list[Path]])
     assert found.unit == "window"
     assert found.label.startswith("within one run only")
     assert {row.operation: row.said for row in found.rows}["rest list"] == "slower"
-    assert comparison.verdict_of(found).judgement.outcome is verdict.Outcome.INCONCLUSIVE
+    judged = comparison.verdict_of(found, RunDir.open(runs["c"][0]))
+    assert judged.judgement.outcome is verdict.Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,20 @@ def test_outages_are_what_the_proxy_showed(builder: Any, polls_of: Any, minute: 
     assert found.to_dict("records") == [{"name": "rest-1", "from_s": 10.0, "to_s": 15.0}]
 
 
+def test_what_one_of_two_proxies_showed_is_its_own(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """A server that one proxy has DOWN and the other UP is out once, and its connections are two lines."""
+    other = [{**poll, "proxy": "standby"} for poll in polls_of.proxy(30)]
+    down = polls_of.proxy(30)
+    for poll in down[10:15]:
+        poll["servers"][1]["status"] = "DOWN"
+    both = [poll for pair in zip(down, other, strict=True) for poll in pair]
+    servers = watch.read(builder.watch("proxy", both).run).servers
+    found = polls.outages(servers, minute)
+    assert found.to_dict("records") == [{"name": "rest-1", "from_s": 10.0, "to_s": 15.0}]
+    names = set(polls.sessions(servers, minute)["name"])
+    assert {"rest-1 @ proxy", "rest-1 @ standby"} < names
+
+
 def test_polls_from_before_and_after_the_load_are_left_out(
     builder: Any, polls_of: Any, minute: Axis
 ) -> None:

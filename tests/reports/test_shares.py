@@ -31,6 +31,19 @@ def test_backends_are_counted_between_the_first_poll_and_the_last(builder: Any, 
     assert table["expected"].tolist() == [0.5] * 4
 
 
+def test_two_proxies_are_counted_apart_and_added(builder: Any, polls: Any) -> None:
+    """Each counts its own connections to the same servers: their counters are two, not one that falls."""
+    other = polls.proxy(60)
+    for poll in other:
+        poll["proxy"] = "standby"
+        poll["t_ns"] += 1_000
+        for row in poll["servers"]:
+            row["stot"] += 5_000
+    both = [poll for pair in zip(polls.proxy(60), other, strict=True) for poll in pair]
+    table = shares.backends_watched(watch.read(builder.watch("proxy", both).run).servers)
+    assert table["n"].tolist() == [120, 120, 240, 120]
+
+
 def test_engines_are_told_by_their_process(builder: Any, polls: Any) -> None:
     """Deliveries of a topic are counted by the process that its connection names."""
     found = watch.read(builder.watch("broker", polls.broker(60)).run)
