@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -44,6 +45,7 @@ class HeatClient:
     def __init__(self, bench: Bench, sources: int = 8) -> None:
         self._identity = session(bench.deployment)
         self._token = self._identity.token()
+        self._url = self._identity.rest_url()
         self._timeout_s = bench.deployment.expect.rpc_timeout_s + BEYOND_S
         self._sessions = [self._session(source) for source in _sources(bench, sources)]
         self._signer = CfnSigner.of(bench.deployment)
@@ -54,10 +56,16 @@ class HeatClient:
         self, operation: str, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[HeatCall, Any]:
         """One request, and the JSON of its answer (None where there is none). Never raises."""
-        headers = {"X-Auth-Token": self._token, "Accept": "application/json"}
-        request = requests.Request(method, self._identity.rest_url(path), json=body, headers=headers)
+        headers = {"X-Auth-Token": self._valid_token(), "Accept": "application/json"}
+        request = requests.Request(method, f"{self._url}{path}", json=body, headers=headers)
         record, answer = self._send("rest", operation, request)
         return record, _json(answer)
+
+    def _valid_token(self) -> str:
+        """A token that is valid now; where Keystone gives none the last one, and Heat's answer tells."""
+        with suppress(InputError):
+            self._token = self._identity.token()
+        return self._token
 
     def cfn(self, action: str, **form: str) -> tuple[HeatCall, str]:
         """One request to the CFN API, and the text of its answer. Never raises; needs `speaks_cfn`."""

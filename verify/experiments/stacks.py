@@ -19,6 +19,7 @@ from verify.checks.calls import HeatCall
 from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.ledger import Depth, Entry, Read, State
 from verify.evidence.firehose import connect
+from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.repeated import Repeated
 
@@ -169,7 +170,10 @@ class Stacks:
         return Read(call=call, as_made=as_made, said=said)
 
     def delete_all(self) -> tuple[str, ...]:
-        """Delete every stack that was made, and wait until all are gone; what is left, by name."""
+        """Delete every stack that was made, and wait until all are gone; what is left, by name.
+
+        Raises `EvidenceUnavailable` where the list is not answered in the end: unseen is not gone.
+        """
         there = [e for e in self.entries if e.stack_id is not None]
         with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
             for entry, call in zip(there, pool.map(self._delete, there), strict=True):
@@ -192,7 +196,9 @@ class Stacks:
                 if not any(status != "DELETE_FAILED" for _, status in found.values()):
                     return tuple(found)
             if time.monotonic() > deadline:
-                return tuple(f"{name} ({status})" for name, (_, status) in (found or {}).items())
+                if found is None:
+                    raise EvidenceUnavailable("/stacks", "could not be listed after the deletes")
+                return tuple(f"{name} ({status})" for name, (_, status) in found.items())
             time.sleep(POLL_S)
 
     def _delete(self, entry: Entry) -> HeatCall:
