@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
@@ -36,7 +36,10 @@ def accounts(bench: Bench) -> Accounts:
         traced(bench) as watching,
         joining(bench, watching) as joiner,
         stacks(client, RESOURCES, watching.check) as made,
+        ExitStack() as healing,
     ):
+        # Whatever goes wrong under way: the stacks are removed, and the gates that follow find all alive.
+        healing.callback(bench.breaker.heal_all)
         _warm(client, watching)
         consumers = len(watching.consumers(ENGINE))
         crashes = [_crash(bench, watching, made, victim, consumers) for victim in victims]

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
@@ -169,7 +170,9 @@ def _restarted(bench: Bench) -> EngineTrial:
     chosen = engine_commands(bench, "stop")[-1:]
     with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream:
+        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
+            # Whatever goes wrong under way: the calls still open, and the next gates, find all alive.
+            healing.callback(bench.breaker.heal_all)
             trying.await_steady(stream)
             made.burst(STACKS)
             trying.inject()
@@ -204,7 +207,8 @@ def crashed(bench: Bench) -> EngineTrial:
     chosen = engine_commands(bench, "kill")[-1:]
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream:
+        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
+            healing.callback(bench.breaker.heal_all)
             trying.await_steady(stream)
             trying.inject()
             watching.until(trying.look, BACK_S)
@@ -221,7 +225,8 @@ def frozen(bench: Bench) -> EngineTrial:
     rpc_s = bench.deployment.expect.rpc_timeout_s
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream:
+        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
+            healing.callback(bench.breaker.heal_all)
             trying.await_steady(stream)
             trying.inject()
             # A frozen consumer's first call is at most one round away; it fails an RPC timeout later.
@@ -241,7 +246,8 @@ def all_gone(bench: Bench) -> EngineTrial:
     rpc_s = bench.deployment.expect.rpc_timeout_s
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream:
+        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
+            healing.callback(bench.breaker.heal_all)
             trying.await_steady(stream)
             trying.inject()
             seen = time.time_ns()

@@ -1,0 +1,89 @@
+"""What an experiment that breaks off leaves behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from verify.bench import Bench
+from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import accounts, engine_faults
+
+Experiment = Callable[[Bench], object]
+
+
+@contextmanager
+def given(*_: object) -> Iterator[Any]:
+    """Whatever the experiment opens."""
+    yield SimpleNamespace(check=None, until=None, consumers=lambda _: (), burst=lambda _: None)
+
+
+@pytest.mark.parametrize(
+    "experiment",
+    [engine_faults._restarted, engine_faults.crashed, engine_faults.frozen, engine_faults.all_gone],
+)
+def test_a_trial_that_breaks_off_after_the_fault_is_healed(
+    monkeypatch: pytest.MonkeyPatch, experiment: Experiment
+) -> None:
+    """The gates that follow find the engines alive, whatever went away between the fault and its end."""
+    done: list[str] = []
+
+    class Trying:
+        """A trial that breaks off once it is broken."""
+
+        def __init__(self, *_: object) -> None:
+            pass
+
+        def await_steady(self, _: object) -> None:
+            """Steady at once."""
+
+        def inject(self) -> None:
+            """The fault, and the end of the evidence."""
+            done.append("broken")
+            raise EvidenceUnavailable("broker", "went away under way")
+
+    monkeypatch.setattr(engine_faults, "Trying", Trying)
+    monkeypatch.setattr(engine_faults, "HeatClient", lambda _: None)
+    monkeypatch.setattr(engine_faults, "engine_commands", lambda *_: [None])
+    for opened in ("traced", "stacks", "Stream"):
+        monkeypatch.setattr(engine_faults, opened, given)
+    with pytest.raises(EvidenceUnavailable):
+        experiment(bench(done))
+    assert done == ["broken", "healed"]
+
+
+def test_an_account_that_breaks_off_is_healed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As above, for the crashes under a burst of stacks."""
+    done: list[str] = []
+
+    def crash(*_: object) -> None:
+        done.append("broken")
+        raise EvidenceUnavailable("broker", "went away under way")
+
+    client = SimpleNamespace(speaks_cfn=False)
+    monkeypatch.setattr(accounts, "HeatClient", lambda _: client)
+    monkeypatch.setattr(accounts, "engine_commands", lambda *_: [None])
+    monkeypatch.setattr(accounts, "_apis", lambda *_: [])
+    monkeypatch.setattr(accounts, "_warm", lambda *_: None)
+    monkeypatch.setattr(accounts, "_crash", crash)
+    for opened in ("traced", "joining", "stacks"):
+        monkeypatch.setattr(accounts, opened, given)
+    with pytest.raises(EvidenceUnavailable):
+        accounts.accounts(bench(done))
+    assert done == ["broken", "healed"]
+
+
+def bench(done: list[str]) -> Bench:
+    """A bench with one engine that notes when all is healed."""
+    return cast(
+        "Bench",
+        SimpleNamespace(
+            breaker=SimpleNamespace(heal_all=lambda: done.append("healed")),
+            deployment=SimpleNamespace(expect=SimpleNamespace(rpc_timeout_s=1.0), path="d.toml"),
+            engines=SimpleNamespace(names=("engine-1",)),
+        ),
+    )
