@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 
 from verify.bench import Bench
@@ -69,7 +70,7 @@ def _rounds(bench: Bench, way: Strongest, quiet: Sequence[Visits], load: Backgro
         way.log.forget()
     ended = {one.api: looks.ended(way.stats, one.section) for one in quiet}
     made: dict[str, list[Visit]] = {one.api: [] for one in quiet}
-    clients: dict[str, dict[str, dict[str, int]]] = {one.api: {} for one in quiet}
+    clients: dict[str, defaultdict[str, Counter[str]]] = {one.api: defaultdict(Counter) for one in quiet}
     tls = bench.deployment.tls
     for number in range(ROUNDS):
         for one in quiet:
@@ -80,12 +81,14 @@ def _rounds(bench: Bench, way: Strongest, quiet: Sequence[Visits], load: Backgro
             else:
                 found = by_sessions(tls, api, who, 1, way.stats, GIVE_UP)
                 made[one.api] += found.visits
-                clients[one.api] |= found.clients
+                for client, servers in found.clients.items():
+                    clients[one.api][client].update(servers)
         if number + 1 == ROUNDS or not load.running:
             break
         time.sleep(PAUSE_S)
+    told = {api: {client: dict(n) for client, n in seen.items()} for api, seen in clients.items()}
     return {
-        name: (visits, ended[name], None if way.log else Attributed(tuple(visits), (), clients[name]))
+        name: (visits, ended[name], None if way.log else Attributed(tuple(visits), (), told[name]))
         for name, visits in made.items()
     }
 
