@@ -56,7 +56,8 @@ def window(table: pa.Table, about: Mapping[str, Any]) -> Span:
 
     By what run.json says of the load, counted from the first request; for a run that did not end in order,
     and where that is not said, by when the first and the last request of the part were due. The latter is
-    shorter than the part where requests are few, and would make rates look better than they were.
+    shorter than the part where requests are few, and would make rates look better than they were. The first
+    request may come later than the load began: where the clean-up was due before, the part ends there.
     """
     due = _ns(table, "scheduled_ns")
     kept = due[~_is(table["phase"], "warm_up") & ~_is(table["phase"], "clean_up")]
@@ -66,7 +67,11 @@ def window(table: pa.Table, about: Mapping[str, Any]) -> Span:
     if about.get("stopped") == "ended" and isinstance(load, dict):
         begin, warm_up, length = int(due.min()), load.get("warm_up_s"), load.get("duration_s")
         if isinstance(warm_up, int | float) and isinstance(length, int | float):
-            return begin + int(warm_up * 1e9), max(begin + int(length * 1e9), int(kept.max()))
+            end, removal = (
+                max(begin + int(length * 1e9), int(kept.max())),
+                due[_is(table["phase"], "clean_up")],
+            )
+            return begin + int(warm_up * 1e9), min(end, int(removal.min()) - 1) if len(removal) else end
     return int(kept.min()), int(kept.max())
 
 

@@ -48,6 +48,12 @@ def test_the_measured_part_is_what_the_run_says() -> None:
     assert samples.window(table(*ROWS), about) == (102 * S, 110 * S)
 
 
+def test_the_measured_part_ends_before_the_clean_up() -> None:
+    """The first request came a second late: the part does not reach into the deletes at the end."""
+    about = {"stopped": "ended", "load": {"warm_up_s": 2, "duration_s": 11.0}}
+    assert samples.window(table(*ROWS), about) == (102 * S, int(110.5 * S) - 1)
+
+
 def test_a_run_that_did_not_end_in_order_is_measured_by_its_requests() -> None:
     """Interrupted, or of a time when run.json did not say; nothing where all was warm-up."""
     assert samples.window(table(*ROWS), {"stopped": "interrupted"}) == (103 * S, 105 * S)
