@@ -6,7 +6,7 @@ Here, because `compare --baseline` (reports) and `verify --baseline` (gates) mus
 from __future__ import annotations
 
 from calorimeter import statistics
-from calorimeter.statistics import Difference
+from calorimeter.statistics import Difference, Interval
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 
@@ -86,7 +86,7 @@ def no_worse(evidence: Baseline) -> Judgement:
     if worse:
         said = [
             f"{measure.operation}: {measure.measure} {apart.left:.4g} to {apart.right:.4g}, "
-            f"{_percent(apart)}"
+            f"{percent(apart.relative)}"
             for measure, apart in worse
         ]
         return failed(f"{len(worse)} of {len(found)} measures are worse than the baseline", said, **figures)
@@ -99,8 +99,7 @@ def no_worse(evidence: Baseline) -> Judgement:
     return passed(f"none of {len(found)} measures is detectably worse than the baseline", **figures)
 
 
-def _percent(apart: Difference) -> str:
-    low, middle, high = (
-        100 * value for value in (apart.relative.low, apart.relative.estimate, apart.relative.high)
-    )
+def percent(interval: Interval) -> str:
+    """A relative difference with its bounds: +4.9 % (+3.1 to +6.8 %)."""
+    low, middle, high = (100 * value for value in (interval.low, interval.estimate, interval.high))
     return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f} %)".replace("-", "−")

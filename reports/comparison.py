@@ -16,7 +16,7 @@ from calorimeter.baseline import GATE, GUIDE, HEADING, Baseline, Measure, no_wor
 from calorimeter.errors import InputError, unknown
 from calorimeter.rundir import RunDir
 from calorimeter.series import side_of
-from calorimeter.statistics import Difference, Floats, Interval
+from calorimeter.statistics import Difference, Floats
 from calorimeter.verdict import Verdict
 from reports import axis as axes
 from reports import frames, latency, load
@@ -339,9 +339,3 @@ def verdict_of(found: Comparison, run: RunDir) -> Verdict:
         waived=run.deployment().waive.get(GATE) if known else None,
         evidence=(str(run.save_evidence(GATE, evidence)),),
     )
-
-
-def percent(interval: Interval) -> str:
-    """A relative difference with its bounds: +4.9 % (+3.1 to +6.8 %)."""
-    low, middle, high = (100 * value for value in (interval.low, interval.estimate, interval.high))
-    return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f} %)".replace("-", "−")

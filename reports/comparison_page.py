@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from calorimeter.baseline import percent
 from calorimeter.toml import Model
 from reports import circumstances, comparison, page
 from reports.circumstances import Rows
@@ -97,7 +98,7 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
             SHORT[row.measure],
             _value(row.measure, row.found.left),
             _value(row.measure, row.found.right),
-            comparison.percent(row.found.relative),
+            percent(row.found.relative),
             f"{row.found.p:.2g}" if row.found.p >= 0.0001 else "< 0.0001",
             f"{row.found.delta:+.2f}",
             row.said,

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from calorimeter.generator import MOST_CPU_SHARE
 from calorimeter.statistics import MINIMUM_WINDOWS
 from reports.figures import against, gates, latency, polled, shares, style, throughput
 from reports.figures.style import Marks, Plot
@@ -324,7 +325,7 @@ def _generator(load: Load, workers: pd.DataFrame, marks: Marks) -> Plate:
         "Lateness of the generator",
         "How long after it was due a request was sent, how many were in flight"
         + (
-            f", and how busy each generating process was (dashed: {throughput.BUSY:.0%}). "
+            f", and how busy each generating process was (dashed: {MOST_CPU_SHARE:.0%}). "
             if len(workers)
             else "; how busy its processes were was not recorded. "
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,10 +91,6 @@ def judged(name: str, variant: Variant, runs: Path) -> Verdicts:
     if len(found) != 1:
         raise click.ClickException(f"{variant.name}: the gates could not be run (status {done.returncode})")
     return verdict.read(found.pop())
-
-
-Column = Callable[[str, str], Figure]
-"""Gate and figure's name → its value."""
 
 
 def table(columns: dict[str, Verdicts]) -> Iterator[str]:

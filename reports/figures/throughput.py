@@ -9,11 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from calorimeter.generator import MOST_CPU_SHARE
 from reports.figures import style
 from reports.figures.style import Layout, Marks
-
-BUSY = 0.9
-"""Share of its core from which a generating process is the bottleneck (gate T3)."""
 
 
 def over_time(rates: pd.DataFrame, marks: Marks, layout: Layout) -> Figure:
@@ -119,7 +117,7 @@ def _busy(panel: Axes, workers: pd.DataFrame, layout: Layout) -> None:
         panel.plot(
             own["t_s"], own["cpu_share"], color=colour, linestyle=dash, linewidth=1.2, label=str(name)
         )
-    panel.axhline(BUSY, color=style.RED, linewidth=0.9, linestyle=(0, (4, 3)))
+    panel.axhline(MOST_CPU_SHARE, color=style.RED, linewidth=0.9, linestyle=(0, (4, 3)))
     panel.set_ylim(0, max(1.05, 1.05 * float(workers["cpu_share"].max())))
     panel.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
     panel.set_ylabel("of one core")
