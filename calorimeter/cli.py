@@ -113,6 +113,12 @@ def _heal_leftovers() -> None:
         raise click.ClickException(str(problem)) from None
 
 
+def _unhealed() -> type[Exception]:
+    from calorimeter.faults.journal import Unhealed
+
+    return Unhealed
+
+
 def main() -> None:
     """Run the command line; input that cannot be used is one line on stderr and exit status 2."""
     try:
@@ -133,4 +139,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("calorimeter: interrupted", err=True)
         status = 130
+    except _unhealed():  # the breaker has said what to type
+        status = 2
     sys.exit(status or 0)

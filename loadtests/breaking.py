@@ -74,8 +74,8 @@ class Breaking:
         if self._stop.is_set():
             return
         try:
-            self._carried = carry_out(
-                breaker, self._planned, lambda line: click.echo(line, err=True), self._stop
+            carry_out(
+                breaker, self._planned, lambda line: click.echo(line, err=True), self._stop, self._carried
             )
         except CommandFailed as problem:
             self.problem = str(problem)

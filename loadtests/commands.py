@@ -87,7 +87,7 @@ def run(
     as evidence/faults.json.
 
     Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not be, or a fault
-    could not be brought about; 130 it was interrupted (what there was is recorded).
+    could not be brought about or healed; 130 it was interrupted (what there was is recorded).
     """
     wanted = loader.read(loader.find(scenario))
     file = paths.deployment(deployment)
@@ -102,11 +102,14 @@ def run(
     command += ["--rate", f"{rate!r}"] if rate else []
     command += ["--duration", repr(duration)] if duration else []
     command += ["--processes", str(processes)] if processes else []
-    with breaking:
-        status, last, received = _follow(command, breaking.begin)
-    if last:
-        breaking.keep(RunDir.open(Path(last.removeprefix("run: "))))
-        click.echo(last)
+    last = ""
+    try:
+        with breaking:
+            status, last, received = _follow(command, breaking.begin)
+    finally:  # also where something stays broken
+        if last:
+            breaking.keep(RunDir.open(Path(last.removeprefix("run: "))))
+            click.echo(last)
     if received:
         return 128 + received
     return 0 if status == 0 and not breaking.problem else 2

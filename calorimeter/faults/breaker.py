@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType, TracebackType
 from typing import Any, Self
 
@@ -44,7 +44,11 @@ class Breaker:
 
     def __enter__(self) -> Self:
         with self._stack:
-            self.journal.recover(GUARD_S)
+            try:
+                self.journal.recover(GUARD_S)
+            except Unhealed as problem:
+                _shout(problem)
+                raise
             if not self._stack.enter_context(self.journal.held("breaking", 0)):
                 raise InputError(
                     str(self.deployment.path), f"is being broken by another run ({self.journal.holder()})"
@@ -99,7 +103,7 @@ class Breaker:
                 self._record = self.journal.heal(self._record)
             except Unhealed as problem:
                 self._record = self.journal.read() or self._record
-                print(f"\n{'!' * 70}\n{problem}\n{'!' * 70}", file=sys.stderr, flush=True)
+                _shout(problem)
                 raise
 
     def _write(self, faults: tuple[Open, ...]) -> None:
@@ -123,6 +127,7 @@ class Carried(Model):
     """A fault of a schedule as it was carried out; ns since the epoch.
 
     It took effect at `at_ns` by its command's own word, else (None) between `began_ns` and `ended_ns`.
+    `healed_ns` is when the command that ends it succeeded, or failed: then it lasted for longer.
     """
 
     fault: Fault
@@ -143,15 +148,17 @@ def carry_out(
     planned: Sequence[tuple[Fault, Commands]],
     say: Callable[[str], None],
     stop: threading.Event | None = None,
+    carried: list[Carried] | None = None,
 ) -> list[Carried]:
     """Carry a schedule out, from now on; each fault in time, whatever others take.
 
     Ends when the last fault is healed, or when `stop` is set (what is open then is healed when the
-    breaker is left). Raises `CommandFailed` of the first command that failed.
+    breaker is left). Raises `CommandFailed` of the first fault that failed; `carried`, where given, has
+    all that was broken even so.
     """
     stop = stop or threading.Event()
     began = time.monotonic()
-    carried: list[Carried] = []
+    carried = [] if carried is None else carried
     problems: list[CommandFailed] = []
 
     def one(fault: Fault, commands: Commands) -> None:
@@ -161,18 +168,21 @@ def carry_out(
             say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault}")
             done = breaker.inject(commands)
             stop.wait(max(0.0, began + fault.at_s + fault.for_s - time.monotonic()))
-            healed = breaker.heal(commands)
-            say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} is over")
-            carried.append(
-                Carried(
-                    fault=fault,
-                    began_ns=done.began_ns,
-                    ended_ns=done.ended_ns,
-                    at_ns=done.at_ns,
-                    healed_ns=healed.ended_ns,
+            healed_ns = 0
+            try:
+                healed_ns = breaker.heal(commands).ended_ns
+            finally:
+                carried.append(
+                    Carried(
+                        fault=fault,
+                        began_ns=done.began_ns,
+                        ended_ns=done.ended_ns,
+                        at_ns=done.at_ns,
+                        healed_ns=healed_ns or time.time_ns(),
+                    )
                 )
-            )
-        except CommandFailed as problem:
+            say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} is over")
+        except Exception as problem:
             problems.append(CommandFailed(f"{fault}: {problem}"))
             stop.set()
 
@@ -190,6 +200,11 @@ def carry_out(
     if problems:
         raise problems[0]
     return carried
+
+
+def _shout(problem: Unhealed) -> None:
+    with suppress(OSError):  # where standard error is closed, the next command says it
+        print(f"\n{'!' * 70}\n{problem}\n{'!' * 70}", file=sys.stderr, flush=True)
 
 
 def _interrupt(signum: int, frame: FrameType | None) -> None:
