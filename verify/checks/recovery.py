@@ -12,10 +12,14 @@ def recovered_in_time(evidence: Trials) -> Judgement:
     """Whether each healed server was UP within the bound that the configuration implies, the bound is what
     the owner wants, its sources came back, and no client with a connection per request saw an error."""
     findings = Findings()
+    unlogged = [trial for trial in evidence.trials if not trial.logged]
     for trial in evidence.trials:
         before(trial, findings)
         for each in trial.injected:
             _recovered(trial, each, findings)
+    if not findings.against:
+        # Where a source is served only the log tells; what else speaks against a return needs none.
+        findings.doubts += [f"{t.fault}: no log tells whether its sources came back" for t in unlogged]
     told = [v for k, v in findings.figures.items() if k.endswith("_recovery_s") and v is not None]
     worst = max((float(v) for v in told), default=0.0)
     what = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))
@@ -88,6 +92,7 @@ def _without_error(trial: Trial, each: Injected, findings: Findings) -> None:
 
 def _sources_back(trial: Trial, each: Injected, up: Change, findings: Findings) -> None:
     if not trial.logged:
+        findings.figures[f"{prefix(each)}_sources_back"] = None
         return
     mine = {source for source, server in homes(trial, each).items() if server == each.server}
     last = {

@@ -44,8 +44,8 @@ def rolling_restart_unnoticed(trial: Trial) -> Judgement:
         if left:
             findings.doubts.append(f"{section}: {', '.join(left)} was not restarted")
     for each in trial.injected:
-        if each.happened is False:
-            findings.doubts.append(unproven(trial, each, None) or "")
+        if doubt := unproven(trial, each, None):
+            findings.doubts.append(doubt)
     _unnoticed(trial, findings)
     return findings.judgement(
         f"{len(restarted)} APIs were restarted in turn, and none of {_asked(trial)} requests noticed"

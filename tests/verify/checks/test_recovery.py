@@ -116,6 +116,15 @@ def test_no_source_of_the_broken_server_is_inconclusive() -> None:
     assert judged(good.model_copy(update={"attempts": others})).outcome is Outcome.INCONCLUSIVE
 
 
+def test_without_a_log_nobody_knows_whose_sources_came_back() -> None:
+    """INCONCLUSIVE, for the gate is about sources; what the state alone refutes is refuted."""
+    judgement = judged(trial(logged=False, said=()))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "kill: no log tells whether its sources came back"
+    assert judgement.figures["rest_kill_sources_back"] is None
+    assert judged(trial(up=23.0, logged=False, said=())).outcome is Outcome.FAIL
+
+
 def test_unhealed_or_unproven_is_inconclusive() -> None:
     """A fault that was not healed, or for which no bound is described."""
     unhealed = (injected(healed_ns=0),)

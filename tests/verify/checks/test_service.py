@@ -63,6 +63,14 @@ def test_a_rolling_restart_is_judged_by_its_failures_and_its_extent() -> None:
     assert rolling_restart_unnoticed(never).outcome is Outcome.INCONCLUSIVE
 
 
+def test_a_restart_that_nothing_shows_is_inconclusive() -> None:
+    """The servers cannot be asked at their own addresses: whether they ever stopped is not known."""
+    unseen = tuple(injected("stop", (), server=server) for server in "ab")
+    judgement = rolling_restart_unnoticed(rolling().model_copy(update={"injected": unseen}))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "nothing shows that 'stop' happened: a cannot be asked at its own address"
+
+
 def nobody(*more: Any, took: float = 2.0, back: bool = True) -> Trial:
     """Both servers die at 10, are DOWN at 11.5, serve again at 20.5 and are UP at 22."""
     changes = [*BOTH_UP, change(11.5, "DOWN"), change(11.5, "DOWN", "b")]
