@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Literal
+from urllib.parse import urlsplit
 
-from calorimeter.deployment import Api, Expect
+from calorimeter.deployment import Api, Expect, Tls
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.timeouts import APPLY, LATE_S, Timeouts, Wait, What
@@ -22,6 +23,7 @@ from verify.experiments.affinity import sources
 from verify.experiments.attribution import Strongest, strongest
 from verify.experiments.failover import await_state
 from verify.experiments.held import connect
+from verify.experiments.visits import context
 
 LOOK_EVERY_S = 0.02
 SPARE_S = 2.0
@@ -48,18 +50,19 @@ def timeouts(bench: Bench) -> Timeouts:
     late = _Lateness()
     masked: dict[str, str] = {}
     modes = {name: _mode(stats, api) for name, api in apis.items()}
-    with late, strongest(bench, bench.api("rest"), stats) as way:
-        if way.log is not None:
-            way.log.forget()
-        made = _at_once(bench, apis, modes, described)
-        waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
-    left: list[What] = ["connect"]
-    if not all(mode == "http" for mode in modes.values()):
-        described.pop("http-request", None)  # It means nothing to `mode tcp`.
-    elif not any(wait.what == "upload" for wait in waits):
-        left.append("hung")
-    for what in left:
-        waits += _with_fault(bench, stats, what, modes["rest"], described, masked)
+    with late:
+        with strongest(bench, bench.api("rest"), stats) as way:
+            if way.log is not None:
+                way.log.forget()
+            made = _at_once(bench, apis, modes, described)
+            waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
+        left: list[What] = ["connect"]
+        if not all(mode == "http" for mode in modes.values()):
+            described.pop("http-request", None)  # It means nothing to `mode tcp`.
+        elif not any(wait.what == "upload" for wait in waits):
+            left.append("hung")
+        for what in left:
+            waits += _with_fault(bench, stats, what, modes["rest"], described, masked)
     described.pop("queue", None)
     return Timeouts(described=described, waits=tuple(waits), masked=masked, late_s=late.worst_s)
 
@@ -120,9 +123,9 @@ def _without_body(bench: Bench) -> bytes:
     """A create whose body never comes; Heat reads it only from those it knows."""
     identity = session(bench.deployment)
     front = bench.api("rest").front
-    path = identity.rest_url("/stacks").partition(str(front))[2]
+    url = urlsplit(identity.rest_url("/stacks"))
     lines = [
-        f"POST {path} HTTP/1.1",
+        f"POST {url.path} HTTP/1.1",
         f"Host: {front}",
         f"X-Auth-Token: {identity.token()}",
         "Content-Type: application/json",
@@ -133,12 +136,14 @@ def _without_body(bench: Bench) -> bytes:
 
 def _beginning(bench: Bench, api: Api, payload: bytes) -> Begin:
     source = sources(bench, api)[0]
-    return lambda: _sent(api, source, payload)
+    return lambda: _sent(api, source, payload, bench.deployment.tls)
 
 
-def _sent(api: Api, source: str | None, payload: bytes) -> socket.socket:
-    """A connection on which `payload` was sent."""
+def _sent(api: Api, source: str | None, payload: bytes, tls: Tls) -> socket.socket:
+    """A connection, through TLS where the front speaks it, on which `payload` was sent."""
     connection = connect(api, source)
+    if secure := context(api, tls):
+        connection = secure.wrap_socket(connection, server_hostname=api.front.host)
     if payload:
         connection.sendall(payload)
     return connection
@@ -216,14 +221,18 @@ def _with_fault(
         masked[name] = f"is not proven: none of {FEW} sources is on {how.part}"
         return []
     watch_s = _watch_s(described, mode, what)
+
+    def begin() -> socket.socket:
+        return _sent(api, source, payload, bench.deployment.tls)
+
     with ExitStack() as healing:
         healing.callback(bench.breaker.heal_all)
         bench.say(f"{how.part} {fault}")
         bench.breaker.inject(how)
         if what == "connect":
-            wait = _first_retry(stats, api, how.part, source, payload, mode, watch_s)
+            wait = _first_retry(stats, api, how.part, begin, mode, watch_s)
         else:
-            wait = _wait("rest", mode, what, lambda: _sent(api, source, payload), watch_s)[0]
+            wait = _wait("rest", mode, what, begin, watch_s)[0]
     await_state(bench, stats, api, how.part, up=True)
     return [wait]
 
@@ -260,14 +269,12 @@ def _first_retry(
     stats: Sequence[StatsSource],
     api: Api,
     server: str,
-    source: str,
-    payload: bytes,
+    begin: Begin,
     mode: Literal["tcp", "http"],
     watch_s: float,
 ) -> Wait:
     before = _retries(stats, api, server)
-    with connect(api, source) as connection:
-        connection.sendall(payload)
+    with begin():
         began = time.monotonic()
         ended = None
         while ended is None and time.monotonic() < began + watch_s:

@@ -1,0 +1,40 @@
+"""What is sent to begin a wait."""
+
+from __future__ import annotations
+
+import ssl
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from calorimeter.deployment import Api, Backend, Tls
+from verify.experiments import timeouts
+
+
+def front(url: str) -> Api:
+    """An API at this URL."""
+    return Api(url=url, proxy_section="r", backends=(Backend(name="a", address="127.0.0.1:1"),))
+
+
+def test_the_path_of_an_upload_is_that_of_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the URL leaves its port to the scheme."""
+    identity = SimpleNamespace(token=lambda: "t", rest_url=lambda path: f"https://heat.example/v1/p{path}")
+    monkeypatch.setattr(timeouts, "session", lambda _: identity)
+    bench: Any = SimpleNamespace(deployment=None, api=lambda _: front("https://heat.example/v1"))
+    lines = timeouts._without_body(bench).split(b"\r\n")
+    assert lines[:2] == [b"POST /v1/p/stacks HTTP/1.1", b"Host: heat.example:443"]
+
+
+def test_a_tls_front_is_spoken_to_through_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The payload goes through the wrapped connection, whose certificate must name the front's host."""
+    plain, sent = object(), []
+
+    def wrap(context: ssl.SSLContext, connection: object, server_hostname: str) -> object:
+        sent.append((connection, server_hostname, context.verify_mode))
+        return SimpleNamespace(sendall=sent.append)
+
+    monkeypatch.setattr(timeouts, "connect", lambda *_: plain)
+    monkeypatch.setattr(ssl.SSLContext, "wrap_socket", wrap)
+    timeouts._sent(front("https://heat.example/v1"), None, b"GET", Tls())
+    assert sent == [(plain, "heat.example", ssl.CERT_REQUIRED), b"GET"]
