@@ -247,6 +247,9 @@ class BrokerApi:
             raise EvidenceUnavailable(self.where, "cannot be reached") from None
         except ValueError:
             raise EvidenceUnavailable(self.where, "is not a RabbitMQ management API (no JSON)") from None
+        except requests.RequestException as problem:
+            kind = type(problem).__name__
+            raise EvidenceUnavailable(self.where, f"broke off its answer ({kind})") from None
         if answer.status_code == HTTPStatus.NOT_FOUND and "absent" in default:
             return default["absent"]
         if not answer.ok or answer.is_redirect:

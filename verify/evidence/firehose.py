@@ -310,6 +310,8 @@ class Firehose:
         try:
             while not self._stop.is_set():
                 if self._settling or time.monotonic() >= due:
+                    # Before the beat: whoever waits for its return then asks what is known to be missing.
+                    self._check_overflow()
                     self._channel.basic_publish(self._exchange, "", b"")
                     self._beats_sent += 1
                     due = time.monotonic() + BEAT_S
