@@ -40,7 +40,8 @@ _HOP_BY_HOP = {
 class Relayed(Model):
     """One request that went through: `target` is `HOST:PORT`, `path` has no query (it may hold secrets).
 
-    `source` and `source_port` are the relay's, as the server sees the client. Times are ns since the
+    `source` and `source_port` are the relay's, as the server sees the client; empty and 0 where no
+    connection came about. Times are ns since the
     epoch; `status` is 0 where no answer came, or where TLS hides it.
     """
 
@@ -110,30 +111,36 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(size) if size else None
         upstream = http.client.HTTPConnection(target.host, target.port, timeout=ANSWER_S)
         sent_ns = time.time_ns()
+        source, source_port = "", 0
+
+        def note(status: int, request_id: str) -> None:
+            self.seen.append(
+                Relayed(
+                    target=str(target),
+                    method=self.command,
+                    path=parts.path,
+                    source=source,
+                    source_port=source_port,
+                    request_id=request_id,
+                    sent_ns=sent_ns,
+                    done_ns=time.time_ns(),
+                    status=status,
+                )
+            )
+
         try:
             upstream.connect()
-            source, port = upstream.sock.getsockname()[:2]
+            source, source_port = upstream.sock.getsockname()[:2]
             self._send_on(upstream, parts.path + (f"?{parts.query}" if parts.query else ""), body)
             answer = upstream.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as problem:
+            note(0, "")
             self.send_error(502, f"the API did not answer ({type(problem).__name__})")
             return
         finally:
             upstream.close()
-        self.seen.append(
-            Relayed(
-                target=str(target),
-                method=self.command,
-                path=parts.path,
-                source=source,
-                source_port=port,
-                request_id=answer.headers.get("X-Openstack-Request-Id") or "",
-                sent_ns=sent_ns,
-                done_ns=time.time_ns(),
-                status=answer.status,
-            )
-        )
+        note(answer.status, answer.headers.get("X-Openstack-Request-Id") or "")
         self._give_back(answer, content)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _relay  # noqa: N815

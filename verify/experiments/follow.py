@@ -59,7 +59,9 @@ def follow(
         ours = [relayed for relayed in relay.requests() if _api_of(deployment, relayed)]
         loads = [RunDir(path.parent) for path in sorted(set(runs.glob("*/run.json")) - before)]
         loaded = [samples(run) for run in loads]
-        ports = {r.source_port for r in ours} | {r.source_port for some in loaded for r in some}
+        ports = {r.source_port for r in ours if r.source_port} | {
+            r.source_port for some in loaded for r in some
+        }
         ids = None if loads else {relayed.request_id for relayed in ours}
         evidence = recording.finish(ids, ports, wait_s)
     for run in loads:
