@@ -7,6 +7,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
+from verify.evidence.unavailable import EvidenceUnavailable
+
 LAST_S = 30.0
 """How long the last turn may take once no more are wanted."""
 
@@ -14,7 +16,8 @@ LAST_S = 30.0
 class Repeated:
     """Calls `work` every `every_s`, from entering the context until it is left; the pause comes first.
 
-    What `work` raises ends it. That is kept in `problem`, for the experiment to say at a time of its own.
+    What `work` raises ends it. That, or that its last turn did not end, is kept in `problem`, for the
+    experiment to say at a time of its own.
     """
 
     def __init__(self, name: str, every_s: float, work: Callable[[], object]) -> None:
@@ -33,6 +36,8 @@ class Repeated:
     ) -> None:
         self._stop.set()
         self._thread.join(LAST_S)
+        if self._thread.is_alive():
+            self.problem = EvidenceUnavailable(self._thread.name, f"did not end within {LAST_S:g} s")
 
     def check(self) -> None:
         """Raise what `work` raised, where it did."""

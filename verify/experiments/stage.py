@@ -93,9 +93,13 @@ class Watch:
                     self.now[where] = (row.status, answered)
             self._looked[proxy] = asked
 
+    def check(self) -> None:
+        """Raise what ended the looks, where something did."""
+        self._looks.check()
+
     def shows(self, section: str, server: str, *statuses: str) -> bool:
         """Whether every proxy shows a server with a status that starts with one of `statuses` now."""
-        self._looks.check()
+        self.check()
         return all(
             self.now.get((proxy, section, server), ("", 0))[0].startswith(statuses)
             for proxy in self.proxies
@@ -267,6 +271,7 @@ class Stage:
     def trial(self, wait_s: float = 3.0) -> Trial:
         """End the clients, and give what was seen; requests open after `wait_s` count as not answered."""
         self.probes.stop(wait_s)
+        self.watch.check()
         ended = time.time_ns()
         self.pause(0.3)  # log lines of the last connections are on their way
         entries = read(line for log in self._logs for line in log.lines())

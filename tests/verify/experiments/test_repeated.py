@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import repeated as under_test
 from verify.experiments.repeated import Repeated
 
 
@@ -40,3 +41,19 @@ def test_what_the_work_raises_ends_it_and_is_kept() -> None:
     assert asked == [1]
     with pytest.raises(EvidenceUnavailable, match="is not there"):
         repeated.check()
+
+
+def test_a_last_turn_that_does_not_end_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What hangs in its last turn has not seen the end of the experiment."""
+    monkeypatch.setattr(under_test, "LAST_S", 0.01)
+    began, enough = threading.Event(), threading.Event()
+
+    def work() -> None:
+        began.set()
+        enough.wait(5)
+
+    with Repeated("reader", 0.001, work) as repeated:
+        assert began.wait(5)
+    with pytest.raises(EvidenceUnavailable, match=r"did not end within 0\.01 s"):
+        repeated.check()
+    enough.set()
