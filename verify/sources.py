@@ -20,7 +20,7 @@ def addresses(networks: Sequence[str], count: int, *, family: int = socket.AF_IN
     pools = []
     for text in networks:
         try:
-            network = ip_network(text)
+            network = ip_network(text, strict=False)
         except ValueError as problem:
             raise InputError("clients.sources", str(problem), "valid: a network or an address") from None
         if network.version == version:
