@@ -9,6 +9,7 @@ stay those of the worker's own clock.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Iterator
@@ -230,16 +231,30 @@ def send_files(runner: Any, run: Path, worker: str) -> int:
 def _pieces(run: Path, worker: str) -> Iterator[tuple[str, bytes, int, bool]]:
     for folder in FOLDERS:
         for file in sorted((run / folder).glob("*")):
-            if file.name != "generator.jsonl" and not (
-                file.name.startswith(worker) and file.suffix == ".parquet"
-            ):
-                continue
-            size = file.stat().st_size
-            with file.open("rb") as reader:
+            path = f"{folder}/{file.name}"
+            if file.name == "generator.jsonl":  # shared by the workers of a machine: each sends its own
+                lines = file.read_bytes().splitlines(keepends=True)
+                data = b"".join(line for line in lines if _worker_of(line) == worker)
                 offset = 0
-                while data := reader.read(CHUNK_BYTES):
-                    yield f"{folder}/{file.name}", data, offset, offset + len(data) >= size
-                    offset += len(data)
+                while offset < len(data):  # whole lines: pieces of several workers arrive in any order
+                    end = data.rfind(b"\n", offset, offset + CHUNK_BYTES) + 1 or len(data)
+                    yield path, data[offset:end], offset, end >= len(data)
+                    offset = end
+            elif file.name.startswith(worker) and file.suffix == ".parquet":
+                size = file.stat().st_size
+                with file.open("rb") as reader:
+                    offset = 0
+                    while data := reader.read(CHUNK_BYTES):
+                        yield path, data, offset, offset + len(data) >= size
+                        offset += len(data)
+
+
+def _worker_of(line: bytes) -> object:
+    """Of which worker a line of windows is; None where it was cut."""
+    try:
+        return json.loads(line)["worker"]
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def check_same(mine: str, masters: str) -> None:

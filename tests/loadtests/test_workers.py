@@ -106,7 +106,7 @@ def test_worker_that_goes_is_lost_and_one_that_is_done_is_not(tmp_path: Path) ->
 
 
 def test_files_of_another_machine_arrive_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files come in pieces and are the same; lines of windows are added to those of others."""
+    """Files come in pieces and are the same; a worker's windows are added to those of others."""
     monkeypatch.setattr(workers, "CHUNK_BYTES", 700)
     wire, _ = begun(tmp_path, {"alpha_1": 0.0})
     there = tmp_path / "there"
@@ -117,7 +117,9 @@ def test_files_of_another_machine_arrive_whole(tmp_path: Path, monkeypatch: pyte
         samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-%d" % number, number, "load", 1, 2, 3, 4)
     samples.close()
     (there / "samples" / "worker-01.parquet").write_bytes(b"of another worker")
-    (there / "watch" / "generator.jsonl").write_text("mine\n")
+    (there / "watch" / "generator.jsonl").write_text(
+        '{"worker":"worker-00","n":1}\n{"worker":"worker-01"}\n{"worker":"worker-00","n":2}\n{"wor'
+    )
     run = tmp_path / "run"
     (run / "watch").mkdir()
     (run / "watch" / "generator.jsonl").write_text("its\n")
@@ -126,7 +128,9 @@ def test_files_of_another_machine_arrive_whole(tmp_path: Path, monkeypatch: pyte
     (file,) = RunDir(run).parquet("samples")
     with pq.ParquetFile(file) as whole:
         assert whole.read()["user"].to_pylist() == list(range(500))
-    assert (run / "watch" / "generator.jsonl").read_text() == "its\nmine\n"
+    assert (run / "watch" / "generator.jsonl").read_text() == (
+        'its\n{"worker":"worker-00","n":1}\n{"worker":"worker-00","n":2}\n'
+    )
 
 
 @pytest.mark.parametrize("path", ["../../etc/x", "samples/../x", "samples/.x", "report/x", "samples/", "x"])
