@@ -28,7 +28,8 @@ def endings(ledger: pd.DataFrame | None, actions: pd.DataFrame | None, part: Win
     tables = []
     if ledger is not None:
         adopted = ledger["final_state"].astype(str).str.startswith("ADOPT")
-        tables.append(ledger.assign(operation=np.where(adopted, "adopt", "create")))
+        created = np.where(ledger["api"] == "cfn", "CreateStack", "create")
+        tables.append(ledger.assign(operation=np.where(adopted, "adopt", created)))
     if actions is not None:
         tables.append(actions)
     wanted = ["api", "operation", "final_state", "accepted_ns", "final_ns"]

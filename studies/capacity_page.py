@@ -67,7 +67,8 @@ def files(result: Capacity) -> pages.Files:
         pages.Drawing(
             "capacity",
             "Above, what was achieved at each level; below, response times of successes. Filled: the level "
-            "holds; hollow: it does not. The line is the capacity.",
+            "holds; hollow: it does not. The upright line is the capacity; where a level was looked at more than "
+            "once, the curves go through the last look.",
             partial(curve, result),
         ),
     )
@@ -105,7 +106,8 @@ def curve(result: Capacity, layout: Layout) -> Figure:
         if known:
             values = np.array([each.response_ms[name] / 1e3 for each in known])
             places = np.array([each.level for each in known])
-            below.plot(places, values, color=colour, linestyle=dash, linewidth=1.1)
+            last = {each.level: each.response_ms[name] / 1e3 for each in known}
+            below.plot(list(last), list(last.values()), color=colour, linestyle=dash, linewidth=1.1)
             _marks(below, places, values, np.array([each.holds for each in known]), colour, name)
     below.set_yscale("log")
     style.log_durations(below.yaxis)

@@ -59,6 +59,12 @@ def test_each_end_has_a_row_of_its_own() -> None:
     assert found["longest"].tolist() == pytest.approx([2.0, float("nan"), 1.0, 7.0], nan_ok=True)
 
 
+def test_a_create_is_called_as_its_api_calls_it() -> None:
+    """The table's operations are those of the samples."""
+    stacks = ledger("CREATE_COMPLETE", (11, 12)).assign(api="cfn")
+    assert endings(stacks, None, PART)["operation"].tolist() == ["cfn CreateStack"]
+
+
 def test_only_what_was_accepted_in_the_measured_part_counts() -> None:
     """The warm-up's stacks are excluded, as its requests are; an end may lie behind the part."""
     found = endings(ledger("CREATE_COMPLETE", (9.9, 12), (19.9, 25), (20.1, 21)), None, PART)
