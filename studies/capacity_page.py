@@ -67,8 +67,8 @@ def files(result: Capacity) -> pages.Files:
         pages.Drawing(
             "capacity",
             "Above, what was achieved at each level; below, response times of successes. Filled: the level "
-            "holds; hollow: it does not. The upright line is the capacity; where a level was looked at more than "
-            "once, the curves go through the last look.",
+            "holds; hollow: it does not. The upright line is the capacity. The curves go through the last "
+            "look at each level.",
             partial(curve, result),
         ),
     )
