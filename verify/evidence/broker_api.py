@@ -13,7 +13,6 @@ import requests
 
 from calorimeter.deployment import Deployment
 from verify.evidence.broker_records import (
-    BrokerSnapshot,
     Channel,
     Connection,
     Consumer,
@@ -148,20 +147,6 @@ class BrokerApi:
             if {*wanted} <= {c.name for c in connections} or time.monotonic() > deadline:
                 return {c.name: process for c in connections if (process := c.process) is not None}
             time.sleep(POLL_S)
-
-    def snapshot(self) -> BrokerSnapshot:
-        """All of the above at about one time; waits as `engine_consumers` does."""
-        consumers, connections = self.settled()
-        return BrokerSnapshot(
-            taken_ns=time.time_ns(),
-            vhost=self.vhost,
-            tracing=self.tracing(),
-            overview=self.overview(),
-            queues=self.queues(),
-            consumers=consumers,
-            connections=connections,
-            channels=self.channels(),
-        )
 
     def settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
         """The consumers, and the connections of all of them as soon as they are listed; waits as above."""

@@ -135,43 +135,9 @@ class EngineConsumer(Model):
     process: Process | None
     server: str | None
 
-    @property
-    def is_engine(self) -> bool:
-        """Whether this is a heat-engine, by the name it gave its connection."""
-        return self.process is not None and self.process.role == "heat-engine"
-
     def __str__(self) -> str:
         who = str(self.process) if self.process else f"{self.given_name or 'unnamed'}@{self.peer_host}"
         return f"{who} ({self.connection}, channel {self.channel})"
-
-
-class BrokerSnapshot(Model):
-    """The broker at one time (`taken_ns`, ns since the epoch); not one transaction: five requests."""
-
-    taken_ns: int
-    vhost: str
-    tracing: bool
-    overview: Overview
-    queues: tuple[Queue, ...]
-    consumers: tuple[Consumer, ...]
-    connections: tuple[Connection, ...]
-    channels: tuple[Channel, ...]
-
-    def queue(self, name: str) -> Queue | None:
-        """The queue of that name."""
-        return next((queue for queue in self.queues if queue.name == name), None)
-
-    def processes(self) -> dict[str, Process]:
-        """Connection name → process, for every connection that tells."""
-        return {c.name: process for c in self.connections if (process := c.process) is not None}
-
-    def consumers_of(self, topic: str) -> tuple[EngineConsumer, ...]:
-        """The consumers of the queue `topic`, each with its process, in order of connection name."""
-        return join_consumers(topic, self.consumers, self.connections)
-
-    def delivered_by_channel(self) -> dict[tuple[str, int], int]:
-        """(connection, channel) → messages handed out."""
-        return {(c.connection, c.channel): c.delivered for c in self.channels}
 
 
 def join_consumers(

@@ -201,10 +201,6 @@ class Stream:
         """Calls that have not been answered yet."""
         return sum(not future.done() for future in tuple(self._calls))
 
-    def first_ok_after(self, moment_ns: int) -> HeatCall | None:
-        """The first call that was sent after `moment_ns` and answered well."""
-        return next((call for call in self.calls() if call.sent_ns > moment_ns and call.ok), None)
-
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):

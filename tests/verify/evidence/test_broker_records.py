@@ -7,13 +7,13 @@ import pytest
 from verify.evidence import broker_api
 from verify.evidence.broker_api import BrokerApi
 from verify.evidence.broker_records import (
-    BrokerSnapshot,
     Channel,
     Connection,
     Consumer,
     Overview,
     Process,
     Queue,
+    join_consumers,
 )
 from verify.evidence.unavailable import EvidenceUnavailable
 
@@ -107,22 +107,6 @@ def consumer(queue: str, on: str, tag: str = "1") -> Consumer:
     )
 
 
-def snapshot(consumers: tuple[Consumer, ...], connections: tuple[Connection, ...]) -> BrokerSnapshot:
-    """A snapshot with these consumers and connections only."""
-    return BrokerSnapshot(
-        taken_ns=1,
-        vhost="/",
-        tracing=False,
-        overview=Overview(
-            version="3.10.8", cluster="c", rates_mode="basic", stats_disabled=False, tags=("monitoring",)
-        ),
-        queues=(),
-        consumers=consumers,
-        connections=connections,
-        channels=(),
-    )
-
-
 def test_a_connection_tells_its_process() -> None:
     """`heat-engine:<pid>:<uuid>` is a role and a pid on the peer's host."""
     read = broker_api._connection(CONNECTION)
@@ -198,7 +182,8 @@ def test_without_statistics_a_queue_has_no_counts() -> None:
 
 def test_consumers_are_joined_with_their_processes() -> None:
     """Consumers of the topic only, each with process and with the name from its neighbour queue."""
-    shot = snapshot(
+    joined = join_consumers(
+        "engine",
         (
             consumer("engine", ENGINE_1),
             consumer("engine.host-1", ENGINE_1, "2"),
@@ -213,8 +198,7 @@ def test_consumers_are_joined_with_their_processes() -> None:
             connection(STRANGER, "rally", "10.0.0.9"),
         ),
     )
-    joined = shot.consumers_of("engine")
-    assert [(c.connection, c.server, c.is_engine) for c in joined] == [
+    assert [(c.connection, c.server, c.process is not None) for c in joined] == [
         (STRANGER, None, False),
         (ENGINE_2, None, True),
         (ENGINE_1, "host-1", True),
@@ -224,15 +208,9 @@ def test_consumers_are_joined_with_their_processes() -> None:
 
 
 def test_a_consumer_whose_connection_is_gone_has_no_process() -> None:
-    """The five requests of a snapshot are not one moment: a missing connection is no engine."""
-    (joined,) = snapshot((consumer("engine", ENGINE_1),), ()).consumers_of("engine")
-    assert (joined.process, joined.peer_host, joined.is_engine) == (None, None, False)
-
-
-def test_a_snapshot_is_evidence_that_reads_back() -> None:
-    """What is saved under a run is what comes back from it."""
-    shot = snapshot((consumer("engine", ENGINE_1),), (broker_api._connection(CONNECTION),))
-    assert BrokerSnapshot.model_validate_json(shot.model_dump_json()) == shot
+    """The API's lists are not of one moment: a missing connection is no engine."""
+    (joined,) = join_consumers("engine", (consumer("engine", ENGINE_1),), ())
+    assert (joined.process, joined.peer_host) == (None, None)
 
 
 @pytest.mark.parametrize("asked", ["consumers", "connections", "channels"])

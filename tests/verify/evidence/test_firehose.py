@@ -173,7 +173,7 @@ def test_recorders_do_not_see_one_another(lab: Deployment, traced: BrokerApi, tr
 
 def test_a_recorder_does_not_consume_from_heats_queues(lab: Deployment, traced: BrokerApi) -> None:
     """While it records, the consumers of all queues but its own are those that were there before."""
-    before = {(c.queue, c.connection, c.channel) for c in traced.snapshot().consumers}
+    before = {(c.queue, c.connection, c.channel) for c in traced.consumers()}
     with Firehose(lab) as firehose:
         firehose.settle()
         during = {(c.queue, c.connection, c.channel) for c in traced.consumers()}
