@@ -44,15 +44,19 @@ def left(api: RestApi, client: Client, prefix: str, until_ns: int) -> list[Targe
 def remove(api: RestApi, client: Client, prefix: str, until_ns: int) -> tuple[int, int | None]:
     """Delete the stacks and configs whose names begin with `prefix`, and wait until the stacks are gone.
 
-    How many were deleted, and how many are still there when time is up (None: that could not be told).
+    How many were deleted, and how many were still there when last seen (None: that could not be told).
     """
     asked: set[str] = set()
-    configs = _remove_configs(api, client, prefix, until_ns)
+    configs: int | None = None
+    there: int | None = None
     while True:
+        if configs is None:
+            configs = _remove_configs(api, client, prefix, until_ns)
         stacks = left(api, client, prefix, until_ns)
-        if not stacks or now_ns() >= until_ns:
-            return len(asked), len(stacks) + configs if stacks is not None else None
-        for stack in stacks:
+        there = there if stacks is None else len(stacks)
+        if now_ns() >= until_ns or (not stacks and configs is not None):
+            return len(asked), None if there is None or configs is None else there + configs
+        for stack in stacks or ():
             if stack.stack_id not in asked and now_ns() < until_ns:
                 answer = client.send(api.delete(stack))
                 if not answer.error and answer.status in (204, 404):
@@ -60,11 +64,14 @@ def remove(api: RestApi, client: Client, prefix: str, until_ns: int) -> tuple[in
         gevent.sleep(POLL_S)
 
 
-def _remove_configs(api: RestApi, client: Client, prefix: str, until_ns: int) -> int:
-    """Delete software configs of these names, and what is deployed of them; how many are left."""
+def _remove_configs(api: RestApi, client: Client, prefix: str, until_ns: int) -> int | None:
+    """Delete software configs of these names, and what is deployed of them; how many are left.
+
+    None where they cannot be listed.
+    """
     configs = _configs(api, client, prefix, until_ns)
     if not configs:
-        return 0
+        return None if configs is None else 0
     deployments = _listed(client, api.call("GET", "/software_deployments"), "software_deployments") or []
     paths = [
         f"/software_deployments/{deployment['id']}"
@@ -73,26 +80,28 @@ def _remove_configs(api: RestApi, client: Client, prefix: str, until_ns: int) ->
     ]
     failed = 0
     for path in (*paths, *(f"/software_configs/{config}" for config in configs)):
-        if now_ns() < until_ns:
-            answer = client.send(api.call("DELETE", path))
-            failed += bool(answer.error) or answer.status not in (204, 404)
+        if now_ns() >= until_ns:
+            failed += 1
+            continue
+        answer = client.send(api.call("DELETE", path))
+        failed += bool(answer.error) or answer.status not in (204, 404)
     return failed
 
 
-def _configs(api: RestApi, client: Client, prefix: str, until_ns: int) -> set[str]:
+def _configs(api: RestApi, client: Client, prefix: str, until_ns: int) -> set[str] | None:
     found: set[str] = set()
     marker = ""
     while now_ns() < until_ns:
         after = f"&marker={marker}" if marker else ""
         request = api.call("GET", f"/software_configs?limit={PAGE}{after}")
         page = _listed(client, request, "software_configs")
-        if not page:
-            break
+        if page is None:
+            return None
         found |= {config["id"] for config in page if str(config["name"]).startswith(prefix)}
         if len(page) < PAGE:
-            break
+            return found
         marker = page[-1]["id"]
-    return found
+    return None
 
 
 def _listed(client: Client, request: bytes, what: str) -> list[dict[str, Any]] | None:
