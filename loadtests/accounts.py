@@ -71,22 +71,34 @@ class Keystone:
         self._call("POST", f"users/{user}/credentials/OS-EC2", json={"tenant_id": project})
 
     def names(self, run_id: str) -> list[str]:
-        """The tenants of a run that there are; none where the user may not know."""
+        """The tenants of a run that there are; none where the user may not know, and so has made none.
+
+        Raises `InputError` where Keystone does not say.
+        """
         try:
             return sorted({entry["name"] for entry in self._of(run_id, "projects")})
-        except exceptions.ClientException:
+        except exceptions.Forbidden:
             return []
+        except exceptions.ClientException as problem:
+            raise InputError(
+                self._where, f"Keystone does not list tenants ({_reason(problem)})"
+            ) from problem
 
     def remove(self, run_id: str) -> int:
-        """Remove the tenants of a run; how many could not be."""
-        left = 0
+        """Remove the tenants of a run; how many could not be, one where Keystone does not say."""
+        left: set[str] = set()
         for kind in ("users", "projects"):
             try:
-                for entry in self._of(run_id, kind):
-                    left += not self._removed(f"{kind}/{entry['id']}")
+                left |= {
+                    str(entry["name"])
+                    for entry in self._of(run_id, kind)
+                    if not self._removed(f"{kind}/{entry['id']}")
+                }
+            except exceptions.Forbidden:
+                continue
             except exceptions.ClientException:
-                return left
-        return left
+                left.add(kind)
+        return len(left)
 
     def _removed(self, path: str) -> bool:
         try:

@@ -29,7 +29,7 @@ class Cleaned:
 
 
 def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> Cleaned:
-    """Remove it all; raises `InputError` where stacks cannot be listed."""
+    """Remove it all; raises `InputError` where stacks, configs or tenants cannot be listed."""
     token = Token(deployment)
     keystone = accounts.Keystone(deployment, token)
     names = keystone.names(run_id)
@@ -39,13 +39,12 @@ def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> Cleaned:
         gone, there = clean.remove(door.api, client, clean.prefix(run_id), until_ns)
         client.close()
         if there is None:
-            raise InputError(str(deployment.rest.url), "its stacks cannot be listed")
+            raise InputError(str(deployment.rest.url), "its stacks and configs cannot be listed")
         removed, left = removed + gone, left + there
     if left:
         return Cleaned(removed, left, 0, len(names))
-    keystone.remove(run_id)
-    still = len(keystone.names(run_id))
-    return Cleaned(removed, left, len(names) - still, still)
+    still = keystone.remove(run_id)
+    return Cleaned(removed, left, max(0, len(names) - still), still)
 
 
 def remove_tenants(deployment: Deployment, scenario: Scenario, run_id: str) -> str:

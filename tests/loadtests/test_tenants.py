@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from keystoneauth1 import exceptions
 
 from calorimeter.deployment import Api, Backend, Deployment, Identity
 from calorimeter.errors import InputError
@@ -114,3 +117,48 @@ def test_loopback_and_the_deployments_own_hosts_are_asked_directly(
 ) -> None:
     """A proxy of the environment is for what is elsewhere only."""
     assert goes_direct(deployment(tmp_path), url) is direct
+
+
+def keystone(tmp_path: Path, says: dict[str, Any]) -> accounts.Keystone:
+    """A Keystone that says this to `METHOD path`, or raises it."""
+
+    def request(url: str, method: str, auth: None) -> SimpleNamespace:
+        said = says[f"{method} {url.partition('/v3/')[2]}"]
+        if isinstance(said, Exception):
+            raise said
+        return SimpleNamespace(json=lambda: said)
+
+    token: Any = SimpleNamespace(session=SimpleNamespace(request=request), auth=None)
+    return accounts.Keystone(deployment(tmp_path), token)
+
+
+PROJECTS = {"projects": [{"name": "cal-r-tenant-0", "id": "p0"}, {"name": "other", "id": "p1"}]}
+USERS = {"users": [{"name": "cal-r-tenant-0", "id": "u0"}, {"name": "cal-r-tenant-1", "id": "u1"}]}
+
+
+def test_tenants_that_keystone_does_not_list_are_not_none(tmp_path: Path) -> None:
+    """Whoever may not list has made none; a Keystone that is not there says nothing."""
+    assert keystone(tmp_path, {"GET projects": PROJECTS}).names("r") == ["cal-r-tenant-0"]
+    assert keystone(tmp_path, {"GET projects": exceptions.Forbidden()}).names("r") == []
+    with pytest.raises(InputError, match="Keystone does not list tenants .*nobody there"):
+        keystone(tmp_path, {"GET projects": exceptions.ConnectFailure("nobody there")}).names("r")
+
+
+@pytest.mark.parametrize(
+    ("says", "left"),
+    [
+        ({}, 0),
+        ({"DELETE users/u0": exceptions.NotFound()}, 0),
+        ({"DELETE users/u0": exceptions.ConnectFailure(), "DELETE projects/p0": exceptions.Conflict()}, 1),
+        ({"DELETE users/u0": exceptions.Conflict(), "DELETE users/u1": exceptions.Conflict()}, 2),
+        ({"GET users": exceptions.ServiceUnavailable()}, 1),
+        ({"GET users": exceptions.Forbidden(), "GET projects": exceptions.Forbidden()}, 0),
+    ],
+)
+def test_tenants_that_could_not_be_removed_are_left(
+    tmp_path: Path, says: dict[str, Any], left: int
+) -> None:
+    """A tenant whose user or project stays is left, and so is what could not be asked for."""
+    gone = dict.fromkeys(("DELETE users/u0", "DELETE users/u1", "DELETE projects/p0"))
+    answers = {"GET projects": PROJECTS, "GET users": USERS, **gone, **says}
+    assert keystone(tmp_path, answers).remove("r") == left
