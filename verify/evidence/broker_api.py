@@ -75,7 +75,7 @@ class BrokerApi:
             broker.user,
             deployment.reveal(broker.password),
             broker.vhost,
-            verify=str(deployment.tls.ca_file) if deployment.tls.ca_file else deployment.tls.verify,
+            verify=deployment.tls.for_requests,
         )
 
     def __enter__(self) -> BrokerApi:

@@ -75,11 +75,7 @@ def _open(deployment: Deployment, proxy: Proxy, url: str) -> StatsSource:
     if urlsplit(url).scheme in ("unix", "tcp"):
         return StatsSocket(url)
     password = deployment.reveal(proxy.stats_password) if proxy.stats_password else None
-    tls = deployment.tls
-    verify: bool | str = tls.verify
-    if tls.verify and tls.ca_file:
-        verify = str(deployment.path.parent / tls.ca_file)
-    return StatsPage(url, proxy.stats_user, password, verify=verify)
+    return StatsPage(url, proxy.stats_user, password, verify=deployment.tls.for_requests)
 
 
 class StatsSocket:

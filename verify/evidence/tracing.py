@@ -38,8 +38,7 @@ def tracing(deployment: Deployment, *, state: Path | None = None) -> Iterator[Br
         user=api.user,
         password=deployment.reveal(deployment.broker.password),
         vhost=api.vhost,
-        ca_file=str(deployment.tls.ca_file) if deployment.tls.ca_file else None,
-        verify=deployment.tls.verify,
+        verify=deployment.tls.for_requests,
         state=str(state or paths.state()),
     )
     with api, _guarded(order):

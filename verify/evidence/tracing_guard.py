@@ -37,14 +37,12 @@ class Order(NamedTuple):
     user: str
     password: str
     vhost: str
-    ca_file: str | None
-    verify: bool
+    verify: bool | str
     state: str
 
     def api(self) -> BrokerApi:
         """The management API that the order names."""
-        verify = self.ca_file if self.ca_file else self.verify
-        return BrokerApi(self.url, self.user, self.password, self.vhost, verify=verify)
+        return BrokerApi(self.url, self.user, self.password, self.vhost, verify=self.verify)
 
     @property
     def folder(self) -> Path:

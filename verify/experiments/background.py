@@ -43,11 +43,11 @@ class Background:
     runs: Path
 
     def await_begin(self) -> None:
-        """Wait until it has sent requests; `EvidenceUnavailable` where it does not come to that."""
+        """Wait until answers are recorded; `EvidenceUnavailable` where it does not come to that."""
         deadline = time.monotonic() + BEGINS_WITHIN_S
         while time.monotonic() < deadline and self.process.poll() is None:
-            # The run folder is made just before the first users are.
-            if any(self.runs.glob("*/run.json")):
+            # A run has its folder before its first user: what was sent is on the disk within a second.
+            if any(self.runs.glob("*/samples/*.parquet")):
                 return
             time.sleep(0.1)
         if self.process.poll() is None:

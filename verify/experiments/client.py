@@ -96,7 +96,7 @@ def _environment(deployment: Deployment, home: str) -> dict[str, str]:
     if who.region:
         mine["OS_REGION_NAME"] = who.region
     if deployment.tls.ca_file:
-        mine["OS_CACERT"] = str(deployment.path.parent / deployment.tls.ca_file)
+        mine["OS_CACERT"] = str(deployment.tls.ca_file)
     return {**kept, **mine, "OS_CLIENT_CONFIG_FILE": f"{home}/none.yaml"}
 
 

@@ -29,14 +29,11 @@ def front(bench: Bench, api_name: str) -> Front:
         status=0,
         section_known=None if not stats else before is not None,
     )
-    tls = bench.deployment.tls
-    ca_file = str(bench.deployment.path.parent / tls.ca_file) if tls.ca_file else True
     try:
         with requests.Session() as http:
             http.trust_env = False
-            answer = http.get(
-                url, timeout=ANSWER_S, allow_redirects=False, verify=ca_file if tls.verify else False
-            )
+            verify = bench.deployment.tls.for_requests
+            answer = http.get(url, timeout=ANSWER_S, allow_redirects=False, verify=verify)
     except requests.RequestException as problem:
         return evidence.model_copy(update={"error": _reason(problem)})
     after = looks.sessions(stats, api.proxy_section)
