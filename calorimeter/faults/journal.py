@@ -140,7 +140,10 @@ class Journal:
             why = _ended(each)
             if why is None:
                 record = record.model_copy(update={"open": tuple(o for o in record.open if o != each)})
-                self.write(record)
+                with suppress(
+                    OSError
+                ):  # a full disk: this one is healed again by the next, and the others now
+                    self.write(record)
             else:
                 failures.append((each, why))
         if failures:

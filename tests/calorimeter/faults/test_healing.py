@@ -76,6 +76,22 @@ def of(cloud: Deployment, fault: str) -> Commands:
     return found
 
 
+def test_a_full_disk_keeps_no_fault_from_being_healed(
+    cloud: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is open is ended although that cannot be written down: to be healed twice harms nothing."""
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with Breaker(cloud) as breaker:
+        breaker.inject(of(cloud, "kill"))
+        monkeypatch.setattr(Journal, "write", full)
+        breaker.heal_all()
+        monkeypatch.undo()
+    assert not (tmp_path / "a.broken").exists()
+
+
 def soon(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
     """Whether a condition holds before its deadline."""
     deadline = time.monotonic() + within_s
