@@ -1,7 +1,7 @@
 """`python -m lab.relay PORT_FILE FROM HOST PORT --delay-s 3 | --status 503`: stands before an API.
 
-Connections are redirected here by nftables. Answers come late by `--delay-s`, or every request is
-answered `--status`. The port it listens on goes to PORT_FILE.
+Connections are redirected here by nftables. The first answer of each comes late by `--delay-s`, or every
+request is answered `--status`. The port it listens on goes to PORT_FILE.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
-    """Pass on what is read, `delay_s` after its begin."""
+    """Pass on what is read, the first of it `delay_s` late."""
     waited = False
     with suppress(OSError):
         while data := await reader.read(65536):

@@ -24,8 +24,8 @@ LEAST_SLEEP_NS = 250_000
 
 DENSE = 8
 MOST_SLEEP_NS = 1_000_000
-"""Where so many are due within this time, they are handed out together: turns of the loop are most of what
-10,000 arrivals a second cost, and what is left of the processor catches up after a pause of the machine."""
+"""Where so many are due within this time, they are handed out together: that saves turns of the loop, and
+what is left of the processor catches up after a pause of the machine."""
 
 BATCH = 256
 """At most so many are handed out before answers are read again."""

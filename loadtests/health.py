@@ -21,9 +21,9 @@ from loadtests.histogram import Histogram
 
 WINDOW_S = 1.0
 TICK_S = 0.01
-TICK_NS = 10_000_000
+TICK_NS = round(TICK_S * 1e9)
 MOST_SWALLOWED = 1_000
-"""Ticks that one halt counts for: ten seconds, longer than any load that goes on afterwards."""
+"""Ticks that one halt counts for at most: ten seconds."""
 
 
 def settle() -> None:

@@ -6,16 +6,13 @@ rounds with and without the recorder, Poisson and evenly spaced, are interleaved
 
 from __future__ import annotations
 
-import os
-import shutil
 import statistics
 from pathlib import Path
 
 import click
 
-from calorimeter.errors import InputError
 from loadtests.bench.bystanders import Bystanders
-from loadtests.bench.client import canned, contender, pauses
+from loadtests.bench.client import canned, contender, pauses, ready
 from loadtests.bench.record import Record
 
 KINDS = ("calorimeter", "unrecorded")
@@ -49,12 +46,7 @@ STALL_MS = 5.0
 )
 def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | None) -> int:
     """Measure the lag of open arrivals; exit status 1 where a figure misses what is promised."""
-    missing = [name for name in ("haproxy", "taskset") if shutil.which(name) is None]
-    if missing:
-        raise InputError("bench", f"{', '.join(missing)} not found", "apt-get install haproxy util-linux")
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise InputError("bench", "one core", "valid: two, one for HAProxy and one for the generator")
+    cores = ready("haproxy", "taskset")
     record = Record(
         "Open arrivals",
         f"One worker on one core, {rate:,} arrivals a second, {users:,} users with a source address each, "
@@ -77,10 +69,7 @@ def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | No
                     f"p99 {result['lag_p99_s'] * 1e3:.2f} ms  max {result['lag_max_s'] * 1e3:.1f} ms  "
                     f"achieved {result['achieved'] / result['offered']:.5f}  cpu {result['cpu']:.0%}"
                 )
-    share, stolen = bystanders.shares()
-    record.note(
-        f"Other processes used {share:.0%} of this machine meanwhile, its host {stolen:.1%} (steal)."
-    )
+    share = record.meanwhile(bystanders)
     if share > OTHERS_SHARE:
         record.note("So these figures say as much about them as about Calorimeter.")
     judge(record, found, users)

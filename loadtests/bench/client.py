@@ -31,6 +31,9 @@ KINDS = ("calorimeter", "unrecorded", "fasthttp", "hey", "wrk")
 WANTED = {"fasthttp": 6.0, "hey": 1.25, "wrk": 0.4}
 """Calorimeter's rate must be at least this many times that of each other generator."""
 
+PACKAGES = {"taskset": "util-linux"}
+"""Packages that are not called as their program."""
+
 BYTES_A_SAMPLE = 36
 RECORDER_SHARE = 0.10
 OTHERS_SHARE = 0.10
@@ -51,14 +54,7 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
     Where other processes keep the machine busy, requests a second of the generator's CPU time are compared
     instead; on a quiet machine that is the same, because each generator fills its core.
     """
-    missing = [name for name in ("haproxy", "hey", "wrk", "taskset") if shutil.which(name) is None]
-    if missing:
-        raise InputError(
-            "bench", f"{', '.join(missing)} not found", "apt-get install haproxy hey wrk util-linux"
-        )
-    cores = sorted(os.sched_getaffinity(0))
-    if len(cores) < 2:
-        raise InputError("bench", "one core", "valid: two, one for HAProxy and one for the generator")
+    cores = ready("haproxy", "hey", "wrk", "taskset")
     record = Record(
         "The HTTP client beside others",
         "Requests a second of one core, HAProxy answering from the other. Rounds are interleaved, rates of "
@@ -81,16 +77,25 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
             record.round(
                 f"round {number + 1}: " + "  ".join(f"{kind} {rates[kind][-1]:,.0f}/s" for kind in KINDS)
             )
-    share, stolen = bystanders.shares()
-    record.note(
-        f"Other processes used {share:.0%} of this machine meanwhile, its host {stolen:.1%} (steal)."
-    )
+    share = record.meanwhile(bystanders)
     if share > OTHERS_SHARE:
         record.note("So requests a second of each generator's own CPU time are compared.")
         rates = efficiencies
     judge(record, rates, last)
     record.write(page)
     return int(record.missed)
+
+
+def ready(*programs: str) -> list[int]:
+    """The cores to measure on; raises `InputError` where programs or cores are missing."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    if missing:
+        packages = " ".join(PACKAGES.get(name, name) for name in programs)
+        raise InputError("bench", f"{', '.join(missing)} not found", f"apt-get install {packages}")
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise InputError("bench", "one core", "valid: two, one for HAProxy and one for the generator")
+    return cores
 
 
 def judge(record: Record, rates: dict[str, list[float]], last: dict[str, float]) -> None:
@@ -138,8 +143,7 @@ def contender(
 ) -> dict[str, float]:
     """One measurement of `loadtests.bench.ours`; with a rate, of open arrivals."""
     words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else [])]
-    command = ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.bench.ours", *words]
-    result: dict[str, float] = json.loads(_run(command))
+    result = _module("ours", words, core)
     if result["failures"] and not rate:
         raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
     return result
@@ -147,7 +151,12 @@ def contender(
 
 def pauses(seconds: float, core: int) -> dict[str, float]:
     """One measurement of `loadtests.bench.machine`."""
-    command = ["taskset", "-c", str(core), sys.executable, "-m", "loadtests.bench.machine", str(seconds)]
+    return _module("machine", [str(seconds)], core)
+
+
+def _module(name: str, words: list[str], core: int) -> dict[str, float]:
+    """What a module of this room prints, in a process of its own on one core."""
+    command = ["taskset", "-c", str(core), sys.executable, "-m", f"loadtests.bench.{name}", *words]
     result: dict[str, float] = json.loads(_run(command))
     return result
 

@@ -10,6 +10,7 @@ import click
 
 from calorimeter import environment
 from calorimeter.errors import InputError
+from loadtests.bench.bystanders import Bystanders
 
 
 class Record:
@@ -33,6 +34,14 @@ class Record:
         """What a reader must know of how it was measured."""
         self._notes.append(line)
         click.echo(line)
+
+    def meanwhile(self, bystanders: Bystanders) -> float:
+        """Note what others used of the machine; the share of other processes."""
+        share, stolen = bystanders.shares()
+        self.note(
+            f"Other processes used {share:.0%} of this machine meanwhile, its host {stolen:.1%} (steal)."
+        )
+        return share
 
     def figure(self, name: str, value: str, wanted: str = "", good: bool = True) -> None:
         """A result beside what is wanted."""

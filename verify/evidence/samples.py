@@ -67,11 +67,11 @@ def window(table: pa.Table, about: Mapping[str, Any]) -> Span:
     if about.get("stopped") == "ended" and isinstance(load, dict):
         begin, warm_up, length = int(due.min()), load.get("warm_up_s"), load.get("duration_s")
         if isinstance(warm_up, int | float) and isinstance(length, int | float):
-            end, removal = (
-                max(begin + int(length * 1e9), int(kept.max())),
-                due[_is(table["phase"], "clean_up")],
-            )
-            return begin + int(warm_up * 1e9), min(end, int(removal.min()) - 1) if len(removal) else end
+            end = max(begin + int(length * 1e9), int(kept.max()))
+            removal = due[_is(table["phase"], "clean_up")]
+            if len(removal):
+                end = min(end, int(removal.min()) - 1)
+            return begin + int(warm_up * 1e9), end
     return int(kept.min()), int(kept.max())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
@@ -13,6 +13,7 @@ from verify.checks.accounting import Accounts, Crash
 from verify.checks.consumers import ENGINE, WORKER
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.engine_faults import BACK_S, engine_commands
+from verify.experiments.healing import healing
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.joining import WARM, joining
 from verify.experiments.stacks import Stacks, stacks
@@ -36,10 +37,8 @@ def accounts(bench: Bench) -> Accounts:
         traced(bench) as watching,
         joining(bench, watching) as joiner,
         stacks(client, RESOURCES, watching.check) as made,
-        ExitStack() as healing,
+        healing(bench),  # within: the stacks are removed by parts that are alive
     ):
-        # Whatever goes wrong under way: the stacks are removed, and the gates that follow find all alive.
-        healing.callback(bench.breaker.heal_all)
         _warm(client, watching)
         consumers = len(watching.consumers(ENGINE))
         crashes = [_crash(bench, watching, made, victim, consumers) for victim in victims]

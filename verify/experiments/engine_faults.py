@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 
 from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
@@ -15,6 +14,7 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.engine_trial import EngineTrial
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.healing import healing
 from verify.experiments.heat_client import HeatClient, Stream
 from verify.experiments.stacks import Stacks, stacks
 from verify.experiments.traced import Traced, traced
@@ -170,9 +170,8 @@ def _restarted(bench: Bench) -> EngineTrial:
     chosen = engine_commands(bench, "stop")[-1:]
     with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
-            # Whatever goes wrong under way: the calls still open, and the next gates, find all alive.
-            healing.callback(bench.breaker.heal_all)
+        # Within the stream: the calls that are still open find all alive, too.
+        with Stream(client, EVERY_S) as stream, healing(bench):
             trying.await_steady(stream)
             made.burst(STACKS)
             trying.inject()
@@ -207,8 +206,7 @@ def crashed(bench: Bench) -> EngineTrial:
     chosen = engine_commands(bench, "kill")[-1:]
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
-            healing.callback(bench.breaker.heal_all)
+        with Stream(client, EVERY_S) as stream, healing(bench):
             trying.await_steady(stream)
             trying.inject()
             watching.until(trying.look, BACK_S)
@@ -225,8 +223,7 @@ def frozen(bench: Bench) -> EngineTrial:
     rpc_s = bench.deployment.expect.rpc_timeout_s
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
-            healing.callback(bench.breaker.heal_all)
+        with Stream(client, EVERY_S) as stream, healing(bench):
             trying.await_steady(stream)
             trying.inject()
             # A frozen consumer's first call is at most one round away; it fails an RPC timeout later.
@@ -246,8 +243,7 @@ def all_gone(bench: Bench) -> EngineTrial:
     rpc_s = bench.deployment.expect.rpc_timeout_s
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream, ExitStack() as healing:
-            healing.callback(bench.breaker.heal_all)
+        with Stream(client, EVERY_S) as stream, healing(bench):
             trying.await_steady(stream)
             trying.inject()
             seen = time.time_ns()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 
 from calorimeter.deployment import Api
 from calorimeter.faults.schedule import Commands, commands
@@ -16,6 +16,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
 from verify.experiments.affinity import round_of_visits, sources
 from verify.experiments.attribution import Strongest, joined, strongest
+from verify.experiments.healing import healing
 from verify.experiments.repeated import Repeated
 from verify.experiments.visits import IN_FLIGHT, visit_all
 
@@ -58,10 +59,8 @@ def _failover(bench: Bench, api_name: str) -> Failover:
     checked = _checked(stats, api, how.part)
     who = sources(bench, api)
     breaker = bench.breaker
-    with strongest(bench, api, stats) as way, ExitStack() as healing:
+    with strongest(bench, api, stats) as way, healing(bench):
         before = _steady_round(bench, api_name, way, who)
-        # Whatever goes wrong under way: the gates that follow find the backend alive.
-        healing.callback(breaker.heal_all)
         with _coming(way, before, how.part) as meanwhile:
             bench.say(f"{how.part} {how.fault}")
             done = breaker.inject(how)

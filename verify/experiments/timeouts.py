@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -22,6 +21,7 @@ from verify.experiments import looks
 from verify.experiments.affinity import sources
 from verify.experiments.attribution import Strongest, strongest
 from verify.experiments.failover import await_state
+from verify.experiments.healing import healing
 from verify.experiments.held import connect
 from verify.experiments.visits import context
 
@@ -225,8 +225,7 @@ def _with_fault(
     def begin() -> socket.socket:
         return _sent(api, source, payload, bench.deployment.tls)
 
-    with ExitStack() as healing:
-        healing.callback(bench.breaker.heal_all)
+    with healing(bench):
         bench.say(f"{how.part} {fault}")
         bench.breaker.inject(how)
         if what == "connect":
