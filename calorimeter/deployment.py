@@ -158,6 +158,9 @@ class Broker(Model):
     user: str
     password: Secret
     vhost: str = "/"
+    statistics_lag_s: Seconds = 10.0
+    """How far the management API may be behind: `collect_statistics_interval` and the shortest interval of
+    `management.sample_retention_policies` together, 5 s each unless they were changed."""
 
 
 class Engines(Model):

@@ -81,6 +81,7 @@ def describe(lab: Lab) -> Deployment:
         broker=Broker(
             amqp=f"amqp://{lab.address('amqp')}",
             management=lab.url("management"),
+            statistics_lag_s=rabbitmq.STATISTICS_LAG_S,
             user=rabbitmq.user(lab),
             password=_secret("amqp"),
         ),

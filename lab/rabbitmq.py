@@ -11,6 +11,8 @@ from lab.daemon import Daemon
 from lab.topology import LOOPBACK, Lab, write_private
 
 USER = "calorimeter"
+STATISTICS_LAG_S = 2.0
+"""What the two intervals of `_CONF` come to."""
 
 _CONF = """\
 listeners.tcp.local = {address}:{amqp}
@@ -23,8 +25,11 @@ loopback_users.{user} = {only_here}
 log.console = true
 log.console.level = info
 log.file = false
-# Per-queue detail within a second or two, for whoever watches through the management API.
+# Counters that are at most two seconds behind (statistics_lag_s), for whoever watches.
 collect_statistics_interval = 1000
+management.sample_retention_policies.global.minute = 1
+management.sample_retention_policies.basic.minute = 1
+management.sample_retention_policies.detailed.10 = 1
 vm_memory_high_watermark.absolute = 1GB
 disk_free_limit.absolute = 50MB
 """

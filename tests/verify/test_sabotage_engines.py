@@ -29,6 +29,9 @@ CALLS, STACKS = 60, 10
 MANY = 1000
 """Calls of which enough are left when something happens in their midst."""
 
+BEGUN_S = 4.0
+"""From the beginning of a trace, which waits for the broker's counters, into the midst of the calls."""
+
 QUICK = "E1,E2,E4"
 
 CASES = {
@@ -85,7 +88,7 @@ def once_traced(deployment: Deployment, act: Callable[[BrokerApi], None]) -> Ite
         with BrokerApi.of(deployment) as api:
             while not ended.wait(0.1):
                 if api.tracing():
-                    time.sleep(1.5)
+                    time.sleep(BEGUN_S)
                     act(api)
                     return
 

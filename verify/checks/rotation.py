@@ -29,7 +29,8 @@ class Rotation(Model):
     """Evidence of E2: calls made one at a time, and what the broker's trace saw of the queue.
 
     `calls` are the request ids of the calls in order; the next was sent only after the answer to the
-    last. `incomplete` says why the trace may have lost something.
+    last. `counted` is what the broker itself counted as delivered meanwhile; `incomplete` says why the
+    trace may have lost something, `unquiet` why there were no quiet ends to count between.
     """
 
     queue: str
@@ -38,7 +39,9 @@ class Rotation(Model):
     after: tuple[Consumer, ...]
     calls: tuple[str, ...]
     deliveries: tuple[Delivered, ...]
+    counted: int | None = None
     incomplete: str | None = None
+    unquiet: str | None = None
 
 
 def exact_rotation(evidence: Rotation) -> Judgement:
@@ -115,3 +118,12 @@ def _doubts(evidence: Rotation) -> Iterator[str]:
         yield f"{len(unseen)} of {len(calls)} calls are not in the trace"
     if unknown := {d.consumer for d in deliveries} - before:
         yield f"deliveries went to consumers that the broker does not list: {', '.join(sorted(unknown))}"
+    if evidence.unquiet:
+        yield evidence.unquiet
+    if evidence.counted is not None and evidence.counted != len(deliveries):
+        yield miscounted(queue, evidence.counted, len(deliveries))
+
+
+def miscounted(queue: str, counted: int, traced: int) -> str:
+    """That the trace and the broker's own counter disagree."""
+    return f"the broker counted {counted} deliveries from {queue}, but {traced} were traced"

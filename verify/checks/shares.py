@@ -7,7 +7,7 @@ from math import log
 
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
-from verify.checks.rotation import Consumer
+from verify.checks.rotation import Consumer, miscounted
 
 FEWEST_ROUNDS = 10
 """Rounds of deliveries below which equal shares say little."""
@@ -17,7 +17,8 @@ class Shares(Model):
     """Evidence of E3 and E4: the deliveries of one queue, from quiet to quiet.
 
     `counts` maps the consumer's id to its deliveries; `published` counts what was published to the queue
-    meanwhile, which must be what was delivered; `busy_s` is the time from a delivery to its answer, summed,
+    meanwhile and `counted` what the broker itself counted as delivered, which both must be what was traced;
+    `busy_s` is the time from a delivery to its answer, summed,
     by consumer. `incomplete` says why the trace may have lost something, `unquiet` why an end is not quiet.
     """
 
@@ -27,6 +28,7 @@ class Shares(Model):
     counts: dict[str, int]
     redelivered: int = 0
     published: int | None = None
+    counted: int | None = None
     busy_s: dict[str, float] = {}
     failed_calls: int = 0
     calls: int = 0
@@ -108,6 +110,8 @@ def _doubts(evidence: Shares) -> Iterator[str]:
             f"{evidence.published} messages were published to {queue} and {evidence.redelivered} "
             f"redelivered, but {total} deliveries were traced"
         )
+    if evidence.counted is not None and evidence.counted != total:
+        yield miscounted(queue, evidence.counted, total)
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -26,9 +26,9 @@ from verify.evidence.unavailable import EvidenceUnavailable
 
 TIMEOUT_S = 10.0
 
-NEW_CONNECTION_S = 7.0
-"""RabbitMQ lists a new connection with its first statistics, after up to 5 s (measured on 3.10.8), but its
-consumers at once."""
+BEYOND_S = 2.0
+"""RabbitMQ lists a new connection with its first statistics, but its consumers at once; how long beyond
+`statistics_lag_s` a connection is waited for, which may also be gone already."""
 
 POLL_S = 0.25
 
@@ -52,12 +52,14 @@ class BrokerApi:
         *,
         verify: bool | str = True,
         timeout_s: float = TIMEOUT_S,
+        lag_s: float = 10.0,
     ) -> None:
         self.url = url.rstrip("/")
         self.where = f"broker management {self.url}"
         self.user = user
         self.vhost = vhost
         self._timeout_s = timeout_s
+        self._listed_within_s = lag_s + BEYOND_S
         self._http = requests.Session()
         self._http.trust_env = False  # neither a proxy nor a .netrc of the user's may come between
         self._http.auth = (user, password)
@@ -76,6 +78,7 @@ class BrokerApi:
             deployment.reveal(broker.password),
             broker.vhost,
             verify=deployment.tls.for_requests,
+            lag_s=broker.statistics_lag_s,
         )
 
     def __enter__(self) -> BrokerApi:
@@ -116,7 +119,7 @@ class BrokerApi:
         return self._records(self._get(f"/consumers/{self._vhost}"), _consumer)
 
     def connections(self) -> tuple[Connection, ...]:
-        """The connections to the vhost; one that is new is listed after up to 5 s."""
+        """The connections to the vhost; one that is new is listed with its first statistics."""
         self._must_see("connections")
         listed = self._get(f"/vhosts/{self._vhost}/connections")
         # One that is closing is listed for some seconds with nothing but counters.
@@ -131,17 +134,17 @@ class BrokerApi:
     def engine_consumers(self, topic: str = "engine") -> tuple[EngineConsumer, ...]:
         """The consumers of `engine` or `engine_worker`, each with its process.
 
-        Waits for connections that are not listed yet, at most `NEW_CONNECTION_S`.
+        Waits for connections that are not listed yet, see `settled`.
         """
         return join_consumers(topic, *self.settled())
 
     def processes(self, wanted: Collection[str] = ()) -> dict[str, Process]:
         """Connection name → process, for every connection that tells.
 
-        Waits until the connections in `wanted` are listed, at most `NEW_CONNECTION_S`: some may be
-        closed by now.
+        Waits until the connections in `wanted` are listed, at most `statistics_lag_s` and `BEYOND_S`: some
+        may be closed by now.
         """
-        deadline = time.monotonic() + NEW_CONNECTION_S
+        deadline = time.monotonic() + self._listed_within_s
         while True:
             connections = self.connections()
             if {*wanted} <= {c.name for c in connections} or time.monotonic() > deadline:
@@ -150,7 +153,7 @@ class BrokerApi:
 
     def settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
         """The consumers, and the connections of all of them as soon as they are listed; waits as above."""
-        deadline = time.monotonic() + NEW_CONNECTION_S
+        deadline = time.monotonic() + self._listed_within_s
         while True:
             consumers, connections = self.consumers(), self.connections()
             listed = {connection.name for connection in connections}

@@ -39,7 +39,7 @@ class Overview(Model):
 
 class Queue(Model):
     """One queue. Counts are None where the broker keeps no statistics; `delivered` counts deliveries
-    to consumers since the queue was made, redeliveries among them, and lags by up to 5 s.
+    to consumers since the queue was made, redeliveries among them, and lags (`statistics_lag_s`).
     """
 
     name: str
@@ -91,7 +91,7 @@ class Connection(Model):
 
 
 class Channel(Model):
-    """One channel with its totals since it was opened; they lag by up to 5 s.
+    """One channel with its totals since it was opened; they lag (`statistics_lag_s`).
 
     `deliver` counts messages delivered to consumers that acknowledge, `deliver_no_ack` to those that
     do not, `get` what was fetched with basic.get. A channel of an engine serves a topic's queue, its

@@ -4,7 +4,7 @@ The recorder has a queue of its own, bound to `amq.rabbitmq.trace`. It never con
 Heat's. Whether the recording is whole is part of the evidence: see `Firehose.why_incomplete`.
 
 Tested with one node of RabbitMQ 3.10.8, classic and quorum queues. RabbitMQ switches tracing node by node;
-on a cluster, which is untested, events of other nodes would be missing, and `uncounted` shows how many.
+on a cluster, which is untested, events of other nodes would be missing, and the broker's counters show it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
@@ -24,7 +24,6 @@ import pika.exceptions
 
 from calorimeter.deployment import Deployment
 from verify.evidence import rpc_message
-from verify.evidence.broker_api import BrokerApi
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
 
@@ -210,45 +209,9 @@ class Firehose:
 
         Final when the context is left. Seen are an overflow of the recorder's queue, a lost connection,
         tracing switched off for longer than a beat (0.5 s) and events that cannot be read. What else
-        may be lost shows when `count` is compared with the broker's own counter (`uncounted`).
+        may be lost shows in the broker's own counters (`Queue.delivered`).
         """
         return "; ".join(self._why) or None
-
-    def count(self, queue: str) -> int:
-        """Deliveries seen from `queue`, redeliveries among them, to compare with the broker's counter."""
-        with self._news:
-            return sum(1 for event in self._events if event.kind == "deliver" and event.queue == queue)
-
-    def uncounted(
-        self, api: BrokerApi, before: Mapping[str, int], deadline_s: float = 15.0
-    ) -> dict[str, int]:
-        """Queue → deliveries that the broker counted since `before` and this recording lacks.
-
-        `before` maps each queue to its `Queue.delivered` when the recording began and nothing was in
-        flight. The broker's counters lag by up to 5 s, so they are asked until they agree, at most for
-        `deadline_s`. Empty: nothing is missing. Negative numbers: the counters have not caught up, or
-        the queue was made anew. Raises `EvidenceUnavailable` (see `BrokerApi`).
-        """
-        deadline = time.monotonic() + deadline_s
-        while True:
-            lacking = {queue: self._lacking(api, queue, then) for queue, then in before.items()}
-            wrong = {queue: number for queue, number in lacking.items() if number != 0}
-            if not wrong:
-                return {}
-            if time.monotonic() >= deadline:
-                break
-            self._stop.wait(0.5)  # the broker's statistics have an interval of their own
-        for queue, number in wrong.items():
-            if number is None:
-                raise EvidenceUnavailable(api.where, f"counts no deliveries of queue {queue!r}")
-        return {queue: number for queue, number in wrong.items() if number is not None}
-
-    def _lacking(self, api: BrokerApi, queue: str, then: int) -> int | None:
-        """None while the broker has no count: a queue just made has none until statistics are due."""
-        record = api.queue(queue)
-        if record is None or record.delivered is None:
-            return None
-        return record.delivered - then - self.count(queue)
 
     def close(self) -> None:
         """End the recording once it has settled; what is wrong with it stays in `why_incomplete`."""

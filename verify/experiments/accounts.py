@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -15,7 +16,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.engine_faults import BACK_S, engine_commands
 from verify.experiments.healing import healing
 from verify.experiments.heat_client import HeatClient
-from verify.experiments.joining import WARM, joining
+from verify.experiments.joining import joining
 from verify.experiments.stacks import Stacks, stacks
 from verify.experiments.traced import Traced, traced
 
@@ -27,6 +28,8 @@ QUIET_S = 5.0
 """Without a delivery for so long nothing goes on any more: what has no end by then has none."""
 
 SETTLE_S = 60.0
+
+WARM, WARM_IN_FLIGHT, WARM_ROUNDS = 64, 32, 5
 
 
 def accounts(bench: Bench) -> Accounts:
@@ -68,13 +71,22 @@ def _apis(bench: Bench, cfn: bool) -> list[Commands]:
 
 
 def _warm(client: HeatClient, watching: Traced) -> None:
-    """Calls at both APIs, so that the broker can tell whose connections theirs are before one crashes."""
-    with ThreadPoolExecutor(IN_FLIGHT) as pool:
-        list(pool.map(lambda _: client.look(), range(WARM)))
-        if client.speaks_cfn:
-            list(pool.map(lambda _: client.cfn("ListStacks"), range(WARM)))
-    watching.firehose.settle()
-    watching.know({e.connection for e in watching.firehose.deliveries() if not e.reply})
+    """Calls at both APIs, until each of their processes has a known connection for each call of a burst.
+
+    The broker tells whose a connection is after seconds only: one that a burst opens just before its API
+    crashes would remain nobody's.
+    """
+    for _ in range(WARM_ROUNDS):
+        with ThreadPoolExecutor(WARM_IN_FLIGHT) as pool:
+            list(pool.map(lambda _: client.look(), range(WARM)))
+            if client.speaks_cfn:
+                list(pool.map(lambda _: client.cfn("ListStacks"), range(WARM)))
+        watching.firehose.settle()
+        senders = {e.connection for e in watching.firehose.deliveries() if not e.reply}
+        watching.know(senders)
+        known = Counter(watching.processes[c] for c in senders if c in watching.processes)
+        if all(number >= IN_FLIGHT for number in known.values()):
+            return
 
 
 def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consumers: int) -> Crash:

@@ -12,22 +12,17 @@ from verify.experiments.heat_client import HeatClient
 from verify.experiments.traced import Traced, traced
 
 IN_FLIGHT = 8
-QUIET_WITHIN_S = 30.0
 
 
 def crowd(bench: Bench) -> Shares:
     """Make the bench's number of calls, eight at a time, and count what each engine got."""
     client = HeatClient(bench)
     with traced(bench) as watching:
-        watching.await_quiet([ENGINE], QUIET_WITHIN_S, 0.5)
-        before, since = watching.consumers(ENGINE), len(watching.firehose)
+        start = watching.quiet(ENGINE)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
             calls = list(pool.map(lambda _: _call(client, watching), range(bench.settings.calls)))
-        unquiet = watching.await_quiet([ENGINE], QUIET_WITHIN_S, 0.5)
-        found = watching.shares(
-            ENGINE, since, before, unquiet, calls=len(calls), in_flight=IN_FLIGHT,
-            failed_calls=sum(not call.ok for call in calls),
-        )  # fmt: skip
+        failed = sum(not call.ok for call in calls)
+        found = watching.shares(start, calls=len(calls), in_flight=IN_FLIGHT, failed_calls=failed)
     # Whether the recording is whole is known for certain when it has ended.
     return found.model_copy(update={"incomplete": watching.firehose.why_incomplete})
 

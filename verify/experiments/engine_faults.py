@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
-from verify.checks.consumers import ENGINE, WORKER
+from verify.checks.consumers import ENGINE
 from verify.checks.engine_trial import EngineTrial
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -181,12 +181,11 @@ def _restarted(bench: Bench) -> EngineTrial:
             trying.heal()
             # The first call comes in its turn, at most one round later.
             time.sleep(AFTER_S)
-        unquiet = watching.await_quiet([ENGINE, WORKER], 30.0)
-        before, since = watching.consumers(ENGINE), len(watching.firehose)
-        calls = SHARE_ROUNDS * len(before)
+        start = watching.quiet(ENGINE)
+        calls = SHARE_ROUNDS * len(start.consumers)
         for _ in range(calls):
             client.look()
-        after = watching.shares(ENGINE, since, before, unquiet, calls=calls)
+        after = watching.shares(start, calls=calls)
         made.delete_all()
         return trying.trial(stream, made, after=after)
 

@@ -14,8 +14,6 @@ from verify.evidence.log_listener import LogSource, open_logs
 from verify.experiments.traced import Traced
 
 LINES_WITHIN_S = 5.0
-WARM = 16
-"""Calls that make the APIs open their connections to the broker before anything counts."""
 
 
 class Joining:

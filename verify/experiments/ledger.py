@@ -12,7 +12,6 @@ from verify.experiments.stacks import TIMEOUT_MIN, attributed, depths, stacks
 from verify.experiments.traced import traced
 
 RESOURCES = 12
-QUIET_WITHIN_S = 30.0
 
 
 def ledger(bench: Bench) -> Ledger:
@@ -24,18 +23,15 @@ def _ledger(bench: Bench) -> Ledger:
     client = HeatClient(bench)
     waited_s = TIMEOUT_MIN * 60.0
     with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
-        watching.await_quiet([WORKER], QUIET_WITHIN_S)
-        before, since = watching.consumers(WORKER), len(watching.firehose)
+        start = watching.quiet(WORKER)
         with depths(bench.deployment) as noted:
             made.burst(bench.settings.stacks)
             made.await_final(waited_s)
         made.read_back()
         left = made.delete_all()
-        unquiet = watching.await_quiet([WORKER], QUIET_WITHIN_S)
-        shares = watching.shares(WORKER, since, before, unquiet)
-        engines = {
-            e.request_id: watching.engine_of(e) for e in watching.deliveries(ENGINE, since) if e.request_id
-        }
+        shares = watching.shares(start)
+        calls = watching.deliveries(ENGINE, start.event)
+        engines = {e.request_id: watching.engine_of(e) for e in calls if e.request_id}
         waiting = sum(depth(bench.deployment, queue)[0] for queue in (ENGINE, WORKER))
         found = Ledger(
             entries=attributed(made.entries, engines),

@@ -11,7 +11,7 @@ from verify.checks.consumers import ENGINE
 from verify.checks.rotation import Delivered, Rotation
 from verify.evidence.identity import session
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.experiments.traced import Traced, consumer_of, traced
+from verify.experiments.traced import Traced, consumer_of, counted, traced
 
 BEYOND_S = 10.0
 """How long beyond the RPC timeout an answer is waited for; a call beyond that may still be in flight."""
@@ -34,20 +34,21 @@ def rotation(bench: Bench) -> Rotation:
     is not answered.
     """
     with traced(bench, [ENGINE], publishes=False) as watching:
-        before = watching.consumers(ENGINE)
+        start = watching.quiet(ENGINE)
         calls = watching.vigil.run(lambda: _call_one_by_one(bench, watching))
-        watching.firehose.settle()
-        after = watching.consumers(ENGINE)
+        end = watching.quiet(ENGINE)
     return Rotation(
         queue=ENGINE,
         described=len(bench.engines.names) * bench.engines.workers,
-        before=before,
-        after=after,
+        before=start.consumers,
+        after=end.consumers,
         calls=tuple(calls),
         deliveries=tuple(
             Delivered(consumer=consumer_of(e), request_id=e.request_id, redelivered=e.redelivered)
-            for e in watching.deliveries(ENGINE)
+            for e in watching.deliveries(ENGINE, start.event)
         ),
+        counted=counted(start, end),
+        unquiet=start.unquiet or end.unquiet,
         incomplete=watching.firehose.why_incomplete,
     )
 

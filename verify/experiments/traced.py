@@ -25,6 +25,23 @@ from verify.experiments.vigil import Vigil
 QUIET_S = 1.0
 """A queue is quiet where it is empty and nothing was delivered from it for so long."""
 
+QUIET_WITHIN_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Quiet:
+    """One queue while nothing went on, for so long that the broker's counters had caught up.
+
+    `event` is the number of the next event of the trace, `counted` what the broker had counted as
+    delivered from the queue (None where it counts nothing), `unquiet` why the queue was not quiet.
+    """
+
+    queue: str
+    consumers: tuple[Consumer, ...]
+    event: int
+    counted: int | None
+    unquiet: str | None
+
 
 @dataclass(slots=True)
 class Traced:
@@ -101,28 +118,41 @@ class Traced:
             time.sleep(0.1)
         return f"{' and '.join(queues)} did not become quiet within {within_s:g} s"
 
-    def shares(
-        self, queue: str, since: int, before: tuple[Consumer, ...], unquiet: str | None, **more: object
-    ) -> Shares:
-        """What each consumer of a queue had since event number `since`."""
-        after = self.consumers(queue)
+    def quiet(self, queue: str) -> Quiet:
+        """Wait until a queue is quiet and the broker's counters have caught up (`statistics_lag_s`)."""
+        assert self.bench.deployment.broker is not None
+        lag_s = self.bench.deployment.broker.statistics_lag_s
+        unquiet = self.await_quiet([queue], QUIET_WITHIN_S + lag_s, lag_s)
+        consumers, record = self.consumers(queue), self.api.queue(queue)
         try:
             self.firehose.settle()
         except EvidenceUnavailable as problem:
             unquiet = unquiet or problem.why
-        events = self.firehose.since(since)
+        return Quiet(
+            queue=queue,
+            consumers=consumers,
+            event=len(self.firehose),
+            counted=record.delivered if record else None,
+            unquiet=unquiet,
+        )
+
+    def shares(self, start: Quiet, **more: object) -> Shares:
+        """What each consumer of a queue had from one quiet point to the next, which is waited for."""
+        end, queue = self.quiet(start.queue), start.queue
+        events = self.firehose.since(start.event)[: end.event - start.event]
         got = [e for e in events if e.kind == "deliver" and e.queue == queue]
         return Shares.model_validate(
             {
                 "queue": queue,
-                "before": before,
-                "after": after,
+                "before": start.consumers,
+                "after": end.consumers,
                 "counts": dict(Counter(consumer_of(e) for e in got)),
                 "redelivered": sum(e.redelivered for e in got),
                 "published": sum(queue in e.routed for e in events if e.kind == "publish"),
                 "busy_s": busy(events) if queue == ENGINE else {},
+                "counted": counted(start, end),
                 "incomplete": self.firehose.why_incomplete,
-                "unquiet": unquiet,
+                "unquiet": start.unquiet or end.unquiet,
                 **more,
             }
         )
@@ -140,6 +170,13 @@ def traced(
         processes = {c.name: c.process for c in settled[1] if c.process is not None}
         with Vigil(deployment, firehose, names) as vigil:
             yield Traced(bench, api, firehose, names, vigil, processes)
+
+
+def counted(start: Quiet, end: Quiet) -> int | None:
+    """What the broker itself counted as delivered from one quiet point to the other."""
+    if start.counted is None or end.counted is None:
+        return None
+    return end.counted - start.counted
 
 
 def consumer_of(event: Delivery) -> str:

@@ -53,6 +53,20 @@ def test_foreign_calls_are_inconclusive() -> None:
     assert "other clients" in judgement.why
 
 
+def test_what_the_broker_counted_must_be_in_the_trace() -> None:
+    """A delivery that the broker counted and the trace lacks may have been out of turn."""
+    assert exact_rotation(evidence("ABCABC", counted=6)).outcome is Outcome.PASS
+    judgement = exact_rotation(evidence("ABCABC", counted=7))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "the broker counted 7 deliveries from engine, but 6 were traced"
+
+
+def test_without_quiet_ends_the_order_is_inconclusive() -> None:
+    """Where calls went on before or after, the broker's counter says nothing of these calls."""
+    judgement = exact_rotation(evidence("ABCABC", unquiet="engine did not become quiet"))
+    assert (judgement.outcome, judgement.why) == (Outcome.INCONCLUSIVE, "engine did not become quiet")
+
+
 def test_call_missing_from_the_trace_is_inconclusive() -> None:
     """A call that the trace does not show was lost on the way to us or to the engine."""
     calls = tuple(f"req-{n}" for n in range(7))

@@ -53,6 +53,14 @@ def test_lost_events_are_inconclusive() -> None:
     assert "1001 messages were published" in judgement.why
 
 
+def test_what_the_broker_counted_must_be_in_the_trace() -> None:
+    """A share is of what the broker handed out, not of what was seen of it."""
+    assert equal_shares(evidence(334, 333, 333, counted=1000)).outcome is Outcome.PASS
+    judgement = equal_shares(evidence(334, 333, 333, counted=1007))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "the broker counted 1007 deliveries from engine_worker, but 1000 were traced"
+
+
 def test_tracing_that_was_off_meanwhile_is_inconclusive_even_where_shares_differ() -> None:
     """A recording with a hole refutes nothing."""
     judgement = equal_shares(evidence(400, 333, 333, incomplete="tracing is off"))

@@ -1,0 +1,39 @@
+"""Quiet points of a real broker's queue: its own counter tells what a trace lacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from calorimeter.deployment import Deployment
+from tests.verify.evidence.test_firehose import Traffic
+from verify.bench import Bench, Settings
+from verify.experiments.traced import counted, traced
+
+pytestmark = pytest.mark.lab
+
+
+@pytest.fixture
+def traffic(lab: Deployment) -> Iterator[Traffic]:
+    """Messages that are not Heat's."""
+    traffic = Traffic(lab)
+    yield traffic
+    traffic.close()
+
+
+def test_the_brokers_counter_tells_what_a_trace_lacks(lab: Deployment, traffic: Traffic) -> None:
+    """A gap that may be too short for a beat to notice is the difference between counter and trace."""
+    with Bench(lab, Settings()) as bench, traced(bench, [traffic.queue], publishes=False) as watching:
+        start = watching.quiet(traffic.queue)
+        traffic.send(20)
+        whole = watching.quiet(traffic.queue)
+        watching.api.set_tracing(False)
+        traffic.send(7)
+        watching.api.set_tracing(True)
+        traffic.send(1)
+        end = watching.quiet(traffic.queue)
+        seen = [len(watching.deliveries(traffic.queue, point.event)) for point in (start, whole)]
+    assert (counted(start, whole), seen[0] - seen[1]) == (20, 20)
+    assert (counted(whole, end), seen[1]) == (8, 1)
+    assert not (start.unquiet or whole.unquiet or end.unquiet)
