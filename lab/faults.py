@@ -41,7 +41,7 @@ HEALS = {
 
 def available() -> tuple[str, ...]:
     """The faults that can be made here: those with packets need root and nftables."""
-    packets = os.geteuid() == 0 and _nft() is not None
+    packets = os.geteuid() == 0 and _nft() is not None and _tool("conntrack") is not None
     return tuple(HEALS) if packets else ("refuse-checks",)
 
 
@@ -74,7 +74,11 @@ def clear(name: str) -> None:
 
 
 def _nft() -> str | None:
-    return shutil.which("nft", path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    return _tool("nft")
+
+
+def _tool(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
 
 
 def table_of(lab: Lab, part: str, fault: str) -> str:
@@ -179,12 +183,14 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
 
         # On loopback what comes is what goes out here; on a host of a sample it comes in.
         hook = "prerouting" if lab.topology.sample else "output"
-        return make_table(
+        at = make_table(
             table_of(lab, part, fault),
             lab.namespace(part),
             f"type nat hook {hook} priority -100; policy accept;",
             f"ip saddr != {source} tcp dport {port} redirect to :{until(listening, 20)}",
         )
+        _forget(lab, part)
+        return at
 
     return begin
 
@@ -193,9 +199,24 @@ def _no_relay(fault: str) -> Callable[[Lab, str], int]:
     def end(lab: Lab, part: str) -> int:
         at = remove_table(table_of(lab, part, fault), lab.namespace(part))
         processes.kill(lab.folder, f"relay-{part}")
+        _forget(lab, part)
         return at
 
     return end
+
+
+def _forget(lab: Lab, part: str) -> None:
+    """Let the kernel forget the connections to a part that it tracks.
+
+    It tracks them only while a table redirects, so it does not see most of them end: a new connection from
+    the same port would go where the old one went, past the relay or to one that is gone.
+    """
+    tool = _tool("conntrack")
+    if tool is None:
+        raise InputError("lab part", "packets cannot be redirected here", "it needs the package conntrack")
+    words = ("-D", "-p", "tcp", "--orig-dst", lab.host(part), "--orig-port-dst", str(lab.port(part)))
+    # Its status is 1 where there was none to forget, as well as where it failed.
+    subprocess.run(netns.within(lab.namespace(part), tool, *words), capture_output=True, check=False)
 
 
 ACTIONS: dict[str, Callable[[Lab, str], int]] = {

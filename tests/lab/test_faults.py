@@ -6,6 +6,7 @@ import json
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -62,6 +63,51 @@ def test_a_fault_does_what_it_says_and_is_undone(
         part(lab, heal)
         part(lab, heal)
     assert asked(lab, path) == healthy
+
+
+@pytest.mark.lab
+def test_a_port_that_is_used_again_meets_the_fault_of_now(lab: Deployment) -> None:
+    """The kernel does not see most connections end, but no new one goes where an old one went.
+
+    From one port: to the API while another part has a fault, to the relay of this part's, to the API.
+    """
+    other = lab.rest.backends[1].name
+    assert lab_command("part", "--name", lab.name, other, "errors").returncode == 0
+    with connected(lab) as first:
+        port = first.getsockname()[1]
+        statuses = [asked_on(first)]
+        assert lab_command("part", "--name", lab.name, other, "no-errors").returncode == 0
+    part(lab, "errors")
+    try:
+        statuses.append(asked_from(lab, port))
+    finally:
+        part(lab, "no-errors")
+    statuses.append(asked_from(lab, port))
+    assert statuses == [300, 503, 300]
+
+
+def asked_from(lab: Deployment, port: int) -> int:
+    """The status of a request to the first REST backend from a port of ours."""
+    with connected(lab, port) as client:
+        return asked_on(client)
+
+
+def connected(lab: Deployment, port: int = 0) -> socket.socket:
+    """A connection to the first REST backend from a port of ours, which is free once it is closed."""
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    client.settimeout(5)
+    client.bind(("127.0.0.1", port))
+    host, _, to = lab.rest.backends[0].address.partition(":")
+    client.connect((host, int(to)))
+    return client
+
+
+def asked_on(client: socket.socket) -> int:
+    """The status of a request on a connection that is kept."""
+    client.sendall(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")
+    return int(client.recv(4096).split()[1])
 
 
 @pytest.mark.lab
