@@ -43,9 +43,8 @@ def healthy(deployment: Path, runs: int, gates: str) -> int:
     wrong = 0
     for number in range(runs):
         _, not_passed = judged(deployment, gates)
-        if not_passed:
-            wrong += 1
-            print(f"healthy, run {number + 1}: {not_passed}", flush=True)
+        wrong += bool(not_passed)
+        print(f"healthy, run {number + 1}: {not_passed or 'all green'}", flush=True)
     print(f"healthy: {runs - wrong} of {runs} runs all green", flush=True)
     return wrong
 

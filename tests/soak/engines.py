@@ -10,6 +10,7 @@ import argparse
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from calorimeter import paths, verdict
@@ -40,14 +41,15 @@ def not_green(name: str, gates: str, *strength: str) -> dict[str, str]:
         }
 
 
-def healthy(name: str, runs: int, gates: str, calls: int) -> int:
+def healthy(name: str, runs: int, gates: str, strength: tuple[str, ...]) -> int:
     """How many of so many runs gave a false alarm."""
     wrong = 0
     for number in range(runs):
-        if found := not_green(name, gates, "--calls", str(calls)):
-            wrong += 1
-            print(f"healthy run {number + 1}: {found}", flush=True)
-    print(f"healthy: {wrong} false alarms in {runs} runs of {gates}, {calls} calls", flush=True)
+        began = time.monotonic()
+        found = not_green(name, gates, *strength)
+        wrong += bool(found)
+        print(f"run {number + 1}: {time.monotonic() - began:.0f} s {found or 'all green'}", flush=True)
+    print(f"healthy: {wrong} false alarms in {runs} runs of {gates} {' '.join(strength)}", flush=True)
     return wrong
 
 
@@ -78,6 +80,7 @@ def main() -> int:
     parser.add_argument("--sabotages", type=int, default=20, help="runs of each sabotage (default 20)")
     parser.add_argument("--gates", default="E,L", help="gates on the healthy lab (default: E,L)")
     parser.add_argument("--calls", type=int, default=1000, help="strength on the healthy lab (1000)")
+    parser.add_argument("--stacks", type=int, default=42, help="stacks of a burst there (42)")
     parser.add_argument("--only", choices=[*CASES, "none"], help="one kind of sabotage (default: all)")
     parser.add_argument("--lab", help="a lab that is up")
     given = parser.parse_args()
@@ -87,7 +90,8 @@ def main() -> int:
         up = calorimeter("lab", "up", "--name", name)
         assert up.returncode == 0, up.stderr
     try:
-        wrong = healthy(name, given.runs, given.gates, given.calls) if given.runs else 0
+        strength = ("--calls", str(given.calls), "--stacks", str(given.stacks))
+        wrong = healthy(name, given.runs, given.gates, strength) if given.runs else 0
         wrong += sabotaged(name, given.sabotages, chosen)
     finally:
         if not given.lab:
