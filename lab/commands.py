@@ -289,10 +289,9 @@ def scale(name: str, **wanted: int | None) -> None:
 def part(part: str, action: str, name: str) -> None:
     """Do something to one part: kill, stop, start, freeze, thaw, drain, undrain.
 
-    To an API also: unreachable and reachable (packets vanish), slow and fast (the first answer of each
-    connection comes 3 s late), errors and no-errors (every answer is 503), refuse-checks and allow-checks
-    (503 at /healthcheck alone), cut-off and join (packets to RabbitMQ vanish). Those with packets need root
-    with nftables and conntrack.
+    To an API also: unreachable and reachable (packets vanish), slow and fast (every answer comes 3 s late),
+    errors and no-errors (every answer is 503), refuse-checks and allow-checks (503 at /healthcheck alone),
+    cut-off and join (packets to RabbitMQ vanish). Those with packets need root, nftables and conntrack.
 
     Prints the moment at which it took effect, in ns since the epoch. Breaking what is not running is an
     error; bringing back what is running is not.

@@ -24,7 +24,7 @@ from lab.topology import Lab
 from lab.waiting import until
 
 DELAY_S = 3.0
-"""How late a slow part's first answer of a connection is: beyond the checked proxy's `timeout check`."""
+"""How late a slow part's answers are: beyond the checked proxy's `timeout check`."""
 
 RELAY = "127.0.0.2"
 """The address that the relay sends from, so that its own connections are not redirected to it."""

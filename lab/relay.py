@@ -1,7 +1,7 @@
 """`python -m lab.relay PORT_FILE FROM HOST PORT --delay-s 3 | --status 503`: stands before an API.
 
-Connections are redirected here by nftables. The first answer of each comes late by `--delay-s`, or every
-request is answered `--status`. The port it listens on goes to PORT_FILE.
+Connections are redirected here by nftables. Every answer comes late by `--delay-s`, or is `--status`. The
+port it listens on goes to PORT_FILE.
 """
 
 from __future__ import annotations
@@ -9,20 +9,38 @@ from __future__ import annotations
 import argparse
 import asyncio
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
+CHUNK = 65536
 
-async def _pipe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, delay_s: float) -> None:
-    """Pass on what is read, the first of it `delay_s` late."""
-    waited = False
-    with suppress(OSError):
-        while data := await reader.read(65536):
-            if not waited:
-                await asyncio.sleep(delay_s)
-                waited = True
-            writer.write(data)
-            await writer.drain()
-        writer.write_eof()
+
+@dataclass(slots=True)
+class _Exchange:
+    """One connection of a client, and the one to the API."""
+
+    delay_s: float
+    asked: bool = False
+
+    async def requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what the client says."""
+        with suppress(OSError):
+            while data := await reader.read(CHUNK):
+                self.asked = True
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
+
+    async def answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Pass on what the API says; what comes first after a request, `delay_s` late."""
+        with suppress(OSError):
+            while data := await reader.read(CHUNK):
+                if self.asked:
+                    self.asked = False
+                    await asyncio.sleep(self.delay_s)
+                writer.write(data)
+                await writer.drain()
+            writer.write_eof()
 
 
 async def serve(given: argparse.Namespace) -> None:
@@ -39,7 +57,8 @@ async def serve(given: argparse.Namespace) -> None:
                 back, out = await asyncio.open_connection(
                     given.host, given.to_port, local_addr=(given.source, 0)
                 )
-                await asyncio.gather(_pipe(reader, out, 0), _pipe(back, writer, given.delay_s))
+                exchange = _Exchange(given.delay_s)
+                await asyncio.gather(exchange.requests(reader, out), exchange.answers(back, writer))
                 out.close()
         writer.close()
 
