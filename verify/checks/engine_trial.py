@@ -192,15 +192,21 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     """E7: whether a frozen engine costs no more than its own share, and its callers get errors in time.
 
     The broker goes on handing it its share, for it cannot know: that is the guide's blind spot, so it is a
-    figure and refutes nothing. What it costs others does. Thawed, it works off what it was handed
-    meanwhile and answers new calls late: those are its share too, but it must answer in the end.
+    figure and refutes nothing. What it costs others does. What it had been handed and not yet answered when
+    it froze is its own, too. Thawed, it works off what it was handed meanwhile and answers new calls late:
+    those are its share too, but it must answer in the end.
     """
     figures = _figures(evidence)
     during = evidence.during
-    stuck = [c for c in during if c.engine in evidence.engines]
+    share = sum(c.engine in evidence.engines for c in during)
+    stuck = [
+        c for c in evidence.calls
+        if c.engine in evidence.engines
+        and c.sent_ns < evidence.healing_ns and c.done_ns > evidence.broken_ns
+    ]  # fmt: skip
     figures |= {
-        "calls_to_the_frozen": len(stuck),
-        "share_of_the_frozen": round(len(stuck) / len(during), 3) if during else None,
+        "calls_to_the_frozen": share,
+        "share_of_the_frozen": round(share / len(during), 3) if during else None,
         "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
         "noticed_s": _noticed(evidence),
     }

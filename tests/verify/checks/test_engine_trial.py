@@ -142,6 +142,19 @@ def test_freeze_that_costs_others_or_hangs_longer_fails() -> None:
     assert "an answer later than 9.1 s" in freeze_costs_its_share(late).counter_examples[0]
 
 
+def test_call_that_the_engine_held_when_it_froze_is_its_own() -> None:
+    """Delivered just before the freeze and not answered yet; one of another engine's is not excused."""
+    held = call(BROKEN - 0.05, NAMES[2], 500, took_s=8.05)
+    judgement = freeze_costs_its_share(frozen(calls=(*frozen().calls, held)))
+    assert judgement.outcome is Outcome.PASS
+    assert (
+        judgement.figures["share_of_the_frozen"]
+        == freeze_costs_its_share(frozen()).figures["share_of_the_frozen"]
+    )
+    other = held.model_copy(update={"engine": NAMES[0]})
+    assert freeze_costs_its_share(frozen(calls=(*frozen().calls, other))).outcome is Outcome.FAIL
+
+
 def test_freeze_without_a_failed_call_is_inconclusive() -> None:
     """Where nothing went to the frozen engine, nothing is known of what it costs."""
     assert freeze_costs_its_share(trial()).outcome is Outcome.INCONCLUSIVE
