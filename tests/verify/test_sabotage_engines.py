@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter import verdict
 from calorimeter.deployment import Deployment
 from calorimeter.verdict import Outcome, Verdict
 from lab import engine_sabotage
+from tests.verify import here
 from tests.verify.favourite import favourite
 from verify.evidence.broker_api import BrokerApi
 
@@ -62,11 +62,7 @@ def deployment(lab: Deployment) -> Iterator[Deployment]:
 
 def verified(deployment: Deployment, runs: Path, gates: str, calls: int = CALLS) -> dict[str, Verdict]:
     """Run gates: gate → verdict."""
-    weak = ("--calls", str(calls), "--stacks", str(STACKS))
-    done = calorimeter("verify", str(deployment.path), "--gates", gates, "--runs", str(runs), *weak)
-    kept = list(runs.glob("*/verdicts.json"))
-    assert kept, done.stdout + done.stderr
-    return {found.gate: found for found in verdict.read(kept[0]).verdicts}
+    return here.verified(deployment.path, gates, runs, calls=calls, stacks=STACKS)
 
 
 def assert_red(found: dict[str, Verdict], red: str) -> None:
