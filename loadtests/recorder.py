@@ -56,7 +56,6 @@ _ROW_TYPE = np.dtype(
     ]
 )
 _NAMES = ("api", "operation", "error", "source", "phase")
-_TIMES = ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns")
 assert _ROW.size == _ROW_TYPE.itemsize
 
 
