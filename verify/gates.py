@@ -54,7 +54,7 @@ class Gate:
 
     `guide` quotes the sentence of the guide that is tested; `needs` names the parts of a deployment
     (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE; `breaks` what it
-    breaks.
+    breaks, `may_break` what it breaks for more evidence where that is allowed.
     """
 
     id: str
@@ -63,6 +63,12 @@ class Gate:
     consent: Consent
     needs: tuple[str, ...]
     breaks: tuple[Break, ...] = ()
+    may_break: tuple[Break, ...] = ()
+
+    def planned(self, deployment: Deployment, *, may_break: bool) -> list[Commands]:
+        """The commands by which it breaks parts of a deployment; with those that it could do without."""
+        breaks = self.breaks + (self.may_break if may_break else ())
+        return [each for one in breaks for each in one.planned(deployment)]
 
 
 FILES: dict[str, tuple[str, Callable[[Deployment], bool]]] = {
@@ -99,13 +105,14 @@ def gate(
     needs: tuple[str, ...],
     consent: Consent = Consent.PASSIVE,
     breaks: tuple[Break, ...] = (),
+    may_break: tuple[Break, ...] = (),
 ) -> Callable[[F], F]:
     """Declare a test function to be a gate."""
 
     def declare(function: F) -> F:
         heading = (function.__doc__ or "").partition("\n")[0].rstrip(".")
         assert heading, f"gate {gate_id} has no docstring"
-        declared = Gate(gate_id, heading, guide, consent, needs, breaks)
+        declared = Gate(gate_id, heading, guide, consent, needs, breaks, may_break)
         GATES[gate_id] = declared
         marked: F = pytest.mark.gate(declared)(function)
         return marked

@@ -11,7 +11,7 @@ import pytest
 
 from calorimeter import netns, paths
 from calorimeter import verdict as verdicts
-from calorimeter.deployment import Deployment
+from calorimeter.deployment import Consent, Deployment
 from calorimeter.deployment import read as read_deployment
 from calorimeter.errors import InputError
 from calorimeter.faults.schedule import announcement, permit
@@ -77,11 +77,11 @@ class Session:
         for waived in deployment.waive:
             # A6 is a gate; A6-no-check is a rule of the audit, which belongs to that gate.
             select(waived.partition("-")[0], gates, where=f"{deployment.path}: waive")
-        may_break = permit(deployment, given.yes_break_it) is None
+        level = deployment.consent.level
+        may_break = level.allows(Consent.INVASIVE) and permit(deployment, given.yes_break_it) is None
         bench = Bench(
             deployment, given.settings, may_break=may_break, run=existing, baseline=given.baseline
         )
-        level = deployment.consent.level
         bench.preflight([gate_id for gate_id in chosen if level.allows(gates[gate_id].consent)])
         run = existing or RunDir.create(deployment, runs=given.runs, name="verify")
         run.note_command()
@@ -137,8 +137,7 @@ class Session:
         planned = [
             each
             for gate_id in self.allowed
-            for broken in GATES[gate_id].breaks
-            for each in broken.planned(self.deployment)
+            for each in GATES[gate_id].planned(self.deployment, may_break=self.bench.may_break)
         ]
         return announcement(self.deployment, dict.fromkeys(planned)) if planned else []
 

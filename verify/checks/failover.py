@@ -21,12 +21,15 @@ class Failover(Model):
     Each round is one visit of every source: `before`, `during` (the proxy had the victim DOWN, or its time
     for that was over) and `after` (UP again, likewise). `meanwhile` are visits from the kill until the
     proxy saw it. Moments are ns since the epoch; `down_ns` and `up_ns` are None where the proxy did not
-    show that state in time; `checked` is whether it checks the victim at all.
+    show that state in time; `checked` is whether it checks the victim at all. `happened` is whether the
+    victim had stopped answering at its own address when the command that kills it had ended; None where it
+    cannot be asked there.
     """
 
     api: str
     victim: str
     checked: bool
+    happened: bool | None = None
     before: Visits
     meanwhile: tuple[Visit, ...]
     during: Visits
@@ -80,6 +83,18 @@ def _seconds(begin_ns: int, end_ns: int | None) -> float | None:
     return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
 
 
+def _unproven(evidence: Failover) -> str | None:
+    """Why it is not sure that the victim died at all; None where it is."""
+    if evidence.happened is False:
+        return (
+            f"the fault did not happen: {evidence.victim} answered at its own address after the command "
+            "for 'kill' had ended well"
+        )
+    if evidence.happened is None and evidence.down_ns is None:
+        return f"nothing shows that {evidence.victim} died: it cannot be asked at its own address"
+    return None
+
+
 def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
     """The guide's file as it is: no server is checked."""
     during = _places(evidence.during)
@@ -107,10 +122,10 @@ def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
 
 def _moves(evidence: Failover) -> Judgement:
     figures = _figures(evidence)
+    if (problem := _unproven(evidence) or (_not_told(evidence) if evidence.checked else None)) is not None:
+        return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
-    if (problem := _not_told(evidence)) is not None:
-        return inconclusive(problem, **figures)
     servers = len(evidence.before.before or evidence.before.servers)
     if servers < SERVERS_TO_TELL:
         return inconclusive(
@@ -214,6 +229,8 @@ def sources_return(evidence: Failovers) -> Judgement:
 
 def _return(evidence: Failover) -> Judgement:
     figures = _figures(evidence)
+    if (problem := _unproven(evidence)) is not None:
+        return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
     problem = _not_told(evidence) or incomplete(evidence.after)
@@ -276,6 +293,8 @@ def _retries(evidence: Failover) -> Judgement:
         "visits_of_other_sources": len(others),
         "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
     }
+    if (problem := _unproven(evidence)) is not None:
+        return inconclusive(problem, **figures)
     harmed = [
         f"{visit.source} (of {home[visit.source]}): {visit.error or f'answered {visit.status}'}"
         for visit in others

@@ -31,12 +31,13 @@ class Whole(Model):
 class PerServer(Model):
     """One API visited by more at once than its servers' own maxconn allow.
 
-    `limits` is server → maxconn (none: no limit); `most` the greatest number of sessions each showed;
-    `queued` the greatest number in HAProxy's queues at one moment.
+    `limits` is server → maxconn, `unlimited` are those without; `most` the greatest number of sessions
+    each showed; `queued` the greatest number in HAProxy's queues at one moment.
     """
 
     api: str
     limits: dict[str, int]
+    unlimited: tuple[str, ...] = ()
     wanted_limit: int | None
     at_once: int = 0
     most: dict[str, int] = {}
@@ -128,6 +129,8 @@ def _doubts_of_whole(whole: Whole) -> Iterator[str]:
 def _against_servers(evidence: Saturation) -> Iterator[str]:
     for each in evidence.servers:
         wanted = each.wanted_limit
+        if wanted is not None:
+            yield from (f"{s}: no maxconn in the proxy, {wanted} is described" for s in each.unlimited)
         for server, limit in each.limits.items():
             if wanted is not None and limit != wanted:
                 yield f"{server}: maxconn {limit} in the proxy, {wanted} is described"

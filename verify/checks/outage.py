@@ -1,9 +1,11 @@
 """Detection: whether the proxy takes a broken server out as soon as its configuration promises.
 
-A trial's time to detection runs from the fault's own moment to the first look at the proxy's state that
-shows DOWN. What is allowed is the bound of the configuration, one check that was under way (as long as
-this server's longest good check in the trial), and the longest time between two looks: all of them
-measured.
+A trial's time to detection runs from the fault's own moment to the first sign of DOWN: a look at the
+proxy's state, or its log. It lies between the last look that did not show DOWN and that sign. What is
+allowed is the bound of the configuration and one check that was under way (as long as this server's longest
+good check in the trial). Where the sign comes within that, or so little later that the looks cannot tell
+(100 ms), the bound is kept; where even the look before it came later, it is not; in between nothing can be
+told.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ from verify.checks import bounds
 from verify.checks.trial import Attempt, Change, Injected, Said, Trial, Trials
 
 AGREE_S = 0.1
-"""Log and state may differ by this, and the time between two looks."""
+"""Log and state may differ by this, and the time between two looks; so finely detection is measured."""
 
 SLOW_S = 1.0
 """From here on an answered request is reported as slow; nothing is judged by it."""
@@ -128,21 +130,28 @@ def _detected(trial: Trial, each: Injected, findings: Findings) -> None:
             "a bound from"
         )
         return
-    allowed = bound + allowance_s(trial, each)
+    allowed = bound + check_s(trial, each)
+    told = log_line(trial, each, "DOWN", each.at_ns, each.over_ns) if trial.logged else None
+    sign_ns = min(down.seen_ns, told.received_ns) if told else down.seen_ns
+    earliest, latest = (down.last_ns - each.at_ns) / 1e9, (sign_ns - each.at_ns) / 1e9
     findings.figures[f"{name}_allowed_s"] = round(allowed, 3)
-    findings.figures[f"{name}_resolution_s"] = round((down.seen_ns - down.last_ns) / 1e9, 3)
-    if taken > allowed:
+    findings.figures[f"{name}_resolution_s"] = round(max(0.0, latest - max(0.0, earliest)), 3)
+    if earliest > allowed:
         findings.against.append(
             f"{trial.named(each)}: DOWN only after {taken:.2f} s, its configuration promises "
             f"{allowed:.2f} s"
         )
+    elif latest > allowed + AGREE_S:
+        findings.doubts.append(
+            f"{trial.named(each)}: DOWN between {earliest:.2f} and {latest:.2f} s, its configuration "
+            f"promises {allowed:.2f} s: the proxy's state was looked at too seldom to tell"
+        )
     _agreeing(trial, each, down, findings)
 
 
-def allowance_s(trial: Trial, each: Injected) -> float:
-    """One check that was under way, and the longest time between two looks at the state."""
-    check = trial.check_ms.get(f"{each.section}/{each.server}", 0) / 1e3
-    return check + trial.largest_gap_ns / 1e9
+def check_s(trial: Trial, each: Injected) -> float:
+    """One check that was under way: as long as this server's longest good one."""
+    return trial.check_ms.get(f"{each.section}/{each.server}", 0) / 1e3
 
 
 def _undetected(trial: Trial, each: Injected) -> str:

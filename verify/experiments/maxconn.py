@@ -142,8 +142,11 @@ def _await_full(stats: StatsSource, apis: Sequence[Api], limited_by: str, limit:
 
 def _per_server(bench: Bench, stats: Sequence[StatsSource], name: str, api: Api) -> PerServer:
     """More visits at once than the servers' maxconn together; none where they have no maxconn."""
-    limits = {row.name: row.slim for row in looks.server_rows(stats, api.proxy_section) if row.slim}
-    evidence = PerServer(api=name, limits=limits, wanted_limit=bench.deployment.expect.server_maxconn)
+    rows = looks.server_rows(stats, api.proxy_section)
+    limits = {row.name: row.slim for row in rows if row.slim}
+    unlimited = tuple(row.name for row in rows if not row.slim)
+    wanted = bench.deployment.expect.server_maxconn
+    evidence = PerServer(api=name, limits=limits, unlimited=unlimited, wanted_limit=wanted)
     if not limits:
         return evidence
     at_once = min(max(TIMES_THE_LIMIT * sum(limits.values()), BEYOND), MOST_AT_ONCE)

@@ -20,6 +20,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
 from verify.experiments.affinity import sources
 from verify.experiments.attribution import Strongest, strongest
+from verify.experiments.direct import own_address, serves
 from verify.experiments.failover import await_state
 from verify.experiments.healing import healing
 from verify.experiments.held import connect
@@ -226,8 +227,14 @@ def _with_fault(
         return _sent(api, source, payload, bench.deployment.tls)
 
     with healing(bench):
+        served = serves(own_address(api, how.part))
         bench.say(f"{how.part} {fault}")
         bench.breaker.inject(how)
+        if served and serves(own_address(api, how.part)):
+            raise EvidenceUnavailable(
+                f"{how.part}: {fault}",
+                "did not happen: it answered at its own address after the command had ended well",
+            )
         if what == "connect":
             wait = _first_retry(stats, api, how.part, begin, mode, watch_s)
         else:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+import pytest
+
 from calorimeter.source_hash import HashRules, HashServer, SourceHash
-from calorimeter.verdict import Outcome
+from calorimeter.verdict import Judgement, Outcome
 from verify.checks.failover import (
     Failover,
     Failovers,
@@ -69,6 +73,7 @@ def evidence(
         "api": "rest",
         "victim": "c",
         "checked": True,
+        "happened": True,
         "before": visits(before, UP, hash_type),
         "meanwhile": (),
         "during": visits(hashed(DOWN, hash_type) if during is None else during, DOWN, hash_type),
@@ -150,6 +155,29 @@ def test_source_that_stays_away_fails() -> None:
     judgement = sources_return(evidence(after=hashed(UP) | {"10.0.0.1": "a"}))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("REST 10.0.0.1: c before, b meanwhile, a after",)
+
+
+ALL = (exactly_the_sources_move_that_must, sources_return, retries_as_measured)
+
+
+@pytest.mark.parametrize("check", ALL)
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_kill_that_did_nothing_is_inconclusive(
+    check: Callable[[Failovers], Judgement], checked: bool
+) -> None:
+    """Whoever still answers at its own address was not dead, whatever its sources met."""
+    alive = (visit("10.0.0.1", "c", 11.0), visit("10.0.0.3", "b", 11.0))
+    judgement = check(evidence(happened=False, checked=checked, down_ns=None, meanwhile=alive))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "the fault did not happen: c answered at its own address" in judgement.why
+
+
+@pytest.mark.parametrize("check", ALL)
+def test_a_kill_that_nobody_can_see_is_inconclusive(check: Callable[[Failovers], Judgement]) -> None:
+    """A backend that cannot be asked itself must at least be seen DOWN."""
+    judgement = check(evidence(happened=None, checked=False, down_ns=None))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "nothing shows that c died" in judgement.why
 
 
 def test_never_up_again_is_inconclusive() -> None:

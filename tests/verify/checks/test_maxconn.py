@@ -45,6 +45,15 @@ def test_servers_without_limits_pass_and_it_is_said() -> None:
     assert "queue is never used" in judgement.why
 
 
+def test_a_described_maxconn_that_the_proxy_lacks_fails() -> None:
+    """A limit that was described and is not there holds nobody back."""
+    bare = PerServer(api="rest", limits={"a": 5}, unlimited=("b",), wanted_limit=5, queued=1, at_once=30)
+    judgement = judged(servers=bare)
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("b: no maxconn in the proxy, 5 is described",)
+    assert judged(servers=bare.model_copy(update={"wanted_limit": None})).outcome is Outcome.PASS
+
+
 def test_drop_beyond_the_whole_maxconn_fails() -> None:
     """A connection that was dropped while the proxy was full is the counter-example."""
     judgement = judged(whole=WHOLE.model_copy(update={"visits": (visit(0.5, 0),)}))
