@@ -82,7 +82,7 @@ def _recovered(trial: Trial, each: Injected, findings: Findings) -> None:
     elif taken > allowed + AGREE_S:
         findings.doubts.append(
             f"{trial.named(each)}: UP between {max(0.0, earliest):.2f} and {taken:.2f} s after it served, "
-            f"its configuration promises {allowed:.2f} s: the proxy's state was looked at too seldom to tell"
+            f"promised are {allowed:.2f} s: the proxy's state was looked at too seldom to tell"
         )
     _without_error(trial, each, findings)
     _sources_back(trial, each, up, findings)

@@ -30,14 +30,28 @@ def test_a_crash_within_its_bound_passes_with_what_clients_saw() -> None:
 
 
 def test_later_than_the_bound_fails() -> None:
-    """Allowed are the bound, one check and the time between two looks; 2.2 s are too late for 2.064."""
+    """Allowed are the bound and one check: 2.15 s, when it was not DOWN yet, are too late for 2.004."""
     judgement = judged(trial(down=12.2))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.why == "a: kill: DOWN only after 2.20 s, its configuration promises 2.06 s"
+    assert judgement.why == "a: kill: DOWN only after 2.20 s, its configuration promises 2.00 s"
+
+
+def test_a_long_time_without_a_look_elsewhere_excuses_nothing() -> None:
+    """Only the looks around this DOWN say how finely its moment is known."""
+    assert judged(trial(down=15.0, largest_gap_ns=at(4))).outcome is Outcome.FAIL
+
+
+def test_looks_too_far_apart_to_tell_are_inconclusive() -> None:
+    """DOWN between 1.9 and 2.48 s, 2.004 are promised."""
+    rare = trial(down=12.5)
+    changes = (*rare.changes[:2], change(12.5, "DOWN", gap=0.6), *rare.changes[3:])
+    judgement = judged(rare.model_copy(update={"changes": changes}))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "DOWN between 1.90 and 2.48 s" in judgement.why
 
 
 def test_within_what_was_measured_besides_passes() -> None:
-    """A detection that the bound, one check under way and the resolution explain is no failure."""
+    """A detection that the bound, one check under way and 100 ms of resolution explain is no failure."""
     assert judged(trial(down=12.05)).outcome is Outcome.PASS
 
 

@@ -21,11 +21,11 @@ def test_a_recovery_within_its_bound_passes() -> None:
 
 
 def test_later_than_the_bound_fails() -> None:
-    """2.5 s, where downinter + fastinter, two checks and two looks make 2.13."""
+    """2.45 s, when it was not UP yet, where downinter + fastinter and two checks make 2.008."""
     judgement = judged(trial(up=23.0))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == (
-        "a: kill: UP only 2.50 s after it served again, its configuration promises 2.13 s"
+        "a: kill: UP only 2.50 s after it served again, its configuration promises 2.01 s"
     )
 
 
