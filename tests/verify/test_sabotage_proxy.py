@@ -91,7 +91,7 @@ def failed(found: dict[str, Verdict]) -> set[str]:
 def others(found: dict[str, Verdict]) -> dict[str, str]:
     """What those that did not pass said."""
     return {
-        gate: f"{v.judgement.outcome}: {v.judgement.why}"
+        gate: "; ".join((f"{v.judgement.outcome}: {v.judgement.why}", *v.judgement.counter_examples[:2]))
         for gate, v in found.items()
         if v.judgement.outcome is not Outcome.PASS
     }

@@ -54,6 +54,9 @@ def detected_in_time(evidence: Trials) -> Judgement:
             _detected(trial, each, findings)
             _served_after(trial, each, findings)
             _clients(trial, each, findings)
+    if not findings.against:
+        cut = [trial for trial in evidence.trials if trial.wanted.cut_sessions]
+        findings.doubts += [lost for trial in cut if (lost := trial.unlogged())]
     seen = [str(v) for k, v in findings.figures.items() if k.endswith("_detection_s") and v is not None]
     worst = max(map(float, seen), default=0.0)
     what = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))

@@ -30,6 +30,7 @@ def recovered_in_time(evidence: Trials) -> Judgement:
     if not findings.against:
         # Where a source is served only the log tells; what else speaks against a return needs none.
         findings.doubts += [f"{t.fault}: no log tells whether its sources came back" for t in unlogged]
+        findings.doubts += [lost for trial in evidence.trials if (lost := trial.unlogged())]
     told = [v for k, v in findings.figures.items() if k.endswith("_recovery_s") and v is not None]
     worst = max((float(v) for v in told), default=0.0)
     what = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))

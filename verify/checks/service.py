@@ -31,6 +31,8 @@ def drain_unnoticed(trial: Trial) -> Judgement:
             )
         findings.figures[f"{each.api}_drained_after_s"] = round((shown.seen_ns - each.at_ns) / 1e9, 3)
     _unnoticed(trial, findings)
+    if not findings.against and (lost := trial.unlogged()):
+        findings.doubts.append(lost)
     return findings.judgement(f"a drain was not noticed by any of {_asked(trial)} requests")
 
 

@@ -59,8 +59,8 @@ class Wait(Model):
 class Timeouts(Model):
     """Evidence of P5. `described` is timeout → seconds as the owner wants them.
 
-    `masked` says of a timeout why no wait could show it; `late_s` is how late this machine's own timers
-    were at worst meanwhile.
+    `masked` says of a timeout why no wait could show it; `late_s` is how late timers were at
+    worst meanwhile: this machine's own, and the proxy's, by how long it took to answer a look at its state.
     """
 
     described: dict[str, float]

@@ -132,7 +132,8 @@ class Trial(Model):
     """Evidence of H2 to H9: one fault, or a sequence of them, from some time before to some time after.
 
     `backends` are all servers by section; `check_ms` the longest successful check of each
-    `section/server` in ms; `largest_gap_ns` the longest time between two looks at the proxy's state.
+    `section/server` in ms; `largest_gap_ns` the longest time between two looks at the proxy's state;
+    `log_doubts` why lines of the proxy's log may be missing.
     """
 
     fault: str
@@ -145,6 +146,7 @@ class Trial(Model):
     proxies: tuple[str, ...]
     changes: tuple[Change, ...]
     logged: bool
+    log_doubts: tuple[str, ...] = ()
     said: tuple[Said, ...]
     check_ms: dict[str, int]
     largest_gap_ns: int
@@ -180,6 +182,21 @@ class Trial(Model):
                 return None
             found.append(first)
         return max(found, key=lambda change: change.seen_ns, default=None)
+
+    def unlogged(self) -> str | None:
+        """Why the log may lack connections, so that what it does not show did not happen is unsure.
+
+        None where it lacks none, and where it names no servers at all: then nothing is judged by it.
+        """
+        answered = [a for a in self.attempts if a.status and not a.kept]
+        lost = [a for a in answered if a.server is None]
+        if len(lost) == len(answered):
+            return None
+        if self.log_doubts:
+            return f"{self.fault}: {self.log_doubts[0]}"
+        if lost:
+            return f"{self.fault}: {len(lost)} of {len(answered)} answered requests are not in the log"
+        return None
 
     def clients(self, api: str, *, kept: bool = False) -> list[Attempt]:
         """The requests of one population of an API's clients."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from types import TracebackType
@@ -17,7 +17,7 @@ from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.trial import Change, Direct, Injected, Said, Trial, Wanted
 from verify.evidence.log_listener import LogSource, open_logs
-from verify.evidence.proxy_log import read
+from verify.evidence.proxy_log import ProxyLog, read
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.probes import Probes, attributed
@@ -30,6 +30,9 @@ SOURCES = 24
 KEPT = 4
 LOOK_EVERY_S = 0.04
 BASELINE_S = 1.5
+LINES_WITHIN_S = 5.0
+"""Time for the log's lines of the last connections to come."""
+
 SETTLE_S = 20.0
 """Time for all sources to be answered once before anything is broken."""
 
@@ -273,7 +276,8 @@ class Stage:
         self.probes.stop(wait_s)
         self.watch.check()
         ended = time.time_ns()
-        self.pause(0.3)  # log lines of the last connections are on their way
+        wanted = {(a.source, a.port) for a in self.probes.attempts if a.status and not a.kept}
+        self.until(lambda: wanted <= self._logged(), LINES_WITHIN_S if self._logs else 0.0)
         entries = read(line for log in self._logs for line in log.lines())
         injected = tuple(
             each.model_copy(update={"direct": tuple(self._directs(each.server))})
@@ -292,6 +296,7 @@ class Stage:
             proxies=self.watch.proxies,
             changes=tuple(self.watch.changes),
             logged=bool(self._logs),
+            log_doubts=tuple(self._doubts(entries)),
             said=tuple(
                 Said(section=e.section, server=e.server, state=e.state,
                      received_ns=e.received_ns, reason=e.reason)
@@ -302,6 +307,20 @@ class Stage:
             largest_gap_ns=self.watch.largest_gap_ns,
             attempts=attributed(self.probes.attempts, connections),
         )  # fmt: skip
+
+    def _logged(self) -> set[tuple[str, int]]:
+        """Address and port of each client of a connection in the log so far."""
+        entries = read(line for log in self._logs for line in log.lines())
+        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in entries.connections}
+
+    def _doubts(self, entries: ProxyLog) -> Iterator[str]:
+        """Why the log may lack lines."""
+        for log in self._logs:
+            if log.dropped:
+                yield f"{log.where}: {log.dropped} lines were lost"
+            yield from log.doubts
+        if entries.doubt:
+            yield entries.doubt
 
 
 def _command(run: Callable[[Commands], Done], target: Target) -> Done:

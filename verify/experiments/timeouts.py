@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Literal
 from urllib.parse import urlsplit
 
@@ -48,7 +49,7 @@ def timeouts(bench: Bench) -> Timeouts:
     stats = looks.looks(bench)
     described = described_timeouts(bench.deployment.expect)
     apis = {name: api for name in ("rest", "cfn") if (api := bench.deployment.api(name)) is not None}
-    late = _Lateness()
+    late = _Lateness(stats[0])
     masked: dict[str, str] = {}
     modes = {name: _mode(stats, api) for name, api in apis.items()}
     with late:
@@ -299,12 +300,14 @@ def _retries(stats: Sequence[StatsSource], api: Api, server: str) -> int:
 
 
 class _Lateness:
-    """How late this machine's timers are, measured by one that should fire every 50 ms."""
+    """How late timers are: this process's, by one that should fire every 50 ms; and at most the proxy's,
+    which share a loop with its answers to who looks at its state."""
 
     EVERY_S = 0.05
 
-    def __init__(self) -> None:
+    def __init__(self, proxy: StatsSource) -> None:
         self.worst_s = 0.0
+        self._proxy = proxy
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._measure, name="lateness", daemon=True)
 
@@ -321,4 +324,7 @@ class _Lateness:
             began = time.monotonic()
             if self._stop.wait(self.EVERY_S):
                 return
-            self.worst_s = max(self.worst_s, time.monotonic() - began - self.EVERY_S)
+            woke = time.monotonic()
+            with suppress(EvidenceUnavailable):  # it is looked at elsewhere too, where that is told
+                self._proxy.show_stat()
+            self.worst_s = max(self.worst_s, woke - began - self.EVERY_S, time.monotonic() - woke)

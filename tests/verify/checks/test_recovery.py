@@ -1,7 +1,12 @@
 """Golden evidence for H5."""
 
+from collections.abc import Callable
+
+import pytest
+
 from calorimeter.verdict import Judgement, Outcome
 from tests.verify.checks.trials import at, attempt, change, direct, injected, said, steady, trial
+from verify.checks.outage import detected_in_time
 from verify.checks.recovery import recovered_in_time
 from verify.checks.trial import Attempt, Trial, Trials, Wanted
 
@@ -130,3 +135,16 @@ def test_unhealed_or_unproven_is_inconclusive() -> None:
     unhealed = (injected(healed_ns=0),)
     assert judged(trial(injected=unhealed)).outcome is Outcome.INCONCLUSIVE
     assert judged(trial(checks=None)).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize("check", [recovered_in_time, detected_in_time])
+def test_lost_lines_of_the_log_are_inconclusive(check: Callable[[Trials], Judgement]) -> None:
+    """What a log does not show may have happened, where some of its lines are missing or not understood."""
+    good = trial()
+    nobody = [a.model_copy(update={"server": None}) if a.sent_ns == at(1) else a for a in good.attempts]
+    for changes in ({"attempts": tuple(nobody)}, {"log_doubts": ("udp://x: 3 lines were lost",)}):
+        judgement = check(Trials(trials=(good.model_copy(update=changes),)))
+        assert judgement.outcome is Outcome.INCONCLUSIVE, judgement
+        assert "not in the log" in judgement.why or "3 lines were lost" in judgement.why
+    unnamed = [a.model_copy(update={"server": None}) for a in good.attempts]
+    assert good.model_copy(update={"attempts": tuple(unnamed)}).unlogged() is None
