@@ -145,22 +145,32 @@ def _workers(found: Findings) -> list[dict[str, Any]]:
 
 def limits(found: Findings) -> list[str]:
     """What limits this run besides its gaps."""
-    windows, invalid = (
-        sum(value for each in _workers(found) if isinstance(value := each.get(key), int))
-        for key in ("windows", "invalid_windows")
-    )
-    limits = []
-    if invalid:
-        limits.append(
-            f"In {invalid} of {windows} seconds the generator itself was late or busy "
-            "(watch/generator.jsonl): what was measured then is partly its own. Gate T3 judges how much of "
-            "that may be."
-        )
+    limits = _bottleneck(found)
     if found.load is not None:
         limits.append("One run on one machine: intervals are within this run only.")
     else:
         limits.append("One run on one machine.")
     return limits
+
+
+def _bottleneck(found: Findings) -> list[str]:
+    """How many seconds of the generator are marked as invalid, and what became of their requests."""
+    if found.polled is not None and len(found.polled.workers):
+        windows, invalid = len(found.polled.workers), len(found.polled.invalid)
+        where = "grey in the figures over time; tables/invalid.csv says why"
+    else:
+        windows, invalid = (
+            sum(value for each in _workers(found) if isinstance(value := each.get(key), int))
+            for key in ("windows", "invalid_windows")
+        )
+        where = "counted in run.json; which ones is not known"
+    if not invalid:
+        return []
+    return [
+        f"In {invalid} of {windows} seconds of its processes the generator itself was the bottleneck "
+        f"({where}): requests of those seconds are kept in all tables and percentiles, which are partly "
+        "its own. Gate T3 judges how much of that may be."
+    ]
 
 
 _ENDS = {
