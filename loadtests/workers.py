@@ -20,6 +20,7 @@ from typing import Any
 import gevent
 
 from calorimeter.errors import InputError
+from calorimeter.generator import BAD_OFFSET_S
 from loadtests.clock import now_ns
 from loadtests.histogram import Histogram
 
@@ -36,9 +37,6 @@ ROUND_TRIPS = 5
 CLOCK_S = 3.0
 POLL_S = 0.02
 CHUNK_BYTES = 256 * 1024
-BAD_OFFSET_S = 0.05
-"""Clocks that NTP keeps differ by less; a larger offset makes times of two machines hard to compare."""
-
 GRACE_S = 60.0
 """For a worker to send its files, beyond the time for cleaning up."""
 

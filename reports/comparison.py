@@ -19,7 +19,7 @@ from calorimeter.series import side_of
 from calorimeter.statistics import Difference, Floats
 from calorimeter.verdict import Verdict
 from reports import axis as axes
-from reports import frames, latency, load
+from reports import frames, latency, load, whole
 from reports.axis import BIN_LADDER_S, Axis, Window
 
 ENOUGH_RUNS = statistics.ENOUGH
@@ -122,8 +122,10 @@ class Comparison:
 
 
 def measure(path: Path) -> Measured:
-    """Read a run's values; raises `InputError` where it has no samples or is damaged."""
+    """Read a run's values; raises `InputError` where it has no samples, is damaged or did not end whole."""
     run = RunDir.open(path)
+    if why := whole.why_not(run.about):
+        raise InputError(str(path), f"cannot be compared: {why}", "valid: runs that lasted their time")
     samples = frames.samples(run)
     if samples is None:
         raise InputError(str(path), "holds no samples", "valid: a folder that `calorimeter run` wrote")

@@ -10,7 +10,7 @@ from typing import Any
 from calorimeter import statistics
 from calorimeter.statistics import Interval
 from calorimeter.verdict import Outcome
-from reports import circumstances
+from reports import circumstances, whole
 from reports.capacity import Capacity
 from reports.circumstances import Rows, plain, table
 from reports.figures.style import seconds
@@ -123,7 +123,7 @@ def run(found: Findings) -> Rows:
             (asked.get("arrivals") or "closed: each user waits for its answer") if asked else None,
         ),
         ("Users", about.get("users")),
-        ("Generating processes", len(_workers(found)) or None),
+        ("Generating processes", len(whole.workers(found.about)) or None),
         ("Sources", f"{load.sources:,} addresses"),
         ("Asked for", _seconds(asked.get("duration_s"))),
         ("Warm-up asked for", _seconds(asked.get("warm_up_s"))),
@@ -138,14 +138,9 @@ def run(found: Findings) -> Rows:
     return [(name, plain(value)) for name, value in rows if value is not None]
 
 
-def _workers(found: Findings) -> list[dict[str, Any]]:
-    noted = found.about.get("workers")
-    return [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
-
-
 def limits(found: Findings) -> list[str]:
     """What limits this run besides its gaps."""
-    limits = _bottleneck(found)
+    limits = [*whole.limits(found.about), *_bottleneck(found)]
     if found.load is not None:
         limits.append("One run on one machine: intervals are within this run only.")
     else:
@@ -160,7 +155,7 @@ def _bottleneck(found: Findings) -> list[str]:
         where = "grey in the figures over time; tables/invalid.csv says why"
     else:
         windows, invalid = (
-            sum(value for each in _workers(found) if isinstance(value := each.get(key), int))
+            sum(value for each in whole.workers(found.about) if isinstance(value := each.get(key), int))
             for key in ("windows", "invalid_windows")
         )
         where = "counted in run.json; which ones is not known"
