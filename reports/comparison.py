@@ -27,6 +27,7 @@ ENOUGH_RUNS = statistics.ENOUGH
 
 MUST_AGREE = (
     "scenario.toml",
+    "templates",
     "users",
     "load.arrivals",
     "load.stages",
@@ -264,13 +265,27 @@ def _refuse_incomparable(runs: Sequence[Measured], despite: Sequence[str]) -> No
     first = runs[0]
     for run in runs[1:]:
         for key in MUST_AGREE:
-            here, there = run.about.get(key), first.about.get(key)
+            here, there = _apart(key, run.about.get(key), first.about.get(key), despite)
             if here != there and key not in despite:
                 raise InputError(
                     run.name,
                     f"cannot be compared with {first.name}: {key} is {here!r} here and {there!r} there",
                     f"to compare nevertheless: --despite {key}",
                 )
+
+
+def _apart(key: str, here: Any, there: Any, despite: Sequence[str]) -> tuple[Any, Any]:
+    """What two runs note, of templates those that differ: digests are long.
+
+    Runs made before templates were noted have none. Other scenarios may name other templates, so where
+    those may differ only templates of the same name have to agree.
+    """
+    if key != "templates" or not (isinstance(here, dict) and isinstance(there, dict)):
+        return here, there
+    names = here.keys() & there.keys() if "scenario.toml" in despite else here.keys() | there.keys()
+    differ = sorted(name for name in names if here.get(name) != there.get(name))
+    told = [{name: str(each.get(name))[:12] for name in differ} for each in (here, there)]
+    return told[0], told[1]
 
 
 def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], list[Path]]:

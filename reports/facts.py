@@ -19,6 +19,7 @@ from reports.findings import Findings
 _KNOWN = {
     *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
     *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
+    "templates",
 }
 """What has a place of its own; whatever else a run notes is shown as it is."""
 
@@ -117,6 +118,7 @@ def run(found: Findings) -> Rows:
     turn = about.get("turn")
     rows = [
         ("Scenario", about.get("scenario")),
+        ("Templates", _templates(about) or None),
         ("Seed", seed),
         (
             "Arrivals",
@@ -136,6 +138,11 @@ def run(found: Findings) -> Rows:
         ),
     ]
     return [(name, plain(value)) for name, value in rows if value is not None]
+
+
+def _templates(about: dict[str, Any]) -> str:
+    noted = table(about.get("templates"))
+    return ", ".join(f"{name} (SHA-256 {str(noted[name])[:12]}…)" for name in sorted(noted))
 
 
 def limits(found: Findings) -> list[str]:
