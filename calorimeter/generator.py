@@ -21,6 +21,9 @@ MOST_LAG_SHARE = 0.1
 LEAST_LAG_S = 0.002
 """Less is what the generator's own timer may cost."""
 
+BAD_OFFSET_S = 0.05
+"""Clocks that NTP keeps differ by less; a larger offset makes times of two machines hard to compare."""
+
 
 class Window(Model):
     """About a second of one worker, up to `t_ns` (ns since the epoch); times are seconds.

@@ -198,7 +198,12 @@ class Lifecycle:
             self._run = RunDir.create(session.deployment, runs=self._runs, name=session.scenario.name)
             self._run.note_command(json.loads(options.of_command) if options.of_command else None)
             (self._run.path / "scenario.toml").write_bytes(session.scenario.path.read_bytes())
-            self._run.note(scenario=session.scenario.name, load=_load(session.scenario), clean_stop=False)
+            self._run.note(
+                scenario=session.scenario.name,
+                templates=session.scenario.digests,
+                load=_load(session.scenario),
+                clean_stop=False,
+            )
             tenants.make(session.deployment, session.scenario, session.token, self._run.path.name)
             self._companion = Companion(self._run.path, session.deployment.path)
             self._companion.await_first()
@@ -206,7 +211,7 @@ class Lifecycle:
                 self._begin(self._run.path)
             else:
                 text = session.scenario.path.read_text(encoding="utf-8")
-                self._master.begin(self._run.path, self._given, text)
+                self._master.begin(self._run.path, self._given, text, session.scenario.digests)
         except (InputError, OSError) as problem:
             self.abort(str(problem))
             raise gevent.GreenletExit from None  # Locust swallows all else, and would start its users
@@ -379,6 +384,7 @@ class Lifecycle:
             if not (run / "run.json").is_file():  # another machine: the same name below its own folder
                 self._foreign = run = self._runs / told["id"]
             workers.check_same(self._scenario.path.read_text(encoding="utf-8"), told["scenario"])
+            workers.check_templates(self._scenario.digests, told["templates"])
             self._session.scenario = self._scenario.instead(**told["given"])
             self._begin(run, told["worker"], told["workers"])
         except (InputError, OSError) as problem:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from typing import Any
 import gevent
 
 from calorimeter.errors import InputError
+from calorimeter.generator import BAD_OFFSET_S
 from loadtests.clock import now_ns
 from loadtests.histogram import Histogram
 
@@ -36,9 +37,6 @@ ROUND_TRIPS = 5
 CLOCK_S = 3.0
 POLL_S = 0.02
 CHUNK_BYTES = 256 * 1024
-BAD_OFFSET_S = 0.05
-"""Clocks that NTP keeps differ by less; a larger offset makes times of two machines hard to compare."""
-
 GRACE_S = 60.0
 """For a worker to send its files, beyond the time for cleaning up."""
 
@@ -99,8 +97,8 @@ class Master:
         runner.register_message(DONE, self._done)
         runner.environment.events.worker_report.add_listener(self._report)
 
-    def begin(self, run: Path, given: dict[str, Any], scenario: str) -> None:
-        """Tell all workers of a new run, and compare clocks."""
+    def begin(self, run: Path, given: dict[str, Any], scenario: str, templates: dict[str, str]) -> None:
+        """Tell all workers of a new run, and compare clocks; `templates` are digests by name."""
         runner = self._runner
         ready = runner.clients.ready
         ids = sorted((client.id for client in ready), key=runner.get_worker_index)
@@ -116,6 +114,7 @@ class Master:
                 "workers": len(ids),
                 "given": given,
                 "scenario": scenario,
+                "templates": templates,
             }
             runner.send_message(RUN, about, worker.client_id)
         self._compare_clocks()
@@ -263,3 +262,14 @@ def check_same(mine: str, masters: str) -> None:
         raise InputError(
             "scenario", "this worker's is not its master's", "give the same file on all machines"
         )
+
+
+def check_templates(mine: Mapping[str, str], masters: Mapping[str, str]) -> None:
+    """Raise `InputError` where a template of a worker is not its master's, by their digests."""
+    for name in sorted({*mine, *masters}):
+        if mine.get(name) != masters.get(name):
+            raise InputError(
+                f"template {name}",
+                "this worker's is not its master's",
+                "give the same file on all machines",
+            )

@@ -19,7 +19,7 @@ from calorimeter.series import side_of
 from calorimeter.statistics import Difference, Floats
 from calorimeter.verdict import Verdict
 from reports import axis as axes
-from reports import frames, latency, load
+from reports import frames, latency, load, whole
 from reports.axis import BIN_LADDER_S, Axis, Window
 
 ENOUGH_RUNS = statistics.ENOUGH
@@ -27,6 +27,7 @@ ENOUGH_RUNS = statistics.ENOUGH
 
 MUST_AGREE = (
     "scenario.toml",
+    "templates",
     "users",
     "load.arrivals",
     "load.stages",
@@ -122,8 +123,10 @@ class Comparison:
 
 
 def measure(path: Path) -> Measured:
-    """Read a run's values; raises `InputError` where it has no samples or is damaged."""
+    """Read a run's values; raises `InputError` where it has no samples, is damaged or did not end whole."""
     run = RunDir.open(path)
+    if why := whole.why_not(run.about):
+        raise InputError(str(path), f"cannot be compared: {why}", "valid: runs that lasted their time")
     samples = frames.samples(run)
     if samples is None:
         raise InputError(str(path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
@@ -262,13 +265,27 @@ def _refuse_incomparable(runs: Sequence[Measured], despite: Sequence[str]) -> No
     first = runs[0]
     for run in runs[1:]:
         for key in MUST_AGREE:
-            here, there = run.about.get(key), first.about.get(key)
+            here, there = _apart(key, run.about.get(key), first.about.get(key), despite)
             if here != there and key not in despite:
                 raise InputError(
                     run.name,
                     f"cannot be compared with {first.name}: {key} is {here!r} here and {there!r} there",
                     f"to compare nevertheless: --despite {key}",
                 )
+
+
+def _apart(key: str, here: Any, there: Any, despite: Sequence[str]) -> tuple[Any, Any]:
+    """What two runs note, of templates those that differ: digests are long.
+
+    Runs made before templates were noted have none. Other scenarios may name other templates, so where
+    those may differ only templates of the same name have to agree.
+    """
+    if key != "templates" or not (isinstance(here, dict) and isinstance(there, dict)):
+        return here, there
+    names = here.keys() & there.keys() if "scenario.toml" in despite else here.keys() | there.keys()
+    differ = sorted(name for name in names if here.get(name) != there.get(name))
+    told = [{name: str(each.get(name))[:12] for name in differ} for each in (here, there)]
+    return told[0], told[1]
 
 
 def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], list[Path]]:

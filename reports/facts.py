@@ -10,7 +10,7 @@ from typing import Any
 from calorimeter import statistics
 from calorimeter.statistics import Interval
 from calorimeter.verdict import Outcome
-from reports import circumstances
+from reports import circumstances, whole
 from reports.capacity import Capacity
 from reports.circumstances import Rows, plain, table
 from reports.figures.style import seconds
@@ -19,6 +19,7 @@ from reports.findings import Findings
 _KNOWN = {
     *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
     *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
+    "templates",
 }
 """What has a place of its own; whatever else a run notes is shown as it is."""
 
@@ -117,13 +118,14 @@ def run(found: Findings) -> Rows:
     turn = about.get("turn")
     rows = [
         ("Scenario", about.get("scenario")),
+        ("Templates", _templates(about) or None),
         ("Seed", seed),
         (
             "Arrivals",
             (asked.get("arrivals") or "closed: each user waits for its answer") if asked else None,
         ),
         ("Users", about.get("users")),
-        ("Generating processes", len(_workers(found)) or None),
+        ("Generating processes", len(whole.workers(found.about)) or None),
         ("Sources", f"{load.sources:,} addresses"),
         ("Asked for", _seconds(asked.get("duration_s"))),
         ("Warm-up asked for", _seconds(asked.get("warm_up_s"))),
@@ -138,29 +140,39 @@ def run(found: Findings) -> Rows:
     return [(name, plain(value)) for name, value in rows if value is not None]
 
 
-def _workers(found: Findings) -> list[dict[str, Any]]:
-    noted = found.about.get("workers")
-    return [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
+def _templates(about: dict[str, Any]) -> str:
+    noted = table(about.get("templates"))
+    return ", ".join(f"{name} (SHA-256 {str(noted[name])[:12]}…)" for name in sorted(noted))
 
 
 def limits(found: Findings) -> list[str]:
     """What limits this run besides its gaps."""
-    windows, invalid = (
-        sum(value for each in _workers(found) if isinstance(value := each.get(key), int))
-        for key in ("windows", "invalid_windows")
-    )
-    limits = []
-    if invalid:
-        limits.append(
-            f"In {invalid} of {windows} seconds the generator itself was late or busy "
-            "(watch/generator.jsonl): what was measured then is partly its own. Gate T3 judges how much of "
-            "that may be."
-        )
+    limits = [*whole.limits(found.about), *_bottleneck(found)]
     if found.load is not None:
         limits.append("One run on one machine: intervals are within this run only.")
     else:
         limits.append("One run on one machine.")
     return limits
+
+
+def _bottleneck(found: Findings) -> list[str]:
+    """How many seconds of the generator are marked as invalid, and what became of their requests."""
+    if found.polled is not None and len(found.polled.workers):
+        windows, invalid = len(found.polled.workers), len(found.polled.invalid)
+        where = "grey in the figures over time; tables/invalid.csv says why"
+    else:
+        windows, invalid = (
+            sum(value for each in whole.workers(found.about) if isinstance(value := each.get(key), int))
+            for key in ("windows", "invalid_windows")
+        )
+        where = "counted in run.json; which ones is not known"
+    if not invalid:
+        return []
+    return [
+        f"In {invalid} of {windows} seconds of its processes the generator itself was the bottleneck "
+        f"({where}): requests of those seconds are kept in all tables and percentiles, which are partly "
+        "its own. Gate T3 judges how much of that may be."
+    ]
 
 
 _ENDS = {

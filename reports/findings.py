@@ -75,6 +75,7 @@ class Polled:
     outages: pd.DataFrame
     processes: pd.DataFrame
     workers: pd.DataFrame
+    invalid: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +272,7 @@ def _polled(watched: Watched, ledger: pd.DataFrame | None, time: Axis) -> Polled
         outages=polls.outages(watched.servers, time),
         processes=polls.processes(watched.processes, time),
         workers=polls.workers(watched.workers, time),
+        invalid=polls.invalid(watched.workers, time),
     )
 
 

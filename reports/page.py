@@ -74,7 +74,7 @@ def _tables(found: Findings) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {}
     for source, names in (
         (found.load, _OF_LOAD),
-        (found.polled, ("queues", "stacks", "sessions", "outages", "processes", "workers")),
+        (found.polled, ("queues", "stacks", "sessions", "outages", "processes", "workers", "invalid")),
         (found.seen, ("mapping", "rotation")),
     ):
         tables |= {name: getattr(source, name) for name in names if source is not None}

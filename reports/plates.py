@@ -14,6 +14,7 @@ from calorimeter.statistics import MINIMUM_WINDOWS
 from reports.figures import against, gates, latency, polled, shares, style, throughput
 from reports.figures.style import Marks, Plot
 from reports.findings import Findings, Load, Polled, Seen, Shares
+from reports.polls import stretches
 
 COMPONENTS = "Queues and components"
 
@@ -89,7 +90,11 @@ def _marks(found: Findings) -> Marks:
     warm_up_s = (found.load.window.first_ns - found.load.axis.start_ns) / 1e9
     outages = found.polled.outages if found.polled else None
     return Marks(
-        phases=found.load.phases, faults=outages, injected=found.seen.injected, warm_up_s=warm_up_s
+        phases=found.load.phases,
+        faults=outages,
+        injected=found.seen.injected,
+        invalid=stretches(found.polled.invalid) if found.polled else None,
+        warm_up_s=warm_up_s,
     )
 
 

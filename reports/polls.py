@@ -73,6 +73,31 @@ def workers(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     return _since(polled, time)[columns].reset_index(drop=True)
 
 
+def invalid(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+    """When a generating process was itself the bottleneck: `worker`, `from_s`, `to_s`, `why`."""
+    rows = _since(polled[polled["why_invalid"] != ""], time)
+    began_s = (rows["t_ns"] - time.start_ns) / 1e9 - rows["length_s"]
+    named = rows.assign(from_s=began_s.clip(lower=0), to_s=rows["t_s"]).rename(
+        columns={"why_invalid": "why"}
+    )
+    return named[["worker", "from_s", "to_s", "why"]].reset_index(drop=True)
+
+
+TOUCHING_S = 0.1
+"""Stretches so near to one another are one: a window ends a little after the next one is due."""
+
+
+def stretches(table: pd.DataFrame) -> pd.DataFrame:
+    """The time that spans cover together, whosever they are: `from_s`, `to_s`, in order, apart."""
+    found: list[dict[str, float]] = []
+    for row in table.sort_values("from_s", kind="stable").to_dict("records"):
+        if found and row["from_s"] <= found[-1]["to_s"] + TOUCHING_S:
+            found[-1]["to_s"] = max(found[-1]["to_s"], row["to_s"])
+        else:
+            found.append({"from_s": row["from_s"], "to_s": row["to_s"]})
+    return pd.DataFrame(found, columns=["from_s", "to_s"])
+
+
 def processes(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     """Processor and memory of each part: `t_s`, `part`, `cpus` (processors used), `rss_bytes`.
 

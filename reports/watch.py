@@ -19,7 +19,10 @@ SERVERS = ("t_ns", "proxy", "section", "server", "status", "scur", "stot", "qcur
 QUEUES = ("t_ns", "name", "messages_ready", "messages_unacknowledged", "consumers")
 CHANNELS = ("t_ns", "connection", "name", "queues", "deliver")
 PROCESSES = ("t_ns", "part", "cpu_s", "rss_bytes")
-WORKERS = ("t_ns", "worker", "cpu_share", "lag_p99_s", "connections", "users")
+WORKERS = (
+    *("t_ns", "worker", "cpu_share", "lag_p99_s", "connections", "users"),
+    *("length_s", "why_invalid"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +138,8 @@ def _workers(look: Row) -> Iterator[Row]:
         "lag_p99_s": float(look.get("lag_p99_s", math.nan)),
         "connections": _count(look.get("connections")),
         "users": _count(look.get("users")),
+        "length_s": float(look.get("length_s", 1.0)),
+        "why_invalid": str(look.get("why_invalid") or ""),
     }
 
 

@@ -182,6 +182,17 @@ class Scenario(Model):
             return (Stage(duration_s=self.duration_s, rate_per_s=self.arrivals.rate_per_s),)
         return self.stages if self.stages and self.stages[0].rate_per_s is not None else ()
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of each template as it was read, by its name; of files it needs, as `template: file`."""
+        return {
+            f"{name}: {file}" if file else name: digest
+            for load in (self.rest, self.cfn)
+            if load is not None
+            for name, template in zip(load.template_names, load.templates, strict=False)
+            for file, digest in template.digests.items()
+        }
+
     def instead(
         self, *, users: int | None = None, rate_per_s: float | None = None, duration_s: float | None = None
     ) -> Scenario:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,12 @@ class Template:
     def deferred(self) -> bool:
         """Whether Heat must be able to act in the user's name later."""
         return not PLAIN.issuperset(self.resources.values())
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of its text, under the empty name, and of each file it needs, under that file's."""
+        texts = {"": self.text, **self.files}
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
     @property
     def handles(self) -> tuple[str, ...]:

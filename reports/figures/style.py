@@ -15,6 +15,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 INK = "#1c2430"
@@ -88,6 +89,9 @@ class Layout:
 WIDE = Layout(7.6, narrow=False)
 NARROW = Layout(3.9, narrow=True)
 
+BOTTLENECK = "generator was the bottleneck"
+"""What the legend calls the grey stretches of time."""
+
 Plot = Callable[[Layout], Figure]
 
 
@@ -95,12 +99,14 @@ Plot = Callable[[Layout], Figure]
 class Marks:
     """What is marked on every time axis: phases (`phase`, `from_s`, `to_s`), faults, the warm-up's end.
 
-    `faults` are when a server was out of the proxy's rotation, `injected` when a part was broken.
+    `faults` are when a server was out of the proxy's rotation, `injected` when a part was broken,
+    `invalid` when the generator was the bottleneck.
     """
 
     phases: pd.DataFrame | None = None
     faults: pd.DataFrame | None = None
     injected: pd.DataFrame | None = None
+    invalid: pd.DataFrame | None = None
     warm_up_s: float = 0.0
 
 
@@ -196,6 +202,7 @@ def time_axis(axes: list[Axes], marks: Marks, end_s: float, layout: Layout) -> N
                 linewidth=0,
                 zorder=0,
             )
+    _shade_invalid(axes, _rows(marks.invalid))
     room = (0.2 if layout.narrow else 0.1) * end_s
     if marks.warm_up_s > room:
         _above(axes[0], marks.warm_up_s / 2, "warm-up", end_s)
@@ -210,6 +217,18 @@ def time_axis(axes: list[Axes], marks: Marks, end_s: float, layout: Layout) -> N
         unit = "time since the first request (h)"
         axes[-1].xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value / 3600:g}"))
     axes[-1].set_xlabel(unit)
+
+
+def _shade_invalid(axes: list[Axes], stretches: list[dict[Any, Any]]) -> None:
+    """Grey where the generator was the bottleneck, with a legend below: a second of hours is seen, too."""
+    for panel in axes if stretches else ():
+        for stretch in stretches:
+            panel.axvspan(
+                stretch["from_s"], stretch["to_s"], color=INK, alpha=0.22, linewidth=0.6, zorder=0
+            )
+    if stretches:
+        shown = Patch(color=INK, alpha=0.22, linewidth=0, label=BOTTLENECK)
+        axes[0].figure.legend(handles=[shown], loc="outside lower right")
 
 
 def _rows(table: pd.DataFrame | None) -> list[dict[Any, Any]]:

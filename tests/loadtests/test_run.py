@@ -87,6 +87,7 @@ def test_run_records_every_request_and_leaves_nothing(lab: Deployment, tmp_path:
 
     about = RunDir.open(run).about
     assert (about["scenario"], about["clean_stop"]) == ("first-mix", True)
+    assert about["templates"].keys() == {"tiny.yaml", "tiny-cfn.json"}
     assert (run / "scenario.toml").read_text() == (
         LOCUSTFILE.parents[1] / "scenarios/first-mix.toml"
     ).read_text()

@@ -11,6 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
+from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from loadtests import workers
 from loadtests.clock import now_ns
@@ -70,7 +71,7 @@ def begun(tmp_path: Path, offsets_s: dict[str, float]) -> tuple[Wire, Master]:
     wire.answer = answer
     master = Master(wire)
     (tmp_path / "run").mkdir()
-    master.begin(tmp_path / "run", {"users": None}, "text")
+    master.begin(tmp_path / "run", {"users": None}, "text", {"tiny.yaml": "ab"})
     return wire, master
 
 
@@ -140,3 +141,16 @@ def test_names_from_the_network_stay_inside(tmp_path: Path, path: str) -> None:
     wire.deliver(workers.FILE, {"path": path, "data": b"x", "offset": 0, "last": True}, "alpha_1")
     assert list((tmp_path / "run").rglob("*")) == []
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
+
+
+def test_workers_are_told_the_templates_and_refuse_others(tmp_path: Path) -> None:
+    """A worker whose template has another text, or which lacks one, is one line that names it."""
+    wire, _ = begun(tmp_path, {"alpha_1": 0.0})
+    (told,) = [data for kind, data, _ in wire.sent if kind == workers.RUN]
+    assert told["templates"] == {"tiny.yaml": "ab"}
+    workers.check_templates({"tiny.yaml": "ab"}, told["templates"])
+    for mine in ({"tiny.yaml": "cd"}, {}, {"tiny.yaml": "ab", "wide.yaml": "ef"}):
+        with pytest.raises(
+            InputError, match=r"^template (tiny|wide).yaml: this worker's is not its master's"
+        ):
+            workers.check_templates(mine, told["templates"])

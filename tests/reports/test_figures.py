@@ -106,6 +106,21 @@ def test_phases_faults_and_warm_up_are_shaded() -> None:
     assert [text.get_text() for text in figure.axes[0].texts] == ["warm-up", "load"]
 
 
+def test_seconds_of_a_busy_generator_are_shaded_with_a_legend() -> None:
+    """Each panel has the stretch, the figure one legend that says what it is; without any there is none."""
+    rates = pd.DataFrame({"t_s": np.arange(10) + 0.5, "offered": 5.0, "achieved": 4.0})
+    rates = rates.assign(errors=1.0, dropped=0.0)
+    marks = Marks(invalid=pd.DataFrame({"from_s": [2.0, 8.0], "to_s": [4.0, 9.0]}))
+    figure = throughput.over_time(rates, marks, NARROW)
+    for panel in figure.axes:
+        assert {(2.0, 4.0), (8.0, 9.0)} <= set(spans(panel))
+    (legend,) = figure.legends
+    assert [text.get_text() for text in legend.get_texts()] == ["generator was the bottleneck"]
+    plain = throughput.over_time(rates, Marks(invalid=marks.invalid.head(0)), NARROW)  # type: ignore[union-attr]
+    assert plain.legends == []
+    assert (2.0, 4.0) not in spans(plain.axes[0])
+
+
 def test_the_curve_has_response_and_service_time() -> None:
     """Both lines are the table's columns, and each nine has the same room."""
     table = pd.DataFrame(

@@ -7,8 +7,9 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reports import evidence, polls, watch
+from reports import evidence, facts, findings, plates, polls, watch
 from reports.axis import Axis
+from reports.figures.style import Marks
 
 
 @pytest.fixture
@@ -181,3 +182,72 @@ def test_evidence_of_another_shape_is_not_drawn(builder: Any, tree: Any) -> None
     assert evidence.trials(folder) == []
     assert evidence.mapping(folder).empty
     assert evidence.rotation(folder).empty
+
+
+def _looks(polls_of: Any) -> list[dict[str, Any]]:
+    """A window a second of each of two workers; those up to 3, 4 and 9 s of the first are invalid."""
+    why = "the generator used 95% of its core"
+    return [
+        {
+            "t_ns": polls_of.start_ns + int((second + late) * 1e9),
+            "length_s": 1.0,
+            "worker": worker,
+            "cpu_share": 0.5,
+            "why_invalid": why if worker == "worker-00" and second in (3, 4, 9) else "",
+        }
+        for second in range(1, 11)
+        for worker, late in (("worker-00", 0.0), ("worker-01", 0.01))
+    ]
+
+
+def test_invalid_seconds_are_stretches(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """A mark holds for the window before it; neighbours are one stretch, whosever they are."""
+    found = watch.read(builder.watch("generator", _looks(polls_of)).run)
+    table = polls.invalid(found.workers, minute)
+    assert table["worker"].tolist() == ["worker-00"] * 3
+    assert table["why"].unique().tolist() == ["the generator used 95% of its core"]
+    assert table[["from_s", "to_s"]].to_numpy().tolist() == [[2, 3], [3, 4], [8, 9]]
+    other = pd.DataFrame({"from_s": [2.5, 8.2], "to_s": [3.5, 10.0]})
+    together = polls.stretches(pd.concat([table, other]))
+    assert together.to_numpy().tolist() == [[2, 4], [8, 10]]
+
+
+def test_without_marks_nothing_is_invalid(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """Windows without the mark, as of another version, and no windows at all."""
+    looks = [look | {"why_invalid": ""} for look in _looks(polls_of)]
+    del looks[0]["why_invalid"], looks[0]["length_s"]
+    for found in (watch.read(builder.run), watch.read(builder.watch("generator", looks).run)):
+        assert polls.stretches(polls.invalid(found.workers, minute)).empty
+
+
+def test_invalid_seconds_are_marked_and_kept(builder: Any, polls_of: Any) -> None:
+    """Every figure over time has them, and the limits say how many of how many and what became of them."""
+    builder.samples(seconds=30)
+    assert facts.limits(findings.collect(builder.run)) == [
+        "One run on one machine: intervals are within this run only."
+    ]
+    builder.watch("generator", _looks(polls_of))
+    found = findings.collect(builder.run)
+    begin_s = (polls_of.start_ns - found.load.axis.start_ns) / 1e9 if found.load else 0.0
+    marks = [
+        next(each for each in plate.plot.args if isinstance(each, Marks))  # type: ignore[attr-defined]
+        for plate in plates.of(found)
+        if plate.name in ("throughput", "latency-over-time", "latency-heat-map", "generator")
+    ]
+    assert len(marks) == 4
+    for mark in marks:
+        spans = (mark.invalid - begin_s).to_numpy()
+        assert spans.tolist() == [pytest.approx([2, 4]), pytest.approx([8, 9])]
+    said = facts.limits(found)[0]
+    assert said.startswith("In 3 of 20 seconds of its processes the generator itself was the bottleneck")
+    assert "kept in all tables" in said
+
+
+def test_invalid_seconds_without_their_watch_are_counted(builder: Any) -> None:
+    """Where only run.json tells, the limits say that which ones is not known."""
+    builder.about(workers=[{"worker": "worker-00", "windows": 17, "invalid_windows": 2}]).samples(
+        seconds=30
+    )
+    said = facts.limits(findings.collect(builder.run))[0]
+    assert said.startswith("In 2 of 17 seconds")
+    assert "which ones is not known" in said

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -190,3 +191,21 @@ def test_page_explains_every_scenario() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "scenarios.md").read_text()
     for name in loader.names():
         assert f"### `{name}`\n\n{loader.read(loader.find(name)).about.strip()}\n" in page
+
+
+def test_digests_are_of_each_template_and_what_it_needs(tmp_path: Path) -> None:
+    """As `sha256sum` says them, by name; another text beside the same scenario has another digest."""
+    text = GOOD.replace('"tiny.yaml"', '["tiny.yaml", "nested.yaml"]')
+    before = read(text, tmp_path).digests
+    assert before == {
+        name: hashlib.sha256((loader.TEMPLATES / file).read_bytes()).hexdigest()
+        for name, file in (
+            ("tiny.yaml", "tiny.yaml"),
+            ("nested.yaml", "nested.yaml"),
+            ("nested.yaml: nested-part.yaml", "nested-part.yaml"),
+        )
+    }
+    edited = (loader.TEMPLATES / "tiny.yaml").read_text() + "# edited\n"
+    (tmp_path / "tiny.yaml").write_text(edited)
+    after = read(text, tmp_path).instead(users=5).digests
+    assert after == before | {"tiny.yaml": hashlib.sha256(edited.encode()).hexdigest()}
