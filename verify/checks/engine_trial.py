@@ -24,7 +24,7 @@ class EngineTrial(Model):
     ended; `healing_ns` is when the command that brings the engines back began, `healed_ns` when the broker
     had all consumers again (0: not in time). `engines` names the consumers of the broken ones;
     `noticed_ns` is when the broker no longer had them (0: it never noticed). `first_ns` is when a consumer
-    of a healed engine had its first delivery (0: none). `api_s` is the longest that a call took without a
+    of a healed engine had its first delivery (0: none). `api_s` is the longest that a call took before the
     fault: what the API and the proxy add to the RPC timeout.
     """
 
@@ -247,7 +247,7 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     """E8: whether calls get clear errors in bounded time without engines, and answers with them.
 
     An API waits `rpc_response_timeout`; to that comes what it takes itself, the longest of the calls
-    without a fault. A call that the proxy cut off, or that got no answer of Heat's, is not clear.
+    before the fault. A call that the proxy cut off or answered itself, in Heat's stead, got no clear error.
     """
     figures = _figures(evidence)
     wrong = list(_wrong_anyway(evidence))
@@ -279,14 +279,23 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
 
 
 def _unclear(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:
+    """What of failed calls was no clear error in time. Every answer of Heat's bears a request id."""
     bound = evidence.rpc_timeout_s + evidence.api_s + GRAIN_S
     for call in bad:
         if not call.status:
-            cut = evidence.proxy_timeout_s is not None and evidence.proxy_timeout_s <= bound
-            hint = " (timeout server of the proxy must be longer than rpc_response_timeout)" if cut else ""
-            yield f"no answer at all{hint}: {call}"
+            yield f"no answer at all{_race(evidence)}: {call}"
+        elif not call.request_id:
+            yield f"an answer that is not Heat's{_race(evidence)}: {call}"
         elif call.took_s > bound:
             yield f"an answer later than {bound:.1f} s: {call}"
+
+
+def _race(evidence: EngineTrial) -> str:
+    """What to do where the proxy cuts a call off before Heat can have answered; empty where it does not."""
+    bound = evidence.rpc_timeout_s + evidence.api_s + GRAIN_S
+    if evidence.proxy_timeout_s is None or evidence.proxy_timeout_s > bound:
+        return ""
+    return " (timeout server of the proxy must be longer than rpc_response_timeout)"
 
 
 def _noticed(evidence: EngineTrial) -> float | None:

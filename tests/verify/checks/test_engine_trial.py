@@ -185,6 +185,20 @@ def test_cut_connection_and_errors_after_the_return_fail() -> None:
     assert errors_are_clear_and_service_returns(gone(healed_ns=0)).outcome is Outcome.FAIL
 
 
+def test_an_error_of_the_proxys_is_not_clear() -> None:
+    """HAProxy answers for Heat in mode http: in time perhaps, but nothing of Heat's, and no request id."""
+    cut = call(15, None, 504, 8.0).model_copy(
+        update={"request_id": None, "said": "without a word of Heat's"}
+    )
+    judgement = errors_are_clear_and_service_returns(gone(cut))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "an answer that is not Heat's: list : 504 without a word of Heat's after 8.0 s",
+    )
+    race = errors_are_clear_and_service_returns(gone(cut, proxy_timeout_s=8.0))
+    assert "timeout server of the proxy must be longer" in race.counter_examples[0]
+
+
 @pytest.mark.parametrize("check", ALL)
 @pytest.mark.parametrize(
     "changes", [{"incomplete": "tracing is off"}, {"engines": ()}, {"calls": (call(1), call(50))}]
