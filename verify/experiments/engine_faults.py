@@ -18,7 +18,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.healing import healing
 from verify.experiments.heat_client import HeatClient, Stream
 from verify.experiments.stacks import Stacks, stacks
-from verify.experiments.traced import Traced, traced
+from verify.experiments.traced import Traced, answered, traced
 
 EVERY_S = 0.2
 """Pace of the stream: five calls a second."""
@@ -193,10 +193,8 @@ def _restarted(bench: Bench) -> EngineTrial:
             # The first call comes in its turn, at most one round later.
             time.sleep(AFTER_S)
         start = watching.quiet(ENGINE)
-        calls = SHARE_ROUNDS * len(start.consumers)
-        for _ in range(calls):
-            client.look()
-        after = watching.shares(start, calls=calls)
+        calls = [client.look() for _ in range(SHARE_ROUNDS * len(start.consumers))]
+        after = watching.shares(start, **answered(calls))
         made.delete_all()
         return trying.trial(stream, made, after=after)
 

@@ -179,6 +179,12 @@ def counted(start: Quiet, end: Quiet) -> int | None:
     return end.counted - start.counted
 
 
+def answered(calls: Sequence[HeatCall]) -> dict[str, object]:
+    """How many calls there were and how many failed, for `Shares`."""
+    bad = [call for call in calls if not call.ok]
+    return {"calls": len(calls), "failed_calls": len(bad), "first_failed": str(bad[0]) if bad else ""}
+
+
 def consumer_of(event: Delivery) -> str:
     """The id of the consumer that an event was delivered to."""
     return f"{event.connection}#{event.channel}"

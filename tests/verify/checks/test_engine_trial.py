@@ -103,6 +103,14 @@ def test_engine_that_joins_otherwise(changes: dict[str, object], outcome: Outcom
     assert joins(trial(**changes)).outcome is outcome
 
 
+def test_joining_where_calls_fail_is_inconclusive() -> None:
+    """As E4: calls after the start that fail tell nothing of shares."""
+    after = shares(20, 20, 20).model_copy(update={"calls": 60, "failed_calls": 60, "first_failed": "list"})
+    judgement = joins(trial(after=after))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "60 of 60 calls failed (first: list)" in judgement.why
+
+
 def test_crash_that_loses_what_the_engine_held_passes_and_names_it() -> None:
     """A call that the crashed engine had accepted is lost with it, by request."""
     judgement = crash_is_survived(trial(call(9.9, NAMES[2], 500, 8.1)))
