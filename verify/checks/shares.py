@@ -18,8 +18,8 @@ class Shares(Model):
 
     `counts` maps the consumer's id to its deliveries; `published` counts what was published to the queue
     meanwhile and `counted` what the broker itself counted as delivered, which both must be what was traced;
-    `busy_s` is the time from a delivery to its answer, summed, by consumer. `failed_calls` of `calls` got no
-    good answer, `first_failed` is the first. `incomplete` says why the trace may have lost something,
+    `busy_s` is the time from a delivery to its answer, summed, by consumer. `failed_calls` of `calls` got
+    no good answer, `first_failed` is the first. `incomplete` says why the trace may have lost something,
     `unquiet` why an end is not quiet.
     """
 
