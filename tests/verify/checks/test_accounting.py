@@ -33,6 +33,16 @@ def test_stack_that_the_crashed_engine_held_is_lost_by_name() -> None:
     assert "stack-10 was lost with engine-3" in judgement.why
 
 
+def test_more_lost_than_was_in_flight_fails() -> None:
+    """One request in hand cannot have taken two stacks with it."""
+    twin = OPEN.model_copy(update={"name": "stack-11"})
+    judgement = all_accounted_for(accounts(OPEN, twin))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "2 stacks were lost with engine-3, which had 1 in flight: stack-10, stack-11",
+    )
+
+
 def test_stack_that_nobody_held_is_unaccounted_for() -> None:
     """Without an end and without a crashed engine that had work of it, it is a FAIL."""
     judgement = all_accounted_for(accounts(entry(11, "CREATE_IN_PROGRESS")))
