@@ -61,6 +61,8 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
         "unaccounted": len(unaccounted),
         **{f"in_flight_at_{c.part}": _in_flight(c, evidence.entries) for c in evidence.crashes if c.engine},
     }
+    for crash in evidence.crashes:
+        figures |= _struck(crash, evidence.entries)
     figures |= joined(evidence.followed)
     gone = [crash.part for crash in evidence.crashes if not crash.back_ns]
     if open_ and evidence.incomplete:
@@ -104,6 +106,20 @@ def _held(crash: Crash, entry: Entry) -> bool:
 def _in_flight(crash: Crash, entries: tuple[Entry, ...]) -> int:
     """How many requests for stacks without an end a crashed engine had in hand."""
     return len({entry.create.request_id for entry in entries if _held(crash, entry)})
+
+
+def _struck(crash: Crash, entries: tuple[Entry, ...]) -> dict[str, Figure]:
+    """How many creates were open, at all APIs together, as an API crashed, and how many of them failed.
+
+    Which API a create was at is not known of those that were cut off.
+    """
+    if crash.engine:
+        return {}
+    open_ = [e.create for e in entries if e.create.sent_ns <= crash.at_ns < e.create.done_ns]
+    return {
+        f"creates_open_as_{crash.part}_crashed": len(open_),
+        f"creates_failed_as_{crash.part}_crashed": sum(not create.ok for create in open_),
+    }
 
 
 def _too_many(lost: dict[str, Crash], evidence: Accounts) -> Iterator[str]:

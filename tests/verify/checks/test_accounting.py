@@ -63,6 +63,18 @@ def test_stack_that_the_client_does_not_know_of_must_have_an_end_too() -> None:
     assert all_accounted_for(accounts(unknown)).outcome is Outcome.FAIL
 
 
+def test_creates_that_were_open_as_an_api_crashed_are_figures() -> None:
+    """At all APIs together: with none open the crash struck nothing; those that failed tell that it did."""
+    judgement = all_accounted_for(accounts())
+    assert judgement.figures["creates_open_as_rest-1_crashed"] == 0
+    cut = entry(12, create=call("create", 29.95, 0, error="ConnectionError"))
+    judgement = all_accounted_for(accounts(cut, entry(13, create=call("create", 29.96))))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["creates_open_as_rest-1_crashed"] == 2
+    assert judgement.figures["creates_failed_as_rest-1_crashed"] == 1
+    assert "creates_open_as_engine-3_crashed" not in judgement.figures
+
+
 def test_part_that_does_not_return_fails() -> None:
     """A crash without a return is not what this is about."""
     judgement = all_accounted_for(accounts(crashes=(ENGINE.model_copy(update={"back_ns": 0}),)))
