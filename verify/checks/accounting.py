@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks.followed import Followed, shortfall
@@ -10,9 +12,10 @@ from verify.checks.ledger import FEWEST, Entry
 
 
 class Crash(Model):
-    """One crash. `held` are the requests that the broker had delivered work of to the crashed engine.
+    """One crash. `held` are the requests of which the crashed engine had work that it had not finished.
 
-    Empty for an API. Times are ns since the epoch: the crash, and when the part was back (0: it was not).
+    Where that cannot be told they count as unfinished. Empty for an API. Times are ns since the epoch: the
+    crash, and when the part was back (0: it was not).
     """
 
     part: str
@@ -39,9 +42,9 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
     """Whether every accepted stack has an end, or is named as lost with the engine that held it.
 
     Heat acknowledges work on receipt, so an engine that crashes takes what it had accepted with it, and
-    such a stack stays in progress. It counts as lost by name where the trace shows that work of its own
-    request had gone to a crashed engine, before the crash, and it had no end by then. Everything else
-    without an end is unaccounted for.
+    such a stack stays in progress. It counts as lost by name where the trace shows that a crashed engine
+    had work of its own request in hand that it had not finished, and it had no end by then. Everything
+    else without an end is unaccounted for, and so is what is more than the engine had in hand.
     """
     accepted = [e for e in evidence.entries if e.accepted]
     open_ = [e for e in evidence.entries if (e.accepted or e.states) and not e.final]
@@ -58,19 +61,23 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
         "unaccounted": len(unaccounted),
         **{f"in_flight_at_{c.part}": _in_flight(c, evidence.entries) for c in evidence.crashes if c.engine},
     }
+    for crash in evidence.crashes:
+        figures |= _struck(crash, evidence.entries)
     figures |= joined(evidence.followed)
     gone = [crash.part for crash in evidence.crashes if not crash.back_ns]
     if open_ and evidence.incomplete:
         return inconclusive(f"{len(open_)} stacks have no end, and {evidence.incomplete}", **figures)
     if (problem := shortfall(evidence.followed)) and not gone:
         return inconclusive(problem, **figures)
-    if unaccounted or gone:
+    too_many = list(_too_many(lost, evidence))
+    if unaccounted or gone or too_many:
         wrong = [f"{part} did not come back" for part in gone]
         wrong += [
             f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}, and no crashed engine "
             "held it"
             for e in unaccounted
         ]
+        wrong += too_many
         return failed(f"of {len(accepted)} accepted stacks, {wrong[0]}", wrong, **figures)
     if len(accepted) < FEWEST or not any(crash.engine for crash in evidence.crashes):
         return inconclusive(
@@ -91,10 +98,37 @@ def _holder(entry: Entry, crashes: tuple[Crash, ...]) -> Crash | None:
 
 
 def _held(crash: Crash, entry: Entry) -> bool:
-    """Whether a crashed engine had work of this stack, which had no end by then."""
+    """Whether a crashed engine had work of this stack in hand, which had no end by then."""
     ended = entry.states[-1].at_ns if entry.final else None
     return entry.create.request_id in crash.held and (ended is None or ended > crash.at_ns)
 
 
 def _in_flight(crash: Crash, entries: tuple[Entry, ...]) -> int:
-    return sum(_held(crash, entry) for entry in entries)
+    """How many requests for stacks without an end a crashed engine had in hand."""
+    return len({entry.create.request_id for entry in entries if _held(crash, entry)})
+
+
+def _struck(crash: Crash, entries: tuple[Entry, ...]) -> dict[str, Figure]:
+    """How many creates were open, at all APIs together, as an API crashed, and how many of them failed.
+
+    Which API a create was at is not known of those that were cut off.
+    """
+    if crash.engine:
+        return {}
+    open_ = [e.create for e in entries if e.create.sent_ns <= crash.at_ns < e.create.done_ns]
+    return {
+        f"creates_open_as_{crash.part}_crashed": len(open_),
+        f"creates_failed_as_{crash.part}_crashed": sum(not create.ok for create in open_),
+    }
+
+
+def _too_many(lost: dict[str, Crash], evidence: Accounts) -> Iterator[str]:
+    """Engines with which more stacks were lost than they had in hand."""
+    for crash in evidence.crashes:
+        names = [name for name, holder in lost.items() if holder is crash]
+        most = _in_flight(crash, evidence.entries)
+        if len(names) > most:
+            yield (
+                f"{len(names)} stacks were lost with {crash.part}, which had {most} in flight: "
+                f"{', '.join(names)}"
+            )

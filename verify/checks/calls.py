@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from calorimeter.toml import Model
 
 
@@ -10,8 +12,8 @@ class HeatCall(Model):
 
     `status` is 0 where no answer came, `error` then says what did. `said` is the beginning of the body of
     an error. `engine` is the consumer that its RPC call was delivered to (the last, if redelivered), None
-    where no delivery was traced. `source` and `source_port` are the client's end of its connection; empty
-    where it was not answered.
+    where no delivery was traced; `handed` are all that it was delivered to, in turn. `source` and
+    `source_port` are the client's end of its connection; empty where it was not answered.
     """
 
     operation: str
@@ -22,6 +24,7 @@ class HeatCall(Model):
     error: str = ""
     said: str = ""
     engine: str | None = None
+    handed: tuple[str, ...] = ()
     api: str = "rest"
     source: str = ""
     source_port: int = 0
@@ -30,6 +33,10 @@ class HeatCall(Model):
     def ok(self) -> bool:
         """Whether it was answered with a success."""
         return 200 <= self.status < 300
+
+    def was_with(self, engines: Collection[str]) -> bool:
+        """Whether one of these consumers had it, if only until the broker handed it to another."""
+        return self.engine in engines or any(name in engines for name in self.handed)
 
     @property
     def took_s(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, Outcome, failed, inconclusive, passed
@@ -24,7 +25,7 @@ class EngineTrial(Model):
     ended; `healing_ns` is when the command that brings the engines back began, `healed_ns` when the broker
     had all consumers again (0: not in time). `engines` names the consumers of the broken ones;
     `noticed_ns` is when the broker no longer had them (0: it never noticed). `first_ns` is when a consumer
-    of a healed engine had its first delivery (0: none). `api_s` is the longest that a call took without a
+    of a healed engine had its first delivery (0: none). `api_s` is the longest that a call took before the
     fault: what the API and the proxy add to the RPC timeout.
     """
 
@@ -92,13 +93,38 @@ def _unwell(evidence: EngineTrial) -> str | None:
     Those of the last second before it may have been in flight when it came.
     """
     before = evidence.sent(0, evidence.broken_ns - int(GRAIN_S * 1e9))
-    bad = [c for c in before if not c.ok and c.engine not in evidence.engines]
+    bad = [c for c in before if not c.ok and not c.was_with(evidence.engines)]
     if not bad:
         return None
     return (
         f"{len(bad)} of {len(before)} calls that were sent before the fault, to engines that were never "
         f"broken, failed too: {bad[0]}"
     )
+
+
+def _unattributed(evidence: EngineTrial, until_ns: int = 0) -> list[HeatCall]:
+    """Failed calls, in flight since the fault came and sent until its end, of which nobody knows whose.
+
+    Without an answer of Heat's there is no request id to look for in the trace, and a trace with a hole may
+    lack a delivery. They may have been the broken engine's: they prove nothing against the others.
+    """
+    return [
+        c
+        for c in evidence.calls
+        if not c.ok
+        and c.engine is None
+        and (not c.request_id or evidence.incomplete)
+        and c.done_ns > evidence.broken_ns
+        and (not until_ns or c.sent_ns < until_ns)
+    ]
+
+
+def _unknown(evidence: EngineTrial, calls: list[HeatCall]) -> Iterator[str]:
+    if calls:
+        yield (
+            f"{len(calls)} failed calls could not be attributed to an engine, for they bear no request id "
+            f"of Heat's{_race(evidence)}: {calls[0]}"
+        )
 
 
 def _wrong_anyway(evidence: EngineTrial) -> Iterator[str]:
@@ -167,18 +193,20 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
     figures = _figures(evidence)
     bad = [c for c in evidence.calls if not c.ok]
     lost = [c for c in bad if c.engine in evidence.engines and c.sent_ns <= evidence.settled_ns]
+    unknown = _unattributed(evidence, evidence.healed_ns)
     figures |= {
         "lost_with_the_engine": len(lost),
+        "unattributed": len(unknown),
         "noticed_s": _noticed(evidence),
         "calls_answered_during": sum(c.ok for c in evidence.during),
     }
     if unwell := _unwell(evidence):
         return inconclusive(unwell, **figures)
     wrong = list(_wrong_anyway(evidence))
-    wrong += [f"not of the crashed engine: {c}" for c in bad if c not in lost]
+    wrong += [f"not of the crashed engine: {c}" for c in bad if c not in lost and c not in unknown]
     if wrong:
         return failed(f"the crash of {evidence.what} cost more than it held: {wrong[0]}", wrong, **figures)
-    if doubt := next(_doubts(evidence), None):
+    if doubt := next(chain(_doubts(evidence), _unknown(evidence, unknown)), None):
         return inconclusive(doubt, **figures)
     return passed(
         f"{evidence.what} crashed; the others answered all {figures['calls_answered_during']} calls sent "
@@ -188,57 +216,81 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
     )
 
 
+class _Frozen:
+    """The calls of E7, told apart.
+
+    A call is the frozen engine's if it ever had it. `stuck` were with it while it was frozen, `failed` are
+    those of them that failed, `rescued` those that the broker handed to others, who answered them; `thawed`
+    were sent to it after the thaw; `unknown` are failed calls of which nobody knows whose they were.
+    """
+
+    def __init__(self, evidence: EngineTrial) -> None:
+        mine = [c for c in evidence.calls if c.was_with(evidence.engines)]
+        self.during = [c for c in mine if evidence.broken_ns <= c.sent_ns < evidence.healing_ns]
+        self.stuck = [c for c in mine if c.sent_ns < evidence.healing_ns and c.done_ns > evidence.broken_ns]
+        self.failed = [c for c in self.stuck if not c.ok]
+        self.rescued = [c for c in self.stuck if c.ok and c.engine not in evidence.engines]
+        self.thawed = [c for c in mine if c.sent_ns >= evidence.healing_ns]
+        # Without an end: a call to the thawed engine may fail long after the thaw.
+        self.unknown = _unattributed(evidence)
+
+    def figures(self, evidence: EngineTrial) -> dict[str, Figure]:
+        """What the freeze cost, in numbers."""
+        share, during = len(self.during), len(evidence.during)
+        return {
+            "calls_to_the_frozen": share,
+            "share_of_the_frozen": round(share / during, 3) if during else None,
+            "handed_to_others": len(self.rescued),
+            "unattributed": len(self.unknown),
+            "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
+            "noticed_s": _noticed(evidence),
+            "failed_after_the_thaw": sum(not c.ok for c in self.thawed),
+        }
+
+    def wrong(self, evidence: EngineTrial) -> Iterator[str]:
+        """What it cost others, errors that were not clear, and an engine that answers no more."""
+        excused = [*self.stuck, *self.thawed, *self.unknown]
+        yield from (
+            f"not of the frozen engine: {c}" for c in evidence.calls if not c.ok and c not in excused
+        )
+        its = [c for c in self.thawed if c.engine in evidence.engines]
+        if its and not any(c.ok for c in its):
+            yield f"{evidence.what} answered none of {len(its)} calls after it was thawed"
+        # Whosever a call was that the proxy answered itself or cut off: its caller got nothing of Heat's.
+        proxys = [c for c in self.unknown if c.sent_ns < evidence.healing_ns and _proxys(evidence, c)]
+        yield from _unclear(evidence, [*self.failed, *proxys])
+
+
 def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     """E7: whether a frozen engine costs no more than its own share, and its callers get errors in time.
 
     The broker goes on handing it its share, for it cannot know: that is the guide's blind spot, so it is a
     figure and refutes nothing. What it costs others does. What it had been handed and not yet answered when
     it froze is its own, too. Thawed, it works off what it was handed meanwhile and answers new calls late:
-    those are its share too, but it must answer in the end.
+    those are its share too, but it must answer in the end. Where the broker takes it out and hands its
+    calls to others, they need not fail at all.
     """
-    figures = _figures(evidence)
-    during = evidence.during
-    share = sum(c.engine in evidence.engines for c in during)
-    stuck = [
-        c for c in evidence.calls
-        if c.engine in evidence.engines
-        and c.sent_ns < evidence.healing_ns and c.done_ns > evidence.broken_ns
-    ]  # fmt: skip
-    figures |= {
-        "calls_to_the_frozen": share,
-        "share_of_the_frozen": round(share / len(during), 3) if during else None,
-        "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
-        "noticed_s": _noticed(evidence),
-    }
+    calls = _Frozen(evidence)
+    figures = _figures(evidence) | calls.figures(evidence)
     if unwell := _unwell(evidence):
         return inconclusive(unwell, **figures)
-    thawed = [
-        c for c in evidence.calls if c.engine in evidence.engines and c.sent_ns >= evidence.healing_ns
-    ]
-    figures["failed_after_the_thaw"] = sum(not c.ok for c in thawed)
-    wrong = list(_wrong_anyway(evidence))
-    wrong += [
-        f"not of the frozen engine: {c}"
-        for c in evidence.calls
-        if not c.ok and c not in stuck and c not in thawed
-    ]
-    if thawed and not any(c.ok for c in thawed):
-        wrong.append(f"{evidence.what} answered none of {len(thawed)} calls after it was thawed")
-    wrong += list(_unclear(evidence, [c for c in stuck if not c.ok]))
+    wrong = [*_wrong_anyway(evidence), *calls.wrong(evidence)]
     if wrong:
         return failed(f"frozen {evidence.what} cost more than its share: {wrong[0]}", wrong, **figures)
-    if doubt := next(_doubts(evidence), None):
+    if doubt := next(chain(_doubts(evidence), _unknown(evidence, calls.unknown)), None):
         return inconclusive(doubt, **figures)
-    if not any(not c.ok for c in stuck):
+    if not calls.failed and not (evidence.noticed_ns and calls.rescued):
         return inconclusive(f"no call to frozen {evidence.what} was seen to fail", **figures)
     noticed = (
-        f"the broker took it out after {figures['noticed_s']} s"
+        f"the broker took it out after {figures['noticed_s']} s and handed {len(calls.rescued)} of its "
+        "calls to others"
         if evidence.noticed_ns
         else f"in {figures['frozen_s']} s nobody noticed"
     )
     return passed(
-        f"frozen {evidence.what} went on getting {figures['share_of_the_frozen']:.0%} of the calls, each "
-        f"of which failed after {evidence.rpc_timeout_s:g} s; {noticed}; the others answered all of theirs",
+        f"frozen {evidence.what} went on getting {figures['share_of_the_frozen']:.0%} of the calls, "
+        f"{len(calls.failed)} of which failed after {evidence.rpc_timeout_s:g} s; {noticed}; the others "
+        "answered all of theirs",
         **figures,
     )
 
@@ -247,7 +299,7 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     """E8: whether calls get clear errors in bounded time without engines, and answers with them.
 
     An API waits `rpc_response_timeout`; to that comes what it takes itself, the longest of the calls
-    without a fault. A call that the proxy cut off, or that got no answer of Heat's, is not clear.
+    before the fault. A call that the proxy cut off or answered itself, in Heat's stead, got no clear error.
     """
     figures = _figures(evidence)
     wrong = list(_wrong_anyway(evidence))
@@ -279,14 +331,31 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
 
 
 def _unclear(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:
+    """What of failed calls was no clear error in time. Every answer of Heat's bears a request id."""
     bound = evidence.rpc_timeout_s + evidence.api_s + GRAIN_S
     for call in bad:
         if not call.status:
-            cut = evidence.proxy_timeout_s is not None and evidence.proxy_timeout_s <= bound
-            hint = " (timeout server of the proxy must be longer than rpc_response_timeout)" if cut else ""
-            yield f"no answer at all{hint}: {call}"
+            yield f"no answer at all{_race(evidence)}: {call}"
+        elif not call.request_id:
+            yield f"an answer that is not Heat's{_race(evidence)}: {call}"
         elif call.took_s > bound:
             yield f"an answer later than {bound:.1f} s: {call}"
+
+
+def _proxys(evidence: EngineTrial, call: HeatCall) -> bool:
+    """Whether it was the proxy that ended a call: by an answer of its own, or as its timeout says."""
+    if call.status:
+        return not call.request_id
+    cut_s = evidence.proxy_timeout_s
+    return bool(_race(evidence)) and cut_s is not None and call.took_s > cut_s - GRAIN_S
+
+
+def _race(evidence: EngineTrial) -> str:
+    """What to do where the proxy cuts a call off before Heat can have answered; empty where it does not."""
+    bound = evidence.rpc_timeout_s + evidence.api_s + GRAIN_S
+    if evidence.proxy_timeout_s is None or evidence.proxy_timeout_s > bound:
+        return ""
+    return " (timeout server of the proxy must be longer than rpc_response_timeout)"
 
 
 def _noticed(evidence: EngineTrial) -> float | None:

@@ -100,6 +100,7 @@ def all_final(evidence: Ledger) -> Judgement:
     figures: dict[str, Figure] = {
         "creates": len(evidence.entries),
         "accepted": len(accepted),
+        "refused": len(evidence.entries) - len(accepted),
         "complete": len(complete),
         "failed": sum(e.outcome == "CREATE_FAILED" for e in accepted),
         "not_final": sum(not e.final for e in accepted),
@@ -112,11 +113,31 @@ def all_final(evidence: Ledger) -> Judgement:
         )
     if len(accepted) < FEWEST:
         return inconclusive(f"{len(accepted)} of {len(evidence.entries)} creates were accepted", **figures)
+    if doubt := _mostly_refused(evidence):
+        return inconclusive(doubt, **figures)
     return passed(
-        f"{len(accepted)} accepted stacks became complete, each once, and every one that was read back by "
-        "another request was as made",
+        f"{len(accepted)} accepted stacks{_refused(evidence)} became complete, each once, and every one "
+        "that was read back by another request was as made",
         **figures,
     )
+
+
+def _refusals(evidence: Ledger) -> list[HeatCall]:
+    return [e.create for e in evidence.entries if not e.accepted]
+
+
+def _refused(evidence: Ledger) -> str:
+    """` (n of m were refused)` for a sentence; empty where none was."""
+    refused = len(_refusals(evidence))
+    return f" ({refused} of {len(evidence.entries)} were refused)" if refused else ""
+
+
+def _mostly_refused(evidence: Ledger) -> str | None:
+    """Why a burst was none: more than half of it was refused."""
+    refused = _refusals(evidence)
+    if 2 * len(refused) <= len(evidence.entries):
+        return None
+    return f"{len(refused)} of {len(evidence.entries)} were refused (first: {refused[0]})"
 
 
 def _ends(evidence: Ledger) -> Iterator[str]:
@@ -187,6 +208,7 @@ def backlog_drains(evidence: Ledger) -> Judgement:
     last = max((e.states[-1].at_ns for e in ended), default=burst)
     figures: dict[str, Figure] = {
         "stacks": len(accepted),
+        "refused": len(evidence.entries) - len(accepted),
         "resources": len(accepted) * evidence.resources,
         "burst_s": round((burst - begun) / 1e9, 2),
         "peak_backlog_stacks": _peak(accepted),
@@ -203,8 +225,10 @@ def backlog_drains(evidence: Ledger) -> Judgement:
             [f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}" for e in stuck],
             **figures,
         )
+    if doubt := _mostly_refused(evidence):
+        return inconclusive(doubt, **figures)
     return passed(
-        f"a burst of {len(accepted)} stacks in {figures['burst_s']} s had at most "
+        f"a burst of {len(accepted)} stacks{_refused(evidence)} in {figures['burst_s']} s had at most "
         f"{figures['peak_backlog_stacks']} open at a time and was done "
         f"{figures['drained_after_burst_s']} s after its last create: "
         f"{figures['resources_per_s']} resources a second",

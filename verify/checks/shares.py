@@ -18,8 +18,9 @@ class Shares(Model):
 
     `counts` maps the consumer's id to its deliveries; `published` counts what was published to the queue
     meanwhile and `counted` what the broker itself counted as delivered, which both must be what was traced;
-    `busy_s` is the time from a delivery to its answer, summed,
-    by consumer. `incomplete` says why the trace may have lost something, `unquiet` why an end is not quiet.
+    `busy_s` is the time from a delivery to its answer, summed, by consumer. `failed_calls` of `calls` got
+    no good answer, `first_failed` is the first. `incomplete` says why the trace may have lost something,
+    `unquiet` why an end is not quiet.
     """
 
     queue: str
@@ -31,6 +32,7 @@ class Shares(Model):
     counted: int | None = None
     busy_s: dict[str, float] = {}
     failed_calls: int = 0
+    first_failed: str = ""
     calls: int = 0
     in_flight: int = 1
     incomplete: str | None = None
@@ -56,6 +58,7 @@ def equal_shares(evidence: Shares) -> Judgement:
         "consumers": len(names),
         "in_flight": evidence.in_flight,
         "redelivered": evidence.redelivered,
+        "failed_calls": evidence.failed_calls,
         **{f"deliveries_{name}": n for name, n in sorted(counts.items())},
         **{f"busy_s_{names.get(i, i)}": round(s, 3) for i, s in sorted(evidence.busy_s.items())},
     }
@@ -99,6 +102,11 @@ def _doubts(evidence: Shares) -> Iterator[str]:
         yield f"the {queue} queue has {len(before)} consumers: shares need two"
     if before != {consumer.id for consumer in evidence.after}:
         yield f"the consumers of {queue} changed meanwhile"
+    if evidence.failed_calls:
+        yield (
+            f"{evidence.failed_calls} of {evidence.calls} calls failed (first: {evidence.first_failed}): "
+            "shares of calls that fail tell nothing"
+        )
     if evidence.unquiet:
         yield evidence.unquiet
     if total < FEWEST_ROUNDS * len(before):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -12,12 +13,13 @@ from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.accounting import Accounts, Crash
 from verify.checks.consumers import ENGINE, WORKER
+from verify.checks.unfinished import unfinished
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.engine_faults import BACK_S, engine_commands
 from verify.experiments.healing import healing
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.joining import joining
-from verify.experiments.stacks import Stacks, stacks
+from verify.experiments.stacks import CHAINS, Stacks, stacks
 from verify.experiments.traced import Traced, traced
 
 STACKS, RESOURCES, IN_FLIGHT = 10, 6, 3
@@ -93,7 +95,9 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     """A burst in whose midst the victim is killed; it is started again when the burst is over."""
     watching.consumers(ENGINE)
     watching.consumers(WORKER)
-    watching.vigil.spare([name for name in watching.known.values() if name.split(" [")[0] == victim.part])
+    # Those of before the crash: a dead connection is handed nothing more.
+    had = {id_ for id_, name in watching.known.items() if name.split(" [")[0] == victim.part}
+    watching.vigil.spare([watching.known[id_] for id_ in had])
     enough = sum(e.accepted for e in made.entries) + BEGUN
     burst = threading.Thread(target=_burst, args=(made,), daemon=True)
     burst.start()
@@ -108,19 +112,24 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     bench.breaker.heal(victim)
     back = watching.until(lambda: len(watching.consumers(ENGINE)) == consumers, BACK_S)
     at_ns = done.at_ns or done.began_ns
-    events = [e for q in (ENGINE, WORKER) for e in watching.deliveries(q) if e.t_ns <= done.ended_ns]
-    held = {
-        e.request_id for e in events
-        if e.request_id and watching.engine_of(e).split(" [")[0] == victim.part
-    }  # fmt: skip
     engine = next(p.kind for p in bench.deployment.parts if p.name == victim.part) == "engine"
     return Crash(
         part=victim.part,
         engine=engine,
         at_ns=at_ns,
         back_ns=time.time_ns() if back else 0,
-        held=tuple(sorted(held)),
+        held=_in_hand(watching, had) if engine else (),
     )
+
+
+def _in_hand(watching: Traced, consumers: Collection[str]) -> tuple[str, ...]:
+    """The requests of which a crashed engine had something unfinished; `consumers` were its own."""
+    watching.firehose.settle()
+    connections = {id_.rpartition("#")[0] for id_ in consumers}
+    its = {watching.processes[name] for name in connections if name in watching.processes}
+    pooled = {name for name, process in watching.processes.items() if process in its}
+    leaves = min(CHAINS, RESOURCES)
+    return unfinished(watching.firehose.deliveries(), consumers, connections | pooled, leaves)
 
 
 def _burst(made: Stacks) -> None:

@@ -9,7 +9,7 @@ from verify.checks.calls import HeatCall
 from verify.checks.consumers import ENGINE
 from verify.checks.shares import Shares
 from verify.experiments.heat_client import HeatClient
-from verify.experiments.traced import Traced, traced
+from verify.experiments.traced import Traced, answered, traced
 
 IN_FLIGHT = 8
 
@@ -21,8 +21,7 @@ def crowd(bench: Bench) -> Shares:
         start = watching.quiet(ENGINE)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
             calls = list(pool.map(lambda _: _call(client, watching), range(bench.settings.calls)))
-        failed = sum(not call.ok for call in calls)
-        found = watching.shares(start, calls=len(calls), in_flight=IN_FLIGHT, failed_calls=failed)
+        found = watching.shares(start, in_flight=IN_FLIGHT, **answered(calls))
     # Whether the recording is whole is known for certain when it has ended.
     return found.model_copy(update={"incomplete": watching.firehose.why_incomplete})
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 
 from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
+from verify.checks.calls import HeatCall
 from verify.checks.consumers import ENGINE
 from verify.checks.engine_trial import EngineTrial
 from verify.evidence.rpc_message import Delivery
@@ -17,7 +18,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.healing import healing
 from verify.experiments.heat_client import HeatClient, Stream
 from verify.experiments.stacks import Stacks, stacks
-from verify.experiments.traced import Traced, traced
+from verify.experiments.traced import Traced, answered, traced
 
 EVERY_S = 0.2
 """Pace of the stream: five calls a second."""
@@ -108,9 +109,6 @@ class Trying:
         events = self.watching.firehose.deliveries()
         broken_ns = min(done.at_ns or done.began_ns for done in self.broken)
         calls = self.watching.attributed(stream.calls())
-        healthy = [
-            c.took_s for c in calls if c.ok and (c.done_ns < broken_ns or c.sent_ns > self.healed_ns > 0)
-        ]
         most, unmarked = _repeated(events)
         return EngineTrial.model_validate(
             {
@@ -126,7 +124,7 @@ class Trying:
                 "first_ns": self._first(events),
                 "rpc_timeout_s": self.bench.deployment.expect.rpc_timeout_s,
                 "proxy_timeout_s": self.bench.deployment.expect.timeout_server_s,
-                "api_s": max(healthy, default=0.0),
+                "api_s": without_fault_s(calls, self.engines, broken_ns, self.healed_ns),
                 "calls": calls,
                 "stacks": made.entries if made else (),
                 "most_deliveries": most,
@@ -146,6 +144,19 @@ class Trying:
             ),
             0,
         )  # fmt: skip
+
+
+def without_fault_s(
+    calls: Iterable[HeatCall], broken: Collection[str], broken_ns: int, healed_ns: int
+) -> float:
+    """The longest that a call took before the fault; where there was none, after it, by another engine.
+
+    What a thawed or restarted engine answers may have been queued behind its backlog.
+    """
+    good = [call for call in calls if call.ok]
+    before = [call.took_s for call in good if call.done_ns < broken_ns]
+    after = [c.took_s for c in good if c.sent_ns > healed_ns > 0 and c.engine not in broken]
+    return max(before or after, default=0.0)
 
 
 def _repeated(events: Iterable[Delivery]) -> tuple[int, int]:
@@ -182,10 +193,8 @@ def _restarted(bench: Bench) -> EngineTrial:
             # The first call comes in its turn, at most one round later.
             time.sleep(AFTER_S)
         start = watching.quiet(ENGINE)
-        calls = SHARE_ROUNDS * len(start.consumers)
-        for _ in range(calls):
-            client.look()
-        after = watching.shares(start, calls=calls)
+        calls = [client.look() for _ in range(SHARE_ROUNDS * len(start.consumers))]
+        after = watching.shares(start, **answered(calls))
         made.delete_all()
         return trying.trial(stream, made, after=after)
 

@@ -94,12 +94,11 @@ class Traced:
         return self.known.get(id_, id_)
 
     def attributed(self, calls: Iterable[HeatCall], since: int = 0) -> tuple[HeatCall, ...]:
-        """The calls, each with the engine that its RPC was delivered to."""
-        handed = {e.request_id: self.engine_of(e) for e in self.deliveries(ENGINE, since)}
-        return tuple(
-            call.model_copy(update={"engine": handed.get(call.request_id) if call.request_id else None})
-            for call in calls
-        )
+        """The calls, each with the engines that its RPC was delivered to; the last is its engine."""
+        handed: defaultdict[str | None, list[str]] = defaultdict(list)
+        for event in self.deliveries(ENGINE, since):
+            handed[event.request_id].append(self.engine_of(event))
+        return tuple(_handed(call, handed[call.request_id] if call.request_id else []) for call in calls)
 
     def await_quiet(self, queues: Collection[str], within_s: float, quiet_s: float = QUIET_S) -> str | None:
         """Wait until the queues are empty and nothing is delivered; why they are not, or None."""
@@ -158,6 +157,10 @@ class Traced:
         )
 
 
+def _handed(call: HeatCall, engines: Sequence[str]) -> HeatCall:
+    return call.model_copy(update={"engine": engines[-1] if engines else None, "handed": tuple(engines)})
+
+
 @contextmanager
 def traced(
     bench: Bench, queues: Sequence[str] = (ENGINE, WORKER), *, publishes: bool = True
@@ -177,6 +180,12 @@ def counted(start: Quiet, end: Quiet) -> int | None:
     if start.counted is None or end.counted is None:
         return None
     return end.counted - start.counted
+
+
+def answered(calls: Sequence[HeatCall]) -> dict[str, object]:
+    """How many calls there were and how many failed, for `Shares`."""
+    bad = [call for call in calls if not call.ok]
+    return {"calls": len(calls), "failed_calls": len(bad), "first_failed": str(bad[0]) if bad else ""}
 
 
 def consumer_of(event: Delivery) -> str:

@@ -33,6 +33,16 @@ def test_stack_that_the_crashed_engine_held_is_lost_by_name() -> None:
     assert "stack-10 was lost with engine-3" in judgement.why
 
 
+def test_more_lost_than_was_in_flight_fails() -> None:
+    """One request in hand cannot have taken two stacks with it."""
+    twin = OPEN.model_copy(update={"name": "stack-11"})
+    judgement = all_accounted_for(accounts(OPEN, twin))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "2 stacks were lost with engine-3, which had 1 in flight: stack-10, stack-11",
+    )
+
+
 def test_stack_that_nobody_held_is_unaccounted_for() -> None:
     """Without an end and without a crashed engine that had work of it, it is a FAIL."""
     judgement = all_accounted_for(accounts(entry(11, "CREATE_IN_PROGRESS")))
@@ -51,6 +61,18 @@ def test_stack_that_the_client_does_not_know_of_must_have_an_end_too() -> None:
     """Its create was cut off, but it was made."""
     unknown = entry(12, "CREATE_IN_PROGRESS", create=call("create", 12, 0, error="ConnectionError"))
     assert all_accounted_for(accounts(unknown)).outcome is Outcome.FAIL
+
+
+def test_creates_that_were_open_as_an_api_crashed_are_figures() -> None:
+    """At all APIs together: with none open the crash struck nothing; those that failed tell that it did."""
+    judgement = all_accounted_for(accounts())
+    assert judgement.figures["creates_open_as_rest-1_crashed"] == 0
+    cut = entry(12, create=call("create", 29.95, 0, error="ConnectionError"))
+    judgement = all_accounted_for(accounts(cut, entry(13, create=call("create", 29.96))))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["creates_open_as_rest-1_crashed"] == 2
+    assert judgement.figures["creates_failed_as_rest-1_crashed"] == 1
+    assert "creates_open_as_engine-3_crashed" not in judgement.figures
 
 
 def test_part_that_does_not_return_fails() -> None:

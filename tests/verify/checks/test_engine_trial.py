@@ -103,6 +103,14 @@ def test_engine_that_joins_otherwise(changes: dict[str, object], outcome: Outcom
     assert joins(trial(**changes)).outcome is outcome
 
 
+def test_joining_where_calls_fail_is_inconclusive() -> None:
+    """As E4: calls after the start that fail tell nothing of shares."""
+    after = shares(20, 20, 20).model_copy(update={"calls": 60, "failed_calls": 60, "first_failed": "list"})
+    judgement = joins(trial(after=after))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "60 of 60 calls failed (first: list)" in judgement.why
+
+
 def test_crash_that_loses_what_the_engine_held_passes_and_names_it() -> None:
     """A call that the crashed engine had accepted is lost with it, by request."""
     judgement = crash_is_survived(trial(call(9.9, NAMES[2], 500, 8.1)))
@@ -183,6 +191,99 @@ def test_cut_connection_and_errors_after_the_return_fail() -> None:
     assert "timeout server of the proxy must be longer" in judgement.counter_examples[0]
     assert errors_are_clear_and_service_returns(gone(call(45, NAMES[0], 500))).outcome is Outcome.FAIL
     assert errors_are_clear_and_service_returns(gone(healed_ns=0)).outcome is Outcome.FAIL
+
+
+def test_an_error_of_the_proxys_is_not_clear() -> None:
+    """HAProxy answers for Heat in mode http: in time perhaps, but nothing of Heat's, and no request id."""
+    cut = call(15, None, 504, 8.0).model_copy(
+        update={"request_id": None, "said": "without a word of Heat's"}
+    )
+    judgement = errors_are_clear_and_service_returns(gone(cut))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "an answer that is not Heat's: list : 504 without a word of Heat's after 8.0 s",
+    )
+    race = errors_are_clear_and_service_returns(gone(cut, proxy_timeout_s=8.0))
+    assert "timeout server of the proxy must be longer" in race.counter_examples[0]
+
+
+def cut(at_s: float, status: int = 0, took_s: float = 10.0) -> HeatCall:
+    """A call that got no answer of Heat's, so that no request id tells whose it was."""
+    error = "" if status else "ConnectionError"
+    unknown = {"request_id": None, "said": "", "error": error}
+    return call(at_s, None, status, took_s).model_copy(update=unknown)
+
+
+def test_call_that_nobody_can_be_told_for_is_no_proof_against_others() -> None:
+    """In flight during the fault it may have been the broken engine's; another proof is still one."""
+    for check, given, other in (
+        (crash_is_survived, trial(cut(15)), call(16, NAMES[1], 500)),
+        (crash_is_survived, trial(cut(9.8)), call(16, NAMES[1], 500)),
+        (crash_is_survived, trial(cut(15, 504)), call(16, NAMES[1], 500)),
+        (freeze_costs_its_share, frozen(calls=(*frozen().calls, cut(15))), call(16, NAMES[1], 500)),
+        (freeze_costs_its_share, frozen(calls=(*frozen().calls, cut(31, 504))), call(16, NAMES[1], 500)),
+    ):
+        judgement = check(given)
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert judgement.figures["unattributed"] == 1
+        assert "1 failed calls could not be attributed to an engine" in judgement.why
+        proven = check(given.model_copy(update={"calls": (*given.calls, other)}))
+        assert proven.outcome is Outcome.FAIL
+        assert "req-16" in proven.counter_examples[0]
+
+
+def test_call_that_nobody_can_be_told_for_after_the_return_fails() -> None:
+    """Once the crashed engine is back, it is not its crash that costs a call."""
+    assert crash_is_survived(trial(cut(45))).outcome is Outcome.FAIL
+
+
+def test_call_that_a_broken_trace_lacks_is_not_attributed() -> None:
+    """With a hole in the trace a delivery may have been missed; a whole one tells that there was none."""
+    lost = call(15, None, 500)
+    assert crash_is_survived(trial(lost, incomplete="tracing is off")).outcome is Outcome.INCONCLUSIVE
+    assert crash_is_survived(trial(lost)).outcome is Outcome.FAIL
+
+
+def test_proxys_error_during_a_freeze_is_not_clear() -> None:
+    """Whosoever the call was, its caller got nothing of Heat's, and that is told as it is."""
+    judgement = freeze_costs_its_share(frozen(calls=(*frozen().calls, cut(15, 504))))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("an answer that is not Heat's: list : 504 after 10.0 s",)
+
+
+def test_call_that_the_proxy_cut_off_during_a_freeze_had_no_error_in_time() -> None:
+    """The guide's race: `timeout server` as long as the RPC timeout. It is red whosever the call was."""
+    race = frozen(proxy_timeout_s=8.0)
+    judgement = freeze_costs_its_share(race.model_copy(update={"calls": (*race.calls, cut(15, 0, 8.0))}))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "no answer at all (timeout server of the proxy must be longer than rpc_response_timeout): "
+        "list : ConnectionError after 8.0 s",
+    )
+    early = race.model_copy(update={"calls": (*race.calls, cut(15, 0, 0.1))})
+    assert freeze_costs_its_share(early).outcome is Outcome.INCONCLUSIVE
+
+
+def test_frozen_engine_that_the_broker_takes_out_costs_nothing() -> None:
+    """Its calls were handed to others, which answered them: that passes, with when it was noticed."""
+    rescued = tuple(
+        call(n + 0.6, NAMES[0], took_s=5.0).model_copy(update={"handed": (NAMES[2], NAMES[0])})
+        for n in range(BROKEN, HEALING, 2)
+    )
+    noticed = {"fault": "freeze", "noticed_ns": (BROKEN + 5) * S, "most_deliveries": 2}
+    judgement = freeze_costs_its_share(trial(*rescued, **noticed))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["noticed_s"] == 5.0
+    assert judgement.figures["handed_to_others"] == 10
+    assert judgement.figures["calls_to_the_frozen"] == 10
+    assert "the broker took it out after 5.0 s" in judgement.why
+    assert freeze_costs_its_share(trial(*rescued, fault="freeze", noticed_ns=0)).outcome is (
+        Outcome.INCONCLUSIVE
+    )
+    lost = call(11.2, NAMES[0], 500, 8.1).model_copy(update={"handed": (NAMES[2], NAMES[0])})
+    judgement = freeze_costs_its_share(trial(*rescued, lost, **noticed))
+    assert judgement.outcome is Outcome.PASS
+    assert "1 of which failed after 8 s" in judgement.why
 
 
 @pytest.mark.parametrize("check", ALL)

@@ -92,6 +92,27 @@ def test_refused_create_is_not_in_the_ledger() -> None:
     assert all_final(ledger(entry(10, create=call("create", 10, 500), states=()))).outcome is Outcome.PASS
 
 
+def refused(count: int) -> tuple[Entry, ...]:
+    """So many creates that got an error, and no stack."""
+    return tuple(entry(n, create=call("create", n, 500), states=()) for n in range(10, 10 + count))
+
+
+def test_refused_creates_are_told_and_more_than_half_of_them_are_inconclusive() -> None:
+    """A burst that was mostly refused was no burst; what is proven wrong stays wrong."""
+    for check in (all_final, backlog_drains):
+        judgement = check(ledger(*refused(10)))
+        assert judgement.outcome is Outcome.PASS
+        assert judgement.figures["refused"] == 10
+        assert "10 of 20 were refused" in judgement.why
+        judgement = check(ledger(*refused(11)))
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert judgement.why == "11 of 21 were refused (first: create req-create-10: 500 after 0.1 s)"
+        assert judgement.figures["refused"] == 11
+        assert check(ledger(*refused(11), entry(30, "CREATE_IN_PROGRESS"))).outcome is Outcome.FAIL
+        assert "refused" not in check(ledger()).why
+        assert check(ledger()).figures["refused"] == 0
+
+
 def test_too_few_accepted_stacks_are_inconclusive() -> None:
     """Nine stacks are no ledger."""
     few = Ledger(entries=tuple(entry(n) for n in range(9)), resources=12, waited_s=120)

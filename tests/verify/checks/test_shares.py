@@ -61,6 +61,20 @@ def test_what_the_broker_counted_must_be_in_the_trace() -> None:
     assert judgement.why == "the broker counted 1007 deliveries from engine_worker, but 1000 were traced"
 
 
+def test_shares_of_calls_that_fail_tell_nothing() -> None:
+    """Whose call failed may have been cut short or asked for twice: neither PASS nor FAIL."""
+    first = "list req-1: 504 after 60.0 s"
+    for counts in ((334, 333, 333), (400, 333, 333)):
+        judgement = equal_shares(evidence(*counts, calls=1000, failed_calls=3, first_failed=first))
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert judgement.why == (
+            "3 of 1000 calls failed (first: list req-1: 504 after 60.0 s): "
+            "shares of calls that fail tell nothing"
+        )
+        assert judgement.figures["failed_calls"] == 3
+    assert equal_shares(evidence(334, 333, 333, calls=1000)).figures["failed_calls"] == 0
+
+
 def test_tracing_that_was_off_meanwhile_is_inconclusive_even_where_shares_differ() -> None:
     """A recording with a hole refutes nothing."""
     judgement = equal_shares(evidence(400, 333, 333, incomplete="tracing is off"))

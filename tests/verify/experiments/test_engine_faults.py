@@ -10,9 +10,11 @@ from typing import Any, cast
 import pytest
 
 from verify.bench import Bench
+from verify.checks.calls import HeatCall
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import accounts, engine_faults
 
+S = 1_000_000_000
 Experiment = Callable[[Bench], object]
 
 
@@ -75,6 +77,29 @@ def test_an_account_that_breaks_off_is_healed(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(EvidenceUnavailable):
         accounts.accounts(bench(done))
     assert done == ["broken", "healed"]
+
+
+def test_what_the_api_takes_is_told_from_calls_before_the_fault() -> None:
+    """What was queued behind a thawed engine's backlog says nothing of the API; else others' calls do."""
+    early, broken_ = call(1, 0.2), call(1.5, 3.0, ok=False)
+    thawed, other = call(41, 9.0, "engine-3"), call(42, 0.4, "engine-1")
+    calls = (early, broken_, call(9.5, 5.0, "engine-3"), thawed, other)
+    assert engine_faults.without_fault_s(calls, ("engine-3",), 10 * S, 40 * S) == 0.2
+    assert engine_faults.without_fault_s(calls[1:], ("engine-3",), 10 * S, 40 * S) == 0.4
+    assert engine_faults.without_fault_s(calls[1:4], ("engine-3",), 10 * S, 40 * S) == 0.0
+    assert engine_faults.without_fault_s(calls[1:], ("engine-3",), 10 * S, 0) == 0.0
+
+
+def call(at_s: float, took_s: float, engine: str = "engine-1", *, ok: bool = True) -> HeatCall:
+    """A call that was sent at a second, and took so long."""
+    return HeatCall(
+        operation="list",
+        request_id="req-1",
+        sent_ns=int(at_s * S),
+        done_ns=int((at_s + took_s) * S),
+        status=200 if ok else 500,
+        engine=engine,
+    )
 
 
 def bench(done: list[str]) -> Bench:
