@@ -27,7 +27,7 @@ def test_every_accepted_stack_reaches_one_final_state(bench: Bench, judge: Judge
 
 @gate("L2", guide=GUIDE, needs=NEEDS, consent=Consent.INVASIVE)
 def test_deletes_leave_nothing_behind(bench: Bench, judge: Judge) -> None:
-    """Deletes leave nothing behind: no stack, no nested stack, no message."""
+    """Deletes leave nothing behind: no stack and no message."""
     judge(ledger(bench), nothing_left)
 
 

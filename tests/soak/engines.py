@@ -1,4 +1,5 @@
-"""Gates E and L over and over: false alarms on a healthy lab, misses under each sabotage of an engine.
+"""Gates E and L over and over: false alarms on a healthy lab, misses under each sabotage of an engine,
+under strangers on the queue, and where tracing is switched off meanwhile.
 
 Brings a lab of its own up and takes it down, or uses `--lab NAME`. Prints one line a run that was not as it
 should be, and the counts; exit status 1 where there was one.
@@ -7,18 +8,80 @@ should be, and the counts; exit status 1 where there was one.
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
+from calorimeter import deployment as deployments
 from calorimeter import paths, verdict
+from calorimeter.deployment import Deployment
 from calorimeter.verdict import Outcome
-from tests.verify.test_sabotage_engines import CASES
+from tests.verify.favourite import favourite
+from tests.verify.test_sabotage_engines import CALLS, CASES, MANY, QUICK, STACKS, STRANGERS, once_traced
 
 NAME = "soak-engines"
 WAIVED = {"E9"}
+
+
+@contextmanager
+def changed(what: str, deployment: Deployment) -> Iterator[None]:
+    """A sabotage of an engine, healed in the end."""
+    done = calorimeter("lab", "sabotage", what, "--name", deployment.name)
+    assert done.returncode == 0, done.stderr
+    try:
+        yield
+    finally:
+        healed = calorimeter("lab", "heal", "--name", deployment.name).returncode == 0
+    assert healed, f"{what} could not be healed"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of sabotage: the gates that are run, and what those of them must say that do not pass.
+
+    `lasting` is there during all runs, `anew` is done in each.
+    """
+
+    gates: str
+    wanted: dict[str, str]
+    lasting: Callable[[Deployment], AbstractContextManager[None]] = lambda _: nullcontext()
+    anew: Callable[[Deployment], AbstractContextManager[None]] = lambda _: nullcontext()
+    calls: int = CALLS
+
+    def found(self, said: dict[str, str]) -> bool:
+        """Whether exactly the wanted gates did not pass, each with the wanted beginning."""
+        return said.keys() == self.wanted.keys() and all(
+            re.match(begin, said[gate]) for gate, begin in self.wanted.items()
+        )
+
+
+def _red(gates: str) -> dict[str, str]:
+    return dict.fromkeys(gates.split(), "FAIL: ")
+
+
+KINDS = {
+    **{
+        what: Kind(gates, _red(red), lasting=partial(changed, what)) for what, (gates, red) in CASES.items()
+    },
+    **{
+        f"stranger-{priority}": Kind(QUICK, _red(red), anew=partial(favourite, priority=priority))
+        for priority, red in STRANGERS.items()
+    },
+    "tracing-off": Kind(
+        "E1,E4",
+        {"E4": "INCONCLUSIVE: .*tracing"},
+        anew=lambda deployment: once_traced(deployment, lambda api: api.set_tracing(False)),
+        calls=MANY,
+    ),
+}
+"""What `tests/verify/test_sabotage_engines.py` does once, by name; a stranger's with its priority."""
 
 
 def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
@@ -55,19 +118,18 @@ def healthy(name: str, runs: int, gates: str, strength: tuple[str, ...]) -> int:
 
 def sabotaged(name: str, runs: int, chosen: list[str]) -> int:
     """How many of so many runs of each sabotage were not red in exactly the right gates."""
+    deployment = deployments.read(paths.lab(name) / "deployment.toml")
     wrong = 0
     for what in chosen:
-        gates, red = CASES[what]
+        kind = KINDS[what]
         missed = 0
-        done = calorimeter("lab", "sabotage", what, "--name", name)
-        assert done.returncode == 0, done.stderr
-        for number in range(runs):
-            found = not_green(name, gates, "--calls", "60", "--stacks", "10")
-            failed = {gate for gate, said in found.items() if said.startswith("FAIL")}
-            if failed != set(red.split()) or failed != set(found):
-                missed += 1
-                print(f"{what} run {number + 1}: {found}", flush=True)
-        assert calorimeter("lab", "heal", "--name", name).returncode == 0
+        with kind.lasting(deployment):
+            for number in range(runs):
+                with kind.anew(deployment):
+                    said = not_green(name, kind.gates, "--calls", str(kind.calls), "--stacks", str(STACKS))
+                if not kind.found(said):
+                    missed += 1
+                    print(f"{what} run {number + 1}: {said}", flush=True)
         print(f"{what}: {runs - missed} of {runs} found", flush=True)
         wrong += missed
     return wrong
@@ -81,11 +143,11 @@ def main() -> int:
     parser.add_argument("--gates", default="E,L", help="gates on the healthy lab (default: E,L)")
     parser.add_argument("--calls", type=int, default=1000, help="strength on the healthy lab (1000)")
     parser.add_argument("--stacks", type=int, default=42, help="stacks of a burst there (42)")
-    parser.add_argument("--only", choices=[*CASES, "none"], help="one kind of sabotage (default: all)")
+    parser.add_argument("--only", choices=[*KINDS, "none"], help="one kind of sabotage (default: all)")
     parser.add_argument("--lab", help="a lab that is up")
     given = parser.parse_args()
     name = given.lab or NAME
-    chosen = [what for what in CASES if given.only in (None, what)]
+    chosen = [what for what in KINDS if given.only in (None, what)]
     if not given.lab:
         up = calorimeter("lab", "up", "--name", name)
         assert up.returncode == 0, up.stderr

@@ -11,8 +11,10 @@ from click.testing import CliRunner
 
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
+from calorimeter.rundir import RunDir
 from verify.commands_trace import split, trace
 from verify.evidence.broker_api import BrokerApi
+from verify.experiments.follow import samples
 
 CREATE = """
 import json, os, sys, urllib.request
@@ -33,6 +35,39 @@ url = sys.argv[1] + "/" + json.load(answer)["token"]["project"]["id"] + "/stacks
 stack = json.load(ask("POST", url, json.loads(sys.argv[2]), token))["stack"]
 ask("DELETE", "/".join([url, json.loads(sys.argv[2])["stack_name"], stack["id"]]), None, token)
 """
+
+LOAD = """
+name = "both"
+about = "A little of both APIs."
+users = 2
+spawn_per_s = 10
+duration_s = 5
+think_s = [0.0, 0.1]
+poll_s = 0.5
+
+[rest]
+users = 1
+template = "tiny.yaml"
+stacks_per_user = 1
+
+[rest.mix]
+create = 1000
+list = 2
+show = 1
+versions = 1
+
+[cfn]
+users = 1
+template = "tiny-cfn.json"
+stacks_per_user = 1
+
+[cfn.mix]
+CreateStack = 1000
+ListStacks = 2
+DescribeStacks = 1
+EstimateTemplateCost = 1
+"""
+"""Each user makes its one stack first, and then looks."""
 
 
 @pytest.mark.parametrize(
@@ -74,6 +109,26 @@ def test_a_create_is_followed_on_the_lab(lab: Deployment, tmp_path: Path) -> Non
     assert "requests followed to their engines; 1 went elsewhere" in result.output
     with BrokerApi.of(lab) as api:
         assert not api.tracing()
+
+
+@pytest.mark.lab
+def test_a_load_of_both_apis_is_followed_on_the_lab(lab: Deployment, tmp_path: Path) -> None:
+    """All of its requests, those included that need no engine; then one of CFN by its id."""
+    (tmp_path / "both.toml").write_text(LOAD)
+    runs = ["--runs", str(tmp_path)]
+    load = ["-m", "calorimeter", "run", str(tmp_path / "both.toml"), "--deployment", str(lab.path), *runs]
+    words = [*runs, str(lab.path), "--", sys.executable, *load]
+    result = CliRunner().invoke(trace, words, standalone_mode=False)
+    assert (result.exception, result.return_value) == (None, 0), result.output
+    assert "  followed to their engines: 100.0000%" in result.output
+    (run,) = (RunDir(path.parent) for path in tmp_path.glob("*/run.json"))
+    asked = samples(run)
+    assert "create" in {request.operation for request in asked}
+    id_ = next(request.request_id for request in asked if request.operation == "CreateStack")
+    one = CliRunner().invoke(trace, [str(run.path), id_], standalone_mode=False)
+    assert (one.exception, one.return_value) == (None, 0), one.output
+    assert one.output.startswith(f"CreateStack  {id_}")
+    assert "puts create_stack into engine" in one.output
 
 
 @pytest.mark.lab

@@ -14,7 +14,8 @@ class Consuming(Model):
 
     `server` is what the process calls itself on this topic: its host on `engine`, its engine id on
     `engine_worker`; None for one that has no queue of its own, as every engine has. `role` is the
-    program that it says it is.
+    program that it says it is. `listed` is whether the broker listed its connection: where it did not, in
+    time or any more, nobody knows who it is.
     """
 
     id: str
@@ -22,6 +23,7 @@ class Consuming(Model):
     role: str | None
     server: str | None
     prefetch: int = 0
+    listed: bool = True
 
 
 class Service(Model):
@@ -56,7 +58,8 @@ def as_described(evidence: Roster) -> Judgement:
 
     Each worker process has one consumer on `engine` (named by its host) and one on `engine_worker`
     (named by its engine id), and an entry in the service table that is up. Entries of engines that are
-    gone stay `up` for twice their report interval: those are counted, not held against anybody.
+    gone stay `up` for twice their report interval: those are counted, not held against anybody. Of a
+    consumer whose connection the broker does not list nothing is said, nor who would be there without it.
     """
     wanted = len(evidence.described) * evidence.workers
     figures = {
@@ -72,6 +75,9 @@ def as_described(evidence: Roster) -> Judgement:
             wrong,
             **figures,
         )
+    if unlisted := _unlisted(evidence):
+        why = "who consumes cannot be told, the broker does not list the connection: "
+        return inconclusive(why + ", ".join(unlisted), **figures)
     if evidence.services is None:
         return inconclusive(f"the service table cannot be read: {evidence.services_unread}", **figures)
     ids = {consumer.server for consumer in evidence.consumers.get(WORKER, ())}
@@ -84,6 +90,15 @@ def as_described(evidence: Roster) -> Judgement:
     )
 
 
+def _unlisted(evidence: Roster) -> list[str]:
+    return [
+        f"{consumer.name} on {queue}"
+        for queue, found in evidence.consumers.items()
+        for consumer in found
+        if not consumer.listed
+    ]
+
+
 def _wrong(evidence: Roster) -> Iterator[str]:
     """Everything that is not as described, the gravest first."""
     for queue in evidence.expected_queues:
@@ -91,9 +106,10 @@ def _wrong(evidence: Roster) -> Iterator[str]:
             yield f"there is no queue {queue}"
     for queue, found in evidence.consumers.items():
         for consumer in found:
-            if consumer.role != "heat-engine" or consumer.server is None:
+            if consumer.listed and (consumer.role != "heat-engine" or consumer.server is None):
                 yield f"a stranger consumes from {queue}: {consumer.name}"
-    yield from _hosts(evidence)
+    if not _unlisted(evidence):
+        yield from _hosts(evidence)
     yield from _prefetches(evidence)
     yield from _services(evidence)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
 from typing import Any
 
 from calorimeter.toml import Model
@@ -21,6 +22,13 @@ LOG_RESOLUTION_NS = 2_000_000
 """HAProxy logs ms; its clock and the client's are the same machine's, or kept together."""
 
 TOPICS = ("engine", "engine_worker")
+
+BY_THE_API_ITSELF = frozenset({
+    "EstimateTemplateCost", "show-by-arn", "lookup-post-by-arn", "lookup-put-by-arn",
+    "lookup-patch-by-arn", "lookup-delete-by-arn",
+})  # fmt: skip
+"""Operations of a load (docs/operations.md) that Heat's APIs answer with success and without an engine: an
+ARN tells where its stack is, and no template costs anything. So do they the list of versions (300)."""
 
 
 class Request(Model):
@@ -141,7 +149,7 @@ def _path(request: Request, log: _Log, trace: _Trace) -> Path:
     missing = [] if backend else ["no line of the proxy's log"]
     if not request.request_id:
         missing.append("no request id in the answer")
-    elif not legs and request.status < 400:  # an API may refuse by itself, but not succeed
+    elif not legs and _needs_engine(request):
         missing.append("no RPC message")
     elif legs and api_process is None:
         missing.append("API process unknown")
@@ -155,6 +163,13 @@ def _path(request: Request, log: _Log, trace: _Trace) -> Path:
     return Path(
         request=request, backend=backend, api_process=api_process, legs=legs, missing=tuple(missing)
     )
+
+
+def _needs_engine(request: Request) -> bool:
+    """Whether an engine must have had it: an API may refuse by itself, but succeed in little."""
+    if request.status == HTTPStatus.MULTIPLE_CHOICES or request.operation in BY_THE_API_ITSELF:
+        return False
+    return request.status < HTTPStatus.BAD_REQUEST
 
 
 class _Log:

@@ -118,9 +118,10 @@ class Channel(Model):
 class EngineConsumer(Model):
     """A consumer of a topic's queue with the process that it belongs to.
 
-    `process` is None for a stranger, or where the connection closed meanwhile. `server` is what the
-    process calls itself on this topic (from the queue `<topic>.<server>` on the same channel): a host
-    name for `engine`, an engine id for `engine_worker`; None where it has no such queue.
+    `process` is None for a stranger, or where the connection is not listed, not yet or no more: then
+    `peer_host` is None too. `server` is what the process calls itself on this topic (from the queue
+    `<topic>.<server>` on the same channel): a host name for `engine`, an engine id for `engine_worker`;
+    None where it has no such queue.
     """
 
     queue: str
@@ -137,6 +138,8 @@ class EngineConsumer(Model):
 
     def __str__(self) -> str:
         who = str(self.process) if self.process else f"{self.given_name or 'unnamed'}@{self.peer_host}"
+        if self.peer_host is None:
+            who = "unlisted"
         return f"{who} ({self.connection}, channel {self.channel})"
 
 

@@ -50,6 +50,7 @@ def _consuming(found: EngineConsumer) -> Consuming:
         role=found.process.role if found.process else None,
         server=found.server,
         prefetch=found.prefetch,
+        listed=found.peer_host is not None,
     )
 
 

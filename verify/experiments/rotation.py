@@ -36,7 +36,7 @@ def rotation(bench: Bench) -> Rotation:
     with traced(bench, [ENGINE], publishes=False) as watching:
         start = watching.quiet(ENGINE)
         calls = watching.vigil.run(lambda: _call_one_by_one(bench, watching))
-        end = watching.quiet(ENGINE)
+        end = watching.quiet(ENGINE, start)
     return Rotation(
         queue=ENGINE,
         described=len(bench.engines.names) * bench.engines.workers,

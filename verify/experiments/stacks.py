@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -31,6 +32,8 @@ CHAINS = 3
 IN_FLIGHT = 4
 READ_IN_FLIGHT = 4
 REMOVE_S = 90.0
+"""How long deletes may go on without one stack less in the list."""
+
 ARN = re.compile(r"<StackId>[^<]*/([0-9a-f-]{36})</StackId>")
 SECRET = re.compile(r"[A-Za-z0-9]{32}")
 
@@ -172,13 +175,14 @@ class Stacks:
     def delete_all(self) -> tuple[str, ...]:
         """Delete every stack that was made, and wait until all are gone; what is left, by name.
 
+        They are waited for as long as the list gets shorter, see `Patience`.
         Raises `EvidenceUnavailable` where the list is not answered in the end: unseen is not gone.
         """
         there = [e for e in self.entries if e.stack_id is not None]
         with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
             for entry, call in zip(there, pool.map(self._delete, there), strict=True):
                 self._note(entry.name, delete=call)
-        deadline = time.monotonic() + REMOVE_S
+        patience = Patience()
         again = [e for e in self.entries if e.delete is not None and not e.delete.ok]
         while True:
             self._check()
@@ -192,10 +196,9 @@ class Stacks:
                 for entry in self.entries:
                     if entry.name not in found and entry.delete and entry.gone_ns is None:
                         self._note(entry.name, gone_ns=at)
-                # One whose delete failed stays as it is: it is not waited for.
-                if not any(status != "DELETE_FAILED" for _, status in found.values()):
+                if not awaited(found):
                     return tuple(found)
-            if time.monotonic() > deadline:
+            if patience.ends(awaited(found)):
                 if found is None:
                     raise EvidenceUnavailable("/stacks", "could not be listed after the deletes")
                 return tuple(f"{name} ({status})" for name, (_, status) in found.items())
@@ -225,6 +228,31 @@ class Stacks:
             deadline = time.monotonic() + REMOVE_S / 2
             while self.listed() and time.monotonic() < deadline:
                 time.sleep(POLL_S)
+
+
+class Patience:
+    """How long deletes are waited for: on a slow machine they take long, but the list gets shorter.
+
+    Until nothing was gone for `REMOVE_S`, at most for the stacks' own timeout.
+    """
+
+    def __init__(self) -> None:
+        self._began = self._progress = time.monotonic()
+        self._fewest = math.inf
+
+    def ends(self, left: int | None) -> bool:
+        """Whether it is at its end, `left` stacks being listed yet (None: the list was not answered)."""
+        now = time.monotonic()
+        if left is not None and left < self._fewest:
+            self._fewest, self._progress = left, now
+        return now > min(self._progress + REMOVE_S, self._began + TIMEOUT_MIN * 60)
+
+
+def awaited(found: Mapping[str, tuple[str, str]] | None) -> int | None:
+    """How many of the listed stacks may still go: one whose delete failed stays as it is."""
+    if found is None:
+        return None
+    return sum(status != "DELETE_FAILED" for _, status in found.values())
 
 
 @contextmanager

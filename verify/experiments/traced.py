@@ -27,6 +27,14 @@ QUIET_S = 1.0
 
 QUIET_WITHIN_S = 30.0
 
+CAUGHT_UP_WITHIN_S = 10.0
+"""How long beyond `statistics_lag_s` the broker's counter is waited for: a machine that is starved of
+processor time collects statistics later than it means to."""
+
+LOOK_S = 0.5
+STEADY = 3
+"""Looks in a row that must be equal where the broker's counter moved although its queue was quiet."""
+
 
 @dataclass(frozen=True, slots=True)
 class Quiet:
@@ -117,27 +125,62 @@ class Traced:
             time.sleep(0.1)
         return f"{' and '.join(queues)} did not become quiet within {within_s:g} s"
 
-    def quiet(self, queue: str) -> Quiet:
-        """Wait until a queue is quiet and the broker's counters have caught up (`statistics_lag_s`)."""
+    def quiet(self, queue: str, since: Quiet | None = None) -> Quiet:
+        """Wait until a queue is quiet and the broker's counters have caught up (`statistics_lag_s`).
+
+        At the end of a window that began with `since` they have where they agree with the trace, at a
+        beginning where they stand still; waited for at most `CAUGHT_UP_WITHIN_S`.
+        """
         assert self.bench.deployment.broker is not None
         lag_s = self.bench.deployment.broker.statistics_lag_s
         unquiet = self.await_quiet([queue], QUIET_WITHIN_S + lag_s, lag_s)
-        consumers, record = self.consumers(queue), self.api.queue(queue)
+        consumers = self.consumers(queue)
         try:
             self.firehose.settle()
         except EvidenceUnavailable as problem:
             unquiet = unquiet or problem.why
+        event = len(self.firehose)
         return Quiet(
             queue=queue,
             consumers=consumers,
-            event=len(self.firehose),
-            counted=record.delivered if record else None,
+            event=event,
+            counted=self._steady(queue) if since is None else self._agreed(since),
             unquiet=unquiet,
         )
 
+    def _delivered(self, queue: str) -> int | None:
+        record = self.api.queue(queue)
+        return record.delivered if record else None
+
+    def _steady(self, queue: str) -> int | None:
+        """The broker's counter, once two looks are equal; where they are not, `STEADY` in a row."""
+        looks: list[int | None] = []
+
+        def steady() -> bool:
+            looks.append(self._delivered(queue))
+            return len(looks) > 1 and len({*looks[-STEADY:]}) == 1
+
+        self.until(steady, CAUGHT_UP_WITHIN_S, LOOK_S)
+        return looks[-1]
+
+    def _agreed(self, start: Quiet) -> int | None:
+        """The broker's counter, once it agrees with the trace or the queue is quiet no more."""
+        traced = len(self.deliveries(start.queue, start.event))
+        looks: list[int | None] = []
+
+        def settled() -> bool:
+            looks.append(self._delivered(start.queue))
+            if start.counted is None or looks[-1] is None:
+                return True
+            agrees = looks[-1] - start.counted == traced
+            return agrees or len(self.deliveries(start.queue, start.event)) != traced
+
+        self.until(settled, CAUGHT_UP_WITHIN_S, LOOK_S)
+        return looks[-1]
+
     def shares(self, start: Quiet, **more: object) -> Shares:
         """What each consumer of a queue had from one quiet point to the next, which is waited for."""
-        end, queue = self.quiet(start.queue), start.queue
+        end, queue = self.quiet(start.queue, start), start.queue
         events = self.firehose.since(start.event)[: end.event - start.event]
         got = [e for e in events if e.kind == "deliver" and e.queue == queue]
         return Shares.model_validate(

@@ -72,6 +72,28 @@ def test_stranger_fails() -> None:
         assert judgement.counter_examples == ("a stranger consumes from engine: pika@10.0.0.9",)
 
 
+UNLISTED = Consuming(
+    id="u", name="unlisted (c, channel 1)", role=None, server="engine-2", prefetch=0, listed=False
+)
+
+
+def test_consumer_whose_connection_is_not_listed_is_unknown() -> None:
+    """Neither is it called a stranger, nor is the engine missed that it may be."""
+    mine = consumers("engine-1")
+    judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"], UNLISTED)}))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.endswith("does not list the connection: unlisted (c, channel 1) on engine")
+
+
+def test_stranger_beside_an_unknown_consumer_fails() -> None:
+    """Who is known to be a stranger is one, whoever the other is."""
+    stranger = Consuming(id="s", name="pika@10.0.0.9", role=None, server=None)
+    mine = consumers(*HOSTS)
+    judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"], UNLISTED, stranger)}))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("a stranger consumes from engine: pika@10.0.0.9",)
+
+
 def test_missing_queue_fails() -> None:
     """A queue that is not there is the first thing said."""
     judgement = as_described(evidence(queues=("engine",)))

@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from verify.checks.path import Path, Paths, Request, join, requests_of
+from loadtests.cfn_operations import OPERATIONS as CFN_OPERATIONS
+from loadtests.rest_operations import OPERATIONS as REST_OPERATIONS
+from verify.checks.path import BY_THE_API_ITSELF, Path, Paths, Request, join, requests_of
 from verify.evidence.broker_records import Process
 from verify.evidence.proxy_log import Connection
 from verify.evidence.rpc_message import Delivery
@@ -157,6 +159,29 @@ def test_without_any_event_an_accepted_request_is_incomplete() -> None:
 def test_a_request_that_the_api_refused_needs_no_engine() -> None:
     """A 400 may come from the API itself."""
     assert one(join([request(status=400)], [line()], (), PROCESSES)).missing == ()
+
+
+@pytest.mark.parametrize(
+    ("operation", "status", "missing"),
+    [
+        ("GET /", 300, ()),
+        ("show-by-arn", 302, ()),
+        ("show-by-name", 302, ("no RPC message",)),
+        ("EstimateTemplateCost", 200, ()),
+    ],
+)
+def test_what_the_api_answers_by_itself_needs_no_engine(
+    operation: str, status: int, missing: tuple[str, ...]
+) -> None:
+    """The versions, what an ARN tells already, what costs nothing; a name only an engine knows."""
+    asked = request(status=status).model_copy(update={"operation": operation})
+    assert one(join([asked], [line()], (), PROCESSES)).missing == missing
+
+
+def test_the_operations_without_an_engine_are_those_of_a_load() -> None:
+    """No name among them is one that no sample has."""
+    named = {operation.name for operation in (*REST_OPERATIONS, *CFN_OPERATIONS)}
+    assert named >= BY_THE_API_ITSELF
 
 
 def test_an_unanswered_request_does_not_count() -> None:

@@ -16,6 +16,7 @@ from verify.evidence.broker_records import (
     join_consumers,
 )
 from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments import roster
 
 ENGINE_1 = "127.0.0.1:50588 -> 127.0.0.1:25972"
 ENGINE_2 = "127.0.0.1:50564 -> 127.0.0.1:25972"
@@ -211,6 +212,8 @@ def test_a_consumer_whose_connection_is_gone_has_no_process() -> None:
     """The API's lists are not of one moment: a missing connection is no engine."""
     (joined,) = join_consumers("engine", (consumer("engine", ENGINE_1),), ())
     assert (joined.process, joined.peer_host) == (None, None)
+    assert str(joined) == f"unlisted ({ENGINE_1}, channel 1)"
+    assert not roster._consuming(joined).listed
 
 
 @pytest.mark.parametrize("asked", ["consumers", "connections", "channels"])

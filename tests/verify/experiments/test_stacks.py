@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -39,3 +40,47 @@ def test_a_list_that_nobody_answers_does_not_say_that_nothing_is_left(
     with pytest.raises(EvidenceUnavailable, match="could not be listed after the deletes"):
         left(503, None)
     assert left(200, {"stacks": []}) == ()
+
+
+class Slow:
+    """A Heat with so many stacks, of which one is gone after each `every_s`, until `rest` are left."""
+
+    def __init__(self, count: int, every_s: float, rest: int = 0) -> None:
+        self.tag = ""
+        self.now_s = 0.0
+        self._count, self._every_s, self._rest = count, every_s, rest
+
+    def call(self, operation: str, *_: object) -> tuple[HeatCall, Any]:
+        """The list of what is not gone yet."""
+        record = HeatCall(operation=operation, request_id=None, sent_ns=0, done_ns=1, status=200)
+        left = max(self._count - int(self.now_s / self._every_s), self._rest)
+        return record, {"stacks": [self._stack(n) for n in range(left)]}
+
+    def _stack(self, number: int) -> dict[str, str]:
+        status = "DELETE_IN_PROGRESS"
+        return {"stack_name": f"{self.tag}-{number}", "id": str(number), "stack_status": status}
+
+    def sleep(self, seconds: float) -> None:
+        """Time goes by."""
+        self.now_s += seconds
+
+
+@pytest.mark.parametrize(
+    ("heat", "left", "ended_s"),
+    [
+        (Slow(11, 10.0), 0, 110),  # longer than REMOVE_S, never without progress
+        (Slow(2, 1000.0), 2, 90),  # no progress
+        (Slow(3, 20.0, rest=2), 2, 110),  # none since 20 s
+        (Slow(99, 5.0), 75, 120),  # beyond the stacks' own timeout
+    ],
+)
+def test_deletes_are_waited_for_while_the_list_gets_shorter(
+    heat: Slow, left: int, ended_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slow machine is given the time that its stacks have; one that deletes nothing is not."""
+    clock = SimpleNamespace(monotonic=lambda: heat.now_s, sleep=heat.sleep, time_ns=lambda: 0)
+    monkeypatch.setattr(stacks, "time", clock)
+    made = stacks.Stacks(cast("HeatClient", heat), 4)
+    heat.tag = made.tag
+    assert len(made.delete_all()) == left
+    assert ended_s <= heat.now_s <= ended_s + 2 * stacks.POLL_S

@@ -27,7 +27,7 @@ def test_the_brokers_counter_tells_what_a_trace_lacks(lab: Deployment, traffic: 
     with Bench(lab, Settings()) as bench, traced(bench, [traffic.queue], publishes=False) as watching:
         start = watching.quiet(traffic.queue)
         traffic.send(20)
-        whole = watching.quiet(traffic.queue)
+        whole = watching.quiet(traffic.queue, start)
         watching.api.set_tracing(False)
         traffic.send(7)
         watching.api.set_tracing(True)
