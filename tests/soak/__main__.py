@@ -22,6 +22,10 @@ SOAKS = {
     ),
     "tracing-cost": ("tests.soak.tracing_cost", "what the broker's tracing costs Heat, in calls a second"),
     "shapes": ("tests.soak.shapes", "gates S and P on healthy labs of every shape, and the figures of S6"),
+    "catalogue": (
+        "tests.soak.catalogue",
+        "every scenario, cut short: answers, errors, the ledger's balance",
+    ),
 }
 """Name → (module with a `__main__` part, its line in the list)."""
 
