@@ -26,6 +26,11 @@ SOAKS = {
         "tests.soak.catalogue",
         "every scenario, cut short: answers, errors, the ledger's balance",
     ),
+    "healing": ("tests.soak.healing", "gates H ended in the middle: what `doctor` finds healed"),
+    "remedy": (
+        "tests.soak.remedy",
+        "gate H9 and a frozen broker, with and without the deeper health check",
+    ),
 }
 """Name → (module with a `__main__` part, its line in the list)."""
 

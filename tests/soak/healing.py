@@ -6,6 +6,9 @@ SIGKILL its guardian is killed, too. Then `calorimeter doctor` must end as on th
 journal, no nftables table, no process of the lab stopped, no part without one, no relay, and every server
 of the proxy UP; after SIGINT and SIGTERM there must have been nothing for it to heal. Prints one line a
 round, and the counts; exit status 1 where one was wrong. `--seed` gives the same rounds again.
+
+Every command of the suite heals what a killed run left: where others run on this machine, one of them may
+do so before `doctor` does, which is then told as 0 healed.
 """
 
 from __future__ import annotations
