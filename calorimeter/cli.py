@@ -56,7 +56,7 @@ COMMANDS = {
 }
 """Command → (where it is, its line in the overview). The overview imports no room."""
 
-TOUCHING = ("lab", "doctor", "run", "capacity", "scale", "verify", "trace", "fault")
+TOUCHING = ("lab", "doctor", "run", "clean", "capacity", "scale", "verify", "trace", "fault")
 """Commands that touch a deployment: they first heal what a killed run left broken."""
 
 

@@ -22,6 +22,15 @@ SOAKS = {
     ),
     "tracing-cost": ("tests.soak.tracing_cost", "what the broker's tracing costs Heat, in calls a second"),
     "shapes": ("tests.soak.shapes", "gates S and P on healthy labs of every shape, and the figures of S6"),
+    "catalogue": (
+        "tests.soak.catalogue",
+        "every scenario, cut short: answers, errors, the ledger's balance",
+    ),
+    "healing": ("tests.soak.healing", "gates H ended in the middle: what `doctor` finds healed"),
+    "remedy": (
+        "tests.soak.remedy",
+        "gate H9 and a frozen broker, with and without the deeper health check",
+    ),
 }
 """Name → (module with a `__main__` part, its line in the list)."""
 

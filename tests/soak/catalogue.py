@@ -1,0 +1,130 @@
+"""Every scenario of the catalogue, cut short, on a lab: it runs, Heat answers as it must, it balances.
+
+Brings a lab of its own up and takes it down, or uses `--lab NAME`. Lengths of stages and of the warm-up
+shrink in proportion; users and rates stay, so there are fewer arrivals and not slower ones. Prints one line
+a scenario, then a few of its errors; exit status 1 where one made no request, had an error, or did not
+balance. An arrival that was dropped (too many were under way, nothing was sent) is counted and is no error:
+`step` and `spike` go beyond what a small machine can do. With `--ledger` it is `ledger` alone, at its full
+length: wrong only where it does not balance.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from calorimeter import paths
+from calorimeter.rundir import RunDir
+from scenarios import loader
+from tests.soak.health import calorimeter
+
+NAME = "soak-catalogue"
+SECONDS = 20.0
+SHOWN = 5
+GOAL = 20_000
+"""Requests of `ledger` in its ten minutes, where the machine has nothing else to do."""
+
+LENGTHS = re.compile(r"^(duration_s|warm_up_s|at_s|for_s) = ([\d.]+)", re.MULTILINE)
+
+Kind = tuple[str, int, str]
+"""Operation, status (0: no answer), error."""
+
+
+def shortened(name: str, seconds: float, folder: Path) -> Path:
+    """A copy of the catalogue in which one scenario takes so long; gives that scenario's file."""
+    shutil.copytree(loader.CATALOGUE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    file = folder / f"{name}.toml"
+    ratio = min(1.0, seconds / loader.read(file).duration_s)
+    text = file.read_text(encoding="utf-8")
+    file.write_text(LENGTHS.sub(lambda found: f"{found[1]} = {float(found[2]) * ratio!r}", text), "utf-8")
+    return file
+
+
+def counted(run: Path) -> tuple[int, Counter[Kind]]:
+    """Requests of a run, and its errors by kind."""
+    requests = 0
+    errors: Counter[Kind] = Counter()
+    for path in RunDir.open(run).parquet("samples"):
+        rows = pq.read_table(path, columns=["api", "operation", "status", "error"]).to_pylist()
+        requests += len(rows)
+        errors.update((f"{r['api']}.{r['operation']}", r["status"], r["error"]) for r in rows if r["error"])
+    return requests, errors
+
+
+def told(errors: Counter[Kind]) -> list[str]:
+    """A few of the errors, the most frequent first."""
+    lines = [
+        f"    {count} × {operation}: {error}{f' {status}' if status else ''}"
+        for (operation, status, error), count in errors.most_common(SHOWN)
+    ]
+    return lines + ([f"    and {len(errors) - SHOWN} other kinds"] if len(errors) > SHOWN else [])
+
+
+def tried(deployment: Path, name: str, seconds: float | None) -> bool:
+    """Run one scenario, cut to so many seconds (None: whole), and print what came; whether all was well."""
+    with tempfile.TemporaryDirectory(prefix="calorimeter-") as folder:
+        scenario = shortened(name, seconds, Path(folder) / "scenarios") if seconds else loader.find(name)
+        runs = Path(folder) / "runs"
+        began = time.monotonic()
+        done = calorimeter("run", str(scenario), "--deployment", str(deployment), "--runs", str(runs))
+        took = time.monotonic() - began
+        made = list(runs.glob("*"))
+        if done.returncode != 0 or len(made) != 1:
+            print(f"{name}: WRONG, exit status {done.returncode}\n{done.stdout}{done.stderr}", flush=True)
+            return False
+        requests, errors = counted(made[0])
+        weighed = calorimeter("balance", str(made[0]))
+    dropped = sum(count for (_, _, error), count in errors.items() if error == "dropped")
+    wrong = errors.total() - dropped
+    well = requests > dropped and weighed.returncode == 0 and (not wrong or seconds is None)
+    print(
+        f"{name}: {'as it must be' if well else 'WRONG'}, {took:.0f} s, {requests - dropped} requests"
+        f"{'' if seconds else f' ({GOAL} are the goal)'}, {wrong} errors, {dropped} dropped, "
+        f"{weighed.stdout.strip().rpartition(chr(10))[2] or weighed.stderr.strip()}",
+        *told(errors),
+        *([] if weighed.returncode == 0 else [f"    {line}" for line in weighed.stdout.splitlines()]),
+        sep="\n",
+        flush=True,
+    )
+    return well
+
+
+def main() -> int:
+    """Try what was asked for; the count of wrong scenarios decides the status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument(
+        "--only", choices=loader.names(), action="append", help="this one (may be given again)"
+    )
+    what.add_argument("--ledger", action="store_true", help="`ledger` alone, at its full length")
+    parser.add_argument(
+        "--seconds", type=float, default=SECONDS, help=f"length of each ({SECONDS:g}; its end comes on top)"
+    )
+    parser.add_argument("--lab", help="one that is up; it is left up")
+    given = parser.parse_args()
+    name = given.lab or NAME
+    chosen = ["ledger"] if given.ledger else given.only or loader.names()
+    try:
+        if not given.lab:
+            up = calorimeter("lab", "up", "--name", name)
+            assert up.returncode == 0, up.stderr
+        deployment = paths.lab(name) / "deployment.toml"
+        seconds = None if given.ledger else given.seconds
+        wrong = sum(not tried(deployment, each, seconds) for each in chosen)
+    finally:
+        if not given.lab:
+            calorimeter("lab", "down", "--name", name)
+    print(f"{wrong} of {len(chosen)} scenarios were wrong")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

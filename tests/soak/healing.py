@@ -1,0 +1,214 @@
+"""A gate that breaks a lab is ended in the middle, over and over: `calorimeter doctor` finds it healed.
+
+Brings a lab of its own up and takes it down, or uses `--lab NAME`. Each round starts `calorimeter verify`
+with some gates H and ends it at a random moment, by SIGINT, SIGTERM and SIGKILL in turn; with every second
+SIGKILL its guardian is killed, too. Then `calorimeter doctor` must end as on the healthy lab, and leave no
+journal, no nftables table, no process of the lab stopped, no part without one, no relay, and every server
+of the proxy UP; after SIGINT and SIGTERM there must have been nothing for it to heal. Prints one line a
+round, and the counts; exit status 1 where one was wrong. `--seed` gives the same rounds again.
+
+Every command of the suite heals what a killed run left: where others run on this machine, one of them may
+do so before `doctor` does, which is then told as 0 healed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from calorimeter import deployment as deployments
+from calorimeter import paths
+from calorimeter.faults.journal import Journal
+from lab import haproxy, processes, topology
+from lab.topology import Lab
+from lab.waiting import DeadlineError, until
+from tests.soak.health import calorimeter
+from verify.evidence.proxy_state import read_stat
+
+NAME = "soak-healing"
+GATES = ("H2", "H3", "H4", "H6", "H7", "H8")
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
+AT_ONCE = 0.2
+"""The share of rounds whose moment is counted from the start, not from the first fault."""
+LONGEST_S = 12.0
+FIRST_FAULT_S = 120.0
+GONE_S = 120.0
+USED_S = 60.0
+
+
+@dataclass(frozen=True)
+class Round:
+    """What is done in a round, drawn beforehand."""
+
+    gates: tuple[str, ...]
+    signal: signal.Signals
+    guardian: bool
+    at_once: bool
+    moment_s: float
+
+
+def drawn(rng: random.Random, number: int) -> Round:
+    """The round of this number, from 0 on."""
+    chosen = tuple(sorted(rng.sample(GATES, rng.randint(1, 3))))
+    turn, kind = divmod(number, len(SIGNALS))
+    guardian = SIGNALS[kind] is signal.SIGKILL and turn % 2 == 0
+    return Round(chosen, SIGNALS[kind], guardian, rng.random() < AT_ONCE, rng.uniform(0, LONGEST_S))
+
+
+def open_faults(journal: Journal) -> str:
+    """What the journal says is broken."""
+    record = journal.read()
+    return ", ".join(f"{each.part} {each.fault}" for each in record.open) if record else "nothing"
+
+
+def guardians(pid: int) -> list[psutil.Process]:
+    """The guardians of faults that a process has started."""
+    found = []
+    with suppress(psutil.Error):
+        for child in psutil.Process(pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if "calorimeter.faults.guard" in child.cmdline():
+                    found.append(child)
+    return found
+
+
+def ended(deployment: Path, planned: Round, runs: Path) -> tuple[str, str]:
+    """Start the gates and end them: what was open in that moment, and how it went, as words.
+
+    What the journal still has when they are gone is for whoever comes first: the guardian, a command that
+    they had begun, another command of the suite on this machine, `doctor`.
+    """
+    journal = Journal.of(deployments.read(deployment))
+    command = [sys.executable, "-m", "calorimeter", "verify", str(deployment)]
+    command += ["--gates", ",".join(planned.gates), "--runs", str(runs)]
+    began = time.monotonic()
+    with (runs / "said").open("wb") as said, subprocess.Popen(command, stdout=said, stderr=said) as gates:
+        if not planned.at_once:
+            with suppress(DeadlineError):
+                until(lambda: journal.path.exists() or gates.poll() is not None, FIRST_FAULT_S)
+        with suppress(subprocess.TimeoutExpired):
+            gates.wait(planned.moment_s)
+        guards = guardians(gates.pid) if planned.guardian else []
+        broken, moment = open_faults(journal), time.monotonic() - began
+        for guard in guards:
+            guard.kill()
+        gates.send_signal(planned.signal)  # nothing where it has ended by itself
+        try:
+            status = str(gates.wait(GONE_S))
+        except subprocess.TimeoutExpired:
+            gates.kill()
+            status = f"NOT GONE after {GONE_S:g} s"
+    with_guardian = f" and {len(guards)} guardian" if planned.guardian else ""
+    took = time.monotonic() - began - moment
+    how = f"{planned.signal.name}{with_guardian} after {moment:.1f} s, gone {took:.1f} s later: {status}"
+    return broken, f"{how}; open: {broken}, and when it was gone: {open_faults(journal)}"
+
+
+def tables(lab: str) -> list[str]:
+    """The nftables tables of a lab's faults."""
+    if shutil.which("nft") is None:
+        return []
+    told = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
+    names = [line.rpartition(" ")[2] for line in told.stdout.splitlines()]
+    return [name for name in names if name.startswith(f"calorimeter.{lab}.")]
+
+
+def not_used(lab: Lab) -> list[str]:
+    """Servers that the proxy sends nobody to."""
+    try:
+        rows = read_stat(haproxy.command(lab, "show stat"))
+    except OSError as problem:
+        return [f"the proxy does not answer: {problem}"]
+    servers = [row for row in rows if row.kind == "server"]
+    return [f"{row.name} is {row.status}" for row in servers if not row.takes_connections]
+
+
+def left(lab: Lab, journal: Journal) -> list[str]:
+    """What is not as on a healthy lab, as words."""
+    found = [f"journal: {open_faults(journal)}"] if journal.path.exists() else []
+    found += [f"table {name}" for name in tables(lab.topology.name)]
+    running = processes.running(lab.folder)
+    found += [f"{each.part} (pid {each.pid}) is stopped" for each in running if each.state == "T"]
+    parts = {each.part for each in running}
+    found += [f"{part} does not run" for part in lab.topology.parts if part not in parts]
+    found += [f"{part} still runs" for part in parts if part.startswith("relay-")]
+    with suppress(DeadlineError):  # a server that was just started is UP after its checks
+        until(lambda: not not_used(lab), USED_S, every_s=0.2)
+    return found + not_used(lab)
+
+
+def tried(name: str, planned: Round, healthy: int) -> tuple[str, list[str]]:
+    """One round: what was open when it was ended, and what was wrong after `doctor`."""
+    lab = topology.opened(name)
+    deployment = paths.lab(name) / "deployment.toml"
+    with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
+        broken, how = ended(deployment, planned, Path(runs))
+        doctor = calorimeter("doctor", str(deployment))
+        wrong = [f"doctor: exit status {doctor.returncode}"] if doctor.returncode != healthy else []
+        wrong += left(lab, Journal.of(deployments.read(deployment)))
+        wrong += ["verify was not gone"] if "NOT GONE" in how else []
+        healed = sum(line.startswith("healed ") for line in doctor.stderr.splitlines())
+        wrong += ["left to doctor"] if healed and planned.signal is not signal.SIGKILL else []
+        print(
+            f"{','.join(planned.gates)}: {how}; {healed} healed by doctor: {wrong or 'as it must be'}",
+            flush=True,
+        )
+        if wrong:
+            print((Path(runs) / "said").read_text("utf-8", "replace"), doctor.stdout, doctor.stderr, sep="")
+    return broken, wrong
+
+
+def rounds(name: str, count: int, seed: int) -> int:
+    """So many rounds; how many were wrong."""
+    rng = random.Random(seed)
+    healthy = calorimeter("doctor", str(paths.lab(name) / "deployment.toml")).returncode
+    wrong, broken = 0, Counter[str]()
+    done = Counter[str]()
+    for number in range(count):
+        planned = drawn(rng, number)
+        what = planned.signal.name + (" with guardian" if planned.guardian else "")
+        was_open, problems = tried(name, planned, healthy)
+        done[what] += 1
+        broken[what] += was_open != "nothing"
+        wrong += bool(problems)
+    for what, times in done.items():
+        print(f"{what}: {times} times, in {broken[what]} of them something was open")
+    print(f"seed {seed}: {count - wrong} of {count} rounds as they must be", flush=True)
+    return wrong
+
+
+def main() -> int:
+    """Read the command line, run, and count."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10, help="how many (default 10)")
+    parser.add_argument("--seed", type=int, default=1, help="of gates and moments (default 1)")
+    parser.add_argument("--lab", help="one that is up, and healthy; it is left up")
+    given = parser.parse_args()
+    name = given.lab or NAME
+    # A shell's background job ignores SIGINT, and so would all that it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        if not given.lab:
+            up = calorimeter("lab", "up", "--name", name)
+            assert up.returncode == 0, up.stderr
+        wrong = rounds(name, given.rounds, given.seed)
+    finally:
+        if not given.lab:
+            calorimeter("lab", "down", "--name", name)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
