@@ -15,6 +15,7 @@ from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from reports import comparison
 from reports.commands import compare
+from tests.markdown import broken_tables
 
 pytestmark = pytest.mark.slow  # of each side five runs are made and read
 
@@ -112,7 +113,9 @@ def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     assert kept["schema_version"] == 1
     assert kept["left"] == [f"a{i}" for i in range(5)]
     assert (tmp_path / "page" / "figures" / "differences.svg").exists()
-    assert "slower" in (tmp_path / "page" / "report.md").read_text()
+    text = (tmp_path / "page" / "report.md").read_text()
+    assert "slower" in text
+    assert broken_tables(text) == []
 
 
 def test_a_baseline_makes_it_a_gate(runs: dict[str, list[Path]]) -> None:

@@ -10,6 +10,7 @@ import pytest
 from studies import capacity_page, scale_page
 from studies.scale import _used, shapes, unmeasured
 from studies.scale_result import MACHINE, Used
+from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 
 
@@ -98,6 +99,7 @@ def test_pages_are_the_same_bytes_each_time_and_ask_for_nothing_outside() -> Non
         assert "http://" not in html.replace("http://www.w3.org", "")
         assert "https://" not in html
         assert json.loads(made["summary.json"])["schema_version"] == 1
+        assert broken_tables(made["report.md"].decode()) == []
     assert "80" in capacity_page.sentence(CAPACITY)
 
 
