@@ -22,7 +22,7 @@ from calorimeter.rundir import RunDir
 from loadtests.commands import Duration
 from scenarios import loader
 from scenarios.scenario import Scenario
-from studies import circumstances, loading
+from studies import circumstances, loading, usl
 from studies.scale_result import Kind, Measure, Scale, Size, Used
 from verify.checks.service_level import not_the_bottleneck
 from verify.evidence import samples
@@ -62,6 +62,23 @@ def unmeasured(engines: Sequence[int]) -> int:
     """The number of engines to predict and then to measure: the first gap, else one more than the most."""
     inside = [n for n in range(min(engines), max(engines)) if n not in engines]
     return inside[0] if inside else max(engines) + 1
+
+
+def refuse_several(cfn: Sequence[int] | None) -> None:
+    """No law is along the CFN APIs, and loads of several numbers of them would be taken for alike."""
+    if cfn is not None and len(cfn) > 1:
+        given = ",".join(map(str, cfn))
+        raise InputError("--cfn", f"{given} given", "valid: one number; --rest and --engines take several")
+
+
+def checked(engines: Sequence[int], check: int | None) -> int | None:
+    """The number of engines to predict and to measure; None where there will be no law to predict it by."""
+    if len(engines) >= usl.FEWEST_FOR_LAW:
+        return check or unmeasured(engines)
+    if check is not None:
+        few = f"nothing predicts {check} engines: {len(engines)} sizes in --engines have no law"
+        raise InputError("--check", few, f"valid: with {usl.FEWEST_FOR_LAW} sizes or more")
+    return None
 
 
 class Study:
@@ -205,7 +222,7 @@ def _measure(scenario: Scenario, given: str | None) -> Measure:
     "--deployment", type=click.Path(path_type=Path), help="deployment.toml; default: as in `verify`."
 )
 @click.option("--rest", type=Sizes(), help="Numbers of REST APIs.  [default: as many as there are]")
-@click.option("--cfn", type=Sizes(), help="Numbers of CFN APIs.  [default: as many as there are]")
+@click.option("--cfn", type=Sizes(), help="Number of CFN APIs, one.  [default: as many as there are]")
 @click.option("--engines", type=Sizes(), required=True, help="Numbers of engines, as in 1,2,4.")
 @click.option("--check", type=click.IntRange(1, 64), metavar="N",
               help="Engines to predict, then to measure.  [default: the first left out]")  # fmt: skip
@@ -233,22 +250,24 @@ def scale(
 ) -> int:
     """Load a deployment at several sizes and fit the Universal Scalability Law to its throughput.
 
-    A lab is scaled by itself, any other deployment by the commands of [scale] in its file. Six sizes of
-    engines or more give the law intervals. One size is left out, predicted, and measured to see. Which
-    component saturates first is told from the processor that each used per stack or request.
+    A lab is scaled by itself, any other deployment by the commands of [scale] in its file. A law needs
+    three sizes; six of engines or more give it intervals. One size is left out, predicted, and measured to
+    see. Which component saturates first is told from the processor that each used per stack or request.
 
     On a machine of few cores use a load that waits in the engines, as engine-wait does with
     `lab up --engine-threads 2`: else the machine is measured, not the engines.
 
     Exit status: 0 it was measured; 1 a prediction lies outside its interval; 2 it cannot be done.
     """
+    refuse_several(cfn)
+    left_out = checked(engines, check)
     wanted = loader.read(loader.find(scenario))
     path = paths.deployment(deployment)
     described = deployments.read(path)
     before = counted(described)
     grid = shapes(rest or (before["rest"],), cfn or (before["cfn"],), engines)
-    beyond = (grid[-1][0], grid[-1][1], check or unmeasured(engines))
-    if beyond in grid:
+    beyond = [] if left_out is None else [(grid[-1][0], grid[-1][1], left_out)]
+    if left_out in engines:
         raise InputError("--check", f"{check} engines are among --engines", "valid: a number left out")
     chosen = _measure(wanted, measure)
     folder = RunDir.create(described, runs=runs, name=f"scale-{wanted.name}")
@@ -268,10 +287,10 @@ def scale(
     )
     began = time.monotonic()
     try:
-        for shape in [*grid, beyond]:
+        for shape in [*grid, *beyond]:
             study.reach(shape)
             for _ in range(repeat):
-                size = study.load(shape, chosen, check=shape == beyond)
+                size = study.load(shape, chosen, check=shape in beyond)
                 took_s = round(time.monotonic() - began, 1)
                 result = result.model_copy(update={"sizes": (*result.sizes, size), "took_s": took_s})
                 _write(result, folder)

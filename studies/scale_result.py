@@ -129,10 +129,14 @@ class Scale(Result):
         chosen = self.fitted if sizes is None else sizes
         return [size for size in chosen if all(size.of(o) == n for o, n in fixed.items())]
 
+    def different(self, kind: Kind) -> int:
+        """How many different sizes a law along one kind would be fitted to."""
+        return len({size.of(kind) for size in self.along(kind)})
+
     def law(self, kind: Kind) -> Law | None:
-        """The law along one kind; None where fewer than two sizes of it were measured."""
+        """The law along one kind; None where too few sizes of it were measured."""
         loads = self.along(kind)
-        if len({size.of(kind) for size in loads}) < 2:
+        if self.different(kind) < usl.FEWEST_FOR_LAW:
             return None
         return usl.fit([size.of(kind) for size in loads], [size.throughput for size in loads])
 

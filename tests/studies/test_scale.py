@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from calorimeter.errors import InputError
 from studies import capacity_page, scale_page
-from studies.scale import _used, shapes, unmeasured
+from studies.scale import _used, checked, refuse_several, shapes, unmeasured
 from studies.scale_result import MACHINE, Used
 from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
@@ -39,6 +40,44 @@ def test_few_sizes_are_said_to_be_few() -> None:
     said = " ".join(scale_page.sentences(scale(engines=(1, 2, 4))))
     assert "without intervals: 3 sizes, 6 are needed" in said
     assert "no interval" in said
+
+
+def test_two_sizes_are_points_and_no_law() -> None:
+    """Neither parameters, a peak nor a prediction; what was measured is said."""
+    found = scale(engines=(2, 4), rests=(1, 2))
+    assert (found.law("engines"), found.law("rest"), found.predictions) == (None, None, ())
+    said = " ".join(scale_page.sentences(found))
+    assert "By engines: 0.95 with 2, 1.7 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in said
+    assert "By REST APIs: 1.7 with 1, 1.7 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in said
+    assert not any(word in said for word in ("α", "β", "peak", "redicted"))
+    assert "predicted" not in next(iter(scale_page.lines(found)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rests", "engines", "drawn"),
+    [
+        ((1, 2), (2, 4), {"scale-engines", "scale-surface"}),
+        ((1, 2, 3), (1, 2, 4), {"scale-engines", "scale-rest", "scale-surface"}),
+    ],
+)
+def test_a_curve_is_drawn_along_each_law(
+    rests: tuple[int, ...], engines: tuple[int, ...], drawn: set[str]
+) -> None:
+    """The REST APIs have one from three sizes on; the engines have their points in any case."""
+    made = scale_page.files(scale(engines, rests))
+    assert {Path(name).stem for name in made if name.endswith(".svg")} == drawn
+    assert ("Universal Scalability Law" in made["report.md"].decode()) == (len(engines) > 2)
+
+
+def test_what_has_no_law_is_not_asked_for() -> None:
+    """Several numbers of CFN APIs, and a check where nothing predicts; without one nothing is left out."""
+    with pytest.raises(InputError, match="--cfn: 1,2 given"):
+        refuse_several((1, 2))
+    refuse_several((2,))
+    with pytest.raises(InputError, match="nothing predicts 3 engines"):
+        checked((2, 4), 3)
+    assert (checked((2, 4), None), checked((1, 2, 4), None), checked((1, 2, 4), 8)) == (None, 3, 8)
 
 
 def test_what_saturates_first_is_told_from_the_processor() -> None:
