@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import time
@@ -19,6 +20,7 @@ from calorimeter import paths
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
+from calorimeter.verdict import Outcome
 from loadtests.commands import Duration
 from scenarios import loader
 from scenarios.scenario import Scenario
@@ -27,6 +29,9 @@ from studies.scale_result import Kind, Measure, Scale, Size, Used
 from verify.checks.service_level import not_the_bottleneck
 from verify.evidence import samples
 from verify.experiments.service_level import generator_of
+
+MOST_TRIES = 2
+"""Loads of one size where gate T3 does not pass the first."""
 
 SCALE_S = 300.0
 """How long a deployment may take to get to another size."""
@@ -113,12 +118,38 @@ class Study:
             self._now[kind] = number
 
     def load(self, shape: Shape, measure: Measure, check: bool) -> Size:
-        """Load at the size that was reached."""
+        """Load at the size that was reached, again where the generator was the bottleneck."""
+        return better(lambda: self._look(shape, measure, check))
+
+    def _look(self, shape: Shape, measure: Measure, check: bool) -> Size:
         users = self._users * shape[2]
         words = loading.words_of(
             self._name, self._path, self._folder, users=users, duration_s=self._duration_s
         )
         return size_of(RunDir.open(loading.load(words)), shape, users, measure, check)
+
+
+def better(look: Callable[[], Size]) -> Size:
+    """The better of at most `MOST_TRIES` loads by gate T3, which ends them; not the one that got more done.
+
+    What the gate passed is better than what it did not, then what it could judge, then fewer busy seconds
+    and fewer late times.
+    """
+    found = look()
+    while found.generator.outcome is not Outcome.PASS and found.tries < MOST_TRIES:
+        tries = found.tries + 1
+        found = min(found, look(), key=_spoilt).model_copy(update={"tries": tries})
+    return found
+
+
+def _spoilt(size: Size) -> tuple[float, ...]:
+    judged = size.generator
+    counts = (judged.figures.get(name) for name in ("windows_busy", "late"))
+    return (
+        judged.outcome is not Outcome.PASS,
+        judged.outcome is not Outcome.FAIL,
+        *(float(count) if isinstance(count, int) else math.inf for count in counts),
+    )
 
 
 def counted(described: Deployment) -> dict[str, int]:
@@ -303,7 +334,9 @@ def scale(
 
 def _said(size: Size, measure: str) -> str:
     shape = f"{size.rest} REST, {size.cfn} CFN, {size.engines} engines"
-    return f"{shape}: {size.throughput:.2f} {measure} ({size.done} in {size.window_s:.0f} s)"
+    spoilt = "" if size.generator.outcome is Outcome.PASS else f"; T3 {size.generator.outcome.value}"
+    tries = f"; the better of {size.tries} loads" if size.tries > 1 else ""
+    return f"{shape}: {size.throughput:.2f} {measure} ({size.done} in {size.window_s:.0f} s){spoilt}{tries}"
 
 
 def _restore(study: Study, before: dict[str, int]) -> None:

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from calorimeter.verdict import Outcome
 from reports.figures import style
 from reports.figures.style import Layout
 from studies import pages, usl
@@ -42,6 +43,7 @@ def sentences(result: Scale) -> Iterator[str]:
             yield _law(kind, law, result)
         elif result.different(kind) > 1:
             yield _points(kind, result)
+    yield from _spoilt(result)
     yield from _predicted(result)
     yield from _first(result)
     if result.strangers > STRANGERS:
@@ -49,6 +51,16 @@ def sentences(result: Scale) -> Iterator[str]:
             f"NOT A QUIET MACHINE: up to {result.strangers:.0%} of its processor was used by none of the "
             "components, more than the load generator needs; the figures are too low by what that cost."
         )
+
+
+def _spoilt(result: Scale) -> Iterator[str]:
+    """How many of the fitted loads gate T3 did not pass."""
+    late, unknown = result.judged(Outcome.FAIL), result.judged(Outcome.INCONCLUSIVE)
+    most = f"of {len(result.fitted)} {'sizes' if result.repeat == 1 else 'loads'}"
+    if late:
+        yield f"{late} {most}: the generator was late (T3), so their figures may be too low."
+    if unknown:
+        yield f"{unknown} {most}: nothing shows whether the generator was late (T3)."
 
 
 def _points(kind: Kind, result: Scale) -> str:
@@ -114,8 +126,9 @@ def _sizes(result: Scale) -> pages.Table:
         alone = law.gamma.value if law is not None else None
         efficiency = f"{size.throughput / (size.engines * alone):.0%}" if alone else "–"
         note = ("predicted first, then measured" if law else "left out of the fit") if size.check else ""
-        if size.generator.outcome.value == "FAIL":
-            note = f"{note} {size.generator.why}".strip()
+        spoilt = "" if size.generator.outcome is Outcome.PASS else f"T3: {size.generator.why}"
+        tries = f"the better of {size.tries} loads" if size.tries > 1 else ""
+        note = "; ".join(said for said in (note, spoilt, tries) if said)
         rows.append(
             (
                 *(str(n) for n in (size.rest, size.cfn, size.engines, size.users)),
@@ -176,6 +189,8 @@ def files(result: Scale) -> pages.Files:
         f"at least 0, from {usl.FEWEST_FOR_LAW} different sizes on. Intervals (95 %) need "
         f"{usl.FEWEST_SIZES}; they are those of least squares, and for a prediction hold one more "
         "measurement.",
+        "A load that gate T3 does not pass (the generator was late or busy) is fitted like the others; "
+        "where it was made again, the better of the two by that gate is shown, and the table says so.",
         "Each engine was given the same number of users, so that every size is as busy.",
         "The processor per unit is what a component's processes used in the measured part, divided by what "
         "was done in it; a process of Heat uses one core at most, so a component is full where all of its "

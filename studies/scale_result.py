@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from calorimeter.toml import Model
-from calorimeter.verdict import Judgement
+from calorimeter.verdict import Judgement, Outcome
 from studies import usl
 from studies.circumstances import Result
 from studies.usl import Bounded, Law
@@ -33,7 +33,7 @@ class Size(Model):
     """One load at one size. `throughput` is in the study's measure, over `window_s` seconds.
 
     `done` is how many stacks or requests that are. `check` marks the size that a prediction is held
-    against, which no law was fitted to.
+    against, which no law was fitted to. `tries` is how many loads were made, of which this is the better.
     """
 
     rest: int
@@ -49,6 +49,7 @@ class Size(Model):
     used: tuple[Used, ...]
     generator: Judgement
     check: bool = False
+    tries: int = 1
 
     def others(self, cpus: int) -> float | None:
         """The share of the machine that was used by none of the components: the generator, and strangers.
@@ -118,6 +119,10 @@ class Scale(Result):
     def fitted(self) -> tuple[Size, ...]:
         """The loads that laws are fitted to."""
         return tuple(size for size in self.sizes if not size.check)
+
+    def judged(self, outcome: Outcome) -> int:
+        """How many of the fitted loads gate T3 (the generator was not the bottleneck) judged so."""
+        return sum(size.generator.outcome is outcome for size in self.fitted)
 
     def along(self, kind: Kind, sizes: Sequence[Size] | None = None) -> list[Size]:
         """The loads in which only one kind varies, the others being at their largest fitted number."""

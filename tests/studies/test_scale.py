@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from calorimeter.errors import InputError
+from calorimeter.verdict import failed, inconclusive, passed
 from studies import capacity_page, scale_page
-from studies.scale import _used, checked, refuse_several, shapes, unmeasured
-from studies.scale_result import MACHINE, Used
+from studies.scale import _used, better, checked, refuse_several, shapes, unmeasured
+from studies.scale_result import MACHINE, Size, Used
 from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 
@@ -78,6 +79,36 @@ def test_what_has_no_law_is_not_asked_for() -> None:
     with pytest.raises(InputError, match="nothing predicts 3 engines"):
         checked((2, 4), 3)
     assert (checked((2, 4), None), checked((1, 2, 4), None), checked((1, 2, 4), 8)) == (None, 3, 8)
+
+
+def _late(late: int, done: int = 10) -> Size:
+    """A load whose generator was late so many times; not at all: it passes."""
+    judged = failed("late", [], late=late, windows_busy=0) if late else passed("at ease")
+    return size(1, 1, done / 20).model_copy(update={"generator": judged})
+
+
+def test_a_load_with_a_late_generator_is_made_once_more() -> None:
+    """The better by T3 stays, not the one that got more done; no third load; a good one is not repeated."""
+    for looks, kept, tries in (
+        ([_late(0)], 0, 1),
+        ([_late(9, done=30), _late(0)], 1, 2),
+        ([_late(9), _late(5)], 1, 2),
+        ([_late(5), _late(9, done=30)], 0, 2),
+        ([_late(5), size(1, 1, 1).model_copy(update={"generator": inconclusive("unknown")})], 0, 2),
+    ):
+        left = iter(looks)
+        assert better(lambda left=left: next(left)) == looks[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
+        assert next(left, None) is None
+
+
+def test_late_generators_are_counted_in_the_lead() -> None:
+    """Of the sizes that were fitted, not of the one that was checked."""
+    found = scale(rests=(1,))
+    assert "(T3)" not in " ".join(scale_page.sentences(found))
+    spoilt = [each.model_copy(update={"generator": _late(9).generator}) for each in found.sizes[-3:]]
+    found = found.model_copy(update={"sizes": (*found.sizes[:-3], *spoilt)})
+    said = "2 of 6 sizes: the generator was late (T3), so their figures may be too low."
+    assert said in scale_page.sentences(found)
 
 
 def test_what_saturates_first_is_told_from_the_processor() -> None:
