@@ -23,6 +23,12 @@ from studies.scale_result import Scale
 HERE = Path("docs") / "benchmarks"
 
 
+def is_study(folder: Path) -> bool:
+    """Whether a folder is that of a study; a run may have a capacity.json, too, beside its own samples."""
+    kept = any((folder / name).exists() for name in ("scale.json", "capacity.json"))
+    return kept and not any(folder.glob("samples/*.parquet"))
+
+
 def made(data: Path) -> Files:
     """The files of one report from its raw data; raises `InputError` where that is none."""
     try:

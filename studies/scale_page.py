@@ -198,7 +198,7 @@ def files(result: Scale) -> pages.Files:
         f"the machine ({result.cpus} cores) is in the row of the machine.",
     )
     tables = (_sizes(result), _components(result))
-    return pages.files(f"Scale-out: {result.scenario}", lead, drawings, tables, notes, result)
+    return pages.files(f"Scale-out: {result.scenario}", lead, drawings, tables, notes, result, "scale.json")
 
 
 def _caption(result: Scale, kind: Kind) -> str:
