@@ -49,7 +49,7 @@ COMMANDS = {
     "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
     "benchmarks": (
         "studies.published:benchmarks",
-        "Make the published reports again from the raw data kept beside them.",
+        "Make the published reports again from the data kept beside them.",
     ),
     "report": ("studies.report:report", "Turn a run, or a study, into a page that can be published."),
     "compare": ("reports.commands:compare", "Say what differs between two runs, or two sides of runs."),

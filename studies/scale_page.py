@@ -54,9 +54,9 @@ def sentences(result: Scale) -> Iterator[str]:
 
 
 def _spoilt(result: Scale) -> Iterator[str]:
-    """How many of the fitted loads gate T3 did not pass."""
+    """How many of the loads gate T3 did not pass."""
     late, unknown = result.judged(Outcome.FAIL), result.judged(Outcome.INCONCLUSIVE)
-    most = f"of {len(result.fitted)} {'sizes' if result.repeat == 1 else 'loads'}"
+    most = f"of {len(result.told)} {'sizes' if result.repeat == 1 else 'loads'}"
     if late:
         yield f"{late} {most}: the generator was late (T3), so their figures may be too low."
     if unknown:
@@ -65,7 +65,7 @@ def _spoilt(result: Scale) -> Iterator[str]:
 
 def _points(kind: Kind, result: Scale) -> str:
     """Sizes that are too few for a law, as they were measured."""
-    points = ", ".join(f"{size.throughput:.3g} with {size.of(kind)}" for size in result.along(kind))
+    points = ", ".join(f"{size.throughput:.2f} with {size.of(kind)}" for size in result.along(kind))
     return (
         f"By {NAMES[kind]}: {points} ({result.measure}); no law: {result.different(kind)} sizes, "
         f"{usl.FEWEST_FOR_LAW} are needed."
@@ -125,7 +125,9 @@ def _sizes(result: Scale) -> pages.Table:
     for size in result.sizes:
         alone = law.gamma.value if law is not None else None
         efficiency = f"{size.throughput / (size.engines * alone):.0%}" if alone else "–"
-        note = ("predicted first, then measured" if law else "left out of the fit") if size.check else ""
+        note = (
+            ("predicted first, then measured" if law else "left out to check a law") if size.check else ""
+        )
         spoilt = "" if size.generator.outcome is Outcome.PASS else f"T3: {size.generator.why}"
         tries = f"the better of {size.tries} loads" if size.tries > 1 else ""
         note = "; ".join(said for said in (note, spoilt, tries) if said)

@@ -120,9 +120,15 @@ class Scale(Result):
         """The loads that laws are fitted to."""
         return tuple(size for size in self.sizes if not size.check)
 
+    @property
+    def told(self) -> tuple[Size, ...]:
+        """The loads that findings rest on: those that laws are fitted to, all of them where no law is."""
+        laws = (self.law("engines"), self.law("rest"))
+        return self.sizes if laws == (None, None) else self.fitted
+
     def judged(self, outcome: Outcome) -> int:
-        """How many of the fitted loads gate T3 (the generator was not the bottleneck) judged so."""
-        return sum(size.generator.outcome is outcome for size in self.fitted)
+        """How many of the loads `told` gate T3 (the generator was not the bottleneck) judged so."""
+        return sum(size.generator.outcome is outcome for size in self.told)
 
     def along(self, kind: Kind, sizes: Sequence[Size] | None = None) -> list[Size]:
         """The loads in which only one kind varies, the others being at their largest fitted number."""

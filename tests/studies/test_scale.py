@@ -48,8 +48,8 @@ def test_two_sizes_are_points_and_no_law() -> None:
     found = scale(engines=(2, 4), rests=(1, 2))
     assert (found.law("engines"), found.law("rest"), found.predictions) == (None, None, ())
     said = " ".join(scale_page.sentences(found))
-    assert "By engines: 0.95 with 2, 1.7 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in said
-    assert "By REST APIs: 1.7 with 1, 1.7 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in said
+    assert "By engines: 0.95 with 2, 1.70 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in said
+    assert "By REST APIs: 1.70 with 1, 1.70 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in said
     assert not any(word in said for word in ("α", "β", "peak", "redicted"))
     assert "predicted" not in next(iter(scale_page.lines(found)))
 
@@ -102,13 +102,16 @@ def test_a_load_with_a_late_generator_is_made_once_more() -> None:
 
 
 def test_late_generators_are_counted_in_the_lead() -> None:
-    """Of the sizes that were fitted, not of the one that was checked."""
+    """Of the sizes that were fitted, not of the one that was checked; of all, where there is no law."""
     found = scale(rests=(1,))
     assert "(T3)" not in " ".join(scale_page.sentences(found))
     spoilt = [each.model_copy(update={"generator": _late(9).generator}) for each in found.sizes[-3:]]
     found = found.model_copy(update={"sizes": (*found.sizes[:-3], *spoilt)})
     said = "2 of 6 sizes: the generator was late (T3), so their figures may be too low."
     assert said in scale_page.sentences(found)
+    few = scale(engines=(2, 4), rests=(1, 2))
+    few = few.model_copy(update={"sizes": (*spoilt, *few.sizes[-1:])})
+    assert "3 of 4 sizes: the generator was late" in " ".join(scale_page.sentences(few))
 
 
 def test_what_saturates_first_is_told_from_the_processor() -> None:
