@@ -206,7 +206,9 @@ def files(result: Scale) -> pages.Files:
 def _caption(result: Scale, kind: Kind) -> str:
     law = result.law(kind)
     if law is None:
-        return f"Throughput against {NAMES[kind]}, as measured."
+        among = any(size.check for size in result.along(kind, result.sizes))
+        left_out = ", the size left out to check a law among them" if among else ""
+        return f"Throughput against {NAMES[kind]}, as measured{left_out}."
     said = (
         f"Throughput against {NAMES[kind]}, and below it the efficiency: what is left of a perfect "
         "scaling. The curve is the Universal Scalability Law"
@@ -233,6 +235,8 @@ def _curve(result: Scale, kind: Kind, layout: Layout) -> Figure:
                           linewidth=1.4, zorder=3)  # fmt: skip
     panels[0].set_ylabel(result.measure.replace("/", " / "))
     panels[0].set_ylim(bottom=0)
+    if law is None:
+        panels[0].set_ylim(top=1.1 * max(size.throughput for size in loads) or 1.0)
     panels[-1].set_xlabel(NAMES[kind])
     panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
