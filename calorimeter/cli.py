@@ -49,9 +49,9 @@ COMMANDS = {
     "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
     "benchmarks": (
         "studies.published:benchmarks",
-        "Make the published reports again from the raw data kept beside them.",
+        "Make the published reports again from the data kept beside them.",
     ),
-    "report": ("reports.commands:report", "Turn a run into a page that can be published."),
+    "report": ("studies.report:report", "Turn a run, or a study, into a page that can be published."),
     "compare": ("reports.commands:compare", "Say what differs between two runs, or two sides of runs."),
 }
 """Command → (where it is, its line in the overview). The overview imports no room."""

@@ -56,6 +56,24 @@ def machine(environment: Mapping[str, Any]) -> Rows:
     return rows
 
 
+def topology(deployment: Deployment | None, about: Mapping[str, Any]) -> Rows:
+    """A run's deployment, its parts and its proxy's configuration, from its file and from run.json."""
+    rows = [("Deployment", deployment.name), *parts(deployment)] if deployment else []
+    return rows + [("Proxy configuration", said) for said in _configurations(about)]
+
+
+def _configurations(about: Mapping[str, Any]) -> Iterator[str]:
+    kept = about.get("proxy_config")
+    for each in map(table, kept if isinstance(kept, list) else ()):
+        file = each.get("file", "")
+        if "sha256" in each:
+            yield f"{file}, SHA-256 {each['sha256']} (of the copy {each['copy']}, passwords masked)"
+        else:
+            yield f"{file}: {each.get('unavailable', 'not kept')}"
+    if not kept:
+        yield "not kept: deployment.toml names no copy of it (config)"
+
+
 def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
     """The parts of a deployment, from its file; no secret is in it."""
     yield "REST", _api(deployment.rest)

@@ -32,7 +32,7 @@ def report(run: Path | None, output: Path | None) -> None:
     console = Console(stderr=True)
     opened = RunDir.open(folder)
     target = output if output is not None else folder / "report"
-    _refuse_unusable(target)
+    refuse_unusable(target)
     with console.status("Reading the run …") as status:
         from reports import findings, page
 
@@ -53,7 +53,7 @@ def newest(runs: Path) -> Path:
     return found[-1]
 
 
-def _refuse_unusable(target: Path) -> None:
+def refuse_unusable(target: Path) -> None:
     """Said before the work: a folder about to be replaced must be a report, a new one must be possible."""
     try:
         if target.is_dir() and any(target.iterdir()) and not (target / "summary.json").exists():
@@ -101,7 +101,7 @@ def compare(
     from reports import comparison, comparison_page, page
 
     if output is not None:
-        _refuse_unusable(output)
+        refuse_unusable(output)
     console = Console(stderr=True)
     with console.status("Reading the runs …"):
         left, right = comparison.sides(runs, baseline)

@@ -13,13 +13,14 @@ import pandas as pd
 
 from calorimeter import statistics
 from calorimeter.baseline import GATE, GUIDE, HEADING, Baseline, Measure, no_worse
+from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError, unknown
 from calorimeter.rundir import RunDir
 from calorimeter.series import side_of
 from calorimeter.statistics import Difference, Floats
 from calorimeter.verdict import Verdict
 from reports import axis as axes
-from reports import frames, latency, load, whole
+from reports import circumstances, frames, latency, load, whole
 from reports.axis import BIN_LADDER_S, Axis, Window
 
 ENOUGH_RUNS = statistics.ENOUGH
@@ -48,7 +49,7 @@ class Measured:
     """One run's values: `runs` has one row an operation and measure, `windows` one a window as well.
 
     Columns: `operation`, `measure` (`median response (s)`, `achieved (1/s)`), `value`. Of `count` requests
-    in the measured window `failed` were not as expected.
+    in the measured window `failed` were not as expected. `topology` is what it was made on.
     """
 
     name: str
@@ -58,6 +59,12 @@ class Measured:
     operations: tuple[str, ...]
     count: int
     failed: int
+    topology: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def group(self) -> str:
+        """What names its side where nobody says which side it is on."""
+        return _group(self.about)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +96,20 @@ ACHIEVED = "achieved (1/s)"
 
 
 @dataclass(frozen=True, slots=True)
+class Apart:
+    """One part of what the two sides were made on; `left` and `right` have each of its states there."""
+
+    name: str
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+
+    @property
+    def alike(self) -> bool:
+        """Whether both sides have the same states of it."""
+        return set(self.left) == set(self.right)
+
+
+@dataclass(frozen=True, slots=True)
 class Comparison:
     """All rows; `unit` is `run` or `window`, `left` and `right` name the runs of each side.
 
@@ -96,6 +117,8 @@ class Comparison:
     with too few samples, `lost` those of them that have enough on the left. `in_turn` is whether the runs
     were made in turn (`calorimeter run --repeat 5 --against …`), so that what drifts met both sides alike.
     `about` is what the first run of the left side notes of itself; in what has to agree it speaks for all.
+    `topology` has the parts of both sides; `named` is whether the runs tell by themselves which side they
+    are on.
     """
 
     left: tuple[str, ...]
@@ -109,6 +132,8 @@ class Comparison:
     lost: tuple[str, ...] = ()
     in_turn: bool = True
     about: Mapping[str, Any] = field(default_factory=dict)
+    topology: tuple[Apart, ...] = ()
+    named: bool = False
 
     @property
     def label(self) -> str:
@@ -143,7 +168,31 @@ def measure(path: Path) -> Measured:
         operations=tuple(str(kind) for kind in chosen["kind"].unique()),
         count=len(chosen),
         failed=int((~axes.succeeded(chosen)).sum()),
+        topology=tuple(circumstances.topology(_deployment(run), run.about)),
     )
+
+
+def _deployment(run: RunDir) -> Deployment | None:
+    return run.deployment() if (run.path / "deployment.toml").exists() else None
+
+
+def _group(about: Mapping[str, Any]) -> str:
+    return str(about.get("side") or about.get("deployment"))
+
+
+def _apart(left: Sequence[Measured], right: Sequence[Measured]) -> tuple[Apart, ...]:
+    names = dict.fromkeys(name for run in (*left, *right) for name, _ in run.topology)
+    return tuple(Apart(name, _states(left, name), _states(right, name)) for name in names)
+
+
+def _states(side: Sequence[Measured], name: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(said for run in side for known, said in run.topology if known == name))
+
+
+def _named(left: Sequence[Measured], right: Sequence[Measured]) -> bool:
+    """Whether `sides` would tell these apart without being told a baseline."""
+    groups = [{run.group for run in side} for side in (left, right)]
+    return len(left) == len(right) == 1 or (len(groups[0] | groups[1]) == 2 and not groups[0] & groups[1])
 
 
 def _in_turn(left: Sequence[Measured], right: Sequence[Measured]) -> bool:
@@ -235,6 +284,8 @@ def compare(left: Sequence[Measured], right: Sequence[Measured], despite: Sequen
         lost=tuple(dict.fromkeys(lost)),
         in_turn=_in_turn(left, right),
         about=left[0].about,
+        topology=_apart(left, right),
+        named=_named(left, right),
     )
 
 
@@ -306,7 +357,7 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
     groups: dict[str, list[Path]] = {}
     for path in runs:
         about = RunDir.open(path).about
-        groups.setdefault(str(about.get("side") or about.get("deployment")), []).append(path)
+        groups.setdefault(_group(about), []).append(path)
     if len(groups) != 2:
         names = ", ".join(sorted(groups))
         raise InputError(

@@ -13,7 +13,7 @@ from calorimeter.baseline import percent
 from calorimeter.toml import Model
 from reports import circumstances, comparison, page
 from reports.circumstances import Rows
-from reports.comparison import ACHIEVED, RESPONSE, Comparison
+from reports.comparison import ACHIEVED, RESPONSE, Apart, Comparison
 from reports.figures import differences, style
 from reports.page import Files
 
@@ -129,6 +129,9 @@ def files(found: Comparison) -> Files:
         "rows": cells(found),
         "rule": comparison.RULE,
         "where": _where(found.about),
+        "apart": [(each.name, *map(_states, (each.left, each.right))) for each in _differing(found)],
+        "alike": [each.name for each in found.topology if each.alike],
+        "rebuild": _rebuild(found),
         "wide": wide,
         "narrow": style.svg(figure, style.NARROW, "differences-n") if wide else "",
     }
@@ -141,6 +144,24 @@ def files(found: Comparison) -> Files:
     if wide:
         made |= {"figures/differences.svg": wide.encode(), "figures/differences.png": png}
     return made
+
+
+def _differing(found: Comparison) -> list[Apart]:
+    return [each for each in found.topology if not each.alike]
+
+
+def _states(states: tuple[str, ...]) -> str:
+    return "; ".join(states) or "–"
+
+
+def _rebuild(found: Comparison) -> str:
+    """The command that makes the page again; sides that the runs do not name need a baseline."""
+    left = [f"runs/{name}" for name in found.left]
+    if not found.named:
+        left = [word for run in left for word in ("--baseline", run)]
+    despite = [word for key in found.despite for word in ("--despite", key)]
+    right = [f"runs/{name}" for name in found.right]
+    return " ".join(["calorimeter compare", *left, *right, *despite, "--output FOLDER"])
 
 
 def _where(about: Mapping[str, Any]) -> Rows:

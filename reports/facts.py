@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator
 from typing import Any
 
 from calorimeter import statistics
@@ -60,21 +59,7 @@ def _seconds(value: object) -> str | None:
 
 def topology(found: Findings) -> Rows:
     """The deployment's parts, from its file, and the proxy's configuration; no secret is in it."""
-    deployment = found.deployment
-    rows = [("Deployment", deployment.name), *circumstances.parts(deployment)] if deployment else []
-    return rows + [("Proxy configuration", said) for said in _configurations(found)]
-
-
-def _configurations(found: Findings) -> Iterator[str]:
-    kept = found.about.get("proxy_config")
-    for each in map(table, kept if isinstance(kept, list) else ()):
-        file = each.get("file", "")
-        if "sha256" in each:
-            yield f"{file}, SHA-256 {each['sha256']} (of the copy {each['copy']}, passwords masked)"
-        else:
-            yield f"{file}: {each.get('unavailable', 'not kept')}"
-    if not kept:
-        yield "not kept: deployment.toml names no copy of it (config)"
+    return circumstances.topology(found.deployment, found.about)
 
 
 def capacity(found: Findings) -> str:

@@ -86,7 +86,9 @@ def files(result: Capacity) -> pages.Files:
         "kept in the hold. A load that says nothing of the deployment, because the generator was the "
         "bottleneck or promises were left open by the hold, was made again, and is not in the figure.",
     )
-    return pages.files(f"Capacity: {result.scenario}", lead, drawings, (levels(result),), notes, result)
+    return pages.files(
+        f"Capacity: {result.scenario}", lead, drawings, (levels(result),), notes, result, "capacity.json"
+    )
 
 
 def curve(result: Capacity, layout: Layout) -> Figure:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from reports.figures import style
 from reports.page import Files, render
@@ -48,8 +49,12 @@ def files(
     tables: Sequence[Table],
     notes: Sequence[str],
     result: Result,
+    kept: str,
 ) -> Files:
-    """All files of a study's page by their path in its folder; the same bytes for the same result."""
+    """All files of a study's page by their path in its folder; the same bytes for the same result.
+
+    `kept` is the name of the file that the result is kept in.
+    """
     made: Files = {}
     plates = []
     for drawing in drawings:
@@ -58,8 +63,14 @@ def files(
         plates.append(_Plate(drawing.name, drawing.caption, wide, narrow))
         made[f"figures/{drawing.name}.svg"] = wide.encode()
         made[f"figures/{drawing.name}.png"] = png
-    context = {"title": title, "lead": lead, "plates": plates, "tables": tables, "notes": notes}
-    context["where"] = result.circumstances.rows
+    context: dict[str, Any] = {
+        "title": title,
+        "lead": lead,
+        "plates": plates,
+        "tables": tables,
+        "notes": notes,
+    }
+    context |= {"where": result.circumstances.rows, "kept": kept}
     made["index.html"] = render("study.html.j2", context, escape=True)
     made["report.md"] = render("study.md.j2", context, escape=False)
     made["summary.json"] = result.model_dump_json(indent=2).encode() + b"\n"

@@ -1,4 +1,4 @@
-"""`calorimeter benchmarks`: the published reports, made again from the raw data that is kept beside them.
+"""`calorimeter benchmarks`: the published reports, made again from the data that is kept beside them.
 
 docs/benchmarks/data/<name>/    what was recorded: a scale.json, a capacity.json, one run, or the runs of
                                 two sides
@@ -23,8 +23,14 @@ from studies.scale_result import Scale
 HERE = Path("docs") / "benchmarks"
 
 
+def is_study(folder: Path) -> bool:
+    """Whether a folder is that of a study; a run may have a capacity.json, too, beside its own samples."""
+    kept = any((folder / name).exists() for name in ("scale.json", "capacity.json"))
+    return kept and not any(folder.glob("samples/*.parquet"))
+
+
 def made(data: Path) -> Files:
-    """The files of one report from its raw data; raises `InputError` where that is none."""
+    """The files of one report from its data; raises `InputError` where that is none."""
     try:
         if (data / "scale.json").exists():
             return scale_page.files(Scale.model_validate_json((data / "scale.json").read_text("utf-8")))
@@ -55,13 +61,13 @@ def differing(files: Files, folder: Path) -> list[str]:
 @click.argument("folder", default=HERE, type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Change nothing; say what differs.")
 def benchmarks(folder: Path, check: bool) -> int:
-    """Make the published reports in FOLDER again from the raw data beside them, byte for byte.
+    """Make the published reports in FOLDER again from the data beside them, byte for byte.
 
     Exit status: 0 all are made, or with --check are as made; 1 one differs; 2 the data cannot be used.
     """
     names = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir())
     if not names:
-        raise InputError(str(folder / "data"), "holds no raw data", "valid: docs/benchmarks of a clone")
+        raise InputError(str(folder / "data"), "holds no data", "valid: docs/benchmarks of a clone")
     status = 0
     for name in names:
         files = made(folder / "data" / name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import time
@@ -19,14 +20,18 @@ from calorimeter import paths
 from calorimeter.deployment import Deployment
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
+from calorimeter.verdict import Outcome
 from loadtests.commands import Duration
 from scenarios import loader
 from scenarios.scenario import Scenario
-from studies import circumstances, loading
+from studies import circumstances, loading, usl
 from studies.scale_result import Kind, Measure, Scale, Size, Used
 from verify.checks.service_level import not_the_bottleneck
 from verify.evidence import samples
 from verify.experiments.service_level import generator_of
+
+MOST_TRIES = 2
+"""Loads of one size where gate T3 does not pass the first."""
 
 SCALE_S = 300.0
 """How long a deployment may take to get to another size."""
@@ -64,6 +69,23 @@ def unmeasured(engines: Sequence[int]) -> int:
     return inside[0] if inside else max(engines) + 1
 
 
+def refuse_several(cfn: Sequence[int] | None) -> None:
+    """No law is along the CFN APIs, and loads of several numbers of them would be taken for alike."""
+    if cfn is not None and len(cfn) > 1:
+        given = ",".join(map(str, cfn))
+        raise InputError("--cfn", f"{given} given", "valid: one number; --rest and --engines take several")
+
+
+def checked(engines: Sequence[int], check: int | None) -> int | None:
+    """The number of engines to predict and to measure; None where there will be no law to predict it by."""
+    if len(engines) >= usl.FEWEST_FOR_LAW:
+        return check or unmeasured(engines)
+    if check is not None:
+        few = f"nothing predicts {check} engines: {len(engines)} sizes in --engines have no law"
+        raise InputError("--check", few, f"valid: with {usl.FEWEST_FOR_LAW} sizes or more")
+    return None
+
+
 class Study:
     """Loads at several sizes of one deployment."""
 
@@ -96,12 +118,38 @@ class Study:
             self._now[kind] = number
 
     def load(self, shape: Shape, measure: Measure, check: bool) -> Size:
-        """Load at the size that was reached."""
+        """Load at the size that was reached, again where the generator was the bottleneck."""
+        return better(lambda: self._look(shape, measure, check))
+
+    def _look(self, shape: Shape, measure: Measure, check: bool) -> Size:
         users = self._users * shape[2]
         words = loading.words_of(
             self._name, self._path, self._folder, users=users, duration_s=self._duration_s
         )
         return size_of(RunDir.open(loading.load(words)), shape, users, measure, check)
+
+
+def better(look: Callable[[], Size]) -> Size:
+    """The better of at most `MOST_TRIES` loads by gate T3, which ends them; not the one that got more done.
+
+    What the gate passed is better than what it did not, then what it could judge, then fewer busy seconds
+    and fewer late times.
+    """
+    found = look()
+    while found.generator.outcome is not Outcome.PASS and found.tries < MOST_TRIES:
+        tries = found.tries + 1
+        found = min(found, look(), key=_spoilt).model_copy(update={"tries": tries})
+    return found
+
+
+def _spoilt(size: Size) -> tuple[float, ...]:
+    judged = size.generator
+    counts = (judged.figures.get(name) for name in ("windows_busy", "late"))
+    return (
+        judged.outcome is not Outcome.PASS,
+        judged.outcome is not Outcome.FAIL,
+        *(float(count) if isinstance(count, int) else math.inf for count in counts),
+    )
 
 
 def counted(described: Deployment) -> dict[str, int]:
@@ -205,7 +253,7 @@ def _measure(scenario: Scenario, given: str | None) -> Measure:
     "--deployment", type=click.Path(path_type=Path), help="deployment.toml; default: as in `verify`."
 )
 @click.option("--rest", type=Sizes(), help="Numbers of REST APIs.  [default: as many as there are]")
-@click.option("--cfn", type=Sizes(), help="Numbers of CFN APIs.  [default: as many as there are]")
+@click.option("--cfn", type=Sizes(), help="Number of CFN APIs, one.  [default: as many as there are]")
 @click.option("--engines", type=Sizes(), required=True, help="Numbers of engines, as in 1,2,4.")
 @click.option("--check", type=click.IntRange(1, 64), metavar="N",
               help="Engines to predict, then to measure.  [default: the first left out]")  # fmt: skip
@@ -233,22 +281,24 @@ def scale(
 ) -> int:
     """Load a deployment at several sizes and fit the Universal Scalability Law to its throughput.
 
-    A lab is scaled by itself, any other deployment by the commands of [scale] in its file. Six sizes of
-    engines or more give the law intervals. One size is left out, predicted, and measured to see. Which
-    component saturates first is told from the processor that each used per stack or request.
+    A lab is scaled by itself, any other deployment by the commands of [scale] in its file. A law needs
+    three sizes; six of engines or more give it intervals. One size is left out, predicted, and measured to
+    see. Which component saturates first is told from the processor that each used per stack or request.
 
     On a machine of few cores use a load that waits in the engines, as engine-wait does with
     `lab up --engine-threads 2`: else the machine is measured, not the engines.
 
     Exit status: 0 it was measured; 1 a prediction lies outside its interval; 2 it cannot be done.
     """
+    refuse_several(cfn)
+    left_out = checked(engines, check)
     wanted = loader.read(loader.find(scenario))
     path = paths.deployment(deployment)
     described = deployments.read(path)
     before = counted(described)
     grid = shapes(rest or (before["rest"],), cfn or (before["cfn"],), engines)
-    beyond = (grid[-1][0], grid[-1][1], check or unmeasured(engines))
-    if beyond in grid:
+    beyond = [] if left_out is None else [(grid[-1][0], grid[-1][1], left_out)]
+    if left_out in engines:
         raise InputError("--check", f"{check} engines are among --engines", "valid: a number left out")
     chosen = _measure(wanted, measure)
     folder = RunDir.create(described, runs=runs, name=f"scale-{wanted.name}")
@@ -268,10 +318,10 @@ def scale(
     )
     began = time.monotonic()
     try:
-        for shape in [*grid, beyond]:
+        for shape in [*grid, *beyond]:
             study.reach(shape)
             for _ in range(repeat):
-                size = study.load(shape, chosen, check=shape == beyond)
+                size = study.load(shape, chosen, check=shape in beyond)
                 took_s = round(time.monotonic() - began, 1)
                 result = result.model_copy(update={"sizes": (*result.sizes, size), "took_s": took_s})
                 _write(result, folder)
@@ -284,7 +334,9 @@ def scale(
 
 def _said(size: Size, measure: str) -> str:
     shape = f"{size.rest} REST, {size.cfn} CFN, {size.engines} engines"
-    return f"{shape}: {size.throughput:.2f} {measure} ({size.done} in {size.window_s:.0f} s)"
+    spoilt = "" if size.generator.outcome is Outcome.PASS else f"; T3 {size.generator.outcome.value}"
+    tries = f"; the better of {size.tries} loads" if size.tries > 1 else ""
+    return f"{shape}: {size.throughput:.2f} {measure} ({size.done} in {size.window_s:.0f} s){spoilt}{tries}"
 
 
 def _restore(study: Study, before: dict[str, int]) -> None:

@@ -10,10 +10,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+from calorimeter.verdict import Outcome
 from reports.figures import style
 from reports.figures.style import Layout
 from studies import pages, usl
-from studies.scale_result import Kind, Scale, Size
+from studies.scale_result import Kind, Scale
 from studies.usl import Bounded, Law
 
 STRANGERS = 0.3
@@ -21,6 +22,11 @@ STRANGERS = 0.3
 
 FULL = 0.7
 """Share of a core from which on a component is called busy."""
+
+KINDS: tuple[Kind, ...] = ("engines", "rest")
+"""What laws are fitted along."""
+
+NAMES: dict[Kind, str] = {"engines": "engines", "rest": "REST APIs", "cfn": "CFN APIs"}
 
 
 def lines(result: Scale) -> Iterator[str]:
@@ -31,10 +37,13 @@ def lines(result: Scale) -> Iterator[str]:
 
 def sentences(result: Scale) -> Iterator[str]:
     """What was found, in sentences."""
-    for kind in ("engines", "rest"):
+    for kind in KINDS:
         law = result.law(kind)
         if law is not None:
             yield _law(kind, law, result)
+        elif result.different(kind) > 1:
+            yield _points(kind, result)
+    yield from _spoilt(result)
     yield from _predicted(result)
     yield from _first(result)
     if result.strangers > STRANGERS:
@@ -44,10 +53,29 @@ def sentences(result: Scale) -> Iterator[str]:
         )
 
 
-def _law(kind: str, law: Law, result: Scale) -> str:
+def _spoilt(result: Scale) -> Iterator[str]:
+    """How many of the loads gate T3 did not pass."""
+    late, unknown = result.judged(Outcome.FAIL), result.judged(Outcome.INCONCLUSIVE)
+    most = f"of {len(result.told)} {'sizes' if result.repeat == 1 else 'loads'}"
+    if late:
+        yield f"{late} {most}: the generator was late (T3), so their figures may be too low."
+    if unknown:
+        yield f"{unknown} {most}: nothing shows whether the generator was late (T3)."
+
+
+def _points(kind: Kind, result: Scale) -> str:
+    """Sizes that are too few for a law, as they were measured."""
+    points = ", ".join(f"{size.throughput:.2f} with {size.of(kind)}" for size in result.along(kind))
+    return (
+        f"By {NAMES[kind]}: {points} ({result.measure}); no law: {result.different(kind)} sizes, "
+        f"{usl.FEWEST_FOR_LAW} are needed."
+    )
+
+
+def _law(kind: Kind, law: Law, result: Scale) -> str:
     alone = "one engine" if kind == "engines" else "one API"
     told = (
-        f"By {'engines' if kind == 'engines' else 'REST APIs'}: {alone} does {_told(law.gamma)} "
+        f"By {NAMES[kind]}: {alone} does {_told(law.gamma)} "
         f"{result.measure}; contention α {_told(law.alpha)}, coherency β {_told(law.beta)}"
     )
     if law.covariance is None:
@@ -97,9 +125,12 @@ def _sizes(result: Scale) -> pages.Table:
     for size in result.sizes:
         alone = law.gamma.value if law is not None else None
         efficiency = f"{size.throughput / (size.engines * alone):.0%}" if alone else "–"
-        note = "predicted first, then measured" if size.check else ""
-        if size.generator.outcome.value == "FAIL":
-            note = f"{note} {size.generator.why}".strip()
+        note = (
+            ("predicted first, then measured" if law else "left out to check a law") if size.check else ""
+        )
+        spoilt = "" if size.generator.outcome is Outcome.PASS else f"T3: {size.generator.why}"
+        tries = f"the better of {size.tries} loads" if size.tries > 1 else ""
+        note = "; ".join(said for said in (note, spoilt, tries) if said)
         rows.append(
             (
                 *(str(n) for n in (size.rest, size.cfn, size.engines, size.users)),
@@ -143,13 +174,9 @@ def files(result: Scale) -> pages.Files:
         f"engine, {len(result.sizes)} loads of {result.duration_s:g} s; {result.took_s:.0f} s in all.",
     )
     drawings = [
-        pages.Drawing(
-            "scale-engines",
-            "Throughput against engines, and below it the efficiency: what is left of a perfect scaling. "
-            "The curve is the Universal Scalability Law, the band where one more measurement is expected "
-            "(95 %); hollow: predicted first, then measured.",
-            partial(_curve, result, "engines"),
-        )
+        pages.Drawing(f"scale-{kind}", _caption(result, kind), partial(_curve, result, kind))
+        for kind in KINDS
+        if kind == "engines" or result.law(kind) is not None
     ]
     if len({size.rest for size in result.fitted}) > 1:
         drawings.append(
@@ -161,8 +188,11 @@ def files(result: Scale) -> pages.Files:
         )
     notes = (
         "The law: X(N) = γ·N / (1 + α·(N − 1) + β·N·(N − 1)) (Gunther 2007), by least squares with α and β "
-        f"at least 0. Intervals (95 %) need {usl.FEWEST_SIZES} different sizes; they are those of least "
-        "squares, and for a prediction hold one more measurement.",
+        f"at least 0, from {usl.FEWEST_FOR_LAW} different sizes on. Intervals (95 %) need "
+        f"{usl.FEWEST_SIZES}; they are those of least squares, and for a prediction hold one more "
+        "measurement.",
+        "A load that gate T3 does not pass (the generator was late or busy) is fitted like the others; "
+        "where it was made again, the better of the two by that gate is shown, and the table says so.",
         "Each engine was given the same number of users, so that every size is as busy.",
         "The processor per unit is what a component's processes used in the measured part, divided by what "
         "was done in it; a process of Heat uses one core at most, so a component is full where all of its "
@@ -170,47 +200,62 @@ def files(result: Scale) -> pages.Files:
         f"the machine ({result.cpus} cores) is in the row of the machine.",
     )
     tables = (_sizes(result), _components(result))
-    return pages.files(f"Scale-out: {result.scenario}", lead, drawings, tables, notes, result)
+    return pages.files(f"Scale-out: {result.scenario}", lead, drawings, tables, notes, result, "scale.json")
+
+
+def _caption(result: Scale, kind: Kind) -> str:
+    law = result.law(kind)
+    if law is None:
+        among = any(size.check for size in result.along(kind, result.sizes))
+        left_out = ", the size left out to check a law among them" if among else ""
+        return f"Throughput against {NAMES[kind]}, as measured{left_out}."
+    said = (
+        f"Throughput against {NAMES[kind]}, and below it the efficiency: what is left of a perfect "
+        "scaling. The curve is the Universal Scalability Law"
+    )
+    if law.covariance is not None:
+        said += ", the band where one more measurement is expected (95 %)"
+    if any(size.check for size in result.along(kind, result.sizes)):
+        said += "; hollow: predicted first, then measured"
+    return f"{said}."
 
 
 def _curve(result: Scale, kind: Kind, layout: Layout) -> Figure:
-    figure, (above, below) = style.canvas(layout, (2.7, 1.4))
     law = result.law(kind)
+    figure, panels = style.canvas(layout, (2.7,) if law is None else (2.7, 1.4))
     loads = result.along(kind, result.sizes)
-    most = max(size.of(kind) for size in loads)
-    fine = np.linspace(1, most * 1.15, 80)
     if law is not None:
-        at = [law.at(float(n)) for n in fine]
-        above.plot(fine, [each.value for each in at], color=style.BLUE, label="law")
-        if law.covariance is not None:
-            bounds = ([max(0.0, each.low or 0.0) for each in at], [each.high or 0.0 for each in at])
-            above.fill_between(fine, *bounds, color=style.BLUE, alpha=0.15, linewidth=0)
-        above.plot(
-            fine, fine * law.gamma.value, color=style.MUTED, linestyle=":", linewidth=1, label="perfect"
-        )
-        below.plot(fine, [each.value / (n * law.gamma.value) for n, each in zip(fine, at, strict=True)],
-                   color=style.BLUE)  # fmt: skip
-        for size in loads:
-            _point(below, size, kind, size.throughput / (size.of(kind) * law.gamma.value))
+        _lines(panels[0], panels[1], law, max(size.of(kind) for size in loads))
+        style.legend(panels[0], 2, layout)
     for size in loads:
-        _point(above, size, kind, size.throughput)
-    above.set_ylabel(result.measure.replace("/", " / "))
-    above.set_ylim(bottom=0)
-    below.set_ylim(0, 1.25)
-    below.yaxis.set_major_formatter(PercentFormatter(1.0))
-    below.set_ylabel("efficiency")
-    below.set_xlabel("engines" if kind == "engines" else f"{kind.upper()} APIs")
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
-    if law is not None:
-        style.legend(above, 2, layout)
+        face = "white" if size.check and law is not None else style.ORANGE
+        values = (size.throughput, size.throughput / (size.of(kind) * law.gamma.value) if law else 0.0)
+        for panel, value in zip(panels, values, strict=False):
+            panel.scatter(size.of(kind), value, s=34, facecolor=face, edgecolor=style.ORANGE,
+                          linewidth=1.4, zorder=3)  # fmt: skip
+    panels[0].set_ylabel(result.measure.replace("/", " / "))
+    panels[0].set_ylim(bottom=0)
+    if law is None:
+        panels[0].set_ylim(top=1.1 * max(size.throughput for size in loads) or 1.0)
+    panels[-1].set_xlabel(NAMES[kind])
+    panels[-1].xaxis.set_major_locator(MaxNLocator(integer=True))
     return figure
 
 
-def _point(panel: Axes, size: Size, kind: Kind, value: float) -> None:
-    face = "white" if size.check else style.ORANGE
-    panel.scatter(
-        size.of(kind), value, s=34, facecolor=face, edgecolor=style.ORANGE, linewidth=1.4, zorder=3
-    )
+def _lines(above: Axes, below: Axes, law: Law, most: int) -> None:
+    """A law, its band and a perfect scaling; below, the efficiency that the law says."""
+    fine = np.linspace(1, most * 1.15, 80)
+    at = [law.at(float(n)) for n in fine]
+    above.plot(fine, [each.value for each in at], color=style.BLUE, label="law")
+    if law.covariance is not None:
+        bounds = ([max(0.0, each.low or 0.0) for each in at], [each.high or 0.0 for each in at])
+        above.fill_between(fine, *bounds, color=style.BLUE, alpha=0.15, linewidth=0)
+    above.plot(fine, fine * law.gamma.value, color=style.MUTED, linestyle=":", linewidth=1, label="perfect")
+    below.plot(fine, [each.value / (n * law.gamma.value) for n, each in zip(fine, at, strict=True)],
+               color=style.BLUE)  # fmt: skip
+    below.set_ylim(0, 1.25)
+    below.yaxis.set_major_formatter(PercentFormatter(1.0))
+    below.set_ylabel("efficiency")
 
 
 def _surface(result: Scale, layout: Layout) -> Figure:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from calorimeter.toml import Model
-from calorimeter.verdict import Judgement
+from calorimeter.verdict import Judgement, Outcome
 from studies import usl
 from studies.circumstances import Result
 from studies.usl import Bounded, Law
@@ -33,7 +33,7 @@ class Size(Model):
     """One load at one size. `throughput` is in the study's measure, over `window_s` seconds.
 
     `done` is how many stacks or requests that are. `check` marks the size that a prediction is held
-    against, which no law was fitted to.
+    against, which no law was fitted to. `tries` is how many loads were made, of which this is the better.
     """
 
     rest: int
@@ -49,6 +49,7 @@ class Size(Model):
     used: tuple[Used, ...]
     generator: Judgement
     check: bool = False
+    tries: int = 1
 
     def others(self, cpus: int) -> float | None:
         """The share of the machine that was used by none of the components: the generator, and strangers.
@@ -119,6 +120,16 @@ class Scale(Result):
         """The loads that laws are fitted to."""
         return tuple(size for size in self.sizes if not size.check)
 
+    @property
+    def told(self) -> tuple[Size, ...]:
+        """The loads that findings rest on: those that laws are fitted to, all of them where no law is."""
+        laws = (self.law("engines"), self.law("rest"))
+        return self.sizes if laws == (None, None) else self.fitted
+
+    def judged(self, outcome: Outcome) -> int:
+        """How many of the loads `told` gate T3 (the generator was not the bottleneck) judged so."""
+        return sum(size.generator.outcome is outcome for size in self.told)
+
     def along(self, kind: Kind, sizes: Sequence[Size] | None = None) -> list[Size]:
         """The loads in which only one kind varies, the others being at their largest fitted number."""
         fixed: dict[Kind, int] = {
@@ -129,10 +140,14 @@ class Scale(Result):
         chosen = self.fitted if sizes is None else sizes
         return [size for size in chosen if all(size.of(o) == n for o, n in fixed.items())]
 
+    def different(self, kind: Kind) -> int:
+        """How many different sizes a law along one kind would be fitted to."""
+        return len({size.of(kind) for size in self.along(kind)})
+
     def law(self, kind: Kind) -> Law | None:
-        """The law along one kind; None where fewer than two sizes of it were measured."""
+        """The law along one kind; None where too few sizes of it were measured."""
         loads = self.along(kind)
-        if len({size.of(kind) for size in loads}) < 2:
+        if self.different(kind) < usl.FEWEST_FOR_LAW:
             return None
         return usl.fit([size.of(kind) for size in loads], [size.throughput for size in loads])
 

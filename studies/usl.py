@@ -16,6 +16,9 @@ import numpy as np
 from calorimeter.statistics import Floats
 from calorimeter.toml import Model
 
+FEWEST_FOR_LAW = 3
+"""Different sizes below which three parameters have no fit: many laws go through two points."""
+
 FEWEST_SIZES = 6
 """Different sizes below which three parameters leave too little to judge the fit by: no intervals then."""
 
@@ -94,15 +97,15 @@ def gradient(theta: Floats, sizes: Floats) -> Floats:
 def fit(sizes: Sequence[float], values: Sequence[float]) -> Law:
     """Fit the law to throughputs at sizes (several values at one size are welcome).
 
-    Raises ValueError for fewer than two different sizes. With fewer than `FEWEST_SIZES` the curve is given
-    without intervals; intervals are those of least squares (Student's t with n − 3 degrees of freedom),
-    cut at 0 where a parameter cannot be negative.
+    Raises ValueError for fewer than `FEWEST_FOR_LAW` different sizes. With fewer than `FEWEST_SIZES` the
+    curve is given without intervals; intervals are those of least squares (Student's t with n − 3 degrees
+    of freedom), cut at 0 where a parameter cannot be negative.
     """
     at = np.asarray(sizes, dtype=np.float64)
     found = np.asarray(values, dtype=np.float64)
     different = len(np.unique(at))
-    if different < 2:
-        raise ValueError("a law of size needs at least two sizes")
+    if different < FEWEST_FOR_LAW:
+        raise ValueError(f"a law of size needs at least {FEWEST_FOR_LAW} sizes")
     starts = [(found.max() / at.max(), 0.0, 0.0), (float((found / at).max()), 0.05, 0.001)]
     starts.append((float((found / at).max()), 0.5, 0.0))
     fits = [_least_squares(np.array(start), at, found) for start in starts]

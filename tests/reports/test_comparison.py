@@ -13,8 +13,9 @@ from click.testing import CliRunner
 from calorimeter import verdict
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
-from reports import comparison
+from reports import comparison, comparison_page
 from reports.commands import compare
+from tests.markdown import broken_tables
 
 pytestmark = pytest.mark.slow  # of each side five runs are made and read
 
@@ -112,7 +113,34 @@ def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
     assert kept["schema_version"] == 1
     assert kept["left"] == [f"a{i}" for i in range(5)]
     assert (tmp_path / "page" / "figures" / "differences.svg").exists()
-    assert "slower" in (tmp_path / "page" / "report.md").read_text()
+    text = (tmp_path / "page" / "report.md").read_text()
+    assert "slower" in text
+    assert broken_tables(text) == []
+
+
+def test_what_the_sides_were_made_on_is_told_apart(runs: dict[str, list[Path]]) -> None:
+    """The hash of each side's proxy configuration, each part that differs, how to make the page again."""
+    measured = [[comparison.measure(path) for path in runs[side][:2]] for side in "ac"]
+    hashed = [
+        [
+            replace(run, topology=(("Engines", "2"), ("Proxy configuration", f"SHA-256 {side}")))
+            for run in side_
+        ]
+        for side, side_ in zip("ac", measured, strict=True)
+    ]
+    found = comparison.compare(*hashed)
+    text = comparison_page.files(found)["report.md"].decode()
+    assert "| Proxy configuration | SHA-256 a | SHA-256 c |" in text
+    assert "Alike on both sides: Engines." in text
+    assert "    calorimeter compare runs/a0 runs/a1 runs/c0 runs/c1 --output FOLDER\n" in text
+    assert broken_tables(text) == []
+    same = comparison.compare(measured[0][:1], measured[0][1:], ("users",))
+    assert "compare runs/a0 runs/a1 --despite users --output" in comparison_page._rebuild(same)
+    text = comparison_page.files(same)["report.md"].decode()
+    assert "Nothing that is known of their parts" in text
+    assert "Alike on both sides: Deployment, REST, CFN" in text
+    mixed = comparison.compare(measured[0][:1], [measured[0][1], measured[1][0]])
+    assert "compare --baseline runs/a0 runs/a1 runs/c0 --output" in comparison_page._rebuild(mixed)
 
 
 def test_a_baseline_makes_it_a_gate(runs: dict[str, list[Path]]) -> None:

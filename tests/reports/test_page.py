@@ -22,6 +22,7 @@ from calorimeter.verdict import Judgement, Outcome, Verdict
 from reports import facts, findings, page, plates, summary
 from reports.commands import newest, report
 from reports.figures import style
+from tests.markdown import broken_tables
 
 pytestmark = pytest.mark.slow
 
@@ -67,6 +68,13 @@ def test_sections_stand_in_their_order(whole: page.Files) -> None:
     """Verdicts come first, raw data last, in HTML and Markdown alike."""
     assert re.findall(r"<h2>(.*?)</h2>", text(whole)) == SECTIONS
     assert re.findall(r"^## (.*)$", whole["report.md"].decode(), flags=re.MULTILINE) == SECTIONS
+
+
+def test_tables_in_markdown_are_whole(whole: page.Files) -> None:
+    """No blank line parts a row or a delimiter from its table."""
+    assert broken_tables(whole["report.md"].decode()) == []
+    assert broken_tables("| a |\n\n|---|\n\n| b |\n") == ["| a |", "|---|", "| b |"]
+    assert broken_tables("| a |\n|---|\n| b |\n\n| c |\n") == ["| c |"]
 
 
 def test_the_same_run_gives_the_same_bytes(module_builder: Any, whole: page.Files, tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 from click.testing import CliRunner
 
 from calorimeter.errors import InputError
-from studies import published
+from studies import published, scale_page
+from studies.report import report
 from tests.studies.results import scale
 
 pytestmark = pytest.mark.slow
@@ -30,6 +31,20 @@ def test_what_was_changed_is_named(tmp_path: Path) -> None:
     done = run.invoke(published.benchmarks, [str(tmp_path), "--check"], standalone_mode=False)
     assert done.return_value == 1
     assert "differs: more.txt, report.md, summary.json" in done.output
+
+
+def test_the_folder_of_a_study_is_reported_like_a_run(tmp_path: Path) -> None:
+    """Byte for byte as when it was measured; a run that holds a capacity.json stays a run."""
+    (tmp_path / "scale.json").write_text(scale(rests=(1,)).model_dump_json())
+    done = CliRunner().invoke(report, [str(tmp_path)])
+    assert done.output == f"report: {tmp_path / 'report' / 'index.html'}\n"
+    files = scale_page.files(scale(rests=(1,)))
+    assert published.differing(files, tmp_path / "report") == []
+    assert b"    calorimeter report FOLDER\n" in files["report.md"]
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples" / "worker-00.parquet").write_bytes(b"")
+    assert not published.is_study(tmp_path)
+    assert "is no run folder" in str(CliRunner().invoke(report, [str(tmp_path)]).exception)
 
 
 def test_data_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from calorimeter.errors import InputError
+from calorimeter.verdict import failed, inconclusive, passed
 from studies import capacity_page, scale_page
-from studies.scale import _used, shapes, unmeasured
-from studies.scale_result import MACHINE, Used
+from studies.scale import _used, better, checked, refuse_several, shapes, unmeasured
+from studies.scale_result import MACHINE, Size, Used
+from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 
 
@@ -38,6 +41,77 @@ def test_few_sizes_are_said_to_be_few() -> None:
     said = " ".join(scale_page.sentences(scale(engines=(1, 2, 4))))
     assert "without intervals: 3 sizes, 6 are needed" in said
     assert "no interval" in said
+
+
+def test_two_sizes_are_points_and_no_law() -> None:
+    """Neither parameters, a peak nor a prediction; what was measured is said."""
+    found = scale(engines=(2, 4), rests=(1, 2))
+    assert (found.law("engines"), found.law("rest"), found.predictions) == (None, None, ())
+    said = " ".join(scale_page.sentences(found))
+    assert "By engines: 0.95 with 2, 1.70 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in said
+    assert "By REST APIs: 1.70 with 1, 1.70 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in said
+    assert not any(word in said for word in ("α", "β", "peak", "redicted"))
+    assert "predicted" not in next(iter(scale_page.lines(found)))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rests", "engines", "drawn"),
+    [
+        ((1, 2), (2, 4), {"scale-engines", "scale-surface"}),
+        ((1, 2, 3), (1, 2, 4), {"scale-engines", "scale-rest", "scale-surface"}),
+    ],
+)
+def test_a_curve_is_drawn_along_each_law(
+    rests: tuple[int, ...], engines: tuple[int, ...], drawn: set[str]
+) -> None:
+    """The REST APIs have one from three sizes on; the engines have their points in any case."""
+    made = scale_page.files(scale(engines, rests))
+    assert {Path(name).stem for name in made if name.endswith(".svg")} == drawn
+    assert ("Universal Scalability Law" in made["report.md"].decode()) == (len(engines) > 2)
+
+
+def test_what_has_no_law_is_not_asked_for() -> None:
+    """Several numbers of CFN APIs, and a check where nothing predicts; without one nothing is left out."""
+    with pytest.raises(InputError, match="--cfn: 1,2 given"):
+        refuse_several((1, 2))
+    refuse_several((2,))
+    with pytest.raises(InputError, match="nothing predicts 3 engines"):
+        checked((2, 4), 3)
+    assert (checked((2, 4), None), checked((1, 2, 4), None), checked((1, 2, 4), 8)) == (None, 3, 8)
+
+
+def _late(late: int, done: int = 10) -> Size:
+    """A load whose generator was late so many times; not at all: it passes."""
+    judged = failed("late", [], late=late, windows_busy=0) if late else passed("at ease")
+    return size(1, 1, done / 20).model_copy(update={"generator": judged})
+
+
+def test_a_load_with_a_late_generator_is_made_once_more() -> None:
+    """The better by T3 stays, not the one that got more done; no third load; a good one is not repeated."""
+    for looks, kept, tries in (
+        ([_late(0)], 0, 1),
+        ([_late(9, done=30), _late(0)], 1, 2),
+        ([_late(9), _late(5)], 1, 2),
+        ([_late(5), _late(9, done=30)], 0, 2),
+        ([_late(5), size(1, 1, 1).model_copy(update={"generator": inconclusive("unknown")})], 0, 2),
+    ):
+        left = iter(looks)
+        assert better(lambda left=left: next(left)) == looks[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
+        assert next(left, None) is None
+
+
+def test_late_generators_are_counted_in_the_lead() -> None:
+    """Of the sizes that were fitted, not of the one that was checked; of all, where there is no law."""
+    found = scale(rests=(1,))
+    assert "(T3)" not in " ".join(scale_page.sentences(found))
+    spoilt = [each.model_copy(update={"generator": _late(9).generator}) for each in found.sizes[-3:]]
+    found = found.model_copy(update={"sizes": (*found.sizes[:-3], *spoilt)})
+    said = "2 of 6 sizes: the generator was late (T3), so their figures may be too low."
+    assert said in scale_page.sentences(found)
+    few = scale(engines=(2, 4), rests=(1, 2))
+    few = few.model_copy(update={"sizes": (*spoilt, *few.sizes[-1:])})
+    assert "3 of 4 sizes: the generator was late" in " ".join(scale_page.sentences(few))
 
 
 def test_what_saturates_first_is_told_from_the_processor() -> None:
@@ -98,6 +172,7 @@ def test_pages_are_the_same_bytes_each_time_and_ask_for_nothing_outside() -> Non
         assert "http://" not in html.replace("http://www.w3.org", "")
         assert "https://" not in html
         assert json.loads(made["summary.json"])["schema_version"] == 1
+        assert broken_tables(made["report.md"].decode()) == []
     assert "80" in capacity_page.sentence(CAPACITY)
 
 

@@ -91,11 +91,12 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_fewer_than_six_sizes_get_no_intervals() -> None:
-    """Repeats at five sizes are still five sizes; one size is no law."""
+    """Repeats at five sizes are still five sizes; many laws go through two, so they are none."""
     law = usl.fit([1, 2, 3, 4, 6] * 3, [10, 19, 27, 34, 45] * 3)
     assert (law.alpha.low, law.at(8).low) == (None, None)
-    with pytest.raises(ValueError, match="two sizes"):
-        usl.fit([2, 2], [1, 1])
+    for few in ([2, 2], [1, 2], [1, 2, 2, 1]):
+        with pytest.raises(ValueError, match="at least 3 sizes"):
+            usl.fit(few, [1.0] * len(few))
 
 
 def test_perfect_scaling_has_no_peak() -> None:
