@@ -97,13 +97,18 @@ def run_nft(text: str, namespace: str | None) -> None:
         raise InputError("nft", " ".join(told.stderr.split())[:300])
 
 
-def make_table(table: str, namespace: str | None, chain: str, *rules: str) -> int:
-    """Make a table of one chain, in place of one of that name; ns since the epoch just before."""
-    body = "\n".join(f"    {rule}" for rule in rules)
+def make_table(table: str, namespace: str | None, *chains: tuple[str, ...]) -> int:
+    """Make a table, in place of one of that name; ns since the epoch just before.
+
+    A chain is its own line (type, hook, priority) and its rules.
+    """
+    bodies = [
+        f"  chain faults{number} {{\n" + "".join(f"    {line}\n" for line in chain) + "  }\n"
+        for number, chain in enumerate(chains)
+    ]
     at = time.time_ns()
     run_nft(
-        f"add table inet {table}\ndelete table inet {table}\n"
-        f"table inet {table} {{\n  chain faults {{\n    {chain}\n{body}\n  }}\n}}\n",
+        f"add table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{''.join(bodies)}}}\n",
         namespace,
     )
     return at
@@ -121,9 +126,11 @@ def _unreachable(lab: Lab, part: str) -> int:
     return make_table(
         table_of(lab, part, "unreachable"),
         lab.namespace(part),
-        "type filter hook input priority 0; policy accept;",
-        f"tcp dport {port} drop",
-        f"tcp sport {port} drop",
+        (
+            "type filter hook input priority 0; policy accept;",
+            f"tcp dport {port} drop",
+            f"tcp sport {port} drop",
+        ),
     )
 
 
@@ -138,8 +145,10 @@ def _cut_off(lab: Lab, part: str) -> int:
     return make_table(
         table_of(lab, part, "cut-off"),
         lab.namespace(part),
-        "type filter hook output priority 0; policy accept;",
-        f"meta skgid {group} tcp dport {lab.port('amqp')} drop",
+        (
+            "type filter hook output priority 0; policy accept;",
+            f"meta skgid {group} tcp dport {lab.port('amqp')} drop",
+        ),
     )
 
 
@@ -186,8 +195,16 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
         at = make_table(
             table_of(lab, part, fault),
             lab.namespace(part),
-            f"type nat hook {hook} priority -100; policy accept;",
-            f"ip saddr != {source} tcp dport {port} redirect to :{until(listening, 20)}",
+            (
+                f"type nat hook {hook} priority -100; policy accept;",
+                f"ip saddr != {source} tcp dport {port} redirect to :{until(listening, 20)}",
+            ),
+            # What the API still says to those who were connected before is not to be tracked: a new
+            # connection from the same port would count as theirs, and go past the relay.
+            (
+                "type filter hook output priority raw; policy accept;",
+                f"tcp sport {port} ip daddr != {source} notrack",
+            ),
         )
         _forget(lab, part)
         return at
@@ -214,9 +231,14 @@ def _forget(lab: Lab, part: str) -> None:
     tool = _tool("conntrack")
     if tool is None:
         raise InputError("lab part", "packets cannot be redirected here", "it needs the package conntrack")
-    words = ("-D", "-p", "tcp", "--orig-dst", lab.host(part), "--orig-port-dst", str(lab.port(part)))
-    # Its status is 1 where there was none to forget, as well as where it failed.
-    subprocess.run(netns.within(lab.namespace(part), tool, *words), capture_output=True, check=False)
+    host, port = lab.host(part), str(lab.port(part))
+    for end in (
+        ("--orig-dst", host, "--orig-port-dst", port),
+        ("--orig-src", host, "--orig-port-src", port),
+    ):
+        # Its status is 1 where there was none to forget, as well as where it failed.
+        argv = netns.within(lab.namespace(part), tool, "-D", "-p", "tcp", *end)
+        subprocess.run(argv, capture_output=True, check=False)
 
 
 ACTIONS: dict[str, Callable[[Lab, str], int]] = {

@@ -96,8 +96,7 @@ def _drop(fault: str, hook: str) -> Callable[[Lab, str], int]:
         return faults.make_table(
             faults.table_of(lab, host, fault),
             network.namespace(lab.topology.name, host),
-            f"type filter hook {hook} priority 0; policy accept;",
-            f"{way} {network.INTERFACE} drop",
+            (f"type filter hook {hook} priority 0; policy accept;", f"{way} {network.INTERFACE} drop"),
         )
 
     return begin

@@ -316,7 +316,7 @@ def _refuse_incomparable(runs: Sequence[Measured], despite: Sequence[str]) -> No
     first = runs[0]
     for run in runs[1:]:
         for key in MUST_AGREE:
-            here, there = _apart(key, run.about.get(key), first.about.get(key), despite)
+            here, there = _disagreeing(key, run.about.get(key), first.about.get(key), despite)
             if here != there and key not in despite:
                 raise InputError(
                     run.name,
@@ -325,7 +325,7 @@ def _refuse_incomparable(runs: Sequence[Measured], despite: Sequence[str]) -> No
                 )
 
 
-def _apart(key: str, here: Any, there: Any, despite: Sequence[str]) -> tuple[Any, Any]:
+def _disagreeing(key: str, here: Any, there: Any, despite: Sequence[str]) -> tuple[Any, Any]:
     """What two runs note, of templates those that differ: digests are long.
 
     Runs made before templates were noted have none. Other scenarios may name other templates, so where

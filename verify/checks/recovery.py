@@ -5,12 +5,12 @@ from __future__ import annotations
 from calorimeter.verdict import Judgement
 from verify.checks import bounds
 from verify.checks.outage import (
-    AGREE_S,
     Findings,
     before,
     check_s,
     homes,
     prefix,
+    promise,
     said_of,
     unproven,
     went_down,
@@ -73,18 +73,9 @@ def _recovered(trial: Trial, each: Injected, findings: Findings) -> None:
     # Every check of the rise takes its own time.
     rise = trial.checks.rise if trial.checks else 1
     allowed = bound + rise * check_s(trial, each)
-    earliest = (up.last_ns - serving) / 1e9
     findings.figures[f"{name}_recovery_allowed_s"] = round(allowed, 3)
-    if earliest > allowed:
-        findings.against.append(
-            f"{trial.named(each)}: UP only {taken:.2f} s after it served again, its configuration promises "
-            f"{allowed:.2f} s"
-        )
-    elif taken > allowed + AGREE_S:
-        findings.doubts.append(
-            f"{trial.named(each)}: UP between {max(0.0, earliest):.2f} and {taken:.2f} s after it served, "
-            f"promised are {allowed:.2f} s: the proxy's state was looked at too seldom to tell"
-        )
+    late_s = trial.late_s(each.heal_began_ns, up.seen_ns)
+    promise(f"{trial.named(each)}: served again", "UP", (taken, allowed, late_s), findings)
     _without_error(trial, each, findings)
     _sources_back(trial, each, up, findings)
 

@@ -133,7 +133,7 @@ class Trial(Model):
 
     `backends` are all servers by section; `check_ms` the longest successful check of each
     `section/server` in ms; `largest_gap_ns` the longest time between two looks at the proxy's state;
-    `log_doubts` why lines of the proxy's log may be missing.
+    `gaps` are those longer than 0.1 s, from and to; `log_doubts` why lines of its log may be missing.
     """
 
     fault: str
@@ -150,6 +150,7 @@ class Trial(Model):
     said: tuple[Said, ...]
     check_ms: dict[str, int]
     largest_gap_ns: int
+    gaps: tuple[tuple[int, int], ...] = ()
     attempts: tuple[Attempt, ...]
 
     def named(self, each: Injected) -> str:
@@ -182,6 +183,11 @@ class Trial(Model):
                 return None
             found.append(first)
         return max(found, key=lambda change: change.seen_ns, default=None)
+
+    def late_s(self, begin_ns: int, end_ns: int) -> float:
+        """The longest of `gaps` that lies in a span of time, or reaches into it; s."""
+        found = [to - since for since, to in self.gaps if to > begin_ns and since < end_ns]
+        return max(found, default=0) / 1e9
 
     def unlogged(self) -> str | None:
         """Why the log may lack connections, so that what it does not show did not happen is unsure.

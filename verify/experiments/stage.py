@@ -29,6 +29,9 @@ SOURCES = 24
 
 KEPT = 4
 LOOK_EVERY_S = 0.04
+GAP_NS = 100_000_000
+"""From here on a time without a look is kept: it says how late the proxy's own timers may have been."""
+
 BASELINE_S = 1.5
 LINES_WITHIN_S = 5.0
 """Time for the log's lines of the last connections to come."""
@@ -55,6 +58,7 @@ class Watch:
         self.check_ms: dict[str, int] = {}
         self.sessions: dict[tuple[str, str], int] = {}
         self.largest_gap_ns = 0
+        self.gaps: list[tuple[int, int]] = []
         self._looked: dict[str, int] = {}
         self._looks = Repeated("states", LOOK_EVERY_S, self.look)
         self.look()
@@ -77,6 +81,8 @@ class Watch:
             before = self._looked.get(proxy, 0)
             if before:
                 self.largest_gap_ns = max(self.largest_gap_ns, answered - before)
+                if answered - before > GAP_NS:
+                    self.gaps.append((before, answered))
             for row in rows:
                 if row.kind != "server":
                     continue
@@ -305,6 +311,7 @@ class Stage:
             ),
             check_ms=dict(self.watch.check_ms),
             largest_gap_ns=self.watch.largest_gap_ns,
+            gaps=tuple(self.watch.gaps),
             attempts=attributed(self.probes.attempts, connections),
         )  # fmt: skip
 

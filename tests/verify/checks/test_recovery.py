@@ -26,11 +26,11 @@ def test_a_recovery_within_its_bound_passes() -> None:
 
 
 def test_later_than_the_bound_fails() -> None:
-    """2.45 s, when it was not UP yet, where downinter + fastinter and two checks make 2.008."""
+    """2.5 s, where downinter + fastinter and two checks make 2.008, and 0.1 s are nobody's."""
     judgement = judged(trial(up=23.0))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == (
-        "a: kill: UP only 2.50 s after it served again, its configuration promises 2.01 s"
+        "a: kill: served again: UP only after 2.50 s, its configuration promises 2.01 s"
     )
 
 
