@@ -214,8 +214,10 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
 
 def _no_relay(fault: str) -> Callable[[Lab, str], int]:
     def end(lab: Lab, part: str) -> int:
-        at = remove_table(table_of(lab, part, fault), lab.namespace(part))
+        # The relay first: what its end says to its clients must still find the way back through the table.
+        at = time.time_ns()
         processes.kill(lab.folder, f"relay-{part}")
+        remove_table(table_of(lab, part, fault), lab.namespace(part))
         _forget(lab, part)
         return at
 

@@ -89,6 +89,24 @@ def test_a_port_that_is_used_again_meets_the_fault_of_now(lab: Deployment) -> No
     assert statuses == [300, 503, 300]
 
 
+@pytest.mark.lab
+def test_a_request_that_is_held_when_the_fault_ends_is_cut_at_once(lab: Deployment) -> None:
+    """The relay's end reaches its clients, who would else wait for as long as they are willing to."""
+    part(lab, "slow")
+    try:
+        client = connected(lab)
+        client.settimeout(10)
+        client.sendall(b"GET / HTTP/1.1\r\nHost: lab\r\n\r\n")
+    finally:
+        part(lab, "fast")
+    with client:
+        try:
+            answer = client.recv(100)
+        except ConnectionResetError:
+            answer = b""
+    assert answer == b"" or answer.startswith(b"HTTP/1.1 300")
+
+
 def asked_from(lab: Deployment, port: int) -> int:
     """The status of a request to the first REST backend from a port of ours."""
     with connected(lab, port) as client:
