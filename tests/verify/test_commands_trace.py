@@ -41,7 +41,7 @@ name = "both"
 about = "A little of both APIs."
 users = 2
 spawn_per_s = 10
-duration_s = 5
+duration_s = 3
 think_s = [0.0, 0.1]
 poll_s = 0.5
 
