@@ -25,6 +25,11 @@ BAD_OFFSET_S = 0.05
 """Clocks that NTP keeps differ by less; a larger offset makes times of two machines hard to compare."""
 
 
+def clock_is_off(offset_s: float, within_s: float = 0.0) -> bool:
+    """Whether a clock differs too much, by an offset that is known to `within_s` (s)."""
+    return abs(offset_s) > BAD_OFFSET_S + within_s
+
+
 class Window(Model):
     """About a second of one worker, up to `t_ns` (ns since the epoch); times are seconds.
 

@@ -40,8 +40,8 @@ HEALS = {
 
 
 def available() -> tuple[str, ...]:
-    """The faults that can be made here: those with packets need root and nftables."""
-    packets = os.geteuid() == 0 and _nft() is not None and _tool("conntrack") is not None
+    """The faults that can be made here: those with packets need root, nftables and conntrack."""
+    packets = os.geteuid() == 0 and _tool("nft") is not None and _tool("conntrack") is not None
     return tuple(HEALS) if packets else ("refuse-checks",)
 
 
@@ -62,19 +62,19 @@ def act(lab: Lab, part: str, action: str) -> int:
 
 
 def clear(name: str) -> None:
-    """Remove every table of the lab called `name`; nothing where there is no nftables or no right to it."""
-    nft = _nft()
+    """Remove every table of the lab called `name`."""
+    for table in tables(name):
+        remove_table(table, None)
+
+
+def tables(name: str) -> list[str]:
+    """The tables of the lab called `name`; none where there is no nftables or no right to it."""
+    nft = _tool("nft")
     if nft is None or os.geteuid() != 0:
-        return
+        return []
     told = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=False)
-    for line in told.stdout.splitlines():
-        table = line.rpartition(" ")[2]
-        if table.startswith(f"calorimeter.{name}."):
-            remove_table(table, None)
-
-
-def _nft() -> str | None:
-    return _tool("nft")
+    found = [line.rpartition(" ")[2] for line in told.stdout.splitlines()]
+    return [table for table in found if table.startswith(f"calorimeter.{name}.")]
 
 
 def _tool(name: str) -> str | None:
@@ -88,7 +88,7 @@ def table_of(lab: Lab, part: str, fault: str) -> str:
 
 def run_nft(text: str, namespace: str | None) -> None:
     """Give nftables a script, on a host of a sample or on this machine; raises `InputError`."""
-    nft = _nft()
+    nft = _tool("nft")
     if nft is None or os.geteuid() != 0:
         raise InputError("lab part", "packets cannot be dropped here", "it needs root and nftables")
     argv = netns.within(namespace, nft, "-f", "-")
@@ -174,6 +174,10 @@ def _allow_checks(lab: Lab, part: str) -> int:
 
 def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
     def begin(lab: Lab, part: str) -> int:
+        if _tool("conntrack") is None:
+            raise InputError(
+                "lab part", "packets cannot be redirected here", "it needs the package conntrack"
+            )
         name = f"relay-{part}"
         processes.kill(lab.folder, name)
         told = lab.folder / f"{name}.port"
@@ -232,7 +236,7 @@ def _forget(lab: Lab, part: str) -> None:
     """
     tool = _tool("conntrack")
     if tool is None:
-        raise InputError("lab part", "packets cannot be redirected here", "it needs the package conntrack")
+        return  # nothing was redirected without it
     host, port = lab.host(part), str(lab.port(part))
     for end in (
         ("--orig-dst", host, "--orig-port-dst", port),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,25 +23,27 @@ class _Exchange:
     delay_s: float
     asked: bool = False
 
-    async def requests(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on what the client says."""
-        with suppress(OSError):
-            while data := await reader.read(CHUNK):
-                self.asked = True
-                writer.write(data)
-                await writer.drain()
-            writer.write_eof()
+    async def request(self) -> None:
+        """The client says something."""
+        self.asked = True
 
-    async def answers(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on what the API says; what comes first after a request, `delay_s` late."""
-        with suppress(OSError):
-            while data := await reader.read(CHUNK):
-                if self.asked:
-                    self.asked = False
-                    await asyncio.sleep(self.delay_s)
-                writer.write(data)
-                await writer.drain()
-            writer.write_eof()
+    async def answer(self) -> None:
+        """The API says something: what comes first after a request is `delay_s` late."""
+        if self.asked:
+            self.asked = False
+            await asyncio.sleep(self.delay_s)
+
+
+async def _pipe(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: Callable[[], Awaitable[None]]
+) -> None:
+    """Pass on what is read, each time after `before`."""
+    with suppress(OSError):
+        while data := await reader.read(CHUNK):
+            await before()
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
 
 
 async def serve(given: argparse.Namespace) -> None:
@@ -58,7 +61,9 @@ async def serve(given: argparse.Namespace) -> None:
                     given.host, given.to_port, local_addr=(given.source, 0)
                 )
                 exchange = _Exchange(given.delay_s)
-                await asyncio.gather(exchange.requests(reader, out), exchange.answers(back, writer))
+                await asyncio.gather(
+                    _pipe(reader, out, exchange.request), _pipe(back, writer, exchange.answer)
+                )
                 out.close()
         writer.close()
 

@@ -20,7 +20,7 @@ from typing import Any
 import gevent
 
 from calorimeter.errors import InputError
-from calorimeter.generator import BAD_OFFSET_S
+from calorimeter.generator import clock_is_off
 from loadtests.clock import now_ns
 from loadtests.histogram import Histogram
 
@@ -167,7 +167,7 @@ class Master:
         for worker in self._workers.values():
             if not worker.looks:
                 log.warning("%s on %s does not tell its time", worker.name, worker.host)
-            elif abs(worker.offset_ns) > BAD_OFFSET_S * 1e9 + worker.round_trip_ns / 2:
+            elif clock_is_off(worker.offset_ns / 1e9, worker.round_trip_ns / 2e9):
                 log.warning(
                     "the clock of %s on %s is %+.3f s off this machine's: times of its samples are too",
                     worker.name,
@@ -256,20 +256,13 @@ def _worker_of(line: bytes) -> object:
         return None
 
 
-def check_same(mine: str, masters: str) -> None:
+def check_same(mine: str | None, masters: str | None, what: str = "scenario") -> None:
     """Raise `InputError` where a worker would do something else than its master says."""
     if mine != masters:
-        raise InputError(
-            "scenario", "this worker's is not its master's", "give the same file on all machines"
-        )
+        raise InputError(what, "this worker's is not its master's", "give the same file on all machines")
 
 
 def check_templates(mine: Mapping[str, str], masters: Mapping[str, str]) -> None:
     """Raise `InputError` where a template of a worker is not its master's, by their digests."""
     for name in sorted({*mine, *masters}):
-        if mine.get(name) != masters.get(name):
-            raise InputError(
-                f"template {name}",
-                "this worker's is not its master's",
-                "give the same file on all machines",
-            )
+        check_same(mine.get(name), masters.get(name), f"template {name}")

@@ -1,9 +1,10 @@
-"""The commands of this room: `report` and `compare`."""
+"""The command `compare`, and what `calorimeter report` does with a run."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,36 +12,21 @@ from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from calorimeter.verdict import Verdict
 
+if TYPE_CHECKING:
+    from reports.page import Files
 
-@click.command()
-@click.argument("run", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--output",
-    type=click.Path(path_type=Path, file_okay=False),
-    help="Folder for the report, replaced if it is there.  [default: RUN/report]",
-)
-def report(run: Path | None, output: Path | None) -> None:
-    """Turn a run folder into a page, its figures and its tables.
 
-    RUN is a folder that `calorimeter run` or `verify` wrote; without it, the newest under ./runs is
-    taken. Reads nothing but that folder: the same run gives the same bytes, on any machine. The last
-    line printed is `report: ` and the path of the page.
-    """
+def of_run(run: RunDir) -> Files:
+    """The files of a run's page; says on a terminal how far it is."""
     from rich.console import Console
 
-    folder = run if run is not None else newest(Path("runs"))
     console = Console(stderr=True)
-    opened = RunDir.open(folder)
-    target = output if output is not None else folder / "report"
-    refuse_unusable(target)
     with console.status("Reading the run …") as status:
         from reports import findings, page
 
-        found = findings.collect(opened)
+        found = findings.collect(run)
         status.update("Drawing figures …")
-        made = page.files(found)
-    page.write(made, target)
-    click.echo(f"report: {target / 'index.html'}")
+        return page.files(found)
 
 
 def newest(runs: Path) -> Path:

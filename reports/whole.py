@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from calorimeter.generator import BAD_OFFSET_S
+from calorimeter.generator import clock_is_off
 
 About = Mapping[str, Any]
 
@@ -46,5 +46,5 @@ def _clock(name: str, noted: Mapping[str, Any]) -> Iterator[str]:
     offset_s, within_s = noted["clock_offset_s"], noted.get("clock_offset_within_s")
     if not isinstance(offset_s, int | float):
         yield f"{name} did not tell its time: whether times of its samples agree with others is not known."
-    elif abs(offset_s) > BAD_OFFSET_S + (within_s if isinstance(within_s, int | float) else 0.0):
+    elif clock_is_off(offset_s, within_s if isinstance(within_s, int | float) else 0.0):
         yield f"The clock of {name} is {offset_s:+.3f} s off its master's: times of its samples are, too."

@@ -8,17 +8,16 @@ docs/benchmarks/<name>/         the report made from it
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from pydantic import ValidationError
 
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
-from reports import comparison, comparison_page, findings, page
-from reports.page import Files
-from studies import capacity_page, scale_page
-from studies.capacity_result import Capacity
-from studies.scale_result import Scale
+
+if TYPE_CHECKING:
+    from reports.page import Files
 
 HERE = Path("docs") / "benchmarks"
 
@@ -31,6 +30,11 @@ def is_study(folder: Path) -> bool:
 
 def made(data: Path) -> Files:
     """The files of one report from its data; raises `InputError` where that is none."""
+    from reports import comparison, comparison_page, findings, page
+    from studies import capacity_page, scale_page
+    from studies.capacity_result import Capacity
+    from studies.scale_result import Scale
+
     try:
         if (data / "scale.json").exists():
             return scale_page.files(Scale.model_validate_json((data / "scale.json").read_text("utf-8")))
@@ -68,6 +72,8 @@ def benchmarks(folder: Path, check: bool) -> int:
     names = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir())
     if not names:
         raise InputError(str(folder / "data"), "holds no data", "valid: docs/benchmarks of a clone")
+    from reports import page
+
     status = 0
     for name in names:
         files = made(folder / "data" / name)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import click
 
-from reports import commands, page
+from calorimeter.rundir import RunDir
+from reports import commands
 from studies import published
 
 
@@ -17,8 +19,7 @@ from studies import published
     type=click.Path(path_type=Path, file_okay=False),
     help="Folder for the report, replaced if it is there.  [default: RUN/report]",
 )
-@click.pass_context
-def report(context: click.Context, run: Path | None, output: Path | None) -> None:
+def report(run: Path | None, output: Path | None) -> None:
     """Turn a run folder, or that of a study, into a page, its figures and its tables.
 
     RUN is a folder that `calorimeter run`, `verify`, `capacity` or `scale` wrote; without it, the newest
@@ -26,10 +27,14 @@ def report(context: click.Context, run: Path | None, output: Path | None) -> Non
     The last line printed is `report: ` and the path of the page.
     """
     folder = run if run is not None else commands.newest(Path("runs"))
-    if not published.is_study(folder):
-        context.invoke(commands.report, run=folder, output=output)
-        return
+    if published.is_study(folder):
+        made = partial(published.made, folder)
+    else:
+        made = partial(commands.of_run, RunDir.open(folder))
     target = output if output is not None else folder / "report"
     commands.refuse_unusable(target)
-    page.write(published.made(folder), target)
+    files = made()
+    from reports import page  # drawing is imported by now
+
+    page.write(files, target)
     click.echo(f"report: {target / 'index.html'}")

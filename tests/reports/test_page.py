@@ -20,8 +20,9 @@ from click.testing import CliRunner
 from calorimeter.errors import InputError
 from calorimeter.verdict import Judgement, Outcome, Verdict
 from reports import facts, findings, page, plates, summary
-from reports.commands import newest, report
+from reports.commands import newest
 from reports.figures import style
+from studies.report import report
 from tests.markdown import broken_tables
 
 pytestmark = pytest.mark.slow

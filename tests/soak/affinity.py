@@ -15,6 +15,7 @@ from pathlib import Path
 
 from calorimeter import paths
 from lab import sabotage as sabotages
+from tests.soak.labs import lab
 from tests.verify import here
 from tests.verify.test_sabotage_proxy import (
     CASES,
@@ -22,7 +23,6 @@ from tests.verify.test_sabotage_proxy import (
     QUICK,
     SERVERS,
     WEAK,
-    calorimeter,
     failed,
     others,
 )
@@ -85,20 +85,11 @@ def main() -> int:
     parser.add_argument("--lab", help="one that is up, of the same shape; it is left up")
     given = parser.parse_args()
     began = time.monotonic()
-    name = given.lab or NAME
-    if not given.lab:
-        up = calorimeter("lab", "up", "--name", NAME, *SHAPE, *PROXY)
-        if up.returncode != 0:
-            print(up.stderr, file=sys.stderr)
-            return 2
-    deployment = paths.lab(name) / "deployment.toml"
-    try:
+    with lab(given.lab, NAME, *SHAPE, *PROXY) as name:
+        deployment = paths.lab(name) / "deployment.toml"
         wrong = healthy(deployment, given.healthy, given.gates)
         for sabotage in given.only or CASES:
             wrong += sabotaged(name, deployment, sabotage, given.each, long=not given.short)
-    finally:
-        if not given.lab:
-            calorimeter("lab", "down", "--name", NAME)
     print(f"{wrong} runs were wrong; {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
 

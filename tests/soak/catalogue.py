@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 from calorimeter import paths
 from calorimeter.rundir import RunDir
 from scenarios import loader
-from tests.soak.health import calorimeter
+from tests.soak.labs import calorimeter, lab
 
 NAME = "soak-catalogue"
 SECONDS = 20.0
@@ -110,18 +110,11 @@ def main() -> int:
     )
     parser.add_argument("--lab", help="one that is up; it is left up")
     given = parser.parse_args()
-    name = given.lab or NAME
     chosen = ["ledger"] if given.ledger else given.only or loader.names()
-    try:
-        if not given.lab:
-            up = calorimeter("lab", "up", "--name", name)
-            assert up.returncode == 0, up.stderr
+    with lab(given.lab, NAME) as name:
         deployment = paths.lab(name) / "deployment.toml"
         seconds = None if given.ledger else given.seconds
         wrong = sum(not tried(deployment, each, seconds) for each in chosen)
-    finally:
-        if not given.lab:
-            calorimeter("lab", "down", "--name", name)
     print(f"{wrong} of {len(chosen)} scenarios were wrong")
     return 1 if wrong else 0
 

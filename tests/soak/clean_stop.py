@@ -9,29 +9,23 @@ from __future__ import annotations
 import argparse
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
-from calorimeter import paths, verdict
+from calorimeter import verdict
 from config import heat_conf_writer as writer
 from lab import engine_sabotage, rabbitmq, topology
+from tests.soak.labs import judged, lab
 
 NAME = "soak-clean-stop"
 SERVER = Path(__file__).with_name("stopped_server.py")
 
 
-def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line."""
-    command = [sys.executable, "-m", "calorimeter", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def alone(name: str, stops: int) -> None:
     """oslo.messaging without Heat: one line a setting."""
-    lab = topology.opened(name)
-    command = [lab.programs.heat("python"), "-W", "ignore", str(SERVER), str(stops)]
-    environment = {**os.environ, "TRANSPORT": rabbitmq.transport(lab)}
+    opened = topology.opened(name)
+    command = [opened.programs.heat("python"), "-W", "ignore", str(SERVER), str(stops)]
+    environment = {**os.environ, "TRANSPORT": rabbitmq.transport(opened)}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     print(done.stdout.strip(), flush=True)
 
@@ -41,18 +35,13 @@ def engine(name: str, stops: int, options: writer.Sections) -> None:
     engine_sabotage.changed(name, options)
     dropped = lossy = stacks = calls = 0
     for _ in range(stops):
-        with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-            file = paths.lab(name) / "deployment.toml"
-            done = calorimeter("verify", str(file), "--gates", "E9", "--runs", runs)
-            found = list(Path(runs).glob("*/verdicts.json"))
-            assert found, done.stdout + done.stderr
-            judged = verdict.read(found[0]).of("E9").judgement
-        lost = int(judged.figures.get("failed_calls") or 0)
-        calls += int(judged.figures.get("calls") or 0)
+        found = judged(name, "E9").of("E9").judgement
+        lost = int(found.figures.get("failed_calls") or 0)
+        calls += int(found.figures.get("calls") or 0)
         dropped += lost
-        stacks += sum("calorimeter-" in example for example in judged.counter_examples)
-        lossy += judged.outcome is not verdict.Outcome.PASS
-        print(f"  {judged.outcome}: {judged.why}", flush=True)
+        stacks += sum("calorimeter-" in example for example in found.counter_examples)
+        lossy += found.outcome is not verdict.Outcome.PASS
+        print(f"  {found.outcome}: {found.why}", flush=True)
     print(
         f"{dict(options)}: {lossy} of {stops} clean stops lost something: "
         f"{dropped} of {calls} calls, {stacks} stacks",
@@ -66,11 +55,7 @@ def main() -> None:
     parser.add_argument("--stops", type=int, default=10, help="clean stops of each kind (default 10)")
     parser.add_argument("--lab", help="a lab that is up; its last engine is stopped and started")
     given = parser.parse_args()
-    name = given.lab or NAME
-    if not given.lab:
-        up = calorimeter("lab", "up", "--name", name)
-        assert up.returncode == 0, up.stderr
-    try:
+    with lab(given.lab, NAME) as name:
         alone(name, given.stops)
         with tempfile.TemporaryDirectory(prefix="calorimeter-") as locks:
             managed: writer.Sections = {
@@ -80,9 +65,6 @@ def main() -> None:
             engine(name, given.stops, {})
             engine(name, given.stops, managed)
             engine_sabotage.heal(name)
-    finally:
-        if not given.lab:
-            calorimeter("lab", "down", "--name", name)
 
 
 if __name__ == "__main__":

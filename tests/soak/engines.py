@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import argparse
 import re
-import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 from calorimeter import deployment as deployments
-from calorimeter import paths, verdict
+from calorimeter import paths
 from calorimeter.deployment import Deployment
 from calorimeter.verdict import Outcome
+from tests.soak.labs import calorimeter, judged, lab
 from tests.verify.favourite import favourite
 from tests.verify.test_sabotage_engines import CALLS, CASES, MANY, QUICK, STACKS, STRANGERS, once_traced
 
@@ -84,24 +82,13 @@ KINDS = {
 """What `tests/verify/test_sabotage_engines.py` does once, by name; a stranger's with its priority."""
 
 
-def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line."""
-    command = [sys.executable, "-m", "calorimeter", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
 def not_green(name: str, gates: str, *strength: str) -> dict[str, str]:
     """One run of the gates on the lab: gate → outcome and why, of those that did not pass."""
-    with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        file = paths.lab(name) / "deployment.toml"
-        done = calorimeter("verify", str(file), "--gates", gates, "--runs", runs, *strength)
-        found = list(Path(runs).glob("*/verdicts.json"))
-        assert found, done.stdout + done.stderr
-        return {
-            each.gate: f"{each.judgement.outcome}: {each.judgement.why}"
-            for each in verdict.read(found[0]).verdicts
-            if each.judgement.outcome is not Outcome.PASS and each.gate not in WAIVED
-        }
+    return {
+        each.gate: f"{each.judgement.outcome}: {each.judgement.why}"
+        for each in judged(name, gates, *strength).verdicts
+        if each.judgement.outcome is not Outcome.PASS and each.gate not in WAIVED
+    }
 
 
 def healthy(name: str, runs: int, gates: str, strength: tuple[str, ...]) -> int:
@@ -146,18 +133,11 @@ def main() -> int:
     parser.add_argument("--only", choices=[*KINDS, "none"], help="one kind of sabotage (default: all)")
     parser.add_argument("--lab", help="a lab that is up")
     given = parser.parse_args()
-    name = given.lab or NAME
     chosen = [what for what in KINDS if given.only in (None, what)]
-    if not given.lab:
-        up = calorimeter("lab", "up", "--name", name)
-        assert up.returncode == 0, up.stderr
-    try:
+    with lab(given.lab, NAME) as name:
         strength = ("--calls", str(given.calls), "--stacks", str(given.stacks))
         wrong = healthy(name, given.runs, given.gates, strength) if given.runs else 0
         wrong += sabotaged(name, given.sabotages, chosen)
-    finally:
-        if not given.lab:
-            calorimeter("lab", "down", "--name", name)
     return 1 if wrong else 0
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import argparse
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -31,10 +30,11 @@ import psutil
 from calorimeter import deployment as deployments
 from calorimeter import paths
 from calorimeter.faults.journal import Journal
-from lab import haproxy, processes, topology
+from lab import faults, haproxy, processes, topology
 from lab.topology import Lab
 from lab.waiting import DeadlineError, until
-from tests.soak.health import calorimeter
+from tests.soak import labs
+from tests.soak.labs import calorimeter
 from verify.evidence.proxy_state import read_stat
 
 NAME = "soak-healing"
@@ -116,15 +116,6 @@ def ended(deployment: Path, planned: Round, runs: Path) -> tuple[str, str]:
     return broken, f"{how}; open: {broken}, and when it was gone: {open_faults(journal)}"
 
 
-def tables(lab: str) -> list[str]:
-    """The nftables tables of a lab's faults."""
-    if shutil.which("nft") is None:
-        return []
-    told = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=True)
-    names = [line.rpartition(" ")[2] for line in told.stdout.splitlines()]
-    return [name for name in names if name.startswith(f"calorimeter.{lab}.")]
-
-
 def not_used(lab: Lab) -> list[str]:
     """Servers that the proxy sends nobody to."""
     try:
@@ -138,7 +129,7 @@ def not_used(lab: Lab) -> list[str]:
 def left(lab: Lab, journal: Journal) -> list[str]:
     """What is not as on a healthy lab, as words."""
     found = [f"journal: {open_faults(journal)}"] if journal.path.exists() else []
-    found += [f"table {name}" for name in tables(lab.topology.name)]
+    found += [f"table {name}" for name in faults.tables(lab.topology.name)]
     running = processes.running(lab.folder)
     found += [f"{each.part} (pid {each.pid}) is stopped" for each in running if each.state == "T"]
     parts = {each.part for each in running}
@@ -196,17 +187,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1, help="of gates and moments (default 1)")
     parser.add_argument("--lab", help="one that is up, and healthy; it is left up")
     given = parser.parse_args()
-    name = given.lab or NAME
     # A shell's background job ignores SIGINT, and so would all that it starts.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        if not given.lab:
-            up = calorimeter("lab", "up", "--name", name)
-            assert up.returncode == 0, up.stderr
+    with labs.lab(given.lab, NAME) as name:
         wrong = rounds(name, given.rounds, given.seed)
-    finally:
-        if not given.lab:
-            calorimeter("lab", "down", "--name", name)
     return 1 if wrong else 0
 
 

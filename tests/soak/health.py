@@ -7,33 +7,14 @@ detection against what was allowed, and the counts; exit status 1 where a run wa
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from pathlib import Path
 
-from calorimeter import paths, verdict
 from calorimeter.verdict import Outcome, Verdicts
+from tests.soak.labs import judged, lab
 
 NAME = "soak-health"
-
-
-def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line."""
-    command = [sys.executable, "-m", "calorimeter", *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def judged(name: str, gates: str) -> Verdicts:
-    """One run of the gates on the lab."""
-    with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        file = paths.lab(name) / "deployment.toml"
-        done = calorimeter("verify", str(file), "--gates", gates, "--runs", runs)
-        found = list(Path(runs).glob("*/verdicts.json"))
-        assert found, done.stdout + done.stderr
-        return verdict.read(found[0])
 
 
 def margins(verdicts: Verdicts) -> dict[str, float]:
@@ -56,13 +37,9 @@ def main() -> int:
     parser.add_argument("--gates", default="H1,H2,H3,H4,H5,H6,H7,H8", help="gates (default: H1 to H8)")
     parser.add_argument("--lab", help="one that is up; it is left up")
     given = parser.parse_args()
-    name = given.lab or NAME
-    if not given.lab:
-        up = calorimeter("lab", "up", "--name", NAME)
-        assert up.returncode == 0, up.stderr
     wrong = 0
     slowest: defaultdict[str, float] = defaultdict(lambda: -1e9)
-    try:
+    with lab(given.lab, NAME) as name:
         for number in range(given.runs):
             began = time.monotonic()
             verdicts = judged(name, given.gates)
@@ -75,9 +52,6 @@ def main() -> int:
             for key, margin in margins(verdicts).items():
                 slowest[key] = max(slowest[key], margin)
             print(f"run {number + 1}: {time.monotonic() - began:.0f} s {others or 'all green'}", flush=True)
-    finally:
-        if not given.lab:
-            calorimeter("lab", "down", "--name", NAME)
     for key, margin in sorted(slowest.items()):
         print(f"{key:<32} at the nearest {-margin:.2f} s before what is allowed")
     print(f"healthy: {given.runs - wrong} of {given.runs} runs all green")

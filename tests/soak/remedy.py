@@ -13,21 +13,19 @@ from __future__ import annotations
 import argparse
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 
 from calorimeter import deployment as deployments
-from calorimeter import paths, verdict
+from calorimeter import paths
 from calorimeter.deployment import Api
 from calorimeter.verdict import Outcome
 from lab import haproxy, parts, topology
 from lab.topology import Lab
-from tests.soak.health import calorimeter
+from tests.soak import labs
 from verify.bench import Bench, Settings
 from verify.checks.calls import HeatCall
 from verify.evidence.proxy_state import read_stat
@@ -170,12 +168,7 @@ def answers(asked: Iterable[Asked]) -> str:
 
 def gate(name: str) -> Outcome:
     """Run H9, and print what it says."""
-    with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        file = paths.lab(name) / "deployment.toml"
-        done = calorimeter("verify", str(file), "--gates", "H9", "--runs", runs)
-        found = list(Path(runs).glob("*/verdicts.json"))
-        assert found, done.stdout + done.stderr
-        judged = verdict.read(found[0]).of("H9").judgement
+    judged = labs.judged(name, "H9").of("H9").judgement
     print(f"  H9: {judged.outcome}: {judged.why}")
     told = ("_detection_s", "_allowed_s")
     figures = {key: value for key, value in judged.figures.items() if key.endswith(told)}
@@ -209,13 +202,9 @@ def price(name: str) -> Outage:
 def tried(name: str, health: str) -> bool:
     """Bring one kind of lab up, measure it, take it down; whether it was as told."""
     print(f"{KINDS[health]}:", flush=True)
-    try:
-        up = calorimeter("lab", "up", "--name", name, "--health", health)
-        assert up.returncode == 0, up.stderr
+    with labs.lab(None, name, "--health", health):
         outcome = gate(name)
         seen = price(name)
-    finally:
-        calorimeter("lab", "down", "--name", name)
     if health == "shallow":
         return outcome is Outcome.FAIL and not seen.down
     return outcome is Outcome.PASS and len(seen.down) == seen.looks[-1].servers and seen.back_s is not None

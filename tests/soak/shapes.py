@@ -9,14 +9,11 @@ from __future__ import annotations
 
 import argparse
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
-from calorimeter import paths, verdict
 from calorimeter.verdict import Outcome, Verdict
-from tests.verify.test_sabotage_proxy import calorimeter
+from tests.soak.labs import calorimeter, judged, lab
 
 NAME = "soak-shapes"
 SHORT = ["--maxconn", "300", "--timeouts", "client=4s,server=3s,connect=1s"]
@@ -62,26 +59,7 @@ SHAPES = (
 """From many backends to few, because a lab is scaled down faster than up."""
 
 
-def verified(deployment: Path, gates: str, sources: int) -> dict[str, Verdict]:
-    """Run gates: gate → verdict."""
-    with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        told = calorimeter(
-            "verify",
-            str(deployment),
-            "--gates",
-            gates,
-            "--runs",
-            runs,
-            "--sources",
-            str(sources),
-            timeout=900,
-        )
-        kept = list(Path(runs).glob("*/verdicts.json"))
-        assert kept, told.stdout + told.stderr
-        return {found.gate: found for found in verdict.read(kept[0]).verdicts}
-
-
-def judged(shape: Shape, found: dict[str, Verdict]) -> list[str]:
+def wrong_in(shape: Shape, found: dict[str, Verdict]) -> list[str]:
     """What is not as it must be, as sentences."""
     return [
         f"    {gate} {v.judgement.outcome}: {v.judgement.why}"
@@ -118,17 +96,10 @@ def main() -> int:
         "--lab", help="one that is up, with as many backends as the first shape; it is left up"
     )
     given = parser.parse_args()
-    name = given.lab or NAME
     shapes = [SHAPES[number] for number in given.shape or numbers]
     first = str(shapes[0].servers)
-    if not given.lab:
-        words = ["--rest", first, "--cfn", first, "--engines", "1"]
-        up = calorimeter("lab", "up", "--name", NAME, *words, timeout=600)
-        if up.returncode != 0:
-            print(up.stderr, file=sys.stderr)
-            return 2
     wrong = 0
-    try:
+    with lab(given.lab, NAME, "--rest", first, "--cfn", first, "--engines", "1") as name:
         now = shapes[0].servers
         for shape in shapes:
             if shape.servers != now:
@@ -137,15 +108,13 @@ def main() -> int:
             done = calorimeter("lab", "proxy", "--name", name, *SHORT, *shape.options)
             assert done.returncode == 0, done.stderr
             began = time.monotonic()
-            found = verified(paths.lab(name) / "deployment.toml", given.gates, given.sources)
-            problems = judged(shape, found)
+            verdicts = judged(name, given.gates, "--sources", str(given.sources))
+            found = {each.gate: each for each in verdicts.verdicts}
+            problems = wrong_in(shape, found)
             wrong += bool(problems)
             state = "WRONG" if problems else "as it must be"
             print(f"{shape}: {state}, {time.monotonic() - began:.0f} s; {figures(found)}", flush=True)
             print("".join(f"{line}\n" for line in problems), end="", flush=True)
-    finally:
-        if not given.lab:
-            calorimeter("lab", "down", "--name", NAME)
     print(f"{wrong} of {len(shapes)} shapes were wrong")
     return 1 if wrong else 0
 

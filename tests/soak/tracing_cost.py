@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -23,6 +21,7 @@ from statistics import median
 from calorimeter import deployment as deployments
 from calorimeter import paths
 from calorimeter.deployment import Deployment
+from tests.soak.labs import lab
 from verify.bench import Bench, Settings
 from verify.evidence.firehose import Firehose
 from verify.evidence.tracing import tracing
@@ -104,15 +103,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=12, help="length of a block (default 12)")
     parser.add_argument("--lab", help="a lab that is up")
     given = parser.parse_args()
-    name = given.lab or NAME
-    lab = [sys.executable, "-m", "calorimeter", "lab"]
-    if not given.lab:
-        subprocess.run([*lab, "up", "--name", name], check=True)
-    try:
+    with lab(given.lab, NAME) as name:
         measure(deployments.read(paths.lab(name) / "deployment.toml"), given.pairs, given.seconds)
-    finally:
-        if not given.lab:
-            subprocess.run([*lab, "down", "--name", name], check=False)
 
 
 if __name__ == "__main__":

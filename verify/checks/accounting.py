@@ -47,16 +47,17 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
     else without an end is unaccounted for, and so is what is more than the engine had in hand.
     """
     accepted = [e for e in evidence.entries if e.accepted]
-    open_ = [e for e in evidence.entries if (e.accepted or e.states) and not e.final]
+    taken = [e for e in evidence.entries if e.accepted or e.states]
+    open_ = [e for e in taken if not e.final]
     lost = {e.name: crash for e in open_ if (crash := _holder(e, evidence.crashes))}
     unaccounted = [e for e in open_ if e.name not in lost]
     figures: dict[str, Figure] = {
         "asked": len(evidence.entries),
         "accepted": len(accepted),
         "accepted_by_cfn": sum(e.create.api == "cfn" for e in accepted),
-        "unknown_to_the_client": sum(not e.accepted and bool(e.states) for e in evidence.entries),
-        "complete": sum(e.outcome == "CREATE_COMPLETE" for e in accepted),
-        "failed": sum(e.outcome == "CREATE_FAILED" for e in accepted),
+        "unknown_to_the_client": len(taken) - len(accepted),
+        "complete": sum(e.outcome == "CREATE_COMPLETE" for e in taken),
+        "failed": sum(e.outcome == "CREATE_FAILED" for e in taken),
         "lost_by_name": len(lost),
         "unaccounted": len(unaccounted),
         **{f"in_flight_at_{c.part}": _in_flight(c, evidence.entries) for c in evidence.crashes if c.engine},
@@ -85,10 +86,12 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
             **figures,
         )
     told = "".join(f"; {name} was lost with {crash.part}" for name, crash in lost.items())
+    more = len(taken) - len(accepted)
+    unheard = f" and {more} more created whose client got no answer" if more else ""
     return passed(
         f"while {', '.join(c.part for c in evidence.crashes)} crashed and returned, {len(accepted)} stacks "
-        f"were accepted: {figures['complete']} complete, {figures['failed']} failed, {len(lost)} lost by "
-        f"name{told}",
+        f"were accepted{unheard}: {figures['complete']} complete, {figures['failed']} failed, {len(lost)} "
+        f"lost by name{told}",
         **figures,
     )
 

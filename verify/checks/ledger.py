@@ -76,8 +76,8 @@ class Ledger(Model):
     """Evidence of E3, E10, L1 and L2: one burst of stacks, made and deleted.
 
     `waited_s` is how long their end was waited for: the stacks' own timeout, beyond which Heat itself fails
-    them. `left` names what was still listed after the deletes, nested stacks too; `waiting` counts messages
-    in the queues then.
+    them. `left` names what was still listed after the deletes; `waiting` counts messages in the queues
+    then.
     """
 
     entries: tuple[Entry, ...]
@@ -163,7 +163,7 @@ def _ends(evidence: Ledger) -> Iterator[str]:
 
 
 def nothing_left(evidence: Ledger) -> Judgement:
-    """Whether deletes left nothing: no stack, nested or not, and no message in the engines' queues.
+    """Whether deletes left nothing: no stack and no message in the engines' queues.
 
     A delete that was not answered in time is unknown, not failed: it is counted, asked for again, and
     judged by what it leaves.

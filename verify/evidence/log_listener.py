@@ -64,6 +64,18 @@ class LogSource(Protocol):
         """Why lines may be missing, as sentences; empty where there is no reason."""
 
 
+def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s: float) -> bool:
+    """Wait until `enough` holds of what the logs hold together; False where it does not in time."""
+    deadline = time.monotonic() + within_s
+    while not enough():
+        left = deadline - time.monotonic()
+        if left <= 0 or not logs:
+            return False
+        # One log's news wake this; those of the others are looked at meanwhile.
+        logs[0].wait_for(lambda _: len(logs) == 1 and enough(), min(left, 0.5))
+    return True
+
+
 def open_logs(proxy: Proxy) -> tuple[LogSource, ...]:
     """The log sources of a proxy, in the order of the deployment file; enter each to begin."""
     return tuple(log_source(url) for url in proxy.logs)

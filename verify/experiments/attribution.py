@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
 from verify.checks.visits import LogCount, Source, Told, Visit
-from verify.evidence.log_listener import LogSource, open_logs
+from verify.evidence.log_listener import LogSource, await_lines, open_logs
 from verify.evidence.proxy_log import Connection, read
 from verify.evidence.proxy_stats import StatsSource
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -120,14 +120,11 @@ class Log:
         """Wait until the logs together hold `wanted` lines of a section, or the time for it is over."""
         # Parsing is left for later: here only the section's name counts, at the end of a burst.
         needle = f" {section}/"
-        deadline = time.monotonic() + within_s
 
-        def enough(_: object) -> bool:
+        def enough() -> bool:
             return sum(needle in line.text for log in self.sources for line in log.lines()) >= wanted
 
-        while not enough(()) and (left := deadline - time.monotonic()) > 0:
-            # One log's news wake this; those of the others are looked at meanwhile.
-            self.sources[0].wait_for(enough if len(self.sources) == 1 else lambda _: False, min(left, 0.5))
+        await_lines(self.sources, enough, within_s)
 
     def doubt(self, api: Api) -> str | None:
         """Why this log does not name the servers of connections; None where it does.

@@ -10,7 +10,7 @@ from verify.checks.calls import HeatCall
 from verify.checks.followed import Followed, followed
 from verify.checks.path import Request, join
 from verify.evidence import proxy_log
-from verify.evidence.log_listener import LogSource, open_logs
+from verify.evidence.log_listener import LogSource, await_lines, open_logs
 from verify.experiments.traced import Traced
 
 LINES_WITHIN_S = 5.0
@@ -36,13 +36,11 @@ class Joining:
     def _lines(self, ports: set[int]) -> list[proxy_log.Connection]:
         """The connections of all logs, once they name the ports or the time for it is over."""
 
-        def named(lines: Sequence[proxy_log.Line]) -> bool:
-            return ports <= {c.client_port for c in proxy_log.read(lines).connections}
+        def read() -> list[proxy_log.Connection]:
+            return list(proxy_log.read(line for log in self._logs for line in log.lines()).connections)
 
-        for log in self._logs:
-            if log.wait_for(named, LINES_WITHIN_S):
-                break
-        return list(proxy_log.read([line for log in self._logs for line in log.lines()]).connections)
+        await_lines(self._logs, lambda: ports <= {c.client_port for c in read()}, LINES_WITHIN_S)
+        return read()
 
 
 @contextmanager

@@ -15,8 +15,9 @@ from calorimeter.faults.breaker import Breaker
 from calorimeter.faults.command import CommandFailed, Done
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
+from verify.checks.outage import AGREE_S
 from verify.checks.trial import Change, Direct, Injected, Said, Trial, Wanted
-from verify.evidence.log_listener import LogSource, open_logs
+from verify.evidence.log_listener import LogSource, await_lines, open_logs
 from verify.evidence.proxy_log import ProxyLog, read
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -29,7 +30,7 @@ SOURCES = 24
 
 KEPT = 4
 LOOK_EVERY_S = 0.04
-GAP_NS = 100_000_000
+GAP_NS = round(AGREE_S * 1e9)
 """From here on a time without a look is kept: it says how late the proxy's own timers may have been."""
 
 BASELINE_S = 1.5
@@ -283,8 +284,8 @@ class Stage:
         self.watch.check()
         ended = time.time_ns()
         wanted = {(a.source, a.port) for a in self.probes.attempts if a.status and not a.kept}
-        self.until(lambda: wanted <= self._logged(), LINES_WITHIN_S if self._logs else 0.0)
-        entries = read(line for log in self._logs for line in log.lines())
+        await_lines(self._logs, lambda: wanted <= self._ends(), LINES_WITHIN_S)
+        entries = self._entries()
         injected = tuple(
             each.model_copy(update={"direct": tuple(self._directs(each.server))})
             for each in (*self._past, *self.injected.values())
@@ -315,10 +316,12 @@ class Stage:
             attempts=attributed(self.probes.attempts, connections),
         )  # fmt: skip
 
-    def _logged(self) -> set[tuple[str, int]]:
+    def _entries(self) -> ProxyLog:
+        return read(line for log in self._logs for line in log.lines())
+
+    def _ends(self) -> set[tuple[str, int]]:
         """Address and port of each client of a connection in the log so far."""
-        entries = read(line for log in self._logs for line in log.lines())
-        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in entries.connections}
+        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in self._entries().connections}
 
     def _doubts(self, entries: ProxyLog) -> Iterator[str]:
         """Why the log may lack lines."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,6 +24,7 @@ from verify.experiments.direct import own_address, serves
 from verify.experiments.failover import await_state
 from verify.experiments.healing import healing
 from verify.experiments.held import connect
+from verify.experiments.repeated import Repeated
 from verify.experiments.visits import context
 
 LOOK_EVERY_S = 0.02
@@ -49,10 +49,10 @@ def timeouts(bench: Bench) -> Timeouts:
     stats = looks.looks(bench)
     described = described_timeouts(bench.deployment.expect)
     apis = {name: api for name in ("rest", "cfn") if (api := bench.deployment.api(name)) is not None}
-    late = _Lateness(stats[0])
     masked: dict[str, str] = {}
     modes = {name: _mode(stats, api) for name, api in apis.items()}
-    with late:
+    late = _Lateness(stats[0])
+    with late.looks:
         with strongest(bench, bench.api("rest"), stats) as way:
             if way.log is not None:
                 way.log.forget()
@@ -308,23 +308,13 @@ class _Lateness:
     def __init__(self, proxy: StatsSource) -> None:
         self.worst_s = 0.0
         self._proxy = proxy
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._measure, name="lateness", daemon=True)
+        self.looks = Repeated("lateness", self.EVERY_S, self._look)
+        self._since = time.monotonic()
 
-    def __enter__(self) -> _Lateness:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stop.set()
-        self._thread.join()
-
-    def _measure(self) -> None:
-        while True:
-            began = time.monotonic()
-            if self._stop.wait(self.EVERY_S):
-                return
-            woke = time.monotonic()
-            with suppress(EvidenceUnavailable):  # it is looked at elsewhere too, where that is told
-                self._proxy.show_stat()
-            self.worst_s = max(self.worst_s, woke - began - self.EVERY_S, time.monotonic() - woke)
+    def _look(self) -> None:
+        woke = time.monotonic()
+        with suppress(EvidenceUnavailable):  # it is looked at elsewhere too, where that is told
+            self._proxy.show_stat()
+        now = time.monotonic()
+        self.worst_s = max(self.worst_s, woke - self._since - self.EVERY_S, now - woke)
+        self._since = now

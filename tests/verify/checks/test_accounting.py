@@ -63,6 +63,15 @@ def test_stack_that_the_client_does_not_know_of_must_have_an_end_too() -> None:
     assert all_accounted_for(accounts(unknown)).outcome is Outcome.FAIL
 
 
+def test_counts_of_ends_add_up_to_what_was_taken() -> None:
+    """A stack of which its client does not know was taken too, complete or lost by name."""
+    cut = entry(12, create=call("create", 12, 0, error="ConnectionError"))
+    judgement = all_accounted_for(accounts(OPEN, cut))
+    assert judgement.figures["complete"] == 11
+    assert "11 stacks were accepted and 1 more created whose client got no answer" in judgement.why
+    assert "11 complete, 0 failed, 1 lost by name" in judgement.why
+
+
 def test_creates_that_were_open_as_an_api_crashed_are_figures() -> None:
     """At all APIs together: with none open the crash struck nothing; those that failed tell that it did."""
     judgement = all_accounted_for(accounts())
