@@ -63,7 +63,7 @@ def test_maxconn_holds_back_and_does_not_drop(bench: Bench, judge: Judge) -> Non
     "P5",
     guide="timeout  client 1m",
     needs=("rest", "cfn", "proxy stats", "proxy log"),
-    may_break=(Break("unreachable", "last", ("rest",)), Break("freeze", "last", ("rest",))),
+    may_break=(Break("unreachable", "last"), Break("freeze", "last")),
 )
 def test_timeouts_are_as_described(bench: Bench, judge: Judge) -> None:
     """The proxy's timeouts fire when they should.

@@ -1,4 +1,5 @@
-"""Gates S and P on healthy labs of many shapes: weights, both hashes, both modes, the guide's file.
+"""Gates S and P on healthy labs of many shapes: weights, both hashes, both modes, the guide's file; and
+which timeouts P5 proves, as another one is the shortest.
 
 Brings a lab of its own up and takes it down. Prints a line a shape, with the figures of S6; exit status 1
 where a gate said other than it must: all PASS, but S6 cannot be told with two backends, and without
@@ -21,10 +22,16 @@ SHORT = ["--maxconn", "300", "--timeouts", "client=4s,server=3s,connect=1s"]
 
 @dataclass(frozen=True)
 class Shape:
-    """So many backends of each API, and the options of the proxy."""
+    """So many backends of each API, and the options of the proxy.
+
+    `gates` are all that are run on it, where not those that were asked for; `proves` the timeouts that P5
+    must then see, of both APIs.
+    """
 
     servers: int
     options: tuple[str, ...] = ()
+    gates: str = ""
+    proves: str = ""
 
     @property
     def expected(self) -> dict[str, Outcome]:
@@ -35,6 +42,11 @@ class Shape:
 
     def __str__(self) -> str:
         return f"{self.servers} backends {' '.join(self.options)}".rstrip()
+
+
+def timed(shortest: str, proves: str, *options: str) -> Shape:
+    """Three backends behind a proxy of other timeouts, for P5 alone."""
+    return Shape(3, ("--timeouts", shortest, *options), gates="P5", proves=proves)
 
 
 CONSISTENT = ("--hash-type", "consistent")
@@ -50,6 +62,11 @@ SHAPES = (
     Shape(3, ("--weights", "1,2,1")),
     Shape(3, ("--weights", "1,2,1", *CONSISTENT, *HTTP)),
     Shape(3, HTTP),
+    Shape(3, ("--server-maxconn", "10"), gates="P4"),
+    timed("client=2s,server=3s,connect=1s", "client, connect"),
+    timed("client=3s,server=2s,connect=1s", "connect, server"),
+    timed("client=3s,server=2s,connect=1s,http-request=1500ms", "connect, http-request, server", *HTTP),
+    timed("client=1500ms,server=2s,connect=1s,http-request=3s", "client, connect, server", *HTTP),
     Shape(3, ("--proxy", "guide")),
     Shape(3, ("--proxy", "guide", *CONSISTENT)),
     Shape(3, ("--proxy", "guide", *HTTP)),
@@ -61,11 +78,15 @@ SHAPES = (
 
 def wrong_in(shape: Shape, found: dict[str, Verdict]) -> list[str]:
     """What is not as it must be, as sentences."""
-    return [
+    wrong = [
         f"    {gate} {v.judgement.outcome}: {v.judgement.why}"
         for gate, v in found.items()
         if v.judgement.outcome is not shape.expected.get(gate, Outcome.PASS)
     ]
+    if shape.proves:
+        seen = {found["P5"].judgement.figures.get(f"{api}_proven") for api in ("rest", "cfn")}
+        wrong += [f"    P5 proved {proven}, not {shape.proves}" for proven in seen - {shape.proves}]
+    return wrong
 
 
 def figures(found: dict[str, Verdict]) -> str:
@@ -108,7 +129,7 @@ def main() -> int:
             done = calorimeter("lab", "proxy", "--name", name, *SHORT, *shape.options)
             assert done.returncode == 0, done.stderr
             began = time.monotonic()
-            verdicts = judged(name, given.gates, "--sources", str(given.sources))
+            verdicts = judged(name, shape.gates or given.gates, "--sources", str(given.sources))
             found = {each.gate: each for each in verdicts.verdicts}
             problems = wrong_in(shape, found)
             wrong += bool(problems)

@@ -56,7 +56,7 @@ def test_only_what_will_be_broken_is_announced(gate: str, broken: list[str]) -> 
 
 
 def test_what_a_gate_can_do_without_is_announced_where_it_is_allowed() -> None:
-    """P5 only looks, but where parts may be broken it breaks the last REST backend, and says so."""
+    """P5 only looks, but where parts may be broken it breaks the last backend of each API that can be."""
     gate = known()["P5"]
     assert gate.planned(deployment(), may_break=False) == []
     assert {each.part for each in gate.planned(deployment(), may_break=True)} == {"rest-2"}

@@ -116,6 +116,22 @@ def test_sabotage_turns_exactly_the_right_gates_red(
     assert all(found[gate].judgement.counter_examples for gate in failed(found))
 
 
+def test_queue_and_every_timeout_are_proven(shaped: Deployment, tmp_path: Path) -> None:
+    """In `mode http` each timeout ends a wait of its own, but for `client`, masked by a shorter one."""
+    short = "client=5s,server=4s,connect=1s,http-request=3s"
+    limits = ("--maxconn", "300", "--server-maxconn", "10", "--timeouts", short)
+    assert lab_command("proxy", "--name", shaped.name, "--mode", "http", *limits).returncode == 0
+    try:
+        found = here.verified(shaped.path, "P4,P5", tmp_path, **WEAK)
+    finally:
+        assert lab_command("proxy", "--name", shaped.name, *PROXY).returncode == 0
+    assert others(found) == {}
+    assert all(found["P4"].judgement.figures[f"{api}_most_queued"] for api in ("rest", "cfn"))
+    for api in ("rest", "cfn"):
+        assert found["P5"].judgement.figures[f"{api}_proven"] == "connect, http-request, server"
+        assert found["P5"].judgement.figures[f"{api}_masked"] == "client"
+
+
 def test_healed_proxy_is_green(shaped: Deployment, tmp_path: Path) -> None:
     """After all sabotage was healed the gates are green, by the command as well."""
     sabotages.heal(shaped.name)

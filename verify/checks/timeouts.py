@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 
+Mode = Literal["tcp", "http"]
 What = Literal["silent", "upload", "hung", "connect"]
 
 APPLY: dict[tuple[str, What], tuple[str, ...]] = {
@@ -48,7 +49,7 @@ class Wait(Model):
     """
 
     api: str
-    mode: Literal["tcp", "http"]
+    mode: Mode
     what: What
     ended_s: float | None
     gave_up_s: float
@@ -59,43 +60,62 @@ class Wait(Model):
 class Timeouts(Model):
     """Evidence of P5. `described` is timeout → seconds as the owner wants them.
 
-    `masked` says of a timeout why no wait could show it; `late_s` is how late timers were at
+    `masked` says by API of a timeout why no wait could show it; `late_s` is how late timers were at
     worst meanwhile: this machine's own, and the proxy's, by how long it took to answer a look at its state.
     """
 
     described: dict[str, float]
     waits: tuple[Wait, ...]
-    masked: dict[str, str] = {}
+    masked: dict[str, dict[str, str]] = {}
     late_s: float = 0.0
+
+    def of(self, api: str) -> Timeouts:
+        """What was seen of one API."""
+        waits = tuple(wait for wait in self.waits if wait.api == api)
+        return self.model_copy(update={"waits": waits, "masked": {api: self.masked.get(api, {})}})
 
 
 def timeouts_as_described(evidence: Timeouts) -> Judgement:
-    """Whether each wait ended when the shortest of the timeouts that apply to it fires."""
-    figures: dict[str, Figure] = {f"described_{name}_s": s for name, s in evidence.described.items()}
-    for wait in evidence.waits:
-        figures[f"{wait.api}_{wait.what}_s"] = wait.ended_s
-        if wait.termination:
-            figures[f"{wait.api}_{wait.what}_termination"] = wait.termination
-    proven = _proven(evidence)
-    masked = {**evidence.masked, **_masked(evidence)}
-    masked = {name: why for name, why in masked.items() if name not in proven}
-    figures["masked"] = ", ".join(sorted(masked)) or None
+    """Whether each wait of each API ended when the shortest of the timeouts that apply to it fires.
+
+    A timer that fires does so each time: each is seen once, so no rate is told of what was missed.
+    """
+    apis = {api: evidence.of(api) for api in dict.fromkeys(wait.api for wait in evidence.waits)}
+    figures = _figures(evidence, apis)
     if not evidence.described:
         return inconclusive("[expect] describes no timeout", **figures)
     against = [line for wait in evidence.waits for line in _against(evidence, wait)]
     if against:
         return failed("the proxy's timeouts are not those that are described", against, **figures)
-    doubts = [line for wait in evidence.waits for line in _doubts(evidence, wait)]
-    unseen = [name for name in evidence.described if name not in proven and name not in masked]
-    doubts += [f"timeout {name} was not seen to fire, and nothing says why" for name in unseen]
-    if doubts or not proven:
-        return inconclusive("; ".join(doubts) or "no timeout was seen to fire", **figures)
-    told = "; ".join(f"timeout {name} {why}" for name, why in sorted(masked.items()))
-    return passed(
-        f"proven: {', '.join(f'timeout {name} {evidence.described[name]:g} s' for name in sorted(proven))}"
-        + (f"; masked: {told}" if told else ""),
-        **figures,
-    )
+    doubts = [line for each in apis.values() for line in _doubts(each)]
+    if doubts or not any(_proven(each) for each in apis.values()):
+        return inconclusive("; ".join(dict.fromkeys(doubts)) or "no timeout was seen to fire", **figures)
+    told: dict[str, list[str]] = {}
+    for api, each in apis.items():
+        told.setdefault(_told(each), []).append(api.upper())
+    if len(told) == 1:
+        return passed(next(iter(told)), **figures)
+    return passed("; ".join(f"{' and '.join(names)}: {what}" for what, names in told.items()), **figures)
+
+
+def _figures(evidence: Timeouts, apis: dict[str, Timeouts]) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {f"described_{name}_s": s for name, s in evidence.described.items()}
+    figures["connections"] = len(evidence.waits)
+    for wait in evidence.waits:
+        figures[f"{wait.api}_{wait.what}_s"] = wait.ended_s
+        if wait.termination:
+            figures[f"{wait.api}_{wait.what}_termination"] = wait.termination
+    for api, each in apis.items():
+        figures[f"{api}_proven"] = ", ".join(sorted(_proven(each))) or None
+        figures[f"{api}_masked"] = ", ".join(sorted(_unseen(each))) or None
+    return figures
+
+
+def _told(of: Timeouts) -> str:
+    """What was proven of one API, and what masks the others."""
+    proven = ", ".join(f"timeout {name} {of.described[name]:g} s" for name in sorted(_proven(of)))
+    masked = "; ".join(f"timeout {name} {why}" for name, why in sorted(_unseen(of).items()))
+    return f"proven: {proven or 'none'}" + (f"; masked: {masked}" if masked else "")
 
 
 def effective(evidence: Timeouts, wait: Wait) -> tuple[str, float] | None:
@@ -126,43 +146,57 @@ def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
         yield f"{where} was waited for {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s"
 
 
-def _doubts(evidence: Timeouts, wait: Wait) -> Iterator[str]:
-    if effective(evidence, wait) is None:
-        names = [name for name in APPLY[wait.mode, wait.what] if name not in evidence.described]
-        yield f"{MEANS[wait.what]}: [expect] does not describe timeout {' and timeout '.join(names)}"
-    elif wait.ended_s is None:
-        yield f"{MEANS[wait.what]}: was not waited for long enough ({wait.gave_up_s:.1f} s)"
+def _doubts(of: Timeouts) -> Iterator[str]:
+    """What could not be told of one API."""
+    for wait in of.waits:
+        if effective(of, wait) is None:
+            names = [name for name in APPLY[wait.mode, wait.what] if name not in of.described]
+            yield f"{MEANS[wait.what]}: [expect] does not describe timeout {' and timeout '.join(names)}"
+        elif wait.ended_s is None:
+            yield f"{MEANS[wait.what]}: was not waited for long enough ({wait.gave_up_s:.1f} s)"
+    seen = _proven(of) | _unseen(of).keys()
+    for name in of.described:
+        if name not in seen and any(name in _applying(wait.mode) for wait in of.waits):
+            yield f"timeout {name} was not seen to fire, and nothing says why"
 
 
-def _proven(evidence: Timeouts) -> set[str]:
+def _applying(mode: str) -> set[str]:
+    """The timeouts that mean something in a mode."""
+    return {name for (where, _), names in APPLY.items() if where == mode for name in names}
+
+
+def _proven(of: Timeouts) -> set[str]:
     """The timeouts that ended a wait."""
     return {
         found[0]
-        for wait in evidence.waits
-        if wait.ended_s is not None and (found := effective(evidence, wait)) is not None
+        for wait in of.waits
+        if wait.ended_s is not None and (found := effective(of, wait)) is not None
     }
 
 
-def _masked(evidence: Timeouts) -> dict[str, str]:
+def _unseen(of: Timeouts) -> dict[str, str]:
+    """Timeouts that no wait of an API could show: timeout → why."""
+    told = {name: why for each in of.masked.values() for name, why in each.items()} | _masked(of)
+    proven = _proven(of)
+    return {name: why for name, why in told.items() if name not in proven}
+
+
+def _masked(of: Timeouts) -> dict[str, str]:
     """Timeouts that apply to some wait, and never are the shortest: timeout → by which it is masked.
 
     Of two that are equal both are proven as far as anybody can notice, and neither can be told.
     """
-    proven = _proven(evidence)
+    proven = _proven(of)
     masked: dict[str, list[str]] = {}
-    for wait in evidence.waits:
-        found = effective(evidence, wait)
+    for wait in of.waits:
+        found = effective(of, wait)
         if found is None:
             continue
         for name in APPLY[wait.mode, wait.what]:
             if name not in proven:
-                same = evidence.described[name] == found[1]
-                how = "is equal to" if same else f"({evidence.described[name]:g} s) is longer than"
+                same = of.described[name] == found[1]
+                how = "is equal to" if same else f"({of.described[name]:g} s) is longer than"
                 masked.setdefault(name, []).append(
                     f"{how} timeout {found[0]}, which ends the wait for {MEANS[wait.what]}"
                 )
-    return {name: _joined(reasons) for name, reasons in masked.items()}
-
-
-def _joined(reasons: Iterable[str]) -> str:
-    return " and ".join(dict.fromkeys(reasons))
+    return {name: " and ".join(dict.fromkeys(reasons)) for name, reasons in masked.items()}

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Literal
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from calorimeter.deployment import Api, Expect, Tls
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
-from verify.checks.timeouts import APPLY, LATE_S, Timeouts, Wait, What
+from verify.checks.timeouts import APPLY, LATE_S, Mode, Timeouts, Wait, What
 from verify.evidence.identity import session
 from verify.evidence.proxy_stats import StatsSource
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -41,6 +41,21 @@ retry shows when the timeout fired; a `hung` backend is needed in `mode http` al
 show the same."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """An API whose timeouts are waited for, in the mode of its section of the proxy."""
+
+    name: str
+    api: Api
+    mode: Mode
+
+    def broken(self, seen: Collection[What]) -> Iterator[What]:
+        """What of it needs a broken backend to be waited for."""
+        yield "connect"
+        if self.mode == "http" and "upload" not in seen:
+            yield "hung"
+
+
 def timeouts(bench: Bench) -> Timeouts:
     """Make the waits of each API at once, then those that need a broken backend.
 
@@ -49,28 +64,23 @@ def timeouts(bench: Bench) -> Timeouts:
     stats = looks.looks(bench)
     described = described_timeouts(bench.deployment.expect)
     apis = {name: api for name in ("rest", "cfn") if (api := bench.deployment.api(name)) is not None}
-    masked: dict[str, str] = {}
-    modes = {name: _mode(stats, api) for name, api in apis.items()}
+    asked = [_Asked(name, api, _mode(stats, api)) for name, api in apis.items()]
+    masked: dict[str, dict[str, str]] = {name: {} for name in apis}
     late = _Lateness(stats[0])
     with late.looks:
         with strongest(bench, bench.api("rest"), stats) as way:
             if way.log is not None:
                 way.log.forget()
-            made = _at_once(bench, apis, modes, described)
+            made = _at_once(bench, asked, described)
             waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
-        left: list[What] = ["connect"]
-        if not all(mode == "http" for mode in modes.values()):
-            described.pop("http-request", None)  # It means nothing to `mode tcp`.
-        elif not any(wait.what == "upload" for wait in waits):
-            left.append("hung")
-        for what in left:
-            waits += _with_fault(bench, stats, what, modes["rest"], described, masked)
-    described.pop("queue", None)
+        for each in asked:
+            for what in each.broken([wait.what for wait in waits if wait.api == each.name]):
+                waits += _with_fault(bench, stats, each, what, described, masked[each.name])
     return Timeouts(described=described, waits=tuple(waits), masked=masked, late_s=late.worst_s)
 
 
 def described_timeouts(expect: Expect) -> dict[str, float]:
-    """Timeout → seconds, of those that are described; `queue` is judged by saturation (P4)."""
+    """Timeout → seconds, of those that are described; `queue` is the matter of saturation (P4)."""
     found = {
         "client": expect.timeout_client_s,
         "server": expect.timeout_server_s,
@@ -80,7 +90,7 @@ def described_timeouts(expect: Expect) -> dict[str, float]:
     return {name: seconds for name, seconds in found.items() if seconds is not None}
 
 
-def _mode(stats: Sequence[StatsSource], api: Api) -> Literal["tcp", "http"]:
+def _mode(stats: Sequence[StatsSource], api: Api) -> Mode:
     for row in stats[0].show_stat():
         if row.section == api.proxy_section and row.mode in ("tcp", "http"):
             return "http" if row.mode == "http" else "tcp"
@@ -96,44 +106,49 @@ def _watch_s(described: dict[str, float], mode: str, what: What) -> float:
 Begin = Callable[[], socket.socket]
 
 
-def _at_once(
-    bench: Bench,
-    apis: dict[str, Api],
-    modes: dict[str, Literal["tcp", "http"]],
-    described: dict[str, float],
-) -> list[tuple[Wait, int]]:
+def _at_once(bench: Bench, asked: Sequence[_Asked], described: dict[str, float]) -> list[tuple[Wait, int]]:
     """The waits that need nothing broken, all at the same time; each with the port it came from."""
-    planned: list[tuple[str, What, Begin]] = []
-    for name, api in apis.items():
-        planned.append((name, "silent", _beginning(bench, api, b"")))
-        if modes[name] == "tcp":
+    planned: list[tuple[_Asked, What, Begin]] = []
+    for each in asked:
+        planned.append((each, "silent", _beginning(bench, each.api, b"")))
+        if each.mode == "tcp":
             # Half a request: the API waits for the other half, and says nothing.
-            half = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n".encode()
-            planned.append((name, "hung", _beginning(bench, api, half)))
-    if modes["rest"] == "http" and bench.deployment.identity is not None:
-        planned.append(("rest", "upload", _beginning(bench, apis["rest"], _without_body(bench))))
+            half = f"GET / HTTP/1.1\r\nHost: {each.api.front}\r\n".encode()
+            planned.append((each, "hung", _beginning(bench, each.api, half)))
+        elif each.name == "cfn":
+            planned.append((each, "upload", _beginning(bench, each.api, _without_form(each.api))))
+        elif bench.deployment.identity is not None:
+            planned.append((each, "upload", _beginning(bench, each.api, _without_body(bench))))
 
-    def one(plan: tuple[str, What, Begin]) -> tuple[Wait, int]:
-        name, what, begin = plan
-        return _wait(name, modes[name], what, begin, _watch_s(described, modes[name], what))
+    def one(plan: tuple[_Asked, What, Begin]) -> tuple[Wait, int]:
+        each, what, begin = plan
+        return _wait(each, what, begin, _watch_s(described, each.mode, what))
 
     with ThreadPoolExecutor(max_workers=len(planned)) as pool:
         return list(pool.map(one, planned))
 
 
 def _without_body(bench: Bench) -> bytes:
-    """A create whose body never comes; Heat reads it only from those it knows."""
+    """A create whose body never comes; heat-api reads it only from those it knows."""
     identity = session(bench.deployment)
-    front = bench.api("rest").front
-    url = urlsplit(identity.rest_url("/stacks"))
+    path = urlsplit(identity.rest_url("/stacks")).path
+    return _headers(bench.api("rest"), path, "application/json", f"X-Auth-Token: {identity.token()}")
+
+
+def _without_form(api: Api) -> bytes:
+    """A call whose form never comes; heat-api-cfn reads it to find out who calls."""
+    return _headers(api, f"{urlsplit(api.url).path.rstrip('/')}/", "application/x-www-form-urlencoded")
+
+
+def _headers(api: Api, path: str, content: str, *more: str) -> bytes:
+    """The headers of a POST that promise a body."""
     lines = [
-        f"POST {url.path} HTTP/1.1",
-        f"Host: {front}",
-        f"X-Auth-Token: {identity.token()}",
-        "Content-Type: application/json",
+        f"POST {path} HTTP/1.1",
+        f"Host: {api.front}",
+        f"Content-Type: {content}",
         "Content-Length: 64",
     ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+    return ("\r\n".join([*lines, *more]) + "\r\n\r\n").encode()
 
 
 def _beginning(bench: Bench, api: Api, payload: bytes) -> Begin:
@@ -151,10 +166,12 @@ def _sent(api: Api, source: str | None, payload: bytes, tls: Tls) -> socket.sock
     return connection
 
 
-def _wait(
-    name: str, mode: Literal["tcp", "http"], what: What, begin: Begin, watch_s: float
-) -> tuple[Wait, int]:
+def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, int]:
     """Begin and see when the proxy ends it."""
+
+    def ended(after_s: float | None, by: str = "") -> Wait:
+        return Wait(api=of.name, mode=of.mode, what=what, ended_s=after_s, gave_up_s=watch_s, ended_by=by)
+
     began = time.monotonic()
     try:
         with begin() as connection:
@@ -164,14 +181,14 @@ def _wait(
             try:
                 answer = connection.recv(4096)
             except TimeoutError:
-                return Wait(api=name, mode=mode, what=what, ended_s=None, gave_up_s=watch_s), port
+                return ended(None), port
             except ConnectionResetError:
                 answer = b""
-            ended = time.monotonic() - began
+            after_s = time.monotonic() - began
     except OSError as problem:
-        raise EvidenceUnavailable(name, problem.strerror or str(problem)) from problem
+        raise EvidenceUnavailable(of.name, problem.strerror or str(problem)) from problem
     said = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
-    return Wait(api=name, mode=mode, what=what, ended_s=ended, gave_up_s=watch_s, ended_by=said), port
+    return ended(after_s, said), port
 
 
 def _with_termination(way: Strongest, api: Api, wait: Wait, port: int) -> Wait:
@@ -199,17 +216,15 @@ def _broken(bench: Bench, api: Api, fault: str) -> Commands | None:
 def _with_fault(
     bench: Bench,
     stats: Sequence[StatsSource],
+    of: _Asked,
     what: What,
-    mode: Literal["tcp", "http"],
     described: dict[str, float],
     masked: dict[str, str],
 ) -> list[Wait]:
     """One whole request to a backend broken for it, unless the health checks end the wait before."""
-    name, fault = APPLY[mode, what][0], BROKEN_FOR[what]
+    name, fault, api = APPLY[of.mode, what][0], BROKEN_FOR[what], of.api
     if name not in described:
         return []
-    api = bench.api("rest")
-    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
     how = _broken(bench, api, fault)
     if how is None:
         masked[name] = f"is not proven: no backend may be made {fault!r} here"
@@ -222,7 +237,8 @@ def _with_fault(
     if source is None:
         masked[name] = f"is not proven: none of {FEW} sources is on {how.part}"
         return []
-    watch_s = _watch_s(described, mode, what)
+    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
+    watch_s = _watch_s(described, of.mode, what)
 
     def begin() -> socket.socket:
         return _sent(api, source, payload, bench.deployment.tls)
@@ -237,9 +253,9 @@ def _with_fault(
                 "did not happen: it answered at its own address after the command had ended well",
             )
         if what == "connect":
-            wait = _first_retry(stats, api, how.part, begin, mode, watch_s)
+            wait = _first_retry(stats, of, how.part, begin, watch_s)
         else:
-            wait = _wait("rest", mode, what, begin, watch_s)[0]
+            wait = _wait(of, what, begin, watch_s)[0]
     await_state(bench, stats, api, how.part, up=True)
     return [wait]
 
@@ -273,23 +289,23 @@ def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str
 
 
 def _first_retry(
-    stats: Sequence[StatsSource],
-    api: Api,
-    server: str,
-    begin: Begin,
-    mode: Literal["tcp", "http"],
-    watch_s: float,
+    stats: Sequence[StatsSource], of: _Asked, server: str, begin: Begin, watch_s: float
 ) -> Wait:
-    before = _retries(stats, api, server)
+    before = _retries(stats, of.api, server)
     with begin():
         began = time.monotonic()
         ended = None
         while ended is None and time.monotonic() < began + watch_s:
-            if _retries(stats, api, server) > before:
+            if _retries(stats, of.api, server) > before:
                 ended = time.monotonic() - began
             time.sleep(LOOK_EVERY_S)
     return Wait(
-        api="rest", mode=mode, what="connect", ended_s=ended, gave_up_s=watch_s, ended_by="the first retry"
+        api=of.name,
+        mode=of.mode,
+        what="connect",
+        ended_s=ended,
+        gave_up_s=watch_s,
+        ended_by="the first retry",
     )
 
 

@@ -36,6 +36,8 @@ def test_all_that_waited_and_were_served_pass() -> None:
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["rest_most_queued"] == 12
     assert judgement.figures["longest_wait_s"] == 1.3
+    assert judgement.figures["requests"] == 4
+    assert judgement.figures["missed_rate_95"] == 0.527129  # 1 − 0.05^(1/4)
 
 
 def test_servers_without_limits_pass_and_it_is_said() -> None:

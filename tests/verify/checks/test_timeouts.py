@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from calorimeter.verdict import Outcome
-from verify.checks.timeouts import Timeouts, Wait, What, timeouts_as_described
+from verify.checks.timeouts import Mode, Timeouts, Wait, What, timeouts_as_described
 
 
 def wait(
-    what: What, ended_s: float | None, mode: Literal["tcp", "http"] = "tcp", gave_up_s: float = 10.0
+    what: What, ended_s: float | None, mode: Mode = "tcp", gave_up_s: float = 10.0, api: str = "rest"
 ) -> Wait:
-    """One wait on the REST API."""
-    return Wait(api="rest", mode=mode, what=what, ended_s=ended_s, gave_up_s=gave_up_s, termination="cD")
+    """One wait, on the REST API where not said."""
+    return Wait(api=api, mode=mode, what=what, ended_s=ended_s, gave_up_s=gave_up_s, termination="cD")
 
 
-def evidence(*waits: Wait, masked: dict[str, str] | None = None, **described: float) -> Timeouts:
+def evidence(*waits: Wait, masked: dict[str, dict[str, str]] | None = None, **described: float) -> Timeouts:
     """Waits under described timeouts."""
     return Timeouts(
         described={name.replace("_", "-"): s for name, s in described.items()},
@@ -34,7 +32,7 @@ def test_shortest_timeout_is_proven_and_the_longer_named_as_masked() -> None:
     assert judgement.outcome is Outcome.PASS
     assert "timeout client 2 s" in judgement.why
     assert "timeout server (3 s) is longer than timeout client" in judgement.why
-    assert judgement.figures["masked"] == "server"
+    assert judgement.figures["rest_masked"] == "server"
     assert judgement.figures["rest_silent_termination"] == "cD"
 
 
@@ -46,7 +44,7 @@ def test_mode_http_tells_client_and_server_apart() -> None:
         )
     )
     assert judgement.outcome is Outcome.PASS
-    assert judgement.figures["masked"] == "client"
+    assert judgement.figures["rest_masked"] == "client"
 
 
 def test_too_early_fails() -> None:
@@ -83,11 +81,47 @@ def test_timeout_that_nothing_showed_is_inconclusive_unless_its_mask_is_named() 
     unseen = evidence(made, client=2, server=2, connect=10)
     assert timeouts_as_described(unseen).outcome is Outcome.INCONCLUSIVE
     named = evidence(
-        made, masked={"connect": "is masked by the health checks"}, client=2, server=2, connect=10
+        made, masked={"rest": {"connect": "is masked by the health checks"}}, client=2, server=2, connect=10
     )
     judgement = timeouts_as_described(named)
     assert judgement.outcome is Outcome.PASS
     assert "timeout connect is masked by the health checks" in judgement.why
+
+
+def test_each_api_is_told_of_where_they_differ() -> None:
+    """What one API showed proves nothing of the other: HAProxy may have its timeouts by section."""
+    rest = (wait("silent", 2.0), wait("connect", 1.0))
+    half = evidence(*rest, wait("silent", 2.0, api="cfn"), client=2, server=3, connect=1)
+    judgement = timeouts_as_described(half)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "timeout connect was not seen to fire, and nothing says why"
+    told = half.model_copy(update={"masked": {"cfn": {"connect": "is not proven: it may not be broken"}}})
+    judgement = timeouts_as_described(told)
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.why.startswith("REST: proven: timeout client 2 s, timeout connect 1 s; masked: ")
+    assert "; CFN: proven: timeout client 2 s; masked: timeout connect is not proven" in judgement.why
+    assert judgement.figures["cfn_masked"] == "connect, server"
+    assert judgement.figures["connections"] == 3
+
+
+def test_apis_of_which_the_same_is_proven_share_a_sentence() -> None:
+    """Neither is named."""
+    judgement = timeouts_as_described(
+        evidence(wait("silent", 2.0), wait("silent", 2.0, api="cfn"), client=2, server=3)
+    )
+    assert judgement.why.startswith("proven: timeout client 2 s; masked: timeout server (3 s)")
+
+
+def test_timeout_of_the_other_mode_is_not_asked_of_an_api() -> None:
+    """`http-request` means nothing in `mode tcp`, also where the other API's section is `mode http`."""
+    tcp, http = wait("silent", 2.0), wait("silent", 1.0, "http", api="cfn")
+    judgement = timeouts_as_described(evidence(tcp, http, client=2, server=2, http_request=1))
+    assert judgement.outcome is Outcome.INCONCLUSIVE  # CFN's `server` was not seen
+    http_upload = wait("upload", 2.0, "http", api="cfn")
+    judgement = timeouts_as_described(evidence(tcp, http, http_upload, client=2, server=2, http_request=1))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_proven"] == "client"
+    assert judgement.figures["cfn_proven"] == "http-request, server"
 
 
 def test_wait_that_was_given_up_early_is_inconclusive() -> None:
