@@ -60,19 +60,22 @@ class Wait(Model):
 class Timeouts(Model):
     """Evidence of P5. `described` is timeout → seconds as the owner wants them.
 
-    `masked` says by API of a timeout why no wait could show it; `late_s` is how late timers were at
-    worst meanwhile: this machine's own, and the proxy's, by how long it took to answer a look at its state.
+    `masked` says by API of a timeout why no wait could show it, and `missed` by API of waits that should
+    have been made why they were not. `late_s` is how late timers were at worst meanwhile: this machine's
+    own, and the proxy's, by how long it took to answer a look at its state.
     """
 
     described: dict[str, float]
     waits: tuple[Wait, ...]
     masked: dict[str, dict[str, str]] = {}
+    missed: dict[str, tuple[str, ...]] = {}
     late_s: float = 0.0
 
     def of(self, api: str) -> Timeouts:
         """What was seen of one API."""
         waits = tuple(wait for wait in self.waits if wait.api == api)
-        return self.model_copy(update={"waits": waits, "masked": {api: self.masked.get(api, {})}})
+        masked, missed = {api: self.masked.get(api, {})}, {api: self.missed.get(api, ())}
+        return self.model_copy(update={"waits": waits, "masked": masked, "missed": missed})
 
 
 def timeouts_as_described(evidence: Timeouts) -> Judgement:
@@ -154,6 +157,10 @@ def _doubts(of: Timeouts) -> Iterator[str]:
             yield f"{MEANS[wait.what]}: [expect] does not describe timeout {' and timeout '.join(names)}"
         elif wait.ended_s is None:
             yield f"{MEANS[wait.what]}: was not waited for long enough ({wait.gave_up_s:.1f} s)"
+    for reasons in of.missed.values():
+        yield from reasons
+    if any(of.missed.values()):
+        return
     seen = _proven(of) | _unseen(of).keys()
     for name in of.described:
         if name not in seen and any(name in _applying(wait.mode) for wait in of.waits):

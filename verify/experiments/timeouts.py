@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -34,6 +35,9 @@ SPARE_S = 2.0
 UNDESCRIBED_S = 30.0
 FEW = 40
 """Sources that are tried to find one of the backend that is made unreachable."""
+
+VISITS = 3
+"""Of each of them, to see that it stays where it is."""
 
 BROKEN_FOR: dict[What, str] = {"hung": "freeze", "connect": "unreachable"}
 """What is waited for → the fault that makes a backend keep its client waiting so. Of a `connect` its first
@@ -66,6 +70,7 @@ def timeouts(bench: Bench) -> Timeouts:
     apis = {name: api for name in ("rest", "cfn") if (api := bench.deployment.api(name)) is not None}
     asked = [_Asked(name, api, _mode(stats, api)) for name, api in apis.items()]
     masked: dict[str, dict[str, str]] = {name: {} for name in apis}
+    missed: dict[str, tuple[str, ...]] = {}
     late = _Lateness(stats[0])
     with late.looks:
         with strongest(bench, bench.api("rest"), stats) as way:
@@ -75,8 +80,13 @@ def timeouts(bench: Bench) -> Timeouts:
             waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
         for each in asked:
             for what in each.broken([wait.what for wait in waits if wait.api == each.name]):
-                waits += _with_fault(bench, stats, each, what, described, masked[each.name])
-    return Timeouts(described=described, waits=tuple(waits), masked=masked, late_s=late.worst_s)
+                try:
+                    waits += _with_fault(bench, stats, each, what, described, masked[each.name])
+                except EvidenceUnavailable as problem:
+                    missed[each.name] = (*missed.get(each.name, ()), f"{problem.where}: {problem.why}")
+    return Timeouts(
+        described=described, waits=tuple(waits), masked=masked, missed=missed, late_s=late.worst_s
+    )
 
 
 def described_timeouts(expect: Expect) -> dict[str, float]:
@@ -234,9 +244,6 @@ def _with_fault(
         masked[name] = outlasts
         return []
     source = _source_of(bench, stats, api, how.part)
-    if source is None:
-        masked[name] = f"is not proven: none of {FEW} sources is on {how.part}"
-        return []
     payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
     watch_s = _watch_s(described, of.mode, what)
 
@@ -281,11 +288,24 @@ def _checks_first(
     return None
 
 
-def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str) -> str | None:
-    """A source that the proxy sends to this server now."""
+def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str) -> str:
+    """A source that the proxy sends to this server; `EvidenceUnavailable` where none can be relied on."""
     with strongest(bench, api, stats) as way:
-        found = way.visits(sources(bench, api)[:FEW], 1)
-    return next((visit.source for visit in found.visits if visit.server == server), None)
+        visits = way.visits(sources(bench, api)[:FEW], VISITS).visits
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for visit in visits:
+        if visit.server is not None:
+            found[visit.source].add(visit.server)
+    unsteady = sum(len(servers) > 1 for servers in found.values())
+    if unsteady:
+        why = (
+            f"{unsteady} of {len(found)} sources are on more than one backend: none can be sent to {server}"
+        )
+        raise EvidenceUnavailable(api.proxy_section, why)
+    source = next((source for source, servers in found.items() if server in servers), None)
+    if source is None:
+        raise EvidenceUnavailable(api.proxy_section, f"none of {len(found)} sources is on {server}")
+    return source
 
 
 def _first_retry(

@@ -112,6 +112,18 @@ def test_apis_of_which_the_same_is_proven_share_a_sentence() -> None:
     assert judgement.why.startswith("proven: timeout client 2 s; masked: timeout server (3 s)")
 
 
+def test_wait_that_could_not_be_made_is_inconclusive() -> None:
+    """It is no mask; what the other waits refute stays refuted."""
+    why = "heat_api: 9 of 40 sources are on more than one backend: none can be sent to rest-3"
+    missed = {"missed": {"rest": (why,)}}
+    good = evidence(wait("silent", 2.0), client=2, server=2, connect=1).model_copy(update=missed)
+    judgement = timeouts_as_described(good)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == why
+    early = evidence(wait("silent", 1.0), client=2, server=2, connect=1).model_copy(update=missed)
+    assert timeouts_as_described(early).outcome is Outcome.FAIL
+
+
 def test_timeout_of_the_other_mode_is_not_asked_of_an_api() -> None:
     """`http-request` means nothing in `mode tcp`, also where the other API's section is `mode http`."""
     tcp, http = wait("silent", 2.0), wait("silent", 1.0, "http", api="cfn")
