@@ -295,6 +295,13 @@ def _retries(evidence: Failover) -> Judgement:
     }
     if (problem := _unproven(evidence)) is not None:
         return inconclusive(problem, **figures)
+    strays = [visit for visit in others if visit.server == evidence.victim]
+    if strays:
+        return inconclusive(
+            f"{len(strays)} of {len(others)} visits of sources of other backends went to "
+            f"{evidence.victim}: where sources do not stay (S1, S2), whose retries these are is not known",
+            **figures,
+        )
     harmed = [
         f"{visit.source} (of {home[visit.source]}): {visit.error or f'answered {visit.status}'}"
         for visit in others

@@ -105,18 +105,26 @@ def _steady_round(
     return made
 
 
-def victim(bench: Bench, api: Api, stats: Sequence[StatsSource]) -> Commands:
-    """The last backend that is up in the proxy and that its owner allows to be killed and started."""
+def breakable(bench: Bench, api: Api, stats: Sequence[StatsSource], fault: str) -> Commands | None:
+    """How to bring this fault about in the last backend that is up in the proxy and may be given it."""
     up = {row.name for row in looks.server_rows(stats, api.proxy_section) if row.takes_connections}
     parts = {part.name: part for part in bench.deployment.parts}
     for backend in reversed(api.backends):
-        how = commands(parts[backend.name], "kill") if backend.name in parts else None
+        how = commands(parts[backend.name], fault) if backend.name in parts else None
         if how is not None and backend.name in up:
             return how
-    raise EvidenceUnavailable(
-        str(bench.deployment.path),
-        f"no backend of {api.proxy_section} is up and has the commands kill and start in [[parts]]",
-    )
+    return None
+
+
+def victim(bench: Bench, api: Api, stats: Sequence[StatsSource]) -> Commands:
+    """The last backend that is up in the proxy and that its owner allows to be killed and started."""
+    how = breakable(bench, api, stats, "kill")
+    if how is None:
+        raise EvidenceUnavailable(
+            str(bench.deployment.path),
+            f"no backend of {api.proxy_section} is up and has the commands kill and start in [[parts]]",
+        )
+    return how
 
 
 def _checked(stats: Sequence[StatsSource], api: Api, server: str) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from calorimeter.deployment import Api, Expect, Tls
-from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.timeouts import APPLY, LATE_S, Mode, Timeouts, Wait, What
 from verify.evidence.identity import session
@@ -22,7 +21,7 @@ from verify.experiments import looks
 from verify.experiments.affinity import sources
 from verify.experiments.attribution import Strongest, strongest
 from verify.experiments.direct import own_address, serves
-from verify.experiments.failover import await_state
+from verify.experiments.failover import await_state, breakable
 from verify.experiments.healing import healing
 from verify.experiments.held import connect
 from verify.experiments.repeated import Repeated
@@ -211,18 +210,6 @@ def _with_termination(way: Strongest, api: Api, wait: Wait, port: int) -> Wait:
     return wait
 
 
-def _broken(bench: Bench, api: Api, fault: str) -> Commands | None:
-    """The commands for a fault of the API's last backend, where its owner allows it."""
-    if not bench.may_break:
-        return None
-    parts = {part.name: part for part in bench.deployment.parts}
-    for backend in reversed(api.backends):
-        how = commands(parts[backend.name], fault) if backend.name in parts else None
-        if how is not None:
-            return how
-    return None
-
-
 def _with_fault(
     bench: Bench,
     stats: Sequence[StatsSource],
@@ -235,7 +222,7 @@ def _with_fault(
     name, fault, api = APPLY[of.mode, what][0], BROKEN_FOR[what], of.api
     if name not in described:
         return []
-    how = _broken(bench, api, fault)
+    how = breakable(bench, api, stats, fault) if bench.may_break else None
     if how is None:
         masked[name] = f"is not proven: no backend may be made {fault!r} here"
         return []

@@ -206,6 +206,17 @@ def test_retries_are_a_measured_fact() -> None:
     assert judgement.figures["rest_redispatched"] == 1
 
 
+def test_where_sources_do_not_stay_nothing_is_measured() -> None:
+    """A source of another backend that met the dead one was not harmed by retries, but by `balance`."""
+    places = hashed(UP)
+    ours = next(source for source, server in places.items() if server == "c")
+    other = next(source for source, server in places.items() if server == "a")
+    strayed = (visit(ours, "c", 10.5), visit(other, "c", 10.5, status=0))
+    judgement = retries_as_measured(evidence(meanwhile=strayed))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "1 of 1 visits of sources of other backends went to c" in judgement.why
+
+
 def test_harmed_source_of_another_backend_fails() -> None:
     """A source of a living backend that was not answered is the counter-example."""
     judgement = retries_as_measured(
