@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
+from verify.checks.visits import missed_rate
 
 MULTIPLE_CHOICES = 300
 """What Heat answers to `GET /`: a document of its versions."""
@@ -19,12 +20,25 @@ class Version(Model):
     href: str
 
 
-class Front(Model):
-    """Evidence of P1 and P2: one `GET /` at a front address.
+class Reply(Model):
+    """What became of one `GET /` on a connection of its own from `source`.
 
-    `status` is 0 and `error` says why where no answer came. `backends` are the described ones' own
-    addresses. `counted` is how many sessions the proxy's section counted meanwhile, None where that
-    cannot be seen; `section_known` is whether the proxy has that section at all.
+    `status` is 0 and `error` says why where no answer came.
+    """
+
+    source: str = ""
+    status: int
+    error: str = ""
+    answer: str = ""
+    versions: tuple[Version, ...] = ()
+
+
+class Front(Model):
+    """Evidence of P1 and P2: `GET /` at a front address, from several sources, one after another.
+
+    After one without an answer no more are sent. `backends` are the described ones' own addresses.
+    `counted` is how many sessions the proxy's section counted meanwhile, None where that cannot be seen;
+    `section_known` is whether the proxy has that section at all.
     """
 
     api: str
@@ -32,52 +46,76 @@ class Front(Model):
     front: str
     backends: dict[str, str]
     section: str
-    status: int
-    error: str = ""
-    answer: str = ""
-    versions: tuple[Version, ...] = ()
+    replies: tuple[Reply, ...]
     counted: int | None = None
     section_known: bool | None = None
 
+    @property
+    def answered(self) -> tuple[Reply, ...]:
+        """Those that got an answer, whatever it was."""
+        return tuple(reply for reply in self.replies if reply.status)
+
 
 def answers_at_the_front(evidence: Front) -> Judgement:
-    """Whether the API answers with its versions at the address that clients know, through the proxy."""
+    """Whether the API answers with its versions at the address that clients know, through the proxy.
+
+    The address and the links are facts; whether each request finds them is a matter of how many were sent:
+    with n and none in violation, a rate above 1 − 0.05^(1/n) would have been seen with 95 % probability.
+    """
+    shown = evidence.replies[0] if evidence.replies else Reply(status=0)
     figures: dict[str, Figure] = {
         "url": evidence.url,
-        "status": evidence.status,
-        "versions": ", ".join(f"{v.id} {v.status}" for v in evidence.versions),
+        "status": shown.status,
+        "versions": ", ".join(f"{v.id} {v.status}" for v in shown.versions),
+        "sources": len({reply.source for reply in evidence.replies}),
+        "connections": len(evidence.answered),
+        "requests": len(evidence.replies),
         "sessions_counted_by_the_proxy": evidence.counted,
     }
-    name = evidence.api.upper()
+    name, asked = evidence.api.upper(), len(evidence.replies)
     if (problem := next(_wrong(evidence, name), None)) is not None:
-        why, example = problem
-        return failed(why, [example], **figures)
+        why, *examples = problem
+        return failed(why, examples, **figures)
+    missed = missed_rate(asked)
     through = "" if evidence.counted else "; whether through the proxy cannot be seen without its stats"
     return passed(
-        f"the {name} API answers at {evidence.front} with its versions ({figures['versions']}){through}",
+        f"the {name} API answers at {evidence.front} with its versions ({figures['versions']}), to each of "
+        f"{asked} requests from {figures['sources']} sources; more than {missed:.2%} of requests in "
+        f"violation would have been seen (95 % confidence){through}",
+        missed_rate_95=round(missed, 6),
         **figures,
     )
 
 
-def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, str]]:
+def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
     """What stands against it and what shows that, the gravest first."""
     front, section = evidence.front, evidence.section
-    if evidence.status == 0:
-        said = f"GET {evidence.url}: {evidence.error}"
-        yield f"nobody answers for the {name} API at {front}: {evidence.error}", said
+    unanswered = [reply for reply in evidence.replies if not reply.status]
+    if unanswered:
+        error = unanswered[0].error
+        said = f"GET {evidence.url}: {error}"
+        if evidence.answered:
+            many = f"{len(unanswered)} of {len(evidence.replies)} requests were"
+            yield f"{many} not answered for the {name} API at {front}: {error}", said
+        yield f"nobody answers for the {name} API at {front}: {error}", said
         return
     for backend, address in evidence.backends.items():
         if address == front:
             why = f"the {name} front address {front} is a backend's own: its clients pass the proxy by"
             yield why, f"{backend}: {address}"
-    if evidence.status != MULTIPLE_CHOICES or not evidence.versions:
+    strange = [r for r in evidence.replies if r.status != MULTIPLE_CHOICES or not r.versions]
+    if strange:
         why = f"what answers at {front} is not Heat's {name} API: no version document"
-        yield why, f"status {evidence.status}: {evidence.answer!r}"
-    for version in evidence.versions:
-        for backend, address in evidence.backends.items():
-            if f"//{address}/" in f"{version.href}/":
-                why = f"the {name} API's own links lead clients past the proxy"
-                yield why, f"{version.id}: {version.href} (backend {backend})"
+        yield why, *dict.fromkeys(f"status {reply.status}: {reply.answer!r}" for reply in strange)
+    past = [
+        f"{version.id}: {version.href} (backend {backend})"
+        for reply in evidence.replies
+        for version in reply.versions
+        for backend, address in evidence.backends.items()
+        if f"//{address}/" in f"{version.href}/"
+    ]
+    if past:
+        yield f"the {name} API's own links lead clients past the proxy", *dict.fromkeys(past)
     if evidence.section_known is False:
         why = f"the proxy has no section {section}: something else answers at {front}"
         yield why, f"{section} is not in `show stat`"
@@ -114,9 +152,13 @@ class ClientCalls(Model):
 
 
 def client_works(evidence: ClientCalls) -> Judgement:
-    """Whether list, create, show and delete all did what they say, at the proxy's address."""
+    """Whether list, create, show and delete all did what they say, at the proxy's address.
+
+    That the client works is a fact, seen once. That it works each time is not: with n commands run and none
+    failed, a rate above 1 − 0.05^(1/n) of them would have been seen with 95 % probability, and n is small.
+    """
     figures: dict[str, Figure] = {
-        "calls": len(evidence.calls),
+        "commands": len(evidence.calls),
         "seconds": round(sum(call.took_s for call in evidence.calls), 1),
         "endpoint": evidence.endpoint,
         "sessions_counted_by_the_proxy": evidence.counted,
@@ -145,7 +187,11 @@ def client_works(evidence: ClientCalls) -> Judgement:
         )
     if evidence.counted == 0:
         return failed("the client works, but not through the proxy: it counted nothing", (), **figures)
+    missed = missed_rate(len(evidence.calls))
     return passed(
-        f"the unmodified openstack client listed, created, showed and deleted a stack at {evidence.front}",
+        f"the unmodified openstack client listed, created, showed and deleted a stack at {evidence.front}, "
+        f"in {len(evidence.calls)} commands; more than {missed:.0%} of commands failing would have been "
+        "seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
         **figures,
     )

@@ -23,6 +23,9 @@ from verify.checks.visits import AllVisits, Visits, by_source, counted, incomple
 SPREAD_CONFIDENCE = 0.999
 """S4: a healthy spread lies within its bounds with this probability (all servers together)."""
 
+MISSED = 0.05
+"""S4: a deviation is one that could have been missed where its probability to pass is larger."""
+
 POPULATIONS = (10, 100, 1000)
 """S4: the numbers of clients for which the skew to expect is given."""
 
@@ -138,9 +141,12 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
         problem = "no source address visited twice"
     if problem:
         return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
+    missed = missed_rate(sum(servers.total() > 1 for servers in found.values()))
     return passed(
         f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
-        f"{evidence.name} backend ({_strongest(evidence)})",
+        f"{evidence.name} backend ({_strongest(evidence)}); more than {missed:.2%} of sources that do not "
+        "would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
         **figures,
     )
 
@@ -152,6 +158,9 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
     server's count must lie within what a random assignment with these shares gives (exact binomial,
     Bonferroni's correction for the servers, `SPREAD_CONFIDENCE`): whether it is this very
     assignment is what S3 judges.
+
+    What it could have missed (`missed_rate_95`) is a part of all sources: so many more or fewer than its
+    share may one backend get without being seen (`unseen_deviation`, the largest of all backends).
     """
     return apis.each(evidence.apis, lambda visits: visits.api, _spread)
 
@@ -170,13 +179,13 @@ def _spread(evidence: Visits) -> Judgement:
     names = list(dict.fromkeys((*shares, *seen)))
     figures |= {f"sources_{name}": seen[name] for name in names}
     figures |= {f"predicted_{name}": round(shares.get(name, 0.0) * len(found), 1) for name in names}
-    off = []
-    for name in names:
-        low, high = binomial_bounds(
-            len(found), shares.get(name, 0.0), (1 - SPREAD_CONFIDENCE) / max(len(names), 1)
-        )
-        if not low <= seen[name] <= high:
-            off.append(f"{name} has {seen[name]} sources, {low} to {high} were to be expected")
+    outside = (1 - SPREAD_CONFIDENCE) / max(len(names), 1)
+    bounds = {name: binomial_bounds(len(found), shares.get(name, 0.0), outside) for name in names}
+    off = [
+        f"{name} has {seen[name]} sources, {low} to {high} were to be expected"
+        for name, (low, high) in bounds.items()
+        if not low <= seen[name] <= high
+    ]
     if off:
         return failed(
             f"{len(off)} of {len(names)} {evidence.name} backends have another share of the sources than "
@@ -192,8 +201,14 @@ def _spread(evidence: Visits) -> Judgement:
         if f"skew_of_{clients}_clients" in figures
     )
     told = f"; the fullest backend must expect up to {skew} clients (95 %)" if skew else ""
+    missed = max(
+        unseen_deviation(len(found), shares.get(name, 0.0), *between) for name, between in bounds.items()
+    )
     return passed(
-        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {said}{told}", **figures
+        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {said}; a backend with "
+        f"{missed:.2%} of all sources more or fewer would have been seen (95 % confidence){told}",
+        missed_rate_95=round(missed, 6),
+        **figures,
     )
 
 
@@ -236,6 +251,34 @@ def binomial_bounds(trials: int, share: float, outside: float) -> tuple[int, int
         for k in range(trials + 1)
     ]  # fmt: skip
     return _until(probabilities, outside / 2), trials - _until(probabilities[::-1], outside / 2)
+
+
+def unseen_deviation(trials: int, share: float, low: int, high: int) -> float:
+    """How far a share may be off and still pass, from `low` to `high` of `trials`, in one of twenty times.
+
+    A true share of q is seen as too large with the probability 1 − P(B(trials, q) ≤ high), which is 95 %
+    for the q at which P(…) = 0.05: Clopper and Pearson's upper bound for `high`. Too small likewise.
+    With `low` = 0 even no source at all would pass: all of the share may be missing.
+    """
+    too_large = _upper_bound(trials, high)
+    too_small = 1 - _upper_bound(trials, trials - low)
+    return max(too_large - share, share - too_small)
+
+
+def _upper_bound(trials: int, count: int) -> float:
+    """The q at which P(B(trials, q) ≤ count) = 0.05, by bisection; 1 where it is never as small."""
+    if count >= trials:
+        return 1.0
+    ways = [lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in range(count + 1)]
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        q = (low + high) / 2
+        more, less = log(q), log(1 - q)
+        if sum(exp(way + k * more + (trials - k) * less) for k, way in enumerate(ways)) > MISSED:
+            low = q
+        else:
+            high = q
+    return (low + high) / 2
 
 
 def _until(probabilities: list[float], mass: float) -> int:

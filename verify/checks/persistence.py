@@ -51,6 +51,7 @@ def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
         "sources": len(then),
         "connections": sum(servers.total() for servers in then.values()),
         "connections_before": sum(servers.total() for servers in before.values()),
+        "requests": len(quiet.visits) + len(loaded.visits),
         "span_s": round((max(times) - min(times)) / 1e9, 1) if times else 0.0,
         "load_users": load.users,
         "load_requests_meanwhile": load.requests_meanwhile,

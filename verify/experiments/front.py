@@ -1,49 +1,91 @@
-"""A `GET /` at a front address, as a client sends it."""
+"""`GET /` at a front address, as clients send it."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
+from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
-from verify.checks.front import Front, Version
+from verify.checks.front import Front, Reply, Version
 from verify.experiments import looks
+from verify.experiments.affinity import sources
 
 ANSWER_S = 30.0
 SHOWN = 200
+
+ASKED = 59
+"""Requests: the fewest by which a violation of one in twenty shows (rule of three, 95 %)."""
 
 
 def front(bench: Bench, api_name: str) -> Front:
     """Ask for the versions at the API's front address, and see whether the proxy counted it."""
     api = bench.api(api_name)
+    who = sources(bench, api)
     stats = looks.looks_if_any(bench)
     before = looks.sessions(stats, api.proxy_section)
-    url = f"{api.parts.scheme}://{api.front}/"
-    evidence = Front(
+    replies = tuple(asked(api, [who[number % len(who)] for number in range(ASKED)], bench.deployment.tls))
+    after = looks.sessions(stats, api.proxy_section)
+    return Front(
         api=api_name,
-        url=url,
+        url=_url(api),
         front=str(api.front),
         backends={backend.name: backend.address for backend in api.backends},
         section=api.proxy_section,
-        status=0,
+        replies=replies,
+        counted=after - before if before is not None and after is not None else None,
         section_known=None if not stats else before is not None,
     )
+
+
+def asked(api: Api, who: Sequence[str | None], tls: Tls) -> Iterator[Reply]:
+    """A request from each source, one after another; the first without an answer is the last."""
+    for source in who:
+        reply = _asked(_url(api), source, tls)
+        yield reply
+        if not reply.status:
+            return
+
+
+def _url(api: Api) -> str:
+    return f"{api.parts.scheme}://{api.front}/"
+
+
+class _From(HTTPAdapter):
+    """Connections from one source address; None: the one that the operating system picks."""
+
+    def __init__(self, source: str | None) -> None:
+        self._source = (source, 0) if source else None
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        """As requests makes its pools, with that address."""
+        super().init_poolmanager(*args, **more, source_address=self._source)
+
+
+def _asked(url: str, source: str | None, tls: Tls) -> Reply:
     try:
         with requests.Session() as http:
             http.trust_env = False
-            verify = bench.deployment.tls.for_requests
-            answer = http.get(url, timeout=ANSWER_S, allow_redirects=False, verify=verify)
+            http.mount(url, _From(source))
+            answer = http.get(
+                url,
+                timeout=ANSWER_S,
+                allow_redirects=False,
+                verify=tls.for_requests,
+                headers={"Connection": "close"},
+            )
     except requests.RequestException as problem:
-        return evidence.model_copy(update={"error": _reason(problem)})
-    after = looks.sessions(stats, api.proxy_section)
-    return evidence.model_copy(
-        update={
-            "status": answer.status_code,
-            "answer": answer.text[:SHOWN],
-            "versions": _versions(answer.text),
-            "counted": after - before if before is not None and after is not None else None,
-        }
+        return Reply(source=source or "", status=0, error=_reason(problem))
+    return Reply(
+        source=source or "",
+        status=answer.status_code,
+        answer=answer.text[:SHOWN],
+        versions=_versions(answer.text),
     )
 
 

@@ -93,6 +93,8 @@ def test_moves_of_the_hash_pass_with_the_share_of_survivors_that_moved() -> None
     assert judgement.figures["rest_survivors_moved_share"] == 0.5
     assert judgement.figures["rest_predicted_moved_share"] == 0.5
     assert judgement.figures["rest_down_after_s"] == 2.0
+    assert judgement.figures["rest_connections"] == judgement.figures["rest_requests"] == 120
+    assert judgement.figures["rest_missed_rate_95"] == 0.048703  # 60 sources: 1 - 0.05^(1/60)
 
 
 def test_consistent_hash_moves_no_survivor() -> None:
@@ -204,6 +206,9 @@ def test_retries_are_a_measured_fact() -> None:
     assert judgement.figures["rest_visits_of_the_victims_sources"] == 2
     assert judgement.figures["rest_answered"] == 1
     assert judgement.figures["rest_redispatched"] == 1
+    told = [judgement.figures[f"rest_{name}"] for name in ("sources", "connections", "requests")]
+    assert told == [2, 3, 3]
+    assert judgement.figures["rest_missed_rate_95"] == 0.95  # one visit of another source
 
 
 def test_harmed_source_of_another_backend_fails() -> None:
@@ -216,5 +221,6 @@ def test_harmed_source_of_another_backend_fails() -> None:
 
 
 def test_nobody_in_the_window_is_inconclusive() -> None:
-    """Where no source of the victim came in time, retries were not seen."""
+    """Where no source of the victim came in time retries were not seen, nor harm without one of others."""
+    assert retries_as_measured(meanwhile(visit("10.0.0.1", "a", 11.0))).outcome is Outcome.INCONCLUSIVE
     assert retries_as_measured(meanwhile(visit("10.0.0.3", "b", 11.0))).outcome is Outcome.INCONCLUSIVE

@@ -2,6 +2,7 @@
 
 from math import comb
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,6 +12,7 @@ from verify.checks.mapping import (
     binomial_bounds,
     mapping_is_the_predicted_one,
     sources_spread_as_predicted,
+    unseen_deviation,
 )
 from verify.checks.visits import AllVisits, Described, LogCount, Visit, Visits
 
@@ -104,6 +106,7 @@ def test_unpredictable_configuration_falls_back_to_observation() -> None:
     judgement = mapping(MEASURED, described=leastconn)
     assert judgement.outcome is Outcome.PASS
     assert "cannot be predicted" in judgement.why
+    assert judgement.figures["rest_missed_rate_95"] == 0.393038  # six sources: 1 - 0.05^(1/6)
     torn = AllVisits(apis=(evidence(MEASURED, described=leastconn).apis[0].model_copy(
         update={"visits": (*evidence(MEASURED).apis[0].visits,
                            *evidence({"127.0.0.10": "a"}).apis[0].visits)}
@@ -140,6 +143,8 @@ def test_spread_as_predicted_passes_with_the_skew_to_expect() -> None:
     judgement = sources_spread_as_predicted(evidence(many()))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["rest_sources_a"] == judgement.figures["rest_predicted_a"]
+    assert judgement.figures["rest_missed_rate_95"] == 0.149064
+    assert "14.91% of all sources more or fewer would have been seen" in judgement.why
     skew = [judgement.figures[f"rest_skew_of_{n}_clients"] for n in (10, 100, 1000)]
     assert skew == sorted(skew, reverse=True)  # type: ignore[type-var]
 
@@ -164,6 +169,21 @@ def test_no_visits_are_inconclusive() -> None:
     """No data proves no spread."""
     assert sources_spread_as_predicted(evidence({})).outcome is Outcome.INCONCLUSIVE
     assert sources_spread_as_predicted(AllVisits(apis=())).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("trials", "share", "low", "high", "deviation"),
+    [
+        (10, 0.1, 0, 2, 0.4069),  # Clopper and Pearson's upper bound for 2 of 10 is 0.5069
+        (10, 0.9, 8, 10, 0.4069),
+        (100, 0.0, 0, 0, 0.0295),  # the rule of three: 1 - 0.05^(1/100)
+        (100, 1.0, 100, 100, 0.0295),
+        (10, 0.5, 0, 6, 0.5),  # none at all would pass
+    ],
+)
+def test_unseen_deviation(trials: int, share: float, low: int, high: int, deviation: float) -> None:
+    """A deviation beyond it lies outside the bounds with 95 % probability."""
+    assert round(unseen_deviation(trials, share, low, high), 4) == deviation
 
 
 @given(st.integers(1, 60), st.floats(0.02, 0.98), st.floats(0.001, 0.2))
