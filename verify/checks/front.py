@@ -23,12 +23,14 @@ class Version(Model):
 class Reply(Model):
     """What became of one `GET /` on a connection of its own from `source`.
 
-    `status` is 0 and `error` says why where no answer came.
+    `status` is 0 and `error` says why where no answer came; `unsent` is whether this machine could not even
+    send it: no port, no route, no file descriptor. That says nothing of who should have answered.
     """
 
     source: str = ""
     status: int
     error: str = ""
+    unsent: bool = False
     answer: str = ""
     versions: tuple[Version, ...] = ()
 
@@ -76,6 +78,8 @@ def answers_at_the_front(evidence: Front) -> Judgement:
     if (problem := next(_wrong(evidence, name), None)) is not None:
         why, *examples = problem
         return failed(why, examples, **figures)
+    if (doubt := next(_doubts(evidence), None)) is not None:
+        return inconclusive(doubt, **figures)
     missed = missed_rate(asked)
     through = "" if evidence.counted else "; whether through the proxy cannot be seen without its stats"
     return passed(
@@ -87,10 +91,25 @@ def answers_at_the_front(evidence: Front) -> Judgement:
     )
 
 
+def _doubts(evidence: Front) -> Iterator[str]:
+    """Why nothing is proven, where nothing is refuted."""
+    asked, answered = len(evidence.replies), len(evidence.answered)
+    if not asked:
+        yield f"nothing was asked of {evidence.front}"
+    for number, reply in enumerate(evidence.replies, start=1):
+        if reply.unsent:
+            yield f"this machine could not send request {number} to {evidence.front}: {reply.error}"
+    if evidence.counted is not None and evidence.counted < answered:
+        yield (
+            f"the proxy counted {evidence.counted} sessions of {answered} that were answered: somebody "
+            "else answers as well, or it was started anew meanwhile"
+        )
+
+
 def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
     """What stands against it and what shows that, the gravest first."""
     front, section = evidence.front, evidence.section
-    unanswered = [reply for reply in evidence.replies if not reply.status]
+    unanswered = [reply for reply in evidence.replies if not reply.status and not reply.unsent]
     if unanswered:
         error = unanswered[0].error
         said = f"GET {evidence.url}: {error}"
@@ -103,7 +122,7 @@ def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
         if address == front:
             why = f"the {name} front address {front} is a backend's own: its clients pass the proxy by"
             yield why, f"{backend}: {address}"
-    strange = [r for r in evidence.replies if r.status != MULTIPLE_CHOICES or not r.versions]
+    strange = [r for r in evidence.answered if r.status != MULTIPLE_CHOICES or not r.versions]
     if strange:
         why = f"what answers at {front} is not Heat's {name} API: no version document"
         yield why, *dict.fromkeys(f"status {reply.status}: {reply.answer!r}" for reply in strange)
@@ -116,6 +135,8 @@ def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
     ]
     if past:
         yield f"the {name} API's own links lead clients past the proxy", *dict.fromkeys(past)
+    if not evidence.answered:
+        return
     if evidence.section_known is False:
         why = f"the proxy has no section {section}: something else answers at {front}"
         yield why, f"{section} is not in `show stat`"
@@ -125,12 +146,16 @@ def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
 
 
 class Call(Model):
-    """One call of the `openstack` client: its words, exit status, the end of what it said, seconds."""
+    """One call of the `openstack` client: its words, exit status, the end of what it said, seconds.
+
+    `keystone` says why Keystone gave no token right after a call that failed; empty where it gave one.
+    """
 
     words: tuple[str, ...]
     status: int
     said: str
     took_s: float
+    keystone: str = ""
 
 
 class ClientCalls(Model):
@@ -163,30 +188,11 @@ def client_works(evidence: ClientCalls) -> Judgement:
         "endpoint": evidence.endpoint,
         "sessions_counted_by_the_proxy": evidence.counted,
     }
-    if not evidence.calls:
-        return inconclusive("the client was not called", **figures)
-    wrong = [
-        f"`{evidence.command} {' '.join(call.words)}` ended with status {call.status}: {call.said}"
-        for call in evidence.calls
-        if call.status != 0
-    ]
-    if not wrong:
-        if not evidence.listed:
-            wrong.append(f"{evidence.stack} was created and is not in the list")
-        if evidence.shown != "CREATE_COMPLETE":
-            wrong.append(f"{evidence.stack} is shown as {evidence.shown}")
-        if evidence.left:
-            wrong.append(f"{evidence.stack} was deleted and is still in the list")
-    if wrong:
-        return failed("the unmodified openstack client does not work", wrong, **figures)
-    if evidence.endpoint is not None and f"//{evidence.front}/" not in f"{evidence.endpoint}/":
-        return failed(
-            f"the client works, but the catalog sends it to {evidence.endpoint}, not to {evidence.front}",
-            [f"endpoint of orchestration: {evidence.endpoint}"],
-            **figures,
-        )
-    if evidence.counted == 0:
-        return failed("the client works, but not through the proxy: it counted nothing", (), **figures)
+    if (refuted := _refuted(evidence)) is not None:
+        why, examples = refuted
+        return failed(why, examples, **figures)
+    if (doubt := _unproven(evidence)) is not None:
+        return inconclusive(doubt, **figures)
     missed = missed_rate(len(evidence.calls))
     return passed(
         f"the unmodified openstack client listed, created, showed and deleted a stack at {evidence.front}, "
@@ -195,3 +201,49 @@ def client_works(evidence: ClientCalls) -> Judgement:
         missed_rate_95=round(missed, 6),
         **figures,
     )
+
+
+def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:
+    """What stands against it and what shows that; None where nothing does."""
+    unsuccessful = [call for call in evidence.calls if call.status != 0]
+    wrong = [
+        f"`{evidence.command} {' '.join(call.words)}` ended with status {call.status}: {call.said}"
+        for call in unsuccessful
+        if not call.keystone
+    ]
+    if not unsuccessful and evidence.calls:
+        if not evidence.listed:
+            wrong.append(f"{evidence.stack} was created and is not in the list")
+        if evidence.shown != "CREATE_COMPLETE":
+            wrong.append(f"{evidence.stack} is shown as {evidence.shown}")
+        if evidence.left:
+            wrong.append(f"{evidence.stack} was deleted and is still in the list")
+    if wrong:
+        return "the unmodified openstack client does not work", wrong
+    if unsuccessful or not evidence.calls:
+        return None
+    endpoint, front = evidence.endpoint, evidence.front
+    if endpoint is not None and f"//{front}/" not in f"{endpoint}/":
+        why = f"the client works, but the catalog sends it to {endpoint}, not to {front}"
+        return why, [f"endpoint of orchestration: {endpoint}"]
+    if evidence.counted == 0:
+        return "the client works, but not through the proxy: it counted nothing", []
+    return None
+
+
+def _unproven(evidence: ClientCalls) -> str | None:
+    """Why nothing is proven, where nothing is refuted; None where it is."""
+    if not evidence.calls:
+        return "the client was not called"
+    locked_out = [call for call in evidence.calls if call.status != 0]
+    if locked_out:
+        return (
+            f"Keystone gave no token ({locked_out[0].keystone}) as {len(locked_out)} of "
+            f"{len(evidence.calls)} commands failed: that is no word of Heat's"
+        )
+    if evidence.endpoint is None and evidence.counted is None:
+        return (
+            "the client works, and nothing shows where: the catalog names no endpoint of orchestration, "
+            "and the proxy's counters cannot be seen"
+        )
+    return None

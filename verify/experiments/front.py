@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,6 +20,24 @@ from verify.experiments.affinity import sources
 
 ANSWER_S = 30.0
 SHOWN = 200
+
+OURS = frozenset(
+    {
+        errno.EADDRNOTAVAIL,  # no free port, or a source that is no address of this machine
+        errno.EADDRINUSE,
+        errno.EAFNOSUPPORT,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EPERM,  # a packet filter of this machine
+        errno.EACCES,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,  # no route from here
+        socket.EAI_AGAIN,  # no name server answers
+    }
+)
+"""Errors by which nothing left this machine: whoever listens at the front address had no part in them."""
 
 ASKED = 59
 """Requests: the fewest by which a violation of one in twenty shows (rule of three, 95 %)."""
@@ -80,7 +101,8 @@ def _asked(url: str, source: str | None, tls: Tls) -> Reply:
                 headers={"Connection": "close"},
             )
     except requests.RequestException as problem:
-        return Reply(source=source or "", status=0, error=_reason(problem))
+        why, unsent = reason(problem)
+        return Reply(source=source or "", status=0, error=why, unsent=unsent)
     return Reply(
         source=source or "",
         status=answer.status_code,
@@ -89,14 +111,26 @@ def _asked(url: str, source: str | None, tls: Tls) -> Reply:
     )
 
 
-def _reason(problem: requests.RequestException) -> str:
+def reason(problem: requests.RequestException) -> tuple[str, bool]:
+    """Why no answer came, and whether it is this machine's own doing."""
     if isinstance(problem, requests.Timeout):
-        return f"no answer within {ANSWER_S:g} s"
-    inner = str(problem)
-    for known in ("Connection refused", "No route to host", "Name or service not known", "reset by peer"):
-        if known in inner:
-            return known
-    return type(problem).__name__
+        return f"no answer within {ANSWER_S:g} s", False
+    for cause in _causes(problem):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror, cause.errno in OURS and not isinstance(
+                cause, ssl.SSLError
+            )  # own numbers
+        if isinstance(cause, ConnectionError):  # of http.client, which has no errno for it
+            return "closed without an answer", False
+    return type(problem).__name__, False
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    """What an error was made of, the innermost first; requests and urllib3 keep it in different places."""
+    for inner in (getattr(problem, "reason", None), *problem.args, problem.__cause__):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+    yield problem
 
 
 def _versions(text: str) -> tuple[Version, ...]:

@@ -113,6 +113,26 @@ def test_source_that_should_have_moved_fails_and_is_named() -> None:
     assert "the hash says" in judgement.counter_examples[0]
 
 
+def test_without_a_prediction_the_sources_of_the_victim_are_observed() -> None:
+    """Served elsewhere passes, not served fails, and without any source of the victim nothing is told."""
+
+    def observed(before: Places, during: Places) -> Judgement:
+        leastconn = {
+            name: visits(places, UP).model_copy(update={"described": Described(balance="leastconn")})
+            for name, places in (("before", before), ("during", during))
+        }
+        seen = evidence().apis[0].model_copy(update=leastconn)
+        return exactly_the_sources_move_that_must(Failovers(apis=(seen,)))
+
+    moved = observed({"10.0.0.1": "c", "10.0.0.2": "c", "10.0.0.3": "a"},
+                     {"10.0.0.1": "a", "10.0.0.2": "b", "10.0.0.3": "a"})  # fmt: skip
+    assert moved.outcome is Outcome.PASS
+    assert moved.figures["rest_missed_rate_95"] == 0.776393  # two sources: 1 - 0.05^(1/2)
+    stuck = observed({"10.0.0.1": "c", "10.0.0.3": "a"}, {"10.0.0.1": "c", "10.0.0.3": "a"})
+    assert (stuck.outcome, stuck.counter_examples) == (Outcome.FAIL, ("REST 10.0.0.1",))
+    assert observed({"10.0.0.3": "a"}, {"10.0.0.3": "a"}).outcome is Outcome.INCONCLUSIVE
+
+
 def test_two_servers_cannot_tell() -> None:
     """With two servers all must go to the other one."""
     two = UP[1:]

@@ -101,6 +101,40 @@ def test_proxy_that_counted_nothing_fails() -> None:
     assert answers_at_the_front(front(counted=None, section_known=False)).outcome is Outcome.FAIL
 
 
+UNSENT = {"status": 0, "error": "Cannot assign requested address", "unsent": True, "versions": ()}
+
+
+def test_what_this_machine_could_not_send_is_inconclusive() -> None:
+    """Without a port or a route nothing was asked: that is no word of Heat's, nor of the proxy's."""
+    first = answers_at_the_front(front(reply(**UNSENT), counted=0, section_known=False))
+    later = answers_at_the_front(front(reply(), reply(), reply(**UNSENT), counted=2))
+    assert (first.outcome, later.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
+    assert first.why == (
+        f"this machine could not send request 1 to {FRONT}: Cannot assign requested address"
+    )
+    assert (later.figures["requests"], later.figures["connections"]) == (3, 2)
+
+
+def test_what_was_answered_wrongly_stays_wrong() -> None:
+    """A counter-example is one, whatever could not be sent after it."""
+    judgement = answers_at_the_front(front(reply(versions=(PAST,)), reply(**UNSENT), counted=1))
+    assert judgement.outcome is Outcome.FAIL
+
+
+def test_nothing_asked_is_inconclusive() -> None:
+    """No data is INCONCLUSIVE."""
+    judgement = answers_at_the_front(front().model_copy(update={"replies": (), "counted": 0}))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == f"nothing was asked of {FRONT}"
+
+
+def test_answers_that_the_proxy_did_not_count_are_inconclusive() -> None:
+    """Another may answer as well, or the proxy's counters began anew."""
+    judgement = answers_at_the_front(front(counted=2))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "counted 2 sessions of 3 that were answered" in judgement.why
+
+
 def test_unseen_proxy_is_said() -> None:
     """Without the proxy's stats the answer alone counts, and the verdict says so."""
     judgement = answers_at_the_front(front(counted=None, section_known=None))
@@ -160,3 +194,20 @@ def test_catalog_past_the_proxy_fails() -> None:
 def test_no_call_is_inconclusive() -> None:
     """No data is INCONCLUSIVE."""
     assert client_works(client(calls=())).outcome is Outcome.INCONCLUSIVE
+
+
+def test_commands_that_keystone_let_down_are_inconclusive() -> None:
+    """Where Keystone gives no token right after a command failed, Heat was perhaps not asked at all."""
+    locked = Call(words=("stack", "list"), status=1, said="Gone", took_s=1.0, keystone="cannot be reached")
+    bad = Call(words=("stack", "show"), status=1, said="ERROR", took_s=1.0)
+    judgement = client_works(client(calls=(locked,)))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "Keystone gave no token (cannot be reached)" in judgement.why
+    assert client_works(client(calls=(locked, bad))).outcome is Outcome.FAIL
+
+
+def test_client_of_which_nothing_shows_where_it_went_is_inconclusive() -> None:
+    """Either the catalog or the proxy's counters must say that it was the proxy."""
+    assert client_works(client(endpoint=None, counted=None)).outcome is Outcome.INCONCLUSIVE
+    assert client_works(client(endpoint=None)).outcome is Outcome.PASS
+    assert client_works(client(counted=None)).outcome is Outcome.PASS

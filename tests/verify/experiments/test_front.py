@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, cast
+
+import pytest
+import requests
+from urllib3.exceptions import MaxRetryError
 
 from calorimeter.deployment import Api, Backend, Tls
 from verify.checks.front import Version
-from verify.experiments.front import asked
+from verify.experiments.front import asked, reason
 
 BODY = b'{"versions": [{"id": "v1.0", "status": "CURRENT", "links": [{"href": "http://f/v1/"}]}]}'
 ANSWER = b"HTTP/1.1 300 Choices\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -65,4 +72,38 @@ def test_the_first_without_an_answer_is_the_last() -> None:
     with serving(answers=1) as (api, _):
         replies = list(asked(api, [None] * 5, Tls()))
     assert [reply.status for reply in replies] == [300, 0]
-    assert replies[1].error == "ConnectionError"
+    assert (replies[1].error, replies[1].unsent) == ("closed without an answer", False)
+
+
+def test_nobody_there_is_the_fronts_matter() -> None:
+    """A refused connection was sent, and somebody refused it."""
+    with socket.create_server(("127.0.0.1", 0)) as held:
+        port = held.getsockname()[1]
+    backend = Backend(name="a", address="h:1")
+    api = Api(url=f"http://127.0.0.1:{port}/v1", proxy_section="r", backends=(backend,))
+    (reply,) = asked(api, [None], Tls())
+    assert (reply.status, reply.error, reply.unsent) == (0, "Connection refused", False)
+
+
+def test_a_source_that_is_no_address_of_this_machine_sends_nothing() -> None:
+    """Nothing left this machine, so nothing is known of the front."""
+    with serving(answers=1) as (api, came):
+        (reply,) = asked(api, ["192.0.2.1"], Tls())
+    assert (reply.error, reply.unsent, came) == ("Cannot assign requested address", True, [])
+
+
+@pytest.mark.parametrize(
+    ("problem", "why", "unsent"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files", True),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable", True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host", False),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "Temporary failure", True),
+        (socket.gaierror(socket.EAI_NONAME, "Name not known"), "Name not known", False),
+        (ssl.SSLCertVerificationError(1, "certificate verify failed"), "certificate verify failed", False),
+    ],
+)
+def test_whose_error_it_is(problem: OSError, why: str, unsent: bool) -> None:
+    """What this machine lacks is told from what the other side, or nobody, answered."""
+    wrapped = MaxRetryError(cast("Any", None), "/", problem)
+    assert reason(requests.ConnectionError(wrapped)) == (why, unsent)
