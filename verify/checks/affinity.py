@@ -16,6 +16,7 @@ from verify.checks.visits import (
     counted,
     incomplete,
     missed_rate,
+    seen_in,
     strength,
 )
 
@@ -63,7 +64,7 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     return passed(
         f"each of {len(repeated)} source addresses stayed on one of {len(used)} "
         f"{evidence.name} backends over {figures['connections']} fresh connections (seen in "
-        f"{figures['evidence']}); more than {missed:.2%} of sources in violation would have been seen "
+        f"{seen_in(evidence)}); more than {missed:.2%} of sources in violation would have been seen "
         "(95 % confidence)",
         missed_rate_95=round(missed, 6),
         **figures,

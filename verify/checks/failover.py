@@ -9,7 +9,7 @@ from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.mapping import described_rules
-from verify.checks.visits import EVIDENCE, Visit, Visits, incomplete, missed_rate
+from verify.checks.visits import EVIDENCE, Visit, Visits, incomplete, log_used, missed_rate
 
 SERVERS_TO_TELL = 3
 """S6: with two servers all must go to the one that is left, whatever the hash."""
@@ -80,6 +80,7 @@ def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
         "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
         "up_after_s": _seconds(evidence.started_ns, evidence.up_ns),
         "evidence": EVIDENCE[evidence.before.evidence],
+        "log": log_used(evidence.before),
     }
 
 

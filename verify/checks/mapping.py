@@ -15,10 +15,19 @@ from calorimeter.source_hash import (
     excess_to_expect,
     spread,
 )
-from calorimeter.verdict import Judgement, failed, inconclusive, passed
+from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.disturbance import disturbance, undisturbed
-from verify.checks.visits import AllVisits, Visits, by_source, counted, incomplete, missed_rate, strength
+from verify.checks.visits import (
+    AllVisits,
+    Visits,
+    by_source,
+    counted,
+    incomplete,
+    missed_rate,
+    seen_in,
+    strength,
+)
 
 SPREAD_CONFIDENCE = 0.999
 """S4: a healthy spread lies within its bounds with this probability (all servers together)."""
@@ -70,17 +79,13 @@ def differences(evidence: Visits) -> Iterator[str]:
             yield f"{name} is in the proxy's section {evidence.section}, and is not described"
 
 
-def _strongest(evidence: Visits) -> str:
-    return f"seen in {strength(evidence)['evidence']}"
-
-
 def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
     """Whether every visit went to the server that HAProxy's source hash gives to its address."""
     return apis.each(evidence.apis, lambda visits: visits.api, _mapping)
 
 
 def _mapping(evidence: Visits) -> Judgement:
-    figures: dict[str, int | float | str] = {**strength(evidence)}
+    figures: dict[str, Figure] = {**strength(evidence)}
     try:
         hashing = SourceHash(described_servers(evidence), described_rules(evidence))
     except Unpredictable as reason:
@@ -112,7 +117,7 @@ def _mapping(evidence: Visits) -> Judgement:
     assumed = "" if evidence.before is not None else ", the described order of servers assumed"
     return passed(
         f"each of {len(found)} sources is on the predicted {evidence.name} backend "
-        f"(`{_rules_text(evidence)}`{assumed}; {_strongest(evidence)}); more than {missed:.2%} of "
+        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)}); more than {missed:.2%} of "
         "sources elsewhere would have been seen (95 % confidence)",
         missed_rate_95=round(missed, 6),
         **figures,
@@ -127,7 +132,7 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
     """Without a prediction: whether there is a mapping at all."""
     disturbed = disturbance(evidence)
     found = by_source(undisturbed(evidence, disturbed))
-    figures: dict[str, int | float | str] = {**strength(evidence), "not_predicted": reason}
+    figures: dict[str, Figure] = {**strength(evidence), "not_predicted": reason}
     torn = {source: servers for source, servers in found.items() if len(servers) > 1}
     if torn:
         return failed(
@@ -144,8 +149,8 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
     missed = missed_rate(sum(servers.total() > 1 for servers in found.values()))
     return passed(
         f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
-        f"{evidence.name} backend ({_strongest(evidence)}); more than {missed:.2%} of sources that do not "
-        "would have been seen (95 % confidence)",
+        f"{evidence.name} backend (seen in {seen_in(evidence)}); more than {missed:.2%} of sources that "
+        "do not would have been seen (95 % confidence)",
         missed_rate_95=round(missed, 6),
         **figures,
     )
@@ -171,7 +176,7 @@ def _spread(evidence: Visits) -> Judgement:
     found = by_source(quiet)
     first = {source: next(iter(servers)) for source, servers in found.items()}
     seen = Counter(first.values())
-    figures: dict[str, int | float | str] = {**strength(evidence)}
+    figures: dict[str, Figure] = {**strength(evidence)}
     problem = disturbed.why if disturbed else incomplete(evidence)
     if not found:
         return inconclusive(problem or "no visit was attributed", **figures)
@@ -212,9 +217,7 @@ def _spread(evidence: Visits) -> Judgement:
     )
 
 
-def _expected_shares(
-    evidence: Visits, figures: dict[str, int | float | str]
-) -> tuple[dict[str, float], str]:
+def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict[str, float], str]:
     """Server → the part of these sources that it should have; and by what rule."""
     servers = described_servers(evidence)
     try:

@@ -8,7 +8,7 @@ from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.disturbance import disturbance, undisturbed
-from verify.checks.visits import EVIDENCE, Visits, by_source, counted, incomplete, missed_rate
+from verify.checks.visits import EVIDENCE, Visits, by_source, counted, incomplete, log_used, missed_rate
 
 
 class Load(Model):
@@ -57,6 +57,7 @@ def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
         "load_requests_meanwhile": load.requests_meanwhile,
         "load_clients": len(others),
         "evidence": EVIDENCE[loaded.evidence],
+        "log": log_used(loaded),
     }
     torn = [
         *(

@@ -57,7 +57,7 @@ def round_of_visits(
         visits=found.visits,
         logs=found.logs,
         evidence=way.evidence,
-        passed_over=way.passed_over,
+        passed_over=way.passed_over + found.passed_over,
         described=described(bench.deployment.expect),
         before=before,
         after=looks.servers(way.stats, api.proxy_section),

@@ -119,7 +119,7 @@ def _whole(
         visits=found.visits,
         logs=found.logs,
         evidence=way.evidence,
-        passed_over=way.passed_over,
+        passed_over=way.passed_over + found.passed_over,
         described=described(bench.deployment.expect),
         before=quiet.before,
         after=looks.servers(way.stats, quiet.section),

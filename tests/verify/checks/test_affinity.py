@@ -34,6 +34,8 @@ def test_sources_that_stay_pass() -> None:
     assert judgement.figures["sources"] == 2
     assert judgement.figures["connections"] == 4
     assert judgement.figures["share_a"] == 0.5
+    assert judgement.figures["log"] == "udp"
+    assert "(seen in the proxy's log udp)" in judgement.why
     assert judgement.figures["missed_rate_95"] == round(1 - 0.05**0.5, 6)
 
 
