@@ -18,6 +18,7 @@ from calorimeter.source_hash import (
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.disturbance import disturbance, undisturbed
+from verify.checks.placement import disagreement, placement
 from verify.checks.visits import (
     AllVisits,
     Visits,
@@ -65,6 +66,7 @@ def described_servers(evidence: Visits) -> tuple[HashServer, ...]:
 
 def differences(evidence: Visits) -> Iterator[str]:
     """Where the proxy's own list of servers differs from the described one."""
+    yield from placement(evidence.backends, evidence.placed).told
     if evidence.before is None:
         return
     shown = {server.name: server for server in evidence.before}
@@ -73,14 +75,24 @@ def differences(evidence: Visits) -> Iterator[str]:
         if name not in shown:
             yield f"{name} is described, and is not in the proxy's section {evidence.section}"
         elif shown[name].weight != wanted:
-            yield f"{name} has weight {shown[name].weight} in the proxy, {wanted} is described"
+            since = _changed_since(evidence, shown[name])
+            yield f"{name} has weight {shown[name].weight} in the proxy{since}, {wanted} is described"
     for name in shown:
         if name not in evidence.servers:
             yield f"{name} is in the proxy's section {evidence.section}, and is not described"
 
 
+def _changed_since(evidence: Visits, server: HashServer) -> str:
+    in_file = {at.file_weight for at in evidence.placed if at.server == server.name} - {None}
+    return f" (its file says {in_file.pop()})" if len(in_file) == 1 and server.weight not in in_file else ""
+
+
 def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
-    """Whether every visit went to the server that HAProxy's source hash gives to its address."""
+    """Whether every visit went to the backend that HAProxy's source hash gives to its address.
+
+    The log names servers; that a server is the backend described under its name is seen by its address,
+    where the proxy shows it.
+    """
     return apis.each(evidence.apis, lambda visits: visits.api, _mapping)
 
 
@@ -110,7 +122,15 @@ def _mapping(evidence: Visits) -> Judgement:
             ],
             **figures,
         )
-    problem = disturbed.why if disturbed else incomplete(evidence)
+    where = placement(evidence.backends, evidence.placed)
+    if where.others and found:
+        return failed(
+            f"sources are on the servers that `{_rules_text(evidence)}` gives, but {len(where.others)} of "
+            f"the proxy's servers are other {evidence.name} backends than described under their names",
+            [*differences(evidence)],
+            **figures,
+        )
+    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt
     if problem is not None:
         return inconclusive(problem, **figures)
     missed = missed_rate(len(found))
@@ -164,6 +184,8 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
     Bonferroni's correction for the servers, `SPREAD_CONFIDENCE`): whether it is this very
     assignment is what S3 judges.
 
+    A server that has another described backend's address counts as that one.
+
     What it could have missed (`missed_rate_95`) is a part of all sources: so many more or fewer than its
     share may one backend get without being seen (`unseen_deviation`, the largest of all backends).
     """
@@ -174,10 +196,12 @@ def _spread(evidence: Visits) -> Judgement:
     disturbed = disturbance(evidence)
     quiet = undisturbed(evidence, disturbed)
     found = by_source(quiet)
+    where = placement(evidence.backends, evidence.placed)
     first = {source: next(iter(servers)) for source, servers in found.items()}
-    seen = Counter(first.values())
+    known = {} if disagreement(evidence.backends, evidence.placed) else where.others
+    seen = Counter(known.get(server, server) for server in first.values())
     figures: dict[str, Figure] = {**strength(evidence)}
-    problem = disturbed.why if disturbed else incomplete(evidence)
+    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt
     if not found:
         return inconclusive(problem or "no visit was attributed", **figures)
     shares, said = _expected_shares(quiet, figures)

@@ -9,6 +9,7 @@ from typing import Literal
 from calorimeter.source_hash import HashServer
 from calorimeter.toml import Model
 from calorimeter.verdict import Figure
+from verify.checks.placement import ServerAt, disagreement
 
 GIVEN_UP = "given up"
 """`Visit.error` of one that was under way when no more were wanted: nobody refused it."""
@@ -103,7 +104,8 @@ class Visits(Model):
     file, None where it cannot be looked at. `clients` is what the proxy shows of everybody who came,
     others included: address → server (empty: none) → connections. `told` is what the proxy's log said of
     the section's servers meanwhile. `passed_over` says why stronger evidence was not used. `planned` is how
-    many visits were to be made, where it was given up before.
+    many visits were to be made, where it was given up before. `backends` are the described ones' addresses
+    as `IP:PORT` (none: the name could not be resolved), `placed` the proxies' own (empty: not seen).
     """
 
     api: str
@@ -119,6 +121,8 @@ class Visits(Model):
     clients: dict[str, dict[str, int]] = {}
     told: tuple[Told, ...] = ()
     planned: int | None = None
+    backends: dict[str, tuple[str, ...]] = {}
+    placed: tuple[ServerAt, ...] = ()
 
     @property
     def name(self) -> str:
@@ -158,6 +162,8 @@ def _doubts(evidence: Visits) -> Iterator[str]:
                 f"the log holds {log.logged} of the {log.connections} connections that the proxy "
                 f"counted on {evidence.section}: lines were lost on their way to {log.source}"
             )
+    if (differing := disagreement(evidence.backends, evidence.placed)) is not None:
+        yield differing
     lost = sum(visit.server is None for visit in answered)
     if lost:
         where = log_used(evidence) or EVIDENCE[evidence.evidence]

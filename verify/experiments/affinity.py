@@ -64,6 +64,8 @@ def round_of_visits(
         clients=found.clients,
         told=found.told,
         planned=len(who) * times,
+        backends=looks.resolved(api),
+        placed=looks.placed(way.stats, api.proxy_section),
     )
 
 

@@ -15,6 +15,7 @@ from requests.adapters import HTTPAdapter
 from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
 from verify.checks.front import Front, Reply, Version
+from verify.checks.placement import ServerAt
 from verify.experiments import looks
 from verify.experiments.affinity import sources
 
@@ -55,12 +56,19 @@ def front(bench: Bench, api_name: str) -> Front:
         api=api_name,
         url=_url(api),
         front=str(api.front),
-        backends={backend.name: backend.address for backend in api.backends},
+        backends=_backends(api, looks.placed(stats, api.proxy_section)),
         section=api.proxy_section,
         replies=replies,
         counted=after - before if before is not None and after is not None else None,
         section_known=None if not stats else before is not None,
     )
+
+
+def _backends(api: Api, placed: Sequence[ServerAt]) -> dict[str, str]:
+    """The described backends' addresses, and those that the proxy has instead."""
+    described = {backend.name: backend.address for backend in api.backends}
+    known = {*described.values(), *(each for some in looks.resolved(api).values() for each in some)}
+    return described | {f"{at.server} in the proxy": at.address for at in placed if at.address not in known}
 
 
 def asked(api: Api, who: Sequence[str | None], tls: Tls) -> Iterator[Reply]:

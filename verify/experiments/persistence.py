@@ -125,4 +125,6 @@ def _whole(
         after=looks.servers(way.stats, quiet.section),
         clients=found.clients,
         told=found.told,
+        backends=quiet.backends,
+        placed=quiet.placed,
     )

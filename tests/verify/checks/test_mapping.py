@@ -14,6 +14,7 @@ from verify.checks.mapping import (
     sources_spread_as_predicted,
     unseen_deviation,
 )
+from verify.checks.placement import ServerAt
 from verify.checks.visits import AllVisits, Described, LogCount, Visit, Visits
 
 SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
@@ -136,6 +137,74 @@ def test_address_as_the_proxy_sees_it_is_hashed() -> None:
     judgement = mapping_is_the_predicted_one(AllVisits(apis=(one.model_copy(update={"visits": visits}),)))
     value = 0xFFFF ^ ((127 << 24) + 10)
     assert judgement.counter_examples[0].endswith(f"predicted {'abc'[value % 3]}")
+
+
+BACKENDS = {name: (f"10.1.0.{n}:8004",) for n, name in enumerate("abc", start=1)}
+
+
+def placed(**hosts: str) -> dict[str, object]:
+    """The described backends, and where the proxy has its servers (`a="b"`: at the address of b)."""
+    return {
+        "backends": BACKENDS,
+        "placed": tuple(
+            ServerAt(
+                proxy="unix:///p", server=name, address=BACKENDS[whose][0] if whose in BACKENDS else whose
+            )
+            for name, whose in ({"a": "a", "b": "b", "c": "c"} | hosts).items()
+        ),
+    }
+
+
+def test_servers_that_are_other_backends_than_described_fail() -> None:
+    """Sources are on the right names, and the proxy's a is b, and its b a."""
+    assert mapping(MEASURED, **placed()).outcome is Outcome.PASS
+    judgement = mapping(MEASURED, **placed(a="b", b="a"))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "REST a is at 10.1.0.2:8004 in the proxy, 10.1.0.1:8004 is described: that is b",
+        "REST b is at 10.1.0.1:8004 in the proxy, 10.1.0.2:8004 is described: that is a",
+    )
+
+
+def test_servers_at_an_unknown_address_are_inconclusive() -> None:
+    """Whether it is the described process by another of its addresses nothing tells, of S3 and S4."""
+    unknown = placed(a="192.0.2.1:8004")
+    for judgement in (
+        mapping(MEASURED, **unknown),
+        sources_spread_as_predicted(evidence(many(), **unknown)),
+    ):
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert "a is at 192.0.2.1:8004 in the proxy, 10.1.0.1:8004 is described" in judgement.why
+    wrong = mapping(MEASURED | {"127.0.0.11": "b"}, **unknown)
+    assert wrong.outcome is Outcome.FAIL
+    assert wrong.counter_examples[0].startswith("REST a is at 192.0.2.1:8004")
+
+
+def test_proxies_that_disagree_on_a_server_are_inconclusive() -> None:
+    """One name for two backends: where a source was is not known."""
+    two = (*placed()["placed"], ServerAt(proxy="unix:///q", server="a", address=BACKENDS["b"][0]))  # type: ignore[misc]
+    judgement = sources_spread_as_predicted(evidence(many(), backends=BACKENDS, placed=two))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "the proxies do not agree on server a" in judgement.why
+
+
+def test_two_servers_at_one_backend_are_spread_over_one_less() -> None:
+    """With the proxy's b at the address of a that backend has two thirds, and b nobody."""
+    judgement = sources_spread_as_predicted(evidence(many(), **placed(b="a")))
+    assert judgement.outcome is Outcome.FAIL
+    assert (judgement.figures["rest_sources_a"], judgement.figures["rest_sources_b"]) == (200, 0)
+    assert "that is a" in judgement.counter_examples[0]
+
+
+def test_weight_that_was_changed_since_is_told_with_that_of_the_file() -> None:
+    """Somebody used `set weight`: a reload would undo it."""
+    heavier = (HashServer("a", 1, weight=3), *SERVERS[1:])
+    since = (ServerAt(proxy="p", server="a", address="10.1.0.1:8004", file_weight=1),)
+    judgement = mapping(MEASURED | {"127.0.0.10": "a"}, before=heavier, after=heavier, placed=since)
+    assert (
+        judgement.counter_examples[0]
+        == "REST a has weight 3 in the proxy (its file says 1), 1 is described"
+    )
 
 
 def test_spread_as_predicted_passes_with_the_skew_to_expect() -> None:
