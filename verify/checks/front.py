@@ -64,7 +64,9 @@ def answers_at_the_front(evidence: Front) -> Judgement:
     The address and the links are facts; whether each request finds them is a matter of how many were sent:
     with n and none in violation, a rate above 1 − 0.05^(1/n) would have been seen with 95 % probability.
     """
-    shown = evidence.replies[0] if evidence.replies else Reply(status=0)
+    # The first that is not as it should be tells most.
+    strange = [reply for reply in evidence.replies if not reply.versions]
+    shown = (*strange, *evidence.replies, Reply(status=0))[0]
     figures: dict[str, Figure] = {
         "url": evidence.url,
         "status": shown.status,
@@ -113,10 +115,9 @@ def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
     if unanswered:
         error = unanswered[0].error
         said = f"GET {evidence.url}: {error}"
-        if evidence.answered:
-            many = f"{len(unanswered)} of {len(evidence.replies)} requests were"
-            yield f"{many} not answered for the {name} API at {front}: {error}", said
-        yield f"nobody answers for the {name} API at {front}: {error}", said
+        many = f"{len(unanswered)} of {len(evidence.replies)} requests were not answered"
+        why = f"{many} for" if evidence.answered else "nobody answers for"
+        yield f"{why} the {name} API at {front}: {error}", said
         return
     for backend, address in evidence.backends.items():
         if address == front:

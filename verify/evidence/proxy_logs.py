@@ -7,7 +7,8 @@ alone; of lines that differ in nothing but when they came, one.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
@@ -15,6 +16,9 @@ from typing import NamedTuple, Self, TypeVar
 from calorimeter.deployment import Proxy
 from verify.evidence.log_listener import LogSource, await_lines, log_source
 from verify.evidence.proxy_log import Connection, Line, ProxyLog, ServerEvent, read, without_header
+
+_DATED = re.compile(r" \[\d\d/[A-Z][a-z]{2}/\d{4}:")
+"""The moment that every line of a connection has, to the millisecond."""
 
 E = TypeVar("E", Connection, ServerEvent)
 
@@ -37,6 +41,7 @@ class ProxyLogs:
 
     def __init__(self, groups: Iterable[Sequence[LogSource]]) -> None:
         self.groups = tuple(tuple(group) for group in groups)
+        self._forgotten: dict[LogSource, frozenset[str]] = {}
         self._entered = ExitStack()
 
     @classmethod
@@ -70,24 +75,41 @@ class ProxyLogs:
         return tuple(log for group in self.groups for log in group)
 
     def forget(self) -> None:
-        """Forget the lines so far."""
-        for log in self.all:
-            log.drain()
+        """Forget the lines so far, and those copies of them that are yet to come.
+
+        A file is read a moment after a datagram came, and of two copies one comes first: without this the
+        other would count as a connection of what follows. A sentence on a server has no moment in it: it
+        may come again and be news.
+        """
+        for group in self.groups:
+            lines = [line.text for log in group for line in log.drain()]
+            seen = frozenset(without_header(text) for text in lines if _DATED.search(text))
+            self._forgotten |= dict.fromkeys(group, seen)
+
+    def _lines(self, log: LogSource) -> list[Line]:
+        """The lines of a log that are not forgotten."""
+        forgotten = self._forgotten.get(log, frozenset())
+        return [line for line in log.lines() if not forgotten or without_header(line.text) not in forgotten]
+
+    def _entries(self) -> Iterator[dict[LogSource, ProxyLog]]:
+        """Of each group the logs with their entries."""
+        for group in self.groups:
+            yield {log: read(self._lines(log)) for log in group}
 
     def fullest(self, section: str) -> tuple[Fullest, ...]:
         """Of each group the log with most connections of a section; of equal ones the first."""
-        return tuple(_fullest(group, section) for group in self.groups)
+        return tuple(_fullest(group, section) for group in self._entries())
 
     def events(self, section: str) -> tuple[ServerEvent, ...]:
         """What the proxies said of a section's servers, of each group by the log that says most."""
-        said = [[_of(read(log.lines()).events, section) for log in group] for group in self.groups]
+        said = [[_of(log.events, section) for log in group.values()] for group in self._entries()]
         return tuple(event for each in said for event in max(each, key=len))
 
     def read(self) -> ProxyLog:
         """All entries: those of a section from its fullest log; the unread lines of the logs so used."""
-        groups = [[read(log.lines()) for log in group] for group in self.groups]
+        groups = [list(group.values()) for group in self._entries()]
         return ProxyLog(
-            connections=tuple(c for group in groups for c in once(_by_section(group, _connections))),
+            connections=tuple(c for group in groups for c in _by_section(group, _connections)),
             accepted=tuple(a for group in groups for a in max((log.accepted for log in group), key=len)),
             events=tuple(e for group in groups for e in _by_section(group, _events)),
             notices=tuple(n for group in groups for n in max((log.notices for log in group), key=len)),
@@ -96,8 +118,8 @@ class ProxyLogs:
 
     def used(self) -> tuple[LogSource, ...]:
         """The logs that are the fullest for a section; of a group that shows no connection the first."""
-        groups = [[read(log.lines()) for log in group] for group in self.groups]
-        return tuple(logs[n] for logs, group in zip(self.groups, groups, strict=True) for n in _used(group))
+        groups = [(list(group), list(group.values())) for group in self._entries()]
+        return tuple(logs[n] for logs, entries in groups for n in _used(entries))
 
     def await_lines(self, enough: Callable[[], bool], within_s: float) -> bool:
         """Wait until `enough` holds of the logs; False where it does not in time."""
@@ -105,7 +127,7 @@ class ProxyLogs:
 
     def holds(self, needle: str, wanted: int) -> bool:
         """Whether the fullest logs hold `wanted` different lines with `needle` in them; parsed are none."""
-        told = [[[line for line in log.lines() if needle in line.text] for log in g] for g in self.groups]
+        told = [[[ln for ln in self._lines(log) if needle in ln.text] for log in g] for g in self.groups]
         # Different ones are counted where there are enough of any kind: it takes longer.
         return all(sum(max(map(count, g)) for g in told) >= wanted for count in (len, _different))
 
@@ -121,8 +143,8 @@ def _different(lines: Sequence[Line]) -> int:
     return len({without_header(line.text) for line in lines})
 
 
-def _fullest(group: Sequence[LogSource], section: str) -> Fullest:
-    found = [(log, entries := read(log.lines()), _of(entries.connections, section)) for log in group]
+def _fullest(group: Mapping[LogSource, ProxyLog], section: str) -> Fullest:
+    found = [(log, entries, _of(entries.connections, section)) for log, entries in group.items()]
     log, entries, lines = max(found, key=lambda each: len(once(each[2])))
     connections = once(lines)
     return Fullest(
@@ -153,7 +175,7 @@ def once(connections: Iterable[Connection]) -> tuple[Connection, ...]:
 
 
 def _connections(log: ProxyLog) -> tuple[Connection, ...]:
-    return log.connections
+    return once(log.connections)
 
 
 def _events(log: ProxyLog) -> tuple[ServerEvent, ...]:
@@ -162,8 +184,9 @@ def _events(log: ProxyLog) -> tuple[ServerEvent, ...]:
 
 def _by_section(logs: Sequence[ProxyLog], entries: Callable[[ProxyLog], tuple[E, ...]]) -> Iterator[E]:
     """The entries of each section, from the log that has most of them."""
-    for section in dict.fromkeys(_section(each) for log in logs for each in entries(log)):
-        yield from max((_of(entries(log), section) for log in logs), key=len)
+    told = [entries(log) for log in logs]
+    for section in dict.fromkeys(_section(entry) for each in told for entry in each):
+        yield from max((_of(each, section) for each in told), key=len)
 
 
 def _of(entries: Iterable[E], section: str) -> tuple[E, ...]:

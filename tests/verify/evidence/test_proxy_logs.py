@@ -23,7 +23,7 @@ class Written:
         self.where = where
         self.dropped = dropped
         self.doubts = (f"{where} lost some",) if dropped else ()
-        self._lines = tuple(Line(n, text) for n, text in enumerate(texts))
+        self.texts = texts
 
     def __enter__(self) -> Self:
         return self
@@ -33,15 +33,16 @@ class Written:
 
     def lines(self) -> tuple[Line, ...]:
         """All lines."""
-        return self._lines
+        return tuple(Line(n, text) for n, text in enumerate(self.texts))
 
     def drain(self) -> tuple[Line, ...]:
-        """They stay: these were written after the experiment began."""
-        return self._lines
+        """All lines, and they are gone."""
+        drained, self.texts = self.lines(), ()
+        return drained
 
     def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
         """They are all here already."""
-        return predicate(self._lines)
+        return predicate(self.lines())
 
 
 def line(
@@ -69,7 +70,7 @@ def attributed(logs: ProxyLogs, ports: Sequence[int], ended: tuple[int, int] = (
     api = Api(url="http://h/v1", proxy_section="r", backends=(Backend(name="a", address="h:1"),))
     made = [Visit(source="10.0.0.9", port=p, sent_ns=0, done_ns=1, status=300) for p in ports]
     bench: Any = None
-    return Log(bench, logs, stats).attribute(api, lambda: made)
+    return Log(bench, logs, stats).attributed(api, made, next(counts))
 
 
 def test_two_logs_of_one_proxy_count_once() -> None:
@@ -90,6 +91,37 @@ def test_copies_do_not_hide_lost_lines() -> None:
     pair = [Written(where, line(1), line(2)) for where in ("udp://h:1", "file:///l")]
     found = attributed(ProxyLogs([pair]), (1, 2))
     assert [(log.source, log.logged, log.connections) for log in found.logs] == [("udp://h:1", 2, 3)]
+
+
+def test_copies_of_forgotten_lines_are_forgotten() -> None:
+    """The line of a first visit that one log had in time comes in the other one, and again, after it."""
+    fast, slow = Written("udp://h:1", line(1)), Written("file:///l")
+    logs = ProxyLogs([[fast, slow]])
+    logs.forget()
+    fast.texts = (line(1, header="<142>"), line(2))
+    slow.texts = (line(1), line(2))
+    assert [c.client_port for c in logs.read().connections] == [2]
+    assert [(f.log.where, len(f.connections), f.repeated) for f in logs.fullest("r")] == [
+        ("udp://h:1", 1, 0)
+    ]
+    assert not logs.holds(" r/", 2)
+
+
+def test_what_happens_to_a_server_again_is_not_forgotten() -> None:
+    """The proxy says it in the same words."""
+    log = Written("udp://h:1", DOWN)
+    logs = ProxyLogs([[log]])
+    logs.forget()
+    log.texts = (DOWN,)
+    assert [event.state for event in logs.events("r")] == ["DOWN"]
+
+
+def test_copies_do_not_make_a_log_the_fullest() -> None:
+    """Two connections, each line twice, are fewer than three."""
+    twice = Written("udp://h:1", line(1), line(1), line(2), line(2))
+    logs = ProxyLogs([[twice, Written("file:///l", line(1), line(2), line(3))]])
+    assert [c.client_port for c in logs.read().connections] == [1, 2, 3]
+    assert [log.where for log in logs.used()] == ["file:///l"]
 
 
 def test_a_line_that_comes_twice_in_one_log_counts_once() -> None:
