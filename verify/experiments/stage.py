@@ -17,7 +17,7 @@ from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.outage import AGREE_S
 from verify.checks.trial import Change, Direct, Injected, Said, Trial, Wanted
-from verify.evidence.proxy_log import ProxyLog, read
+from verify.evidence.proxy_log import ProxyLog
 from verify.evidence.proxy_logs import ProxyLogs
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -317,8 +317,7 @@ class Stage:
 
     def _ends(self) -> set[tuple[str, int]]:
         """Address and port of each client of a connection in the log so far."""
-        lines = read(line for log in self._logs.all for line in log.lines())
-        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in lines.connections}
+        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in self._logs.read().connections}
 
     def _doubts(self, entries: ProxyLog) -> Iterator[str]:
         """Why the log may lack lines."""
