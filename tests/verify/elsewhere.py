@@ -24,7 +24,7 @@ PASSWORD = "s3cr3t-of-the-page"
 def elsewhere(lab: Deployment, folder: Path) -> Iterator[Path]:
     """The lab with its proxy logging to a file and showing its figures on a page; its description."""
     log, page = folder / "haproxy.log", _free_port()
-    with _syslog(log) as port:
+    with syslog(log) as port:
 
         def change(_: Lab, config: ProxyConfig) -> ProxyConfig:
             lines = ("mode http", "stats enable", "stats uri /stats", f"stats auth {USER}:{PASSWORD}")
@@ -48,7 +48,7 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _syslog(file: Path) -> Iterator[int]:
+def syslog(file: Path) -> Iterator[int]:
     """What syslog does: each datagram to a port becomes a line of a file."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving, file.open("ab", 0) as lines:
         receiving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)

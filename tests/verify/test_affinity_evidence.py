@@ -45,14 +45,19 @@ def test_live_sessions_stand_in_for_a_missing_log(lab: Deployment, tmp_path: Pat
 
 
 def test_counters_stand_in_in_mode_http(lab: Deployment, tmp_path: Path) -> None:
-    """In mode http an answered request leaves no server in that table: counters tell, visit by visit."""
+    """In mode http an answered request leaves no server in that table: counters tell, visit by visit.
+
+    They show no addresses, so S8 cannot tell whether sources are translated on their way.
+    """
     file = without_log(lab, tmp_path)
     try:
         assert lab_command("proxy", "--name", lab.name, "--mode", "http").returncode == 0
         found = verified(file, tmp_path / "runs", sources=300, visits=2)
     finally:
         assert lab_command("proxy", "--name", lab.name).returncode == 0
-    assert {v.judgement.outcome for v in found.verdicts} == {Outcome.PASS}
+    outcomes = {v.gate: v.judgement.outcome for v in found.verdicts}
+    assert outcomes.pop("S8") is Outcome.INCONCLUSIVE
+    assert set(outcomes.values()) == {Outcome.PASS}
     assert "counters" in str(found.of("S1").judgement.figures["evidence"])
 
 

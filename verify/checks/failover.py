@@ -9,7 +9,7 @@ from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.mapping import described_rules
-from verify.checks.visits import EVIDENCE, Visit, Visits, incomplete, missed_rate
+from verify.checks.visits import EVIDENCE, Visit, Visits, incomplete, log_used, missed_rate
 
 SERVERS_TO_TELL = 3
 """S6: with two servers all must go to the one that is left, whatever the hash."""
@@ -58,7 +58,9 @@ def _hashed(visits: Visits) -> dict[str, str]:
     return {visit.source: visit.hashed for visit in visits.visits}
 
 
-def _figures(evidence: Failover) -> dict[str, Figure]:
+def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
+    """What is told of a failover judged from these rounds; each visit is a connection and a request."""
+    made = [visit for each in rounds for visit in each.visits]
     before, during = _places(evidence.before), _places(evidence.during)
     lost = [source for source, server in before.items() if server == evidence.victim]
     survivors = [s for s, server in before.items() if server not in (None, evidence.victim)]
@@ -67,6 +69,8 @@ def _figures(evidence: Failover) -> dict[str, Figure]:
         "victim": evidence.victim,
         "servers": len(evidence.before.before or evidence.before.servers),
         "sources": len(before),
+        "connections": sum(visit.server is not None for visit in made),
+        "requests": len(made),
         "sources_of_the_victim": len(lost),
         "sources_of_survivors": len(survivors),
         "survivors_moved": len(moved),
@@ -76,6 +80,7 @@ def _figures(evidence: Failover) -> dict[str, Figure]:
         "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
         "up_after_s": _seconds(evidence.started_ns, evidence.up_ns),
         "evidence": EVIDENCE[evidence.before.evidence],
+        "log": log_used(evidence.before),
     }
 
 
@@ -121,7 +126,7 @@ def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
 
 
 def _moves(evidence: Failover) -> Judgement:
-    figures = _figures(evidence)
+    figures = _figures(evidence, evidence.before, evidence.during)
     if (problem := _unproven(evidence) or (_not_told(evidence) if evidence.checked else None)) is not None:
         return inconclusive(problem, **figures)
     if not evidence.checked:
@@ -213,11 +218,17 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
             stuck,
             **figures,
         )
+    if not (lost := int(figures["sources_of_the_victim"] or 0)):
+        why = f"cannot be predicted ({reason}), and no source was on {evidence.victim}"
+        return inconclusive(why, **figures)
+    missed = missed_rate(lost)
     return passed(
         f"cannot be predicted ({reason}); observed instead: all sources of {evidence.victim} were served "
         f"elsewhere, and {figures['survivors_moved']} of {figures['sources_of_survivors']} of surviving "
-        "backends moved",
+        f"backends moved; more than {missed:.2%} of its sources without another backend would have been "
+        "seen (95 % confidence)",
         not_predicted=reason,
+        missed_rate_95=round(missed, 6),
         **figures,
     )
 
@@ -228,7 +239,7 @@ def sources_return(evidence: Failovers) -> Judgement:
 
 
 def _return(evidence: Failover) -> Judgement:
-    figures = _figures(evidence)
+    figures = _figures(evidence, evidence.before, evidence.during, evidence.after)
     if (problem := _unproven(evidence)) is not None:
         return inconclusive(problem, **figures)
     if not evidence.checked:
@@ -269,7 +280,8 @@ def retries_as_measured(evidence: Failovers) -> Judgement:
     """What retries and redispatch did for those who came while a backend was dead and not yet out.
 
     A measured fact: it passes whatever they did for the victim's sources, and fails where those of the
-    other backends were harmed.
+    other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
+    1 − 0.05^(1/n) would have been seen with 95 % probability; without any visit of others nothing is told.
     """
     return apis.each(evidence.apis, lambda failover: failover.api, _retries)
 
@@ -283,6 +295,9 @@ def _retries(evidence: Failover) -> Judgement:
     answered = [visit for visit in ours if visit.served]
     figures: dict[str, Figure] = {
         "victim": evidence.victim,
+        "sources": len({visit.source for visit in (*ours, *others)}),
+        "connections": len(ours) + len(others),
+        "requests": len(ours) + len(others),
         "checked": evidence.checked,
         "hash_type": evidence.before.described.hash_type,
         "visits_of_the_victims_sources": len(ours),
@@ -318,6 +333,13 @@ def _retries(evidence: Failover) -> Judgement:
         return inconclusive(
             f"no source of {evidence.victim} came between its death and the proxy's notice", **figures
         )
+    if not others:
+        return inconclusive(
+            f"no source of another backend than {evidence.victim} came meanwhile: whether they were harmed "
+            "cannot be told",
+            **figures,
+        )
+    missed = missed_rate(len(others))
     kind = f"hash-type {evidence.before.described.hash_type}"
     checks = f"until the checks took it out after {figures['down_after_s']} s" if evidence.checked else (
         "and without health checks that does not end"
@@ -326,6 +348,8 @@ def _retries(evidence: Failover) -> Judgement:
         f"measured: of {len(ours)} visits to the dead {evidence.victim} retries and redispatch rescued "
         f"{len(answered)} with {kind} (up to {figures['most_retries']} retries, "
         f"{figures['redispatched']} redispatched, {figures['longest_s']} s at most), {checks}; the "
-        f"{len(others)} visits of other sources were all answered",
+        f"{len(others)} visits of other sources were all answered; more than {missed:.2%} of them harmed "
+        "would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
         **figures,
     )

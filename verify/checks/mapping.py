@@ -15,13 +15,26 @@ from calorimeter.source_hash import (
     excess_to_expect,
     spread,
 )
-from calorimeter.verdict import Judgement, failed, inconclusive, passed
+from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.disturbance import disturbance, undisturbed
-from verify.checks.visits import AllVisits, Visits, by_source, counted, incomplete, missed_rate, strength
+from verify.checks.placement import disagreement, placement
+from verify.checks.visits import (
+    AllVisits,
+    Visits,
+    by_source,
+    counted,
+    incomplete,
+    missed_rate,
+    seen_in,
+    strength,
+)
 
 SPREAD_CONFIDENCE = 0.999
 """S4: a healthy spread lies within its bounds with this probability (all servers together)."""
+
+MISSED = 0.05
+"""S4: a deviation is one that could have been missed where its probability to pass is larger."""
 
 POPULATIONS = (10, 100, 1000)
 """S4: the numbers of clients for which the skew to expect is given."""
@@ -53,6 +66,7 @@ def described_servers(evidence: Visits) -> tuple[HashServer, ...]:
 
 def differences(evidence: Visits) -> Iterator[str]:
     """Where the proxy's own list of servers differs from the described one."""
+    yield from placement(evidence.backends, evidence.placed).told
     if evidence.before is None:
         return
     shown = {server.name: server for server in evidence.before}
@@ -61,23 +75,29 @@ def differences(evidence: Visits) -> Iterator[str]:
         if name not in shown:
             yield f"{name} is described, and is not in the proxy's section {evidence.section}"
         elif shown[name].weight != wanted:
-            yield f"{name} has weight {shown[name].weight} in the proxy, {wanted} is described"
+            since = _changed_since(evidence, shown[name])
+            yield f"{name} has weight {shown[name].weight} in the proxy{since}, {wanted} is described"
     for name in shown:
         if name not in evidence.servers:
             yield f"{name} is in the proxy's section {evidence.section}, and is not described"
 
 
-def _strongest(evidence: Visits) -> str:
-    return f"seen in {strength(evidence)['evidence']}"
+def _changed_since(evidence: Visits, server: HashServer) -> str:
+    in_file = {at.file_weight for at in evidence.placed if at.server == server.name} - {None}
+    return f" (its file says {in_file.pop()})" if len(in_file) == 1 and server.weight not in in_file else ""
 
 
 def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
-    """Whether every visit went to the server that HAProxy's source hash gives to its address."""
+    """Whether every visit went to the backend that HAProxy's source hash gives to its address.
+
+    The log names servers; that a server is the backend described under its name is seen by its address,
+    where the proxy shows it.
+    """
     return apis.each(evidence.apis, lambda visits: visits.api, _mapping)
 
 
 def _mapping(evidence: Visits) -> Judgement:
-    figures: dict[str, int | float | str] = {**strength(evidence)}
+    figures: dict[str, Figure] = {**strength(evidence)}
     try:
         hashing = SourceHash(described_servers(evidence), described_rules(evidence))
     except Unpredictable as reason:
@@ -102,14 +122,22 @@ def _mapping(evidence: Visits) -> Judgement:
             ],
             **figures,
         )
-    problem = disturbed.why if disturbed else incomplete(evidence)
+    where = placement(evidence.backends, evidence.placed)
+    if where.others and found:
+        return failed(
+            f"sources are on the servers that `{_rules_text(evidence)}` gives, but {len(where.others)} of "
+            f"the proxy's servers are other {evidence.name} backends than described under their names",
+            [*differences(evidence)],
+            **figures,
+        )
+    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt
     if problem is not None:
         return inconclusive(problem, **figures)
     missed = missed_rate(len(found))
     assumed = "" if evidence.before is not None else ", the described order of servers assumed"
     return passed(
         f"each of {len(found)} sources is on the predicted {evidence.name} backend "
-        f"(`{_rules_text(evidence)}`{assumed}; {_strongest(evidence)}); more than {missed:.2%} of "
+        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)}); more than {missed:.2%} of "
         "sources elsewhere would have been seen (95 % confidence)",
         missed_rate_95=round(missed, 6),
         **figures,
@@ -124,7 +152,7 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
     """Without a prediction: whether there is a mapping at all."""
     disturbed = disturbance(evidence)
     found = by_source(undisturbed(evidence, disturbed))
-    figures: dict[str, int | float | str] = {**strength(evidence), "not_predicted": reason}
+    figures: dict[str, Figure] = {**strength(evidence), "not_predicted": reason}
     torn = {source: servers for source, servers in found.items() if len(servers) > 1}
     if torn:
         return failed(
@@ -138,9 +166,12 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
         problem = "no source address visited twice"
     if problem:
         return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
+    missed = missed_rate(sum(servers.total() > 1 for servers in found.values()))
     return passed(
         f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
-        f"{evidence.name} backend ({_strongest(evidence)})",
+        f"{evidence.name} backend (seen in {seen_in(evidence)}); more than {missed:.2%} of sources that "
+        "do not would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
         **figures,
     )
 
@@ -152,6 +183,11 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
     server's count must lie within what a random assignment with these shares gives (exact binomial,
     Bonferroni's correction for the servers, `SPREAD_CONFIDENCE`): whether it is this very
     assignment is what S3 judges.
+
+    A server that has another described backend's address counts as that one.
+
+    What it could have missed (`missed_rate_95`) is a part of all sources: so many more or fewer than its
+    share may one backend get without being seen (`unseen_deviation`, the largest of all backends).
     """
     return apis.each(evidence.apis, lambda visits: visits.api, _spread)
 
@@ -160,23 +196,25 @@ def _spread(evidence: Visits) -> Judgement:
     disturbed = disturbance(evidence)
     quiet = undisturbed(evidence, disturbed)
     found = by_source(quiet)
+    where = placement(evidence.backends, evidence.placed)
     first = {source: next(iter(servers)) for source, servers in found.items()}
-    seen = Counter(first.values())
-    figures: dict[str, int | float | str] = {**strength(evidence)}
-    problem = disturbed.why if disturbed else incomplete(evidence)
+    known = {} if disagreement(evidence.backends, evidence.placed) else where.others
+    seen = Counter(known.get(server, server) for server in first.values())
+    figures: dict[str, Figure] = {**strength(evidence)}
+    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt
     if not found:
         return inconclusive(problem or "no visit was attributed", **figures)
     shares, said = _expected_shares(quiet, figures)
     names = list(dict.fromkeys((*shares, *seen)))
     figures |= {f"sources_{name}": seen[name] for name in names}
     figures |= {f"predicted_{name}": round(shares.get(name, 0.0) * len(found), 1) for name in names}
-    off = []
-    for name in names:
-        low, high = binomial_bounds(
-            len(found), shares.get(name, 0.0), (1 - SPREAD_CONFIDENCE) / max(len(names), 1)
-        )
-        if not low <= seen[name] <= high:
-            off.append(f"{name} has {seen[name]} sources, {low} to {high} were to be expected")
+    outside = (1 - SPREAD_CONFIDENCE) / max(len(names), 1)
+    bounds = {name: binomial_bounds(len(found), shares.get(name, 0.0), outside) for name in names}
+    off = [
+        f"{name} has {seen[name]} sources, {low} to {high} were to be expected"
+        for name, (low, high) in bounds.items()
+        if not low <= seen[name] <= high
+    ]
     if off:
         return failed(
             f"{len(off)} of {len(names)} {evidence.name} backends have another share of the sources than "
@@ -192,14 +230,18 @@ def _spread(evidence: Visits) -> Judgement:
         if f"skew_of_{clients}_clients" in figures
     )
     told = f"; the fullest backend must expect up to {skew} clients (95 %)" if skew else ""
+    missed = max(
+        unseen_deviation(len(found), shares.get(name, 0.0), *between) for name, between in bounds.items()
+    )
     return passed(
-        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {said}{told}", **figures
+        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {said}; a backend with "
+        f"{missed:.2%} of all sources more or fewer would have been seen (95 % confidence){told}",
+        missed_rate_95=round(missed, 6),
+        **figures,
     )
 
 
-def _expected_shares(
-    evidence: Visits, figures: dict[str, int | float | str]
-) -> tuple[dict[str, float], str]:
+def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict[str, float], str]:
     """Server → the part of these sources that it should have; and by what rule."""
     servers = described_servers(evidence)
     try:
@@ -236,6 +278,34 @@ def binomial_bounds(trials: int, share: float, outside: float) -> tuple[int, int
         for k in range(trials + 1)
     ]  # fmt: skip
     return _until(probabilities, outside / 2), trials - _until(probabilities[::-1], outside / 2)
+
+
+def unseen_deviation(trials: int, share: float, low: int, high: int) -> float:
+    """How far a share may be off and still pass, from `low` to `high` of `trials`, in one of twenty times.
+
+    A true share of q is seen as too large with the probability 1 − P(B(trials, q) ≤ high), which is 95 %
+    for the q at which P(…) = 0.05: Clopper and Pearson's upper bound for `high`. Too small likewise.
+    With `low` = 0 even no source at all would pass: all of the share may be missing.
+    """
+    too_large = _upper_bound(trials, high)
+    too_small = 1 - _upper_bound(trials, trials - low)
+    return max(too_large - share, share - too_small)
+
+
+def _upper_bound(trials: int, count: int) -> float:
+    """The q at which P(B(trials, q) ≤ count) = 0.05, by bisection; 1 where it is never as small."""
+    if count >= trials:
+        return 1.0
+    ways = [lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in range(count + 1)]
+    low, high = 0.0, 1.0
+    for _ in range(40):
+        q = (low + high) / 2
+        more, less = log(q), log(1 - q)
+        if sum(exp(way + k * more + (trials - k) * less) for k, way in enumerate(ways)) > MISSED:
+            low = q
+        else:
+            high = q
+    return (low + high) / 2
 
 
 def _until(probabilities: list[float], mass: float) -> int:

@@ -8,7 +8,7 @@ from calorimeter.toml import Model
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.disturbance import disturbance, undisturbed
-from verify.checks.visits import EVIDENCE, Visits, by_source, counted, incomplete, missed_rate
+from verify.checks.visits import EVIDENCE, Visits, by_source, counted, incomplete, log_used, missed_rate
 
 
 class Load(Model):
@@ -51,11 +51,13 @@ def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
         "sources": len(then),
         "connections": sum(servers.total() for servers in then.values()),
         "connections_before": sum(servers.total() for servers in before.values()),
+        "requests": len(quiet.visits) + len(loaded.visits),
         "span_s": round((max(times) - min(times)) / 1e9, 1) if times else 0.0,
         "load_users": load.users,
         "load_requests_meanwhile": load.requests_meanwhile,
         "load_clients": len(others),
         "evidence": EVIDENCE[loaded.evidence],
+        "log": log_used(loaded),
     }
     torn = [
         *(

@@ -8,6 +8,8 @@ from typing import Literal
 
 from calorimeter.source_hash import HashServer
 from calorimeter.toml import Model
+from calorimeter.verdict import Figure
+from verify.checks.placement import ServerAt, disagreement
 
 GIVEN_UP = "given up"
 """`Visit.error` of one that was under way when no more were wanted: nobody refused it."""
@@ -53,8 +55,9 @@ class LogCount(Model):
     """How whole the proxy's log is: its lines, against what the proxy itself counted.
 
     `connections` are the proxy's own connections that ended on the section meanwhile (`stot` less those
-    that live), None where its counters cannot be seen; `logged` those of them in the log;
-    `unparsed` quotes lines that could not be understood; `doubts` say why lines may be missing.
+    that live), None where its counters cannot be seen; `logged` those in the logs of all proxies, each
+    once; `repeated` is how many lines came again, which prove nothing; `unparsed` quotes lines that could
+    not be understood; `doubts` say why lines may be missing.
     """
 
     source: str
@@ -62,6 +65,7 @@ class LogCount(Model):
     logged: int
     connections: int | None
     dropped: int
+    repeated: int = 0
     unparsed: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
 
@@ -100,7 +104,8 @@ class Visits(Model):
     file, None where it cannot be looked at. `clients` is what the proxy shows of everybody who came,
     others included: address → server (empty: none) → connections. `told` is what the proxy's log said of
     the section's servers meanwhile. `passed_over` says why stronger evidence was not used. `planned` is how
-    many visits were to be made, where it was given up before.
+    many visits were to be made, where it was given up before. `backends` are the described ones' addresses
+    as `IP:PORT` (none: the name could not be resolved), `placed` the proxies' own (empty: not seen).
     """
 
     api: str
@@ -116,6 +121,8 @@ class Visits(Model):
     clients: dict[str, dict[str, int]] = {}
     told: tuple[Told, ...] = ()
     planned: int | None = None
+    backends: dict[str, tuple[str, ...]] = {}
+    placed: tuple[ServerAt, ...] = ()
 
     @property
     def name(self) -> str:
@@ -155,9 +162,11 @@ def _doubts(evidence: Visits) -> Iterator[str]:
                 f"the log holds {log.logged} of the {log.connections} connections that the proxy "
                 f"counted on {evidence.section}: lines were lost on their way to {log.source}"
             )
+    if (differing := disagreement(evidence.backends, evidence.placed)) is not None:
+        yield differing
     lost = sum(visit.server is None for visit in answered)
     if lost:
-        where = ", ".join(log.source for log in evidence.logs) or EVIDENCE[evidence.evidence]
+        where = log_used(evidence) or EVIDENCE[evidence.evidence]
         what = "are in no log line of" if evidence.evidence == "log" else "are not attributed by"
         yield f"{lost} of {len(answered)} answered visits {what} {where}"
 
@@ -176,7 +185,17 @@ def counted(servers: Mapping[str, int]) -> str:
     return ", ".join(f"{server} {n} times" for server, n in sorted(servers.items()))
 
 
-def strength(evidence: Visits) -> dict[str, int | str]:
+def log_used(evidence: Visits) -> str | None:
+    """The addresses of the logs that were counted, one of each proxy; None where none was."""
+    return ", ".join(log.source for log in evidence.logs) or None
+
+
+def seen_in(evidence: Visits) -> str:
+    """Where the backends of visits are known from; the log by its address, for a proxy may have several."""
+    return " ".join(filter(None, (EVIDENCE[evidence.evidence], log_used(evidence))))
+
+
+def strength(evidence: Visits) -> dict[str, Figure]:
     """What a verdict rests on."""
     found = by_source(evidence)
     return {
@@ -185,6 +204,7 @@ def strength(evidence: Visits) -> dict[str, int | str]:
         "requests": len(evidence.visits),
         "unanswered": sum(not visit.served for visit in evidence.visits),
         "evidence": EVIDENCE[evidence.evidence],
+        "log": log_used(evidence),
     }
 
 

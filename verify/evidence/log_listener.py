@@ -77,8 +77,11 @@ def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s:
 
 
 def open_logs(proxy: Proxy) -> tuple[LogSource, ...]:
-    """The log sources of a proxy, in the order of the deployment file; enter each to begin."""
-    return tuple(log_source(url) for url in proxy.logs)
+    """The log sources of a proxy, in the order of the deployment file; enter each to begin.
+
+    To count what they show use `ProxyLogs`: several logs of a proxy show the same connections.
+    """
+    return tuple(log_source(url) for url in dict.fromkeys(proxy.logs))
 
 
 def log_source(url: str) -> LogSource:

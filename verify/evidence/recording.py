@@ -16,7 +16,7 @@ from verify.evidence import proxy_log
 from verify.evidence.broker_api import BrokerApi
 from verify.evidence.broker_records import Process
 from verify.evidence.firehose import Firehose
-from verify.evidence.log_listener import LogSource, open_logs
+from verify.evidence.proxy_logs import ProxyLogs
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.tracing import tracing
 
@@ -42,7 +42,7 @@ class Recording(Model):
 class Recorder:
     """The sources of evidence, open."""
 
-    def __init__(self, api: BrokerApi, firehose: Firehose, logs: Sequence[LogSource]) -> None:
+    def __init__(self, api: BrokerApi, firehose: Firehose, logs: ProxyLogs) -> None:
         self._api = api
         self._firehose = firehose
         self._logs = logs
@@ -58,7 +58,8 @@ class Recorder:
         answer. The proxy's log is waited for until it names all client `ports`, at most 5 s.
         """
         self._await_quiet(request_ids, wait_s)
-        log = proxy_log.read(self._await_lines(frozenset(ports)))
+        self._await_lines(frozenset(ports))
+        log = self._logs.read()
         self._firehose.settle()
         events = tuple(
             event
@@ -70,7 +71,7 @@ class Recorder:
         doubts = [
             self._firehose.why_incomplete,
             log.doubt,
-            *(d for source in self._logs for d in source.doubts),
+            *(d for source in self._logs.used() for d in source.doubts),
         ]
         return Recording(
             events=events,
@@ -93,17 +94,16 @@ class Recorder:
                 return
             seen = len(self._firehose)
 
-    def _await_lines(self, ports: frozenset[int]) -> list[proxy_log.Line]:
+    def _await_lines(self, ports: frozenset[int]) -> None:
         def named(lines: Sequence[proxy_log.Line]) -> bool:
             # As many lines as ports first: parsing all of them at every new one would be quadratic.
             return len(lines) >= len(ports) and ports <= {
                 c.client_port for c in proxy_log.read(lines).connections
             }
 
-        for log in self._logs:
+        for log in self._logs.all:
             if log.wait_for(named, LOG_WITHIN_S):
                 break
-        return [line for log in self._logs for line in log.lines()]
 
 
 @contextmanager
@@ -122,7 +122,7 @@ def recorder(deployment: Deployment) -> Iterator[Recorder]:
     with ExitStack() as stack:
         api = stack.enter_context(tracing(deployment))
         firehose = stack.enter_context(Firehose(deployment))
-        logs = [stack.enter_context(log) for proxy in deployment.proxy for log in open_logs(proxy)]
+        logs = stack.enter_context(ProxyLogs.of(deployment.proxy))
         yield Recorder(api, firehose, logs)
 
 

@@ -57,13 +57,15 @@ def round_of_visits(
         visits=found.visits,
         logs=found.logs,
         evidence=way.evidence,
-        passed_over=way.passed_over,
+        passed_over=way.passed_over + found.passed_over,
         described=described(bench.deployment.expect),
         before=before,
         after=looks.servers(way.stats, api.proxy_section),
         clients=found.clients,
         told=found.told,
         planned=len(who) * times,
+        backends=looks.resolved(api),
+        placed=looks.placed(way.stats, api.proxy_section),
     )
 
 

@@ -18,8 +18,8 @@ from dataclasses import dataclass, field
 from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
 from verify.checks.visits import LogCount, Source, Told, Visit
-from verify.evidence.log_listener import LogSource, await_lines, open_logs
-from verify.evidence.proxy_log import Connection, read
+from verify.evidence.proxy_log import Connection
+from verify.evidence.proxy_logs import ProxyLogs
 from verify.evidence.proxy_stats import StatsSource
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
@@ -47,6 +47,7 @@ class Attributed:
     logs: tuple[LogCount, ...] = ()
     clients: dict[str, dict[str, int]] = field(default_factory=dict)
     told: tuple[Told, ...] = ()
+    passed_over: tuple[str, ...] = ()
 
 
 Visiting = Callable[[], list[Visit]]
@@ -55,9 +56,9 @@ Visiting = Callable[[], list[Visit]]
 class Log:
     """The logs of all proxies, being received."""
 
-    def __init__(self, bench: Bench, sources: Sequence[LogSource], stats: Sequence[StatsSource]) -> None:
+    def __init__(self, bench: Bench, logs: ProxyLogs, stats: Sequence[StatsSource]) -> None:
         self.bench = bench
-        self.sources = sources
+        self.logs = logs
         self.stats = stats
 
     @classmethod
@@ -67,9 +68,8 @@ class Log:
         for proxy in bench.proxies:
             if not proxy.logs:
                 raise EvidenceUnavailable(str(bench.deployment.path), f"proxy {proxy.name!r} names no logs")
-        with ExitStack() as entered:
-            logs = [log for proxy in bench.proxies for log in open_logs(proxy)]
-            yield cls(bench, [entered.enter_context(log) for log in logs], stats)
+        with ProxyLogs.of(bench.proxies) as logs:
+            yield cls(bench, logs, stats)
 
     def attribute(self, api: Api, visiting: Visiting) -> Attributed:
         """Let the visits be made, wait for their lines, and attribute them."""
@@ -81,50 +81,44 @@ class Log:
         """The visits made since the log was last forgotten, when `before` connections had ended."""
         self.await_lines(api.proxy_section, sum(visit.port != 0 for visit in made))
         after = looks.ended(self.stats, api.proxy_section)
-        entries = [(log, read(log.lines())) for log in self.sources]
-        found = [c for _, entry in entries for c in entry.connections if c.backend == api.proxy_section]
+        fullest = self.logs.fullest(api.proxy_section)
+        found = [connection for each in fullest for connection in each.connections]
         return Attributed(
             joined(made, found),
             tuple(
                 LogCount(
-                    source=log.where,
-                    lines=len(log.lines()),
+                    source=each.log.where,
+                    lines=len(each.log.lines()),
                     logged=len(found),
+                    repeated=each.repeated,
                     connections=after - before if before is not None and after is not None else None,
-                    dropped=log.dropped,
-                    unparsed=tuple(line.text for line in entry.unparsed),
-                    doubts=log.doubts,
+                    dropped=each.log.dropped,
+                    unparsed=tuple(line.text for line in each.entries.unparsed),
+                    doubts=each.log.doubts,
                 )
-                for log, entry in entries
+                for each in fullest
             ),
             _clients((c.client, c.server) for c in found),
             tuple(
                 Told(server=e.server, state=e.state, received_ns=e.received_ns, reason=e.reason)
-                for _, entry in entries
-                for e in entry.events
-                if e.section == api.proxy_section and e.state != "CHECK"
+                for e in self.logs.events(api.proxy_section)
+                if e.state != "CHECK"
             ),
+            tuple(why for each in fullest for why in each.passed_over),
         )
 
     def forget(self) -> None:
         """Forget the lines so far."""
-        for log in self.sources:
-            log.drain()
+        self.logs.forget()
 
     def connections(self, api: Api) -> list[Connection]:
         """The connections of an API's section in the lines so far."""
-        found = read(line for log in self.sources for line in log.lines()).connections
-        return [connection for connection in found if connection.backend == api.proxy_section]
+        return [c for each in self.logs.fullest(api.proxy_section) for c in each.connections]
 
     def await_lines(self, section: str, wanted: int, within_s: float = LINES_WITHIN_S) -> None:
         """Wait until the logs together hold `wanted` lines of a section, or the time for it is over."""
         # Parsing is left for later: here only the section's name counts, at the end of a burst.
-        needle = f" {section}/"
-
-        def enough() -> bool:
-            return sum(needle in line.text for log in self.sources for line in log.lines()) >= wanted
-
-        await_lines(self.sources, enough, within_s)
+        self.logs.await_lines(lambda: self.logs.holds(f" {section}/", wanted), within_s)
 
     def doubt(self, api: Api) -> str | None:
         """Why this log does not name the servers of connections; None where it does.
@@ -136,8 +130,8 @@ class Log:
         if not visit.status:
             raise NobodyAnswers(str(api.front), f"a first visit was not answered ({visit.error})")
         self.await_lines(api.proxy_section, 1, PROBE_LINE_S)
-        entries = read(line for log in self.sources for line in log.lines())
-        where = ", ".join(log.where for log in self.sources)
+        entries = self.logs.read()
+        where = ", ".join(log.where for log in self.logs.all)
         if any(c.backend == api.proxy_section for c in entries.connections):
             return None
         if entries.accepted:

@@ -9,13 +9,14 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from keystoneauth1 import exceptions
 
 from calorimeter.deployment import Deployment
+from calorimeter.errors import InputError
 from verify.bench import Bench
 from verify.checks.front import Call, ClientCalls
 from verify.evidence.identity import session
@@ -24,6 +25,7 @@ from verify.experiments import looks
 
 CALL_S = 120.0
 SAID = 300
+NO_COMMAND = "is not an openstack command"
 
 TEMPLATE = """\
 heat_template_version: 2018-08-31
@@ -35,8 +37,13 @@ resources:
 
 
 def client_calls(bench: Bench) -> ClientCalls:
-    """List, create, list, show, delete, list; `EvidenceUnavailable` where there is no client."""
+    """List, create, list, show, delete, list; `EvidenceUnavailable` where there is no client.
+
+    `InputError` where Keystone lets nobody in: then nothing would be asked of Heat.
+    """
     command = _command(bench.deployment)
+    environment = _environment(bench.deployment)
+    session(bench.deployment)
     api = bench.api("rest")
     stats = looks.looks_if_any(bench)
     before = looks.sessions(stats, api.proxy_section)
@@ -44,7 +51,8 @@ def client_calls(bench: Bench) -> ClientCalls:
     with TemporaryDirectory(prefix="calorimeter-") as folder:
         template = Path(folder) / "tiny.yaml"
         template.write_text(TEMPLATE, encoding="utf-8")
-        client = _Client(command, _environment(bench.deployment, folder), folder)
+        environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
+        client = _Client(command, environment, folder, lambda: _locked_out(bench.deployment))
         client.stack("list")
         try:
             client.stack("create", "--wait", "-t", str(template), name)
@@ -78,7 +86,7 @@ def _command(deployment: Deployment) -> list[str]:
     return words
 
 
-def _environment(deployment: Deployment, home: str) -> dict[str, str]:
+def _environment(deployment: Deployment) -> dict[str, str]:
     """What `openrc` would set, and nothing of the caller's own cloud."""
     who = deployment.identity
     if who is None:
@@ -97,20 +105,33 @@ def _environment(deployment: Deployment, home: str) -> dict[str, str]:
         mine["OS_REGION_NAME"] = who.region
     if deployment.tls.ca_file:
         mine["OS_CACERT"] = str(deployment.tls.ca_file)
-    return {**kept, **mine, "OS_CLIENT_CONFIG_FILE": f"{home}/none.yaml"}
+    return {**kept, **mine}
 
 
 class _Client:
-    """The client's calls, one after another; a failed one makes those after it empty, not wrong."""
+    """The client's calls, one after another; a failed one makes those after it empty, not wrong.
 
-    def __init__(self, command: list[str], environment: Mapping[str, str], folder: str) -> None:
+    `locked_out` is asked after a failed one: why Keystone lets nobody in, empty where it does.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        folder: str,
+        locked_out: Callable[[], str],
+    ) -> None:
         self.calls: list[Call] = []
         self._command = command
         self._environment = environment
         self._folder = folder
+        self._locked_out = locked_out
 
     def stack(self, *words: str) -> str:
-        """`openstack stack …`; its output, empty where it failed."""
+        """`openstack stack …`; its output, empty where it failed.
+
+        Raises `EvidenceUnavailable` where the client knows no such command: it lacks Heat's part.
+        """
         verb = words[0]
         shape = ("-f", "json") if verb in ("list", "show") else ()
         argv = [*self._command, "stack", verb, *shape, *words[1:]]
@@ -129,9 +150,21 @@ class _Client:
             status, output, said = done.returncode, done.stdout, done.stderr.strip()
         except subprocess.TimeoutExpired:
             status, output, said = -1, "", f"no end within {CALL_S:g} s"
+        if status and NO_COMMAND in said:
+            raise EvidenceUnavailable(
+                self._command[0], "has no `stack` commands: python-heatclient is not installed beside it"
+            )
         took = round(time.monotonic() - began, 2)
         last = said.splitlines()[-1] if said and status else ""
-        self.calls.append(Call(words=("stack", *words), status=status, said=last[:SAID], took_s=took))
+        self.calls.append(
+            Call(
+                words=("stack", *words),
+                status=status,
+                said=last[:SAID],
+                took_s=took,
+                keystone=self._locked_out() if status else "",
+            )
+        )
         return output if status == 0 else ""
 
 
@@ -150,6 +183,15 @@ def _endpoint(deployment: Deployment) -> str | None:
         found = session(deployment).session.get_endpoint(
             service_type="orchestration", interface="public", region_name=region
         )
-    except exceptions.ClientException:
+    except (exceptions.ClientException, InputError):
         return None
     return str(found) if found else None
+
+
+def _locked_out(deployment: Deployment) -> str:
+    """Why Keystone gives no token now; empty where it gives one."""
+    try:
+        session(deployment)
+    except InputError as problem:
+        return problem.given
+    return ""

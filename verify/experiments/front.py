@@ -1,60 +1,144 @@
-"""A `GET /` at a front address, as a client sends it."""
+"""`GET /` at a front address, as clients send it."""
 
 from __future__ import annotations
 
+import errno
 import json
+import socket
+import ssl
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import requests
+from requests.adapters import HTTPAdapter
 
+from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
-from verify.checks.front import Front, Version
+from verify.checks.front import Front, Reply, Version
+from verify.checks.placement import ServerAt
 from verify.experiments import looks
+from verify.experiments.affinity import sources
 
 ANSWER_S = 30.0
 SHOWN = 200
+
+OURS = frozenset(
+    {
+        errno.EADDRNOTAVAIL,  # no free port, or a source that is no address of this machine
+        errno.EADDRINUSE,
+        errno.EAFNOSUPPORT,
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.ENOBUFS,
+        errno.ENOMEM,
+        errno.EPERM,  # a packet filter of this machine
+        errno.EACCES,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,  # no route from here
+        socket.EAI_AGAIN,  # no name server answers
+    }
+)
+"""Errors by which nothing left this machine: whoever listens at the front address had no part in them."""
+
+ASKED = 59
+"""Requests: the fewest by which a violation of one in twenty shows (rule of three, 95 %)."""
 
 
 def front(bench: Bench, api_name: str) -> Front:
     """Ask for the versions at the API's front address, and see whether the proxy counted it."""
     api = bench.api(api_name)
+    who = sources(bench, api)
     stats = looks.looks_if_any(bench)
     before = looks.sessions(stats, api.proxy_section)
-    url = f"{api.parts.scheme}://{api.front}/"
-    evidence = Front(
+    replies = tuple(asked(api, [who[number % len(who)] for number in range(ASKED)], bench.deployment.tls))
+    after = looks.sessions(stats, api.proxy_section)
+    return Front(
         api=api_name,
-        url=url,
+        url=_url(api),
         front=str(api.front),
-        backends={backend.name: backend.address for backend in api.backends},
+        backends=_backends(api, looks.placed(stats, api.proxy_section)),
         section=api.proxy_section,
-        status=0,
+        replies=replies,
+        counted=after - before if before is not None and after is not None else None,
         section_known=None if not stats else before is not None,
     )
+
+
+def _backends(api: Api, placed: Sequence[ServerAt]) -> dict[str, str]:
+    """The described backends' addresses, and those that the proxy has instead."""
+    described = {backend.name: backend.address for backend in api.backends}
+    known = {*described.values(), *(each for some in looks.resolved(api).values() for each in some)}
+    return described | {f"{at.server} in the proxy": at.address for at in placed if at.address not in known}
+
+
+def asked(api: Api, who: Sequence[str | None], tls: Tls) -> Iterator[Reply]:
+    """A request from each source, one after another; the first without an answer is the last."""
+    for source in who:
+        reply = _asked(_url(api), source, tls)
+        yield reply
+        if not reply.status:
+            return
+
+
+def _url(api: Api) -> str:
+    return f"{api.parts.scheme}://{api.front}/"
+
+
+class _From(HTTPAdapter):
+    """Connections from one source address; None: the one that the operating system picks."""
+
+    def __init__(self, source: str | None) -> None:
+        self._source = (source, 0) if source else None
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **more: Any) -> None:
+        """As requests makes its pools, with that address."""
+        super().init_poolmanager(*args, **more, source_address=self._source)
+
+
+def _asked(url: str, source: str | None, tls: Tls) -> Reply:
     try:
         with requests.Session() as http:
             http.trust_env = False
-            verify = bench.deployment.tls.for_requests
-            answer = http.get(url, timeout=ANSWER_S, allow_redirects=False, verify=verify)
+            http.mount(url, _From(source))
+            answer = http.get(
+                url,
+                timeout=ANSWER_S,
+                allow_redirects=False,
+                verify=tls.for_requests,
+                headers={"Connection": "close"},
+            )
     except requests.RequestException as problem:
-        return evidence.model_copy(update={"error": _reason(problem)})
-    after = looks.sessions(stats, api.proxy_section)
-    return evidence.model_copy(
-        update={
-            "status": answer.status_code,
-            "answer": answer.text[:SHOWN],
-            "versions": _versions(answer.text),
-            "counted": after - before if before is not None and after is not None else None,
-        }
+        why, unsent = reason(problem)
+        return Reply(source=source or "", status=0, error=why, unsent=unsent)
+    return Reply(
+        source=source or "",
+        status=answer.status_code,
+        answer=answer.text[:SHOWN],
+        versions=_versions(answer.text),
     )
 
 
-def _reason(problem: requests.RequestException) -> str:
+def reason(problem: requests.RequestException) -> tuple[str, bool]:
+    """Why no answer came, and whether it is this machine's own doing."""
     if isinstance(problem, requests.Timeout):
-        return f"no answer within {ANSWER_S:g} s"
-    inner = str(problem)
-    for known in ("Connection refused", "No route to host", "Name or service not known", "reset by peer"):
-        if known in inner:
-            return known
-    return type(problem).__name__
+        return f"no answer within {ANSWER_S:g} s", False
+    for cause in _causes(problem):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror, cause.errno in OURS and not isinstance(
+                cause, ssl.SSLError
+            )  # own numbers
+        if isinstance(cause, ConnectionError):  # of http.client, which has no errno for it
+            return "closed without an answer", False
+    return type(problem).__name__, False
+
+
+def _causes(problem: BaseException) -> Iterator[BaseException]:
+    """What an error was made of, the innermost first; requests and urllib3 keep it in different places."""
+    for inner in (getattr(problem, "reason", None), *problem.args, problem.__cause__):
+        if isinstance(inner, BaseException):
+            yield from _causes(inner)
+    yield problem
 
 
 def _versions(text: str) -> tuple[Version, ...]:

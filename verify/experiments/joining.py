@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from verify.bench import Bench
 from verify.checks.calls import HeatCall
 from verify.checks.followed import Followed, followed
 from verify.checks.path import Request, join
 from verify.evidence import proxy_log
-from verify.evidence.log_listener import LogSource, await_lines, open_logs
+from verify.evidence.proxy_logs import ProxyLogs
 from verify.experiments.traced import Traced
 
 LINES_WITHIN_S = 5.0
@@ -19,7 +19,7 @@ LINES_WITHIN_S = 5.0
 class Joining:
     """The proxy's logs, open, beside a trace."""
 
-    def __init__(self, watching: Traced, logs: Sequence[LogSource]) -> None:
+    def __init__(self, watching: Traced, logs: ProxyLogs) -> None:
         self._watching = watching
         self._logs = logs
 
@@ -36,19 +36,17 @@ class Joining:
     def _lines(self, ports: set[int]) -> list[proxy_log.Connection]:
         """The connections of all logs, once they name the ports or the time for it is over."""
 
-        def read() -> list[proxy_log.Connection]:
-            return list(proxy_log.read(line for log in self._logs for line in log.lines()).connections)
+        def named() -> set[int]:
+            return {connection.client_port for connection in self._logs.read().connections}
 
-        await_lines(self._logs, lambda: ports <= {c.client_port for c in read()}, LINES_WITHIN_S)
-        return read()
+        self._logs.await_lines(lambda: ports <= named(), LINES_WITHIN_S)
+        return list(self._logs.read().connections)
 
 
 @contextmanager
 def joining(bench: Bench, watching: Traced) -> Iterator[Joining]:
     """Receive the logs of all proxies that are described."""
-    proxies = bench.deployment.proxy
-    with ExitStack() as stack:
-        logs = [stack.enter_context(log) for proxy in proxies if proxy.logs for log in open_logs(proxy)]
+    with ProxyLogs.of(bench.deployment.proxy) as logs:
         yield Joining(watching, logs)
 
 

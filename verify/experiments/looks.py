@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Sequence
+from ipaddress import ip_address
 
+from calorimeter.deployment import Address, Api, address
 from calorimeter.source_hash import HashServer
 from verify.bench import Bench
+from verify.checks.placement import ServerAt
 from verify.evidence.proxy_state import ServerStat
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -45,6 +49,60 @@ def looks_if_any(bench: Bench) -> list[StatsSource]:
 def servers(sources: Sequence[StatsSource], section: str) -> tuple[HashServer, ...] | None:
     """The servers of a section in the order of the (first) proxy's file; None without a look at it."""
     return hash_servers(sources[0].show_stat(), section) if sources else None
+
+
+def placed(sources: Sequence[StatsSource], section: str) -> tuple[ServerAt, ...]:
+    """Where the proxies send what is for a section's servers, as far as they show it.
+
+    `show servers state` shows it to everybody at a stats socket; `show stat` and a stats page do only with
+    more rights (`level operator`, `stats show-legends`). A server on a Unix socket, or one that takes the
+    client's port, has no address of its own.
+    """
+    return tuple(
+        ServerAt(proxy=source.where, server=name, address=str(at), file_weight=weight)
+        for source in sources
+        for name, at, weight in _states(source, section)
+        if at.port and _is_ip(at.host)
+    )
+
+
+def _states(source: StatsSource, section: str) -> list[tuple[str, Address, int | None]]:
+    try:
+        return [
+            (state.server, Address(host=state.address, port=state.port), state.initial_weight)
+            for state in source.show_servers_state()
+            if state.section == section
+        ]
+    except EvidenceUnavailable:
+        rows = server_rows([source], section)
+        return [(row.name, at, None) for row in rows if (at := _parsed(row.addr)) is not None]
+
+
+def _parsed(text: str | None) -> Address | None:
+    try:
+        return address(text) if text else None
+    except ValueError:
+        return None
+
+
+def _is_ip(host: str) -> bool:
+    try:
+        return not ip_address(host).is_unspecified
+    except ValueError:
+        return False
+
+
+def resolved(api: Api) -> dict[str, tuple[str, ...]]:
+    """The described backends' addresses as `IP:PORT`, by name; none for a host that nobody resolves."""
+    return {backend.name: _resolved(address(backend.address)) for backend in api.backends}
+
+
+def _resolved(at: Address) -> tuple[str, ...]:
+    try:
+        found = socket.getaddrinfo(at.host, at.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return ()
+    return tuple(dict.fromkeys(str(Address(host=str(info[4][0]), port=at.port)) for info in found))
 
 
 def server_rows(sources: Sequence[StatsSource], section: str) -> list[ServerStat]:

@@ -119,10 +119,12 @@ def _whole(
         visits=found.visits,
         logs=found.logs,
         evidence=way.evidence,
-        passed_over=way.passed_over,
+        passed_over=way.passed_over + found.passed_over,
         described=described(bench.deployment.expect),
         before=quiet.before,
         after=looks.servers(way.stats, quiet.section),
         clients=found.clients,
         told=found.told,
+        backends=quiet.backends,
+        placed=quiet.placed,
     )

@@ -17,8 +17,8 @@ from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.outage import AGREE_S
 from verify.checks.trial import Change, Direct, Injected, Said, Trial, Wanted
-from verify.evidence.log_listener import LogSource, await_lines, open_logs
-from verify.evidence.proxy_log import ProxyLog, read
+from verify.evidence.proxy_log import ProxyLog
+from verify.evidence.proxy_logs import ProxyLogs
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.probes import Probes, attributed
@@ -166,7 +166,7 @@ class Stage:
         self.injected: dict[str, Injected] = {}
         self._past: list[Injected] = []
         self.watch = Watch(bench)
-        self._logs: list[LogSource] = [log for proxy in bench.proxies for log in open_logs(proxy)]
+        self._logs = ProxyLogs.of(bench.proxies)
         self._apis = {t.api: bench.api(t.api) for t in broken}
         self.wanted = _wanted(bench)
         self._direct: dict[str, list[Direct]] = {t.server: [] for t in broken}
@@ -183,8 +183,7 @@ class Stage:
     def __enter__(self) -> Self:
         with self._stack:
             self._stack.callback(self.breaker.heal_all)
-            for log in self._logs:
-                self._stack.enter_context(log)
+            self._stack.enter_context(self._logs)
             self._stack.enter_context(self.watch)
             self._stack.callback(self.probes.stop, 0.0)
             self.began_ns = time.time_ns()
@@ -284,8 +283,8 @@ class Stage:
         self.watch.check()
         ended = time.time_ns()
         wanted = {(a.source, a.port) for a in self.probes.attempts if a.status and not a.kept}
-        await_lines(self._logs, lambda: wanted <= self._ends(), LINES_WITHIN_S)
-        entries = self._entries()
+        self._logs.await_lines(lambda: wanted <= self._ends(), LINES_WITHIN_S)
+        entries = self._logs.read()
         injected = tuple(
             each.model_copy(update={"direct": tuple(self._directs(each.server))})
             for each in (*self._past, *self.injected.values())
@@ -302,7 +301,7 @@ class Stage:
             injected=injected,
             proxies=self.watch.proxies,
             changes=tuple(self.watch.changes),
-            logged=bool(self._logs),
+            logged=bool(self._logs.all),
             log_doubts=tuple(self._doubts(entries)),
             said=tuple(
                 Said(section=e.section, server=e.server, state=e.state,
@@ -316,16 +315,13 @@ class Stage:
             attempts=attributed(self.probes.attempts, connections),
         )  # fmt: skip
 
-    def _entries(self) -> ProxyLog:
-        return read(line for log in self._logs for line in log.lines())
-
     def _ends(self) -> set[tuple[str, int]]:
         """Address and port of each client of a connection in the log so far."""
-        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in self._entries().connections}
+        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in self._logs.read().connections}
 
     def _doubts(self, entries: ProxyLog) -> Iterator[str]:
         """Why the log may lack lines."""
-        for log in self._logs:
+        for log in self._logs.used():
             if log.dropped:
                 yield f"{log.where}: {log.dropped} lines were lost"
             yield from log.doubts

@@ -34,6 +34,8 @@ def test_sources_that_stay_pass() -> None:
     assert judgement.figures["sources"] == 2
     assert judgement.figures["connections"] == 4
     assert judgement.figures["share_a"] == 0.5
+    assert judgement.figures["log"] == "udp"
+    assert "(seen in the proxy's log udp)" in judgement.why
     assert judgement.figures["missed_rate_95"] == round(1 - 0.05**0.5, 6)
 
 
@@ -109,6 +111,8 @@ def test_enough_sources_pass_with_the_number_that_would_do() -> None:
     judgement = enough(300)
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["rest_sources_needed"] == 299
+    assert judgement.figures["rest_missed_rate_95"] == 0.009936  # 1 - 0.05^(1/300)
+    assert "0.99% of addresses translated" in judgement.why
 
 
 def test_single_client_machine_is_inconclusive_with_how_many_would_do() -> None:
@@ -123,6 +127,17 @@ def test_translated_addresses_fail_and_are_named() -> None:
     judgement = enough(300, {"192.0.2.1": {"a": 300}})
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("REST 192.0.2.1: 300 connections",)
+
+
+def test_counters_show_no_addresses() -> None:
+    """Where only the proxy's counters are seen, nothing tells who its clients are."""
+    made = tuple(visit(f"10.0.{n // 250}.{n % 250}", "ab"[n % 2], n) for n in range(300))
+    judgement = enough_distinct_sources(
+        AllVisits(apis=(evidence(*made).model_copy(update={"evidence": "counters", "logs": ()}),))
+    )
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "counters show no addresses" in judgement.why
+    assert judgement.figures["rest_clients_seen_by_the_proxy"] is None
 
 
 def test_more_backends_need_more_sources() -> None:

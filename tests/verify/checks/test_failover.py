@@ -93,6 +93,8 @@ def test_moves_of_the_hash_pass_with_the_share_of_survivors_that_moved() -> None
     assert judgement.figures["rest_survivors_moved_share"] == 0.5
     assert judgement.figures["rest_predicted_moved_share"] == 0.5
     assert judgement.figures["rest_down_after_s"] == 2.0
+    assert judgement.figures["rest_connections"] == judgement.figures["rest_requests"] == 120
+    assert judgement.figures["rest_missed_rate_95"] == 0.048703  # 60 sources: 1 - 0.05^(1/60)
 
 
 def test_consistent_hash_moves_no_survivor() -> None:
@@ -109,6 +111,26 @@ def test_source_that_should_have_moved_fails_and_is_named() -> None:
     judgement = exactly_the_sources_move_that_must(evidence(during=sticky))
     assert judgement.outcome is Outcome.FAIL
     assert "the hash says" in judgement.counter_examples[0]
+
+
+def test_without_a_prediction_the_sources_of_the_victim_are_observed() -> None:
+    """Served elsewhere passes, not served fails, and without any source of the victim nothing is told."""
+
+    def observed(before: Places, during: Places) -> Judgement:
+        leastconn = {
+            name: visits(places, UP).model_copy(update={"described": Described(balance="leastconn")})
+            for name, places in (("before", before), ("during", during))
+        }
+        seen = evidence().apis[0].model_copy(update=leastconn)
+        return exactly_the_sources_move_that_must(Failovers(apis=(seen,)))
+
+    moved = observed({"10.0.0.1": "c", "10.0.0.2": "c", "10.0.0.3": "a"},
+                     {"10.0.0.1": "a", "10.0.0.2": "b", "10.0.0.3": "a"})  # fmt: skip
+    assert moved.outcome is Outcome.PASS
+    assert moved.figures["rest_missed_rate_95"] == 0.776393  # two sources: 1 - 0.05^(1/2)
+    stuck = observed({"10.0.0.1": "c", "10.0.0.3": "a"}, {"10.0.0.1": "c", "10.0.0.3": "a"})
+    assert (stuck.outcome, stuck.counter_examples) == (Outcome.FAIL, ("REST 10.0.0.1",))
+    assert observed({"10.0.0.3": "a"}, {"10.0.0.3": "a"}).outcome is Outcome.INCONCLUSIVE
 
 
 def test_two_servers_cannot_tell() -> None:
@@ -204,6 +226,9 @@ def test_retries_are_a_measured_fact() -> None:
     assert judgement.figures["rest_visits_of_the_victims_sources"] == 2
     assert judgement.figures["rest_answered"] == 1
     assert judgement.figures["rest_redispatched"] == 1
+    told = [judgement.figures[f"rest_{name}"] for name in ("sources", "connections", "requests")]
+    assert told == [2, 3, 3]
+    assert judgement.figures["rest_missed_rate_95"] == 0.95  # one visit of another source
 
 
 def test_where_sources_do_not_stay_nothing_is_measured() -> None:
@@ -227,5 +252,6 @@ def test_harmed_source_of_another_backend_fails() -> None:
 
 
 def test_nobody_in_the_window_is_inconclusive() -> None:
-    """Where no source of the victim came in time, retries were not seen."""
+    """Where no source of the victim came in time retries were not seen, nor harm without one of others."""
+    assert retries_as_measured(meanwhile(visit("10.0.0.1", "a", 11.0))).outcome is Outcome.INCONCLUSIVE
     assert retries_as_measured(meanwhile(visit("10.0.0.3", "b", 11.0))).outcome is Outcome.INCONCLUSIVE

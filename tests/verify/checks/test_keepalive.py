@@ -38,11 +38,13 @@ def test_table_of_netstat_is_read() -> None:
     assert [s.keepalive for s in found.values()] == [True, False]
 
 
-def judged(client: bool | None, server: bool | None, wanted: bool = True) -> Judgement:
-    """The judgement on one connection, and whether each side has the timer (None: not in the table)."""
+def judged(
+    client: bool | None, server: bool | None, wanted: bool = True, sockets: tuple[int, int] = (1, 1)
+) -> Judgement:
+    """The judgement on so many `sockets` of a side: have they the timer (None: not in the table)?"""
     sides = [
-        () if on is None else (Socket(local="p:1", peer=peer, keepalive=on),)
-        for on, peer in ((client, "c:1"), (server, "s:1"))
+        () if on is None else tuple(Socket(local="p:1", peer=peer, keepalive=on) for _ in range(count))
+        for on, peer, count in ((client, "c:1", sockets[0]), (server, "s:1", sockets[1]))
     ]
     kept = KeptAlive(
         api="rest",
@@ -60,6 +62,13 @@ def judged(client: bool | None, server: bool | None, wanted: bool = True) -> Jud
 def test_both_sides_pass() -> None:
     """Timers on both sides pass."""
     assert judged(True, True).outcome is Outcome.PASS
+
+
+def test_what_could_be_missed_is_said_of_the_side_with_fewer_sockets() -> None:
+    """Twelve sockets to clients tell nothing of the four to servers."""
+    figures = judged(True, True, sockets=(12, 4)).figures
+    assert (figures["rest_sources"], figures["rest_connections"], figures["rest_sockets"]) == (1, 1, 16)
+    assert figures["rest_missed_rate_95"] == 0.527129  # 1 - 0.05^(1/4)
 
 
 def test_one_side_without_fails_and_is_named() -> None:

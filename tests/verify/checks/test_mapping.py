@@ -2,6 +2,7 @@
 
 from math import comb
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -11,7 +12,9 @@ from verify.checks.mapping import (
     binomial_bounds,
     mapping_is_the_predicted_one,
     sources_spread_as_predicted,
+    unseen_deviation,
 )
+from verify.checks.placement import ServerAt
 from verify.checks.visits import AllVisits, Described, LogCount, Visit, Visits
 
 SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
@@ -104,6 +107,7 @@ def test_unpredictable_configuration_falls_back_to_observation() -> None:
     judgement = mapping(MEASURED, described=leastconn)
     assert judgement.outcome is Outcome.PASS
     assert "cannot be predicted" in judgement.why
+    assert judgement.figures["rest_missed_rate_95"] == 0.393038  # six sources: 1 - 0.05^(1/6)
     torn = AllVisits(apis=(evidence(MEASURED, described=leastconn).apis[0].model_copy(
         update={"visits": (*evidence(MEASURED).apis[0].visits,
                            *evidence({"127.0.0.10": "a"}).apis[0].visits)}
@@ -135,11 +139,81 @@ def test_address_as_the_proxy_sees_it_is_hashed() -> None:
     assert judgement.counter_examples[0].endswith(f"predicted {'abc'[value % 3]}")
 
 
+BACKENDS = {name: (f"10.1.0.{n}:8004",) for n, name in enumerate("abc", start=1)}
+
+
+def placed(**hosts: str) -> dict[str, object]:
+    """The described backends, and where the proxy has its servers (`a="b"`: at the address of b)."""
+    return {
+        "backends": BACKENDS,
+        "placed": tuple(
+            ServerAt(
+                proxy="unix:///p", server=name, address=BACKENDS[whose][0] if whose in BACKENDS else whose
+            )
+            for name, whose in ({"a": "a", "b": "b", "c": "c"} | hosts).items()
+        ),
+    }
+
+
+def test_servers_that_are_other_backends_than_described_fail() -> None:
+    """Sources are on the right names, and the proxy's a is b, and its b a."""
+    assert mapping(MEASURED, **placed()).outcome is Outcome.PASS
+    judgement = mapping(MEASURED, **placed(a="b", b="a"))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "REST a is at 10.1.0.2:8004 in the proxy, 10.1.0.1:8004 is described: that is b",
+        "REST b is at 10.1.0.1:8004 in the proxy, 10.1.0.2:8004 is described: that is a",
+    )
+
+
+def test_servers_at_an_unknown_address_are_inconclusive() -> None:
+    """Whether it is the described process by another of its addresses nothing tells, of S3 and S4."""
+    unknown = placed(a="192.0.2.1:8004")
+    for judgement in (
+        mapping(MEASURED, **unknown),
+        sources_spread_as_predicted(evidence(many(), **unknown)),
+    ):
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert "a is at 192.0.2.1:8004 in the proxy, 10.1.0.1:8004 is described" in judgement.why
+    wrong = mapping(MEASURED | {"127.0.0.11": "b"}, **unknown)
+    assert wrong.outcome is Outcome.FAIL
+    assert wrong.counter_examples[0].startswith("REST a is at 192.0.2.1:8004")
+
+
+def test_proxies_that_disagree_on_a_server_are_inconclusive() -> None:
+    """One name for two backends: where a source was is not known."""
+    two = (*placed()["placed"], ServerAt(proxy="unix:///q", server="a", address=BACKENDS["b"][0]))  # type: ignore[misc]
+    judgement = sources_spread_as_predicted(evidence(many(), backends=BACKENDS, placed=two))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "the proxies do not agree on server a" in judgement.why
+
+
+def test_two_servers_at_one_backend_are_spread_over_one_less() -> None:
+    """With the proxy's b at the address of a that backend has two thirds, and b nobody."""
+    judgement = sources_spread_as_predicted(evidence(many(), **placed(b="a")))
+    assert judgement.outcome is Outcome.FAIL
+    assert (judgement.figures["rest_sources_a"], judgement.figures["rest_sources_b"]) == (200, 0)
+    assert "that is a" in judgement.counter_examples[0]
+
+
+def test_weight_that_was_changed_since_is_told_with_that_of_the_file() -> None:
+    """Somebody used `set weight`: a reload would undo it."""
+    heavier = (HashServer("a", 1, weight=3), *SERVERS[1:])
+    since = (ServerAt(proxy="p", server="a", address="10.1.0.1:8004", file_weight=1),)
+    judgement = mapping(MEASURED | {"127.0.0.10": "a"}, before=heavier, after=heavier, placed=since)
+    assert (
+        judgement.counter_examples[0]
+        == "REST a has weight 3 in the proxy (its file says 1), 1 is described"
+    )
+
+
 def test_spread_as_predicted_passes_with_the_skew_to_expect() -> None:
     """Sources that are where the hash puts them are spread as it spreads them."""
     judgement = sources_spread_as_predicted(evidence(many()))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["rest_sources_a"] == judgement.figures["rest_predicted_a"]
+    assert judgement.figures["rest_missed_rate_95"] == 0.149064
+    assert "14.91% of all sources more or fewer would have been seen" in judgement.why
     skew = [judgement.figures[f"rest_skew_of_{n}_clients"] for n in (10, 100, 1000)]
     assert skew == sorted(skew, reverse=True)  # type: ignore[type-var]
 
@@ -164,6 +238,21 @@ def test_no_visits_are_inconclusive() -> None:
     """No data proves no spread."""
     assert sources_spread_as_predicted(evidence({})).outcome is Outcome.INCONCLUSIVE
     assert sources_spread_as_predicted(AllVisits(apis=())).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("trials", "share", "low", "high", "deviation"),
+    [
+        (10, 0.1, 0, 2, 0.4069),  # Clopper and Pearson's upper bound for 2 of 10 is 0.5069
+        (10, 0.9, 8, 10, 0.4069),
+        (100, 0.0, 0, 0, 0.0295),  # the rule of three: 1 - 0.05^(1/100)
+        (100, 1.0, 100, 100, 0.0295),
+        (10, 0.5, 0, 6, 0.5),  # none at all would pass
+    ],
+)
+def test_unseen_deviation(trials: int, share: float, low: int, high: int, deviation: float) -> None:
+    """A deviation beyond it lies outside the bounds with 95 % probability."""
+    assert round(unseen_deviation(trials, share, low, high), 4) == deviation
 
 
 @given(st.integers(1, 60), st.floats(0.02, 0.98), st.floats(0.001, 0.2))

@@ -344,6 +344,10 @@ def test_every_source_shows_the_same(
     assert [(s.client, s.client_port, s.server) for s in sessions] == [(*mine, "a")]
     states = {state.server: state for state in sources[1].show_servers_state()}
     assert (states["a"].weight, states["a"].operational) == (2, "running")
+    # What `show stat` shows to those with more rights alone: this is a socket of the lowest level.
+    assert (states["a"].address, states["a"].port) == ("127.0.0.1", shown.port)
+    addresses = [{row.name: row.addr for row in source.show_stat()}["a"] for source in sources[:2]]
+    assert addresses == [f"127.0.0.1:{shown.port}", None]
     assert states["b"].admin & 0b101
     assert sources[0].show_info()["Name"] == "HAProxy"
     for method in (sources[2].show_info, sources[2].show_sess, sources[2].show_servers_state):
