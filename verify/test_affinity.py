@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calorimeter.deployment import Consent
 from verify.bench import Bench
-from verify.checks import affinity, failover, mapping, persistence
+from verify.checks import affinity, failover, mapping, persistence, spreading
 from verify.experiments.affinity import all_visits, visits
 from verify.experiments.failover import failovers
 from verify.experiments.persistence import persistence_under_load
@@ -46,7 +46,7 @@ def test_sources_spread_as_predicted(bench: Bench, judge: Judge) -> None:
 
     The same visits, counted by backend; and the skew that a population of clients must expect.
     """
-    judge(all_visits(bench), mapping.sources_spread_as_predicted, name="visits")
+    judge(all_visits(bench), spreading.sources_spread_as_predicted, name="visits")
 
 
 @gate("S5", guide="balance  source", needs=("rest", "cfn", "identity", "proxy log"), consent=Consent.LOAD)

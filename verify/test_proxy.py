@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from calorimeter.deployment import Consent
 from verify.bench import Bench
-from verify.checks import failover
 from verify.checks.front import answers_at_the_front, client_works
 from verify.checks.keepalive import keepalive_is_set
 from verify.checks.maxconn import nothing_is_dropped
+from verify.checks.retries import retries_as_measured
 from verify.checks.timeouts import timeouts_as_described
 from verify.experiments.client import client_calls
 from verify.experiments.failover import failovers
@@ -96,4 +96,4 @@ def test_retries_and_redispatch_as_measured(bench: Bench, judge: Judge) -> None:
     Sources of the killed backend, and of others, visit from the moment of its death until the proxy
     has noticed.
     """
-    judge(failovers(bench), failover.retries_as_measured, name="failovers")
+    judge(failovers(bench), retries_as_measured, name="failovers")

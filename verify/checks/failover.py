@@ -50,7 +50,8 @@ Places = dict[str, str | None]
 """Source → its backend, None where nobody answered it or the evidence does not say."""
 
 
-def _places(visits: Visits) -> Places:
+def places(visits: Visits) -> Places:
+    """Where each source was, in its last visit."""
     return {visit.source: visit.server if visit.served else None for visit in visits.visits}
 
 
@@ -61,7 +62,7 @@ def _hashed(visits: Visits) -> dict[str, str]:
 def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
     """What is told of a failover judged from these rounds; each visit is a connection and a request."""
     made = [visit for each in rounds for visit in each.visits]
-    before, during = _places(evidence.before), _places(evidence.during)
+    before, during = places(evidence.before), places(evidence.during)
     lost = [source for source, server in before.items() if server == evidence.victim]
     survivors = [s for s, server in before.items() if server not in (None, evidence.victim)]
     moved = [s for s in survivors if during.get(s) not in (None, before[s])]
@@ -77,18 +78,19 @@ def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
         "survivors_moved_share": round(len(moved) / len(survivors), 4) if survivors else None,
         "least_possible_share": 0.0,
         "unanswered_during": sum(not visit.served for visit in evidence.during.visits),
-        "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
-        "up_after_s": _seconds(evidence.started_ns, evidence.up_ns),
+        "down_after_s": seconds(evidence.killed_ns, evidence.down_ns),
+        "up_after_s": seconds(evidence.started_ns, evidence.up_ns),
         "evidence": EVIDENCE[evidence.before.evidence],
         "log": log_used(evidence.before),
     }
 
 
-def _seconds(begin_ns: int, end_ns: int | None) -> float | None:
+def seconds(begin_ns: int, end_ns: int | None) -> float | None:
+    """From one moment to another, in s; None where the other did not come."""
     return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
 
 
-def _unproven(evidence: Failover) -> str | None:
+def unproven(evidence: Failover) -> str | None:
     """Why it is not sure that the victim died at all; None where it is."""
     if evidence.happened is False:
         return (
@@ -102,8 +104,8 @@ def _unproven(evidence: Failover) -> str | None:
 
 def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
     """The guide's file as it is: no server is checked."""
-    during = _places(evidence.during)
-    lost = [s for s, server in _places(evidence.before).items() if server == evidence.victim]
+    during = places(evidence.during)
+    lost = [s for s, server in places(evidence.before).items() if server == evidence.victim]
     dead = sorted(source for source in lost if during.get(source) is None)
     rescued = len(lost) - len(dead)
     by_retries = f", {rescued} were rescued by a retry each time" if rescued else ""
@@ -127,7 +129,7 @@ def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
 
 def _moves(evidence: Failover) -> Judgement:
     figures = _figures(evidence, evidence.before, evidence.during)
-    if (problem := _unproven(evidence) or (_not_told(evidence) if evidence.checked else None)) is not None:
+    if (problem := unproven(evidence) or (_not_told(evidence) if evidence.checked else None)) is not None:
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
@@ -144,12 +146,12 @@ def _moves(evidence: Failover) -> Judgement:
     except Unpredictable as reason:
         return _observed_moves(evidence, str(reason), figures)
     wrong, must = [], 0
-    places, hashed = _places(evidence.during), _hashed(evidence.before)
-    for source, was in _places(evidence.before).items():
+    found, hashed = places(evidence.during), _hashed(evidence.before)
+    for source, was in places(evidence.before).items():
         old, new = then.server(hashed[source]), now.server(hashed[source])
         must += was != evidence.victim and old != new
-        if was is not None and (was, places.get(source)) != (old, new):
-            wrong.append(f"{source}: {was} → {places.get(source)}, the hash says {old} → {new}")
+        if was is not None and (was, found.get(source)) != (old, new):
+            wrong.append(f"{source}: {was} → {found.get(source)}, the hash says {old} → {new}")
     survivors = int(figures["sources_of_survivors"] or 0)
     figures["predicted_moved_share"] = round(must / survivors, 4) if survivors else None
     if evidence.before.described.hash_type.split()[:1] == ["map-based"]:
@@ -206,10 +208,10 @@ def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
 
 def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figure]) -> Judgement:
     """Without a prediction: the sources of the victim must be served elsewhere, more cannot be told."""
-    during = _places(evidence.during)
+    during = places(evidence.during)
     stuck = [
         source
-        for source, server in _places(evidence.before).items()
+        for source, server in places(evidence.before).items()
         if server == evidence.victim and during.get(source) in (None, evidence.victim)
     ]
     if stuck:
@@ -240,7 +242,7 @@ def sources_return(evidence: Failovers) -> Judgement:
 
 def _return(evidence: Failover) -> Judgement:
     figures = _figures(evidence, evidence.before, evidence.during, evidence.after)
-    if (problem := _unproven(evidence)) is not None:
+    if (problem := unproven(evidence)) is not None:
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
@@ -250,7 +252,7 @@ def _return(evidence: Failover) -> Judgement:
         problem = f"the proxy did not take {evidence.victim} back after its start (see the gates H)"
     if problem:
         return inconclusive(problem, **figures)
-    before, during, after = (_places(v) for v in (evidence.before, evidence.during, evidence.after))
+    before, during, after = (places(v) for v in (evidence.before, evidence.during, evidence.after))
     away = [source for source, server in before.items() if during.get(source) != server]
     elsewhere = [
         f"{source}: {server} before, {during.get(source)} meanwhile, {after.get(source)} after"
@@ -271,85 +273,6 @@ def _return(evidence: Failover) -> Judgement:
     return passed(
         f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed; "
         f"more than {missed:.2%} of movers elsewhere would have been seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
-    )
-
-
-def retries_as_measured(evidence: Failovers) -> Judgement:
-    """What retries and redispatch did for those who came while a backend was dead and not yet out.
-
-    A measured fact: it passes whatever they did for the victim's sources, and fails where those of the
-    other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
-    1 − 0.05^(1/n) would have been seen with 95 % probability; without any visit of others nothing is told.
-    """
-    return apis.each(evidence.apis, lambda failover: failover.api, _retries)
-
-
-def _retries(evidence: Failover) -> Judgement:
-    home = _places(evidence.before)
-    end_ns = evidence.down_ns or evidence.started_ns
-    window = [v for v in evidence.meanwhile if evidence.killed_ns <= v.sent_ns < end_ns]
-    ours = [visit for visit in window if home.get(visit.source) == evidence.victim]
-    others = [visit for visit in window if home.get(visit.source) not in (None, evidence.victim)]
-    answered = [visit for visit in ours if visit.served]
-    figures: dict[str, Figure] = {
-        "victim": evidence.victim,
-        "sources": len({visit.source for visit in (*ours, *others)}),
-        "connections": len(ours) + len(others),
-        "requests": len(ours) + len(others),
-        "checked": evidence.checked,
-        "hash_type": evidence.before.described.hash_type,
-        "visits_of_the_victims_sources": len(ours),
-        "answered": len(answered),
-        "redispatched": sum(bool(visit.redispatched) for visit in ours),
-        "most_retries": max((visit.retries or 0 for visit in ours), default=0),
-        "longest_s": round(max((visit.took_s for visit in ours), default=0.0), 2),
-        "visits_of_other_sources": len(others),
-        "down_after_s": _seconds(evidence.killed_ns, evidence.down_ns),
-    }
-    if (problem := _unproven(evidence)) is not None:
-        return inconclusive(problem, **figures)
-    strays = [visit for visit in others if visit.server == evidence.victim]
-    if strays:
-        return inconclusive(
-            f"{len(strays)} of {len(others)} visits of sources of other backends went to "
-            f"{evidence.victim}: where sources do not stay (S1, S2), whose retries these are is not known",
-            **figures,
-        )
-    harmed = [
-        f"{visit.source} (of {home[visit.source]}): {visit.error or f'answered {visit.status}'}"
-        for visit in others
-        if not visit.served
-    ]
-    if harmed:
-        return failed(
-            f"{len(harmed)} of {len(others)} visits of sources of other backends were not answered while "
-            f"{evidence.victim} was dead",
-            harmed,
-            **figures,
-        )
-    if not ours:
-        return inconclusive(
-            f"no source of {evidence.victim} came between its death and the proxy's notice", **figures
-        )
-    if not others:
-        return inconclusive(
-            f"no source of another backend than {evidence.victim} came meanwhile: whether they were harmed "
-            "cannot be told",
-            **figures,
-        )
-    missed = missed_rate(len(others))
-    kind = f"hash-type {evidence.before.described.hash_type}"
-    checks = f"until the checks took it out after {figures['down_after_s']} s" if evidence.checked else (
-        "and without health checks that does not end"
-    )  # fmt: skip
-    return passed(
-        f"measured: of {len(ours)} visits to the dead {evidence.victim} retries and redispatch rescued "
-        f"{len(answered)} with {kind} (up to {figures['most_retries']} retries, "
-        f"{figures['redispatched']} redispatched, {figures['longest_s']} s at most), {checks}; the "
-        f"{len(others)} visits of other sources were all answered; more than {missed:.2%} of them harmed "
-        "would have been seen (95 % confidence)",
         missed_rate_95=round(missed, 6),
         **figures,
     )

@@ -1,24 +1,20 @@
-"""The mapping of sources to backends: whether it is the predicted one, and how it spreads them."""
+"""The mapping of sources to backends: whether it is the predicted one."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
-from math import exp, lgamma, log
 
 from calorimeter.source_hash import (
     HashRules,
     HashServer,
     SourceHash,
     Unpredictable,
-    excess_to_expect,
-    spread,
 )
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
 from verify.checks import apis
 from verify.checks.disturbance import disturbance, undisturbed
-from verify.checks.placement import disagreement, placement
+from verify.checks.placement import placement
 from verify.checks.visits import (
     AllVisits,
     Visits,
@@ -29,15 +25,6 @@ from verify.checks.visits import (
     seen_in,
     strength,
 )
-
-SPREAD_CONFIDENCE = 0.999
-"""S4: a healthy spread lies within its bounds with this probability (all servers together)."""
-
-MISSED = 0.05
-"""S4: a deviation is one that could have been missed where its probability to pass is larger."""
-
-POPULATIONS = (10, 100, 1000)
-"""S4: the numbers of clients for which the skew to expect is given."""
 
 
 def described_rules(evidence: Visits) -> HashRules:
@@ -174,145 +161,3 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
         missed_rate_95=round(missed, 6),
         **figures,
     )
-
-
-def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
-    """Whether the backends have as many sources as the hash gives them, and the skew to expect.
-
-    Each source counts once, where it was seen first. The prediction is for these very addresses; each
-    server's count must lie within what a random assignment with these shares gives (exact binomial,
-    Bonferroni's correction for the servers, `SPREAD_CONFIDENCE`): whether it is this very
-    assignment is what S3 judges.
-
-    A server that has another described backend's address counts as that one.
-
-    What it could have missed (`missed_rate_95`) is a part of all sources: so many more or fewer than its
-    share may one backend get without being seen (`unseen_deviation`, the largest of all backends).
-    """
-    return apis.each(evidence.apis, lambda visits: visits.api, _spread)
-
-
-def _spread(evidence: Visits) -> Judgement:
-    disturbed = disturbance(evidence)
-    quiet = undisturbed(evidence, disturbed)
-    found = by_source(quiet)
-    where = placement(evidence.backends, evidence.placed)
-    first = {source: next(iter(servers)) for source, servers in found.items()}
-    known = {} if disagreement(evidence.backends, evidence.placed) else where.others
-    seen = Counter(known.get(server, server) for server in first.values())
-    figures: dict[str, Figure] = {**strength(evidence)}
-    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt
-    if not found:
-        return inconclusive(problem or "no visit was attributed", **figures)
-    shares, said = _expected_shares(quiet, figures)
-    names = list(dict.fromkeys((*shares, *seen)))
-    figures |= {f"sources_{name}": seen[name] for name in names}
-    figures |= {f"predicted_{name}": round(shares.get(name, 0.0) * len(found), 1) for name in names}
-    outside = (1 - SPREAD_CONFIDENCE) / max(len(names), 1)
-    bounds = {name: binomial_bounds(len(found), shares.get(name, 0.0), outside) for name in names}
-    off = [
-        f"{name} has {seen[name]} sources, {low} to {high} were to be expected"
-        for name, (low, high) in bounds.items()
-        if not low <= seen[name] <= high
-    ]
-    if off:
-        return failed(
-            f"{len(off)} of {len(names)} {evidence.name} backends have another share of the sources than "
-            f"{said}",
-            [*differences(evidence), *off],
-            **figures,
-        )
-    if problem is not None:
-        return inconclusive(problem, **figures)
-    skew = ", ".join(
-        f"{figures[f'skew_of_{clients}_clients']}× with {clients}"
-        for clients in POPULATIONS
-        if f"skew_of_{clients}_clients" in figures
-    )
-    told = f"; the fullest backend must expect up to {skew} clients (95 %)" if skew else ""
-    missed = max(
-        unseen_deviation(len(found), shares.get(name, 0.0), *between) for name, between in bounds.items()
-    )
-    return passed(
-        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {said}; a backend with "
-        f"{missed:.2%} of all sources more or fewer would have been seen (95 % confidence){told}",
-        missed_rate_95=round(missed, 6),
-        **figures,
-    )
-
-
-def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict[str, float], str]:
-    """Server → the part of these sources that it should have; and by what rule."""
-    servers = described_servers(evidence)
-    try:
-        rules = described_rules(evidence)
-        hashed = {visit.hashed for visit in evidence.visits if visit.server is not None}
-        predicted = spread(hashed, servers, rules)
-        for clients in POPULATIONS:
-            figures[f"skew_of_{clients}_clients"] = round(excess_to_expect(clients, servers, rules), 2)
-        figures["skew_of_these"] = round(predicted.excess, 3)
-    except Unpredictable as reason:
-        figures["not_predicted"] = str(reason)
-        weight = sum(server.weight for server in servers if server.up) or 1
-        shares = {server.name: server.weight * server.up / weight for server in servers}
-        return shares, f"the described weights say (cannot be predicted: {reason})"
-    return (
-        {name: count / max(predicted.sources, 1) for name, count in predicted.counts.items()},
-        "the hash over the described servers gives",
-    )
-
-
-def binomial_bounds(trials: int, share: float, outside: float) -> tuple[int, int]:
-    """The counts between which a binomial variable lies, but for a probability of `outside`.
-
-    The exact distribution, half of `outside` left out at each end.
-    """
-    if share <= 0 or share >= 1:
-        certain = trials if share >= 1 else 0
-        return certain, certain
-    probabilities = [
-        exp(
-            lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1)
-            + k * log(share) + (trials - k) * log(1 - share)
-        )
-        for k in range(trials + 1)
-    ]  # fmt: skip
-    return _until(probabilities, outside / 2), trials - _until(probabilities[::-1], outside / 2)
-
-
-def unseen_deviation(trials: int, share: float, low: int, high: int) -> float:
-    """How far a share may be off and still pass, from `low` to `high` of `trials`, in one of twenty times.
-
-    A true share of q is seen as too large with the probability 1 − P(B(trials, q) ≤ high), which is 95 %
-    for the q at which P(…) = 0.05: Clopper and Pearson's upper bound for `high`. Too small likewise.
-    With `low` = 0 even no source at all would pass: all of the share may be missing.
-    """
-    too_large = _upper_bound(trials, high)
-    too_small = 1 - _upper_bound(trials, trials - low)
-    return max(too_large - share, share - too_small)
-
-
-def _upper_bound(trials: int, count: int) -> float:
-    """The q at which P(B(trials, q) ≤ count) = 0.05, by bisection; 1 where it is never as small."""
-    if count >= trials:
-        return 1.0
-    ways = [lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in range(count + 1)]
-    low, high = 0.0, 1.0
-    for _ in range(40):
-        q = (low + high) / 2
-        more, less = log(q), log(1 - q)
-        if sum(exp(way + k * more + (trials - k) * less) for k, way in enumerate(ways)) > MISSED:
-            low = q
-        else:
-            high = q
-    return (low + high) / 2
-
-
-def _until(probabilities: list[float], mass: float) -> int:
-    """How many of the first can be left out before they together exceed `mass`."""
-    total = 0.0
-    for k, probability in enumerate(probabilities):
-        total += probability
-        if total > mass:
-            return k
-    return len(probabilities) - 1

@@ -9,8 +9,9 @@ import pytest
 from calorimeter.source_hash import HashServer
 from calorimeter.verdict import Judgement, Outcome
 from verify.checks.affinity import each_source_on_one_backend, enough_distinct_sources
-from verify.checks.mapping import mapping_is_the_predicted_one, sources_spread_as_predicted
+from verify.checks.mapping import mapping_is_the_predicted_one
 from verify.checks.persistence import Load, Persistence, sources_stay_under_load
+from verify.checks.spreading import sources_spread_as_predicted
 from verify.checks.visits import GIVEN_UP, AllVisits, LogCount, Told, Visit, Visits
 
 S = 1_000_000_000

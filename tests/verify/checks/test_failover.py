@@ -12,9 +12,9 @@ from verify.checks.failover import (
     Failover,
     Failovers,
     exactly_the_sources_move_that_must,
-    retries_as_measured,
     sources_return,
 )
+from verify.checks.retries import retries_as_measured
 from verify.checks.visits import Described, LogCount, Visit, Visits
 
 SECOND = 1_000_000_000
@@ -249,6 +249,19 @@ def test_harmed_source_of_another_backend_fails() -> None:
     )
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("REST 10.0.0.3 (of b): timeout",)
+
+
+def test_harm_that_began_before_the_crash_is_not_laid_to_it() -> None:
+    """A proxy that drops visits anyway, as from a queue that is too short, harms no more than before."""
+    judgement = retries_as_measured(
+        meanwhile(
+            visit("10.0.0.3", None, 9.0),
+            visit("10.0.0.1", None, 11.0),
+            visit("10.0.0.3", None, 11.0, error="timeout"),
+        )
+    )
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "1 visits were not answered before c died" in judgement.why
 
 
 def test_nobody_in_the_window_is_inconclusive() -> None:

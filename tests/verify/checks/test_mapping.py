@@ -8,13 +8,10 @@ from hypothesis import strategies as st
 
 from calorimeter.source_hash import HashServer
 from calorimeter.verdict import Judgement, Outcome
-from verify.checks.mapping import (
-    binomial_bounds,
-    mapping_is_the_predicted_one,
-    sources_spread_as_predicted,
-    unseen_deviation,
-)
+from verify.checks.binomial import binomial_bounds, unseen_deviation
+from verify.checks.mapping import mapping_is_the_predicted_one
 from verify.checks.placement import ServerAt
+from verify.checks.spreading import sources_spread_as_predicted
 from verify.checks.visits import AllVisits, Described, LogCount, Visit, Visits
 
 SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
@@ -232,6 +229,24 @@ def test_server_without_sources_fails() -> None:
     judgement = sources_spread_as_predicted(evidence(places, before=SERVERS[:2], after=SERVERS[:2]))
     assert judgement.outcome is Outcome.FAIL
     assert any("c has 0 sources" in example for example in judgement.counter_examples)
+
+
+def test_sources_on_several_backends_cannot_be_counted() -> None:
+    """Each may count for any of its backends: what is wrong for whichever is refuted, no more."""
+    places = many()
+    once = evidence(places).apis[0]
+    elsewhere = evidence(places | {"10.0.0.1": "a", "10.0.0.2": "b"}).apis[0]
+
+    def judged(*visits: Visit) -> Judgement:
+        return sources_spread_as_predicted(AllVisits(apis=(once.model_copy(update={"visits": visits}),)))
+
+    judgement = judged(*once.visits, *elsewhere.visits)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.startswith("REST: 2 of 300 sources were on more than one REST backend"), judgement
+    heavy = evidence(dict.fromkeys(places, "a")).apis[0].visits
+    judgement = judged(*heavy, heavy[0].model_copy(update={"server": "b"}))
+    assert judgement.outcome is Outcome.FAIL
+    assert "a has 299 to 300 sources" in judgement.counter_examples[0]
 
 
 def test_no_visits_are_inconclusive() -> None:
