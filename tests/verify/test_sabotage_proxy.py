@@ -31,24 +31,31 @@ AT_ONCE = "S1,S2,S3,S4,S8,P1,P2,P6"
 
 QUICK = f"{AT_ONCE},P4"
 
+LONG = "S5,S6,S7,P3,P5,P7"
+"""Those that break something, wait for timeouts or call a client: minutes together."""
+
 
 @dataclass(frozen=True)
 class Case:
     """The gates that a sabotage must turn red, of `AT_ONCE` and those that are run `besides`.
 
-    Gates that take `long` are run by `bin/soak affinity` alone, and so are those that they make `long_red`.
+    `bin/soak affinity` runs all gates: then those of `LONG` that are `long_red` must be red as well.
     """
 
     red: str
     besides: str = ""
-    long: str = ""
     long_red: str = ""
+
+    @property
+    def red_of_all(self) -> set[str]:
+        """What must be red where all gates are run."""
+        return set(f"{self.red} {self.long_red}".split())
 
 
 CASES = {
-    "roundrobin": Case("S1 S2 S3", long="S5,S6,S7", long_red="S5 S6 S7"),
-    "leastconn": Case("S1 S2 S3"),
-    "cfn-roundrobin": Case("S2 S3"),
+    "roundrobin": Case("S1 S2 S3", long_red="S5 S6 S7"),
+    "leastconn": Case("S1 S2 S3", long_red="S5 S6 S7"),
+    "cfn-roundrobin": Case("S2 S3", long_red="S5 S6 S7"),
     "weight": Case("S3 S4"),
     "stick-table": Case("S6 S7", besides="S6,S7,P7"),
     "missing-server": Case("S3 S4"),

@@ -291,7 +291,8 @@ def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str
         raise EvidenceUnavailable(api.proxy_section, why)
     source = next((source for source, servers in found.items() if server in servers), None)
     if source is None:
-        raise EvidenceUnavailable(api.proxy_section, f"none of {len(found)} sources is on {server}")
+        why = f"{len(found)} of {FEW} sources could be placed, none of them on {server}"
+        raise EvidenceUnavailable(api.proxy_section, why)
     return source
 
 
