@@ -21,7 +21,7 @@ Experiment = Callable[[Bench], object]
 @contextmanager
 def given(*_: object) -> Iterator[Any]:
     """Whatever the experiment opens."""
-    yield SimpleNamespace(check=None, until=None, consumers=lambda _: (), burst=lambda _: None)
+    yield SimpleNamespace(api=None, check=None, until=None, consumers=lambda _: (), burst=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +70,7 @@ def test_an_account_that_breaks_off_is_healed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(accounts, "HeatClient", lambda _: client)
     monkeypatch.setattr(accounts, "engine_commands", lambda *_: [None])
     monkeypatch.setattr(accounts, "_apis", lambda *_: [])
+    monkeypatch.setattr(accounts, "see_fit", lambda *_: None)
     monkeypatch.setattr(accounts, "_warm", lambda *_: None)
     monkeypatch.setattr(accounts, "_crash", crash)
     for opened in ("traced", "joining", "stacks"):
