@@ -16,7 +16,7 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.unfinished import unfinished
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.engine_faults import BACK_S, engine_commands
-from verify.experiments.healing import healing
+from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.joining import joining
 from verify.experiments.roster import see_fit
@@ -114,12 +114,12 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     try:
         if not watching.until(lambda: sum(e.accepted for e in made.entries) >= enough, BACK_S, 0.02):
             raise EvidenceUnavailable(bench.deployment.rest.url, "accepted too few stacks before the crash")
-        done = bench.breaker.inject(victim)
+        done = carried_out(bench.breaker.inject, victim)
     finally:
         struck.set()
         burst.join()
     made.look()
-    bench.breaker.heal(victim)
+    carried_out(bench.breaker.heal, victim)
     back = watching.until(lambda: len(watching.consumers(ENGINE)) == consumers, BACK_S)
     at_ns = done.at_ns or done.began_ns
     return Crash(

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
@@ -16,7 +17,7 @@ from verify.checks.consumers import ENGINE
 from verify.checks.engine_trial import EngineTrial
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.experiments.healing import healing
+from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient, Stream
 from verify.experiments.roster import see_fit
 from verify.experiments.stacks import Stacks, stacks
@@ -73,7 +74,7 @@ class Trying:
     def together(self, act: Callable[[Commands], Done]) -> list[Done]:
         """Do the same to all chosen engines at once."""
         with ThreadPoolExecutor(len(self.chosen)) as pool:
-            return list(pool.map(act, self.chosen))
+            return list(pool.map(partial(carried_out, act), self.chosen))
 
     def await_steady(self, stream: Stream) -> None:
         """Wait until calls are answered as they come: what they meet later is then the fault's doing."""
