@@ -69,7 +69,7 @@ class Trying:
         self.broken: list[Done] = []
         self.noticed_ns = 0
         self.healing_ns = self.healed_ns = 0
-        self.returned: tuple[str, ...] = ()
+        self._new: set[str] = set()
 
     def together(self, act: Callable[[Commands], Done]) -> list[Done]:
         """Do the same to all chosen engines at once."""
@@ -104,10 +104,16 @@ class Trying:
         self.together(self.bench.breaker.heal)
         if self.watching.until(lambda: len(self.watching.consumers(ENGINE)) == len(self.before), BACK_S):
             self.healed_ns = time.time_ns()
-            self.returned = tuple(sorted({*self._names()} - {c.name for c in self.before}))
+            self._new = {c.id for c in self.watching.consumers(ENGINE)} - {c.id for c in self.before}
 
-    def _names(self) -> list[str]:
-        return [consumer.name for consumer in self.watching.consumers(ENGINE)]
+    @property
+    def returned(self) -> tuple[str, ...]:
+        """The consumers that are there since the fault and were not before, by the names that calls have.
+
+        One that was frozen is not among them, though its connection may be new.
+        """
+        names = {self.watching.known.get(id_, id_) for id_ in self._new}
+        return tuple(sorted(names - {c.name for c in self.before}))
 
     def heartbeat_s(self) -> int | None:
         """AMQP's heartbeat of the engines to be broken, the longest; None where not all have one."""
