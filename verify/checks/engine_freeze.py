@@ -105,8 +105,9 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
 
 
 def _will_notice(evidence: EngineTrial) -> str:
-    """When the broker notices by itself that a peer is silent: between two and three heartbeats."""
+    """When the broker notices: it looks for data once a heartbeat, and gives up the second time."""
     if not evidence.heartbeat_s:
         return ""
-    least, most = 2 * evidence.heartbeat_s, 3 * evidence.heartbeat_s
-    return f" (the broker does after {least} to {most} s, by the heartbeat of {evidence.heartbeat_s} s)"
+    return (
+        f" (the broker does two to three heartbeats of {evidence.heartbeat_s} s after it last heard of it)"
+    )
