@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 from functools import partial
 from pathlib import Path
@@ -98,6 +99,14 @@ def _of_a_lab(lab: Lab) -> writer.Sections:
     }
 
 
+def workers(lab: Lab, part: str) -> int:
+    """How many workers an engine's heat.conf says; those of the lab where it says nothing that can be."""
+    conf = configparser.RawConfigParser(strict=False)
+    conf.read(file(lab, part), encoding="utf-8")
+    said = conf.defaults().get("num_engine_workers", "")
+    return int(said) if said.isdigit() else lab.topology.workers
+
+
 def group(lab: Lab, part: str) -> int | None:
     """The group id that an API's packets are known by, of its own among all labs; None without root."""
     return 100_000 + lab.port(part) if os.geteuid() == 0 and kind(part) in ("rest", "cfn") else None
@@ -110,8 +119,9 @@ def daemon(lab: Lab, part: str) -> Daemon:
         f"--config-file={file(lab, part)}",
     )
     if kind(part) == "engine":
-        workers = lab.topology.workers
-        return Daemon(part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers, READY_S)
+        return Daemon(
+            part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers(lab, part), READY_S
+        )
     if lab.topology.serve == "wsgi":
         argv = _under_gunicorn(lab, part)
     url = lab.url(part)

@@ -50,6 +50,7 @@ class Settings:
     calls: int = 1000
     stacks: int = 42
     connections: int = 6000
+    notice: int = 60
 
     @staticmethod
     def options() -> dict[str, Setting]:
@@ -60,6 +61,7 @@ class Settings:
             "calls": "RPC calls to the engines, one at a time, and as many under load.",
             "stacks": "Stacks of 12 resources that are created in one burst.",
             "connections": "The most connections that may be held at once, to saturate the proxy.",
+            "notice": "Seconds for which E7 may keep an engine frozen so that AMQP's heartbeat finds it.",
         }
         return {f"--{f.name}": Setting(_count, f.default, told[f.name]) for f in fields(Settings)}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calorimeter.deployment import Consent
 from verify.bench import Bench
-from verify.checks import engine_trial
+from verify.checks import engine_freeze, engine_return, engine_stop
 from verify.checks.consumers import as_described
 from verify.checks.ledger import backlog_drains
 from verify.checks.rotation import exact_rotation
@@ -89,7 +89,7 @@ def test_engine_that_joins_gets_its_share(bench: Bench, judge: Judge) -> None:
 
     One is stopped cleanly and started again under load.
     """
-    judge(engine_faults.restarted(bench), engine_trial.joins)
+    judge(engine_faults.restarted(bench), engine_stop.joins)
 
 
 @gate(
@@ -100,7 +100,7 @@ def test_crash_of_an_engine_costs_only_what_it_held(bench: Bench, judge: Judge) 
 
     Heat acknowledges on receipt, so what the crashed one had accepted is lost: it is counted by request.
     """
-    judge(engine_faults.crashed(bench), engine_trial.crash_is_survived)
+    judge(engine_faults.crashed(bench), engine_stop.crash_is_survived)
 
 
 @gate(
@@ -115,7 +115,7 @@ def test_frozen_engine_costs_only_its_share(bench: Bench, judge: Judge) -> None:
 
     The broker goes on handing it calls; how long until anybody notices is told.
     """
-    judge(engine_faults.frozen(bench), engine_trial.freeze_costs_its_share)
+    judge(engine_faults.frozen(bench), engine_freeze.freeze_costs_its_share)
 
 
 @gate(
@@ -127,7 +127,7 @@ def test_frozen_engine_costs_only_its_share(bench: Bench, judge: Judge) -> None:
 )
 def test_without_engines_errors_are_clear_and_service_returns(bench: Bench, judge: Judge) -> None:
     """Without engines calls get clear errors in time, and service returns with them by itself."""
-    judge(engine_faults.all_gone(bench), engine_trial.errors_are_clear_and_service_returns)
+    judge(engine_faults.all_gone(bench), engine_return.errors_are_clear_and_service_returns)
 
 
 @gate(
@@ -135,7 +135,7 @@ def test_without_engines_errors_are_clear_and_service_returns(bench: Bench, judg
 )
 def test_clean_stop_of_an_engine_loses_nothing(bench: Bench, judge: Judge) -> None:
     """A clean stop of an engine loses nothing: no call, no stack."""
-    judge(engine_faults.restarted(bench), engine_trial.clean_stop_loses_nothing)
+    judge(engine_faults.restarted(bench), engine_stop.clean_stop_loses_nothing)
 
 
 @gate(

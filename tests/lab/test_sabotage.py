@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from config.haproxy_writer import render
-from lab import haproxy
+from lab import haproxy, heat
 from lab.programs import Programs
 from lab.sabotage import SABOTAGES
 from lab.topology import Lab, Topology
@@ -60,3 +60,12 @@ def test_one_server_is_missing_and_one_is_heavier(lab: Lab) -> None:
     """A sabotage of REST leaves CFN alone."""
     assert [line.split()[:3] for line in difference(lab, "missing-server")] == [["-", "server", "rest-3"]]
     assert any("weight 3" in line and "rest-1" in line for line in difference(lab, "weight"))
+
+
+def test_engine_is_started_with_the_workers_of_its_own_file(lab: Lab) -> None:
+    """A sabotaged engine that a gate kills serves again as it was; without a number, as the lab."""
+    file = heat.file(lab, "engine-1")
+    file.parent.mkdir()
+    for text, workers in (("num_engine_workers = 4", 4), ("num_engine_workers = none", 1), ("", 1)):
+        file.write_text(f"[DEFAULT]\ntransport_url = rabbit://%2F$$\n{text}\n")
+        assert heat.workers(lab, "engine-1") == workers

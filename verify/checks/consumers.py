@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 
 from calorimeter.toml import Model
 from calorimeter.verdict import Judgement, failed, inconclusive, passed
@@ -90,6 +90,31 @@ def as_described(evidence: Roster) -> Judgement:
     )
 
 
+def unfit(consumers: Mapping[str, tuple[Consuming, ...]], parts: Collection[str]) -> str | None:
+    """Why a fault of these engines would show nothing that can be laid to it; None where it would.
+
+    One that consumes nothing cannot be missed. What a stranger takes and passes on, or keeps, is some
+    engine's or nobody's: the trace does not tell whose calls and stacks a fault then costs. It is E1 that
+    finds either, so nothing is broken for it.
+    """
+    if stranger := next(_strangers(consumers), None):
+        return f"{stranger}; whose its calls are nobody can tell, so nothing was broken: see gate E1"
+    there = {c.server for c in consumers.get(ENGINE, ())}
+    if absent := [part for part in parts if part not in there]:
+        return (
+            f"{', '.join(absent)} does not consume from {ENGINE}, so nothing was broken, for it would show "
+            "nothing: see gate E1"
+        )
+    return None
+
+
+def _strangers(consumers: Mapping[str, tuple[Consuming, ...]]) -> Iterator[str]:
+    for queue, found in consumers.items():
+        for consumer in found:
+            if consumer.listed and (consumer.role != "heat-engine" or consumer.server is None):
+                yield f"a stranger consumes from {queue}: {consumer.name}"
+
+
 def _unlisted(evidence: Roster) -> list[str]:
     return [
         f"{consumer.name} on {queue}"
@@ -104,10 +129,7 @@ def _wrong(evidence: Roster) -> Iterator[str]:
     for queue in evidence.expected_queues:
         if queue not in evidence.queues:
             yield f"there is no queue {queue}"
-    for queue, found in evidence.consumers.items():
-        for consumer in found:
-            if consumer.listed and (consumer.role != "heat-engine" or consumer.server is None):
-                yield f"a stranger consumes from {queue}: {consumer.name}"
+    yield from _strangers(evidence.consumers)
     if not _unlisted(evidence):
         yield from _hosts(evidence)
     yield from _prefetches(evidence)

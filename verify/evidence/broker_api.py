@@ -314,6 +314,7 @@ def _connection(tree: dict[str, Any]) -> Connection:
         user=tree.get("user", ""),
         state=tree.get("state"),
         product=properties.get("product"),
+        heartbeat_s=_count(tree, "timeout"),
     )
 
 

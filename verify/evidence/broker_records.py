@@ -70,7 +70,8 @@ class Consumer(Model):
 class Connection(Model):
     """One AMQP connection; `name` is `client -> server`, as in traced messages.
 
-    `given_name` is what the client calls itself (`connection_name`), None where it does not.
+    `given_name` is what the client calls itself (`connection_name`), None where it does not. `heartbeat_s`
+    is AMQP's heartbeat as client and broker agreed on it; 0 is none, None not told.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Connection(Model):
     user: str
     state: str | None
     product: str | None
+    heartbeat_s: int | None = None
 
     @property
     def process(self) -> Process | None:

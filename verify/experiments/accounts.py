@@ -16,15 +16,22 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.unfinished import unfinished
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.engine_faults import BACK_S, engine_commands
-from verify.experiments.healing import healing
+from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.joining import joining
+from verify.experiments.roster import see_fit
 from verify.experiments.stacks import CHAINS, Stacks, stacks
 from verify.experiments.traced import Traced, traced
 
 STACKS, RESOURCES, IN_FLIGHT = 10, 6, 3
+API_IN_FLIGHT = 6
+"""Creates that are open at once at the APIs of a kind, one of which crashes: some are at that one."""
+
 BEGUN = 3
 """Stacks that are accepted before the crash comes: it strikes in the middle of the work."""
+
+MOST = 40
+"""Stacks of a burst that goes on until the crash has struck."""
 
 QUIET_S = 5.0
 """Without a delivery for so long nothing goes on any more: what has no end by then has none."""
@@ -44,6 +51,7 @@ def accounts(bench: Bench) -> Accounts:
         stacks(client, RESOURCES, watching.check) as made,
         healing(bench),  # within: the stacks are removed by parts that are alive
     ):
+        see_fit(watching.api, victims[:1])
         _warm(client, watching)
         consumers = len(watching.consumers(ENGINE))
         crashes = [_crash(bench, watching, made, victim, consumers) for victim in victims]
@@ -87,7 +95,7 @@ def _warm(client: HeatClient, watching: Traced) -> None:
         senders = {e.connection for e in watching.firehose.deliveries() if not e.reply}
         watching.know(senders)
         known = Counter(watching.processes[c] for c in senders if c in watching.processes)
-        if all(number >= IN_FLIGHT for number in known.values()):
+        if all(number >= API_IN_FLIGHT for number in known.values()):
             return
 
 
@@ -98,27 +106,28 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     # Those of before the crash: a dead connection is handed nothing more.
     had = {id_ for id_, name in watching.known.items() if name.split(" [")[0] == victim.part}
     watching.vigil.spare([watching.known[id_] for id_ in had])
+    kind = next(p.kind for p in bench.deployment.parts if p.name == victim.part)
     enough = sum(e.accepted for e in made.entries) + BEGUN
-    burst = threading.Thread(target=_burst, args=(made,), daemon=True)
+    struck = threading.Event()
+    burst = threading.Thread(target=_burst, args=(made, kind, struck), daemon=True)
     burst.start()
     try:
-        struck = watching.until(lambda: sum(e.accepted for e in made.entries) >= enough, BACK_S, 0.02)
-        if not struck:
+        if not watching.until(lambda: sum(e.accepted for e in made.entries) >= enough, BACK_S, 0.02):
             raise EvidenceUnavailable(bench.deployment.rest.url, "accepted too few stacks before the crash")
-        done = bench.breaker.inject(victim)
+        done = carried_out(bench.breaker.inject, victim)
     finally:
+        struck.set()
         burst.join()
     made.look()
-    bench.breaker.heal(victim)
+    carried_out(bench.breaker.heal, victim)
     back = watching.until(lambda: len(watching.consumers(ENGINE)) == consumers, BACK_S)
     at_ns = done.at_ns or done.began_ns
-    engine = next(p.kind for p in bench.deployment.parts if p.name == victim.part) == "engine"
     return Crash(
         part=victim.part,
-        engine=engine,
+        engine=kind == "engine",
         at_ns=at_ns,
         back_ns=time.time_ns() if back else 0,
-        held=_in_hand(watching, had) if engine else (),
+        held=_in_hand(watching, had) if kind == "engine" else (),
     )
 
 
@@ -132,7 +141,16 @@ def _in_hand(watching: Traced, consumers: Collection[str]) -> tuple[str, ...]:
     return unfinished(watching.firehose.deliveries(), consumers, connections | pooled, leaves)
 
 
-def _burst(made: Stacks) -> None:
-    """A burst in a thread of its own; that somebody went away is told by the experiment itself."""
+def _burst(made: Stacks, kind: str, struck: threading.Event) -> None:
+    """A burst in a thread of its own; that somebody went away is told by the experiment itself.
+
+    Where an API is to crash all creates are its kind's, more at once, and go on until it is struck: a crash
+    that finds no create open shows nothing, and nobody knows how long the command for it takes.
+    """
     with suppress(EvidenceUnavailable):
-        made.burst(STACKS, IN_FLIGHT, cfn=made.client.speaks_cfn)
+        if kind == "engine":
+            made.burst(STACKS, IN_FLIGHT, apis=("rest", "cfn") if made.client.speaks_cfn else ("rest",))
+        else:
+            made.burst(
+                MOST, API_IN_FLIGHT, apis=(kind,), wanted=lambda n: n < STACKS or not struck.is_set()
+            )

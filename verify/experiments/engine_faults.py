@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
@@ -15,8 +17,9 @@ from verify.checks.consumers import ENGINE
 from verify.checks.engine_trial import EngineTrial
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.experiments.healing import healing
+from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient, Stream
+from verify.experiments.roster import see_fit
 from verify.experiments.stacks import Stacks, stacks
 from verify.experiments.traced import Traced, answered, traced
 
@@ -29,6 +32,9 @@ MOST_OPEN = 3
 """Calls that may be open before a fault: one an engine of a usual deployment."""
 
 AFTER_S = 2.0
+UNHEARD = 3
+"""RabbitMQ gives a connection up between two and three heartbeats after the last that it heard from it."""
+
 BACK_S = 90.0
 FINAL_S = 60.0
 SHARE_ROUNDS = 20
@@ -56,17 +62,19 @@ class Trying:
         self.watching = watching
         self.client = client
         self.chosen = chosen
+        see_fit(watching.api, chosen)
         self.before = watching.consumers(ENGINE)
         hosts = [each.part for each in chosen]
         self.engines = tuple(c.name for c in self.before if c.name.split(" [")[0] in hosts)
         self.broken: list[Done] = []
         self.noticed_ns = 0
         self.healing_ns = self.healed_ns = 0
+        self._new: set[str] = set()
 
     def together(self, act: Callable[[Commands], Done]) -> list[Done]:
         """Do the same to all chosen engines at once."""
         with ThreadPoolExecutor(len(self.chosen)) as pool:
-            return list(pool.map(act, self.chosen))
+            return list(pool.map(partial(carried_out, act), self.chosen))
 
     def await_steady(self, stream: Stream) -> None:
         """Wait until calls are answered as they come: what they meet later is then the fault's doing."""
@@ -96,11 +104,40 @@ class Trying:
         self.together(self.bench.breaker.heal)
         if self.watching.until(lambda: len(self.watching.consumers(ENGINE)) == len(self.before), BACK_S):
             self.healed_ns = time.time_ns()
+            self._new = {c.id for c in self.watching.consumers(ENGINE)} - {c.id for c in self.before}
+
+    @property
+    def returned(self) -> tuple[str, ...]:
+        """The consumers that are there since the fault and were not before, by the names that calls have.
+
+        One that was frozen is not among them, though its connection may be new.
+        """
+        names = {self.watching.known.get(id_, id_) for id_ in self._new}
+        return tuple(sorted(names - {c.name for c in self.before}))
+
+    def heartbeat_s(self) -> int | None:
+        """AMQP's heartbeat of the engines to be broken, the longest; None where not all have one."""
+        connections = {c.id.rpartition("#")[0] for c in self.before if c.name in self.engines}
+        agreed = {c.name: c.heartbeat_s for c in self.watching.api.connections()}
+        found = [agreed.get(name) or 0 for name in connections]
+        return max(found) if found and all(found) else None
+
+    def await_serving(self, stream: Stream) -> None:
+        """Wait until every consumer that returned has answered a call, at most for the RPC timeout.
+
+        By then nothing of the outage waits any more: what was sent during it has expired.
+        """
+        within_s = self.bench.deployment.expect.rpc_timeout_s
+        self.watching.until(lambda: {*self.returned} <= self._answering(stream), within_s, 0.5)
+
+    def _answering(self, stream: Stream) -> set[str | None]:
+        """Who answered calls well that were sent after the fault."""
+        after = [call for call in stream.calls() if call.ok and call.sent_ns > self.healing_ns]
+        return {call.engine for call in self.watching.attributed(after)}
 
     def answers(self, stream: Stream) -> bool:
         """Whether a call that was sent after the fault was answered well by one that had been broken."""
-        after = [call for call in stream.calls() if call.ok and call.sent_ns > self.healing_ns]
-        return any(call.engine in self.engines for call in self.watching.attributed(after))
+        return bool({*self.engines} & self._answering(stream))
 
     def trial(self, stream: Stream, made: Stacks | None = None, **more: object) -> EngineTrial:
         """The evidence of it; the stream must have ended."""
@@ -124,6 +161,8 @@ class Trying:
                 "first_ns": self._first(events),
                 "rpc_timeout_s": self.bench.deployment.expect.rpc_timeout_s,
                 "proxy_timeout_s": self.bench.deployment.expect.timeout_server_s,
+                "returned": self.returned,
+                "late_s": round(stream.late_s, 3),
                 "api_s": without_fault_s(calls, self.engines, broken_ns, self.healed_ns),
                 "calls": calls,
                 "stacks": made.entries if made else (),
@@ -220,12 +259,17 @@ def crashed(bench: Bench) -> EngineTrial:
             watching.until(trying.look, BACK_S)
             watching.until(lambda: _enough(stream, trying), FINAL_S)
             trying.heal()
+            trying.await_serving(stream)
             time.sleep(AFTER_S)
         return trying.trial(stream)
 
 
 def frozen(bench: Bench) -> EngineTrial:
-    """Freeze the last engine until calls to it have failed, and thaw it; for E7."""
+    """Freeze the last engine until calls to it have failed, and thaw it; for E7.
+
+    Where AMQP's heartbeat promises that the broker notices within the bench's `notice` seconds it stays
+    frozen for as long as that.
+    """
     client = HeatClient(bench)
     chosen = engine_commands(bench, "freeze")[-1:]
     rpc_s = bench.deployment.expect.rpc_timeout_s
@@ -234,12 +278,23 @@ def frozen(bench: Bench) -> EngineTrial:
         with Stream(client, EVERY_S) as stream, healing(bench):
             trying.await_steady(stream)
             trying.inject()
+            heartbeat_s = trying.heartbeat_s()
             # A frozen consumer's first call is at most one round away; it fails an RPC timeout later.
-            watching.until(trying.look, rpc_s + AFTER_S, 1.0)
+            frozen_s = max(rpc_s + AFTER_S, noticing_s(heartbeat_s, bench.settings.notice))
+            watching.until(trying.look, frozen_s, 1.0)
+            # Those that it had are handed to others now, and answered.
+            if trying.noticed_ns:
+                time.sleep(AFTER_S)
             trying.heal()
             time.sleep(AFTER_S)
             watching.until(lambda: trying.answers(stream), BACK_S, 0.5)
-        return trying.trial(stream)
+        return trying.trial(stream, heartbeat_s=heartbeat_s)
+
+
+def noticing_s(heartbeat_s: int | None, most_s: float) -> float:
+    """How long until the broker must have noticed; 0 where that is more than `most_s`, or never."""
+    longest = UNHEARD * heartbeat_s + AFTER_S if heartbeat_s else math.inf
+    return longest if longest <= most_s else 0.0
 
 
 def all_gone(bench: Bench) -> EngineTrial:
@@ -258,5 +313,6 @@ def all_gone(bench: Bench) -> EngineTrial:
             within_s = rpc_s + 3 * AFTER_S
             watching.until(lambda: any(c.sent_ns > seen and not c.ok for c in stream.calls()), within_s)
             trying.heal()
+            trying.await_serving(stream)
             time.sleep(AFTER_S)
         return trying.trial(stream)

@@ -1,11 +1,14 @@
-"""What an experiment broke is whole again when it ends, however it ends."""
+"""Faults of an experiment: their commands, and that all is whole again when it ends, however it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from calorimeter.faults.command import CommandFailed, Done
+from calorimeter.faults.schedule import Commands
 from verify.bench import Bench
+from verify.evidence.unavailable import EvidenceUnavailable
 
 
 @contextmanager
@@ -16,3 +19,12 @@ def healing(bench: Bench) -> Iterator[None]:
         yield
     finally:
         breaker.heal_all()
+
+
+def carried_out(act: Callable[[Commands], Done], commands: Commands) -> Done:
+    """Bring a fault about, or end it; `EvidenceUnavailable` where the owner's command fails."""
+    try:
+        return act(commands)
+    except CommandFailed as problem:
+        where = f"{commands.part}: the command that begins or ends {commands.fault!r}"
+        raise EvidenceUnavailable(where, str(problem)) from None

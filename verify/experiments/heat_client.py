@@ -170,7 +170,8 @@ def _said(answer: requests.Response | None) -> str:
 class Stream:
     """Calls at a steady pace, whatever becomes of those before (an open stream), until the context is left.
 
-    Leaving waits for all answers.
+    Leaving waits for all answers. `late_s` is by how much a call was begun after its time, at worst: so
+    long this process, or its whole machine, stood still.
     """
 
     def __init__(self, client: HeatClient, every_s: float, most: int = 256) -> None:
@@ -178,6 +179,7 @@ class Stream:
         self._every_s = every_s
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="stream")
         self._calls: list[Future[HeatCall]] = []
+        self.late_s = 0.0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -204,5 +206,6 @@ class Stream:
     def _run(self) -> None:
         due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):
+            self.late_s = max(self.late_s, time.monotonic() - due)
             self._calls.append(self._pool.submit(self._client.look))
             due += self._every_s

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from calorimeter.errors import InputError
+from calorimeter.faults.schedule import Commands
 from verify.bench import Bench
-from verify.checks.consumers import ENGINE, WORKER, Consuming, Roster, Service
+from verify.checks.consumers import ENGINE, WORKER, Consuming, Roster, Service, unfit
 from verify.checks.rotation import Consumer
 from verify.evidence import broker_records, heat_services
 from verify.evidence.broker_api import BrokerApi
@@ -20,9 +23,7 @@ def roster(bench: Bench) -> Roster:
     expected = (ENGINE, WORKER, LISTENER)
     with BrokerApi.of(bench.deployment) as api:
         there = {queue.name for queue in api.queues()}
-        consumers = {
-            topic: tuple(_consuming(c) for c in api.engine_consumers(topic)) for topic in (ENGINE, WORKER)
-        }
+        consumers = _consumers(api)
     services, unread = _services(bench)
     return Roster(
         described=engines.names,
@@ -33,6 +34,19 @@ def roster(bench: Bench) -> Roster:
         services=services,
         services_unread=unread,
     )
+
+
+def see_fit(api: BrokerApi, faults: Iterable[Commands]) -> None:
+    """See that the engines are those described as far as a fault of some can be judged, before it.
+
+    Raises `EvidenceUnavailable`, which names the gate that finds the cause.
+    """
+    if why := unfit(_consumers(api), [each.part for each in faults]):
+        raise EvidenceUnavailable(api.where, why)
+
+
+def _consumers(api: BrokerApi) -> dict[str, tuple[Consuming, ...]]:
+    return {topic: tuple(_consuming(c) for c in api.engine_consumers(topic)) for topic in (ENGINE, WORKER)}
 
 
 def _services(bench: Bench) -> tuple[tuple[Service, ...] | None, str | None]:

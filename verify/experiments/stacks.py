@@ -8,7 +8,7 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
@@ -114,10 +114,25 @@ class Stacks:
         found = ARN.search(text)
         return call, found[1] if found else None
 
-    def burst(self, count: int, in_flight: int = IN_FLIGHT, *, cfn: bool = False) -> None:
-        """Ask for `count` stacks, `in_flight` at a time; with `cfn` every second one by that API."""
+    def burst(
+        self,
+        count: int,
+        in_flight: int = IN_FLIGHT,
+        *,
+        apis: Sequence[str] = ("rest",),
+        wanted: Callable[[int], bool] = lambda _: True,
+    ) -> None:
+        """Ask for `count` stacks, `in_flight` at a time, by these APIs in turn.
+
+        Of each it is asked when its turn comes whether the stack of that number is still `wanted`.
+        """
+
+        def create(number: int) -> None:
+            if wanted(number):
+                self.create(cfn=apis[number % len(apis)] == "cfn")
+
         with ThreadPoolExecutor(in_flight) as pool:
-            list(pool.map(lambda n: self.create(cfn=cfn and n % 2 == 1), range(count)))
+            list(pool.map(create, range(count)))
 
     def listed(self) -> dict[str, tuple[str, str]] | None:
         """Name → (id, status) of this experiment's stacks, nested ones too; None without an answer."""

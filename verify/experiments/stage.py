@@ -12,7 +12,6 @@ from typing import Self
 
 from calorimeter.deployment import Address, Api, address
 from calorimeter.faults.breaker import Breaker
-from calorimeter.faults.command import CommandFailed, Done
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.outage import AGREE_S
@@ -21,6 +20,7 @@ from verify.evidence.proxy_log import ProxyLog
 from verify.evidence.proxy_logs import ProxyLogs
 from verify.evidence.proxy_stats import StatsSource, open_stats
 from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.healing import carried_out
 from verify.experiments.probes import Probes, attributed
 from verify.experiments.repeated import Repeated
 from verify.sources import addresses, check_bindable
@@ -224,7 +224,7 @@ class Stage:
         """
 
         def one(target: Target) -> None:
-            done = _command(self.breaker.inject, target)
+            done = carried_out(self.breaker.inject, target.commands)
             if not record:
                 return
             if target.server in self.injected:
@@ -251,7 +251,7 @@ class Stage:
 
         def one(target: Target) -> None:
             began = time.time_ns()
-            done = _command(self.breaker.heal, target)
+            done = carried_out(self.breaker.heal, target.commands)
             injected = self.injected.get(target.server)
             if record and injected is not None:
                 self.injected[target.server] = injected.model_copy(
@@ -327,13 +327,6 @@ class Stage:
             yield from log.doubts
         if entries.doubt:
             yield entries.doubt
-
-
-def _command(run: Callable[[Commands], Done], target: Target) -> Done:
-    try:
-        return run(target.commands)
-    except CommandFailed as problem:
-        raise EvidenceUnavailable(f"{target.server}: {target.commands.fault}", str(problem)) from None
 
 
 def _each(work: Callable[[Target], None], chosen: Sequence[Target]) -> None:

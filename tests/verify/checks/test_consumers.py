@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calorimeter.verdict import Outcome
-from verify.checks.consumers import Consuming, Roster, Service, as_described
+from verify.checks.consumers import Consuming, Roster, Service, as_described, unfit
 
 HOSTS = ("engine-1", "engine-2")
 
@@ -133,3 +133,27 @@ def test_engine_with_a_prefetch_of_its_own_fails() -> None:
     judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"][:2], odd)}))
     assert judgement.outcome is Outcome.FAIL
     assert any("with a prefetch of 1, others with 0" in each for each in judgement.counter_examples)
+
+
+def test_fault_of_an_engine_that_consumes_nothing_would_show_nothing() -> None:
+    """One on another vhost, or that died: it is named before anything is broken, and so is E1."""
+    assert unfit(consumers(*HOSTS), HOSTS) is None
+    assert unfit(consumers("engine-1"), ("engine-1",)) is None
+    why = unfit(consumers("engine-1"), HOSTS)
+    assert why is not None
+    assert why.startswith("engine-2 does not consume from engine, so nothing was broken")
+    assert why.endswith("see gate E1")
+
+
+def test_with_a_stranger_nothing_can_be_laid_to_a_fault() -> None:
+    """On either queue; one whose connection the broker does not list is not called a stranger."""
+    stranger = Consuming(id="s", name="unnamed@10.0.0.9", role=None, server=None)
+    for queue in ("engine", "engine_worker"):
+        found = consumers(*HOSTS)
+        found[queue] = (*found[queue], stranger)
+        why = unfit(found, HOSTS[:1])
+        assert why is not None
+        assert why.startswith(f"a stranger consumes from {queue}: unnamed@10.0.0.9; ")
+        assert why.endswith("see gate E1")
+        found[queue] = (*found[queue][:-1], stranger.model_copy(update={"listed": False}))
+        assert unfit(found, HOSTS[:1]) is None

@@ -6,14 +6,10 @@ import pytest
 
 from calorimeter.verdict import Judgement, Outcome
 from verify.checks.calls import HeatCall
-from verify.checks.engine_trial import (
-    EngineTrial,
-    clean_stop_loses_nothing,
-    crash_is_survived,
-    errors_are_clear_and_service_returns,
-    freeze_costs_its_share,
-    joins,
-)
+from verify.checks.engine_freeze import freeze_costs_its_share
+from verify.checks.engine_return import errors_are_clear_and_service_returns
+from verify.checks.engine_stop import clean_stop_loses_nothing, crash_is_survived, joins
+from verify.checks.engine_trial import EngineTrial
 from verify.checks.rotation import Consumer
 from verify.checks.shares import Shares
 

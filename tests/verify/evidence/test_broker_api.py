@@ -82,6 +82,7 @@ def test_the_engines_of_the_lab_are_seen(lab: Deployment) -> None:
             assert all(c.server for c in consumers)
             queue = api.queue(topic)
             assert queue is not None and queue.consumers == expected
+        assert all(c.heartbeat_s for c in api.connections() if c.process)
 
 
 def test_a_wrong_password_is_told(users: Users) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from verify.bench import Bench
 from verify.checks.calls import HeatCall
+from verify.evidence.broker_records import EngineConsumer, Process
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import accounts, engine_faults
 
@@ -21,7 +22,7 @@ Experiment = Callable[[Bench], object]
 @contextmanager
 def given(*_: object) -> Iterator[Any]:
     """Whatever the experiment opens."""
-    yield SimpleNamespace(check=None, until=None, consumers=lambda _: (), burst=lambda _: None)
+    yield SimpleNamespace(api=None, check=None, until=None, consumers=lambda _: (), burst=lambda _: None)
 
 
 @pytest.mark.parametrize(
@@ -70,6 +71,7 @@ def test_an_account_that_breaks_off_is_healed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(accounts, "HeatClient", lambda _: client)
     monkeypatch.setattr(accounts, "engine_commands", lambda *_: [None])
     monkeypatch.setattr(accounts, "_apis", lambda *_: [])
+    monkeypatch.setattr(accounts, "see_fit", lambda *_: None)
     monkeypatch.setattr(accounts, "_warm", lambda *_: None)
     monkeypatch.setattr(accounts, "_crash", crash)
     for opened in ("traced", "joining", "stacks"):
@@ -77,6 +79,30 @@ def test_an_account_that_breaks_off_is_healed(monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(EvidenceUnavailable):
         accounts.accounts(bench(done))
     assert done == ["broken", "healed"]
+
+
+@pytest.mark.parametrize(
+    ("heartbeat_s", "waited_s"), [(6, 20.0), (19, 59.0), (20, 0.0), (60, 0.0), (None, 0.0)]
+)
+def test_heartbeat_is_waited_for_where_that_is_bounded(heartbeat_s: int | None, waited_s: float) -> None:
+    """Three heartbeats and two seconds; not beyond the minute that is allowed here, nor without one."""
+    assert engine_faults.noticing_s(heartbeat_s, 60) == waited_s
+
+
+@pytest.mark.parametrize("commands", [["engine-1", "engine-2"], ["engine-2"]])
+def test_engine_that_consumes_nothing_is_not_broken(commands: list[str]) -> None:
+    """One of those that a trial is to break is not there: it ends before anything is touched."""
+    at = {"connection": "c", "channel": 1, "queue": "engine", "tag": "t", "acknowledges": True, "user": "u"}
+    one = EngineConsumer(
+        **at, prefetch=0, given_name=None, peer_host="h", server="engine-1",
+        process=Process(role="heat-engine", pid=1, host="h"),
+    )  # fmt: skip
+    api = SimpleNamespace(where="broker", engine_consumers=lambda topic: (one,))
+    chosen: list[Any] = [SimpleNamespace(part=part) for part in commands]
+    watching: Any = SimpleNamespace(api=api, consumers=None)
+    nothing: Any = None
+    with pytest.raises(EvidenceUnavailable, match="engine-2 does not consume from engine.*see gate E1"):
+        engine_faults.Trying(nothing, watching, nothing, chosen)
 
 
 def test_what_the_api_takes_is_told_from_calls_before_the_fault() -> None:

@@ -84,3 +84,15 @@ def test_deletes_are_waited_for_while_the_list_gets_shorter(
     heat.tag = made.tag
     assert len(made.delete_all()) == left
     assert ended_s <= heat.now_s <= ended_s + 2 * stacks.POLL_S
+
+
+def test_burst_asks_by_the_apis_in_turn_for_what_is_still_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten creates, and further ones until something has happened: here once twelve were made."""
+    asked: list[bool] = []
+    made = stacks.Stacks(cast("HeatClient", None), 4)
+    monkeypatch.setattr(made, "create", lambda *, cfn: asked.append(cfn))
+    made.burst(40, 1, apis=("cfn",), wanted=lambda number: number < 10 or len(asked) < 12)
+    assert asked == [True] * 12
+    asked.clear()
+    made.burst(4, 1, apis=("rest", "cfn"))
+    assert asked == [False, True, False, True]

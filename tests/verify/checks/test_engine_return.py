@@ -1,0 +1,103 @@
+"""Golden evidence of what a return may cost: engines that consume again and do not answer yet."""
+
+from __future__ import annotations
+
+import pytest
+
+from calorimeter.verdict import Outcome
+from tests.verify.checks.test_engine_trial import BROKEN, HEALED, NAMES, call, frozen, gone, trial
+from verify.checks.calls import HeatCall
+from verify.checks.engine_freeze import freeze_costs_its_share
+from verify.checks.engine_return import errors_are_clear_and_service_returns
+from verify.checks.engine_stop import crash_is_survived
+
+BACK = ("engine-2 [12]", "engine-3 [13]")
+"""Engines as they are called after their start, by another process id."""
+
+
+def returned(*odd: HeatCall) -> tuple[HeatCall, ...]:
+    """Both answer calls that were sent two seconds after the broker had them again, and odd ones."""
+    return (call(HEALED + 2, BACK[0]), call(HEALED + 2.1, BACK[1]), *odd)
+
+
+def test_call_that_an_engine_was_handed_before_it_served_is_a_figure() -> None:
+    """A machine at its limit: one consumed again, and a call to it timed out before its first answer."""
+    lost = call(HEALED + 0.2, BACK[0], 500, 8.1)
+    judgement = errors_are_clear_and_service_returns(gone(*returned(lost), returned=BACK))
+    assert judgement.outcome is Outcome.PASS, judgement.why
+    assert judgement.figures["failed_while_starting"] == 1
+    assert judgement.figures["recovery_s"] == 10.0
+    assert judgement.figures["serving_s"] == 12.2
+    assert judgement.why.endswith(", but 1 that engines got before they served")
+    assert "without engines 20 calls got an error" in judgement.why
+
+
+@pytest.mark.parametrize(
+    ("at_s", "engine"), [(HEALED + 3, BACK[0]), (HEALED + 0.2, NAMES[0]), (HEALED + 0.2, None)]
+)
+def test_call_that_fails_for_no_start_is_lost(at_s: float, engine: str | None) -> None:
+    """After all have answered nothing is excused, and before that only what who starts was handed."""
+    lost = call(at_s, engine, 500, 8.1)
+    judgement = errors_are_clear_and_service_returns(gone(*returned(lost), returned=BACK))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (f"after the engines were back: {lost}",)
+
+
+def test_start_excuses_for_the_rpc_timeout_and_no_longer() -> None:
+    """What waited in the queue has expired by then; an engine that still drops calls is not back."""
+    late = (call(HEALED + 2, BACK[0]), call(HEALED + 12, BACK[1]))
+    judgement = errors_are_clear_and_service_returns(gone(*late, returned=BACK))
+    assert judgement.outcome is Outcome.PASS
+    early, beyond = (call(HEALED + s, BACK[1], 500, 8.1) for s in (7.9, 8.1))
+    assert errors_are_clear_and_service_returns(gone(*late, early, returned=BACK)).outcome is Outcome.PASS
+    judgement = errors_are_clear_and_service_returns(gone(*late, beyond, returned=BACK))
+    assert judgement.counter_examples == (f"after the engines were back: {beyond}",)
+
+
+def test_engine_that_consumes_and_never_answers_is_not_back() -> None:
+    """It is named; one that was handed nothing is not known."""
+    mute = call(HEALED + 0.2, BACK[1], 500, 8.1)
+    judgement = errors_are_clear_and_service_returns(gone(call(HEALED + 2, BACK[0]), mute, returned=BACK))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples[0] == "engine-3 [13] answered none of 1 calls after it was back"
+    judgement = errors_are_clear_and_service_returns(gone(call(HEALED + 2, BACK[0]), returned=BACK))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "engine-3 [13] was handed no call after it was back"
+
+
+def test_what_a_return_costs_is_no_cost_of_the_crash() -> None:
+    """E6: a call to the engine that starts anew; one after its first answer is more than a start costs."""
+    lost = call(HEALED + 0.2, BACK[1], 500, 8.1)
+    judgement = crash_is_survived(trial(*returned(lost), returned=BACK[1:]))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["failed_while_starting"] == 1
+    assert judgement.figures["lost_with_the_engine"] == 0
+    later = call(HEALED + 3, BACK[1], 500, 8.1)
+    assert crash_is_survived(trial(*returned(later), returned=BACK[1:])).outcome is Outcome.FAIL
+
+
+def test_answer_that_is_late_by_no_more_than_the_suite_itself_is_inconclusive() -> None:
+    """The same machine stood still; what is later than that is late, and without a stall all is."""
+    late = call(BROKEN + 1, NAMES[2], 500, 10.0)
+    stuck = frozen()
+    for check, given in (
+        (errors_are_clear_and_service_returns, gone(late)),
+        (freeze_costs_its_share, stuck.model_copy(update={"calls": (*stuck.calls, late)})),
+    ):
+        assert "an answer later than 9.1 s" in check(given).counter_examples[0]
+        judgement = check(given.model_copy(update={"late_s": 1.0}))
+        assert judgement.outcome is Outcome.INCONCLUSIVE
+        assert judgement.why.startswith(
+            "1 answers came later than 9.1 s, but the suite itself was late by 1.0 s"
+        )
+        assert check(given.model_copy(update={"late_s": 0.5})).outcome is Outcome.FAIL
+
+
+def test_freeze_that_ends_before_the_heartbeat_says_when_it_would_have_been_noticed() -> None:
+    """RabbitMQ looks for data once a heartbeat, and gives a peer up at the second look without."""
+    judgement = freeze_costs_its_share(frozen(heartbeat_s=60))
+    assert judgement.figures["heartbeat_s"] == 60
+    assert (
+        "nobody noticed (the broker does two to three heartbeats of 60 s after it last heard of it)"
+        in judgement.why
+    )

@@ -1,0 +1,84 @@
+"""What calls get while no engine is there, and when engines have come back."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import chain
+
+from calorimeter.verdict import Judgement, failed, inconclusive, passed
+from verify.checks.engine_trial import EngineTrial, counts, doubts, stalled, unclear, wrong_anyway
+
+
+class Return:
+    """The calls since the broken engines consume again, as far as engines were started anew.
+
+    A consumer is no answer yet: an engine that starts has what waited in the queue before it, as long as
+    that waits, the RPC timeout. Until all that returned have answered a call, at most for so long, calls
+    that they were handed may fail in time: `starting`. All others are `served` or `lost`.
+    """
+
+    def __init__(self, evidence: EngineTrial) -> None:
+        self.calls = [c for c in evidence.calls if c.sent_ns > evidence.healed_ns > 0]
+        first: dict[str, int] = {}
+        for call in evidence.calls:
+            if call.ok and call.engine in evidence.returned and call.sent_ns > evidence.healing_ns:
+                first[call.engine] = min(call.done_ns, first.get(call.engine, call.done_ns))
+        self.silent = [name for name in evidence.returned if name not in first]
+        """Who returned as a consumer and never answered."""
+        self.serving_ns = max([evidence.healed_ns, *first.values()])
+        latest_ns = evidence.healed_ns + round(evidence.rpc_timeout_s * 1e9)
+        begun_ns = latest_ns if self.silent else min(self.serving_ns, latest_ns)
+        bad = [c for c in self.calls if not c.ok]
+        self.starting = [c for c in bad if c.sent_ns < begun_ns and c.engine in first]
+        self.lost = [c for c in bad if c not in self.starting]
+        self.served = [c for c in self.calls if c.ok]
+
+    def handed(self, name: str) -> int:
+        """How many calls one of those that returned was given."""
+        return sum(call.engine == name for call in self.calls)
+
+    def wrong(self) -> Iterator[str]:
+        """Calls that nothing excuses, and engines that answer no more."""
+        for name in self.silent:
+            if self.handed(name):
+                yield f"{name} answered none of {self.handed(name)} calls after it was back"
+        yield from (f"after the engines were back: {call}" for call in self.lost)
+
+
+def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
+    """E8: whether calls get clear errors in bounded time without engines, and answers with them.
+
+    An API waits `rpc_response_timeout`; to that comes what it takes itself, the longest of the calls
+    before the fault. A call that the proxy cut off or answered itself, in Heat's stead, got no clear error.
+    Service is back when every engine has answered, see `Return`.
+    """
+    back = Return(evidence)
+    bad = [c for c in evidence.calls if not c.ok]
+    wrong = [*wrong_anyway(evidence), *unclear(evidence, bad), *back.wrong()]
+    statuses = Counter(c.status for c in bad)
+    healed = evidence.healed_ns > 0
+    figures = counts(evidence) | {
+        "outage_s": round((evidence.healed_ns - evidence.broken_ns) / 1e9, 1) if healed else None,
+        "serving_s": round((back.serving_ns - evidence.healing_ns) / 1e9, 2) if healed else None,
+        "late_s": round(evidence.late_s, 2),
+        "calls_after": len(back.calls),
+        "failed_while_starting": len(back.starting),
+        **{f"answers_{status}": n for status, n in sorted(statuses.items())},
+    }
+    if wrong:
+        return failed(f"without engines, or after: {wrong[0]}", wrong, **figures)
+    unseen = (f"{name} was handed no call after it was back" for name in back.silent)
+    if doubt := next(chain(doubts(evidence), stalled(evidence, bad), unseen), None):
+        return inconclusive(doubt, **figures)
+    if not back.served or not bad:
+        missing = "failed during the outage" if not bad else "was answered after it"
+        return inconclusive(f"no call {missing}", **figures)
+    late = f", but {len(back.starting)} that engines got before they served" if back.starting else ""
+    return passed(
+        f"without engines {len(bad) - len(back.starting)} calls got an error of Heat's after at most "
+        f"{figures['longest_failed_s']} s; {figures['recovery_s']} s after their start began all were back "
+        f"by themselves, after {figures['serving_s']} s each had answered, and all {len(back.calls)} calls "
+        f"since were answered{late}",
+        **figures,
+    )
