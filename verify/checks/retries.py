@@ -75,11 +75,12 @@ def _retries(evidence: Failover) -> Judgement:
 
 def _not_laid_to_it(evidence: Failover, others: Sequence[Visit], harmed: Sequence[Visit]) -> str | None:
     """Why visits of sources of other backends tell nothing of the death; None where they do."""
-    strays = sum(visit.server == evidence.victim for visit in others)
+    # A retry of theirs is one of a dead server, and no other was killed.
+    strays = sum(v.server == evidence.victim or bool(v.retries or v.redispatched) for v in others)
     if strays:
         return (
-            f"{strays} of {len(others)} visits of sources of other backends went to {evidence.victim}: "
-            "where sources do not stay (S1, S2), whose retries these are is not known"
+            f"{strays} of {len(others)} visits of sources of other backends met a dead one: where sources "
+            "do not stay (S1, S2), whose retries these are is not known"
         )
     made = (*evidence.before.visits, *evidence.meanwhile)
     earlier = sum(not visit.served for visit in made if visit.done_ns < evidence.killed_ns)

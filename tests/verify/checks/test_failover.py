@@ -239,7 +239,9 @@ def test_where_sources_do_not_stay_nothing_is_measured() -> None:
     strayed = (visit(ours, "c", 10.5), visit(other, "c", 10.5, status=0))
     judgement = retries_as_measured(evidence(meanwhile=strayed))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "1 of 1 visits of sources of other backends went to c" in judgement.why
+    assert "1 of 1 visits of sources of other backends met a dead one" in judgement.why
+    rescued = (visit(ours, "c", 10.5), visit(other, "b", 10.5, retries=1, redispatched=True))
+    assert retries_as_measured(evidence(meanwhile=rescued)).outcome is Outcome.INCONCLUSIVE
 
 
 def test_harmed_source_of_another_backend_fails() -> None:
