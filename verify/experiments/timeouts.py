@@ -31,6 +31,7 @@ LOOK_EVERY_S = 0.02
 SPARE_S = 2.0
 """How much longer than the latest allowed moment a wait is watched."""
 
+LINES_WITHIN_S = 2.0
 UNDESCRIBED_S = 30.0
 FEW = 40
 """Sources that are tried to find one of the backend that is made unreachable."""
@@ -76,6 +77,7 @@ def timeouts(bench: Bench) -> Timeouts:
             if way.log is not None:
                 way.log.forget()
             made = _at_once(bench, asked, described)
+            _await_lines(way, asked, [wait for wait, _ in made])
             waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
         for each in asked:
             for what in each.broken([wait.what for wait in waits if wait.api == each.name]):
@@ -179,9 +181,17 @@ def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, i
     """Begin and see when the proxy ends it."""
 
     def ended(after_s: float | None, by: str = "") -> Wait:
-        return Wait(api=of.name, mode=of.mode, what=what, ended_s=after_s, gave_up_s=watch_s, ended_by=by)
+        return Wait(
+            api=of.name,
+            mode=of.mode,
+            what=what,
+            ended_s=after_s,
+            begun_s=began - connecting,
+            gave_up_s=watch_s,
+            ended_by=by,
+        )
 
-    began = time.monotonic()
+    began = connecting = time.monotonic()
     try:
         with begin() as connection:
             port = connection.getsockname()[1]
@@ -198,6 +208,15 @@ def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, i
         raise EvidenceUnavailable(of.name, problem.strerror or str(problem)) from problem
     said = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
     return ended(after_s, said), port
+
+
+def _await_lines(way: Strongest, asked: Sequence[_Asked], waits: Sequence[Wait]) -> None:
+    """Wait for the log's lines of the waits that have ended; `option dontlognull` may keep some out."""
+    if way.log is None:
+        return
+    for each in asked:
+        ended = sum(wait.api == each.name and wait.ended_s is not None for wait in waits)
+        way.log.await_lines(each.api.proxy_section, ended, LINES_WITHIN_S)
 
 
 def _with_termination(way: Strongest, api: Api, wait: Wait, port: int) -> Wait:
@@ -300,6 +319,7 @@ def _first_retry(
     stats: Sequence[StatsSource], of: _Asked, server: str, begin: Begin, watch_s: float
 ) -> Wait:
     before = _retries(stats, of.api, server)
+    connecting = time.monotonic()
     with begin():
         began = time.monotonic()
         ended = None
@@ -312,6 +332,7 @@ def _first_retry(
         mode=of.mode,
         what="connect",
         ended_s=ended,
+        begun_s=began - connecting,
         gave_up_s=watch_s,
         ended_by="the first retry",
     )
