@@ -215,6 +215,41 @@ def test_spread_as_predicted_passes_with_the_skew_to_expect() -> None:
     assert skew == sorted(skew, reverse=True)  # type: ignore[type-var]
 
 
+def test_too_few_sources_show_no_spread() -> None:
+    """A backend may have none of six by chance: (2/3)^22 is less than 0.001/3/2, (2/3)^21 is not."""
+    judgement = sources_spread_as_predicted(evidence(MEASURED))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "REST: 6 sources are too few: chance alone may leave a, b, c without any (about 22 would do, "
+        "see S8)"
+    )
+    assert sources_spread_as_predicted(evidence(dict([*many().items()][:21]))).outcome is (
+        Outcome.INCONCLUSIVE
+    )
+    assert sources_spread_as_predicted(evidence(dict([*many().items()][:24]))).outcome is Outcome.PASS
+    one = sources_spread_as_predicted(evidence({"127.0.0.10": "c"}))
+    assert one.outcome is Outcome.INCONCLUSIVE
+    assert one.why == (
+        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be told "
+        "(see S8)"
+    )
+
+
+def test_hash_that_cannot_be_predicted_gives_no_shares_by_weight() -> None:
+    """A ring's parts are not its weights: of three equal servers one may have a quarter more."""
+    growing = (*SERVERS[:2], HashServer("c", 3, throttled=True))
+    places = {source: "aaabbc"[n % 6] for n, source in enumerate(many())}
+    ring = {"described": Described(hash_type="consistent"), "before": growing, "after": growing}
+    judgement = sources_spread_as_predicted(evidence(places, **ring))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "no share can be told: c is in slowstart" in judgement.why
+    first = sources_spread_as_predicted(evidence(places, described=Described(balance="first")))
+    assert first.outcome is Outcome.INCONCLUSIVE
+    for balance in ("leastconn", "roundrobin", "static-rr", "random", "random(2)"):
+        by_weight = sources_spread_as_predicted(evidence(places, described=Described(balance=balance)))
+        assert by_weight.outcome is Outcome.FAIL
+
+
 def test_server_with_too_many_sources_fails() -> None:
     """A backend with half of all sources, a third predicted, refutes it."""
     places = {source: "a" if n % 2 else "bc"[n % 4 // 2] for n, source in enumerate(many())}
