@@ -112,6 +112,14 @@ def test_unpredictable_configuration_falls_back_to_observation() -> None:
     assert mapping_is_the_predicted_one(torn).outcome is Outcome.FAIL
 
 
+@pytest.mark.parametrize("balance", ["source", "leastconn"])
+def test_mapping_of_sources_to_one_backend_is_inconclusive(balance: str) -> None:
+    """One client machine, as in S1: where everybody goes to one backend, any rule may have sent them."""
+    judgement = mapping({"127.0.0.10": "c", "127.0.0.13": "c"}, described=Described(balance=balance))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.endswith("all 2 sources landed on c: any rule may have sent them there (see S8)")
+
+
 def test_missing_lines_are_inconclusive() -> None:
     """A log that holds fewer lines than the proxy counted connections proves nothing."""
     short = LogCount(source="udp", lines=11, logged=11, connections=12, dropped=0)
