@@ -22,7 +22,7 @@ from verify.experiments.affinity import sources
 from verify.experiments.attribution import Strongest, strongest
 from verify.experiments.direct import own_address, serves
 from verify.experiments.failover import await_state, breakable
-from verify.experiments.healing import healing
+from verify.experiments.healing import carried_out, healing
 from verify.experiments.held import connect
 from verify.experiments.repeated import Repeated
 from verify.experiments.visits import context
@@ -33,8 +33,8 @@ SPARE_S = 2.0
 
 LINES_WITHIN_S = 2.0
 UNDESCRIBED_S = 30.0
-FEW = 40
-"""Sources that are tried to find one of the backend that is made unreachable."""
+FEW = 200
+"""Sources that are tried to find one of the backend that is made unreachable, which may be a light one."""
 
 VISITS = 3
 """Of each of them, to see that it stays where it is."""
@@ -259,7 +259,7 @@ def _with_fault(
     with healing(bench):
         served = serves(own_address(api, how.part))
         bench.say(f"{how.part} {fault}")
-        bench.breaker.inject(how)
+        carried_out(bench.breaker.inject, how)
         if served and serves(own_address(api, how.part)):
             raise EvidenceUnavailable(
                 f"{how.part}: {fault}",
@@ -296,8 +296,9 @@ def _checks_first(
 
 def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str) -> str:
     """A source that the proxy sends to this server; `EvidenceUnavailable` where none can be relied on."""
+    who = sources(bench, api)[:FEW]
     with strongest(bench, api, stats) as way:
-        visits = way.visits(sources(bench, api)[:FEW], VISITS).visits
+        visits = way.visits(who, VISITS).visits
     found: defaultdict[str, set[str]] = defaultdict(set)
     for visit in visits:
         if visit.server is not None:
@@ -310,7 +311,7 @@ def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str
         raise EvidenceUnavailable(api.proxy_section, why)
     source = next((source for source, servers in found.items() if server in servers), None)
     if source is None:
-        why = f"{len(found)} of {FEW} sources could be placed, none of them on {server}"
+        why = f"{len(found)} of {len(who)} sources could be placed, none of them on {server}"
         raise EvidenceUnavailable(api.proxy_section, why)
     return source
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from calorimeter.deployment import Api, Backend, Tls
+from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import timeouts
 
 
@@ -38,3 +40,15 @@ def test_a_tls_front_is_spoken_to_through_tls(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", wrap)
     timeouts._sent(front("https://heat.example/v1"), None, b"GET", Tls())
     assert sent == [(plain, "heat.example", ssl.CERT_REQUIRED), b"GET"]
+
+
+def test_sources_that_are_tried_are_counted_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One client machine has one, however many would be tried."""
+    one = SimpleNamespace(source="10.0.0.1", server="b")
+    way = SimpleNamespace(visits=lambda *_: SimpleNamespace(visits=(one, one, one)))
+    monkeypatch.setattr(timeouts, "strongest", lambda *_: nullcontext(way))
+    monkeypatch.setattr(timeouts, "sources", lambda *_: [None])
+    nobody: Any = None
+    with pytest.raises(EvidenceUnavailable, match="1 of 1 sources could be placed, none of them on a"):
+        timeouts._source_of(nobody, [], front("http://10.0.0.9:8004/v1"), "a")
+    assert timeouts._source_of(nobody, [], front("http://10.0.0.9:8004/v1"), "b") == "10.0.0.1"
