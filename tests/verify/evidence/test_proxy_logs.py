@@ -7,9 +7,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
+import pytest
+
 from calorimeter.deployment import Api, Backend, Proxy
 from verify.checks.visits import Visit
-from verify.evidence.proxy_log import Line
+from verify.evidence import proxy_log, proxy_logs
+from verify.evidence.proxy_log import Line, ProxyLog
 from verify.evidence.proxy_logs import ProxyLogs
 from verify.experiments.attribution import Log
 
@@ -190,3 +193,23 @@ def test_logs_are_entered_and_left_together(tmp_path: Path) -> None:
         assert len(logs.read().connections) == 1
         logs.forget()
         assert logs.read().connections == ()
+
+
+def test_lines_are_parsed_once_as_long_as_none_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of the same lines again takes no second look at them; a new line is seen."""
+    parsed: list[int] = []
+
+    def read(lines: Sequence[Line]) -> ProxyLog:
+        parsed.append(len(lines))
+        return proxy_log.read(lines)
+
+    monkeypatch.setattr(proxy_logs, "read", read)
+    log = Written("udp://h:1", line(1), line(2), DOWN)
+    logs = ProxyLogs([[log]])
+    assert (len(logs.fullest("r")[0].connections), len(logs.events("r")), len(logs.used())) == (2, 1, 1)
+    assert parsed == [3]
+    log.texts = (*log.texts, line(3))
+    assert len(logs.read().connections) == 3
+    assert parsed == [3, 4]
+    logs.forget()
+    assert logs.read().connections == ()
