@@ -78,7 +78,7 @@ def timeouts(bench: Bench) -> Timeouts:
                 way.log.forget()
             made = _at_once(bench, asked, described)
             _await_lines(way, asked, [wait for wait, _ in made])
-            waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
+            waits = [_with_termination(way, apis[wait.api], wait, end) for wait, end in made]
         for each in asked:
             for what in each.broken([wait.what for wait in waits if wait.api == each.name]):
                 try:
@@ -115,10 +115,12 @@ def _watch_s(described: dict[str, float], mode: str, what: What) -> float:
 
 
 Begin = Callable[[], socket.socket]
+End = tuple[str, int]
+"""Address and port of a connection's client."""
 
 
-def _at_once(bench: Bench, asked: Sequence[_Asked], described: dict[str, float]) -> list[tuple[Wait, int]]:
-    """The waits that need nothing broken, all at the same time; each with the port it came from."""
+def _at_once(bench: Bench, asked: Sequence[_Asked], described: dict[str, float]) -> list[tuple[Wait, End]]:
+    """The waits that need nothing broken, all at the same time; each with our end of its connection."""
     planned: list[tuple[_Asked, What, Begin]] = []
     for each in asked:
         planned.append((each, "silent", _beginning(bench, each.api, b"")))
@@ -131,7 +133,7 @@ def _at_once(bench: Bench, asked: Sequence[_Asked], described: dict[str, float])
         elif bench.deployment.identity is not None:
             planned.append((each, "upload", _beginning(bench, each.api, _without_body(bench))))
 
-    def one(plan: tuple[_Asked, What, Begin]) -> tuple[Wait, int]:
+    def one(plan: tuple[_Asked, What, Begin]) -> tuple[Wait, End]:
         each, what, begin = plan
         return _wait(each, what, begin, _watch_s(described, each.mode, what))
 
@@ -177,7 +179,7 @@ def _sent(api: Api, source: str | None, payload: bytes, tls: Tls) -> socket.sock
     return connection
 
 
-def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, int]:
+def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, End]:
     """Begin and see when the proxy ends it."""
 
     def ended(after_s: float | None, by: str = "") -> Wait:
@@ -194,20 +196,20 @@ def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, i
     began = connecting = time.monotonic()
     try:
         with begin() as connection:
-            port = connection.getsockname()[1]
+            host, port = connection.getsockname()[:2]
             began = time.monotonic()
             connection.settimeout(watch_s)
             try:
                 answer = connection.recv(4096)
             except TimeoutError:
-                return ended(None), port
+                return ended(None), (host, port)
             except ConnectionResetError:
                 answer = b""
             after_s = time.monotonic() - began
     except OSError as problem:
         raise EvidenceUnavailable(of.name, problem.strerror or str(problem)) from problem
     said = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
-    return ended(after_s, said), port
+    return ended(after_s, said), (host, port)
 
 
 def _await_lines(way: Strongest, asked: Sequence[_Asked], waits: Sequence[Wait]) -> None:
@@ -219,12 +221,12 @@ def _await_lines(way: Strongest, asked: Sequence[_Asked], waits: Sequence[Wait])
         way.log.await_lines(each.api.proxy_section, ended, LINES_WITHIN_S)
 
 
-def _with_termination(way: Strongest, api: Api, wait: Wait, port: int) -> Wait:
+def _with_termination(way: Strongest, api: Api, wait: Wait, end: End) -> Wait:
     """The wait with the proxy's own word on its end, where its log has it."""
     if way.log is None:
         return wait
     for connection in way.log.connections(api):
-        if connection.client_port == port:
+        if (connection.client.removeprefix("::ffff:"), connection.client_port) == end:
             return wait.model_copy(update={"termination": connection.termination})
     return wait
 

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from calorimeter.deployment import Api, Backend, Tls
+from verify.checks.timeouts import Wait
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import timeouts
 
@@ -52,3 +53,16 @@ def test_sources_that_are_tried_are_counted_as_they_are(monkeypatch: pytest.Monk
     with pytest.raises(EvidenceUnavailable, match="1 of 1 sources could be placed, none of them on a"):
         timeouts._source_of(nobody, [], front("http://10.0.0.9:8004/v1"), "a")
     assert timeouts._source_of(nobody, [], front("http://10.0.0.9:8004/v1"), "b") == "10.0.0.1"
+
+
+def test_termination_is_that_of_the_own_connection() -> None:
+    """Others may come from the same port of another address; on an IPv6 socket ours has a prefix."""
+    other, own = (
+        SimpleNamespace(client=client, client_port=40_000, termination=termination)
+        for client, termination in (("10.0.0.2", "--"), ("::ffff:10.0.0.1", "cD"))
+    )
+    way: Any = SimpleNamespace(log=SimpleNamespace(connections=lambda _: [other, own]))
+    made = Wait(api="rest", mode="tcp", what="silent", ended_s=2.0, gave_up_s=5.0)
+    api = front("http://10.0.0.9:8004/v1")
+    assert timeouts._with_termination(way, api, made, ("10.0.0.1", 40_000)).termination == "cD"
+    assert timeouts._with_termination(way, api, made, ("10.0.0.3", 40_000)).termination is None
