@@ -15,7 +15,8 @@ class Crash(Model):
     """One crash. `held` are the requests of which the crashed engine had work that it had not finished.
 
     Where that cannot be told they count as unfinished. Empty for an API. Times are ns since the epoch: the
-    crash, and when the part was back (0: it was not).
+    crash, and when the part was back (0: it was not). `happened` is whether the part was gone once the
+    command that kills it had ended; None where that cannot be seen.
     """
 
     part: str
@@ -23,6 +24,7 @@ class Crash(Model):
     at_ns: int
     back_ns: int
     held: tuple[str, ...] = ()
+    happened: bool | None = None
 
 
 class Accounts(Model):
@@ -83,6 +85,12 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
     if len(accepted) < FEWEST or not any(crash.engine for crash in evidence.crashes):
         return inconclusive(
             f"{len(accepted)} stacks were accepted and {len(evidence.crashes)} parts crashed: too few",
+            **figures,
+        )
+    if alive := [crash.part for crash in evidence.crashes if crash.happened is False]:
+        return inconclusive(
+            f"the fault did not happen: {', '.join(alive)} {'was' if len(alive) == 1 else 'were'} there as "
+            "before after the command for 'kill' had ended well",
             **figures,
         )
     told = "".join(f"; {name} was lost with {crash.part}" for name, crash in lost.items())

@@ -7,7 +7,15 @@ from collections.abc import Iterator
 from itertools import chain
 
 from calorimeter.verdict import Judgement, failed, inconclusive, passed
-from verify.checks.engine_trial import EngineTrial, counts, doubts, stalled, unclear, wrong_anyway
+from verify.checks.engine_trial import (
+    EngineTrial,
+    counts,
+    doubts,
+    stalled,
+    unbroken,
+    unclear,
+    wrong_anyway,
+)
 
 
 class Return:
@@ -66,10 +74,13 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
         "failed_while_starting": len(back.starting),
         **{f"answers_{status}": n for status, n in sorted(statuses.items())},
     }
+    if why := unbroken(evidence):
+        return inconclusive(why, **figures)
     if wrong:
         return failed(f"without engines, or after: {wrong[0]}", wrong, **figures)
     unseen = (f"{name} was handed no call after it was back" for name in back.silent)
-    if doubt := next(chain(doubts(evidence), stalled(evidence, bad), unseen), None):
+    open_ = chain(doubts(evidence), _answered_meanwhile(evidence), stalled(evidence, bad), unseen)
+    if doubt := next(open_, None):
         return inconclusive(doubt, **figures)
     if not back.served or not bad:
         missing = "failed during the outage" if not bad else "was answered after it"
@@ -82,3 +93,17 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
         f"since were answered{late}",
         **figures,
     )
+
+
+def _answered_meanwhile(evidence: EngineTrial) -> Iterator[str]:
+    """That there were engines left, where something shows any.
+
+    What was sent in the outage is answered after it, by an engine that returned, or not at all.
+    """
+    end_ns = evidence.healing_ns
+    answered = [c for c in evidence.sent(evidence.settled_ns, end_ns) if c.ok and c.done_ns < end_ns]
+    if answered:
+        yield (
+            f"{len(answered)} calls were answered while all of {evidence.what} were gone: somebody else "
+            f"consumes, see gate E1 ({answered[0]})"
+        )

@@ -13,6 +13,7 @@ from verify.checks.engine_trial import (
     not_attributed,
     noticed_s,
     unattributed,
+    unbroken,
     unwell,
     wrong_anyway,
 )
@@ -22,8 +23,13 @@ from verify.checks.shares import equal_shares
 def joins(evidence: EngineTrial) -> Judgement:
     """E5: whether an engine that joins gets its share, and how soon."""
     figures = counts(evidence)
+    # A call may be among those that a broken trace lacks.
+    lacking = evidence.incomplete if evidence.healed_ns and not evidence.first_ns else None
+    if why := unbroken(evidence) or lacking:
+        return inconclusive(why, **figures)
     if not evidence.healed_ns or not evidence.first_ns:
-        return failed(f"{evidence.what} was started and got no call", (), **figures)
+        got = "got no call" if evidence.healed_ns else "did not consume again"
+        return failed(f"{evidence.what} was started and {got}", (), **figures)
     figures["first_call_s"] = round((evidence.first_ns - evidence.healing_ns) / 1e9, 2)
     if evidence.after is None:
         return inconclusive("no shares were counted after it had joined", **figures)
@@ -58,11 +64,16 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
         "noticed_s": noticed_s(evidence),
         "calls_answered_during": sum(c.ok for c in evidence.during),
     }
-    if before := unwell(evidence):
+    if before := unwell(evidence) or unbroken(evidence):
         return inconclusive(before, **figures)
     wrong = list(wrong_anyway(evidence))
     excused = [*lost, *unknown, *starting]
-    wrong += [f"not of the crashed engine: {c}" for c in bad if c not in excused]
+    dead = "handed to the crashed engine after its crash"
+    wrong += [
+        f"{dead if c.engine in evidence.engines else 'not of the crashed engine'}: {c}"
+        for c in bad
+        if c not in excused
+    ]
     if wrong:
         return failed(f"the crash of {evidence.what} cost more than it held: {wrong[0]}", wrong, **figures)
     if doubt := next(chain(doubts(evidence), not_attributed(evidence, unknown)), None):
@@ -81,7 +92,7 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
         "stop_s": round((evidence.settled_ns - evidence.broken_ns) / 1e9, 2),
         "stacks": len(evidence.stacks),
     }
-    if before := unwell(evidence):
+    if before := unwell(evidence) or unbroken(evidence):
         return inconclusive(before, **figures)
     lost = [str(c) for c in evidence.calls if not c.ok]
     lost += [

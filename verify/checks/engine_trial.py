@@ -112,6 +112,20 @@ def unwell(evidence: EngineTrial) -> str | None:
     )
 
 
+def unbroken(evidence: EngineTrial) -> str | None:
+    """Why it is not sure that the engines were stopped at all; None where it is.
+
+    A command may end well and have stopped another unit. Who stops is a consumer no more; who is frozen may
+    stay one for long, and shows by calls that are not answered.
+    """
+    if evidence.noticed_ns or not evidence.engines:
+        return None
+    return (
+        f"nothing shows that {evidence.fault!r} of {evidence.what} did anything: the broker had its "
+        "consumers all along"
+    )
+
+
 def unattributed(evidence: EngineTrial, until_ns: int = 0) -> list[HeatCall]:
     """Failed calls, in flight since the fault came and sent until its end, of which nobody knows whose.
 

@@ -162,13 +162,15 @@ class Call(Model):
 class ClientCalls(Model):
     """Evidence of P3: the unmodified client lists, creates, shows and deletes a small stack.
 
-    `endpoint` is what the catalog tells clients; `shown` is the state of the stack that `show` gave,
+    `endpoint` is what the catalog tells clients, `at_front` whether its address is that of the front, by
+    whatever name (None: not looked up); `shown` is the state of the stack that `show` gave,
     `listed` whether the list after the create named it, `left` whether the list after the delete did.
     """
 
     command: str
     front: str
     endpoint: str | None
+    at_front: bool | None = None
     stack: str
     calls: tuple[Call, ...]
     listed: bool = False
@@ -224,7 +226,7 @@ def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:
     if unsuccessful or not evidence.calls:
         return None
     endpoint, front = evidence.endpoint, evidence.front
-    if endpoint is not None and f"//{front}/" not in f"{endpoint}/":
+    if endpoint is not None and not evidence.at_front and f"//{front}/" not in f"{endpoint}/":
         why = f"the client works, but the catalog sends it to {endpoint}, not to {front}"
         return why, [f"endpoint of orchestration: {endpoint}"]
     if evidence.counted == 0:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from calorimeter.source_hash import (
@@ -117,7 +118,7 @@ def _mapping(evidence: Visits) -> Judgement:
             [*differences(evidence)],
             **figures,
         )
-    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt
+    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt or _one_only(found)
     if problem is not None:
         return inconclusive(problem, **figures)
     missed = missed_rate(len(found))
@@ -128,6 +129,16 @@ def _mapping(evidence: Visits) -> Judgement:
         "sources elsewhere would have been seen (95 % confidence)",
         missed_rate_95=round(missed, 6),
         **figures,
+    )
+
+
+def _one_only(found: Mapping[str, Counter[str]]) -> str | None:
+    """Why a mapping to a single backend tells nothing; None where there are several."""
+    used = {server for servers in found.values() for server in servers}
+    if len(used) > 1:
+        return None
+    return (
+        f"all {len(found)} sources landed on {', '.join(used)}: any rule may have sent them there (see S8)"
     )
 
 
@@ -151,7 +162,7 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
     problem = disturbed.why if disturbed else incomplete(evidence)
     if problem is None and not any(servers.total() > 1 for servers in found.values()):
         problem = "no source address visited twice"
-    if problem:
+    if problem := problem or _one_only(found):
         return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
     missed = missed_rate(sum(servers.total() > 1 for servers in found.values()))
     return passed(

@@ -25,6 +25,8 @@ def _retries(evidence: Failover) -> Judgement:
     end_ns = evidence.down_ns or evidence.started_ns
     window = [v for v in evidence.meanwhile if evidence.killed_ns <= v.sent_ns < end_ns]
     ours = [visit for visit in window if home.get(visit.source) == evidence.victim]
+    # The command takes time: until it struck, the victim itself answered.
+    ours = [visit for visit in ours if not (visit.served and visit.server == evidence.victim)]
     others = [visit for visit in window if home.get(visit.source) not in (None, evidence.victim)]
     answered = [visit for visit in ours if visit.served]
     figures: dict[str, Figure] = {
@@ -57,11 +59,19 @@ def _retries(evidence: Failover) -> Judgement:
         return inconclusive(
             f"no source of {whose} came between its death and the proxy's notice", **figures
         )
+    if unknown := sum(visit.server is None for visit in answered):
+        return inconclusive(
+            f"by which backend {unknown} of {len(answered)} answered visits of sources of "
+            f"{evidence.victim} were answered is in no log: it may not have been dead yet",
+            **figures,
+        )
     missed = missed_rate(len(others))
     kind = f"hash-type {evidence.before.described.hash_type}"
-    checks = f"until the checks took it out after {figures['down_after_s']} s" if evidence.checked else (
-        "and without health checks that does not end"
-    )  # fmt: skip
+    checks = "and without health checks that does not end"
+    if evidence.checked and evidence.down_ns is None:
+        checks = "and the checks did not take it out in time"
+    elif evidence.checked:
+        checks = f"until the checks took it out after {figures['down_after_s']} s"
     return passed(
         f"measured: of {len(ours)} visits to the dead {evidence.victim} retries and redispatch rescued "
         f"{len(answered)} with {kind} (up to {figures['most_retries']} retries, "

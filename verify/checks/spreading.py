@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
+from math import ceil, log
 
 from calorimeter.source_hash import Unpredictable, excess_to_expect, spread
 from calorimeter.verdict import Figure, Judgement, failed, inconclusive, passed
@@ -18,6 +20,9 @@ SPREAD_CONFIDENCE = 0.999
 
 POPULATIONS = (10, 100, 1000)
 """The numbers of clients for which the skew to expect is given."""
+
+BY_WEIGHT = ("roundrobin", "static-rr", "leastconn", "random")
+"""What of `balance` gives each server connections by its weight."""
 
 
 def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
@@ -52,7 +57,10 @@ def _spread(evidence: Visits) -> Judgement:
     problem = problem or where.doubt or _torn(evidence, torn, len(places))
     if not found:
         return inconclusive(problem or "no visit was attributed", **figures)
-    shares, said = _expected_shares(quiet, figures)
+    try:
+        shares, said = _expected_shares(quiet, figures)
+    except Unpredictable as reason:
+        return inconclusive(problem or f"no share can be told: {reason}", **figures)
     names = list(dict.fromkeys((*shares, *perhaps)))
     figures |= {f"sources_{name}": seen[name] for name in names}
     figures |= {f"predicted_{name}": round(shares.get(name, 0.0) * len(found), 1) for name in names}
@@ -71,6 +79,8 @@ def _spread(evidence: Visits) -> Judgement:
             **figures,
         )
     if problem is not None:
+        return inconclusive(problem, **figures)
+    if problem := _too_few(shares, bounds, len(found), outside):
         return inconclusive(problem, **figures)
     skew = ", ".join(
         f"{figures[f'skew_of_{clients}_clients']}× with {clients}"
@@ -103,8 +113,30 @@ def _count(surely: int, perhaps: int) -> str:
     return str(surely) if surely == perhaps else f"{surely} to {perhaps}"
 
 
+def _too_few(
+    shares: Mapping[str, float], bounds: Mapping[str, tuple[int, int]], sources: int, outside: float
+) -> str | None:
+    """Why a usable backend without any source would not be seen; None where each would be."""
+    if none := [name for name, share in shares.items() if not share]:
+        return (
+            f"none of these {sources} sources is predicted for {', '.join(none)}: whether others get there "
+            "cannot be told (see S8)"
+        )
+    if few := [name for name in shares if not bounds[name][0]]:
+        smallest = min(shares[name] for name in few)
+        return (
+            f"{sources} sources are too few: chance alone may leave {', '.join(few)} without any (about "
+            f"{ceil(log(outside / 2) / log(1 - smallest))} would do, see S8)"
+        )
+    return None
+
+
 def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict[str, float], str]:
-    """Server → the part of these sources that it should have; and by what rule."""
+    """Usable server → the part of these sources that it should have; and by what rule.
+
+    Raises `Unpredictable` where neither the hash nor the weights give one: the parts of a ring that cannot
+    be computed are not its weights.
+    """
     servers = described_servers(evidence)
     try:
         rules = described_rules(evidence)
@@ -115,8 +147,11 @@ def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict
         figures["skew_of_these"] = round(predicted.excess, 3)
     except Unpredictable as reason:
         figures["not_predicted"] = str(reason)
-        weight = sum(server.weight for server in servers if server.up) or 1
-        shares = {server.name: server.weight * server.up / weight for server in servers}
+        if not evidence.described.balance.startswith(BY_WEIGHT):
+            raise
+        usable = [server for server in servers if server.up and server.weight]
+        weight = sum(server.weight for server in usable)
+        shares = {server.name: server.weight / weight for server in usable}
         return shares, f"the described weights say (cannot be predicted: {reason})"
     return (
         {name: count / max(predicted.sources, 1) for name, count in predicted.counts.items()},

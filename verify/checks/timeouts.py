@@ -44,8 +44,10 @@ LATE_S = 1.0
 class Wait(Model):
     """One wait that a timeout of the proxy had to end.
 
-    `ended_s` is when it did, seconds from its begin, None where it still lasted at `gave_up_s`; `ended_by`
-    is what the client saw, `termination` the proxy's own word (its log's two or four letters).
+    `ended_s` is when it did, seconds from its begin, None where it still lasted at `gave_up_s`; `begun_s`
+    is how long the connection, TLS and what was sent took before that, in which the proxy's timer may have
+    run already. `ended_by` is what the client saw, `termination` the proxy's own word (its log's two or
+    four letters).
     """
 
     api: str
@@ -53,6 +55,7 @@ class Wait(Model):
     what: What
     ended_s: float | None
     gave_up_s: float
+    begun_s: float = 0.0
     ended_by: str = ""
     termination: str | None = None
 
@@ -136,35 +139,79 @@ def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
         return
     name, bound = found
     where = f"{wait.api.upper()}: {MEANS[wait.what]}"
-    latest = bound + LATE_S + evidence.late_s
     if wait.ended_s is None:
-        if wait.gave_up_s >= latest:
+        if wait.gave_up_s >= bound + LATE_S + evidence.late_s:
             yield f"{where} is still waited for after {wait.gave_up_s:.1f} s, timeout {name} is {bound:g} s"
-    elif wait.ended_s < bound - TICK_S:
-        yield (
-            f"{where} was waited for {wait.ended_s:.2f} s ({wait.termination or wait.ended_by}), timeout "
-            f"{name} is described as {bound:g} s"
-        )
-    elif wait.ended_s > latest:
-        yield f"{where} was waited for {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s"
+        return
+    said = f"timeout {name} is described as {bound:g} s"
+    moment = _moment(evidence, wait, bound)
+    if moment == "before" and _by_the_proxy(wait):
+        by = wait.termination or wait.ended_by
+        yield f"{where} was waited for {wait.ended_s:.2f} s ({by}), {said}"
+    elif moment == "after":
+        yield f"{where} was waited for {wait.ended_s:.2f} s, {said}"
+
+
+def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before", "about", "at", "after"]:
+    """When a wait ended, seen from its timeout; about it: it may be late, or another timeout."""
+    ended_s = wait.ended_s or 0.0
+    if ended_s + wait.begun_s < bound_s - TICK_S:
+        return "before"
+    if ended_s > bound_s + LATE_S + evidence.late_s:
+        return "after"
+    early = ended_s + min(wait.begun_s, LATE_S) < bound_s - TICK_S
+    return "about" if early or ended_s > bound_s + LATE_S else "at"
+
+
+def _by_the_proxy(wait: Wait) -> bool:
+    """Whether it was a timer of the proxy that ended a wait, as far as is told.
+
+    A termination that begins with `c` or `s` is a timeout of the client's or the server's side. Without
+    the log's word: in `mode tcp` all that is said is the API's, in `mode http` all but 408 and 504.
+    """
+    if wait.termination:
+        return wait.termination[0] in "cs"
+    if not wait.ended_by.startswith("HTTP/"):
+        return True
+    return wait.mode == "http" and wait.ended_by.split()[1:2] in (["408"], ["504"])
 
 
 def _doubts(of: Timeouts) -> Iterator[str]:
     """What could not be told of one API."""
-    for wait in of.waits:
-        if effective(of, wait) is None:
-            names = [name for name in APPLY[wait.mode, wait.what] if name not in of.described]
-            yield f"{MEANS[wait.what]}: [expect] does not describe timeout {' and timeout '.join(names)}"
-        elif wait.ended_s is None:
-            yield f"{MEANS[wait.what]}: was not waited for long enough ({wait.gave_up_s:.1f} s)"
+    untold = [f"{MEANS[wait.what]}: {why}" for wait in of.waits if (why := _untold(of, wait))]
+    yield from untold
     for reasons in of.missed.values():
         yield from reasons
-    if any(of.missed.values()):
+    if untold or any(of.missed.values()):
         return
     seen = _proven(of) | _unseen(of).keys()
     for name in of.described:
         if name not in seen and any(name in _applying(wait.mode) for wait in of.waits):
             yield f"timeout {name} was not seen to fire, and nothing says why"
+
+
+def _untold(of: Timeouts, wait: Wait) -> str | None:
+    """Why a wait does not show its timeout; None where it does."""
+    found = effective(of, wait)
+    if found is None:
+        names = [name for name in APPLY[wait.mode, wait.what] if name not in of.described]
+        return f"[expect] does not describe timeout {' and timeout '.join(names)}"
+    if wait.ended_s is None:
+        return f"was not waited for long enough ({wait.gave_up_s:.1f} s)"
+    name, bound = found
+    if not _by_the_proxy(wait):
+        by = wait.termination or wait.ended_by
+        return f"was ended after {wait.ended_s:.2f} s by the API, not the proxy ({by})"
+    if _moment(of, wait, bound) == "about":
+        slow = (
+            f"timers were up to {of.late_s:.2f} s late meanwhile"
+            if wait.ended_s > bound
+            else f"{wait.begun_s:.2f} s went by until it had begun"
+        )
+        return (
+            f"was waited for {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s, and {slow}"
+        )
+    return None
 
 
 def _applying(mode: str) -> set[str]:
@@ -177,7 +224,7 @@ def _proven(of: Timeouts) -> set[str]:
     return {
         found[0]
         for wait in of.waits
-        if wait.ended_s is not None and (found := effective(of, wait)) is not None
+        if (found := effective(of, wait)) is not None and not _untold(of, wait)
     }
 
 
@@ -197,7 +244,7 @@ def _masked(of: Timeouts) -> dict[str, str]:
     masked: dict[str, list[str]] = {}
     for wait in of.waits:
         found = effective(of, wait)
-        if found is None:
+        if found is None or _untold(of, wait):
             continue
         for name in APPLY[wait.mode, wait.what]:
             if name not in proven:

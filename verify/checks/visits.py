@@ -151,6 +151,18 @@ def _doubts(evidence: Visits) -> Iterator[str]:
     if evidence.evidence == "log" and not evidence.logs:
         yield "no log of the proxy was read"
         return
+    yield from log_doubts(evidence)
+    if (differing := disagreement(evidence.backends, evidence.placed)) is not None:
+        yield differing
+    lost = sum(visit.server is None for visit in answered)
+    if lost:
+        where = log_used(evidence) or EVIDENCE[evidence.evidence]
+        what = "are in no log line of" if evidence.evidence == "log" else "are not attributed by"
+        yield f"{lost} of {len(answered)} answered visits {what} {where}"
+
+
+def log_doubts(evidence: Visits) -> Iterator[str]:
+    """Why the logs may lack lines, whosever."""
     for log in evidence.logs:
         if log.unparsed:
             yield f"{log.source} has {len(log.unparsed)} lines that are no HAProxy log: {log.unparsed[0]!r}"
@@ -160,15 +172,8 @@ def _doubts(evidence: Visits) -> Iterator[str]:
         if log.connections is not None and log.logged < log.connections:
             yield (
                 f"the log holds {log.logged} of the {log.connections} connections that the proxy "
-                f"counted on {evidence.section}: lines were lost on their way to {log.source}"
+                f"counted on {evidence.section}: lines were lost on their way to {log_used(evidence)}"
             )
-    if (differing := disagreement(evidence.backends, evidence.placed)) is not None:
-        yield differing
-    lost = sum(visit.server is None for visit in answered)
-    if lost:
-        where = log_used(evidence) or EVIDENCE[evidence.evidence]
-        what = "are in no log line of" if evidence.evidence == "log" else "are not attributed by"
-        yield f"{lost} of {len(answered)} answered visits {what} {where}"
 
 
 def by_source(evidence: Visits) -> dict[str, Counter[str]]:

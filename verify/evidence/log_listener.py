@@ -67,13 +67,20 @@ class LogSource(Protocol):
 def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s: float) -> bool:
     """Wait until `enough` holds of what the logs hold together; False where it does not in time."""
     deadline = time.monotonic() + within_s
-    while not enough():
+    while True:
+        seen = len(logs[0].lines()) if logs else 0
+        if enough():
+            return True
         left = deadline - time.monotonic()
         if left <= 0 or not logs:
             return False
-        # One log's news wake this; those of the others are looked at meanwhile.
-        logs[0].wait_for(lambda _: len(logs) == 1 and enough(), min(left, 0.5))
-    return True
+
+        def news(lines: Sequence[Line], seen: int = seen) -> bool:
+            return len(lines) != seen
+
+        # One log's news wake this; those of the others are looked at meanwhile. What is enough takes time
+        # to find out: as a condition of the log it would keep its lines from being received.
+        logs[0].wait_for(news, min(left, 0.5))
 
 
 def open_logs(proxy: Proxy) -> tuple[LogSource, ...]:

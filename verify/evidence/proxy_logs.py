@@ -42,6 +42,7 @@ class ProxyLogs:
     def __init__(self, groups: Iterable[Sequence[LogSource]]) -> None:
         self.groups = tuple(tuple(group) for group in groups)
         self._forgotten: dict[LogSource, frozenset[str]] = {}
+        self._parsed: dict[LogSource, tuple[list[Line], ProxyLog]] = {}
         self._entered = ExitStack()
 
     @classmethod
@@ -85,6 +86,7 @@ class ProxyLogs:
             lines = [line.text for log in group for line in log.drain()]
             seen = frozenset(without_header(text) for text in lines if _DATED.search(text))
             self._forgotten |= dict.fromkeys(group, seen)
+        self._parsed.clear()
 
     def _lines(self, log: LogSource) -> list[Line]:
         """The lines of a log that are not forgotten."""
@@ -94,7 +96,14 @@ class ProxyLogs:
     def _entries(self) -> Iterator[dict[LogSource, ProxyLog]]:
         """Of each group the logs with their entries."""
         for group in self.groups:
-            yield {log: read(self._lines(log)) for log in group}
+            yield {log: self._read(log) for log in group}
+
+    def _read(self, log: LogSource) -> ProxyLog:
+        """The entries of a log; the same lines are parsed once."""
+        lines = self._lines(log)
+        if log not in self._parsed or self._parsed[log][0] != lines:
+            self._parsed[log] = lines, read(lines)
+        return self._parsed[log][1]
 
     def fullest(self, section: str) -> tuple[Fullest, ...]:
         """Of each group the log with most connections of a section; of equal ones the first."""
@@ -144,18 +153,18 @@ def _different(lines: Sequence[Line]) -> int:
 
 
 def _fullest(group: Mapping[LogSource, ProxyLog], section: str) -> Fullest:
-    found = [(log, entries, _of(entries.connections, section)) for log, entries in group.items()]
-    log, entries, lines = max(found, key=lambda each: len(once(each[2])))
-    connections = once(lines)
+    found = {log: once(_of(entries.connections, section)) for log, entries in group.items()}
+    log, connections = max(found.items(), key=lambda each: len(each[1]))
+    entries = group[log]
     return Fullest(
         log=log,
         entries=entries,
         connections=connections,
-        repeated=len(lines) - len(connections),
+        repeated=len(_of(entries.connections, section)) - len(connections),
         passed_over=tuple(
-            f"{other.where} is the same proxy's log and was not used: it has {len(once(theirs))} "
+            f"{other.where} is the same proxy's log and was not used: it has {len(theirs)} "
             f"connections of {section}, {log.where} has {len(connections)}"
-            for other, _, theirs in found
+            for other, theirs in found.items()
             if other is not log
         ),
     )

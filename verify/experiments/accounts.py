@@ -9,12 +9,14 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from calorimeter.deployment import Address, address
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.accounting import Accounts, Crash
 from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.unfinished import unfinished
 from verify.evidence.unavailable import EvidenceUnavailable
+from verify.experiments.direct import serves
 from verify.experiments.engine_faults import BACK_S, engine_commands
 from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient
@@ -32,6 +34,9 @@ BEGUN = 3
 
 MOST = 40
 """Stacks of a burst that goes on until the crash has struck."""
+
+GONE_S = 15.0
+"""How long the broker may take to see that an engine's process is gone: it sees its connections close."""
 
 QUIET_S = 5.0
 """Without a delivery for so long nothing goes on any more: what has no end by then has none."""
@@ -107,6 +112,7 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     had = {id_ for id_, name in watching.known.items() if name.split(" [")[0] == victim.part}
     watching.vigil.spare([watching.known[id_] for id_ in had])
     kind = next(p.kind for p in bench.deployment.parts if p.name == victim.part)
+    own = None if kind == "engine" else _own(bench, kind, victim.part)
     enough = sum(e.accepted for e in made.entries) + BEGUN
     struck = threading.Event()
     burst = threading.Thread(target=_burst, args=(made, kind, struck), daemon=True)
@@ -114,7 +120,14 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     try:
         if not watching.until(lambda: sum(e.accepted for e in made.entries) >= enough, BACK_S, 0.02):
             raise EvidenceUnavailable(bench.deployment.rest.url, "accepted too few stacks before the crash")
+        served = own is not None and serves(own)
         done = carried_out(bench.breaker.inject, victim)
+        struck.set()
+        happened: bool | None = None
+        if kind == "engine":
+            happened = _gone(watching, had)
+        elif own is not None and served:
+            happened = not serves(own)
     finally:
         struck.set()
         burst.join()
@@ -128,7 +141,24 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
         at_ns=at_ns,
         back_ns=time.time_ns() if back else 0,
         held=_in_hand(watching, had) if kind == "engine" else (),
+        happened=happened,
     )
+
+
+def _own(bench: Bench, kind: str, part: str) -> Address | None:
+    """Where an API of this kind listens itself; None where its part is none of the backends."""
+    backends = bench.api(kind).backends
+    return next((address(backend.address) for backend in backends if backend.name == part), None)
+
+
+def _gone(watching: Traced, consumers: Collection[str]) -> bool:
+    """Whether the broker loses these consumers, in time."""
+
+    def gone() -> bool:
+        now = (c.id for queue in (ENGINE, WORKER) for c in watching.consumers(queue))
+        return {*consumers}.isdisjoint(now)
+
+    return watching.until(gone, GONE_S)
 
 
 def _in_hand(watching: Traced, consumers: Collection[str]) -> tuple[str, ...]:

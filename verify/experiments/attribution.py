@@ -28,6 +28,9 @@ from verify.experiments.visits import ANSWER_S, IN_FLIGHT, context, status_of, v
 LINES_WITHIN_S = 10.0
 """Time for the log lines of connections that have ended: HAProxy writes them at once."""
 
+STRAGGLERS_S = 2.0
+"""Time beyond that for single ones; behind address translation none comes, for its address is another."""
+
 PROBE_LINE_S = 3.0
 """Time for the line of a single connection, when it is found out what the log shows."""
 
@@ -81,6 +84,8 @@ class Log:
         """The visits made since the log was last forgotten, when `before` connections had ended."""
         self.await_lines(api.proxy_section, sum(visit.port != 0 for visit in made))
         after = looks.ended(self.stats, api.proxy_section)
+        counted = after - before if before is not None and after is not None else None
+        self._await_stragglers(api, made, counted or 0)
         fullest = self.logs.fullest(api.proxy_section)
         found = [connection for each in fullest for connection in each.connections]
         return Attributed(
@@ -91,7 +96,7 @@ class Log:
                     lines=len(each.log.lines()),
                     logged=len(found),
                     repeated=each.repeated,
-                    connections=after - before if before is not None and after is not None else None,
+                    connections=counted,
                     dropped=each.log.dropped,
                     unparsed=tuple(line.text for line in each.entries.unparsed),
                     doubts=each.log.doubts,
@@ -106,6 +111,19 @@ class Log:
             ),
             tuple(why for each in fullest for why in each.passed_over),
         )
+
+    def _await_stragglers(self, api: Api, made: Sequence[Visit], counted: int) -> None:
+        """Wait for the lines of these very visits, and for as many as the proxy counted, a moment at most.
+
+        On a proxy in use others' lines make up for the number before the last of ours have come.
+        """
+        ends = {(visit.source, visit.port) for visit in made if visit.port}
+
+        def enough() -> bool:
+            found = self.connections(api)
+            return len(found) >= counted and ends <= {(_plain(c.client), c.client_port) for c in found}
+
+        self.logs.await_lines(enough, STRAGGLERS_S)
 
     def forget(self) -> None:
         """Forget the lines so far."""

@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from keystoneauth1 import exceptions
 
-from calorimeter.deployment import Deployment
+from calorimeter.deployment import Api, Deployment
 from calorimeter.errors import InputError
 from verify.bench import Bench
 from verify.checks.front import Call, ClientCalls
@@ -62,10 +62,12 @@ def client_calls(bench: Bench) -> ClientCalls:
             client.stack("delete", "--yes", "--wait", name)
         left = name in client.stack("list")
     after = looks.sessions(stats, api.proxy_section)
+    endpoint = _endpoint(bench.deployment)
     return ClientCalls(
         command=Path(command[0]).name,
         front=str(api.front),
-        endpoint=_endpoint(bench.deployment),
+        endpoint=endpoint,
+        at_front=_at_front(api, endpoint) if endpoint is not None else None,
         stack=name,
         calls=tuple(client.calls),
         listed=listed,
@@ -186,6 +188,14 @@ def _endpoint(deployment: Deployment) -> str | None:
     except (exceptions.ClientException, InputError):
         return None
     return str(found) if found else None
+
+
+def _at_front(api: Api, endpoint: str) -> bool:
+    """Whether an endpoint is the front address: by another name for its host, or without a usual port."""
+    try:
+        return looks.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
+    except ValueError:
+        return False
 
 
 def _locked_out(deployment: Deployment) -> str:

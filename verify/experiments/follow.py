@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
@@ -12,12 +11,13 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from calorimeter.deployment import Address, Api, Deployment, address
+from calorimeter.deployment import Api, Deployment, address
 from calorimeter.errors import InputError
 from calorimeter.rundir import RunDir
 from verify.checks.path import Paths, Request, join, requests_of
 from verify.evidence.recording import Recording, recorder
 from verify.evidence.relay import Relay, Relayed
+from verify.experiments.looks import same_place
 
 
 class Followed(NamedTuple):
@@ -141,20 +141,9 @@ def _api_of(deployment: Deployment, relayed: Relayed) -> str | None:
 
 def _is_front(api: Api, target: str) -> bool:
     try:
-        given = address(target)
+        return same_place(address(target), api.front)
     except ValueError:
         return False
-    front = api.front
-    return given == front or (given.port == front.port and bool(_resolved(given) & _resolved(front)))
-
-
-def _resolved(place: Address) -> set[str]:
-    try:
-        return {
-            str(info[4][0]) for info in socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
-        }
-    except OSError:
-        return {place.host}
 
 
 def _request(deployment: Deployment, relayed: Relayed) -> Request:

@@ -105,6 +105,11 @@ def _resolved(at: Address) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(Address(host=str(info[4][0]), port=at.port)) for info in found))
 
 
+def same_place(one: Address, other: Address) -> bool:
+    """Whether two addresses are the same one, written the same or by names for the same host."""
+    return one == other or (one.port == other.port and bool({*_resolved(one)} & {*_resolved(other)}))
+
+
 def server_rows(sources: Sequence[StatsSource], section: str) -> list[ServerStat]:
     """The rows of a section's servers, of all proxies."""
     return [

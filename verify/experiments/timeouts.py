@@ -22,7 +22,7 @@ from verify.experiments.affinity import sources
 from verify.experiments.attribution import Strongest, strongest
 from verify.experiments.direct import own_address, serves
 from verify.experiments.failover import await_state, breakable
-from verify.experiments.healing import healing
+from verify.experiments.healing import carried_out, healing
 from verify.experiments.held import connect
 from verify.experiments.repeated import Repeated
 from verify.experiments.visits import context
@@ -31,9 +31,10 @@ LOOK_EVERY_S = 0.02
 SPARE_S = 2.0
 """How much longer than the latest allowed moment a wait is watched."""
 
+LINES_WITHIN_S = 2.0
 UNDESCRIBED_S = 30.0
-FEW = 40
-"""Sources that are tried to find one of the backend that is made unreachable."""
+FEW = 200
+"""Sources that are tried to find one of the backend that is made unreachable, which may be a light one."""
 
 VISITS = 3
 """Of each of them, to see that it stays where it is."""
@@ -76,7 +77,8 @@ def timeouts(bench: Bench) -> Timeouts:
             if way.log is not None:
                 way.log.forget()
             made = _at_once(bench, asked, described)
-            waits = [_with_termination(way, apis[wait.api], wait, port) for wait, port in made]
+            _await_lines(way, asked, [wait for wait, _ in made])
+            waits = [_with_termination(way, apis[wait.api], wait, end) for wait, end in made]
         for each in asked:
             for what in each.broken([wait.what for wait in waits if wait.api == each.name]):
                 try:
@@ -113,10 +115,12 @@ def _watch_s(described: dict[str, float], mode: str, what: What) -> float:
 
 
 Begin = Callable[[], socket.socket]
+End = tuple[str, int]
+"""Address and port of a connection's client."""
 
 
-def _at_once(bench: Bench, asked: Sequence[_Asked], described: dict[str, float]) -> list[tuple[Wait, int]]:
-    """The waits that need nothing broken, all at the same time; each with the port it came from."""
+def _at_once(bench: Bench, asked: Sequence[_Asked], described: dict[str, float]) -> list[tuple[Wait, End]]:
+    """The waits that need nothing broken, all at the same time; each with our end of its connection."""
     planned: list[tuple[_Asked, What, Begin]] = []
     for each in asked:
         planned.append((each, "silent", _beginning(bench, each.api, b"")))
@@ -129,7 +133,7 @@ def _at_once(bench: Bench, asked: Sequence[_Asked], described: dict[str, float])
         elif bench.deployment.identity is not None:
             planned.append((each, "upload", _beginning(bench, each.api, _without_body(bench))))
 
-    def one(plan: tuple[_Asked, What, Begin]) -> tuple[Wait, int]:
+    def one(plan: tuple[_Asked, What, Begin]) -> tuple[Wait, End]:
         each, what, begin = plan
         return _wait(each, what, begin, _watch_s(described, each.mode, what))
 
@@ -175,37 +179,54 @@ def _sent(api: Api, source: str | None, payload: bytes, tls: Tls) -> socket.sock
     return connection
 
 
-def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, int]:
+def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, End]:
     """Begin and see when the proxy ends it."""
 
     def ended(after_s: float | None, by: str = "") -> Wait:
-        return Wait(api=of.name, mode=of.mode, what=what, ended_s=after_s, gave_up_s=watch_s, ended_by=by)
+        return Wait(
+            api=of.name,
+            mode=of.mode,
+            what=what,
+            ended_s=after_s,
+            begun_s=began - connecting,
+            gave_up_s=watch_s,
+            ended_by=by,
+        )
 
-    began = time.monotonic()
+    began = connecting = time.monotonic()
     try:
         with begin() as connection:
-            port = connection.getsockname()[1]
+            host, port = connection.getsockname()[:2]
             began = time.monotonic()
             connection.settimeout(watch_s)
             try:
                 answer = connection.recv(4096)
             except TimeoutError:
-                return ended(None), port
+                return ended(None), (host, port)
             except ConnectionResetError:
                 answer = b""
             after_s = time.monotonic() - began
     except OSError as problem:
         raise EvidenceUnavailable(of.name, problem.strerror or str(problem)) from problem
     said = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
-    return ended(after_s, said), port
+    return ended(after_s, said), (host, port)
 
 
-def _with_termination(way: Strongest, api: Api, wait: Wait, port: int) -> Wait:
+def _await_lines(way: Strongest, asked: Sequence[_Asked], waits: Sequence[Wait]) -> None:
+    """Wait for the log's lines of the waits that have ended; `option dontlognull` may keep some out."""
+    if way.log is None:
+        return
+    for each in asked:
+        ended = sum(wait.api == each.name and wait.ended_s is not None for wait in waits)
+        way.log.await_lines(each.api.proxy_section, ended, LINES_WITHIN_S)
+
+
+def _with_termination(way: Strongest, api: Api, wait: Wait, end: End) -> Wait:
     """The wait with the proxy's own word on its end, where its log has it."""
     if way.log is None:
         return wait
     for connection in way.log.connections(api):
-        if connection.client_port == port:
+        if (connection.client.removeprefix("::ffff:"), connection.client_port) == end:
             return wait.model_copy(update={"termination": connection.termination})
     return wait
 
@@ -240,7 +261,7 @@ def _with_fault(
     with healing(bench):
         served = serves(own_address(api, how.part))
         bench.say(f"{how.part} {fault}")
-        bench.breaker.inject(how)
+        carried_out(bench.breaker.inject, how)
         if served and serves(own_address(api, how.part)):
             raise EvidenceUnavailable(
                 f"{how.part}: {fault}",
@@ -277,8 +298,9 @@ def _checks_first(
 
 def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str) -> str:
     """A source that the proxy sends to this server; `EvidenceUnavailable` where none can be relied on."""
+    who = sources(bench, api)[:FEW]
     with strongest(bench, api, stats) as way:
-        visits = way.visits(sources(bench, api)[:FEW], VISITS).visits
+        visits = way.visits(who, VISITS).visits
     found: defaultdict[str, set[str]] = defaultdict(set)
     for visit in visits:
         if visit.server is not None:
@@ -291,7 +313,7 @@ def _source_of(bench: Bench, stats: Sequence[StatsSource], api: Api, server: str
         raise EvidenceUnavailable(api.proxy_section, why)
     source = next((source for source, servers in found.items() if server in servers), None)
     if source is None:
-        why = f"{len(found)} of {FEW} sources could be placed, none of them on {server}"
+        why = f"{len(found)} of {len(who)} sources could be placed, none of them on {server}"
         raise EvidenceUnavailable(api.proxy_section, why)
     return source
 
@@ -300,6 +322,7 @@ def _first_retry(
     stats: Sequence[StatsSource], of: _Asked, server: str, begin: Begin, watch_s: float
 ) -> Wait:
     before = _retries(stats, of.api, server)
+    connecting = time.monotonic()
     with begin():
         began = time.monotonic()
         ended = None
@@ -312,6 +335,7 @@ def _first_retry(
         mode=of.mode,
         what="connect",
         ended_s=ended,
+        begun_s=began - connecting,
         gave_up_s=watch_s,
         ended_by="the first retry",
     )

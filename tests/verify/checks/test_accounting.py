@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from calorimeter.verdict import Outcome
 from tests.verify.checks.test_ledger import call, entry
 from verify.checks.accounting import Accounts, Crash, all_accounted_for
@@ -88,6 +90,21 @@ def test_part_that_does_not_return_fails() -> None:
     """A crash without a return is not what this is about."""
     judgement = all_accounted_for(accounts(crashes=(ENGINE.model_copy(update={"back_ns": 0}),)))
     assert judgement.counter_examples == ("engine-3 did not come back",)
+
+
+@pytest.mark.parametrize("crash", [ENGINE, API])
+def test_crash_that_did_not_happen_is_inconclusive(crash: Crash) -> None:
+    """A part that the command left alive proves nothing; what is unaccounted for still does."""
+    alive = crash.model_copy(update={"happened": False})
+    crashes = {"crashes": tuple(alive if each is crash else each for each in (ENGINE, API))}
+    judgement = all_accounted_for(accounts(**crashes))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        f"the fault did not happen: {crash.part} was there as before after the command for 'kill' had "
+        "ended well"
+    )
+    stuck = accounts(entry(11, "CREATE_IN_PROGRESS"), **crashes)
+    assert all_accounted_for(stuck).outcome is Outcome.FAIL
 
 
 def test_no_crash_too_few_stacks_or_a_broken_trace_are_inconclusive() -> None:

@@ -76,6 +76,17 @@ def test_lost_log_line_is_inconclusive() -> None:
     assert "1 of 4 answered visits are in no log line" in judgement.why
 
 
+def test_lines_lost_by_one_of_two_proxies_are_not_laid_to_the_first() -> None:
+    """Both counts are of all logs together: on the way to which the lines were lost is not known."""
+    made = evidence(visit("1", "a"), visit("2", "b"), visit("1", "a"), visit("2", "b"), connections=5)
+    other = made.logs[0].model_copy(update={"source": "udp2"})
+    judgement = each_source_on_one_backend(made.model_copy(update={"logs": (*made.logs, other)}))
+    assert judgement.why == (
+        "the log holds 4 of the 5 connections that the proxy counted on rest_api_proxy: lines were lost on "
+        "their way to udp, udp2"
+    )
+
+
 def test_line_that_cannot_be_parsed_is_inconclusive_and_quoted() -> None:
     """A line that is no HAProxy log is quoted, not dropped."""
     judgement = each_source_on_one_backend(
@@ -127,6 +138,20 @@ def test_translated_addresses_fail_and_are_named() -> None:
     judgement = enough(300, {"192.0.2.1": {"a": 300}})
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("REST 192.0.2.1: 300 connections",)
+
+
+def test_sources_whose_lines_were_lost_are_not_translated() -> None:
+    """Others' connections make up for the number of lines; who is not in a log with holes may have come."""
+    made = tuple(visit(f"10.0.{n // 250}.{n % 250}", "ab"[n % 2], n) for n in range(300))
+    made = (*made[:290], *(each.model_copy(update={"server": None}) for each in made[290:]))
+    clients: dict[str, dict[str, int]] = {v.source: {v.server: 1} for v in made if v.server}
+    clients["10.9.9.9"] = {"a": 50}
+    holes = evidence(*made, logged=340, connections=350).model_copy(update={"clients": clients})
+    judgement = enough_distinct_sources(AllVisits(apis=(holes,)))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "the log holds 340 of the 350 connections" in judgement.why
+    whole = evidence(*made, logged=340, connections=340).model_copy(update={"clients": clients})
+    assert enough_distinct_sources(AllVisits(apis=(whole,))).outcome is Outcome.FAIL
 
 
 def test_counters_show_no_addresses() -> None:

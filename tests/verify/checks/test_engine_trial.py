@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from calorimeter.verdict import Judgement, Outcome
@@ -120,7 +122,10 @@ def test_crash_that_costs_others_or_later_calls_fails(lost: HeatCall) -> None:
     """A call of a living engine, of none, or of a dead engine long after its crash is more than it held."""
     judgement = crash_is_survived(trial(lost))
     assert judgement.outcome is Outcome.FAIL
-    assert "not of the crashed engine" in judgement.counter_examples[0]
+    whose = "handed to the crashed engine after its crash" if lost.engine == NAMES[2] else (
+        "not of the crashed engine"
+    )  # fmt: skip
+    assert judgement.counter_examples == (f"{whose}: {lost}",)
 
 
 def frozen(**changes: object) -> EngineTrial:
@@ -177,6 +182,25 @@ def test_clear_errors_and_a_return_pass() -> None:
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["answers_500"] == 20
     assert judgement.figures["calls_after"] == 10
+
+
+def test_engines_that_were_not_all_gone_prove_nothing() -> None:
+    """One that the command did not stop, or that nobody described, goes on answering."""
+    judgement = errors_are_clear_and_service_returns(gone(noticed_ns=0))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "nothing shows that 'kill' of engine-1, engine-2, engine-3 did anything: the broker had its "
+        "consumers all along"
+    )
+    other = call(15, "engine-9 [9]")
+    judgement = errors_are_clear_and_service_returns(gone(other))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "1 calls were answered while all of engine-1, engine-2, engine-3 were gone: somebody else "
+        f"consumes, see gate E1 ({other})"
+    )
+    queued = call(HEALING - 2, NAMES[0], took_s=7.0)
+    assert errors_are_clear_and_service_returns(gone(queued)).outcome is Outcome.PASS
 
 
 def test_cut_connection_and_errors_after_the_return_fail() -> None:
@@ -291,6 +315,35 @@ def test_a_trial_without_proof_is_inconclusive(check: object, changes: dict[str,
     assert callable(check)
     judgement: Judgement = check(trial(**changes))
     assert judgement.outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("check", "given"),
+    [
+        (joins, {"fault": "stop", "after": shares(20, 20, 20)}),
+        (clean_stop_loses_nothing, {"fault": "stop"}),
+        (crash_is_survived, {}),
+    ],
+)
+def test_fault_that_did_not_happen_is_inconclusive(
+    check: Callable[[EngineTrial], Judgement], given: dict[str, object]
+) -> None:
+    """A command that ends well and stops nobody (another unit's name) costs nothing, and proves nothing."""
+    assert check(trial(**given)).outcome is Outcome.PASS
+    judgement = check(trial(**given, noticed_ns=0))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        f"nothing shows that {given.get('fault', 'kill')!r} of engine-3 did anything: the broker had its "
+        "consumers all along"
+    )
+
+
+def test_engine_whose_first_call_a_broken_trace_lacks_is_not_blamed() -> None:
+    """E5: without a hole in the trace no call means that there was none."""
+    lacking = {"after": shares(20, 20, 20), "first_ns": 0}
+    judgement = joins(trial(**lacking, incomplete="tracing is off"))
+    assert (judgement.outcome, judgement.why) == (Outcome.INCONCLUSIVE, "tracing is off")
+    assert joins(trial(**lacking)).outcome is Outcome.FAIL
 
 
 @pytest.mark.parametrize("check", ALL)

@@ -231,6 +231,39 @@ def test_retries_are_a_measured_fact() -> None:
     assert judgement.figures["rest_missed_rate_95"] == 0.95  # one visit of another source
 
 
+def test_visit_that_the_victim_answered_itself_was_rescued_by_nobody() -> None:
+    """The command takes time, and the backend serves until it strikes: only what met a dead one counts."""
+    alive, failed = visit("10.0.0.1", "c", 10.1, retries=0), visit("10.0.0.1", None, 11.0, retries=3)
+    other = visit("10.0.0.3", "b", 11.0)
+    judgement = retries_as_measured(meanwhile(alive, failed, other))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_visits_of_the_victims_sources"] == 1
+    assert judgement.figures["rest_answered"] == 0
+    assert "of 1 visits to the dead c retries and redispatch rescued 0" in judgement.why
+    judgement = retries_as_measured(meanwhile(alive, other))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "no source of c came between its death and the proxy's notice" in judgement.why
+
+
+def test_answer_of_nobody_knows_whom_is_no_rescue() -> None:
+    """Without a line of the log the victim itself may have given it."""
+    told = visit("10.0.0.1", "a", 11.0, redispatched=True)
+    unknown = visit("10.0.0.1", None, 11.0, status=300)
+    judgement = retries_as_measured(meanwhile(told, unknown, visit("10.0.0.3", "b", 11.0)))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "by which backend 1 of 2 answered visits of sources of c" in judgement.why
+
+
+def test_checks_that_never_took_the_victim_out_are_told_of_as_such() -> None:
+    """It died, and the proxy did not show it in time: there is no moment to name."""
+    given = (visit("10.0.0.1", None, 11.0, retries=3), visit("10.0.0.3", "b", 11.0))
+    judgement = retries_as_measured(evidence(meanwhile=given, down_ns=None))
+    assert judgement.outcome is Outcome.PASS
+    assert "3 retries, 0 redispatched, 0.0 s at most), and the checks did not take it out in time; the" in (
+        judgement.why
+    )
+
+
 def test_where_sources_do_not_stay_nothing_is_measured() -> None:
     """A source of another backend that met the dead one was not harmed by retries, but by `balance`."""
     places = hashed(UP)

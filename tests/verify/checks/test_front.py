@@ -191,6 +191,13 @@ def test_catalog_past_the_proxy_fails() -> None:
     assert client_works(client(counted=0)).outcome is Outcome.FAIL
 
 
+def test_catalog_may_name_the_front_otherwise() -> None:
+    """By a name for its host, or without the port that a scheme has anyway."""
+    named = client(endpoint="http://controller:8004/v1/abc", at_front=True)
+    assert client_works(named).outcome is Outcome.PASS
+    assert client_works(named.model_copy(update={"at_front": False})).outcome is Outcome.FAIL
+
+
 def test_no_call_is_inconclusive() -> None:
     """No data is INCONCLUSIVE."""
     assert client_works(client(calls=())).outcome is Outcome.INCONCLUSIVE

@@ -112,6 +112,14 @@ def test_unpredictable_configuration_falls_back_to_observation() -> None:
     assert mapping_is_the_predicted_one(torn).outcome is Outcome.FAIL
 
 
+@pytest.mark.parametrize("balance", ["source", "leastconn"])
+def test_mapping_of_sources_to_one_backend_is_inconclusive(balance: str) -> None:
+    """One client machine, as in S1: where everybody goes to one backend, any rule may have sent them."""
+    judgement = mapping({"127.0.0.10": "c", "127.0.0.13": "c"}, described=Described(balance=balance))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.endswith("all 2 sources landed on c: any rule may have sent them there (see S8)")
+
+
 def test_missing_lines_are_inconclusive() -> None:
     """A log that holds fewer lines than the proxy counted connections proves nothing."""
     short = LogCount(source="udp", lines=11, logged=11, connections=12, dropped=0)
@@ -213,6 +221,41 @@ def test_spread_as_predicted_passes_with_the_skew_to_expect() -> None:
     assert "14.91% of all sources more or fewer would have been seen" in judgement.why
     skew = [judgement.figures[f"rest_skew_of_{n}_clients"] for n in (10, 100, 1000)]
     assert skew == sorted(skew, reverse=True)  # type: ignore[type-var]
+
+
+def test_too_few_sources_show_no_spread() -> None:
+    """A backend may have none of six by chance: (2/3)^22 is less than 0.001/3/2, (2/3)^21 is not."""
+    judgement = sources_spread_as_predicted(evidence(MEASURED))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "REST: 6 sources are too few: chance alone may leave a, b, c without any (about 22 would do, "
+        "see S8)"
+    )
+    assert sources_spread_as_predicted(evidence(dict([*many().items()][:21]))).outcome is (
+        Outcome.INCONCLUSIVE
+    )
+    assert sources_spread_as_predicted(evidence(dict([*many().items()][:24]))).outcome is Outcome.PASS
+    one = sources_spread_as_predicted(evidence({"127.0.0.10": "c"}))
+    assert one.outcome is Outcome.INCONCLUSIVE
+    assert one.why == (
+        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be told "
+        "(see S8)"
+    )
+
+
+def test_hash_that_cannot_be_predicted_gives_no_shares_by_weight() -> None:
+    """A ring's parts are not its weights: of three equal servers one may have a quarter more."""
+    growing = (*SERVERS[:2], HashServer("c", 3, throttled=True))
+    places = {source: "aaabbc"[n % 6] for n, source in enumerate(many())}
+    ring = {"described": Described(hash_type="consistent"), "before": growing, "after": growing}
+    judgement = sources_spread_as_predicted(evidence(places, **ring))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "no share can be told: c is in slowstart" in judgement.why
+    first = sources_spread_as_predicted(evidence(places, described=Described(balance="first")))
+    assert first.outcome is Outcome.INCONCLUSIVE
+    for balance in ("leastconn", "roundrobin", "static-rr", "random", "random(2)"):
+        by_weight = sources_spread_as_predicted(evidence(places, described=Described(balance=balance)))
+        assert by_weight.outcome is Outcome.FAIL
 
 
 def test_server_with_too_many_sources_fails() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from calorimeter.verdict import Outcome
 from verify.checks.timeouts import Mode, Timeouts, Wait, What, timeouts_as_described
 
@@ -63,10 +65,58 @@ def test_too_late_fails() -> None:
     assert timeouts_as_described(evidence(still, client=2, server=2)).outcome is Outcome.FAIL
 
 
-def test_late_timers_of_this_machine_are_allowed_for() -> None:
-    """Where this machine's own timers were late, so may be what it saw."""
+def test_wait_that_is_late_by_no_more_than_timers_were_proves_nothing() -> None:
+    """It may be a timer that fired late, or a longer timeout; up to a second later is no other timeout."""
     late = evidence(wait("silent", 3.5), client=2, server=2).model_copy(update={"late_s": 0.6})
-    assert timeouts_as_described(late).outcome is Outcome.PASS
+    judgement = timeouts_as_described(late)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "a client that sends nothing: was waited for 3.50 s, timeout client is described as 2 s, and "
+        "timers were up to 0.60 s late meanwhile"
+    )
+    good = evidence(wait("silent", 2.9), client=2, server=2).model_copy(update={"late_s": 0.6})
+    assert timeouts_as_described(good).outcome is Outcome.PASS
+
+
+def test_time_that_beginning_took_may_have_been_the_timers_own() -> None:
+    """The proxy's timer runs from accept; this machine may stand still before it looks at its clock."""
+    made = wait("silent", 1.9)
+    assert timeouts_as_described(evidence(made, client=2, server=2)).outcome is Outcome.FAIL
+    slow = made.model_copy(update={"begun_s": 0.1})
+    assert timeouts_as_described(evidence(slow, client=2, server=2)).outcome is Outcome.PASS
+    stood = wait("silent", 0.2).model_copy(update={"begun_s": 2.5})
+    judgement = timeouts_as_described(evidence(stood, client=2, server=2))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "a client that sends nothing: was waited for 0.20 s, timeout client is described as 2 s, and "
+        "2.50 s went by until it had begun"
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "by"),
+    [
+        (wait("silent", 1.0).model_copy(update={"termination": "SD"}), "SD"),
+        (wait("hung", 1.0).model_copy(update={"termination": "--"}), "--"),
+        (
+            wait("hung", 1.0).model_copy(update={"termination": None, "ended_by": "HTTP/1.1 408 Timeout"}),
+            "HTTP/1.1 408 Timeout",
+        ),
+        (
+            wait("upload", 0.1, "http").model_copy(
+                update={"termination": None, "ended_by": "HTTP/1.1 400 Bad Request"}
+            ),
+            "HTTP/1.1 400 Bad Request",
+        ),
+    ],
+)
+def test_wait_that_the_api_ended_says_nothing_of_the_proxy(made: Wait, by: str) -> None:
+    """A web server before Heat has timeouts of its own, shorter ones; that those fire is no fault here."""
+    judgement = timeouts_as_described(evidence(made, client=60, server=60))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.endswith(f"was ended after {made.ended_s:.2f} s by the API, not the proxy ({by})")
+    late = made.model_copy(update={"ended_s": 90.0})
+    assert timeouts_as_described(evidence(late, client=60, server=60)).outcome is Outcome.FAIL
 
 
 def test_undescribed_timeouts_are_inconclusive() -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
+import pytest
+
 from calorimeter.deployment import Api, Backend, Proxy
 from verify.checks.visits import Visit
-from verify.evidence.proxy_log import Line
+from verify.evidence import proxy_log, proxy_logs
+from verify.evidence.proxy_log import Line, ProxyLog
 from verify.evidence.proxy_logs import ProxyLogs
 from verify.experiments.attribution import Log
 
@@ -71,6 +75,29 @@ def attributed(logs: ProxyLogs, ports: Sequence[int], ended: tuple[int, int] = (
     made = [Visit(source="10.0.0.9", port=p, sent_ns=0, done_ns=1, status=300) for p in ports]
     bench: Any = None
     return Log(bench, logs, stats).attributed(api, made, next(counts))
+
+
+class Late(Written):
+    """A log that has one line more whenever it is waited for."""
+
+    def __init__(self, where: str, *texts: str, late: Sequence[str]) -> None:
+        super().__init__(where, *texts)
+        self.late = list(late)
+
+    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
+        """One comes."""
+        if self.late:
+            self.texts = (*self.texts, self.late.pop(0))
+        return super().wait_for(predicate, timeout_s)
+
+
+def test_own_lines_are_waited_for_where_others_visit_too() -> None:
+    """On a proxy in use others' lines make up for the number before the last of ours have come."""
+    logs = ProxyLogs([[Late("udp://h:1", line(7), line(8), late=(line(1), line(2), line(9)))]])
+    found = attributed(logs, (1, 2), ended=(0, 5))
+    assert [visit.server for visit in found.visits] == ["a", "a"]
+    (count,) = found.logs
+    assert (count.logged, count.connections) == (5, 5)
 
 
 def test_two_logs_of_one_proxy_count_once() -> None:
@@ -190,3 +217,44 @@ def test_logs_are_entered_and_left_together(tmp_path: Path) -> None:
         assert len(logs.read().connections) == 1
         logs.forget()
         assert logs.read().connections == ()
+
+
+def test_lines_are_parsed_once_as_long_as_none_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is asked of the same lines again takes no second look at them; a new line is seen."""
+    parsed: list[int] = []
+
+    def read(lines: Sequence[Line]) -> ProxyLog:
+        parsed.append(len(lines))
+        return proxy_log.read(lines)
+
+    monkeypatch.setattr(proxy_logs, "read", read)
+    log = Written("udp://h:1", line(1), line(2), DOWN)
+    logs = ProxyLogs([[log]])
+    assert (len(logs.fullest("r")[0].connections), len(logs.events("r")), len(logs.used())) == (2, 1, 1)
+    assert parsed == [3]
+    log.texts = (*log.texts, line(3))
+    assert len(logs.read().connections) == 3
+    assert parsed == [3, 4]
+    logs.forget()
+    assert logs.read().connections == ()
+
+
+def test_what_is_enough_is_found_out_without_holding_lines_up(tmp_path: Path) -> None:
+    """Parsing takes time, in which a log goes on receiving: its thread must not wait for that."""
+    file = tmp_path / "haproxy.log"
+    with ProxyLogs.of([Proxy(logs=(f"file://{file}",))]) as logs:
+        (log,) = logs.all
+        received: list[int] = []
+
+        def enough() -> bool:
+            before = len(log.lines())
+            with file.open("a", encoding="utf-8") as more:
+                more.write(line(len(received) + 1) + "\n")
+            deadline = time.monotonic() + 2.0
+            while len(log.lines()) == before and time.monotonic() < deadline:
+                time.sleep(0.01)
+            received.append(len(log.lines()) - before)
+            return len(received) == 2
+
+        assert logs.await_lines(enough, 10.0)
+        assert received == [1, 1]

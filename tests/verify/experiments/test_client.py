@@ -115,3 +115,24 @@ def test_keystone_that_lets_nobody_in_is_asked_first(
     monkeypatch.setattr(experiment, "session", keystone(["cannot be reached"]))
     with pytest.raises(InputError, match="cannot be reached"):
         client_calls(bench(tmp_path, "true"))
+
+
+@pytest.mark.parametrize(
+    ("url", "endpoint", "same"),
+    [
+        ("https://127.0.0.1/v1", "https://127.0.0.1/v1/p", True),
+        ("https://127.0.0.1/v1", "https://127.0.0.1:443/v1/p", True),
+        ("http://127.0.0.1:8004/v1", "http://localhost:8004/v1/p", True),
+        ("http://Localhost:8004/v1", "http://LOCALHOST:8004/v1/p", True),
+        ("http://127.0.0.1:8004/v1", "http://127.0.0.1:8005/v1/p", False),
+        ("http://127.0.0.1:8004/v1", "http://127.0.0.1/v1/p", False),
+        ("http://127.0.0.1:8004/v1", "http://10.0.0.1:8004/v1/p", False),
+        ("http://127.0.0.1:8004/v1", "nonsense", False),
+        ("http://127.0.0.1:8004/v1", "http://h:nonsense/", False),
+    ],
+)
+def test_endpoint_is_the_front_by_whatever_name(url: str, endpoint: str, same: bool) -> None:
+    """A TLS front has its port from the scheme; catalogs name hosts, deployment files addresses."""
+    backend = Backend(name="a", address="10.0.0.2:8004")
+    api = Api(url=url, proxy_section="r", backends=(backend,))
+    assert experiment._at_front(api, endpoint) is same

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import ssl
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from calorimeter.deployment import Api, Backend, Tls
+from verify.checks.timeouts import Wait
+from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import timeouts
 
 
@@ -38,3 +41,28 @@ def test_a_tls_front_is_spoken_to_through_tls(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(ssl.SSLContext, "wrap_socket", wrap)
     timeouts._sent(front("https://heat.example/v1"), None, b"GET", Tls())
     assert sent == [(plain, "heat.example", ssl.CERT_REQUIRED), b"GET"]
+
+
+def test_sources_that_are_tried_are_counted_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One client machine has one, however many would be tried."""
+    one = SimpleNamespace(source="10.0.0.1", server="b")
+    way = SimpleNamespace(visits=lambda *_: SimpleNamespace(visits=(one, one, one)))
+    monkeypatch.setattr(timeouts, "strongest", lambda *_: nullcontext(way))
+    monkeypatch.setattr(timeouts, "sources", lambda *_: [None])
+    nobody: Any = None
+    with pytest.raises(EvidenceUnavailable, match="1 of 1 sources could be placed, none of them on a"):
+        timeouts._source_of(nobody, [], front("http://10.0.0.9:8004/v1"), "a")
+    assert timeouts._source_of(nobody, [], front("http://10.0.0.9:8004/v1"), "b") == "10.0.0.1"
+
+
+def test_termination_is_that_of_the_own_connection() -> None:
+    """Others may come from the same port of another address; on an IPv6 socket ours has a prefix."""
+    other, own = (
+        SimpleNamespace(client=client, client_port=40_000, termination=termination)
+        for client, termination in (("10.0.0.2", "--"), ("::ffff:10.0.0.1", "cD"))
+    )
+    way: Any = SimpleNamespace(log=SimpleNamespace(connections=lambda _: [other, own]))
+    made = Wait(api="rest", mode="tcp", what="silent", ended_s=2.0, gave_up_s=5.0)
+    api = front("http://10.0.0.9:8004/v1")
+    assert timeouts._with_termination(way, api, made, ("10.0.0.1", 40_000)).termination == "cD"
+    assert timeouts._with_termination(way, api, made, ("10.0.0.3", 40_000)).termination is None
