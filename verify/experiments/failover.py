@@ -17,7 +17,7 @@ from verify.experiments import looks
 from verify.experiments.affinity import round_of_visits, sources
 from verify.experiments.attribution import Strongest, joined, strongest
 from verify.experiments.direct import own_address, serves
-from verify.experiments.healing import healing
+from verify.experiments.healing import carried_out, healing
 from verify.experiments.repeated import Repeated
 from verify.experiments.visits import IN_FLIGHT, visit_all
 
@@ -65,7 +65,7 @@ def _failover(bench: Bench, api_name: str) -> Failover:
         with _coming(way, before, how.part) as meanwhile:
             served = serves(own)
             bench.say(f"{how.part} {how.fault}")
-            done = breaker.inject(how)
+            done = carried_out(breaker.inject, how)
             killed_ns = done.at_ns or done.began_ns
             happened = not serves(own) if served else None
             down_ns = await_state(bench, stats, api, how.part, up=False) if checked else None
@@ -75,7 +75,7 @@ def _failover(bench: Bench, api_name: str) -> Failover:
         in_flight = IN_FLIGHT if checked else MANY_IN_FLIGHT
         during = _steady_round(bench, api_name, way, who, in_flight)
         bench.say(f"{how.part} {how.fault} is ended")
-        healed = breaker.heal(how)
+        healed = carried_out(breaker.heal, how)
         up_ns = await_state(bench, stats, api, how.part, up=True)
         after = _steady_round(bench, api_name, way, who)
     return Failover(
