@@ -51,10 +51,10 @@ def guides_lab() -> Iterator[Deployment]:
 
 
 def refusal(done: subprocess.CompletedProcess[str]) -> str:
-    """The one line with which a command refuses its input; what went before is progress."""
+    """The one line with which a command refuses its input; before it, at most that it takes a while."""
     *before, last = done.stderr.splitlines()
     assert last.startswith("calorimeter: ")
-    assert before == ["reading the deployment, and seeing that it is there"]
+    assert before in ([], ["reading the deployment, and seeing that it is there"])
     return last
 
 
