@@ -28,11 +28,11 @@ def lab(given: str | None, name: str, *shape: str) -> Iterator[str]:
     if given:
         yield given
         return
+    up = calorimeter("lab", "up", "--name", name, *shape)
+    if up.returncode != 0:  # and nothing of it is left, unless it is another's, which is in use
+        print(up.stderr, file=sys.stderr)
+        sys.exit(2)
     try:
-        up = calorimeter("lab", "up", "--name", name, *shape)
-        if up.returncode != 0:
-            print(up.stderr, file=sys.stderr)
-            sys.exit(2)
         yield name
     finally:
         calorimeter("lab", "down", "--name", name)
