@@ -135,7 +135,7 @@ def effective(evidence: Timeouts, wait: Wait) -> tuple[str, float] | None:
 
 def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
     found = effective(evidence, wait)
-    if found is None:
+    if found is None or _queued(wait):
         return
     name, bound = found
     where = f"{wait.api.upper()}: {MEANS[wait.what]}"
@@ -166,14 +166,20 @@ def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before",
 def _by_the_proxy(wait: Wait) -> bool:
     """Whether it was a timer of the proxy that ended a wait, as far as is told.
 
-    A termination that begins with `c` or `s` is a timeout of the client's or the server's side. Without
-    the log's word: in `mode tcp` all that is said is the API's, in `mode http` all but 408 and 504.
+    A termination that begins with `c` or `s` is a timeout of the client's or the server's side, but for one
+    in the queue. Without the log's word: in `mode tcp` all that is said is the API's, in `mode http` all
+    but 408 and 504.
     """
     if wait.termination:
-        return wait.termination[0] in "cs"
+        return wait.termination[0] in "cs" and not _queued(wait)
     if not wait.ended_by.startswith("HTTP/"):
         return True
     return wait.mode == "http" and wait.ended_by.split()[1:2] in (["408"], ["504"])
+
+
+def _queued(wait: Wait) -> bool:
+    """Whether it ended in HAProxy's queue for a server, by the log: `timeout queue` ends that."""
+    return (wait.termination or "")[1:2] == "Q"
 
 
 def _doubts(of: Timeouts) -> Iterator[str]:
@@ -199,6 +205,8 @@ def _untold(of: Timeouts, wait: Wait) -> str | None:
     if wait.ended_s is None:
         return f"was not waited for long enough ({wait.gave_up_s:.1f} s)"
     name, bound = found
+    if _queued(wait):
+        return f"ended after {wait.ended_s:.2f} s in HAProxy's queue ({wait.termination}; see P4)"
     if not _by_the_proxy(wait):
         by = wait.termination or wait.ended_by
         return f"was ended after {wait.ended_s:.2f} s by the API, not the proxy ({by})"
