@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import runpy
 import sys
+from importlib import import_module
 
 SOAKS = {
     "prediction": ("tests.soak.prediction", "HAProxy's source hash against the real HAProxy"),
@@ -32,7 +32,7 @@ SOAKS = {
         "gate H9 and a frozen broker, with and without the deeper health check",
     ),
 }
-"""Name → (module with a `__main__` part, its line in the list)."""
+"""Name → (module with a `main`, its line in the list)."""
 
 
 def main() -> None:
@@ -43,7 +43,8 @@ def main() -> None:
         print("\n".join(f"{key:<{width}}  {line}" for key, (_, line) in SOAKS.items()))
         sys.exit(2 if name else 0)
     sys.argv = [f"bin/soak {name}", *sys.argv[2:]]
-    runpy.run_module(SOAKS[name][0], run_name="__main__")
+    # Imported, not run as `__main__`: what a soak hands to processes of its own must be found by its name.
+    sys.exit(import_module(SOAKS[name][0]).main())
 
 
 if __name__ == "__main__":
