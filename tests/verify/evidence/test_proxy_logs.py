@@ -15,6 +15,7 @@ from verify.checks.visits import Visit
 from verify.evidence import proxy_log, proxy_logs
 from verify.evidence.proxy_log import Line, ProxyLog
 from verify.evidence.proxy_logs import ProxyLogs
+from verify.experiments import attribution
 from verify.experiments.attribution import Log
 
 
@@ -47,6 +48,12 @@ class Written:
     def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
         """They are all here already."""
         return predicate(self.lines())
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines that never come are not waited for as long as on a real proxy."""
+    monkeypatch.setattr(attribution, "STRAGGLERS_S", 0.05)
 
 
 def line(
