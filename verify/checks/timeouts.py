@@ -166,12 +166,11 @@ def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before",
 def _by_the_proxy(wait: Wait) -> bool:
     """Whether it was a timer of the proxy that ended a wait, as far as is told.
 
-    A termination that begins with `c` or `s` is a timeout of the client's or the server's side, but for one
-    in the queue. Without the log's word: in `mode tcp` all that is said is the API's, in `mode http` all
-    but 408 and 504.
+    A termination that begins with `c` or `s` is a timeout of the client's or the server's side. Without
+    the log's word: in `mode tcp` all that is said is the API's, in `mode http` all but 408 and 504.
     """
     if wait.termination:
-        return wait.termination[0] in "cs" and not _queued(wait)
+        return wait.termination[0] in "cs"
     if not wait.ended_by.startswith("HTTP/"):
         return True
     return wait.mode == "http" and wait.ended_by.split()[1:2] in (["408"], ["504"])

@@ -63,6 +63,16 @@ class Connection(Model):
     backend_queue: int
     request: str | None = None
 
+    @property
+    def end(self) -> tuple[str, int]:
+        """Address and port of the client, as the client itself knows them."""
+        return plain(self.client), self.client_port
+
+
+def plain(address: str) -> str:
+    """An address as its owner writes it: an IPv6 listener names IPv4 clients ::ffff:a.b.c.d."""
+    return address.removeprefix("::ffff:")
+
 
 class Accepted(Model):
     """`Connect from … to … (proxy/MODE)`: written at accept, without a server (no `option tcplog`)."""

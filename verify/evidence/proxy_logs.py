@@ -8,7 +8,7 @@ alone; of lines that differ in nothing but when they came, one.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
@@ -133,6 +133,18 @@ class ProxyLogs:
     def await_lines(self, enough: Callable[[], bool], within_s: float) -> bool:
         """Wait until `enough` holds of the logs; False where it does not in time."""
         return await_lines(self.all, enough, within_s)
+
+    def await_ports(self, ports: Collection[int], within_s: float) -> ProxyLog:
+        """All entries, once they name these ports of clients or the time for it is over."""
+
+        def named() -> bool:
+            # As many lines as ports first: parsing all of them at every new one would be quadratic.
+            if sum(len(self._lines(log)) for log in self.all) < len(ports):
+                return False
+            return {*ports} <= {connection.client_port for connection in self.read().connections}
+
+        self.await_lines(named, within_s)
+        return self.read()
 
     def holds(self, needle: str, wanted: int) -> bool:
         """Whether the fullest logs hold `wanted` different lines with `needle` in them; parsed are none."""

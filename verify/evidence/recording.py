@@ -58,8 +58,7 @@ class Recorder:
         answer. The proxy's log is waited for until it names all client `ports`, at most 5 s.
         """
         self._await_quiet(request_ids, wait_s)
-        self._await_lines(frozenset(ports))
-        log = self._logs.read()
+        log = self._logs.await_ports(ports, LOG_WITHIN_S)
         self._firehose.settle()
         events = tuple(
             event
@@ -93,17 +92,6 @@ class Recorder:
             if not self._firehose.wait_for(more, min(QUIET_S, left_s)):
                 return
             seen = len(self._firehose)
-
-    def _await_lines(self, ports: frozenset[int]) -> None:
-        def named(lines: Sequence[proxy_log.Line]) -> bool:
-            # As many lines as ports first: parsing all of them at every new one would be quadratic.
-            return len(lines) >= len(ports) and ports <= {
-                c.client_port for c in proxy_log.read(lines).connections
-            }
-
-        for log in self._logs.all:
-            if log.wait_for(named, LOG_WITHIN_S):
-                break
 
 
 @contextmanager

@@ -10,13 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from calorimeter.deployment import Address, address
+from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.accounting import Accounts, Crash
 from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.unfinished import unfinished
 from verify.evidence.unavailable import EvidenceUnavailable
-from verify.experiments.direct import serves
+from verify.experiments.direct import struck
 from verify.experiments.engine_faults import BACK_S, engine_commands
 from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient
@@ -114,22 +115,23 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     kind = next(p.kind for p in bench.deployment.parts if p.name == victim.part)
     own = None if kind == "engine" else _own(bench, kind, victim.part)
     enough = sum(e.accepted for e in made.entries) + BEGUN
-    struck = threading.Event()
-    burst = threading.Thread(target=_burst, args=(made, kind, struck), daemon=True)
+    crashed = threading.Event()
+    burst = threading.Thread(target=_burst, args=(made, kind, crashed), daemon=True)
     burst.start()
+
+    def strike() -> Done:
+        done = carried_out(bench.breaker.inject, victim)
+        crashed.set()
+        return done
+
     try:
         if not watching.until(lambda: sum(e.accepted for e in made.entries) >= enough, BACK_S, 0.02):
             raise EvidenceUnavailable(bench.deployment.rest.url, "accepted too few stacks before the crash")
-        served = own is not None and serves(own)
-        done = carried_out(bench.breaker.inject, victim)
-        struck.set()
-        happened: bool | None = None
+        done, happened = struck(own, strike)
         if kind == "engine":
             happened = _gone(watching, had)
-        elif own is not None and served:
-            happened = not serves(own)
     finally:
-        struck.set()
+        crashed.set()
         burst.join()
     made.look()
     carried_out(bench.breaker.heal, victim)
@@ -171,7 +173,7 @@ def _in_hand(watching: Traced, consumers: Collection[str]) -> tuple[str, ...]:
     return unfinished(watching.firehose.deliveries(), consumers, connections | pooled, leaves)
 
 
-def _burst(made: Stacks, kind: str, struck: threading.Event) -> None:
+def _burst(made: Stacks, kind: str, crashed: threading.Event) -> None:
     """A burst in a thread of its own; that somebody went away is told by the experiment itself.
 
     Where an API is to crash all creates are its kind's, more at once, and go on until it is struck: a crash
@@ -182,5 +184,5 @@ def _burst(made: Stacks, kind: str, struck: threading.Event) -> None:
             made.burst(STACKS, IN_FLIGHT, apis=("rest", "cfn") if made.client.speaks_cfn else ("rest",))
         else:
             made.burst(
-                MOST, API_IN_FLIGHT, apis=(kind,), wanted=lambda n: n < STACKS or not struck.is_set()
+                MOST, API_IN_FLIGHT, apis=(kind,), wanted=lambda n: n < STACKS or not crashed.is_set()
             )

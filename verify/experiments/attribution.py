@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from calorimeter.deployment import Api, Tls
 from verify.bench import Bench
 from verify.checks.visits import LogCount, Source, Told, Visit
-from verify.evidence.proxy_log import Connection
+from verify.evidence.proxy_log import Connection, plain
 from verify.evidence.proxy_logs import ProxyLogs
 from verify.evidence.proxy_stats import StatsSource
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -121,7 +121,7 @@ class Log:
 
         def enough() -> bool:
             found = self.connections(api)
-            return len(found) >= counted and ends <= {(_plain(c.client), c.client_port) for c in found}
+            return len(found) >= counted and ends <= {c.end for c in found}
 
         self.logs.await_lines(enough, STRAGGLERS_S)
 
@@ -164,7 +164,7 @@ def joined(visits: Iterable[Visit], connections: Iterable[Connection]) -> tuple[
     """
     by_client: defaultdict[tuple[str, int], deque[Connection]] = defaultdict(deque)
     for connection in sorted(connections, key=lambda c: c.accepted_ns):
-        by_client[_plain(connection.client), connection.client_port].append(connection)
+        by_client[connection.end].append(connection)
     attributed = []
     for visit in visits:
         waiting = by_client.get((visit.source, visit.port))
@@ -181,10 +181,6 @@ def joined(visits: Iterable[Visit], connections: Iterable[Connection]) -> tuple[
         }
         attributed.append(visit.model_copy(update=update))
     return tuple(attributed)
-
-
-def _plain(address: str) -> str:
-    return address.removeprefix("::ffff:")
 
 
 def _clients(found: Iterable[tuple[str, str | None]]) -> dict[str, dict[str, int]]:
@@ -222,7 +218,7 @@ async def _held(
     secure = context(api, tls)
     answers = await asyncio.gather(*(_hold(api, source, secure) for source in sources))
     sessions = {
-        (_plain(s.client), s.client_port): s
+        (plain(s.client), s.client_port): s
         for look in stats
         for s in look.show_sess()
         if s.backend == api.proxy_section

@@ -1,10 +1,12 @@
-"""Whether a backend itself serves, asked at its own address, past the proxy."""
+"""A backend asked at its own address, past the proxy: whether it serves, and whether a fault struck it."""
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 
 from calorimeter.deployment import Address, Api, address
+from calorimeter.faults.command import Done
 
 WITHIN_S = 1.0
 
@@ -23,3 +25,13 @@ def serves(where: Address, within_s: float = WITHIN_S) -> bool:
             return bool(client.recv(1))
     except OSError:
         return False
+
+
+def struck(own: Address | None, act: Callable[[], Done]) -> tuple[Done, bool | None]:
+    """Bring a fault about; and whether a backend that served at its own address then did so no more.
+
+    None where it did not serve before, or cannot be asked there: a command may end well and strike another.
+    """
+    served = own is not None and serves(own)
+    done = act()
+    return done, not serves(own) if own is not None and served else None

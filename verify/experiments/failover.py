@@ -16,7 +16,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
 from verify.experiments.affinity import round_of_visits, sources
 from verify.experiments.attribution import Strongest, joined, strongest
-from verify.experiments.direct import own_address, serves
+from verify.experiments.direct import own_address, struck
 from verify.experiments.healing import carried_out, healing
 from verify.experiments.repeated import Repeated
 from verify.experiments.visits import IN_FLIGHT, visit_all
@@ -63,11 +63,9 @@ def _failover(bench: Bench, api_name: str) -> Failover:
     with strongest(bench, api, stats) as way, healing(bench):
         before = _steady_round(bench, api_name, way, who)
         with _coming(way, before, how.part) as meanwhile:
-            served = serves(own)
             bench.say(f"{how.part} {how.fault}")
-            done = carried_out(breaker.inject, how)
+            done, happened = struck(own, lambda: carried_out(breaker.inject, how))
             killed_ns = done.at_ns or done.began_ns
-            happened = not serves(own) if served else None
             down_ns = await_state(bench, stats, api, how.part, up=False) if checked else None
             if not checked:
                 time.sleep(UNCHECKED_S)  # what is measured is what clients meet in that time

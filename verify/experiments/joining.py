@@ -9,7 +9,6 @@ from verify.bench import Bench
 from verify.checks.calls import HeatCall
 from verify.checks.followed import Followed, followed
 from verify.checks.path import Request, join
-from verify.evidence import proxy_log
 from verify.evidence.proxy_logs import ProxyLogs
 from verify.experiments.traced import Traced
 
@@ -27,20 +26,11 @@ class Joining:
         """Join calls with what was logged and traced; their connections must be closed by now."""
         asked = [_request(call) for call in calls]
         ports = {request.source_port for request in asked if request.status}
-        connections = self._lines(ports)
+        connections = self._logs.await_ports(ports, LINES_WITHIN_S).connections
         events = self._watching.firehose.deliveries()
         self._watching.know({e.connection for e in events if not e.reply})
         paths = join(asked, connections, events, self._watching.processes)
         return followed(paths, proxy=any(c.server for c in connections))
-
-    def _lines(self, ports: set[int]) -> list[proxy_log.Connection]:
-        """The connections of all logs, once they name the ports or the time for it is over."""
-
-        def named() -> set[int]:
-            return {connection.client_port for connection in self._logs.read().connections}
-
-        self._logs.await_lines(lambda: ports <= named(), LINES_WITHIN_S)
-        return list(self._logs.read().connections)
 
 
 @contextmanager

@@ -263,7 +263,7 @@ def attributed(attempts: Iterable[Attempt], connections: Iterable[Connection]) -
     """
     lines: defaultdict[tuple[str, int], deque[Connection]] = defaultdict(deque)
     for connection in sorted(connections, key=lambda c: c.accepted_ns):
-        lines[connection.client.removeprefix("::ffff:"), connection.client_port].append(connection)
+        lines[connection.end].append(connection)
     found = []
     for attempt in sorted(attempts, key=lambda a: a.sent_ns):
         waiting = lines.get((attempt.source, attempt.port))

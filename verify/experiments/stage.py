@@ -317,7 +317,7 @@ class Stage:
 
     def _ends(self) -> set[tuple[str, int]]:
         """Address and port of each client of a connection in the log so far."""
-        return {(c.client.removeprefix("::ffff:"), c.client_port) for c in self._logs.read().connections}
+        return {connection.end for connection in self._logs.read().connections}
 
     def _doubts(self, entries: ProxyLog) -> Iterator[str]:
         """Why the log may lack lines."""

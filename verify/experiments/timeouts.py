@@ -20,7 +20,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import looks
 from verify.experiments.affinity import sources
 from verify.experiments.attribution import Strongest, strongest
-from verify.experiments.direct import own_address, serves
+from verify.experiments.direct import own_address, struck
 from verify.experiments.failover import await_state, breakable
 from verify.experiments.healing import carried_out, healing
 from verify.experiments.held import connect
@@ -226,7 +226,7 @@ def _with_termination(way: Strongest, api: Api, wait: Wait, end: End) -> Wait:
     if way.log is None:
         return wait
     for connection in way.log.connections(api):
-        if (connection.client.removeprefix("::ffff:"), connection.client_port) == end:
+        if connection.end == end:
             return wait.model_copy(update={"termination": connection.termination})
     return wait
 
@@ -259,10 +259,9 @@ def _with_fault(
         return _sent(api, source, payload, bench.deployment.tls)
 
     with healing(bench):
-        served = serves(own_address(api, how.part))
         bench.say(f"{how.part} {fault}")
-        carried_out(bench.breaker.inject, how)
-        if served and serves(own_address(api, how.part)):
+        _, happened = struck(own_address(api, how.part), lambda: carried_out(bench.breaker.inject, how))
+        if happened is False:
             raise EvidenceUnavailable(
                 f"{how.part}: {fault}",
                 "did not happen: it answered at its own address after the command had ended well",

@@ -11,6 +11,7 @@ import pytest
 
 from calorimeter.deployment import Api, Backend, Tls
 from verify.checks.timeouts import Wait
+from verify.evidence.proxy_log import Connection
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import timeouts
 
@@ -58,7 +59,7 @@ def test_sources_that_are_tried_are_counted_as_they_are(monkeypatch: pytest.Monk
 def test_termination_is_that_of_the_own_connection() -> None:
     """Others may come from the same port of another address; on an IPv6 socket ours has a prefix."""
     other, own = (
-        SimpleNamespace(client=client, client_port=40_000, termination=termination)
+        Connection.model_construct(client=client, client_port=40_000, termination=termination)
         for client, termination in (("10.0.0.2", "--"), ("::ffff:10.0.0.1", "cD"))
     )
     way: Any = SimpleNamespace(log=SimpleNamespace(connections=lambda _: [other, own]))
