@@ -45,6 +45,8 @@ class _Frozen:
         return {
             "calls_to_the_frozen": share,
             "share_of_the_frozen": round(share / during, 3) if during else None,
+            "failed_of_them": sum(not c.ok for c in self.during),
+            "failed_in_hand": sum(c.sent_ns < evidence.broken_ns for c in self.failed),
             "handed_to_others": len(self.rescued),
             "unattributed": len(self.unknown),
             "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
@@ -90,6 +92,8 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
         return inconclusive(doubt, **figures)
     if not calls.failed and not (evidence.noticed_ns and calls.rescued):
         return inconclusive(f"no call to frozen {evidence.what} was seen to fail", **figures)
+    held = figures["failed_in_hand"]
+    in_hand = f", and {held} that it had when it froze" if held else ""
     noticed = (
         f"the broker took it out after {figures['noticed_s']} s and handed {len(calls.rescued)} of its "
         "calls to others"
@@ -98,8 +102,8 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     )
     return passed(
         f"frozen {evidence.what} went on getting {figures['share_of_the_frozen']:.0%} of the calls, "
-        f"{len(calls.failed)} of which failed after {evidence.rpc_timeout_s:g} s; {noticed}; the others "
-        "answered all of theirs",
+        f"{figures['failed_of_them']} of which failed after {evidence.rpc_timeout_s:g} s{in_hand}; "
+        f"{noticed}; the others answered all of theirs",
         **figures,
     )
 

@@ -284,6 +284,21 @@ def test_call_that_the_proxy_cut_off_during_a_freeze_had_no_error_in_time() -> N
     assert freeze_costs_its_share(early).outcome is Outcome.INCONCLUSIVE
 
 
+def test_calls_in_hand_at_the_freeze_are_counted_apart() -> None:
+    """What the engine had been handed before it froze is no part of the share that it went on getting."""
+    had = call(9.8, NAMES[2], 500, 8.0)
+    judgement = freeze_costs_its_share(frozen(calls=(*frozen().calls, had)))
+    assert judgement.outcome is Outcome.PASS
+    got = judgement.figures["calls_to_the_frozen"]
+    assert (
+        judgement.figures["failed_of_them"]
+        == got
+        == freeze_costs_its_share(frozen()).figures["failed_of_them"]
+    )
+    assert judgement.figures["failed_in_hand"] == 1
+    assert f"{got} of which failed after 8 s, and 1 that it had when it froze;" in judgement.why
+
+
 def test_frozen_engine_that_the_broker_takes_out_costs_nothing() -> None:
     """Its calls were handed to others, which answered them: that passes, with when it was noticed."""
     rescued = tuple(
