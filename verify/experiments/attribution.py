@@ -184,9 +184,10 @@ def joined(visits: Iterable[Visit], connections: Iterable[Connection]) -> tuple[
 
 
 def _clients(found: Iterable[tuple[str, str | None]]) -> dict[str, dict[str, int]]:
+    """How often each client was on each server; on an IPv6 listener an IPv4 client stays itself."""
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for client, server in found:
-        counts[client][server or ""] += 1
+        counts[plain(client)][server or ""] += 1
     return {client: dict(servers) for client, servers in sorted(counts.items())}
 
 

@@ -120,6 +120,14 @@ def test_two_logs_of_one_proxy_count_once() -> None:
     )
 
 
+def test_client_of_an_ipv6_listener_is_the_source_that_visited() -> None:
+    """`bind :::8004 v4v6` logs ::ffff:10.0.0.9 for it: it is no second client, as of another load."""
+    lines = [line(port).replace("10.0.0.9", "::ffff:10.0.0.9") for port in (1, 2, 3)]
+    found = attributed(ProxyLogs([[Written("udp://h:1", *lines)]]), (1, 2, 3))
+    assert [visit.server for visit in found.visits] == ["a", "a", "a"]
+    assert found.clients == {"10.0.0.9": {"a": 3}}
+
+
 def test_copies_do_not_hide_lost_lines() -> None:
     """Two logs of two lines each are no four of three connections."""
     pair = [Written(where, line(1), line(2)) for where in ("udp://h:1", "file:///l")]
