@@ -49,7 +49,7 @@ def all_accounted_for(evidence: Accounts) -> Judgement:
     else without an end is unaccounted for, and so is what is more than the engine had in hand.
     """
     accepted = [e for e in evidence.entries if e.accepted]
-    taken = [e for e in evidence.entries if e.accepted or e.states]
+    taken = [e for e in evidence.entries if e.taken]
     open_ = [e for e in taken if not e.final]
     lost = {e.name: crash for e in open_ if (crash := _holder(e, evidence.crashes))}
     unaccounted = [e for e in open_ if e.name not in lost]

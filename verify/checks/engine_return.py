@@ -23,7 +23,8 @@ class Return:
 
     A consumer is no answer yet: an engine that starts has what waited in the queue before it, as long as
     that waits, the RPC timeout. Until all that returned have answered a call, at most for so long, calls
-    that they were handed may fail in time: `starting`. All others are `served` or `lost`.
+    that they were handed may fail in time: `starting`, since the fault, for an engine consumes before the
+    broker lists it. All others are `served` or `lost`.
     """
 
     def __init__(self, evidence: EngineTrial) -> None:
@@ -37,9 +38,9 @@ class Return:
         self.serving_ns = max([evidence.healed_ns, *first.values()])
         latest_ns = evidence.healed_ns + round(evidence.rpc_timeout_s * 1e9)
         begun_ns = latest_ns if self.silent else min(self.serving_ns, latest_ns)
-        bad = [c for c in self.calls if not c.ok]
+        bad = [c for c in evidence.calls if not c.ok and c.sent_ns > evidence.settled_ns]
         self.starting = [c for c in bad if c.sent_ns < begun_ns and c.engine in first]
-        self.lost = [c for c in bad if c not in self.starting]
+        self.lost = [c for c in self.calls if not c.ok and c not in self.starting]
         self.served = [c for c in self.calls if c.ok]
 
     def handed(self, name: str) -> int:
@@ -62,7 +63,9 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     Service is back when every engine has answered, see `Return`.
     """
     back = Return(evidence)
-    bad = [c for c in evidence.calls if not c.ok]
+    early = [c for c in evidence.calls if not c.ok and c.done_ns < evidence.broken_ns]
+    bad = [c for c in evidence.calls if not c.ok and c not in early]
+    starting = [c for c in back.starting if c in back.calls]
     wrong = [*wrong_anyway(evidence), *unclear(evidence, bad), *back.wrong()]
     statuses = Counter(c.status for c in bad)
     healed = evidence.healed_ns > 0
@@ -71,9 +74,11 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
         "serving_s": round((back.serving_ns - evidence.healing_ns) / 1e9, 2) if healed else None,
         "late_s": round(evidence.late_s, 2),
         "calls_after": len(back.calls),
-        "failed_while_starting": len(back.starting),
+        "failed_while_starting": len(starting),
         **{f"answers_{status}": n for status, n in sorted(statuses.items())},
     }
+    if early:
+        return inconclusive(f"{len(early)} calls failed before any fault: {early[0]}", **figures)
     if why := unbroken(evidence):
         return inconclusive(why, **figures)
     if wrong:
@@ -85,9 +90,9 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     if not back.served or not bad:
         missing = "failed during the outage" if not bad else "was answered after it"
         return inconclusive(f"no call {missing}", **figures)
-    late = f", but {len(back.starting)} that engines got before they served" if back.starting else ""
+    late = f", but {len(starting)} that engines got before they served" if starting else ""
     return passed(
-        f"without engines {len(bad) - len(back.starting)} calls got an error of Heat's after at most "
+        f"without engines {len(bad) - len(starting)} calls got an error of Heat's after at most "
         f"{figures['longest_failed_s']} s; {figures['recovery_s']} s after their start began all were back "
         f"by themselves, after {figures['serving_s']} s each had answered, and all {len(back.calls)} calls "
         f"since were answered{late}",
@@ -100,6 +105,12 @@ def _answered_meanwhile(evidence: EngineTrial) -> Iterator[str]:
 
     What was sent in the outage is answered after it, by an engine that returned, or not at all.
     """
+    if again := evidence.restarted:
+        yield (
+            f"{len(again)} calls were answered by engines of {evidence.what} before their start was asked "
+            "for: something else (a supervisor?) starts them anew, so the command for "
+            f"{evidence.fault!r} must stop that as well ({again[0]})"
+        )
     end_ns = evidence.healing_ns
     answered = [c for c in evidence.sent(evidence.settled_ns, end_ns) if c.ok and c.done_ns < end_ns]
     if answered:

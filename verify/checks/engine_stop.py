@@ -57,12 +57,13 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
     unknown = unattributed(evidence, evidence.healed_ns)
     # What its return costs is no cost of the crash: it is E8's.
     starting = Return(evidence).starting
+    afterwards = [c for c in evidence.sent(evidence.settled_ns, evidence.healing_ns) if c not in starting]
     figures |= {
         "failed_while_starting": len(starting),
         "lost_with_the_engine": len(lost),
         "unattributed": len(unknown),
         "noticed_s": noticed_s(evidence),
-        "calls_answered_during": sum(c.ok for c in evidence.during),
+        "calls_answered_afterwards": sum(c.ok for c in afterwards),
     }
     if before := unwell(evidence) or unbroken(evidence):
         return inconclusive(before, **figures)
@@ -79,7 +80,7 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
     if doubt := next(chain(doubts(evidence), not_attributed(evidence, unknown)), None):
         return inconclusive(doubt, **figures)
     return passed(
-        f"{evidence.what} crashed; the others answered all {figures['calls_answered_during']} calls sent "
+        f"{evidence.what} crashed; the others answered all {len(afterwards)} calls sent "
         f"afterwards, {len(lost)} calls that it had accepted were lost with it"
         + "".join(f" ({c.request_id})" for c in lost[:3]),
         **figures,
@@ -87,18 +88,23 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
 
 
 def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
-    """E9: whether every call and every stack survives an engine that is stopped cleanly."""
+    """E9: whether every call and every stack survives an engine that is stopped cleanly.
+
+    What its start costs is no cost of the stop, see `Return`.
+    """
+    starting = Return(evidence).starting
     figures = counts(evidence) | {
+        "failed_while_starting": len(starting),
         "stop_s": round((evidence.settled_ns - evidence.broken_ns) / 1e9, 2),
         "stacks": len(evidence.stacks),
     }
     if before := unwell(evidence) or unbroken(evidence):
         return inconclusive(before, **figures)
-    lost = [str(c) for c in evidence.calls if not c.ok]
+    lost = [str(c) for c in evidence.calls if not c.ok and c not in starting]
     lost += [
         f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}"
         for e in evidence.stacks
-        if e.accepted and e.outcome != "CREATE_COMPLETE"
+        if e.taken and e.outcome != "CREATE_COMPLETE"
     ]
     if lost or list(wrong_anyway(evidence)):
         wrong = [*wrong_anyway(evidence), *lost]
@@ -106,7 +112,7 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
     if doubt := next(doubts(evidence), None):
         return inconclusive(doubt, **figures)
     return passed(
-        f"{evidence.what} was stopped within {figures['stop_s']} s, and none of {len(evidence.calls)} "
-        f"calls and {len(evidence.stacks)} stacks was lost",
+        f"{evidence.what} was stopped within {figures['stop_s']} s, and none of "
+        f"{len(evidence.calls) - len(starting)} calls and {len(evidence.stacks)} stacks was lost",
         **figures,
     )

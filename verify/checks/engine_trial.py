@@ -62,6 +62,14 @@ class EngineTrial(Model):
         return self.sent(self.broken_ns, self.healing_ns)
 
     @property
+    def restarted(self) -> tuple[HeatCall, ...]:
+        """Calls that engines answered which had been started anew before their start was asked for."""
+        return tuple(
+            c for c in self.sent(self.settled_ns, self.healing_ns)
+            if c.ok and c.engine in self.returned and c.done_ns < self.healing_ns
+        )  # fmt: skip
+
+    @property
     def latest_s(self) -> float:
         """Within how long an API without an engine answers: it gives up after the RPC timeout."""
         return self.rpc_timeout_s + self.api_s + GRAIN_S
@@ -82,7 +90,7 @@ def counts(evidence: EngineTrial) -> dict[str, Figure]:
         "longest_failed_s": round(max((c.took_s for c in bad), default=0.0), 2),
         "most_deliveries": evidence.most_deliveries,
         "recovery_s": round((evidence.healed_ns - evidence.healing_ns) / 1e9, 2)
-        if evidence.healed_ns
+        if evidence.healed_ns and not evidence.restarted
         else None,
     }
 

@@ -54,6 +54,11 @@ class Entry(Model):
         return self.create.ok
 
     @property
+    def taken(self) -> bool:
+        """Whether Heat took it on: it said so, or it lists the stack, whatever the client was told."""
+        return self.accepted or bool(self.states)
+
+    @property
     def outcome(self) -> str:
         """Its last status before the delete; empty where it was never listed."""
         return self.states[-1].status if self.states else ""
@@ -90,60 +95,77 @@ class Ledger(Model):
 
 
 def all_final(evidence: Ledger) -> Judgement:
-    """Whether every accepted stack came to exactly one end, complete and readable.
+    """Whether every stack that Heat took on came to exactly one end, complete and readable.
 
     The templates cannot fail by themselves, so a stack that failed is a fault of the deployment. What is
     read back passes through the encryption of another engine than the one that wrote it.
     """
-    accepted = [e for e in evidence.entries if e.accepted]
-    complete = [e for e in accepted if e.outcome == "CREATE_COMPLETE"]
+    taken = [e for e in evidence.entries if e.taken]
+    complete = [e for e in taken if e.outcome == "CREATE_COMPLETE"]
     figures: dict[str, Figure] = {
         "creates": len(evidence.entries),
-        "accepted": len(accepted),
-        "refused": len(evidence.entries) - len(accepted),
+        **_creates(evidence),
         "complete": len(complete),
-        "failed": sum(e.outcome == "CREATE_FAILED" for e in accepted),
-        "not_final": sum(not e.final for e in accepted),
-        "read_back": sum(e.read is not None for e in accepted),
+        "failed": sum(e.outcome == "CREATE_FAILED" for e in taken),
+        "not_final": sum(not e.final for e in taken),
+        "read_back": sum(e.read is not None for e in taken),
     }
     wrong = list(_ends(evidence))
     if wrong:
-        return failed(
-            f"{len(wrong)} findings about {len(accepted)} accepted stacks: {wrong[0]}", wrong, **figures
-        )
-    if len(accepted) < FEWEST:
-        return inconclusive(f"{len(accepted)} of {len(evidence.entries)} creates were accepted", **figures)
-    if doubt := _mostly_refused(evidence):
+        return failed(f"{len(wrong)} findings about {len(taken)} stacks: {wrong[0]}", wrong, **figures)
+    if doubt := _no_burst(evidence):
         return inconclusive(doubt, **figures)
     return passed(
-        f"{len(accepted)} accepted stacks{_refused(evidence)} became complete, each once, and every one "
-        "that was read back by another request was as made",
+        f"{len(taken)} stacks{_apart(evidence)} became complete, each once, and every one that was read "
+        "back by another request was as made",
         **figures,
     )
 
 
-def _refusals(evidence: Ledger) -> list[HeatCall]:
-    return [e.create for e in evidence.entries if not e.accepted]
+def _untaken(evidence: Ledger) -> list[HeatCall]:
+    return [e.create for e in evidence.entries if not e.taken]
 
 
-def _refused(evidence: Ledger) -> str:
-    """` (n of m were refused)` for a sentence; empty where none was."""
-    refused = len(_refusals(evidence))
-    return f" ({refused} of {len(evidence.entries)} were refused)" if refused else ""
+def _creates(evidence: Ledger) -> dict[str, Figure]:
+    """What became of the creates: a stack that is listed was taken on, whatever its client heard."""
+    untaken = _untaken(evidence)
+    accepted = sum(e.accepted for e in evidence.entries)
+    return {
+        "accepted": accepted,
+        "unknown_to_the_client": len(evidence.entries) - len(untaken) - accepted,
+        "refused": sum(create.status != 0 for create in untaken),
+        "unanswered": sum(create.status == 0 for create in untaken),
+    }
 
 
-def _mostly_refused(evidence: Ledger) -> str | None:
-    """Why a burst was none: more than half of it was refused."""
-    refused = _refusals(evidence)
-    if 2 * len(refused) <= len(evidence.entries):
+def _apart(evidence: Ledger) -> str:
+    """` (n of m creates were refused, …)` for a sentence: those that were not just accepted, if any."""
+    counts = _creates(evidence)
+    said = {
+        "unknown_to_the_client": "were made though their client was not told so",
+        "refused": "were refused",
+        "unanswered": "were not answered, and no stack came of them",
+    }
+    parts = [
+        f"{counts[key]} of {len(evidence.entries)} {words}" for key, words in said.items() if counts[key]
+    ]
+    return f" ({'; '.join(parts)})" if parts else ""
+
+
+def _no_burst(evidence: Ledger) -> str | None:
+    """Why a burst was none: few stacks were made, or less than half of those that were asked for."""
+    untaken, creates = _untaken(evidence), len(evidence.entries)
+    taken = creates - len(untaken)
+    if taken >= FEWEST and 2 * len(untaken) <= creates:
         return None
-    return f"{len(refused)} of {len(evidence.entries)} were refused (first: {refused[0]})"
+    first = f" (the first that was not: {untaken[0]})" if untaken else ""
+    return f"{taken} of {creates} stacks were made: too few{first}"
 
 
 def _ends(evidence: Ledger) -> Iterator[str]:
     for entry in evidence.entries:
         who = f"{entry.name} ({entry.create.request_id})"
-        if not entry.accepted:
+        if not entry.taken:
             continue
         if not entry.states:
             yield f"{who} was accepted and never listed"
@@ -198,37 +220,38 @@ def backlog_drains(evidence: Ledger) -> Judgement:
     """Whether the work of a burst ends, and how fast.
 
     Heat acknowledges a message on receipt, so queues look empty while engines drown: the backlog is the
-    stacks that are accepted and not final. It must be gone within the stacks' own timeout.
+    stacks that are taken on and not final. It must be gone within the stacks' own timeout. When a stack was
+    final is known as well as it was looked for, so what was open at a time is an upper bound.
     """
-    accepted = [e for e in evidence.entries if e.accepted]
-    if len(accepted) < FEWEST:
-        return inconclusive(f"{len(accepted)} of {len(evidence.entries)} creates were accepted")
-    ended = [e for e in accepted if e.final]
-    begun, burst = min(e.create.sent_ns for e in accepted), max(e.create.done_ns for e in accepted)
+    taken = [e for e in evidence.entries if e.taken]
+    if not taken:
+        return inconclusive(_no_burst(evidence) or "no stack was made")
+    ended = [e for e in taken if e.final]
+    begun, burst = min(e.create.sent_ns for e in taken), max(e.create.done_ns for e in taken)
     last = max((e.states[-1].at_ns for e in ended), default=burst)
     figures: dict[str, Figure] = {
-        "stacks": len(accepted),
-        "refused": len(evidence.entries) - len(accepted),
-        "resources": len(accepted) * evidence.resources,
+        "stacks": len(taken),
+        **_creates(evidence),
+        "resources": len(taken) * evidence.resources,
         "burst_s": round((burst - begun) / 1e9, 2),
-        "peak_backlog_stacks": _peak(accepted),
+        "peak_backlog_stacks": _peak(taken),
         "peak_waiting_engine": max((d.engine for d in evidence.depths), default=None),
         "peak_waiting_engine_worker": max((d.engine_worker for d in evidence.depths), default=None),
         "drained_after_burst_s": round((last - burst) / 1e9, 2),
         "stacks_per_s": round(len(ended) / ((last - begun) / 1e9), 2),
         "resources_per_s": round(len(ended) * evidence.resources / ((last - begun) / 1e9), 1),
     }
-    if stuck := [e for e in accepted if not e.final]:
+    if stuck := [e for e in taken if not e.final]:
         return failed(
-            f"{len(stuck)} of {len(accepted)} stacks of a burst are still in progress after "
+            f"{len(stuck)} of {len(taken)} stacks of a burst are still in progress after "
             f"{evidence.waited_s:g} s",
             [f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}" for e in stuck],
             **figures,
         )
-    if doubt := _mostly_refused(evidence):
+    if doubt := _no_burst(evidence):
         return inconclusive(doubt, **figures)
     return passed(
-        f"a burst of {len(accepted)} stacks{_refused(evidence)} in {figures['burst_s']} s had at most "
+        f"a burst of {len(taken)} stacks{_apart(evidence)} in {figures['burst_s']} s had at most "
         f"{figures['peak_backlog_stacks']} open at a time and was done "
         f"{figures['drained_after_burst_s']} s after its last create: "
         f"{figures['resources_per_s']} resources a second",
@@ -237,7 +260,7 @@ def backlog_drains(evidence: Ledger) -> Judgement:
 
 
 def _peak(entries: list[Entry]) -> int:
-    """The most stacks that were accepted and not final at one time."""
+    """The most stacks that were taken on and not final at one time."""
     steps = [(e.create.done_ns, 1) for e in entries]
     steps += [(e.states[-1].at_ns, -1) for e in entries if e.final]
     level = peak = 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from math import log
 
@@ -50,8 +51,8 @@ def equal_shares(evidence: Shares) -> Judgement:
     fault that strikes each delivery with probability p leaves n deliveries untouched with (1 − p)^n, so p
     above −ln(0.05)/n (the rule of three) is excluded with 95 % confidence, unless faults cancel out.
     """
-    names = {consumer.id: consumer.name for consumer in evidence.before}
-    counts = {names[id_]: evidence.counts.get(id_, 0) for id_ in names}
+    names = _names(evidence.before)
+    counts = {name: evidence.counts.get(id_, 0) for id_, name in names.items()}
     total = sum(evidence.counts.values())
     figures: dict[str, Figure] = {
         "deliveries": total,
@@ -84,6 +85,12 @@ def equal_shares(evidence: Shares) -> Judgement:
         "confidence), unless such faults cancel out",
         **figures,
     )
+
+
+def _names(consumers: Sequence[Consumer]) -> dict[str, str]:
+    """What to call each consumer, by id: by its name, and by its id as well where that is not its alone."""
+    often = Counter(consumer.name for consumer in consumers)
+    return {c.id: c.name if often[c.name] == 1 else f"{c.name} ({c.id})" for c in consumers}
 
 
 def _time(evidence: Shares) -> str:

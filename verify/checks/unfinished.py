@@ -10,11 +10,17 @@ from verify.evidence.rpc_message import Delivery
 
 
 def unfinished(
-    events: Sequence[Delivery], consumers: Collection[str], connections: Collection[str], leaves: int
+    events: Sequence[Delivery],
+    consumers: Collection[str],
+    connections: Collection[str],
+    leaves: int,
+    gone: int | None = None,
 ) -> tuple[str, ...]:
     """The requests of which an engine had a message that it had not finished, sorted.
 
     `consumers` are the engine's (`connection#channel`), `connections` all of its own, to publish by too.
+    It publishes nothing from event number `gone` on (None: to the end): that is who was started in its
+    place, in a container with the same process id.
     With acknowledgement on receipt the broker does not tell when a message is finished; what the engine
     publishes does. A call is open until it is answered. A create is answered before its stack is
     converged: it is open until it has handed out the `leaves` of the stack, the resources that wait for no
@@ -32,7 +38,10 @@ def unfinished(
     open_.subtract(
         e.request_id
         for e in events
-        if e.kind == "publish" and WORKER in e.routed and e.connection in connections
+        if e.kind == "publish"
+        and WORKER in e.routed
+        and e.connection in connections
+        and (gone is None or e.seq < gone)
     )
     waiting = {e.request_id for e in had if e.queue == ENGINE and e.msg_id and e.msg_id not in answered}
     return tuple(sorted(r for r in {*waiting, *(+open_)} if r))

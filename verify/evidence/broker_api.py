@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 import requests
+from requests.auth import HTTPBasicAuth
 
 from calorimeter.deployment import Deployment
 from verify.evidence.broker_records import (
@@ -62,7 +63,8 @@ class BrokerApi:
         self._listed_within_s = lag_s + BEYOND_S
         self._http = requests.Session()
         self._http.trust_env = False  # neither a proxy nor a .netrc of the user's may come between
-        self._http.auth = (user, password)
+        # In UTF-8, as RabbitMQ keeps them; requests itself writes text in Latin-1.
+        self._http.auth = HTTPBasicAuth(user.encode(), password.encode())
         self._http.verify = verify
         self._overview: Overview | None = None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
+from collections.abc import Iterable
 
 from calorimeter.toml import Model
 
@@ -143,6 +144,19 @@ class EngineConsumer(Model):
         if self.peer_host is None:
             who = "unlisted"
         return f"{who} ({self.connection}, channel {self.channel})"
+
+
+def hosts(engines: Iterable[EngineConsumer]) -> dict[Process, str]:
+    """The host of each engine's process, as the consumers of `engine` name it.
+
+    Left out is one of several hosts: in containers all engines may have the same process id, and behind an
+    address translation or a balancer in front of the broker the same address as well.
+    """
+    named: defaultdict[Process, set[str]] = defaultdict(set)
+    for each in engines:
+        if each.process and each.server:
+            named[each.process].add(each.server)
+    return {process: min(servers) for process, servers in named.items() if len(servers) == 1}
 
 
 def join_consumers(

@@ -14,7 +14,7 @@ from calorimeter.errors import InputError
 from calorimeter.toml import Model
 from verify.evidence import proxy_log
 from verify.evidence.broker_api import BrokerApi
-from verify.evidence.broker_records import Process
+from verify.evidence.broker_records import Process, hosts
 from verify.evidence.firehose import Firehose
 from verify.evidence.proxy_logs import ProxyLogs
 from verify.evidence.rpc_message import Delivery
@@ -47,7 +47,7 @@ class Recorder:
         self._firehose = firehose
         self._logs = logs
         self._processes = api.processes()
-        self._hosts = {str(c.process): c.server for c in api.engine_consumers() if c.process and c.server}
+        self._hosts = {str(process): host for process, host in hosts(api.engine_consumers()).items()}
 
     def finish(
         self, request_ids: Collection[str] | None, ports: Collection[int], wait_s: float

@@ -23,7 +23,7 @@ from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.joining import joining
 from verify.experiments.roster import see_fit
-from verify.experiments.stacks import CHAINS, Stacks, stacks
+from verify.experiments.stacks import CHAINS, Stacks, identified, stacks
 from verify.experiments.traced import Traced, traced
 
 STACKS, RESOURCES, IN_FLIGHT = 10, 6, 3
@@ -69,9 +69,10 @@ def accounts(bench: Bench) -> Accounts:
         settled_s = round(time.monotonic() - began, 1)
         client.close()
         watching.firehose.settle()
+        entries = identified(made.entries, watching.deliveries(ENGINE))
         return Accounts(
-            entries=made.entries,
-            followed=joiner.follow(entry.create for entry in made.entries),
+            entries=entries,
+            followed=joiner.follow(entry.create for entry in entries),
             crashes=tuple(crashes),
             settled_s=settled_s,
             incomplete=watching.firehose.why_incomplete,
@@ -107,12 +108,17 @@ def _warm(client: HeatClient, watching: Traced) -> None:
 
 def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consumers: int) -> Crash:
     """A burst in whose midst the victim is killed; it is started again when the burst is over."""
-    watching.consumers(ENGINE)
-    watching.consumers(WORKER)
-    # Those of before the crash: a dead connection is handed nothing more.
-    had = {id_ for id_, name in watching.known.items() if name.split(" [")[0] == victim.part}
-    watching.vigil.spare([watching.known[id_] for id_ in had])
     kind = next(p.kind for p in bench.deployment.parts if p.name == victim.part)
+    watching.consumers(ENGINE)
+    if kind == "engine" and not any(_of(victim, c.name) for c in watching.consumers(WORKER)):
+        raise EvidenceUnavailable(
+            watching.api.where,
+            f"which of the consumers of {WORKER} are {victim.part}'s cannot be told: others have the "
+            "same process id and address",
+        )
+    # Those of before the crash: a dead connection is handed nothing more.
+    had = {id_ for id_, name in watching.known.items() if _of(victim, name)}
+    watching.vigil.spare([watching.known[id_] for id_ in had])
     own = None if kind == "engine" else _own(bench, kind, victim.part)
     enough = sum(e.accepted for e in made.entries) + BEGUN
     crashed = threading.Event()
@@ -130,6 +136,8 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
         done, happened = struck(own, strike)
         if kind == "engine":
             happened = _gone(watching, had)
+        watching.firehose.settle()
+        gone = len(watching.firehose)
     finally:
         crashed.set()
         burst.join()
@@ -142,9 +150,14 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
         engine=kind == "engine",
         at_ns=at_ns,
         back_ns=time.time_ns() if back else 0,
-        held=_in_hand(watching, had) if kind == "engine" else (),
+        held=_in_hand(watching, had, gone) if kind == "engine" else (),
         happened=happened,
     )
+
+
+def _of(victim: Commands, name: str) -> bool:
+    """Whether a consumer of that name is an engine's that is to crash."""
+    return name.split(" [", maxsplit=1)[0] == victim.part
 
 
 def _own(bench: Bench, kind: str, part: str) -> Address | None:
@@ -163,14 +176,17 @@ def _gone(watching: Traced, consumers: Collection[str]) -> bool:
     return watching.until(gone, GONE_S)
 
 
-def _in_hand(watching: Traced, consumers: Collection[str]) -> tuple[str, ...]:
-    """The requests of which a crashed engine had something unfinished; `consumers` were its own."""
+def _in_hand(watching: Traced, consumers: Collection[str], gone: int) -> tuple[str, ...]:
+    """The requests of which a crashed engine had something unfinished.
+
+    `consumers` were its own; at event number `gone` of the trace it was dead.
+    """
     watching.firehose.settle()
     connections = {id_.rpartition("#")[0] for id_ in consumers}
     its = {watching.processes[name] for name in connections if name in watching.processes}
     pooled = {name for name, process in watching.processes.items() if process in its}
     leaves = min(CHAINS, RESOURCES)
-    return unfinished(watching.firehose.deliveries(), consumers, connections | pooled, leaves)
+    return unfinished(watching.firehose.deliveries(), consumers, connections | pooled, leaves, gone)
 
 
 def _burst(made: Stacks, kind: str, crashed: threading.Event) -> None:

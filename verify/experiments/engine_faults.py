@@ -66,6 +66,7 @@ class Trying:
         self.before = watching.consumers(ENGINE)
         hosts = [each.part for each in chosen]
         self.engines = tuple(c.name for c in self.before if c.name.split(" [")[0] in hosts)
+        self._broken_ids = {c.id for c in self.before if c.name in self.engines}
         self.broken: list[Done] = []
         self.noticed_ns = 0
         self.healing_ns = self.healed_ns = 0
@@ -93,7 +94,8 @@ class Trying:
 
     def look(self) -> bool:
         """Whether the broker no longer has the broken engines' consumers; when is kept."""
-        if not self.noticed_ns and not {c.name for c in self.watching.consumers(ENGINE)} & {*self.engines}:
+        # By id: what a supervisor has started anew, with the same process id in a container, is another.
+        if not self.noticed_ns and not {c.id for c in self.watching.consumers(ENGINE)} & self._broken_ids:
             self.noticed_ns = time.time_ns()
         return bool(self.noticed_ns)
 
@@ -108,16 +110,18 @@ class Trying:
 
     @property
     def returned(self) -> tuple[str, ...]:
-        """The consumers that are there since the fault and were not before, by the names that calls have.
+        """The engines that were started anew, by the names that calls have: their consumers are new.
 
-        One that was frozen is not among them, though its connection may be new.
+        One that was frozen is none, though its connection may be new. In a container the name may be the
+        same as before, process id and all.
         """
-        names = {self.watching.known.get(id_, id_) for id_ in self._new}
-        return tuple(sorted(names - {c.name for c in self.before}))
+        if self.chosen[0].fault == "freeze":
+            return ()
+        return tuple(sorted({self.watching.known.get(id_, id_) for id_ in self._new}))
 
     def heartbeat_s(self) -> int | None:
         """AMQP's heartbeat of the engines to be broken, the longest; None where not all have one."""
-        connections = {c.id.rpartition("#")[0] for c in self.before if c.name in self.engines}
+        connections = {id_.rpartition("#")[0] for id_ in self._broken_ids}
         agreed = {c.name: c.heartbeat_s for c in self.watching.api.connections()}
         found = [agreed.get(name) or 0 for name in connections]
         return max(found) if found and all(found) else None

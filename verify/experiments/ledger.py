@@ -8,7 +8,8 @@ from verify.checks.ledger import Ledger
 from verify.checks.shares import Shares
 from verify.evidence.firehose import depth
 from verify.experiments.heat_client import HeatClient
-from verify.experiments.stacks import TIMEOUT_MIN, attributed, depths, stacks
+from verify.experiments.repeated import Repeated
+from verify.experiments.stacks import POLL_S, TIMEOUT_MIN, attributed, depths, stacks
 from verify.experiments.traced import traced
 
 RESOURCES = 12
@@ -25,7 +26,8 @@ def _ledger(bench: Bench) -> Ledger:
     with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         start = watching.quiet(WORKER)
         with depths(bench.deployment) as noted:
-            made.burst(bench.settings.stacks)
+            with Repeated("states", POLL_S, made.look):
+                made.burst(bench.settings.stacks)
             made.await_final(waited_s)
         made.read_back()
         left = made.delete_all()

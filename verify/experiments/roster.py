@@ -83,11 +83,11 @@ def named(
     On `engine_worker` an engine calls itself by an id; its host is that of the same process on `engine`.
     """
     engines = join_consumers(ENGINE, consumers, connections)
-    hosts = {c.connection: c.server for c in engines}
-    pids = {c.process: c.server for c in engines if c.process}
+    servers = {c.connection: c.server for c in engines}
+    processes = broker_records.hosts(engines)
     made = []
     for found in join_consumers(topic, consumers, connections):
-        host = hosts.get(found.connection) or pids.get(found.process) if found.process else None
+        host = servers.get(found.connection) or processes.get(found.process) if found.process else None
         who = f"{host} [{found.process.pid}]" if host and found.process else str(found)
         made.append(Consumer(id=consumer_id(found), name=who))
     return tuple(made)

@@ -20,6 +20,7 @@ from verify.checks.calls import HeatCall
 from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.ledger import Depth, Entry, Read, State
 from verify.evidence.firehose import connect
+from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.repeated import Repeated
@@ -160,12 +161,12 @@ class Stacks:
                     self._entries[name] = entry.model_copy(update={"states": states, "stack_id": id_})
 
     def await_final(self, within_s: float) -> bool:
-        """Wait until every accepted stack, and every other that is listed, is final."""
+        """Wait until every stack that Heat took on is final."""
         deadline = time.monotonic() + within_s
         while True:
             self._check()
             self.look()
-            if all(e.final for e in self.entries if e.accepted or e.states):
+            if all(e.final for e in self.entries if e.taken):
                 return True
             if time.monotonic() > deadline:
                 return False
@@ -211,6 +212,8 @@ class Stacks:
                 for entry in self.entries:
                     if entry.name not in found and entry.delete and entry.gone_ns is None:
                         self._note(entry.name, gone_ns=at)
+                    elif entry.name in found and not entry.delete:
+                        self._delete_late(entry, found[entry.name][0])
                 if not awaited(found):
                     return tuple(found)
             if patience.ends(awaited(found)):
@@ -219,10 +222,15 @@ class Stacks:
                 return tuple(f"{name} ({status})" for name, (_, status) in found.items())
             time.sleep(POLL_S)
 
+    def _delete_late(self, entry: Entry, id_: str) -> None:
+        """Delete a stack that was listed only now: its create got no answer."""
+        entry = entry.model_copy(update={"stack_id": id_})
+        self._note(entry.name, stack_id=id_, delete=self._delete(entry))
+
     def _delete(self, entry: Entry) -> HeatCall:
         return self.client.call("delete", "DELETE", f"/stacks/{entry.name}/{entry.stack_id}")[0]
 
-    def _note(self, name: str, **what: Model | int) -> None:
+    def _note(self, name: str, **what: Model | int | str) -> None:
         with self._lock:
             self._entries[name] = self._entries[name].model_copy(update=what)
 
@@ -306,6 +314,17 @@ def depths(deployment: Deployment, every_s: float = 0.1) -> Iterator[list[Depth]
     finally:
         with suppress(pika.exceptions.AMQPError):
             connection.close()
+
+
+def identified(entries: Iterable[Entry], calls: Iterable[Delivery]) -> tuple[Entry, ...]:
+    """The entries with the request id of each create, from the trace where its client got no answer."""
+    traced = {c.stack_name: c.request_id for c in calls if c.method == "create_stack" and c.request_id}
+
+    def known(entry: Entry) -> Entry:
+        id_ = entry.create.request_id or traced.get(entry.name)
+        return entry.model_copy(update={"create": entry.create.model_copy(update={"request_id": id_})})
+
+    return tuple(known(entry) for entry in entries)
 
 
 def attributed(entries: Iterable[Entry], engines: dict[str, str]) -> tuple[Entry, ...]:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
-from calorimeter.verdict import Outcome
+from calorimeter.verdict import Judgement, Outcome
 from tests.verify.checks.test_engine_trial import BROKEN, HEALED, NAMES, call, frozen, gone, trial
 from verify.checks.calls import HeatCall
 from verify.checks.engine_freeze import freeze_costs_its_share
 from verify.checks.engine_return import errors_are_clear_and_service_returns
-from verify.checks.engine_stop import crash_is_survived
+from verify.checks.engine_stop import clean_stop_loses_nothing, crash_is_survived
+from verify.checks.engine_trial import EngineTrial
 
 BACK = ("engine-2 [12]", "engine-3 [13]")
 """Engines as they are called after their start, by another process id."""
@@ -74,6 +77,42 @@ def test_what_a_return_costs_is_no_cost_of_the_crash() -> None:
     assert judgement.figures["lost_with_the_engine"] == 0
     later = call(HEALED + 3, BACK[1], 500, 8.1)
     assert crash_is_survived(trial(*returned(later), returned=BACK[1:])).outcome is Outcome.FAIL
+
+
+@pytest.mark.parametrize("at_s", [HEALED + 0.2, HEALED - 3])
+@pytest.mark.parametrize(
+    ("fault", "check"), [("kill", crash_is_survived), ("stop", clean_stop_loses_nothing)]
+)
+def test_call_to_an_engine_that_starts_is_no_cost_of_its_end(
+    at_s: float, fault: str, check: Callable[[EngineTrial], Judgement]
+) -> None:
+    """E6, E9: an engine consumes before the broker lists it, up to five seconds by its default."""
+    lost = call(at_s, BACK[1], 500, 8.1)
+    judgement = check(trial(*returned(lost), returned=BACK[1:], fault=fault))
+    assert judgement.outcome is Outcome.PASS, judgement.why
+    assert judgement.figures["failed_while_starting"] == 1
+    assert (
+        check(trial(call(at_s, BACK[1], 500, 8.1), returned=BACK[1:], fault=fault)).outcome is Outcome.FAIL
+    )
+
+
+def test_engines_that_a_supervisor_starts_anew_are_no_strangers() -> None:
+    """Nobody else consumes: gate E1 would be green. How soon they came back is not known."""
+    by = call(BROKEN + 6, BACK[0])
+    judgement = errors_are_clear_and_service_returns(gone(*returned(by), returned=BACK))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.startswith(
+        "1 calls were answered by engines of engine-1, engine-2, engine-3 before their start was asked for"
+    )
+    assert judgement.figures["recovery_s"] is None
+
+
+def test_calls_that_failed_before_the_outage_are_not_its_own() -> None:
+    """With engines that failed calls already no error tells what the outage costs."""
+    early = tuple(call(1 + n / 10, NAMES[0], 500, 0.2) for n in range(20))
+    judgement = errors_are_clear_and_service_returns(gone(*returned(*early), returned=BACK))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == f"20 calls failed before any fault: {early[0]}"
 
 
 def test_answer_that_is_late_by_no_more_than_the_suite_itself_is_inconclusive() -> None:

@@ -115,6 +115,9 @@ def test_crash_that_loses_what_the_engine_held_passes_and_names_it() -> None:
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["lost_with_the_engine"] == 1
     assert "req-9.9" in judgement.why
+    # Sent while the command ended: it is no call that was sent afterwards.
+    judgement = crash_is_survived(trial(call(BROKEN + 0.9, NAMES[2], 500, 8.1)))
+    assert "the others answered all 19 calls sent afterwards, 1 calls that it had" in judgement.why
 
 
 @pytest.mark.parametrize("lost", [call(15, NAMES[1], 500), call(15, None, 500), call(15, NAMES[2], 500)])

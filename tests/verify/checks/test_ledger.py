@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from calorimeter.verdict import Outcome
+from collections.abc import Callable
+
+import pytest
+
+from calorimeter.verdict import Judgement, Outcome
 from verify.checks.calls import HeatCall
 from verify.checks.ledger import (
     Depth,
@@ -103,14 +107,48 @@ def test_refused_creates_are_told_and_more_than_half_of_them_are_inconclusive() 
         judgement = check(ledger(*refused(10)))
         assert judgement.outcome is Outcome.PASS
         assert judgement.figures["refused"] == 10
-        assert "10 of 20 were refused" in judgement.why
+        assert "(10 of 20 were refused)" in judgement.why
         judgement = check(ledger(*refused(11)))
         assert judgement.outcome is Outcome.INCONCLUSIVE
-        assert judgement.why == "11 of 21 were refused (first: create req-create-10: 500 after 0.1 s)"
+        assert judgement.why == (
+            "10 of 21 stacks were made: too few "
+            "(the first that was not: create req-create-10: 500 after 0.1 s)"
+        )
         assert judgement.figures["refused"] == 11
         assert check(ledger(*refused(11), entry(30, "CREATE_IN_PROGRESS"))).outcome is Outcome.FAIL
         assert "refused" not in check(ledger()).why
         assert check(ledger()).figures["refused"] == 0
+
+
+@pytest.mark.parametrize("status", [0, 500, 504])
+@pytest.mark.parametrize("check", [all_final, backlog_drains])
+def test_stack_whose_client_heard_nothing_of_it_must_have_an_end_too(
+    check: Callable[[Ledger], Judgement], status: int
+) -> None:
+    """A timeout is no refusal: what Heat lists, it took on."""
+    create = call("create", 10, status, error="" if status else "ReadTimeout")
+    stuck = check(ledger(entry(10, "CREATE_IN_PROGRESS", create=create)))
+    assert stuck.outcome is Outcome.FAIL
+    assert "is CREATE_IN_PROGRESS" in stuck.counter_examples[0]
+    well = check(ledger(entry(10, create=create)))
+    assert well.outcome is Outcome.PASS
+    assert "11 stacks (1 of 11 were made though their client was not told so)" in well.why
+    figures = {"accepted": 10, "unknown_to_the_client": 1, "refused": 0, "unanswered": 0}
+    assert figures.items() <= well.figures.items()
+
+
+def test_create_without_an_answer_and_without_a_stack_is_no_refusal() -> None:
+    """Nobody said no; nothing came of it."""
+    judgement = all_final(ledger(entry(10, create=call("create", 10, 0, error="ReadTimeout"), states=())))
+    assert judgement.outcome is Outcome.PASS
+    assert "(1 of 11 were not answered, and no stack came of them)" in judgement.why
+    assert (judgement.figures["refused"], judgement.figures["unanswered"]) == (0, 1)
+
+
+def test_failed_stack_whose_client_heard_nothing_of_it_fails() -> None:
+    """Its template cannot fail, whatever the client was told."""
+    create = call("create", 10, 0, error="ReadTimeout")
+    assert all_final(ledger(entry(10, "CREATE_FAILED", create=create))).outcome is Outcome.FAIL
 
 
 def test_too_few_accepted_stacks_are_inconclusive() -> None:

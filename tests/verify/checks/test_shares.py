@@ -33,6 +33,16 @@ def test_shares_that_differ_by_one_pass() -> None:
     assert "a fault by chance in more than 0.30% of deliveries" in judgement.why
 
 
+def test_consumers_of_one_name_are_counted_each() -> None:
+    """Containers behind one address may be called the same: 500, 40, 500 is no equal share."""
+    twins = tuple(Consumer(id=letter, name="engine-3 [7]") for letter in "ABC")
+    judgement = equal_shares(evidence(500, 40, 500, before=twins, after=twins))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples[0] == (
+        "engine-3 [7] (B) had 40 deliveries, -306.7 against an equal share"
+    )
+
+
 def test_shares_that_differ_by_two_fail_and_are_named() -> None:
     """Two apart is impossible in turn, though no statistical test would notice it."""
     judgement = equal_shares(evidence(334, 334, 332))

@@ -93,6 +93,13 @@ def test_work_of_other_engines_is_none_of_the_victims() -> None:
     assert held(work(), cast(OTHER)) == (REQUEST,)
 
 
+def test_what_is_started_in_the_victims_place_finishes_nothing_of_its() -> None:
+    """In a container it may have the same process id and address."""
+    events = [work().model_copy(update={"seq": 1}), cast().model_copy(update={"seq": 7})]
+    assert unfinished(events, {f"{VICTIM}#1"}, {VICTIM, "publisher"}, LEAVES, gone=7) == (REQUEST,)
+    assert unfinished(events, {f"{VICTIM}#1"}, {VICTIM, "publisher"}, LEAVES, gone=8) == ()
+
+
 def test_stuck_stack_of_which_the_victim_had_finished_all_is_unaccounted_for() -> None:
     """Having had a message once excuses nothing; an unfinished one is a loss by name."""
     stuck = entry(10, "CREATE_IN_PROGRESS")

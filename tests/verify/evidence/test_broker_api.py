@@ -15,7 +15,7 @@ from verify.evidence.unavailable import EvidenceUnavailable
 
 pytestmark = pytest.mark.lab
 
-PASSWORD = "only for this test"
+PASSWORD = "nur für diesen Test, 0 €"
 
 
 class Users:

@@ -13,6 +13,7 @@ from verify.evidence.broker_records import (
     Overview,
     Process,
     Queue,
+    hosts,
     join_consumers,
 )
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -206,6 +207,21 @@ def test_consumers_are_joined_with_their_processes() -> None:
     ]
     assert str(joined[0]) == f"rally@10.0.0.9 ({STRANGER}, channel 1)"
     assert str(joined[2]) == f"heat-engine[11]@127.0.0.1 ({ENGINE_1}, channel 1)"
+
+
+def test_a_process_of_two_hosts_names_none() -> None:
+    """Containers behind one address may all have process 7: who of them it is cannot be told."""
+    topic = (consumer("engine", ENGINE_1), consumer("engine.host-1", ENGINE_1, "2"))
+    topic += (consumer("engine", ENGINE_2), consumer("engine.host-2", ENGINE_2, "2"))
+    names = [f"heat-engine:{pid}:cacb641d-eff6-4773-9bdb-fc5ff77c46f6" for pid in (7, 7, 8)]
+
+    def told(*given: str) -> dict[int, str]:
+        connections = tuple(map(connection, (ENGINE_1, ENGINE_2), given))
+        joined = join_consumers("engine", topic, connections)
+        return {process.pid: host for process, host in hosts(joined).items()}
+
+    assert told(*names[1:]) == {7: "host-1", 8: "host-2"}
+    assert told(*names[:2]) == {}
 
 
 def test_a_consumer_whose_connection_is_gone_has_no_process() -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from verify.bench import Bench
 from verify.checks.calls import HeatCall
+from verify.checks.rotation import Consumer
 from verify.evidence.broker_records import EngineConsumer, Process
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import accounts, engine_faults
@@ -103,6 +104,30 @@ def test_engine_that_consumes_nothing_is_not_broken(commands: list[str]) -> None
     nothing: Any = None
     with pytest.raises(EvidenceUnavailable, match="engine-2 does not consume from engine.*see gate E1"):
         engine_faults.Trying(nothing, watching, nothing, chosen)
+
+
+@pytest.mark.parametrize(("fault", "returned"), [("kill", ("engine-3 [7]",)), ("freeze", ())])
+def test_engine_that_returns_with_the_same_process_id_has_returned(
+    fault: str, returned: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a container it has the same name as before; which consumers are there tells."""
+    monkeypatch.setattr(engine_faults, "see_fit", lambda *_: None)
+    old, new = (Consumer(id=f"{c}#1", name="engine-3 [7]") for c in ("old", "new"))
+    other = Consumer(id="other#1", name="engine-1 [7]")
+    now = [(other, old), (other, old), (other, new)]
+    watching: Any = SimpleNamespace(
+        api=None, consumers=lambda _: now[0], known={"new#1": new.name}, until=lambda met, _: met()
+    )
+    chosen: list[Any] = [SimpleNamespace(part="engine-3", fault=fault)]
+    quiet: Any = SimpleNamespace(breaker=SimpleNamespace(heal=None))
+    nothing: Any = None
+    trying = engine_faults.Trying(quiet, watching, nothing, chosen)
+    monkeypatch.setattr(trying, "together", lambda _: [])
+    assert not trying.look()
+    now[:] = now[2:]
+    assert trying.look()
+    trying.heal()
+    assert trying.returned == returned
 
 
 def test_what_the_api_takes_is_told_from_calls_before_the_fault() -> None:

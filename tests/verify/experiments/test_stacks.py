@@ -8,6 +8,8 @@ from typing import Any, cast
 import pytest
 
 from verify.checks.calls import HeatCall
+from verify.checks.ledger import Entry
+from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments import stacks
 from verify.experiments.heat_client import HeatClient
@@ -96,3 +98,62 @@ def test_burst_asks_by_the_apis_in_turn_for_what_is_still_wanted(monkeypatch: py
     asked.clear()
     made.burst(4, 1, apis=("rest", "cfn"))
     assert asked == [False, True, False, True]
+
+
+class Late:
+    """A Heat that answers all creates but the last, whose stack it lists once others were deleted."""
+
+    def __init__(self) -> None:
+        self.there: dict[str, str] = {}
+        self.late = ""
+
+    def call(self, operation: str, _: str, path: str, body: Any = None) -> tuple[HeatCall, Any]:
+        """One answer."""
+        status, answer = 200, None
+        if operation == "create" and body["stack_name"].endswith("-3"):
+            status, self.late = 504, body["stack_name"]
+        elif operation == "create":
+            self.there[body["stack_name"]] = "CREATE_COMPLETE"
+            answer = {"stack": {"id": "i"}}
+        elif operation == "delete":
+            self.there.pop(path.split("/")[2])
+            if self.late:
+                self.there[self.late], self.late = "CREATE_COMPLETE", ""
+        else:
+            listed = self.there.items()
+            answer = {"stacks": [{"stack_name": n, "id": "i", "stack_status": s} for n, s in listed]}
+        return HeatCall(operation=operation, request_id=None, sent_ns=0, done_ns=1, status=status), answer
+
+
+def test_stack_that_is_listed_late_is_deleted_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody asked for its delete, so that it is still there would be no fault of Heat's."""
+    monkeypatch.setattr(stacks, "POLL_S", 0.001)
+    made = stacks.Stacks(cast("HeatClient", Late()), 4)
+    made.burst(3, 1)
+    made.await_final(0)
+    assert made.delete_all() == ()
+    assert [entry.delete is not None for entry in made.entries] == [True, True, True]
+
+
+def test_create_that_was_cut_off_has_its_request_id_from_the_trace() -> None:
+    """The proxy gave its client none; the engine was handed the stack's name with it."""
+    call = HeatCall(operation="create", request_id=None, sent_ns=0, done_ns=1, status=0, error="Timeout")
+    entries = (
+        Entry(name="cut", create=call),
+        Entry(name="never", create=call),
+        Entry(name="well", create=call.model_copy(update={"request_id": "req-w"})),
+    )
+    assert [e.create.request_id for e in stacks.identified(entries, (handed("cut", "req-c"),))] == [
+        "req-c",
+        None,
+        "req-w",
+    ]
+
+
+def handed(name: str, request_id: str) -> Delivery:
+    """A create, handed to an engine."""
+    return Delivery(
+        seq=0, t_ns=0, kind="deliver", queue="engine", exchange="heat", routing_keys=(), routed=(),
+        connection="c", channel=1, redelivered=False, method="create_stack", stack_name=name,
+        request_id=request_id,
+    )  # fmt: skip
