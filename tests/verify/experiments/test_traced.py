@@ -9,6 +9,9 @@ import pytest
 from calorimeter.deployment import Deployment
 from tests.verify.evidence.test_firehose import Traffic
 from verify.bench import Bench, Settings
+from verify.checks.consumers import ENGINE
+from verify.experiments.heat_client import HeatClient
+from verify.experiments.stacks import identified, stacks
 from verify.experiments.traced import counted, traced
 
 pytestmark = pytest.mark.lab
@@ -37,3 +40,16 @@ def test_the_brokers_counter_tells_what_a_trace_lacks(lab: Deployment, traffic: 
     assert (counted(start, whole), seen[0] - seen[1]) == (20, 20)
     assert (counted(whole, end), seen[1]) == (8, 1)
     assert not (start.unquiet or whole.unquiet or end.unquiet)
+
+
+@pytest.mark.parametrize("cfn", [False, True])
+def test_a_create_whose_client_got_no_answer_is_found_in_the_trace(lab: Deployment, cfn: bool) -> None:
+    """Heat hands an engine the stack's name with the request, by both APIs."""
+    with Bench(lab, Settings()) as bench, traced(bench) as watching:
+        with stacks(HeatClient(bench), 2) as made:
+            entry = made.create(cfn=cfn)
+            made.await_final(60)
+        cut = entry.create.model_copy(update={"status": 0, "request_id": None})
+        calls = watching.deliveries(ENGINE)
+    (found,) = identified([entry.model_copy(update={"create": cut})], calls)
+    assert found.create.request_id == entry.create.request_id is not None
