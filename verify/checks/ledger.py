@@ -264,7 +264,8 @@ def _peak(entries: list[Entry]) -> int:
     steps = [(e.create.done_ns, 1) for e in entries]
     steps += [(e.states[-1].at_ns, -1) for e in entries if e.final]
     level = peak = 0
-    for _, step in sorted(steps):
+    # Of one moment those that begin first: what was open is never more than is said.
+    for _, step in sorted(steps, key=lambda timed: (timed[0], -timed[1])):
         level += step
         peak = max(peak, level)
     return peak

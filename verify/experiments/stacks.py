@@ -147,10 +147,10 @@ class Stacks:
 
     def look(self) -> None:
         """Note what state each stack is in."""
-        at = time.time_ns()
         found = self.listed()
         if found is None:
             return
+        at = time.time_ns()  # by now; the stack may have been in that state before
         with self._lock:
             for name, entry in self._entries.items():
                 if name not in found:
