@@ -52,6 +52,7 @@ class _Frozen:
             "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
             "noticed_s": noticed_s(evidence),
             "heartbeat_s": evidence.heartbeat_s,
+            "api_s": round(evidence.api_s, 2),
             "failed_after_the_thaw": sum(not c.ok for c in self.thawed),
         }
 

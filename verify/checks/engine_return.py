@@ -58,8 +58,8 @@ class Return:
 def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     """E8: whether calls get clear errors in bounded time without engines, and answers with them.
 
-    An API waits `rpc_response_timeout`; to that comes what it takes itself, the longest of the calls
-    before the fault. A call that the proxy cut off or answered itself, in Heat's stead, got no clear error.
+    An API waits `rpc_response_timeout`; to that comes what it takes itself (`api_s`). A call that the
+    proxy cut off or answered itself, in Heat's stead, got no clear error.
     Service is back when every engine has answered, see `Return`.
     """
     back = Return(evidence)
@@ -72,6 +72,7 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     figures = counts(evidence) | {
         "outage_s": round((evidence.healed_ns - evidence.broken_ns) / 1e9, 1) if healed else None,
         "serving_s": round((back.serving_ns - evidence.healing_ns) / 1e9, 2) if healed else None,
+        "api_s": round(evidence.api_s, 2),
         "late_s": round(evidence.late_s, 2),
         "calls_after": len(back.calls),
         "failed_while_starting": len(starting),

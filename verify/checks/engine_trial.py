@@ -25,7 +25,8 @@ class EngineTrial(Model):
     those of the engines that were started anew;
     `noticed_ns` is when the broker no longer had them (0: it never noticed). `first_ns` is when a consumer
     of a healed engine had its first delivery (0: none). `api_s` is the longest that a call took before the
-    fault: what the API and the proxy add to the RPC timeout; `late_s` by how much the suite itself was late
+    fault, or at any time what the API refuses by itself: what it and the proxy add to the RPC timeout;
+    `late_s` by how much the suite itself was late
     with a call. `heartbeat_s` is AMQP's heartbeat of the broken engines, None without.
     """
 

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from http import HTTPStatus
 
 from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
@@ -25,6 +26,9 @@ from verify.experiments.traced import Traced, answered, traced
 
 EVERY_S = 0.2
 """Pace of the stream: five calls a second."""
+
+ALONE_S = 0.5
+"""Pace of the requests that show how slow the API itself is meanwhile."""
 
 BEFORE_S = 2.0
 STEADY_S = 30.0
@@ -143,8 +147,13 @@ class Trying:
         """Whether a call that was sent after the fault was answered well by one that had been broken."""
         return bool({*self.engines} & self._answering(stream))
 
-    def trial(self, stream: Stream, made: Stacks | None = None, **more: object) -> EngineTrial:
-        """The evidence of it; the stream must have ended."""
+    def trial(
+        self, stream: Stream, made: Stacks | None = None, alone: Iterable[HeatCall] = (), **more: object
+    ) -> EngineTrial:
+        """The evidence of it; the stream must have ended.
+
+        `alone` are requests of the same time that the API refuses by itself.
+        """
         self.watching.check()
         self.watching.firehose.settle()
         events = self.watching.firehose.deliveries()
@@ -167,7 +176,9 @@ class Trying:
                 "proxy_timeout_s": self.bench.deployment.expect.timeout_server_s,
                 "returned": self.returned,
                 "late_s": round(stream.late_s, 3),
-                "api_s": without_fault_s(calls, self.engines, broken_ns, self.healed_ns),
+                "api_s": max(
+                    without_fault_s(calls, self.engines, broken_ns, self.healed_ns), alone_s(alone)
+                ),
                 "calls": calls,
                 "stacks": made.entries if made else (),
                 "most_deliveries": most,
@@ -202,6 +213,11 @@ def without_fault_s(
     return max(before or after, default=0.0)
 
 
+def alone_s(calls: Iterable[HeatCall]) -> float:
+    """The longest that the API took for what it refuses by itself: so slow it was without any engine."""
+    return max((call.took_s for call in calls if call.status == HTTPStatus.BAD_REQUEST), default=0.0)
+
+
 def _repeated(events: Iterable[Delivery]) -> tuple[int, int]:
     """The most deliveries of one message, and how many were repeated without the broker's mark."""
     handed: Counter[tuple[str, str]] = Counter()
@@ -225,7 +241,7 @@ def _restarted(bench: Bench) -> EngineTrial:
     with traced(bench) as watching, stacks(client, RESOURCES, watching.check) as made:
         trying = Trying(bench, watching, client, chosen)
         # Within the stream: the calls that are still open find all alive, too.
-        with Stream(client, EVERY_S) as stream, healing(bench):
+        with Stream(client.look, EVERY_S) as stream, healing(bench):
             trying.await_steady(stream)
             made.burst(STACKS)
             trying.inject()
@@ -257,7 +273,7 @@ def crashed(bench: Bench) -> EngineTrial:
     chosen = engine_commands(bench, "kill")[-1:]
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream, healing(bench):
+        with Stream(client.look, EVERY_S) as stream, healing(bench):
             trying.await_steady(stream)
             trying.inject()
             watching.until(trying.look, BACK_S)
@@ -279,7 +295,11 @@ def frozen(bench: Bench) -> EngineTrial:
     rpc_s = bench.deployment.expect.rpc_timeout_s
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream, healing(bench):
+        with (
+            Stream(client.look, EVERY_S) as stream,
+            Stream(client.refuse, ALONE_S) as alone,
+            healing(bench),
+        ):
             trying.await_steady(stream)
             trying.inject()
             heartbeat_s = trying.heartbeat_s()
@@ -292,7 +312,7 @@ def frozen(bench: Bench) -> EngineTrial:
             trying.heal()
             time.sleep(AFTER_S)
             watching.until(lambda: trying.answers(stream), BACK_S, 0.5)
-        return trying.trial(stream, heartbeat_s=heartbeat_s)
+        return trying.trial(stream, alone=alone.calls(), heartbeat_s=heartbeat_s)
 
 
 def noticing_s(heartbeat_s: int | None, most_s: float) -> float:
@@ -310,7 +330,11 @@ def all_gone(bench: Bench) -> EngineTrial:
     rpc_s = bench.deployment.expect.rpc_timeout_s
     with traced(bench) as watching:
         trying = Trying(bench, watching, client, chosen)
-        with Stream(client, EVERY_S) as stream, healing(bench):
+        with (
+            Stream(client.look, EVERY_S) as stream,
+            Stream(client.refuse, ALONE_S) as alone,
+            healing(bench),
+        ):
             trying.await_steady(stream)
             trying.inject()
             seen = time.time_ns()
@@ -319,4 +343,4 @@ def all_gone(bench: Bench) -> EngineTrial:
             trying.heal()
             trying.await_serving(stream)
             time.sleep(AFTER_S)
-        return trying.trial(stream)
+        return trying.trial(stream, alone=alone.calls())

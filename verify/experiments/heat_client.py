@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from types import TracebackType
@@ -115,6 +115,10 @@ class HeatClient:
         """One list of stacks: an RPC call on the queue `engine`, and harmless."""
         return self.call("list", "GET", "/stacks?limit=1")[0]
 
+    def refuse(self) -> HeatCall:
+        """A list that the API refuses by itself, with 400: it takes all that `look` does but the RPC."""
+        return self.call("refused", "GET", "/stacks?limit=none")[0]
+
     def _session(self, source: str | None) -> requests.Session:
         http = requests.Session()
         http.trust_env = False
@@ -168,14 +172,14 @@ def _said(answer: requests.Response | None) -> str:
 
 
 class Stream:
-    """Calls at a steady pace, whatever becomes of those before (an open stream), until the context is left.
+    """Calls of `ask` at a steady pace, whatever becomes of those before: an open stream.
 
-    Leaving waits for all answers. `late_s` is by how much a call was begun after its time, at worst: so
-    long this process, or its whole machine, stood still.
+    They go on until the context is left, and leaving waits for all answers. `late_s` is by how much a call
+    was begun after its time, at worst: so long this process, or its whole machine, stood still.
     """
 
-    def __init__(self, client: HeatClient, every_s: float, most: int = 256) -> None:
-        self._client = client
+    def __init__(self, ask: Callable[[], HeatCall], every_s: float, most: int = 256) -> None:
+        self._ask = ask
         self._every_s = every_s
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="stream")
         self._calls: list[Future[HeatCall]] = []
@@ -207,5 +211,5 @@ class Stream:
         due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             self.late_s = max(self.late_s, time.monotonic() - due)
-            self._calls.append(self._pool.submit(self._client.look))
+            self._calls.append(self._pool.submit(self._ask))
             due += self._every_s

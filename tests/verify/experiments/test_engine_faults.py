@@ -51,7 +51,8 @@ def test_a_trial_that_breaks_off_after_the_fault_is_healed(
             raise EvidenceUnavailable("broker", "went away under way")
 
     monkeypatch.setattr(engine_faults, "Trying", Trying)
-    monkeypatch.setattr(engine_faults, "HeatClient", lambda _: None)
+    client = SimpleNamespace(look=None, refuse=None)
+    monkeypatch.setattr(engine_faults, "HeatClient", lambda _: client)
     monkeypatch.setattr(engine_faults, "engine_commands", lambda *_: [None])
     for opened in ("traced", "stacks", "Stream"):
         monkeypatch.setattr(engine_faults, opened, given)
@@ -139,6 +140,14 @@ def test_what_the_api_takes_is_told_from_calls_before_the_fault() -> None:
     assert engine_faults.without_fault_s(calls[1:], ("engine-3",), 10 * S, 40 * S) == 0.4
     assert engine_faults.without_fault_s(calls[1:4], ("engine-3",), 10 * S, 40 * S) == 0.0
     assert engine_faults.without_fault_s(calls[1:], ("engine-3",), 10 * S, 0) == 0.0
+
+
+def test_what_the_api_takes_is_told_from_what_it_refuses_by_itself() -> None:
+    """Where it is refused otherwise, or not at all, that tells nothing of the API."""
+    took = [(0.2, 400), (1.4, 400), (9.0, 503), (20.0, 0)]
+    calls = [call(1, s).model_copy(update={"status": status}) for s, status in took]
+    assert engine_faults.alone_s(calls) == 1.4
+    assert engine_faults.alone_s(calls[2:]) == 0.0
 
 
 def call(at_s: float, took_s: float, engine: str = "engine-1", *, ok: bool = True) -> HeatCall:
