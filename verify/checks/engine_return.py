@@ -38,8 +38,13 @@ class Return:
         self.serving_ns = max([evidence.healed_ns, *first.values()])
         latest_ns = evidence.healed_ns + round(evidence.rpc_timeout_s * 1e9)
         begun_ns = latest_ns if self.silent else min(self.serving_ns, latest_ns)
-        bad = [c for c in evidence.calls if not c.ok and c.sent_ns > evidence.settled_ns]
-        self.starting = [c for c in bad if c.sent_ns < begun_ns and c.engine in first]
+        # With the same name as before it is another only once the broker has given up the one of before.
+        anew_ns = max(evidence.settled_ns, evidence.noticed_ns)
+        self.starting = [
+            c for c in evidence.calls
+            if not c.ok and c.engine in first
+            and (anew_ns if c.engine in evidence.engines else evidence.settled_ns) < c.sent_ns < begun_ns
+        ]  # fmt: skip
         self.lost = [c for c in self.calls if not c.ok and c not in self.starting]
         self.served = [c for c in self.calls if c.ok]
 

@@ -57,7 +57,8 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
     unknown = unattributed(evidence, evidence.healed_ns)
     # What its return costs is no cost of the crash: it is E8's.
     starting = Return(evidence).starting
-    afterwards = [c for c in evidence.sent(evidence.settled_ns, evidence.healing_ns) if c not in starting]
+    its = [*starting, *evidence.restarted]
+    afterwards = [c for c in evidence.sent(evidence.settled_ns, evidence.healing_ns) if c not in its]
     figures |= {
         "failed_while_starting": len(starting),
         "lost_with_the_engine": len(lost),

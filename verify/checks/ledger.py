@@ -36,8 +36,9 @@ class Read(Model):
 class Entry(Model):
     """One stack: its create, the statuses it was seen in until its delete, a reading, its delete.
 
-    `stack_id` is None where the create was not accepted and no stack of that name was found. `gone_ns` is
-    when the list no longer had it, None where it still did.
+    `stack_id` is None where the create was not accepted and no stack of that name was found; with an id and
+    without `states` it was listed only as others were deleted. `gone_ns` is when the list no longer had it,
+    None where it still did.
     """
 
     name: str
@@ -128,13 +129,14 @@ def _untaken(evidence: Ledger) -> list[HeatCall]:
 
 def _creates(evidence: Ledger) -> dict[str, Figure]:
     """What became of the creates: a stack that is listed was taken on, whatever its client heard."""
-    untaken = _untaken(evidence)
     accepted = sum(e.accepted for e in evidence.entries)
+    never = [e.create for e in evidence.entries if not e.taken and e.stack_id is None]
     return {
         "accepted": accepted,
-        "unknown_to_the_client": len(evidence.entries) - len(untaken) - accepted,
-        "refused": sum(create.status != 0 for create in untaken),
-        "unanswered": sum(create.status == 0 for create in untaken),
+        "unknown_to_the_client": sum(e.taken for e in evidence.entries) - accepted,
+        "listed_late": sum(not e.taken and e.stack_id is not None for e in evidence.entries),
+        "refused": sum(create.status != 0 for create in never),
+        "unanswered": sum(create.status == 0 for create in never),
     }
 
 
@@ -143,6 +145,7 @@ def _apart(evidence: Ledger) -> str:
     counts = _creates(evidence)
     said = {
         "unknown_to_the_client": "were made though their client was not told so",
+        "listed_late": "were not answered well, and listed only as others were deleted",
         "refused": "were refused",
         "unanswered": "were not answered, and no stack came of them",
     }
@@ -260,8 +263,8 @@ def backlog_drains(evidence: Ledger) -> Judgement:
 
 
 def _peak(entries: list[Entry]) -> int:
-    """The most stacks that were taken on and not final at one time."""
-    steps = [(e.create.done_ns, 1) for e in entries]
+    """The most stacks that may have been taken on and not final at one time, from the asking on."""
+    steps = [(e.create.sent_ns, 1) for e in entries]
     steps += [(e.states[-1].at_ns, -1) for e in entries if e.final]
     level = peak = 0
     # Of one moment those that begin first: what was open is never more than is said.

@@ -18,7 +18,7 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.unfinished import unfinished
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.direct import struck
-from verify.experiments.engine_faults import BACK_S, engine_commands
+from verify.experiments.engine_faults import BACK_S, engine_commands, see_told
 from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.joining import joining
@@ -58,6 +58,7 @@ def accounts(bench: Bench) -> Accounts:
         healing(bench),  # within: the stacks are removed by parts that are alive
     ):
         see_fit(watching.api, victims[:1])
+        see_told(watching, victims[:1])
         _warm(client, watching)
         consumers = len(watching.consumers(ENGINE))
         crashes = [_crash(bench, watching, made, victim, consumers) for victim in victims]
@@ -110,14 +111,9 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     """A burst in whose midst the victim is killed; it is started again when the burst is over."""
     kind = next(p.kind for p in bench.deployment.parts if p.name == victim.part)
     watching.consumers(ENGINE)
-    if kind == "engine" and not any(_of(victim, c.name) for c in watching.consumers(WORKER)):
-        raise EvidenceUnavailable(
-            watching.api.where,
-            f"which of the consumers of {WORKER} are {victim.part}'s cannot be told: others have the "
-            "same process id and address",
-        )
+    watching.consumers(WORKER)
     # Those of before the crash: a dead connection is handed nothing more.
-    had = {id_ for id_, name in watching.known.items() if _of(victim, name)}
+    had = {id_ for id_, name in watching.known.items() if name.split(" [")[0] == victim.part}
     watching.vigil.spare([watching.known[id_] for id_ in had])
     own = None if kind == "engine" else _own(bench, kind, victim.part)
     enough = sum(e.accepted for e in made.entries) + BEGUN
@@ -153,11 +149,6 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
         held=_in_hand(watching, had, gone) if kind == "engine" else (),
         happened=happened,
     )
-
-
-def _of(victim: Commands, name: str) -> bool:
-    """Whether a consumer of that name is an engine's that is to crash."""
-    return name.split(" [", maxsplit=1)[0] == victim.part
 
 
 def _own(bench: Bench, kind: str, part: str) -> Address | None:

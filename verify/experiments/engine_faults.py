@@ -14,7 +14,7 @@ from calorimeter.faults.command import Done
 from calorimeter.faults.schedule import Commands, commands
 from verify.bench import Bench
 from verify.checks.calls import HeatCall
-from verify.checks.consumers import ENGINE
+from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.engine_trial import EngineTrial
 from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
@@ -58,6 +58,20 @@ def engine_commands(bench: Bench, fault: str) -> list[Commands]:
     return found
 
 
+def see_told(watching: Traced, chosen: Iterable[Commands]) -> None:
+    """See that the consumers of engines that are to be broken can be told, on `engine_worker` too.
+
+    Raises `EvidenceUnavailable`: that theirs went away could otherwise not be told from others' going.
+    """
+    hosts = {consumer.name.split(" [")[0] for consumer in watching.consumers(WORKER)}
+    if blind := [each.part for each in chosen if each.part not in hosts]:
+        raise EvidenceUnavailable(
+            watching.api.where,
+            f"which consumers of {WORKER} are those of {', '.join(blind)} cannot be told: engines that "
+            "share an address must not share a process id",
+        )
+
+
 class Trying:
     """One trial: a stream of calls, a fault, its end."""
 
@@ -67,6 +81,7 @@ class Trying:
         self.client = client
         self.chosen = chosen
         see_fit(watching.api, chosen)
+        see_told(watching, chosen)
         self.before = watching.consumers(ENGINE)
         hosts = [each.part for each in chosen]
         self.engines = tuple(c.name for c in self.before if c.name.split(" [")[0] in hosts)
@@ -249,6 +264,7 @@ def _restarted(bench: Bench) -> EngineTrial:
             made.await_final(FINAL_S)
             watching.until(lambda: len(stream.calls()) > 0 and _enough(stream, trying), FINAL_S)
             trying.heal()
+            trying.await_serving(stream)
             # The first call comes in its turn, at most one round later.
             time.sleep(AFTER_S)
         start = watching.quiet(ENGINE)

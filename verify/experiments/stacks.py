@@ -73,6 +73,7 @@ class Stacks:
         self._entries: dict[str, Entry] = {}
         self._lock = threading.Lock()
         self._count = 0
+        self._looked = 0.0
         self._cfn = False
 
     @property
@@ -147,11 +148,15 @@ class Stacks:
 
     def look(self) -> None:
         """Note what state each stack is in."""
+        asked = time.monotonic()
         found = self.listed()
         if found is None:
             return
         at = time.time_ns()  # by now; the stack may have been in that state before
         with self._lock:
+            if asked < self._looked:
+                return  # another look that was begun later was answered first
+            self._looked = asked
             for name, entry in self._entries.items():
                 if name not in found:
                     continue
@@ -213,7 +218,7 @@ class Stacks:
                     if entry.name not in found and entry.delete and entry.gone_ns is None:
                         self._note(entry.name, gone_ns=at)
                     elif entry.name in found and not entry.delete:
-                        self._delete_late(entry, found[entry.name][0])
+                        again += self._delete_late(entry, found[entry.name][0])
                 if not awaited(found):
                     return tuple(found)
             if patience.ends(awaited(found)):
@@ -222,10 +227,12 @@ class Stacks:
                 return tuple(f"{name} ({status})" for name, (_, status) in found.items())
             time.sleep(POLL_S)
 
-    def _delete_late(self, entry: Entry, id_: str) -> None:
-        """Delete a stack that was listed only now: its create got no answer."""
+    def _delete_late(self, entry: Entry, id_: str) -> list[Entry]:
+        """Delete a stack that was listed only now; itself, where that is not answered either."""
         entry = entry.model_copy(update={"stack_id": id_})
-        self._note(entry.name, stack_id=id_, delete=self._delete(entry))
+        call = self._delete(entry)
+        self._note(entry.name, stack_id=id_, delete=call)
+        return [] if call.ok else [entry]
 
     def _delete(self, entry: Entry) -> HeatCall:
         return self.client.call("delete", "DELETE", f"/stacks/{entry.name}/{entry.stack_id}")[0]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from calorimeter.verdict import Judgement, Outcome
-from tests.verify.checks.test_engine_trial import BROKEN, HEALED, NAMES, call, frozen, gone, trial
+from tests.verify.checks.test_engine_trial import BROKEN, HEALED, NAMES, S, call, frozen, gone, trial
 from verify.checks.calls import HeatCall
 from verify.checks.engine_freeze import freeze_costs_its_share
 from verify.checks.engine_return import errors_are_clear_and_service_returns
@@ -96,6 +96,22 @@ def test_call_to_an_engine_that_starts_is_no_cost_of_its_end(
     )
 
 
+@pytest.mark.parametrize(
+    ("fault", "check"), [("kill", crash_is_survived), ("stop", clean_stop_loses_nothing)]
+)
+def test_call_to_the_engine_before_it_went_is_no_call_to_it_as_it_starts(
+    fault: str, check: Callable[[EngineTrial], Judgement]
+) -> None:
+    """A command that only sends the signal ends at once; in a container the name stays the same."""
+    lost, well = call(BROKEN + 1.3, NAMES[2], 500, 8.1), call(HEALED + 2, NAMES[2])
+    went_ns = int((BROKEN + 2) * S)
+    judgement = check(trial(lost, well, fault=fault, returned=NAMES[2:], noticed_ns=went_ns))
+    assert judgement.outcome is Outcome.FAIL
+    later = call(HEALED - 1, NAMES[2], 500, 8.1)
+    judgement = check(trial(later, well, fault=fault, returned=NAMES[2:], noticed_ns=went_ns))
+    assert judgement.outcome is Outcome.PASS, judgement.why
+
+
 def test_engines_that_a_supervisor_starts_anew_are_no_strangers() -> None:
     """Nobody else consumes: gate E1 would be green. How soon they came back is not known."""
     by = call(BROKEN + 6, BACK[0])
@@ -105,6 +121,8 @@ def test_engines_that_a_supervisor_starts_anew_are_no_strangers() -> None:
         "1 calls were answered by engines of engine-1, engine-2, engine-3 before their start was asked for"
     )
     assert judgement.figures["recovery_s"] is None
+    survived = crash_is_survived(trial(*returned(call(BROKEN + 6, BACK[1])), returned=BACK[1:]))
+    assert "the others answered all 19 calls sent afterwards" in survived.why
 
 
 def test_calls_that_failed_before_the_outage_are_not_its_own() -> None:

@@ -98,7 +98,9 @@ def test_refused_create_is_not_in_the_ledger() -> None:
 
 def refused(count: int) -> tuple[Entry, ...]:
     """So many creates that got an error, and no stack."""
-    return tuple(entry(n, create=call("create", n, 500), states=()) for n in range(10, 10 + count))
+    return tuple(
+        entry(n, create=call("create", n, 500), stack_id=None, states=()) for n in range(10, 10 + count)
+    )
 
 
 def test_refused_creates_are_told_and_more_than_half_of_them_are_inconclusive() -> None:
@@ -139,10 +141,24 @@ def test_stack_whose_client_heard_nothing_of_it_must_have_an_end_too(
 
 def test_create_without_an_answer_and_without_a_stack_is_no_refusal() -> None:
     """Nobody said no; nothing came of it."""
-    judgement = all_final(ledger(entry(10, create=call("create", 10, 0, error="ReadTimeout"), states=())))
+    create = call("create", 10, 0, error="ReadTimeout")
+    judgement = all_final(ledger(entry(10, create=create, stack_id=None, states=())))
     assert judgement.outcome is Outcome.PASS
     assert "(1 of 11 were not answered, and no stack came of them)" in judgement.why
     assert (judgement.figures["refused"], judgement.figures["unanswered"]) == (0, 1)
+    late = all_final(ledger(entry(10, create=create, states=())))
+    assert late.outcome is Outcome.PASS
+    assert "(1 of 11 were not answered well, and listed only as others were deleted)" in late.why
+    assert (late.figures["listed_late"], late.figures["unanswered"]) == (1, 0)
+
+
+def test_stack_is_open_from_the_asking_on() -> None:
+    """Its client waited 18 s in vain; Heat may have taken it on at once."""
+    cut = call("create", 2, 0, done_ns=20 * S, error="ReadTimeout")
+    made = entry(0, states=(State(status="CREATE_COMPLETE", at_ns=15 * S),))
+    unheard = entry(1, create=cut, states=(State(status="CREATE_COMPLETE", at_ns=21 * S),))
+    judgement = backlog_drains(Ledger(entries=(made, unheard), resources=12, waited_s=120))
+    assert judgement.figures["peak_backlog_stacks"] == 2
 
 
 def test_failed_stack_whose_client_heard_nothing_of_it_fails() -> None:
@@ -177,7 +193,7 @@ def test_backlog_that_drains_passes_with_its_speed() -> None:
     judgement = backlog_drains(ledger(depths=(Depth(at_ns=0, engine=1, engine_worker=7),)))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["drained_after_burst_s"] == 1.9
-    assert judgement.figures["peak_backlog_stacks"] == 2
+    assert judgement.figures["peak_backlog_stacks"] == 3  # one is asked for as another ends
     assert judgement.figures["peak_waiting_engine_worker"] == 7
     assert judgement.figures["stacks_per_s"] == 0.91
 

@@ -74,6 +74,7 @@ def test_an_account_that_breaks_off_is_healed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(accounts, "engine_commands", lambda *_: [None])
     monkeypatch.setattr(accounts, "_apis", lambda *_: [])
     monkeypatch.setattr(accounts, "see_fit", lambda *_: None)
+    monkeypatch.setattr(accounts, "see_told", lambda *_: None)
     monkeypatch.setattr(accounts, "_warm", lambda *_: None)
     monkeypatch.setattr(accounts, "_crash", crash)
     for opened in ("traced", "joining", "stacks"):
@@ -104,6 +105,22 @@ def test_engine_that_consumes_nothing_is_not_broken(commands: list[str]) -> None
     watching: Any = SimpleNamespace(api=api, consumers=None)
     nothing: Any = None
     with pytest.raises(EvidenceUnavailable, match="engine-2 does not consume from engine.*see gate E1"):
+        engine_faults.Trying(nothing, watching, nothing, chosen)
+
+
+def test_engine_whose_consumers_cannot_be_told_is_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Containers behind one address, all with process 7: whose going is the fault's nobody could say."""
+    monkeypatch.setattr(engine_faults, "see_fit", lambda *_: None)
+    workers = [
+        Consumer(id="w1#1", name="engine-1 [7]"),
+        Consumer(id="w#1", name="heat-engine[7]@h (w, channel 1)"),
+    ]
+    watching: Any = SimpleNamespace(api=SimpleNamespace(where="broker"), consumers=lambda _: workers)
+    chosen: list[Any] = [SimpleNamespace(part="engine-1"), SimpleNamespace(part="engine-3")]
+    nothing: Any = None
+    with pytest.raises(
+        EvidenceUnavailable, match="which consumers of engine_worker are those of engine-3 cannot"
+    ):
         engine_faults.Trying(nothing, watching, nothing, chosen)
 
 

@@ -101,11 +101,15 @@ def test_burst_asks_by_the_apis_in_turn_for_what_is_still_wanted(monkeypatch: py
 
 
 class Late:
-    """A Heat that answers all creates but the last, whose stack it lists once others were deleted."""
+    """A Heat that answers all creates but the last, whose stack it lists once others were deleted.
 
-    def __init__(self) -> None:
+    The first `unheard` deletes of that one are not answered.
+    """
+
+    def __init__(self, unheard: int = 0) -> None:
         self.there: dict[str, str] = {}
         self.late = ""
+        self.unheard = unheard
 
     def call(self, operation: str, _: str, path: str, body: Any = None) -> tuple[HeatCall, Any]:
         """One answer."""
@@ -115,6 +119,8 @@ class Late:
         elif operation == "create":
             self.there[body["stack_name"]] = "CREATE_COMPLETE"
             answer = {"stack": {"id": "i"}}
+        elif operation == "delete" and path.split("/")[2].endswith("-3") and self.unheard:
+            status, self.unheard = 504, self.unheard - 1
         elif operation == "delete":
             self.there.pop(path.split("/")[2])
             if self.late:
@@ -125,14 +131,38 @@ class Late:
         return HeatCall(operation=operation, request_id=None, sent_ns=0, done_ns=1, status=status), answer
 
 
-def test_stack_that_is_listed_late_is_deleted_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody asked for its delete, so that it is still there would be no fault of Heat's."""
+@pytest.mark.parametrize("unheard", [0, 1])
+def test_stack_that_is_listed_late_is_deleted_too(unheard: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else asks for its delete, and where that is not answered it is asked for again."""
     monkeypatch.setattr(stacks, "POLL_S", 0.001)
-    made = stacks.Stacks(cast("HeatClient", Late()), 4)
+    monkeypatch.setattr(stacks, "REMOVE_S", 0.5)
+    made = stacks.Stacks(cast("HeatClient", Late(unheard)), 4)
     made.burst(3, 1)
     made.await_final(0)
     assert made.delete_all() == ()
     assert [entry.delete is not None for entry in made.entries] == [True, True, True]
+
+
+def test_look_that_is_answered_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list that was asked for before another and answered after it tells of an earlier moment."""
+    clock = SimpleNamespace(now=1.0)
+    monkeypatch.setattr(
+        stacks, "time", SimpleNamespace(monotonic=lambda: clock.now, time_ns=lambda: 0, sleep=None)
+    )
+    made = stacks.Stacks(cast("HeatClient", Late()), 4)
+    made.burst(1, 1)
+    (name,) = (entry.name for entry in made.entries)
+
+    def listed() -> dict[str, tuple[str, str]]:
+        """While this list is on its way another is asked for and answered."""
+        clock.now = 2.0
+        monkeypatch.setattr(made, "listed", lambda: {name: ("i", "CREATE_COMPLETE")})
+        made.look()
+        return {name: ("i", "CREATE_IN_PROGRESS")}
+
+    monkeypatch.setattr(made, "listed", listed)
+    made.look()
+    assert [state.status for state in made.entries[0].states] == ["CREATE_COMPLETE"]
 
 
 def test_create_that_was_cut_off_has_its_request_id_from_the_trace() -> None:
