@@ -64,12 +64,12 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     """E8: whether calls get clear errors in bounded time without engines, and answers with them.
 
     An API waits `rpc_response_timeout`; to that comes what it takes itself (`api_s`). A call that the
-    proxy cut off or answered itself, in Heat's stead, got no clear error.
-    Service is back when every engine has answered, see `Return`.
+    proxy cut off or answered itself, in Heat's stead, got no clear error. Service is back when every engine
+    has answered, see `Return`.
     """
     back = Return(evidence)
     early = [c for c in evidence.calls if not c.ok and c.done_ns < evidence.broken_ns]
-    bad = [c for c in evidence.calls if not c.ok and c not in early]
+    bad = [c for c in evidence.calls if not c.ok and c.done_ns >= evidence.broken_ns]
     starting = [c for c in back.starting if c in back.calls]
     wrong = [*wrong_anyway(evidence), *unclear(evidence, bad), *back.wrong()]
     statuses = Counter(c.status for c in bad)
@@ -117,9 +117,7 @@ def _answered_meanwhile(evidence: EngineTrial) -> Iterator[str]:
             "for: something else (a supervisor?) starts them anew, so the command for "
             f"{evidence.fault!r} must stop that as well ({again[0]})"
         )
-    end_ns = evidence.healing_ns
-    answered = [c for c in evidence.sent(evidence.settled_ns, end_ns) if c.ok and c.done_ns < end_ns]
-    if answered:
+    if answered := evidence.answered_meanwhile:
         yield (
             f"{len(answered)} calls were answered while all of {evidence.what} were gone: somebody else "
             f"consumes, see gate E1 ({answered[0]})"

@@ -26,8 +26,8 @@ class EngineTrial(Model):
     `noticed_ns` is when the broker no longer had them (0: it never noticed). `first_ns` is when a consumer
     of a healed engine had its first delivery (0: none). `api_s` is the longest that a call took before the
     fault, or at any time what the API refuses by itself: what it and the proxy add to the RPC timeout;
-    `late_s` by how much the suite itself was late
-    with a call. `heartbeat_s` is AMQP's heartbeat of the broken engines, None without.
+    `late_s` by how much the suite itself was late with a call. `heartbeat_s` is AMQP's heartbeat of the
+    broken engines, None without.
     """
 
     fault: str
@@ -63,12 +63,15 @@ class EngineTrial(Model):
         return self.sent(self.broken_ns, self.healing_ns)
 
     @property
+    def answered_meanwhile(self) -> tuple[HeatCall, ...]:
+        """The calls that were sent once the fault was complete, and answered before its end was begun."""
+        sent = self.sent(self.settled_ns, self.healing_ns)
+        return tuple(c for c in sent if c.ok and c.done_ns < self.healing_ns)
+
+    @property
     def restarted(self) -> tuple[HeatCall, ...]:
-        """Calls that engines answered which had been started anew before their start was asked for."""
-        return tuple(
-            c for c in self.sent(self.settled_ns, self.healing_ns)
-            if c.ok and c.engine in self.returned and c.done_ns < self.healing_ns
-        )  # fmt: skip
+        """Those of them that were answered by engines which had been started anew by then."""
+        return tuple(c for c in self.answered_meanwhile if c.engine in self.returned)
 
     @property
     def latest_s(self) -> float:

@@ -123,10 +123,6 @@ def all_final(evidence: Ledger) -> Judgement:
     )
 
 
-def _untaken(evidence: Ledger) -> list[HeatCall]:
-    return [e.create for e in evidence.entries if not e.taken]
-
-
 def _creates(evidence: Ledger) -> dict[str, Figure]:
     """What became of the creates: a stack that is listed was taken on, whatever its client heard."""
     accepted = sum(e.accepted for e in evidence.entries)
@@ -157,7 +153,8 @@ def _apart(evidence: Ledger) -> str:
 
 def _no_burst(evidence: Ledger) -> str | None:
     """Why a burst was none: few stacks were made, or less than half of those that were asked for."""
-    untaken, creates = _untaken(evidence), len(evidence.entries)
+    creates = len(evidence.entries)
+    untaken = [e.create for e in evidence.entries if not e.taken]
     taken = creates - len(untaken)
     if taken >= FEWEST and 2 * len(untaken) <= creates:
         return None
@@ -227,8 +224,9 @@ def backlog_drains(evidence: Ledger) -> Judgement:
     final is known as well as it was looked for, so what was open at a time is an upper bound.
     """
     taken = [e for e in evidence.entries if e.taken]
-    if not taken:
-        return inconclusive(_no_burst(evidence) or "no stack was made")
+    doubt = _no_burst(evidence)
+    if doubt and not taken:
+        return inconclusive(doubt)
     ended = [e for e in taken if e.final]
     begun, burst = min(e.create.sent_ns for e in taken), max(e.create.done_ns for e in taken)
     last = max((e.states[-1].at_ns for e in ended), default=burst)
@@ -251,7 +249,7 @@ def backlog_drains(evidence: Ledger) -> Judgement:
             [f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}" for e in stuck],
             **figures,
         )
-    if doubt := _no_burst(evidence):
+    if doubt:
         return inconclusive(doubt, **figures)
     return passed(
         f"a burst of {len(taken)} stacks{_apart(evidence)} in {figures['burst_s']} s had at most "

@@ -15,7 +15,7 @@ from typing import Any
 
 from calorimeter.toml import Model
 from verify.evidence.broker_records import Process
-from verify.evidence.proxy_log import Connection
+from verify.evidence.proxy_log import Connection, plain
 from verify.evidence.rpc_message import Delivery
 
 LOG_RESOLUTION_NS = 2_000_000
@@ -178,7 +178,7 @@ class _Log:
     def __init__(self, connections: Iterable[Connection]) -> None:
         self._lines: defaultdict[tuple[str, int], list[Connection]] = defaultdict(list)
         for line in sorted(connections, key=lambda line: line.accepted_ns):
-            self._lines[_plain(line.client), line.client_port].append(line)
+            self._lines[plain(line.client.lower()), line.client_port].append(line)
 
     def backend(self, request: Request) -> str | None:
         """The server that had the request.
@@ -187,7 +187,7 @@ class _Log:
         it or kept alive; in http mode each request has its own, accepted between sending and answer. Ports
         are used again, so the latest that fits counts.
         """
-        lines = self._lines.get((_plain(request.source), request.source_port), [])
+        lines = self._lines.get((plain(request.source.lower()), request.source_port), [])
         tcp = bool(lines) and lines[0].mode == "tcp"
         # No other connection can have the port before the answer; a log's ms are cut off, never rounded up.
         latest_ns = request.done_ns if tcp else request.done_ns + LOG_RESOLUTION_NS
@@ -207,11 +207,6 @@ def _ended_ns(line: Connection) -> float:
     if line.early or line.total_ms is None:
         return float("inf")
     return line.accepted_ns + line.total_ms * 1e6 + LOG_RESOLUTION_NS
-
-
-def _plain(host: str) -> str:
-    """IPv4 clients of an IPv6 listener are logged as ::ffff:a.b.c.d."""
-    return host.lower().removeprefix("::ffff:")
 
 
 class _Trace:

@@ -18,11 +18,11 @@ from verify.checks.consumers import ENGINE, WORKER
 from verify.checks.unfinished import unfinished
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.direct import struck
-from verify.experiments.engine_faults import BACK_S, engine_commands, see_told
+from verify.experiments.engine_faults import BACK_S, engine_commands, see_breakable
 from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient
 from verify.experiments.joining import joining
-from verify.experiments.roster import see_fit
+from verify.experiments.roster import host
 from verify.experiments.stacks import CHAINS, Stacks, identified, stacks
 from verify.experiments.traced import Traced, traced
 
@@ -57,8 +57,7 @@ def accounts(bench: Bench) -> Accounts:
         stacks(client, RESOURCES, watching.check) as made,
         healing(bench),  # within: the stacks are removed by parts that are alive
     ):
-        see_fit(watching.api, victims[:1])
-        see_told(watching, victims[:1])
+        see_breakable(watching, victims[:1])
         _warm(client, watching)
         consumers = len(watching.consumers(ENGINE))
         crashes = [_crash(bench, watching, made, victim, consumers) for victim in victims]
@@ -113,7 +112,7 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
     watching.consumers(ENGINE)
     watching.consumers(WORKER)
     # Those of before the crash: a dead connection is handed nothing more.
-    had = {id_ for id_, name in watching.known.items() if name.split(" [")[0] == victim.part}
+    had = {id_ for id_, name in watching.known.items() if host(name) == victim.part}
     watching.vigil.spare([watching.known[id_] for id_ in had])
     own = None if kind == "engine" else _own(bench, kind, victim.part)
     enough = sum(e.accepted for e in made.entries) + BEGUN
@@ -132,7 +131,7 @@ def _crash(bench: Bench, watching: Traced, made: Stacks, victim: Commands, consu
         done, happened = struck(own, strike)
         if kind == "engine":
             happened = _gone(watching, had)
-        watching.firehose.settle()
+            watching.firehose.settle()
         gone = len(watching.firehose)
     finally:
         crashed.set()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from http import HTTPStatus
@@ -20,7 +20,7 @@ from verify.evidence.rpc_message import Delivery
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.healing import carried_out, healing
 from verify.experiments.heat_client import HeatClient, Stream
-from verify.experiments.roster import see_fit
+from verify.experiments.roster import host, see_fit
 from verify.experiments.stacks import Stacks, stacks
 from verify.experiments.traced import Traced, answered, traced
 
@@ -58,12 +58,14 @@ def engine_commands(bench: Bench, fault: str) -> list[Commands]:
     return found
 
 
-def see_told(watching: Traced, chosen: Iterable[Commands]) -> None:
-    """See that the consumers of engines that are to be broken can be told, on `engine_worker` too.
+def see_breakable(watching: Traced, chosen: Sequence[Commands]) -> None:
+    """See that a fault of engines can be judged, before it: they are fit, and their consumers can be told.
 
-    Raises `EvidenceUnavailable`: that theirs went away could otherwise not be told from others' going.
+    Raises `EvidenceUnavailable`, as `see_fit`, or where on `engine_worker` their going could not be told
+    from others'.
     """
-    hosts = {consumer.name.split(" [")[0] for consumer in watching.consumers(WORKER)}
+    see_fit(watching.api, chosen)
+    hosts = {host(consumer.name) for consumer in watching.consumers(WORKER)}
     if blind := [each.part for each in chosen if each.part not in hosts]:
         raise EvidenceUnavailable(
             watching.api.where,
@@ -80,11 +82,10 @@ class Trying:
         self.watching = watching
         self.client = client
         self.chosen = chosen
-        see_fit(watching.api, chosen)
-        see_told(watching, chosen)
+        see_breakable(watching, chosen)
         self.before = watching.consumers(ENGINE)
         hosts = [each.part for each in chosen]
-        self.engines = tuple(c.name for c in self.before if c.name.split(" [")[0] in hosts)
+        self.engines = tuple(c.name for c in self.before if host(c.name) in hosts)
         self._broken_ids = {c.id for c in self.before if c.name in self.engines}
         self.broken: list[Done] = []
         self.noticed_ns = 0
@@ -209,7 +210,7 @@ class Trying:
             (
                 e.t_ns for e in events
                 if e.kind == "deliver" and e.queue == ENGINE and e.t_ns > self.healing_ns
-                and self.watching.engine_of(e).split(" [")[0] in hosts
+                and host(self.watching.engine_of(e)) in hosts
             ),
             0,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from calorimeter.deployment import Api
 from calorimeter.deployment import address as parse
 from verify.bench import Bench
 from verify.checks.keepalive import AllKeptAlive, KeptAlive, Socket, sockets
+from verify.evidence.proxy_log import plain
 from verify.evidence.unavailable import EvidenceUnavailable
 from verify.experiments.affinity import sources
 from verify.experiments.held import connect, request
@@ -107,7 +108,7 @@ def _answered(api: Api, source: str | None) -> socket.socket:
 
 
 def _end(name: tuple[str, int]) -> str:
-    return f"{name[0].removeprefix('::ffff:')}:{name[1]}"
+    return f"{plain(name[0])}:{name[1]}"
 
 
 def _tables(commands: Sequence[str]) -> dict[tuple[str, str], Socket]:

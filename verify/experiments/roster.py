@@ -73,6 +73,11 @@ def consumer_id(found: EngineConsumer) -> str:
     return f"{found.connection}#{found.channel}"
 
 
+def host(name: str) -> str:
+    """The host in a consumer's name as `named` makes it; of a stranger, all of its name."""
+    return name.split(" [", maxsplit=1)[0]
+
+
 def named(
     topic: str,
     consumers: tuple[broker_records.Consumer, ...],
@@ -87,7 +92,7 @@ def named(
     processes = broker_records.hosts(engines)
     made = []
     for found in join_consumers(topic, consumers, connections):
-        host = servers.get(found.connection) or processes.get(found.process) if found.process else None
-        who = f"{host} [{found.process.pid}]" if host and found.process else str(found)
+        server = servers.get(found.connection) or processes.get(found.process) if found.process else None
+        who = f"{server} [{found.process.pid}]" if server and found.process else str(found)
         made.append(Consumer(id=consumer_id(found), name=who))
     return tuple(made)

@@ -73,8 +73,7 @@ def test_an_account_that_breaks_off_is_healed(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(accounts, "HeatClient", lambda _: client)
     monkeypatch.setattr(accounts, "engine_commands", lambda *_: [None])
     monkeypatch.setattr(accounts, "_apis", lambda *_: [])
-    monkeypatch.setattr(accounts, "see_fit", lambda *_: None)
-    monkeypatch.setattr(accounts, "see_told", lambda *_: None)
+    monkeypatch.setattr(accounts, "see_breakable", lambda *_: None)
     monkeypatch.setattr(accounts, "_warm", lambda *_: None)
     monkeypatch.setattr(accounts, "_crash", crash)
     for opened in ("traced", "joining", "stacks"):
