@@ -1,3 +1,3 @@
-"""The words every room of Calorimeter speaks: deployment, sample, run, verdict."""
+"""Calorimeter: load-tests and verifies a scaled-out OpenStack Heat."""
 
 __version__ = "0.1.0"

@@ -8,51 +8,75 @@ from importlib import import_module
 import click
 
 from calorimeter import __version__
-from calorimeter.errors import InputError, nearest
+from calorimeter.core.errors import InputError, nearest
 
 COMMANDS = {
-    "lab": ("lab.commands:lab", "Bring a real scaled-out Heat up on this machine, and take it down."),
+    "lab": (
+        "calorimeter.commands.lab:lab",
+        "Bring a real scaled-out Heat up on this machine, and take it down.",
+    ),
     "doctor": (
-        "verify.commands:doctor",
+        "calorimeter.commands.verify:doctor",
         "Say what of a deployment can be reached, and which gates that allows.",
     ),
-    "describe": ("config.commands:describe", "Write a deployment.toml from HAProxy's and Heat's files."),
-    "audit": ("config.commands:audit", "Find what is wrong in HAProxy's and Heat's configuration."),
+    "describe": (
+        "calorimeter.commands.configuration:describe",
+        "Write a deployment.toml from HAProxy's and Heat's files.",
+    ),
+    "audit": (
+        "calorimeter.commands.configuration:audit",
+        "Find what is wrong in HAProxy's and Heat's configuration.",
+    ),
     "generate": (
-        "config.commands:generate",
+        "calorimeter.commands.configuration:generate",
         "Write the files of a scaled-out Heat from a few lines.",
     ),
-    "run": ("studies.turns:run", "Load a deployment with a scenario and record every request."),
-    "clean": ("loadtests.commands:clean", "Remove the stacks that a killed run left behind."),
-    "balance": ("loadtests.commands:balance", "Say whether every stack of a run is accounted for."),
-    "verify": ("verify.commands:verify", "Run the gates on a deployment and write their verdicts."),
+    "run": (
+        "calorimeter.studies.interleaved_runs:run",
+        "Load a deployment with a scenario and record every request.",
+    ),
+    "clean": ("calorimeter.commands.load:clean", "Remove the stacks that a killed run left behind."),
+    "balance": ("calorimeter.commands.load:balance", "Say whether every stack of a run is accounted for."),
+    "verify": (
+        "calorimeter.commands.verify:verify",
+        "Run the gates on a deployment and write their verdicts.",
+    ),
     "fault": (
-        "calorimeter.faults.commands:fault",
+        "calorimeter.commands.fault:fault",
         "Break parts of a deployment for a while, and heal them.",
     ),
     "guide-against-correction": (
-        "studies.guide_against_correction:compare",
+        "calorimeter.studies.guide_against_correction:compare",
         "Break a lab behind the guide's proxy and behind corrected ones, side by side.",
     ),
     "capacity": (
-        "studies.capacity:capacity",
+        "calorimeter.studies.capacity:capacity",
         "Find the highest load at which all objectives hold and nothing piles up.",
     ),
     "scale": (
-        "studies.scale:scale",
+        "calorimeter.studies.scale:scale",
         "Measure throughput against APIs and engines, and fit the law that it follows.",
     ),
     "trace": (
-        "verify.commands_trace:trace",
+        "calorimeter.commands.trace:trace",
         "Show the way of each request of a command, client to engine.",
     ),
-    "watch": ("verify.commands:watch", "Record the proxy's and the broker's counters while a run lasts."),
+    "watch": (
+        "calorimeter.commands.verify:watch",
+        "Record the proxy's and the broker's counters while a run lasts.",
+    ),
     "benchmarks": (
-        "studies.published:benchmarks",
+        "calorimeter.studies.published:benchmarks",
         "Make the published reports again from the data kept beside them.",
     ),
-    "report": ("studies.report:report", "Turn a run, or a study, into a page that can be published."),
-    "compare": ("reports.commands:compare", "Say what differs between two runs, or two sides of runs."),
+    "report": (
+        "calorimeter.commands.report_study:report",
+        "Turn a run, or a study, into a page that can be published.",
+    ),
+    "compare": (
+        "calorimeter.commands.report:compare",
+        "Say what differs between two runs, or two sides of runs.",
+    ),
 }
 """Command → (where it is, its line in the overview). The overview imports no room."""
 
@@ -100,11 +124,11 @@ def calorimeter() -> None:
 
 def _heal_leftovers() -> None:
     """Heal what a killed run of the suite left broken on this machine."""
-    from calorimeter import paths
+    from calorimeter.core import paths
 
     if not any((paths.state() / "faults").glob("*.json")):
         return
-    from calorimeter.faults.journal import Unhealed, recover_all
+    from calorimeter.core.faults.journal import Unhealed, recover_all
 
     try:
         for name, each in recover_all():
@@ -114,7 +138,7 @@ def _heal_leftovers() -> None:
 
 
 def _unhealed() -> type[Exception]:
-    from calorimeter.faults.journal import Unhealed
+    from calorimeter.core.faults.journal import Unhealed
 
     return Unhealed
 
@@ -139,6 +163,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("calorimeter: interrupted", err=True)
         status = 130
-    except _unhealed():  # the breaker has said what to type
+    except _unhealed():  # the injector has said what to type
         status = 2
     sys.exit(status or 0)

@@ -6,17 +6,17 @@ from typing import Any
 
 from locust import events
 
-from loadtests import entrance
-from loadtests.users import CfnUser, RestUser
+from calorimeter.load.run import locust_hooks
+from calorimeter.load.run.users import CfnUser, RestUser
 
 __all__ = ["CfnUser", "RestUser"]
 
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _add_arguments(parser: Any, **_: Any) -> None:
-    entrance.add_arguments(parser)
+    locust_hooks.add_arguments(parser)
 
 
 @events.init.add_listener  # type: ignore[untyped-decorator]
 def _install(environment: Any, **_: Any) -> None:
-    entrance.install(environment)
+    locust_hooks.install(environment)

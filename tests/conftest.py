@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter import deployment as deployments
-from calorimeter import paths
-from calorimeter.deployment import Deployment
-from lab import topology
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.deployment import Deployment
+from calorimeter.lab import topology
 
 
 def pytest_configure() -> None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from calorimeter.deployment import Consent
-from verify.bench import Bench
-from verify.checks import engine_freeze, engine_return, engine_stop
-from verify.checks.consumers import as_described
-from verify.checks.ledger import backlog_drains
-from verify.checks.rotation import exact_rotation
-from verify.checks.shares import equal_shares
-from verify.experiments import engine_faults
-from verify.experiments.crowd import crowd
-from verify.experiments.ledger import ledger, worker_shares
-from verify.experiments.roster import roster
-from verify.experiments.rotation import rotation
-from verify.gates import Break, gate
-from verify.judge import Judge
+from calorimeter.core.deployment import Consent
+from calorimeter.gates.context import Context
+from calorimeter.gates.engines import engine_faults, freeze, service_return, stop
+from calorimeter.gates.engines.concurrent_calls import crowd
+from calorimeter.gates.engines.consumers import as_described
+from calorimeter.gates.engines.queue_consumers import roster
+from calorimeter.gates.engines.rotation import exact_rotation
+from calorimeter.gates.engines.rotation_calls import rotation
+from calorimeter.gates.engines.shares import equal_shares
+from calorimeter.gates.judge import Judge
+from calorimeter.gates.ledger.stack_burst import ledger, worker_shares
+from calorimeter.gates.ledger.stack_ledger import backlog_drains
+from calorimeter.gates.registry import Break, gate
 
 ENGINE = ("engine",)
 FAULTS = ("rest", "identity", "broker management", "broker trace", "fault commands")
@@ -27,13 +26,13 @@ ROUND_ROBIN = "pick up work in round-robin fashion with the other engines"
     guide="each engine will subscribe to the same AMQP engine queue",
     needs=("rest", "identity", "broker management"),
 )
-def test_engines_consume_as_described(bench: Bench, judge: Judge) -> None:
+def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
     """The engines' queues have the described consumers, and no others.
 
     Every worker of every engine has one consumer on `engine` and one on `engine_worker`; whoever else
     consumes there takes calls away from the engines. Heat's service table must agree.
     """
-    judge(roster(bench), as_described)
+    judge(roster(context), as_described)
 
 
 @gate(
@@ -43,13 +42,13 @@ def test_engines_consume_as_described(bench: Bench, judge: Judge) -> None:
     needs=("rest", "identity", "broker management", "broker trace"),
     consent=Consent.INVASIVE,
 )
-def test_engines_take_calls_in_exact_rotation(bench: Bench, judge: Judge) -> None:
+def test_engines_take_calls_in_exact_rotation(context: Context, judge: Judge) -> None:
     """Engines take calls in exact rotation.
 
     Calls are made one at a time, so that the order of the broker's trace is the order of dispatch;
     every delivery must go to the consumer whose turn it is.
     """
-    judge(rotation(bench), exact_rotation)
+    judge(rotation(context), exact_rotation)
 
 
 @gate(
@@ -58,13 +57,13 @@ def test_engines_take_calls_in_exact_rotation(bench: Bench, judge: Judge) -> Non
     needs=("rest", "identity", "broker management", "broker trace"),
     consent=Consent.INVASIVE,
 )
-def test_engines_have_equal_shares_of_stack_work(bench: Bench, judge: Judge) -> None:
+def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge) -> None:
     """Engines have equal shares of the work on stacks.
 
     Creating and deleting a stack fans out to `engine_worker`; counted from quiet to quiet, nobody can be
     more than one ahead.
     """
-    judge(worker_shares(bench), equal_shares)
+    judge(worker_shares(context), equal_shares)
 
 
 @gate(
@@ -73,34 +72,34 @@ def test_engines_have_equal_shares_of_stack_work(bench: Bench, judge: Judge) -> 
     needs=("rest", "identity", "broker management", "broker trace"),
     consent=Consent.INVASIVE,
 )
-def test_engines_have_equal_shares_of_calls_under_load(bench: Bench, judge: Judge) -> None:
+def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: Judge) -> None:
     """Engines have equal shares of calls under load.
 
     Many calls at a time, counted from quiet to quiet: nobody can be more than one ahead.
     """
-    judge(crowd(bench), equal_shares)
+    judge(crowd(context), equal_shares)
 
 
 @gate(
     "E5", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
 )
-def test_engine_that_joins_gets_its_share(bench: Bench, judge: Judge) -> None:
+def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> None:
     """An engine that joins gets its share, and how soon.
 
     One is stopped cleanly and started again under load.
     """
-    judge(engine_faults.restarted(bench), engine_stop.joins)
+    judge(engine_faults.restarted(context), stop.joins)
 
 
 @gate(
     "E6", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("kill", "last", ENGINE),)
 )
-def test_crash_of_an_engine_costs_only_what_it_held(bench: Bench, judge: Judge) -> None:
+def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Judge) -> None:
     """When an engine crashes the others go on.
 
     Heat acknowledges on receipt, so what the crashed one had accepted is lost: it is counted by request.
     """
-    judge(engine_faults.crashed(bench), engine_stop.crash_is_survived)
+    judge(engine_faults.crashed(context), stop.crash_is_survived)
 
 
 @gate(
@@ -110,12 +109,12 @@ def test_crash_of_an_engine_costs_only_what_it_held(bench: Bench, judge: Judge) 
     consent=Consent.INVASIVE,
     breaks=(Break("freeze", "last", ENGINE),),
 )
-def test_frozen_engine_costs_only_its_share(bench: Bench, judge: Judge) -> None:
+def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> None:
     """A frozen engine costs its own share and no more.
 
     The broker goes on handing it calls; how long until anybody notices is told.
     """
-    judge(engine_faults.frozen(bench), engine_freeze.freeze_costs_its_share)
+    judge(engine_faults.frozen(context), freeze.freeze_costs_its_share)
 
 
 @gate(
@@ -125,17 +124,17 @@ def test_frozen_engine_costs_only_its_share(bench: Bench, judge: Judge) -> None:
     consent=Consent.INVASIVE,
     breaks=(Break("kill", "every", ENGINE),),
 )
-def test_without_engines_errors_are_clear_and_service_returns(bench: Bench, judge: Judge) -> None:
+def test_without_engines_errors_are_clear_and_service_returns(context: Context, judge: Judge) -> None:
     """Without engines calls get clear errors in time, and service returns with them by itself."""
-    judge(engine_faults.all_gone(bench), engine_return.errors_are_clear_and_service_returns)
+    judge(engine_faults.all_gone(context), service_return.errors_are_clear_and_service_returns)
 
 
 @gate(
     "E9", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
 )
-def test_clean_stop_of_an_engine_loses_nothing(bench: Bench, judge: Judge) -> None:
+def test_clean_stop_of_an_engine_loses_nothing(context: Context, judge: Judge) -> None:
     """A clean stop of an engine loses nothing: no call, no stack."""
-    judge(engine_faults.restarted(bench), engine_stop.clean_stop_loses_nothing)
+    judge(engine_faults.restarted(context), stop.clean_stop_loses_nothing)
 
 
 @gate(
@@ -144,9 +143,9 @@ def test_clean_stop_of_an_engine_loses_nothing(bench: Bench, judge: Judge) -> No
     needs=("rest", "identity", "broker management", "broker trace"),
     consent=Consent.INVASIVE,
 )
-def test_backlog_of_a_burst_drains(bench: Bench, judge: Judge) -> None:
+def test_backlog_of_a_burst_drains(context: Context, judge: Judge) -> None:
     """The backlog of a burst drains, and how fast.
 
     Many creates at once; every stack must be done within its own timeout.
     """
-    judge(ledger(bench), backlog_drains)
+    judge(ledger(context), backlog_drains)

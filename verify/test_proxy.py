@@ -2,61 +2,61 @@
 
 from __future__ import annotations
 
-from calorimeter.deployment import Consent
-from verify.bench import Bench
-from verify.checks.front import answers_at_the_front, client_works
-from verify.checks.keepalive import keepalive_is_set
-from verify.checks.maxconn import nothing_is_dropped
-from verify.checks.retries import retries_as_measured
-from verify.checks.timeouts import timeouts_as_described
-from verify.experiments.client import client_calls
-from verify.experiments.failover import failovers
-from verify.experiments.front import front
-from verify.experiments.keepalive import kept_alive
-from verify.experiments.maxconn import saturation
-from verify.experiments.timeouts import timeouts
-from verify.gates import Break, gate
-from verify.judge import Judge
+from calorimeter.core.deployment import Consent
+from calorimeter.gates.affinity.failover_trial import failovers
+from calorimeter.gates.context import Context
+from calorimeter.gates.judge import Judge
+from calorimeter.gates.proxy.front import answers_at_the_front, client_works
+from calorimeter.gates.proxy.front_requests import front
+from calorimeter.gates.proxy.keepalive import keepalive_is_set
+from calorimeter.gates.proxy.maxconn import nothing_is_dropped
+from calorimeter.gates.proxy.openstack_client import client_calls
+from calorimeter.gates.proxy.retries import retries_as_measured
+from calorimeter.gates.proxy.saturation import saturation
+from calorimeter.gates.proxy.socket_table import kept_alive
+from calorimeter.gates.proxy.timeout_waits import timeouts
+from calorimeter.gates.proxy.timeouts import timeouts_as_described
+from calorimeter.gates.registry import Break, gate
 
 FINDS_THE_PROXY = "when it makes a call to any API, it will find the proxy, acting on their behalf"
 NO_UPDATE = "there is no need to update, on the CLI, the addresses where it should look for the APIs"
 
 
 @gate("P1", guide=FINDS_THE_PROXY, needs=())
-def test_rest_answers_at_the_front(bench: Bench, judge: Judge) -> None:
+def test_rest_answers_at_the_front(context: Context, judge: Judge) -> None:
     """The REST API answers at the address that clients know.
 
     `GET /` at the front address gives Heat's version document, through the proxy.
     """
-    judge(front(bench, "rest"), answers_at_the_front, name="front-rest")
+    judge(front(context, "rest"), answers_at_the_front, name="front-rest")
 
 
 @gate("P2", guide=FINDS_THE_PROXY, needs=())
-def test_cfn_answers_at_the_front(bench: Bench, judge: Judge) -> None:
+def test_cfn_answers_at_the_front(context: Context, judge: Judge) -> None:
     """The CFN API answers at the address that clients know.
 
     As P1, for the CFN API.
     """
-    judge(front(bench, "cfn"), answers_at_the_front, name="front-cfn")
+    judge(front(context, "cfn"), answers_at_the_front, name="front-cfn")
 
 
 @gate("P3", guide=NO_UPDATE, needs=("rest", "identity"), consent=Consent.LOAD)
-def test_openstack_client_works(bench: Bench, judge: Judge) -> None:
+def test_openstack_client_works(context: Context, judge: Judge) -> None:
     """The unmodified openstack client works through the proxy.
 
     It lists, creates, shows and deletes a stack of one resource that needs nothing but Heat.
     """
-    judge(client_calls(bench), client_works, name="client")
+    judge(client_calls(context), client_works, name="client")
 
 
 @gate("P4", guide="maxconn 4000", needs=("rest", "cfn", "proxy stats"), consent=Consent.LOAD)
-def test_maxconn_holds_back_and_does_not_drop(bench: Bench, judge: Judge) -> None:
+def test_maxconn_holds_back_and_does_not_drop(context: Context, judge: Judge) -> None:
     """Beyond a maxconn connections wait, and none is dropped.
 
     The proxy is filled to its own maxconn, where others wait in the kernel's backlog; and its servers to
     theirs, where they wait in HAProxy's queue for at most `timeout queue`.
     """
-    judge(saturation(bench), nothing_is_dropped, name="saturation")
+    judge(saturation(context), nothing_is_dropped, name="saturation")
 
 
 @gate(
@@ -65,22 +65,22 @@ def test_maxconn_holds_back_and_does_not_drop(bench: Bench, judge: Judge) -> Non
     needs=("rest", "cfn", "proxy stats", "proxy log"),
     may_break=(Break("unreachable", "last"), Break("freeze", "last")),
 )
-def test_timeouts_are_as_described(bench: Bench, judge: Judge) -> None:
+def test_timeouts_are_as_described(context: Context, judge: Judge) -> None:
     """The proxy's timeouts fire when they should.
 
     A client that sends nothing, a server that does not answer, and where parts may be broken a server
     whose packets vanish. Of timeouts that run at once the shortest is proven, and the others are named.
     """
-    judge(timeouts(bench), timeouts_as_described, name="timeouts")
+    judge(timeouts(context), timeouts_as_described, name="timeouts")
 
 
 @gate("P6", guide="option  tcpka", needs=("rest", "cfn", "fault commands"))
-def test_tcp_keepalive_is_set_on_both_sides(bench: Bench, judge: Judge) -> None:
+def test_tcp_keepalive_is_set_on_both_sides(context: Context, judge: Judge) -> None:
     """TCP keep-alive is really set, to clients and to servers.
 
     Connections are held through the proxy; its host's socket table shows their timers.
     """
-    judge(kept_alive(bench), keepalive_is_set, name="keepalive")
+    judge(kept_alive(context), keepalive_is_set, name="keepalive")
 
 
 @gate(
@@ -90,10 +90,10 @@ def test_tcp_keepalive_is_set_on_both_sides(bench: Bench, judge: Judge) -> None:
     consent=Consent.INVASIVE,
     breaks=(Break("kill", "last"),),
 )
-def test_retries_and_redispatch_as_measured(bench: Bench, judge: Judge) -> None:
+def test_retries_and_redispatch_as_measured(context: Context, judge: Judge) -> None:
     """What retries and redispatch do while a backend is dead and not yet out, as a measured fact.
 
     Sources of the killed backend, and of others, visit from the moment of its death until the proxy
     has noticed.
     """
-    judge(failovers(bench), retries_as_measured, name="failovers")
+    judge(failovers(context), retries_as_measured, name="failovers")

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from calorimeter.baseline import GUIDE, no_worse
-from verify.bench import Bench
-from verify.checks.service_level import not_the_bottleneck, objectives_hold
-from verify.experiments.service_level import baseline, generator, service
-from verify.gates import gate
-from verify.judge import Judge
+from calorimeter.core.baseline import GUIDE, no_worse
+from calorimeter.gates.context import Context
+from calorimeter.gates.judge import Judge
+from calorimeter.gates.registry import gate
+from calorimeter.gates.service_level.objectives import not_the_bottleneck, objectives_hold
+from calorimeter.gates.service_level.recorded_load import baseline, generator, service
 
 
 @gate("T1", guide=GUIDE, needs=("recorded load",))
-def test_objectives_hold(bench: Bench, judge: Judge) -> None:
+def test_objectives_hold(context: Context, judge: Judge) -> None:
     """The scenario's objectives hold: throughput, latency and errors, from the raw samples."""
-    judge(service(bench), objectives_hold)
+    judge(service(context), objectives_hold)
 
 
 @gate("T2", guide=GUIDE, needs=("recorded load", "baseline"))
-def test_no_worse_than_the_baseline(bench: Bench, judge: Judge) -> None:
+def test_no_worse_than_the_baseline(context: Context, judge: Judge) -> None:
     """No operation is slower than in the baseline, and no less is answered, by a statistical test."""
-    judge(baseline(bench), no_worse)
+    judge(baseline(context), no_worse)
 
 
 @gate("T3", guide=GUIDE, needs=("recorded load",))
-def test_the_generator_was_not_the_bottleneck(bench: Bench, judge: Judge) -> None:
+def test_the_generator_was_not_the_bottleneck(context: Context, judge: Judge) -> None:
     """The generator was not the bottleneck: nothing sent late, and time to spare."""
-    judge(generator(bench), not_the_bottleneck)
+    judge(generator(context), not_the_bottleneck)

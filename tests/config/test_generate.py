@@ -11,14 +11,16 @@ from click.testing import CliRunner, Result
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calorimeter import deployment as deployments
-from calorimeter import toml
 from calorimeter.cli import COMMANDS
-from calorimeter.errors import InputError
-from config import audit, commands, heat
-from config.audit import Inputs
-from config.generate import Host, Topology, heat_files, instructions, made_secrets, proxy_file
-from config.haproxy import program
+from calorimeter.commands import configuration
+from calorimeter.config import audit
+from calorimeter.config.audit import Inputs
+from calorimeter.config.generate import Host, Topology, heat_files, instructions, made_secrets, proxy_file
+from calorimeter.config.haproxy import program
+from calorimeter.config.heat import heat_conf
+from calorimeter.core import deployment as deployments
+from calorimeter.core import toml
+from calorimeter.core.errors import InputError
 
 SAMPLE = """\
 proxy = "10.0.0.1"
@@ -47,7 +49,7 @@ def generate(folder: Path, text: str = SAMPLE, *more: str) -> Result:
     file = folder / "topology.toml"
     file.write_text(text)
     return CliRunner().invoke(
-        commands.generate, [str(file), "-o", str(folder / "out"), *more], standalone_mode=False
+        configuration.generate, [str(file), "-o", str(folder / "out"), *more], standalone_mode=False
     )
 
 
@@ -111,7 +113,7 @@ def test_the_guides_sample_comes_out() -> None:
         assert line in proxy
     b, c, again = heat_files(topology, SECRETS)
     assert (b.name, c.name, again.name) == ("heat-B.conf", "heat-C.conf", "heat-C-2.conf")
-    conf = heat.parse("B", (b.name, b.text))
+    conf = heat_conf.parse("B", (b.name, b.text))
     assert conf.listener("rest").text == "10.0.0.2:8004"
     assert conf.listener("cfn").text == "10.0.0.2:8000"
     assert conf.transport.hosts[0].host == "10.0.0.1"
@@ -122,7 +124,7 @@ def test_several_apis_on_a_host_have_files_and_ports_of_their_own() -> None:
     """As the guide says: multiple copies of heat.conf, each with a unique port."""
     hosts = (Host(name="B", address="10.0.0.2", rest=3, cfn=1, engines=2),)
     topology = Topology(proxy="10.0.0.1", hosts=hosts)
-    confs = [heat.parse(f.name, (f.name, f.text)) for f in heat_files(topology, SECRETS)]
+    confs = [heat_conf.parse(f.name, (f.name, f.text)) for f in heat_files(topology, SECRETS)]
     assert [conf.listener("rest").port for conf in confs] == [8004, 8014, 8024]
     assert [conf.has_section("cfn") for conf in confs] == [True, False, False]
     started = list(instructions(topology))
@@ -150,7 +152,7 @@ def test_given_secrets_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BROKER", "a@b/$c")
     text = SAMPLE.replace("[[hosts]]", '[secrets]\nbroker = { env = "BROKER" }\n[[hosts]]', 1)
     assert generate(tmp_path, text).return_value == 0
-    conf = heat.read("B", [tmp_path / "out/heat-B.conf"])
+    conf = heat_conf.read("B", [tmp_path / "out/heat-B.conf"])
     assert conf.transport.hosts[0].password == "a@b/$c"
 
 
@@ -159,7 +161,7 @@ def test_what_was_generated_can_be_described(tmp_path: Path, monkeypatch: pytest
     generate(tmp_path)
     monkeypatch.chdir(tmp_path / "out")
     words = ["--proxy", "apis-proxy.conf", "--heat-conf", "B=heat-B.conf", "--heat-conf", "C=heat-C.conf"]
-    CliRunner().invoke(commands.describe, words, standalone_mode=False)
+    CliRunner().invoke(configuration.describe, words, standalone_mode=False)
     deployment = deployments.read(Path("deployment.toml"))
     assert deployment.engines is not None
     assert deployment.engines.workers == 4
@@ -191,4 +193,4 @@ def test_topologies_that_cannot_be(tmp_path: Path, old: str, new: str, message: 
 
 def test_the_command_is_in_the_table() -> None:
     """`calorimeter generate` is a command."""
-    assert COMMANDS["generate"][0] == "config.commands:generate"
+    assert COMMANDS["generate"][0] == "calorimeter.commands.configuration:generate"

@@ -11,13 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calorimeter import toml
-from calorimeter.deployment import Api, Backend, Deployment, Identity, Part
-from calorimeter.secrets import Secret
-from config import deployment_writer, heat_conf_writer
-from config.haproxy_writer import Check, Listen, ProxyConfig, Server, checked, render, seconds
-
-GUIDE = Path(__file__).parents[1] / "data" / "guide" / "apis-proxy.conf"
+from calorimeter.config import deployment_writer
+from calorimeter.config.haproxy.haproxy_writer import (
+    Check,
+    Listen,
+    ProxyConfig,
+    Server,
+    checked,
+    render,
+    seconds,
+)
+from calorimeter.config.heat import heat_conf_writer
+from calorimeter.core import toml
+from calorimeter.core.deployment import Api, Backend, Deployment, Identity, Part
+from calorimeter.core.secrets import Secret
+from tests.places import GUIDE
 
 SAMPLE = ProxyConfig(
     listens=(
@@ -45,7 +53,7 @@ def words(text: str) -> list[list[str]]:
 
 def test_defaults_are_the_guide_s_own_file() -> None:
     """What the writer makes of the guide's sample is the guide's file, word for word."""
-    assert words(render(SAMPLE)) == words(GUIDE.read_text(encoding="utf-8"))
+    assert words(render(SAMPLE)) == words((GUIDE / "apis-proxy.conf").read_text(encoding="utf-8"))
 
 
 def test_checked_adds_checks_and_nothing_else() -> None:

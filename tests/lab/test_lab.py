@@ -21,11 +21,11 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from calorimeter import deployment as deployments
-from calorimeter import paths
-from calorimeter.deployment import Deployment
-from lab import ports, processes, topology
-from lab.waiting import until
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.waiting import until
+from calorimeter.lab import ports, processes, topology
 from tests.conftest import lab_command
 
 pytestmark = pytest.mark.lab

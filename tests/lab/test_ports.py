@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.errors import InputError
-from lab import ports
+from calorimeter.core.errors import InputError
+from calorimeter.lab import ports
 
 
 def test_reserved_ports_are_free_distinct_and_below_the_ephemeral_range(tmp_path: Path) -> None:

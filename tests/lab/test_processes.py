@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from lab import processes
-from lab.usage import Usage
-from lab.waiting import DeadlineError, until
+from calorimeter.core.waiting import DeadlineError, until
+from calorimeter.lab import processes
+from calorimeter.lab.usage import Usage
 
 
 @pytest.fixture

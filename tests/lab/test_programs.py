@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.errors import InputError
-from lab import programs
+from calorimeter.core.errors import InputError
+from calorimeter.lab import programs
 
 
 def test_missing_programs_are_named_as_their_packages(monkeypatch: pytest.MonkeyPatch) -> None:

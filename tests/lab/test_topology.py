@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.errors import InputError
-from lab import lock, topology
-from lab.topology import Topology
+from calorimeter.core.errors import InputError
+from calorimeter.lab import lock, topology
+from calorimeter.lab.topology import Topology
 
 
 def test_parts_are_named_by_kind_and_number() -> None:
@@ -57,7 +57,7 @@ def test_a_second_command_is_told_who_changes_the_lab(tmp_path: Path) -> None:
     folder = tmp_path / "x"
     folder.mkdir()
     script = (
-        "import sys, time; from pathlib import Path; from lab import lock\n"
+        "import sys, time; from pathlib import Path; from calorimeter.lab import lock\n"
         "with lock.held(Path(sys.argv[1]), 0): print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE)

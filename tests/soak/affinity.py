@@ -13,20 +13,11 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from calorimeter import paths
-from lab import sabotage as sabotages
+from calorimeter.core import paths
+from calorimeter.lab.sabotage import proxy_sabotage as sabotages
+from tests.gates import in_process
+from tests.gates.proxy.test_sabotage_proxy import CASES, LONG, PROXY, QUICK, SERVERS, WEAK, failed, others
 from tests.soak.labs import lab
-from tests.verify import here
-from tests.verify.test_sabotage_proxy import (
-    CASES,
-    LONG,
-    PROXY,
-    QUICK,
-    SERVERS,
-    WEAK,
-    failed,
-    others,
-)
 
 NAME = "soak-affinity"
 SHAPE = ["--rest", str(SERVERS), "--cfn", str(SERVERS), "--engines", "1"]
@@ -35,7 +26,7 @@ SHAPE = ["--rest", str(SERVERS), "--cfn", str(SERVERS), "--engines", "1"]
 def judged(deployment: Path, gates: str) -> tuple[set[str], dict[str, str]]:
     """The gates that failed, and what those that did not pass said."""
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        found = here.verified(deployment, gates, Path(runs), **WEAK)
+        found = in_process.verified(deployment, gates, Path(runs), **WEAK)
     return failed(found), others(found)
 
 

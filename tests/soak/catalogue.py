@@ -21,9 +21,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
-from calorimeter import paths
-from calorimeter.rundir import RunDir
-from scenarios import loader
+from calorimeter.core import paths
+from calorimeter.core.rundir import RunDir
+from calorimeter.workload import catalogue
 from tests.soak.labs import calorimeter, lab
 
 NAME = "soak-catalogue"
@@ -40,9 +40,9 @@ Kind = tuple[str, int, str]
 
 def shortened(name: str, seconds: float, folder: Path) -> Path:
     """A copy of the catalogue in which one scenario takes so long; gives that scenario's file."""
-    shutil.copytree(loader.CATALOGUE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+    shutil.copytree(catalogue.CATALOGUE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     file = folder / f"{name}.toml"
-    ratio = min(1.0, seconds / loader.read(file).duration_s)
+    ratio = min(1.0, seconds / catalogue.read(file).duration_s)
     text = file.read_text(encoding="utf-8")
     file.write_text(LENGTHS.sub(lambda found: f"{found[1]} = {float(found[2]) * ratio!r}", text), "utf-8")
     return file
@@ -71,7 +71,7 @@ def told(errors: Counter[Kind]) -> list[str]:
 def tried(deployment: Path, name: str, seconds: float | None) -> bool:
     """Run one scenario, cut to so many seconds (None: whole), and print what came; whether all was well."""
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as folder:
-        scenario = shortened(name, seconds, Path(folder) / "scenarios") if seconds else loader.find(name)
+        scenario = shortened(name, seconds, Path(folder) / "scenarios") if seconds else catalogue.find(name)
         runs = Path(folder) / "runs"
         began = time.monotonic()
         done = calorimeter("run", str(scenario), "--deployment", str(deployment), "--runs", str(runs))
@@ -102,7 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--only", choices=loader.names(), action="append", help="this one (may be given again)"
+        "--only", choices=catalogue.names(), action="append", help="this one (may be given again)"
     )
     what.add_argument("--ledger", action="store_true", help="`ledger` alone, at its full length")
     parser.add_argument(
@@ -110,7 +110,7 @@ def main() -> int:
     )
     parser.add_argument("--lab", help="one that is up; it is left up")
     given = parser.parse_args()
-    chosen = ["ledger"] if given.ledger else given.only or loader.names()
+    chosen = ["ledger"] if given.ledger else given.only or catalogue.names()
     with lab(given.lab, NAME) as name:
         deployment = paths.lab(name) / "deployment.toml"
         seconds = None if given.ledger else given.seconds

@@ -12,9 +12,11 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from calorimeter import verdict
-from config import heat_conf_writer as writer
-from lab import engine_sabotage, rabbitmq, topology
+from calorimeter.config.heat import heat_conf_writer
+from calorimeter.core import verdict
+from calorimeter.lab import topology
+from calorimeter.lab.daemons import rabbitmq
+from calorimeter.lab.sabotage import engine_sabotage
 from tests.soak.labs import judged, lab
 
 NAME = "soak-clean-stop"
@@ -30,7 +32,7 @@ def alone(name: str, stops: int) -> None:
     print(done.stdout.strip(), flush=True)
 
 
-def engine(name: str, stops: int, options: writer.Sections) -> None:
+def engine(name: str, stops: int, options: heat_conf_writer.Sections) -> None:
     """Heat's engine: gate E9 so many times, with the last engine's options changed."""
     engine_sabotage.changed(name, options)
     dropped = lossy = stacks = calls = 0
@@ -58,7 +60,7 @@ def main() -> None:
     with lab(given.lab, NAME) as name:
         alone(name, given.stops)
         with tempfile.TemporaryDirectory(prefix="calorimeter-") as locks:
-            managed: writer.Sections = {
+            managed: heat_conf_writer.Sections = {
                 "oslo_messaging_rabbit": {"use_queue_manager": True},
                 "oslo_concurrency": {"lock_path": locks},
             }

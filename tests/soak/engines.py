@@ -19,14 +19,12 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from calorimeter import deployment as deployments
-from calorimeter import paths
-from calorimeter.deployment import Deployment
-from calorimeter.verdict import Outcome
-from lab import engine_sabotage
-from tests.soak.labs import calorimeter, judged, lab
-from tests.verify.favourite import favourite
-from tests.verify.test_sabotage_engines import (
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.verdict import Outcome
+from calorimeter.lab.sabotage import engine_sabotage
+from tests.gates.engines.test_sabotage_engines import (
     ALL,
     CALLS,
     CASES,
@@ -36,6 +34,8 @@ from tests.verify.test_sabotage_engines import (
     Case,
     once_traced,
 )
+from tests.gates.favouring_consumer import favourite
+from tests.soak.labs import calorimeter, judged, lab
 
 NAME = "soak-engines"
 WAIVED = {"E9"}
@@ -100,7 +100,7 @@ def _kind(case: Case, *, long: bool, **how: Any) -> Kind:
 
 
 def kinds(*, long: bool = False) -> dict[str, Kind]:
-    """What `tests/verify/test_sabotage_engines.py` does once, by name; a stranger's with its priority."""
+    """What `test_sabotage_engines` does once, by name; a stranger's with its priority."""
     gates = ALL if long else "E1,E4"
     blind = [gate for gate in gates.split(",") if gate != "E1"]
     return {

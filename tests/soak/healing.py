@@ -27,15 +27,16 @@ from pathlib import Path
 
 import psutil
 
-from calorimeter import deployment as deployments
-from calorimeter import paths
-from calorimeter.faults.journal import Journal
-from lab import faults, haproxy, processes, topology
-from lab.topology import Lab
-from lab.waiting import DeadlineError, until
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.faults.journal import Journal
+from calorimeter.core.waiting import DeadlineError, until
+from calorimeter.gates.evidence.proxy_state import read_stat
+from calorimeter.lab import part_faults, processes, topology
+from calorimeter.lab.daemons import haproxy
+from calorimeter.lab.topology import Lab
 from tests.soak import labs
 from tests.soak.labs import calorimeter
-from verify.evidence.proxy_state import read_stat
 
 NAME = "soak-healing"
 GATES = ("H2", "H3", "H4", "H6", "H7", "H8")
@@ -79,7 +80,7 @@ def guardians(pid: int) -> list[psutil.Process]:
     with suppress(psutil.Error):
         for child in psutil.Process(pid).children(recursive=True):
             with suppress(psutil.Error):
-                if "calorimeter.faults.guard" in child.cmdline():
+                if "calorimeter.core.faults.fault_guardian" in child.cmdline():
                     found.append(child)
     return found
 
@@ -129,7 +130,7 @@ def not_used(lab: Lab) -> list[str]:
 def left(lab: Lab, journal: Journal) -> list[str]:
     """What is not as on a healthy lab, as words."""
     found = [f"journal: {open_faults(journal)}"] if journal.path.exists() else []
-    found += [f"table {name}" for name in faults.tables(lab.topology.name)]
+    found += [f"table {name}" for name in part_faults.tables(lab.topology.name)]
     running = processes.running(lab.folder)
     found += [f"{each.part} (pid {each.pid}) is stopped" for each in running if each.state == "T"]
     parts = {each.part for each in running}

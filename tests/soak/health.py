@@ -11,7 +11,7 @@ import sys
 import time
 from collections import defaultdict
 
-from calorimeter.verdict import Outcome, Verdicts
+from calorimeter.core.verdict import Outcome, Verdicts
 from tests.soak.labs import judged, lab
 
 NAME = "soak-health"

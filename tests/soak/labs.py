@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from calorimeter import paths, verdict
-from calorimeter.verdict import Verdicts
+from calorimeter.core import paths, verdict
+from calorimeter.core.verdict import Verdicts
 
 
 def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:

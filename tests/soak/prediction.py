@@ -22,9 +22,9 @@ from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 from pathlib import Path
 
-from calorimeter.source_hash import HashRules, HashServer, SourceHash
-from verify.evidence.proxy_stats import StatsSocket
-from verify.evidence.unavailable import EvidenceUnavailable
+from calorimeter.core.source_hash import HashRules, HashServer, SourceHash
+from calorimeter.gates.evidence.proxy_stats import StatsSocket
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 MOST_SERVERS = 7
 CLIENTS = 4

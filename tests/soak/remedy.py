@@ -19,17 +19,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from statistics import median
 
-from calorimeter import deployment as deployments
-from calorimeter import paths
-from calorimeter.deployment import Api
-from calorimeter.verdict import Outcome
-from lab import haproxy, parts, topology
-from lab.topology import Lab
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.deployment import Api
+from calorimeter.core.verdict import Outcome
+from calorimeter.gates.clients.calls import HeatCall
+from calorimeter.gates.clients.heat_client import HeatClient
+from calorimeter.gates.context import Context, Settings
+from calorimeter.gates.evidence.proxy_state import read_stat
+from calorimeter.lab import parts, topology
+from calorimeter.lab.daemons import haproxy
+from calorimeter.lab.topology import Lab
 from tests.soak import labs
-from verify.bench import Bench, Settings
-from verify.checks.calls import HeatCall
-from verify.evidence.proxy_state import read_stat
-from verify.experiments.heat_client import HeatClient
 
 NAME = "soak-remedy"
 FROZEN_S = 12.0
@@ -139,8 +140,8 @@ def outage(name: str) -> Outage:
     lab = topology.opened(name)
     described = deployments.read(paths.lab(name) / "deployment.toml")
     apis = [api for api in (described.api("rest"), described.api("cfn")) if api is not None]
-    with Bench(described, Settings()) as bench, ThreadPoolExecutor(64) as pool:
-        client = HeatClient(bench)
+    with Context(described, Settings()) as context, ThreadPoolExecutor(64) as pool:
+        client = HeatClient(context)
         assert client.look().ok
         watch = Watch(lab, apis, pool)
         watch.until(lambda: len(watch.looks) > 10 and not watch.looks[-1].down)

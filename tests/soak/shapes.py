@@ -13,7 +13,7 @@ import sys
 import time
 from dataclasses import dataclass
 
-from calorimeter.verdict import Outcome, Verdict
+from calorimeter.core.verdict import Outcome, Verdict
 from tests.soak.labs import calorimeter, judged, lab
 
 NAME = "soak-shapes"

@@ -18,14 +18,14 @@ from multiprocessing.synchronize import Event
 from pathlib import Path
 from statistics import median
 
-from calorimeter import deployment as deployments
-from calorimeter import paths
-from calorimeter.deployment import Deployment
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.deployment import Deployment
+from calorimeter.gates.clients.heat_client import HeatClient
+from calorimeter.gates.context import Context, Settings
+from calorimeter.gates.evidence.firehose import Firehose
+from calorimeter.gates.evidence.tracing import tracing
 from tests.soak.labs import lab
-from verify.bench import Bench, Settings
-from verify.evidence.firehose import Firehose
-from verify.evidence.tracing import tracing
-from verify.experiments.heat_client import HeatClient
 
 NAME = "soak-tracing"
 CLIENTS = 6
@@ -78,8 +78,8 @@ def measure(deployment: Deployment, pairs: int, seconds: float) -> None:
     """Print the rates of each pair of blocks, and the medians."""
     off: list[float] = []
     on: list[float] = []
-    with Bench(deployment, Settings()) as bench:
-        client = HeatClient(bench)
+    with Context(deployment, Settings()) as context:
+        client = HeatClient(context)
         rate(client, seconds / 2)  # everybody is warm after this
         for number in range(pairs):
             # Which one is first changes, so that a drift of the machine falls on both.

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from calorimeter.verdict import failed, passed
-from studies.backlog import backlog
-from studies.capacity_result import Capacity
-from studies.circumstances import Circumstances
-from studies.levels import Level
-from studies.scale_result import MACHINE, Scale, Size, Used
+from calorimeter.core.verdict import failed, passed
+from calorimeter.studies.backlog import backlog
+from calorimeter.studies.capacity_search_result import Capacity
+from calorimeter.studies.levels import Level
+from calorimeter.studies.scale_result import MACHINE, Scale, Size, Used
+from calorimeter.studies.study_circumstances import Circumstances
 
 
 def level(at: float, kind: str = "probe", *, broken: bool = False) -> Level:

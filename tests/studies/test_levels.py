@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from calorimeter.verdict import Judgement, failed, inconclusive, passed
-from studies import capacity
-from studies.backlog import backlog
-from studies.levels import Level
+from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
+from calorimeter.studies import capacity
+from calorimeter.studies.backlog import backlog
+from calorimeter.studies.levels import Level
 from tests.studies.results import level
 
 KEPT, BROKEN, OPEN = passed("kept"), failed("1 promise is broken: slow"), inconclusive("1 promise is open")

@@ -7,14 +7,15 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from calorimeter.errors import InputError
-from studies import published, scale_page
-from studies.report import report
+from calorimeter.commands.report_study import report
+from calorimeter.core.errors import InputError
+from calorimeter.studies import published, scale_page
+from tests.places import CLONE
 from tests.studies.results import scale
 
 pytestmark = pytest.mark.slow
 
-HERE = Path(__file__).parents[2] / published.HERE
+HERE = CLONE / published.HERE
 
 
 def test_what_was_changed_is_named(tmp_path: Path) -> None:

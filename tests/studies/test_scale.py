@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.errors import InputError
-from calorimeter.verdict import failed, inconclusive, passed
-from studies import capacity_page, scale_page
-from studies.scale import _used, better, checked, refuse_several, shapes, unmeasured
-from studies.scale_result import MACHINE, Size, Used
+from calorimeter.core.errors import InputError
+from calorimeter.core.verdict import failed, inconclusive, passed
+from calorimeter.studies import capacity_page, scale_page
+from calorimeter.studies.scale import _used, better, checked, refuse_several, shapes, unmeasured
+from calorimeter.studies.scale_result import MACHINE, Size, Used
 from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 

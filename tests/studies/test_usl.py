@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from studies import usl
+from calorimeter.studies import usl
 
 LOAD = (1, 18, 36, 72, 108, 144, 216)
 THROUGHPUT = (64.9, 995.9, 1652.4, 1853.2, 1828.9, 1775.0, 1702.2)

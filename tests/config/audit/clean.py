@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from config.audit import Inputs
+from calorimeter.config.audit import Inputs
 
 PROXY = """\
 global

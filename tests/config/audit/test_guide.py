@@ -7,11 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from config import audit
-from config.audit import Inputs
-from config.haproxy import program
-
-FOLDER = Path(__file__).parents[2] / "data/guide"
+from calorimeter.config import audit
+from calorimeter.config.audit import Inputs
+from calorimeter.config.haproxy import program
+from tests.places import GUIDE
 
 PROXY_FAULTS = {
     ("A5-mode-unsaid", "defaults"),
@@ -41,7 +40,7 @@ def guide(*hosts: str) -> Inputs:
     """The guide's proxy file and the heat.conf of some of its machines."""
 
     def file(name: str) -> tuple[tuple[str, str], ...]:
-        return ((name, (FOLDER / name).read_text(encoding="utf-8")),)
+        return ((name, (GUIDE / name).read_text(encoding="utf-8")),)
 
     return Inputs(
         proxies=(("proxy", file("apis-proxy.conf")),),
@@ -80,7 +79,7 @@ def test_the_original_file_of_machine_a() -> None:
 def test_a_copy_of_the_file_of_a_that_nobody_changed() -> None:
     """B with A's file, only its addresses changed: database and broker are looked for on B itself."""
     inputs = guide("B", "C")
-    text = (FOLDER / "heat-a.conf").read_text(encoding="utf-8").replace("bind_host = 10.0.0.1", "")
+    text = (GUIDE / "heat-a.conf").read_text(encoding="utf-8").replace("bind_host = 10.0.0.1", "")
     assert {"A3-loopback-broker", "A3-loopback-service"} <= {
         rule
         for rule, _ in found(inputs.with_texts({"heat-b.conf": f"{text}bind_host = 10.0.0.2\n"}), "heat-b")
@@ -100,7 +99,7 @@ def test_the_guide_has_these_lines() -> None:
     """The proxy file of the test is the guide's, line by line."""
 
     def lines(name: str) -> list[str]:
-        text = (FOLDER / name).read_text(encoding="utf-8")
+        text = (GUIDE / name).read_text(encoding="utf-8")
         return [" ".join(line.split()) for line in text.splitlines()]
 
     guide_lines = lines("scaling-a-deployment.rst")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.masking import MASK, mask
-from calorimeter.verdict import Outcome
-from config import audit
-from config.audit import Inputs, gates, output
-from config.audit.changes import applied, diff
-from config.audit.model import Change
+from calorimeter.config import audit
+from calorimeter.config.audit import Inputs, judgement, output
+from calorimeter.config.audit.changes import applied, diff
+from calorimeter.config.audit.model import Change
+from calorimeter.core.masking import MASK, mask
+from calorimeter.core.verdict import Outcome
 from tests.config.audit import clean
 from tests.config.audit.clean import edited
 
@@ -118,12 +118,12 @@ def test_passwords_are_masked(line: str, expected: str) -> None:
 
 def test_gates_pass_fail_and_are_inconclusive() -> None:
     """A gate is PASS without errors and warnings, FAIL with one, INCONCLUSIVE without its files."""
-    judged = {v.gate: v for v in gates.verdicts(audit.audit(FAULTY), FAULTY)}
+    judged = {v.gate: v for v in judgement.verdicts(audit.audit(FAULTY), FAULTY)}
     assert judged["A6"].judgement.outcome is Outcome.FAIL
     assert "apis-proxy.conf:25: A6-no-check" in judged["A6"].judgement.counter_examples[0]
     assert judged["A1"].judgement.outcome is Outcome.PASS
     assert judged["A1"].guide == "Each API service must have a unique address to listen."
     only_proxy = Inputs(proxies=FAULTY.proxies)
-    judged = {v.gate: v for v in gates.verdicts(audit.audit(only_proxy), only_proxy)}
+    judged = {v.gate: v for v in judgement.verdicts(audit.audit(only_proxy), only_proxy)}
     assert judged["A4"].judgement.outcome is Outcome.INCONCLUSIVE
     assert list(judged) == [f"A{n}" for n in range(1, 13)]

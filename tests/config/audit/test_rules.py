@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.deployment import Address
-from config import audit
-from config.audit import Inputs, output
-from config.audit.rules import RULES
+from calorimeter.config import audit
+from calorimeter.config.audit import Inputs, output
+from calorimeter.config.audit.rules.all_rules import RULES
+from calorimeter.core.deployment import Address
 from tests.config.audit import clean
 from tests.config.audit.clean import edited
+from tests.places import GUIDE
 
-GUIDE = Path(__file__).parents[2] / "data/guide/scaling-a-deployment.rst"
 MANUAL = Path("/usr/share/doc/haproxy/configuration.txt.gz")
 GATE_A4 = {"A4-messaging-differs"}
 
@@ -272,7 +272,9 @@ def _plain(text: str) -> str:
 def test_the_guide_is_quoted_as_it_stands() -> None:
     """Every sentence that a rule quotes from the guide is in the guide."""
     text = _plain(
-        GUIDE.read_text(encoding="utf-8").replace("`HAProxy <http://haproxy.1wt.eu>`_", "HAProxy")
+        (GUIDE / "scaling-a-deployment.rst")
+        .read_text(encoding="utf-8")
+        .replace("`HAProxy <http://haproxy.1wt.eu>`_", "HAProxy")
     )
     for rule in RULES:
         if rule.quote.source == "OpenStack Heat, Scaling a Deployment":

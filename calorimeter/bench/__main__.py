@@ -1,0 +1,30 @@
+"""`python -m calorimeter.bench`: what `bin/bench` runs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from calorimeter.bench.clients import client
+from calorimeter.bench.punctuality import arrivals
+from calorimeter.core.errors import InputError
+
+
+@click.group()
+def bench() -> None:
+    """Measure the load generator."""
+
+
+bench.add_command(client)
+bench.add_command(arrivals)
+
+if __name__ == "__main__":
+    try:
+        sys.exit(bench(standalone_mode=False) or 0)
+    except (InputError, click.ClickException) as problem:
+        print(
+            f"bench: {problem.format_message() if isinstance(problem, click.ClickException) else problem}",
+            file=sys.stderr,
+        )
+        sys.exit(2)

@@ -1,0 +1,204 @@
+"""`bin/bench client`: requests a second of one core, beside FastHttpUser, hey and wrk.
+
+HAProxy answers on one core, one generator after the other runs on the other; rounds are interleaved, so
+that what else the machine does meets all of them, and rates of the same round are compared.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from calorimeter.bench.bystanders import Bystanders, own_s
+from calorimeter.bench.record import Record
+from calorimeter.core.errors import InputError
+
+HERE = Path(__file__).parent
+KINDS = ("calorimeter", "unrecorded", "fasthttp", "hey", "wrk")
+WANTED = {"fasthttp": 6.0, "hey": 1.25, "wrk": 0.4}
+"""Calorimeter's rate must be at least this many times that of each other generator."""
+
+PACKAGES = {"taskset": "util-linux"}
+"""Packages that are not called as their program."""
+
+BYTES_A_SAMPLE = 36
+RECORDER_SHARE = 0.10
+OTHERS_SHARE = 0.10
+
+
+@click.command()
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--seconds", type=click.FloatRange(1), default=3.0, show_default=True, help="Of each measurement."
+)
+@click.option("--users", type=click.IntRange(1), default=64, show_default=True, help="Connections.")
+@click.option(
+    "--page", type=click.Path(path_type=Path), help="Write the results to this Markdown file, too."
+)
+def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
+    """Compare the HTTP client with others; exit status 1 where a ratio is below what is promised.
+
+    Where other processes keep the machine busy, requests a second of the generator's CPU time are compared
+    instead; on a quiet machine that is the same, because each generator fills its core.
+    """
+    cores = ready("haproxy", "hey", "wrk", "taskset")
+    record = Record(
+        "The HTTP client beside others",
+        "Requests a second of one core, HAProxy answering from the other. Rounds are interleaved, rates of "
+        f"the same round are compared: medians, and their range. {users} connections, {rounds} rounds of "
+        f"{seconds:g} s each. `calorimeter` has all "
+        "on: recording, a source address for each user, Locust's statistics; `unrecorded` is the same "
+        "without the recorder, `fasthttp` is Locust's FastHttpUser.",
+    )
+    rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    efficiencies: dict[str, list[float]] = {kind: [] for kind in KINDS}
+    last: dict[str, float] = {}
+    bystanders = Bystanders(len(cores))
+    with canned(cores[1]) as url:
+        for number in range(rounds):
+            for kind in KINDS:
+                result = measure(kind, url, users, seconds, cores[0])
+                rates[kind].append(result["per_s"])
+                efficiencies[kind].append(result["per_s"] / result["cpu"])
+                last = result if kind == "calorimeter" else last
+            record.round(
+                f"round {number + 1}: " + "  ".join(f"{kind} {rates[kind][-1]:,.0f}/s" for kind in KINDS)
+            )
+    share = record.meanwhile(bystanders)
+    if share > OTHERS_SHARE:
+        record.note("So requests a second of each generator's own CPU time are compared.")
+        rates = efficiencies
+    judge(record, rates, last)
+    record.write(page)
+    return int(record.missed)
+
+
+def ready(*programs: str) -> list[int]:
+    """The cores to measure on; raises `InputError` where programs or cores are missing."""
+    missing = [name for name in programs if shutil.which(name) is None]
+    if missing:
+        packages = " ".join(PACKAGES.get(name, name) for name in programs)
+        raise InputError("bench", f"{', '.join(missing)} not found", f"apt-get install {packages}")
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise InputError("bench", "one core", "valid: two, one for HAProxy and one for the generator")
+    return cores
+
+
+def judge(record: Record, rates: dict[str, list[float]], last: dict[str, float]) -> None:
+    """Ratios of the same round beside what is wanted: their median, and between what they lie."""
+    ours = rates["calorimeter"]
+    for kind, values in rates.items():
+        rate = f"{statistics.median(values):,.0f}/s"
+        if kind in WANTED:
+            ratios = [own / other for own, other in zip(ours, values, strict=True)]
+            ratio = statistics.median(ratios)
+            shown = f"{rate} ({ratio:.2f} ×, {min(ratios):.2f} to {max(ratios):.2f})"
+            wanted = f"calorimeter at least {WANTED[kind]:g} ×"
+            record.figure(kind, shown, wanted, ratio >= WANTED[kind])
+        else:
+            record.figure(kind, rate)
+    shares = [1 - own / free for own, free in zip(ours, rates["unrecorded"], strict=True)]
+    share = statistics.median(shares)
+    most = f"at most {RECORDER_SHARE:.0%}"
+    shown = f"{share:.1%} ({min(shares):.0%} to {max(shares):.0%})"
+    record.figure("recorder, part of the generator", shown, most, share <= RECORDER_SHARE)
+    size = last["bytes"] / last["rows"]
+    most = f"at most {BYTES_A_SAMPLE}"
+    record.figure("recorder, bytes a sample", f"{size:.1f}", most, size <= BYTES_A_SAMPLE)
+
+
+def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[str, float]:
+    """One measurement of one generator, pinned to `core`."""
+    pinned = ["taskset", "-c", str(core)]
+    foreign = {
+        "wrk": ["wrk", "-t1", f"-c{users}", f"-d{seconds:g}s", f"{url}/x/stacks"],
+        "hey": ["hey", "-cpus", "1", "-c", str(users), "-z", f"{seconds:g}s", f"{url}/x/stacks"],
+    }
+    if kind in foreign:
+        before = own_s()
+        output = _run([*pinned, *foreign[kind]])
+        return {
+            "per_s": _number(r"Requests/sec:\s+([\d.]+)", output),
+            "cpu": (own_s() - before) / seconds,
+        }
+    return contender(kind, url, users, seconds, core)
+
+
+def contender(
+    kind: str, url: str, users: int, seconds: float, core: int, rate: float = 0
+) -> dict[str, float]:
+    """One measurement of `calorimeter.bench.contender`; with a rate, of open arrivals."""
+    words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else [])]
+    result = _module("ours", words, core)
+    if result["failures"] and not rate:
+        raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
+    return result
+
+
+def pauses(seconds: float, core: int) -> dict[str, float]:
+    """One measurement of `calorimeter.bench.core_pauses`."""
+    return _module("machine", [str(seconds)], core)
+
+
+def _module(name: str, words: list[str], core: int) -> dict[str, float]:
+    """What a module of this room prints, in a process of its own on one core."""
+    command = ["taskset", "-c", str(core), sys.executable, "-m", f"calorimeter.bench.{name}", *words]
+    result: dict[str, float] = json.loads(_run(command))
+    return result
+
+
+def _run(command: list[str]) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise InputError("bench", f"{command[2]} failed: {done.stderr.strip()[-300:]}")
+    return done.stdout
+
+
+def _number(pattern: str, text: str) -> float:
+    match = re.search(pattern, text)
+    if match is None:
+        raise InputError("bench", "a generator printed no rate")
+    return float(match[1])
+
+
+@contextmanager
+def canned(core: int) -> Iterator[str]:
+    """HAProxy with canned answers on one core; gives the API's URL."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with tempfile.TemporaryFile("w+") as errors:
+        command = ["taskset", "-c", str(core), "haproxy", "-db", "-f", str(HERE / "haproxy.cfg")]
+        process = subprocess.Popen(
+            command, env={**os.environ, "PORT": str(port)}, stdout=errors, stderr=errors
+        )
+        try:
+            _await_port(port, process)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            process.terminate()
+            process.wait(10)
+
+
+def _await_port(port: int, process: subprocess.Popen[bytes], within_s: float = 5.0) -> None:
+    until = time.monotonic() + within_s
+    while time.monotonic() < until and process.poll() is None:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            time.sleep(0.02)
+    raise InputError("bench", "HAProxy does not start", "try: haproxy -c -f loadtests/bench/haproxy.cfg")

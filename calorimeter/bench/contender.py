@@ -1,0 +1,201 @@
+"""One contender in a process of its own.
+
+`python -m calorimeter.bench.contender KIND URL USERS SECONDS [RATE]`
+
+Prints one JSON object. KIND is `calorimeter` (everything on), `unrecorded` (without the recorder), or
+`fasthttp` (Locust's FastHttpUser). With RATE, arrivals are open, and evenly spaced where it is negative.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from locust import FastHttpUser, events, task  # isort: skip  # patches the standard library for gevent
+import gevent
+import numpy as np
+import pyarrow.parquet as pq
+from locust.env import Environment
+
+from calorimeter.core.clock import now_ns
+from calorimeter.core.deployment import Api, Backend, Deployment
+from calorimeter.load.apis.rest import RestApi
+from calorimeter.load.http.client import Timeouts
+from calorimeter.load.http.connection import endpoint
+from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.run.generator_monitor import settle
+from calorimeter.load.run.session import Front, Recording, Session, cleaning, open_arrivals
+from calorimeter.load.run.users import Drops, RestUser, StackUser
+from calorimeter.workload.scenario import Load, Scenario
+from calorimeter.workload.stages import Arrivals
+
+WARM_UP_S = 1.0
+
+
+class FixedToken:
+    """A token that no Keystone gave; the length is that of a Fernet token."""
+
+    bytes = b"gAAAAA" + b"x" * 177
+    later = b""
+    project_id = "0123456789abcdef0123456789abcdef"
+
+
+class Unrecorded:
+    """Takes samples and forgets them."""
+
+    def add(self, *_: Any) -> None:
+        """Forget."""
+
+    def close(self) -> None:
+        """Nothing to write."""
+
+
+def session(
+    url: str,
+    users: int,
+    folder: Path,
+    recorded: bool,
+    arrivals: Arrivals | None = None,
+    seconds: float = 60,
+) -> Session:
+    """What `calorimeter.load.run.session.prepare` gives for a scenario of nothing but lists."""
+    api = Api(url=url, proxy_section="canned", backends=(Backend(name="canned", address="127.0.0.1:1"),))
+    to = endpoint(api.front)
+    token: Any = FixedToken()
+    load = Load(mix={"list": 1.0}, template="none")
+    scenario = Scenario(
+        name="bench", about="", users=users, duration_s=seconds, arrivals=arrivals, rest=load
+    )
+    front = Front(RestApi(api, to, token), to, Sources(["127.16.0.0/12"]))
+    deployment = Deployment(name="bench", rest=api)
+    made = Session(deployment, scenario, Timeouts(), token, {"rest": front}, cleaning(deployment, token))
+    recording = Recording(folder, "worker-00", sys.exit)
+    if not recorded:
+        recording.samples.close()
+        recording.samples = Unrecorded()  # type: ignore[assignment]
+    made.begin(recording)
+    return made
+
+
+def fast_user(url: str) -> type[FastHttpUser]:
+    """The same request, as Locust's own users send it."""
+    path = f"{url}/{FixedToken.project_id}/stacks"
+    headers = {"Accept": "application/json", "X-Auth-Token": FixedToken.bytes.decode()}
+
+    class Lister(FastHttpUser):
+        """Lists stacks."""
+
+        host = url
+
+        @task
+        def list_stacks(self) -> None:
+            """List."""
+            self.client.get(path, name="list", headers=headers)
+
+    return Lister
+
+
+def measure(user_class: Any, users: int, seconds: float) -> dict[str, float]:
+    """Requests a second after a warm-up, by Locust's own count, and the process's CPU."""
+    environment = Environment(user_classes=[user_class], events=events)
+    runner = environment.create_local_runner()
+    runner.spawn_users({user_class.__name__: users})
+    gevent.sleep(WARM_UP_S)
+    before, started, cpu = runner.stats.total.num_requests, time.monotonic(), time.process_time()
+    gevent.sleep(seconds)
+    after, took = runner.stats.total.num_requests, time.monotonic() - started
+    result = {"per_s": (after - before) / took, "cpu": (time.process_time() - cpu) / took}
+    result["failures"] = runner.stats.total.num_failures
+    runner.quit()
+    return result
+
+
+def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
+    """The lag of open arrivals, in seconds, and what they cost; the first second is warm-up."""
+    shared = StackUser.session
+    environment = Environment(user_classes=[RestUser], events=events)
+    runner = environment.create_local_runner()
+    shared.arrivals = arrivals = open_arrivals(shared, Drops(environment, shared).drop)
+    made: list[Any] = runner.spawn_users({"RestUser": users})
+    stall = Stall()
+    gevent.sleep(0.2)
+    settle()
+    arrivals.begin(now_ns())
+    gevent.sleep(WARM_UP_S)
+    arrivals.take_lags()
+    stall.take()
+    started, cpu = time.monotonic(), time.process_time()
+    total = runner.stats.total  # what was dropped counts as a request that failed
+    before = arrivals.offered, arrivals.drops, total.num_requests - total.num_failures
+    gevent.sleep(seconds)
+    took = time.monotonic() - started
+    offered, drops, requests = arrivals.offered, arrivals.drops, total.num_requests - total.num_failures
+    lag = np.sort(np.array(arrivals.take_lags())) / 1e9
+    result = {
+        "offered": offered - before[0],
+        "dropped": drops - before[1],
+        "achieved": requests - before[2],
+        "per_s": (requests - before[2]) / took,
+        "cpu": (time.process_time() - cpu) / took,
+        "lag_p50_s": float(np.quantile(lag, 0.5)),
+        "lag_p99_s": float(np.quantile(lag, 0.99)),
+        "lag_p999_s": float(np.quantile(lag, 0.999)),
+        "lag_max_s": float(lag[-1]),
+        "stall_s": stall.take(),
+        "failures": total.num_failures,
+    }
+    shared.stopping()
+    runner.quit()
+    result["connections"] = sum(user.client.connections for user in made)
+    return result
+
+
+class Stall:
+    """The longest time for which the event loop did not come round, looked at every millisecond."""
+
+    def __init__(self) -> None:
+        self._longest = 0.0
+        self._due = 0.0
+        self._timer = gevent.get_hub().loop.timer(0.001, repeat=0.001)
+        self._timer.start(self._look)
+
+    def _look(self) -> None:
+        now = time.monotonic()
+        if self._due:
+            self._longest = max(self._longest, now - self._due)
+        self._due = now + 0.001
+
+    def take(self) -> float:
+        """The longest one since the last call, in seconds beyond the millisecond."""
+        longest, self._longest = self._longest, 0.0
+        return longest
+
+
+def main() -> None:
+    """Measure one contender."""
+    kind, url, users, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+    if kind == "fasthttp":
+        print(json.dumps(measure(fast_user(url), users, seconds)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        rate = float(sys.argv[5]) if len(sys.argv) > 5 else 0.0
+        spacing: Any = "poisson" if rate > 0 else "constant"
+        arrivals = Arrivals(rate_per_s=abs(rate), spacing=spacing) if rate else None
+        recorded = kind == "calorimeter"
+        settle()  # as every load begins (`calorimeter.load.run.lifecycle`)
+        StackUser.session = session(url, users, Path(folder), recorded, arrivals)
+        result = measure_arrivals(users, seconds) if rate else measure(RestUser, users, seconds)
+        StackUser.session.end()
+        if kind == "calorimeter":
+            files = list(Path(folder).glob("samples/*.parquet"))
+            result["bytes"] = sum(file.stat().st_size for file in files)
+            result["rows"] = sum(pq.read_metadata(file).num_rows for file in files)
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

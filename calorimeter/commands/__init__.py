@@ -1,0 +1,1 @@
+"""The commands of `calorimeter`, one module a group of them."""

@@ -1,0 +1,142 @@
+"""The command `trace`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from calorimeter.core import netns, paths
+from calorimeter.core.deployment import read as read_deployment
+from calorimeter.core.errors import InputError
+from calorimeter.core.rundir import RunDir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from calorimeter.gates.request_path.follow import Followed
+    from calorimeter.gates.request_path.path import Path as RequestPath
+    from calorimeter.gates.request_path.path import Paths
+
+ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.option("--wait", "wait_s", default=60.0, show_default=True, metavar="SECONDS",
+              help="How long to wait for work that goes on after the command.")  # fmt: skip
+@click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
+              help="Where COMMAND makes run folders, if it is a load.")  # fmt: skip
+@click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar=ARGUMENTS)
+def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
+    """Run COMMAND against DEPLOYMENT and show the way of each of its requests.
+
+    COMMAND gets the deployment's identity in OS_* (and AWS_*) and a proxy in http_proxy that learns
+    the ports and request ids; it is not changed otherwise, and its output is its own. Shown are the
+    backend, the API process and the engines, and what they did when. Through TLS a request's id
+    cannot be seen. Needs [consent] level = "invasive": the broker's tracing is on meanwhile.
+
+    Where COMMAND is a load (calorimeter run) the share of its requests that could be followed is shown,
+    and the evidence kept in the run folder: `trace RUN REQUEST_ID` then shows one of them.
+
+    Example: calorimeter trace deployment.toml -- openstack stack list
+
+    Exit status: 0 every request was followed to its engines; 1 a link is missing, or the command failed;
+    2 the input or the set-up cannot be used.
+    """
+    if (Path(arguments[0]) / "run.json").exists():
+        return _from_run(RunDir(Path(arguments[0])), arguments[1:])
+    from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+    from calorimeter.gates.request_path.follow import follow
+
+    given, command = split(arguments)
+    deployment = netns.visit(read_deployment(paths.deployment(given)))
+    try:
+        followed = follow(deployment, command, runs=runs, wait_s=wait_s)
+    except EvidenceUnavailable as problem:
+        raise InputError(problem.where, problem.why) from problem
+    for line in report(followed):
+        click.echo(line)
+    every = [*followed.paths.paths, *(path for _, of_run in followed.runs for path in of_run.paths)]
+    whole = bool(every) and not followed.hidden and not any(path.missing for path in every)
+    return 0 if whole and followed.status == 0 else 1
+
+
+def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
+    """A deployment file, where the first argument is one, and the command.
+
+    Click drops a `--` that it meets first, so a deployment is told from a command by its name.
+    """
+    words = list(arguments)
+    given = None
+    if words[0].endswith(".toml"):
+        given, words = words[0], words[1:]
+    if words[:1] == ["--"]:
+        words = words[1:]
+    if not words:
+        raise InputError("trace", "no command given", "valid: trace DEPLOYMENT -- COMMAND…")
+    return given, words
+
+
+def report(followed: Followed) -> list[str]:
+    """What is shown of a command: each request with its timeline, then what is missing."""
+    lines: list[str] = []
+    for path in followed.paths.paths:
+        at_s = (path.request.sent_ns - followed.started_ns) / 1e9
+        lines += ["", *_request(path, followed.recording.hosts, f"{at_s:.3f} s after start")]
+    for run, of_run in followed.runs:
+        lines += ["", *_of_run(run, of_run)]
+    if followed.paths.paths or not followed.runs:
+        lines += ["", _summary(followed)]
+    lines += [f"doubt: {doubt}" for doubt in followed.recording.doubts]
+    return lines
+
+
+def _from_run(run: RunDir, arguments: tuple[str, ...]) -> int:
+    from calorimeter.gates.request_path import recording
+    from calorimeter.gates.request_path.follow import TRACE, joined, samples
+
+    if len(arguments) != 1:
+        raise InputError("trace", f"{len(arguments)} request ids given", "valid: trace RUN REQUEST_ID")
+    found = [request for request in samples(run) if request.request_id == arguments[0]]
+    if not found:
+        raise InputError(
+            str(run.path), f"has no request {arguments[0]!r}", "valid: an id in samples/*.parquet"
+        )
+    evidence = recording.read(run.path / "evidence" / f"{TRACE}.json")
+    (path,) = joined(found[:1], evidence).paths
+    for line in _request(path, evidence.hosts, ""):
+        click.echo(line)
+    return 1 if path.missing else 0
+
+
+def _request(path: RequestPath, hosts: Mapping[str, str], when: str) -> Iterator[str]:
+    from calorimeter.gates.request_path.timeline import timeline
+
+    request = path.request
+    yield f"{request.operation}  {request.request_id or '(no request id)'}  {when}".rstrip()
+    yield from timeline(path, hosts)
+    for link in path.missing:
+        yield f"  missing: {link}"
+
+
+def _of_run(run: RunDir, of_run: Paths) -> Iterator[str]:
+    share = of_run.completeness
+    yield f"{run.path}: {len(of_run.paths)} requests, {of_run.answered} answered"
+    if share is not None:
+        yield f"  followed to their engines: {share:.4%}"
+    for link, count in of_run.missing().items():
+        yield f"  missing: {link} in {count}"
+
+
+def _summary(followed: Followed) -> str:
+    asked = len(followed.paths.paths)
+    whole = sum(1 for path in followed.paths.paths if not path.missing)
+    text = f"{whole} of {asked} requests followed to their engines"
+    if followed.elsewhere:
+        text += f"; {followed.elsewhere} went elsewhere (Keystone, …)"
+    if followed.hidden:
+        text += f"; {followed.hidden} connections hidden by TLS"
+    if not asked and not followed.hidden:
+        text = "the command sent no request to the deployment's APIs through its http_proxy"
+    return f"{text}; the command took {(followed.ended_ns - followed.started_ns) / 1e9:.1f} s"

@@ -1,0 +1,9 @@
+"""The audit: what is wrong in the files, what follows from it, and the change that puts it right."""
+
+from __future__ import annotations
+
+from calorimeter.config.audit.audit_report import Report, audit, corrected, patch
+from calorimeter.config.audit.model import Finding, Rule, Severity
+from calorimeter.config.audit.subject import Inputs
+
+__all__ = ["Finding", "Inputs", "Report", "Rule", "Severity", "audit", "corrected", "patch"]

@@ -1,0 +1,139 @@
+"""A report as text for people, as JSON, and as SARIF 2.1.0 for tools that show findings in files."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from pathlib import PurePath
+from typing import Any
+from urllib.parse import quote
+
+from calorimeter import __version__
+from calorimeter.config.audit.audit_report import Report
+from calorimeter.config.audit.model import Change, Finding, Rule, Severity
+from calorimeter.config.audit.rules.all_rules import RULES
+from calorimeter.core.masking import mask
+
+SCHEMA_VERSION = 1
+_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+_SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
+
+
+def text(report: Report) -> str:
+    """The report for people; it ends with a line that counts."""
+    return "\n".join(_text(report)) + "\n"
+
+
+def _text(report: Report) -> Iterator[str]:
+    for finding in report.findings:
+        waived = f" (waived: {finding.waived})" if finding.waived is not None else ""
+        yield f"{finding.file}:{finding.line}: {finding.severity} {finding.id}{waived}"
+        yield f"  {finding.says}"
+        yield f"  What follows: {finding.follows}."
+        yield f"  To do: {finding.remedy}."
+        yield f"  «{finding.quote.text}» ({finding.quote.source})"
+        for line in finding.diff.splitlines():
+            yield f"    {line}"
+        yield ""
+    counts = Counter(finding.severity for finding in report.open)
+    parts = [f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in Severity if counts[s]]
+    waived_count = len(report.findings) - len(report.open)
+    if waived_count:
+        parts.append(f"{waived_count} waived")
+    files = f"{len(report.files)} file{'' if len(report.files) == 1 else 's'}"
+    yield f"{', '.join(parts) or 'Nothing found'} in {files}."
+
+
+def as_json(report: Report) -> str:
+    """The report as JSON: `schema_version`, `files`, `findings`, `counts`."""
+    counts = Counter(finding.severity for finding in report.open)
+    tree = {
+        "schema_version": SCHEMA_VERSION,
+        "files": list(report.files),
+        "counts": {str(severity): counts[severity] for severity in Severity},
+        "findings": [_finding(finding) for finding in report.findings],
+    }
+    return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "gate": finding.gate,
+        "severity": str(finding.severity),
+        "file": finding.file,
+        "line": finding.line,
+        "says": finding.says,
+        "follows": finding.follows,
+        "remedy": finding.remedy,
+        "diff": finding.diff,
+        "quote": {"text": finding.quote.text, "source": finding.quote.source},
+        "waived": finding.waived,
+    }
+
+
+def sarif(report: Report, rules: Iterable[Rule] = RULES) -> str:
+    """The report as SARIF 2.1.0; changes of lines with passwords are left out."""
+    described = list(rules)
+    index = {rule.id: place for place, rule in enumerate(described)}
+    driver = {
+        "name": "calorimeter audit",
+        "version": __version__,
+        "rules": [_rule(rule) for rule in described],
+    }
+    results = [_result(finding, index.get(finding.id)) for finding in report.findings]
+    run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
+    return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
+
+
+def _rule(rule: Rule) -> dict[str, Any]:
+    return {
+        "id": rule.id,
+        "shortDescription": {"text": rule.title},
+        "fullDescription": {"text": f"{rule.title}. «{rule.quote.text}» ({rule.quote.source})"},
+        "help": {"text": rule.remedy},
+        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+    }
+
+
+def _result(finding: Finding, index: int | None) -> dict[str, Any]:
+    place = {"artifactLocation": {"uri": _uri(finding.file)}, "region": {"startLine": max(1, finding.line)}}
+    result: dict[str, Any] = {
+        "ruleId": finding.id,
+        "level": _LEVELS[finding.severity],
+        "message": {"text": f"{finding.says}. What follows: {finding.follows}."},
+        "locations": [{"physicalLocation": place}],
+    }
+    if index is not None:
+        result["ruleIndex"] = index
+    if finding.waived is not None:
+        result["suppressions"] = [{"kind": "external", "justification": finding.waived}]
+    if finding.changes and not any(_secret(change) for change in finding.changes):
+        changes = [_changes(file, finding) for file in dict.fromkeys(c.file for c in finding.changes)]
+        result["fixes"] = [{"description": {"text": finding.remedy}, "artifactChanges": changes}]
+    return result
+
+
+def _secret(change: Change) -> bool:
+    return any(mask(line) != line for line in change.lines)
+
+
+def _changes(file: str, finding: Finding) -> dict[str, Any]:
+    replacements = [_replacement(change) for change in finding.changes if change.file == file]
+    return {"artifactLocation": {"uri": _uri(file)}, "replacements": replacements}
+
+
+def _replacement(change: Change) -> dict[str, Any]:
+    start = {"startLine": change.line, "startColumn": 1}
+    region = {**start, "endLine": change.line + change.count, "endColumn": 1}
+    replacement: dict[str, Any] = {"deletedRegion": region}
+    if change.lines:
+        replacement["insertedContent"] = {"text": "".join(f"{line}\n" for line in change.lines)}
+    return replacement
+
+
+def _uri(file: str) -> str:
+    path = PurePath(file)
+    name = quote(path.as_posix(), safe="/~", errors="replace")
+    return f"file://{name}" if path.is_absolute() else name

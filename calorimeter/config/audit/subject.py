@@ -1,0 +1,204 @@
+"""What is audited: the files of proxies and Heat hosts, and which section serves which API."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Literal
+
+from calorimeter.config import haproxy
+from calorimeter.config.haproxy import Configuration, Server, Service
+from calorimeter.config.heat import oslo
+from calorimeter.config.heat.heat_conf import DEFAULT_PORTS, HeatConf
+from calorimeter.core.deployment import Address
+
+ApiName = Literal["rest", "cfn"]
+APIS: tuple[ApiName, ...] = ("rest", "cfn")
+Texts = tuple[tuple[str, str], ...]
+"""Files in order: (name, text)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything an audit is made from; texts only, so that a correction can be audited again.
+
+    `proxies` and `heat` are (name, files); `sections` names the section of an API where it cannot be
+    told; `fronts` are the addresses that clients know, `engines` the hosts that run heat-engine, where
+    they are known (None: every Heat file may be an engine's).
+    """
+
+    proxies: tuple[tuple[str, Texts], ...] = ()
+    heat: tuple[tuple[str, Texts], ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    sections: Mapping[str, str] = field(default_factory=dict)
+    fronts: Mapping[str, Address] = field(default_factory=dict)
+    engines: frozenset[str] | None = None
+    max_detection_s: float = 20.0
+    database_connections: int | None = None
+
+    @property
+    def texts(self) -> dict[str, str]:
+        """Every file's text by name."""
+        return {name: text for _, files in (*self.proxies, *self.heat) for name, text in files}
+
+    def with_texts(self, texts: Mapping[str, str]) -> Inputs:
+        """The same with other texts."""
+
+        def changed(owners: tuple[tuple[str, Texts], ...]) -> tuple[tuple[str, Texts], ...]:
+            return tuple(
+                (owner, tuple((name, texts.get(name, text)) for name, text in files))
+                for owner, files in owners
+            )
+
+        return replace(self, proxies=changed(self.proxies), heat=changed(self.heat))
+
+
+@dataclass(frozen=True, slots=True)
+class ProxySide:
+    """One HAProxy: what is in force, and the services of each API."""
+
+    name: str
+    configuration: Configuration
+    services: Mapping[ApiName, tuple[Service, ...]]
+
+    @property
+    def all(self) -> Iterator[tuple[ApiName, Service]]:
+        """Every service with its API."""
+        return ((api, service) for api in APIS for service in self.services[api])
+
+
+class Listeners:
+    """Where the APIs of the Heat files listen, as the files say; one look-up a question."""
+
+    def __init__(self, confs: Iterable[HeatConf]) -> None:
+        self._named: dict[str, set[tuple[str, int]]] = {api: set() for api in APIS}
+        self._everywhere: dict[str, set[int]] = {api: set() for api in APIS}
+        for conf in confs:
+            for api in APIS:
+                listener = conf.listener(api)
+                if listener.value is None:
+                    continue
+                if listener.wildcard:
+                    self._everywhere[api].add(listener.port)
+                else:
+                    self._named[api].add((listener.host, listener.port))
+
+    def any(self, api: str) -> bool:
+        """Whether any file says where this API listens."""
+        return bool(self._named[api] or self._everywhere[api])
+
+    def at(self, api: str, server: Server) -> bool:
+        """Whether an API of the files may be the one at a server's address."""
+        port = server.port
+        if port is None:
+            return False
+        return (server.host, port) in self._named[api] or port in self._everywhere[api]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The files, read and resolved."""
+
+    inputs: Inputs
+    proxies: tuple[ProxySide, ...]
+    heat: tuple[HeatConf, ...]
+    listeners: Listeners
+
+    @property
+    def services(self) -> Iterator[tuple[ProxySide, ApiName, Service]]:
+        """Every service of every proxy."""
+        return ((proxy, api, service) for proxy in self.proxies for api, service in proxy.all)
+
+    @property
+    def engines(self) -> tuple[HeatConf, ...]:
+        """The Heat files that engines are started with, as far as is known.
+
+        Engines are known by their machine, or by the `host` that Heat itself shows; where neither is
+        among the files, every file may be an engine's.
+        """
+        known = self.inputs.engines or frozenset()
+        found = tuple(conf for conf in self.heat if not known.isdisjoint((conf.host, _own_name(conf))))
+        return found or self.heat
+
+    @property
+    def serves_cfn(self) -> bool:
+        """Whether a CFN API is deployed, as far as the files tell."""
+        if self.proxies:
+            return any(proxy.services["cfn"] for proxy in self.proxies)
+        return any(conf.has_section("cfn") for conf in self.heat)
+
+    @property
+    def rpc_response_timeout_s(self) -> int:
+        """The longest time that an API waits for an engine."""
+        return max((conf.rpc_response_timeout_s for conf in self.heat), default=60)
+
+    @cached_property
+    def machines(self) -> dict[int, str]:
+        """The address of the machine of each Heat file (by its place), where it can be told."""
+        by_port: dict[tuple[str, int | None], set[str]] = {}
+        for _, api, service in self.services:
+            for server in service.back.servers:
+                by_port.setdefault((api, server.port), set()).add(server.host)
+        own = [[(api, conf.listener(api)) for api in APIS] for conf in self.heat]
+        claimed = {listener.host for pair in own for _, listener in pair}
+        found: dict[int, str] = {}
+        for place, pair in enumerate(own):
+            named = [listener.host for _, listener in pair if not listener.wildcard]
+            free = set[str]().union(*(by_port.get((api, at.port), set()) for api, at in pair)) - claimed
+            if named:
+                found[place] = named[0]
+            elif len(free) == 1:
+                found[place] = free.pop()
+        return found
+
+
+def _own_name(conf: HeatConf) -> str:
+    value = conf.get("host")
+    return value.text if value else conf.host
+
+
+def build(inputs: Inputs) -> Subject:
+    """Read and resolve all files; never raises."""
+    confs = tuple(
+        HeatConf(host, oslo.options(oslo.parse(name, text) for name, text in files))
+        for host, files in inputs.heat
+    )
+    listeners = Listeners(confs)
+    sides = []
+    for name, files in inputs.proxies:
+        configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
+        sides.append(ProxySide(name, configuration, services(configuration, listeners, inputs.sections)))
+    return Subject(inputs, tuple(sides), confs, listeners)
+
+
+def services(
+    configuration: Configuration, listeners: Listeners, sections: Mapping[str, str]
+) -> dict[ApiName, tuple[Service, ...]]:
+    """Which services are Heat's REST API, which its CFN API; others are left out."""
+    found: dict[ApiName, list[Service]] = {"rest": [], "cfn": []}
+    for service in configuration.services:
+        api = _api(service, listeners, sections)
+        if api:
+            found[api].append(service)
+    return {api: tuple(group) for api, group in found.items()}
+
+
+def _api(service: Service, listeners: Listeners, sections: Mapping[str, str]) -> ApiName | None:
+    for api in APIS:
+        if sections.get(api) in (service.name, service.front.name):
+            return api
+    votes: Counter[ApiName] = Counter()
+    for server in service.back.servers:
+        for api in APIS:
+            votes[api] += listeners.at(api, server)
+    name = f"{service.front.name} {service.name}".lower()
+    ports = {server.port for server in service.back.servers} | {bind.port for bind in service.front.binds}
+    for api in APIS:
+        votes[api] += DEFAULT_PORTS[api] in ports
+    if not any(votes.values()):
+        return "cfn" if "cfn" in name else "rest" if "heat" in name or "rest_api" in name else None
+    if votes["rest"] == votes["cfn"]:
+        return "cfn" if "cfn" in name else "rest"
+    return votes.most_common(1)[0][0]

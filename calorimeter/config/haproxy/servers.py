@@ -1,0 +1,193 @@
+"""`bind` and `server` lines: addresses and parameters (HAProxy manual, section 5)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from calorimeter.config.haproxy.text import Line
+from calorimeter.config.haproxy.units import number, seconds
+
+_VALUED = """
+    addr agent-addr agent-inter agent-port agent-send alpn ca-file check-alpn check-proto check-sni
+    ciphers ciphersuites client-sigalgs cookie crl-file crt curves downinter error-limit fall
+    fastinter guid hash-key id init-addr inter log-bufsize log-proto max-reuse maxconn maxqueue
+    minconn namespace npn observe on-error on-marked-down on-marked-up pool-conn-name pool-low-conn
+    pool-max-conn pool-purge-delay port proto proxy-v2-options redir resolve-net resolve-opts
+    resolve-prefer resolvers rise set-proxy-v2-tlv-fmt shard sigalgs slowstart sni socks4 source ssl-max-ver
+    ssl-min-ver tcp-md5sig tcp-ut track usesrc interface verify verifyhost weight ws
+"""
+_WITH_VALUE = frozenset(_VALUED.split())
+_FAMILIES = ("ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@", "udp@", "udp4@", "udp6@", "stream+", "quic4@")
+_NOT_TCP = ("/", "unix@", "uxst@", "abns@", "fd@", "sockpair@", "rhttp@", "@")
+_PORTS = re.compile(r"([+-]?)([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+_INTER_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """One address that a proxy listens at; `host` is `*` for all, `port` None for a socket."""
+
+    host: str
+    port: int | None
+    options: tuple[str, ...]
+    line: Line
+
+    @property
+    def text(self) -> str:
+        """`HOST:PORT`."""
+        return _written(self.host, self.port)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a server: its value (empty for a bare word) and the line that says it."""
+
+    value: str
+    line: Line
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One server with its parameters, those of `default-server` included.
+
+    `check` and the like are what is in force; times are seconds, with HAProxy's own defaults
+    (manual, section 5.2: inter 2 s, fall 3, rise 2, weight 1).
+    """
+
+    name: str
+    host: str
+    port: int | None
+    parameters: Mapping[str, Parameter]
+    line: Line
+
+    @property
+    def text(self) -> str:
+        """`HOST:PORT`."""
+        return _written(self.host, self.port)
+
+    def has(self, name: str) -> bool:
+        """Whether a bare parameter (`check`, `backup`) is in force."""
+        return name in self.parameters
+
+    def time_s(self, name: str) -> float | None:
+        """A time parameter in seconds, None where it is not given."""
+        given = self.parameters.get(name)
+        return seconds(given.value) if given else None
+
+    def count(self, name: str) -> int | None:
+        """A number parameter, None where it is not given."""
+        given = self.parameters.get(name)
+        return number(given.value) if given else None
+
+    @property
+    def check(self) -> bool:
+        """Whether its health is checked."""
+        return self.has("check")
+
+    @property
+    def inter_s(self) -> float:
+        """Seconds between two checks of a healthy server."""
+        return self.time_s("inter") or _INTER_S
+
+    @property
+    def fastinter_s(self) -> float:
+        """Seconds between two checks while its state changes."""
+        return self.time_s("fastinter") or self.inter_s
+
+    @property
+    def downinter_s(self) -> float:
+        """Seconds between two checks while it is down."""
+        return self.time_s("downinter") or self.inter_s
+
+    @property
+    def fall(self) -> int:
+        """Failed checks that make it DOWN."""
+        return self.count("fall") or 3
+
+    @property
+    def rise(self) -> int:
+        """Good checks that make it UP."""
+        return self.count("rise") or 2
+
+    @property
+    def weight(self) -> int:
+        """Its weight."""
+        weight = self.count("weight")
+        return 1 if weight is None else weight
+
+
+def bind(line: Line) -> list[Bind]:
+    """The addresses of a `bind` line (several with commas, a range of ports gives each)."""
+    addresses, options = (line.words[1] if len(line.words) > 1 else ""), line.words[2:]
+    binds: list[Bind] = []
+    for text in filter(None, addresses.split(",")):
+        host, ports = _address(text)
+        every: list[int | None] = [*ports] or [None]
+        binds.extend(Bind(host or "*", port, options, line) for port in every)
+    return binds
+
+
+def servers(line: Line, defaults: Iterable[Line]) -> Iterator[Server]:
+    """The server of a `server` line, or those of a `server-template`."""
+    template = line.keyword == "server-template"
+    words = line.words
+    if len(words) < (4 if template else 3):
+        return
+    start = 4 if template else 3
+    parameters: dict[str, Parameter] = {}
+    for default in defaults:
+        _apply(parameters, default.words[1:], default)
+    _apply(parameters, words[start:], line)
+    host, ports = _address(words[start - 1])
+    port = ports[0] if ports else None
+    for name in _names(words[1], words[2]) if template else [words[1]]:
+        yield Server(name, host, port, parameters, line)
+
+
+def _names(prefix: str, count: str) -> list[str]:
+    first, _, last = count.rpartition("-")
+    low, high = number(first) if first else 1, number(last)
+    if low is None or high is None:
+        return []
+    return [f"{prefix}{n}" for n in range(low, min(high, low + 9999) + 1)]
+
+
+def _apply(parameters: dict[str, Parameter], words: Iterable[str], line: Line) -> None:
+    """Put parameters in force; `no-check` takes `check` back. Unknown words are kept as bare ones."""
+    rest = iter(words)
+    for word in rest:
+        if word in _WITH_VALUE:
+            parameters[word] = Parameter(next(rest, ""), line)
+        elif word.startswith("no-") and word != "no-verifyhost":
+            parameters.pop(word.removeprefix("no-"), None)
+        else:
+            parameters[word] = Parameter("", line)
+            if word in ("enabled", "disabled"):
+                parameters.pop("disabled" if word == "enabled" else "enabled", None)
+
+
+def _address(text: str) -> tuple[str, list[int]]:
+    """Host and ports of an address; a socket is its text and no port."""
+    for family in _FAMILIES:
+        text = text.removeprefix(family)
+    if text.startswith(_NOT_TCP):
+        return text, []
+    host, colon, tail = text.rpartition(":")
+    ports = _PORTS.fullmatch(tail) if tail else None
+    if not colon or (tail and not ports):
+        return _bare(text), []
+    if ports is None or ports[1]:
+        return _bare(host), []
+    first, last = int(ports[2]), int(ports[3] or ports[2])
+    return _bare(host), list(range(first, last + 1))
+
+
+def _bare(host: str) -> str:
+    return host.removeprefix("[").removesuffix("]")
+
+
+def _written(host: str, port: int | None) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return shown if port is None else f"{shown}:{port}"

@@ -1,0 +1,1 @@
+"""heat.conf: read as oslo.config reads it, understood, written."""

@@ -1,0 +1,177 @@
+"""The files that an operator names, as the inputs of an audit and of a description."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from calorimeter.config.audit.subject import Inputs, Texts, build
+from calorimeter.config.heat.heat_conf import split_url
+from calorimeter.core.deployment import Address, Deployment
+from calorimeter.core.errors import InputError, unknown
+
+_HAPROXY = re.compile(
+    r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
+    re.MULTILINE,
+)
+_OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
+
+
+def from_files(
+    proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str] = (), **options: object
+) -> Inputs:
+    """The inputs of named files.
+
+    `proxies` are the files of one HAProxy in order; `heat` are `HOST=FILE[,FILE…]`, one for each
+    process; `files` are either kind, told apart by what is in them. Raises `InputError` where one
+    cannot be read or is neither.
+    """
+    proxy_texts = [text for path in proxies for text in _texts(path, "*.cfg")]
+    heat_texts = [_named(given) for given in heat]
+    for given in files:
+        host, equals, _ = given.partition("=")
+        if equals and host and not Path(given).exists():
+            heat_texts.append(_named(given))
+            continue
+        path = Path(given)
+        texts = _texts(path, "*.cfg" if _holds(path, "*.cfg") else "*.conf")
+        kind = _kind(path, texts)
+        if kind == "haproxy":
+            proxy_texts.extend(texts)
+        else:
+            heat_texts.append((path.stem.removeprefix("heat-") or path.stem, texts))
+    if not proxy_texts and not heat_texts:
+        raise InputError(
+            "audit", "no file given", "valid: HAProxy's configuration, heat.conf, deployment.toml"
+        )
+    inputs = Inputs(
+        proxies=(("proxy", tuple(proxy_texts)),) if proxy_texts else (),
+        heat=tuple(heat_texts),
+        environment=dict(os.environ),
+    )
+    return with_options(inputs, **options)
+
+
+def from_deployment(deployment: Deployment) -> Inputs:
+    """The inputs that a deployment file names; raises `InputError` where it names none."""
+    folder = deployment.path.parent
+    proxies = []
+    for proxy in deployment.proxy:
+        texts = [text for path in proxy.config for text in _texts(_near(folder, path), "*.cfg")]
+        if texts:
+            proxies.append((proxy.name, tuple(texts)))
+    heat = []
+    for conf in deployment.heat_conf:
+        texts = [text for path in conf.files for text in _texts(_near(folder, path), "*.conf")]
+        heat.append((conf.host, tuple(texts)))
+    if not proxies and not heat:
+        raise InputError(
+            str(deployment.path),
+            "names no file to audit",
+            'valid: config = ["haproxy.cfg"] in [[proxy]], and [[heat_conf]] with host and files',
+        )
+    apis = {"rest": deployment.rest, "cfn": deployment.cfn}
+    return Inputs(
+        proxies=tuple(proxies),
+        heat=tuple(heat),
+        environment=dict(os.environ),
+        sections={name: api.proxy_section for name, api in apis.items() if api},
+        fronts={name: api.front for name, api in apis.items() if api},
+        engines=frozenset(deployment.engines.names) if deployment.engines else None,
+        max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
+    )
+
+
+def with_options(inputs: Inputs, **options: object) -> Inputs:
+    """The inputs with those options that are given (not None)."""
+    given = {name: value for name, value in options.items() if value is not None}
+    return replace(inputs, **given) if given else inputs  # type: ignore[arg-type]
+
+
+def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
+    """The addresses of front URLs; raises `InputError` where one is no URL."""
+    found = {}
+    for api, url in urls.items():
+        if not url:
+            continue
+        parts = split_url(url)
+        if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+            raise InputError(f"--{api}-url", f"{url!r} given", "valid: http://HOST:PORT/PATH")
+        port = parts.port or (443 if parts.scheme == "https" else 80)
+        found[api] = Address(host=parts.hostname, port=port)
+    return found
+
+
+def require_apis(inputs: Inputs) -> None:
+    """Raise `InputError` where a proxy's files hold no section that serves one of Heat's APIs.
+
+    An audit of files that are somebody else's would find nothing, and that would say nothing.
+    """
+    for side in build(inputs).proxies:
+        services = side.configuration.services
+        names = {name for service in services for name in (service.name, service.front.name)}
+        files = ", ".join(file.name for file in side.configuration.tree.files)
+        for api, section in inputs.sections.items():
+            if section not in names:
+                raise unknown(files, f"section of the {api.upper()} API", section, names or {"none"})
+        if not any(True for _ in side.all):
+            raise InputError(
+                files,
+                "no section can be told to serve Heat's REST or CFN API",
+                f"name it with --rest-section; with servers: {', '.join(sorted(names)) or 'none'}",
+            )
+
+
+def proxy_paths(inputs: Inputs) -> list[Path]:
+    """The files of the proxies."""
+    return [Path(name) for _, files in inputs.proxies for name, _ in files]
+
+
+def _named(given: str) -> tuple[str, Texts]:
+    host, equals, files = given.partition("=")
+    if not equals or not host or not files:
+        raise InputError("--heat-conf", f"{given!r} given", "valid: HOST=FILE, as in B=heat-b.conf")
+    texts = [text for file in files.split(",") if file for text in _texts(Path(file), "*.conf")]
+    return host, tuple(texts)
+
+
+def _near(folder: Path, path: Path) -> Path:
+    """A path of a deployment file as seen from here, short where it can be."""
+    found = path if path.is_absolute() else folder / path
+    try:
+        return found.relative_to(Path.cwd())
+    except ValueError:
+        return found
+
+
+def _holds(path: Path, pattern: str) -> bool:
+    return path.is_dir() and any(path.glob(pattern))
+
+
+def _texts(path: Path, pattern: str) -> Texts:
+    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    if not files:
+        raise InputError(str(path), f"is a folder without {pattern}")
+    found = []
+    for file in files:
+        try:
+            found.append((str(file), file.read_bytes().decode("utf-8", "surrogateescape")))
+        except OSError as problem:
+            raise InputError(str(file), f"cannot be read ({problem.strerror})") from problem
+    return tuple(found)
+
+
+def _kind(path: Path, texts: Texts) -> str:
+    text = "".join(text for _, text in texts)
+    if _HAPROXY.search(text):
+        return "haproxy"
+    if _OSLO.search(text):
+        return "heat"
+    raise InputError(
+        str(path),
+        "is neither HAProxy's configuration nor heat.conf",
+        "valid: a file with sections `listen NAME` or `[DEFAULT]`",
+    )

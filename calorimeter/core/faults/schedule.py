@@ -1,0 +1,163 @@
+"""Faults as data: `rest-1:kill@5s+20s`, or `[[fault]]` tables, and the commands they mean."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Annotated, get_args
+
+from pydantic import Field, field_validator
+
+from calorimeter.core.deployment import Deployment, FurtherFault, Part
+from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.toml import Model
+
+PAIRS = {"kill": "start", "stop": "start", "freeze": "thaw", "drain": "undrain"}
+"""Command of a part that breaks → the one that brings back."""
+
+FAULTS: tuple[str, ...] = (*PAIRS, *get_args(FurtherFault))
+"""Every fault by name."""
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_TEXT = re.compile(r"(?P<part>[^:@]+):(?P<fault>[^:@]+)@(?P<at>[\d.]+[a-z]+)\+(?P<for>[\d.]+[a-z]+)")
+_VALID = "valid: PART:FAULT@BEGIN+LENGTH, such as rest-1:kill@5s+20s"
+
+
+class Fault(Model):
+    """One part is broken in one way, from `at_s` after the begin of the schedule, for `for_s` seconds.
+
+    `part` is a name, or a pattern such as `rest-*` for several at once.
+    """
+
+    part: str
+    fault: str
+    at_s: Annotated[float, Field(ge=0)] = 0.0
+    for_s: Annotated[float, Field(gt=0)]
+
+    @field_validator("fault")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        if name not in FAULTS:
+            raise ValueError(f"a fault is one of {', '.join(FAULTS)}")
+        return name
+
+    def __str__(self) -> str:
+        return f"{self.part}:{self.fault}@{self.at_s:g}s+{self.for_s:g}s"
+
+
+class Schedule(Model):
+    """Faults in any order (`[[fault]]` in TOML)."""
+
+    fault: tuple[Fault, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The shell commands that bring one fault of one part about, and end it."""
+
+    part: str
+    fault: str
+    inject: str
+    heal: str
+
+
+def parse(text: str, where: str = "--fault") -> Fault:
+    """The fault that `PART:FAULT@BEGIN+LENGTH` means; `InputError` where it is none."""
+    found = _TEXT.fullmatch(text.strip())
+    if found is None:
+        raise InputError(where, f"{text!r} given", _VALID)
+    if found["fault"] not in FAULTS:
+        raise unknown(where, "fault", found["fault"], FAULTS)
+    begin, length = _seconds(found["at"], text, where), _seconds(found["for"], text, where)
+    if length <= 0:
+        raise InputError(where, f"{text!r} lasts no time", _VALID)
+    return Fault(part=found["part"], fault=found["fault"], at_s=begin, for_s=length)
+
+
+def _seconds(text: str, whole: str, where: str) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if found is None:
+        raise InputError(
+            where, f"{text!r} in {whole!r} is no duration", "valid: a number with ms, s, m or h"
+        )
+    return float(found[1]) * _UNITS[found[2]]
+
+
+def commands(part: Part, fault: str) -> Commands | None:
+    """The commands for a fault of a part, None where its owner does not allow both ways."""
+    if fault in PAIRS:
+        inject, heal = getattr(part, fault), getattr(part, PAIRS[fault])
+    else:
+        found = part.faults.get(fault)  # type: ignore[call-overload]
+        inject, heal = (found.inject, found.heal) if found else (None, None)
+    return Commands(part.name, fault, inject, heal) if inject and heal else None
+
+
+def resolve(
+    schedule: Schedule, deployment: Deployment, where: str = "--fault"
+) -> list[tuple[Fault, Commands]]:
+    """Each fault of each part that a schedule means, in the order of time, with its commands.
+
+    Raises `InputError`: no such part, a fault its owner gave no commands for, or two faults of one part
+    at the same time (the second would be healed by the first's end).
+    """
+    found: list[tuple[Fault, Commands]] = []
+    for fault in schedule.fault:
+        parts = [part for part in deployment.parts if fnmatchcase(part.name, fault.part)]
+        if not parts:
+            raise unknown(where, "part", fault.part, [part.name for part in deployment.parts])
+        for part in parts:
+            given = commands(part, fault.fault)
+            if given is None:
+                allowed = [name for name in FAULTS if commands(part, name)]
+                raise InputError(
+                    f"{deployment.path}: part {part.name}",
+                    f"has no commands for {fault.fault!r} and its end",
+                    f"it has them for {', '.join(allowed) or 'no fault'}",
+                )
+            found.append((fault.model_copy(update={"part": part.name}), given))
+    found.sort(key=lambda pair: pair[0].at_s)
+    _refuse_overlaps([fault for fault, _ in found], where)
+    return found
+
+
+def _refuse_overlaps(faults: Sequence[Fault], where: str) -> None:
+    until: dict[str, Fault] = {}
+    for fault in faults:
+        before = until.get(fault.part)
+        if before is not None and before.at_s + before.for_s > fault.at_s:
+            raise InputError(
+                where, f"{fault} begins before {before} ends", "valid: one fault of a part at a time"
+            )
+        until[fault.part] = fault
+
+
+def is_lab(deployment: Deployment) -> bool:
+    """Whether this is the file that `calorimeter lab up` wrote: its `lab.json` lies beside it."""
+    return (deployment.path.parent / "lab.json").is_file()
+
+
+def permit(deployment: Deployment, yes_break_it: bool) -> str | None:
+    """Why nothing of a deployment may be broken; None where it may.
+
+    The owner's consent must be `invasive`, and on anything but a lab the one who runs the suite must
+    say `--yes-break-it` as well.
+    """
+    level = deployment.consent.level.value
+    if level != "invasive":
+        return f"breaking parts needs consent = 'invasive', [consent] gives {level!r}"
+    if not is_lab(deployment) and not yes_break_it:
+        return f"would break parts of {deployment.name!r}, which is no lab: say --yes-break-it"
+    return None
+
+
+def announcement(deployment: Deployment, planned: Iterable[Commands]) -> list[str]:
+    """What is about to be broken and where, as lines for a terminal."""
+    kind = "the lab" if is_lab(deployment) else "DEPLOYMENT"
+    lines = [f"about to break parts of {kind} {deployment.name!r} ({deployment.path}):"]
+    by_part: dict[str, list[str]] = {}
+    for each in planned:
+        by_part.setdefault(each.part, []).append(each.fault)
+    return [*lines, *(f"  {part}: {', '.join(faults)}" for part, faults in by_part.items())]

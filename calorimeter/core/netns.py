@@ -1,0 +1,48 @@
+"""Going to a network namespace of this machine: what is opened from then on is opened there."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from pathlib import Path
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.errors import InputError
+
+FOLDER = Path("/run/netns")
+"""Where `ip netns` keeps its names."""
+
+_CLONE_NEWNET = 0x40000000
+
+
+def visit(deployment: Deployment) -> Deployment:
+    """Go to the client host that the deployment names, and give the deployment.
+
+    Everything that touches a deployment calls this before its first thread and its first connection:
+    threads and processes that are started later are where this one is. Raises `InputError`.
+    """
+    if deployment.clients.netns is not None:
+        enter(deployment.clients.netns, f"{deployment.path}: clients.netns")
+    return deployment
+
+
+def enter(name: str, where: str) -> None:
+    """Put this thread, and all that it starts, into a namespace; raises `InputError`."""
+    try:
+        descriptor = os.open(FOLDER / name, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as problem:
+        raise InputError(where, f"no network namespace {name!r}", "valid: one of `ip netns`") from problem
+    try:
+        # os.setns came with Python 3.12.
+        if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET) != 0:
+            number = ctypes.get_errno()
+            advice = "run it as root" if number == errno.EPERM else "valid: one of `ip netns`"
+            raise InputError(where, f"{name!r} cannot be entered ({os.strerror(number)})", advice)
+    finally:
+        os.close(descriptor)
+
+
+def within(name: str | None, *argv: str) -> tuple[str, ...]:
+    """The command that runs `argv` in a namespace (None: where it is called)."""
+    return (*(("nsenter", f"--net={FOLDER / name}", "--") if name else ()), *argv)

@@ -1,0 +1,64 @@
+"""Secrets by reference: a deployment names where a password is kept, never the password."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import model_validator
+
+from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.toml import Model
+
+
+class Secret(Model):
+    """Where a secret is kept: `{ env = "NAME" }`, or `{ file = "secrets.toml", key = "NAME" }`.
+
+    A file is looked for beside the deployment file, and may be readable by its owner only.
+    """
+
+    env: str | None = None
+    file: Path | None = None
+    key: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _a_reference(cls, given: Any) -> Any:
+        if not isinstance(given, dict | Secret):
+            raise ValueError(
+                'name where the secret is kept, { env = "NAME" } or { file = "PATH", key = "NAME" }'
+            )
+        return given
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Secret:
+        if (self.env is None) == (self.file is None) or (self.file is None) != (self.key is None):
+            raise ValueError('a secret is { env = "NAME" } or { file = "PATH", key = "NAME" }')
+        return self
+
+    def reveal(self, folder: Path) -> str:
+        """The secret itself, `folder` being the deployment file's.
+
+        Raises `InputError`: variable not set, file not there, open to others, or without the key.
+        """
+        if self.env is not None:
+            value = os.environ.get(self.env)
+            if value is None:
+                raise InputError(f"${self.env}", "is not set", "valid: the secret, exported")
+            return value
+        assert self.file is not None and self.key is not None
+        path = folder / self.file
+        try:
+            mode = path.stat().st_mode
+            tree = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as problem:
+            raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
+        except ValueError as problem:
+            raise InputError(str(path), "is not a TOML file of secrets") from problem
+        if mode & 0o077:
+            raise InputError(str(path), f"has mode {mode & 0o777:o}", "valid: 600 (chmod 600)")
+        if self.key not in tree:
+            raise unknown(str(path), "key", self.key, tree)
+        return str(tree[self.key])

@@ -1,0 +1,69 @@
+"""Percentiles, intervals, steady state and differences: numbers in, numbers out; nothing here prints.
+
+Rooms that may not import one another share these, so that a gate and a report say the same.
+"""
+
+from calorimeter.core.statistics.arrays import Floats, Ints
+from calorimeter.core.statistics.differences import (
+    ALPHA,
+    ENOUGH,
+    RULE,
+    Difference,
+    cliffs_delta,
+    difference,
+    mann_whitney,
+    relative_shift,
+)
+from calorimeter.core.statistics.intervals import (
+    MINIMUM_WINDOWS,
+    Interval,
+    bootstrap,
+    mean,
+    pooled_bounds,
+)
+from calorimeter.core.statistics.percentiles import (
+    CELLS,
+    SHOWN_BEYOND,
+    histograms,
+    needed,
+    percentile,
+    sorted_groups,
+)
+from calorimeter.core.statistics.steadiness import (
+    MINIMUM_SERIES,
+    WARM_UP_RULE,
+    Steady,
+    kendall,
+    steady,
+    theil_sen,
+)
+
+__all__ = [
+    "ALPHA",
+    "CELLS",
+    "ENOUGH",
+    "MINIMUM_SERIES",
+    "MINIMUM_WINDOWS",
+    "RULE",
+    "SHOWN_BEYOND",
+    "WARM_UP_RULE",
+    "Difference",
+    "Floats",
+    "Interval",
+    "Ints",
+    "Steady",
+    "bootstrap",
+    "cliffs_delta",
+    "difference",
+    "histograms",
+    "kendall",
+    "mann_whitney",
+    "mean",
+    "needed",
+    "percentile",
+    "pooled_bounds",
+    "relative_shift",
+    "sorted_groups",
+    "steady",
+    "theil_sen",
+]

@@ -1,0 +1,112 @@
+"""TOML files read into frozen models, with one clear line for whatever is wrong in them."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+import types
+from pathlib import Path
+from typing import Any, TypeVar, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from calorimeter.core.errors import InputError, nearest
+
+
+class Model(BaseModel):
+    """A frozen record that refuses unknown keys and does not convert types."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+
+M = TypeVar("M", bound=Model)
+
+
+def read(path: Path, model: type[M]) -> M:
+    """Read the TOML file at `path` into `model`.
+
+    Raises `InputError`: no such file, not TOML, an unknown key, a wrong type or a wrong value.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
+    except UnicodeDecodeError as problem:
+        raise InputError(str(path), "is not UTF-8 text", "valid: a TOML file") from problem
+    return parse(text, model, where=str(path))
+
+
+def parse(text: str, model: type[M], *, where: str) -> M:
+    """Read TOML `text` into `model`; `where` names its origin in errors (see `read`)."""
+    try:
+        tree = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as problem:
+        raise InputError(where, f"is not valid TOML: {problem}") from problem
+    try:
+        # Through JSON, because strict JSON lets an array be a tuple and a string be an enumeration.
+        return model.model_validate_json(json.dumps(tree, default=str))
+    except ValidationError as problem:
+        raise _first(problem.errors(include_url=False), model, where) from problem
+
+
+def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputError:
+    # An unknown key often causes a second error (the key it was meant to be is missing): it comes first.
+    error = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
+    *parents, last = error["loc"] or ("",)
+    place = f"{where}: {_dotted(error['loc'])}" if error["loc"] else where
+    if error["type"] == "extra_forbidden":
+        known = _fields(model, tuple(parents))
+        return InputError(
+            place, f"unknown key {last!r}", f"valid: {', '.join(known)}", nearest(str(last), known)
+        )
+    if error["type"] == "missing":
+        return InputError(place, "is missing")
+    if error["type"] == "too_short":
+        limits = error["ctx"]
+        return InputError(
+            place, f"{limits['actual_length']} given", f"valid: {limits['min_length']} or more"
+        )
+    message = error["msg"].removeprefix("Value error, ")
+    given = error["input"]
+    shown = "" if isinstance(given, dict | list | Model) else f"{_shown(place, given)} given; "
+    context = error.get("ctx", {})
+    expected = str(context.get("expected", "")) if error["type"] in ("enum", "literal_error") else ""
+    close = nearest(str(given), [word.strip(" '") for word in expected.replace(" or ", ",").split(",")])
+    return InputError(place, f"{shown}{message[:1].lower()}{message[1:]}", "", close)
+
+
+def _shown(place: str, given: object) -> str:
+    """What was given, unless it is or holds a secret that somebody wrote where it does not belong."""
+    if re.search("password|secret", place.rsplit(":", 1)[-1]):
+        return "a value that is not repeated here"
+    return repr(re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", given) if isinstance(given, str) else given)
+
+
+def _dotted(loc: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in loc:
+        text += f"[{part + 1}]" if isinstance(part, int) else f".{part}"
+    return text.lstrip(".")
+
+
+def _fields(model: type[Model], path: tuple[int | str, ...]) -> list[str]:
+    """The keys that are valid at `path` below `model`."""
+    here: Any = model
+    for part in path:
+        if isinstance(part, str) and isinstance(here, type) and issubclass(here, BaseModel):
+            field = here.model_fields.get(part)
+            here = _model_in(field.annotation) if field else here
+    return sorted(here.model_fields) if isinstance(here, type) and issubclass(here, BaseModel) else []
+
+
+def _model_in(annotation: Any) -> Any:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    if get_origin(annotation) in (Union, types.UnionType, tuple, list, dict):
+        for inner in get_args(annotation):
+            found = _model_in(inner)
+            if found is not None:
+                return found
+    return None

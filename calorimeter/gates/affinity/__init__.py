@@ -1,0 +1,1 @@
+"""Gates S: source affinity."""

@@ -1,0 +1,108 @@
+"""Whether the servers stayed as they were while sources visited: only then can affinity be judged.
+
+A server that dies, is drained or comes back moves sources by design, and that is no violation. Visits
+that had ended before the first sign of it still count, as proof of what they show.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from calorimeter.gates.clients.visits import GIVEN_UP, Visit, Visits
+
+LOG_LATE_NS = 1_000_000_000
+"""So late may a line of the proxy's log be read here. More only makes a FAIL less likely."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbance:
+    """What happened, as a sentence, and from when on visits prove nothing, ns since the epoch."""
+
+    why: str
+    since_ns: int
+
+
+def disturbance(evidence: Visits) -> Disturbance | None:
+    """What disturbed the visits; None where nothing did, or where no visit at all was answered."""
+    if not any(visit.served for visit in evidence.visits):
+        return None
+    signs = [*_told(evidence), *_unanswered(evidence), *_redispatched(evidence)]
+    # A difference between two looks has no moment; where nothing else tells it, no visit is safe from it.
+    changed = list(_changed(evidence))
+    if not signs and not changed:
+        return None
+    whys = list(dict.fromkeys([*changed, *(why for why, _ in signs)]))
+    stopped = ""
+    if evidence.planned is not None and len(evidence.visits) < evidence.planned:
+        stopped = f"; given up after {len(evidence.visits)} of {evidence.planned} visits"
+    return Disturbance(
+        "the servers did not stay as they were while the sources visited, so their places tell nothing: "
+        f"{'; '.join(whys)}{stopped}",
+        min((since for _, since in signs), default=0),
+    )
+
+
+def undisturbed(evidence: Visits, found: Disturbance | None) -> Visits:
+    """The evidence with those visits alone that had ended before the disturbance."""
+    if found is None:
+        return evidence
+    early = tuple(visit for visit in evidence.visits if visit.done_ns < found.since_ns)
+    return evidence.model_copy(update={"visits": early})
+
+
+def _told(evidence: Visits) -> Iterator[tuple[str, int]]:
+    said: set[tuple[str, str]] = set()
+    for line in evidence.told:
+        if (line.server, line.state) not in said:
+            said.add((line.server, line.state))
+            reason = f" ({line.reason})" if line.reason else ""
+            yield (
+                f"the proxy's log says that {line.server} was {line.state}{reason}",
+                (line.received_ns - LOG_LATE_NS),
+            )
+
+
+def _changed(evidence: Visits) -> Iterator[str]:
+    if evidence.before is None or evidence.after is None or evidence.before == evidence.after:
+        return
+    before = {server.name: server for server in evidence.before}
+    after = {server.name: server for server in evidence.after}
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name), after.get(name)
+        if old is None or new is None:
+            yield f"{name} is {'new' if old is None else 'gone'} in the proxy"
+        elif old.up != new.up:
+            yield f"{name} {'came up' if new.up else 'went down'}"
+        elif old != new:
+            yield f"{name} has another weight or place than before"
+
+
+def _unanswered(evidence: Visits) -> Iterator[tuple[str, int]]:
+    lost = [visit for visit in evidence.visits if not visit.served and visit.error != GIVEN_UP]
+    if not lost:
+        return
+    errors = Counter(_error(visit) for visit in lost).most_common(1)[0]
+    by = Counter(visit.server for visit in lost if visit.server is not None)
+    whose = ", ".join(f"{count} of them were sent to {server}" for server, count in by.most_common())
+    yield (
+        f"{len(lost)} of {len(evidence.visits)} visits were not answered ({errors[0]}, {errors[1]} times)"
+        + (f", {whose}" if whose else ""),
+        min(visit.sent_ns for visit in lost),
+    )
+
+
+def _error(visit: Visit) -> str:
+    return visit.error or f"status {visit.status}"
+
+
+def _redispatched(evidence: Visits) -> Iterator[tuple[str, int]]:
+    found = [visit for visit in evidence.visits if visit.redispatched]
+    if found:
+        by = ", ".join(f"{count} to {server}" for server, count in _by_server(found))
+        yield f"{len(found)} visits were redispatched ({by})", min(visit.sent_ns for visit in found)
+
+
+def _by_server(visits: list[Visit]) -> list[tuple[str | None, int]]:
+    return Counter(visit.server for visit in visits).most_common()

@@ -1,0 +1,278 @@
+"""When a backend goes and returns: who moves, who comes back, and what retries did meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from calorimeter.core.source_hash import HashServer, SourceHash, Unpredictable, moved_share_map_based
+from calorimeter.core.toml import Model
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
+from calorimeter.gates import both_apis
+from calorimeter.gates.affinity.mapping import described_rules
+from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, incomplete, log_used, missed_rate
+
+SERVERS_TO_TELL = 3
+"""S6: with two servers all must go to the one that is left, whatever the hash."""
+
+
+class Failover(Model):
+    """Evidence of S6, S7 and P7: one backend, the victim, was killed and started again.
+
+    Each round is one visit of every source: `before`, `during` (the proxy had the victim DOWN, or its time
+    for that was over) and `after` (UP again, likewise). `meanwhile` are visits from the kill until the
+    proxy saw it. Moments are ns since the epoch; `down_ns` and `up_ns` are None where the proxy did not
+    show that state in time; `checked` is whether it checks the victim at all. `happened` is whether the
+    victim had stopped answering at its own address when the command that kills it had ended; None where it
+    cannot be asked there.
+    """
+
+    api: str
+    victim: str
+    checked: bool
+    happened: bool | None = None
+    before: Visits
+    meanwhile: tuple[Visit, ...]
+    during: Visits
+    after: Visits
+    killed_ns: int
+    down_ns: int | None
+    started_ns: int
+    up_ns: int | None
+
+
+class Failovers(Model):
+    """The same for all APIs."""
+
+    apis: tuple[Failover, ...]
+
+
+Places = dict[str, str | None]
+"""Source → its backend, None where nobody answered it or the evidence does not say."""
+
+
+def places(visits: Visits) -> Places:
+    """Where each source was, in its last visit."""
+    return {visit.source: visit.server if visit.served else None for visit in visits.visits}
+
+
+def _hashed(visits: Visits) -> dict[str, str]:
+    return {visit.source: visit.hashed for visit in visits.visits}
+
+
+def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
+    """What is told of a failover judged from these rounds; each visit is a connection and a request."""
+    made = [visit for each in rounds for visit in each.visits]
+    before, during = places(evidence.before), places(evidence.during)
+    lost = [source for source, server in before.items() if server == evidence.victim]
+    survivors = [s for s, server in before.items() if server not in (None, evidence.victim)]
+    moved = [s for s in survivors if during.get(s) not in (None, before[s])]
+    return {
+        "victim": evidence.victim,
+        "servers": len(evidence.before.before or evidence.before.servers),
+        "sources": len(before),
+        "connections": sum(visit.server is not None for visit in made),
+        "requests": len(made),
+        "sources_of_the_victim": len(lost),
+        "sources_of_survivors": len(survivors),
+        "survivors_moved": len(moved),
+        "survivors_moved_share": round(len(moved) / len(survivors), 4) if survivors else None,
+        "least_possible_share": 0.0,
+        "unanswered_during": sum(not visit.served for visit in evidence.during.visits),
+        "down_after_s": seconds(evidence.killed_ns, evidence.down_ns),
+        "up_after_s": seconds(evidence.started_ns, evidence.up_ns),
+        "evidence": EVIDENCE[evidence.before.evidence],
+        "log": log_used(evidence.before),
+    }
+
+
+def seconds(begin_ns: int, end_ns: int | None) -> float | None:
+    """From one moment to another, in s; None where the other did not come."""
+    return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
+
+
+def unproven(evidence: Failover) -> str | None:
+    """Why it is not sure that the victim died at all; None where it is."""
+    if evidence.happened is False:
+        return (
+            f"the fault did not happen: {evidence.victim} answered at its own address after the command "
+            "for 'kill' had ended well"
+        )
+    if evidence.happened is None and evidence.down_ns is None:
+        return f"nothing shows that {evidence.victim} died: it cannot be asked at its own address"
+    return None
+
+
+def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
+    """The guide's file as it is: no server is checked."""
+    during = places(evidence.during)
+    lost = [s for s, server in places(evidence.before).items() if server == evidence.victim]
+    dead = sorted(source for source in lost if during.get(source) is None)
+    rescued = len(lost) - len(dead)
+    by_retries = f", {rescued} were rescued by a retry each time" if rescued else ""
+    return failed(
+        f"without health checks nothing ever moves: {evidence.victim} was dead and stayed in the hash; "
+        f"{len(dead)} of its {len(lost)} sources were not answered{by_retries}",
+        [f"{source}: on {evidence.victim} before, not answered after it was killed" for source in dead],
+        sources_not_answered=len(dead),
+        sources_rescued_by_retries=rescued,
+        **figures,
+    )
+
+
+def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
+    """Whether, with one backend down, every source is where the hash over the remaining ones puts it.
+
+    The hash is the described one; servers, weights and states are those in force in the proxy.
+    """
+    return both_apis.each(evidence.apis, lambda failover: failover.api, _moves)
+
+
+def _moves(evidence: Failover) -> Judgement:
+    figures = _figures(evidence, evidence.before, evidence.during)
+    if (problem := unproven(evidence) or (_not_told(evidence) if evidence.checked else None)) is not None:
+        return inconclusive(problem, **figures)
+    if not evidence.checked:
+        return _never_moves(evidence, figures)
+    servers = len(evidence.before.before or evidence.before.servers)
+    if servers < SERVERS_TO_TELL:
+        return inconclusive(
+            f"with {servers} backends all sources of the one that goes must move to the one that stays, "
+            f"whatever the hash: it cannot be told apart with fewer than {SERVERS_TO_TELL}",
+            **figures,
+        )
+    try:
+        then = _hashing(evidence.before, evidence.before.before)
+        now = _hashing(evidence.during, evidence.during.before)
+    except Unpredictable as reason:
+        return _observed_moves(evidence, str(reason), figures)
+    wrong, must = [], 0
+    found, hashed = places(evidence.during), _hashed(evidence.before)
+    for source, was in places(evidence.before).items():
+        old, new = then.server(hashed[source]), now.server(hashed[source])
+        must += was != evidence.victim and old != new
+        if was is not None and (was, found.get(source)) != (old, new):
+            wrong.append(f"{source}: {was} → {found.get(source)}, the hash says {old} → {new}")
+    survivors = int(figures["sources_of_survivors"] or 0)
+    figures["predicted_moved_share"] = round(must / survivors, 4) if survivors else None
+    if evidence.before.described.hash_type.split()[:1] == ["map-based"]:
+        figures["share_of_even_sources"] = round(moved_share_map_based(servers), 4)
+    if wrong:
+        return failed(
+            f"{len(wrong)} of {len(hashed)} sources are not where the hash puts them with "
+            f"{evidence.victim} down",
+            wrong,
+            **figures,
+        )
+    missed = missed_rate(len(hashed))
+    return passed(
+        f"with {evidence.victim} down exactly the sources moved that the hash says must: its own "
+        f"{figures['sources_of_the_victim']}, and {figures['survivors_moved']} of the {survivors} of "
+        f"surviving backends (the least possible is none); more than {missed:.2%} of sources elsewhere "
+        "would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )
+
+
+def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> SourceHash:
+    if servers is None:
+        raise Unpredictable("the proxy's servers and their states cannot be seen")
+    return SourceHash(servers, described_rules(visits))
+
+
+def _not_told(evidence: Failover) -> str | None:
+    """Why the rounds cannot be compared; None where they can."""
+    if evidence.down_ns is None:
+        return f"the proxy did not take {evidence.victim} out after it was killed (see the gates H)"
+    for visits in (evidence.before, evidence.during):
+        if (problem := incomplete(visits)) is not None:
+            return problem
+        if visits.before != visits.after:
+            return "the state of a server changed while the sources visited"
+        if (problem := _others_unanswered(evidence, visits)) is not None:
+            return problem
+    return None
+
+
+def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
+    """Who was not answered by another server than the victim: something else went as well."""
+    lost = [visit for visit in visits.visits if not visit.served and visit.server != evidence.victim]
+    if not lost:
+        return None
+    whose = ", ".join(sorted({visit.server or "no server" for visit in lost}))
+    return (
+        f"{len(lost)} of {len(visits.visits)} visits to others than {evidence.victim} were not answered "
+        f"({whose}): another backend was in trouble as well"
+    )
+
+
+def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figure]) -> Judgement:
+    """Without a prediction: the sources of the victim must be served elsewhere, more cannot be told."""
+    during = places(evidence.during)
+    stuck = [
+        source
+        for source, server in places(evidence.before).items()
+        if server == evidence.victim and during.get(source) in (None, evidence.victim)
+    ]
+    if stuck:
+        return failed(
+            f"{len(stuck)} sources of {evidence.victim} have no other backend while it is down",
+            stuck,
+            **figures,
+        )
+    if not (lost := int(figures["sources_of_the_victim"] or 0)):
+        why = f"cannot be predicted ({reason}), and no source was on {evidence.victim}"
+        return inconclusive(why, **figures)
+    missed = missed_rate(lost)
+    return passed(
+        f"cannot be predicted ({reason}); observed instead: all sources of {evidence.victim} were served "
+        f"elsewhere, and {figures['survivors_moved']} of {figures['sources_of_survivors']} of surviving "
+        f"backends moved; more than {missed:.2%} of its sources without another backend would have been "
+        "seen (95 % confidence)",
+        not_predicted=reason,
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )
+
+
+def sources_return(evidence: Failovers) -> Judgement:
+    """Whether every source is back on its backend once the one that went has returned."""
+    return both_apis.each(evidence.apis, lambda failover: failover.api, _return)
+
+
+def _return(evidence: Failover) -> Judgement:
+    figures = _figures(evidence, evidence.before, evidence.during, evidence.after)
+    if (problem := unproven(evidence)) is not None:
+        return inconclusive(problem, **figures)
+    if not evidence.checked:
+        return _never_moves(evidence, figures)
+    problem = _not_told(evidence) or incomplete(evidence.after)
+    problem = problem or _others_unanswered(evidence, evidence.after)
+    if evidence.up_ns is None:
+        problem = f"the proxy did not take {evidence.victim} back after its start (see the gates H)"
+    if problem:
+        return inconclusive(problem, **figures)
+    before, during, after = (places(v) for v in (evidence.before, evidence.during, evidence.after))
+    away = [source for source, server in before.items() if during.get(source) != server]
+    elsewhere = [
+        f"{source}: {server} before, {during.get(source)} meanwhile, {after.get(source)} after"
+        for source, server in before.items()
+        if server is not None and after.get(source) != server
+    ]
+    figures["sources_moved"] = len(away)
+    if elsewhere:
+        return failed(
+            f"{len(elsewhere)} of {len(before)} sources did not return to the backend that they had "
+            f"before {evidence.victim} went",
+            elsewhere,
+            **figures,
+        )
+    if not away:
+        return inconclusive(f"no source moved while {evidence.victim} was down", **figures)
+    missed = missed_rate(len(away))
+    return passed(
+        f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed; "
+        f"more than {missed:.2%} of movers elsewhere would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )

@@ -1,0 +1,169 @@
+"""The mapping of sources to backends: whether it is the predicted one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
+from calorimeter.gates import both_apis
+from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.clients.visits import (
+    AllVisits,
+    Visits,
+    by_source,
+    counted,
+    incomplete,
+    missed_rate,
+    seen_in,
+    strength,
+)
+from calorimeter.gates.evidence.placement import placement
+
+
+def described_rules(evidence: Visits) -> HashRules:
+    """The rules that the owner describes; `Unpredictable` where they give no source hash."""
+    rules = HashRules.from_words(evidence.described.balance, evidence.described.hash_type)
+    rules.check()
+    return rules
+
+
+def described_servers(evidence: Visits) -> tuple[HashServer, ...]:
+    """The servers and weights that the owner describes.
+
+    What a description does not say is taken from the proxy where it shows it: the order in its file,
+    the servers' numbers, and which are up; else the described order is assumed, and all up.
+    """
+    shown = {server.name: server for server in evidence.before or ()}
+    weights = evidence.described.weights
+    names = list(evidence.servers)
+    if set(names) <= set(shown):
+        names.sort(key=list(shown).index)
+    return tuple(
+        replace(shown.get(name) or HashServer(name, position), weight=weights.get(name, 1))
+        for position, name in enumerate(names, start=1)
+    )
+
+
+def differences(evidence: Visits) -> Iterator[str]:
+    """Where the proxy's own list of servers differs from the described one."""
+    yield from placement(evidence.backends, evidence.placed).told
+    if evidence.before is None:
+        return
+    shown = {server.name: server for server in evidence.before}
+    for name in evidence.servers:
+        wanted = evidence.described.weights.get(name, 1)
+        if name not in shown:
+            yield f"{name} is described, and is not in the proxy's section {evidence.section}"
+        elif shown[name].weight != wanted:
+            since = _changed_since(evidence, shown[name])
+            yield f"{name} has weight {shown[name].weight} in the proxy{since}, {wanted} is described"
+    for name in shown:
+        if name not in evidence.servers:
+            yield f"{name} is in the proxy's section {evidence.section}, and is not described"
+
+
+def _changed_since(evidence: Visits, server: HashServer) -> str:
+    in_file = {at.file_weight for at in evidence.placed if at.server == server.name} - {None}
+    return f" (its file says {in_file.pop()})" if len(in_file) == 1 and server.weight not in in_file else ""
+
+
+def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
+    """Whether every visit went to the backend that HAProxy's source hash gives to its address.
+
+    The log names servers; that a server is the backend described under its name is seen by its address,
+    where the proxy shows it.
+    """
+    return both_apis.each(evidence.apis, lambda visits: visits.api, _mapping)
+
+
+def _mapping(evidence: Visits) -> Judgement:
+    figures: dict[str, Figure] = {**strength(evidence)}
+    try:
+        hashing = SourceHash(described_servers(evidence), described_rules(evidence))
+    except Unpredictable as reason:
+        return _observed(evidence, str(reason))
+    disturbed = disturbance(evidence)
+    quiet = undisturbed(evidence, disturbed)
+    visits = [visit for visit in quiet.visits if visit.server is not None]
+    expected = {v.source: (v.hashed, hashing.server(v.hashed)) for v in visits}
+    found = by_source(quiet)
+    wrong = {source: servers for source, servers in found.items() if set(servers) != {expected[source][1]}}
+    figures |= {"sources_predicted": len(found) - len(wrong), "sources_elsewhere": len(wrong)}
+    if wrong:
+        return failed(
+            f"{len(wrong)} of {len(found)} sources are not on the {evidence.name} backend that "
+            f"`{_rules_text(evidence)}` over the described servers gives",
+            [
+                *differences(evidence),
+                *(
+                    f"{source}: {counted(servers)}, predicted {expected[source][1]}"
+                    for source, servers in sorted(wrong.items())
+                ),
+            ],
+            **figures,
+        )
+    where = placement(evidence.backends, evidence.placed)
+    if where.others and found:
+        return failed(
+            f"sources are on the servers that `{_rules_text(evidence)}` gives, but {len(where.others)} of "
+            f"the proxy's servers are other {evidence.name} backends than described under their names",
+            [*differences(evidence)],
+            **figures,
+        )
+    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt or _one_only(found)
+    if problem is not None:
+        return inconclusive(problem, **figures)
+    missed = missed_rate(len(found))
+    assumed = "" if evidence.before is not None else ", the described order of servers assumed"
+    return passed(
+        f"each of {len(found)} sources is on the predicted {evidence.name} backend "
+        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)}); more than {missed:.2%} of "
+        "sources elsewhere would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )
+
+
+def _one_only(found: Mapping[str, Counter[str]]) -> str | None:
+    """Why a mapping to a single backend tells nothing; None where there are several."""
+    used = {server for servers in found.values() for server in servers}
+    if len(used) > 1:
+        return None
+    return (
+        f"all {len(found)} sources landed on {', '.join(used)}: any rule may have sent them there (see S8)"
+    )
+
+
+def _rules_text(evidence: Visits) -> str:
+    return f"balance {evidence.described.balance}, hash-type {evidence.described.hash_type}"
+
+
+def _observed(evidence: Visits, reason: str) -> Judgement:
+    """Without a prediction: whether there is a mapping at all."""
+    disturbed = disturbance(evidence)
+    found = by_source(undisturbed(evidence, disturbed))
+    figures: dict[str, Figure] = {**strength(evidence), "not_predicted": reason}
+    torn = {source: servers for source, servers in found.items() if len(servers) > 1}
+    if torn:
+        return failed(
+            f"cannot be predicted ({reason}), and no mapping was observed: {len(torn)} of {len(found)} "
+            f"sources were on more than one {evidence.name} backend",
+            [f"{source}: {counted(servers)}" for source, servers in sorted(torn.items())],
+            **figures,
+        )
+    problem = disturbed.why if disturbed else incomplete(evidence)
+    if problem is None and not any(servers.total() > 1 for servers in found.values()):
+        problem = "no source address visited twice"
+    if problem := problem or _one_only(found):
+        return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
+    missed = missed_rate(sum(servers.total() > 1 for servers in found.values()))
+    return passed(
+        f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
+        f"{evidence.name} backend (seen in {seen_in(evidence)}); more than {missed:.2%} of sources that "
+        "do not would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )

@@ -1,0 +1,110 @@
+"""Whether a source's backend stays the same over time, over reconnects, and while others load the API."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from calorimeter.core.toml import Model
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
+from calorimeter.gates import both_apis
+from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.clients.visits import (
+    EVIDENCE,
+    Visits,
+    by_source,
+    counted,
+    incomplete,
+    log_used,
+    missed_rate,
+)
+
+
+class Load(Model):
+    """A load by Locust: how it ended, and how many requests it sent between the first and last visit.
+
+    `seconds` is how long those visits took from first to last.
+    """
+
+    users: int
+    status: int
+    requests: int
+    requests_meanwhile: int
+    seconds: float
+
+
+class Persistence(Model):
+    """Evidence of S5: visits of the same sources without a load, and again while one ran."""
+
+    quiet: tuple[Visits, ...]
+    loaded: tuple[Visits, ...]
+    load: Load
+
+
+def sources_stay_under_load(evidence: Persistence) -> Judgement:
+    """Whether each source had one backend in all its visits, and each client of the load one as well."""
+    pairs = list(zip(evidence.quiet, evidence.loaded, strict=True))
+    return both_apis.together((quiet.api, _stays(quiet, loaded, evidence.load)) for quiet, loaded in pairs)
+
+
+def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
+    earlier, later = disturbance(quiet), disturbance(loaded)
+    before, then = by_source(undisturbed(quiet, earlier)), by_source(undisturbed(loaded, later))
+    visited = {visit.source for visit in loaded.visits}
+    others = {client: servers for client, servers in loaded.clients.items() if client not in visited}
+    if later:
+        others = {}  # Nothing says which of their connections came before the disturbance.
+    all_of = {source: before.get(source, Counter()) + then[source] for source in then}
+    times = [visit.sent_ns for visits in (quiet, loaded) for visit in visits.visits]
+    figures: dict[str, Figure] = {
+        "sources": len(then),
+        "connections": sum(servers.total() for servers in then.values()),
+        "connections_before": sum(servers.total() for servers in before.values()),
+        "requests": len(quiet.visits) + len(loaded.visits),
+        "span_s": round((max(times) - min(times)) / 1e9, 1) if times else 0.0,
+        "load_users": load.users,
+        "load_requests_meanwhile": load.requests_meanwhile,
+        "load_clients": len(others),
+        "evidence": EVIDENCE[loaded.evidence],
+        "log": log_used(loaded),
+    }
+    torn = [
+        *(
+            f"{source}: {counted(servers)}, without and under load"
+            for source, servers in sorted(all_of.items())
+            if len(servers) > 1
+        ),
+        *(
+            f"{client} of the load: {counted(servers)}"
+            for client, servers in sorted(others.items())
+            if len({server for server in servers if server}) > 1
+        ),
+    ]
+    if torn:
+        return failed(
+            f"{len(torn)} of {len(then) + len(others)} addresses changed their {loaded.name} backend, "
+            "under load or since their visits without it",
+            torn,
+            **figures,
+        )
+    disturbed = earlier or later
+    if disturbed:
+        return inconclusive(disturbed.why, **figures)
+    if load.status != 0 or not load.requests_meanwhile:
+        return inconclusive(
+            f"there was no load meanwhile (status {load.status}, {load.requests_meanwhile} requests)",
+            **figures,
+        )
+    problem = incomplete(quiet) or incomplete(loaded)
+    if problem:
+        return inconclusive(problem, **figures)
+    if len({server for servers in all_of.values() for server in servers}) < 2:
+        return inconclusive("all sources are on one backend: they have nowhere else to go", **figures)
+    missed = missed_rate(len(then))
+    return passed(
+        f"each of {len(then)} sources kept its {loaded.name} backend over {figures['span_s']} s, "
+        f"{figures['connections_before']} connections before and {figures['connections']} under a load of "
+        f"{load.requests_meanwhile} requests by {load.users} users; more than {missed:.2%} of sources in "
+        "violation would have been seen (95 % confidence)",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )

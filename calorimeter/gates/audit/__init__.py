@@ -1,0 +1,1 @@
+"""Gates A: the audit of the deployment's files."""

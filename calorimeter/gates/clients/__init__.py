@@ -1,0 +1,1 @@
+"""What experiments send: visits from many sources, held connections, calls to Heat, stacks."""

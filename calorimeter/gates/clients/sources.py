@@ -1,0 +1,49 @@
+"""Source addresses to send from."""
+
+from __future__ import annotations
+
+import random
+import socket
+from collections.abc import Sequence
+from ipaddress import ip_network
+
+from calorimeter.core.errors import InputError
+
+
+def addresses(networks: Sequence[str], count: int, *, family: int = socket.AF_INET) -> list[str]:
+    """At most `count` source addresses of one address family, drawn evenly from the networks given.
+
+    They are drawn at random, because a regular step can fall in with the number of servers, but always
+    the same ones. Raises `InputError` for what is no network.
+    """
+    version = 4 if family == socket.AF_INET else 6
+    pools = []
+    for text in networks:
+        try:
+            network = ip_network(text, strict=False)
+        except ValueError as problem:
+            raise InputError("clients.sources", str(problem), "valid: a network or an address") from None
+        if network.version == version:
+            pools.append(network)
+    result: list[str] = []
+    for position, network in enumerate(pools):
+        wanted = -(-(count - len(result)) // (len(pools) - position))
+        inner = network.num_addresses > 2
+        hosts = range(1, network.num_addresses - 1) if inner else range(network.num_addresses)
+        drawn = random.Random(str(network)).sample(hosts, min(wanted, len(hosts)))
+        result += [str(network[offset]) for offset in drawn]
+    return result
+
+
+def check_bindable(address: str) -> None:
+    """Raise `InputError` where this machine cannot send from `address`."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((address, 0))
+    except OSError as problem:
+        raise InputError(
+            "clients.sources",
+            f"this machine cannot send from {address} ({problem.strerror})",
+            "valid: addresses of this machine",
+        ) from problem

@@ -1,0 +1,209 @@
+"""What the gates stand on: the deployment, the settings of a run, and experiments done once."""
+
+from __future__ import annotations
+
+import argparse
+import socket
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+from calorimeter.core.deployment import Api, Broker, Deployment, Engines, Identity, Proxy
+from calorimeter.core.errors import InputError
+from calorimeter.core.faults.injector import FaultInjector
+from calorimeter.core.rundir import RunDir
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+T = TypeVar("T")
+
+REACH_S = 5.0
+"""Time for a TCP connection to a front address; beyond it the deployment counts as unreachable."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One number that says how strong an experiment is."""
+
+    type: Callable[[str], Any]
+    default: Any
+    help: str
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} given; valid: a whole number from 1")
+    return number
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How strong the experiments are."""
+
+    sources: int = 1000
+    visits: int = 5
+    calls: int = 1000
+    stacks: int = 42
+    connections: int = 6000
+    notice: int = 60
+
+    @staticmethod
+    def options() -> dict[str, Setting]:
+        """The command-line options of the settings."""
+        told = {
+            "sources": "Source addresses that visit each API.",
+            "visits": "Fresh connections of each source address.",
+            "calls": "RPC calls to the engines, one at a time, and as many under load.",
+            "stacks": "Stacks of 12 resources that are created in one burst.",
+            "connections": "The most connections that may be held at once, to saturate the proxy.",
+            "notice": "Seconds for which E7 may keep an engine frozen so that AMQP's heartbeat finds it.",
+        }
+        return {f"--{f.name}": Setting(_count, f.default, told[f.name]) for f in fields(Settings)}
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """The names of the settings."""
+        return tuple(f.name for f in fields(cls))
+
+
+class Context:
+    """The deployment under test. Entered once a session; what it opened is closed at its end.
+
+    `say` tells who waits what begins now. `may_break` is whether an experiment that can do without may
+    break parts for more evidence. `run` is the folder of an earlier run that verdicts are added to,
+    `baseline` are those that it is compared with.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        settings: Settings,
+        *,
+        may_break: bool = False,
+        run: RunDir | None = None,
+        baseline: tuple[Path, ...] = (),
+    ) -> None:
+        self.deployment = deployment
+        self.settings = settings
+        self.may_break = may_break
+        self.say: Callable[[str], None] = lambda text: None
+        self.run = run
+        self.baseline = baseline
+        self._done: dict[str, Any] = {}
+        self._breaker: FaultInjector | None = None
+        self.closing = ExitStack()
+
+    def __enter__(self) -> Context:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.closing.close()
+
+    def once(self, name: str, experiment: Callable[[], T]) -> T:
+        """The result of an experiment that several gates are judged from; a failure is shared too."""
+        if name not in self._done:
+            try:
+                self._done[name] = experiment()
+            except Exception as problem:
+                self._done[name] = problem
+        result = self._done[name]
+        if isinstance(result, Exception):
+            raise result
+        return result  # type: ignore[no-any-return]
+
+    @property
+    def recorded(self) -> RunDir:
+        """The recorded load that gates T judge; `EvidenceUnavailable` where no run was given."""
+        if self.run is None:
+            raise EvidenceUnavailable("--run", "was not given")
+        return self.run
+
+    @property
+    def injector(self) -> FaultInjector:
+        """The one who breaks parts of the deployment; what it broke is healed when the context is left.
+
+        Raises `InputError` where another run is breaking the same deployment.
+        """
+        if self._breaker is None:
+            self._breaker = self.closing.enter_context(FaultInjector(self.deployment))
+        return self._breaker
+
+    def api(self, name: str) -> Api:
+        """The API called `rest` or `cfn`; `EvidenceUnavailable` where the deployment has none."""
+        return self._described(self.deployment.api(name), name)
+
+    @property
+    def proxies(self) -> tuple[Proxy, ...]:
+        """The proxies; `EvidenceUnavailable` where none is described."""
+        return self._described(self.deployment.proxy, "proxy")
+
+    @property
+    def broker(self) -> Broker:
+        """The broker; `EvidenceUnavailable` where none is described."""
+        return self._described(self.deployment.broker, "broker")
+
+    @property
+    def engines(self) -> Engines:
+        """The engines; `EvidenceUnavailable` where none are described."""
+        return self._described(self.deployment.engines, "engines")
+
+    @property
+    def identity(self) -> Identity:
+        """Who the suite is; `EvidenceUnavailable` where it is not described."""
+        return self._described(self.deployment.identity, "identity")
+
+    def _reach_one(self, names: Iterable[str]) -> None:
+        """See that a front address is there; whether all are is judged by P1 and P2, not refused."""
+        problems: list[InputError] = []
+        for name in names:
+            api = self.deployment.api(name)
+            if api is None:
+                continue
+            try:
+                reach(f"{self.deployment.path}: {name}.url", api)
+            except InputError as problem:
+                problems.append(problem)
+            else:
+                return
+        if problems:
+            raise problems[0]
+
+    def _described(self, part: T | None, name: str) -> T:
+        if not part:
+            raise EvidenceUnavailable(str(self.deployment.path), f"has no [{name}], which this gate needs")
+        return part
+
+    def preflight(self, gates: Iterable[str]) -> None:
+        """See that the deployment is there at all, and the password right, before any gate is run.
+
+        Raises `InputError`: a set-up that cannot be used is no verdict on the deployment.
+        """
+        from calorimeter.gates.evidence.identity import session
+        from calorimeter.gates.evidence.log_listener import open_logs
+        from calorimeter.gates.registry import GATES
+
+        needs = {need for gate_id in gates for need in GATES[gate_id].needs}
+        self._reach_one(sorted(needs & {"rest", "cfn"}))
+        if "identity" in needs and self.deployment.identity is not None:
+            session(self.deployment)
+        if "proxy log" in needs:
+            for log in (log for proxy in self.deployment.proxy for log in open_logs(proxy)):
+                with log:
+                    pass
+
+
+def reach(where: str, api: Api) -> None:
+    """Open and close a connection to an API's front address; `InputError` where that fails."""
+    front = api.front
+    try:
+        socket.create_connection((front.host, front.port), timeout=REACH_S).close()
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise InputError(
+            where, f"{api.url} cannot be reached ({reason})", "valid: the proxy's front address"
+        ) from problem

@@ -1,0 +1,158 @@
+"""What of a deployment can be reached."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.errors import InputError
+from calorimeter.gates.context import reach
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+State = Literal["ok", "unreachable", "not described"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One part of a deployment: what a look at it found."""
+
+    name: str
+    state: State
+    found: str
+
+
+Look = Callable[[], str]
+
+
+def examine(deployment: Deployment) -> Iterator[Found]:
+    """Look at each part; every look has its own deadline."""
+    for name, look in _looks(deployment).items():
+        if look is None:
+            yield Found(name, "not described", f"{deployment.path.name} does not name it")
+            continue
+        try:
+            yield Found(name, "ok", look())
+        except EvidenceUnavailable as problem:
+            yield Found(name, "unreachable", f"{problem.where}: {problem.why}")
+        except InputError as problem:
+            yield Found(name, "unreachable", str(problem))
+
+
+def _looks(deployment: Deployment) -> dict[str, Look | None]:
+    """Name of each part → how to look at it, None where the deployment does not describe it."""
+    broker, identity = deployment.broker, deployment.identity
+    proxies = [path for proxy in deployment.proxy for path in proxy.config]
+    heats = [path for conf in deployment.heat_conf for path in conf.files]
+    return {
+        "rest": lambda: _front(deployment, "rest"),
+        "cfn": (lambda: _front(deployment, "cfn")) if deployment.cfn else None,
+        "identity": (lambda: _identity(deployment)) if identity else None,
+        "ec2": (lambda: _ec2(deployment)) if identity and identity.ec2_access else None,
+        "proxy stats": (lambda: _stats(deployment)) if any(p.stats for p in deployment.proxy) else None,
+        "proxy log": (lambda: _logs(deployment)) if any(p.logs for p in deployment.proxy) else None,
+        "broker management": (lambda: _management(deployment)) if broker and broker.management else None,
+        "broker trace": (lambda: _trace(deployment)) if broker else None,
+        "sources": (lambda: _sources(deployment)) if deployment.clients.sources else None,
+        "fault commands": (lambda: _parts(deployment)) if deployment.parts else None,
+        "proxy files": (lambda: _files(deployment, proxies)) if proxies else None,
+        "heat files": (lambda: _files(deployment, heats)) if heats else None,
+    }
+
+
+def _front(deployment: Deployment, name: str) -> str:
+    api = deployment.api(name)
+    assert api is not None
+    reach(f"{name}.url", api)
+    return f"{api.url} accepts connections"
+
+
+def _identity(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence.identity import session
+
+    session(deployment)
+    assert deployment.identity is not None
+    return f"a token for {deployment.identity.username} in {deployment.identity.project}"
+
+
+def _ec2(deployment: Deployment) -> str:
+    assert deployment.identity is not None
+    if deployment.identity.ec2_secret is None:
+        raise InputError("identity.ec2_secret", "is missing", "valid: where the secret is kept")
+    deployment.reveal(deployment.identity.ec2_secret)
+    return f"EC2 credentials {deployment.identity.ec2_access}"
+
+
+def _stats(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence.proxy_stats import open_stats
+
+    told = []
+    for proxy in deployment.proxy:
+        for stats in open_stats(deployment, proxy):
+            servers = sum(row.kind == "server" for row in stats.show_stat())
+            told.append(f"{stats.where} lists {servers} servers")
+    return "; ".join(told)
+
+
+def _logs(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence.log_listener import open_logs
+
+    told = []
+    for proxy in deployment.proxy:
+        for log in open_logs(proxy):
+            with log:
+                told.append(f"{log.where} can be listened to")
+    return "; ".join(told)
+
+
+def _management(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence.broker_api import BrokerApi
+
+    with BrokerApi.of(deployment) as api:
+        overview = api.overview()
+        consumers = api.engine_consumers()
+    tags = ", ".join(overview.tags) or "none"
+    return f"RabbitMQ {overview.version}, {len(consumers)} consumers on engine; rights: {tags}"
+
+
+def _trace(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence.broker_api import BrokerApi
+    from calorimeter.gates.evidence.firehose import connect
+
+    assert deployment.broker is not None
+    with BrokerApi.of(deployment) as api:
+        if "administrator" not in api.overview().tags:
+            raise EvidenceUnavailable(
+                api.url, f"user {api.user!r} lacks the tag administrator, which switching tracing needs"
+            )
+    connect(deployment).close()
+    return f"{deployment.broker.amqp} accepts {deployment.broker.user!r}, who may switch tracing"
+
+
+def _sources(deployment: Deployment) -> str:
+    from calorimeter.gates.clients.sources import addresses, check_bindable
+
+    found = addresses(deployment.clients.sources, 1000)
+    for address in found[:1] + found[-1:]:
+        check_bindable(address)
+    return f"{len(found)} of at most 1000 asked for, {found[0]} to {found[-1]}" if found else "none"
+
+
+def _parts(deployment: Deployment) -> str:
+    able = [part.name for part in deployment.parts if part.kill and part.start]
+    shell = subprocess.run(["sh", "-c", "true"], check=False)
+    if shell.returncode != 0:
+        raise EvidenceUnavailable("fault commands", "sh cannot be run")
+    return f"{len(able)} of {len(deployment.parts)} parts can be killed and started again"
+
+
+def _files(deployment: Deployment, paths: Sequence[Path]) -> str:
+    for path in paths:
+        found = deployment.path.parent / path
+        if not os.access(found, os.R_OK):
+            raise EvidenceUnavailable(str(found), "cannot be read")
+    return f"{len(paths)} to audit"

@@ -1,0 +1,1 @@
+"""Gates E: the engines and their queue."""

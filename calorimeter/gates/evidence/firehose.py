@@ -1,0 +1,332 @@
+"""The broker's firehose, recorded: every message published and delivered, while a context is open.
+
+The recorder has a queue of its own, bound to `amq.rabbitmq.trace`. It never consumes from a queue of
+Heat's. Whether the recording is whole is part of the evidence: see `Firehose.why_incomplete`.
+
+Tested with one node of RabbitMQ 3.10.8, classic and quorum queues. RabbitMQ switches tracing node by node;
+on a cluster, which is untested, events of other nodes would be missing, and the broker's counters show it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import pika
+import pika.exceptions
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.gates.evidence import rpc_message
+from calorimeter.gates.evidence.rpc_message import Delivery
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+TRACE = "amq.rabbitmq.trace"
+QUEUE_LENGTH = 100_000
+"""Events that may wait in the broker for this recorder; more are dropped, and noticed."""
+
+QUEUE_BYTES = 128 * 2**20
+KEEP = 2_000_000
+"""Events kept in memory; a recording that would hold more is not complete."""
+
+BEAT_S = 0.5
+CONNECT_S = 10.0
+
+
+def parameters(deployment: Deployment) -> pika.ConnectionParameters:
+    """How to connect to the deployment's broker; `EvidenceUnavailable` where it names none."""
+    broker = deployment.broker
+    if broker is None:
+        raise EvidenceUnavailable(str(deployment.path), "no [broker] is given")
+    url = urlsplit(broker.amqp)
+    secure = url.scheme == "amqps"
+    tls = None
+    if secure:
+        context = ssl.create_default_context(
+            cafile=str(deployment.tls.ca_file) if deployment.tls.ca_file else None
+        )
+        if not deployment.tls.verify:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        tls = pika.SSLOptions(context, url.hostname)
+    return pika.ConnectionParameters(
+        host=url.hostname,
+        port=url.port or (5671 if secure else 5672),
+        virtual_host=broker.vhost,
+        credentials=pika.PlainCredentials(broker.user, deployment.reveal(broker.password)),
+        ssl_options=tls,
+        heartbeat=30,
+        socket_timeout=CONNECT_S,
+        stack_timeout=CONNECT_S,
+        blocked_connection_timeout=CONNECT_S,
+        connection_attempts=1,
+        client_properties={"connection_name": f"calorimeter-firehose:{uuid.uuid4()}"},
+    )
+
+
+def connect(deployment: Deployment) -> pika.BlockingConnection:
+    """An AMQP connection of the suite's own; `EvidenceUnavailable` says why there is none."""
+    given = parameters(deployment)
+    assert deployment.broker is not None
+    where, user = f"RabbitMQ {deployment.broker.amqp}", deployment.broker.user
+    try:
+        return pika.BlockingConnection(given)
+    except pika.exceptions.ProbableAuthenticationError:
+        raise EvidenceUnavailable(where, f"refuses user {user!r}: wrong user or password") from None
+    except pika.exceptions.ProbableAccessDeniedError:
+        raise EvidenceUnavailable(
+            where, f"vhost {given.virtual_host!r} is not there, or user {user!r} has no permission on it"
+        ) from None
+    except pika.exceptions.ConnectionClosedByBroker as problem:
+        raise EvidenceUnavailable(where, f"closes the connection: {problem.reply_text}") from None
+    except (pika.exceptions.AMQPError, OSError):
+        raise EvidenceUnavailable(where, "cannot be reached over AMQP") from None
+
+
+def depth(deployment: Deployment, queue: str) -> tuple[int, int]:
+    """(messages ready, consumers) of a queue, by a passive declare: nothing is changed or consumed.
+
+    Raises `EvidenceUnavailable` where the queue is not there.
+    """
+    with connect(deployment) as connection:
+        try:
+            method = connection.channel().queue_declare(queue, passive=True).method
+        except pika.exceptions.ChannelClosedByBroker as problem:
+            where = f"RabbitMQ {deployment.broker.amqp}"  # type: ignore[union-attr]
+            raise EvidenceUnavailable(where, problem.reply_text) from None
+        return int(method.message_count), int(method.consumer_count)
+
+
+class Firehose:
+    """Records the events of some queues while its context is open; tracing must be on.
+
+    `queues` are those whose deliveries are wanted, `publishes` asks for everything published as well
+    (calls, casts and replies). Entering raises `EvidenceUnavailable` where the broker cannot be
+    reached, tracing is off, or a right is missing.
+    """
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        queues: Sequence[str] = ("engine", "engine_worker"),
+        *,
+        publishes: bool = True,
+        length: int = QUEUE_LENGTH,
+        keep: int = KEEP,
+    ) -> None:
+        self._deployment = deployment
+        self._keys = [f"deliver.{queue}" for queue in queues] + (["publish.#"] if publishes else [])
+        self._length = length
+        self._keep = keep
+        name = f"calorimeter.firehose.{uuid.uuid4().hex}"
+        self._queue, self._dropped, self._exchange = name, f"{name}.dropped", f"{name}.beat"
+        self._events: list[Delivery] = []
+        self._news = threading.Condition()
+        self._beats_sent = 0
+        self._beats_back = 0
+        self._beats_traced = 0
+        self._settling = 0
+        self._ended = False
+        self._why: list[str] = []
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._connection: Any = None
+        self._channel: Any = None
+
+    def __enter__(self) -> Firehose:
+        self._connection = connect(self._deployment)
+        try:
+            self._declare()
+        except BaseException:
+            self._disconnect()
+            raise
+        self._thread = threading.Thread(target=self._record, name="firehose", daemon=True)
+        self._thread.start()
+        with contextlib.suppress(EvidenceUnavailable):  # close() waits again, and notes why it was in vain
+            self.settle()
+        if self._why:
+            self.close()
+            raise EvidenceUnavailable(self.where, self._why[0])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def deliveries(self) -> tuple[Delivery, ...]:
+        """All events so far, in order of arrival."""
+        with self._news:
+            return tuple(self._events)
+
+    def since(self, seq: int) -> tuple[Delivery, ...]:
+        """The events from number `seq` on."""
+        with self._news:
+            return tuple(self._events[seq:])
+
+    def __len__(self) -> int:
+        return len(self._events)
+
+    def wait_for(self, predicate: Callable[[Sequence[Delivery]], bool], deadline_s: float) -> bool:
+        """Wait until the events so far satisfy `predicate`; False when `deadline_s` (s) was not enough.
+
+        The predicate is asked after each burst of events; it sees the list itself and must not keep it.
+        """
+        with self._news:
+            return self._news.wait_for(
+                lambda: predicate(self._events) or self._ended, deadline_s
+            ) and predicate(self._events)
+
+    def settle(self, deadline_s: float = CONNECT_S) -> None:
+        """Wait until what the broker had traced by now has arrived here.
+
+        A beat goes through an exchange of this recorder: what reached its queue before is here when it
+        returns. Raises `EvidenceUnavailable` where it does not return in time.
+        """
+        with self._news:
+            target = self._beats_sent + 2
+            self._settling += 1
+            done = self._news.wait_for(lambda: self._beats_back >= target or self._ended, deadline_s)
+            self._settling -= 1
+        if not done or self._beats_back < target:
+            why = self._why[0] if self._why else f"the firehose did not settle within {deadline_s:g} s"
+            raise EvidenceUnavailable(self.where, why)
+
+    @property
+    def complete(self) -> bool:
+        """Whether no loss is known so far; see `why_incomplete`."""
+        return not self._why
+
+    @property
+    def why_incomplete(self) -> str | None:
+        """What is known to be missing, in half a sentence; None where nothing is.
+
+        Final when the context is left. Seen are an overflow of the recorder's queue, a lost connection,
+        tracing switched off for longer than a beat (0.5 s) and events that cannot be read. What else
+        may be lost shows in the broker's own counters (`Queue.delivered`).
+        """
+        return "; ".join(self._why) or None
+
+    def close(self) -> None:
+        """End the recording once it has settled; what is wrong with it stays in `why_incomplete`."""
+        if self._thread is None:
+            return
+        try:
+            self.settle()
+        except EvidenceUnavailable as problem:
+            self._lost(problem.why)
+        self._stop.set()
+        self._thread.join(CONNECT_S)
+        if self._thread.is_alive():
+            self._lost("the recorder did not end in time")
+        self._thread = None
+
+    @property
+    def where(self) -> str:
+        """What is recorded, for an error."""
+        assert self._deployment.broker is not None
+        return f"RabbitMQ {self._deployment.broker.amqp}"
+
+    def _declare(self) -> None:
+        try:
+            channel = self._channel = self._connection.channel()
+            # What overflows is dead-lettered to a queue of one message: whether that holds one is asked.
+            channel.queue_declare(self._dropped, exclusive=True, arguments={"x-max-length": 1})
+            channel.queue_declare(
+                self._queue,
+                exclusive=True,
+                arguments={
+                    "x-max-length": self._length,
+                    "x-max-length-bytes": QUEUE_BYTES,
+                    "x-dead-letter-exchange": "",
+                    "x-dead-letter-routing-key": self._dropped,
+                },
+            )
+            channel.exchange_declare(self._exchange, "fanout", auto_delete=True)
+            channel.queue_bind(self._queue, self._exchange)
+            for key in (*self._keys, f"publish.{self._exchange}"):
+                channel.queue_bind(self._queue, TRACE, key)
+            channel.basic_consume(self._queue, self._receive, auto_ack=True, exclusive=True)
+        except pika.exceptions.ChannelClosedByBroker as problem:
+            raise EvidenceUnavailable(self.where, self._missing_right(problem.reply_text)) from None
+        except pika.exceptions.AMQPError as problem:
+            raise EvidenceUnavailable(self.where, f"firehose: {type(problem).__name__}") from None
+
+    def _missing_right(self, text: str) -> str:
+        broker = self._deployment.broker
+        assert broker is not None
+        # "ACCESS_REFUSED - configure access to queue … refused"; before 3.11 without the first word.
+        right = next((right for right in ("configure", "write", "read") if f"{right} access" in text), "a")
+        return (
+            f"user {broker.user!r} lacks {right} permission on vhost {broker.vhost!r}; needed: configure,"
+            f" write and read on calorimeter.firehose.*, read on {TRACE} (broker: {text})"
+        )
+
+    def _record(self) -> None:
+        due = 0.0
+        try:
+            while not self._stop.is_set():
+                if self._settling or time.monotonic() >= due:
+                    # Before the beat: whoever waits for its return then asks what is known to be missing.
+                    self._check_overflow()
+                    self._channel.basic_publish(self._exchange, "", b"")
+                    self._beats_sent += 1
+                    due = time.monotonic() + BEAT_S
+                self._connection.process_data_events(time_limit=0.02)
+                with self._news:
+                    self._news.notify_all()
+            self._check_overflow()
+        except pika.exceptions.AMQPError as problem:
+            self._lost(f"went away under way: the connection was lost ({type(problem).__name__})")
+        except Exception as problem:
+            # Whatever it is, a recording that ended early must not pass for a whole one.
+            self._lost(f"the recorder failed ({type(problem).__name__})")
+        finally:
+            self._disconnect()
+            self._ended = True
+            with self._news:
+                self._news.notify_all()
+
+    def _check_overflow(self) -> None:
+        declared = self._channel.queue_declare(self._dropped, passive=True)
+        if declared.method.message_count:
+            self._lost(f"the broker dropped events: more than {self._length} or {QUEUE_BYTES} bytes waited")
+
+    def _receive(self, channel: Any, method: Any, properties: Any, body: bytes) -> None:
+        if method.exchange == self._exchange:
+            self._beat_back()
+        elif method.routing_key == f"publish.{self._exchange}":
+            self._beats_traced += 1
+        elif not method.routing_key.startswith("publish.calorimeter."):  # another recorder's beat
+            self._event(method.routing_key, properties.headers or {}, body)
+
+    def _beat_back(self) -> None:
+        # The channel reports a message before it routes it, both to this one queue: the report comes first.
+        self._beats_back += 1
+        if self._beats_back > self._beats_traced:
+            self._lost("tracing is off, or was switched off meanwhile")
+
+    def _event(self, key: str, headers: dict[str, Any], body: bytes) -> None:
+        if len(self._events) >= self._keep:
+            self._lost(f"more than {self._keep} events")
+            return
+        try:
+            event = rpc_message.read(len(self._events), time.time_ns(), key, headers, body)
+        except ValueError:
+            self._lost("an event could not be read")
+            return
+        self._events.append(event)
+
+    def _lost(self, why: str) -> None:
+        if why not in self._why:
+            self._why.append(why)
+
+    def _disconnect(self) -> None:
+        with contextlib.suppress(pika.exceptions.AMQPError, OSError):
+            self._connection.close()

@@ -1,0 +1,88 @@
+"""What Heat itself says of its engines: `GET /v1/{project}/services` of the REST API."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Literal
+
+from keystoneauth1 import exceptions
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.toml import Model
+from calorimeter.gates.evidence import identity
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+
+class HeatService(Model):
+    """One engine worker process in Heat's own table.
+
+    `status` is `up` where it reported within twice its `report_interval_s`; a crashed one stays in
+    the table, as `down`, until an engine cleans up. `engine_id` is the worker's queue
+    `engine_worker.<engine_id>`. Times are ns since the epoch.
+    """
+
+    engine_id: str
+    host: str
+    hostname: str
+    binary: str
+    topic: str
+    status: Literal["up", "down"]
+    report_interval_s: int
+    created_ns: int | None
+    updated_ns: int | None
+
+
+def read(deployment: Deployment, who: identity.Identity | None = None) -> tuple[HeatService, ...]:
+    """All entries of the service table; needs a user that Heat's policy allows it (admin by default).
+
+    Raises `EvidenceUnavailable` where the API does not answer or refuses, `InputError` where Keystone
+    does (see `identity.session`).
+    """
+    who = who or identity.session(deployment)
+    url = who.rest_url("/services")
+    try:
+        answer = who.session.get(url, raise_exc=False, headers={"Accept": "application/json"})
+        body = answer.json() if answer.status_code == HTTPStatus.OK else None
+    except exceptions.ClientException as problem:
+        raise EvidenceUnavailable(
+            deployment.rest.url, f"no service list ({type(problem).__name__})"
+        ) from None
+    except ValueError:
+        raise EvidenceUnavailable(deployment.rest.url, "its service list is not JSON") from None
+    if answer.status_code == HTTPStatus.FORBIDDEN:
+        assert deployment.identity is not None
+        raise EvidenceUnavailable(
+            deployment.rest.url,
+            f"user {deployment.identity.username!r} may not list services (policy service:index)",
+        )
+    if body is None:
+        raise EvidenceUnavailable(deployment.rest.url, f"answers {answer.status_code} to /services")
+    try:
+        return tuple(_service(tree) for tree in body["services"])
+    except (KeyError, TypeError, ValueError) as problem:
+        kind = type(problem).__name__
+        raise EvidenceUnavailable(
+            deployment.rest.url, f"its service list is unlike Heat's ({kind})"
+        ) from None
+
+
+def _service(tree: dict[str, Any]) -> HeatService:
+    return HeatService(
+        engine_id=tree["engine_id"],
+        host=tree["host"],
+        hostname=tree["hostname"],
+        binary=tree["binary"],
+        topic=tree["topic"],
+        status=tree["status"],
+        report_interval_s=tree["report_interval"],
+        created_ns=_ns(tree.get("created_at")),
+        updated_ns=_ns(tree.get("updated_at")),
+    )
+
+
+def _ns(text: str | None) -> int | None:
+    """Heat writes UTC without saying so: 2024-01-02T03:04:05.000000."""
+    if not text:
+        return None
+    return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000_000) * 1000

@@ -1,0 +1,364 @@
+"""Where a proxy's log comes in: a UDP port that the suite listens on, or a file that grows."""
+
+from __future__ import annotations
+
+import errno
+import os
+import select
+import socket
+import struct
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Protocol, Self
+from urllib.parse import unquote, urlsplit
+
+from calorimeter.core.deployment import Address, Proxy
+from calorimeter.core.errors import InputError
+from calorimeter.gates.evidence.proxy_log import Line
+
+RECEIVE_BUFFER = 64 * 1024 * 1024
+"""Bytes asked for; without privileges the kernel gives net.core.rmem_max (about 212 kB) instead."""
+
+LARGEST_DATAGRAM = 65535
+LOOK_EVERY_S = 0.02
+"""How often a growing file is looked at: rotation by rename cannot be awaited on every file system."""
+
+_SO_MEMINFO = 55
+_DROPS = 8  # index of SK_MEMINFO_DROPS in the array of 32-bit counters that SO_MEMINFO gives
+
+
+class LogSource(Protocol):
+    """A log being received. Lines stay until they are drained; `lines` is a snapshot.
+
+    `dropped` counts lines known to be lost on this machine; `doubts` are sentences about lines that
+    may be lost. Lines lost before they got here show only against the proxy's own counters.
+    """
+
+    where: str
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+    def lines(self) -> tuple[Line, ...]:
+        """All lines received and not drained, oldest first."""
+
+    def drain(self) -> tuple[Line, ...]:
+        """The same, and forget them."""
+
+    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
+        """Wait until `predicate` holds of the lines not drained; False where the time ran out."""
+
+    @property
+    def dropped(self) -> int:
+        """Lines known to be lost."""
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why lines may be missing, as sentences; empty where there is no reason."""
+
+
+def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s: float) -> bool:
+    """Wait until `enough` holds of what the logs hold together; False where it does not in time."""
+    deadline = time.monotonic() + within_s
+    while True:
+        seen = len(logs[0].lines()) if logs else 0
+        if enough():
+            return True
+        left = deadline - time.monotonic()
+        if left <= 0 or not logs:
+            return False
+
+        def news(lines: Sequence[Line], seen: int = seen) -> bool:
+            return len(lines) != seen
+
+        # One log's news wake this; those of the others are looked at meanwhile. What is enough takes time
+        # to find out: as a condition of the log it would keep its lines from being received.
+        logs[0].wait_for(news, min(left, 0.5))
+
+
+def open_logs(proxy: Proxy) -> tuple[LogSource, ...]:
+    """The log sources of a proxy, in the order of the deployment file; enter each to begin.
+
+    To count what they show use `ProxyLogs`: several logs of a proxy show the same connections.
+    """
+    return tuple(log_source(url) for url in dict.fromkeys(proxy.logs))
+
+
+def log_source(url: str) -> LogSource:
+    """The log source for `udp://HOST:PORT` or `file:///PATH`; `InputError` where it is neither."""
+    parts = urlsplit(url)
+    if parts.scheme == "udp" and parts.hostname:
+        try:
+            port = parts.port
+        except ValueError:
+            port = None
+        if port is None:
+            raise InputError(url, "has no port from 1 to 65535", "valid: udp://HOST:PORT")
+        return UdpLog(Address(host=parts.hostname, port=port))
+    if parts.scheme == "file" and parts.path.startswith("/"):
+        return FileLog(Path(unquote(parts.path)))
+    raise InputError("proxy.logs", f"{url!r} given", "valid: udp://HOST:PORT or file:///PATH")
+
+
+class _Lines:
+    """Lines that one thread adds and others await."""
+
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def add(self, lines: Sequence[Line]) -> None:
+        with self._changed:
+            self._lines.extend(lines)
+            self._changed.notify_all()
+
+    def lines(self) -> tuple[Line, ...]:
+        """All lines received and not drained, oldest first."""
+        with self._changed:
+            return tuple(self._lines)
+
+    def drain(self) -> tuple[Line, ...]:
+        """The same, and forget them."""
+        with self._changed:
+            drained, self._lines = tuple(self._lines), []
+            return drained
+
+    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
+        """Wait until `predicate` holds of the lines not drained; False where the time ran out."""
+        with self._changed:
+            return self._changed.wait_for(lambda: predicate(self._lines), timeout_s)
+
+
+class UdpLog(_Lines, AbstractContextManager["UdpLog"]):
+    """Syslog by UDP on an address of this machine (port 0: a free one, see `address`).
+
+    The receiving thread does nothing but receive, and the buffer is as large as the kernel allows; what
+    the kernel dropped all the same is counted by the kernel itself.
+    """
+
+    def __init__(self, address: Address) -> None:
+        super().__init__()
+        self.address = address
+        self.where = f"udp://{address}"
+        self._socket: socket.socket | None = None
+        self._thread: threading.Thread | None = None
+        self._dropped = 0
+        self.buffer_bytes = 0
+
+    def __enter__(self) -> Self:
+        family = socket.AF_INET6 if ":" in self.address.host else socket.AF_INET
+        receiver = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            receiver.bind((self.address.host, self.address.port))
+        except OSError as problem:
+            receiver.close()
+            raise _cannot_listen(self.where, problem) from problem
+        self.address = Address(host=self.address.host, port=receiver.getsockname()[1])
+        self.where = f"udp://{self.address}"
+        self.buffer_bytes = _enlarge(receiver)
+        self._wake, self._woken = socket.socketpair()
+        self._socket = receiver
+        self._thread = threading.Thread(
+            target=self._receive, args=(receiver,), name=self.where, daemon=True
+        )
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._socket is None or self._thread is None:
+            return
+        self._wake.close()
+        self._thread.join()
+        self._dropped = self.dropped
+        for each in (self._socket, self._woken):
+            each.close()
+        self._socket = None
+
+    @property
+    def dropped(self) -> int:
+        """Datagrams that the kernel dropped because they were not fetched in time."""
+        if self._socket is None:
+            return self._dropped
+        counters = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
+        return int(struct.unpack_from("I", counters, _DROPS * 4)[0])
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why lines may be missing, as sentences; empty where there is no reason."""
+        lost = self.dropped
+        return (f"the kernel dropped {lost} log datagrams at {self.where}",) if lost else ()
+
+    def _receive(self, receiver: socket.socket) -> None:
+        receiver.setblocking(False)
+        waiting = select.poll()
+        waiting.register(receiver, select.POLLIN)
+        waiting.register(self._woken, select.POLLIN)
+        while True:
+            ready = {file for file, _ in waiting.poll()}
+            self._fetch(receiver)
+            if self._woken.fileno() in ready:
+                return
+
+    def _fetch(self, receiver: socket.socket) -> None:
+        """Fetch all that is there, at most 1000 at once so that a waiting test sees them soon."""
+        while True:
+            fetched: list[Line] = []
+            for _ in range(1000):
+                try:
+                    datagram = receiver.recv(LARGEST_DATAGRAM)
+                except BlockingIOError:
+                    break
+                now = time.time_ns()
+                text = datagram.decode("utf-8", "replace")
+                fetched.extend(Line(now, line) for line in text.splitlines() if line.strip("\x00 "))
+            if not fetched:
+                return
+            self.add(fetched)
+
+
+class FileLog(_Lines, AbstractContextManager["FileLog"]):
+    """Lines that a file gains from now on, through rotation, truncation and half-written lines.
+
+    A file that is not there yet is waited for; its folder must be there. Lines are as old as the
+    moment they were seen, at most `LOOK_EVERY_S` after they were written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__()
+        self.path = path
+        self.where = f"file://{path}"
+        self.dropped = 0
+        self._doubts: list[str] = []
+        self._file: BinaryIO | None = None
+        self._rest = b""
+        self._skip_to_newline = False
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Self:
+        if not self.path.parent.is_dir():
+            raise InputError(
+                self.where, f"there is no folder {self.path.parent}", "valid: the proxy's log file"
+            )
+        try:
+            self._open(at_end=True)
+        except FileNotFoundError:
+            pass
+        except OSError as problem:
+            raise InputError(self.where, f"cannot be read ({problem.strerror})") from problem
+        self._thread = threading.Thread(target=self._follow, name=self.where, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._thread is None:
+            return
+        self._stop.set()
+        self._thread.join()
+        if self._rest:
+            self._doubts.append(f"the last line of {self.path} was only half written: {self._rest[:80]!r}")
+        if self._file:
+            self._file.close()
+            self._file = None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why lines may be missing, as sentences; empty where there is no reason."""
+        return tuple(self._doubts)
+
+    def _follow(self) -> None:
+        stopping = False
+        while not stopping:
+            stopping = self._stop.wait(LOOK_EVERY_S)  # one more look after the end was asked for
+            try:
+                self._look()
+            except OSError as problem:
+                sentence = f"{self.path} could not be read for a while ({problem.strerror})"
+                if sentence not in self._doubts:
+                    self._doubts.append(sentence)
+
+    def _look(self) -> None:
+        if self._file is None:
+            try:
+                self._open(at_end=False)
+            except FileNotFoundError:
+                return
+        assert self._file is not None
+        self._read_rest(self._file)
+        opened = os.fstat(self._file.fileno())
+        try:
+            named = self.path.stat()
+        except FileNotFoundError:
+            return  # between rename and creation of a rotation
+        if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino):
+            return
+        self._read_rest(self._file)  # what came between the last look and the rename
+        if self._rest:
+            self._doubts.append(f"{self.path} was rotated within a line: {self._rest[:80]!r}")
+            self._rest = b""
+        self._file.close()
+        self._open(at_end=False)
+        assert self._file is not None
+        self._read_rest(self._file)
+
+    def _open(self, *, at_end: bool) -> None:
+        self._file = None
+        file = self.path.open("rb", buffering=0)
+        if at_end:
+            end = file.seek(0, os.SEEK_END)
+            if end:
+                file.seek(end - 1)
+                self._skip_to_newline = file.read(1) != b"\n"
+        self._file = file
+
+    def _read_rest(self, file: BinaryIO) -> None:
+        if os.fstat(file.fileno()).st_size < file.tell():
+            self._doubts.append(f"{self.path} was truncated: lines written just before may be missing")
+            file.seek(0)
+            self._rest = b""
+            self._skip_to_newline = False
+        while chunk := file.read(1 << 20):
+            *whole, self._rest = (self._rest + chunk).split(b"\n")
+            if whole and self._skip_to_newline:
+                del whole[0]
+                self._skip_to_newline = False
+            now = time.time_ns()
+            lines = [Line(now, raw.decode("utf-8", "replace")) for raw in whole if raw.strip()]
+            if lines:
+                self.add(lines)
+
+
+def _enlarge(receiver: socket.socket) -> int:
+    forced = getattr(socket, "SO_RCVBUFFORCE", 33)
+    for option in (forced, socket.SO_RCVBUF):
+        try:
+            receiver.setsockopt(socket.SOL_SOCKET, option, RECEIVE_BUFFER)
+            break
+        except PermissionError:
+            continue
+    return receiver.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
+
+
+def _cannot_listen(where: str, problem: OSError) -> InputError:
+    advice = {
+        errno.EADDRINUSE: "another program listens there: stop it, or have the proxy log elsewhere too",
+        errno.EADDRNOTAVAIL: "no address of this machine: name one that the proxy can reach",
+        errno.EACCES: "ports below 1024 need privileges: choose a higher one",
+    }
+    return InputError(
+        where,
+        f"cannot listen ({problem.strerror})",
+        advice.get(problem.errno or 0, "valid: an address of this machine"),
+    )

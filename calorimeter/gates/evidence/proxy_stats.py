@@ -1,0 +1,238 @@
+"""Where HAProxy shows its own figures: its stats socket (Unix or TCP) and its stats page.
+
+Everything here only looks; nothing is changed. The records are those of `proxy_state`.
+"""
+
+from __future__ import annotations
+
+import socket
+import time
+from typing import Protocol
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from calorimeter.core.deployment import Deployment, Proxy
+from calorimeter.core.errors import InputError
+from calorimeter.gates.evidence.proxy_state import (
+    LiveSession,
+    ServerStat,
+    ServerState,
+    read_info,
+    read_servers_state,
+    read_sessions,
+    read_stat,
+)
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
+
+__all__ = [
+    "LiveSession",
+    "ServerStat",
+    "ServerState",
+    "StatsPage",
+    "StatsSocket",
+    "StatsSource",
+    "open_stats",
+]
+
+TIMEOUT_S = 5.0
+LARGEST_ANSWER = 256 * 1024 * 1024
+
+
+class StatsSource(Protocol):
+    """A place that shows a proxy's figures. All methods may raise `EvidenceUnavailable`.
+
+    `shows_sessions` says whether more than `show_stat` is visible there; where not, the other methods
+    raise `NotVisible`.
+    """
+
+    where: str
+    shows_sessions: bool
+
+    def show_stat(self) -> tuple[ServerStat, ...]:
+        """All rows of `show stat`."""
+
+    def show_info(self) -> dict[str, str]:
+        """Name → value of `show info`."""
+
+    def show_sess(self) -> tuple[LiveSession, ...]:
+        """The live sessions, without that of the stats socket itself."""
+
+    def show_servers_state(self) -> tuple[ServerState, ...]:
+        """The rows of `show servers state`."""
+
+
+def open_stats(deployment: Deployment, proxy: Proxy) -> tuple[StatsSource, ...]:
+    """The stats sources of a proxy, sockets before pages (they show more); nothing is contacted yet.
+
+    Raises `InputError`: a URL that is none, or a password that cannot be had.
+    """
+    sources = [_open(deployment, proxy, url) for url in proxy.stats]
+    return tuple(sorted(sources, key=lambda source: not source.shows_sessions))
+
+
+def _open(deployment: Deployment, proxy: Proxy, url: str) -> StatsSource:
+    if urlsplit(url).scheme in ("unix", "tcp"):
+        return StatsSocket(url)
+    password = deployment.reveal(proxy.stats_password) if proxy.stats_password else None
+    return StatsPage(url, proxy.stats_user, password, verify=deployment.tls.for_requests)
+
+
+class StatsSocket:
+    """HAProxy's stats socket, at `unix:///PATH` or `tcp://HOST:PORT`."""
+
+    shows_sessions = True
+
+    def __init__(self, url: str, timeout_s: float = TIMEOUT_S) -> None:
+        self.where = url
+        self._timeout_s = timeout_s
+        parts = urlsplit(url)
+        self._target: str | tuple[str, int]
+        if parts.scheme == "unix" and parts.path:
+            self._target = unquote(parts.path)
+        elif parts.scheme == "tcp" and parts.hostname and parts.port:
+            self._target = (parts.hostname, parts.port)
+        else:
+            raise InputError("proxy.stats", f"{url!r} given", "valid: unix:///PATH or tcp://HOST:PORT")
+
+    def ask(self, command: str) -> str:
+        """The answer to one command; `EvidenceUnavailable` where there is none or it is refused."""
+        deadline = time.monotonic() + self._timeout_s
+        try:
+            with self._connected() as connection:
+                connection.sendall(command.encode() + b"\n")
+                answer = self._read(connection, command, deadline)
+        except TimeoutError as problem:
+            why = f"no whole answer to {command!r} in {self._timeout_s:g} s"
+            raise EvidenceUnavailable(self.where, why) from problem
+        except OSError as problem:
+            raise EvidenceUnavailable(self.where, problem.strerror or str(problem)) from problem
+        text = answer.decode("utf-8", "replace")
+        if text.startswith("Permission denied"):
+            raise EvidenceUnavailable(self.where, f"{command!r} is refused: the socket's level is too low")
+        if text.startswith("Unknown command"):
+            raise EvidenceUnavailable(
+                self.where, f"{command!r} is not known there: is it HAProxy's stats socket?"
+            )
+        return text
+
+    def show_stat(self) -> tuple[ServerStat, ...]:
+        """All rows of `show stat`."""
+        return read_stat(self.ask("show stat"), self.where)
+
+    def show_info(self) -> dict[str, str]:
+        """Name → value of `show info`."""
+        return read_info(self.ask("show info"))
+
+    def show_sess(self) -> tuple[LiveSession, ...]:
+        """The live sessions, without that of the stats socket itself."""
+        return read_sessions(self.ask("show sess"))
+
+    def show_servers_state(self) -> tuple[ServerState, ...]:
+        """The rows of `show servers state`."""
+        return read_servers_state(self.ask("show servers state"), self.where)
+
+    def _connected(self) -> socket.socket:
+        if isinstance(self._target, tuple):
+            return socket.create_connection(self._target, self._timeout_s)
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(self._timeout_s)
+        try:
+            connection.connect(self._target)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _read(self, connection: socket.socket, command: str, deadline: float) -> bytes:
+        chunks: list[bytes] = []
+        size = 0
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            connection.settimeout(left)
+            chunk = connection.recv(1 << 18)
+            if not chunk:
+                return b"".join(chunks)
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > LARGEST_ANSWER:
+                raise EvidenceUnavailable(self.where, f"the answer to {command!r} does not end")
+
+
+class StatsPage:
+    """HAProxy's stats page, at `http(s)://HOST:PORT/PATH`: it shows counters, and nothing else."""
+
+    shows_sessions = False
+
+    def __init__(
+        self,
+        url: str,
+        user: str | None = None,
+        password: str | None = None,
+        *,
+        verify: bool | str = True,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
+        self.where = url
+        self._auth = (user, password or "") if user is not None else None
+        self._verify = verify
+        self._timeout_s = timeout_s
+
+    def show_stat(self) -> tuple[ServerStat, ...]:
+        """All rows of the page, as CSV."""
+        try:
+            with requests.Session() as http:
+                http.trust_env = False  # neither a proxy nor a .netrc of the user's may come between
+                answer = http.get(
+                    self.where.removesuffix(";csv") + ";csv",
+                    auth=self._auth,
+                    verify=self._verify,
+                    timeout=self._timeout_s,
+                    allow_redirects=False,
+                    headers={"Connection": "close"},
+                )
+        except requests.RequestException as problem:
+            raise EvidenceUnavailable(self.where, _plain(problem)) from problem
+        if answer.status_code == 401:
+            why = "refuses the stats_user and stats_password given" if self._auth else "wants a stats_user"
+            raise EvidenceUnavailable(self.where, why)
+        if answer.status_code != 200:
+            raise EvidenceUnavailable(self.where, f"answered {answer.status_code}, no stats page")
+        return read_stat(answer.text, self.where)
+
+    def show_info(self) -> dict[str, str]:
+        """Not visible on a page."""
+        raise self._not_visible("process information")
+
+    def show_sess(self) -> tuple[LiveSession, ...]:
+        """Not visible on a page."""
+        raise self._not_visible("live sessions")
+
+    def show_servers_state(self) -> tuple[ServerState, ...]:
+        """Not visible on a page."""
+        raise self._not_visible("servers' states")
+
+    def _not_visible(self, what: str) -> NotVisible:
+        return NotVisible(self.where, f"a stats page does not show {what}; a stats socket does")
+
+
+def _plain(problem: requests.RequestException) -> str:
+    """The reason alone: requests' own text quotes objects, and may quote a URL with credentials."""
+    if isinstance(problem, requests.Timeout):
+        return "no answer in time"
+    if isinstance(problem, requests.exceptions.SSLError):
+        return "its TLS certificate cannot be verified"
+    cause: BaseException | None = problem
+    for _ in range(10):
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        reason = getattr(cause, "reason", None)
+        arguments = [a for a in getattr(cause, "args", ()) if isinstance(a, BaseException)]
+        following = reason if isinstance(reason, BaseException) else (arguments[0] if arguments else None)
+        following = following or (cause.__cause__ or cause.__context__ if cause else None)
+        if following is None or following is cause:
+            break
+        cause = following
+    return "cannot be reached"

@@ -1,0 +1,141 @@
+"""The guardian of tracing: a process that outlives a killed suite, to switch tracing off again.
+
+`python -m calorimeter.gates.evidence.tracing_guardian` reads one `Order` (JSON, one line) from standard
+input, switches tracing on, prints `on`, waits until standard input ends, and switches it off. It prints
+`{"why": …}` where it cannot switch it on.
+
+Runs of the suite on one machine that trace the same vhost share it: each holds a lock on a file of its
+own, which the kernel gives up for a dead one, and the last to leave switches tracing off. The file
+`ours` remembers, also through a crash of everything, that it was this suite which switched it on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, NamedTuple
+
+from calorimeter.core import guardian
+from calorimeter.gates.evidence.broker_api import BrokerApi
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+OFF_TRIES = 20
+OFF_PAUSE_S = 1.0
+
+
+class Order(NamedTuple):
+    """Which vhost's tracing, and how to get at it; holds a password and is never written to a file."""
+
+    url: str
+    user: str
+    password: str
+    vhost: str
+    verify: bool | str
+    state: str
+
+    def api(self) -> BrokerApi:
+        """The management API that the order names."""
+        return BrokerApi(self.url, self.user, self.password, self.vhost, verify=self.verify)
+
+    @property
+    def folder(self) -> Path:
+        """Where the runs that trace this vhost know of each other."""
+        name = hashlib.sha256(f"{self.url}\n{self.vhost}".encode()).hexdigest()[:16]
+        return Path(self.state) / "tracing" / name
+
+
+class Claim:
+    """One run's use of tracing; `name` is unique among the runs of this machine."""
+
+    def __init__(self, order: Order, name: str) -> None:
+        self._order = order
+        self._file = order.folder / f"user-{name}"
+        self._held: IO[bytes] | None = None
+
+    def take(self) -> None:
+        """Switch tracing on where it is off; raises `EvidenceUnavailable` where that cannot be done."""
+        with self._alone(), self._order.api() as api:
+            if not api.tracing():
+                # Before the switch: a crash between the two then leaves a note too many, never one too few.
+                self._ours.write_text(f"{self._order.url} {self._order.vhost}\n", encoding="utf-8")
+                api.set_tracing(True)
+            self._held = self._file.open("wb")
+            fcntl.flock(self._held, fcntl.LOCK_EX)
+
+    def release(self) -> None:
+        """Switch tracing off where this suite switched it on and no other run uses it."""
+        with self._alone():
+            if self._held is not None:
+                self._held.close()
+            self._file.unlink(missing_ok=True)
+            if self._ours.exists() and not self._others():
+                with self._order.api() as api:
+                    if api.tracing():
+                        api.set_tracing(False)
+                self._ours.unlink()
+
+    @property
+    def _ours(self) -> Path:
+        return self._order.folder / "ours"
+
+    def _others(self) -> bool:
+        return any(_is_held(path) for path in self._order.folder.glob("user-*"))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        self._order.folder.mkdir(parents=True, exist_ok=True)
+        with (self._order.folder / "lock").open("wb") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
+
+
+def _is_held(path: Path) -> bool:
+    with path.open("rb") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    path.unlink(missing_ok=True)  # its run was killed together with its guardian
+    return False
+
+
+def _release(claim: Claim, tries: int) -> int:
+    """Release, again while the broker is away for a while; the exit status."""
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(OFF_PAUSE_S)  # the broker is away, and nothing tells when it is back
+        try:
+            claim.release()
+        except EvidenceUnavailable:
+            continue
+        return 0
+    return 1
+
+
+def main() -> int:
+    """Be the guardian; 0 when tracing is as it was, 1 when it could not be switched."""
+    guardian.outlive()
+    line = sys.stdin.readline()
+    if not line:
+        return 0
+    order = Order(**json.loads(line))
+    claim = Claim(order, str(os.getpid()))
+    try:
+        claim.take()
+    except EvidenceUnavailable as problem:
+        guardian.say(json.dumps({"why": problem.why}))
+        return _release(claim, tries=1)
+    guardian.say("on")
+    guardian.await_the_end()
+    return _release(claim, OFF_TRIES)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Gates H: backend health and failure."""

@@ -1,0 +1,1 @@
+"""Gates L: every accepted stack is accounted for."""

@@ -1,0 +1,61 @@
+"""The verdicts as Markdown, in the form that CI services show as the summary of a job."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from calorimeter.core.errors import InputError
+from calorimeter.core.verdict import Outcome, Verdict, gate_order
+
+MARKS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Outcome.NOT_RUN: "⏭️"}
+
+VARIABLE = "GITHUB_STEP_SUMMARY"
+"""Names the file that GitHub's and Gitea's runners show; what a job adds to it is kept."""
+
+
+def markdown(deployment: str, run: Path, verdicts: Iterable[Verdict]) -> str:
+    """A heading with the counts, a row a gate, and the counter-examples of each that is not acceptable."""
+    ordered = sorted(verdicts, key=lambda verdict: gate_order(verdict.gate))
+    counts = {o: sum(v.judgement.outcome is o for v in ordered) for o in Outcome}
+    accepted = all(v.acceptable or v.judgement.outcome is Outcome.NOT_RUN for v in ordered)
+    told = ", ".join(f"{number} {outcome.value}" for outcome, number in counts.items() if number)
+    lines = [
+        f"## {'✅' if accepted and counts[Outcome.PASS] else '❌'} Calorimeter: {_cell(deployment)}",
+        "",
+        f"{told or 'nothing'} of {len(ordered)} gates · run `{run.name}`",
+        "",
+        "| | gate | | why |",
+        "|---|---|---|---|",
+    ]
+    for verdict in ordered:
+        outcome = verdict.judgement.outcome
+        waived = f" (waived: {_cell(verdict.waived)})" if verdict.waived else ""
+        said = f"{_cell(verdict.heading)} | {_cell(verdict.judgement.why)}"
+        lines.append(f"| {MARKS[outcome]} {outcome.value}{waived} | {verdict.gate} | {said} |")
+    for verdict in ordered:
+        if not verdict.acceptable and verdict.judgement.counter_examples:
+            lines += ["", f"<details><summary>{verdict.gate}: what refutes it</summary>", ""]
+            lines += [f"- {_cell(example)}" for example in verdict.judgement.counter_examples]
+            lines += ["", "</details>"]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """Text that neither ends a cell of a table nor is taken for markup."""
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+    return " ".join(escaped.split())
+
+
+def write(text: str, file: Path | None) -> None:
+    """Write to `file`, and add to the summary of a job where there is one; raises `InputError`."""
+    targets = [(file, "w")] if file is not None else []
+    if named := os.environ.get(VARIABLE):
+        targets.append((Path(named), "a"))
+    for path, mode in targets:
+        try:
+            with path.open(mode, encoding="utf-8") as out:
+                out.write(text)
+        except OSError as problem:
+            raise InputError(str(path), f"the summary cannot be written ({problem.strerror})") from problem

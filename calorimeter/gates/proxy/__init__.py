@@ -1,0 +1,1 @@
+"""Gates P: the proxy."""

@@ -1,0 +1,263 @@
+"""The proxy's timeouts: which takes effect where, when it fires, and which are masked by another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from calorimeter.core.toml import Model
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
+
+Mode = Literal["tcp", "http"]
+What = Literal["silent", "upload", "hung", "connect"]
+
+APPLY: dict[tuple[str, What], tuple[str, ...]] = {
+    ("tcp", "silent"): ("client", "server"),
+    ("tcp", "hung"): ("client", "server"),
+    ("http", "silent"): ("http-request", "client"),
+    ("http", "upload"): ("server",),
+    ("http", "hung"): ("server",),
+    ("tcp", "connect"): ("connect",),
+    ("http", "connect"): ("connect",),
+}
+"""(mode, what is waited for) → the timeouts that run meanwhile, of which the shortest fires.
+
+In `mode tcp` both sides' run at once, whoever should speak. In `mode http` they are told apart: before the
+request's headers are whole `http-request` and `client` run, and after that, with or without a missing
+body, `server`. (HAProxy's configuration manual on each timeout; measured on 2.6.12.)
+"""
+
+MEANS: dict[What, str] = {
+    "silent": "a client that sends nothing",
+    "upload": "a client whose request body stays away",
+    "hung": "a server that does not answer",
+    "connect": "a server whose packets vanish",
+}
+
+TICK_S = 0.01
+"""HAProxy's timers have a resolution of one ms; ours and the network's share is below ten."""
+
+LATE_S = 1.0
+"""A timer may fire late by what the proxy's host is busy; a whole second more is another timeout."""
+
+
+class Wait(Model):
+    """One wait that a timeout of the proxy had to end.
+
+    `ended_s` is when it did, seconds from its begin, None where it still lasted at `gave_up_s`; `begun_s`
+    is how long the connection, TLS and what was sent took before that, in which the proxy's timer may have
+    run already. `ended_by` is what the client saw, `termination` the proxy's own word (its log's two or
+    four letters).
+    """
+
+    api: str
+    mode: Mode
+    what: What
+    ended_s: float | None
+    gave_up_s: float
+    begun_s: float = 0.0
+    ended_by: str = ""
+    termination: str | None = None
+
+
+class Timeouts(Model):
+    """Evidence of P5. `described` is timeout → seconds as the owner wants them.
+
+    `masked` says by API of a timeout why no wait could show it, and `missed` by API of waits that should
+    have been made why they were not. `late_s` is how late timers were at worst meanwhile: this machine's
+    own, and the proxy's, by how long it took to answer a look at its state.
+    """
+
+    described: dict[str, float]
+    waits: tuple[Wait, ...]
+    masked: dict[str, dict[str, str]] = {}
+    missed: dict[str, tuple[str, ...]] = {}
+    late_s: float = 0.0
+
+    def of(self, api: str) -> Timeouts:
+        """What was seen of one API."""
+        waits = tuple(wait for wait in self.waits if wait.api == api)
+        masked, missed = {api: self.masked.get(api, {})}, {api: self.missed.get(api, ())}
+        return self.model_copy(update={"waits": waits, "masked": masked, "missed": missed})
+
+
+def timeouts_as_described(evidence: Timeouts) -> Judgement:
+    """Whether each wait of each API ended when the shortest of the timeouts that apply to it fires.
+
+    A timer that fires does so each time: each is seen once, so no rate is told of what was missed.
+    """
+    apis = {api: evidence.of(api) for api in dict.fromkeys(wait.api for wait in evidence.waits)}
+    figures = _figures(evidence, apis)
+    if not evidence.described:
+        return inconclusive("[expect] describes no timeout", **figures)
+    against = [line for wait in evidence.waits for line in _against(evidence, wait)]
+    if against:
+        return failed("the proxy's timeouts are not those that are described", against, **figures)
+    doubts = [line for each in apis.values() for line in _doubts(each)]
+    if doubts or not any(_proven(each) for each in apis.values()):
+        return inconclusive("; ".join(dict.fromkeys(doubts)) or "no timeout was seen to fire", **figures)
+    told: dict[str, list[str]] = {}
+    for api, each in apis.items():
+        told.setdefault(_told(each), []).append(api.upper())
+    if len(told) == 1:
+        return passed(next(iter(told)), **figures)
+    return passed("; ".join(f"{' and '.join(names)}: {what}" for what, names in told.items()), **figures)
+
+
+def _figures(evidence: Timeouts, apis: dict[str, Timeouts]) -> dict[str, Figure]:
+    figures: dict[str, Figure] = {f"described_{name}_s": s for name, s in evidence.described.items()}
+    figures["connections"] = len(evidence.waits)
+    for wait in evidence.waits:
+        figures[f"{wait.api}_{wait.what}_s"] = wait.ended_s
+        if wait.termination:
+            figures[f"{wait.api}_{wait.what}_termination"] = wait.termination
+    for api, each in apis.items():
+        figures[f"{api}_proven"] = ", ".join(sorted(_proven(each))) or None
+        figures[f"{api}_masked"] = ", ".join(sorted(_unseen(each))) or None
+    return figures
+
+
+def _told(of: Timeouts) -> str:
+    """What was proven of one API, and what masks the others."""
+    proven = ", ".join(f"timeout {name} {of.described[name]:g} s" for name in sorted(_proven(of)))
+    masked = "; ".join(f"timeout {name} {why}" for name, why in sorted(_unseen(of).items()))
+    return f"proven: {proven or 'none'}" + (f"; masked: {masked}" if masked else "")
+
+
+def effective(evidence: Timeouts, wait: Wait) -> tuple[str, float] | None:
+    """The timeout that must end a wait; None where not all that apply are described."""
+    apply = APPLY[wait.mode, wait.what]
+    if not all(name in evidence.described for name in apply):
+        return None
+    name = min(apply, key=lambda each: evidence.described[each])
+    return name, evidence.described[name]
+
+
+def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
+    found = effective(evidence, wait)
+    if found is None or _queued(wait):
+        return
+    name, bound = found
+    where = f"{wait.api.upper()}: {MEANS[wait.what]}"
+    if wait.ended_s is None:
+        if wait.gave_up_s >= bound + LATE_S + evidence.late_s:
+            yield f"{where} is still waited for after {wait.gave_up_s:.1f} s, timeout {name} is {bound:g} s"
+        return
+    said = f"timeout {name} is described as {bound:g} s"
+    moment = _moment(evidence, wait, bound)
+    if moment == "before" and _by_the_proxy(wait):
+        by = wait.termination or wait.ended_by
+        yield f"{where} was waited for {wait.ended_s:.2f} s ({by}), {said}"
+    elif moment == "after":
+        yield f"{where} was waited for {wait.ended_s:.2f} s, {said}"
+
+
+def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before", "about", "at", "after"]:
+    """When a wait ended, seen from its timeout; about it: it may be late, or another timeout."""
+    ended_s = wait.ended_s or 0.0
+    if ended_s + wait.begun_s < bound_s - TICK_S:
+        return "before"
+    if ended_s > bound_s + LATE_S + evidence.late_s:
+        return "after"
+    early = ended_s + min(wait.begun_s, LATE_S) < bound_s - TICK_S
+    return "about" if early or ended_s > bound_s + LATE_S else "at"
+
+
+def _by_the_proxy(wait: Wait) -> bool:
+    """Whether it was a timer of the proxy that ended a wait, as far as is told.
+
+    A termination that begins with `c` or `s` is a timeout of the client's or the server's side. Without
+    the log's word: in `mode tcp` all that is said is the API's, in `mode http` all but 408 and 504.
+    """
+    if wait.termination:
+        return wait.termination[0] in "cs"
+    if not wait.ended_by.startswith("HTTP/"):
+        return True
+    return wait.mode == "http" and wait.ended_by.split()[1:2] in (["408"], ["504"])
+
+
+def _queued(wait: Wait) -> bool:
+    """Whether it ended in HAProxy's queue for a server, by the log: `timeout queue` ends that."""
+    return (wait.termination or "")[1:2] == "Q"
+
+
+def _doubts(of: Timeouts) -> Iterator[str]:
+    """What could not be told of one API."""
+    untold = [f"{MEANS[wait.what]}: {why}" for wait in of.waits if (why := _untold(of, wait))]
+    yield from untold
+    for reasons in of.missed.values():
+        yield from reasons
+    if untold or any(of.missed.values()):
+        return
+    seen = _proven(of) | _unseen(of).keys()
+    for name in of.described:
+        if name not in seen and any(name in _applying(wait.mode) for wait in of.waits):
+            yield f"timeout {name} was not seen to fire, and nothing says why"
+
+
+def _untold(of: Timeouts, wait: Wait) -> str | None:
+    """Why a wait does not show its timeout; None where it does."""
+    found = effective(of, wait)
+    if found is None:
+        names = [name for name in APPLY[wait.mode, wait.what] if name not in of.described]
+        return f"[expect] does not describe timeout {' and timeout '.join(names)}"
+    if wait.ended_s is None:
+        return f"was not waited for long enough ({wait.gave_up_s:.1f} s)"
+    name, bound = found
+    if _queued(wait):
+        return f"ended after {wait.ended_s:.2f} s in HAProxy's queue ({wait.termination}; see P4)"
+    if not _by_the_proxy(wait):
+        by = wait.termination or wait.ended_by
+        return f"was ended after {wait.ended_s:.2f} s by the API, not the proxy ({by})"
+    if _moment(of, wait, bound) == "about":
+        slow = (
+            f"timers were up to {of.late_s:.2f} s late meanwhile"
+            if wait.ended_s > bound
+            else f"{wait.begun_s:.2f} s went by until it had begun"
+        )
+        return (
+            f"was waited for {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s, and {slow}"
+        )
+    return None
+
+
+def _applying(mode: str) -> set[str]:
+    """The timeouts that mean something in a mode."""
+    return {name for (where, _), names in APPLY.items() if where == mode for name in names}
+
+
+def _proven(of: Timeouts) -> set[str]:
+    """The timeouts that ended a wait."""
+    return {
+        found[0]
+        for wait in of.waits
+        if (found := effective(of, wait)) is not None and not _untold(of, wait)
+    }
+
+
+def _unseen(of: Timeouts) -> dict[str, str]:
+    """Timeouts that no wait of an API could show: timeout → why."""
+    told = {name: why for each in of.masked.values() for name, why in each.items()} | _masked(of)
+    proven = _proven(of)
+    return {name: why for name, why in told.items() if name not in proven}
+
+
+def _masked(of: Timeouts) -> dict[str, str]:
+    """Timeouts that apply to some wait, and never are the shortest: timeout → by which it is masked.
+
+    Of two that are equal both are proven as far as anybody can notice, and neither can be told.
+    """
+    proven = _proven(of)
+    masked: dict[str, list[str]] = {}
+    for wait in of.waits:
+        found = effective(of, wait)
+        if found is None or _untold(of, wait):
+            continue
+        for name in APPLY[wait.mode, wait.what]:
+            if name not in proven:
+                same = of.described[name] == found[1]
+                how = "is equal to" if same else f"({of.described[name]:g} s) is longer than"
+                masked.setdefault(name, []).append(
+                    f"{how} timeout {found[0]}, which ends the wait for {MEANS[wait.what]}"
+                )
+    return {name: " and ".join(dict.fromkeys(reasons)) for name, reasons in masked.items()}

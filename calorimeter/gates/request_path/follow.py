@@ -1,0 +1,159 @@
+"""Run one command against a deployment and record where its requests went."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import pyarrow.parquet as pq
+
+from calorimeter.core.deployment import Api, Deployment, address
+from calorimeter.core.errors import InputError
+from calorimeter.core.rundir import RunDir
+from calorimeter.gates.evidence.proxy_polling import same_place
+from calorimeter.gates.request_path.path import Paths, Request, join, requests_of
+from calorimeter.gates.request_path.recording import Recording, recorder
+from calorimeter.gates.request_path.relay import Relay, Relayed
+
+
+class Followed(NamedTuple):
+    """A command's requests. `elsewhere` counts those to other addresses (Keystone), `hidden` the
+    connections to the APIs whose requests TLS hides. `runs` are the run folders of loads that the command
+    made meanwhile, with their requests; the recording is kept in each as evidence.
+    """
+
+    status: int
+    started_ns: int
+    ended_ns: int
+    paths: Paths
+    recording: Recording
+    elsewhere: int
+    hidden: int
+    runs: tuple[tuple[RunDir, Paths], ...]
+
+
+TRACE = "trace"
+"""Name of the recording among a run's evidence."""
+
+
+def follow(
+    deployment: Deployment, command: Sequence[str], *, runs: Path = Path("runs"), wait_s: float = 60.0
+) -> Followed:
+    """Run `command` with the deployment's `OS_*` variables, and follow each of its requests.
+
+    Run folders that appear below `runs` meanwhile are joined too: `calorimeter run` may be the command.
+    Ends when the engines have been quiet about the requests for 2 s after the command, at most
+    `wait_s` after it. Raises `InputError` (no consent, a command that cannot be run) and
+    `EvidenceUnavailable` (no trace).
+    """
+    environment = command_environment(deployment)
+    before = set(runs.glob("*/run.json"))
+    with recorder(deployment) as recording, Relay() as relay:
+        started_ns = time.time_ns()
+        status = _run(command, {**environment, "http_proxy": relay.url, "https_proxy": relay.url})
+        ended_ns = time.time_ns()
+        ours = [relayed for relayed in relay.requests() if _api_of(deployment, relayed)]
+        loads = [RunDir(path.parent) for path in sorted(set(runs.glob("*/run.json")) - before)]
+        loaded = [samples(run) for run in loads]
+        ports = {r.source_port for r in ours if r.source_port} | {
+            r.source_port for some in loaded for r in some
+        }
+        ids = None if loads else {relayed.request_id for relayed in ours}
+        evidence = recording.finish(ids, ports, wait_s)
+    for run in loads:
+        run.save_evidence(TRACE, evidence)
+    seen = tuple(_request(deployment, relayed) for relayed in ours if relayed.method != "CONNECT")
+    return Followed(
+        status=status,
+        started_ns=started_ns,
+        ended_ns=ended_ns,
+        paths=joined(seen, evidence),
+        recording=evidence,
+        elsewhere=len(relay.requests()) - len(ours),
+        hidden=sum(1 for relayed in ours if relayed.method == "CONNECT"),
+        runs=tuple((run, joined(some, evidence)) for run, some in zip(loads, loaded, strict=True)),
+    )
+
+
+def joined(requests: Sequence[Request], recording: Recording) -> Paths:
+    """The paths of requests through what was recorded."""
+    return join(requests, recording.connections, recording.events, recording.processes)
+
+
+def samples(run: RunDir) -> tuple[Request, ...]:
+    """The requests of a recorded load; `InputError` where its samples cannot be read."""
+    rows: list[Request] = []
+    for path in run.parquet("samples"):
+        try:
+            rows += requests_of(pq.read_table(path).to_pylist())
+        except (OSError, ValueError, KeyError) as problem:
+            raise InputError(str(path), f"cannot be read ({type(problem).__name__})") from problem
+    return tuple(rows)
+
+
+def command_environment(deployment: Deployment) -> dict[str, str]:
+    """This process's environment with the deployment's identity in the variables of OpenStack's clients.
+
+    CFN clients find EC2 credentials in those of AWS's. Raises `InputError` where there is no [identity].
+    """
+    who = deployment.identity
+    if who is None:
+        raise InputError(str(deployment.path), "[identity] is missing", "valid: auth_url, username, …")
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith("OS_") and name.lower() not in ("no_proxy", "http_proxy", "https_proxy")
+    }
+    given = {
+        "OS_AUTH_URL": who.auth_url,
+        "OS_IDENTITY_API_VERSION": "3",
+        "OS_USERNAME": who.username,
+        "OS_PASSWORD": deployment.reveal(who.password),
+        "OS_PROJECT_NAME": who.project,
+        "OS_USER_DOMAIN_NAME": who.user_domain,
+        "OS_PROJECT_DOMAIN_NAME": who.project_domain,
+        "OS_REGION_NAME": who.region,
+        "OS_CACERT": str(deployment.tls.ca_file) if deployment.tls.ca_file else None,
+        "AWS_ACCESS_KEY_ID": who.ec2_access,
+        "AWS_SECRET_ACCESS_KEY": deployment.reveal(who.ec2_secret) if who.ec2_secret else None,
+    }
+    return {**kept, **{name: value for name, value in given.items() if value is not None}}
+
+
+def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
+    try:
+        return subprocess.run(command, env=environment, check=False).returncode
+    except OSError as problem:
+        raise InputError(command[0], f"cannot be run ({problem.strerror})") from problem
+
+
+def _api_of(deployment: Deployment, relayed: Relayed) -> str | None:
+    for name in ("rest", "cfn"):
+        api = deployment.api(name)
+        if api is not None and _is_front(api, relayed.target):
+            return name
+    return None
+
+
+def _is_front(api: Api, target: str) -> bool:
+    try:
+        return same_place(address(target), api.front)
+    except ValueError:
+        return False
+
+
+def _request(deployment: Deployment, relayed: Relayed) -> Request:
+    return Request(
+        api=_api_of(deployment, relayed) or "",
+        operation=f"{relayed.method} {relayed.path}",
+        source=relayed.source,
+        source_port=relayed.source_port,
+        request_id=relayed.request_id,
+        sent_ns=relayed.sent_ns,
+        done_ns=relayed.done_ns,
+        status=relayed.status,
+    )

@@ -1,0 +1,273 @@
+"""One request all the way: client → proxy → API process → queue → engine process, joined from evidence.
+
+The keys: the client's (address, port) and time join a request with a line of the proxy's log; the request
+id of the HTTP answer joins it with the RPC messages; a message's unique id joins its publish with its
+delivery; the call's id joins the engine's reply; the connection's name tells the process.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from calorimeter.core.toml import Model
+from calorimeter.gates.evidence.broker_records import Process
+from calorimeter.gates.evidence.proxy_log import Connection, plain
+from calorimeter.gates.evidence.rpc_message import Delivery
+
+LOG_RESOLUTION_NS = 2_000_000
+"""HAProxy logs ms; its clock and the client's are the same machine's, or kept together."""
+
+TOPICS = ("engine", "engine_worker")
+
+BY_THE_API_ITSELF = frozenset({
+    "EstimateTemplateCost", "show-by-arn", "lookup-post-by-arn", "lookup-put-by-arn",
+    "lookup-patch-by-arn", "lookup-delete-by-arn",
+})  # fmt: skip
+"""Operations of a load (docs/operations.md) that Heat's APIs answer with success and without an engine: an
+ARN tells where its stack is, and no template costs anything. So do they the list of versions (300)."""
+
+
+class Request(Model):
+    """One request as its client saw it; times in ns since the epoch, `status` 0 where no answer came."""
+
+    api: str
+    operation: str
+    source: str
+    source_port: int
+    request_id: str
+    sent_ns: int
+    done_ns: int
+    status: int
+
+
+class Leg(Model):
+    """One RPC message of a request. Processes are None where the connection told none.
+
+    `published_ns` and `delivered_ns` are when the broker's report arrived: channels report by
+    themselves, so on a busy machine they may be some ms off each other. `replied_ns` is when the engine
+    published its reply to a call; None for a cast, or where it never did.
+    """
+
+    method: str | None
+    queue: str
+    unique_id: str
+    published_ns: int | None
+    publisher: Process | None
+    delivered_ns: int | None
+    consumer: Process | None
+    consumer_connection: str | None
+    redelivered: bool
+    replied_ns: int | None
+    failure: bool
+    stack_name: str | None
+    resource_id: str | None
+
+
+class Path(Model):
+    """One request and all that is known of its way; `missing` names each link that is not."""
+
+    request: Request
+    backend: str | None
+    api_process: Process | None
+    legs: tuple[Leg, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def engine(self) -> Process | None:
+        """The engine process that took the request's first call."""
+        return next((leg.consumer for leg in self.legs if leg.queue == "engine"), None)
+
+
+class Paths(Model):
+    """The paths of some requests. `completeness` counts the answered ones; None where there are none."""
+
+    paths: tuple[Path, ...]
+
+    @property
+    def answered(self) -> int:
+        """Requests that were answered: of the others no request id is known."""
+        return sum(1 for path in self.paths if path.request.status)
+
+    @property
+    def completeness(self) -> float | None:
+        """The share of answered requests of which no link is missing."""
+        whole = sum(1 for path in self.paths if path.request.status and not path.missing)
+        return whole / self.answered if self.answered else None
+
+    def missing(self) -> dict[str, int]:
+        """Which links are missing in how many answered requests."""
+        counted: defaultdict[str, int] = defaultdict(int)
+        for path in self.paths:
+            for link in path.missing if path.request.status else ():
+                counted[link] += 1
+        return dict(sorted(counted.items()))
+
+
+def requests_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Request, ...]:
+    """The requests of rows of `calorimeter.core.samples.SAMPLE`; what was never sent is none."""
+    return tuple(
+        Request(
+            api=row["api"],
+            operation=row["operation"],
+            source=row["source"],
+            source_port=row["source_port"],
+            request_id=row["request_id"] or "",
+            sent_ns=row["sent_ns"],
+            done_ns=row["done_ns"],
+            status=row["status"],
+        )
+        for row in rows
+        if row["error"] != "dropped"
+    )
+
+
+def join(
+    requests: Sequence[Request],
+    connections: Iterable[Connection],
+    events: Sequence[Delivery],
+    processes: Mapping[str, Process],
+    *,
+    topics: Sequence[str] = TOPICS,
+) -> Paths:
+    """Follow each request; `topics` are the queues whose deliveries were recorded.
+
+    `processes` maps connection names to processes and may be merged from several snapshots of the
+    broker: connections come and go during a run.
+    """
+    log = _Log(connections)
+    trace = _Trace(events, processes, topics)
+    return Paths(paths=tuple(_path(request, log, trace) for request in requests))
+
+
+def _path(request: Request, log: _Log, trace: _Trace) -> Path:
+    backend = log.backend(request)
+    legs, api_process = trace.legs(request.request_id)
+    missing = [] if backend else ["no line of the proxy's log"]
+    if not request.request_id:
+        missing.append("no request id in the answer")
+    elif not legs and _needs_engine(request):
+        missing.append("no RPC message")
+    elif legs and api_process is None:
+        missing.append("API process unknown")
+    wanted = [leg for leg in legs if leg.queue in trace.topics]
+    if any(leg.published_ns is None for leg in wanted):
+        missing.append("a publish is missing")
+    if any(leg.delivered_ns is None for leg in wanted):
+        missing.append("a delivery is missing")
+    if any(leg.delivered_ns is not None and leg.consumer is None for leg in wanted):
+        missing.append("engine process unknown")
+    return Path(
+        request=request, backend=backend, api_process=api_process, legs=legs, missing=tuple(missing)
+    )
+
+
+def _needs_engine(request: Request) -> bool:
+    """Whether an engine must have had it: an API may refuse by itself, but succeed in little."""
+    if request.status == HTTPStatus.MULTIPLE_CHOICES or request.operation in BY_THE_API_ITSELF:
+        return False
+    return request.status < HTTPStatus.BAD_REQUEST
+
+
+class _Log:
+    """The proxy's log by client address and port, each in order of accept."""
+
+    def __init__(self, connections: Iterable[Connection]) -> None:
+        self._lines: defaultdict[tuple[str, int], list[Connection]] = defaultdict(list)
+        for line in sorted(connections, key=lambda line: line.accepted_ns):
+            self._lines[plain(line.client.lower()), line.client_port].append(line)
+
+    def backend(self, request: Request) -> str | None:
+        """The server that had the request.
+
+        In tcp mode the line is the connection that was open when the request was answered, be it made for
+        it or kept alive; in http mode each request has its own, accepted between sending and answer. Ports
+        are used again, so the latest that fits counts.
+        """
+        lines = self._lines.get((plain(request.source.lower()), request.source_port), [])
+        tcp = bool(lines) and lines[0].mode == "tcp"
+        # No other connection can have the port before the answer; a log's ms are cut off, never rounded up.
+        latest_ns = request.done_ns if tcp else request.done_ns + LOG_RESOLUTION_NS
+        at = bisect_right(lines, latest_ns, key=lambda line: line.accepted_ns)
+        if not at:
+            return None
+        line = lines[at - 1]
+        fits = (
+            _ended_ns(line) >= request.sent_ns
+            if tcp
+            else line.accepted_ns >= request.sent_ns - LOG_RESOLUTION_NS
+        )
+        return line.server if fits else None
+
+
+def _ended_ns(line: Connection) -> float:
+    if line.early or line.total_ms is None:
+        return float("inf")
+    return line.accepted_ns + line.total_ms * 1e6 + LOG_RESOLUTION_NS
+
+
+class _Trace:
+    """The firehose by request id."""
+
+    def __init__(
+        self, events: Sequence[Delivery], processes: Mapping[str, Process], topics: Sequence[str]
+    ) -> None:
+        self.topics = frozenset(topics)
+        self._processes = processes
+        self._published: defaultdict[str, list[Delivery]] = defaultdict(list)
+        self._delivered: defaultdict[str, list[Delivery]] = defaultdict(list)
+        self._ids: defaultdict[str, dict[str, Delivery]] = defaultdict(dict)
+        self._replies: dict[str, Delivery] = {}
+        for event in events:
+            self._add(event)
+
+    def _add(self, event: Delivery) -> None:
+        if event.reply:
+            if event.kind == "publish" and event.msg_id:
+                self._replies.setdefault(event.msg_id, event)
+            return
+        if event.request_id is None or event.unique_id is None:
+            return
+        side = self._published if event.kind == "publish" else self._delivered
+        side[event.unique_id].append(event)
+        self._ids[event.request_id].setdefault(event.unique_id, event)
+
+    def legs(self, request_id: str) -> tuple[tuple[Leg, ...], Process | None]:
+        """The messages of a request in order of their publish, and the API process that sent the first."""
+        legs = [leg for unique_id in self._ids.get(request_id, ()) for leg in self._legs(unique_id)]
+        legs.sort(key=lambda leg: leg.published_ns or leg.delivered_ns or 0)
+        api = next((leg.publisher for leg in legs if leg.publisher and _is_api(leg.publisher)), None)
+        return tuple(legs), api
+
+    def _legs(self, unique_id: str) -> Iterable[Leg]:
+        """One leg a delivery (a redelivered message has several), or one without."""
+        published = next(iter(self._published.get(unique_id, ())), None)
+        deliveries: Sequence[Delivery | None] = self._delivered.get(unique_id) or [None]
+        for delivered in deliveries:
+            event = delivered or published
+            assert event is not None
+            reply = self._replies.get(event.msg_id) if event.msg_id else None
+            routed = published.routed[0] if published and published.routed else ""
+            yield Leg(
+                method=event.method,
+                queue=delivered.queue if delivered else routed or ",".join(event.routing_keys),
+                unique_id=unique_id,
+                published_ns=published.t_ns if published else None,
+                publisher=self._processes.get(published.connection) if published else None,
+                delivered_ns=delivered.t_ns if delivered else None,
+                consumer=self._processes.get(delivered.connection) if delivered else None,
+                consumer_connection=delivered.connection if delivered else None,
+                redelivered=delivered.redelivered if delivered else False,
+                replied_ns=reply.t_ns if reply else None,
+                failure=reply.failure if reply else False,
+                stack_name=event.stack_name,
+                resource_id=event.resource_id,
+            )
+
+
+def _is_api(process: Process) -> bool:
+    """heat-api, heat-api-cfn, or a WSGI server that hosts one: whatever is not an engine."""
+    return process.role != "heat-engine"

@@ -1,0 +1,124 @@
+"""What the proxy's log and the broker's trace showed during one command, as one file of evidence."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from calorimeter.core.deployment import Consent, Deployment
+from calorimeter.core.errors import InputError
+from calorimeter.core.toml import Model
+from calorimeter.gates.evidence import proxy_log
+from calorimeter.gates.evidence.broker_api import BrokerApi
+from calorimeter.gates.evidence.broker_records import Process, hosts
+from calorimeter.gates.evidence.firehose import Firehose
+from calorimeter.gates.evidence.proxy_logs import ProxyLogs
+from calorimeter.gates.evidence.rpc_message import Delivery
+from calorimeter.gates.evidence.tracing import tracing
+
+QUIET_S = 2.0
+LOG_WITHIN_S = 5.0
+
+
+class Recording(Model):
+    """Evidence of the way of some requests.
+
+    `processes` maps AMQP connections to processes, `hosts` an engine process (as text) to its host as
+    Heat calls it. `doubts` are sentences on what may be missing; empty: nothing is known to be.
+    """
+
+    schema_version: int = 1
+    events: tuple[Delivery, ...]
+    connections: tuple[proxy_log.Connection, ...]
+    processes: dict[str, Process]
+    hosts: dict[str, str]
+    doubts: tuple[str, ...]
+
+
+class Recorder:
+    """The sources of evidence, open."""
+
+    def __init__(self, api: BrokerApi, firehose: Firehose, logs: ProxyLogs) -> None:
+        self._api = api
+        self._firehose = firehose
+        self._logs = logs
+        self._processes = api.processes()
+        self._hosts = {str(process): host for process, host in hosts(api.engine_consumers()).items()}
+
+    def finish(
+        self, request_ids: Collection[str] | None, ports: Collection[int], wait_s: float
+    ) -> Recording:
+        """What was recorded of these requests (None: of all), once nothing more comes of them.
+
+        That is after 2 s without an event of theirs, or after `wait_s`; convergence goes on after an
+        answer. The proxy's log is waited for until it names all client `ports`, at most 5 s.
+        """
+        self._await_quiet(request_ids, wait_s)
+        log = self._logs.await_ports(ports, LOG_WITHIN_S)
+        self._firehose.settle()
+        events = tuple(
+            event
+            for event in self._firehose.deliveries()
+            if request_ids is None or event.reply or event.request_id in request_ids
+        )
+        # Of replies only the time is used, and their connections may be gone by now.
+        unknown = {e.connection for e in events if not e.reply} - set(self._processes)
+        doubts = [
+            self._firehose.why_incomplete,
+            log.doubt,
+            *(d for source in self._logs.used() for d in source.doubts),
+        ]
+        return Recording(
+            events=events,
+            connections=log.connections,
+            processes={**self._processes, **self._api.processes(unknown)},
+            hosts=self._hosts,
+            doubts=tuple(doubt for doubt in doubts if doubt),
+        )
+
+    def _await_quiet(self, request_ids: Collection[str] | None, wait_s: float) -> None:
+        deadline = time.monotonic() + wait_s
+        seen = len(self._firehose)
+        while (left_s := deadline - time.monotonic()) > 0:
+            start = seen
+
+            def more(events: Sequence[Delivery], start: int = start) -> bool:
+                return any(request_ids is None or e.request_id in request_ids for e in events[start:])
+
+            if not self._firehose.wait_for(more, min(QUIET_S, left_s)):
+                return
+            seen = len(self._firehose)
+
+
+@contextmanager
+def recorder(deployment: Deployment) -> Iterator[Recorder]:
+    """Tracing on, firehose and logs open.
+
+    Raises `InputError` without consent to trace the broker or where a log cannot be received, and
+    `EvidenceUnavailable` where there is no trace.
+    """
+    if not deployment.consent.level.allows(Consent.INVASIVE):
+        raise InputError(
+            f"{deployment.path}: consent.level",
+            f"is {str(deployment.consent.level)!r}, and this switches the broker's tracing on",
+            "valid: invasive",
+        )
+    with ExitStack() as stack:
+        api = stack.enter_context(tracing(deployment))
+        firehose = stack.enter_context(Firehose(deployment))
+        logs = stack.enter_context(ProxyLogs.of(deployment.proxy))
+        yield Recorder(api, firehose, logs)
+
+
+def read(path: Path) -> Recording:
+    """Read a recording; `InputError` where it is none."""
+    try:
+        return Recording.model_validate_json(path.read_text(encoding="utf-8"))
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
+    except (ValueError, ValidationError) as problem:
+        raise InputError(str(path), "is not the evidence of a trace") from problem

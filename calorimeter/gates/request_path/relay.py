@@ -1,0 +1,210 @@
+"""An HTTP proxy between one command and the APIs, to learn the port and the request id of each request.
+
+The command is left as it is and is told of the relay by `http_proxy`. Each request goes on over a
+connection of its own, so that one request is one connection in HAProxy's log. Through TLS only the
+connection is seen, not the requests in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import select
+import socket
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import TracebackType
+from urllib.parse import urlsplit
+
+from calorimeter.core.deployment import Address
+from calorimeter.core.toml import Model
+
+CONNECT_S = 30.0
+ANSWER_S = 300.0
+LARGEST_BODY = 64 * 2**20
+
+_HOP_BY_HOP = {
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+}
+
+
+class Relayed(Model):
+    """One request that went through: `target` is `HOST:PORT`, `path` has no query (it may hold secrets).
+
+    `source` and `source_port` are the relay's, as the server sees the client; empty and 0 where no
+    connection came about. Times are ns since the
+    epoch; `status` is 0 where no answer came, or where TLS hides it.
+    """
+
+    target: str
+    method: str
+    path: str
+    source: str
+    source_port: int
+    request_id: str
+    sent_ns: int
+    done_ns: int
+    status: int
+
+
+class Relay:
+    """A relay on loopback while its context is open; `url` is for `http_proxy`."""
+
+    def __init__(self) -> None:
+        self._seen: list[Relayed] = []
+        relay = self
+
+        class Handler(_Handler):
+            seen = relay._seen
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+        self._thread = threading.Thread(target=self._serve, name="relay", daemon=True)
+
+    def __enter__(self) -> Relay:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=0.02)
+
+    @property
+    def url(self) -> str:
+        """Where the relay listens."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def requests(self) -> tuple[Relayed, ...]:
+        """What went through, in the order of its beginning."""
+        return tuple(sorted(self._seen, key=lambda relayed: relayed.sent_ns))
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    seen: list[Relayed]
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is logged: a request line may hold a token."""
+
+    def _relay(self) -> None:
+        parts = urlsplit(self.path)
+        size = int(self.headers.get("Content-Length") or 0)
+        if parts.scheme != "http" or not parts.hostname or size > LARGEST_BODY:
+            self.send_error(400, "only http:// is relayed")
+            return
+        target = Address(host=parts.hostname, port=parts.port or 80)
+        body = self.rfile.read(size) if size else None
+        upstream = http.client.HTTPConnection(target.host, target.port, timeout=ANSWER_S)
+        sent_ns = time.time_ns()
+        source, source_port = "", 0
+
+        def note(status: int, request_id: str) -> None:
+            self.seen.append(
+                Relayed(
+                    target=str(target),
+                    method=self.command,
+                    path=parts.path,
+                    source=source,
+                    source_port=source_port,
+                    request_id=request_id,
+                    sent_ns=sent_ns,
+                    done_ns=time.time_ns(),
+                    status=status,
+                )
+            )
+
+        try:
+            upstream.connect()
+            source, source_port = upstream.sock.getsockname()[:2]
+            self._send_on(upstream, parts.path + (f"?{parts.query}" if parts.query else ""), body)
+            answer = upstream.getresponse()
+            content = answer.read()
+        except (OSError, http.client.HTTPException) as problem:
+            note(0, "")
+            self.send_error(502, f"the API did not answer ({type(problem).__name__})")
+            return
+        finally:
+            upstream.close()
+        note(answer.status, answer.headers.get("X-Openstack-Request-Id") or "")
+        self._give_back(answer, content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _relay  # noqa: N815
+
+    def _send_on(self, upstream: http.client.HTTPConnection, path: str, body: bytes | None) -> None:
+        upstream.putrequest(self.command, path, skip_host=True, skip_accept_encoding=True)
+        for name, value in self.headers.items():
+            if name.lower() not in _HOP_BY_HOP:
+                upstream.putheader(name, value)
+        upstream.putheader("Connection", "close")
+        upstream.endheaders(body)
+
+    def _give_back(self, answer: http.client.HTTPResponse, content: bytes) -> None:
+        self.send_response_only(answer.status, answer.reason)
+        for name, value in answer.headers.items():
+            if name.lower() not in _HOP_BY_HOP | {"content-length"}:
+                self.send_header(name, value)
+        if self.command == "HEAD":
+            self.send_header("Content-Length", answer.headers.get("Content-Length", "0"))
+        elif answer.status not in (204, 304):
+            self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    def do_CONNECT(self) -> None:
+        """A tunnel for TLS: its bytes pass unread."""
+        host, _, port = self.path.rpartition(":")
+        sent_ns = time.time_ns()
+        try:
+            upstream = socket.create_connection((host.strip("[]"), int(port)), CONNECT_S)
+        except (OSError, ValueError) as problem:
+            self.send_error(502, f"cannot be reached ({type(problem).__name__})")
+            return
+        source, source_port = upstream.getsockname()[:2]
+        self.send_response_only(200, "Connection established")
+        self.end_headers()
+        with upstream:
+            _pass_on(self.connection, upstream)
+        self.close_connection = True
+        self.seen.append(
+            Relayed(
+                target=self.path,
+                method="CONNECT",
+                path="",
+                source=source,
+                source_port=source_port,
+                request_id="",
+                sent_ns=sent_ns,
+                done_ns=time.time_ns(),
+                status=0,
+            )
+        )
+
+
+def _pass_on(client: socket.socket, upstream: socket.socket) -> None:
+    """Copy bytes both ways until either side ends or is silent for `ANSWER_S`."""
+    other = {client: upstream, upstream: client}
+    with contextlib.suppress(OSError):
+        while True:
+            ready, _, _ = select.select(list(other), [], [], ANSWER_S)
+            if not ready:
+                return
+            for side in ready:
+                data = side.recv(65536)
+                if not data:
+                    return
+                other[side].sendall(data)

@@ -1,0 +1,65 @@
+"""One request's path as lines of text, in the order of time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from calorimeter.gates.evidence.broker_records import Process
+from calorimeter.gates.request_path.path import Leg, Path
+
+SHOWN_LINES = 200
+
+Step = tuple[int, str, str]
+"""When (ns since the epoch), who, what."""
+
+
+def timeline(path: Path, hosts: Mapping[str, str]) -> list[str]:
+    """Lines of `+ms  who  what`, ms since the request was sent; `hosts` name the hosts of engine
+    processes (as text).
+
+    Reports of the broker arrive with a delay of their own (see `Leg`), so single ms mean little.
+    """
+    sent_ns = path.request.sent_ns
+    # What happens at once keeps its order, since sorting is stable.
+    steps = sorted(_steps(path, hosts), key=lambda step: step[0])
+    lines = [f"{(at_ns - sent_ns) / 1e6:+10.1f} ms  {who:<38}  {what}" for at_ns, who, what in steps]
+    if len(lines) > SHOWN_LINES:
+        lines = [*lines[:SHOWN_LINES], f"… and {len(lines) - SHOWN_LINES} more"]
+    return lines
+
+
+def _steps(path: Path, hosts: Mapping[str, str]) -> Iterator[Step]:
+    request = path.request
+    yield request.sent_ns, f"client {request.source}:{request.source_port}", f"sends {request.operation}"
+    yield (
+        request.sent_ns,
+        "proxy",
+        f"gives it to {path.backend}" if path.backend else "? no line of its log",
+    )
+    for leg in path.legs:
+        yield from _of_leg(leg, hosts)
+    yield (
+        request.done_ns,
+        "client",
+        f"has the answer {request.status}" if request.status else "has no answer",
+    )
+
+
+def _of_leg(leg: Leg, hosts: Mapping[str, str]) -> Iterator[Step]:
+    about = f" of resource {leg.resource_id}" if leg.resource_id else ""
+    what = f"{leg.method}{about}"
+    if leg.published_ns is not None:
+        yield leg.published_ns, _name(leg.publisher, hosts), f"puts {what} into {leg.queue}"
+    consumer = _name(leg.consumer, hosts)
+    if leg.delivered_ns is not None:
+        again = ", which was delivered before" if leg.redelivered else ""
+        yield leg.delivered_ns, consumer, f"takes {what}{again}"
+    if leg.replied_ns is not None:
+        yield leg.replied_ns, consumer, f"{'fails' if leg.failure else 'answers'} {leg.method}"
+
+
+def _name(process: Process | None, hosts: Mapping[str, str]) -> str:
+    if process is None:
+        return "? a process that does not say"
+    host = hosts.get(str(process))
+    return f"{host} {process.role}[{process.pid}]" if host else str(process)

@@ -1,0 +1,1 @@
+"""Gates T: the service level of a recorded load."""

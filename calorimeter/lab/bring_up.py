@@ -1,0 +1,194 @@
+"""Bring a lab up: daemons in parallel, each waiting for the condition it needs, and all or nothing."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Event
+from types import FrameType
+
+from calorimeter.core.errors import InputError
+from calorimeter.core.waiting import CancelledError
+from calorimeter.lab import deployment_file, lock, ports, processes, programs, take_down, topology
+from calorimeter.lab.daemons import (
+    bootstrap_accounts,
+    daemon,
+    haproxy,
+    heat,
+    keystone,
+    mariadb,
+    memcached,
+    rabbitmq,
+)
+from calorimeter.lab.sample import layout, network
+from calorimeter.lab.topology import Lab, Topology
+
+Say = Callable[[str], None]
+"""Takes one line of progress."""
+
+
+def up(asked: Topology, wanted: Mapping[str, int], say: Say) -> Lab:
+    """Bring up the lab that is asked for, with the front ports that are wanted.
+
+    Raises `InputError` (programs missing, a port taken, a lab of that name up) and `DaemonError`;
+    then, as after Ctrl-C and SIGTERM, nothing of the lab is left.
+    """
+    found = programs.found()
+    folder = topology.folder(asked.name)
+    with lock.held(folder, 2), _terminated_like_interrupted():
+        _clear_remnant(folder, say)
+        try:
+            lab = _reserved(asked, wanted, folder, found)
+            if asked.sample:
+                network.make(asked.name)
+                network.visit(lab)
+            return _Rise(lab, say).all()
+        except BaseException:
+            with _uninterrupted():
+                take_down.clear(folder)
+            raise
+
+
+def _clear_remnant(folder: Path, say: Say) -> None:
+    alive = processes.running(folder)
+    if alive and (folder / "deployment.toml").exists():
+        name = folder.name
+        raise InputError(f"lab {name}", "is up", f"`calorimeter lab down --name {name}`, or another name")
+    others = network.existing(folder.name)
+    if others and not folder.exists():
+        what = f"network namespaces of a lab of that name are there ({others[0]}, …)"
+        raise InputError(f"lab {folder.name}", what, f"`calorimeter lab down --name {folder.name}`")
+    if alive or folder.exists():
+        say("clearing what a lab of that name left behind")
+        take_down.clear(folder)
+
+
+def _reserved(asked: Topology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
+    folder.mkdir(mode=0o700, parents=True)
+    (folder / "logs").mkdir(mode=0o700)
+    secrets = topology.fresh_secrets()
+    if asked.sample:
+        # Whatever listens at the same ports elsewhere: these hosts are the sample's own.
+        reserved = layout.ports((*asked.rest_parts, *asked.cfn_parts))
+        secrets["amqp"] = layout.BROKER_PASSWORD
+    else:
+        reserved = ports.reserve(asked.port_names, folder, wanted, udp=("log",))
+    lab = Lab(folder, asked.model_copy(update={"ports": reserved}), secrets, found)
+    topology.write(lab.topology, folder)
+    topology.write_secrets(lab.secrets, folder)
+    return lab
+
+
+@contextmanager
+def _terminated_like_interrupted() -> Iterator[None]:
+    def interrupt(signum: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in ends}
+    try:
+        yield
+    finally:
+        for signum, handler in before.items():
+            signal.signal(signum, handler)
+
+
+class _Rise:
+    """One bring-up: who waits for whom, and the progress of it."""
+
+    def __init__(self, lab: Lab, say: Say) -> None:
+        self.lab = lab
+        self.cancel = Event()
+        self.began = time.monotonic()
+        self._say = say
+
+    def say(self, text: str) -> None:
+        self._say(f"{time.monotonic() - self.began:5.1f} s  {text}")
+
+    def all(self) -> Lab:
+        """Start everything, write the deployment file, and give the lab with its last secrets."""
+        lab = self.lab
+        self.say(f"lab {lab.topology.name} in {lab.folder}")
+        with ThreadPoolExecutor(max_workers=8) as pool:
+            broker = pool.submit(self.broker)
+            database = pool.submit(self.database)
+            cache = pool.submit(self.simple, memcached.daemon(lab), ())
+            identity = pool.submit(self.identity, (database, cache))
+            services = pool.submit(self.heat, lab.topology.heat_parts, (broker, database))
+            steps: list[Future[object]] = [broker, database, cache, identity, services]  # type: ignore[list-item]
+            try:
+                wait(steps, return_when=FIRST_EXCEPTION)
+            finally:
+                self.cancel.set()
+            _raise_first(steps)
+        self.cancel.clear()
+        made = {**lab.secrets, **identity.result()}
+        topology.write_secrets(made, lab.folder)
+        self.lab = lab = Lab(lab.folder, lab.topology, made, lab.programs)
+        haproxy.prepare(lab)
+        self.simple(haproxy.daemon(lab), ())
+        deployment_file.write(lab)
+        return lab
+
+    def after(self, needed: tuple[Future[None], ...]) -> None:
+        """Wait for other steps; what went wrong in one of them is reported there."""
+        while not all(step.done() for step in needed):
+            if self.cancel.wait(0.02):
+                raise CancelledError
+        if any(step.exception() for step in needed):
+            raise CancelledError
+
+    def simple(self, what: daemon.Daemon, needed: tuple[Future[None], ...]) -> None:
+        self.after(needed)
+        daemon.start(self.lab, what, self.cancel)
+        self.say(f"{what.part} is ready")
+
+    def broker(self) -> None:
+        rabbitmq.prepare(self.lab)
+        self.simple(rabbitmq.daemon(self.lab), ())
+
+    def database(self) -> None:
+        if not mariadb.has_template(self.lab):
+            self.say("mariadb: making the databases, once for all labs to come")
+        mariadb.prepare(self.lab, self.cancel)
+        self.simple(mariadb.daemon(self.lab), ())
+
+    def identity(self, needed: tuple[Future[None], ...]) -> dict[str, str]:
+        keystone.prepare(self.lab)
+        self.after(needed)
+        keystone.bootstrap(self.lab, self.cancel)
+        self.simple(keystone.daemon(self.lab), ())
+        return bootstrap_accounts.create(self.lab)
+
+    def heat(self, parts: tuple[str, ...], needed: tuple[Future[None], ...]) -> None:
+        for part in parts:
+            heat.prepare(self.lab, part)
+        self.after(needed)
+        daemons = [heat.daemon(self.lab, part) for part in parts]
+        launched = [(what, daemon.launch(self.lab, what)) for what in daemons]
+        for what, process in launched:
+            daemon.await_ready(self.lab, what, process, self.cancel)
+            self.say(f"{what.part} is ready")
+
+
+def _raise_first(steps: list[Future[object]]) -> None:
+    problems = [step.exception() for step in steps if step.done()]
+    for problem in problems:
+        if problem is not None and not isinstance(problem, CancelledError):
+            raise problem
+    for step in steps:
+        step.result()

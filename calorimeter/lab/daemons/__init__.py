@@ -1,0 +1,1 @@
+"""The lab's daemons, one module each: configuration, start, readiness."""

@@ -1,0 +1,124 @@
+"""A daemon: how it is started, when it is ready, and what its log says when it is not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event
+
+from calorimeter.core import netns
+from calorimeter.core.waiting import CancelledError, DeadlineError, until
+from calorimeter.lab import processes, programs
+from calorimeter.lab.topology import Lab
+
+LOG_LINES = 25
+
+
+class DaemonError(Exception):
+    """A daemon ended, or was not ready in time; `tail` is the end of its log."""
+
+    def __init__(self, part: str, what: str, tail: str) -> None:
+        self.part = part
+        self.what = what
+        self.tail = tail
+        super().__init__(f"{part} {what}")
+
+
+@dataclass(frozen=True, slots=True)
+class Daemon:
+    """How a part is started. `ready` asks whether it serves; `forks`: the command itself ends; `group` is
+    the group id that its packets are known by (root alone can give one)."""
+
+    part: str
+    argv: tuple[str, ...]
+    ready: Callable[[], bool]
+    deadline_s: float
+    environment: Mapping[str, str] = field(default_factory=dict)
+    forks: bool = False
+    group: int | None = None
+
+
+def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a lab's process sees of the environment: nothing of the user's but the folders of programs."""
+    return {
+        "PATH": f"{lab.programs.heat_venv / 'bin'}{os.pathsep}{programs.search_path()}",
+        "HOME": str(lab.folder),
+        "LANG": "C.UTF-8",
+        "PYTHONWARNINGS": "ignore",
+        "PYTHONUNBUFFERED": "1",
+        **processes.marks(lab.folder, part),
+        **(extra or {}),
+    }
+
+
+def tail(log: Path, lines: int = LOG_LINES) -> str:
+    """The last lines of a log, or an empty text."""
+    try:
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
+            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
+    except OSError:
+        return ""
+
+
+def launch(lab: Lab, daemon: Daemon) -> subprocess.Popen[bytes]:
+    """Start a daemon's process, without waiting for it to be ready."""
+    log = lab.log(daemon.part)
+    return processes.spawn(
+        list(netns.within(lab.namespace(daemon.part), *daemon.argv)),
+        environment(lab, daemon.part, daemon.environment),
+        log,
+        lab.folder,
+        daemon.group,
+    )
+
+
+def await_ready(
+    lab: Lab, daemon: Daemon, process: subprocess.Popen[bytes], cancel: Event | None = None
+) -> None:
+    """Wait until a launched daemon serves; raises `DaemonError` and `CancelledError`."""
+
+    def ready() -> bool:
+        status = process.poll()
+        if status is not None and not (daemon.forks and status == 0):
+            raise DaemonError(daemon.part, f"ended with status {status}", tail(lab.log(daemon.part)))
+        return daemon.ready()
+
+    try:
+        until(ready, daemon.deadline_s, cancel=cancel)
+    except DeadlineError as problem:
+        what = f"was not ready after {daemon.deadline_s:g} s"
+        raise DaemonError(daemon.part, what, tail(lab.log(daemon.part))) from problem
+
+
+def start(lab: Lab, daemon: Daemon, cancel: Event | None = None) -> None:
+    """Start a daemon and wait until it serves; raises `DaemonError` and `CancelledError`."""
+    if cancel is not None and cancel.is_set():
+        raise CancelledError
+    await_ready(lab, daemon, launch(lab, daemon), cancel)
+
+
+def run(
+    lab: Lab,
+    part: str,
+    argv: list[str],
+    deadline_s: float,
+    *,
+    extra: Mapping[str, str] | None = None,
+    cancel: Event | None = None,
+) -> None:
+    """Run a command of a part to its end; raises `DaemonError` where it fails or takes too long."""
+    log = lab.log(part)
+    command = list(netns.within(lab.namespace(part), *argv))
+    process = processes.spawn(command, environment(lab, part, extra), log, lab.folder)
+    name = Path(argv[0]).name
+    try:
+        until(lambda: process.poll() is not None, deadline_s, cancel=cancel)
+    except DeadlineError as problem:
+        process.kill()
+        raise DaemonError(part, f"{name} took over {deadline_s:g} s", tail(log)) from problem
+    if process.returncode != 0:
+        raise DaemonError(part, f"{name} ended with status {process.returncode}", tail(log))

@@ -1,0 +1,148 @@
+"""heat-api, heat-api-cfn and heat-engine, each with a heat.conf of its own, as the guide starts them."""
+
+from __future__ import annotations
+
+import configparser
+import os
+from functools import partial
+from pathlib import Path
+
+from calorimeter.config.heat import heat_conf_writer
+from calorimeter.lab.daemons import bootstrap_accounts, health_check, mariadb, rabbitmq, readiness
+from calorimeter.lab.daemons.daemon import Daemon
+from calorimeter.lab.topology import REGION, Lab, write_private
+
+PROGRAMS = {"rest": "heat-api", "cfn": "heat-api-cfn", "engine": "heat-engine"}
+
+_APPLICATIONS = {"rest": "heat.wsgi.api", "cfn": "heat.wsgi.cfn"}
+
+_APPLICATION = """\
+# Heat parses sys.argv while it starts: it must see its own options, not the WSGI server's.
+import sys
+
+sys.argv = ["{program}", "--config-file={conf}"]
+
+from {application} import application
+"""
+
+READY_S = 90.0
+
+
+def kind(part: str) -> str:
+    """`rest`, `cfn` or `engine` of a part's name."""
+    return part.partition("-")[0]
+
+
+def prepare(lab: Lab, part: str) -> None:
+    """Write the part's heat.conf."""
+    path = file(lab, part)
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(path, heat_conf_writer.render(conf(lab, part)))
+    if lab.topology.serve == "wsgi" and kind(part) in _APPLICATIONS:
+        text = _APPLICATION.format(
+            program=PROGRAMS[kind(part)], conf=path, application=_APPLICATIONS[kind(part)]
+        )
+        path.with_name(f"{_module(part)}.py").write_text(text)
+
+
+def _module(part: str) -> str:
+    return part.replace("-", "_")
+
+
+def file(lab: Lab, part: str) -> Path:
+    """Where the part's heat.conf is."""
+    return lab.folder / "heat" / f"{part}.conf"
+
+
+def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
+    """The part's heat.conf: the guide's copy of the file, with a port and a host name of its own."""
+    bind = {name: (lab.host(part), lab.port(part)) for name in ("rest", "cfn") if name == kind(part)}
+    host = heat_conf_writer.HeatHost(
+        host=part,
+        transport=rabbitmq.transport(lab),
+        database=mariadb.url(lab, "heat"),
+        auth_encryption_key=lab.secrets["auth_encryption_key"],
+        identity=heat_conf_writer.Identity(lab.url("keystone"), "heat", lab.secrets["heat"], region=REGION),
+        stack_domain=heat_conf_writer.StackDomain(
+            bootstrap_accounts.STACK_DOMAIN,
+            bootstrap_accounts.STACK_DOMAIN_ADMIN,
+            lab.secrets["stack_domain"],
+        ),
+        memcached=lab.address("memcached"),
+        cfn_url=lab.url("cfn"),
+        rest_bind=bind.get("rest"),
+        cfn_bind=bind.get("cfn"),
+        engine_workers=lab.topology.workers if kind(part) == "engine" else None,
+        quorum_queues=lab.topology.queues == "quorum",
+        rpc_response_timeout_s=lab.topology.rpc_timeout_s,
+    )
+    changed = heat_conf_writer.changed(
+        heat_conf_writer.changed(heat_conf_writer.sections(host), _of_a_lab(lab)), _threads(lab, part)
+    )
+    return heat_conf_writer.changed(changed, health_check.sections(lab, part))
+
+
+def _threads(lab: Lab, part: str) -> heat_conf_writer.Sections:
+    """How much an engine works at at once, where that was asked for."""
+    threads = lab.topology.engine_threads
+    return {"DEFAULT": {"executor_thread_pool_size": threads}} if threads and kind(part) == "engine" else {}
+
+
+def _of_a_lab(lab: Lab) -> heat_conf_writer.Sections:
+    """What a lab needs besides: files from Heat's environment, and room for a load test."""
+    etc = lab.programs.heat_venv / "etc" / "heat"
+    return {
+        "DEFAULT": {
+            "environment_dir": str(etc / "environment.d"),
+            "template_dir": str(etc / "templates"),
+            "max_stacks_per_tenant": 1_000_000,
+            "enable_stack_abandon": True,
+            "enable_stack_adopt": True,
+        },
+        "paste_deploy": {"api_paste_config": str(etc / "api-paste.ini")},
+    }
+
+
+def workers(lab: Lab, part: str) -> int:
+    """How many workers an engine's heat.conf says; those of the lab where it says nothing that can be."""
+    conf = configparser.RawConfigParser(strict=False)
+    conf.read(file(lab, part), encoding="utf-8")
+    said = conf.defaults().get("num_engine_workers", "")
+    return int(said) if said.isdigit() else lab.topology.workers
+
+
+def group(lab: Lab, part: str) -> int | None:
+    """The group id that an API's packets are known by, of its own among all labs; None without root."""
+    return 100_000 + lab.port(part) if os.geteuid() == 0 and kind(part) in ("rest", "cfn") else None
+
+
+def daemon(lab: Lab, part: str) -> Daemon:
+    """One process of Heat."""
+    argv: tuple[str, ...] = (
+        lab.programs.heat(PROGRAMS[kind(part)]),
+        f"--config-file={file(lab, part)}",
+    )
+    if kind(part) == "engine":
+        return Daemon(
+            part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers(lab, part), READY_S
+        )
+    if lab.topology.serve == "wsgi":
+        argv = _under_gunicorn(lab, part)
+    url = lab.url(part)
+    ready = partial(readiness.answers, f"{url}/healthcheck")
+    return Daemon(
+        part, argv, ready, READY_S, environment=health_check.environment(lab), group=group(lab, part)
+    )
+
+
+def _under_gunicorn(lab: Lab, part: str) -> tuple[str, ...]:
+    """The command of an API in a WSGI server, as releases of Heat without heat-api are run."""
+    home = str(file(lab, part).parent)
+    return (
+        lab.programs.heat("gunicorn"),
+        "--no-control-socket",
+        *("--bind", lab.address(part)),
+        *("--worker-class", "gthread", "--workers", "1", "--threads", "16"),
+        *("--timeout", "120", "--keep-alive", "30", "--graceful-timeout", "10"),
+        *("--worker-tmp-dir", home, "--chdir", home, f"{_module(part)}:application"),
+    )

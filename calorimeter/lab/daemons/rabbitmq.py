@@ -1,0 +1,124 @@
+"""RabbitMQ with its management plugin, an epmd of its own, and all of it on loopback."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+from urllib.parse import quote
+
+from calorimeter.lab.daemons import readiness
+from calorimeter.lab.daemons.daemon import Daemon
+from calorimeter.lab.sample import layout
+from calorimeter.lab.topology import LOOPBACK, Lab, write_private
+
+USER = "calorimeter"
+STATISTICS_LAG_S = 2.0
+"""What the two intervals of `_CONF` come to."""
+
+_CONF = """\
+listeners.tcp.local = {address}:{amqp}
+management.tcp.ip = {address}
+management.tcp.port = {management}
+default_user = {user}
+default_pass = {password}
+default_user_tags.administrator = true
+loopback_users.{user} = {only_here}
+log.console = true
+log.console.level = info
+log.file = false
+# Counters that are at most two seconds behind (statistics_lag_s), for whoever watches.
+collect_statistics_interval = 1000
+management.sample_retention_policies.global.minute = 1
+management.sample_retention_policies.basic.minute = 1
+management.sample_retention_policies.detailed.10 = 1
+vm_memory_high_watermark.absolute = 1GB
+disk_free_limit.absolute = 50MB
+"""
+
+
+def user(lab: Lab) -> str:
+    """Who Heat and the suite are."""
+    return layout.BROKER_USER if lab.topology.sample else USER
+
+
+def prepare(lab: Lab) -> None:
+    """Write the configuration, with the password in files of mode 600."""
+    home = lab.folder / "rabbitmq"
+    home.mkdir(mode=0o700, exist_ok=True)
+    text = _CONF.format(
+        address=lab.host("amqp"),
+        amqp=lab.port("amqp"),
+        management=lab.port("management"),
+        user=user(lab),
+        password=lab.secrets["amqp"],
+        only_here="false" if lab.topology.sample else "true",
+    )
+    write_private(home / "rabbitmq.conf", text)
+    (home / "enabled_plugins").write_text("[rabbitmq_management].\n")
+    (home / "rabbitmq-env.conf").write_text("")
+    cookie = home / ".erlang.cookie"
+    cookie.unlink(missing_ok=True)
+    write_private(cookie, lab.secrets["erlang_cookie"])
+    cookie.chmod(0o400)
+
+
+def daemon(lab: Lab) -> Daemon:
+    """RabbitMQ as the current user; Debian's wrapper would change to the user rabbitmq."""
+    home = lab.folder / "rabbitmq"
+    return Daemon(
+        part="rabbitmq",
+        argv=(str(lab.programs.rabbitmq),),
+        environment={
+            "HOME": str(home),
+            "RABBITMQ_NODENAME": f"calorimeter-{lab.topology.name}@localhost",
+            "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
+            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
+            "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
+            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
+            "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
+            "RABBITMQ_LOG_BASE": str(home / "log"),
+            "RABBITMQ_PID_FILE": str(home / "pid"),
+            "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
+            "RABBITMQ_DIST_PORT": str(lab.port("erlang")),
+            "ERL_EPMD_PORT": str(lab.port("epmd")),
+            "ERL_EPMD_ADDRESS": LOOPBACK,
+            # For every Erlang VM that is started, also the short-lived one that starts epmd.
+            "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
+        },
+        ready=lambda: serves(lab),
+        deadline_s=90,
+    )
+
+
+def serves(lab: Lab) -> bool:
+    """Whether AMQP connections are accepted and the management API answers with our password."""
+    return readiness.accepts(lab.host("amqp"), lab.port("amqp")) and _get(lab, "overview") is not None
+
+
+def transport(lab: Lab) -> str:
+    """The `transport_url` for Heat."""
+    return f"rabbit://{user(lab)}:{lab.secrets['amqp']}@{lab.address('amqp')}/"
+
+
+def engine_hosts(lab: Lab) -> dict[str, int]:
+    """Engine host name → its consumers on the shared `engine` queue.
+
+    A consumer's channel also serves the queue of its host (`engine.<host>`), which tells whose it is.
+    """
+    consumers: list[dict[str, Any]] = _get(lab, f"consumers/{quote('/', safe='')}") or []
+    pairs = [(consumer["queue"]["name"], _channel(consumer)) for consumer in consumers]
+    own = {
+        channel: queue.removeprefix("engine.") for queue, channel in pairs if queue.startswith("engine.")
+    }
+    own.pop("", None)
+    return dict(Counter(own[channel] for queue, channel in pairs if queue == "engine" and channel in own))
+
+
+def _channel(consumer: dict[str, Any]) -> str:
+    """The name of a consumer's channel; "" while the statistics do not know it yet (a list, then)."""
+    details = consumer["channel_details"]
+    return str(details["name"]) if isinstance(details, dict) and details else ""
+
+
+def _get(lab: Lab, path: str) -> Any:
+    return readiness.json_of(f"{lab.url('management')}/api/{path}", (user(lab), lab.secrets["amqp"]))

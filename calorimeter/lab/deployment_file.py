@@ -1,0 +1,240 @@
+"""The lab's `deployment.toml`: the same file that an operator writes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+
+from calorimeter.config import deployment_writer
+from calorimeter.config.haproxy.haproxy_writer import ProxyConfig, seconds
+from calorimeter.core import netns
+from calorimeter.core.deployment import (
+    Api,
+    Backend,
+    Broker,
+    Checks,
+    Clients,
+    Consent,
+    ConsentTo,
+    Deployment,
+    Engines,
+    Expect,
+    HeatConf,
+    Identity,
+    Injection,
+    Part,
+    Proxy,
+    Scaling,
+)
+from calorimeter.core.secrets import Secret
+from calorimeter.lab import part_faults, usage
+from calorimeter.lab.daemons import haproxy, heat, rabbitmq
+from calorimeter.lab.sample import hosts, layout, network
+from calorimeter.lab.topology import PROJECT, REGION, USER, Lab, Topology
+
+SOURCES = "127.16.0.0/12"
+"""Loopback addresses for clients; everything of a lab is at 127.0.0.1."""
+
+SHALLOW = "Heat's own health check never touches RPC; `lab up --health rpc` brings a deeper one"
+
+DROPPED = (
+    "oslo.messaging acknowledges and drops calls that come while an engine stops: measured, "
+    "`bin/soak clean-stop` (docs/gates-engines.md)"
+)
+
+MAP_BASED = (
+    "the guide's hash is kept, so health checks rescue and not redispatch; `lab up --hash-type consistent`"
+)
+
+TWO_SERVERS = "of the guide's two servers one is left: all sources must go there, whatever the hash"
+
+_COMMENT = """\
+Written by `calorimeter lab up`, and again by `lab scale`: do not edit, take a copy.
+Its passwords are in secrets.toml beside it."""
+
+
+def write(lab: Lab) -> None:
+    """Write the file beside the lab's other state."""
+    deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
+
+
+def describe(lab: Lab) -> Deployment:
+    """The lab as a deployment."""
+    asked = lab.topology
+    config = haproxy.config(lab)
+    return Deployment(
+        name=asked.name,
+        rest=_api(lab, "rest", asked.rest_parts),
+        cfn=_api(lab, "cfn", asked.cfn_parts),
+        proxy=(
+            Proxy(
+                stats=(
+                    f"tcp://{haproxy.stats_address(lab)}"
+                    if asked.sample
+                    else f"unix://{haproxy.stats(lab)}",
+                ),
+                logs=(f"udp://{lab.address('log')}",),
+                config=(haproxy.conf(lab),),
+                version=haproxy.version(lab),
+                checks=_checks(config),
+            ),
+        ),
+        broker=Broker(
+            amqp=f"amqp://{lab.address('amqp')}",
+            management=lab.url("management"),
+            statistics_lag_s=rabbitmq.STATISTICS_LAG_S,
+            user=rabbitmq.user(lab),
+            password=_secret("amqp"),
+        ),
+        engines=Engines(names=asked.engine_parts, workers=asked.workers),
+        identity=Identity(
+            auth_url=f"{lab.url('keystone')}/v3",
+            username=USER,
+            password=_secret(USER),
+            project=PROJECT,
+            region=REGION,
+            ec2_access=lab.secrets["ec2_access"],
+            ec2_secret=_secret("ec2_secret"),
+        ),
+        clients=_clients(lab),
+        parts=(
+            *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
+            _part(lab, "proxy", "proxy"),
+            _part(lab, "rabbitmq", "broker"),
+            *((_host(lab, name) for name in hosts.HOSTS) if asked.sample else ()),
+        ),
+        expect=_expect(lab, config),
+        consent=ConsentTo(level=Consent.INVASIVE),
+        heat_conf=tuple(
+            HeatConf(
+                host=part if not asked.sample else layout.host_of(part),
+                files=(heat.file(lab, part).relative_to(lab.folder),),
+            )
+            for part in asked.heat_parts
+        ),
+        waive=_waived(asked),
+        usage=_command(lab, "usage"),
+        scale=_scaling(lab),
+        versions=usage.versions(lab),
+    )
+
+
+def _scaling(lab: Lab) -> Scaling:
+    """How the lab is scaled; the hosts of a sample have one API each."""
+    kinds = ("engines",) if lab.topology.sample else ("rest", "cfn", "engines")
+    return Scaling.model_validate({kind: f'{_command(lab, "scale")} --{kind} "$N"' for kind in kinds})
+
+
+def _waived(asked: Topology) -> dict[str, str]:
+    """What a lab's owner knows of and accepts; of the guide's own proxy nothing that its files show."""
+    waived = {"E9": DROPPED}
+    if asked.health == "shallow":
+        waived["H9"] = SHALLOW
+    if asked.sample and asked.proxy == "checked":
+        waived["S6"] = TWO_SERVERS
+    map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)
+    if asked.proxy == "checked" and asked.balance == "source" and map_based:
+        waived["A7-redispatch-map-based"] = MAP_BASED
+    return waived
+
+
+def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> Api:
+    backends = tuple(Backend(name=part, address=lab.address(part)) for part in parts)
+    return Api(url=f"{lab.url(api)}/v1", proxy_section=haproxy.SECTIONS[api], backends=backends)
+
+
+def _clients(lab: Lab) -> Clients:
+    openstack = lab.programs.heat("openstack")
+    if not lab.topology.sample:
+        return Clients(sources=(SOURCES,), openstack=openstack)
+    own = network.namespace(lab.topology.name, layout.CLIENT)
+    return Clients(netns=own, sources=(layout.SOURCES[layout.CLIENT],), openstack=openstack)
+
+
+def _secret(key: str) -> Secret:
+    return Secret.model_validate_json(f'{{"file": "secrets.toml", "key": "{key}"}}')
+
+
+def _host(lab: Lab, name: str) -> Part:
+    base = _command(lab, "part", name)
+    breaks = {
+        fault: Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
+        for fault, heal in hosts.HEALS.items()
+    }
+    power = {"kill": f"{base} kill", "start": f"{base} start"} if name in layout.API_HOSTS else {}
+    return Part.model_validate(
+        {"name": name, "kind": "host", "sockets": _sockets(lab, name), "faults": breaks, **power}
+    )
+
+
+def _sockets(lab: Lab, host: str | None) -> str:
+    within = network.namespace(lab.topology.name, host) if host else None
+    return shlex.join(netns.within(within, "ss", "-tanoe"))
+
+
+def _part(lab: Lab, name: str, kind: str) -> Part:
+    base = _command(lab, "part", name)
+    actions = ["kill", "stop", "start", "freeze", "thaw"]
+    if kind in ("rest", "cfn"):
+        actions += ["drain", "undrain"]
+    commands = {action: f"{base} {action}" for action in actions}
+    sockets = _sockets(lab, layout.host_of(name) if lab.topology.sample else None)
+    further = part_faults.injections(base) if kind in ("rest", "cfn") else {}
+    return Part.model_validate(
+        {"name": name, "kind": kind, "sockets": sockets, "faults": further, **commands}
+    )
+
+
+def _command(lab: Lab, what: str, *words: str) -> str:
+    """A command of `calorimeter lab` for this lab, as a shell takes it."""
+    # The state folder is named where it is not the usual one: who runs the command may not have it set.
+    state = os.environ.get("XDG_STATE_HOME")
+    prefix = ["env", f"XDG_STATE_HOME={state}"] if state else []
+    base = [sys.executable, "-m", "calorimeter", "lab", what, "--name", lab.topology.name]
+    return shlex.join([*prefix, *base, *words])
+
+
+def _checks(config: ProxyConfig) -> Checks | None:
+    check = config.listens[0].servers[0].check
+    if check is None:
+        return None
+    return Checks(
+        inter_s=seconds(check.inter),
+        fall=check.fall,
+        rise=check.rise,
+        timeout_check_s=_seconds(config, "check"),
+        timeout_connect_s=seconds(config.timeouts["connect"]),
+    )
+
+
+def _seconds(config: ProxyConfig, timeout: str) -> float | None:
+    return seconds(config.timeouts[timeout]) if timeout in config.timeouts else None
+
+
+def _expect(lab: Lab, config: ProxyConfig) -> Expect:
+    asked = lab.topology
+    parts = (*asked.rest_parts, *asked.cfn_parts)
+    weights = {
+        server.name: server.weight
+        for listen in config.listens
+        for server in listen.servers
+        if server.weight is not None
+    }
+    assert set(weights) <= set(parts)
+    return Expect(
+        balance=asked.balance,
+        hash_type=config.listens[0].hash_type or "map-based",
+        weights=weights,
+        server_maxconn=asked.server_maxconn,
+        timeout_client_s=seconds(config.timeouts["client"]),
+        timeout_server_s=seconds(config.timeouts["server"]),
+        timeout_connect_s=seconds(config.timeouts["connect"]),
+        timeout_queue_s=_seconds(config, "queue"),
+        timeout_http_request_s=_seconds(config, "http-request"),
+        rpc_timeout_s=float(asked.rpc_timeout_s),
+        # What the correction that `generate` writes keeps: of a freeze, and of packets that vanish.
+        max_detection_s=12.0 if asked.sample else 5.0,
+        max_recovery_s=6.0 if asked.sample else 5.0,
+        cut_sessions=True,
+    )

@@ -1,0 +1,93 @@
+"""Stands before an API and delays or replaces its answers.
+
+`python -m calorimeter.lab.fault_relay PORT_FILE FROM HOST PORT --delay-s 3 | --status 503`
+
+Connections are redirected here by nftables. Every answer comes late by `--delay-s`, or is `--status`. The
+port it listens on goes to PORT_FILE.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+CHUNK = 65536
+
+
+@dataclass(slots=True)
+class _Exchange:
+    """One connection of a client, and the one to the API."""
+
+    delay_s: float
+    asked: bool = False
+
+    async def request(self) -> None:
+        """The client says something."""
+        self.asked = True
+
+    async def answer(self) -> None:
+        """The API says something: what comes first after a request is `delay_s` late."""
+        if self.asked:
+            self.asked = False
+            await asyncio.sleep(self.delay_s)
+
+
+async def _pipe(
+    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: Callable[[], Awaitable[None]]
+) -> None:
+    """Pass on what is read, each time after `before`."""
+    with suppress(OSError):
+        while data := await reader.read(CHUNK):
+            await before()
+            writer.write(data)
+            await writer.drain()
+        writer.write_eof()
+
+
+async def serve(given: argparse.Namespace) -> None:
+    """Serve until the process is ended."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            if given.status:
+                await reader.readuntil(b"\r\n\r\n")
+                head = f"HTTP/1.1 {given.status} Fault\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                writer.write(head.encode())
+                await writer.drain()
+            else:
+                back, out = await asyncio.open_connection(
+                    given.host, given.to_port, local_addr=(given.source, 0)
+                )
+                exchange = _Exchange(given.delay_s)
+                await asyncio.gather(
+                    _pipe(reader, out, exchange.request), _pipe(back, writer, exchange.answer)
+                )
+                out.close()
+        writer.close()
+
+    server = await asyncio.start_server(connected, given.host, 0, backlog=512)
+    partial = given.port_file.with_suffix(".partial")
+    partial.write_text(str(server.sockets[0].getsockname()[1]))
+    partial.replace(given.port_file)
+    async with server:
+        await server.serve_forever()
+
+
+def main() -> None:
+    """Read the command line and serve."""
+    parser = argparse.ArgumentParser(prog="calorimeter.lab.fault_relay")
+    parser.add_argument("port_file", type=Path)
+    parser.add_argument("source")
+    parser.add_argument("host")
+    parser.add_argument("to_port", type=int)
+    parser.add_argument("--delay-s", type=float, default=0.0)
+    parser.add_argument("--status", type=int, default=0)
+    asyncio.run(serve(parser.parse_args()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,272 @@
+"""Faults beyond signals: packets that vanish, answers that are late or wrong, refused checks, no broker.
+
+Packets are dropped and redirected by nftables, on loopback alone: each fault has a table of its own, named
+after its lab and part, and matches that part's port or group. Taking the lab down removes them.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from calorimeter.core import netns
+from calorimeter.core.deployment import Injection
+from calorimeter.core.errors import InputError
+from calorimeter.core.waiting import until
+from calorimeter.lab import processes
+from calorimeter.lab.daemons import daemon, health_check, heat
+from calorimeter.lab.daemons.daemon import Daemon, DaemonError
+from calorimeter.lab.topology import Lab
+
+DELAY_S = 3.0
+"""How late a slow part's answers are: beyond the checked proxy's `timeout check`."""
+
+RELAY = "127.0.0.2"
+"""The address that the relay sends from, so that its own connections are not redirected to it."""
+
+HEALS = {
+    "unreachable": "reachable",
+    "slow": "fast",
+    "errors": "no-errors",
+    "refuse-checks": "allow-checks",
+    "cut-off": "join",
+}
+"""Action that breaks an API → the one that brings it back."""
+
+
+def available() -> tuple[str, ...]:
+    """The faults that can be made here: those with packets need root, nftables and conntrack."""
+    packets = os.geteuid() == 0 and _tool("nft") is not None and _tool("conntrack") is not None
+    return tuple(HEALS) if packets else ("refuse-checks",)
+
+
+def injections(base: str) -> dict[str, Injection]:
+    """The commands for `deployment.toml`; `base` is `calorimeter lab part … PART`."""
+    return {
+        fault: Injection(inject=f"{base} {fault}", heal=f"{base} {HEALS[fault]}") for fault in available()
+    }
+
+
+def act(lab: Lab, part: str, action: str) -> int:
+    """Do one of `ACTIONS` to an API; gives the moment it took effect, ns since the epoch."""
+    if heat.kind(part) not in ("rest", "cfn"):
+        raise InputError(f"lab part {part}", f"cannot be made {action}", "valid: a rest or cfn part")
+    if action in HEALS and not processes.running(lab.folder, part):
+        raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
+    return ACTIONS[action](lab, part)
+
+
+def clear(name: str) -> None:
+    """Remove every table of the lab called `name`."""
+    for table in tables(name):
+        remove_table(table, None)
+
+
+def tables(name: str) -> list[str]:
+    """The tables of the lab called `name`; none where there is no nftables or no right to it."""
+    nft = _tool("nft")
+    if nft is None or os.geteuid() != 0:
+        return []
+    told = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=False)
+    found = [line.rpartition(" ")[2] for line in told.stdout.splitlines()]
+    return [table for table in found if table.startswith(f"calorimeter.{name}.")]
+
+
+def _tool(name: str) -> str | None:
+    return shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+
+
+def table_of(lab: Lab, part: str, fault: str) -> str:
+    """The name of a fault's table."""
+    return f"calorimeter.{lab.topology.name}.{part}.{fault}"
+
+
+def run_nft(text: str, namespace: str | None) -> None:
+    """Give nftables a script, on a host of a sample or on this machine; raises `InputError`."""
+    nft = _tool("nft")
+    if nft is None or os.geteuid() != 0:
+        raise InputError("lab part", "packets cannot be dropped here", "it needs root and nftables")
+    argv = netns.within(namespace, nft, "-f", "-")
+    told = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    if told.returncode != 0:
+        raise InputError("nft", " ".join(told.stderr.split())[:300])
+
+
+def make_table(table: str, namespace: str | None, *chains: tuple[str, ...]) -> int:
+    """Make a table, in place of one of that name; ns since the epoch just before.
+
+    A chain is its own line (type, hook, priority) and its rules.
+    """
+    bodies = [
+        f"  chain faults{number} {{\n" + "".join(f"    {line}\n" for line in chain) + "  }\n"
+        for number, chain in enumerate(chains)
+    ]
+    at = time.time_ns()
+    run_nft(
+        f"add table inet {table}\ndelete table inet {table}\ntable inet {table} {{\n{''.join(bodies)}}}\n",
+        namespace,
+    )
+    return at
+
+
+def remove_table(table: str, namespace: str | None) -> int:
+    """Remove a table, also one that is not there; ns since the epoch just before."""
+    at = time.time_ns()
+    run_nft(f"add table inet {table}\ndelete table inet {table}\n", namespace)
+    return at
+
+
+def _unreachable(lab: Lab, part: str) -> int:
+    port = lab.port(part)
+    return make_table(
+        table_of(lab, part, "unreachable"),
+        lab.namespace(part),
+        (
+            "type filter hook input priority 0; policy accept;",
+            f"tcp dport {port} drop",
+            f"tcp sport {port} drop",
+        ),
+    )
+
+
+def _reachable(lab: Lab, part: str) -> int:
+    return remove_table(table_of(lab, part, "unreachable"), lab.namespace(part))
+
+
+def _cut_off(lab: Lab, part: str) -> int:
+    group = heat.group(lab, part)
+    if group is None:
+        raise InputError(f"lab part {part}", "has no group of its own to know its packets by", "needs root")
+    return make_table(
+        table_of(lab, part, "cut-off"),
+        lab.namespace(part),
+        (
+            "type filter hook output priority 0; policy accept;",
+            f"meta skgid {group} tcp dport {lab.port('amqp')} drop",
+        ),
+    )
+
+
+def _join(lab: Lab, part: str) -> int:
+    return remove_table(table_of(lab, part, "cut-off"), lab.namespace(part))
+
+
+def _refusal(lab: Lab, part: str) -> Path:
+    return health_check.refusal(lab, part)
+
+
+def _refuse_checks(lab: Lab, part: str) -> int:
+    at = time.time_ns()
+    _refusal(lab, part).touch(mode=0o600)
+    return at
+
+
+def _allow_checks(lab: Lab, part: str) -> int:
+    at = time.time_ns()
+    _refusal(lab, part).unlink(missing_ok=True)
+    return at
+
+
+def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
+    def begin(lab: Lab, part: str) -> int:
+        if _tool("conntrack") is None:
+            raise InputError(
+                "lab part", "packets cannot be redirected here", "it needs the package conntrack"
+            )
+        name = f"relay-{part}"
+        processes.kill(lab.folder, name)
+        told = lab.folder / f"{name}.port"
+        told.unlink(missing_ok=True)
+        host, port = lab.host(part), lab.port(part)
+        source = host if lab.topology.sample else RELAY
+        argv = (
+            sys.executable,
+            "-m",
+            "calorimeter.lab.fault_relay",
+            str(told),
+            source,
+            host,
+            str(port),
+            *words,
+        )
+        process = daemon.launch(lab, Daemon(name, argv, lambda: True, 20))
+
+        def listening() -> str:
+            if process.poll() is not None:
+                raise DaemonError(name, "ended at once", daemon.tail(lab.log(name)))
+            with suppress(FileNotFoundError):
+                return told.read_text()
+            return ""
+
+        # On loopback what comes is what goes out here; on a host of a sample it comes in.
+        hook = "prerouting" if lab.topology.sample else "output"
+        at = make_table(
+            table_of(lab, part, fault),
+            lab.namespace(part),
+            (
+                f"type nat hook {hook} priority -100; policy accept;",
+                f"ip saddr != {source} tcp dport {port} redirect to :{until(listening, 20)}",
+            ),
+            # What the API still says to those who were connected before is not to be tracked: a new
+            # connection from the same port would count as theirs, and go past the relay.
+            (
+                "type filter hook output priority raw; policy accept;",
+                f"tcp sport {port} ip daddr != {source} notrack",
+            ),
+        )
+        _forget(lab, part)
+        return at
+
+    return begin
+
+
+def _no_relay(fault: str) -> Callable[[Lab, str], int]:
+    def end(lab: Lab, part: str) -> int:
+        # The relay first: what its end says to its clients must still find the way back through the table.
+        at = time.time_ns()
+        processes.kill(lab.folder, f"relay-{part}")
+        remove_table(table_of(lab, part, fault), lab.namespace(part))
+        _forget(lab, part)
+        return at
+
+    return end
+
+
+def _forget(lab: Lab, part: str) -> None:
+    """Let the kernel forget the connections to a part that it tracks.
+
+    It tracks them only while a table redirects, so it does not see most of them end: a new connection from
+    the same port would go where the old one went, past the relay or to one that is gone.
+    """
+    tool = _tool("conntrack")
+    if tool is None:
+        return  # nothing was redirected without it
+    host, port = lab.host(part), str(lab.port(part))
+    for end in (
+        ("--orig-dst", host, "--orig-port-dst", port),
+        ("--orig-src", host, "--orig-port-src", port),
+    ):
+        # Its status is 1 where there was none to forget, as well as where it failed.
+        argv = netns.within(lab.namespace(part), tool, "-D", "-p", "tcp", *end)
+        subprocess.run(argv, capture_output=True, check=False)
+
+
+ACTIONS: dict[str, Callable[[Lab, str], int]] = {
+    "unreachable": _unreachable,
+    "reachable": _reachable,
+    "slow": _relay("slow", "--delay-s", str(DELAY_S)),
+    "fast": _no_relay("slow"),
+    "errors": _relay("errors", "--status", "503"),
+    "no-errors": _no_relay("errors"),
+    "refuse-checks": _refuse_checks,
+    "allow-checks": _allow_checks,
+    "cut-off": _cut_off,
+    "join": _join,
+}
+"""Action → what does it, under the lab's lock."""

@@ -1,0 +1,128 @@
+"""Ports for labs, chosen free, below the range the kernel hands out by itself, and never twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import random
+import socket
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from pathlib import Path
+
+from calorimeter.core.errors import InputError
+
+LOWEST, HIGHEST = 20000, 32000
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A listening TCP socket, from the kernel's table."""
+
+    address: str
+    port: int
+    inode: int
+
+
+def reserve(
+    names: Iterable[str], owner: Path, wanted: Mapping[str, int] | None = None, udp: Iterable[str] = ()
+) -> dict[str, int]:
+    """Reserve a free port for each name, those `wanted` first, until `owner` (a folder) is gone.
+
+    Raises `InputError` where a wanted port is taken.
+    """
+    wanted = wanted or {}
+    with _registry() as registry:
+        chosen: dict[str, int] = {}
+        heard = {listener.port for listener in listening()}
+        for name in sorted(names, key=lambda name: name not in wanted):
+            kind = socket.SOCK_DGRAM if name in udp else socket.SOCK_STREAM
+            if name in wanted:
+                port = wanted[name]
+                holder = registry.get(str(port))
+                if holder is not None or not _is_free(port, kind, heard) or port in chosen.values():
+                    by = f" by the lab in {holder}" if holder else ""
+                    raise InputError(f"--{name}-port", f"{port} is taken{by}", "valid: a free TCP port")
+            else:
+                port = _any_free(registry, kind, heard)
+            chosen[name] = port
+            registry[str(port)] = str(owner)
+        return chosen
+
+
+def release(ports: Iterable[int], owner: Path) -> None:
+    """Give ports back."""
+    with _registry() as registry:
+        for port in ports:
+            if registry.get(str(port)) == str(owner):
+                del registry[str(port)]
+
+
+def _any_free(registry: Mapping[str, str], kind: int, heard: set[int]) -> int:
+    span = HIGHEST - LOWEST
+    offset = random.randrange(span)
+    for step in range(span):
+        port = LOWEST + (offset + step) % span
+        if str(port) not in registry and _is_free(port, kind, heard):
+            return port
+    raise InputError("lab", f"no port from {LOWEST} to {HIGHEST} is free", "take other labs down first")
+
+
+def _is_free(port: int, kind: int, heard: set[int]) -> bool:
+    # Bound on all addresses, so that a listener on any one of them counts.
+    with socket.socket(socket.AF_INET, kind) as probe:
+        if kind == socket.SOCK_STREAM:
+            # Connections of a lab that just went down linger for a minute; only a listener is in the way.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104
+        except OSError:
+            return False
+    return kind != socket.SOCK_STREAM or port not in heard
+
+
+@contextmanager
+def _registry() -> Iterator[dict[str, str]]:
+    """The ports reserved by this user's labs, whatever their state folder: port → owner."""
+    folder = Path(tempfile.gettempdir()) / f"calorimeter-{os.getuid()}"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    if folder.stat().st_uid != os.getuid():
+        raise InputError(str(folder), "belongs to another user", "remove it")
+    file = folder / "ports.json"
+    with (folder / "ports.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            registry = json.loads(file.read_text())
+        except (OSError, ValueError):
+            registry = {}
+        kept = {port: owner for port, owner in registry.items() if Path(owner).exists()}
+        yield kept
+        partial = file.with_suffix(".partial")
+        partial.write_text(json.dumps(kept))
+        partial.replace(file)
+
+
+def listening() -> list[Listener]:
+    """All listening TCP sockets of this network namespace, as in `/proc/net/tcp` and `tcp6`."""
+    found = []
+    for table in ("tcp", "tcp6"):
+        try:
+            lines = Path(f"/proc/self/net/{table}").read_text().splitlines()[1:]
+        except FileNotFoundError:  # a kernel without IPv6
+            continue
+        for line in lines:
+            fields = line.split()
+            if fields[3] == "0A":
+                host, _, port = fields[1].partition(":")
+                found.append(Listener(_address(host), int(port, 16), int(fields[9])))
+    return found
+
+
+def _address(text: str) -> str:
+    # Words of 32 bits in the machine's byte order, which is little-endian wherever this runs.
+    words = b"".join(bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, len(text), 8))
+    return str(IPv4Address(words) if len(words) == 4 else IPv6Address(words))

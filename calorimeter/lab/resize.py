@@ -1,0 +1,62 @@
+"""Add and remove APIs and engines while the lab runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from calorimeter.core.errors import InputError
+from calorimeter.lab import deployment_file, lock, parts, ports, processes, topology
+from calorimeter.lab.daemons import daemon, haproxy, heat
+from calorimeter.lab.topology import Lab
+
+
+def scale(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
+    """Make the lab have that many `rest`, `cfn` and `engines`; those with the highest numbers go.
+
+    New APIs join the proxy once they serve, and those that go leave it first. Raises `InputError`
+    and `DaemonError`; then the lab is as it was.
+    """
+    with lock.held(topology.folder(name), 30):
+        before = topology.opened(name)
+        after = _grown(before, wanted)
+        gone = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
+        new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]
+        try:
+            if not processes.running(before.folder, "proxy"):
+                raise InputError(f"lab {name}", "its proxy is not running", "`lab part proxy start` first")
+            _start(after, new, say)
+            haproxy.prepare(after)
+            haproxy.reload(after)
+        except BaseException:
+            for part in new:
+                processes.kill(after.folder, part)
+            haproxy.prepare(before)
+            ports.release((after.port(part) for part in new if part in after.topology.ports), after.folder)
+            raise
+        topology.write(after.topology, after.folder)
+        deployment_file.write(after)
+        for part in gone:
+            processes.terminate(after.folder, part, grace_s=parts.STOP_S)
+            say(f"{part} is gone")
+        ports.release((before.port(part) for part in gone if part in before.topology.ports), after.folder)
+        return after
+
+
+def _start(lab: Lab, new: list[str], say: Callable[[str], None]) -> None:
+    launched = []
+    for part in new:
+        heat.prepare(lab, part)
+        what = heat.daemon(lab, part)
+        launched.append((what, daemon.launch(lab, what)))
+    for what, process in launched:
+        daemon.await_ready(lab, what, process)
+        say(f"{what.part} is ready")
+
+
+def _grown(before: Lab, wanted: dict[str, int]) -> Lab:
+    """The lab as it shall be, with ports for what is new."""
+    asked = before.topology.model_copy(update=wanted)
+    known = {name: port for name, port in asked.ports.items() if name in asked.port_names}
+    missing = [name for name in asked.port_names if name not in known]
+    known |= ports.reserve(missing, before.folder)
+    return Lab(before.folder, asked.model_copy(update={"ports": known}), before.secrets, before.programs)

@@ -1,0 +1,1 @@
+"""Ways to make a lab wrong that some gate must find."""

@@ -1,0 +1,152 @@
+"""Ways to sabotage the last engine of a lab, which the gates E and L must find.
+
+A sabotage changes the engine's heat.conf, which is data, and starts it anew. The lab's deployment.toml
+stays as it is: it describes what should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+
+import requests
+
+from calorimeter.config.heat import heat_conf_writer
+from calorimeter.core.errors import unknown
+from calorimeter.core.waiting import DeadlineError, until
+from calorimeter.lab import lock, processes, topology
+from calorimeter.lab.daemons import daemon, heat, rabbitmq
+from calorimeter.lab.daemons.daemon import DaemonError
+from calorimeter.lab.topology import Lab, write_private
+
+ELSEWHERE = "elsewhere"
+"""A vhost that no API knows."""
+
+MANY = 4
+READY_S = 90.0
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSabotage:
+    """One way: in words, the options that it changes, and how many consumers the engine then has.
+
+    `consumers` is None for an engine that ends by itself.
+    """
+
+    what: str
+    options: Callable[[Lab], heat_conf_writer.Sections]
+    consumers: int | None
+    vhost: str = "/"
+
+
+ENGINE_SABOTAGES: Mapping[str, EngineSabotage] = {
+    "engine-vhost": EngineSabotage(
+        "the last engine on another vhost",
+        lambda lab: {"DEFAULT": {"transport_url": f"{rabbitmq.transport(lab)}{ELSEWHERE}"}},
+        1,
+        ELSEWHERE,
+    ),
+    "engine-workers": EngineSabotage(
+        f"the last engine with {MANY} workers",
+        lambda _: {"DEFAULT": {"num_engine_workers": MANY}},
+        MANY,
+    ),
+    "engine-prefetch": EngineSabotage(
+        "the last engine takes one message at a time",
+        lambda _: {"oslo_messaging_rabbit": {"rabbit_qos_prefetch_count": 1}},
+        1,
+    ),
+    "engine-key": EngineSabotage(
+        "the last engine with another auth_encryption_key",
+        lambda _: {"DEFAULT": {"auth_encryption_key": "0" * 32}},
+        1,
+    ),
+    "engine-dies": EngineSabotage(
+        "the last engine ends as soon as it is started",
+        lambda _: {"DEFAULT": {"num_engine_workers": "none"}},
+        None,
+    ),
+}
+"""Name → the sabotage."""
+
+
+def sabotage(name: str, what: str) -> None:
+    """Sabotage the last engine of the lab called `name`, in one way of `ENGINE_SABOTAGES`.
+
+    Raises `InputError` for an unknown sabotage or lab, `DaemonError` where the engine is not as wanted.
+    """
+    if what not in ENGINE_SABOTAGES:
+        raise unknown("lab sabotage", "sabotage", what, ENGINE_SABOTAGES)
+    chosen = ENGINE_SABOTAGES[what]
+    with lock.held(topology.folder(name), 30):
+        lab = topology.opened(name)
+        if chosen.vhost != "/":
+            _make_vhost(lab, chosen.vhost)
+        part = lab.topology.engine_parts[-1]
+        options = heat_conf_writer.changed(heat.conf(lab, part), chosen.options(lab))
+        _restart(lab, part, options, chosen)
+
+
+def changed(name: str, options: heat_conf_writer.Sections) -> None:
+    """Start the last engine of the lab called `name` with these options besides its own.
+
+    No sabotage: a setting to compare with. `heal` takes it back. Raises as `sabotage` does.
+    """
+    with lock.held(topology.folder(name), 30):
+        lab = topology.opened(name)
+        part = lab.topology.engine_parts[-1]
+        changed_conf = heat_conf_writer.changed(heat.conf(lab, part), options)
+        _restart(lab, part, changed_conf, EngineSabotage("", lambda _: {}, lab.topology.workers))
+
+
+def heal(name: str) -> None:
+    """Start the last engine of the lab called `name` with its own heat.conf, unless it runs with it.
+
+    Raises as `sabotage` does.
+    """
+    with lock.held(topology.folder(name), 30):
+        lab = topology.opened(name)
+        part = lab.topology.engine_parts[-1]
+        options = heat.conf(lab, part)
+        own = heat.file(lab, part).read_text(encoding="utf-8") == heat_conf_writer.render(options)
+        if own and rabbitmq.engine_hosts(lab).get(part) == lab.topology.workers:
+            return
+        _restart(lab, part, options, EngineSabotage("", lambda _: {}, lab.topology.workers))
+
+
+def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: EngineSabotage) -> None:
+    processes.kill(lab.folder, part)
+    try:
+        until(lambda: part not in rabbitmq.engine_hosts(lab), READY_S)
+        write_private(heat.file(lab, part), heat_conf_writer.render(options))
+        process = daemon.launch(lab, heat.daemon(lab, part))
+        if wanted.consumers is None:
+            until(lambda: process.poll() is not None, READY_S)
+        elif wanted.vhost == "/":
+            until(lambda: rabbitmq.engine_hosts(lab).get(part) == wanted.consumers, READY_S)
+        else:
+            until(lambda: _consumers(lab, wanted.vhost) > 0, READY_S)
+    except DeadlineError as problem:
+        why = f"was not as wanted ({wanted.what or 'healed'}) within {READY_S:g} s"
+        raise DaemonError(part, why, daemon.tail(lab.log(part))) from problem
+
+
+def _make_vhost(lab: Lab, vhost: str) -> None:
+    rights = {"configure": ".*", "write": ".*", "read": ".*"}
+    for path, body in ((f"vhosts/{vhost}", {}), (f"permissions/{vhost}/{rabbitmq.user(lab)}", rights)):
+        _management(lab, "PUT", path, body).raise_for_status()
+
+
+def _consumers(lab: Lab, vhost: str) -> int:
+    with suppress(requests.RequestException, ValueError):
+        listed = _management(lab, "GET", f"consumers/{vhost}").json()
+        return sum(each["queue"]["name"] == "engine" for each in listed)
+    return 0
+
+
+def _management(lab: Lab, method: str, path: str, body: object = None) -> requests.Response:
+    with requests.Session() as http:
+        http.trust_env = False
+        http.auth = (rabbitmq.user(lab), lab.secrets["amqp"])
+        return http.request(method, f"{lab.url('management')}/api/{path}", json=body, timeout=10)

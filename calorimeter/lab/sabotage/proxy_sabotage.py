@@ -1,0 +1,222 @@
+"""Ways to sabotage a lab that its owner's description does not tell of: each must be found by some gate.
+
+A sabotage changes the proxy's configuration, which is data, and has a new HAProxy process take over. The
+lab's deployment.toml stays as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from calorimeter.config.haproxy.haproxy_writer import Check, Listen, ProxyConfig, Server
+from calorimeter.core.errors import unknown
+from calorimeter.core.waiting import DeadlineError, until
+from calorimeter.lab import deployment_file, lock, processes, topology
+from calorimeter.lab.daemons import haproxy, readiness
+from calorimeter.lab.daemons.daemon import DaemonError, tail
+from calorimeter.lab.topology import Lab
+
+Change = Callable[[Lab, ProxyConfig], ProxyConfig]
+
+ELSEWHERE = "127.0.0.9"
+"""A loopback address that no client knows."""
+
+OLD_ENDS_S = 15.0
+"""Time for the old HAProxy process to finish what it serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sabotage:
+    """One way: what it does, in words, and to the proxy's configuration."""
+
+    what: str
+    proxy: Change
+
+
+def _listens(config: ProxyConfig, change: Callable[[Listen], Listen], only: str = "") -> ProxyConfig:
+    """The configuration with `change` made to each `listen` section, or to one API's."""
+    wanted = haproxy.SECTIONS.get(only, "")
+    listens = tuple(change(each) if each.name == wanted or not only else each for each in config.listens)
+    return replace(config, listens=listens)
+
+
+def _balance(how: str, only: str = "") -> Change:
+    return lambda _, config: _listens(config, lambda each: replace(each, balance=how, hash_type=None), only)
+
+
+def _weight(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def heavier(servers: tuple[Server, ...]) -> tuple[Server, ...]:
+        first, *others = servers
+        return (replace(first, weight=3 * (first.weight or 1)), *others)
+
+    return _listens(config, lambda each: replace(each, servers=heavier(each.servers)), "rest")
+
+
+def _stick(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    lines = ("stick-table type ip size 100k expire 1h", "stick on src")
+    return _listens(config, lambda each: replace(each, lines=(*each.lines, *lines)))
+
+
+def _missing(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    return _listens(config, lambda each: replace(each, servers=each.servers[:-1]), "rest")
+
+
+def _no_keepalive(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def without(each: Listen) -> Listen:
+        return replace(each, options=tuple(option for option in each.options if option != "tcpka"))
+
+    return _listens(config, without)
+
+
+def _small_maxconn(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def limited(server: Server) -> Server:
+        words = tuple(word for word in server.words if not word.startswith("maxconn"))
+        return replace(server, words=(*words, "maxconn 1"))
+
+    def change(each: Listen) -> Listen:
+        return replace(each, servers=tuple(limited(server) for server in each.servers))
+
+    return replace(_listens(config, change), timeouts={**config.timeouts, "queue": "100ms"})
+
+
+def _elsewhere(lab: Lab, config: ProxyConfig) -> ProxyConfig:
+    return _listens(config, lambda each: replace(each, bind=(f"{ELSEWHERE}:{lab.port('cfn')}",)), "cfn")
+
+
+def _short_timeout(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    return replace(config, timeouts={**config.timeouts, "client": "1s"})
+
+
+def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
+    """A first proxy hides the clients' addresses from the second, as address translation does."""
+    fronts = []
+    behind = []
+    for listen in config.listens:
+        api = next(api for api, name in haproxy.SECTIONS.items() if name == listen.name)
+        inner = f"{ELSEWHERE}:{lab.port(api)}"
+        behind.append(replace(listen, bind=(inner,)))
+        fronts.append(
+            Listen(
+                name=f"{api}_translation",
+                bind=listen.bind,
+                servers=(Server("inner", inner),),
+                balance="roundrobin",
+                options=("tcpka",),
+                lines=("mode tcp", "no log"),
+            )
+        )
+    return replace(config, listens=(*fronts, *behind))
+
+
+def _unchecked(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    return _servers(config, lambda server: replace(server, check=None))
+
+
+def _patient(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    check = Check(fall=100)
+    return _servers(config, lambda server: replace(server, check=check))
+
+
+def _slow_checks(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    return replace(config, timeouts={**config.timeouts, "check": "30s"})
+
+
+def _any_path(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def asked(each: Listen) -> Listen:
+        options = (o if not o.startswith("httpchk") else "httpchk GET /" for o in each.options)
+        return replace(each, options=tuple(options))
+
+    return _listens(config, asked)
+
+
+def _sessions_stay(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def without(server: Server) -> Server:
+        return replace(server, words=tuple(w for w in server.words if not w.startswith("on-marked-down")))
+
+    return _servers(config, without)
+
+
+def _backup(_: Lab, config: ProxyConfig) -> ProxyConfig:
+    def change(each: Listen) -> Listen:
+        *others, last = each.servers
+        return replace(each, servers=(*others, replace(last, words=(*last.words, "backup"))))
+
+    return _listens(config, change, "rest")
+
+
+def _servers(config: ProxyConfig, change: Callable[[Server], Server]) -> ProxyConfig:
+    return _listens(config, lambda each: replace(each, servers=tuple(map(change, each.servers))))
+
+
+SABOTAGES: Mapping[str, Sabotage] = {
+    "roundrobin": Sabotage("balance roundrobin instead of source", _balance("roundrobin")),
+    "leastconn": Sabotage("balance leastconn instead of source", _balance("leastconn")),
+    "cfn-roundrobin": Sabotage("balance roundrobin for CFN alone", _balance("roundrobin", "cfn")),
+    "weight": Sabotage("the first REST server with three times its weight", _weight),
+    "stick-table": Sabotage("a stick table that overrides the hash", _stick),
+    "missing-server": Sabotage("the last REST server left out of the proxy", _missing),
+    "keepalive-off": Sabotage("no option tcpka", _no_keepalive),
+    "small-maxconn": Sabotage("servers with maxconn 1, and timeout queue 100ms", _small_maxconn),
+    "wrong-address": Sabotage("the CFN proxy listens on another address", _elsewhere),
+    "short-timeout": Sabotage("timeout client 1s", _short_timeout),
+    "unchecked": Sabotage("no check on any server line", _unchecked),
+    "fall-100": Sabotage("fall 100: a server is DOWN after a hundred failed checks", _patient),
+    "slow-checks": Sabotage("timeout check 30s", _slow_checks),
+    "any-path": Sabotage("checks of a path that is answered whatever the health", _any_path),
+    "sessions-stay": Sabotage("no on-marked-down shutdown-sessions", _sessions_stay),
+    "backup": Sabotage("the last REST server is only a backup", _backup),
+    "translation": Sabotage("clients' addresses are hidden from the proxy", _translated),
+}
+"""Name → the sabotage."""
+
+
+def sabotage(name: str, what: str) -> None:
+    """Sabotage the lab called `name`; what was sabotaged before is healed with it.
+
+    Raises `InputError` for an unknown sabotage or lab, `DaemonError` where HAProxy refuses.
+    """
+    if what not in SABOTAGES:
+        raise unknown("lab sabotage", "sabotage", what, SABOTAGES)
+    vary(name, SABOTAGES[what].proxy)
+
+
+def vary(name: str, change: Change) -> None:
+    """Change the proxy's configuration in any way, until it is healed; raises as `sabotage` does."""
+    with lock.held(topology.folder(name), 30):
+        lab = topology.opened(name)
+        _take_over(lab, change(lab, haproxy.config(lab)))
+
+
+def heal(name: str) -> None:
+    """Give the lab its own proxy back; raises as `sabotage` does."""
+    with lock.held(topology.folder(name), 30):
+        lab = topology.opened(name)
+        _take_over(lab, haproxy.config(lab))
+
+
+def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
+    """Change what was asked for of the proxy (fields of `Topology`), and describe it in deployment.toml."""
+    with lock.held(topology.folder(name), 30):
+        before = topology.opened(name)
+        asked = before.topology.model_copy(update=dict(changes))
+        after = Lab(before.folder, asked, before.secrets, before.programs)
+        _take_over(after, haproxy.config(after))
+        topology.write(after.topology, after.folder)
+        deployment_file.write(after)
+        return after
+
+
+def _take_over(lab: Lab, config: ProxyConfig) -> None:
+    """Let a new HAProxy process take over, and wait until it is the only one and accepts everywhere."""
+    old = {process.pid for process in processes.running(lab.folder, "proxy")}
+    haproxy.prepare(lab, config)
+    haproxy.reload(lab)
+    places = [bind.rsplit(":", 1) for listen in config.listens for bind in listen.bind]
+    try:
+        until(lambda: not old & {p.pid for p in processes.running(lab.folder, "proxy")}, OLD_ENDS_S)
+        until(lambda: all(readiness.accepts(host, int(port)) for host, port in places), OLD_ENDS_S)
+    except DeadlineError as problem:
+        why = f"did not take over within {OLD_ENDS_S:g} s"
+        raise DaemonError("proxy", why, tail(lab.log("proxy"))) from problem

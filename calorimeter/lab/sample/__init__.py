@@ -1,0 +1,1 @@
+"""The guide's sample: machines as network namespaces with its literal addresses."""

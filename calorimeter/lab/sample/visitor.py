@@ -1,0 +1,45 @@
+"""A command on a host of a sample, as its user."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+
+from calorimeter.core import netns
+from calorimeter.core.errors import InputError, unknown
+from calorimeter.lab import processes, topology
+from calorimeter.lab.sample import layout, network
+from calorimeter.lab.topology import PROJECT, REGION, USER, Lab
+
+
+def run(name: str, host: str, command: Sequence[str]) -> None:
+    """Become the command; returns only by raising `InputError`."""
+    lab = topology.opened(name)
+    if not lab.topology.sample:
+        raise InputError(f"lab {name}", "has no hosts", "valid: a lab of `lab up --sample guide`")
+    if host not in layout.HOSTS:
+        raise unknown("--host", "host", host, layout.HOSTS)
+    environment = {**os.environ, **_user(lab), **processes.marks(lab.folder, "visitor")}
+    environment["PATH"] = (
+        f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{lab.programs.heat_venv / 'bin'}"
+    )
+    program = shutil.which(command[0], path=environment["PATH"])
+    if program is None:
+        raise InputError("lab exec", f"no program {command[0]!r}", "valid: a command of this machine")
+    netns.enter(network.namespace(name, host), f"lab {name}")
+    os.execve(program, list(command), environment)  # noqa: S606
+
+
+def _user(lab: Lab) -> dict[str, str]:
+    """What the openstack client reads of its environment."""
+    return {
+        "OS_AUTH_URL": f"{lab.url('keystone')}/v3",
+        "OS_USERNAME": USER,
+        "OS_PASSWORD": lab.secrets[USER],
+        "OS_PROJECT_NAME": PROJECT,
+        "OS_USER_DOMAIN_NAME": "Default",
+        "OS_PROJECT_DOMAIN_NAME": "Default",
+        "OS_REGION_NAME": REGION,
+        "OS_IDENTITY_API_VERSION": "3",
+    }

@@ -1,0 +1,92 @@
+"""What each part of a lab uses of processor and memory, and which versions it is made of."""
+
+from __future__ import annotations
+
+import os
+import select
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+import psutil
+
+from calorimeter.lab import processes
+from calorimeter.lab.daemons import haproxy
+from calorimeter.lab.topology import Lab
+
+MACHINE = "(this machine)"
+"""The row of everything that runs here, the load generator included."""
+
+EVERY_S = 1.0
+
+
+class Usage:
+    """Seconds of processor that parts used, which only ever grow: a process that ends takes none back."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._used: dict[str, float] = {}
+        self._last: dict[tuple[int, float], float] = {}
+
+    def look(self) -> dict[str, Any]:
+        """One look: `t_ns`, and for each part `cpu_s` so far and `rss_bytes` now."""
+        held: dict[str, int] = {}
+        now: dict[tuple[int, float], float] = {}
+        for process in processes.running(self._folder):
+            with suppress(psutil.Error):
+                known = psutil.Process(process.pid)
+                times, memory = known.cpu_times(), known.memory_info()
+                key = (process.pid, known.create_time())
+                now[key] = times.user + times.system
+                more = now[key] - self._last.get(key, 0.0)
+                self._used[process.part] = self._used.get(process.part, 0.0) + more
+                held[process.part] = held.get(process.part, 0) + memory.rss
+        self._last = now
+        rows = [
+            {"part": part, "cpu_s": round(used, 3), "rss_bytes": held.get(part, 0)}
+            for part, used in sorted(self._used.items())
+        ]
+        return {"t_ns": time.time_ns(), "processes": [*rows, _machine()]}
+
+
+def _machine() -> dict[str, Any]:
+    times, memory = psutil.cpu_times(), psutil.virtual_memory()
+    # Time of guests is part of user time already.
+    busy = times.user + times.nice + times.system + times.irq + times.softirq
+    return {"part": MACHINE, "cpu_s": round(busy, 3), "rss_bytes": memory.total - memory.available}
+
+
+def looks(lab: Lab, closing: IO[str], every_s: float = EVERY_S) -> Iterator[dict[str, Any]]:
+    """A look every `every_s` seconds, and a last one once `closing` is at its end."""
+    usage = Usage(lab.folder)
+    due = time.monotonic()
+    while True:
+        yield usage.look()
+        due = max(due + every_s, time.monotonic())
+        while (left_s := due - time.monotonic()) > 0:
+            ready, _, _ = select.select([closing], [], [], left_s)
+            if ready and not os.read(closing.fileno(), 4096):
+                yield usage.look()
+                return
+
+
+def versions(lab: Lab) -> dict[str, str]:
+    """The versions of the lab's programs, of those that can be told."""
+    found = {"haproxy": haproxy.version(lab)}
+    for name, pattern in (("heat", "openstack_heat-*.dist-info"), ("keystone", "keystone-*.dist-info")):
+        for path in lab.programs.heat_venv.glob(f"lib/python3*/site-packages/{pattern}"):
+            found[name] = path.name.removesuffix(".dist-info").rpartition("-")[2]
+    for name, package in (
+        ("rabbitmq", "rabbitmq-server"),
+        ("mariadb", "mariadb-server"),
+        ("memcached", "memcached"),
+    ):
+        command = ["dpkg-query", "--show", "--showformat=${Version}", package]
+        with suppress(OSError):
+            told = subprocess.run(command, capture_output=True, text=True, check=False)
+            if told.returncode == 0 and told.stdout.strip():
+                found[name] = told.stdout.strip()
+    return found

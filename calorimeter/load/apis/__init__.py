@@ -1,0 +1,1 @@
+"""Heat's two APIs and Keystone's tokens, as a load uses them."""

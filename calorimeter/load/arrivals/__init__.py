@@ -1,0 +1,1 @@
+"""Open-loop load: when arrivals are due, and which user takes them."""

@@ -1,0 +1,1 @@
+"""The operations of a workload: what users do to stacks through either API."""

@@ -1,0 +1,147 @@
+"""Signals: a user signals its stack's wait conditions, as a booting server would."""
+
+from __future__ import annotations
+
+import json
+from urllib.parse import urlsplit
+
+import gevent
+
+from calorimeter.core.clock import now_ns
+from calorimeter.load.apis.rest import RestApi
+from calorimeter.load.operations.operation import Actor, Operation, Stack
+from calorimeter.load.operations.subjects import (
+    ALARM_URL,
+    COMPLETE,
+    CONDITION_URL,
+    HANDLES,
+    exists,
+    stack_of,
+    with_trait,
+)
+
+HANDLE_WAIT = Operation("rest", "wait-handle", frozenset({200, 404}))
+"""The looks at a new stack until its handle can be signalled; before, there may be no such resource."""
+
+OUTPUTS = Operation("rest", "addresses", frozenset({200}))
+"""Reading a stack's outputs for the addresses at which it takes signals."""
+
+_MADE = b"CREATE_COMPLETE"
+
+
+def answer_waits(actor: Actor, stack: Stack) -> None:
+    """Signal every handle that a new stack waits for, as often as it waits for it."""
+    for handle, count in stack.template.waits.items():
+        if _await_handle(actor, stack, handle):
+            for _ in range(count):
+                _signal(actor, stack, handle)
+
+
+def _await_handle(actor: Actor, stack: Stack, handle: str) -> bool:
+    until = actor.until_ns(actor.complete_within_s)
+    while now_ns() < until:
+        answer, _ = actor.request(HANDLE_WAIT, actor.api.show_resource(stack.target, handle))
+        if not answer.error and _MADE in answer.body:
+            return True
+        gevent.sleep(actor.poll_s)
+    return False
+
+
+def _signal(actor: Actor, stack: Stack, handle: str) -> None:
+    if handle not in stack.template.signal_outputs:
+        signal_resource(actor, SIGNAL, stack, handle)
+        return
+    until = actor.until_ns(actor.complete_within_s)
+    while handle not in stack.urls and now_ns() < until:  # the address follows a moment after the handle
+        learn_urls(actor, stack)
+        if handle not in stack.urls:
+            gevent.sleep(actor.poll_s)
+    if handle in stack.urls:
+        signal_url(actor, SIGNAL_WAIT_CONDITION, stack, handle)
+
+
+def signal_resource(actor: Actor, operation: Operation, stack: Stack, handle: str) -> None:
+    """POST …/resources/{name}/signal, with the user's own token."""
+    assert isinstance(actor.api, RestApi)
+    body = {"status": "SUCCESS", "reason": "load", "data": "calorimeter", "id": _id(stack)}
+    path = f"/stacks/{stack.target.name}/{stack.target.identity}/resources/{handle}/signal"
+    actor.request(operation, actor.api.call("POST", path, body))
+
+
+def signal_url(actor: Actor, operation: Operation, stack: Stack, handle: str) -> None:
+    """PUT or POST to the signed address of a resource, which is one of the CFN API."""
+    url = urlsplit(stack.urls[handle])
+    body = json.dumps(
+        {"Status": "SUCCESS", "Reason": "load", "Data": "calorimeter", "UniqueId": _id(stack)}
+    )
+    data = (
+        f"{operation.method} {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\n"
+        f"User-Agent: calorimeter\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n{body}"
+    )
+    actor.request(operation, data.encode())
+
+
+def _id(stack: Stack) -> str:
+    """Unique among the signals of a stack: a condition counts different ones."""
+    return f"{now_ns() - stack.entry.accepted_ns}"
+
+
+def learn_urls(actor: Actor, stack: Stack) -> None:
+    """Read the addresses at which a stack's resources take signals from its outputs."""
+    assert isinstance(actor.api, RestApi)
+    path = f"/stacks/{stack.target.name}/{stack.target.identity}"
+    _, outputs = actor.request(OUTPUTS, actor.api.call("GET", path), actor.api.outputs)
+    for name, (output, _) in stack.template.signal_outputs.items():
+        text = (outputs or {}).get(output, "")
+        if text.startswith("{"):
+            text = str(json.loads(text).get("alarm_url", ""))
+        if text.startswith("http"):
+            stack.urls[name] = text
+
+
+def signal_stack(actor: Actor, operation: Operation) -> None:
+    """Signal a resource of one of the user's stacks (REST)."""
+    assert operation.subject is not None
+    stack = stack_of(actor, operation.subject)
+    signal_resource(actor, operation, stack, actor.random.choice(stack.template.handles))
+
+
+def signal_stack_url(actor: Actor, operation: Operation) -> None:
+    """Signal the address of a resource of one of the user's stacks (CFN)."""
+    assert operation.subject is not None
+    stack = stack_of(actor, operation.subject)
+    outputs = stack.template.signal_outputs.items()
+    name = actor.random.choice([name for name, (_, method) in outputs if method == operation.method])
+    if name not in stack.urls:
+        learn_urls(actor, stack)
+    if name in stack.urls:
+        signal_url(actor, operation, stack, name)
+
+
+_OF_HANDLES = with_trait(COMPLETE, HANDLES)
+_OF_CONDITIONS = with_trait(COMPLETE, CONDITION_URL)
+_OF_ALARMS = with_trait(COMPLETE, ALARM_URL)
+
+SIGNAL = Operation(
+    *("rest", "signal", frozenset({200}), False, signal_stack, exists(_OF_HANDLES)),
+    *("POST", "/stacks/{stack_name}/{stack_id}/resources/{resource_name}/signal", "signal"),
+    subject=_OF_HANDLES,
+    trait=HANDLES,
+)
+SIGNAL_WAIT_CONDITION = Operation(
+    *("cfn", "SignalWaitCondition", frozenset({200}), False, signal_stack_url, exists(_OF_CONDITIONS)),
+    *("PUT", "/waitcondition/{arn:.*}", "update_waitcondition"),
+    subject=_OF_CONDITIONS,
+    trait=CONDITION_URL,
+    asked_by="rest",
+)
+SIGNAL_RESOURCE = Operation(
+    *("cfn", "SignalResource", frozenset({200}), False, signal_stack_url, exists(_OF_ALARMS)),
+    *("POST", "/signal/{arn:.*}", "signal"),
+    subject=_OF_ALARMS,
+    trait=ALARM_URL,
+    asked_by="rest",
+)
+"""The stacks of both are made through the REST API: Keystone lets nobody who came with EC2 credentials act
+later in his own name, so a stack with such resources cannot be made through the CFN API."""

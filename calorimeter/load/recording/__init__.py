@@ -1,0 +1,1 @@
+"""What a load leaves on disk: samples, ledger, histograms."""

@@ -1,0 +1,102 @@
+"""Whether the ledger of a run balances: every accepted create has one row, one end and one delete."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from calorimeter.core.rundir import RunDir
+from calorimeter.load.http import answers
+from calorimeter.load.http.client import Answer
+
+CREATES = {("rest", "create"), ("rest", "adopt"), ("cfn", "CreateStack")}
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What a run's samples and ledger say together; `findings` is empty where they balance.
+
+    `unknown` are creates of which no answer says whether they were accepted: they may have made a stack
+    without a row, which the end of the run has looked for.
+    """
+
+    requests: int
+    errors: int
+    creates: int
+    accepted: int
+    refused: int
+    unknown: int
+    complete: int
+    failed: int
+    gone: int
+    findings: tuple[str, ...]
+
+
+def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
+    """Weigh samples (`api`, `operation`, `status`, `error`, `request_id`) against rows of the ledger."""
+    requests = errors = 0
+    outcomes: Counter[str] = Counter()
+    accepted: set[str] = set()
+    for sample in samples:
+        requests += 1
+        errors += bool(sample["error"])
+        if (sample["api"], sample["operation"]) in CREATES:
+            outcome = _outcome(sample)
+            outcomes[outcome] += 1
+            if outcome == "accepted":
+                accepted.add(sample["request_id"])
+    rows = list(ledger)
+    states = Counter(row["final_state"].rpartition("_")[2] for row in rows)
+    return Balance(
+        requests=requests,
+        errors=errors,
+        creates=sum(outcomes.values()),
+        accepted=outcomes["accepted"],
+        refused=outcomes["refused"],
+        unknown=outcomes["unknown"],
+        complete=states["COMPLETE"],
+        failed=states["FAILED"],
+        gone=sum(row["deleted_ns"] > 0 for row in rows),
+        findings=tuple(_findings(accepted, outcomes["accepted"], rows)),
+    )
+
+
+def _outcome(sample: Row) -> str:
+    answer = Answer()
+    answer.status, answer.error = sample["status"], sample["error"]
+    return answers.meaning(answer).outcome
+
+
+def _findings(accepted: set[str], times: int, rows: list[Row]) -> Iterator[str]:
+    if len(accepted) != times:
+        yield f"{times} creates were accepted under {len(accepted)} request ids"
+    ids = Counter(row["stack_id"] for row in rows)
+    yield from (f"stack {stack_id} has {count} rows" for stack_id, count in ids.items() if count > 1)
+    entered = {row["request_id"] for row in rows}
+    yield from (f"{request} was accepted and has no row" for request in sorted(accepted - entered))
+    yield from (f"{request} has a row and was never accepted" for request in sorted(entered - accepted))
+    for row in rows:
+        if not row["final_state"]:
+            yield f"{row['name']} was never seen in a final state"
+        elif not row["accepted_ns"] <= row["final_ns"]:
+            yield f"{row['name']} ended before it was accepted"
+        if not row["deleted_ns"]:
+            yield f"{row['name']} was never seen gone"
+
+
+def of_run(run: RunDir) -> Balance:
+    """Weigh what a run folder holds."""
+    columns = ["api", "operation", "status", "error", "request_id"]
+    return balance(_rows(run, "samples", columns), _rows(run, "ledger", None))
+
+
+def _rows(run: RunDir, kind: str, columns: list[str] | None) -> Iterator[Row]:
+    import pyarrow.parquet as pq
+
+    for path in run.parquet(kind):
+        for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000, columns=columns):
+            yield from batch.to_pylist()

@@ -1,0 +1,87 @@
+"""Faults while a load runs: a schedule, carried out beside it and healed with its end."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
+from types import TracebackType
+from typing import Self
+
+import click
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.errors import InputError
+from calorimeter.core.faults.injector import Carried, CarriedOut, FaultInjector, carry_out
+from calorimeter.core.faults.schedule import Commands, Fault, Schedule, announcement, permit, resolve
+from calorimeter.core.faults.shell_command import CommandFailed
+from calorimeter.core.rundir import RunDir
+
+
+class Breaking:
+    """The faults of one load; inside, from `begin` on, they are carried out, and on leaving all are healed.
+
+    `problem` says afterwards what could not be brought about, None where all could.
+    """
+
+    def __init__(self, deployment: Deployment, planned: list[tuple[Fault, Commands]]) -> None:
+        self._deployment = deployment
+        self._planned = planned
+        self._stack = ExitStack()
+        self._stop = threading.Event()
+        self._begun = threading.Event()
+        self._carried: list[Carried] = []
+        self.problem: str | None = None
+
+    @classmethod
+    def of(cls, deployment: Deployment, faults: Sequence[Fault], yes_break_it: bool) -> Self:
+        """Raises `InputError` where a fault cannot be carried out, or nobody allows it."""
+        planned = resolve(Schedule(fault=tuple(faults)), deployment)
+        why = permit(deployment, yes_break_it) if planned else None
+        if why is not None:
+            raise InputError(str(deployment.path), why)
+        return cls(deployment, planned)
+
+    def __enter__(self) -> Self:
+        if not self._planned:
+            return self
+        for line in announcement(self._deployment, (commands for _, commands in self._planned)):
+            click.echo(line, err=True)
+        with self._stack:
+            injector = self._stack.enter_context(FaultInjector(self._deployment))
+            thread = threading.Thread(target=self._carry_out, args=(injector,), name="faults")
+            thread.start()
+            self._stack.callback(thread.join)
+            self._stack.callback(self._end)
+            self._stack = self._stack.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    def begin(self) -> None:
+        """The load begins: moments of faults count from now."""
+        self._begun.set()
+
+    def _end(self) -> None:
+        self._stop.set()
+        self._begun.set()
+
+    def _carry_out(self, injector: FaultInjector) -> None:
+        self._begun.wait()
+        if self._stop.is_set():
+            return
+        try:
+            carry_out(
+                injector, self._planned, lambda line: click.echo(line, err=True), self._stop, self._carried
+            )
+        except CommandFailed as problem:
+            self.problem = str(problem)
+            click.echo(f"calorimeter: {problem}", err=True)
+
+    def keep(self, run: RunDir) -> None:
+        """Write what was broken to the run folder; nothing where nothing was to be."""
+        if self._planned:
+            run.save_evidence("faults", CarriedOut(faults=tuple(self._carried)))

@@ -1,0 +1,165 @@
+"""Looking at this generator itself, once a second, into `watch/generator.jsonl` of the run."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+from array import array
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+import numpy as np
+
+from calorimeter.core.clock import now_ns
+from calorimeter.core.generator import Window, allowed_s, bottleneck
+from calorimeter.load.arrivals.open_arrivals import Arrivals
+from calorimeter.load.http import client
+from calorimeter.load.recording.histogram import Histogram
+
+WINDOW_S = 1.0
+TICK_S = 0.01
+TICK_NS = round(TICK_S * 1e9)
+MOST_SWALLOWED = 1_000
+"""Ticks that one halt counts for at most: ten seconds."""
+
+
+def settle() -> None:
+    """Collect what is garbage now, and spare the collector what is there for good.
+
+    To look through all modules and users takes it a hundred milliseconds, in which nothing is sent.
+    """
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def lateness(late_ns: int) -> list[int]:
+    """How late a tick is, and those that a halt of the process swallowed, each due 10 ms after the last."""
+    swallowed = min(max(0, late_ns - 1) // TICK_NS, MOST_SWALLOWED)
+    return [max(0, late_ns) - TICK_NS * n for n in range(swallowed + 1)]
+
+
+class Health:
+    """One worker's windows, from the begin of its load to `close`."""
+
+    def __init__(
+        self,
+        run: Path,
+        worker: str,
+        arrivals: Arrivals | None,
+        responses: Histogram,
+        users: Callable[[], int],
+        on_failure: Callable[[str], None],
+    ) -> None:
+        self._path = run / "watch" / "generator.jsonl"
+        self._worker = worker
+        self._arrivals = arrivals
+        self._responses = responses
+        self._users = users
+        self._on_failure = on_failure
+        self.whole = Histogram()
+        """All responses so far."""
+        self.unreported = Histogram()
+        """Those of them that a master was not told of."""
+        self._made_before = client.made()
+        self._windows = self._invalid = self._most_users = 0
+        self._ticks = array("q")
+        self._tick_due = 0
+        self._timer: Any = gevent.get_hub().loop.timer(TICK_S, repeat=TICK_S)
+        self._timer.start(self._tick)
+        self._before = self._look()
+        self._greenlet = gevent.spawn(self._measure)
+
+    def about(self) -> dict[str, Any]:
+        """For run.json: what this worker did, in a few figures."""
+        arrivals = self._arrivals
+        return {
+            "worker": self._worker,
+            "connections": client.made() - self._made_before,
+            "users": self._most_users,
+            "offered": arrivals.offered if arrivals else None,
+            "dropped": arrivals.drops if arrivals else None,
+            "windows": self._windows,
+            "invalid_windows": self._invalid,
+        }
+
+    def close(self) -> None:
+        """Write the last window and stop."""
+        self._greenlet.kill()
+        self._timer.close()
+        self._window()
+
+    def _tick(self) -> None:
+        now = time.monotonic_ns()
+        if self._tick_due:
+            self._ticks.extend(lateness(now - self._tick_due))
+        self._tick_due = now + TICK_NS  # the loop's timer has a phase of its own
+
+    def _measure(self) -> None:
+        due = time.monotonic()
+        while True:
+            due += WINDOW_S
+            gevent.sleep(max(0.0, due - time.monotonic()))
+            self._window()
+
+    def _look(self) -> tuple[float, float, int, int, int]:
+        arrivals = self._arrivals
+        return (
+            time.monotonic(),
+            time.process_time(),
+            client.made(),
+            arrivals.offered if arrivals else 0,
+            arrivals.drops if arrivals else 0,
+        )
+
+    def _window(self) -> None:
+        now, before = self._look(), self._before
+        length = now[0] - before[0]
+        if length < WINDOW_S / 2:
+            return
+        self._before = now
+        ticks, self._ticks = self._ticks, array("q")
+        lags = np.array(self._arrivals.take_lags() if self._arrivals else ticks) / 1e9
+        p50, p99, longest = np.quantile(lags, (0.5, 0.99, 1.0)) if len(lags) else (0.0, 0.0, 0.0)
+        responses = self._responses.take()
+        self.whole.merge(responses)
+        self.unreported.merge(responses)
+        window = Window(
+            t_ns=now_ns(),
+            length_s=length,
+            worker=self._worker,
+            cpu_share=(now[1] - before[1]) / length,
+            lag_p50_s=float(p50),
+            lag_p99_s=float(p99),
+            lag_max_s=float(longest),
+            timed=len(lags),
+            late=int(np.count_nonzero(lags > allowed_s(responses.percentile_s(50)))),
+            offered=now[3] - before[3],
+            dropped=now[4] - before[4],
+            requests=responses.count,
+            response_p50_s=responses.percentile_s(50),
+            response_p99_s=responses.percentile_s(99),
+            users=self._users(),
+            connections=now[2] - before[2],
+        )
+        why = bottleneck(window)
+        self._windows += 1
+        self._most_users = max(self._most_users, window.users)
+        self._invalid += bool(why)
+        self._write(window.model_copy(update={"why_invalid": why}))
+
+    def _write(self, window: Window) -> None:
+        rounded = {
+            name: round(value, 6) if isinstance(value, float) else value
+            for name, value in window.model_dump().items()
+        }
+        try:
+            self._path.parent.mkdir(exist_ok=True)
+            # One write of a short line: those of several workers do not mix.
+            with self._path.open("ab", buffering=0) as file:
+                file.write(json.dumps(rounded).encode() + b"\n")
+        except OSError as problem:
+            self._on_failure(f"{self._path}: cannot be written ({problem.strerror})")

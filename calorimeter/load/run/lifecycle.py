@@ -1,0 +1,395 @@
+"""A run inside Locust: checked before users start, recorded while they live, written down when they are
+gone.
+
+Locust swallows what its listeners raise, so nothing here relies on raising: what makes a run worthless goes
+through `Lifecycle.abort`, which stops Locust with exit status 2.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import gevent
+import locust.runners
+from gevent.event import Event
+from locust import LoadTestShape
+from locust.runners import MasterRunner, WorkerRunner
+
+from calorimeter.core.clock import now_ns
+from calorimeter.core.errors import InputError
+from calorimeter.core.rundir import RunDir
+from calorimeter.load.recording.histogram import Histogram
+from calorimeter.load.run import parent_process, progress_line, workers
+from calorimeter.load.run.cleanup import remove_tenants
+from calorimeter.load.run.generator_monitor import Health, settle
+from calorimeter.load.run.session import Recording, Session, open_arrivals
+from calorimeter.load.run.users import CfnUser, Drops, RestUser, StackUser
+from calorimeter.load.run.watch_process import Companion
+from calorimeter.load.tenants import tenants
+from calorimeter.workload.scenario import Scenario
+from calorimeter.workload.stages import level_at
+
+log = logging.getLogger(__name__)
+
+BEGUN = "load: begun"
+"""What a Locust with a parent prints when its load begins."""
+
+HEAD_START_S = 0.3
+"""From the moment that all users are there to the first arrival; to others, word must get through."""
+SWEEP_S = 30.0
+"""For finding and removing stacks whose create had no clear answer."""
+
+
+def _load(scenario: Scenario) -> dict[str, Any]:
+    """What of a scenario the command line may have changed, as it was run."""
+    return {
+        "users": scenario.users,
+        "duration_s": scenario.duration_s,
+        "warm_up_s": scenario.warm_up_s,
+        "arrivals": scenario.arrivals.spacing
+        if scenario.arrivals
+        else "poisson"
+        if scenario.rates
+        else None,
+        "stages": [stage.model_dump(exclude_none=True) for stage in scenario.rates or scenario.stages],
+    }
+
+
+class UserStages(LoadTestShape):
+    """Stages of users, looked at by Locust once a second."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._scenario = scenario
+
+    def tick(self) -> tuple[int, float] | None:
+        """How many users there should be now, all at once; None at the end."""
+        at_s: float = self.get_run_time()  # type: ignore[no-untyped-call]
+        level = level_at(self._scenario.stages, at_s)
+        return None if level is None else (round(level), max(1.0, float(self._scenario.users)))
+
+
+class Lifecycle:
+    """One Locust process and its runs, one after the other."""
+
+    def __init__(self, environment: Any, session: Session, runs: Path, given: dict[str, Any]) -> None:
+        """`given` is what the command line says of the scenario (`Scenario.instead`)."""
+        self._environment = environment
+        self._runner = environment.runner
+        self._session = session
+        self._scenario = session.scenario
+        self._given = given
+        self._runs = runs
+        self._run: RunDir | None = None
+        self._companion: Companion | None = None
+        self._health: Health | None = None
+        self._master = workers.Master(self._runner) if isinstance(self._runner, MasterRunner) else None
+        self._foreign: Path | None = None
+        self._begun = False
+        self._finishing: gevent.Greenlet | None = None
+        self._greenlets: list[gevent.Greenlet] = []
+        self._aborted = False
+        self._quitting = False
+        self._was_interrupted = False
+        self._has_quit = Event()
+
+    def attach(self) -> None:
+        """Set Locust up as the scenario says, where the command line does not say otherwise."""
+        environment, scenario = self._environment, self._session.scenario
+        options = environment.parsed_options
+        options.num_users = scenario.users
+        if options.spawn_rate is None:
+            # Users of open arrivals do nothing by themselves: they may all come at once.
+            options.spawn_rate = float(scenario.users) if scenario.rates else scenario.spawn_per_s
+        if scenario.stages and not scenario.rates and not isinstance(self._runner, WorkerRunner):
+            environment.shape_class = UserStages(scenario)
+        options.run_time = None  # Locust's own time would begin before the load does
+        environment.stop_timeout = max(environment.stop_timeout, scenario.clean_up_s + 5.0)
+        environment.host = self._session.deployment.rest.url
+        StackUser.session = self._session
+        chosen: list[type[StackUser]] = []
+        for user_class in (RestUser, CfnUser):
+            load = scenario.load(user_class.api_name)
+            if load is not None:
+                user_class.weight = load.users
+                chosen.append(user_class)
+        environment.user_classes = chosen
+        self._session.token.keep_fresh()
+        self._runner.quit = partial(self._quit_once, self._runner.quit)
+        if options.with_parent:
+            parent_process.watch(self._interrupted)
+        # KeyboardInterrupt would be raised in any greenlet, in the middle of anything.
+        gevent.signal_handler(signal.SIGINT, self._interrupted)
+        events = environment.events
+        events.test_start.add_listener(self._test_start)
+        events.spawning_complete.add_listener(self._spawned)
+        events.test_stopping.add_listener(self._test_stopping)
+        events.test_stop.add_listener(self._test_stop)
+        if isinstance(self._runner, WorkerRunner):
+            locust.runners.MASTER_HEARTBEAT_TIMEOUT = environment.stop_timeout + workers.GRACE_S
+            self._runner.register_message(workers.RUN, self._run_message)
+            self._runner.register_message(workers.CLOCK, self._clock_message)
+            self._runner.register_message(workers.BEGIN, self._begin_message)
+            events.report_to_master.add_listener(self._report_to_master)
+        else:
+            self._runner.register_message(workers.ABORT, self._abort_message)
+
+    def abort(self, line: str) -> None:
+        """End this run and Locust, with one line and exit status 2."""
+        if self._aborted:
+            return
+        self._aborted = True
+        print(f"calorimeter: {line}", file=sys.stderr, flush=True)
+        self._environment.process_exit_code = 2
+        if isinstance(self._runner, WorkerRunner):
+            self._runner.send_message(workers.ABORT, {"line": line})
+        gevent.spawn(self._quit)
+
+    def _quit(self) -> None:
+        self._runner.quit()
+        if self._environment.web_ui is not None:
+            self._environment.web_ui.stop()
+
+    def _interrupted(self) -> None:
+        """Ctrl-C: end the run as if its time were up; the second time, without removing the stacks."""
+        self._was_interrupted = True
+        under_way = self._run is not None or self._health is not None
+        if self._quitting or (under_way and self._session.over.is_set()):
+            self._session.ends_ns = now_ns()
+            if self._master is not None:  # its own workers get a Ctrl-C from Locust when it leaves
+                self._master.impatient = True
+        else:
+            self._quit()
+
+    def _quit_once(self, quit_locust: Callable[[], None]) -> None:
+        """Called by the end of time, by Ctrl-C and by Locust's shutdown; Locust's own is not re-entrant."""
+        if self._quitting:
+            self._has_quit.wait()
+            return
+        self._quitting = True
+        try:
+            if self._master is not None and self._run is not None:
+                # Locust's own would end the run here while its workers still remove their stacks.
+                self._draining()
+                self._master.quit_workers()
+                self._master.await_done(self._environment.stop_timeout)
+            quit_locust()
+            if self._finishing is not None:
+                self._finishing.join()
+        finally:
+            self._has_quit.set()
+
+    # On the process that the user started: alone, or the master of workers.
+
+    def _test_start(self, environment: Any, **_: Any) -> None:
+        if isinstance(self._runner, WorkerRunner):
+            return  # has been told by RUN_MESSAGE
+        session, options = self._session, environment.parsed_options
+        self._begun = False
+        try:
+            self._run = RunDir.create(session.deployment, runs=self._runs, name=session.scenario.name)
+            self._run.note_command(json.loads(options.of_command) if options.of_command else None)
+            (self._run.path / "scenario.toml").write_bytes(session.scenario.path.read_bytes())
+            self._run.note(
+                scenario=session.scenario.name,
+                templates=session.scenario.digests,
+                load=_load(session.scenario),
+                clean_stop=False,
+            )
+            tenants.make(session.deployment, session.scenario, session.token, self._run.path.name)
+            self._companion = Companion(self._run.path, session.deployment.path)
+            self._companion.await_first()
+            if self._master is None:
+                self._begin(self._run.path)
+            else:
+                text = session.scenario.path.read_text(encoding="utf-8")
+                self._master.begin(self._run.path, self._given, text, session.scenario.digests)
+        except (InputError, OSError) as problem:
+            self.abort(str(problem))
+            raise gevent.GreenletExit from None  # Locust swallows all else, and would start its users
+        if options.progress:
+            shown = gevent.spawn(progress_line.show, environment, session.scenario, self._responses)
+            self._greenlets.append(shown)
+        if not session.scenario.rates:
+            self._say_begun()
+            if environment.shape_class is None:
+                self._end_in(session.scenario.duration_s)
+
+    def _spawned(self, **_: Any) -> None:
+        """All users are there: arrivals begin."""
+        if self._run is None or not self._session.scenario.rates or self._begun:
+            return
+        self._begun = True
+        at_ns = now_ns() + int(HEAD_START_S * 1e9)
+        if self._master is not None:
+            self._master.start_arrivals(at_ns)
+        else:
+            self._begin_arrivals(at_ns)
+        self._say_begun()
+        self._end_in(HEAD_START_S + self._session.scenario.duration_s)
+
+    def _say_begun(self) -> None:
+        """To the command that started this: faults count from here."""
+        if self._environment.parsed_options.with_parent:
+            with suppress(OSError):
+                print(BEGUN, flush=True)
+
+    def _responses(self) -> Histogram:
+        """Response times of all requests so far."""
+        if self._master is not None:
+            return self._master.responses
+        return self._health.whole if self._health is not None else Histogram()
+
+    def _end_in(self, seconds: float) -> None:
+        """Also where the run was started from Locust's page, which may end it sooner."""
+        self._greenlets.append(gevent.spawn_later(seconds, self._end))
+
+    def _end(self) -> None:
+        self._greenlets.remove(gevent.getcurrent())  # which are killed while this one waits
+        if self._environment.parsed_options.headless:
+            self._runner.quit()
+        else:
+            self._runner.stop()
+
+    def _test_stopping(self, **_: Any) -> None:
+        self._session.stopping()
+        if self._master is None or not self._quitting:  # else its workers have done so already
+            self._draining()
+
+    def _draining(self) -> None:
+        gevent.killall(self._greenlets)
+        self._greenlets.clear()
+        if self._run is not None and self._environment.parsed_options.progress:
+            within_s = self._session.scenario.clean_up_s
+            self._greenlets.append(gevent.spawn(progress_line.draining, self._environment, within_s))
+
+    def _test_stop(self, environment: Any, **_: Any) -> None:
+        # Where the last worker leaves, Locust calls this in a greenlet that its own `quit` then kills.
+        self._finishing = gevent.spawn(self._finish, environment)
+        self._finishing.join()
+
+    def _finish(self, environment: Any) -> None:
+        if self._master is not None and self._run is not None:
+            self._master.await_done(environment.stop_timeout)
+        done = self._end_recording()
+        gevent.killall(self._greenlets)
+        self._greenlets.clear()
+        if environment.parsed_options.progress:
+            progress_line.clear()
+        if isinstance(self._runner, WorkerRunner) and done:
+            if self._foreign is not None:
+                done["sent_bytes"] = workers.send_files(self._runner, self._foreign, done["worker"])
+            self._runner.send_message(workers.DONE, done)
+        if self._run is None:
+            return
+        if self._companion is not None:
+            self._companion.close()
+            self._companion = None
+        session = self._session
+        if left := remove_tenants(session.deployment, session.scenario, self._run.path.name):
+            log.warning("%s", left)
+        self._say_lost()
+        stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else "ended"
+        self._run.note(
+            ended=datetime.now(UTC).isoformat(),
+            users=self._runner.target_user_count,
+            stopped=stopped,
+            clean_stop=not self._aborted,
+            workers=self._master.about() if self._master is not None else [done],
+        )
+        with suppress(OSError):  # nobody reads it any more where the parent was killed
+            print(f"run: {self._run.path}", flush=True)
+        self._run = None
+
+    def _say_lost(self) -> None:
+        """A worker that went away makes the load another one than was asked for: status 2."""
+        for worker in self._master.lost() if self._master is not None else ():
+            self._aborted = True
+            self._environment.process_exit_code = 2
+            line = (
+                f"{worker.name} on {worker.host} was lost: its part of the load ended with it, "
+                "and its last samples may be missing"
+            )
+            print(f"calorimeter: {line}", file=sys.stderr, flush=True)
+
+    # On the process that has the users.
+
+    def _begin(self, run: Path, worker: int = 0, of: int = 1) -> None:
+        session, name = self._session, workers.name_of(worker)
+        settle()
+        recording = Recording(run, name, self.abort)
+        session.begin(recording, worker=worker, workers=of)
+        if session.scenario.rates:
+            session.arrivals = open_arrivals(session, Drops(self._environment, session).drop)
+        self._health = Health(
+            run,
+            name,
+            session.arrivals,
+            recording.samples.responses,
+            lambda: self._runner.user_count,
+            self.abort,
+        )
+
+    def _begin_arrivals(self, at_ns: int) -> None:
+        if self._session.arrivals is not None:
+            settle()
+            self._session.warm_up_from(at_ns)
+            self._session.arrivals.begin(at_ns)
+
+    def _end_recording(self) -> dict[str, Any]:
+        """Write everything down; what this process did, in a few figures."""
+        health, self._health = self._health, None
+        if health is None:
+            return {}
+        done = health.about()
+        self._sweep()
+        self._session.end()
+        health.close()
+        return done
+
+    def _begin_message(self, msg: Any, **_: Any) -> None:
+        self._begin_arrivals(msg.data["at_ns"])
+
+    def _clock_message(self, msg: Any, **_: Any) -> None:
+        self._runner.send_message(workers.CLOCK, {**msg.data, "now_ns": now_ns()})
+
+    def _report_to_master(self, data: dict[str, Any], **_: Any) -> None:
+        if self._health is not None:
+            data["calorimeter_responses"] = self._health.unreported.take().as_message()
+
+    def _sweep(self) -> None:
+        """Remove stacks whose create had no clear answer, and say what is left."""
+        session = self._session
+        if session.recording is None or not session.unaccounted:
+            return
+        left = session.sweep(now_ns() + int(SWEEP_S * 1e9))
+        if left is None:
+            log.warning("stacks named %s… may be left: they could not be listed", session.prefix)
+        elif left:
+            log.warning("%d stacks named %s… are left", left, session.prefix)
+
+    def _run_message(self, msg: Any, **_: Any) -> None:
+        told = msg.data
+        run = Path(told["run"])
+        self._foreign = None
+        try:
+            if not (run / "run.json").is_file():  # another machine: the same name below its own folder
+                self._foreign = run = self._runs / told["id"]
+            workers.check_same(self._scenario.path.read_text(encoding="utf-8"), told["scenario"])
+            workers.check_templates(self._scenario.digests, told["templates"])
+            self._session.scenario = self._scenario.instead(**told["given"])
+            self._begin(run, told["worker"], told["workers"])
+        except (InputError, OSError) as problem:
+            self.abort(str(problem))
+
+    def _abort_message(self, msg: Any, **_: Any) -> None:
+        self.abort(f"worker {msg.node_id}: {msg.data['line']}")

@@ -1,0 +1,85 @@
+"""One line about how a load goes: rewritten on a terminal, now and then elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import gevent
+
+from calorimeter.load.recording.histogram import Histogram
+from calorimeter.workload.scenario import Scenario
+
+TERMINAL_S = 1.0
+ELSEWHERE_S = 10.0
+FIRST_S = 2.0
+"""Elsewhere, the first one comes sooner."""
+
+
+def say(line: str, anywhere: bool = False) -> None:
+    """Show what takes a moment; on a terminal the next line replaces it, elsewhere only if wanted."""
+    terminal = sys.stderr.isatty()
+    if terminal or anywhere:
+        with suppress(OSError):
+            sys.stderr.write(f"\r\033[K{line}" if terminal else f"{line}\n")
+            sys.stderr.flush()
+
+
+def show(environment: Any, scenario: Scenario, responses: Callable[[], Histogram]) -> None:
+    """Print until killed."""
+    terminal = sys.stderr.isatty()
+    say(_planned(scenario), anywhere=True)
+    started = last = time.monotonic()
+    before = 0
+    every = TERMINAL_S if terminal else FIRST_S
+    while True:
+        gevent.sleep(every)
+        every = TERMINAL_S if terminal else ELSEWHERE_S
+        total = environment.stats.total
+        now = time.monotonic()
+        rate, last = (total.num_requests - before) / (now - last), now
+        before = total.num_requests
+        say(
+            f"{now - started:4.0f} s  {environment.runner.user_count} users  "
+            f"{rate:.0f} requests/s  {total.num_failures} failed  "
+            f"median {_ms(responses(), 50)}, 99 % within {_ms(responses(), 99)}",
+            anywhere=True,
+        )
+
+
+def _ms(responses: Histogram, percent: float) -> str:
+    found = responses.percentile_s(percent)
+    return "–" if found is None else f"{found * 1e3:.3g} ms" if found < 1 else f"{found:.3g} s"
+
+
+def draining(environment: Any, until_s: float) -> None:
+    """Say that users remove their stacks, until killed."""
+    ends = time.monotonic() + until_s
+    while True:
+        left = max(0.0, ends - time.monotonic())
+        say(
+            f"the load has ended; {environment.runner.user_count} users await their answers and remove "
+            f"their stacks, for {left:.0f} s at most",
+            anywhere=True,
+        )
+        gevent.sleep(TERMINAL_S if sys.stderr.isatty() else ELSEWHERE_S)
+
+
+def _planned(scenario: Scenario) -> str:
+    if not scenario.rates:
+        return f"{scenario.name}: {scenario.users} users for {scenario.duration_s:g} s"
+    peak = max(stage.level for stage in scenario.rates)
+    return (
+        f"{scenario.name}: up to {peak:g} arrivals a second for {scenario.duration_s:g} s, "
+        f"{scenario.users} under way at most"
+    )
+
+
+def clear() -> None:
+    """Leave the terminal's line empty."""
+    if sys.stderr.isatty():
+        sys.stderr.write("\r\033[K")
+        sys.stderr.flush()

@@ -1,0 +1,309 @@
+"""Locust's users: each with one address, one connection, its own random numbers and its own stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any, ClassVar, TypeVar
+
+import gevent
+from locust import User, task
+from locust.user.task import LOCUST_STATE_STOPPING
+
+from calorimeter.core.clock import now_ns
+from calorimeter.load.apis.stack_api import UnintelligibleError
+from calorimeter.load.arrivals.open_arrivals import Arrivals
+from calorimeter.load.http.client import Answer, Client
+from calorimeter.load.operations import operation_table, stack_life
+from calorimeter.load.operations.operation import Belongings, Operation, Stack
+from calorimeter.load.recording.recorder import Action, Entry
+from calorimeter.load.run.session import Session
+
+T = TypeVar("T")
+_LogRequest = Callable[[str, str, float, int], None]
+
+CONNECT_PAUSE_S = 0.1
+"""After a refused connection: it costs a user nothing, and would be all that the generator does."""
+
+STOP_POLL_S = 0.02
+
+NOBODY = -1
+"""The user of a sample of what no user did."""
+
+IDLE_S = 0.1
+"""Before looking again, where nothing of the mix is possible."""
+
+
+class RequestFailedError(Exception):
+    """How Locust's page is told that a request failed, and why."""
+
+
+class StackUser(User):
+    """A user of one API that lives a scenario's mix (`load.operations.operation.Actor`)."""
+
+    abstract = True
+    api_name: ClassVar[str]
+    session: ClassVar[Session]
+
+    def __init__(self, environment: Any) -> None:
+        super().__init__(environment)
+        session = self.session
+        if session.recording is None:
+            raise gevent.GreenletExit  # the run was aborted while Locust made its users
+        scenario = session.scenario
+        load = scenario.load(self.api_name)
+        assert load is not None
+        self.number = session.next_user()
+        self.random = Random(f"{scenario.seed}/{self.number}")
+        self.client, self.source = session.client(self.api_name, self.number)
+        self._other_client: Client | None = None
+        self.api, self.quota = session.api(self.api_name, self.number)
+        self.stacks: list[Stack] = []
+        self.belongings = Belongings()
+        self.templates = load.templates
+        self.stacks_max = load.stacks_per_user
+        self.poll_s = scenario.poll_s
+        self.complete_within_s = scenario.complete_within_s
+        self._mix = operation_table.mix_of(scenario, self.api_name)
+        self._think_s = scenario.think_s
+        self._due = 0
+        self._names = 0
+        self._samples = session.recording.samples
+        self._ledger = session.recording.ledger
+        self._actions = session.recording.actions
+        self._prefix = session.prefix
+        self._kind = self.api.kind
+        self._fire = environment.events.request.fire
+        self._listeners, self._direct = _locust_alone(environment)
+
+    def wait_time(self) -> float:
+        """How long this user thinks, in seconds."""
+        return self.random.uniform(*self._think_s)
+
+    @task
+    def live(self) -> None:
+        """Do what the mix says until told to stop; one task, as Locust's own scheduling costs too much."""
+        if self.session.arrivals is not None:
+            self._serve(self.session.arrivals)
+            return
+        over = self.session.over
+        thinks = self._think_s[1] > 0
+        while self._state != LOCUST_STATE_STOPPING:
+            if over.is_set():  # Locust is about to stop this user
+                gevent.sleep(STOP_POLL_S)
+                continue
+            operation = self._mix.draw(self)
+            if operation is None:
+                over.wait(IDLE_S)
+                continue
+            assert operation.perform is not None
+            operation.perform(self, operation)
+            # Locust's own wait() would let it kill this user, and by then it may be in its next request.
+            if thinks:
+                over.wait(self.wait_time())
+
+    def _serve(self, arrivals: Arrivals) -> None:
+        """Do one operation for each arrival until told to stop."""
+        while self._state != LOCUST_STATE_STOPPING:
+            self._due = arrivals.wait(self.api_name)
+            if not self._due:
+                if self.session.over.is_set():
+                    gevent.sleep(STOP_POLL_S)
+                continue
+            operation = self._mix.draw(self)
+            if operation is not None:
+                assert operation.perform is not None
+                operation.perform(self, operation)
+            if self._due:  # nothing was sent
+                due, self._due = self._due, 0
+                arrivals.drop(self.api_name, due)
+
+    def stop(self, force: bool = False) -> bool:
+        """Locust's own, and one that waits for an arrival waits no longer."""
+        stopped: bool = super().stop(force)
+        if self.session.arrivals is not None and not force:
+            self.session.arrivals.dismiss(self.greenlet)
+        return stopped
+
+    def on_stop(self) -> None:
+        """Await and remove this user's stacks, while there is time."""
+        try:
+            for stack in list(self.stacks):
+                if not stack.entry.final_state and now_ns() < self.until_ns(self.complete_within_s):
+                    stack_life.await_final(self, stack)
+            while self.stacks and now_ns() < self.until_ns(self.complete_within_s):
+                before = self.stacks[0]
+                stack_life.remove(self, operation_table.DELETE[self.api_name], before)
+                if self.stacks and self.stacks[0] is before:
+                    gevent.sleep(self.poll_s)
+            operation_table.clear(self)
+        finally:  # Locust's patience may end before ours
+            for stack in list(self.stacks):
+                self.unaccounted(stack.target.name)
+                self.finish(stack)
+            for config in self.belongings.configs:
+                self.unaccounted(config.config_id)
+            self.client.close()
+            if self._other_client is not None:
+                self._other_client.close()
+
+    def request(
+        self, operation: Operation, data: bytes, understand: Callable[[Answer], T] | None = None
+    ) -> tuple[Answer, T | None]:
+        """Send, judge, record, tell Locust (see `operations.Actor`)."""
+        now = now_ns()
+        # What follows the first request of an arrival (the looks at a new stack) is due when it is sent.
+        scheduled, self._due = self._due or now, 0
+        client = self.client if operation.api == self.api_name else self._client_of(operation.api)
+        try:
+            answer = client.send(data, operation.repeatable, now)
+        except gevent.GreenletExit:  # Locust's patience is at its end; what was sent was sent
+            self._record(operation, client.answer, scheduled)
+            raise
+        value = None
+        if not answer.error:
+            if answer.status not in operation.expected:
+                answer.error = "status"
+            elif understand is not None:
+                try:
+                    value = understand(answer)
+                except UnintelligibleError as problem:
+                    answer.error, answer.detail = "body", str(problem)
+        self._record(operation, answer, scheduled)
+        if answer.error == "connect":
+            gevent.sleep(CONNECT_PAUSE_S)
+        return answer, value
+
+    def _client_of(self, api: str) -> Client:
+        """The connection to the other API, for signals; made when it is first needed."""
+        if self._other_client is None:
+            self._other_client, _ = self.session.client(api, self.number)
+        return self._other_client
+
+    def _record(self, operation: Operation, answer: Answer, scheduled: int) -> None:
+        self._samples.add(
+            operation.api,
+            operation.name,
+            answer.status,
+            answer.error,
+            self.source,
+            answer.port,
+            answer.request_id,
+            self.number,
+            self.session.phase(scheduled),
+            scheduled,
+            answer.sent_ns,
+            answer.first_byte_ns,
+            answer.done_ns,
+        )
+        self._tell(operation.name, (answer.done_ns - scheduled) / 1e6, len(answer.body), _failure(answer))
+
+    def completed(self, entry: Entry, problem: str) -> None:
+        """An event of its own, so that Locust's page shows the time to COMPLETE."""
+        took_ms = ((entry.final_ns or now_ns()) - entry.accepted_ns) / 1e6
+        self._tell("accepted to COMPLETE", took_ms, 0, RequestFailedError(problem) if problem else None)
+
+    def _tell(self, name: str, took_ms: float, length: int, problem: RequestFailedError | None) -> None:
+        """Locust's `request` event, or, where only Locust listens to it, what Locust does then."""
+        if self._direct is not None and problem is None and len(self._listeners) == 1:
+            self._direct(self._kind, name, took_ms, length)
+            return
+        self._fire(
+            request_type=self._kind,
+            name=name,
+            response_time=took_ms,
+            response_length=length,
+            exception=problem,
+            context={},
+        )
+
+    def acted(self, action: Action, problem: str) -> None:
+        """Record an action's end, and show it on Locust's page as an event of its own."""
+        self._actions.add(action)
+        took_ms = ((action.final_ns or now_ns()) - action.accepted_ns) / 1e6
+        name = f"{action.operation} to COMPLETE"
+        self._tell(name, took_ms, 0, RequestFailedError(problem) if problem else None)
+
+    def finish(self, stack: Stack) -> None:
+        """Write a stack's row of the ledger."""
+        self.stacks.remove(stack)
+        self._ledger.add(stack.entry)
+        if stack.entry.deleted_ns:
+            self.quota.give_back()
+
+    def unaccounted(self, name: str) -> None:
+        """Remember a stack that may have been left behind."""
+        self.session.unaccounted.append(name)
+
+    def next_name(self) -> str:
+        """A name that says which run and which user made it."""
+        self._names += 1
+        return f"{self._prefix}{self.number}-{self._names}"
+
+    def until_ns(self, within_s: float) -> int:
+        """When something that may take `within_s` must end."""
+        until = now_ns() + int(within_s * 1e9)
+        return min(until, self.session.ends_ns) if self.session.ends_ns else until
+
+
+class Drops:
+    """Arrivals that nobody was free to do: recorded and shown as failures, never hidden.
+
+    Each is a failure of an operation of the mix, drawn by weight. `user` is -1: it had none.
+    """
+
+    def __init__(self, environment: Any, session: Session) -> None:
+        assert session.recording is not None
+        scenario = session.scenario
+        self._session = session
+        self._samples = session.recording.samples
+        self._fire = environment.events.request.fire
+        self._random = Random(f"{scenario.seed}/drops/{session.worker}")
+        loads = {api: load for api in session.fronts if (load := scenario.load(api))}
+        self._mixes = {api: (list(load.mix), list(load.mix.values())) for api, load in loads.items()}
+
+    def drop(self, api: str, due: int, now: int) -> None:
+        """Record one."""
+        name = self._random.choices(*self._mixes[api])[0]
+        phase = self._session.phase(due)
+        self._samples.add(api, name, 0, "dropped", "", 0, b"", NOBODY, phase, due, now, 0, now)
+        self._fire(
+            request_type=self._session.fronts[api].api.kind,
+            name=name,
+            response_time=None,  # Locust counts it, and leaves it out of its times
+            response_length=0,
+            exception=RequestFailedError("dropped"),
+            context={},
+        )
+
+
+def _locust_alone(environment: Any) -> tuple[list[Any], _LogRequest | None]:
+    """The listeners of the request event, and what Locust's own does, where it is known and the first.
+
+    Firing an event costs as much as all of Locust's statistics; where nobody else listens,
+    nobody can tell the difference.
+    """
+    listeners: list[Any] = getattr(environment.events.request, "_handlers", [])
+    own = getattr(listeners[0], "__qualname__", "") if listeners else ""
+    known = own == "Runner.__init__.<locals>.on_request"
+    return listeners, environment.stats.log_request if known else None
+
+
+def _failure(answer: Answer) -> RequestFailedError | None:
+    if not answer.error:
+        return None
+    return RequestFailedError(f"status {answer.status}" if answer.error == "status" else answer.error)
+
+
+class RestUser(StackUser):
+    """A user of the REST API."""
+
+    abstract = False
+    api_name = "rest"
+
+
+class CfnUser(StackUser):
+    """A user of the CFN API."""
+
+    abstract = False
+    api_name = "cfn"

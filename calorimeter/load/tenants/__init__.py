@@ -1,0 +1,1 @@
+"""Projects, users and credentials of a load, and their removal."""

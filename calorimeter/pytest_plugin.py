@@ -1,0 +1,63 @@
+"""The pytest plugin: `pytest --deployment FILE PATH-TO-GATES` in any test suite.
+
+It is off, and adds no option, fixture or hook, unless `--deployment` or `--run` is on the command line and
+belongs to no other plugin or conftest.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import pytest
+
+TRIGGERS = ("--deployment", "--run")
+SESSION_PLUGIN = "calorimeter.gates.pytest_session"
+MARKER = "gate(gate): a gate of Calorimeter; runs only with --deployment FILE or --run RUN"
+
+
+def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
+    """Add the options here if a conftest.py loads the plugin: the hook below has begun by then."""
+    config = pluginmanager.get_plugin("pytestconfig")
+    assert isinstance(config, pytest.Config)
+    if getattr(config, "known_args_namespace", None) is not None:
+        _switch_on(config, parser, config.invocation_params.args)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_load_initial_conftests(
+    early_config: pytest.Config, parser: pytest.Parser, args: list[str]
+) -> Iterator[None]:
+    """Add the options once every conftest.py of the suite has added its own."""
+    yield
+    _switch_on(early_config, parser, args)
+
+
+def _switch_on(config: pytest.Config, parser: pytest.Parser, args: Sequence[str]) -> None:
+    asked = {arg.partition("=")[0] for arg in args} & set(TRIGGERS)
+    if not asked or config.pluginmanager.has_plugin(SESSION_PLUGIN):
+        return
+    taken = {
+        name for group in (*parser._groups, parser._anonymous) for o in group.options for name in o.names()
+    }
+    if not asked - taken:
+        return
+    from calorimeter.gates import pytest_session
+
+    pytest_session.add_options(parser, taken)
+    config.pluginmanager.register(pytest_session, SESSION_PLUGIN)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the marker: gates can be collected with --strict-markers while the plugin is off."""
+    config.addinivalue_line("markers", MARKER)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Deselect gates unless the plugin is on."""
+    if config.pluginmanager.has_plugin(SESSION_PLUGIN):
+        return
+    gates = [item for item in items if item.get_closest_marker("gate")]
+    if gates:
+        config.hook.pytest_deselected(items=gates)
+        items[:] = [item for item in items if item not in gates]

@@ -1,0 +1,36 @@
+"""capacity.json, which a search for the capacity leaves in the run that was held at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import ConfigDict, ValidationError
+
+from calorimeter.core.errors import InputError
+from calorimeter.core.toml import Model
+
+
+class Capacity(Model):
+    """What a page says of a search: the highest level that held, and what ended the search above it.
+
+    A level is in `unit` (`arrivals/s` or `users`); the other fields of the file are for its own page.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    unit: str
+    capacity: float
+    broken: float | None
+    confirmed: bool
+    limit: str
+
+
+def read(folder: Path) -> Capacity | None:
+    """The search that a run belongs to, None where it belongs to none; raises `InputError` if damaged."""
+    path = folder / "capacity.json"
+    if not path.exists():
+        return None
+    try:
+        return Capacity.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, UnicodeDecodeError) as problem:
+        raise InputError(str(path), "is damaged, or is no capacity.json") from problem

@@ -1,0 +1,109 @@
+"""The machine, the software and the parts that figures are of: every page that is published says them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from calorimeter.core.deployment import Api, Deployment
+
+Rows = list[tuple[str, str]]
+"""Names and what they are, in the order in which they are shown."""
+
+
+def size(count: float) -> str:
+    """Bytes in a unit that reads well: 12.3 MB, of 1,000,000."""
+    for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}"
+    return f"{count:.0f} bytes"
+
+
+def table(value: object) -> dict[str, Any]:
+    """What run.json notes as a table, empty where it is none: another version may have written it."""
+    return value if isinstance(value, dict) else {}
+
+
+def plain(value: object) -> str:
+    """A noted value as one line."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} = {plain(value[key])}" for key in sorted(value))
+    if isinstance(value, list):
+        return ", ".join(plain(item) for item in value)
+    return "unknown" if value is None else str(value)
+
+
+def machine(environment: Mapping[str, Any]) -> Rows:
+    """The machine and its software, as `calorimeter.core.environment.capture` gives them."""
+    names = {
+        "calorimeter": "Calorimeter",
+        "git_revision": "Git revision",
+        "python": "Python",
+        "system": "System",
+        "kernel": "Kernel",
+        "machine": "Machine",
+        "cpu": "Processor",
+        "cpus": "Processors usable",
+        "memory_bytes": "Memory",
+    }
+    rows = []
+    for key, name in names.items():
+        value = environment.get(key)
+        shown = size(value) if key == "memory_bytes" and isinstance(value, int) else value
+        rows.append((name, "unknown" if shown is None else str(shown)))
+    libraries = table(environment.get("libraries"))
+    rows.append(("Libraries", ", ".join(f"{name} {libraries[name] or '–'}" for name in sorted(libraries))))
+    return rows
+
+
+def topology(deployment: Deployment | None, about: Mapping[str, Any]) -> Rows:
+    """A run's deployment, its parts and its proxy's configuration, from its file and from run.json."""
+    rows = [("Deployment", deployment.name), *parts(deployment)] if deployment else []
+    return rows + [("Proxy configuration", said) for said in _configurations(about)]
+
+
+def _configurations(about: Mapping[str, Any]) -> Iterator[str]:
+    kept = about.get("proxy_config")
+    for each in map(table, kept if isinstance(kept, list) else ()):
+        file = each.get("file", "")
+        if "sha256" in each:
+            yield f"{file}, SHA-256 {each['sha256']} (of the copy {each['copy']}, passwords masked)"
+        else:
+            yield f"{file}: {each.get('unavailable', 'not kept')}"
+    if not kept:
+        yield "not kept: deployment.toml names no copy of it (config)"
+
+
+def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
+    """The parts of a deployment, from its file; no secret is in it."""
+    yield "REST", _api(deployment.rest)
+    if deployment.cfn is not None:
+        yield "CFN", _api(deployment.cfn)
+    for proxy in deployment.proxy:
+        version = f"HAProxy {proxy.version}" if proxy.version else "version not given"
+        checks = proxy.checks
+        checked = (
+            f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}" if checks else ""
+        )
+        yield f"Proxy {proxy.name}", version + checked
+    expect = deployment.expect
+    yield (
+        "Balance wanted",
+        f"{expect.balance}, {expect.hash_type}"
+        + ("".join(f", {name} weight {weight}" for name, weight in sorted(expect.weights.items()))),
+    )
+    if deployment.engines is not None:
+        engines = deployment.engines
+        yield "Engines", f"{', '.join(engines.names)}: {len(engines.names)} × {engines.workers} workers"
+    if deployment.broker is not None:
+        yield "Broker", f"{deployment.broker.amqp}, vhost {deployment.broker.vhost}"
+    if deployment.identity is not None:
+        yield "Identity", deployment.identity.auth_url
+    if deployment.versions:
+        yield "Versions", ", ".join(f"{name} {is_}" for name, is_ in sorted(deployment.versions.items()))
+    yield "Consent", deployment.consent.level.value
+
+
+def _api(api: Api) -> str:
+    backends = ", ".join(f"{backend.name} ({backend.address})" for backend in api.backends)
+    return f"{api.url} → section {api.proxy_section}: {backends}"

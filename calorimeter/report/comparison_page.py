@@ -1,0 +1,184 @@
+"""A comparison as a page, as Markdown and as tables."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+import pandas as pd
+
+from calorimeter.core.baseline import percent
+from calorimeter.core.toml import Model
+from calorimeter.report import circumstances, comparison, page
+from calorimeter.report.circumstances import Rows
+from calorimeter.report.comparison import ACHIEVED, RESPONSE, Apart, Comparison
+from calorimeter.report.figures import forest, style
+from calorimeter.report.page import Files
+
+SCHEMA = 1
+"""Version of comparison.json."""
+
+
+class ComparedRow(Model):
+    """One measure of one operation; `difference` and its bounds are relative to the left side."""
+
+    operation: str
+    measure: str
+    left: float
+    right: float
+    left_units: int
+    right_units: int
+    difference: float
+    low: float
+    high: float
+    p: float
+    cliffs_delta: float
+    detected: bool
+    said: str
+
+
+class Compared(Model):
+    """The whole of comparison.json."""
+
+    schema_version: int = SCHEMA
+    left: tuple[str, ...]
+    right: tuple[str, ...]
+    deployment_left: str
+    deployment_right: str
+    unit: str
+    label: str
+    failed_left: float
+    failed_right: float
+    despite: tuple[str, ...]
+    too_few_samples: tuple[str, ...]
+    rows: tuple[ComparedRow, ...]
+
+
+def record(found: Comparison) -> Compared:
+    """A comparison as it is kept."""
+    return Compared(
+        left=found.left,
+        right=found.right,
+        deployment_left=found.deployments[0],
+        deployment_right=found.deployments[1],
+        unit=found.unit,
+        label=found.label,
+        failed_left=found.failed[0],
+        failed_right=found.failed[1],
+        despite=found.despite,
+        too_few_samples=found.left_out,
+        rows=tuple(
+            ComparedRow(
+                operation=row.operation,
+                measure=row.measure,
+                left=row.found.left,
+                right=row.found.right,
+                left_units=row.found.units[0],
+                right_units=row.found.units[1],
+                difference=row.found.relative.estimate,
+                low=row.found.relative.low,
+                high=row.found.relative.high,
+                p=row.found.p,
+                cliffs_delta=row.found.delta,
+                detected=row.found.detected,
+                said=row.said,
+            )
+            for row in found.rows
+        ),
+    )
+
+
+def cells(found: Comparison) -> list[tuple[str, ...]]:
+    """The rows of the table as text: operation, measure, left, right, difference, p, delta, finding."""
+    return [
+        (
+            row.operation,
+            SHORT[row.measure],
+            _value(row.measure, row.found.left),
+            _value(row.measure, row.found.right),
+            percent(row.found.relative),
+            f"{row.found.p:.2g}" if row.found.p >= 0.0001 else "< 0.0001",
+            f"{row.found.delta:+.2f}",
+            row.said,
+        )
+        for row in found.rows
+    ]
+
+
+SHORT = {RESPONSE: "median", ACHIEVED: "answered / s"}
+"""Measures as the tables call them."""
+
+HEADINGS = ("operation", "measure", "left", "right", "difference (99 %)", "p", "Cliff's δ", "finding")
+
+
+def _value(measure: str, value: float) -> str:
+    return style.seconds(value) if measure == RESPONSE else f"{value:.1f}"
+
+
+def files(found: Comparison) -> Files:
+    """All files of a comparison's page by their path in its folder."""
+    kept = record(found)
+    table = pd.DataFrame([row.model_dump() for row in kept.rows], columns=list(ComparedRow.model_fields))
+    figure = _figure(table)
+    wide, png = style.svg_and_png(figure, style.WIDE, "differences-w") if len(table) else ("", b"")
+    context: dict[str, Any] = {
+        "found": found,
+        "headings": HEADINGS,
+        "rows": cells(found),
+        "rule": comparison.RULE,
+        "where": _where(found.about),
+        "apart": [(each.name, *map(_states, (each.left, each.right))) for each in _differing(found)],
+        "alike": [each.name for each in found.topology if each.alike],
+        "rebuild": _rebuild(found),
+        "wide": wide,
+        "narrow": style.svg(figure, style.NARROW, "differences-n") if wide else "",
+    }
+    made = {
+        "index.html": page.render("comparison.html.j2", context, escape=True),
+        "report.md": page.render("comparison.md.j2", context, escape=False),
+        "summary.json": kept.model_dump_json(indent=2).encode() + b"\n",
+        "tables/comparison.csv": table.to_csv(index=False, float_format="%.9g").encode(),
+    }
+    if wide:
+        made |= {"figures/differences.svg": wide.encode(), "figures/differences.png": png}
+    return made
+
+
+def _differing(found: Comparison) -> list[Apart]:
+    return [each for each in found.topology if not each.alike]
+
+
+def _states(states: tuple[str, ...]) -> str:
+    return "; ".join(states) or "–"
+
+
+def _rebuild(found: Comparison) -> str:
+    """The command that makes the page again; sides that the runs do not name need a baseline."""
+    left = [f"runs/{name}" for name in found.left]
+    if not found.named:
+        left = [word for run in left for word in ("--baseline", run)]
+    despite = [word for key in found.despite for word in ("--despite", key)]
+    right = [f"runs/{name}" for name in found.right]
+    return " ".join(["calorimeter compare", *left, *right, *despite, "--output FOLDER"])
+
+
+def _where(about: Mapping[str, Any]) -> Rows:
+    """The load and the machine of the runs, which have to be the same on both sides."""
+    load = circumstances.table(about.get("load"))
+    asked = {
+        "Scenario": about.get("scenario"),
+        "Users": about.get("users"),
+        "Each run, s": load.get("duration_s"),
+        "Warm-up, s": load.get("warm_up_s"),
+        "First run began": about.get("started"),
+    }
+    rows = [(name, circumstances.plain(value)) for name, value in asked.items() if value is not None]
+    return rows + circumstances.machine(circumstances.table(about.get("environment")))
+
+
+def _figure(table: pd.DataFrame) -> style.Plot:
+    shown = table.assign(name=table["operation"] + ", " + table["measure"].map(SHORT))
+    known = shown[shown["difference"].map(math.isfinite)] if len(shown) else shown
+    return partial(forest.forest, known)

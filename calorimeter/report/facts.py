@@ -1,0 +1,204 @@
+"""The words of a page beside its figures: numbers up front, environment, topology, method."""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from typing import Any
+
+from calorimeter.core import statistics
+from calorimeter.core.statistics import Interval
+from calorimeter.core.verdict import Outcome
+from calorimeter.report import circumstances, run_integrity
+from calorimeter.report.capacity_result import Capacity
+from calorimeter.report.circumstances import Rows, plain, table
+from calorimeter.report.figures.style import seconds
+from calorimeter.report.findings import Findings
+
+_KNOWN = {
+    *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
+    *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
+    "templates",
+}
+"""What has a place of its own; whatever else a run notes is shown as it is."""
+
+
+def numbers(found: Findings) -> list[tuple[str, str, str]]:
+    """The few figures that stand large at the top: name, value, and what stands small below it."""
+    load = found.load
+    if load is None:
+        return []
+    total = load.operations.iloc[-1]
+    rows = [("answered as expected", f"{load.rate.estimate:.1f} / s", _bounds(load.rate, "{:.1f}".format))]
+    for name, shown in (("p50", "median response time"), ("p99", "99th percentile")):
+        taken = Interval(*(float(total[f"response_{name}{end}"]) for end in ("", "_low", "_high")))
+        if math.isfinite(taken.estimate):
+            rows.append((shown, seconds(taken.estimate), _bounds(taken, seconds)))
+    return [
+        *rows,
+        ("not as expected", f"{int(load.errors['n'].sum()) / load.count * 100:.2f} %", ""),
+        ("requests", f"{load.count:,}", f"in {load.duration_s:.0f} s"),
+    ]
+
+
+def _bounds(interval: Interval, text: Any) -> str:
+    return f"95 %: {text(interval.low)} to {text(interval.high)}" if interval.known else ""
+
+
+def environment(found: Findings) -> Rows:
+    """The machine and software of the run, from run.json."""
+    rows = circumstances.machine(table(found.about.get("environment")))
+    noted = {key: value for key, value in found.about.items() if key not in _KNOWN}
+    rows += [(key, text) for key in sorted(noted) for text in [plain(noted[key])] if text]
+    return rows
+
+
+def _seconds(value: object) -> str | None:
+    return f"{value:g} s" if isinstance(value, int | float) and value else None
+
+
+def topology(found: Findings) -> Rows:
+    """The deployment's parts, from its file, and the proxy's configuration; no secret is in it."""
+    return circumstances.topology(found.deployment, found.about)
+
+
+def capacity(found: Findings) -> str:
+    """What this run says of the load at which the objectives hold; empty without a load."""
+    load = found.load
+    if load is None:
+        return ""
+    # Closed users offer what the deployment lets them; only open arrivals say how much was asked of it.
+    is_open = bool(table(found.about.get("load")).get("arrivals"))
+    offered = float(load.against["offered"].mean()) if is_open and len(load.against) else math.nan
+    asked = f"{offered:.1f} requests/s were offered and " if math.isfinite(offered) else ""
+    rate = f"{asked}{load.rate.estimate:.1f} a second answered as expected"
+    outcomes = [each.judgement.outcome for each in found.verdicts.verdicts if each.gate == "T1"]
+    words = {
+        Outcome.PASS: "At this load all objectives of the scenario hold (gate T1)",
+        Outcome.FAIL: "At this load the objectives of the scenario do not hold (gate T1)",
+    }
+    held = "Whether the objectives of the scenario hold at this load was not judged (gate T1)"
+    return f"{words.get(outcomes[0], held) if outcomes else held}: {rate}. {_searched(found.capacity)}"
+
+
+def _searched(capacity: Capacity | None) -> str:
+    """What the search says that this run was the end of, if it was."""
+    if capacity is None:
+        return "One run shows one load; calorimeter capacity finds the highest at which they hold."
+    state = "was held in this run" if capacity.confirmed else "was not confirmed"
+    above = f"{capacity.broken:g} do not hold: {capacity.limit}" if capacity.broken else capacity.limit
+    return (
+        f"The search that this run belongs to found a capacity of {capacity.capacity:g} {capacity.unit}, "
+        f"which {state}; {above}."
+    )
+
+
+def run(found: Findings) -> Rows:
+    """What was asked of the generator, from run.json and the scenario."""
+    about, load = found.about, found.load
+    if load is None:
+        return []
+    asked = table(about.get("load"))
+    seed = _of_scenario(found.scenario, "seed")
+    turn = about.get("turn")
+    rows = [
+        ("Scenario", about.get("scenario")),
+        ("Templates", _templates(about) or None),
+        ("Seed", seed),
+        (
+            "Arrivals",
+            (asked.get("arrivals") or "closed: each user waits for its answer") if asked else None,
+        ),
+        ("Users", about.get("users")),
+        ("Generating processes", len(run_integrity.workers(found.about)) or None),
+        ("Sources", f"{load.sources:,} addresses"),
+        ("Asked for", _seconds(asked.get("duration_s"))),
+        ("Warm-up asked for", _seconds(asked.get("warm_up_s"))),
+        ("Stages", asked.get("stages") or None),
+        ("Began and ended", f"{about.get('started')} to {about.get('ended', 'unknown')}"),
+        ("Ended because", _ENDS.get(str(about.get("stopped")))),
+        (
+            "Repeats",
+            f"turn {turn} of series {about.get('series')}" if turn is not None else "none: one run",
+        ),
+    ]
+    return [(name, plain(value)) for name, value in rows if value is not None]
+
+
+def _templates(about: dict[str, Any]) -> str:
+    noted = table(about.get("templates"))
+    return ", ".join(f"{name} (SHA-256 {str(noted[name])[:12]}…)" for name in sorted(noted))
+
+
+def limits(found: Findings) -> list[str]:
+    """What limits this run besides its gaps."""
+    limits = [*run_integrity.limits(found.about), *_bottleneck(found)]
+    if found.load is not None:
+        limits.append("One run on one machine: intervals are within this run only.")
+    else:
+        limits.append("One run on one machine.")
+    return limits
+
+
+def _bottleneck(found: Findings) -> list[str]:
+    """How many seconds of the generator are marked as invalid, and what became of their requests."""
+    if found.polled is not None and len(found.polled.workers):
+        windows, invalid = len(found.polled.workers), len(found.polled.invalid)
+        where = "grey in the figures over time; tables/invalid.csv says why"
+    else:
+        windows, invalid = (
+            sum(
+                value
+                for each in run_integrity.workers(found.about)
+                if isinstance(value := each.get(key), int)
+            )
+            for key in ("windows", "invalid_windows")
+        )
+        where = "counted in run.json; which ones is not known"
+    if not invalid:
+        return []
+    return [
+        f"In {invalid} of {windows} seconds of its processes the generator itself was the bottleneck "
+        f"({where}): requests of those seconds are kept in all tables and percentiles, which are partly "
+        "its own. Gate T3 judges how much of that may be."
+    ]
+
+
+_ENDS = {
+    "ended": "its time was up",
+    "interrupted": "it was interrupted",
+    "failed": "the generator failed: figures are of what was recorded until then",
+    "None": "not known: the run was killed or is still under way",
+}
+
+
+def _of_scenario(text: str | None, key: str) -> Any:
+    try:
+        return tomllib.loads(text or "").get(key)
+    except tomllib.TOMLDecodeError:
+        return None
+
+
+def method(found: Findings) -> list[str]:
+    """How the figures were made, in sentences."""
+    load = found.load
+    if load is None:
+        return ["Gates were run and judged from the evidence kept beside this page; no load was recorded."]
+    begins = (load.window.first_ns - load.axis.start_ns) / 1e9
+    ends = (load.window.last_ns - load.axis.start_ns) / 1e9
+    return [
+        f"{load.count:,} requests from {load.sources:,} source addresses; the last answer came "
+        f"{load.duration_s:.1f} s after the first request was due.",
+        "Response time counts from the moment a request was due, so it includes any wait in the "
+        "generator; service time counts from when it was sent. Latencies are of successes "
+        "only; failures are counted apart.",
+        "Percentiles are exact, from every sample, interpolated between the two nearest ranks (type 7 "
+        f"of Hyndman and Fan). One is shown only where at least {statistics.SHOWN_BEYOND} samples lie "
+        "beyond it.",
+        statistics.WARM_UP_RULE,
+        f"{load.window.why} Tables and the percentile curve cover {begins:.1f} s to {ends:.1f} s "
+        "(by when a request was due); figures over time cover the whole run.",
+        f"Intervals are 95 % bootstraps over whole windows of {load.blocks.bin_s} s, not over requests, "
+        f"and are given where there are {statistics.MINIMUM_WINDOWS} windows or more; this is one run, so "
+        "they say nothing of how another run would differ.",
+    ]

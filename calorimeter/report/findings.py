@@ -1,0 +1,362 @@
+"""Everything that a page shows, as tables and sentences, from one run folder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from calorimeter.core import statistics, verdict
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.errors import InputError
+from calorimeter.core.rundir import RunDir
+from calorimeter.core.statistics import Interval
+from calorimeter.core.verdict import Verdicts
+from calorimeter.report import capacity_result
+from calorimeter.report import time_axis as axes
+from calorimeter.report.capacity_result import Capacity
+from calorimeter.report.tables import (
+    expected_shares,
+    frames,
+    gate_evidence,
+    latency,
+    polls,
+    rates,
+    shares,
+    watch_files,
+)
+from calorimeter.report.tables.stack_durations import endings
+from calorimeter.report.tables.watch_files import Watched
+from calorimeter.report.time_axis import Axis, Window
+
+MOST_LATE_S = 2.0
+"""A watch that begins later than this after the first request has missed something worth saying."""
+
+MOST_BLOCKS = 60
+"""Windows that intervals are bootstrapped over: long enough that one hardly depends on the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Tables of the load part of a run; their columns are those of the functions in `load`."""
+
+    count: int
+    duration_s: float
+    sources: int
+    axis: Axis
+    blocks: Axis
+    window: Window
+    rate: Interval
+    rates: pd.DataFrame
+    points: pd.DataFrame
+    latencies: pd.DataFrame
+    latency_bin_s: int
+    tails: pd.DataFrame
+    tail_bin_s: int
+    operations: pd.DataFrame
+    errors: pd.DataFrame
+    curve: pd.DataFrame
+    heat: pd.DataFrame
+    against: pd.DataFrame
+    against_bin_s: int
+    connections: pd.DataFrame
+    generator: pd.DataFrame
+    phases: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """A table of shares (see `shares`) and the sentence that says where it comes from."""
+
+    table: pd.DataFrame
+    source: str
+    under_load: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """Tables of `polls`, empty where nothing was polled."""
+
+    queues: pd.DataFrame
+    stacks: pd.DataFrame
+    sessions: pd.DataFrame
+    outages: pd.DataFrame
+    processes: pd.DataFrame
+    workers: pd.DataFrame
+    invalid: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """Tables of `evidence`: what gates saw, and what was broken while the load ran."""
+
+    mapping: pd.DataFrame
+    rotation: pd.DataFrame
+    trials: tuple[gate_evidence.Trial, ...]
+    injected: pd.DataFrame
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One kind of raw data in the run folder."""
+
+    path: str
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What one run found.
+
+    `endings` is the table of that name, `gaps` are sentences about what is missing.
+    """
+
+    about: dict[str, Any]
+    scenario: str | None
+    proxies: dict[str, str]
+    deployment: Deployment | None
+    verdicts: Verdicts
+    load: Load | None
+    endings: pd.DataFrame
+    capacity: Capacity | None
+    polled: Polled | None
+    seen: Seen
+    backends: Shares | None
+    engines: Shares | None
+    files: tuple[File, ...]
+    gaps: tuple[str, ...]
+
+
+def collect(run: RunDir) -> Findings:
+    """Read a run folder and make its tables; raises `InputError` where what it holds is damaged."""
+    gaps: list[str] = []
+    verdicts = _verdicts(run, gaps)
+    deployment = _deployment(run, gaps)
+    samples = frames.samples(run)
+    opened, sources = pd.DataFrame(), 0
+    if samples is not None:
+        opened, sources = expected_shares.connections(samples), int(samples["source"].nunique())
+        samples = samples.drop(columns=["source", "source_port"])  # 60 MB of ten million rows
+    loaded = None if samples is None else _load(samples, opened, sources)
+    del samples
+    watched = watch_files.read(run)
+    if loaded is None:
+        gaps.append("No samples were recorded: this page has no load figures.")
+    else:
+        gaps.extend(watched.gaps)
+        gaps.extend(_late(watched, loaded.axis))
+        gaps.extend(_limits_of(loaded))
+    if loaded is None and not verdicts.verdicts:
+        raise InputError(
+            str(run.path), "holds neither samples nor verdicts", "valid: what `run` or `verify` wrote"
+        )
+    ledger = frames.ledger(run) if loaded else None
+    polled = _polled(watched, ledger, loaded.axis) if loaded else None
+    return Findings(
+        about=run.about,
+        scenario=_text(run.path / "scenario.toml"),
+        proxies={path.name: _text(path) or "" for path in sorted(run.path.glob("proxy/*.cfg"))},
+        deployment=deployment,
+        verdicts=verdicts,
+        load=loaded,
+        endings=endings(ledger, frames.actions(run), loaded.window) if loaded else pd.DataFrame(),
+        capacity=capacity_result.read(run.path),
+        polled=polled,
+        seen=_seen(run.path / "evidence", loaded, polled),
+        backends=_backends(watched, verdicts, deployment, loaded),
+        engines=_engines(watched, verdicts),
+        files=_files(run.path),
+        gaps=tuple(gaps),
+    )
+
+
+def _verdicts(run: RunDir, gaps: list[str]) -> Verdicts:
+    path = run.path / "verdicts.json"
+    if path.exists():
+        return verdict.read(path)
+    gaps.append("No gates were run: nothing on this page is a verdict.")
+    return Verdicts()
+
+
+def _deployment(run: RunDir, gaps: list[str]) -> Deployment | None:
+    if (run.path / "deployment.toml").exists():
+        return run.deployment()
+    gaps.append("deployment.toml is not in the run folder: the topology is not known.")
+    return None
+
+
+def _text(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+
+
+def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int) -> Load:
+    time = axes.axis(samples)
+    window = rates.window(samples, time)
+    blocks = axes.axis(samples, most=MOST_BLOCKS)
+    wider, widest = (latency.latency_axis(samples, time, percent) for percent in (90, 99))
+    achieved = rates.rates(samples, blocks)["achieved"].to_numpy()[_bins_within(blocks, window)]
+    last_ns = int((samples["scheduled_ns"] + samples["response_ns"]).max())
+    return Load(
+        count=len(samples),
+        duration_s=(last_ns - time.start_ns) / 1e9,
+        sources=sources,
+        axis=time,
+        blocks=blocks,
+        window=window,
+        rate=statistics.bootstrap(achieved, statistics.mean, seed=1),
+        rates=rates.rates(samples, time),
+        points=rates.points(samples, time.start_ns),
+        latencies=latency.latencies(samples, wider, (50.0, 90.0)),
+        latency_bin_s=wider.bin_s,
+        tails=latency.latencies(samples, widest, (99.0,)),
+        tail_bin_s=widest.bin_s,
+        operations=latency.operations(samples, window, blocks),
+        errors=rates.errors(samples),
+        curve=latency.curve(samples, window),
+        heat=latency.heat(samples, time),
+        against=latency.against_load(samples, wider, window),
+        against_bin_s=wider.bin_s,
+        connections=opened,
+        generator=rates.generator(samples, time),
+        phases=axes.phases(samples, time.start_ns),
+    )
+
+
+def _bins_within(time: Axis, window: Window) -> slice:
+    """The bins that lie wholly in a window."""
+    width = time.bin_s * 1_000_000_000
+    return slice(-(-(window.first_ns - time.start_ns) // width), (window.last_ns - time.start_ns) // width)
+
+
+def _late(watched: Watched, time: Axis) -> list[str]:
+    """What was polled only from some time after the first request on."""
+    tables = {"proxy": watched.servers, "broker": watched.queues, "processes": watched.processes}
+    firsts = {
+        name: (int(table["t_ns"].min()) - time.start_ns) / 1e9
+        for name, table in tables.items()
+        if len(table)
+    }
+    return [
+        f"watch/{name}.jsonl begins {late_s:.1f} s after the first request: it lacks what came before."
+        for name, late_s in firsts.items()
+        if late_s > MOST_LATE_S
+    ]
+
+
+def _limits_of(loaded: Load) -> list[str]:
+    limits = []
+    table = loaded.operations
+    few = [
+        str(name) for name in table.loc[table["ok"] < statistics.needed(99), "operation"] if name != "all"
+    ]
+    if few:
+        limits.append(
+            f"Too few successes for a 99th percentile ({statistics.needed(99):,} are needed): "
+            f"{', '.join(few)}."
+        )
+    if not loaded.window.steady:
+        limits.append(f"{loaded.window.why} Tables are made from all of what was measured.")
+    late = loaded.generator["lag_max"].max()
+    if late > 0.05:
+        limits.append(
+            f"The generator sent late by up to {late:.2f} s: response times hold that wait, "
+            "service times do not."
+        )
+    unsent = int(table.loc[table["operation"] != "all", "dropped"].sum())
+    if unsent:
+        limits.append(f"{unsent:,} requests were due but never sent, because too many were in flight.")
+    return limits
+
+
+def _polled(watched: Watched, ledger: pd.DataFrame | None, time: Axis) -> Polled:
+    return Polled(
+        queues=polls.queues(watched.queues, time),
+        stacks=pd.DataFrame() if ledger is None else polls.stacks(ledger, time),
+        sessions=polls.sessions(watched.servers, time),
+        outages=polls.outages(watched.servers, time),
+        processes=polls.processes(watched.processes, time),
+        workers=polls.workers(watched.workers, time),
+        invalid=polls.invalid(watched.workers, time),
+    )
+
+
+def _seen(folder: Path, loaded: Load | None, polled: Polled | None) -> Seen:
+    trials = gate_evidence.trials(folder)
+    injected = gate_evidence.injected(folder, loaded.axis.start_ns if loaded else 0)
+    if loaded is not None and polled is not None and len(injected):
+        trials = [_trial_of_load(injected, loaded, polled), *trials]
+    return Seen(gate_evidence.mapping(folder), gate_evidence.rotation(folder), tuple(trials), injected)
+
+
+def _trial_of_load(injected: pd.DataFrame, loaded: Load, polled: Polled) -> gate_evidence.Trial:
+    """What was broken while the load ran, as gates' trials are: their clients are those of the load."""
+    length_s = float(loaded.axis.bins * loaded.axis.bin_s)
+    bad = loaded.rates[loaded.rates["errors"] > 0]
+    spans = pd.concat(
+        [
+            injected.assign(kind="fault")[["lane", "kind", "from_s", "to_s"]],
+            polled.outages.rename(columns={"name": "lane"}).assign(kind="out"),
+            pd.DataFrame(
+                {
+                    "lane": "clients",
+                    "kind": "failed",
+                    "from_s": bad["t_s"] - loaded.axis.bin_s / 2,
+                    "to_s": bad["t_s"] + loaded.axis.bin_s / 2,
+                }
+            ),
+        ],
+        ignore_index=True,
+    )[["lane", "kind", "from_s", "to_s"]]
+    spans[["from_s", "to_s"]] = spans[["from_s", "to_s"]].clip(0, length_s)
+    lanes = sorted(set(spans["lane"]) - {"clients"})
+    kinds = ", ".join(sorted({str(fault) for fault in injected["fault"]}))
+    return gate_evidence.Trial("load", kinds, (*lanes, "clients"), spans, length_s)
+
+
+def _backends(
+    watched: Watched, verdicts: Verdicts, deployment: Deployment | None, loaded: Load | None
+) -> Shares | None:
+    table = shares.backends_watched(watched.servers)
+    if len(table):
+        if loaded is not None:
+            predicted = expected_shares.bands(loaded.connections, watched.servers, deployment)
+            table = table.merge(predicted, on=["group", "name"], how="left")
+        return Shares(table, "Connections each server took, counted by the proxy during the run.", True)
+    table = shares.backends_judged(verdicts, deployment)
+    if len(table):
+        return Shares(
+            table, "Source addresses on each server, as gate S1 found them (not under load).", False
+        )
+    return None
+
+
+def _engines(watched: Watched, verdicts: Verdicts) -> Shares | None:
+    table = shares.engines_watched(watched.channels)
+    if len(table):
+        return Shares(
+            table, "Messages delivered to each engine process, counted by the broker during the run.", True
+        )
+    table = shares.engines_judged(verdicts)
+    if len(table):
+        return Shares(table, "Calls delivered to each engine, as gate E2 saw them (not under load).", False)
+    return None
+
+
+def _files(folder: Path) -> tuple[File, ...]:
+    found = []
+    for entry in sorted(folder.iterdir()):
+        if entry.name == "report" or entry.name.endswith(".partial") or entry.name.startswith("."):
+            continue
+        inside = (
+            [path for path in sorted(entry.rglob("*")) if path.is_file()] if entry.is_dir() else [entry]
+        )
+        if inside:
+            name = f"{entry.name}/" if entry.is_dir() else entry.name
+            found.append(File(name, len(inside), sum(path.stat().st_size for path in inside)))
+    return tuple(found)

@@ -1,0 +1,50 @@
+"""Whether a load was the one that was asked for: lost workers, clocks that differ, ends before the time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from calorimeter.core.generator import clock_is_off
+
+About = Mapping[str, Any]
+
+
+def workers(about: About) -> list[dict[str, Any]]:
+    """What run.json notes of each generating process; none where it is of another shape."""
+    noted = about.get("workers")
+    return [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
+
+
+def why_not(about: About) -> str:
+    """Why a load is not whole, a clause after "because"; empty: nothing says that it is not."""
+    gone = [str(each.get("worker")) for each in workers(about) if each.get("lost") is True]
+    if gone:
+        return f"{', '.join(gone)} was lost, and its part of the load with it"
+    stopped = about.get("stopped")
+    if stopped == "interrupted":
+        return "it was interrupted before its time was up"
+    if stopped == "failed":
+        return "its generator or its recording failed"
+    if about.get("clean_stop") is False:
+        return "it was killed, or is still under way"
+    return ""
+
+
+def limits(about: About) -> Iterator[str]:
+    """A sentence for each worker that was lost, and for each whose clock is off, or may be."""
+    for each in workers(about):
+        name = f"{each.get('worker')} on {each.get('host')}"
+        if each.get("lost") is True:
+            yield f"{name} was lost: its part of the load ended then, and its last samples may be missing."
+        yield from _clock(name, each)
+
+
+def _clock(name: str, noted: Mapping[str, Any]) -> Iterator[str]:
+    if "clock_offset_s" not in noted:
+        return  # one process alone has one clock
+    offset_s, within_s = noted["clock_offset_s"], noted.get("clock_offset_within_s")
+    if not isinstance(offset_s, int | float):
+        yield f"{name} did not tell its time: whether times of its samples agree with others is not known."
+    elif clock_is_off(offset_s, within_s if isinstance(within_s, int | float) else 0.0):
+        yield f"The clock of {name} is {offset_s:+.3f} s off its master's: times of its samples are, too."

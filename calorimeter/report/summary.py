@@ -1,0 +1,206 @@
+"""`summary.json`: what a report says, for programs."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+
+from calorimeter.core.statistics import Interval
+from calorimeter.core.toml import Model
+from calorimeter.report.capacity_result import Capacity
+from calorimeter.report.circumstances import table
+from calorimeter.report.findings import Findings, Shares
+from calorimeter.report.tables.latency import PERCENTS, column
+from calorimeter.report.tables.stack_durations import TAKEN
+
+SCHEMA = 1
+"""Version of summary.json."""
+
+
+class Estimate(Model):
+    """A figure with its bootstrap bounds, None where there were too few windows."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+    confidence: float
+
+
+class Operation(Model):
+    """One row of the operations table; percentiles in s, None where there were too few samples."""
+
+    operation: str
+    n: int
+    ok: int
+    failed: int
+    dropped: int
+    rate_per_s: float
+    response_s: dict[str, Estimate]
+    service_s: dict[str, float | None]
+
+
+class Share(Model):
+    """What one server or engine served; `n` is None where only the share is known."""
+
+    group: str
+    name: str
+    n: int | None
+    share: float
+    expected: float
+
+
+class SharesOf(Model):
+    """Shares, and whether they were counted while the load ran."""
+
+    under_load: bool
+    shares: tuple[Share, ...]
+
+
+class Gate(Model):
+    """The outcome of one gate."""
+
+    gate: str
+    outcome: str
+    waived: bool
+    why: str
+
+
+class Ending(Model):
+    """How many stacks an action brought to a state, and how long that took in s, None where too few."""
+
+    operation: str
+    ended: str
+    n: int
+    taken_s: dict[str, float | None]
+
+
+class LoadSummary(Model):
+    """What the load met. The window is the part that the operations are counted in."""
+
+    requests: int
+    duration_s: float
+    sources: int
+    window_from_s: float
+    window_to_s: float
+    steady: bool
+    achieved_per_s: Estimate
+    operations: tuple[Operation, ...]
+
+
+class Summary(Model):
+    """The whole file."""
+
+    schema_version: int = SCHEMA
+    run: str
+    started: str | None
+    deployment: str | None
+    calorimeter: str | None
+    verdicts: tuple[Gate, ...]
+    load: LoadSummary | None
+    endings: tuple[Ending, ...]
+    capacity: Capacity | None
+    backends: SharesOf | None
+    engines: SharesOf | None
+    gaps: tuple[str, ...]
+
+
+def of(found: Findings) -> Summary:
+    """Summarise the findings of a run."""
+    about = found.about
+    return Summary(
+        run=str(about.get("id", "")),
+        started=_text(about.get("started")),
+        deployment=_text(about.get("deployment")),
+        calorimeter=_text(table(about.get("environment")).get("calorimeter")),
+        verdicts=tuple(
+            Gate(
+                gate=verdict.gate,
+                outcome=str(verdict.judgement.outcome),
+                waived=verdict.waived is not None,
+                why=verdict.judgement.why,
+            )
+            for verdict in found.verdicts.verdicts
+        ),
+        load=_load(found),
+        endings=tuple(_ending(row) for _, row in found.endings.iterrows()),
+        capacity=found.capacity,
+        backends=_shares(found.backends),
+        engines=_shares(found.engines),
+        gaps=found.gaps,
+    )
+
+
+def _load(found: Findings) -> LoadSummary | None:
+    load = found.load
+    if load is None:
+        return None
+    start = load.axis.start_ns
+    return LoadSummary(
+        requests=load.count,
+        duration_s=load.duration_s,
+        sources=load.sources,
+        window_from_s=(load.window.first_ns - start) / 1e9,
+        window_to_s=(load.window.last_ns - start) / 1e9,
+        steady=load.window.steady,
+        achieved_per_s=_estimate(load.rate),
+        operations=tuple(_operation(row) for _, row in load.operations.iterrows()),
+    )
+
+
+def _ending(row: pd.Series) -> Ending:
+    taken = {name: _known(float(row[name])) for name in TAKEN}
+    return Ending(operation=str(row["operation"]), ended=str(row["ended"]), n=int(row["n"]), taken_s=taken)
+
+
+def _operation(row: pd.Series) -> Operation:
+    return Operation(
+        operation=str(row["operation"]),
+        n=int(row["n"]),
+        ok=int(row["ok"]),
+        failed=int(row["failed"]),
+        dropped=int(row["dropped"]),
+        rate_per_s=float(row["rate"]),
+        response_s={
+            column(p): _estimate(
+                Interval(*(float(row[f"response_{column(p)}{end}"]) for end in ("", "_low", "_high")))
+            )
+            for p in PERCENTS
+        },
+        service_s={column(p): _known(float(row[f"service_{column(p)}"])) for p in PERCENTS},
+    )
+
+
+def _estimate(interval: Interval) -> Estimate:
+    return Estimate(
+        value=_known(interval.estimate),
+        low=_known(interval.low),
+        high=_known(interval.high),
+        confidence=interval.confidence,
+    )
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _shares(found: Shares | None) -> SharesOf | None:
+    if found is None:
+        return None
+    return SharesOf(
+        under_load=found.under_load,
+        shares=tuple(
+            Share(
+                group=str(row["group"]),
+                name=str(row["name"]),
+                n=None if pd.isna(row["n"]) else int(row["n"]),
+                share=float(row["share"]),
+                expected=float(row["expected"]),
+            )
+            for _, row in found.table.iterrows()
+        ),
+    )

@@ -1,0 +1,1 @@
+"""Tables of a run: pure functions from what was recorded to tidy data frames."""

@@ -1,0 +1,103 @@
+"""What a backend's share should be: from the source hash of the load's own addresses, and by chance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from statistics import NormalDist
+
+import numpy as np
+import pandas as pd
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
+from calorimeter.report.tables.shares import PROXY_TOTALS
+
+CONFIDENCE = 0.99
+"""How often a band holds the shares of all servers of a section, were source addresses drawn at random."""
+
+
+def connections(samples: pd.DataFrame) -> pd.DataFrame:
+    """Connections that were opened, by API and source: `api`, `source`, `n` (different source ports)."""
+    kinds = samples["kind"].cat.categories
+    apis = sorted({str(kind).partition(" ")[0] for kind in kinds})
+    api_of = np.array([apis.index(str(kind).partition(" ")[0]) for kind in kinds], dtype=np.int64)
+    sent = (samples["source_port"] > 0).to_numpy()
+    keys = api_of[samples["kind"].cat.codes.to_numpy()[sent]]
+    keys <<= 48
+    keys |= samples["source"].cat.codes.to_numpy()[sent].astype(np.int64) << 16
+    keys |= samples["source_port"].to_numpy()[sent].astype(np.int64)
+    keys.sort()
+    pairs, counts = np.unique(
+        keys[np.append(True, keys[1:] != keys[:-1])[: len(keys)]] >> 16, return_counts=True
+    )
+    names = np.asarray(samples["source"].cat.categories, dtype=object)
+    return pd.DataFrame(
+        {
+            "api": [apis[number] for number in pairs >> 32],
+            "source": names[pairs & 0xFFFFFFFF] if len(pairs) else [],
+            "n": counts,
+        }
+    )
+
+
+def bands(opened: pd.DataFrame, servers: pd.DataFrame, deployment: Deployment | None) -> pd.DataFrame:
+    """The predicted share of each server: `group`, `name`, `predicted`, `low`, `high`.
+
+    `predicted` is what the source hash of deployment.toml's [expect] gives the connections of `opened`;
+    `low` and `high` hold the shares of random addresses, as many and as busy as these, in 99 % of cases
+    (binomial, Bonferroni over the servers). Empty where nothing balances by source or a server left the
+    rotation meanwhile: then there is no one prediction.
+    """
+    rows: list[dict[str, object]] = []
+    if deployment is not None and len(opened) and len(servers):
+        for api in ("rest", "cfn"):
+            described = deployment.api(api)
+            if described is None:
+                continue
+            section = described.proxy_section
+            hashing = _hash(servers[servers["section"] == section], deployment)
+            if hashing is not None:
+                rows += _of_section(section, hashing, opened[opened["api"] == api])
+    return pd.DataFrame(rows, columns=["group", "name", "predicted", "low", "high"])
+
+
+def _hash(servers: pd.DataFrame, deployment: Deployment) -> SourceHash | None:
+    rows = servers[~servers["server"].isin(PROXY_TOTALS)]
+    # HAProxy gives a server's number by its place in the file, which is the order of its statistics.
+    order = list(dict.fromkeys(rows["server"]))
+    constant = rows.groupby("server")["weight"].nunique().max() == 1 if len(rows) else False
+    if not constant or not rows["status"].str.startswith(("UP", "no check")).all():
+        return None
+    weights = rows.groupby("server")["weight"].first()
+    try:
+        rules = HashRules.from_words(deployment.expect.balance, deployment.expect.hash_type)
+        found = [
+            HashServer(name=name, puid=number + 1, weight=int(weights[name]))
+            for number, name in enumerate(order)
+        ]
+        return SourceHash(found, rules)
+    except Unpredictable:
+        return None
+
+
+def _of_section(section: str, hashing: SourceHash, opened: pd.DataFrame) -> list[dict[str, object]]:
+    if opened.empty:
+        return []
+    try:
+        given = opened["source"].map(hashing.server)
+    except Unpredictable:
+        return []
+    n = opened["n"].to_numpy(dtype=np.float64)
+    predicted: Mapping[str, float] = (opened["n"].groupby(given).sum() / n.sum()).to_dict()
+    # Busy sources weigh more than others: as many equal ones would scatter as much (Kish 1965).
+    sources = n.sum() ** 2 / (n**2).sum()
+    shares = hashing.shares
+    z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, len(shares)))
+    rows: list[dict[str, object]] = []
+    for name, share in shares.items():
+        spread = z * math.sqrt(share * (1 - share) / sources)
+        low, high = max(0.0, share - spread), min(1.0, share + spread)
+        row = {"name": name, "predicted": predicted.get(name, 0.0), "low": low, "high": high}
+        rows.append({"group": section, **row})
+    return rows

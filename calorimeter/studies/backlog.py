@@ -1,0 +1,61 @@
+"""Whether work piles up: numbers in a queue, or in progress, over the time of a load."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from calorimeter.core.toml import Model
+
+FEWEST = 6
+"""Looks below which a beginning and an end cannot be told apart."""
+
+DEVIATIONS = 3.0
+"""Of the difference that a steady state would show by chance: some 1 in 700 looks is called growth."""
+
+
+class Backlog(Model):
+    """One queue over a load: its mean over the first and the last third, and the growth allowed by chance.
+
+    `name` is a queue, `stacks in progress` or `requests in flight`.
+    """
+
+    name: str
+    looks: int
+    first: float
+    last: float
+    allowed: float
+
+    @property
+    def grows(self) -> bool:
+        """Whether it grew by more than chance."""
+        return self.looks >= FEWEST and self.last - self.first > self.allowed
+
+
+def backlog(name: str, values: Sequence[float]) -> Backlog:
+    """Judge a series of looks at equal distances.
+
+    Where arrivals are independent and nothing waits for anything (M/G/∞), the number present is Poisson:
+    its variance is its mean, and the difference of two looks has twice that. Growth by more than three such
+    deviations is no steady state. Means over a third vary less, queues with waiting more: near the limit
+    that errs to the side of caution.
+    """
+    third = max(1, len(values) // 3)
+    first = sum(values[:third]) / third if values else 0.0
+    last = sum(values[-third:]) / third if values else 0.0
+    allowed = DEVIATIONS * math.sqrt(2 * max(first, 1.0))
+    return Backlog(name=name, looks=len(values), first=first, last=last, allowed=allowed)
+
+
+def present(begins: Sequence[int], ends: Sequence[int], at: Sequence[int]) -> list[float]:
+    """How many of the intervals [begin, end) hold each of the times; an end of 0 is never."""
+    opened = sorted(begins)
+    closed = sorted(end for end in ends if end)
+    found, entered, left = [], 0, 0
+    for time in at:
+        while entered < len(opened) and opened[entered] <= time:
+            entered += 1
+        while left < len(closed) and closed[left] <= time:
+            left += 1
+        found.append(float(entered - left))
+    return found

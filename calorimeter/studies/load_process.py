@@ -1,0 +1,48 @@
+"""One load as a study needs it: `calorimeter run` in a process of its own, and the folder it leaves."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from calorimeter.core.errors import InputError
+
+
+def load(words: Sequence[str]) -> Path:
+    """Run `calorimeter run` with these words; its run folder.
+
+    Its progress goes to stderr. Raises `InputError` where it recorded nothing or could not go on;
+    KeyboardInterrupt where it was interrupted.
+    """
+    command = [sys.executable, "-m", "calorimeter", "run", *words]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as running:
+        try:
+            said, _ = running.communicate()
+        except KeyboardInterrupt:
+            running.wait()  # the terminal has told it too: it ends in order
+            raise
+    last = said.strip().splitlines()[-1] if said.strip() else ""
+    if running.returncode == 130:
+        raise KeyboardInterrupt
+    if running.returncode != 0 or not last.startswith("run: "):
+        raise InputError(f"calorimeter run {' '.join(words)}", f"ended with status {running.returncode}")
+    return Path(last.removeprefix("run: "))
+
+
+def words_of(
+    scenario: str,
+    deployment: Path,
+    runs: Path,
+    *,
+    users: int | None = None,
+    rate_per_s: float | None = None,
+    duration_s: float | None = None,
+) -> list[str]:
+    """The words of `calorimeter run` for one load."""
+    words = [scenario, "--deployment", str(deployment), "--runs", str(runs)]
+    words += ["--users", str(users)] if users is not None else []
+    words += ["--rate", repr(rate_per_s)] if rate_per_s is not None else []
+    words += ["--duration", f"{duration_s:g}s"] if duration_s is not None else []
+    return words

@@ -1,0 +1,93 @@
+"""The page of a study: sentences, figures, tables; the same as Markdown; figures and tables apart."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from calorimeter.report.figures import style
+from calorimeter.report.page import Files, render
+from calorimeter.studies.study_circumstances import Result
+
+__all__ = ["Drawing", "Files", "Table", "files", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A figure: its name as a file, what it shows in words, and how it is drawn."""
+
+    name: str
+    caption: str
+    plot: style.Plot
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of text; `name` is its file's."""
+
+    name: str
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Plate:
+    name: str
+    caption: str
+    wide: str
+    narrow: str
+
+
+def files(
+    title: str,
+    lead: Sequence[str],
+    drawings: Sequence[Drawing],
+    tables: Sequence[Table],
+    notes: Sequence[str],
+    result: Result,
+    kept: str,
+) -> Files:
+    """All files of a study's page by their path in its folder; the same bytes for the same result.
+
+    `kept` is the name of the file that the result is kept in.
+    """
+    made: Files = {}
+    plates = []
+    for drawing in drawings:
+        wide, png = style.svg_and_png(drawing.plot, style.WIDE, f"{drawing.name}-w")
+        narrow = style.svg(drawing.plot, style.NARROW, f"{drawing.name}-n")
+        plates.append(_Plate(drawing.name, drawing.caption, wide, narrow))
+        made[f"figures/{drawing.name}.svg"] = wide.encode()
+        made[f"figures/{drawing.name}.png"] = png
+    context: dict[str, Any] = {
+        "title": title,
+        "lead": lead,
+        "plates": plates,
+        "tables": tables,
+        "notes": notes,
+    }
+    context |= {"where": result.circumstances.rows, "kept": kept}
+    made["index.html"] = render("study.html.j2", context, escape=True)
+    made["report.md"] = render("study.md.j2", context, escape=False)
+    made["summary.json"] = result.model_dump_json(indent=2).encode() + b"\n"
+    for table in tables:
+        made[f"tables/{table.name}.csv"] = _csv(table)
+    return made
+
+
+def _csv(table: Table) -> bytes:
+    out = io.StringIO()
+    csv.writer(out, lineterminator="\n").writerows([table.headings, *table.rows])
+    return out.getvalue().encode()
+
+
+def text(table: Table) -> str:
+    """The table for a terminal."""
+    rows = [table.headings, *table.rows]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(table.headings))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+    return "\n".join(line.rstrip() for line in lines)

@@ -1,0 +1,183 @@
+"""A template as scenarios know it: its text, the files it needs, and what can be asked of its stacks."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from calorimeter.core.errors import InputError
+
+SIGNALLED = frozenset(
+    {
+        "OS::Heat::WaitConditionHandle",
+        "AWS::CloudFormation::WaitConditionHandle",
+        "OS::Heat::ScalingPolicy",
+        "OS::Heat::SoftwareDeployment",
+    }
+)
+"""Types of resources that take signals."""
+
+CONDITIONS = {"OS::Heat::WaitCondition": "handle", "AWS::CloudFormation::WaitCondition": "Handle"}
+"""Types that wait for signals, and the property that refers to the handle."""
+
+ADDRESSES: dict[tuple[str, str | None], str] = {
+    ("AWS::CloudFormation::WaitConditionHandle", None): "PUT",
+    ("OS::Heat::WaitConditionHandle", "signal"): "PUT",
+    ("OS::Heat::ScalingPolicy", "alarm_url"): "POST",
+}
+"""What gives a signed address: a type and an attribute (None: the reference), and the method it takes."""
+
+PLAIN = frozenset({"OS::Heat::None", "OS::Heat::RandomString", "OS::Heat::TestResource", "OS::Heat::Value"})
+"""Types for which Heat never has to act later in the user's name; for nested stacks, too, it has to."""
+
+VALUE = "value"
+"""The parameter that an update changes, where a template has one of this name."""
+
+HOLD = "hold_s"
+"""The parameter that makes an update take so many seconds, so that it can be cancelled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """What users do with a template depends on what it has.
+
+    `resources` are names with types; `waits` are handles with the signals that a stack waits for before it
+    is complete; `signal_outputs` are outputs that give the signed address at which the CFN API takes
+    signals for a resource, as resource → (output, method).
+    """
+
+    name: str
+    text: str
+    files: Mapping[str, str] = field(default_factory=dict)
+    parameters: frozenset[str] = frozenset()
+    resources: Mapping[str, str] = field(default_factory=dict)
+    outputs: tuple[str, ...] = ()
+    waits: Mapping[str, int] = field(default_factory=dict)
+    signal_outputs: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+
+    @property
+    def deferred(self) -> bool:
+        """Whether Heat must be able to act in the user's name later."""
+        return not PLAIN.issuperset(self.resources.values())
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of its text, under the empty name, and of each file it needs, under that file's."""
+        texts = {"": self.text, **self.files}
+        return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
+
+    @property
+    def handles(self) -> tuple[str, ...]:
+        """The resources that take signals."""
+        return tuple(name for name, kind in self.resources.items() if kind in SIGNALLED)
+
+
+def read(where: str, path: Path) -> Template:
+    """Read a template with the files beside it that it names; raises `InputError`."""
+    text = _text(where, path)
+    tree = _tree(where, path, text)
+    resources = _table(tree, "resources", "Resources")
+    types = {str(name): _type(body) for name, body in resources.items()}
+    return Template(
+        name=path.name,
+        text=text,
+        files=_files(where, path, tree, {}),
+        parameters=frozenset(map(str, _table(tree, "parameters", "Parameters"))),
+        resources=types,
+        outputs=tuple(map(str, _table(tree, "outputs", "Outputs"))),
+        waits=_waits(resources),
+        signal_outputs=_signal_outputs(_table(tree, "outputs", "Outputs"), types),
+    )
+
+
+def _text(where: str, path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        raise InputError(where, f"{path} cannot be read ({problem})") from problem
+
+
+def _tree(where: str, path: Path, text: str) -> Mapping[str, Any]:
+    try:
+        tree = yaml.load(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)  # noqa: S506
+    except yaml.YAMLError as problem:
+        raise InputError(where, f"{path} is neither YAML nor JSON ({problem})") from problem
+    if not isinstance(tree, Mapping) or not _table(tree, "resources", "Resources"):
+        raise InputError(where, f"{path} is no template", "a template has resources")
+    return tree
+
+
+def _table(tree: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    for name in names:
+        found = tree.get(name)
+        if isinstance(found, Mapping):
+            return found
+    return {}
+
+
+def _type(body: Any) -> str:
+    return str(body.get("type") or body.get("Type") or "") if isinstance(body, Mapping) else ""
+
+
+def _files(where: str, path: Path, tree: Mapping[str, Any], found: dict[str, str]) -> dict[str, str]:
+    """Templates that resources have as their type, by the name that the type gives them."""
+    for name in _named_types(tree):
+        if name in found:
+            continue
+        file = path.parent / name
+        if not file.is_file():
+            raise InputError(where, f"{path.name} needs {name!r}", f"which must be in {path.parent}")
+        found[name] = _text(where, file)
+        _files(where, file, _tree(where, file, found[name]), found)
+    return found
+
+
+def _named_types(tree: Any) -> list[str]:
+    """Types that are files, wherever a resource is defined: also inside groups."""
+    names: list[str] = []
+    if isinstance(tree, Mapping):
+        kind = tree.get("type")
+        if isinstance(kind, str) and kind.endswith((".yaml", ".yml", ".template")):
+            names.append(kind)
+        for value in tree.values():
+            names += _named_types(value)
+    elif isinstance(tree, list):
+        for value in tree:
+            names += _named_types(value)
+    return names
+
+
+def _waits(resources: Mapping[str, Any]) -> dict[str, int]:
+    waits: dict[str, int] = {}
+    for body in resources.values():
+        handle_of = CONDITIONS.get(_type(body))
+        if handle_of is None:
+            continue
+        properties = _table(body, "properties", "Properties")
+        handle = properties.get(handle_of)
+        if isinstance(handle, Mapping):
+            handle = next((handle[key] for key in ("get_resource", "Ref") if key in handle), None)
+        if isinstance(handle, str):
+            waits[handle] = int(properties.get("count") or properties.get("Count") or 1)
+    return waits
+
+
+def _signal_outputs(outputs: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    found: dict[str, tuple[str, str]] = {}
+    for output, body in outputs.items():
+        value = (body.get("value") or body.get("Value")) if isinstance(body, Mapping) else None
+        name = attribute = None
+        if isinstance(value, Mapping):
+            name = value.get("Ref") or value.get("get_resource")
+            pair = value.get("Fn::GetAtt") or value.get("get_attr")
+            if isinstance(pair, list) and len(pair) == 2:
+                name, attribute = pair
+        method = ADDRESSES.get((types.get(str(name), ""), attribute))
+        if method is not None:
+            found[str(name)] = str(output), method
+    return found

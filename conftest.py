@@ -1,0 +1,3 @@
+"""Loads the gates' pytest plugin where the suite is not installed."""
+
+pytest_plugins = ["calorimeter.pytest_plugin"]

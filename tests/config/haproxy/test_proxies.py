@@ -1,0 +1,109 @@
+"""What a HAProxy configuration means: inheritance, servers, and the pairs of bind and server."""
+
+from __future__ import annotations
+
+import pytest
+
+from calorimeter.config import haproxy
+from calorimeter.config.haproxy import Configuration, Proxy
+
+
+def resolved(*texts: str) -> Configuration:
+    """The configuration of one or more files."""
+    return haproxy.resolve(haproxy.parse([(f"f{n}", text) for n, text in enumerate(texts)], {}))
+
+
+def only(*texts: str) -> Proxy:
+    """The only proxy of a configuration."""
+    (proxy,) = resolved(*texts).proxies
+    return proxy
+
+
+def test_defaults_are_inherited_and_overridden() -> None:
+    """A section takes the values of the defaults before it, and its own where it has them."""
+    proxy = only("defaults\n timeout client 1m\n balance source\nlisten a\n timeout client 5s\n")
+    assert proxy.timeout_s("client") == 5.0
+    assert proxy.word("balance") == "source"
+    assert proxy.word("mode") == "tcp"
+
+
+def test_a_later_defaults_section_starts_afresh() -> None:
+    """An anonymous defaults section forgets what the one before it said."""
+    proxy = only("defaults\n mode http\ndefaults\n retries 1\nlisten a\n")
+    assert (proxy.word("mode"), proxy.word("retries")) == ("tcp", "1")
+
+
+def test_named_defaults_are_taken_by_name_and_inherit() -> None:
+    """`from` picks a defaults section, and a defaults section may itself name one."""
+    text = "defaults a\n mode http\ndefaults b from a\n retries 1\ndefaults c\nlisten x from b\n"
+    proxy = only(text)
+    assert (proxy.word("mode"), proxy.word("retries")) == ("http", "1")
+
+
+def test_no_option_takes_an_inherited_option_back() -> None:
+    """`no option redispatch` in a section overrides the defaults."""
+    proxy = only("defaults\n option redispatch\n option tcpka\nlisten a\n no option redispatch\n")
+    assert proxy.option("redispatch") is None
+    assert proxy.option("clitcpka", "tcpka") is not None
+
+
+def test_default_server_is_merged_into_the_servers_after_it() -> None:
+    """Parameters of default-server hold for later servers; a server's own and `no-` win."""
+    proxy = only(
+        "defaults\n default-server inter 5s\n"
+        "listen a\n server early 10.0.0.1:1\n default-server check fall 4 weight 7\n"
+        " server late 10.0.0.2:2 weight 9 inter 1s fastinter 100ms\n server not 10.0.0.3:3 no-check\n"
+    )
+    early, late, unchecked = proxy.servers
+    assert (early.check, early.inter_s, early.fall, early.weight) == (False, 5.0, 3, 1)
+    assert (late.check, late.inter_s, late.fastinter_s, late.downinter_s) == (True, 1.0, 0.1, 1.0)
+    assert (late.fall, late.rise, late.weight) == (4, 2, 9)
+    assert unchecked.check is False
+
+
+@pytest.mark.parametrize(
+    ("address", "host", "port"),
+    [
+        ("10.0.0.2:8004", "10.0.0.2", 8004),
+        ("[fd00::2]:8004", "fd00::2", 8004),
+        ("fd00::2:8004", "fd00::2", 8004),
+        ("ipv4@heat.example:80", "heat.example", 80),
+        ("10.0.0.2", "10.0.0.2", None),
+        ("10.0.0.2:+1", "10.0.0.2", None),
+        ("unix@/run/heat.sock", "unix@/run/heat.sock", None),
+    ],
+)
+def test_addresses_of_servers(address: str, host: str, port: int | None) -> None:
+    """A server's address is a host and a port, IPv6 with or without brackets, or a socket."""
+    (server,) = only(f"listen a\n server s {address}\n").servers
+    assert (server.host, server.port) == (host, port)
+
+
+def test_a_bind_line_may_hold_several_addresses_and_ranges() -> None:
+    """Commas separate addresses, a range of ports is each of them, no host is every host."""
+    binds = only("listen a\n bind 10.0.0.1:8004,:8005-8006 transparent\n bind :::80 v4v6\n").binds
+    assert [bind.text for bind in binds] == ["10.0.0.1:8004", "*:8005", "*:8006", "[::]:80"]
+    assert binds[0].options == ("transparent",)
+
+
+def test_a_server_template_is_its_servers() -> None:
+    """`server-template` gives as many servers as it says."""
+    servers = only("listen a\n server-template api 2-4 heat.example:8004 check\n").servers
+    assert [server.name for server in servers] == ["api2", "api3", "api4"]
+
+
+def test_frontends_are_joined_with_the_backends_they_use() -> None:
+    """default_backend and use_backend make pairs; a listen section is a pair by itself."""
+    configuration = resolved(
+        "frontend in\n bind :80\n use_backend cfn if { dst_port 8000 }\n default_backend rest\n",
+        "backend rest\n server a 10.0.0.2:8004\nbackend cfn\n server b 10.0.0.2:8000\n"
+        "listen both\n bind :81\n server c 10.0.0.3:1\n",
+    )
+    pairs = [(service.front.name, service.name) for service in configuration.services]
+    assert pairs == [("in", "rest"), ("in", "cfn"), ("both", "both")]
+
+
+def test_logs_of_defaults_and_section_add_up() -> None:
+    """`log` lines are inherited and added to."""
+    proxy = only("defaults\n log global\nlisten a\n log 127.0.0.1:514 local0\n")
+    assert [setting.text for setting in proxy.values.all("log")] == ["global", "127.0.0.1:514 local0"]

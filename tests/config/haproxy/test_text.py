@@ -1,0 +1,153 @@
+"""The tree of HAProxy configuration text: what is split, what is kept, what has the last word."""
+
+from __future__ import annotations
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calorimeter.config import haproxy
+from calorimeter.config.haproxy import program, units, words
+from calorimeter.core.errors import InputError
+
+TEXT = """# who wrote this
+global
+    setenv API_HOST 10.0.0.1
+    maxconn 4000
+.if defined(NOWHERE)
+    maxconn 1
+.else
+    nbthread 2
+.endif
+
+defaults base  # named
+    timeout connect 10s
+listen "rest api"  from base
+    bind "${API_HOST}:8004"
+"""
+
+
+@given(st.text(alphabet=st.sampled_from("ab \t\n\r\"'\\#$x4{}[]*-é\0.:"), max_size=200))
+def test_what_was_parsed_is_rendered_unchanged(text: str) -> None:
+    """Whatever the text, rendering its tree gives the same text, and resolving it raises nothing."""
+    tree = haproxy.parse([("f", text)], {})
+    assert haproxy.render(tree.files[0]) == text
+    haproxy.resolve(tree)
+
+
+_WORDS = """
+global defaults listen frontend backend from a b no option timeout server bind check inter 1s
+default-server redispatch 10.0.0.1:80 :::1 [::1]:5 unix@/x httpchk .if .else .endif 1 "$A" "${B
+use_backend server-template 1-3 1-99999 setenv resetenv cookie
+"""
+_LINE = st.lists(st.sampled_from(_WORDS.split()), max_size=6).map(" ".join)
+
+
+@settings(max_examples=200)
+@given(st.lists(_LINE, max_size=25).map("\n".join))
+def test_configuration_like_text_never_raises(text: str) -> None:
+    """Sections, servers and conditions in any disorder resolve without an exception."""
+    tree = haproxy.parse([("f", text)], {"A": "x"})
+    assert haproxy.render(tree.files[0]) == text
+    resolved = haproxy.resolve(tree)
+    for service in resolved.services:
+        assert all(server.inter_s > 0 for server in service.back.servers)
+
+
+def test_sections_have_kind_name_and_parent() -> None:
+    """A section knows its kind, its unquoted name, and the defaults that it names with `from`."""
+    tree = haproxy.parse([("f", TEXT)], {})
+    assert [(s.kind, s.name, s.parent) for s in tree.sections] == [
+        ("global", "", None),
+        ("defaults", "base", None),
+        ("listen", "rest api", "base"),
+    ]
+
+
+def test_variables_set_in_global_are_expanded_in_double_quotes() -> None:
+    """`setenv` in `global` takes effect in the lines after it."""
+    tree = haproxy.parse([("f", TEXT)], {})
+    assert [line.words for line in tree.lines if line.keyword == "bind"] == [("bind", "10.0.0.1:8004")]
+
+
+def test_conditions_switch_lines_off_but_keep_them() -> None:
+    """Of `.if defined(…)` only the branch that holds counts; both are kept in the tree."""
+    tree = haproxy.parse([("f", TEXT)], {})
+    active = {line.text.strip() for line in tree.lines if line.active}
+    assert "nbthread 2" in active
+    assert "maxconn 1" not in active
+    assert haproxy.render(tree.files[0]) == TEXT
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (r'a "b $V" c\ d \x41 e#f', ("a", "b v w", "c d", "A", "e")),
+        ("'$V' $V", ("$V", "$V")),
+        ('"${NOPE-word}" "${V[*]}"', ("word", "v", "w")),
+        (r'"a\"b\$V" "it' + "'" + 's"', ('a"b$V', "it's")),
+        ('a""b "" c', ("ab", "", "c")),
+        (r"a\q \# '\n'", (r"a\q", "#", r"\n")),
+        ("a\u2003b", ("a\u2003b",)),
+    ],
+)
+def test_words_are_split_as_the_manual_says(line: str, expected: tuple[str, ...]) -> None:
+    """Quotes, escapes and variables follow sections 2.2 and 2.3 of HAProxy's manual."""
+    assert words.split(line, {"V": "v w"}).words == expected
+
+
+def test_faults_of_a_line_are_said_not_raised() -> None:
+    """An open quote, a bad escape and a variable that is not set are recorded with the line."""
+    assert words.split('a "b', {}).fault == "a double quote is not closed"
+    assert words.split(r"a \xzz", {}).fault is not None
+    assert words.split('a "$NOPE"', {}).unset == ("NOPE",)
+
+
+@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
+def test_words_agree_with_the_haproxy_program(tmp_path: Path) -> None:
+    """For random lines the first word is the one that `haproxy -c` complains about."""
+    chance = random.Random(8)
+    pieces = [*"ab c\t\"'\\#$4{}-_", "${HOME}", "${NOPE-d}", "\\x41"]
+    lines = ["q" + "".join(chance.choices(pieces, k=chance.randint(1, 9))) for _ in range(45)]
+    file = tmp_path / "f.cfg"
+    file.write_text("global\n" + "\n".join(lines) + "\n")
+    said = {message.line: message.text for message in program.messages([file]) or ()}
+    for number, line in enumerate(lines, start=2):
+        ours = words.split(line, os.environ)
+        if said[number].startswith("unknown keyword"):
+            assert said[number] == f"unknown keyword '{ours.words[0]}' in 'global' section", line
+        else:
+            assert ours.fault is not None, (line, said[number])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("10s", 10.0), ("1m", 60.0), ("500", 0.5), ("250us", 0.00025), ("2h", 7200.0), ("1d", 86400.0)],
+)
+def test_times_are_read_in_their_units(text: str, expected: float) -> None:
+    """A bare number is milliseconds; us, ms, s, m, h and d are known."""
+    assert units.seconds(text) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("text", ["", "s", "1w", "1.5s", "-1s", "1s2"])
+def test_what_is_no_time_is_none(text: str) -> None:
+    """Text that HAProxy would refuse as a time gives None."""
+    assert units.seconds(text) is None
+
+
+def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+    """Reading a missing file raises InputError with its name."""
+    with pytest.raises(InputError, match=r"nowhere\.cfg: cannot be read"):
+        haproxy.read([tmp_path / "nowhere.cfg"])
+
+
+def test_a_folder_is_its_cfg_files_in_order(tmp_path: Path) -> None:
+    """As with `haproxy -f FOLDER`, every *.cfg is read in order of name."""
+    (tmp_path / "b.cfg").write_text("listen b\n")
+    (tmp_path / "a.cfg").write_text("defaults\n")
+    (tmp_path / "c.txt").write_text("listen c\n")
+    assert [s.kind for s in haproxy.read([tmp_path], {}).sections] == ["defaults", "listen"]

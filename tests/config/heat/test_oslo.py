@@ -1,0 +1,77 @@
+"""Files of oslo.config: assignments with their lines, and what options stand for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from calorimeter.config.heat import oslo
+from calorimeter.core.errors import InputError
+
+
+def value(text: str, key: str, group: str = "DEFAULT") -> str | None:
+    """The value in force of one option in one file."""
+    found = oslo.options([oslo.parse("f", text)]).get(key, group)
+    return found.text if found else None
+
+
+@given(st.text(alphabet=st.sampled_from("ab =:[]#;$\"'\n\t{}."), max_size=120))
+def test_nothing_is_lost_and_nothing_raises(text: str) -> None:
+    """Any text keeps all its lines, and every option can be asked for."""
+    file = oslo.parse("f", text)
+    assert file.text == text
+    options = oslo.options([file])
+    for entry in file.entries:
+        assert options.get(entry.key, entry.group) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a = 1", "1"),
+        ("a: 1 = 2", "1 = 2"),
+        ('a = "quoted # no comment"', "quoted # no comment"),
+        ("a = one\n  two\n\n", "one\ntwo"),
+        ("a = 1\n[default]\na = 2", "2"),
+        ("[x]\na = 1\n", None),
+        ("#a = 1\n;a = 2\n", None),
+    ],
+)
+def test_assignments(text: str, expected: str | None) -> None:
+    """Both separators, quotes, continuation lines, and the last value of a key."""
+    assert value(text, "a") == expected
+
+
+def test_names_of_other_options_are_filled_in() -> None:
+    """`$name`, `${name}` and `$group.name` are other options; `$$` and `\\$` are a dollar sign."""
+    text = "h = 10.0.0.1\n[g]\np = 5\nu = $h:${g.p}/$$x\\$y $unknown\n"
+    assert value(text, "u", "g") == "10.0.0.1:5/$x$y $unknown"
+
+
+def test_options_that_name_each_other_end() -> None:
+    """A circle of names ends, with the name left as it is."""
+    assert "$" in (value("a = $b\nb = $a\n", "a") or "")
+
+
+def test_the_later_file_wins_and_says_where(tmp_path: Path) -> None:
+    """With several files the last value wins, and its file and line are known."""
+    (tmp_path / "1.conf").write_text("[database]\nconnection = one\n")
+    (tmp_path / "2.conf").write_text("# over\n[database]\nconnection = two\n")
+    found = oslo.read([tmp_path]).get("connection", "database")
+    assert found is not None
+    assert (found.text, Path(found.entry.file).name, found.entry.number) == ("two", "2.conf", 3)
+
+
+def test_lines_that_oslo_config_refuses_are_faults() -> None:
+    """A line without a separator, a broken section and a stray continuation are said with their line."""
+    file = oslo.parse("f", "  stray\n...\n[open\n= 1\na = 1\n")
+    assert [fault.number for fault in file.faults] == [1, 2, 3, 4]
+
+
+def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
+    """Reading a file that is not there raises InputError."""
+    with pytest.raises(InputError, match="cannot be read"):
+        oslo.read([tmp_path / "heat.conf"])

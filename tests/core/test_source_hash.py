@@ -1,0 +1,279 @@
+"""The source hash as a pure function: values observed on HAProxy 2.6.12, and properties of any hash."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from calorimeter.core.source_hash import (
+    HashRules,
+    HashServer,
+    SourceHash,
+    Unpredictable,
+    avalanched,
+    excess_to_expect,
+    moved_share_map_based,
+    moves_when_down,
+    predict,
+    source_hash,
+    spread,
+)
+
+MAP = HashRules()
+CONSISTENT = HashRules.from_words("source", "consistent")
+PLAIN_RING = HashRules.from_words("source", "consistent djb2")
+RULES = (MAP, replace(MAP, avalanche=True), CONSISTENT, PLAIN_RING)
+
+
+def servers(*weights: int) -> list[HashServer]:
+    """Servers s1, s2, … of these weights."""
+    return [HashServer(f"s{i}", i, weight) for i, weight in enumerate(weights, 1)]
+
+
+def went(sources: list[str], weights: tuple[int, ...], rules: HashRules) -> str:
+    """The numbers of the servers that the sources are predicted to go to."""
+    return "".join(str(predict(source, servers(*weights), rules))[1:] for source in sources)
+
+
+LOOPBACK = [f"127.0.0.{i}" for i in range(10, 22)]
+SUBNET6 = [f"2001:db8::{i:x}" for i in range(1, 13)]
+
+OBSERVED = [
+    # (sources, weights, rules, the servers that HAProxy 2.6.12 chose)
+    (LOOPBACK, (1, 1, 1), MAP, "312312312312"),
+    (SUBNET6, (1, 1, 1), MAP, "123123112312"),
+    (LOOPBACK, (1, 2, 1), MAP, "231223122312"),
+    (SUBNET6, (1, 2, 1), MAP, "223122312231"),
+    (LOOPBACK, (5, 1, 3, 2), MAP, "313412131413"),
+    (SUBNET6, (5, 1, 3, 2), MAP, "134121341213"),
+    (LOOPBACK, (1, 1, 1), replace(MAP, avalanche=True), "211221311312"),
+    (SUBNET6, (1, 1, 1), replace(MAP, avalanche=True), "133312121222"),
+    (LOOPBACK, (1, 2, 1), replace(MAP, avalanche=True), "232311113132"),
+    (SUBNET6, (1, 2, 1), replace(MAP, avalanche=True), "122311233322"),
+    (LOOPBACK, (5, 1, 3, 2), replace(MAP, avalanche=True), "424133133341"),
+    (SUBNET6, (5, 1, 3, 2), replace(MAP, avalanche=True), "123234142311"),
+    (LOOPBACK, (1, 1, 1), CONSISTENT, "323331113111"),
+    (SUBNET6, (1, 1, 1), CONSISTENT, "132222331222"),
+    (LOOPBACK, (1, 2, 1), CONSISTENT, "223332113111"),
+    (SUBNET6, (1, 2, 1), CONSISTENT, "122222331222"),
+    (LOOPBACK, (5, 1, 3, 2), CONSISTENT, "134334113131"),
+    (SUBNET6, (5, 1, 3, 2), CONSISTENT, "111112111144"),
+    (LOOPBACK, (1, 1, 1), PLAIN_RING, "222222222222"),
+    (SUBNET6, (1, 1, 1), PLAIN_RING, "111111111111"),
+    (LOOPBACK, (1, 2, 1), PLAIN_RING, "222222222222"),
+    (SUBNET6, (1, 2, 1), PLAIN_RING, "111111111111"),
+    (LOOPBACK, (5, 1, 3, 2), PLAIN_RING, "111111111111"),
+    (SUBNET6, (5, 1, 3, 2), PLAIN_RING, "111111111111"),
+]
+
+
+@pytest.mark.parametrize(("sources", "weights", "rules", "chosen"), OBSERVED)
+def test_observed(sources: list[str], weights: tuple[int, ...], rules: HashRules, chosen: str) -> None:
+    """The prediction gives what a real HAProxy was seen to choose."""
+    assert went(sources, weights, rules) == chosen
+
+
+def test_hash_of_ipv4_is_the_address() -> None:
+    """An IPv4 address hashes as its 32 bits."""
+    assert source_hash("127.0.0.10") == 0x7F00000A
+
+
+def test_hash_of_ipv6_is_the_xor_of_its_words() -> None:
+    """An IPv6 address hashes as the exclusive or of its words; a scope plays no part."""
+    assert source_hash("2001:db8:1:2:3:4:5:6") == 0x20010DB8 ^ 0x00010002 ^ 0x00030004 ^ 0x00050006
+    assert source_hash("fe80::1%eth0") == source_hash("fe80::1")
+
+
+def test_hash_of_mapped_ipv4_differs_from_ipv4() -> None:
+    """An IPv4 client on an IPv6 socket hashes otherwise than on an IPv4 socket."""
+    assert source_hash("::ffff:127.0.0.10") == 0x7F00000A ^ 0x0000FFFF
+
+
+def test_a_client_without_address_cannot_be_predicted() -> None:
+    """A client on a Unix socket has no address, and HAProxy takes servers in turn."""
+    with pytest.raises(Unpredictable, match="'unix' is no IP address"):
+        source_hash("unix")
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_avalanche_is_one_to_one(one: int, other: int) -> None:
+    """Two numbers never mix to the same number, so no two places on the ring collide."""
+    assert (avalanched(one) == avalanched(other)) == (one == other)
+    assert 0 <= avalanched(one) < 2**32
+
+
+WEIGHTS = st.lists(st.integers(0, 12), min_size=1, max_size=7)
+
+
+@given(WEIGHTS, st.integers(1, 9), st.integers(0, 2**32 - 1))
+@settings(max_examples=50, deadline=None)
+def test_a_common_factor_of_weights_changes_nothing_in_a_map(
+    weights: list[int], factor: int, value: int
+) -> None:
+    """Weights 2, 4, 2 give the map of 1, 2, 1, whichever servers are away."""
+    source = f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
+    scaled = [weight * factor for weight in weights]
+    assert predict(source, servers(*weights), MAP) == predict(source, servers(*scaled), MAP)
+
+
+@given(WEIGHTS)
+@settings(max_examples=50, deadline=None)
+def test_shares_of_a_map_are_those_of_the_weights(weights: list[int]) -> None:
+    """Each server has its part of the weights in the map; shares of every kind sum to one."""
+    total = sum(weights)
+    assert SourceHash(servers(*weights), MAP).shares == {
+        f"s{i}": pytest.approx(weight / total) for i, weight in enumerate(weights, 1) if weight
+    }
+    assert sum(SourceHash(servers(*weights), CONSISTENT).shares.values()) == pytest.approx(
+        1 if total else 0
+    )
+
+
+def test_shares_of_a_ring_are_what_sources_get() -> None:
+    """The computed share of the ring is what 20,000 addresses get, to sampling error."""
+    chosen = SourceHash(servers(1, 2, 1), CONSISTENT)
+    sources = [f"10.{i // 65536}.{i // 256 % 256}.{i % 256}" for i in range(20_000)]
+    table = list(chosen.table(sources).values())
+    for name, share in chosen.shares.items():
+        assert table.count(name) / len(sources) == pytest.approx(share, abs=0.015)
+
+
+@given(WEIGHTS.filter(any), st.sampled_from(RULES), st.data())
+@settings(max_examples=60, deadline=None)
+def test_a_ring_moves_only_sources_of_the_lost_server(
+    weights: list[int], rules: HashRules, data: st.DataObject
+) -> None:
+    """Whoever leaves, a source is always given a usable server, and a ring moves no survivor."""
+    group = servers(*weights)
+    name = data.draw(st.sampled_from([server.name for server in group]))
+    sources = [f"192.168.{i}.{i * 7 % 256}" for i in range(256)]
+    moves = moves_when_down(sources, group, rules, name)
+    assert len(moves.lost) + len(moves.moved) + len(moves.stayed) == 256
+    assert name not in moves.lost.values()
+    if rules.hash_type == "consistent":
+        assert moves.moved == {}
+
+
+@pytest.mark.parametrize("number", [2, 3, 4, 5, 6])
+def test_survivors_that_a_map_moves(number: int) -> None:
+    """Of the survivors' sources (n − 2)/(n − 1) move when one of n equal servers goes."""
+    period = number * (number - 1)
+    sources = [f"10.0.{i // 256}.{i % 256}" for i in range(period * 20)]
+    moves = moves_when_down(sources, servers(*[1] * number), MAP, "s1")
+    assert moves.moved_share == pytest.approx(moved_share_map_based(number))
+    assert moves.survivors == period * 20 * (number - 1) // number
+
+
+def test_moves_name_the_sources() -> None:
+    """Moves say who lost its server, who moved without need, and where to."""
+    moves = moves_when_down(["127.0.0.10", "127.0.0.11", "127.0.0.12"], servers(1, 1, 1), MAP, "s3")
+    assert moves.lost == {"127.0.0.10": "s1"}
+    assert moves.moved == {"127.0.0.11": ("s1", "s2"), "127.0.0.12": ("s2", "s1")}
+    assert moves.stayed == frozenset()
+
+
+def test_moves_of_an_unknown_server() -> None:
+    """Asking about a server that is not there is an error, not an empty answer."""
+    with pytest.raises(KeyError):
+        moves_when_down([], servers(1, 1), MAP, "s9")
+
+
+def test_no_server_usable() -> None:
+    """With every server away, nobody is served."""
+    away = [replace(server, up=False) for server in servers(1, 1)]
+    for rules in RULES:
+        assert predict("10.0.0.1", away, rules) is None
+
+
+def test_backups_serve_only_alone_and_the_first_alone() -> None:
+    """The first usable backup takes all once no other server is usable; with allbackups they share."""
+    group = [HashServer("a", 1), HashServer("b", 2, backup=True), HashServer("c", 3, backup=True)]
+    sources = [f"10.0.0.{i}" for i in range(50)]
+    for rules in RULES:
+        assert set(SourceHash(group, rules).table(sources).values()) == {"a"}
+        left = [replace(group[0], up=False), *group[1:]]
+        assert set(SourceHash(left, rules).table(sources).values()) == {"b"}
+        shared = SourceHash(left, replace(rules, all_backups=True)).table(sources)
+        assert set(shared.values()) <= {"b", "c"}
+    assert set(SourceHash(left, replace(MAP, all_backups=True)).table(sources).values()) == {"b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("map-based", ("map-based", "sdbm", False)),
+        ("consistent", ("consistent", "sdbm", True)),
+        ("consistent djb2", ("consistent", "djb2", False)),
+        ("consistent wt6 avalanche", ("consistent", "wt6", True)),
+        ("map-based crc32 avalanche", ("map-based", "crc32", True)),
+        ("", ("map-based", "sdbm", False)),
+    ],
+)
+def test_hash_type_words(words: str, expected: tuple[str, str, bool]) -> None:
+    """`hash-type consistent` alone implies avalanche; with a function named it does not."""
+    rules = HashRules.from_words("source", words)
+    assert (rules.hash_type, rules.function, rules.avalanche) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "sentence"),
+    [
+        (HashRules(balance="roundrobin"), "balance roundrobin does not hash"),
+        (HashRules(balance="hdr(x)"), r"balance hdr\(x\) does not hash"),
+        (HashRules(balance_factor=150), "hash-balance-factor makes the choice depend on the load"),
+        (HashRules(overridden_by=("stick-table", "cookie")), "stick-table, cookie decides before"),
+        (HashRules(hash_type="consistent", hash_key="addr"), "hash-key addr places servers"),
+    ],
+)
+def test_what_cannot_be_predicted(rules: HashRules, sentence: str) -> None:
+    """A configuration without a source hash of its own is refused with the reason."""
+    with pytest.raises(Unpredictable, match=sentence):
+        predict("10.0.0.1", servers(1, 1), rules)
+
+
+@pytest.mark.parametrize("words", ["consistent md5", "rendezvous", "map-based sdbm avalanche more"])
+def test_unknown_hash_types(words: str) -> None:
+    """Words that HAProxy's manual does not have are refused, not guessed."""
+    with pytest.raises(Unpredictable, match="not one that is known"):
+        HashRules.from_words("source", words)
+
+
+def test_slowstart_on_a_ring_cannot_be_predicted() -> None:
+    """A server in slowstart holds a growing part of the ring; a map ignores slowstart."""
+    group = [HashServer("a", 1, throttled=True), HashServer("b", 2)]
+    with pytest.raises(Unpredictable, match="a is in slowstart"):
+        SourceHash(group, CONSISTENT)
+    assert predict("10.0.0.0", group, MAP) == "a"
+
+
+def test_spread_of_few_sources() -> None:
+    """The spread counts sources for each server and names the one with most for its weight."""
+    figures = spread(["127.0.0.10", "127.0.0.13", "127.0.0.11", "127.0.0.11"], servers(1, 1, 1), MAP)
+    assert figures.counts == {"s1": 1, "s2": 0, "s3": 2}
+    assert (figures.sources, figures.fullest) == (3, "s3")
+    assert figures.excess == pytest.approx(2.0)
+
+
+def test_spread_of_every_third_address() -> None:
+    """Addresses in steps of the number of servers all fall on one, however many."""
+    figures = spread([f"10.0.0.{i}" for i in range(0, 255, 3)], servers(1, 1, 1), MAP)
+    assert figures.excess == pytest.approx(3.0)
+
+
+def test_excess_to_expect_falls_with_the_population() -> None:
+    """A hundred clients on three servers stay below 1.31 times their part, ten thousand below 1.04."""
+    few = excess_to_expect(100, servers(1, 1, 1), MAP)
+    many = excess_to_expect(10_000, servers(1, 1, 1), MAP)
+    assert few == pytest.approx(1.30, abs=0.01)
+    assert many == pytest.approx(1.03, abs=0.01)
+
+
+def test_excess_to_expect_of_a_ring_does_not_vanish() -> None:
+    """A ring is uneven by construction: no population is large enough to even it out."""
+    shares = SourceHash(servers(1, 1, 1), CONSISTENT).shares
+    assert excess_to_expect(10**9, servers(1, 1, 1), CONSISTENT) == pytest.approx(
+        max(shares.values()) * 3, rel=1e-3
+    )

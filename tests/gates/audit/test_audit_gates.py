@@ -1,0 +1,117 @@
+"""Gates A: the audit's findings become verdicts of an acceptance run."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from calorimeter.config.audit.judgement import BY_ID, GATES, judged
+from calorimeter.core import deployment as deployments
+from calorimeter.core.errors import InputError
+from calorimeter.core.verdict import Outcome
+from calorimeter.gates.audit.audited_files import audited
+from calorimeter.gates.context import Context, Settings
+from calorimeter.gates.judge import Given, Session
+from calorimeter.gates.registry import known
+from tests.places import GUIDE
+
+PLAIN = """
+name = "guide"
+[rest]
+url = "http://10.0.0.1:8004/v1"
+proxy_section = "rest_api_proxy"
+backends = [{ name = "rest-server-1", address = "10.0.0.2:8004" }]
+"""
+PROXY = '[[proxy]]\nconfig = ["apis-proxy.conf"]\n'
+HEAT = "".join(f'[[heat_conf]]\nhost = "{n.upper()}"\nfiles = ["heat-{n}.conf"]\n' for n in "bc")
+READ_FROM_PROXY = {"A2", "A5", "A6", "A7", "A8", "A9"}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the guide's files."""
+    for file in GUIDE.glob("*.conf"):
+        shutil.copy(file, tmp_path)
+    return tmp_path
+
+
+def session(folder: Path, text: str, gates: str) -> Session:
+    """An acceptance run as it is before its first gate."""
+    file = folder / "deployment.toml"
+    file.write_text(text)
+    return Session.prepare(Given(str(file), gates, None, folder / "runs", Settings()))
+
+
+def outcomes(folder: Path, text: str) -> dict[str, Outcome]:
+    """What each gate A says of a deployment."""
+    (folder / "deployment.toml").write_text(text)
+    context = Context(deployments.read(folder / "deployment.toml"), Settings())
+    evidence = audited(context)
+    return {gate.id: judged(gate.id)(evidence).outcome for gate in GATES}
+
+
+def test_every_gate_of_the_audit_is_a_gate_of_verify() -> None:
+    """The same ids, headings and sentences of the guide on both ways to a verdict."""
+    here = {i: (g.heading, g.guide) for i, g in known().items() if i.startswith("A")}
+    assert here == {gate.id: (gate.heading, gate.guide) for gate in GATES}
+    assert {gate.id for gate in GATES if gate.needs_proxy} == READ_FROM_PROXY
+
+
+def test_the_guides_files_are_red_where_the_guide_is_wrong(folder: Path) -> None:
+    """The known faults of the guide's literal files are FAIL, what is right in them is PASS."""
+    found = outcomes(folder, PLAIN + PROXY + HEAT)
+    red = {gate for gate, outcome in found.items() if outcome is Outcome.FAIL}
+    assert red == {"A6", "A7", "A8", "A9", "A10", "A12"}
+    assert set(found.values()) == {Outcome.PASS, Outcome.FAIL}
+
+
+def test_files_that_are_not_named_are_not_audited(folder: Path) -> None:
+    """A gate without its files is NOT RUN with its group, and INCONCLUSIVE when it was asked for."""
+    run = session(folder, PLAIN + PROXY, "A")
+    assert set(run.allowed) == READ_FROM_PROXY
+    assert {v.judgement.outcome for v in run.new.values()} == {Outcome.NOT_RUN}
+    assert not run.refused
+    asked = session(folder, PLAIN + PROXY, "A1")
+    assert asked.new["A1"].judgement.outcome is Outcome.INCONCLUSIVE
+    assert "names no heat.conf" in asked.new["A1"].judgement.why
+    assert asked.refused
+
+
+def test_a_file_that_cannot_be_read_is_inconclusive(folder: Path) -> None:
+    """A named file that is not there proves nothing."""
+    (folder / "heat-c.conf").unlink()
+    with pytest.raises(Exception, match=r"heat-c\.conf: cannot be read"):
+        outcomes(folder, PLAIN + HEAT)
+
+
+def test_a_waived_rule_is_a_waived_gate_only_where_nothing_else_is_wrong(folder: Path) -> None:
+    """The FAIL stays a FAIL; it is acceptable when each finding against the gate has its owner's reason."""
+    (folder / "deployment.toml").write_text(PLAIN + PROXY + HEAT + '[waive]\nA8-maxconn-order = "known"\n')
+    evidence = audited(Context(deployments.read(folder / "deployment.toml"), Settings()))
+    assert evidence.waived("A8") is None
+    text = PLAIN + PROXY + HEAT + '[waive]\nA7-redispatch-map-based = "health checks rescue"\n'
+    run = session(folder, text, "A7")
+    assert run.allowed == ["A7"]
+    evidence = audited(run.context)
+    assert evidence.waived("A7") == "health checks rescue"
+    assert judged("A7")(evidence).outcome is Outcome.FAIL
+    assert run.keep(known()["A7"], judged("A7")(evidence), (), evidence.waived("A7")).acceptable
+
+
+def test_a_waiver_of_what_is_no_gate_is_refused(folder: Path) -> None:
+    """A rule's gate must exist."""
+    with pytest.raises(InputError, match="unknown gate 'B7'"):
+        session(folder, PLAIN + PROXY + '[waive]\nB7-no = "x"\n', "A")
+
+
+def test_no_secret_is_in_the_evidence(folder: Path) -> None:
+    """The passwords of the files are masked wherever a line of them is shown."""
+    (folder / "deployment.toml").write_text(PLAIN + PROXY + HEAT)
+    evidence = audited(Context(deployments.read(folder / "deployment.toml"), Settings()))
+    assert BY_ID["A10"].id in {fault.gate for fault in evidence.faults}
+    told = evidence.model_dump_json()
+    assert "root:admin" not in told
+    assert "password = admin" not in told
+    assert ":…@" in told or "***" in told

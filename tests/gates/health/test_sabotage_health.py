@@ -1,0 +1,197 @@
+"""Sabotages of backend health on the real lab: each must turn the right gate red, and say why."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from calorimeter.config import deployment_writer
+from calorimeter.core import deployment as deployments
+from calorimeter.core import verdict
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.faults.journal import Journal
+from calorimeter.core.faults.schedule import PAIRS
+from calorimeter.lab import status
+from calorimeter.lab.sabotage import proxy_sabotage as sabotages
+from tests.gates.in_process import verified
+
+pytestmark = pytest.mark.lab
+
+Tree = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A sabotage of the proxy, what of the description differs with it, the faults for which there are
+    commands, the gates' outcomes, and words of the verdict on the one that must not be green."""
+
+    outcomes: dict[str, str]
+    said: dict[str, str]
+    sabotage: str | None = None
+    described: Callable[[Tree], None] = field(default=lambda tree: None)
+    faults: tuple[str, ...] = ("kill",)
+
+
+def _fall_100(tree: Tree) -> None:
+    tree["proxy"][0]["checks"]["fall"] = 100
+
+
+def _check_30s(tree: Tree) -> None:
+    tree["proxy"][0]["checks"]["timeout_check_s"] = 30.0
+
+
+def _silent_kill(tree: Tree) -> None:
+    for part in tree["parts"]:
+        part["kill"] = "true"
+
+
+CASES = {
+    "unchecked": Case(
+        {"H1": "FAIL", "H2": "FAIL", "H5": "FAIL"},
+        {
+            "H1": "does not check any of its servers",
+            "H2": "the proxy says 'no check'",
+            "H5": "never taken out of service",
+        },
+        "unchecked",
+    ),
+    "backup": Case({"H1": "FAIL"}, {"H1": "are only backups"}, "backup"),
+    "fall 100": Case(
+        {"H1": "PASS", "H2": "FAIL"},
+        {"H2": "allows 100 s until it is detected, wanted are 5 s"},
+        "fall-100",
+        _fall_100,
+    ),
+    "timeout check 30s": Case(
+        {"H1": "PASS", "H3": "FAIL"},
+        {"H3": "allows 62 s until it is detected"},
+        "slow-checks",
+        _check_30s,
+        faults=("freeze",),
+    ),
+    "a path that is always answered": Case(
+        {"H1": "PASS", "H2": "FAIL"},
+        {"H2": "not for /healthcheck"},
+        "any-path",
+        faults=("kill", "refuse-checks"),
+    ),
+    "sessions stay": Case(
+        {"H1": "PASS", "H3": "FAIL"},
+        {"H3": "on-marked-down shutdown-sessions"},
+        "sessions-stay",
+        faults=("freeze",),
+    ),
+    "a kill that does nothing": Case(
+        {"H1": "PASS", "H2": "INCONCLUSIVE"}, {"H2": "the fault did not happen"}, None, _silent_kill
+    ),
+}
+
+
+def varied(lab: Deployment, folder: Path, case: Case) -> Path:
+    """A copy of the lab's description, with what differs and with commands for the case's faults alone."""
+    tree = lab.model_dump(mode="json", exclude_none=True)
+    for part in tree["parts"]:
+        part["faults"] = {name: part["faults"][name] for name in case.faults if name in part["faults"]}
+        for fault, heals in PAIRS.items():
+            if fault not in case.faults:
+                part.pop(fault, None)
+                if heals != "start":
+                    part.pop(heals, None)
+    case.described(tree)
+    file = folder / "deployment.toml"
+    deployment_writer.write(Deployment.model_validate_json(json.dumps(tree)), file)
+    shutil.copy(lab.path.parent / "secrets.toml", folder / "secrets.toml")
+    return file
+
+
+@pytest.fixture(scope="module")
+def sabotaged(lab: Deployment) -> Iterator[Callable[[str | None], None]]:
+    """Sabotages the lab's proxy, which heals what was sabotaged before; healed at the end."""
+
+    def sabotage(what: str | None) -> None:
+        if what is None:
+            sabotages.heal(lab.name)
+        else:
+            sabotages.sabotage(lab.name, what)
+
+    yield sabotage
+    sabotages.heal(lab.name)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_sabotage_is_red(
+    name: str, lab: Deployment, sabotaged: Callable[[str | None], None], tmp_path: Path
+) -> None:
+    """A sabotage turns its gates red and no other, and the verdicts say what is wrong."""
+    case = CASES[name]
+    sabotaged(case.sabotage)
+    found = verified(varied(lab, tmp_path, case), ",".join(case.outcomes), tmp_path / "runs")
+    told = {gate: " ".join((v.judgement.why, *v.judgement.counter_examples)) for gate, v in found.items()}
+    assert {gate: v.judgement.outcome.value for gate, v in found.items()} == case.outcomes, told
+    for gate, words in case.said.items():
+        assert words in told[gate]
+
+
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
+def test_an_ended_run_leaves_nothing_broken(
+    lab: Deployment, tmp_path: Path, signum: signal.Signals
+) -> None:
+    """Ctrl-C and kill -9 while an API is frozen: it goes on, and no fault is left open."""
+    command = [sys.executable, "-m", "calorimeter", "verify", str(lab.path), "--gates", "H3"]
+    run = subprocess.Popen(
+        [*command, "--runs", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    journal = Journal.of(lab)
+    seen = soon(lambda: bool(frozen(lab)), 60)
+    run.send_signal(signum)
+    _, told = run.communicate(timeout=60)
+    assert seen, told
+    assert soon(lambda: not frozen(lab) and not journal.path.exists(), 60)
+    if signum is signal.SIGINT:
+        assert run.returncode == 130, told
+        assert "without a verdict: H3" in told
+
+
+def frozen(lab: Deployment) -> list[str]:
+    """The parts of a lab that are frozen."""
+    return [part["name"] for part in status.of(lab.name)["parts"] if part["state"] == "frozen"]
+
+
+def soon(condition: Callable[[], bool], within_s: float) -> bool:
+    """Whether a condition holds before its deadline."""
+    deadline = time.monotonic() + within_s
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    return condition()
+
+
+def test_a_healthy_lab_passes_and_h9_is_waived(
+    lab: Deployment, sabotaged: Callable[[str | None], None], tmp_path: Path
+) -> None:
+    """The checked proxy: PASS, the cut-off API a waived FAIL, exit status 0.
+
+    Crash and drain stand for the others here; `bin/soak health` runs the whole set, over and over.
+    """
+    sabotaged(None)
+    case = Case({}, {}, faults=("kill", "drain", "cut-off"))
+    command = [sys.executable, "-m", "calorimeter", "verify", str(varied(lab, tmp_path, case))]
+    command += ["--gates", "H1,H2,H5,H6,H9", "--runs", str(tmp_path / "runs"), "--yes-break-it"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=400, check=False)
+    (kept,) = tmp_path.glob("runs/*/verdicts.json")
+    outcomes = {v.gate: v.judgement.outcome.value for v in verdict.read(kept).verdicts}
+    assert outcomes == {**dict.fromkeys(["H1", "H2", "H5", "H6"], "PASS"), "H9": "FAIL"}, done.stdout
+    assert done.returncode == 0
+    assert "about to break parts of DEPLOYMENT" in done.stderr
+    assert "rest-1: kill, drain, cut-off" in done.stderr
+    assert "rest-2" not in done.stderr
+    assert "H9" in deployments.read(lab.path).waive

@@ -1,0 +1,220 @@
+"""Golden evidence for P1, P2 and P3."""
+
+from __future__ import annotations
+
+from calorimeter.core.verdict import Outcome
+from calorimeter.gates.clients.visits import missed_rate
+from calorimeter.gates.proxy.front import (
+    Call,
+    ClientCalls,
+    Front,
+    Reply,
+    Version,
+    answers_at_the_front,
+    client_works,
+)
+from calorimeter.gates.proxy.front_requests import ASKED
+
+FRONT = "10.0.0.1:8004"
+
+
+V1 = Version(id="v1.0", status="CURRENT", href=f"http://{FRONT}/v1/")
+PAST = Version(id="v1.0", status="CURRENT", href="http://10.0.0.2:8004/v1/")
+
+
+def reply(source: str = "10.0.0.8", **changes: object) -> Reply:
+    """Heat's version document, whose links lead to the front address."""
+    return Reply.model_validate({"source": source, "status": 300, "versions": (V1,)} | changes)
+
+
+def front(*replies: Reply, **changes: object) -> Front:
+    """The REST API that answers through the proxy, to two sources."""
+    fields: dict[str, object] = {
+        "api": "rest",
+        "url": f"http://{FRONT}/",
+        "front": FRONT,
+        "backends": {"a": "10.0.0.2:8004"},
+        "section": "rest_api_proxy",
+        "replies": replies or (reply(), reply("10.0.0.9"), reply()),
+        "counted": 3,
+        "section_known": True,
+    }
+    return Front.model_validate(fields | changes)
+
+
+def test_version_document_through_the_proxy_passes() -> None:
+    """Heat's versions at the front address, counted by the proxy, pass, with the strength on the label."""
+    judgement = answers_at_the_front(front())
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["versions"] == "v1.0 CURRENT"
+    assert [judgement.figures[name] for name in ("sources", "connections", "requests")] == [2, 3, 3]
+    assert judgement.figures["missed_rate_95"] == 0.631597  # 1 - 0.05^(1/3)
+
+
+def test_fifty_nine_requests_show_a_violation_of_one_in_twenty() -> None:
+    """That is why so many are sent: one fewer would not do."""
+    assert [round(missed_rate(n), 4) for n in (ASKED - 1, ASKED)] == [0.0503, 0.0495]
+
+
+def test_nobody_there_fails() -> None:
+    """A front address at which nobody answers is the counter-example."""
+    judgement = answers_at_the_front(front(reply(status=0, error="Connection refused", versions=())))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.why == f"nobody answers for the REST API at {FRONT}: Connection refused"
+    assert judgement.counter_examples == (f"GET http://{FRONT}/: Connection refused",)
+
+
+def test_one_request_without_an_answer_fails() -> None:
+    """Who answers two clients and not the third does not answer at this address."""
+    judgement = answers_at_the_front(
+        front(reply(), reply(), reply(status=0, error="no answer within 30 s"))
+    )
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.why.startswith("1 of 3 requests were not answered")
+
+
+def test_something_else_there_fails() -> None:
+    """An answer that is no version document is quoted, once."""
+    other = reply(status=200, answer="It works!", versions=())
+    judgement = answers_at_the_front(front(reply(), other, other))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("status 200: 'It works!'",)
+
+
+def test_backend_at_the_front_address_fails() -> None:
+    """Where the front address is a backend's own, the proxy is passed by."""
+    judgement = answers_at_the_front(front(backends={"a": FRONT}))
+    assert judgement.outcome is Outcome.FAIL
+    assert "pass the proxy by" in judgement.why
+
+
+def test_links_past_the_proxy_fail() -> None:
+    """Links in one backend's document that name a backend lead its clients past the proxy."""
+    judgement = answers_at_the_front(front(reply(), reply("10.0.0.9", versions=(PAST,))))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == ("v1.0: http://10.0.0.2:8004/v1/ (backend a)",)
+
+
+def test_proxy_that_counted_nothing_fails() -> None:
+    """An answer that the proxy did not count came from somebody else."""
+    assert answers_at_the_front(front(counted=0)).outcome is Outcome.FAIL
+    assert answers_at_the_front(front(counted=None, section_known=False)).outcome is Outcome.FAIL
+
+
+UNSENT = {"status": 0, "error": "Cannot assign requested address", "unsent": True, "versions": ()}
+
+
+def test_what_this_machine_could_not_send_is_inconclusive() -> None:
+    """Without a port or a route nothing was asked: that is no word of Heat's, nor of the proxy's."""
+    first = answers_at_the_front(front(reply(**UNSENT), counted=0, section_known=False))
+    later = answers_at_the_front(front(reply(), reply(), reply(**UNSENT), counted=2))
+    assert (first.outcome, later.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
+    assert first.why == (
+        f"this machine could not send request 1 to {FRONT}: Cannot assign requested address"
+    )
+    assert (later.figures["requests"], later.figures["connections"]) == (3, 2)
+
+
+def test_what_was_answered_wrongly_stays_wrong() -> None:
+    """A counter-example is one, whatever could not be sent after it."""
+    judgement = answers_at_the_front(front(reply(versions=(PAST,)), reply(**UNSENT), counted=1))
+    assert judgement.outcome is Outcome.FAIL
+
+
+def test_nothing_asked_is_inconclusive() -> None:
+    """No data is INCONCLUSIVE."""
+    judgement = answers_at_the_front(front().model_copy(update={"replies": (), "counted": 0}))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == f"nothing was asked of {FRONT}"
+
+
+def test_answers_that_the_proxy_did_not_count_are_inconclusive() -> None:
+    """Another may answer as well, or the proxy's counters began anew."""
+    judgement = answers_at_the_front(front(counted=2))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "counted 2 sessions of 3 that were answered" in judgement.why
+
+
+def test_unseen_proxy_is_said() -> None:
+    """Without the proxy's stats the answer alone counts, and the verdict says so."""
+    judgement = answers_at_the_front(front(counted=None, section_known=None))
+    assert judgement.outcome is Outcome.PASS
+    assert "cannot be seen" in judgement.why
+
+
+def client(**changes: object) -> ClientCalls:
+    """Four calls that worked."""
+    fields: dict[str, object] = {
+        "command": "openstack",
+        "front": FRONT,
+        "endpoint": f"http://{FRONT}/v1/abc",
+        "stack": "tiny",
+        "calls": tuple(
+            Call(words=("stack", verb), status=0, said="", took_s=3.0)
+            for verb in ("list", "create", "show", "delete")
+        ),
+        "listed": True,
+        "shown": "CREATE_COMPLETE",
+        "counted": 12,
+    }
+    return ClientCalls.model_validate(fields | changes)
+
+
+def test_client_that_works_passes() -> None:
+    """List, create, show and delete that did what they say pass."""
+    judgement = client_works(client())
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["seconds"] == 12.0
+    assert judgement.figures["commands"] == 4
+    assert judgement.figures["missed_rate_95"] == 0.527129  # 1 - 0.05^(1/4)
+
+
+def test_failed_call_fails_and_is_quoted() -> None:
+    """A call that failed is quoted with what the client said."""
+    bad = Call(words=("stack", "list"), status=1, said="Unable to establish connection", took_s=3.0)
+    judgement = client_works(client(calls=(bad,)))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "`openstack stack list` ended with status 1: Unable to establish connection",
+    )
+
+
+def test_stack_that_is_not_there_or_stays_fails() -> None:
+    """What the calls say must be so: listed after the create, complete, and gone after the delete."""
+    for change in ({"listed": False}, {"shown": "CREATE_FAILED"}, {"left": True}):
+        assert client_works(client(**change)).outcome is Outcome.FAIL
+
+
+def test_catalog_past_the_proxy_fails() -> None:
+    """A client that works at another address than the proxy's proves nothing of it."""
+    assert client_works(client(endpoint="http://10.0.0.2:8004/v1/abc")).outcome is Outcome.FAIL
+    assert client_works(client(counted=0)).outcome is Outcome.FAIL
+
+
+def test_catalog_may_name_the_front_otherwise() -> None:
+    """By a name for its host, or without the port that a scheme has anyway."""
+    named = client(endpoint="http://controller:8004/v1/abc", at_front=True)
+    assert client_works(named).outcome is Outcome.PASS
+    assert client_works(named.model_copy(update={"at_front": False})).outcome is Outcome.FAIL
+
+
+def test_no_call_is_inconclusive() -> None:
+    """No data is INCONCLUSIVE."""
+    assert client_works(client(calls=())).outcome is Outcome.INCONCLUSIVE
+
+
+def test_commands_that_keystone_let_down_are_inconclusive() -> None:
+    """Where Keystone gives no token right after a command failed, Heat was perhaps not asked at all."""
+    locked = Call(words=("stack", "list"), status=1, said="Gone", took_s=1.0, keystone="cannot be reached")
+    bad = Call(words=("stack", "show"), status=1, said="ERROR", took_s=1.0)
+    judgement = client_works(client(calls=(locked,)))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert "Keystone gave no token (cannot be reached)" in judgement.why
+    assert client_works(client(calls=(locked, bad))).outcome is Outcome.FAIL
+
+
+def test_client_of_which_nothing_shows_where_it_went_is_inconclusive() -> None:
+    """Either the catalog or the proxy's counters must say that it was the proxy."""
+    assert client_works(client(endpoint=None, counted=None)).outcome is Outcome.INCONCLUSIVE
+    assert client_works(client(endpoint=None)).outcome is Outcome.PASS
+    assert client_works(client(counted=None)).outcome is Outcome.PASS

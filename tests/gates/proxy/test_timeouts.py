@@ -1,0 +1,192 @@
+"""Golden evidence for P5."""
+
+from __future__ import annotations
+
+import pytest
+
+from calorimeter.core.verdict import Outcome
+from calorimeter.gates.proxy.timeouts import Mode, Timeouts, Wait, What, timeouts_as_described
+
+
+def wait(
+    what: What, ended_s: float | None, mode: Mode = "tcp", gave_up_s: float = 10.0, api: str = "rest"
+) -> Wait:
+    """One wait, on the REST API where not said."""
+    return Wait(api=api, mode=mode, what=what, ended_s=ended_s, gave_up_s=gave_up_s, termination="cD")
+
+
+def evidence(*waits: Wait, masked: dict[str, dict[str, str]] | None = None, **described: float) -> Timeouts:
+    """Waits under described timeouts."""
+    return Timeouts(
+        described={name.replace("_", "-"): s for name, s in described.items()},
+        waits=waits,
+        masked=masked or {},
+    )
+
+
+def test_shortest_timeout_is_proven_and_the_longer_named_as_masked() -> None:
+    """In mode tcp the shorter of client and server ends both waits; the other is masked."""
+    judgement = timeouts_as_described(
+        evidence(
+            wait("silent", 2.0), wait("hung", 2.001), wait("connect", 1.0), client=2, server=3, connect=1
+        )
+    )
+    assert judgement.outcome is Outcome.PASS
+    assert "timeout client 2 s" in judgement.why
+    assert "timeout server (3 s) is longer than timeout client" in judgement.why
+    assert judgement.figures["rest_masked"] == "server"
+    assert judgement.figures["rest_silent_termination"] == "cD"
+
+
+def test_mode_http_tells_client_and_server_apart() -> None:
+    """In mode http each wait has its own timeout."""
+    judgement = timeouts_as_described(
+        evidence(
+            wait("silent", 1.5, "http"), wait("upload", 2.0, "http"), client=3, server=2, http_request=1.5
+        )
+    )
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_masked"] == "client"
+
+
+def test_too_early_fails() -> None:
+    """A connection that was closed before the described time is the counter-example."""
+    judgement = timeouts_as_described(evidence(wait("silent", 1.0), client=60, server=60))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples == (
+        "REST: a client that sends nothing was waited for 1.00 s (cD), timeout client is described as 60 s",
+    )
+
+
+def test_too_late_fails() -> None:
+    """A connection that outlives the described time by more than the allowance is refuted."""
+    assert timeouts_as_described(evidence(wait("silent", 3.5), client=2, server=2)).outcome is Outcome.FAIL
+    still = wait("silent", None, gave_up_s=5.0)
+    assert timeouts_as_described(evidence(still, client=2, server=2)).outcome is Outcome.FAIL
+
+
+def test_wait_that_is_late_by_no_more_than_timers_were_proves_nothing() -> None:
+    """It may be a timer that fired late, or a longer timeout; up to a second later is no other timeout."""
+    late = evidence(wait("silent", 3.5), client=2, server=2).model_copy(update={"late_s": 0.6})
+    judgement = timeouts_as_described(late)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "a client that sends nothing: was waited for 3.50 s, timeout client is described as 2 s, and "
+        "timers were up to 0.60 s late meanwhile"
+    )
+    good = evidence(wait("silent", 2.9), client=2, server=2).model_copy(update={"late_s": 0.6})
+    assert timeouts_as_described(good).outcome is Outcome.PASS
+
+
+def test_time_that_beginning_took_may_have_been_the_timers_own() -> None:
+    """The proxy's timer runs from accept; this machine may stand still before it looks at its clock."""
+    made = wait("silent", 1.9)
+    assert timeouts_as_described(evidence(made, client=2, server=2)).outcome is Outcome.FAIL
+    slow = made.model_copy(update={"begun_s": 0.1})
+    assert timeouts_as_described(evidence(slow, client=2, server=2)).outcome is Outcome.PASS
+    stood = wait("silent", 0.2).model_copy(update={"begun_s": 2.5})
+    judgement = timeouts_as_described(evidence(stood, client=2, server=2))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "a client that sends nothing: was waited for 0.20 s, timeout client is described as 2 s, and "
+        "2.50 s went by until it had begun"
+    )
+
+
+@pytest.mark.parametrize(
+    ("made", "by"),
+    [
+        (wait("silent", 1.0).model_copy(update={"termination": "SD"}), "SD"),
+        (wait("hung", 1.0).model_copy(update={"termination": "--"}), "--"),
+        (
+            wait("hung", 1.0).model_copy(update={"termination": None, "ended_by": "HTTP/1.1 408 Timeout"}),
+            "HTTP/1.1 408 Timeout",
+        ),
+        (
+            wait("upload", 0.1, "http").model_copy(
+                update={"termination": None, "ended_by": "HTTP/1.1 400 Bad Request"}
+            ),
+            "HTTP/1.1 400 Bad Request",
+        ),
+    ],
+)
+def test_wait_that_the_api_ended_says_nothing_of_the_proxy(made: Wait, by: str) -> None:
+    """A web server before Heat has timeouts of its own, shorter ones; that those fire is no fault here."""
+    judgement = timeouts_as_described(evidence(made, client=60, server=60))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.endswith(f"was ended after {made.ended_s:.2f} s by the API, not the proxy ({by})")
+    late = made.model_copy(update={"ended_s": 90.0})
+    assert timeouts_as_described(evidence(late, client=60, server=60)).outcome is Outcome.FAIL
+
+
+def test_undescribed_timeouts_are_inconclusive() -> None:
+    """Without descriptions there is nothing to judge by."""
+    assert timeouts_as_described(evidence(wait("silent", 2.0))).outcome is Outcome.INCONCLUSIVE
+    assert timeouts_as_described(evidence(wait("silent", 2.0), client=2)).outcome is Outcome.INCONCLUSIVE
+
+
+def test_timeout_that_nothing_showed_is_inconclusive_unless_its_mask_is_named() -> None:
+    """A described timeout that was not seen must have a reason."""
+    made = wait("silent", 2.0)
+    unseen = evidence(made, client=2, server=2, connect=10)
+    assert timeouts_as_described(unseen).outcome is Outcome.INCONCLUSIVE
+    named = evidence(
+        made, masked={"rest": {"connect": "is masked by the health checks"}}, client=2, server=2, connect=10
+    )
+    judgement = timeouts_as_described(named)
+    assert judgement.outcome is Outcome.PASS
+    assert "timeout connect is masked by the health checks" in judgement.why
+
+
+def test_each_api_is_told_of_where_they_differ() -> None:
+    """What one API showed proves nothing of the other: HAProxy may have its timeouts by section."""
+    rest = (wait("silent", 2.0), wait("connect", 1.0))
+    half = evidence(*rest, wait("silent", 2.0, api="cfn"), client=2, server=3, connect=1)
+    judgement = timeouts_as_described(half)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == "timeout connect was not seen to fire, and nothing says why"
+    told = half.model_copy(update={"masked": {"cfn": {"connect": "is not proven: it may not be broken"}}})
+    judgement = timeouts_as_described(told)
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.why.startswith("REST: proven: timeout client 2 s, timeout connect 1 s; masked: ")
+    assert "; CFN: proven: timeout client 2 s; masked: timeout connect is not proven" in judgement.why
+    assert judgement.figures["cfn_masked"] == "connect, server"
+    assert judgement.figures["connections"] == 3
+
+
+def test_apis_of_which_the_same_is_proven_share_a_sentence() -> None:
+    """Neither is named."""
+    judgement = timeouts_as_described(
+        evidence(wait("silent", 2.0), wait("silent", 2.0, api="cfn"), client=2, server=3)
+    )
+    assert judgement.why.startswith("proven: timeout client 2 s; masked: timeout server (3 s)")
+
+
+def test_wait_that_could_not_be_made_is_inconclusive() -> None:
+    """It is no mask; what the other waits refute stays refuted."""
+    why = "heat_api: 9 of 40 sources are on more than one backend: none can be sent to rest-3"
+    missed = {"missed": {"rest": (why,)}}
+    good = evidence(wait("silent", 2.0), client=2, server=2, connect=1).model_copy(update=missed)
+    judgement = timeouts_as_described(good)
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == why
+    early = evidence(wait("silent", 1.0), client=2, server=2, connect=1).model_copy(update=missed)
+    assert timeouts_as_described(early).outcome is Outcome.FAIL
+
+
+def test_timeout_of_the_other_mode_is_not_asked_of_an_api() -> None:
+    """`http-request` means nothing in `mode tcp`, also where the other API's section is `mode http`."""
+    tcp, http = wait("silent", 2.0), wait("silent", 1.0, "http", api="cfn")
+    judgement = timeouts_as_described(evidence(tcp, http, client=2, server=2, http_request=1))
+    assert judgement.outcome is Outcome.INCONCLUSIVE  # CFN's `server` was not seen
+    http_upload = wait("upload", 2.0, "http", api="cfn")
+    judgement = timeouts_as_described(evidence(tcp, http, http_upload, client=2, server=2, http_request=1))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.figures["rest_proven"] == "client"
+    assert judgement.figures["cfn_proven"] == "http-request, server"
+
+
+def test_wait_that_was_given_up_early_is_inconclusive() -> None:
+    """A wait that was not watched until the latest moment tells nothing."""
+    short = wait("silent", None, gave_up_s=1.0)
+    assert timeouts_as_described(evidence(short, client=2, server=2)).outcome is Outcome.INCONCLUSIVE

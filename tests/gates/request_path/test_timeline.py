@@ -1,0 +1,89 @@
+"""A path as text."""
+
+from __future__ import annotations
+
+from calorimeter.gates.evidence.broker_records import Process
+from calorimeter.gates.request_path.path import Leg, Path, Request
+from calorimeter.gates.request_path.timeline import SHOWN_LINES, timeline
+
+T0 = 1_700_000_000_000_000_000
+MS = 1_000_000
+
+API = Process(role="heat-api", pid=10, host="10.0.0.2")
+ENGINE = Process(role="heat-engine", pid=21, host="10.0.0.3")
+
+REQUEST = Request(
+    api="rest",
+    operation="create",
+    source="127.0.0.10",
+    source_port=40000,
+    request_id="req-1",
+    sent_ns=T0,
+    done_ns=T0 + 60 * MS,
+    status=201,
+)
+
+
+def leg(**changes: object) -> Leg:
+    """A call that an engine took and answered."""
+    fields: dict[str, object] = {
+        "method": "create_stack",
+        "queue": "engine",
+        "unique_id": "u",
+        "published_ns": T0 + 5 * MS,
+        "publisher": API,
+        "delivered_ns": T0 + 6 * MS,
+        "consumer": ENGINE,
+        "consumer_connection": "c",
+        "redelivered": False,
+        "replied_ns": T0 + 50 * MS,
+        "failure": False,
+        "stack_name": None,
+        "resource_id": None,
+    }
+    return Leg.model_validate(fields | changes)
+
+
+def path(*legs: Leg, backend: str | None = "rest-1") -> Path:
+    """A path of these legs."""
+    return Path(request=REQUEST, backend=backend, api_process=API, legs=legs, missing=())
+
+
+def test_a_path_is_told_in_the_order_of_time() -> None:
+    """Work that goes on after the answer stands after it, and engines have the names of their hosts."""
+    work = leg(
+        method="check_resource",
+        queue="engine_worker",
+        publisher=ENGINE,
+        published_ns=T0 + 70 * MS,
+        delivered_ns=T0 + 71 * MS,
+        replied_ns=None,
+        resource_id="7",
+    )
+    told = [" ".join(line.split()) for line in timeline(path(work, leg()), {str(ENGINE): "engine-1"})]
+    assert told == [
+        "+0.0 ms client 127.0.0.10:40000 sends create",
+        "+0.0 ms proxy gives it to rest-1",
+        "+5.0 ms heat-api[10]@10.0.0.2 puts create_stack into engine",
+        "+6.0 ms engine-1 heat-engine[21] takes create_stack",
+        "+50.0 ms engine-1 heat-engine[21] answers create_stack",
+        "+60.0 ms client has the answer 201",
+        "+70.0 ms engine-1 heat-engine[21] puts check_resource of resource 7 into engine_worker",
+        "+71.0 ms engine-1 heat-engine[21] takes check_resource of resource 7",
+    ]
+
+
+def test_what_is_not_known_is_said() -> None:
+    """No backend, no process: a question mark, not a guess."""
+    told = "\n".join(timeline(path(leg(consumer=None, redelivered=True, failure=True), backend=None), {}))
+    assert "? no line of its log" in told
+    assert "? a process that does not say" in told
+    assert "takes create_stack, which was delivered before" in told
+    assert "fails create_stack" in told
+
+
+def test_a_large_stack_is_cut_with_its_count() -> None:
+    """A timeline of thousands of resources ends with how many lines were left out."""
+    legs = [leg(unique_id=str(n), replied_ns=None) for n in range(SHOWN_LINES)]
+    told = timeline(path(*legs), {})
+    assert (len(told), told[-1]) == (SHOWN_LINES + 1, f"… and {SHOWN_LINES + 3} more")

@@ -1,0 +1,56 @@
+"""The verdicts as Markdown: for a file, and for the summary of a CI job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from calorimeter.core.errors import InputError
+from calorimeter.core.verdict import Judgement, Outcome, Verdict, failed, passed
+from calorimeter.gates import markdown_summary
+
+
+def verdict(gate: str, judgement: Judgement, waived: str | None = None) -> Verdict:
+    """A verdict of one gate."""
+    return Verdict(gate=gate, heading=f"Heading {gate}", guide="", judgement=judgement, waived=waived)
+
+
+def test_a_row_a_gate_in_order_and_what_refutes_it() -> None:
+    """T10 after T2; a stroke and a bracket in a reason end no cell and no element."""
+    text = markdown_summary.markdown(
+        "cloud",
+        Path("runs/r1"),
+        [verdict("T10", passed("fine")), verdict("T2", failed("a | b <i>", ["counter 1"]))],
+    )
+    lines = text.splitlines()
+    assert lines[0] == "## ❌ Calorimeter: cloud"
+    assert lines[2] == "1 PASS, 1 FAIL of 2 gates · run `r1`"
+    assert lines[6] == "| ❌ FAIL | T2 | Heading T2 | a \\| b &lt;i> |"
+    assert lines[7].startswith("| ✅ PASS | T10 |")
+    assert "- counter 1" in lines
+
+
+def test_only_what_passed_looks_like_success() -> None:
+    """A waived FAIL is accepted and still shown; nothing judged is no success."""
+    waived = verdict("H9", failed("shallow"), waived="known")
+    assert markdown_summary.markdown("d", Path("r"), [waived, verdict("H1", passed("x"))]).startswith(
+        "## ✅"
+    )
+    assert "❌ FAIL (waived: known)" in markdown_summary.markdown("d", Path("r"), [waived])
+    skipped = verdict("H1", Judgement(outcome=Outcome.NOT_RUN, why=""))
+    assert markdown_summary.markdown("d", Path("r"), [skipped]).startswith("## ❌")
+    assert markdown_summary.markdown("d", Path("r"), []).startswith("## ❌")
+
+
+def test_the_job_summary_is_added_to_and_the_file_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Several steps of a job share one summary."""
+    job, file = tmp_path / "job.md", tmp_path / "own.md"
+    monkeypatch.setenv(markdown_summary.VARIABLE, str(job))
+    markdown_summary.write("one\n", file)
+    markdown_summary.write("two\n", file)
+    assert (job.read_text(), file.read_text()) == ("one\ntwo\n", "two\n")
+    with pytest.raises(InputError, match="cannot be written"):
+        markdown_summary.write("x", tmp_path / "no" / "where.md")

@@ -1,0 +1,62 @@
+"""What a gate says of itself: what it is about to break."""
+
+from __future__ import annotations
+
+import pytest
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.gates.registry import known
+
+
+def deployment() -> Deployment:
+    """Two of each; the second REST API can be killed and nothing else."""
+
+    def part(name: str, kind: str, **commands: object) -> dict[str, object]:
+        return {"name": name, "kind": kind, "kill": "k", "start": "s", "stop": "p", **commands}
+
+    def api(name: str, port: int) -> dict[str, object]:
+        backends = [{"name": f"{name}-{n}", "address": f"127.0.0.1:{port + n}"} for n in (1, 2)]
+        return {"url": f"http://127.0.0.1:{port}/v1", "proxy_section": name, "backends": backends}
+
+    return Deployment.model_validate(
+        {
+            "name": "cloud",
+            "rest": api("rest", 8000),
+            "cfn": api("cfn", 9000),
+            "parts": (
+                part("rest-2", "rest", freeze="f", thaw="t"),
+                part("rest-1", "rest"),
+                part("cfn-1", "cfn"),
+                part("cfn-2", "cfn"),
+                part("engine-1", "engine"),
+                part("engine-2", "engine"),
+            ),
+        },
+        strict=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("gate", "broken"),
+    [
+        ("E6", ["engine-2"]),
+        ("E8", ["engine-1", "engine-2"]),
+        ("L3", ["engine-2", "rest-1", "cfn-1"]),
+        ("H2", ["rest-1", "cfn-1"]),
+        ("H3", ["rest-2"]),
+        ("H8", ["rest-1", "rest-2", "cfn-1", "cfn-2"]),
+        ("S6", ["rest-2", "cfn-2"]),
+        ("S1", []),
+    ],
+)
+def test_only_what_will_be_broken_is_announced(gate: str, broken: list[str]) -> None:
+    """Gates of the engines break no API, and those of one backend not all of them."""
+    planned = known()[gate].planned(deployment(), may_break=True)
+    assert [each.part for each in planned] == broken
+
+
+def test_what_a_gate_can_do_without_is_announced_where_it_is_allowed() -> None:
+    """P5 only looks, but where parts may be broken it breaks the last backend of each API that can be."""
+    gate = known()["P5"]
+    assert gate.planned(deployment(), may_break=False) == []
+    assert {each.part for each in gate.planned(deployment(), may_break=True)} == {"rest-2"}

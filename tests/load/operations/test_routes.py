@@ -1,0 +1,124 @@
+"""The operations are those of the Heat that is installed: nothing is missing, and nothing is made up."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from functools import cache
+from typing import Any
+
+import pytest
+
+from calorimeter.load.operations import cfn_operations, operation_table, rest_operations
+from tests.places import CLONE
+
+HEAT = CLONE / ".venv-heat/bin/python"
+
+pytestmark = pytest.mark.skipif(not HEAT.exists(), reason="Heat is not installed (bin/setup)")
+
+ROUTES = """
+import json
+from heat.common import messaging  # first: the packages import one another
+from heat.api.cfn import v1 as cfn
+from heat.api.openstack import v1 as rest
+from heat.api.openstack.v1 import actions
+messaging.setup("fake:/", optional=True)  # clients of RPC are made, nothing is sent
+def methods(conditions):
+    given = conditions.get("method", ["*"])
+    return given.split(",") if isinstance(given, str) else given
+def routes(router):
+    return [
+        [method, route.routepath, route.defaults["action"]]
+        for route in router.map.matchlist
+        for method in methods(route.conditions or {})
+    ]
+print(json.dumps({
+    "rest": routes(rest.API({})),
+    "actions": actions.ActionController.ACTIONS,
+    "cfn": routes(cfn.API({})),
+    "names": cfn.API._actions,
+}))
+"""
+
+
+@cache
+def heat() -> dict[str, Any]:
+    """What the routers of the installed Heat say, asked in Heat's own environment."""
+    done = subprocess.run([HEAT, "-c", ROUTES], capture_output=True, text=True, timeout=60, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def spread(method: str, path: str, handler: str) -> set[tuple[str, str, str]]:
+    """A route with a choice in its path (`{path:a|b}`), as one route for each."""
+    path = path.removeprefix("/{tenant_id}")
+    choice = re.search(r"\{path:([a-z_|]+)\}", path)
+    paths = [path.replace(choice[0], word) for word in choice[1].split("|")] if choice else [path]
+    return {(method, one, handler) for one in paths}
+
+
+def heat_rest() -> set[tuple[str, str, str]]:
+    """What heat-api routes, without what only refuses or tells allowed methods; each action by itself."""
+    found: set[tuple[str, str, str]] = set()
+    for method, path, handler in heat()["rest"]:
+        if handler in ("reject", "options"):
+            continue
+        if handler == "action":
+            found |= {(method, path.removeprefix("/{tenant_id}"), name) for name in heat()["actions"]}
+        else:
+            found |= spread(method, path, handler)
+    return found
+
+
+def ours_rest() -> set[tuple[str, str, str]]:
+    """What the operations of the REST API call."""
+    return {
+        (op.method, op.route, op.handler)
+        for op in rest_operations.OPERATIONS
+        if op.route and op.api == "rest" and op.name not in rest_operations.NOT_ROUTED
+    }
+
+
+@pytest.mark.slow
+def test_every_route_of_heat_api_is_an_operation() -> None:
+    """Each method and path that heat-api routes to a controller can be put into a mix."""
+    assert sorted(heat_rest() - ours_rest()) == []
+
+
+@pytest.mark.slow
+def test_every_operation_is_a_route_of_heat_api() -> None:
+    """No operation calls what heat-api does not route, or routes to another controller's method."""
+    assert sorted(ours_rest() - heat_rest()) == []
+
+
+@pytest.mark.slow
+def test_every_cfn_action_is_an_operation_and_the_other_way_round() -> None:
+    """The actions of heat-api-cfn, by name and handler, are exactly those of the table."""
+    ours = {op.handler: op.name for op in cfn_operations.ACTIONS}
+    assert ours == heat()["names"]
+
+
+@pytest.mark.slow
+def test_every_other_cfn_route_is_a_signal_or_named_with_its_reason() -> None:
+    """Signals are operations; what else is routed is in the table of what is not offered."""
+    signals = {(op.method, op.route, op.handler) for op in cfn_operations.OPERATIONS if op.asked_by}
+    others = {(m, p, h) for m, p, h in heat()["cfn"] if h not in heat()["names"] or p != "/"}
+    unknown = {
+        route
+        for route in others - signals
+        if not any(route[1] == path or route[1].startswith(f"{path}/") or route[1].startswith(f"{path}.")
+                   for path in cfn_operations.NOT_OFFERED)
+    }  # fmt: skip
+    assert signals <= others
+    assert unknown == set()
+
+
+def test_an_operation_is_in_one_mix_or_part_of_others() -> None:
+    """Names are unique, and what cannot be in a mix has no route of its own."""
+    tables = (*rest_operations.OPERATIONS, *cfn_operations.OPERATIONS)
+    assert len({(op.api, op.name) for op in tables}) == len(tables)
+    for op in tables:
+        assert (op.perform is None) == (
+            op.name not in {**operation_table.mixable("rest"), **operation_table.mixable("cfn")}
+        )

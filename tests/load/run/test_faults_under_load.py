@@ -1,0 +1,144 @@
+"""Faults beside a load: refused beforehand, carried out, kept in the run."""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from calorimeter import cli
+from calorimeter.commands import load
+from calorimeter.core.deployment import Deployment, read
+from calorimeter.core.errors import InputError
+from calorimeter.core.faults.injector import FaultInjector, carry_out
+from calorimeter.core.faults.journal import Unhealed
+from calorimeter.core.faults.schedule import Schedule, parse, resolve
+from calorimeter.core.faults.shell_command import CommandFailed
+from calorimeter.core.rundir import RunDir
+from calorimeter.load.run.faults_under_load import Breaking
+
+FILE = """
+name = "cloud"
+[rest]
+url = "http://127.0.0.1:1/v1"
+proxy_section = "r"
+backends = [{{ name = "a", address = "127.0.0.1:2" }}]
+[[parts]]
+name = "a"
+kind = "rest"
+kill = "touch {0}/broken"
+start = "rm -f {0}/broken"
+freeze = "echo cannot; exit 7"
+thaw = "true"
+drain = "touch {0}/drained"
+undrain = "echo no way; exit 3"
+[consent]
+level = "invasive"
+"""
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """A deployment that may be broken, with a state folder of its own."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    (tmp_path / "cloud.toml").write_text(FILE.format(tmp_path))
+    return read(tmp_path / "cloud.toml")
+
+
+def test_what_is_no_lab_is_not_broken_without_saying_so(cloud: Deployment) -> None:
+    """A load with faults on anything but a lab wants --yes-break-it; a load without any does not."""
+    with pytest.raises(InputError, match="--yes-break-it"):
+        Breaking.of(cloud, [parse("a:kill@0s+1s")], yes_break_it=False)
+    Breaking.of(cloud, [], yes_break_it=False)
+
+
+def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, tmp_path: Path) -> None:
+    """A load that ends before its fault does: healed at once, and the run says what was broken when."""
+    breaking = Breaking.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
+    with breaking:
+        breaking.begin()
+        deadline = time.monotonic() + 10
+        while not (tmp_path / "broken").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert (tmp_path / "broken").exists()
+    assert not (tmp_path / "broken").exists()
+    run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
+    breaking.keep(run)
+    (kept,) = json.loads((run.path / "evidence" / "faults.json").read_text())["faults"]
+    assert kept["fault"] == {"part": "a", "fault": "kill", "at_s": 0.0, "for_s": 60.0}
+    assert kept["began_ns"] <= kept["ended_ns"] <= kept["healed_ns"]
+    assert breaking.problem is None
+
+
+def test_a_fault_that_cannot_be_brought_about_is_said(cloud: Deployment) -> None:
+    """A command that fails makes the run a failed one."""
+    breaking = Breaking.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
+    with breaking:
+        breaking.begin()
+        deadline = time.monotonic() + 10
+        while breaking.problem is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert "ended with status 7: cannot" in str(breaking.problem)
+
+
+def kept(run: RunDir) -> list[str]:
+    """The faults that a run says were there."""
+    found = json.loads((run.path / "evidence" / "faults.json").read_text())["faults"]
+    return [each["fault"]["fault"] for each in found]
+
+
+def test_what_was_broken_is_kept_where_another_fault_fails(cloud: Deployment, tmp_path: Path) -> None:
+    """One command that fails does not make the run say that nothing was broken."""
+    faults = [parse("a:kill@0s+100ms"), parse("a:freeze@300ms+1s")]
+    breaking = Breaking.of(cloud, faults, yes_break_it=True)
+    with breaking:
+        breaking.begin()
+        deadline = time.monotonic() + 10
+        while breaking.problem is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+    run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
+    breaking.keep(run)
+    assert kept(run) == ["kill"]
+
+
+def test_a_fault_that_fails_in_any_way_is_said(cloud: Deployment, tmp_path: Path) -> None:
+    """Also where it is no command that failed; what it broke is healed."""
+    planned = resolve(Schedule(fault=(parse("a:kill@0s+60s"),)), cloud)
+
+    def say(line: str) -> None:
+        raise OSError(5, "standard error is gone")
+
+    with pytest.raises(CommandFailed, match="standard error is gone"), FaultInjector(cloud) as injector:
+        carry_out(injector, planned, say)
+    assert not (tmp_path / "broken").exists()
+
+
+def test_a_run_that_leaves_something_broken_is_kept(
+    cloud: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """What stays broken ends in the commands to type, the evidence, the `run:` line and status 2."""
+    run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
+
+    def follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
+        begun()
+        deadline = time.monotonic() + 10
+        while not (tmp_path / "drained").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        return 0, f"run: {run.path}", 0
+
+    monkeypatch.setattr(load, "_follow", follow)
+    file = str(tmp_path / "cloud.toml")
+    words = ["run", "--deployment", file, "--fault", "a:drain@0s+60s", "--yes-break-it"]
+    monkeypatch.setattr(sys, "argv", ["calorimeter", *words])
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    said = capfd.readouterr()
+    assert ended.value.code == 2
+    assert "NOT HEALED: cloud is still broken" in said.err
+    assert said.out.splitlines()[-1] == f"run: {run.path}"
+    assert kept(run) == ["drain"]
+    with pytest.raises(Unhealed), FaultInjector(cloud):
+        pass
+    assert "echo no way; exit 3" in capfd.readouterr().err

@@ -1,0 +1,69 @@
+"""Removing what a run left: what is said where time is up, or nothing can be listed."""
+
+from __future__ import annotations
+
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from calorimeter.load.http.client import Answer
+from calorimeter.load.tenants import leftovers
+
+API: Any = SimpleNamespace(
+    page=lambda marker, limit: b"stacks",
+    call=lambda method, path: f"{method} {path.partition('?')[0]}".encode(),
+    delete=lambda stack: f"DELETE {stack.stack_id}".encode(),
+)
+STACKS = {"stacks": [{"stack_name": name, "id": name} for name in ("cal-r-1", "cal-r-2", "other")]}
+NO_STACKS: dict[str, Any] = {"stacks": []}
+CONFIGS = {"software_configs": [{"name": "cal-r-3", "id": "c3"}]}
+NO_CONFIGS: dict[str, Any] = {"software_configs": []}
+
+
+class Heat:
+    """What Heat says to each request: a status, or 200 and this body; the last one again and again."""
+
+    def __init__(self, stacks: list[Any], configs: list[Any], config: int = 204) -> None:
+        self.says = {
+            b"stacks": stacks,
+            b"GET /software_configs": configs,
+            b"GET /software_deployments": [{"software_deployments": []}],
+            b"DELETE /software_configs/c3": [config],
+        }
+
+    def send(self, request: bytes) -> Answer:
+        """The next answer."""
+        says = self.says.get(request, [204])
+        said = says.pop(0) if len(says) > 1 else says[0]
+        answer = Answer()
+        answer.status = said if isinstance(said, int) else 200
+        answer.body = b"" if isinstance(said, int) else json.dumps(said).encode()
+        return answer
+
+
+@pytest.mark.parametrize(
+    ("heat", "done"),
+    [
+        (Heat([STACKS, NO_STACKS], [NO_CONFIGS]), (2, 0)),
+        (Heat([STACKS], [NO_CONFIGS]), (2, 2)),
+        (Heat([STACKS], [CONFIGS], 500), (2, 3)),
+        (Heat([NO_STACKS], [503, CONFIGS]), (0, 0)),
+        (Heat([NO_STACKS], [503]), (0, None)),
+        (Heat([503], [NO_CONFIGS]), (0, None)),
+    ],
+    ids=["all gone", "stacks stay", "a config stays too", "configs the second time", "no configs", "none"],
+)
+def test_what_is_left_is_what_was_last_seen(
+    heat: Any, done: tuple[int, int | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Out of time the last list counts; what could not be listed at all is not nothing."""
+    clock = [0.0]
+
+    def sleep(seconds: float) -> None:
+        clock[0] += seconds
+
+    monkeypatch.setattr(leftovers, "now_ns", lambda: int(clock[0] * 1e9))
+    monkeypatch.setattr(leftovers, "gevent", SimpleNamespace(sleep=sleep))
+    assert leftovers.remove(API, heat, "cal-r-", 10 * 10**9) == done

@@ -1,0 +1,194 @@
+"""Tables of the load, from samples written out by hand."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from calorimeter.report import time_axis
+from calorimeter.report.tables import frames, latency, rates
+
+SECOND = 1_000_000_000
+
+
+def read(builder: Any, *samples: dict[str, Any]) -> pd.DataFrame:
+    """Write samples as a run's and read them back."""
+    columns = {name: [sample[name] for sample in samples] for name in samples[0]}
+    found = frames.samples(builder.samples(columns).run)
+    assert found is not None
+    return found
+
+
+def test_columns_are_durations_and_categories(builder: Any, one: Any) -> None:
+    """Response time counts from when a request was due, service time from when it was sent."""
+    found = read(builder, one("rest list", late_ms=5, took_ms=20), one("cfn ListStacks", took_ms=7))
+    assert found["response_ns"].tolist() == [25_000_000, 7_000_000]
+    assert found["service_ns"].tolist() == [20_000_000, 7_000_000]
+    assert found["kind"].tolist() == ["rest list", "cfn ListStacks"]
+    assert list(found["kind"].cat.categories) == ["cfn ListStacks", "rest list"]
+
+
+def test_files_with_other_dictionaries_are_read_as_one(builder: Any, one: Any) -> None:
+    """Two workers that met operations in another order give one table with the right names."""
+    for worker, kinds in (("w0", ("rest list", "rest show")), ("w1", ("rest show", "cfn ListStacks"))):
+        samples = [one(kind) for kind in kinds]
+        builder.samples({name: [row[name] for row in samples] for name in samples[0]}, name=worker)
+    found = frames.samples(builder.run)
+    assert found is not None
+    assert found["kind"].tolist() == ["rest list", "rest show", "rest show", "cfn ListStacks"]
+
+
+def test_rates_count_offers_when_due_and_answers_when_whole(builder: Any, one: Any) -> None:
+    """A request due in the first second and answered in the third is offered then and achieved later."""
+    found = read(
+        builder,
+        one("rest list", at_ms=0, took_ms=2100),
+        one("rest list", at_ms=100, took_ms=50),
+        one("rest list", at_ms=200, took_ms=100, error="status", status=503),
+        one("rest list", at_ms=300, error="dropped", status=0, took_ms=0),
+        one("rest list", at_ms=2900, took_ms=100),
+    )
+    table = rates.rates(found, time_axis.axis(found))
+    assert table["offered"].tolist() == [4, 0, 1]
+    assert table["achieved"].tolist() == [1, 0, 1]
+    assert table["errors"].tolist() == [1, 0, 0]
+    assert table["dropped"].tolist() == [1, 0, 0]
+    assert table["in_flight"].tolist() == [1, 1, 1]
+
+
+def test_failures_have_no_part_in_latencies(builder: Any, one: Any) -> None:
+    """Twenty successes of 10 ms and twenty timeouts of 10 s have a median of 10 ms."""
+    samples = [one("rest list", at_ms=i * 50, took_ms=10) for i in range(20)]
+    lost = {"took_ms": 10_000, "error": "timeout", "status": 0}
+    samples += [one("rest list", at_ms=i * 50, **lost) for i in range(20)]
+    found = read(builder, *samples)
+    time = time_axis.axis(found)
+    (row,) = latency.operations(found, rates.window(found, time), time).to_dict("records")
+    assert (row["n"], row["ok"], row["failed"], row["dropped"]) == (40, 20, 20, 0)
+    assert row["response_p50"] == pytest.approx(0.010)
+    assert math.isnan(row["response_p90"])
+
+
+def test_operations_agree_with_numpy(builder: Any) -> None:
+    """Each percentile of each operation is numpy's of the same samples."""
+    found = frames.samples(builder.samples(seed=4, seconds=60).run)
+    assert found is not None
+    time = time_axis.axis(found)
+    part = rates.window(found, time)
+    table = latency.operations(found, part, time_axis.axis(found, most=60)).set_index("operation")
+    chosen = time_axis.within(found, part)
+    for kind in (*chosen["kind"].cat.categories, "all"):
+        rows = chosen[(chosen["error"] == "") & ((chosen["kind"] == kind) | (kind == "all"))]
+        assert table.loc[kind, "ok"] == len(rows)
+        for percent in (50, 90):
+            found_s = table.loc[kind, f"response_p{percent}"]
+            if not math.isnan(found_s):
+                assert found_s == pytest.approx(np.percentile(rows["response_ns"], percent) / 1e9)
+    low, middle, high = (table.loc["all", f"response_p50{end}"] for end in ("_low", "", "_high"))
+    assert low <= middle <= high
+    assert high / low < 1.3
+
+
+def test_windows_against_their_load(builder: Any, one: Any) -> None:
+    """Each whole window has what was due in it and what became of that, and percentiles where n allows."""
+    samples = [one("rest list", at_ms=i * 10, took_ms=10) for i in range(100)]
+    samples += [one("rest list", at_ms=1000 + i * 50, took_ms=20) for i in range(16)]
+    samples += [one("rest list", at_ms=1800, error="status", status=503, took_ms=5)]
+    samples += [one("rest list", at_ms=1900 + i, error="dropped", status=0, took_ms=0) for i in range(3)]
+    samples += [one("rest list", at_ms=2500)]
+    found = read(builder, *samples)
+    time = time_axis.Axis(int(found["scheduled_ns"].min()), 1, 2)
+    first, last = time_axis.measured(found)
+    table = latency.against_load(found, time, time_axis.Window(first, last, True, ""))
+    assert table[["offered", "achieved", "errors", "dropped", "n"]].to_numpy().tolist() == [
+        [100, 100, 0, 0, 100],
+        [20, 16, 1, 3, 16],
+    ]
+    assert table["p90"].tolist()[0] == pytest.approx(0.01)
+    assert math.isnan(table["p50"][1])
+
+
+def test_phases_that_a_scenario_sets_apart_are_not_measured(builder: Any, one: Any) -> None:
+    """Warm-up ends with the last request due in it, clean-up begins after the last of the load."""
+    found = read(
+        builder,
+        one("rest list", at_ms=0, phase="warm_up"),
+        one("rest list", at_ms=100, took_ms=6000, phase="load"),  # answered after the warm-up
+        one("rest list", at_ms=5000, phase="warm_up"),
+        one("rest list", at_ms=6000, phase="load"),
+        one("rest list", at_ms=7000, took_ms=4000, phase="clean_up"),  # due before the load's end
+        one("rest list", at_ms=9000, phase="load"),
+        one("rest list", at_ms=11_000, phase="clean_up"),
+    )
+    start = int(found["scheduled_ns"].min())
+    part = rates.window(found, time_axis.axis(found))
+    assert ((time_axis.within(found, part)["scheduled_ns"] - start) / 1e9).tolist() == [6, 7, 9]
+    table = time_axis.phases(found, start)
+    assert table.to_dict("list") == {
+        "phase": ["warm_up", "load", "clean_up"],
+        "from_s": [0, 5, 9],
+        "to_s": [5, 9, 11],
+    }
+
+
+def test_a_warm_up_is_left_out_of_tables(builder: Any) -> None:
+    """A run whose first 12 of 120 s are four times as slow is measured from about the 12th second on."""
+    found = frames.samples(builder.samples(seed=3, seconds=120, warm_up_s=12, failing=0.0).run)
+    assert found is not None
+    time = time_axis.axis(found)
+    part = rates.window(found, time)
+    assert part.steady
+    assert 11 <= (part.first_ns - time.start_ns) / SECOND <= 20
+
+
+def test_errors_are_counted_by_operation_kind_and_status(builder: Any, one: Any) -> None:
+    """Errors of one kind and status are one row, with their share of the operation's requests."""
+    found = read(
+        builder,
+        *(one("rest list") for _ in range(6)),
+        *(one("rest list", error="status", status=503, took_ms=40) for _ in range(2)),
+        one("rest show", error="timeout", status=0, took_ms=10_000),
+    )
+    table = rates.errors(found)
+    assert table["operation"].tolist() == ["rest list", "rest show"]
+    assert table["n"].tolist() == [2, 1]
+    assert table["share"].tolist() == [0.25, 1.0]
+    assert table["p50"].tolist() == pytest.approx([0.04, 10.0])
+
+
+def test_the_curve_ends_where_ten_samples_are_left(builder: Any) -> None:
+    """With 1,800 successes the curve reaches past 99 % but not 99.9 %."""
+    found = frames.samples(builder.samples(seed=4, seconds=30, rate=60, failing=0.0).run)
+    assert found is not None
+    table = latency.curve(found, rates.window(found, time_axis.axis(found)))
+    assert 99 < table["percent"].max() < 99.9
+    assert (table["response"].diff().dropna() >= 0).all()
+    assert (table["response"] >= table["service"]).all()
+
+
+def test_the_heat_map_counts_every_success_once(builder: Any, one: Any) -> None:
+    """Cells add up to the successes of whole bins, and a value lies in the row of its magnitude."""
+    found = read(builder, *(one("rest list", at_ms=at, took_ms=100) for at in range(0, 5000, 10)))
+    cells = latency.heat(found, time_axis.axis(found))
+    assert cells.to_numpy().sum() == 500
+    (row,) = [low for low, counts in cells.iterrows() if counts.sum()]
+    assert row <= 0.1 < row * 1.2
+
+
+def test_lateness_of_the_generator(builder: Any, one: Any) -> None:
+    """The lag of a bin is how long after they were due its requests were sent."""
+    found = read(builder, *(one("rest list", at_ms=at, late_ms=3, took_ms=1) for at in range(0, 1000, 10)))
+    table = rates.generator(found, time_axis.axis(found))
+    assert table["lag_p50"].tolist() == pytest.approx([0.003])
+    assert table["lag_max"].tolist() == pytest.approx([0.003])
+
+
+def test_a_run_of_a_day_has_wide_bins(builder: Any, one: Any) -> None:
+    """Bins are wide enough that there are at most 300 of them."""
+    found = read(builder, one("rest list"), one("rest list", at_ms=86_400_000))
+    time = time_axis.axis(found)
+    assert (time.bin_s, time.bins) == (300, 288)

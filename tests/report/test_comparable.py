@@ -1,0 +1,78 @@
+"""Runs whose scenarios are the same file and whose templates are not."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from calorimeter.core.errors import InputError
+from calorimeter.report import comparison, facts, findings
+from calorimeter.report.comparison import Measured
+
+TINY, OTHER, WIDE = "a" * 64, "b" * 64, "c" * 64
+
+
+def noting(one: Measured, templates: dict[str, str] | None) -> Measured:
+    """The same run, with these templates noted; None: made before they were."""
+    about = {key: value for key, value in one.about.items() if not key.startswith("templates")}
+    return replace(one, about=about if templates is None else about | {"templates": templates})
+
+
+@pytest.fixture
+def measured(builder: Any) -> Measured:
+    """One run."""
+    found: Measured = comparison.measure(builder.samples(seconds=5).path)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "despite", "said"),
+    [
+        (
+            {"t.yaml": TINY, "w.yaml": WIDE},
+            {"t.yaml": OTHER, "w.yaml": WIDE},
+            (),
+            "{'t.yaml': 'bbbbbbbbbbbb'}",
+        ),
+        ({"t.yaml": TINY}, {"t.yaml": OTHER}, ("scenario.toml",), "{'t.yaml': 'bbbbbbbbbbbb'}"),
+        ({"t.yaml": TINY}, {"t.yaml": TINY, "w.yaml": WIDE}, (), "{'w.yaml': 'cccccccccccc'}"),
+        (None, {"t.yaml": TINY}, (), "{'t.yaml':"),
+    ],
+)
+def test_other_templates_are_refused(
+    measured: Measured, left: Any, right: Any, despite: tuple[str, ...], said: str
+) -> None:
+    """The key is named, and of the templates those that differ, with the way to compare nevertheless."""
+    with pytest.raises(InputError) as refused:
+        comparison.compare([noting(measured, left)], [noting(measured, right)], despite)
+    assert f"templates is {said}" in str(refused.value)
+    assert "--despite templates" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "despite"),
+    [
+        (None, None, ()),
+        ({"t.yaml": TINY}, {"t.yaml": TINY}, ()),
+        ({"t.yaml": TINY}, {"t.yaml": OTHER}, ("templates",)),
+        ({"t.yaml": TINY}, {"w.yaml": WIDE}, ("scenario.toml",)),
+    ],
+)
+def test_the_same_templates_are_compared(
+    measured: Measured, left: Any, right: Any, despite: tuple[str, ...]
+) -> None:
+    """Also runs made before templates were noted, and other scenarios with templates of their own."""
+    found = comparison.compare([noting(measured, left)], [noting(measured, right)], despite)
+    assert found.unit == "window"
+
+
+def test_the_page_says_the_templates(builder: Any) -> None:
+    """With the begin of their digests; a run that notes none has no such line."""
+    builder.samples(seconds=5)
+    assert "Templates" not in dict(facts.run(findings.collect(builder.run)))
+    builder.about(templates={"t.yaml": TINY})
+    found = findings.collect(builder.run)
+    assert dict(facts.run(found))["Templates"] == "t.yaml (SHA-256 aaaaaaaaaaaa…)"
+    assert "templates" not in dict(facts.environment(found))

@@ -1,0 +1,78 @@
+"""Which runs a series makes, and what they are called."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from calorimeter.core import series
+from calorimeter.core.errors import InputError
+from calorimeter.studies import interleaved_runs
+
+DEPLOYMENT = """
+name = "{name}"
+[rest]
+url = "http://127.0.0.1:1/v1"
+proxy_section = "rest"
+backends = [{{ name = "b", address = "127.0.0.1:1" }}]
+"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Two deployments."""
+    found = []
+    for name in ("guide", "checked"):
+        path = tmp_path / f"{name}.toml"
+        path.write_text(DEPLOYMENT.format(name=name))
+        found.append(path)
+    return found
+
+
+def test_two_deployments_take_turns(files: list[Path]) -> None:
+    """A B A B A B, each called by its deployment, under the same scenario."""
+    chosen = interleaved_runs.sides("first-mix", files[0], str(files[1]))
+    order = [(turn, side.name) for turn, side in interleaved_runs.in_turn(chosen, 3)]
+    assert order == [(n, name) for n in (1, 2, 3) for name in ("guide", "checked")]
+    assert {side.scenario for side in chosen} == {"first-mix"}
+
+
+def test_the_other_side_may_be_a_scenario(files: list[Path], tmp_path: Path) -> None:
+    """On the same deployment; sides of the same name are left and right."""
+    text = (Path(interleaved_runs.catalogue.find("first-mix"))).read_text()
+    (tmp_path / "other.toml").write_text(text.replace('"first-mix"', '"other"'))
+    (tmp_path / "same.toml").write_text(text)
+    names = [
+        [side.name for side in interleaved_runs.sides("first-mix", files[0], str(tmp_path / other))]
+        for other in ("other.toml", "same.toml")
+    ]
+    assert names == [["first-mix", "other"], ["left", "right"]]
+
+
+def test_what_is_neither_is_refused(files: list[Path]) -> None:
+    """One line that says what is valid."""
+    with pytest.raises(InputError, match="first-mix"):
+        interleaved_runs.sides("first-mix", files[0], "frist-mix")
+
+
+def test_a_run_of_a_series_stands_for_its_side(tmp_path: Path) -> None:
+    """In turn, and nothing of the other side or of another series; a run of no series for itself."""
+    told = [("s", "a", 2), ("s", "a", 1), ("s", "b", 1), ("t", "a", 1), (None, None, 0)]
+    for number, (name, side, turn) in enumerate(told):
+        about: dict[str, object] = {
+            "schema_version": 1,
+            "id": f"r{number}",
+            "started": "2026-01-01T00:00:00+00:00",
+            "deployment": "d",
+            "commands": [],
+            "environment": {},
+        }
+        about |= {"series": name, "side": side, "turn": turn} if name else {}
+        (tmp_path / f"r{number}").mkdir()
+        (tmp_path / f"r{number}" / "run.json").write_text(json.dumps(about))
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "run.json").write_text("{")
+    assert [path.name for path in series.side_of(tmp_path / "r0")] == ["r1", "r0"]
+    assert [path.name for path in series.side_of(tmp_path / "r4")] == ["r4"]

@@ -1,1 +1,0 @@
-"""Experiments: what is done to a deployment to get the evidence that a check judges."""
