@@ -29,6 +29,6 @@ def models_in(annotation: Any) -> set[type[BaseModel]]:
 
 @pytest.mark.parametrize("key", sorted(fields(Deployment)))
 def test_every_key_of_a_deployment_is_documented(key: str) -> None:
-    """Every key that deployment.toml may have stands in docs/deployment.md."""
-    text = (DOCS / "deployment.md").read_text(encoding="utf-8")
+    """Every key that deployment.toml may have stands in docs/reference/deployment.md."""
+    text = (DOCS / "reference/deployment.md").read_text(encoding="utf-8")
     assert f"`{key}`" in text or f"[{key}]" in text or f"{key} =" in text or f"{{ name, {key} }}" in text

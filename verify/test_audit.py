@@ -1,4 +1,4 @@
-"""Gates A: the files that the deployment is configured with (docs/audit.md explains each rule)."""
+"""Gates A: the files that the deployment is configured with (docs/reference/audit.md explains each rule)."""
 
 from __future__ import annotations
 

@@ -89,7 +89,7 @@ def audit(
     """Find what is wrong in HAProxy's and Heat's configuration before any load runs.
 
     FILES are HAProxy configurations, heat.conf files (as HOST=FILE where the name does not say the host),
-    or one deployment.toml that names them. docs/audit.md explains each rule.
+    or one deployment.toml that names them. docs/reference/audit.md explains each rule.
 
     Exit status: 0 nothing found, or notes only; 1 an error or a warning is open; 2 the files cannot be
     used.

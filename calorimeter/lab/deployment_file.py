@@ -40,7 +40,7 @@ SHALLOW = "Heat's own health check never touches RPC; `lab up --health rpc` brin
 
 DROPPED = (
     "oslo.messaging acknowledges and drops calls that come while an engine stops: measured, "
-    "`bin/soak clean-stop` (docs/gates-engines.md)"
+    "`bin/soak clean-stop` (docs/reference/gates-engines.md)"
 )
 
 MAP_BASED = (

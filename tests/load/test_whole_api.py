@@ -146,7 +146,7 @@ def test_bad_scenario_is_one_line_and_status_2(lab: Deployment, tmp_path: Path) 
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert (
-        "rest.mix: unknown operation 'suspand'; valid: see docs/operations.md; did you mean 'suspend'?"
+        "rest.mix: unknown operation 'suspand'; valid: see docs/reference/operations.md; did you mean 'suspend'?"
         in (done.stderr)
     )
     assert not (tmp_path / "runs").exists()

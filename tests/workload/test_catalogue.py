@@ -132,7 +132,7 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("list = 1", "lits = 1", "unknown operation 'lits'; valid: see docs/operations.md; did you mean"),
+        ("list = 1", "lits = 1", "unknown operation 'lits'; valid: see docs/reference/operations.md; did you mean"),
         ("list = 1", 'list = "much"', "rest.mix.list: 'much' given; input should be a valid number"),
         ("list = 1", "list = -1", "rest.mix.list: -1 given; input should be greater than 0"),
         ("list = 1", "", "rest.mix: "),
@@ -188,8 +188,8 @@ def test_unknown_scenario_has_a_nearest_name(given: str) -> None:
 
 
 def test_page_explains_every_scenario() -> None:
-    """docs/scenarios.md has the paragraph of each scenario of the catalogue."""
-    page = (DOCS / "scenarios.md").read_text()
+    """docs/reference/scenarios.md has the paragraph of each scenario of the catalogue."""
+    page = (DOCS / "reference/scenarios.md").read_text()
     for name in catalogue.names():
         assert f"### `{name}`\n\n{catalogue.read(catalogue.find(name)).about.strip()}\n" in page
 

@@ -150,7 +150,7 @@ def _back(trial: Trial, dead: list[Injected], findings: Findings) -> None:
 
 
 REMEDY = (
-    "the health check never touches RPC; a deeper one does (docs/gates-health.md: a healthcheck plugin "
+    "the health check never touches RPC; a deeper one does (docs/reference/gates-health.md: a healthcheck plugin "
     "that pings the engines), at the price that one broker outage takes every API down"
 )
 

@@ -27,7 +27,7 @@ BY_THE_API_ITSELF = frozenset({
     "EstimateTemplateCost", "show-by-arn", "lookup-post-by-arn", "lookup-put-by-arn",
     "lookup-patch-by-arn", "lookup-delete-by-arn",
 })  # fmt: skip
-"""Operations of a load (docs/operations.md) that Heat's APIs answer with success and without an engine: an
+"""Operations of a load (docs/reference/operations.md) that Heat's APIs answer with success and without an engine: an
 ARN tells where its stack is, and no template costs anything. So do they the list of versions (300)."""
 
 

@@ -1,4 +1,4 @@
-"""What each answer means: one table, for the client, the ledger and the reader (docs/answers.md).
+"""What each answer means: one table, for the client, the ledger and the reader (docs/reference/answers.md).
 
 Definite is what can be told from the answer alone: the request was carried out, or it was refused and
 nothing happened. Unknown is what cannot: the request may have been carried out, so a stack of that name is
@@ -153,6 +153,6 @@ def meaning(answer: Answer) -> Meaning:
 
 
 def table() -> str:
-    """The rows as a table in Markdown, as it stands in docs/answers.md."""
+    """The rows as a table in Markdown, as it stands in docs/reference/answers.md."""
     rows = [f"| {row.came} | {row.outcome} | {row.why} |" for row in MEANINGS]
     return "\n".join(["| what came | outcome | meaning |", "|---|---|---|", *rows])

@@ -88,7 +88,10 @@ def _unknown(where: str, name: str, valid: object) -> InputError:
     if len(names) < 30:
         return unknown(where, "operation", name, names)
     return InputError(
-        where, f"unknown operation {name!r}", "valid: see docs/operations.md", nearest(name, names)
+        where,
+        f"unknown operation {name!r}",
+        "valid: see docs/reference/operations.md",
+        nearest(name, names),
     )
 
 
@@ -156,7 +159,7 @@ def clear(actor: Actor) -> None:
 
 
 def table(api: str) -> str:
-    """The operations that users of an API can do, as a table in Markdown (docs/operations.md)."""
+    """The operations that users of an API can do, as a table in Markdown (docs/reference/operations.md)."""
     head = ["| operation | calls | expects | needs | gives |", "|---|---|---|---|---|"]
     return "\n".join([*head, *(_line(op) for op in mixable(api).values())])
 

@@ -1,4 +1,4 @@
-"""docs/audit.md keeps in step with the rules."""
+"""docs/reference/audit.md keeps in step with the rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from calorimeter.config.audit import Rule
 from calorimeter.config.audit.rules.all_rules import RULES
 from tests.places import DOCS
 
-TEXT = (DOCS / "audit.md").read_text(encoding="utf-8")
+TEXT = (DOCS / "reference/audit.md").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)

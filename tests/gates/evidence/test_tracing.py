@@ -22,7 +22,7 @@ pytestmark = pytest.mark.lab
 USER = """
 import signal, sys, time
 from pathlib import Path
-from calorimeter import deployment
+from calorimeter.core import deployment
 from calorimeter.gates.evidence.tracing import tracing
 signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where pytest runs in the background
 with tracing(deployment.read(Path(sys.argv[1])), state=Path(sys.argv[2])):

@@ -122,7 +122,7 @@ def test_an_api_without_broker_fails_while_it_stays_up() -> None:
     judgement = cut_off_goes_down(cut_off(None))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why.startswith("a stayed in service while cut off from RabbitMQ")
-    assert "docs/gates-health.md" in judgement.why
+    assert "docs/reference/gates-health.md" in judgement.why
 
 
 def test_a_deeper_check_takes_it_out() -> None:

@@ -53,11 +53,11 @@ def test_every_error_of_a_sample_has_a_meaning() -> None:
 
 
 def test_page_of_answers_is_the_table() -> None:
-    """docs/answers.md holds exactly the rows of the code."""
-    assert answers.table() in (DOCS / "answers.md").read_text()
+    """docs/reference/answers.md holds exactly the rows of the code."""
+    assert answers.table() in (DOCS / "reference/answers.md").read_text()
 
 
 @pytest.mark.parametrize("api", ["rest", "cfn"])
 def test_page_of_operations_is_the_registry(api: str) -> None:
-    """docs/operations.md holds exactly the operations of the code."""
-    assert operation_table.table(api) in (DOCS / "operations.md").read_text()
+    """docs/reference/operations.md holds exactly the operations of the code."""
+    assert operation_table.table(api) in (DOCS / "reference/operations.md").read_text()

@@ -132,7 +132,7 @@ SHALLOW = Rule(
     "A6-check-shallow",
     Severity.WARNING,
     "Checks ask the API's own health page",
-    f"ask GET {PATH} (it still does not touch RabbitMQ: see docs/audit.md)",
+    f"ask GET {PATH} (it still does not touch RabbitMQ: see docs/reference/audit.md)",
     manual(
         "4.2 option httpchk",
         'When not set, the "OPTIONS" method is used, as it generally requires low server processing',
