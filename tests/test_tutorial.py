@@ -1,4 +1,4 @@
-"""The tutorial is executed: every file that it shows is written, every command is run as a reader types it."""
+"""The tutorial is executed: its files are written, its commands are run as a reader types them."""
 
 from __future__ import annotations
 
