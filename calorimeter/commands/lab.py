@@ -212,7 +212,7 @@ def status_(name: str | None, as_json: bool) -> None:
 
     if name is not None:
         topology.read(topology.folder(name))
-    found = [status.of(each) for each in ([name] if name else topology.names())]
+    found = [status.status(each) for each in ([name] if name else topology.names())]
     if as_json:
         click.echo(json.dumps(found, indent=2))
     elif not found:
@@ -268,8 +268,7 @@ def logs(daemon: str | None, name: str, lines: int) -> None:
 def scale(name: str, **wanted: int | None) -> None:
     """Add or remove APIs and engines while the lab runs."""
     from calorimeter.lab import topology
-    from calorimeter.lab.resize import scale as scaled
-    from calorimeter.lab.sample import network
+    from calorimeter.lab.resize import resize
 
     asked = {what: count for what, count in wanted.items() if count is not None}
     if not asked:
@@ -278,9 +277,9 @@ def scale(name: str, **wanted: int | None) -> None:
     for what in ("rest", "cfn"):
         if known.topology.sample and what in asked:
             raise InputError(f"--{what}", f"{asked[what]} given for a sample", "valid: --engines alone")
-    network.visit(known)
+    known.enter_network()
     with _daemons():
-        scaled(name, asked, _say)
+        resize(name, asked, _say)
 
 
 @lab.command(short_help="Break or bring back one part of a lab.")
@@ -298,10 +297,9 @@ def part(part: str, action: str, name: str) -> None:
     error; bringing back what is running is not.
     """
     from calorimeter.lab import parts, topology
-    from calorimeter.lab.sample import network
 
     known = topology.opened(name)
-    network.visit(known)
+    known.enter_network()
     with _daemons():
         at = parts.act(known, part, action)
     click.echo(f"{part} {action} at_ns={at}")
@@ -319,10 +317,10 @@ def usage(name: str) -> None:
     import sys
 
     from calorimeter.lab import topology
-    from calorimeter.lab.usage import looks
+    from calorimeter.lab.usage import polls
 
-    for look in looks(topology.opened(name), sys.stdin):
-        print(json.dumps(look), flush=True)
+    for poll in polls(topology.opened(name), sys.stdin):
+        print(json.dumps(poll), flush=True)
 
 
 @lab.command(short_help="Give a running lab another proxy.")
@@ -335,10 +333,9 @@ def proxy(name: str, **asked: Any) -> None:
     """
     from calorimeter.lab import topology
     from calorimeter.lab.sabotage import proxy_sabotage
-    from calorimeter.lab.sample import network
 
     opened = topology.opened(name)
-    network.visit(opened)
+    opened.enter_network()
     _check_weights(asked["weights"], max(opened.topology.rest, opened.topology.cfn))
     with _daemons():
         proxy_sabotage.reshape(name, asked)
@@ -354,7 +351,6 @@ def sabotage_(what: str | None, name: str) -> None:
     """
     from calorimeter.lab import topology
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
-    from calorimeter.lab.sample import network
 
     ways = {key: each.what for key, each in proxy_sabotage.SABOTAGES.items()}
     ways |= {key: each.what for key, each in engine_sabotage.ENGINE_SABOTAGES.items()}
@@ -364,7 +360,7 @@ def sabotage_(what: str | None, name: str) -> None:
         return
     if what not in ways:
         raise unknown("lab sabotage", "sabotage", what, ways)
-    network.visit(topology.opened(name))
+    topology.opened(name).enter_network()
     with _daemons():
         if what in engine_sabotage.ENGINE_SABOTAGES:
             engine_sabotage.sabotage(name, what)
@@ -378,9 +374,8 @@ def heal(name: str) -> None:
     """End a sabotage: the proxy and the engines are as the lab's deployment.toml says."""
     from calorimeter.lab import topology
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
-    from calorimeter.lab.sample import network
 
-    network.visit(topology.opened(name))
+    topology.opened(name).enter_network()
     with _daemons():
         engine_sabotage.heal(name)
         proxy_sabotage.heal(name)

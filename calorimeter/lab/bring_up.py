@@ -1,4 +1,4 @@
-"""Bring a lab up: daemons in parallel, each waiting for the condition it needs, and all or nothing."""
+"""Bring a lab up: daemons start in parallel, each after those it needs. All start, or none remain."""
 
 from __future__ import annotations
 
@@ -28,25 +28,25 @@ from calorimeter.lab.sample import layout, network
 from calorimeter.lab.topology import Lab, Topology
 
 Say = Callable[[str], None]
-"""Takes one line of progress."""
+"""Receives one line of progress."""
 
 
 def up(asked: Topology, wanted: Mapping[str, int], say: Say) -> Lab:
-    """Bring up the lab that is asked for, with the front ports that are wanted.
+    """Bring up the requested lab, with the requested front ports (`rest`, `cfn`).
 
-    Raises `InputError` (programs missing, a port taken, a lab of that name up) and `DaemonError`;
-    then, as after Ctrl-C and SIGTERM, nothing of the lab is left.
+    Raises `InputError` (missing programs, a taken port, a lab of that name is up) and `DaemonError`. Then,
+    as after Ctrl-C and SIGTERM, nothing of the lab remains.
     """
     found = programs.found()
     folder = topology.folder(asked.name)
-    with lock.held(folder, 2), _terminated_like_interrupted():
+    with lock.held(folder, 2), _signals_interrupt():
         _clear_remnant(folder, say)
         try:
             lab = _reserved(asked, wanted, folder, found)
             if asked.sample:
                 network.make(asked.name)
-                network.visit(lab)
-            return _Rise(lab, say).all()
+                lab.enter_network()
+            return _BringUp(lab, say).all()
         except BaseException:
             with _uninterrupted():
                 take_down.clear(folder)
@@ -60,10 +60,10 @@ def _clear_remnant(folder: Path, say: Say) -> None:
         raise InputError(f"lab {name}", "is up", f"`calorimeter lab down --name {name}`, or another name")
     others = network.existing(folder.name)
     if others and not folder.exists():
-        what = f"network namespaces of a lab of that name are there ({others[0]}, …)"
+        what = f"has network namespaces of an earlier lab ({others[0]}, …)"
         raise InputError(f"lab {folder.name}", what, f"`calorimeter lab down --name {folder.name}`")
     if alive or folder.exists():
-        say("clearing what a lab of that name left behind")
+        say("removing what an earlier lab of that name left")
         take_down.clear(folder)
 
 
@@ -72,7 +72,7 @@ def _reserved(asked: Topology, wanted: Mapping[str, int], folder: Path, found: p
     (folder / "logs").mkdir(mode=0o700)
     secrets = topology.fresh_secrets()
     if asked.sample:
-        # Whatever listens at the same ports elsewhere: these hosts are the sample's own.
+        # The hosts are the sample's own, so no other program can hold these ports.
         reserved = layout.ports((*asked.rest_parts, *asked.cfn_parts))
         secrets["amqp"] = layout.BROKER_PASSWORD
     else:
@@ -84,7 +84,7 @@ def _reserved(asked: Topology, wanted: Mapping[str, int], folder: Path, found: p
 
 
 @contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
+def _signals_interrupt() -> Iterator[None]:
     def interrupt(signum: int, frame: FrameType | None) -> None:
         raise KeyboardInterrupt
 
@@ -107,8 +107,8 @@ def _uninterrupted() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-class _Rise:
-    """One bring-up: who waits for whom, and the progress of it."""
+class _BringUp:
+    """One bring-up: its steps, their order and their progress."""
 
     def __init__(self, lab: Lab, say: Say) -> None:
         self.lab = lab
@@ -120,7 +120,7 @@ class _Rise:
         self._say(f"{time.monotonic() - self.began:5.1f} s  {text}")
 
     def all(self) -> Lab:
-        """Start everything, write the deployment file, and give the lab with its last secrets."""
+        """Start all daemons, write the deployment file, and return the lab with its final secrets."""
         lab = self.lab
         self.say(f"lab {lab.topology.name} in {lab.folder}")
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -145,7 +145,7 @@ class _Rise:
         return lab
 
     def after(self, needed: tuple[Future[None], ...]) -> None:
-        """Wait for other steps; what went wrong in one of them is reported there."""
+        """Wait for other steps. Raises `CancelledError` if one failed; that step reports the reason."""
         while not all(step.done() for step in needed):
             if self.cancel.wait(0.02):
                 raise CancelledError
@@ -163,7 +163,7 @@ class _Rise:
 
     def database(self) -> None:
         if not mariadb.has_template(self.lab):
-            self.say("mariadb: making the databases, once for all labs to come")
+            self.say("mariadb: creating the databases, once for all labs")
         mariadb.prepare(self.lab, self.cancel)
         self.simple(mariadb.daemon(self.lab), ())
 

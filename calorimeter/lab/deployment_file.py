@@ -1,4 +1,4 @@
-"""The lab's `deployment.toml`: the same file that an operator writes."""
+"""The lab's `deployment.toml`: the same format that an operator writes."""
 
 from __future__ import annotations
 
@@ -34,28 +34,29 @@ from calorimeter.lab.sample import hosts, layout, network
 from calorimeter.lab.topology import PROJECT, REGION, USER, Lab, Topology
 
 SOURCES = "127.16.0.0/12"
-"""Loopback addresses for clients; everything of a lab is at 127.0.0.1."""
+"""Loopback addresses for clients; the lab's own daemons are at 127.0.0.1."""
 
-SHALLOW = "Heat's own health check never touches RPC; `lab up --health rpc` brings a deeper one"
+SHALLOW = "Heat's own health check never uses RPC; `lab up --health rpc` installs one that does"
 
 DROPPED = (
-    "oslo.messaging acknowledges and drops calls that come while an engine stops: measured, "
+    "oslo.messaging acknowledges and drops calls that arrive while an engine stops; measured by "
     "`bin/soak clean-stop` (docs/reference/gates-engines.md)"
 )
 
 MAP_BASED = (
-    "the guide's hash is kept, so health checks rescue and not redispatch; `lab up --hash-type consistent`"
+    "the guide's map-based hash is kept: health checks rescue clients, redispatch cannot; "
+    "`lab up --hash-type consistent` changes it"
 )
 
-TWO_SERVERS = "of the guide's two servers one is left: all sources must go there, whatever the hash"
+TWO_SERVERS = "with two servers all sources move to the remaining one, whatever the hash type"
 
 _COMMENT = """\
-Written by `calorimeter lab up`, and again by `lab scale`: do not edit, take a copy.
-Its passwords are in secrets.toml beside it."""
+Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
+The passwords are in secrets.toml beside it."""
 
 
 def write(lab: Lab) -> None:
-    """Write the file beside the lab's other state."""
+    """Write the deployment file into the lab's state folder."""
     deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
 
 
@@ -121,13 +122,13 @@ def describe(lab: Lab) -> Deployment:
 
 
 def _scaling(lab: Lab) -> Scaling:
-    """How the lab is scaled; the hosts of a sample have one API each."""
+    """The commands that scale the lab. In a sample only engines scale: each host has one API."""
     kinds = ("engines",) if lab.topology.sample else ("rest", "cfn", "engines")
     return Scaling.model_validate({kind: f'{_command(lab, "scale")} --{kind} "$N"' for kind in kinds})
 
 
 def _waived(asked: Topology) -> dict[str, str]:
-    """What a lab's owner knows of and accepts; of the guide's own proxy nothing that its files show."""
+    """Known failures that a lab's owner accepts. Nothing that the guide's own files show is waived."""
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
@@ -187,8 +188,8 @@ def _part(lab: Lab, name: str, kind: str) -> Part:
 
 
 def _command(lab: Lab, what: str, *words: str) -> str:
-    """A command of `calorimeter lab` for this lab, as a shell takes it."""
-    # The state folder is named where it is not the usual one: who runs the command may not have it set.
+    """A command of `calorimeter lab` for this lab, as shell text."""
+    # A state folder other than the default is named: the command may run without $XDG_STATE_HOME.
     state = os.environ.get("XDG_STATE_HOME")
     prefix = ["env", f"XDG_STATE_HOME={state}"] if state else []
     base = [sys.executable, "-m", "calorimeter", "lab", what, "--name", lab.topology.name]
@@ -233,7 +234,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_queue_s=_seconds(config, "queue"),
         timeout_http_request_s=_seconds(config, "http-request"),
         rpc_timeout_s=float(asked.rpc_timeout_s),
-        # What the correction that `generate` writes keeps: of a freeze, and of packets that vanish.
+        # The bounds of the configuration that `generate` writes, for a freeze and for lost packets.
         max_detection_s=12.0 if asked.sample else 5.0,
         max_recovery_s=6.0 if asked.sample else 5.0,
         cut_sessions=True,

@@ -1,9 +1,9 @@
-"""Stands before an API and delays or replaces its answers.
+"""A relay in front of an API that delays or replaces its answers.
 
 `python -m calorimeter.lab.fault_relay PORT_FILE FROM HOST PORT --delay-s 3 | --status 503`
 
-Connections are redirected here by nftables. Every answer comes late by `--delay-s`, or is `--status`. The
-port it listens on goes to PORT_FILE.
+nftables redirects connections to it. It delays each answer by `--delay-s`, or answers `--status` itself. It
+writes its listening port to PORT_FILE.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ CHUNK = 65536
 
 @dataclass(slots=True)
 class _Exchange:
-    """One connection of a client, and the one to the API."""
+    """A client's connection and the one to the API behind it."""
 
     delay_s: float
     asked: bool = False
 
     async def request(self) -> None:
-        """The client says something."""
+        """The client sends data."""
         self.asked = True
 
     async def answer(self) -> None:
-        """The API says something: what comes first after a request is `delay_s` late."""
+        """The API sends data: delay the first chunk after a request by `delay_s`."""
         if self.asked:
             self.asked = False
             await asyncio.sleep(self.delay_s)
@@ -39,7 +39,7 @@ class _Exchange:
 async def _pipe(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: Callable[[], Awaitable[None]]
 ) -> None:
-    """Pass on what is read, each time after `before`."""
+    """Forward each chunk after awaiting `before`."""
     with suppress(OSError):
         while data := await reader.read(CHUNK):
             await before()
@@ -49,7 +49,7 @@ async def _pipe(
 
 
 async def serve(given: argparse.Namespace) -> None:
-    """Serve until the process is ended."""
+    """Serve until the process ends."""
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):

@@ -1,4 +1,4 @@
-"""One command at a time changes a lab."""
+"""The lock of a lab: one command at a time changes it."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from calorimeter.core.waiting import DeadlineError, until
 
 @contextmanager
 def held(folder: Path, wait_s: float) -> Iterator[Path]:
-    """Hold the lock of the lab in `folder`, and give the lock file; it goes when the lab is gone.
+    """Hold the lock of the lab in `folder`; yields the lock file.
 
-    The kernel lets go of it when its holder ends, however that ends. Raises `InputError` where
-    another command still has it after `wait_s` seconds.
+    The kernel releases the lock when its holder ends, even after SIGKILL. The file is removed with the lab.
+    Raises `InputError` if another command still holds the lock after `wait_s` seconds.
     """
     path = folder.with_suffix(".lock")
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -28,7 +28,7 @@ def held(folder: Path, wait_s: float) -> Iterator[Path]:
         file = path.open("a+")
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # `lab down` removes the file: one that is no longer there locks nothing.
+            # `lab down` removes the file; a lock on a removed file excludes nobody.
             if os.fstat(file.fileno()).st_ino == path.stat().st_ino:
                 taken.append(file)
                 return True
@@ -56,7 +56,7 @@ def held(folder: Path, wait_s: float) -> Iterator[Path]:
 
 
 def holder(folder: Path) -> int | None:
-    """The process that has the lock, as far as it is known."""
+    """Process id of the lock's holder; None if unknown."""
     try:
         return int(folder.with_suffix(".lock").read_text())
     except (OSError, ValueError):

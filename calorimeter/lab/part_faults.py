@@ -1,7 +1,7 @@
-"""Faults beyond signals: packets that vanish, answers that are late or wrong, refused checks, no broker.
+"""Faults of an API beyond signals: lost packets, late or wrong answers, refused health checks, no broker.
 
-Packets are dropped and redirected by nftables, on loopback alone: each fault has a table of its own, named
-after its lab and part, and matches that part's port or group. Taking the lab down removes them.
+nftables drops and redirects packets, on loopback only. Each fault has its own table, named after lab and
+part, which matches that part's port or group. Taking the lab down removes the tables.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ from calorimeter.lab.daemons.daemon import Daemon, DaemonError
 from calorimeter.lab.topology import Lab
 
 DELAY_S = 3.0
-"""How late a slow part's answers are: beyond the checked proxy's `timeout check`."""
+"""Delay of a slow part's answers; longer than the checked proxy's `timeout check`."""
 
 RELAY = "127.0.0.2"
-"""The address that the relay sends from, so that its own connections are not redirected to it."""
+"""The relay's source address, so that its own connections are not redirected to it."""
 
 HEALS = {
     "unreachable": "reachable",
@@ -37,11 +37,11 @@ HEALS = {
     "refuse-checks": "allow-checks",
     "cut-off": "join",
 }
-"""Action that breaks an API → the one that brings it back."""
+"""Action that breaks an API → action that heals it."""
 
 
 def available() -> tuple[str, ...]:
-    """The faults that can be made here: those with packets need root, nftables and conntrack."""
+    """The faults that are available here; those on packets need root, nftables and conntrack."""
     packets = os.geteuid() == 0 and _tool("nft") is not None and _tool("conntrack") is not None
     return tuple(HEALS) if packets else ("refuse-checks",)
 
@@ -54,27 +54,27 @@ def injections(base: str) -> dict[str, Injection]:
 
 
 def act(lab: Lab, part: str, action: str) -> int:
-    """Do one of `ACTIONS` to an API; gives the moment it took effect, ns since the epoch."""
+    """Apply one of `ACTIONS` to an API, and return when it took effect (ns since the epoch)."""
     if heat.kind(part) not in ("rest", "cfn"):
-        raise InputError(f"lab part {part}", f"cannot be made {action}", "valid: a rest or cfn part")
+        raise InputError(f"lab part {part}", f"does not support {action!r}", "valid: a REST or CFN part")
     if action in HEALS and not processes.running(lab.folder, part):
         raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
     return ACTIONS[action](lab, part)
 
 
 def clear(name: str) -> None:
-    """Remove every table of the lab called `name`."""
+    """Remove all tables of the lab called `name`."""
     for table in tables(name):
         remove_table(table, None)
 
 
 def tables(name: str) -> list[str]:
-    """The tables of the lab called `name`; none where there is no nftables or no right to it."""
+    """The tables of the lab called `name`; empty without nftables or root."""
     nft = _tool("nft")
     if nft is None or os.geteuid() != 0:
         return []
-    told = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=False)
-    found = [line.rpartition(" ")[2] for line in told.stdout.splitlines()]
+    listed = subprocess.run([nft, "list", "tables"], capture_output=True, text=True, check=False)
+    found = [line.rpartition(" ")[2] for line in listed.stdout.splitlines()]
     return [table for table in found if table.startswith(f"calorimeter.{name}.")]
 
 
@@ -88,20 +88,20 @@ def table_of(lab: Lab, part: str, fault: str) -> str:
 
 
 def run_nft(text: str, namespace: str | None) -> None:
-    """Give nftables a script, on a host of a sample or on this machine; raises `InputError`."""
+    """Run an nftables script in a namespace (None: this one). Raises `InputError` if it fails."""
     nft = _tool("nft")
     if nft is None or os.geteuid() != 0:
         raise InputError("lab part", "packets cannot be dropped here", "it needs root and nftables")
     argv = netns.within(namespace, nft, "-f", "-")
-    told = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
-    if told.returncode != 0:
-        raise InputError("nft", " ".join(told.stderr.split())[:300])
+    done = subprocess.run(argv, input=text, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise InputError("nft", " ".join(done.stderr.split())[:300])
 
 
 def make_table(table: str, namespace: str | None, *chains: tuple[str, ...]) -> int:
-    """Make a table, in place of one of that name; ns since the epoch just before.
+    """Create or replace a table, and return the time just before (ns since the epoch).
 
-    A chain is its own line (type, hook, priority) and its rules.
+    A chain is its type line (type, hook, priority) followed by its rules.
     """
     bodies = [
         f"  chain faults{number} {{\n" + "".join(f"    {line}\n" for line in chain) + "  }\n"
@@ -142,7 +142,9 @@ def _reachable(lab: Lab, part: str) -> int:
 def _cut_off(lab: Lab, part: str) -> int:
     group = heat.group(lab, part)
     if group is None:
-        raise InputError(f"lab part {part}", "has no group of its own to know its packets by", "needs root")
+        raise InputError(
+            f"lab part {part}", "has no group id of its own that identifies its packets", "it needs root"
+        )
     return make_table(
         table_of(lab, part, "cut-off"),
         lab.namespace(part),
@@ -177,19 +179,19 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
     def begin(lab: Lab, part: str) -> int:
         if _tool("conntrack") is None:
             raise InputError(
-                "lab part", "packets cannot be redirected here", "it needs the package conntrack"
+                "lab part", "packets cannot be redirected here", "install the package conntrack"
             )
         name = f"relay-{part}"
         processes.kill(lab.folder, name)
-        told = lab.folder / f"{name}.port"
-        told.unlink(missing_ok=True)
+        port_file = lab.folder / f"{name}.port"
+        port_file.unlink(missing_ok=True)
         host, port = lab.host(part), lab.port(part)
         source = host if lab.topology.sample else RELAY
         argv = (
             sys.executable,
             "-m",
             "calorimeter.lab.fault_relay",
-            str(told),
+            str(port_file),
             source,
             host,
             str(port),
@@ -201,10 +203,10 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
             if process.poll() is not None:
                 raise DaemonError(name, "ended at once", daemon.tail(lab.log(name)))
             with suppress(FileNotFoundError):
-                return told.read_text()
+                return port_file.read_text()
             return ""
 
-        # On loopback what comes is what goes out here; on a host of a sample it comes in.
+        # On loopback the packets to the part leave from here; on a host of a sample they come in.
         hook = "prerouting" if lab.topology.sample else "output"
         at = make_table(
             table_of(lab, part, fault),
@@ -213,8 +215,8 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
                 f"type nat hook {hook} priority -100; policy accept;",
                 f"ip saddr != {source} tcp dport {port} redirect to :{until(listening, 20)}",
             ),
-            # What the API still says to those who were connected before is not to be tracked: a new
-            # connection from the same port would count as theirs, and go past the relay.
+            # Do not track what the API still sends on older connections: a new connection from the same
+            # client port would count as one of them and bypass the relay.
             (
                 "type filter hook output priority raw; policy accept;",
                 f"tcp sport {port} ip daddr != {source} notrack",
@@ -228,7 +230,7 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
 
 def _no_relay(fault: str) -> Callable[[Lab, str], int]:
     def end(lab: Lab, part: str) -> int:
-        # The relay first: what its end says to its clients must still find the way back through the table.
+        # The relay first: its closing packets must still find their way back through the table.
         at = time.time_ns()
         processes.kill(lab.folder, f"relay-{part}")
         remove_table(table_of(lab, part, fault), lab.namespace(part))
@@ -239,10 +241,10 @@ def _no_relay(fault: str) -> Callable[[Lab, str], int]:
 
 
 def _forget(lab: Lab, part: str) -> None:
-    """Let the kernel forget the connections to a part that it tracks.
+    """Delete the kernel's connection tracking entries for a part.
 
-    It tracks them only while a table redirects, so it does not see most of them end: a new connection from
-    the same port would go where the old one went, past the relay or to one that is gone.
+    The kernel tracks connections only while a table redirects, so it does not see most of them end. A new
+    connection from the same client port would follow the old entry: past the relay, or to one that ended.
     """
     tool = _tool("conntrack")
     if tool is None:
@@ -252,7 +254,7 @@ def _forget(lab: Lab, part: str) -> None:
         ("--orig-dst", host, "--orig-port-dst", port),
         ("--orig-src", host, "--orig-port-src", port),
     ):
-        # Its status is 1 where there was none to forget, as well as where it failed.
+        # Its exit status is 1 both if there was no entry and if it failed.
         argv = netns.within(lab.namespace(part), tool, "-D", "-p", "tcp", *end)
         subprocess.run(argv, capture_output=True, check=False)
 
@@ -269,4 +271,4 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "cut-off": _cut_off,
     "join": _join,
 }
-"""Action → what does it, under the lab's lock."""
+"""Action → function that applies it, called with the lab's lock held."""

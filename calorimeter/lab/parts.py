@@ -1,4 +1,4 @@
-"""What can be done to one part of a lab: crash it, stop it, freeze it, take it out of the proxy, …"""
+"""Actions on one part of a lab: kill, stop, start, freeze, thaw, drain, undrain, and the faults."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ STOP_S = 60.0
 
 
 def daemon_of(lab: Lab, part: str) -> Daemon:
-    """How a part is started; raises `InputError` where the lab has none of that name."""
+    """The daemon of a part. Raises `InputError` if the lab has no part of that name."""
     fixed: dict[str, Callable[[Lab], Daemon]] = {
         "rabbitmq": rabbitmq.daemon,
         "mariadb": mariadb.daemon,
@@ -37,17 +37,17 @@ def daemon_of(lab: Lab, part: str) -> Daemon:
 
 
 def state(found: list[processes.Process]) -> str:
-    """`running`, `frozen` or `stopped`, of a part that has these processes."""
+    """`running`, `frozen` or `stopped`, from the processes of a part."""
     if not found:
         return "stopped"
     return "frozen" if all(process.state == "T" for process in found) else "running"
 
 
 def act(lab: Lab, part: str, action: str) -> int:
-    """Do one of `ACTIONS`, and give the moment it took effect, in ns since the epoch.
+    """Apply one of `ACTIONS` to a part, and return when it took effect (ns since the epoch).
 
-    What brings back (`start`, `thaw`, `undrain`) may be repeated; what breaks raises `InputError` where
-    the part is not running, so that a fault that did not happen is noticed.
+    Healing actions (`start`, `thaw`, `undrain`) may be repeated. A fault raises `InputError` if the part is
+    not running, so that a fault that did not happen is noticed.
     """
     if lab.topology.sample and part in hosts.HOSTS:
         return hosts.act(lab, part, action)
@@ -76,7 +76,7 @@ def _kill(lab: Lab, part: str) -> int:
 
 
 def _stop(lab: Lab, part: str) -> int:
-    """End it with SIGTERM, and then what it leaves."""
+    """End it with SIGTERM, then kill what remains of it."""
     found = _masters(lab, part)
     if not found:
         raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
@@ -93,10 +93,10 @@ def _stop(lab: Lab, part: str) -> int:
 
 
 def _masters(lab: Lab, part: str) -> list[processes.Process]:
-    """Who gets a part's SIGTERM: leaders of sessions, who then end what they started.
+    """The processes that receive a part's SIGTERM: session leaders, which end their children.
 
-    Of RabbitMQ the Erlang VM alone: it is no leader, without its helpers, who are, it cannot stop
-    cleanly, and epmd outlives it.
+    For RabbitMQ it is the Erlang VM alone. The VM is not a session leader, its helpers are; without
+    them it cannot stop cleanly, and epmd outlives it.
     """
     found = processes.running(lab.folder, part)
     if part == "rabbitmq":
@@ -125,19 +125,19 @@ def _undrain(lab: Lab, part: str) -> int:
 def _set_state(lab: Lab, part: str, wanted: str) -> int:
     section = haproxy.SECTIONS.get(heat.kind(part))
     if section is None:
-        raise InputError(f"lab part {part}", f"cannot be set to {wanted}", "valid: a rest or cfn part")
+        raise InputError(f"lab part {part}", f"cannot be set to {wanted}", "valid: a REST or CFN part")
     at = time.time_ns()
     try:
         answer = haproxy.command(lab, f"set server {section}/{part} state {wanted}").strip()
     except OSError as problem:
-        raise InputError("proxy", f"its stats socket does not answer ({problem.strerror})") from problem
+        raise InputError("proxy", f"does not answer on its stats socket ({problem.strerror})") from problem
     if answer:
         raise InputError("proxy", answer)
     return at
 
 
 def _start(lab: Lab, what: Daemon) -> int:
-    """Start it as at first, and wait until it serves; one that is frozen or drained stays so."""
+    """Start it and wait until it serves. A part that runs is left as it is, frozen or drained."""
     with lock.held(lab.folder, 30):
         at = time.time_ns()
         if _masters(lab, what.part):
@@ -160,4 +160,4 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "undrain": _undrain,
     **{action: partial(part_faults.act, action=action) for action in part_faults.ACTIONS},
 }
-"""Action → what does it, under the lab's lock."""
+"""Action → function that applies it, called with the lab's lock held."""

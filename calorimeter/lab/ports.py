@@ -1,4 +1,4 @@
-"""Ports for labs, chosen free, below the range the kernel hands out by itself, and never twice."""
+"""Free ports for labs, below the kernel's ephemeral range; no port is given to two labs."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
 
 LOWEST, HIGHEST = 20000, 32000
@@ -21,7 +22,7 @@ LOWEST, HIGHEST = 20000, 32000
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A listening TCP socket, from the kernel's table."""
+    """A listening TCP socket in the kernel's table."""
 
     address: str
     port: int
@@ -31,63 +32,63 @@ class Listener:
 def reserve(
     names: Iterable[str], owner: Path, wanted: Mapping[str, int] | None = None, udp: Iterable[str] = ()
 ) -> dict[str, int]:
-    """Reserve a free port for each name, those `wanted` first, until `owner` (a folder) is gone.
+    """Reserve a free port for each name, the `wanted` ones first, until the folder `owner` is removed.
 
-    Raises `InputError` where a wanted port is taken.
+    Raises `InputError` if a wanted port is taken.
     """
     wanted = wanted or {}
     with _registry() as registry:
         chosen: dict[str, int] = {}
-        heard = {listener.port for listener in listening()}
+        listeners = {listener.port for listener in listening()}
         for name in sorted(names, key=lambda name: name not in wanted):
             kind = socket.SOCK_DGRAM if name in udp else socket.SOCK_STREAM
             if name in wanted:
                 port = wanted[name]
                 holder = registry.get(str(port))
-                if holder is not None or not _is_free(port, kind, heard) or port in chosen.values():
+                if holder is not None or not _is_free(port, kind, listeners) or port in chosen.values():
                     by = f" by the lab in {holder}" if holder else ""
                     raise InputError(f"--{name}-port", f"{port} is taken{by}", "valid: a free TCP port")
             else:
-                port = _any_free(registry, kind, heard)
+                port = _any_free(registry, kind, listeners)
             chosen[name] = port
             registry[str(port)] = str(owner)
         return chosen
 
 
 def release(ports: Iterable[int], owner: Path) -> None:
-    """Give ports back."""
+    """Release ports."""
     with _registry() as registry:
         for port in ports:
             if registry.get(str(port)) == str(owner):
                 del registry[str(port)]
 
 
-def _any_free(registry: Mapping[str, str], kind: int, heard: set[int]) -> int:
+def _any_free(registry: Mapping[str, str], kind: int, listeners: set[int]) -> int:
     span = HIGHEST - LOWEST
     offset = random.randrange(span)
     for step in range(span):
         port = LOWEST + (offset + step) % span
-        if str(port) not in registry and _is_free(port, kind, heard):
+        if str(port) not in registry and _is_free(port, kind, listeners):
             return port
     raise InputError("lab", f"no port from {LOWEST} to {HIGHEST} is free", "take other labs down first")
 
 
-def _is_free(port: int, kind: int, heard: set[int]) -> bool:
-    # Bound on all addresses, so that a listener on any one of them counts.
+def _is_free(port: int, kind: int, listeners: set[int]) -> bool:
+    # Bind all addresses, so that a listener on any of them counts.
     with socket.socket(socket.AF_INET, kind) as probe:
         if kind == socket.SOCK_STREAM:
-            # Connections of a lab that just went down linger for a minute; only a listener is in the way.
+            # Connections of a lab that just went down linger for a minute; only a listener matters.
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("0.0.0.0", port))  # noqa: S104
         except OSError:
             return False
-    return kind != socket.SOCK_STREAM or port not in heard
+    return kind != socket.SOCK_STREAM or port not in listeners
 
 
 @contextmanager
 def _registry() -> Iterator[dict[str, str]]:
-    """The ports reserved by this user's labs, whatever their state folder: port → owner."""
+    """The ports reserved by this user's labs in any state folder: port → owner."""
     folder = Path(tempfile.gettempdir()) / f"calorimeter-{os.getuid()}"
     folder.mkdir(mode=0o700, exist_ok=True)
     if folder.stat().st_uid != os.getuid():
@@ -101,13 +102,11 @@ def _registry() -> Iterator[dict[str, str]]:
             registry = {}
         kept = {port: owner for port, owner in registry.items() if Path(owner).exists()}
         yield kept
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(kept))
-        partial.replace(file)
+        files.write(file, json.dumps(kept), mode=0o600)
 
 
 def listening() -> list[Listener]:
-    """All listening TCP sockets of this network namespace, as in `/proc/net/tcp` and `tcp6`."""
+    """All listening TCP sockets of this network namespace, from `/proc/self/net/tcp` and `tcp6`."""
     found = []
     for table in ("tcp", "tcp6"):
         try:
@@ -123,6 +122,6 @@ def listening() -> list[Listener]:
 
 
 def _address(text: str) -> str:
-    # Words of 32 bits in the machine's byte order, which is little-endian wherever this runs.
+    # 32-bit words in the machine's byte order; every supported machine is little-endian.
     words = b"".join(bytes.fromhex(text[i : i + 8])[::-1] for i in range(0, len(text), 8))
     return str(IPv4Address(words) if len(words) == 4 else IPv6Address(words))

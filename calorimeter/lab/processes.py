@@ -1,7 +1,7 @@
-"""The lab's processes, found by the marks in their environment.
+"""The lab's processes, found by marks in their environment.
 
-Marks survive whatever a daemon does to its parent, session and process group, and every child
-inherits them; so a lab is found and ended even when the command that started it was killed.
+Marks survive changes of parent, session and process group, and every child inherits them. So the processes
+of a lab are found and ended even if the command that started them was killed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ LAB = "CALORIMETER_LAB"
 PART = "CALORIMETER_PART"
 
 NICENESS = 5
-"""Of the lab, beside what loads and watches it on the same cores and must not wait for what it measures."""
+"""Nice value of the lab: the load generator and the watch share its cores and must not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One running process of a lab; `name` is its command's, `state` the kernel's letter (T: stopped)."""
+    """A running process of a lab: `name` is its command name, `state` the kernel's letter (T: stopped)."""
 
     pid: int
     name: str
@@ -35,15 +35,15 @@ class Process:
 
 
 def marks(folder: Path, part: str) -> dict[str, str]:
-    """The environment that makes a process, and all that it starts, part of a lab.
+    """Environment variables that mark a process, and all its children, as part of a lab.
 
-    setproctitle, where a daemon uses it, writes over its environment unless SPT_NOENV is set.
+    SPT_NOENV keeps setproctitle from overwriting the environment of daemons that use it.
     """
     return {LAB: str(folder), PART: part, "SPT_NOENV": "1"}
 
 
 def running(folder: Path, part: str | None = None) -> list[Process]:
-    """The processes of the lab in `folder`, or of one part; zombies are not running."""
+    """The running processes of the lab in `folder`, or of one part; zombies are left out."""
     mark = f"{LAB}={folder}".encode()
     found = []
     for entry in Path("/proc").iterdir():
@@ -60,9 +60,9 @@ def _marked(pid: int, mark: bytes) -> Process | None:
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         if mark not in environment:
             return None
-        # After the command's name, which may hold spaces and brackets: state, parent, group, session.
+        # The command name may hold spaces and brackets; after it: state, parent, group, session.
         before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-    except OSError:  # gone, or another user's
+    except OSError:  # it ended, or belongs to another user
         return None
     prefix = f"{PART}=".encode()
     part = next((v.removeprefix(prefix).decode() for v in environment if v.startswith(prefix)), "")
@@ -72,13 +72,13 @@ def _marked(pid: int, mark: bytes) -> Process | None:
 
 
 def send(processes: Iterable[Process], folder: Path, signum: signal.Signals) -> None:
-    """Send a signal to those of the processes that still are the lab's."""
+    """Send a signal to those processes that still belong to the lab."""
     mark = f"{LAB}={folder}".encode()
     for process in processes:
         with suppress(ProcessLookupError):
             descriptor = os.pidfd_open(process.pid)
             try:
-                # Asked again now that the descriptor pins the process: its pid may have been reused.
+                # Check again now that the descriptor pins the process: the pid may have been reused.
                 if _marked(process.pid, mark) is not None:
                     signal.pidfd_send_signal(descriptor, signum)
             finally:
@@ -86,7 +86,7 @@ def send(processes: Iterable[Process], folder: Path, signum: signal.Signals) -> 
 
 
 def kill(folder: Path, part: str | None = None, deadline_s: float = 10.0) -> None:
-    """End processes with SIGKILL, those included that they start meanwhile; raises `DeadlineError`."""
+    """End processes with SIGKILL, and the children they start until then. Raises `DeadlineError`."""
 
     def none_left() -> bool:
         left = running(folder, part)
@@ -97,7 +97,7 @@ def kill(folder: Path, part: str | None = None, deadline_s: float = 10.0) -> Non
 
 
 def terminate(folder: Path, part: str | None = None, grace_s: float = 2.0) -> None:
-    """Ask processes to end; those still there after `grace_s` are killed."""
+    """Send SIGTERM to processes, and SIGKILL to those that remain after `grace_s`."""
     before = running(folder, part)
     send(before, folder, signal.SIGTERM)
     send(before, folder, signal.SIGCONT)
@@ -109,7 +109,7 @@ def terminate(folder: Path, part: str | None = None, grace_s: float = 2.0) -> No
 def spawn(
     argv: list[str], environment: Mapping[str, str], log: Path, cwd: Path, group: int | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a process in a session of its own, its output appended to `log`, with a group id if root."""
+    """Start a process in its own session with its output appended to `log` (`group`: root only)."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             argv,

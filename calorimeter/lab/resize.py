@@ -10,16 +10,16 @@ from calorimeter.lab.daemons import daemon, haproxy, heat
 from calorimeter.lab.topology import Lab
 
 
-def scale(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
-    """Make the lab have that many `rest`, `cfn` and `engines`; those with the highest numbers go.
+def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
+    """Resize the lab to the given numbers of `rest`, `cfn` and `engines`; the highest numbers are removed.
 
-    New APIs join the proxy once they serve, and those that go leave it first. Raises `InputError`
-    and `DaemonError`; then the lab is as it was.
+    New APIs join the proxy once they serve; removed APIs leave it first. Raises `InputError` and
+    `DaemonError`; the lab is unchanged then.
     """
     with lock.held(topology.folder(name), 30):
         before = topology.opened(name)
         after = _grown(before, wanted)
-        gone = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
+        removed = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
         new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]
         try:
             if not processes.running(before.folder, "proxy"):
@@ -35,10 +35,12 @@ def scale(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
             raise
         topology.write(after.topology, after.folder)
         deployment_file.write(after)
-        for part in gone:
+        for part in removed:
             processes.terminate(after.folder, part, grace_s=parts.STOP_S)
-            say(f"{part} is gone")
-        ports.release((before.port(part) for part in gone if part in before.topology.ports), after.folder)
+            say(f"{part} is removed")
+        ports.release(
+            (before.port(part) for part in removed if part in before.topology.ports), after.folder
+        )
         return after
 
 
@@ -54,7 +56,7 @@ def _start(lab: Lab, new: list[str], say: Callable[[str], None]) -> None:
 
 
 def _grown(before: Lab, wanted: dict[str, int]) -> Lab:
-    """The lab as it shall be, with ports for what is new."""
+    """The resized lab, with ports for its new parts."""
     asked = before.topology.model_copy(update=wanted)
     known = {name: port for name, port in asked.ports.items() if name in asked.port_names}
     missing = [name for name in asked.port_names if name not in known]

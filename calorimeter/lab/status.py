@@ -1,4 +1,4 @@
-"""How the parts of a lab stand."""
+"""The state of a lab's parts."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from calorimeter.lab.processes import Process
 from calorimeter.lab.topology import Lab
 
 
-def of(name: str) -> dict[str, Any]:
-    """Name, addresses and parts of a lab, ready for JSON."""
+def status(name: str) -> dict[str, Any]:
+    """Name, addresses and parts of a lab as a JSON-ready tree."""
     lab = topology.opened(name)
     running = processes.running(lab.folder)
     return {
@@ -29,15 +29,15 @@ def _part(lab: Lab, part: str, found: list[Process]) -> dict[str, Any]:
     return {"name": part, "state": parts.state(found), "pids": pids, "address": address}
 
 
-def table(standing: dict[str, Any]) -> str:
-    """The same for people."""
+def table(found: dict[str, Any]) -> str:
+    """The status as text."""
     lines = [
-        f"lab {standing['name']}",
-        f"  REST        {standing['rest']}",
-        f"  CFN         {standing['cfn']}",
-        f"  deployment  {standing['deployment'] or 'not written: the lab is not up'}",
+        f"lab {found['name']}",
+        f"  REST        {found['rest']}",
+        f"  CFN         {found['cfn']}",
+        f"  deployment  {found['deployment'] or 'not written: the lab is not up'}",
     ]
-    for part in standing["parts"]:
+    for part in found["parts"]:
         pids = " ".join(str(pid) for pid in part["pids"])
         lines.append(f"  {part['name']:<11} {part['state']:<8} {part['address'] or '':<16} {pids}")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Take a lab down: end every process of it, see that its ports are free, remove its folder."""
+"""Take a lab down: end its processes, verify that its ports are free, remove its folder."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from calorimeter.lab.sample import network
 
 
 def down(folder: Path) -> bool:
-    """Take the lab in `folder` down, also one that is just coming up; False where there was none.
+    """Take the lab in `folder` down, even while it is coming up. Returns False if there was no lab.
 
-    Raises `InputError` where something of it could not be ended.
+    Raises `InputError` if a process of it could not be ended.
     """
     _end_holder(folder)
     with lock.held(folder, 10):
-        there = folder.exists() or bool(processes.running(folder)) or bool(network.existing(folder.name))
+        existed = folder.exists() or bool(processes.running(folder)) or bool(network.existing(folder.name))
         clear(folder)
-        return there
+        return existed
 
 
 def clear(folder: Path) -> None:
-    """End the lab's processes, check its ports and remove its folder; its lock must be held."""
+    """End the lab's processes, check its ports and remove its folder. The caller holds the lab's lock."""
     reserved: list[int] = []
     with suppress(InputError):
         known = topology.read(folder)
         reserved = [] if known.sample else list(known.ports.values())
     try:
         processes.terminate(folder)
-        # Twice: a daemon may just have been between fork and exec, when it has no mark yet.
+        # Again: a daemon between fork and exec has no mark yet.
         processes.kill(folder)
         until(lambda: not _still_listening(reserved), 5)
     except DeadlineError as problem:
         left = ", ".join(f"{p.part} ({p.pid})" for p in processes.running(folder))
         what = (
-            f"these processes do not end: {left}"
+            f"has processes that do not end: {left}"
             if left
-            else f"ports still open: {_still_listening(reserved)}"
+            else f"has ports still open: {_still_listening(reserved)}"
         )
-        raise InputError(f"lab {folder.name}", what, "its folder is left as it is") from problem
+        raise InputError(f"lab {folder.name}", what, "its folder is kept") from problem
     part_faults.clear(folder.name)
     network.remove(folder.name)
     shutil.rmtree(folder, ignore_errors=True)
@@ -56,7 +56,7 @@ def _still_listening(reserved: list[int]) -> list[int]:
 
 
 def _end_holder(folder: Path) -> None:
-    """End the command that is changing the lab; it has some seconds to clean up by itself."""
+    """End the command that is changing the lab: SIGTERM, and SIGKILL if it has not cleaned up in time."""
     for signum, wait_s in ((signal.SIGTERM, 20), (signal.SIGKILL, 5)):
         try:
             with lock.held(folder, 2 if signum is signal.SIGTERM else 0):
@@ -74,7 +74,7 @@ def _signal_holder(folder: Path, signum: signal.Signals) -> None:
     with suppress(OSError):
         descriptor = os.pidfd_open(pid)
         try:
-            # The lock file may name one that is gone, and its pid be another's by now.
+            # The named process may have ended, and its pid may belong to another process by now.
             if b"lab" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 signal.pidfd_send_signal(descriptor, signum)
         finally:

@@ -1,4 +1,4 @@
-"""What a lab consists of: how it was asked for, its ports, its secrets, its folder."""
+"""A lab: what was requested, its ports, its secrets, its state folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import paths
+from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 from calorimeter.lab.programs import Programs
@@ -25,20 +25,19 @@ PROJECT = "load"
 USER = "load"
 
 SERVICES = ("rabbitmq", "mariadb", "memcached", "keystone")
-"""The daemons below Heat, by the names of their parts."""
+"""Names of the parts that are not Heat's own processes or the proxy."""
 
 _PORTS = ("rest", "cfn", "log", "amqp", "management", "epmd", "erlang", "mariadb", "memcached", "keystone")
 
 
 class Topology(Model):
-    """A lab as it was asked for, and the ports that were reserved for it (`lab.json`).
+    """The requested shape of a lab and the ports that are reserved for it (`lab.json`).
 
-    `weights` are those of the servers in order, REST and CFN alike; a server beyond them has none.
-    `rpc_timeout` is Heat's rpc_response_timeout in seconds. `timeouts` are the proxy's that differ from
-    the guide's, by name; `maxconn` is that of the whole proxy, `server_maxconn` that of each server.
-    `engine_threads` is the executor_thread_pool_size of the engines: what each works at at once.
-    `serve` is what the APIs run under: Heat's own programs, or a WSGI server.
-    `sample` spreads the lab over the hosts of the guide's sample, where servers have the guide's names.
+    `weights`: server weights in order, the same for REST and CFN; servers beyond the list have none.
+    `rpc_timeout`: Heat's rpc_response_timeout in seconds. `timeouts`: proxy timeouts that differ from the
+    guide's, by name. `maxconn`: limit of the whole proxy; `server_maxconn`: limit of each server.
+    `engine_threads`: executor_thread_pool_size of the engines. `serve`: Heat's own API programs, or a
+    WSGI server. `sample`: spread the lab over the hosts of the guide's sample, with its server names.
     """
 
     name: str
@@ -64,10 +63,10 @@ class Topology(Model):
 
     @property
     def rpc_timeout_s(self) -> int:
-        """Seconds after which an API gives an engine up, where not asked for otherwise.
+        """Seconds that an API waits for an engine's answer (default: 60 or 20).
 
-        Behind the guide's proxy it is Heat's default, 60, which races the proxy's `timeout server` of a
-        minute; behind the checked one the API answers long before the proxy cuts the connection.
+        Behind the guide's proxy it is Heat's default of 60 s, which races the proxy's `timeout server` of
+        one minute. Behind the checked proxy the API answers long before the proxy closes the connection.
         """
         return self.rpc_timeout or (60 if self.proxy == "guide" else 20)
 
@@ -92,23 +91,23 @@ class Topology(Model):
 
     @property
     def heat_parts(self) -> tuple[str, ...]:
-        """Every process of Heat, engines first because they take longest to be ready."""
+        """All Heat processes, engines first because they start slowest."""
         return (*self.engine_parts, *self.rest_parts, *self.cfn_parts)
 
     @property
     def parts(self) -> tuple[str, ...]:
-        """Every daemon of the lab, in the order of a bring-up."""
+        """All daemons of the lab, in start order."""
         return (*SERVICES, *self.heat_parts, "proxy")
 
     @property
     def port_names(self) -> tuple[str, ...]:
-        """What needs a port; `log` is UDP, and nobody of the lab listens there."""
+        """Names that need a port; `log` is a UDP port on which the suite listens, not the lab."""
         return (*_PORTS, *self.rest_parts, *self.cfn_parts)
 
 
 @dataclass(frozen=True, slots=True)
 class Lab:
-    """A lab with everything its daemons need to be started."""
+    """A lab with everything that is needed to start its daemons."""
 
     folder: Path
     topology: Topology
@@ -120,35 +119,40 @@ class Lab:
         return self.topology.ports[name]
 
     def address(self, name: str) -> str:
-        """`HOST:PORT` of what is reserved under `name`."""
+        """`HOST:PORT` of the port reserved under `name`."""
         return f"{self.host(name)}:{self.port(name)}"
 
     def host(self, name: str) -> str:
-        """The address of a part's host, or of what is reserved under `name`: loopback, but for a sample."""
+        """The IP address of a part or port name: loopback, or a host of the sample."""
         return layout.HOSTS[layout.host_of(name)] if self.topology.sample else LOOPBACK
 
     def namespace(self, part: str) -> str | None:
-        """The network namespace that a part runs in; None for this machine's own."""
+        """The network namespace that a part runs in; None for this machine's own namespace."""
         if not self.topology.sample:
             return None
         return network.namespace(self.topology.name, layout.host_of(part))
 
+    def enter_network(self) -> None:
+        """Enter the network from which the lab can be reached: for a sample that of its client host."""
+        if self.topology.sample:
+            network.enter_client_host(self.topology.name)
+
     def url(self, name: str) -> str:
-        """The root URL of what is reserved under `name`."""
+        """The root URL of the port reserved under `name`."""
         return f"http://{self.address(name)}"
 
     def log(self, part: str) -> Path:
-        """The file that a part's output goes to."""
+        """The log file of a part."""
         return self.folder / "logs" / f"{part}.log"
 
     @property
     def deployment(self) -> Path:
-        """The lab's `deployment.toml`; it is there once the lab is up."""
+        """The lab's `deployment.toml`; it exists once the lab is up."""
         return self.folder / "deployment.toml"
 
 
 def folder(name: str) -> Path:
-    """The state folder of the lab called `name`; raises `InputError` where that is no name."""
+    """The state folder of the lab called `name`. Raises `InputError` if the name is invalid."""
     if not re.fullmatch(r"[a-z0-9-]{1,20}", name):
         raise InputError("--name", f"{name!r} given", "valid: 1 to 20 of a-z, 0-9 and -")
     path = paths.lab(name).absolute()
@@ -159,7 +163,7 @@ def folder(name: str) -> Path:
 
 
 def names(*, whole: bool = True) -> list[str]:
-    """The labs that have a state folder; not only the `whole` ones: also what a crash left of one."""
+    """Names of the labs with a state folder; with `whole=False` also remnants of crashed labs."""
     return sorted(
         path.name
         for path in paths.state().glob("labs/*")
@@ -169,13 +173,11 @@ def names(*, whole: bool = True) -> list[str]:
 
 def write(topology: Topology, path: Path) -> None:
     """Write `lab.json` into the state folder."""
-    partial = path / "lab.partial"
-    partial.write_text(topology.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(path / "lab.json")
+    files.write(path / "lab.json", topology.model_dump_json(indent=2) + "\n")
 
 
 def read(path: Path) -> Topology:
-    """Read `lab.json` from a state folder; raises `InputError` where there is no readable one."""
+    """Read `lab.json` from a state folder. Raises `InputError` if it is absent or damaged."""
     try:
         return Topology.model_validate_json((path / "lab.json").read_text(encoding="utf-8"))
     except FileNotFoundError as problem:
@@ -188,7 +190,7 @@ def read(path: Path) -> Topology:
 
 
 def fresh_secrets() -> dict[str, str]:
-    """A lab's own passwords and keys, all of hexadecimal digits, so that no file needs escaping."""
+    """New passwords and keys, in hexadecimal digits so that no file format needs escaping."""
     keys = (
         "amqp",
         "erlang_cookie",
@@ -203,12 +205,8 @@ def fresh_secrets() -> dict[str, str]:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read, from its first moment on."""
-    partial = path.with_name(f".{path.name}.partial")
-    partial.unlink(missing_ok=True)
-    partial.touch(mode=0o600)
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    """Write a file that only its owner can read."""
+    files.write(path, text, mode=0o600)
 
 
 def write_secrets(values: Mapping[str, str], path: Path) -> None:
@@ -229,7 +227,7 @@ def read_secrets(path: Path) -> dict[str, str]:
 
 
 def opened(name: str) -> Lab:
-    """The lab called `name`; raises `InputError` where there is none."""
+    """The lab called `name`. Raises `InputError` if there is none."""
     from calorimeter.lab import programs
 
     path = folder(name)

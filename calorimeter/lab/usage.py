@@ -1,4 +1,4 @@
-"""What each part of a lab uses of processor and memory, and which versions it is made of."""
+"""Processor time and memory of a lab's parts, and the versions of its programs."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.topology import Lab
 
 MACHINE = "(this machine)"
-"""The row of everything that runs here, the load generator included."""
+"""The row for the whole machine, including the load generator."""
 
 EVERY_S = 1.0
 
 
 class Usage:
-    """Seconds of processor that parts used, which only ever grow: a process that ends takes none back."""
+    """Processor seconds of each part. They never decrease: the time of processes that ended is kept."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._used: dict[str, float] = {}
         self._last: dict[tuple[int, float], float] = {}
 
-    def look(self) -> dict[str, Any]:
-        """One look: `t_ns`, and for each part `cpu_s` so far and `rss_bytes` now."""
+    def read(self) -> dict[str, Any]:
+        """One poll: `t_ns`, and for each part `cpu_s` so far and `rss_bytes` now."""
         held: dict[str, int] = {}
         now: dict[tuple[int, float], float] = {}
         for process in processes.running(self._folder):
@@ -54,27 +54,27 @@ class Usage:
 
 def _machine() -> dict[str, Any]:
     times, memory = psutil.cpu_times(), psutil.virtual_memory()
-    # Time of guests is part of user time already.
+    # User time already includes the time of guests.
     busy = times.user + times.nice + times.system + times.irq + times.softirq
     return {"part": MACHINE, "cpu_s": round(busy, 3), "rss_bytes": memory.total - memory.available}
 
 
-def looks(lab: Lab, closing: IO[str], every_s: float = EVERY_S) -> Iterator[dict[str, Any]]:
-    """A look every `every_s` seconds, and a last one once `closing` is at its end."""
+def polls(lab: Lab, closing: IO[str], every_s: float = EVERY_S) -> Iterator[dict[str, Any]]:
+    """A poll every `every_s` seconds, and a last one when `closing` reaches its end."""
     usage = Usage(lab.folder)
     due = time.monotonic()
     while True:
-        yield usage.look()
+        yield usage.read()
         due = max(due + every_s, time.monotonic())
         while (left_s := due - time.monotonic()) > 0:
             ready, _, _ = select.select([closing], [], [], left_s)
             if ready and not os.read(closing.fileno(), 4096):
-                yield usage.look()
+                yield usage.read()
                 return
 
 
 def versions(lab: Lab) -> dict[str, str]:
-    """The versions of the lab's programs, of those that can be told."""
+    """The versions of the lab's programs, as far as they are known."""
     found = {"haproxy": haproxy.version(lab)}
     for name, pattern in (("heat", "openstack_heat-*.dist-info"), ("keystone", "keystone-*.dist-info")):
         for path in lab.programs.heat_venv.glob(f"lib/python3*/site-packages/{pattern}"):
@@ -86,7 +86,7 @@ def versions(lab: Lab) -> dict[str, str]:
     ):
         command = ["dpkg-query", "--show", "--showformat=${Version}", package]
         with suppress(OSError):
-            told = subprocess.run(command, capture_output=True, text=True, check=False)
-            if told.returncode == 0 and told.stdout.strip():
-                found[name] = told.stdout.strip()
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0 and done.stdout.strip():
+                found[name] = done.stdout.strip()
     return found

@@ -88,5 +88,5 @@ def test_usage_only_grows(family: subprocess.Popen[bytes], tmp_path: Path) -> No
 
 
 def _of(usage: Usage, part: str) -> dict[str, Any]:
-    rows: list[dict[str, Any]] = usage.look()["processes"]
+    rows: list[dict[str, Any]] = usage.read()["processes"]
     return next((row for row in rows if row["part"] == part), {"cpu_s": 0.0, "rss_bytes": 0})

@@ -1,4 +1,4 @@
-"""What Heat and the suite need in Keystone: users, roles, services, endpoints, EC2 credentials."""
+"""Users, roles, services, endpoints and EC2 credentials of Heat and the suite in Keystone."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ STACK_DOMAIN = "heat"
 STACK_DOMAIN_ADMIN = "heat_domain_admin"
 
 LOAD_ROLES = ("member", "heat_stack_owner", "admin")
-"""Of the user for load: admin, because only administrators may see Heat's own list of engines."""
+"""Roles of the load user. It is an administrator because only those may list Heat's engines."""
 
 
 def create(lab: Lab) -> dict[str, str]:
-    """Make everything, and give the EC2 credentials as secrets to keep; raises `DaemonError`."""
-    from keystoneauth1 import exceptions  # slow to import, and `lab part` does not need it
+    """Create everything; return the EC2 credentials as secrets to keep. Raises `DaemonError`."""
+    from keystoneauth1 import exceptions  # slow to import, and not needed by `lab part`
 
     try:
         return _Accounts(lab).create()
     except exceptions.ClientException as problem:
         raise DaemonError(
-            "keystone", f"refused an account: {problem}", tail(lab.log("keystone"))
+            "keystone", f"refused to create an account: {problem}", tail(lab.log("keystone"))
         ) from problem
 
 
@@ -42,7 +42,7 @@ class _Accounts:
             project_domain_id="default",
         )
         direct = requests.Session()
-        direct.trust_env = False  # $http_proxy is not for what runs on this machine
+        direct.trust_env = False  # $http_proxy does not apply to this machine
         self.session = session.Session(auth=password, timeout=30, session=direct)
         self.root = f"{lab.url('keystone')}/v3"
 

@@ -1,4 +1,4 @@
-"""A daemon: how it is started, when it is ready, and what its log says when it is not."""
+"""Daemons: start, readiness, and the log of one that fails."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOG_LINES = 25
 
 
 class DaemonError(Exception):
-    """A daemon ended, or was not ready in time; `tail` is the end of its log."""
+    """A daemon ended or was not ready in time; `tail` is the end of its log."""
 
     def __init__(self, part: str, what: str, tail: str) -> None:
         self.part = part
@@ -29,8 +29,8 @@ class DaemonError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """How a part is started. `ready` asks whether it serves; `forks`: the command itself ends; `group` is
-    the group id that its packets are known by (root alone can give one)."""
+    """How to start a part: `ready` tells whether it serves; `forks`: the command itself exits; `group` is
+    the group id that identifies its packets (root only)."""
 
     part: str
     argv: tuple[str, ...]
@@ -42,7 +42,7 @@ class Daemon:
 
 
 def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a lab's process sees of the environment: nothing of the user's but the folders of programs."""
+    """The environment of a lab's process: of the user's environment only the program folders."""
     return {
         "PATH": f"{lab.programs.heat_venv / 'bin'}{os.pathsep}{programs.search_path()}",
         "HOME": str(lab.folder),
@@ -55,7 +55,7 @@ def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> 
 
 
 def tail(log: Path, lines: int = LOG_LINES) -> str:
-    """The last lines of a log, or an empty text."""
+    """The last lines of a log; empty if there is none."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
@@ -65,7 +65,7 @@ def tail(log: Path, lines: int = LOG_LINES) -> str:
 
 
 def launch(lab: Lab, daemon: Daemon) -> subprocess.Popen[bytes]:
-    """Start a daemon's process, without waiting for it to be ready."""
+    """Start a daemon without waiting for it to be ready."""
     log = lab.log(daemon.part)
     return processes.spawn(
         list(netns.within(lab.namespace(daemon.part), *daemon.argv)),
@@ -79,7 +79,7 @@ def launch(lab: Lab, daemon: Daemon) -> subprocess.Popen[bytes]:
 def await_ready(
     lab: Lab, daemon: Daemon, process: subprocess.Popen[bytes], cancel: Event | None = None
 ) -> None:
-    """Wait until a launched daemon serves; raises `DaemonError` and `CancelledError`."""
+    """Wait until a launched daemon serves. Raises `DaemonError` and `CancelledError`."""
 
     def ready() -> bool:
         status = process.poll()
@@ -95,7 +95,7 @@ def await_ready(
 
 
 def start(lab: Lab, daemon: Daemon, cancel: Event | None = None) -> None:
-    """Start a daemon and wait until it serves; raises `DaemonError` and `CancelledError`."""
+    """Start a daemon and wait until it serves. Raises `DaemonError` and `CancelledError`."""
     if cancel is not None and cancel.is_set():
         raise CancelledError
     await_ready(lab, daemon, launch(lab, daemon), cancel)
@@ -110,7 +110,7 @@ def run(
     extra: Mapping[str, str] | None = None,
     cancel: Event | None = None,
 ) -> None:
-    """Run a command of a part to its end; raises `DaemonError` where it fails or takes too long."""
+    """Run a command of a part to its end. Raises `DaemonError` if it fails or takes too long."""
     log = lab.log(part)
     command = list(netns.within(lab.namespace(part), *argv))
     process = processes.spawn(command, environment(lab, part, extra), log, lab.folder)

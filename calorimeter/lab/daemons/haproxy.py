@@ -1,4 +1,4 @@
-"""HAProxy as the guide configures it, or with health checks, and its runtime socket."""
+"""HAProxy: the guide's configuration or the checked one, and its runtime socket."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from calorimeter.lab.sample import layout
 from calorimeter.lab.topology import Lab
 
 SECTIONS = {"rest": "rest_api_proxy", "cfn": "cfn_api_proxy"}
-"""API → its `listen` section, named as in the guide."""
+"""API → its `listen` section, with the guide's name."""
 
 HEALTH = "httpchk GET /healthcheck"
 MARKED_DOWN = ("on-marked-down shutdown-sessions",)
@@ -34,12 +34,12 @@ def stats(lab: Lab) -> Path:
 
 
 def stats_address(lab: Lab) -> str:
-    """Where the clients' hosts of a sample can ask for the state."""
+    """The stats address that the client hosts of a sample can reach."""
     return f"{lab.host('proxy')}:{layout.STATS_PORT}"
 
 
 def _guides(lab: Lab) -> haproxy_writer.ProxyConfig:
-    """The guide's configuration with what was asked for changed, and a socket and a log for evidence."""
+    """The guide's configuration with the requested changes, plus a stats socket and a log."""
     asked = lab.topology
     option = "httplog" if asked.mode == "http" else "tcplog"
     proxy = haproxy_writer.ProxyConfig(
@@ -55,7 +55,7 @@ def _guides(lab: Lab) -> haproxy_writer.ProxyConfig:
 
 
 def config(lab: Lab) -> haproxy_writer.ProxyConfig:
-    """That of the lab: as in the guide, or with health checks."""
+    """The lab's configuration: the guide's, or the one with health checks."""
     asked, proxy = lab.topology, _guides(lab)
     if asked.proxy == "guide":
         return proxy
@@ -68,15 +68,15 @@ def config(lab: Lab) -> haproxy_writer.ProxyConfig:
 
 
 def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
-    """What `calorimeter generate` writes for the sample, with the guide's names of its servers, and what
-    was asked for."""
+    """The output of `calorimeter generate` for the sample, with the guide's server names and the requested
+    changes."""
     asked = lab.topology
     hosts = tuple(generate.Host(name=name, address=layout.HOSTS[name]) for name in layout.API_HOSTS)
-    made = generate.proxy_config(
+    generated = generate.proxy_config(
         generate.Topology(proxy=layout.HOSTS["A"], hosts=hosts, rpc_response_timeout_s=asked.rpc_timeout_s)
     )
     listens = []
-    for listen, own in zip(made.listens, guides.listens, strict=True):
+    for listen, own in zip(generated.listens, guides.listens, strict=True):
         names = {server.address: server for server in own.servers}
         servers = [
             replace(
@@ -90,13 +90,13 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
         hash_type = own.hash_type or (listen.hash_type if own.balance == "source" else None)
         listens.append(replace(listen, servers=tuple(servers), balance=own.balance, hash_type=hash_type))
     return replace(
-        made,
+        generated,
         listens=tuple(listens),
         mode=asked.mode,
         default_options=guides.default_options,
-        timeouts={**made.timeouts, **asked.timeouts},
-        maxconn=asked.maxconn or made.maxconn,
-        default_maxconn=min(made.default_maxconn, asked.maxconn or made.maxconn),
+        timeouts={**generated.timeouts, **asked.timeouts},
+        maxconn=asked.maxconn or generated.maxconn,
+        default_maxconn=min(generated.default_maxconn, asked.maxconn or generated.maxconn),
         log=guides.log,
         stats_socket=guides.stats_socket,
         global_lines=guides.global_lines,
@@ -104,13 +104,13 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
 
 
 def _corrected(proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
-    """Checks that ask for the API's health, and sessions that end with their server."""
+    """Health checks of /healthcheck, and sessions that end when their server goes DOWN."""
     listens = []
     for listen in proxy.listens:
         servers = tuple(replace(s, words=(*s.words, *MARKED_DOWN)) for s in listen.servers)
         options = tuple(HEALTH if option == "httpchk" else option for option in listen.options)
         listens.append(replace(listen, servers=servers, options=options))
-    # Above the limit of the whole process a section's own would never be reached.
+    # A section's limit above that of the process would never be reached.
     return replace(proxy, listens=tuple(listens), default_maxconn=min(proxy.default_maxconn, proxy.maxconn))
 
 
@@ -130,21 +130,21 @@ def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.Listen
 
 
 def prepare(lab: Lab, other: haproxy_writer.ProxyConfig | None = None) -> None:
-    """Write the lab's configuration, or another; `DaemonError` where HAProxy itself does not accept it."""
+    """Write the lab's configuration, or `other`. Raises `DaemonError` if HAProxy does not accept it."""
     path = conf(lab)
     path.parent.mkdir(mode=0o700, exist_ok=True)
     partial = path.with_suffix(".partial")
     partial.write_text(haproxy_writer.render(other or config(lab)))
-    told = subprocess.run(
+    checked = subprocess.run(
         [str(lab.programs.haproxy), "-c", "-f", str(partial)], capture_output=True, text=True, check=False
     )
-    if told.returncode != 0:
-        raise DaemonError("proxy", "configuration is not valid", told.stdout + told.stderr)
+    if checked.returncode != 0:
+        raise DaemonError("proxy", "configuration is not valid", checked.stdout + checked.stderr)
     partial.replace(path)
 
 
 def daemon(lab: Lab) -> Daemon:
-    """HAProxy; with the guide's `daemon` line the command ends when the proxy listens."""
+    """HAProxy; with the guide's `daemon` line the command exits once the proxy listens."""
     return Daemon(
         part="proxy",
         argv=(str(lab.programs.haproxy), "-f", str(conf(lab))),
@@ -155,14 +155,14 @@ def daemon(lab: Lab) -> Daemon:
 
 
 def reload(lab: Lab, cancel: Event | None = None) -> None:
-    """Make a new process take over the listening sockets; the old one serves what it has, then ends."""
+    """Start a new process that takes over the listening sockets; the old one finishes its sessions."""
     old = [str(process.pid) for process in processes.running(lab.folder, "proxy")]
     argv = [str(lab.programs.haproxy), "-f", str(conf(lab)), "-x", str(stats(lab)), "-sf", *old]
     run(lab, "proxy", argv, 30, cancel=cancel)
 
 
 def command(lab: Lab, line: str, timeout_s: float = 5.0) -> str:
-    """Send one command to the stats socket and give the answer; raises OSError."""
+    """Send one command to the stats socket and return the answer. Raises OSError."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout_s)
         connection.connect(str(stats(lab)))
@@ -174,6 +174,6 @@ def command(lab: Lab, line: str, timeout_s: float = 5.0) -> str:
 
 
 def version(lab: Lab) -> str:
-    """`2.6.12-1+deb12u4` of HAProxy's own greeting."""
-    told = subprocess.run([str(lab.programs.haproxy), "-v"], capture_output=True, text=True, check=True)
-    return told.stdout.split()[2]
+    """HAProxy's version, such as `2.6.12-1+deb12u4`."""
+    done = subprocess.run([str(lab.programs.haproxy), "-v"], capture_output=True, text=True, check=True)
+    return done.stdout.split()[2]

@@ -1,4 +1,4 @@
-"""The health check that a lab's APIs answer: Heat's own, or one that pings the engines by RPC."""
+"""The health check of a lab's APIs: Heat's own, or one that pings the engines by RPC."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from calorimeter.lab.topology import Lab
 SOURCE = Path(__file__).parents[1] / "rpc_health"
 
 PING_S = 1.2
-"""Time for a ping; below the proxy's `timeout check`, so that the API itself says what is wrong."""
+"""Time limit of a ping; below the proxy's `timeout check`, so that the API itself reports the reason."""
 
 TIMEOUT_CHECK = "1500ms"
-"""`timeout check` of a proxy that asks for it: within `max_detection_s` all the same."""
+"""The proxy's `timeout check` for that health check; detection stays within `max_detection_s`."""
 
 
 def refusal(lab: Lab, part: str) -> Path:
-    """The file that makes an API refuse its health checks while it is there."""
+    """The file whose presence makes an API refuse its health checks."""
     return lab.folder / "heat" / f"{part}.refuse"
 
 
 def sections(lab: Lab, part: str) -> Sections:
-    """What the health check adds to an API's heat.conf, and to an engine's."""
+    """Sections that the health check adds to a part's heat.conf."""
     rpc = lab.topology.health == "rpc"
     if part in lab.topology.engine_parts:
         return {"DEFAULT": {"rpc_ping_enabled": True}} if rpc else {}
@@ -34,7 +34,7 @@ def sections(lab: Lab, part: str) -> Sections:
 
 
 def environment(lab: Lab) -> dict[str, str]:
-    """Where an API finds the plugin: as if it had been installed with pip."""
+    """Environment in which an API finds the plugin, as if it were installed with pip."""
     if lab.topology.health != "rpc":
         return {}
     folder = lab.folder / "plugins"
@@ -46,14 +46,14 @@ def environment(lab: Lab) -> dict[str, str]:
 def _install(folder: Path) -> None:
     project = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     name = project["name"].replace("-", "_")
-    told = folder / f"{name}-{project['version']}.dist-info"
-    told.mkdir(mode=0o700, parents=True)
+    metadata = folder / f"{name}-{project['version']}.dist-info"
+    metadata.mkdir(mode=0o700, parents=True)
     shutil.copy(SOURCE / f"{name}.py", folder)
-    (told / "METADATA").write_text(
+    (metadata / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
     lines = [
         f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in names.items())
         for group, names in project["entry-points"].items()
     ]
-    (told / "entry_points.txt").write_text("\n".join(lines))
+    (metadata / "entry_points.txt").write_text("\n".join(lines))

@@ -1,4 +1,4 @@
-"""heat-api, heat-api-cfn and heat-engine, each with a heat.conf of its own, as the guide starts them."""
+"""heat-api, heat-api-cfn and heat-engine, each with its own heat.conf, started as in the guide."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROGRAMS = {"rest": "heat-api", "cfn": "heat-api-cfn", "engine": "heat-engine"}
 _APPLICATIONS = {"rest": "heat.wsgi.api", "cfn": "heat.wsgi.cfn"}
 
 _APPLICATION = """\
-# Heat parses sys.argv while it starts: it must see its own options, not the WSGI server's.
+# Heat parses sys.argv at start-up: it must see its own options, not those of the WSGI server.
 import sys
 
 sys.argv = ["{program}", "--config-file={conf}"]
@@ -29,7 +29,7 @@ READY_S = 90.0
 
 
 def kind(part: str) -> str:
-    """`rest`, `cfn` or `engine` of a part's name."""
+    """The kind of a part, from its name: `rest`, `cfn` or `engine`."""
     return part.partition("-")[0]
 
 
@@ -50,12 +50,12 @@ def _module(part: str) -> str:
 
 
 def file(lab: Lab, part: str) -> Path:
-    """Where the part's heat.conf is."""
+    """Path of the part's heat.conf."""
     return lab.folder / "heat" / f"{part}.conf"
 
 
 def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
-    """The part's heat.conf: the guide's copy of the file, with a port and a host name of its own."""
+    """The part's heat.conf: the guide's file with the part's own port and host name."""
     bind = {name: (lab.host(part), lab.port(part)) for name in ("rest", "cfn") if name == kind(part)}
     host = heat_conf_writer.HeatHost(
         host=part,
@@ -76,20 +76,20 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         quorum_queues=lab.topology.queues == "quorum",
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
-    changed = heat_conf_writer.changed(
-        heat_conf_writer.changed(heat_conf_writer.sections(host), _of_a_lab(lab)), _threads(lab, part)
-    )
-    return heat_conf_writer.changed(changed, health_check.sections(lab, part))
+    sections = heat_conf_writer.sections(host)
+    for more in (_lab_options(lab), _threads(lab, part), health_check.sections(lab, part)):
+        sections = heat_conf_writer.changed(sections, more)
+    return sections
 
 
 def _threads(lab: Lab, part: str) -> heat_conf_writer.Sections:
-    """How much an engine works at at once, where that was asked for."""
+    """The requested size of an engine's thread pool."""
     threads = lab.topology.engine_threads
     return {"DEFAULT": {"executor_thread_pool_size": threads}} if threads and kind(part) == "engine" else {}
 
 
-def _of_a_lab(lab: Lab) -> heat_conf_writer.Sections:
-    """What a lab needs besides: files from Heat's environment, and room for a load test."""
+def _lab_options(lab: Lab) -> heat_conf_writer.Sections:
+    """Options that a lab needs: file paths in Heat's environment, and limits that a load test exceeds."""
     etc = lab.programs.heat_venv / "etc" / "heat"
     return {
         "DEFAULT": {
@@ -104,20 +104,20 @@ def _of_a_lab(lab: Lab) -> heat_conf_writer.Sections:
 
 
 def workers(lab: Lab, part: str) -> int:
-    """How many workers an engine's heat.conf says; those of the lab where it says nothing that can be."""
+    """num_engine_workers in an engine's heat.conf; the lab's number if that is absent or invalid."""
     conf = configparser.RawConfigParser(strict=False)
     conf.read(file(lab, part), encoding="utf-8")
-    said = conf.defaults().get("num_engine_workers", "")
-    return int(said) if said.isdigit() else lab.topology.workers
+    written = conf.defaults().get("num_engine_workers", "")
+    return int(written) if written.isdigit() else lab.topology.workers
 
 
 def group(lab: Lab, part: str) -> int | None:
-    """The group id that an API's packets are known by, of its own among all labs; None without root."""
+    """The group id that identifies an API's packets, unique among all labs; None without root."""
     return 100_000 + lab.port(part) if os.geteuid() == 0 and kind(part) in ("rest", "cfn") else None
 
 
 def daemon(lab: Lab, part: str) -> Daemon:
-    """One process of Heat."""
+    """The daemon of a Heat part."""
     argv: tuple[str, ...] = (
         lab.programs.heat(PROGRAMS[kind(part)]),
         f"--config-file={file(lab, part)}",
@@ -136,7 +136,7 @@ def daemon(lab: Lab, part: str) -> Daemon:
 
 
 def _under_gunicorn(lab: Lab, part: str) -> tuple[str, ...]:
-    """The command of an API in a WSGI server, as releases of Heat without heat-api are run."""
+    """The command that serves an API with gunicorn, as for Heat releases without heat-api."""
     home = str(file(lab, part).parent)
     return (
         lab.programs.heat("gunicorn"),

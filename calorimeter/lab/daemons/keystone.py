@@ -1,4 +1,4 @@
-"""Keystone under gunicorn, with the users, services and credentials that Heat and the suite need."""
+"""Keystone under gunicorn."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ use_stderr = true
 connection = {database}
 [token]
 provider = fernet
-# Longer than any load test, so that none measures the renewal of tokens by accident.
+# Longer than any load test, so that none measures token renewal by accident.
 expiration = 43200
 [fernet_tokens]
 key_repository = {home}/fernet-keys
@@ -27,7 +27,7 @@ key_repository = {home}/fernet-keys
 [credential]
 key_repository = {home}/credential-keys
 [identity]
-# The least that bcrypt allows: a lab measures Heat, not how long a password takes.
+# The minimum that bcrypt allows: a lab measures Heat, not password hashing.
 password_hash_rounds = 4
 [cache]
 enabled = true
@@ -36,7 +36,7 @@ memcache_servers = {memcached}
 """
 
 _APPLICATION = """\
-# Keystone parses sys.argv while it starts, and dies on gunicorn's options unless they are hidden from it.
+# Keystone parses sys.argv at start-up and exits on gunicorn's options, so they are hidden from it.
 import sys
 
 sys.argv = ["keystone"]
@@ -68,7 +68,7 @@ def daemon(lab: Lab) -> Daemon:
 
 
 def prepare(lab: Lab) -> None:
-    """Write the configuration and fresh keys."""
+    """Write the configuration and new keys."""
     home = lab.folder / "keystone"
     home.mkdir(mode=0o700, exist_ok=True)
     for name in ("fernet-keys", "credential-keys"):
@@ -84,7 +84,7 @@ def prepare(lab: Lab) -> None:
 
 
 def bootstrap(lab: Lab, cancel: Event | None = None) -> None:
-    """Make the administrator, the basic roles and the identity service, in the database."""
+    """Create the administrator, the basic roles and the identity service in the database."""
     url = f"{lab.url('keystone')}/v3"
     home = lab.folder / "keystone"
     run(

@@ -1,4 +1,4 @@
-"""MariaDB with the schemas of Heat and Keystone, from a template that is made once."""
+"""MariaDB with the schemas of Heat and Keystone, copied from a template that is created once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from calorimeter.lab.topology import Lab, write_private
 DATABASES = ("heat", "keystone")
 
 TEMPLATE = 1
-"""Counted up when what a template holds changes."""
+"""Version of the template's contents."""
 
 _CONF = """\
 [mariadbd]
@@ -39,14 +39,14 @@ performance-schema = off
 max-connections = 1000
 innodb-buffer-pool-size = 96M
 innodb-log-file-size = 48M
-# A lab's data is thrown away: what a power cut would lose does not matter, the disk's time does.
+# A lab's data is disposable: durability does not matter, disk time does.
 innodb-flush-log-at-trx-commit = 0
 innodb-doublewrite = off
 """
 
 
 def daemon(lab: Lab) -> Daemon:
-    """MariaDB, on the data that `prepare` put there."""
+    """MariaDB, on the data folder that `prepare` created."""
     host, port = lab.host("mariadb"), lab.port("mariadb")
     conf = lab.folder / "mariadb" / "mariadb.cnf"
     return Daemon(
@@ -58,7 +58,7 @@ def daemon(lab: Lab) -> Daemon:
 
 
 def prepare(lab: Lab, cancel: Event | None = None) -> None:
-    """Copy the template (made first where there is none), with passwords of this lab's own."""
+    """Copy the template (created if absent) and set this lab's own passwords."""
     home = lab.folder / "mariadb"
     home.mkdir(mode=0o700, exist_ok=True)
     _copy(_template(lab, cancel), home / "data")
@@ -73,7 +73,7 @@ def prepare(lab: Lab, cancel: Event | None = None) -> None:
 
 
 def url(lab: Lab, database: str) -> str:
-    """The SQLAlchemy URL of one of the databases, with the character set of the guide's."""
+    """The SQLAlchemy URL of a database, with the guide's character set."""
     address = lab.address("mariadb")
     return f"mysql+pymysql://{database}:{lab.secrets['mariadb']}@{address}/{database}?charset=utf8"
 
@@ -103,7 +103,7 @@ def _cache() -> Path:
 
 
 def _versions(lab: Lab) -> str:
-    """What a template depends on, as a short hash."""
+    """A short hash of everything that a template depends on."""
     server = subprocess.run(
         [str(lab.programs.mariadbd), "--no-defaults", "--version"],
         capture_output=True,
@@ -120,12 +120,12 @@ def _versions(lab: Lab) -> str:
 
 
 def has_template(lab: Lab) -> bool:
-    """Whether `prepare` finds a template, and need not make it (some half a minute)."""
+    """Whether a template exists; creating one takes about half a minute."""
     return (_cache() / f"mariadb-{_versions(lab)}").exists()
 
 
 def _template(lab: Lab, cancel: Event | None) -> Path:
-    """The folder of the template; one lab makes it, others that come up meanwhile wait."""
+    """The template's folder. One lab creates it; others that start at the same time wait."""
     cache = _cache()
     template = cache / f"mariadb-{_versions(lab)}"
     if template.exists():
@@ -155,13 +155,13 @@ def _only_one(path: Path, cancel: Event | None) -> Iterator[None]:
             until(locked, 300, every_s=0.2, cancel=cancel)
         except DeadlineError as problem:
             raise DaemonError(
-                "mariadb", "another lab is making the template for over 300 s", ""
+                "mariadb", "has waited over 300 s for another lab to create the template", ""
             ) from problem
         yield
 
 
 def _make_template(lab: Lab, cancel: Event | None) -> Path:
-    """Initialise a data folder inside the lab's, on a Unix socket only, and give its path."""
+    """Initialise a data folder inside the lab's folder, on a Unix socket only; return its path."""
     home = lab.folder / "template"
     shutil.rmtree(home, ignore_errors=True)
     home.mkdir(mode=0o700)
@@ -191,7 +191,7 @@ def _make_template(lab: Lab, cancel: Event | None) -> Path:
         until(lambda: not processes.running(lab.folder, part), 60, cancel=cancel)
     except DeadlineError as problem:
         raise DaemonError(
-            part, "did not stop after its template was made", tail(lab.log(part))
+            part, "did not stop after the template was created", tail(lab.log(part))
         ) from problem
     return data
 

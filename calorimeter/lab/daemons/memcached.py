@@ -16,7 +16,7 @@ def daemon(lab: Lab) -> Daemon:
         part="memcached",
         argv=(
             *(str(lab.programs.memcached), "-l", host, "-p", str(port), "-U", "0"),
-            # As root memcached wants to be told whom to run as.
+            # As root, memcached requires a user to run as.
             *("-m", "64", "-c", "4096", "-t", "2", "-u", getpass.getuser()),
         ),
         ready=lambda: readiness.accepts(host, port),

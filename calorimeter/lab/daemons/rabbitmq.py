@@ -1,4 +1,4 @@
-"""RabbitMQ with its management plugin, an epmd of its own, and all of it on loopback."""
+"""RabbitMQ with its management plugin and its own epmd, all on loopback."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calorimeter.lab.topology import LOOPBACK, Lab, write_private
 
 USER = "calorimeter"
 STATISTICS_LAG_S = 2.0
-"""What the two intervals of `_CONF` come to."""
+"""How late counters can be, from the two intervals in `_CONF`."""
 
 _CONF = """\
 listeners.tcp.local = {address}:{amqp}
@@ -26,7 +26,7 @@ loopback_users.{user} = {only_here}
 log.console = true
 log.console.level = info
 log.file = false
-# Counters that are at most two seconds behind (statistics_lag_s), for whoever watches.
+# Counters are at most two seconds late (statistics_lag_s).
 collect_statistics_interval = 1000
 management.sample_retention_policies.global.minute = 1
 management.sample_retention_policies.basic.minute = 1
@@ -37,12 +37,12 @@ disk_free_limit.absolute = 50MB
 
 
 def user(lab: Lab) -> str:
-    """Who Heat and the suite are."""
+    """The user name of Heat and the suite."""
     return layout.BROKER_USER if lab.topology.sample else USER
 
 
 def prepare(lab: Lab) -> None:
-    """Write the configuration, with the password in files of mode 600."""
+    """Write the configuration; files with passwords have mode 600."""
     home = lab.folder / "rabbitmq"
     home.mkdir(mode=0o700, exist_ok=True)
     text = _CONF.format(
@@ -63,7 +63,7 @@ def prepare(lab: Lab) -> None:
 
 
 def daemon(lab: Lab) -> Daemon:
-    """RabbitMQ as the current user; Debian's wrapper would change to the user rabbitmq."""
+    """RabbitMQ as the current user (Debian's wrapper would change to the user rabbitmq)."""
     home = lab.folder / "rabbitmq"
     return Daemon(
         part="rabbitmq",
@@ -82,7 +82,7 @@ def daemon(lab: Lab) -> Daemon:
             "RABBITMQ_DIST_PORT": str(lab.port("erlang")),
             "ERL_EPMD_PORT": str(lab.port("epmd")),
             "ERL_EPMD_ADDRESS": LOOPBACK,
-            # For every Erlang VM that is started, also the short-lived one that starts epmd.
+            # For every Erlang VM, including the short-lived one that starts epmd.
             "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
         },
         ready=lambda: serves(lab),
@@ -91,7 +91,7 @@ def daemon(lab: Lab) -> Daemon:
 
 
 def serves(lab: Lab) -> bool:
-    """Whether AMQP connections are accepted and the management API answers with our password."""
+    """Whether it accepts AMQP connections and the management API answers with our password."""
     return readiness.accepts(lab.host("amqp"), lab.port("amqp")) and _get(lab, "overview") is not None
 
 
@@ -101,9 +101,10 @@ def transport(lab: Lab) -> str:
 
 
 def engine_hosts(lab: Lab) -> dict[str, int]:
-    """Engine host name → its consumers on the shared `engine` queue.
+    """Engine host name → number of its consumers on the shared `engine` queue.
 
-    A consumer's channel also serves the queue of its host (`engine.<host>`), which tells whose it is.
+    A consumer's channel also consumes from its host's own queue (`engine.<host>`), which identifies the
+    host.
     """
     consumers: list[dict[str, Any]] = _get(lab, f"consumers/{quote('/', safe='')}") or []
     pairs = [(consumer["queue"]["name"], _channel(consumer)) for consumer in consumers]
@@ -115,7 +116,7 @@ def engine_hosts(lab: Lab) -> dict[str, int]:
 
 
 def _channel(consumer: dict[str, Any]) -> str:
-    """The name of a consumer's channel; "" while the statistics do not know it yet (a list, then)."""
+    """The name of a consumer's channel; "" while the statistics lack it (an empty list then)."""
     details = consumer["channel_details"]
     return str(details["name"]) if isinstance(details, dict) and details else ""
 

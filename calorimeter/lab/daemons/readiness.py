@@ -1,6 +1,6 @@
-"""Questions that tell whether a daemon serves.
+"""Readiness probes of daemons.
 
-`requests` is imported where it is used: a part's command should not take longer than its action.
+`requests` is imported in the functions that use it, so that the commands of a part start quickly.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def greets(host: str, port: int) -> bool:
-    """Whether a server that speaks first (MariaDB) says something to a new connection."""
+    """Whether a server that speaks first (MariaDB) sends data on a new connection."""
     try:
         with socket.create_connection((host, port), timeout=1) as connection:
             return bool(connection.recv(1))
@@ -32,7 +32,7 @@ def accepts(host: str, port: int) -> bool:
 
 
 def answers(url: str, timeout_s: float = 5.0) -> bool:
-    """Whether a GET gets an HTTP answer that is no server error."""
+    """Whether a GET gets an HTTP answer below 500."""
     import requests
 
     try:
@@ -43,7 +43,7 @@ def answers(url: str, timeout_s: float = 5.0) -> bool:
 
 
 def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None) -> Any:
-    """The JSON that a GET gives, or None where it gives none."""
+    """The JSON of a GET's answer; None unless the status is 200 and the body is JSON."""
     import requests
 
     try:
@@ -55,7 +55,7 @@ def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = 
 
 
 def _direct() -> requests.Session:
-    """A session that a proxy for the web in the environment ($http_proxy) does not come between."""
+    """A session that ignores $http_proxy."""
     import requests
 
     session = requests.Session()

@@ -1,8 +1,8 @@
-"""A healthcheck plugin for heat-api and heat-api-cfn: healthy only while an engine answers a ping by RPC.
+"""A healthcheck plugin for heat-api and heat-api-cfn: healthy only while an engine answers an RPC ping.
 
 With `[healthcheck] backends = disable_by_file,rpc_ping` in heat.conf, `/healthcheck` answers 503 when no
-engine answers within `[healthcheck] rpc_ping_timeout` seconds. Engines answer where `[DEFAULT]
-rpc_ping_enabled` is true. The price: when RabbitMQ is away for a while, every API is taken out at once.
+engine answers within `[healthcheck] rpc_ping_timeout` seconds. Engines answer if `[DEFAULT]
+rpc_ping_enabled` is true. The price: an outage of RabbitMQ takes all APIs out of service at once.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from heat.common import messaging
 from oslo_config import cfg
 from oslo_middleware.healthcheck import pluginbase
 
-OPTIONS = [cfg.FloatOpt("rpc_ping_timeout", default=1.0, help="Seconds that an engine has to answer.")]
+OPTIONS = [
+    cfg.FloatOpt("rpc_ping_timeout", default=1.0, help="Time limit for an engine's answer, in seconds.")
+]
 
 
 class RpcPing(pluginbase.HealthcheckBaseExtension):  # type: ignore[misc]
@@ -23,7 +25,7 @@ class RpcPing(pluginbase.HealthcheckBaseExtension):  # type: ignore[misc]
         self.oslo_conf.register_opts(OPTIONS, group="healthcheck")
 
     def healthcheck(self, server_port: int) -> pluginbase.HealthcheckResult:
-        """Healthy where an engine answered in time."""
+        """Healthy if an engine answers in time."""
         try:
             target = oslo_messaging.Target(topic="engine", version="1.0")
             client = oslo_messaging.get_rpc_client(messaging.TRANSPORT, target)

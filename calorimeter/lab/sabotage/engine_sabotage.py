@@ -1,7 +1,7 @@
-"""Ways to sabotage the last engine of a lab, which the gates E and L must find.
+"""Sabotages of a lab's last engine that the gates E and L must find.
 
-A sabotage changes the engine's heat.conf, which is data, and starts it anew. The lab's deployment.toml
-stays as it is: it describes what should be.
+A sabotage changes the engine's heat.conf and restarts it. The lab's deployment.toml is unchanged: it
+describes the intended state.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from calorimeter.lab.daemons.daemon import DaemonError
 from calorimeter.lab.topology import Lab, write_private
 
 ELSEWHERE = "elsewhere"
-"""A vhost that no API knows."""
+"""A vhost that no API uses."""
 
 MANY = 4
 READY_S = 90.0
@@ -29,9 +29,9 @@ READY_S = 90.0
 
 @dataclass(frozen=True, slots=True)
 class EngineSabotage:
-    """One way: in words, the options that it changes, and how many consumers the engine then has.
+    """A sabotage: description, changed options, and the engine's expected number of consumers.
 
-    `consumers` is None for an engine that ends by itself.
+    `consumers` is None for an engine that exits.
     """
 
     what: str
@@ -63,7 +63,7 @@ ENGINE_SABOTAGES: Mapping[str, EngineSabotage] = {
         1,
     ),
     "engine-dies": EngineSabotage(
-        "the last engine ends as soon as it is started",
+        "the last engine exits at start-up",
         lambda _: {"DEFAULT": {"num_engine_workers": "none"}},
         None,
     ),
@@ -72,9 +72,9 @@ ENGINE_SABOTAGES: Mapping[str, EngineSabotage] = {
 
 
 def sabotage(name: str, what: str) -> None:
-    """Sabotage the last engine of the lab called `name`, in one way of `ENGINE_SABOTAGES`.
+    """Apply one of `ENGINE_SABOTAGES` to the last engine of the lab called `name`.
 
-    Raises `InputError` for an unknown sabotage or lab, `DaemonError` where the engine is not as wanted.
+    Raises `InputError` for an unknown sabotage or lab, `DaemonError` if it does not take effect.
     """
     if what not in ENGINE_SABOTAGES:
         raise unknown("lab sabotage", "sabotage", what, ENGINE_SABOTAGES)
@@ -89,9 +89,9 @@ def sabotage(name: str, what: str) -> None:
 
 
 def changed(name: str, options: heat_conf_writer.Sections) -> None:
-    """Start the last engine of the lab called `name` with these options besides its own.
+    """Restart the last engine of the lab called `name` with additional options.
 
-    No sabotage: a setting to compare with. `heal` takes it back. Raises as `sabotage` does.
+    This is a setting to compare with, not a sabotage. `heal` reverts it. Raises as `sabotage` does.
     """
     with lock.held(topology.folder(name), 30):
         lab = topology.opened(name)
@@ -101,7 +101,7 @@ def changed(name: str, options: heat_conf_writer.Sections) -> None:
 
 
 def heal(name: str) -> None:
-    """Start the last engine of the lab called `name` with its own heat.conf, unless it runs with it.
+    """Restart the last engine of the lab called `name` with its own heat.conf, unless it runs with that.
 
     Raises as `sabotage` does.
     """
@@ -128,7 +128,7 @@ def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: En
         else:
             until(lambda: _consumers(lab, wanted.vhost) > 0, READY_S)
     except DeadlineError as problem:
-        why = f"was not as wanted ({wanted.what or 'healed'}) within {READY_S:g} s"
+        why = f"did not reach the state {wanted.what or 'healed'!r} within {READY_S:g} s"
         raise DaemonError(part, why, daemon.tail(lab.log(part))) from problem
 
 

@@ -1,7 +1,7 @@
-"""Ways to sabotage a lab that its owner's description does not tell of: each must be found by some gate.
+"""Sabotages of a lab's proxy, each of which some gate must find.
 
-A sabotage changes the proxy's configuration, which is data, and has a new HAProxy process take over. The
-lab's deployment.toml stays as it is.
+A sabotage changes the proxy's configuration, and a new HAProxy process takes over. The lab's
+deployment.toml is unchanged: it describes the intended state.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from calorimeter.lab.topology import Lab
 Change = Callable[[Lab, ProxyConfig], ProxyConfig]
 
 ELSEWHERE = "127.0.0.9"
-"""A loopback address that no client knows."""
+"""A loopback address that no client uses."""
 
 OLD_ENDS_S = 15.0
-"""Time for the old HAProxy process to finish what it serves."""
+"""Time for the old HAProxy process to finish its sessions."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sabotage:
-    """One way: what it does, in words, and to the proxy's configuration."""
+    """A sabotage: its description, and the change of the proxy's configuration."""
 
     what: str
     proxy: Change
 
 
 def _listens(config: ProxyConfig, change: Callable[[Listen], Listen], only: str = "") -> ProxyConfig:
-    """The configuration with `change` made to each `listen` section, or to one API's."""
+    """The configuration with `change` applied to each `listen` section, or to one API's."""
     wanted = haproxy.SECTIONS.get(only, "")
     listens = tuple(change(each) if each.name == wanted or not only else each for each in config.listens)
     return replace(config, listens=listens)
@@ -90,7 +90,7 @@ def _short_timeout(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
-    """A first proxy hides the clients' addresses from the second, as address translation does."""
+    """A second proxy in front hides the clients' addresses, as address translation does."""
     fronts = []
     behind = []
     for listen in config.listens:
@@ -164,18 +164,18 @@ SABOTAGES: Mapping[str, Sabotage] = {
     "unchecked": Sabotage("no check on any server line", _unchecked),
     "fall-100": Sabotage("fall 100: a server is DOWN after a hundred failed checks", _patient),
     "slow-checks": Sabotage("timeout check 30s", _slow_checks),
-    "any-path": Sabotage("checks of a path that is answered whatever the health", _any_path),
+    "any-path": Sabotage("health checks of a path that is answered in any state of health", _any_path),
     "sessions-stay": Sabotage("no on-marked-down shutdown-sessions", _sessions_stay),
     "backup": Sabotage("the last REST server is only a backup", _backup),
-    "translation": Sabotage("clients' addresses are hidden from the proxy", _translated),
+    "translation": Sabotage("the clients' addresses are hidden from the proxy", _translated),
 }
 """Name → the sabotage."""
 
 
 def sabotage(name: str, what: str) -> None:
-    """Sabotage the lab called `name`; what was sabotaged before is healed with it.
+    """Apply one of `SABOTAGES` to the lab called `name`, in place of an earlier one.
 
-    Raises `InputError` for an unknown sabotage or lab, `DaemonError` where HAProxy refuses.
+    Raises `InputError` for an unknown sabotage or lab, `DaemonError` if HAProxy refuses.
     """
     if what not in SABOTAGES:
         raise unknown("lab sabotage", "sabotage", what, SABOTAGES)
@@ -183,21 +183,21 @@ def sabotage(name: str, what: str) -> None:
 
 
 def vary(name: str, change: Change) -> None:
-    """Change the proxy's configuration in any way, until it is healed; raises as `sabotage` does."""
+    """Change the proxy's configuration in any way, until `heal`. Raises as `sabotage` does."""
     with lock.held(topology.folder(name), 30):
         lab = topology.opened(name)
         _take_over(lab, change(lab, haproxy.config(lab)))
 
 
 def heal(name: str) -> None:
-    """Give the lab its own proxy back; raises as `sabotage` does."""
+    """Restore the lab's own proxy configuration. Raises as `sabotage` does."""
     with lock.held(topology.folder(name), 30):
         lab = topology.opened(name)
         _take_over(lab, haproxy.config(lab))
 
 
 def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
-    """Change what was asked for of the proxy (fields of `Topology`), and describe it in deployment.toml."""
+    """Change the requested proxy (fields of `Topology`) and describe it in deployment.toml."""
     with lock.held(topology.folder(name), 30):
         before = topology.opened(name)
         asked = before.topology.model_copy(update=dict(changes))
@@ -209,7 +209,7 @@ def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
 
 
 def _take_over(lab: Lab, config: ProxyConfig) -> None:
-    """Let a new HAProxy process take over, and wait until it is the only one and accepts everywhere."""
+    """Start a new HAProxy process; wait until it is the only one and accepts on all addresses."""
     old = {process.pid for process in processes.running(lab.folder, "proxy")}
     haproxy.prepare(lab, config)
     haproxy.reload(lab)

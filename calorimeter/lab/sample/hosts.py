@@ -1,4 +1,4 @@
-"""What can be done to a whole host of a sample: its cable, its packets in one direction, its power."""
+"""Faults of a whole host of the sample: disconnected, packets lost in one direction, powered off."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from calorimeter.lab.topology import Lab
 HOSTS = ("A", *layout.API_HOSTS)
 
 HEALS = {"unreachable": "reachable", "deaf": "hears", "mute": "speaks"}
-"""Action that breaks a host → the one that brings it back: its cable is pulled; packets to it vanish;
-packets from it vanish."""
+"""Action that breaks a host → action that heals it. unreachable: disconnected; deaf: packets to it are
+dropped; mute: packets from it are dropped."""
 
 
 def act(lab: Lab, host: str, action: str) -> int:
-    """Do one of `ACTIONS` to a host; gives the moment it took effect, ns since the epoch.
+    """Apply one of `ACTIONS` to a host, and return when it took effect (ns since the epoch).
 
-    Raises `InputError` where the host is powered off already, or has no such action.
+    Raises `InputError` if the host has no such action, or is powered off already.
     """
     if action not in ACTIONS:
         raise unknown(f"lab part {host}", "action", action, ACTIONS)
     if action in ("kill", "start", "reboot") and host not in layout.API_HOSTS:
         raise InputError(
-            f"lab part {host}", "cannot be switched off", "it has the database and Keystone of the lab"
+            f"lab part {host}",
+            "cannot be powered off",
+            "valid: B or C; A has the lab's database and Keystone",
         )
     return ACTIONS[action](lab, host)
 
@@ -43,23 +45,23 @@ def _is_on(lab: Lab, host: str) -> bool:
 
 
 def _kill(lab: Lab, host: str) -> int:
-    """Switch it off: not one packet leaves it any more, and its kernel forgets everything."""
+    """Power it off: it sends no further packet, and its kernel state is lost."""
     if not _is_on(lab, host):
         raise InputError(f"lab part {host}", "is not running", f"`calorimeter lab part {host} start` first")
     with lock.held(lab.folder, 30):
         at = time.time_ns()
         network.plug(lab.topology.name, host, cable_in=False)
-        there = parts_of(lab, host)
-        running = [each for each in processes.running(lab.folder) if each.part in there]
+        parts = parts_of(lab, host)
+        running = [each for each in processes.running(lab.folder) if each.part in parts]
         processes.send(running, lab.folder, signal.SIGKILL)
-        for part in there:
+        for part in parts:
             processes.kill(lab.folder, part)
         network.remove_host(lab.topology.name, host)
     return at
 
 
 def _start(lab: Lab, host: str) -> int:
-    """Switch it on, and wait until everything on it serves; what runs already is left alone."""
+    """Power it on and wait until its parts serve. Parts that run already are left alone."""
     with lock.held(lab.folder, 30):
         at = time.time_ns()
         if not _is_on(lab, host):
@@ -106,7 +108,7 @@ def _drop(fault: str, hook: str) -> Callable[[Lab, str], int]:
 
 def _pass(fault: str) -> Callable[[Lab, str], int]:
     def end(lab: Lab, host: str) -> int:
-        if not _is_on(lab, host):  # its tables went with it
+        if not _is_on(lab, host):  # its tables are gone with it
             return time.time_ns()
         own = network.namespace(lab.topology.name, host)
         return part_faults.remove_table(part_faults.table_of(lab, host, fault), own)
@@ -125,4 +127,4 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "mute": _drop("mute", "output"),
     "speaks": _pass("mute"),
 }
-"""Action → what does it."""
+"""Action → function that applies it."""

@@ -1,4 +1,4 @@
-"""The sample of the guide: machines A, B and C with its literal addresses, and hosts for clients."""
+"""The guide's sample: machines A, B and C with the guide's addresses, and two client hosts."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ HOSTS = MappingProxyType(
         "client-2": "10.0.0.102",
     }
 )
-"""Host → its address on the LAN; those of A, B and C are the guide's."""
+"""Host → its address on the LAN. A, B and C have the guide's addresses."""
 
 SOURCES = MappingProxyType({"client-1": "10.1.0.0/16", "client-2": "10.2.0.0/16"})
-"""Host for clients → the network behind it: any address of it is its own."""
+"""Client host → the network whose addresses are all local to it."""
 
 API_HOSTS = ("B", "C")
-"""Where the APIs and the engines run, in turn."""
+"""Hosts on which APIs and engines are placed alternately."""
 
 CLIENT = "client-1"
-"""Where the suite runs, and where the proxy's log goes."""
+"""The host on which the suite runs and to which the proxy logs."""
 
 BROKER_USER, BROKER_PASSWORD = "stackrabbit", "admin"
-"""As in the guide's files (DevStack's): nobody beyond the namespaces can reach this broker."""
+"""The guide's (DevStack's) values. The broker cannot be reached from outside the namespaces."""
 
 STATS_PORT = 9999
 
@@ -43,11 +43,11 @@ PORTS = MappingProxyType(
         "keystone": 5000,
     }
 )
-"""What listens on A (`log`: on the client host), at the ports that everybody knows."""
+"""Well-known ports of the services on A (`log`: on the client host)."""
 
 
 def host_of(name: str) -> str:
-    """The host of a part, or of what a port is reserved for."""
+    """The host of a part or port name."""
     kind, _, number = name.rpartition("-")
     if name == "log":
         return CLIENT
@@ -57,6 +57,6 @@ def host_of(name: str) -> str:
 
 
 def ports(parts: tuple[str, ...]) -> dict[str, int]:
-    """Every port of the sample; each API has the port of its front, on a host of its own."""
+    """All ports of the sample. Each API has the port of its front address, on its own host."""
     apis = {part: PORTS[part.partition("-")[0]] for part in parts if part.partition("-")[0] in PORTS}
     return {**PORTS, **apis}

@@ -1,7 +1,7 @@
-"""Hosts as network namespaces on a bridge that is in a namespace of its own.
+"""Hosts as network namespaces, connected by a bridge in a namespace of its own.
 
-No interface, address or route of theirs is ever the machine's: a veth pair is made with both its ends in
-namespaces, and everything goes with the namespaces.
+The machine's own namespace gets no interface, address or route: both ends of each veth pair are created
+inside namespaces, and removing the namespaces removes everything.
 """
 
 from __future__ import annotations
@@ -10,42 +10,38 @@ import shutil
 import subprocess
 from collections.abc import Iterator
 from ipaddress import IPv4Address
-from typing import TYPE_CHECKING
 
 from calorimeter.core import netns
 from calorimeter.core.errors import InputError
 from calorimeter.lab import programs
 from calorimeter.lab.sample import layout
 
-if TYPE_CHECKING:
-    from calorimeter.lab.topology import Lab
-
 LAN = "lan"
-"""The host that is the switch."""
+"""The namespace of the bridge."""
 
 INTERFACE = "eth0"
 
 
 def namespace(lab: str, host: str) -> str:
-    """The name of a host's namespace; a lab's name has no dot, so no two labs share one."""
+    """The name of a host's namespace. Lab names have no dot, so the names of two labs never collide."""
     return f"calorimeter.{lab}.{host}"
 
 
 def existing(lab: str) -> list[str]:
-    """The namespaces of a lab that are there."""
+    """The existing namespaces of a lab."""
     return sorted(path.name for path in netns.FOLDER.glob(f"{namespace(lab, '')}*"))
 
 
 def make(lab: str) -> None:
-    """Make the bridge and all hosts; raises `InputError` where namespaces are not permitted."""
+    """Create the bridge and all hosts. Raises `InputError` if namespaces are not permitted."""
     lan = namespace(lab, LAN)
     try:
         _ip("netns", "add", lan)
     except InputError as problem:
         raise InputError(
             "--sample guide",
-            f"network namespaces cannot be made here ({problem.given})",
-            "run it as root; in a container, one with --privileged",
+            f"network namespaces cannot be created here ({problem.given})",
+            "run it as root; a container needs --privileged",
         ) from problem
     _ip("-n", lan, "link", "add", LAN, "type", "bridge", "forward_delay", "0")
     _ip("-n", lan, "link", "set", LAN, "up")
@@ -53,15 +49,13 @@ def make(lab: str) -> None:
         make_host(lab, host)
 
 
-def visit(lab: Lab) -> None:
-    """Go to the client host of a sample, from which all of it can be reached; nothing for other labs."""
-    if lab.topology.sample:
-        name = lab.topology.name
-        netns.enter(namespace(name, layout.CLIENT), f"lab {name}")
+def enter_client_host(lab: str) -> None:
+    """Enter the namespace of the client host, from which all hosts of the sample can be reached."""
+    netns.enter(namespace(lab, layout.CLIENT), f"lab {lab}")
 
 
 def make_host(lab: str, host: str) -> None:
-    """Make one host and put its cable in. A host that is made again has the MAC address that it had."""
+    """Create one host and connect it. A host that is created again has the same MAC address as before."""
     lan, own = namespace(lab, LAN), namespace(lab, host)
     _ip("netns", "add", own)
     _ip("-n", own, "link", "set", "lo", "up")
@@ -76,22 +70,22 @@ def make_host(lab: str, host: str) -> None:
 
 
 def remove_host(lab: str, host: str) -> None:
-    """Remove a host in which nothing runs any more, with all that its kernel remembers."""
-    # The port first: connections that processes left behind could keep the namespace alive for a while.
+    """Remove a host in which nothing runs, with its connection tracking and routes."""
+    # The bridge port first: lingering connections could keep the namespace alive for a while.
     if namespace(lab, host) in existing(lab):
         _ip("-n", namespace(lab, LAN), "link", "delete", _port(host))
         _ip("netns", "delete", namespace(lab, host))
 
 
 def plug(lab: str, host: str, *, cable_in: bool) -> None:
-    """Put a host's cable in, or pull it: it loses its carrier, and keeps its addresses and routes."""
+    """Connect or disconnect a host: it loses its carrier, and keeps its addresses and routes."""
     _ip("-n", namespace(lab, LAN), "link", "set", _port(host), "up" if cable_in else "down")
 
 
 def remove(lab: str) -> None:
-    """Remove every namespace of a lab, and with them its bridge, interfaces and routes."""
+    """Remove all namespaces of a lab, and with them its bridge, interfaces and routes."""
     found = existing(lab)
-    # The switch first, which pulls all cables: nobody's last packets reach anybody.
+    # The bridge first, so that no last packet of one host reaches another.
     for name in sorted(found, key=lambda name: not name.endswith(f".{LAN}")):
         _ip("netns", "delete", name)
 
@@ -105,14 +99,14 @@ def _mac(host: str) -> str:
 
 
 def _ip(*words: str) -> None:
-    """Run `ip`; `InputError` with what it says where it fails."""
+    """Run `ip`. Raises `InputError` with its error output if it fails."""
     program = shutil.which("ip", path=programs.search_path())
     if program is None:
         raise InputError("lab", "missing iproute2", "sudo apt-get install iproute2")
-    told = subprocess.run([program, *words], capture_output=True, text=True, check=False)
-    if told.returncode != 0:
-        said = "; ".join(_lines(told.stderr)) or f"status {told.returncode}"
-        raise InputError(f"ip {' '.join(words)}", said)
+    done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        reason = "; ".join(_lines(done.stderr)) or f"status {done.returncode}"
+        raise InputError(f"ip {' '.join(words)}", reason)
 
 
 def _lines(text: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""A command on a host of a sample, as its user."""
+"""Run a command on a host of the sample, as the lab's user."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from calorimeter.lab.topology import PROJECT, REGION, USER, Lab
 
 
 def run(name: str, host: str, command: Sequence[str]) -> None:
-    """Become the command; returns only by raising `InputError`."""
+    """Replace this process by the command. Raises `InputError` if that is not possible."""
     lab = topology.opened(name)
     if not lab.topology.sample:
-        raise InputError(f"lab {name}", "has no hosts", "valid: a lab of `lab up --sample guide`")
+        raise InputError(f"lab {name}", "has no hosts", "valid: a lab started with `lab up --sample guide`")
     if host not in layout.HOSTS:
         raise unknown("--host", "host", host, layout.HOSTS)
     environment = {**os.environ, **_user(lab), **processes.marks(lab.folder, "visitor")}
@@ -32,7 +32,7 @@ def run(name: str, host: str, command: Sequence[str]) -> None:
 
 
 def _user(lab: Lab) -> dict[str, str]:
-    """What the openstack client reads of its environment."""
+    """Environment variables of the openstack client."""
     return {
         "OS_AUTH_URL": f"{lab.url('keystone')}/v3",
         "OS_USERNAME": USER,

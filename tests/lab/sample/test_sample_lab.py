@@ -22,7 +22,7 @@ from tests.conftest import lab_command
 
 pytestmark = pytest.mark.lab
 
-NOT_PERMITTED = "--sample guide: network namespaces cannot be made here"
+NOT_PERMITTED = "--sample guide: network namespaces cannot be created here"
 ADVICE = "run it as root; in a container, one with --privileged"
 
 
