@@ -8,3 +8,5 @@ CLONE = Path(__file__).resolve().parents[1]
 DOCS = CLONE / "docs"
 GUIDE = CLONE / "tests/data/guide"
 """The guide, with the configuration files that it shows."""
+PROGRAMS = CLONE / "tests/lab/programs"
+"""Small programs that tests of the lab run in processes of their own."""

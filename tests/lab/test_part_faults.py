@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 import socket
@@ -17,6 +16,7 @@ from urllib.request import urlopen
 import pytest
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.waiting import until
 from tests.conftest import lab_command
 
 TURNS = 2
@@ -169,13 +169,13 @@ def test_the_relay_answers_late_or_wrong(tmp_path: Path) -> None:
 def relayed(
     folder: Path, port: int, *words: str, server: socket.socket | None = None
 ) -> tuple[float, bytes]:
-    """Seconds and last answer of the requests on one connection; of one, where no server is behind."""
-    told = folder / f"relay{words[0]}.port"
+    """Duration and last answer of the requests on one connection; one request without a server behind."""
+    port_file = folder / f"relay{words[0]}.port"
     command = [
         sys.executable,
         "-m",
         "calorimeter.lab.fault_relay",
-        str(told),
+        str(port_file),
         "127.0.0.2",
         "127.0.0.1",
         str(port),
@@ -183,7 +183,8 @@ def relayed(
     ]
     relay = subprocess.Popen(command)
     try:
-        listening = json.loads(_read(told))
+        until(port_file.exists, 10)
+        listening = int(port_file.read_text(encoding="utf-8"))
         began = time.monotonic()
         with socket.create_connection(("127.0.0.1", listening), 5) as client:
             if server is None:
@@ -200,13 +201,3 @@ def relayed(
     finally:
         relay.kill()
         relay.wait()
-
-
-def _read(file: Path, within_s: float = 10.0) -> str:
-    deadline = time.monotonic() + within_s
-    while time.monotonic() < deadline:
-        try:
-            return file.read_text(encoding="utf-8")
-        except FileNotFoundError:
-            time.sleep(0.02)
-    raise AssertionError(f"{file} was not written")

@@ -11,6 +11,7 @@ import pytest
 from calorimeter.core.errors import InputError
 from calorimeter.lab import lock, topology
 from calorimeter.lab.topology import Topology
+from tests.places import PROGRAMS
 
 
 def test_parts_are_named_by_kind_and_number() -> None:
@@ -56,11 +57,9 @@ def test_a_second_command_is_told_who_changes_the_lab(tmp_path: Path) -> None:
     """The lock names its holder, and is free again as soon as that process is dead."""
     folder = tmp_path / "x"
     folder.mkdir()
-    script = (
-        "import sys, time; from pathlib import Path; from calorimeter.lab import lock\n"
-        "with lock.held(Path(sys.argv[1]), 0): print('held', flush=True); time.sleep(60)"
+    holder = subprocess.Popen(
+        [sys.executable, str(PROGRAMS / "hold_lock.py"), str(folder)], stdout=subprocess.PIPE
     )
-    holder = subprocess.Popen([sys.executable, "-c", script, str(folder)], stdout=subprocess.PIPE)
     assert holder.stdout is not None
     with holder.stdout:
         assert holder.stdout.readline() == b"held\n"

@@ -19,6 +19,7 @@ from calorimeter.core.waiting import until
 from calorimeter.lab import processes, programs
 from calorimeter.lab.sample import network
 from tests.conftest import lab_command
+from tests.places import PROGRAMS
 
 pytestmark = pytest.mark.lab
 
@@ -100,45 +101,33 @@ def reaches(name: str, client: str, address: str, within_s: float = 0.7) -> bool
 
 
 def act(name: str, host: str, action: str) -> None:
-    """Do something to a host, by the command of `lab part`."""
+    """Apply an action to a host with `lab part`."""
     done = lab_command("part", "--name", name, host, action)
     assert done.returncode == 0, done.stderr
 
 
-HEAR = """
-import socket
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear:
-    ear.bind(("10.0.0.2", 7))
-    ear.settimeout(2.5)
-    print("listening", flush=True)
-    try:
-        print(ear.recvfrom(9)[1][0])
-    except TimeoutError:
-        print("nothing")
-"""
-
-SAY = """
-import socket, time
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as voice:
-    for _ in range(10):
-        voice.sendto(b"word", ("10.0.0.2", 7))
-        time.sleep(0.1)
-"""
-
-
 def hears(name: str) -> bool:
-    """Whether B hears what client-2 says, though nobody may hear B's answers."""
-    words = ("exec", "--name", name, "--host", "B", "--", sys.executable, "-c", HEAR)
+    """Whether B receives datagrams of client-2, even if B's own packets are lost."""
+    words = (
+        "exec",
+        "--name",
+        name,
+        "--host",
+        "B",
+        "--",
+        sys.executable,
+        str(PROGRAMS / "receive_datagram.py"),
+    )
     command = [sys.executable, "-m", "calorimeter", "lab", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as ear:
-        assert ear.stdout is not None
-        assert ear.stdout.readline() == "listening\n"
-        assert inside(name, "client-2", sys.executable, "-c", SAY).returncode == 0
-        return ear.stdout.readline() == "10.0.0.102\n"
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as receiver:
+        assert receiver.stdout is not None
+        assert receiver.stdout.readline() == "listening\n"
+        assert inside(name, "client-2", sys.executable, str(PROGRAMS / "send_datagrams.py")).returncode == 0
+        return receiver.stdout.readline() == "10.0.0.102\n"
 
 
 def fails_as_hosts_do(name: str) -> None:
-    """Its cable, its packets in one direction, its power: B is gone for a client, and comes back."""
+    """B is disconnected, loses packets one way, is rebooted: a client cannot reach it, then can."""
     assert reaches(name, "client-2", "10.0.0.2")
     for fault, heal in (("unreachable", "reachable"), ("deaf", "hears"), ("mute", "speaks")):
         act(name, "B", fault)
@@ -156,20 +145,6 @@ def fails_as_hosts_do(name: str) -> None:
     assert reaches(name, "client-1", "10.0.0.2")
 
 
-HEATCLIENT = """
-import os
-from heatclient import client
-from keystoneauth1 import session
-from keystoneauth1.identity import v3
-names = {"auth_url": "OS_AUTH_URL", "username": "OS_USERNAME", "password": "OS_PASSWORD",
-         "project_name": "OS_PROJECT_NAME", "user_domain_name": "OS_USER_DOMAIN_NAME",
-         "project_domain_name": "OS_PROJECT_DOMAIN_NAME"}
-sure = session.Session(auth=v3.Password(**{key: os.environ[name] for key, name in names.items()}))
-heat = client.Client("1", session=sure, region_name=os.environ["OS_REGION_NAME"])
-print(sure.get_endpoint(service_type="orchestration", interface="public"), len(list(heat.stacks.list())))
-"""
-
-
 def clients_work(name: str) -> None:
     """The openstack client and python-heatclient, unmodified, with nothing but the catalog's addresses."""
     listed = inside(name, "client-2", "openstack", "stack", "list", "-f", "json")
@@ -177,9 +152,9 @@ def clients_work(name: str) -> None:
     python = (
         Path(os.environ.get("CALORIMETER_HEAT_VENV") or programs.REPOSITORY / ".venv-heat") / "bin/python"
     )
-    told = inside(name, "client-2", str(python), "-c", HEATCLIENT)
-    assert told.stdout.startswith("http://10.0.0.1:8004/v1/"), told.stderr
-    assert told.stdout.endswith(" 0\n")
+    listed = inside(name, "client-2", str(python), str(PROGRAMS / "list_stacks.py"))
+    assert listed.stdout.startswith("http://10.0.0.1:8004/v1/"), listed.stderr
+    assert listed.stdout.endswith(" 0\n")
 
 
 ON_B = ("rest-server-1", "cfn-server-1", "engine-1", "engine-3")
