@@ -15,9 +15,10 @@ from calorimeter.cli import COMMANDS
 from calorimeter.commands import configuration
 from calorimeter.config import audit
 from calorimeter.config.audit import Inputs
-from calorimeter.config.generate import Host, Topology, heat_files, instructions, made_secrets, proxy_file
+from calorimeter.config.generate import Host, Topology, heat_files, instructions, new_secrets, proxy_file
 from calorimeter.config.haproxy import program
 from calorimeter.config.heat import heat_conf
+from calorimeter.config.named_files import read_texts
 from calorimeter.core import deployment as deployments
 from calorimeter.core import toml
 from calorimeter.core.errors import InputError
@@ -32,7 +33,7 @@ name = "C"
 address = "10.0.0.3"
 rest = 2
 """
-SECRETS = made_secrets({})
+SECRETS = new_secrets({})
 
 
 def inputs(topology: Topology) -> Inputs:
@@ -89,7 +90,7 @@ def test_the_audit_finds_nothing_in_generated_files(
         database_connections=1000,
     )
     limited = replace(inputs(topology), database_connections=1000)
-    assert [(f.id, f.says) for f in audit.audit(limited).findings] == []
+    assert [(f.rule, f.says) for f in audit.audit(limited).faults] == []
 
 
 @pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
@@ -152,7 +153,7 @@ def test_given_secrets_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BROKER", "a@b/$c")
     text = SAMPLE.replace("[[hosts]]", '[secrets]\nbroker = { env = "BROKER" }\n[[hosts]]', 1)
     assert generate(tmp_path, text).return_value == 0
-    conf = heat_conf.read("B", [tmp_path / "out/heat-B.conf"])
+    conf = heat_conf.parse("B", *read_texts(tmp_path / "out/heat-B.conf", "*.conf"))
     assert conf.transport.hosts[0].password == "a@b/$c"
 
 

@@ -19,8 +19,8 @@ from calorimeter.config.haproxy.haproxy_writer import (
     Server,
     checked,
     render,
-    seconds,
 )
+from calorimeter.config.haproxy.units import seconds
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import toml
 from calorimeter.core.deployment import Api, Backend, Deployment, Identity, Part
@@ -98,7 +98,7 @@ def test_durations_are_haproxy_s(text: str, value: float) -> None:
 
 def test_what_is_no_duration_is_refused() -> None:
     """Anything else is a ValueError that quotes it."""
-    with pytest.raises(ValueError, match="'1 minute' is no duration"):
+    with pytest.raises(ValueError, match="'1 minute' is not a duration"):
         seconds("1 minute")
 
 

@@ -18,7 +18,7 @@ def test_every_rule_is_documented(rule: Rule) -> None:
     section = rest.partition("\n##")[0]
     assert found
     assert section.startswith(f"{rule.title}. ")
-    assert f"To do: {rule.remedy}." in section
+    assert f"Remedy: {rule.remedy}." in section
     assert f"> {rule.quote.text}\n>\n> {rule.quote.source}" in section
 
 

@@ -51,9 +51,9 @@ def guide(*hosts: str) -> Inputs:
 def found(inputs: Inputs, pattern: str) -> set[tuple[str, str]]:
     """(rule, text of its line) of the findings in the files that match a pattern."""
     texts = inputs.texts
-    findings = audit.audit(inputs).findings
+    findings = audit.audit(inputs).faults
     return {
-        (finding.id, texts[finding.file].splitlines()[finding.line - 1].strip())
+        (finding.rule, texts[finding.file].splitlines()[finding.line - 1].strip())
         for finding in findings
         if re.search(pattern, finding.file)
     }
@@ -89,7 +89,7 @@ def test_a_copy_of_the_file_of_a_that_nobody_changed() -> None:
 def test_the_corrected_files_are_clean() -> None:
     """With the proposed changes nothing is left to find, and the addresses are still the guide's."""
     corrected = audit.corrected(guide("B", "C"))
-    assert audit.audit(corrected).findings == ()
+    assert audit.audit(corrected).faults == ()
     proxy = corrected.texts["apis-proxy.conf"]
     assert "server rest-server-1 10.0.0.2:8004\n" in proxy
     assert audit.corrected(corrected) == corrected

@@ -24,7 +24,7 @@ def test_text_says_what_where_why_and_what_to_do() -> None:
     """A finding's text has place, severity, id, consequence, remedy, the quoted sentence and the diff."""
     text = output.text(audit.audit(FAULTY))
     assert text.startswith("apis-proxy.conf:25: error A6-no-check\n")
-    assert "What follows: a crashed API stays in the proxy as healthy" in text
+    assert "Effect: HAProxy considers a crashed API healthy" in text
     assert "«when not set, no health checking is performed" in text
     assert "+    default-server check inter 2s fall 3 rise 2 on-marked-down shutdown-sessions\n" in text
     assert text.endswith("1 error in 3 files.\n")
@@ -118,12 +118,12 @@ def test_passwords_are_masked(line: str, expected: str) -> None:
 
 def test_gates_pass_fail_and_are_inconclusive() -> None:
     """A gate is PASS without errors and warnings, FAIL with one, INCONCLUSIVE without its files."""
-    judged = {v.gate: v for v in judgement.verdicts(audit.audit(FAULTY), FAULTY)}
+    judged = {v.gate: v for v in judgement.verdicts(audit.audit(FAULTY))}
     assert judged["A6"].judgement.outcome is Outcome.FAIL
     assert "apis-proxy.conf:25: A6-no-check" in judged["A6"].judgement.counter_examples[0]
     assert judged["A1"].judgement.outcome is Outcome.PASS
     assert judged["A1"].guide == "Each API service must have a unique address to listen."
     only_proxy = Inputs(proxies=FAULTY.proxies)
-    judged = {v.gate: v for v in judgement.verdicts(audit.audit(only_proxy), only_proxy)}
+    judged = {v.gate: v for v in judgement.verdicts(audit.audit(only_proxy))}
     assert judged["A4"].judgement.outcome is Outcome.INCONCLUSIVE
     assert list(judged) == [f"A{n}" for n in range(1, 13)]

@@ -129,12 +129,12 @@ BY_HAND = {
 
 def ids(inputs: Inputs) -> set[str]:
     """The rules that find something."""
-    return {finding.id for finding in audit.audit(inputs).findings}
+    return {finding.rule for finding in audit.audit(inputs).faults}
 
 
 def test_a_clean_deployment_has_no_findings() -> None:
     """Every rule leaves the clean deployment alone."""
-    assert audit.audit(clean.inputs()).findings == ()
+    assert audit.audit(clean.inputs()).faults == ()
 
 
 @pytest.mark.parametrize(("rule", "file", "old", "new"), EXAMPLES)
@@ -152,7 +152,7 @@ def test_the_proposed_changes_leave_nothing_to_find(rule: str, file: str, old: s
     after = audit.corrected(inputs)
     if rule not in BY_HAND:
         assert ids(after) == set()
-        assert any(finding.diff for finding in audit.audit(inputs).findings if finding.id == rule)
+        assert any(finding.diff for finding in audit.audit(inputs).faults if finding.rule == rule)
 
 
 def test_every_rule_has_an_example() -> None:
@@ -226,7 +226,7 @@ def test_old_options_become_new_ones() -> None:
 
 def test_findings_of_one_cause_are_one_finding() -> None:
     """A statement in defaults that is wrong for both sections is reported once, naming both."""
-    findings = audit.audit(edited("proxy", "timeout server 70s", "timeout server 1m")).findings
+    findings = audit.audit(edited("proxy", "timeout server 70s", "timeout server 1m")).faults
     assert [finding.line for finding in findings] == [17]
     assert "rest_api_proxy, cfn_api_proxy" in findings[0].says
 
@@ -235,7 +235,7 @@ def test_a_waived_gate_does_not_count() -> None:
     """A waived finding is shown with its reason, and does not make the audit fail."""
     inputs = edited("proxy", "default-server check", "default-server")
     report = audit.audit(inputs, {"A6": "checked elsewhere"})
-    assert [finding.waived for finding in report.findings] == ["checked elsewhere"]
+    assert [finding.waived for finding in report.faults] == ["checked elsewhere"]
     assert report.status == 0
     assert audit.audit(inputs).status == 1
 
@@ -250,7 +250,7 @@ def test_engines_are_known_by_machine_or_by_heats_own_name(
     """The engine of B calls itself engine-1; names that are in no file leave every file an engine's."""
     b = clean.heat("10.0.0.2").replace("num_engine_workers = ", "host = engine-1\n#")
     inputs = replace(clean.inputs(b=b), engines=frozenset(engines) if engines else None)
-    unsaid = [f for f in audit.audit(inputs).findings if f.id == "A11-workers-unsaid"]
+    unsaid = [f for f in audit.audit(inputs).faults if f.rule == "A11-workers-unsaid"]
     assert [finding.says.partition(":")[0] for finding in unsaid] == found
 
 
@@ -260,7 +260,7 @@ def test_no_secret_is_shown() -> None:
     b = b.replace("transport_url = ", "rabbit_password = broker-pw\n#").replace("num_engine", "#num")
     proxy = clean.PROXY.replace("balance source", "stats auth admin:service-pw\n    balance first")
     report = audit.audit(clean.inputs(proxy, b, clean.heat("10.0.0.3").replace("0123", "3210")))
-    assert len(report.findings) > 4
+    assert len(report.faults) > 4
     for shown in (output.text(report), output.as_json(report), output.sarif(report)):
         assert not [secret for secret in clean.SECRETS if secret in shown]
 
@@ -301,4 +301,4 @@ def test_a_hundred_servers_are_audited_in_a_second() -> None:
     started = time.process_time()
     report = audit.audit(Inputs((("proxy", (("apis-proxy.conf", proxy),)),), heat))
     assert time.process_time() - started < 1.0
-    assert len(report.findings) >= 100
+    assert len(report.faults) >= 100

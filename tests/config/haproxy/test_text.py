@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from calorimeter.config import haproxy
 from calorimeter.config.haproxy import program, units, words
+from calorimeter.config.named_files import read_texts
 from calorimeter.core.errors import InputError
 
 TEXT = """# who wrote this
@@ -35,7 +36,7 @@ listen "rest api"  from base
 def test_what_was_parsed_is_rendered_unchanged(text: str) -> None:
     """Whatever the text, rendering its tree gives the same text, and resolving it raises nothing."""
     tree = haproxy.parse([("f", text)], {})
-    assert haproxy.render(tree.files[0]) == text
+    assert tree.files[0].text == text
     haproxy.resolve(tree)
 
 
@@ -52,7 +53,7 @@ _LINE = st.lists(st.sampled_from(_WORDS.split()), max_size=6).map(" ".join)
 def test_configuration_like_text_never_raises(text: str) -> None:
     """Sections, servers and conditions in any disorder resolve without an exception."""
     tree = haproxy.parse([("f", text)], {"A": "x"})
-    assert haproxy.render(tree.files[0]) == text
+    assert tree.files[0].text == text
     resolved = haproxy.resolve(tree)
     for service in resolved.services:
         assert all(server.inter_s > 0 for server in service.back.servers)
@@ -80,7 +81,7 @@ def test_conditions_switch_lines_off_but_keep_them() -> None:
     active = {line.text.strip() for line in tree.lines if line.active}
     assert "nbthread 2" in active
     assert "maxconn 1" not in active
-    assert haproxy.render(tree.files[0]) == TEXT
+    assert tree.files[0].text == TEXT
 
 
 @pytest.mark.parametrize(
@@ -136,13 +137,13 @@ def test_times_are_read_in_their_units(text: str, expected: float) -> None:
 @pytest.mark.parametrize("text", ["", "s", "1w", "1.5s", "-1s", "1s2"])
 def test_what_is_no_time_is_none(text: str) -> None:
     """Text that HAProxy would refuse as a time gives None."""
-    assert units.seconds(text) is None
+    assert units.seconds_or_none(text) is None
 
 
 def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
     """Reading a missing file raises InputError with its name."""
     with pytest.raises(InputError, match=r"nowhere\.cfg: cannot be read"):
-        haproxy.read([tmp_path / "nowhere.cfg"])
+        read_texts(tmp_path / "nowhere.cfg", "*.cfg")
 
 
 def test_a_folder_is_its_cfg_files_in_order(tmp_path: Path) -> None:
@@ -150,4 +151,7 @@ def test_a_folder_is_its_cfg_files_in_order(tmp_path: Path) -> None:
     (tmp_path / "b.cfg").write_text("listen b\n")
     (tmp_path / "a.cfg").write_text("defaults\n")
     (tmp_path / "c.txt").write_text("listen c\n")
-    assert [s.kind for s in haproxy.read([tmp_path], {}).sections] == ["defaults", "listen"]
+    assert [s.kind for s in haproxy.parse(read_texts(tmp_path, "*.cfg"), {}).sections] == [
+        "defaults",
+        "listen",
+    ]

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calorimeter.config import hosts
 from calorimeter.config.heat import heat_conf
 from calorimeter.config.heat.heat_conf import BrokerHost
 
@@ -59,7 +60,7 @@ def test_no_transport_url_raises(text: str) -> None:
     """Whatever stands after transport_url, a transport comes out."""
     line = " ".join(text.split())
     assert conf(f"transport_url = rabbit://{line}\nconnection = {line}\n").transport.vhost is not None
-    heat_conf.host_of(line)
+    hosts.host_of_url(line)
 
 
 def test_listeners_and_their_defaults() -> None:
@@ -73,13 +74,13 @@ def test_listeners_and_their_defaults() -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost."])
 def test_loopback_addresses(host: str) -> None:
     """Names and addresses that mean the machine itself."""
-    assert heat_conf.loopback(host)
+    assert hosts.is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "heat.example", "", "::2"])
 def test_addresses_that_are_no_loopback(host: str) -> None:
     """Everything else does not."""
-    assert not heat_conf.loopback(host)
+    assert not hosts.is_loopback(host)
 
 
 def test_numbers_of_engines_and_times() -> None:

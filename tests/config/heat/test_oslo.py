@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calorimeter.config.heat import oslo
-from calorimeter.core.errors import InputError
+from calorimeter.config.heat import heat_conf, oslo
+from calorimeter.config.named_files import read_texts
 
 
 def value(text: str, key: str, group: str = "DEFAULT") -> str | None:
@@ -60,7 +60,8 @@ def test_the_later_file_wins_and_says_where(tmp_path: Path) -> None:
     """With several files the last value wins, and its file and line are known."""
     (tmp_path / "1.conf").write_text("[database]\nconnection = one\n")
     (tmp_path / "2.conf").write_text("# over\n[database]\nconnection = two\n")
-    found = oslo.read([tmp_path]).get("connection", "database")
+    conf = heat_conf.parse("B", *read_texts(tmp_path, "*.conf"))
+    found = conf.get("connection", "database")
     assert found is not None
     assert (found.text, Path(found.entry.file).name, found.entry.number) == ("two", "2.conf", 3)
 
@@ -68,10 +69,4 @@ def test_the_later_file_wins_and_says_where(tmp_path: Path) -> None:
 def test_lines_that_oslo_config_refuses_are_faults() -> None:
     """A line without a separator, a broken section and a stray continuation are said with their line."""
     file = oslo.parse("f", "  stray\n...\n[open\n= 1\na = 1\n")
-    assert [fault.number for fault in file.faults] == [1, 2, 3, 4]
-
-
-def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
-    """Reading a file that is not there raises InputError."""
-    with pytest.raises(InputError, match="cannot be read"):
-        oslo.read([tmp_path / "heat.conf"])
+    assert [line.number for line in file.unreadable] == [1, 2, 3, 4]

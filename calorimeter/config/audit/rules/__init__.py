@@ -1,1 +1,1 @@
-"""The rules of the audit, one module a rule."""
+"""The rules of the audit, one module for each subject."""

@@ -1,4 +1,4 @@
-"""The rules, in the order in which they are reported."""
+"""All rules. Their order is that of `rules` in a SARIF report; findings are sorted by gate."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from calorimeter.config.audit.rules import (
     loopback,
     one_heat,
     options,
+    proxy_lines,
     retries,
     source_balance,
 )
 
 RULES: tuple[Rule, ...] = (
     *addresses.RULES,
+    *proxy_lines.RULES,
     *loopback.RULES,
     *one_heat.RULES,
     *source_balance.RULES,
