@@ -73,28 +73,20 @@ class Listeners:
     """The addresses at which the APIs of the Heat files listen, indexed by API."""
 
     def __init__(self, confs: Iterable[HeatConf]) -> None:
-        self._named: dict[str, set[tuple[str, int]]] = {api: set() for api in APIS}
-        self._everywhere: dict[str, set[int]] = {api: set() for api in APIS}
+        self._addresses: dict[str, set[tuple[str, int | None]]] = {api: set() for api in APIS}
         for conf in confs:
             for api in APIS:
                 listener = conf.listener(api)
-                if listener.value is None:
-                    continue
-                if listener.wildcard:
-                    self._everywhere[api].add(listener.port)
-                else:
-                    self._named[api].add((listener.host, listener.port))
+                if listener.value is not None:
+                    self._addresses[api].add(("*" if listener.wildcard else listener.host, listener.port))
 
     def any(self, api: str) -> bool:
         """Whether any file sets the address of this API."""
-        return bool(self._named[api] or self._everywhere[api])
+        return bool(self._addresses[api])
 
     def at(self, api: str, server: Server) -> bool:
         """Whether an API of the files can be the one at a server's address."""
-        port = server.port
-        if port is None:
-            return False
-        return (server.host, port) in self._named[api] or port in self._everywhere[api]
+        return not {(server.host, server.port), ("*", server.port)}.isdisjoint(self._addresses[api])
 
 
 @dataclass(frozen=True)

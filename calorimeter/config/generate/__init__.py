@@ -2,24 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.config.generate.generated_files import (
-    GeneratedFile,
-    heat_files,
-    instructions,
-    new_secrets,
-    proxy_config,
-    proxy_file,
-)
-from calorimeter.config.generate.topology import SECRETS, Host, Topology
+from calorimeter.config.generate.generated_files import proxy_config
+from calorimeter.config.generate.topology import Host, Topology
 
-__all__ = [
-    "SECRETS",
-    "GeneratedFile",
-    "Host",
-    "Topology",
-    "heat_files",
-    "instructions",
-    "new_secrets",
-    "proxy_config",
-    "proxy_file",
-]
+__all__ = ["Host", "Topology", "proxy_config"]

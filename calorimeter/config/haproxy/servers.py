@@ -97,16 +97,6 @@ class Server:
         return self.time_s("inter") or _INTER_S
 
     @property
-    def fastinter_s(self) -> float:
-        """Seconds between two checks while it is going down or up."""
-        return self.time_s("fastinter") or self.inter_s
-
-    @property
-    def downinter_s(self) -> float:
-        """Seconds between two checks while it is down."""
-        return self.time_s("downinter") or self.inter_s
-
-    @property
     def fall(self) -> int:
         """Number of consecutive failed checks that make it DOWN."""
         return self._positive("fall", 3)

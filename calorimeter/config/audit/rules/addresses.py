@@ -247,16 +247,3 @@ def send_proxy(rule: Rule, subject: Subject) -> Iterator[Finding]:
                     f"receives the PROXY protocol ({word})",
                     "heat-api and heat-api-cfn do not understand it and answer every request with 400",
                 )
-
-
-RULES = (
-    address_shared,
-    server_twice,
-    address_of_proxy,
-    bind_unknown,
-    server_is_proxy,
-    server_without_api,
-    section_mixed,
-    api_behind_no_server,
-    send_proxy,
-)

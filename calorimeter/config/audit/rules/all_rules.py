@@ -18,17 +18,19 @@ from calorimeter.config.audit.rules import (
     source_balance,
 )
 
-RULES: tuple[Rule, ...] = (
-    *addresses.RULES,
-    *proxy_lines.RULES,
-    *loopback.RULES,
-    *one_heat.RULES,
-    *source_balance.RULES,
-    *health_checks.RULES,
-    *retries.RULES,
-    *limits.RULES,
-    *logs.RULES,
-    *options.RULES,
-    *engine_processes.RULES,
-    *cfn_credentials.RULES,
+_MODULES = (
+    addresses,
+    proxy_lines,
+    loopback,
+    one_heat,
+    source_balance,
+    health_checks,
+    retries,
+    limits,
+    logs,
+    options,
+    engine_processes,
+    cfn_credentials,
 )
+
+RULES = tuple(each for module in _MODULES for each in vars(module).values() if isinstance(each, Rule))

@@ -129,6 +129,3 @@ def policy(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 set_option(conf, "oslo_policy", "enforce_scope", "false"),
             ],
         )
-
-
-RULES = (trusts, ec2_credentials, ec2_endpoint, policy)

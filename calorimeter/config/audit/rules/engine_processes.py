@@ -82,6 +82,3 @@ def database_connections(rule: Rule, subject: Subject) -> Iterator[Finding]:
         if room > 0
         else (),
     )
-
-
-RULES = (workers_unset, database_connections)

@@ -229,6 +229,3 @@ def one_backup_only(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 "when the other servers fail, the first backup alone gets all the load",
                 [insert_into(service.back.section, "option allbackups")],
             )
-
-
-RULES = (no_check, check_without_http, check_shallow, slow_detection, sessions_stay, one_backup_only)

@@ -159,6 +159,3 @@ def server_maxconn_order(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 "the limits of the servers are never all reached: HAProxy's queue, with its timeout and "
                 "its statistics, stays empty while clients wait in the kernel's queue",
             )
-
-
-RULES = (maxconn_order, timeout_races_rpc, no_timeout, timeout_without_effect, server_maxconn_order)

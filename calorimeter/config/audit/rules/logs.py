@@ -120,6 +120,3 @@ def _has_stats(proxy: HeatProxy) -> bool:
     settings = [setting for each in configuration.proxies for setting in each.values.all("stats")]
     pages = [setting for setting in settings if setting.words[:1] in (("enable",), ("uri",))]
     return bool(sockets or pages)
-
-
-RULES = (log_nowhere, log_without_server, no_stats)

@@ -117,6 +117,3 @@ def _with_broker_host(conf: HeatConf, host: str, address: str | None) -> list[Ch
         return []
     raw = value.entry.raw.replace(host, address, 1)
     return [set_option(conf, value.entry.group, value.entry.key, raw)] if raw != value.entry.raw else []
-
-
-RULES = (loopback_service, loopback_broker)

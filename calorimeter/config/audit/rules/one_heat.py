@@ -191,12 +191,3 @@ def messaging_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
                     "together: RabbitMQ rejects the second declaration of a queue with other properties",
                     _copied(conf, files[pattern].get(key)),
                 )
-
-
-RULES = (
-    broker_differs,
-    database_differs,
-    encryption_key_differs,
-    encryption_key_default,
-    messaging_differs,
-)

@@ -180,6 +180,3 @@ def line_unreadable(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 f"the line {line.why}",
                 "oslo.config rejects the file: no process with this file starts",
             )
-
-
-RULES = (database_option_gone, broker_option_gone, option_gone, line_unreadable)

@@ -30,6 +30,3 @@ def line_unreadable(rule: Rule, subject: Subject) -> Iterator[Finding]:
                     f"${', $'.join(line.parsed.unset)} is not set in the environment of the audit",
                     "the audit read the line with an empty value",
                 )
-
-
-RULES = (line_unreadable,)

@@ -108,6 +108,3 @@ def no_redispatch(rule: Rule, subject: Subject) -> Iterator[Finding]:
             "a connection that a server refuses is retried on the same server only, and then fails",
             [insert_into(service.back.section, "option redispatch")],
         )
-
-
-RULES = (no_keepalive, redispatch_map_based, no_redispatch)

@@ -137,6 +137,3 @@ def closes_connections(rule: Rule, subject: Subject) -> Iterator[Finding]:
                 "every request needs a new connection",
                 [remove_line(closing.line)],
             )
-
-
-RULES = (balance_not_source, mode_unset, weight_zero, slowstart_map_based, closes_connections)
