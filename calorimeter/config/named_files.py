@@ -20,9 +20,7 @@ _HAPROXY = re.compile(
 _OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
 
 
-def from_files(
-    proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str] = (), **options: object
-) -> Inputs:
+def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str] = ()) -> Inputs:
     """Read named files.
 
     `proxies` are the files of one HAProxy, in order. `heat` are `HOST=FILE[,FILE…]`, one for each process.
@@ -30,16 +28,15 @@ def from_files(
     is of neither kind.
     """
     proxy_texts = [text for path in proxies for text in read_texts(path, "*.cfg")]
-    heat_texts = [_named(given) for given in heat]
+    heat_texts = [_heat_process(given) for given in heat]
     for given in files:
         host, equals, _ = given.partition("=")
         if equals and host and not Path(given).exists():
-            heat_texts.append(_named(given))
+            heat_texts.append(_heat_process(given))
             continue
         path = Path(given)
-        texts = read_texts(path, "*.cfg" if _holds(path, "*.cfg") else "*.conf")
-        kind = _kind(path, texts)
-        if kind == "haproxy":
+        texts = read_texts(path, "*.cfg" if any(path.glob("*.cfg")) else "*.conf")
+        if _kind(path, texts) == "haproxy":
             proxy_texts.extend(texts)
         else:
             heat_texts.append((path.stem.removeprefix("heat-") or path.stem, texts))
@@ -47,12 +44,11 @@ def from_files(
         raise InputError(
             "audit", "no file given", "valid: HAProxy's configuration, heat.conf, deployment.toml"
         )
-    inputs = Inputs(
+    return Inputs(
         proxies=(("proxy", tuple(proxy_texts)),) if proxy_texts else (),
         heat=tuple(heat_texts),
         environment=dict(os.environ),
     )
-    return with_options(inputs, **options)
 
 
 def from_deployment(deployment: Deployment) -> Inputs:
@@ -125,7 +121,7 @@ def require_apis(inputs: Inputs) -> None:
             )
 
 
-def _named(given: str) -> tuple[str, Texts]:
+def _heat_process(given: str) -> tuple[str, Texts]:
     host, equals, files = given.partition("=")
     if not equals or not host or not files:
         raise InputError("--heat-conf", f"{given!r} given", "valid: HOST=FILE, as in B=heat-b.conf")
@@ -135,15 +131,8 @@ def _named(given: str) -> tuple[str, Texts]:
 
 def _near(folder: Path, path: Path) -> Path:
     """A path of a deployment file, relative to the working directory if it is below it."""
-    found = path if path.is_absolute() else folder / path
-    try:
-        return found.relative_to(Path.cwd())
-    except ValueError:
-        return found
-
-
-def _holds(path: Path, pattern: str) -> bool:
-    return path.is_dir() and any(path.glob(pattern))
+    found = folder / path
+    return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
 
 def read_texts(path: Path, pattern: str) -> Texts:

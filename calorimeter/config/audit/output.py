@@ -82,11 +82,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 def sarif(report: Report) -> str:
     """The report as SARIF 2.1.0; changes of lines with passwords are left out."""
-    driver = {
-        "name": "calorimeter audit",
-        "version": __version__,
-        "rules": [_rule(rule) for rule in RULES],
-    }
+    driver = {"name": "calorimeter audit", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
     results = [_result(finding) for finding in report.faults]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"

@@ -133,7 +133,7 @@ class Subject:
         """Whether a CFN API is deployed, according to the files."""
         if self.proxies:
             return any(proxy.services["cfn"] for proxy in self.proxies)
-        return any(conf.has_section("cfn") for conf in self.heat)
+        return any(conf.listener("cfn").value for conf in self.heat)
 
     @property
     def rpc_response_timeout_s(self) -> int:
@@ -150,13 +150,13 @@ class Subject:
         own = [[(api, conf.listener(api)) for api in APIS] for conf in self.heat]
         claimed = {listener.host for pair in own for _, listener in pair}
         found: dict[int, str] = {}
-        for place, pair in enumerate(own):
+        for index, pair in enumerate(own):
             named = [listener.host for _, listener in pair if not listener.wildcard]
             free = set[str]().union(*(by_port.get((api, at.port), set()) for api, at in pair)) - claimed
             if named:
-                found[place] = named[0]
+                found[index] = named[0]
             elif len(free) == 1:
-                found[place] = free.pop()
+                found[index] = free.pop()
         return found
 
 

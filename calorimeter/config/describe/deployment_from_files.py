@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from calorimeter.config.audit.subject import APIS, ApiName, HeatProxy, Inputs, Subject, build
+from calorimeter.config.audit.subject import APIS, ApiName, HeatProxy, Inputs, Subject, Texts, build
 from calorimeter.config.describe.answers import Answers, Missing
 from calorimeter.config.describe.stats_urls import pages, socket_urls
 from calorimeter.config.haproxy import Bind, Server, Service
@@ -83,13 +83,15 @@ class _Describer:
             engines=self._engines(),
             identity=self._identity(),
             tls=Tls(ca_file=self.answers.ca_file),
-            heat_conf=tuple(self._heat_files()),
+            heat_conf=tuple(
+                HeatConf(host=host, files=self._paths(files)) for host, files in self.subject.inputs.heat
+            ),
             expect=self._expect(),
             consent=ConsentTo(level=self.answers.consent),
         )
         return Description(deployment, self.secrets, self.missing, self._auth_url)
 
-    def _ask(self, key: str, what: str, option: str) -> None:
+    def _note_missing(self, key: str, what: str, option: str) -> None:
         self.missing.append(Missing(key, what, option))
 
     def _secret(self, key: str, value: str) -> Secret:
@@ -146,12 +148,12 @@ class _Describer:
         stats, user, password = self._stats(proxy)
         logs = self.answers.logs
         if not stats:
-            self._ask(
+            self._note_missing(
                 "proxy.stats", "HAProxy's stats socket or stats page", "--stats unix:///run/haproxy.sock"
             )
         if not logs:
             targets = ", ".join(s.words[0] for s in proxy.configuration.globals.all("log") if s.words)
-            self._ask(
+            self._note_missing(
                 "proxy.logs",
                 f"the place to read HAProxy's log (it logs to {targets or 'no target'})",
                 "--log udp://HOST:PORT, or --log file:///var/log/haproxy.log",
@@ -162,12 +164,9 @@ class _Describer:
             stats_user=user,
             stats_password=password,
             logs=logs,
-            config=tuple(self._near(name) for name in self._files(proxy.name)),
+            config=self._paths(dict(self.subject.inputs.proxies)[proxy.name]),
             checks=_checks(self._services("rest")),
         )
-
-    def _files(self, proxy: str) -> list[str]:
-        return [name for owner, files in self.subject.inputs.proxies if owner == proxy for name, _ in files]
 
     def _stats(self, proxy: HeatProxy) -> tuple[tuple[str, ...], str | None, Secret | None]:
         """The stats URLs, and the user and password of the first page that has them."""
@@ -189,14 +188,16 @@ class _Describer:
         named = [(index, each) for index, each in transports if each.value and each.hosts]
         if not named:
             if self.subject.heat:
-                self._ask("broker", "RabbitMQ, which no Heat file sets", "transport_url in heat.conf")
+                self._note_missing(
+                    "broker", "RabbitMQ, which no Heat file sets", "transport_url in heat.conf"
+                )
             return None
         # On the broker's own machine the file may name localhost; that of another machine has the address.
         remote = (pair for pair in named if not is_loopback(pair[1].hosts[0].host))
         index, transport = next(remote, named[0])
         host = self._broker_host(index, transport)
         if self.answers.management_url is None:
-            self._ask(
+            self._note_missing(
                 "broker.management",
                 "RabbitMQ's management API (often at port 15672)",
                 f"--management-url http://{host}:15672",
@@ -217,14 +218,14 @@ class _Describer:
     def _engines(self) -> Engines | None:
         names = self.answers.engines or tuple(dict.fromkeys(conf.host for conf in self.subject.heat))
         if not names:
-            self._ask("engines", "the hosts that run heat-engine", "--engine HOST")
+            self._note_missing("engines", "the hosts that run heat-engine", "--engine HOST")
             return None
         configured = {conf.engine_workers for conf in self.subject.heat if conf.host in names}
         workers = self.answers.engine_workers
         if workers is None and len(configured) == 1:
             workers = configured.pop()
         if workers is None:
-            self._ask(
+            self._note_missing(
                 "engines.workers",
                 "processes of each heat-engine (num_engine_workers is not set, or differs between hosts)",
                 "--engine-workers N",
@@ -251,7 +252,7 @@ class _Describer:
             ("identity.project", "the project of the suite", "--project NAME", answers.project),
         ):
             if not value:
-                self._ask(key, what, option)
+                self._note_missing(key, what, option)
         if not url or not answers.username or not answers.project:
             return None
         return Identity(
@@ -264,17 +265,14 @@ class _Describer:
             region=answers.region,
         )
 
-    def _heat_files(self) -> Iterator[HeatConf]:
-        for host, files in self.subject.inputs.heat:
-            yield HeatConf(host=host, files=tuple(self._near(name) for name, _ in files))
+    def _paths(self, files: Texts) -> tuple[Path, ...]:
+        """The paths of files as the deployment file names them."""
+        return tuple(self._near(name) for name, _ in files)
 
     def _near(self, name: str) -> Path:
-        """A path as the deployment file names it: relative if it is below the folder of that file."""
-        path = Path(name).absolute()
-        try:
-            return path.relative_to(self.folder.absolute())
-        except ValueError:
-            return path
+        """A path relative to the folder of the deployment file, if it is below it."""
+        path, folder = Path(name).absolute(), self.folder.absolute()
+        return path.relative_to(folder) if path.is_relative_to(folder) else path
 
     def _expect(self) -> Expect:
         """What is configured now, as a start for what the owner wants."""
@@ -283,7 +281,7 @@ class _Describer:
         services = [service for name in APIS for service in self._services(name)]
         servers = [server for service in services for server in service.back.servers]
         limits = {server.count("maxconn") for server in servers}
-        self._ask(
+        self._note_missing(
             "expect.max_detection_s",
             "the time in which a failed API must be detected",
             "seconds, in the file",

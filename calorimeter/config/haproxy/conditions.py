@@ -14,7 +14,7 @@ def holds(condition: str, variables: Mapping[str, str]) -> bool | None:
     condition = condition.strip()
     if condition in ("", "0", "false"):
         return False
-    if condition in ("true",) or condition.isdigit():
+    if condition == "true" or condition.isdigit():
         return True
     if match := _DEFINED.fullmatch(condition):
         return (match[2] in variables) != bool(match[1])

@@ -99,10 +99,6 @@ class HeatConf:
             host or port,
         )
 
-    def has_section(self, api: str) -> bool:
-        """Whether the files set the address of the API."""
-        return self.listener(api).value is not None
-
     @property
     def database(self) -> Value | None:
         """The URL of the database; the new option name has precedence."""

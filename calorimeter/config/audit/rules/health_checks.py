@@ -5,13 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from calorimeter.config.audit.changes import (
-    append_words,
-    at,
-    insert_before,
-    insert_into,
-    replace_line,
-)
+from calorimeter.config.audit.changes import append_words, at, insert_before, insert_into, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
 from calorimeter.config.audit.subject import Subject
 from calorimeter.config.haproxy import Line, Proxy, Server

@@ -82,12 +82,7 @@ def database_option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
             )
 
 
-@rule(
-    "A10-broker-option-gone",
-    Severity.ERROR,
-    remedy="use transport_url",
-    quote=_GONE,
-)
+@rule("A10-broker-option-gone", Severity.ERROR, remedy="use transport_url", quote=_GONE)
 def broker_option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """The broker is set with the option that today's Heat reads."""
     for conf in subject.heat:
@@ -133,10 +128,7 @@ def _transport_url(conf: HeatConf) -> str:
 
 
 @rule(
-    "A10-option-gone",
-    Severity.WARNING,
-    remedy="remove it, or use the option that replaces it",
-    quote=_GONE,
+    "A10-option-gone", Severity.WARNING, remedy="remove it, or use the option that replaces it", quote=_GONE
 )
 def option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """Heat reads every option that is set."""

@@ -91,10 +91,7 @@ def redispatch_map_based(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 @rule(
-    "A7-no-redispatch",
-    Severity.WARNING,
-    remedy="add option redispatch",
-    quote=guide("option redispatch"),
+    "A7-no-redispatch", Severity.WARNING, remedy="add option redispatch", quote=guide("option redispatch")
 )
 def no_redispatch(rule: Rule, subject: Subject) -> Iterator[Finding]:
     """HAProxy tries a refused connection on another server."""
