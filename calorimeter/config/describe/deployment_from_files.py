@@ -284,7 +284,7 @@ class _Describer:
         self._note_missing(
             "expect.max_detection_s",
             "the time in which a failed API must be detected",
-            "seconds, in the file",
+            "the seconds, in the file",
         )
         return Expect(
             balance=back.word("balance"),
