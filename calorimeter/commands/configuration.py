@@ -107,7 +107,9 @@ def audit(
     )
     report = judge(inputs, waive)
     if haproxy:
-        report = _with_program(report, inputs)
+        from calorimeter.config.audit.haproxy_messages import with_haproxy_messages
+
+        report = with_haproxy_messages(report, inputs)
     _write_report(report, form, output)
     if patch:
         from calorimeter.config.audit import corrected
@@ -116,7 +118,7 @@ def audit(
 
         write(patch, difference(inputs, corrected(inputs)), mode=0o600)
     if run:
-        _write_verdicts(report, inputs, run)
+        _write_verdicts(report, run)
     return report.status
 
 
@@ -149,14 +151,6 @@ def _adjusted(
     return named_files.with_options(inputs, **options)
 
 
-def _with_program(report: Report, inputs: Inputs) -> Report:
-    from calorimeter.config.audit.haproxy_messages import findings
-    from calorimeter.config.named_files import proxy_paths
-
-    said = findings(proxy_paths(inputs))
-    return replace(report, findings=(*report.findings, *said))
-
-
 def _write_report(report: Report, form: str, output: Path | None) -> None:
     from calorimeter.config.audit import output as writing
     from calorimeter.core.files import write
@@ -170,7 +164,7 @@ def _write_report(report: Report, form: str, output: Path | None) -> None:
         click.echo(text, nl=False)
 
 
-def _write_verdicts(report: Report, inputs: Inputs, run: Path) -> None:
+def _write_verdicts(report: Report, run: Path) -> None:
     from calorimeter.config.audit.judgement import verdicts
     from calorimeter.core import verdict
 
@@ -178,7 +172,7 @@ def _write_verdicts(report: Report, inputs: Inputs, run: Path) -> None:
     if not (run / "run.json").exists():
         raise InputError(str(run), "is no run folder (it has no run.json)")
     known = verdict.read(file) if file.exists() else verdict.Verdicts()
-    verdict.write(known.merged(verdicts(report, inputs)), file)
+    verdict.write(known.merged(verdicts(report)), file)
 
 
 @click.command()
@@ -220,7 +214,7 @@ def describe(
     output: Path,
     force: bool,
     consent: str,
-    **known: Any,
+    **answers: Any,
 ) -> int:
     """Write a deployment.toml from HAProxy's and Heat's configuration.
 
@@ -229,14 +223,17 @@ def describe(
 
     Exit status: 0 the file is written; 2 the files cannot be used.
     """
-    from calorimeter.config import description, named_files
-    from calorimeter.config.describe import Known
+    from calorimeter.config import named_files
+    from calorimeter.config.describe import described_files
+    from calorimeter.config.describe.answers import Answers
 
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
     inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={})
-    described = description.write(inputs, Known(consent=Consent(consent), **known), output, force=force)
+    described = described_files.write(
+        inputs, Answers(consent=Consent(consent), **answers), output, force=force
+    )
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
@@ -261,7 +258,7 @@ def generate(topology: Path, output: Path, force: bool) -> int:
 
     Exit status: 0 the files are written; 2 the topology cannot be used.
     """
-    from calorimeter.config.generated_folder import write
+    from calorimeter.config.generate.generated_folder import write
 
     for line in write(topology, output, force=force):
         click.echo(line)

@@ -47,7 +47,8 @@ class Timeouts(click.ParamType[dict[str, str]]):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """Name → time, as HAProxy writes them."""
-        from calorimeter.config.haproxy.haproxy_writer import GUIDE_TIMEOUTS, seconds
+        from calorimeter.config.haproxy.haproxy_writer import GUIDE_TIMEOUTS
+        from calorimeter.config.haproxy.units import seconds
 
         if isinstance(value, dict):
             return value

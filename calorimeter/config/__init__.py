@@ -1,1 +1,1 @@
-"""Configuration files of Heat and HAProxy: read, written, audited, described."""
+"""Reads, audits and writes the configuration files of Heat and HAProxy."""

@@ -1,4 +1,4 @@
-"""Write a `Deployment` as the `deployment.toml` that reads back as the same deployment."""
+"""Writes a `Deployment` as a deployment.toml that reads back as the same deployment."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from calorimeter.core.deployment import Deployment
 
 
 def render(deployment: Deployment, comment: str = "") -> str:
-    """The file's text, what is unset or at its default left out; `comment` lines come first."""
+    """The text of the file, without unset fields and defaults; the lines of `comment` come first."""
     tree = deployment.model_dump(mode="json", exclude_none=True, exclude_defaults=True)
     heading = "".join(f"# {line}\n" for line in comment.splitlines())
     return heading + "\n".join(_table((), tree)).lstrip("\n") + "\n"
 
 
 def write(deployment: Deployment, path: Path, comment: str = "") -> None:
-    """Write the file; a reader sees the old one or the new one, never half of one."""
+    """Write the file atomically: a reader finds the old or the new file, never a part of one."""
     partial = path.with_suffix(".partial")
     partial.write_text(render(deployment, comment), encoding="utf-8")
     partial.replace(path)
@@ -59,6 +59,6 @@ def _value(value: Any) -> str:
         return "{ " + ", ".join(f"{_key(k)} = {_value(v)}" for k, v in value.items()) + " }"
     if isinstance(value, list):
         return "[" + ", ".join(_value(entry) for entry in value) + "]"
-    # JSON's strings, numbers and booleans are TOML's; text beyond ASCII stays readable. DEL is the one
-    # character that JSON leaves alone and TOML refuses.
+    # TOML writes strings, numbers and booleans as JSON does, but allows no DEL in a string. Text beyond
+    # ASCII stays readable.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

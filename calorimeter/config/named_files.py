@@ -1,4 +1,4 @@
-"""The files that an operator names, as the inputs of an audit and of a description."""
+"""Reads the files that an operator names, as the inputs of `audit` and `describe`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from calorimeter.config.audit.subject import Inputs, Texts, build
-from calorimeter.config.heat.heat_conf import split_url
+from calorimeter.config.hosts import split_url
 from calorimeter.core.deployment import Address, Deployment
 from calorimeter.core.errors import InputError, unknown
 
@@ -20,26 +20,23 @@ _HAPROXY = re.compile(
 _OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
 
 
-def from_files(
-    proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str] = (), **options: object
-) -> Inputs:
-    """The inputs of named files.
+def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str] = ()) -> Inputs:
+    """Read named files.
 
-    `proxies` are the files of one HAProxy in order; `heat` are `HOST=FILE[,FILE…]`, one for each
-    process; `files` are either kind, told apart by what is in them. Raises `InputError` where one
-    cannot be read or is neither.
+    `proxies` are the files of one HAProxy, in order. `heat` are `HOST=FILE[,FILE…]`, one for each process.
+    `files` are of either kind, which their content decides. Raises InputError if a file cannot be read or
+    is of neither kind.
     """
-    proxy_texts = [text for path in proxies for text in _texts(path, "*.cfg")]
-    heat_texts = [_named(given) for given in heat]
+    proxy_texts = [text for path in proxies for text in read_texts(path, "*.cfg")]
+    heat_texts = [_heat_process(given) for given in heat]
     for given in files:
         host, equals, _ = given.partition("=")
         if equals and host and not Path(given).exists():
-            heat_texts.append(_named(given))
+            heat_texts.append(_heat_process(given))
             continue
         path = Path(given)
-        texts = _texts(path, "*.cfg" if _holds(path, "*.cfg") else "*.conf")
-        kind = _kind(path, texts)
-        if kind == "haproxy":
+        texts = read_texts(path, "*.cfg" if any(path.glob("*.cfg")) else "*.conf")
+        if _kind(path, texts) == "haproxy":
             proxy_texts.extend(texts)
         else:
             heat_texts.append((path.stem.removeprefix("heat-") or path.stem, texts))
@@ -47,30 +44,29 @@ def from_files(
         raise InputError(
             "audit", "no file given", "valid: HAProxy's configuration, heat.conf, deployment.toml"
         )
-    inputs = Inputs(
+    return Inputs(
         proxies=(("proxy", tuple(proxy_texts)),) if proxy_texts else (),
         heat=tuple(heat_texts),
         environment=dict(os.environ),
     )
-    return with_options(inputs, **options)
 
 
 def from_deployment(deployment: Deployment) -> Inputs:
-    """The inputs that a deployment file names; raises `InputError` where it names none."""
+    """Read the files that a deployment file names. Raises InputError if it names none."""
     folder = deployment.path.parent
     proxies = []
     for proxy in deployment.proxy:
-        texts = [text for path in proxy.config for text in _texts(_near(folder, path), "*.cfg")]
+        texts = [text for path in proxy.config for text in read_texts(_near(folder, path), "*.cfg")]
         if texts:
             proxies.append((proxy.name, tuple(texts)))
     heat = []
     for conf in deployment.heat_conf:
-        texts = [text for path in conf.files for text in _texts(_near(folder, path), "*.conf")]
+        texts = [text for path in conf.files for text in read_texts(_near(folder, path), "*.conf")]
         heat.append((conf.host, tuple(texts)))
     if not proxies and not heat:
         raise InputError(
             str(deployment.path),
-            "names no file to audit",
+            "names no files to audit",
             'valid: config = ["haproxy.cfg"] in [[proxy]], and [[heat_conf]] with host and files',
         )
     apis = {"rest": deployment.rest, "cfn": deployment.cfn}
@@ -86,13 +82,13 @@ def from_deployment(deployment: Deployment) -> Inputs:
 
 
 def with_options(inputs: Inputs, **options: object) -> Inputs:
-    """The inputs with those options that are given (not None)."""
+    """A copy of the inputs with the options that are given (not None)."""
     given = {name: value for name, value in options.items() if value is not None}
     return replace(inputs, **given) if given else inputs  # type: ignore[arg-type]
 
 
 def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
-    """The addresses of front URLs; raises `InputError` where one is no URL."""
+    """API → front address, of the front URLs that are given. Raises InputError if one is not a URL."""
     found = {}
     for api, url in urls.items():
         if not url:
@@ -106,52 +102,45 @@ def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
 
 
 def require_apis(inputs: Inputs) -> None:
-    """Raise `InputError` where a proxy's files hold no section that serves one of Heat's APIs.
+    """Raise InputError if the files of a proxy have no section that serves one of Heat's APIs.
 
-    An audit of files that are somebody else's would find nothing, and that would say nothing.
+    An audit of another service's files would find nothing, which would look like a good result.
     """
-    for side in build(inputs).proxies:
-        services = side.configuration.services
+    for proxy in build(inputs).proxies:
+        services = proxy.configuration.services
         names = {name for service in services for name in (service.name, service.front.name)}
-        files = ", ".join(file.name for file in side.configuration.tree.files)
+        files = ", ".join(file.name for file in proxy.configuration.tree.files)
         for api, section in inputs.sections.items():
             if section not in names:
                 raise unknown(files, f"section of the {api.upper()} API", section, names or {"none"})
-        if not any(True for _ in side.all):
+        if not any(True for _ in proxy.api_services):
             raise InputError(
                 files,
-                "no section can be told to serve Heat's REST or CFN API",
+                "no section is recognized as Heat's REST or CFN API",
                 f"name it with --rest-section; with servers: {', '.join(sorted(names)) or 'none'}",
             )
 
 
-def proxy_paths(inputs: Inputs) -> list[Path]:
-    """The files of the proxies."""
-    return [Path(name) for _, files in inputs.proxies for name, _ in files]
-
-
-def _named(given: str) -> tuple[str, Texts]:
+def _heat_process(given: str) -> tuple[str, Texts]:
     host, equals, files = given.partition("=")
     if not equals or not host or not files:
         raise InputError("--heat-conf", f"{given!r} given", "valid: HOST=FILE, as in B=heat-b.conf")
-    texts = [text for file in files.split(",") if file for text in _texts(Path(file), "*.conf")]
+    texts = [text for file in files.split(",") if file for text in read_texts(Path(file), "*.conf")]
     return host, tuple(texts)
 
 
 def _near(folder: Path, path: Path) -> Path:
-    """A path of a deployment file as seen from here, short where it can be."""
-    found = path if path.is_absolute() else folder / path
-    try:
-        return found.relative_to(Path.cwd())
-    except ValueError:
-        return found
+    """A path of a deployment file, relative to the working directory if it is below it."""
+    found = folder / path
+    return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
 
-def _holds(path: Path, pattern: str) -> bool:
-    return path.is_dir() and any(path.glob(pattern))
+def read_texts(path: Path, pattern: str) -> Texts:
+    """Read a file, or the files of a folder that match a pattern, in the order of their names.
 
-
-def _texts(path: Path, pattern: str) -> Texts:
+    Bytes that are not UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError
+    if a file cannot be read or a folder has no such file.
+    """
     files = sorted(path.glob(pattern)) if path.is_dir() else [path]
     if not files:
         raise InputError(str(path), f"is a folder without {pattern}")
@@ -172,6 +161,6 @@ def _kind(path: Path, texts: Texts) -> str:
         return "heat"
     raise InputError(
         str(path),
-        "is neither HAProxy's configuration nor heat.conf",
+        "is neither a HAProxy configuration nor a heat.conf",
         "valid: a file with sections `listen NAME` or `[DEFAULT]`",
     )

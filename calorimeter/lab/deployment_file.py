@@ -7,7 +7,8 @@ import shlex
 import sys
 
 from calorimeter.config import deployment_writer
-from calorimeter.config.haproxy.haproxy_writer import ProxyConfig, seconds
+from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
+from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import netns
 from calorimeter.core.deployment import (
     Api,

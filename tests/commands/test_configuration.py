@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from calorimeter.cli import COMMANDS
 from calorimeter.commands import configuration
-from calorimeter.config import describe, named_files
+from calorimeter.config import named_files
 from calorimeter.config.audit import Inputs
-from calorimeter.config.describe import Known
+from calorimeter.config.describe.answers import Answers
+from calorimeter.config.describe.deployment_from_files import describe
 from calorimeter.core import deployment as deployments
 from calorimeter.core.deployment import Checks, Expect
 from calorimeter.core.errors import InputError
@@ -310,6 +311,6 @@ def test_no_files_raise_anything_but_an_input_error(proxy: list[str], options: l
     audit.corrected(inputs)
     try:
         named_files.require_apis(inputs)
-        describe.describe(inputs, Known(), folder=Path(), secrets_file="s.toml")
+        describe(inputs, Answers(), folder=Path(), secrets_file="s.toml")
     except InputError as problem:
         assert "\n" not in str(problem)

@@ -15,9 +15,11 @@ from calorimeter.cli import COMMANDS
 from calorimeter.commands import configuration
 from calorimeter.config import audit
 from calorimeter.config.audit import Inputs
-from calorimeter.config.generate import Host, Topology, heat_files, instructions, made_secrets, proxy_file
+from calorimeter.config.generate.generated_files import heat_files, instructions, new_secrets, proxy_file
+from calorimeter.config.generate.topology import Host, Topology
 from calorimeter.config.haproxy import program
 from calorimeter.config.heat import heat_conf
+from calorimeter.config.named_files import read_texts
 from calorimeter.core import deployment as deployments
 from calorimeter.core import toml
 from calorimeter.core.errors import InputError
@@ -32,7 +34,7 @@ name = "C"
 address = "10.0.0.3"
 rest = 2
 """
-SECRETS = made_secrets({})
+SECRETS = new_secrets({})
 
 
 def inputs(topology: Topology) -> Inputs:
@@ -45,7 +47,7 @@ def inputs(topology: Topology) -> Inputs:
 
 
 def generate(folder: Path, text: str = SAMPLE, *more: str) -> Result:
-    """Call the command on a topology."""
+    """Run the command on a topology."""
     file = folder / "topology.toml"
     file.write_text(text)
     return CliRunner().invoke(
@@ -73,7 +75,7 @@ _HOSTS = st.lists(
 def test_the_audit_finds_nothing_in_generated_files(
     hosts: list[Host], ipv6: bool, rpc: int, maxconn: int
 ) -> None:
-    """Whatever the topology, its files are clean."""
+    """The files of any topology are clean."""
     prefix = "fd00::" if ipv6 else "10.0.0."
     placed = tuple(
         host.model_copy(update={"name": f"host{n}", "address": f"{prefix}{n + 2}"})
@@ -89,19 +91,19 @@ def test_the_audit_finds_nothing_in_generated_files(
         database_connections=1000,
     )
     limited = replace(inputs(topology), database_connections=1000)
-    assert [(f.id, f.says) for f in audit.audit(limited).findings] == []
+    assert [(f.rule, f.says) for f in audit.audit(limited).faults] == []
 
 
 @pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_haproxy_accepts_the_generated_file(tmp_path: Path) -> None:
-    """`haproxy -c` says nothing against it."""
+    """`haproxy -c` has no messages."""
     result = generate(tmp_path)
     assert result.return_value == 0, result.exception
     assert program.messages([tmp_path / "out/apis-proxy.conf"]) == ()
 
 
-def test_the_guides_sample_comes_out() -> None:
-    """Machines A, B and C: the guide's addresses, and each host's heat.conf pointing at A."""
+def test_the_guides_sample() -> None:
+    """Machines A, B and C have the guide's addresses, and the heat.conf of each host points to A."""
     topology = toml.parse(SAMPLE, Topology, where="topology.toml")
     proxy = proxy_file(topology).text
     for line in (
@@ -121,19 +123,19 @@ def test_the_guides_sample_comes_out() -> None:
 
 
 def test_several_apis_on_a_host_have_files_and_ports_of_their_own() -> None:
-    """As the guide says: multiple copies of heat.conf, each with a unique port."""
+    """As in the guide, each further API has a copy of heat.conf with a unique port."""
     hosts = (Host(name="B", address="10.0.0.2", rest=3, cfn=1, engines=2),)
     topology = Topology(proxy="10.0.0.1", hosts=hosts)
     confs = [heat_conf.parse(f.name, (f.name, f.text)) for f in heat_files(topology, SECRETS)]
     assert [conf.listener("rest").port for conf in confs] == [8004, 8014, 8024]
-    assert [conf.has_section("cfn") for conf in confs] == [True, False, False]
+    assert [conf.listener("cfn").value is not None for conf in confs] == [True, False, False]
     started = list(instructions(topology))
     assert started[3] == "B: heat-engine --config-file=heat-B.conf  (2 times)"
     assert started[-1] == "B: heat-api --config-file=heat-B-3.conf"
 
 
 def test_files_with_passwords_are_private_and_secrets_are_kept(tmp_path: Path) -> None:
-    """Modes are 600, nothing secret is printed, and a second call keeps the passwords."""
+    """Modes are 600, no password is printed, and a second call keeps the passwords."""
     result = generate(tmp_path)
     before = (tmp_path / "out/heat-B.conf").read_text()
     kept = (tmp_path / "out/secrets.toml").read_text()
@@ -148,16 +150,16 @@ def test_files_with_passwords_are_private_and_secrets_are_kept(tmp_path: Path) -
 
 
 def test_given_secrets_are_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A password that exists already is taken from where the topology says, and quoted in URLs."""
+    """A password that the topology refers to is used, and quoted in URLs."""
     monkeypatch.setenv("BROKER", "a@b/$c")
     text = SAMPLE.replace("[[hosts]]", '[secrets]\nbroker = { env = "BROKER" }\n[[hosts]]', 1)
     assert generate(tmp_path, text).return_value == 0
-    conf = heat_conf.read("B", [tmp_path / "out/heat-B.conf"])
+    conf = heat_conf.parse("B", *read_texts(tmp_path / "out/heat-B.conf", "*.conf"))
     assert conf.transport.hosts[0].password == "a@b/$c"
 
 
 def test_what_was_generated_can_be_described(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The generated files are input of describe, and the deployment reads back."""
+    """`describe` reads the generated files and writes a deployment that reads back."""
     generate(tmp_path)
     monkeypatch.chdir(tmp_path / "out")
     words = ["--proxy", "apis-proxy.conf", "--heat-conf", "B=heat-B.conf", "--heat-conf", "C=heat-C.conf"]
@@ -182,8 +184,8 @@ def test_what_was_generated_can_be_described(tmp_path: Path, monkeypatch: pytest
         ('name = "B"', 'name = "B"\nworkers = 99', "database_connections are too few"),
     ],
 )  # fmt: skip
-def test_topologies_that_cannot_be(tmp_path: Path, old: str, new: str, message: str) -> None:
-    """What cannot be built is one line that says why, and nothing is written."""
+def test_impossible_topologies(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """An impossible topology is an error of one line with the reason, and nothing is written."""
     assert old in SAMPLE
     result = generate(tmp_path, SAMPLE.replace(old, new))
     assert isinstance(result.exception, InputError)

@@ -19,8 +19,8 @@ from calorimeter.config.haproxy.haproxy_writer import (
     Server,
     checked,
     render,
-    seconds,
 )
+from calorimeter.config.haproxy.units import seconds
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import toml
 from calorimeter.core.deployment import Api, Backend, Deployment, Identity, Part
@@ -47,17 +47,17 @@ CHECK = ["check", "inter", "1s", "fall", "2", "rise", "2"]
 
 
 def words(text: str) -> list[list[str]]:
-    """Lines as words, blank lines and comments left out."""
+    """The words of each line, without blank lines and comments."""
     return [line.split() for line in text.splitlines() if line.split() and not line.strip().startswith("#")]
 
 
-def test_defaults_are_the_guide_s_own_file() -> None:
-    """What the writer makes of the guide's sample is the guide's file, word for word."""
+def test_the_defaults_are_the_guides_own_file() -> None:
+    """For the guide's sample the writer writes the guide's file, word for word."""
     assert words(render(SAMPLE)) == words((GUIDE / "apis-proxy.conf").read_text(encoding="utf-8"))
 
 
-def test_checked_adds_checks_and_nothing_else() -> None:
-    """The checked proxy differs from the guide's in every server line and in `timeout check` only."""
+def test_checked_adds_only_checks() -> None:
+    """The checked file differs from the guide's only in the server lines and in `timeout check`."""
     guide, better = words(render(SAMPLE)), words(render(checked(SAMPLE)))
     changed = [line for line in better if line not in guide]
     assert changed == [
@@ -66,8 +66,8 @@ def test_checked_adds_checks_and_nothing_else() -> None:
     ]
 
 
-def test_variations_are_written_where_haproxy_reads_them() -> None:
-    """Balance, hash type, weights, mode and verbatim lines come out as HAProxy's own words."""
+def test_variations_are_written_as_haproxy_reads_them() -> None:
+    """Balance, hash type, weights, mode and verbatim lines become statements of HAProxy."""
     listen = Listen(
         "api",
         ("127.0.0.1:1",),
@@ -91,19 +91,19 @@ def test_variations_are_written_where_haproxy_reads_them() -> None:
 @pytest.mark.parametrize(
     ("text", "value"), [("10s", 10.0), ("1m", 60.0), ("250", 0.25), ("250ms", 0.25), ("2h", 7200.0)]
 )
-def test_durations_are_haproxy_s(text: str, value: float) -> None:
+def test_durations_have_haproxys_units(text: str, value: float) -> None:
     """A number without a unit is milliseconds."""
     assert seconds(text) == value
 
 
-def test_what_is_no_duration_is_refused() -> None:
-    """Anything else is a ValueError that quotes it."""
-    with pytest.raises(ValueError, match="'1 minute' is no duration"):
+def test_text_that_is_not_a_duration_is_rejected() -> None:
+    """Other text is a ValueError that quotes it."""
+    with pytest.raises(ValueError, match="'1 minute' is not a duration"):
         seconds("1 minute")
 
 
 def host(**changes: object) -> heat_conf_writer.HeatHost:
-    """A host as the guide's B, with what a test changes."""
+    """The guide's host B, with the changes of a test."""
     base = heat_conf_writer.HeatHost(
         host="B",
         transport="rabbit://heat:pa$$@10.0.0.1:5672/",
@@ -118,8 +118,8 @@ def host(**changes: object) -> heat_conf_writer.HeatHost:
     return replace(base, **changes)  # type: ignore[arg-type]
 
 
-def test_a_host_s_file_has_its_own_address_and_the_shared_services() -> None:
-    """REST's bind is the host's own, CFN's is left out where none runs, `$` survives oslo.config."""
+def test_the_file_of_a_host_has_its_own_address_and_the_shared_services() -> None:
+    """REST's bind is the host's own, without a CFN API there is no bind for it, `$` is doubled."""
     text = heat_conf_writer.render(heat_conf_writer.sections(host()))
     assert "[heat_api]\nbind_host = 10.0.0.2\nbind_port = 8004\nworkers = 1\n" in text
     assert "[heat_api_cfn]" not in text
@@ -128,7 +128,7 @@ def test_a_host_s_file_has_its_own_address_and_the_shared_services() -> None:
 
 
 def test_changes_replace_and_add_options() -> None:
-    """`changed` leaves what it does not name."""
+    """`changed` keeps the other options."""
     tree = {"DEFAULT": {"host": "B", "debug": False}}
     assert heat_conf_writer.changed(tree, {"DEFAULT": {"debug": True}, "new": {"a": 1}}) == {
         "DEFAULT": {"host": "B", "debug": True},
@@ -136,8 +136,8 @@ def test_changes_replace_and_add_options() -> None:
     }
 
 
-def test_an_option_cannot_smuggle_in_a_line() -> None:
-    """A value with a line break is refused."""
+def test_an_option_cannot_add_a_line() -> None:
+    """A value with a line break is rejected."""
     with pytest.raises(ValueError, match="one line"):
         heat_conf_writer.render({"DEFAULT": {"host": "a\ndebug = true"}})
 
@@ -149,7 +149,7 @@ TEXT = st.text(st.characters(exclude_categories=("Cs",)), max_size=30)
 def test_a_written_deployment_reads_back_the_same(
     name: str, command: str, waived: dict[str, str], user: str
 ) -> None:
-    """Whatever text is in it, a deployment file reads back as the deployment that was written."""
+    """A deployment file with any text reads back as the deployment that was written."""
     backends = (Backend(name="rest-1", address="127.0.0.1:1"), Backend(name="rest-2", address="[::1]:2"))
     deployment = Deployment(
         name=name,

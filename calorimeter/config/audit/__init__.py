@@ -1,4 +1,4 @@
-"""The audit: what is wrong in the files, what follows from it, and the change that puts it right."""
+"""The audit: what is wrong in the files, the effect of it, and the change that corrects it."""
 
 from __future__ import annotations
 

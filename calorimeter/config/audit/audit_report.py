@@ -1,69 +1,90 @@
-"""An audit: every rule over the files, the findings in order, and the files put right."""
+"""An audit: every rule applied to the files, the findings in order, and the corrected files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 
 from calorimeter.config.audit.changes import applied, diff
-from calorimeter.config.audit.model import Change, Finding, Problem, Rule, Severity
+from calorimeter.config.audit.model import Change, Finding, Severity, readable
 from calorimeter.config.audit.rules.all_rules import RULES
-from calorimeter.config.audit.subject import Inputs, Subject, build
+from calorimeter.config.audit.subject import Inputs, build
 from calorimeter.core.masking import mask_all
+from calorimeter.core.toml import Model
 from calorimeter.core.verdict import gate_order
 
 _ROUNDS = 8
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
-    """The findings of an audit, worst first within a gate; `files` were read."""
+class Report(Model):
+    """An audit, which is also the evidence of the gates A; no password is in it.
 
-    findings: tuple[Finding, ...]
+    `files` were read; `proxy_files` and `heat_files` tell whether there were any of each kind. `faults` are
+    the findings by gate, the worst of each gate first.
+    """
+
     files: tuple[str, ...]
+    proxy_files: bool
+    heat_files: bool
+    faults: tuple[Finding, ...]
 
     @property
     def open(self) -> tuple[Finding, ...]:
         """The findings that are not waived."""
-        return tuple(finding for finding in self.findings if finding.waived is None)
+        return tuple(finding for finding in self.faults if finding.waived is None)
 
     @property
     def status(self) -> int:
-        """The exit status: 1 where an error or a warning is open, else 0."""
-        return int(any(finding.severity is not Severity.NOTE for finding in self.open))
+        """The exit status: 1 if an error or a warning is not waived, else 0."""
+        return int(any(finding.serious for finding in self.open))
+
+    def of(self, gate: str) -> tuple[Finding, ...]:
+        """The findings that belong to a gate."""
+        return tuple(finding for finding in self.faults if finding.gate == gate)
+
+    def waived(self, gate: str) -> str | None:
+        """The owner's reasons, if every error and warning of the gate is waived, by rule or by gate."""
+        reasons = [finding.waived for finding in self.of(gate) if finding.serious]
+        given = [reason for reason in reasons if reason is not None]
+        return "; ".join(dict.fromkeys(given)) if given and len(given) == len(reasons) else None
 
 
-def audit(inputs: Inputs, waive: Mapping[str, str] | None = None, rules: Iterable[Rule] = RULES) -> Report:
-    """Read the texts and apply every rule; never raises, touches nothing.
+def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> Report:
+    """Read the texts and apply every rule; never raises, and reads nothing but the texts.
 
-    `waive` gives the owner's reason by rule (`A6-no-check`) or by gate (`A6`).
+    `waive` holds the owner's reasons by rule (`A6-no-check`) or by gate (`A6`).
     """
     subject = build(inputs)
     waived = waive or {}
-    findings: list[Finding] = []
     texts = inputs.texts
-    for rule in rules:
-        reason = waived.get(rule.id, waived.get(rule.gate))
-        problems = _joined(rule.check(subject))
-        findings.extend(_finding(rule, problem, texts, reason) for problem in problems)
-    findings.sort(key=lambda f: (gate_order(f.gate), _ORDER[f.severity], f.id, f.file, f.line))
-    return Report(tuple(findings), tuple(texts))
+    findings = [
+        finding.model_copy(
+            update={
+                "diff": _masked_diff(finding.changes, texts),
+                "waived": waived.get(rule.id, waived.get(rule.gate)),
+            }
+        )
+        for rule in RULES
+        for finding in rule.findings(subject)
+    ]
+    findings.sort(key=lambda f: (gate_order(f.gate), _ORDER[f.severity], f.rule, f.file, f.line))
+    return Report(
+        files=tuple(readable(name) for name in texts),
+        proxy_files=bool(inputs.proxies),
+        heat_files=bool(inputs.heat),
+        faults=tuple(findings),
+    )
 
 
-def corrected(inputs: Inputs, rules: Iterable[Rule] = RULES) -> Inputs:
-    """The inputs with every change made that the findings propose.
+def corrected(inputs: Inputs) -> Inputs:
+    """The inputs with all changes applied that the findings propose.
 
-    A change can bring another rule into play (a check that is made can be too slow), so the result is
-    audited and changed again until nothing more changes.
+    A change can cause a finding of another rule (a new check can be too slow), so the result is audited and
+    changed again until nothing changes.
     """
-    every = tuple(rules)
     for _ in range(_ROUNDS):
-        subject: Subject = build(inputs)
-        changes: list[Change] = []
-        for rule in every:
-            for problem in _joined(rule.check(subject)):
-                changes.extend(problem.changes)
+        subject = build(inputs)
+        changes = [change for rule in RULES for found in rule.findings(subject) for change in found.changes]
         texts = applied(inputs.texts, changes)
         if texts == inputs.texts:
             break
@@ -72,47 +93,15 @@ def corrected(inputs: Inputs, rules: Iterable[Rule] = RULES) -> Inputs:
 
 
 def patch(before: Inputs, after: Inputs) -> str:
-    """All changes as one patch that `patch -p1` takes; passwords are in it as they are in the files."""
+    """All changes as one patch for `patch -p1`; it holds passwords as the files do."""
     new = after.texts
     return "".join(diff(name, text, new[name]) for name, text in before.texts.items())
 
 
-def _joined(problems: Iterable[Problem]) -> list[Problem]:
-    """Problems at one place that say the same, as one."""
-    found: dict[tuple[object, str], Problem] = {}
-    for problem in problems:
-        key = (problem.place, problem.says)
-        known = found.get(key)
-        if known is None:
-            found[key] = problem
-            continue
-        where = (
-            known.where if problem.where in known.where.split(", ") else f"{known.where}, {problem.where}"
-        )
-        changes = tuple(dict.fromkeys((*known.changes, *problem.changes)))
-        found[key] = replace(known, where=where, changes=changes)
-    return list(found.values())
-
-
-def _finding(rule: Rule, problem: Problem, texts: Mapping[str, str], reason: str | None) -> Finding:
-    return Finding(
-        id=rule.id,
-        severity=rule.severity,
-        file=problem.place.file,
-        line=problem.place.line,
-        says=f"{problem.where}: {problem.says}",
-        follows=problem.follows,
-        remedy=rule.remedy,
-        diff=_shown(problem.changes, texts),
-        quote=rule.quote,
-        changes=problem.changes,
-        waived=reason,
-    )
-
-
-def _shown(changes: tuple[Change, ...], texts: Mapping[str, str]) -> str:
+def _masked_diff(changes: Iterable[Change], texts: Mapping[str, str]) -> str:
     files = dict.fromkeys(change.file for change in changes if change.file in texts)
     if not files:
         return ""
     after = applied({name: texts[name] for name in files}, changes)
-    return mask_all("".join(diff(name, texts[name], after[name], context=1) for name in files))
+    diffs = (diff(name, texts[name], after[name], context=1) for name in files)
+    return readable(mask_all("".join(diffs)))

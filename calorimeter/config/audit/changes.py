@@ -9,43 +9,60 @@ from calorimeter.config.audit.model import Change, Place
 from calorimeter.config.audit.subject import Subject
 from calorimeter.config.haproxy import Line, Section
 from calorimeter.config.heat.heat_conf import HeatConf
-from calorimeter.config.heat.oslo import Entry
+from calorimeter.config.heat.oslo import Entry, UnreadableLine, Value
 
 _INDENT = "    "
 
 
-def at(line: Line) -> Place:
-    """The place of a line of an HAProxy file."""
+def at(line: Line | Entry | UnreadableLine) -> Place:
+    """The place of a line."""
     return Place(line.file, line.number)
 
 
-def of(entry: Entry) -> Place:
-    """The place of an assignment of a Heat file."""
-    return Place(entry.file, entry.number)
+def at_option(conf: HeatConf, value: Value | None, group: str = "DEFAULT") -> Place:
+    """The place of an option of a Heat file; if it is not set, that of its group (see `at_group`)."""
+    return at(value.entry) if value else at_group(conf, group)
 
 
-def replaced(line: Line, *statements: str) -> Change:
-    """Other statements in place of a line, indented as it is; none removes it."""
-    indent = _indent(line)
-    return Change(line.file, line.number, 1, tuple(indent + statement for statement in statements))
+def at_group(conf: HeatConf, group: str = "DEFAULT") -> Place:
+    """The line that starts a group; if it is absent, that of [DEFAULT], or else the first line."""
+    for wanted in (group, "DEFAULT"):
+        for file in conf.options.files:
+            for name, number in file.groups:
+                if name == wanted:
+                    return Place(file.name, number)
+    return Place(conf.file, 1)
 
 
-def after(line: Line, *statements: str) -> Change:
-    """Statements after a line, indented as it is."""
-    indent = _indent(line)
-    return Change(line.file, line.number + 1, 0, tuple(indent + statement for statement in statements))
+def replace_line(line: Line, *statements: str) -> Change:
+    """Replace a line by statements with the same indentation."""
+    return Change(line.file, line.number, 1, _indented(line, statements))
 
 
-def into(section: Section, *statements: str) -> Change:
-    """Statements at the start of a section, indented as its first one is."""
+def remove_line(line: Line) -> Change:
+    """Remove a line."""
+    return replace_line(line)
+
+
+def insert_before(line: Line, *statements: str) -> Change:
+    """Insert statements before a line, with the same indentation."""
+    return Change(line.file, line.number, 0, _indented(line, statements))
+
+
+def insert_after(line: Line, *statements: str) -> Change:
+    """Insert statements after a line, with the same indentation."""
+    return Change(line.file, line.number + 1, 0, _indented(line, statements))
+
+
+def insert_into(section: Section, *statements: str) -> Change:
+    """Insert statements at the start of a section, indented as its first statement is."""
     first = next(section.statements, None)
-    indent = _indent(first) if first else _INDENT
-    header = section.header
-    return Change(header.file, header.number + 1, 0, tuple(indent + s for s in statements))
+    lines = _indented(first, statements) if first else tuple(_INDENT + s for s in statements)
+    return Change(section.header.file, section.header.number + 1, 0, lines)
 
 
-def appended(line: Line, words: str) -> Change:
-    """Words at the end of a line, before its comment."""
+def append_words(line: Line, words: str) -> Change:
+    """Append words to a line, before its comment."""
     text = line.text.rstrip("\r\n")
     comment = line.parsed.comment
     if comment is None:
@@ -53,8 +70,8 @@ def appended(line: Line, words: str) -> Change:
     return Change(line.file, line.number, 1, (f"{text[:comment].rstrip()} {words}  {text[comment:]}",))
 
 
-def option(conf: HeatConf, group: str, key: str, value: str) -> Change:
-    """An option of a Heat file set: on its line, below its group's header, or in a new group."""
+def set_option(conf: HeatConf, group: str, key: str, value: str) -> Change:
+    """Set an option of a Heat file: on its own line, below the header of its group, or in a new group."""
     entries = conf.options.found.get((group, key))
     if entries:
         entry = entries[-1]
@@ -64,28 +81,17 @@ def option(conf: HeatConf, group: str, key: str, value: str) -> Change:
             if name == group:
                 return Change(file.name, number + 1, 0, (f"{key} = {value}",))
     first = conf.options.files[0]
-    if group == "DEFAULT":
-        return Change(first.name, 1, 0, ("[DEFAULT]", f"{key} = {value}"))
-    return Change(first.name, len(first.lines) + 1, 0, (f"[{group}]", f"{key} = {value}"))
+    line = 1 if group == "DEFAULT" else len(first.lines) + 1
+    return Change(first.name, line, 0, (f"[{group}]", f"{key} = {value}"))
 
 
-def removed(entry: Entry) -> Change:
-    """An assignment taken out."""
+def remove_option(entry: Entry) -> Change:
+    """Remove an assignment."""
     return Change(entry.file, entry.number, entry.count, ())
 
 
-def group_place(conf: HeatConf, group: str = "DEFAULT") -> Place:
-    """Where a group starts in a Heat file; without it, where [DEFAULT] does, or the first line."""
-    for wanted in (group, "DEFAULT"):
-        for file in conf.options.files:
-            for name, number in file.groups:
-                if name == wanted:
-                    return Place(file.name, number)
-    return Place(conf.file, 1)
-
-
-def shared(subject: Subject, section: Section) -> Section:
-    """The `defaults` section that a statement for every proxy belongs in, else the section itself."""
+def shared_section(subject: Subject, section: Section) -> Section:
+    """The section for a statement that concerns every proxy: the only `defaults`, or else `section`."""
     for proxy in subject.proxies:
         sections = list(proxy.configuration.tree.sections)
         defaults = [s for s in sections if s.kind == "defaults"]
@@ -95,32 +101,32 @@ def shared(subject: Subject, section: Section) -> Section:
 
 
 def applied(texts: Mapping[str, str], changes: Iterable[Change]) -> dict[str, str]:
-    """The texts with the changes made; of two that touch the same lines only the first is made."""
+    """The texts with the changes applied; of two changes of the same line only the first is applied."""
     by_file: dict[str, list[Change]] = {}
     for change in dict.fromkeys(changes):
         group = by_file.setdefault(change.file, [])
-        if not any(_touch(change, other) for other in group):
+        if not any(_overlap(change, other) for other in group):
             group.append(change)
     result = dict(texts)
     for file, group in by_file.items():
         if file in result:
-            result[file] = _with(result[file], group)
+            result[file] = _changed(result[file], group)
     return result
 
 
-def _touch(one: Change, other: Change) -> bool:
+def _overlap(one: Change, other: Change) -> bool:
     if not one.count or not other.count:
-        return False  # an insertion shares no line with anything
+        return False  # an insertion replaces no line
     return one.line < other.line + other.count and other.line < one.line + one.count
 
 
-def _with(text: str, changes: list[Change]) -> str:
+def _changed(text: str, changes: list[Change]) -> str:
     *whole, rest = text.split("\n")
     lines = [*whole, rest] if rest else whole
     ended = not rest
     changes = _one_header(changes)
-    # From the end, so that the numbers of the lines above stay right; of several insertions at one
-    # place the first stays first.
+    # Changes are applied from the end of the file, so that line numbers above stay valid. Of several
+    # insertions at one line the first comes first.
     order = sorted(enumerate(changes), key=lambda pair: (pair[1].line, pair[1].count, pair[0]))
     for _, change in reversed(order):
         start = min(change.line - 1, len(lines))
@@ -129,7 +135,7 @@ def _with(text: str, changes: list[Change]) -> str:
 
 
 def _one_header(changes: list[Change]) -> list[Change]:
-    """New groups of a Heat file written once: options for one group become one insertion."""
+    """Merge insertions of options into the same new group, so that its header is written once."""
     merged: dict[tuple[int, str], Change] = {}
     rest: list[Change] = []
     for change in changes:
@@ -142,16 +148,16 @@ def _one_header(changes: list[Change]) -> list[Change]:
     return rest + list(merged.values())
 
 
-def diff(name: str, before: str, after_: str, *, context: int = 3) -> str:
-    """A unified diff of one file, empty where nothing changes."""
+def diff(name: str, before: str, after: str, *, context: int = 3) -> str:
+    """The unified diff of one file; empty if nothing changes."""
     old = before.splitlines(keepends=True)
-    new = after_.splitlines(keepends=True)
+    new = after.splitlines(keepends=True)
     return "".join(
         line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
         for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context)
     )
 
 
-def _indent(line: Line) -> str:
-    text = line.text
-    return text[: len(text) - len(text.lstrip(" \t"))]
+def _indented(line: Line, statements: Iterable[str]) -> tuple[str, ...]:
+    indent = line.text[: len(line.text) - len(line.text.lstrip(" \t"))]
+    return tuple(indent + statement for statement in statements)

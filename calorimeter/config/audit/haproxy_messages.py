@@ -1,31 +1,31 @@
-"""What `haproxy -c` says of the files, as findings: the program has the last word."""
+"""The messages of `haproxy -c` as findings: the program knows more than the rules."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from calorimeter.config.audit.model import Finding, Quote, Severity
+from calorimeter.config.audit.audit_report import Report
+from calorimeter.config.audit.model import Finding, Place, Quote, Rule, Severity
+from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.haproxy import program
 
 _QUOTE = Quote("haproxy -c -f FILE", "HAProxy, the program's own check")
+_TITLE = "HAProxy accepts the file"
+_REMEDY = "correct the line until haproxy -c reports nothing"
+
+REFUSES = Rule("A2-haproxy-refuses", Severity.ERROR, _TITLE, _REMEDY, _QUOTE, lambda rule, subject: ())
+WARNS = Rule("A2-haproxy-warns", Severity.WARNING, _TITLE, _REMEDY, _QUOTE, lambda rule, subject: ())
 
 
-def findings(paths: Sequence[Path]) -> tuple[Finding, ...]:
-    """A finding for each thing that HAProxy says; none where there is no program or no file."""
-    if not paths:
-        return ()
-    return tuple(
-        Finding(
-            id="A2-haproxy-refuses" if message.fatal else "A2-haproxy-warns",
-            severity=Severity.ERROR if message.fatal else Severity.WARNING,
-            file=message.file,
-            line=max(1, message.line),
-            says=message.text,
-            follows="HAProxy does not start" if message.fatal else "HAProxy starts, and warns",
-            remedy="ask haproxy -c until it is content",
-            diff="",
-            quote=_QUOTE,
-        )
-        for message in program.messages(paths) or ()
-    )
+def with_haproxy_messages(report: Report, inputs: Inputs) -> Report:
+    """The report, extended by a finding for each message of `haproxy -c`, if the program is installed."""
+    paths = [Path(name) for _, files in inputs.proxies for name, _ in files]
+    return report.model_copy(update={"faults": (*report.faults, *_findings(paths))})
+
+
+def _findings(paths: Sequence[Path]) -> Iterator[Finding]:
+    for message in (program.messages(paths) or ()) if paths else ():
+        rule = REFUSES if message.fatal else WARNS
+        effect = "HAProxy does not start" if message.fatal else "HAProxy starts with a warning"
+        yield rule.finding(Place(message.file, max(1, message.line)), "", message.text, effect)

@@ -1,16 +1,25 @@
-"""The words of an audit: what a rule is, what it finds, and the change that puts it right."""
+"""The records of an audit: a rule, what it finds, and the change that corrects it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from calorimeter.config.audit.subject import Subject
+from pydantic import Field
+
+from calorimeter.core.toml import Model
+
+if TYPE_CHECKING:
+    from calorimeter.config.audit.subject import Subject
+
+GUIDE = "OpenStack Heat, Scaling a Deployment"
+MANUAL = "HAProxy 2.6 Configuration Manual"
 
 
 class Severity(StrEnum):
-    """An error breaks what the guide promises; a warning breaks it sometimes; a note is to be known."""
+    """An error breaks what the guide promises; a warning breaks it sometimes; a note breaks nothing."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -19,7 +28,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A sentence and where it is from."""
+    """A sentence and its source."""
 
     text: str
     source: str
@@ -35,7 +44,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Replace `count` lines from line `line` on by `lines`; a count of 0 inserts before it."""
+    """Replace `count` lines, from line `line` on, by `lines`; a count of 0 inserts before that line."""
 
     file: str
     line: int
@@ -43,65 +52,104 @@ class Change:
     lines: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """What a rule finds at one place.
+class Finding(Model):
+    """What a rule finds at one place; an evidence file holds it without `where` and `changes`.
 
-    `where` names the section, server or host; `says` what is there; `follows` what comes of it.
-    Problems of one rule at one place with the same `says` become one finding.
+    `says` is what the file contains, preceded by `where`: the section, server or host that it concerns.
+    `follows` is the effect of it. `diff` shows `changes` with passwords masked. `waived` is the owner's
+    reason.
     """
 
-    place: Place
-    where: str
+    rule: str
+    severity: Severity
+    file: str
+    line: int
     says: str
     follows: str
-    changes: tuple[Change, ...] = ()
+    diff: str = ""
+    waived: str | None = None
+    where: str = Field(default="", exclude=True)
+    changes: tuple[Change, ...] = Field(default=(), exclude=True, repr=False)
+
+    @property
+    def gate(self) -> str:
+        """The gate of its rule: A1, A2, …"""
+        return gate_of(self.rule)
+
+    @property
+    def serious(self) -> bool:
+        """Whether its gate fails because of it: an error or a warning."""
+        return self.severity != Severity.NOTE
+
+    def merged(self, other: Finding) -> Finding:
+        """This finding, extended by another one that states the same about another section or host."""
+        owners = self.where.split(", ")
+        where = self.where if other.where in owners else f"{self.where}, {other.where}"
+        changes = tuple(dict.fromkeys((*self.changes, *other.changes)))
+        says = where + self.says.removeprefix(self.where)
+        return self.model_copy(update={"where": where, "says": says, "changes": changes})
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A rule: pure, from the files to problems. Its id starts with its gate (`A6-no-check`)."""
+    """A rule: `search` is pure, from the files to findings. The id starts with the gate (`A6-no-check`)."""
 
     id: str
     severity: Severity
     title: str
     remedy: str
     quote: Quote
-    check: Callable[[Subject], Iterable[Problem]]
+    search: Callable[[Rule, Subject], Iterable[Finding]]
 
     @property
     def gate(self) -> str:
-        """The gate it belongs to: A1, A2, …"""
-        return self.id.partition("-")[0]
+        """The gate that the rule belongs to: A1, A2, …"""
+        return gate_of(self.id)
+
+    def finding(
+        self, place: Place, where: str, says: str, follows: str, changes: Iterable[Change] = ()
+    ) -> Finding:
+        """A finding of this rule (see `Finding`)."""
+        return Finding(
+            rule=self.id,
+            severity=self.severity,
+            file=readable(place.file),
+            line=place.line,
+            says=readable(f"{where}: {says}" if where else says),
+            follows=follows,
+            where=readable(where),
+            changes=tuple(changes),
+        )
+
+    def findings(self, subject: Subject) -> list[Finding]:
+        """Everything that the rule finds; findings at one place that state the same are merged."""
+        found: dict[tuple[str, int, str], Finding] = {}
+        for finding in self.search(self, subject):
+            key = (finding.file, finding.line, finding.says.removeprefix(finding.where))
+            found[key] = found[key].merged(finding) if key in found else finding
+        return list(found.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A rule's finding, as it is reported; no secret is in it.
+def rule(
+    rule_id: str, severity: Severity, *, remedy: str, quote: Quote
+) -> Callable[[Callable[[Rule, Subject], Iterable[Finding]]], Rule]:
+    """Decorate the search of a rule; the decorated name is the `Rule`, and the docstring its title."""
 
-    `diff` is a unified diff of the change, with passwords masked; `waived` the owner's reason.
-    """
+    def declare(search: Callable[[Rule, Subject], Iterable[Finding]]) -> Rule:
+        title = (search.__doc__ or "").partition("\n")[0].removesuffix(".")
+        return Rule(rule_id, severity, title, remedy, quote, search)
 
-    id: str
-    severity: Severity
-    file: str
-    line: int
-    says: str
-    follows: str
-    remedy: str
-    diff: str
-    quote: Quote
-    changes: tuple[Change, ...] = ()
-    waived: str | None = None
-
-    @property
-    def gate(self) -> str:
-        """The gate it belongs to: A1, A2, …"""
-        return self.id.partition("-")[0]
+    return declare
 
 
-GUIDE = "OpenStack Heat, Scaling a Deployment"
-MANUAL = "HAProxy 2.6 Configuration Manual"
+def gate_of(rule_id: str) -> str:
+    """The gate that a rule belongs to: `A6` of `A6-no-check`."""
+    return rule_id.partition("-")[0]
+
+
+def readable(text: str) -> str:
+    """The text with bytes that are not UTF-8 (read as surrogates, so that nothing is lost) shown as `�`."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def guide(text: str) -> Quote:

@@ -4,85 +4,86 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from calorimeter import __version__
+from calorimeter.config.audit import haproxy_messages
 from calorimeter.config.audit.audit_report import Report
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity
 from calorimeter.config.audit.rules.all_rules import RULES
 from calorimeter.core.masking import mask
 
 SCHEMA_VERSION = 1
-_LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
+_BY_ID = {rule.id: rule for rule in (*RULES, haproxy_messages.REFUSES, haproxy_messages.WARNS)}
+_INDEX = {rule.id: index for index, rule in enumerate(RULES)}
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
 def text(report: Report) -> str:
-    """The report for people; it ends with a line that counts."""
+    """The report for people; the last line holds the counts."""
     return "\n".join(_text(report)) + "\n"
 
 
 def _text(report: Report) -> Iterator[str]:
-    for finding in report.findings:
+    for finding in report.faults:
+        rule = _BY_ID[finding.rule]
         waived = f" (waived: {finding.waived})" if finding.waived is not None else ""
-        yield f"{finding.file}:{finding.line}: {finding.severity} {finding.id}{waived}"
+        yield f"{finding.file}:{finding.line}: {finding.severity} {finding.rule}{waived}"
         yield f"  {finding.says}"
-        yield f"  What follows: {finding.follows}."
-        yield f"  To do: {finding.remedy}."
-        yield f"  «{finding.quote.text}» ({finding.quote.source})"
+        yield f"  Effect: {finding.follows}."
+        yield f"  Remedy: {rule.remedy}."
+        yield f"  «{rule.quote.text}» ({rule.quote.source})"
         for line in finding.diff.splitlines():
             yield f"    {line}"
         yield ""
     counts = Counter(finding.severity for finding in report.open)
-    parts = [f"{counts[s]} {s}{'' if counts[s] == 1 else 's'}" for s in Severity if counts[s]]
-    waived_count = len(report.findings) - len(report.open)
+    parts = [_counted(counts[severity], severity) for severity in Severity if counts[severity]]
+    waived_count = len(report.faults) - len(report.open)
     if waived_count:
         parts.append(f"{waived_count} waived")
-    files = f"{len(report.files)} file{'' if len(report.files) == 1 else 's'}"
-    yield f"{', '.join(parts) or 'Nothing found'} in {files}."
+    yield f"{', '.join(parts) or 'Nothing found'} in {_counted(len(report.files), 'file')}."
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def as_json(report: Report) -> str:
-    """The report as JSON: `schema_version`, `files`, `findings`, `counts`."""
+    """The report as JSON: `schema_version`, `files`, `counts`, `findings`."""
     counts = Counter(finding.severity for finding in report.open)
     tree = {
         "schema_version": SCHEMA_VERSION,
         "files": list(report.files),
         "counts": {str(severity): counts[severity] for severity in Severity},
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [_finding(finding) for finding in report.faults],
     }
     return json.dumps(tree, indent=2, ensure_ascii=False) + "\n"
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
+    rule = _BY_ID[finding.rule]
     return {
-        "id": finding.id,
+        "id": finding.rule,
         "gate": finding.gate,
         "severity": str(finding.severity),
         "file": finding.file,
         "line": finding.line,
         "says": finding.says,
         "follows": finding.follows,
-        "remedy": finding.remedy,
+        "remedy": rule.remedy,
         "diff": finding.diff,
-        "quote": {"text": finding.quote.text, "source": finding.quote.source},
+        "quote": {"text": rule.quote.text, "source": rule.quote.source},
         "waived": finding.waived,
     }
 
 
-def sarif(report: Report, rules: Iterable[Rule] = RULES) -> str:
+def sarif(report: Report) -> str:
     """The report as SARIF 2.1.0; changes of lines with passwords are left out."""
-    described = list(rules)
-    index = {rule.id: place for place, rule in enumerate(described)}
-    driver = {
-        "name": "calorimeter audit",
-        "version": __version__,
-        "rules": [_rule(rule) for rule in described],
-    }
-    results = [_result(finding, index.get(finding.id)) for finding in report.findings]
+    driver = {"name": "calorimeter audit", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
+    results = [_result(finding) for finding in report.faults]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
     return json.dumps({"$schema": _SARIF_SCHEMA, "version": "2.1.0", "runs": [run]}, indent=2) + "\n"
 
@@ -93,25 +94,26 @@ def _rule(rule: Rule) -> dict[str, Any]:
         "shortDescription": {"text": rule.title},
         "fullDescription": {"text": f"{rule.title}. «{rule.quote.text}» ({rule.quote.source})"},
         "help": {"text": rule.remedy},
-        "defaultConfiguration": {"level": _LEVELS[rule.severity]},
+        "defaultConfiguration": {"level": str(rule.severity)},
     }
 
 
-def _result(finding: Finding, index: int | None) -> dict[str, Any]:
+def _result(finding: Finding) -> dict[str, Any]:
     place = {"artifactLocation": {"uri": _uri(finding.file)}, "region": {"startLine": max(1, finding.line)}}
     result: dict[str, Any] = {
-        "ruleId": finding.id,
-        "level": _LEVELS[finding.severity],
-        "message": {"text": f"{finding.says}. What follows: {finding.follows}."},
+        "ruleId": finding.rule,
+        "level": str(finding.severity),
+        "message": {"text": f"{finding.says}. Effect: {finding.follows}."},
         "locations": [{"physicalLocation": place}],
     }
-    if index is not None:
-        result["ruleIndex"] = index
+    if finding.rule in _INDEX:
+        result["ruleIndex"] = _INDEX[finding.rule]
     if finding.waived is not None:
         result["suppressions"] = [{"kind": "external", "justification": finding.waived}]
     if finding.changes and not any(_secret(change) for change in finding.changes):
         changes = [_changes(file, finding) for file in dict.fromkeys(c.file for c in finding.changes)]
-        result["fixes"] = [{"description": {"text": finding.remedy}, "artifactChanges": changes}]
+        remedy = _BY_ID[finding.rule].remedy
+        result["fixes"] = [{"description": {"text": remedy}, "artifactChanges": changes}]
     return result
 
 

@@ -1,4 +1,4 @@
-"""What is audited: the files of proxies and Heat hosts, and which section serves which API."""
+"""The files of proxies and Heat hosts: their texts, the values in force, and the sections of each API."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Literal
 
 from calorimeter.config import haproxy
 from calorimeter.config.haproxy import Configuration, Server, Service
-from calorimeter.config.heat import oslo
-from calorimeter.config.heat.heat_conf import DEFAULT_PORTS, HeatConf
+from calorimeter.config.heat import heat_conf
+from calorimeter.config.heat.heat_conf import DEFAULT_PORTS, HeatConf, Listener
 from calorimeter.core.deployment import Address
 
 ApiName = Literal["rest", "cfn"]
 APIS: tuple[ApiName, ...] = ("rest", "cfn")
 Texts = tuple[tuple[str, str], ...]
-"""Files in order: (name, text)."""
+"""(name, text) of files, in order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """Everything an audit is made from; texts only, so that a correction can be audited again.
+    """The input of an audit: texts only, so that corrected texts can be audited again.
 
-    `proxies` and `heat` are (name, files); `sections` names the section of an API where it cannot be
-    told; `fronts` are the addresses that clients know, `engines` the hosts that run heat-engine, where
-    they are known (None: every Heat file may be an engine's).
+    `proxies` and `heat` are (name of the proxy or host, files). `sections` names the proxy section of an
+    API whose section cannot be determined. `fronts` are the front addresses by API. `engines` are the
+    hosts that run heat-engine (None: unknown, every Heat file may be an engine's).
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -40,11 +40,11 @@ class Inputs:
 
     @property
     def texts(self) -> dict[str, str]:
-        """Every file's text by name."""
+        """File name → text, of all files."""
         return {name: text for _, files in (*self.proxies, *self.heat) for name, text in files}
 
     def with_texts(self, texts: Mapping[str, str]) -> Inputs:
-        """The same with other texts."""
+        """A copy with other texts for some files."""
 
         def changed(owners: tuple[tuple[str, Texts], ...]) -> tuple[tuple[str, Texts], ...]:
             return tuple(
@@ -56,67 +56,73 @@ class Inputs:
 
 
 @dataclass(frozen=True, slots=True)
-class ProxySide:
-    """One HAProxy: what is in force, and the services of each API."""
+class HeatProxy:
+    """One HAProxy in front of Heat: its configuration, and the services of each API."""
 
     name: str
     configuration: Configuration
     services: Mapping[ApiName, tuple[Service, ...]]
 
     @property
-    def all(self) -> Iterator[tuple[ApiName, Service]]:
-        """Every service with its API."""
+    def api_services(self) -> Iterator[tuple[ApiName, Service]]:
+        """Every service, with its API."""
         return ((api, service) for api in APIS for service in self.services[api])
 
 
 class Listeners:
-    """Where the APIs of the Heat files listen, as the files say; one look-up a question."""
+    """The addresses at which the APIs of the Heat files listen, indexed by API."""
 
     def __init__(self, confs: Iterable[HeatConf]) -> None:
-        self._named: dict[str, set[tuple[str, int]]] = {api: set() for api in APIS}
-        self._everywhere: dict[str, set[int]] = {api: set() for api in APIS}
+        self._addresses: dict[str, set[tuple[str, int | None]]] = {api: set() for api in APIS}
         for conf in confs:
             for api in APIS:
                 listener = conf.listener(api)
-                if listener.value is None:
-                    continue
-                if listener.wildcard:
-                    self._everywhere[api].add(listener.port)
-                else:
-                    self._named[api].add((listener.host, listener.port))
+                if listener.value is not None:
+                    self._addresses[api].add(("*" if listener.wildcard else listener.host, listener.port))
 
     def any(self, api: str) -> bool:
-        """Whether any file says where this API listens."""
-        return bool(self._named[api] or self._everywhere[api])
+        """Whether any file sets the address of this API."""
+        return bool(self._addresses[api])
 
     def at(self, api: str, server: Server) -> bool:
-        """Whether an API of the files may be the one at a server's address."""
-        port = server.port
-        if port is None:
-            return False
-        return (server.host, port) in self._named[api] or port in self._everywhere[api]
+        """Whether an API of the files can be the one at a server's address."""
+        return not {(server.host, server.port), ("*", server.port)}.isdisjoint(self._addresses[api])
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The files, read and resolved."""
+    """The parsed and resolved files."""
 
     inputs: Inputs
-    proxies: tuple[ProxySide, ...]
+    proxies: tuple[HeatProxy, ...]
     heat: tuple[HeatConf, ...]
     listeners: Listeners
 
     @property
-    def services(self) -> Iterator[tuple[ProxySide, ApiName, Service]]:
+    def api_services(self) -> Iterator[tuple[ApiName, Service]]:
+        """Every service of every proxy, with its API."""
+        return (pair for proxy in self.proxies for pair in proxy.api_services)
+
+    @property
+    def services(self) -> Iterator[Service]:
         """Every service of every proxy."""
-        return ((proxy, api, service) for proxy in self.proxies for api, service in proxy.all)
+        return (service for _, service in self.api_services)
+
+    @property
+    def servers(self) -> Iterator[tuple[Service, Server]]:
+        """Every server, with its service."""
+        return ((service, server) for service in self.services for server in service.back.servers)
+
+    @property
+    def api_listeners(self) -> Iterator[tuple[HeatConf, ApiName, Listener]]:
+        """Every API of every Heat file, with the address at which it listens."""
+        return ((conf, api, conf.listener(api)) for conf in self.heat for api in APIS)
 
     @property
     def engines(self) -> tuple[HeatConf, ...]:
-        """The Heat files that engines are started with, as far as is known.
+        """The Heat files of engines; all Heat files if none of the known engines is among them.
 
-        Engines are known by their machine, or by the `host` that Heat itself shows; where neither is
-        among the files, every file may be an engine's.
+        An engine is known by its machine, or by the option `host`.
         """
         known = self.inputs.engines or frozenset()
         found = tuple(conf for conf in self.heat if not known.isdisjoint((conf.host, _own_name(conf))))
@@ -124,33 +130,33 @@ class Subject:
 
     @property
     def serves_cfn(self) -> bool:
-        """Whether a CFN API is deployed, as far as the files tell."""
+        """Whether a CFN API is deployed, according to the files."""
         if self.proxies:
             return any(proxy.services["cfn"] for proxy in self.proxies)
-        return any(conf.has_section("cfn") for conf in self.heat)
+        return any(conf.listener("cfn").value for conf in self.heat)
 
     @property
     def rpc_response_timeout_s(self) -> int:
-        """The longest time that an API waits for an engine."""
+        """The longest time in seconds that an API waits for an engine."""
         return max((conf.rpc_response_timeout_s for conf in self.heat), default=60)
 
     @cached_property
     def machines(self) -> dict[int, str]:
-        """The address of the machine of each Heat file (by its place), where it can be told."""
+        """Index of a Heat file → address of its machine, if that can be determined."""
         by_port: dict[tuple[str, int | None], set[str]] = {}
-        for _, api, service in self.services:
+        for api, service in self.api_services:
             for server in service.back.servers:
                 by_port.setdefault((api, server.port), set()).add(server.host)
         own = [[(api, conf.listener(api)) for api in APIS] for conf in self.heat]
         claimed = {listener.host for pair in own for _, listener in pair}
         found: dict[int, str] = {}
-        for place, pair in enumerate(own):
+        for index, pair in enumerate(own):
             named = [listener.host for _, listener in pair if not listener.wildcard]
             free = set[str]().union(*(by_port.get((api, at.port), set()) for api, at in pair)) - claimed
             if named:
-                found[place] = named[0]
+                found[index] = named[0]
             elif len(free) == 1:
-                found[place] = free.pop()
+                found[index] = free.pop()
         return found
 
 
@@ -160,23 +166,20 @@ def _own_name(conf: HeatConf) -> str:
 
 
 def build(inputs: Inputs) -> Subject:
-    """Read and resolve all files; never raises."""
-    confs = tuple(
-        HeatConf(host, oslo.options(oslo.parse(name, text) for name, text in files))
-        for host, files in inputs.heat
-    )
+    """Parse and resolve all files; never raises."""
+    confs = tuple(heat_conf.parse(host, *files) for host, files in inputs.heat)
     listeners = Listeners(confs)
-    sides = []
+    proxies = []
     for name, files in inputs.proxies:
         configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
-        sides.append(ProxySide(name, configuration, services(configuration, listeners, inputs.sections)))
-    return Subject(inputs, tuple(sides), confs, listeners)
+        proxies.append(HeatProxy(name, configuration, services(configuration, listeners, inputs.sections)))
+    return Subject(inputs, tuple(proxies), confs, listeners)
 
 
 def services(
     configuration: Configuration, listeners: Listeners, sections: Mapping[str, str]
 ) -> dict[ApiName, tuple[Service, ...]]:
-    """Which services are Heat's REST API, which its CFN API; others are left out."""
+    """The services of Heat's REST API and of its CFN API; services of neither are left out."""
     found: dict[ApiName, list[Service]] = {"rest": [], "cfn": []}
     for service in configuration.services:
         api = _api(service, listeners, sections)

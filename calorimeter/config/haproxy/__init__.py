@@ -1,10 +1,10 @@
-"""HAProxy configuration: a tree that loses nothing, and what it means."""
+"""HAProxy configuration: a lossless syntax tree, and the values in force."""
 
 from __future__ import annotations
 
 from calorimeter.config.haproxy.proxies import Configuration, Proxy, Service, Setting, resolve
 from calorimeter.config.haproxy.servers import Bind, Server
-from calorimeter.config.haproxy.text import Line, Section, Tree, parse, read, render
+from calorimeter.config.haproxy.text import Line, Section, Tree, parse
 
 __all__ = [
     "Bind",
@@ -17,7 +17,5 @@ __all__ = [
     "Setting",
     "Tree",
     "parse",
-    "read",
-    "render",
     "resolve",
 ]

@@ -1,4 +1,4 @@
-"""`.if` … `.endif` in HAProxy configuration: which lines count."""
+"""`.if` … `.endif` in HAProxy configuration: which lines are active."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ _DEFINED = re.compile(r"(!?)\s*defined\(\s*(\w+)\s*\)", re.ASCII)
 
 
 def holds(condition: str, variables: Mapping[str, str]) -> bool | None:
-    """Whether a condition holds; None where only HAProxy itself can tell (its version, features)."""
+    """Whether a condition holds; None if only HAProxy can decide (its version, its features)."""
     condition = condition.strip()
     if condition in ("", "0", "false"):
         return False
-    if condition in ("true",) or condition.isdigit():
+    if condition == "true" or condition.isdigit():
         return True
     if match := _DEFINED.fullmatch(condition):
         return (match[2] in variables) != bool(match[1])
@@ -30,17 +30,16 @@ class _Block:
 
 @dataclass(slots=True)
 class Conditions:
-    """The blocks that are open while a file is read.
+    """The open `.if` blocks while a file is read.
 
-    A condition that cannot be told counts as true, and the lines after it as there: an audit then
-    sees the richer configuration.
+    A condition that only HAProxy can decide counts as true, so that an audit sees the larger configuration.
     """
 
     variables: dict[str, str]
     blocks: list[_Block] = field(default_factory=list)
 
     def step(self, words: tuple[str, ...]) -> bool:
-        """Take one line; whether it is an active statement."""
+        """Read the words of the next line; return whether the line is an active statement."""
         keyword = words[0] if words else ""
         if keyword == ".if":
             outer = self._active

@@ -1,12 +1,11 @@
-"""HAProxy's configuration as data, and the one writer that turns it into a file.
+"""HAProxy's configuration as data, and the writer that turns it into a file.
 
-The defaults are those of the guide's `apis-proxy.conf`, so that a variation is what it changes:
+Defaults are those of the guide's `apis-proxy.conf`, so a variation names only what it changes:
 `replace(guide, maxconn=20)`.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +17,7 @@ GUIDE_TIMEOUTS: Mapping[str, str] = {
     "server": "1m",
     "check": "10s",
 }
-"""The guide's `timeout` lines, in its order."""
+"""The guide's `timeout` lines, in the guide's order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +34,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One `server` line; `words` are appended as they are."""
+    """One `server` line; `words` are appended verbatim."""
 
     name: str
     address: str
@@ -54,7 +53,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Listen:
-    """One `listen` section; `lines` are added as they are, before the servers."""
+    """One `listen` section; `lines` are added verbatim before the servers."""
 
     name: str
     bind: tuple[str, ...]
@@ -67,10 +66,10 @@ class Listen:
 
 @dataclass(frozen=True, slots=True)
 class ProxyConfig:
-    """A whole configuration file; what is left out is as in the guide.
+    """A configuration file; fields that are not given are as in the guide.
 
-    `log` is an address with its facility (`127.0.0.1:514 local0`), `stats_socket` a path with its
-    parameters; `global_lines` and `default_lines` are added as they are.
+    `log` is an address with a facility (`127.0.0.1:514 local0`), `stats_socket` a path with parameters;
+    `global_lines` and `default_lines` are added verbatim.
     """
 
     listens: tuple[Listen, ...]
@@ -87,7 +86,7 @@ class ProxyConfig:
 
 
 def checked(config: ProxyConfig, check: Check | None = None, timeout_check: str = "1s") -> ProxyConfig:
-    """The same configuration with `check` on every server and `timeout check` set."""
+    """A copy of the configuration with `check` on every server, and with `timeout check`."""
     check = check or Check()
     listens = tuple(
         replace(listen, servers=tuple(replace(server, check=check) for server in listen.servers))
@@ -97,7 +96,7 @@ def checked(config: ProxyConfig, check: Check | None = None, timeout_check: str 
 
 
 def render(config: ProxyConfig) -> str:
-    """The file's text."""
+    """The text of the file."""
     sections = [("global", _global(config)), ("defaults", _defaults(config))]
     sections += [(f"listen {listen.name}", _listen(listen)) for listen in config.listens]
     return "\n".join(
@@ -139,14 +138,3 @@ def _listen(listen: Listen) -> Iterator[str]:
     yield from listen.lines
     for server in listen.servers:
         yield str(server)
-
-
-_UNITS = {"us": 1e-6, "ms": 1e-3, "": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(duration: str) -> float:
-    """A HAProxy duration (`10s`, `1m`, `250` for milliseconds) in seconds; ValueError where it is none."""
-    match = re.fullmatch(r"(\d+)(us|ms|s|m|h|d|)", duration)
-    if match is None:
-        raise ValueError(f"{duration!r} is no duration; valid: a number with us, ms, s, m, h or d")
-    return int(match[1]) * _UNITS[match[2]]

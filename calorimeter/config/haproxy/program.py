@@ -1,4 +1,4 @@
-"""`haproxy -c`: the program itself has the last word on a configuration."""
+"""`haproxy -c`: the verdict of the program itself on a configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _DEADLINE_S = 20
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing that HAProxy says of a configuration; `line` is 0 where it names none."""
+    """One alert (`fatal`) or warning of HAProxy; `line` is 0 if the message names no line."""
 
     fatal: bool
     file: str
@@ -25,9 +25,9 @@ class Message:
 
 
 def messages(paths: Sequence[Path], program: str = "haproxy") -> tuple[Message, ...] | None:
-    """What `haproxy -c` says of the files; None where there is no such program, or it cannot run.
+    """Run `haproxy -c` on the files and return its messages; None if the program is missing or cannot run.
 
-    It reads the files and checks them; it opens no port.
+    `haproxy -c` reads and checks the files; it opens no port.
     """
     found = shutil.which(program) or shutil.which(program, path="/usr/sbin:/usr/local/sbin")
     if not found:

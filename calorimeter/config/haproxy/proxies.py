@@ -1,7 +1,7 @@
-"""What a parsed HAProxy configuration means: every proxy with the values that are in force.
+"""Resolves a parsed HAProxy configuration: every proxy section with the values in force.
 
-Inheritance (manual, section 4 "Proxies"): a proxy takes what the `defaults` section before it says,
-or the one it names with `from`; a `defaults` section starts afresh unless it names another.
+Inheritance (manual, section 4 "Proxies"): a proxy inherits from the last `defaults` section before it, or
+from the one that it names with `from`. A `defaults` section inherits only from one that it names.
 """
 
 from __future__ import annotations
@@ -9,15 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from calorimeter.config.haproxy import servers as reading
+from calorimeter.config.haproxy import servers as server_lines
 from calorimeter.config.haproxy.servers import Bind, Server
 from calorimeter.config.haproxy.text import PROXIES, Line, Section, Tree
-from calorimeter.config.haproxy.units import number, seconds
+from calorimeter.config.haproxy.units import integer_or_none, seconds_or_none
+from calorimeter.core.deployment import Checks
 
 _INHERITED_LISTS = ("log", "default-server", "http-check", "stick")
 _OWN_LISTS = ("bind", "server", "server-template", "use_backend", "acl", "stats", "errorfile")
 _TWO_WORDS = ("timeout", "option")
-_FALLBACK = {"mode": "tcp", "balance": "roundrobin", "hash-type": "map-based", "retries": "3"}
+_DEFAULTS = {"mode": "tcp", "balance": "roundrobin", "hash-type": "map-based", "retries": "3"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,36 +30,33 @@ class Setting:
 
     @property
     def text(self) -> str:
-        """The words as one."""
+        """The words, joined by spaces."""
         return " ".join(self.words)
 
 
 @dataclass(frozen=True, slots=True)
 class Values:
-    """What is in force in a section: single statements, options, timeouts, and lists.
+    """The values in force in a section: `single` statements, and `lists` of statements that may repeat.
 
-    A statement is under its keyword (`balance`), an option under `option NAME`, a timeout under
-    `timeout NAME`. An option switched off with `no` is not there.
+    Keys are the keyword of a statement (`balance`), `option NAME` and `timeout NAME`. An option that `no`
+    switches off is absent.
     """
 
     single: Mapping[str, Setting] = field(default_factory=dict)
     lists: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
 
     def get(self, key: str) -> Setting | None:
-        """The statement in force for `key`, or None."""
+        """The statement in force for `key`; None if there is none."""
         return self.single.get(key)
 
     def all(self, key: str) -> tuple[Setting, ...]:
-        """All statements of a keyword that may be said several times."""
+        """All statements of a keyword that may repeat."""
         return self.lists.get(key, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A `listen`, `frontend` or `backend` section with the values in force.
-
-    `own` are the lines of the section itself; `values` include what it inherits.
-    """
+    """A `listen`, `frontend` or `backend` section; `values` include the inherited ones."""
 
     section: Section
     values: Values
@@ -67,7 +65,7 @@ class Proxy:
 
     @property
     def name(self) -> str:
-        """Its name."""
+        """The name of the section."""
         return self.section.name
 
     @property
@@ -77,39 +75,51 @@ class Proxy:
 
     @property
     def line(self) -> Line:
-        """The line that starts it."""
+        """The line that starts the section."""
         return self.section.header
 
     def word(self, key: str) -> str:
-        """The first word of a statement: what is said, else HAProxy's own default, else nothing."""
+        """The first word of a statement; HAProxy's default, or else empty, if the statement is absent."""
         setting = self.values.get(key)
-        return setting.words[0] if setting and setting.words else _FALLBACK.get(key, "")
+        return setting.words[0] if setting and setting.words else _DEFAULTS.get(key, "")
 
     def option(self, *names: str) -> Setting | None:
         """The first of the options `names` that is on."""
         return next((found for name in names if (found := self.values.get(f"option {name}"))), None)
 
     def timeout_s(self, name: str) -> float | None:
-        """A timeout in seconds, None where none is set."""
+        """A timeout in seconds; None if it is not set."""
         setting = self.values.get(f"timeout {name}")
-        return seconds(setting.words[0]) if setting and setting.words else None
+        return seconds_or_none(setting.words[0]) if setting and setting.words else None
+
+    def checks(self, server: Server) -> Checks:
+        """How HAProxy checks a server of this section."""
+        return Checks(
+            inter_s=server.inter_s,
+            fall=server.fall,
+            rise=server.rise,
+            fastinter_s=server.time_s("fastinter") or None,
+            downinter_s=server.time_s("downinter") or None,
+            timeout_check_s=self.timeout_s("check") or None,
+            timeout_connect_s=self.timeout_s("connect") or None,
+        )
 
     @property
     def maxconn(self) -> int | None:
-        """Its own or inherited `maxconn`."""
-        return number(self.word("maxconn") or None)
+        """The section's own or inherited `maxconn`."""
+        return integer_or_none(self.word("maxconn") or None)
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One way from a bind to servers: a `listen`, or a frontend and a backend it uses."""
+    """A path from binds to servers: a `listen` section, or a frontend with a backend that it uses."""
 
     front: Proxy
     back: Proxy
 
     @property
     def name(self) -> str:
-        """The section with the servers."""
+        """The name of the section with the servers."""
         return self.back.name
 
 
@@ -123,7 +133,7 @@ class Configuration:
 
     @property
     def services(self) -> tuple[Service, ...]:
-        """Every pair of binds and servers, `listen` sections first said, first listed."""
+        """Every path from binds to servers, in the order of the `listen` and `frontend` sections."""
         by_name = {proxy.name: proxy for proxy in self.proxies if proxy.kind in ("backend", "listen")}
         found: list[Service] = []
         for proxy in self.proxies:
@@ -138,13 +148,13 @@ class Configuration:
         return tuple(found)
 
     @property
-    def global_line(self) -> Line | None:
-        """The line that starts the first `global` section."""
-        return next((s.header for s in self.tree.sections if s.kind == "global"), None)
+    def global_section(self) -> Section | None:
+        """The first `global` section."""
+        return next((section for section in self.tree.sections if section.kind == "global"), None)
 
 
 def resolve(tree: Tree) -> Configuration:
-    """Work out what is in force; never raises."""
+    """Resolve inheritance in a tree; never raises."""
     named: dict[str, Values] = {}
     latest = Values()
     globals_ = Values()
@@ -164,14 +174,14 @@ def resolve(tree: Tree) -> Configuration:
 
 def _proxy(section: Section, inherited: Values) -> Proxy:
     values = _merge(replace(inherited, lists=_inheritable(inherited.lists)), section)
-    binds = [reading.bind(setting.line) for setting in values.all("bind")]
+    binds = [server_lines.bind(setting.line) for setting in values.all("bind")]
     servers: list[Server] = []
     defaults = [s.line for s in inherited.lists.get("default-server", ())]
     for line in section.statements:
         if line.keyword == "default-server":
             defaults.append(line)
         elif line.keyword in ("server", "server-template"):
-            servers.extend(reading.servers(line, defaults))
+            servers.extend(server_lines.servers(line, defaults))
     return Proxy(section, values, tuple(bind for group in binds for bind in group), tuple(servers))
 
 
@@ -200,6 +210,6 @@ def _merge(inherited: Values, section: Section) -> Values:
         else:
             single[key] = Setting(words[length:], line)
             if key in ("option httpchk", "option tcp-check"):
-                # The last check that is named is the check that is made.
+                # Each of the two options replaces the other: the last one wins.
                 single.pop("option tcp-check" if key == "option httpchk" else "option httpchk", None)
     return Values(single, lists)

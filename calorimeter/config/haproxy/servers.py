@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from calorimeter.config.haproxy.text import Line
-from calorimeter.config.haproxy.units import number, seconds
+from calorimeter.config.haproxy.units import integer_or_none, seconds_or_none
+from calorimeter.config.hosts import host_port, without_brackets
 
 _VALUED = """
     addr agent-addr agent-inter agent-port agent-send alpn ca-file check-alpn check-proto check-sni
@@ -27,7 +28,7 @@ _INTER_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """One address that a proxy listens at; `host` is `*` for all, `port` None for a socket."""
+    """One address that a proxy listens at; `host` is `*` for all addresses, `port` is None for a socket."""
 
     host: str
     port: int | None
@@ -37,12 +38,12 @@ class Bind:
     @property
     def text(self) -> str:
         """`HOST:PORT`."""
-        return _written(self.host, self.port)
+        return host_port(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One parameter of a server: its value (empty for a bare word) and the line that says it."""
+    """One parameter of a server: its value (empty for a bare word) and the line that sets it."""
 
     value: str
     line: Line
@@ -50,10 +51,10 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """One server with its parameters, those of `default-server` included.
+    """One server with its parameters in force, including those of `default-server`.
 
-    `check` and the like are what is in force; times are seconds, with HAProxy's own defaults
-    (manual, section 5.2: inter 2 s, fall 3, rise 2, weight 1).
+    Parameters that are absent have HAProxy's defaults (manual, section 5.2: inter 2 s, fall 3, rise 2,
+    weight 1).
     """
 
     name: str
@@ -65,25 +66,29 @@ class Server:
     @property
     def text(self) -> str:
         """`HOST:PORT`."""
-        return _written(self.host, self.port)
+        return host_port(self.host, self.port)
 
     def has(self, name: str) -> bool:
         """Whether a bare parameter (`check`, `backup`) is in force."""
         return name in self.parameters
 
     def time_s(self, name: str) -> float | None:
-        """A time parameter in seconds, None where it is not given."""
+        """A time parameter in seconds; None if it is not set."""
         given = self.parameters.get(name)
-        return seconds(given.value) if given else None
+        return seconds_or_none(given.value) if given else None
 
     def count(self, name: str) -> int | None:
-        """A number parameter, None where it is not given."""
+        """A number parameter; None if it is not set."""
         given = self.parameters.get(name)
-        return number(given.value) if given else None
+        return integer_or_none(given.value) if given else None
+
+    def _positive(self, name: str, default: int) -> int:
+        count = self.count(name)
+        return count if count and count > 0 else default
 
     @property
     def check(self) -> bool:
-        """Whether its health is checked."""
+        """Whether HAProxy checks its health."""
         return self.has("check")
 
     @property
@@ -92,24 +97,14 @@ class Server:
         return self.time_s("inter") or _INTER_S
 
     @property
-    def fastinter_s(self) -> float:
-        """Seconds between two checks while its state changes."""
-        return self.time_s("fastinter") or self.inter_s
-
-    @property
-    def downinter_s(self) -> float:
-        """Seconds between two checks while it is down."""
-        return self.time_s("downinter") or self.inter_s
-
-    @property
     def fall(self) -> int:
-        """Failed checks that make it DOWN."""
-        return self.count("fall") or 3
+        """Number of consecutive failed checks that make it DOWN."""
+        return self._positive("fall", 3)
 
     @property
     def rise(self) -> int:
-        """Good checks that make it UP."""
-        return self.count("rise") or 2
+        """Number of consecutive successful checks that make it UP."""
+        return self._positive("rise", 2)
 
     @property
     def weight(self) -> int:
@@ -119,7 +114,7 @@ class Server:
 
 
 def bind(line: Line) -> list[Bind]:
-    """The addresses of a `bind` line (several with commas, a range of ports gives each)."""
+    """The addresses of a `bind` line: each of a comma-separated list, each port of a range."""
     addresses, options = (line.words[1] if len(line.words) > 1 else ""), line.words[2:]
     binds: list[Bind] = []
     for text in filter(None, addresses.split(",")):
@@ -130,7 +125,7 @@ def bind(line: Line) -> list[Bind]:
 
 
 def servers(line: Line, defaults: Iterable[Line]) -> Iterator[Server]:
-    """The server of a `server` line, or those of a `server-template`."""
+    """The server of a `server` line, or the servers of a `server-template` line."""
     template = line.keyword == "server-template"
     words = line.words
     if len(words) < (4 if template else 3):
@@ -148,14 +143,14 @@ def servers(line: Line, defaults: Iterable[Line]) -> Iterator[Server]:
 
 def _names(prefix: str, count: str) -> list[str]:
     first, _, last = count.rpartition("-")
-    low, high = number(first) if first else 1, number(last)
+    low, high = integer_or_none(first) if first else 1, integer_or_none(last)
     if low is None or high is None:
         return []
     return [f"{prefix}{n}" for n in range(low, min(high, low + 9999) + 1)]
 
 
 def _apply(parameters: dict[str, Parameter], words: Iterable[str], line: Line) -> None:
-    """Put parameters in force; `no-check` takes `check` back. Unknown words are kept as bare ones."""
+    """Add parameters; `no-check` removes `check`. Unknown words become parameters without a value."""
     rest = iter(words)
     for word in rest:
         if word in _WITH_VALUE:
@@ -169,7 +164,7 @@ def _apply(parameters: dict[str, Parameter], words: Iterable[str], line: Line) -
 
 
 def _address(text: str) -> tuple[str, list[int]]:
-    """Host and ports of an address; a socket is its text and no port."""
+    """Host and ports of an address; for a socket its text and no port."""
     for family in _FAMILIES:
         text = text.removeprefix(family)
     if text.startswith(_NOT_TCP):
@@ -177,17 +172,8 @@ def _address(text: str) -> tuple[str, list[int]]:
     host, colon, tail = text.rpartition(":")
     ports = _PORTS.fullmatch(tail) if tail else None
     if not colon or (tail and not ports):
-        return _bare(text), []
+        return without_brackets(text), []
     if ports is None or ports[1]:
-        return _bare(host), []
+        return without_brackets(host), []
     first, last = int(ports[2]), int(ports[3] or ports[2])
-    return _bare(host), list(range(first, last + 1))
-
-
-def _bare(host: str) -> str:
-    return host.removeprefix("[").removesuffix("]")
-
-
-def _written(host: str, port: int | None) -> str:
-    shown = f"[{host}]" if ":" in host else host
-    return shown if port is None else f"{shown}:{port}"
+    return without_brackets(host), list(range(first, last + 1))

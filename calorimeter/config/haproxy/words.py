@@ -1,7 +1,7 @@
 """How HAProxy splits a line into words: quotes, escapes, comments and environment variables.
 
 Source: HAProxy's configuration manual, sections 2.2 "Quoting and escaping" and 2.3 "Environment
-variables". Nothing here raises on any text: what HAProxy would refuse is a `fault` of the line.
+variables". No text raises an exception: what HAProxy would reject is a `fault` of the line.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ _VARIABLE = re.compile(
 class Words:
     """The words of one line.
 
-    `comment` is the place of the `#` that starts a comment, or None; `fault` says what HAProxy
-    refuses in the line, or None; `unset` names the variables that are not set.
+    `comment` is the index of the `#` that starts a comment, or None. `fault` describes what HAProxy rejects
+    in the line, or is None. `unset` names the variables in it that are not set.
     """
 
     words: tuple[str, ...] = ()
@@ -35,14 +35,14 @@ class Words:
 
 
 def split(line: str, environment: Mapping[str, str]) -> Words:
-    """Split one line, without its line end, as HAProxy does."""
+    """Split one line (without its line end) as HAProxy does."""
     if not _SPECIAL.search(line):
-        return Words(tuple(line.split()))  # most lines; a $ has no meaning outside double quotes
+        return Words(tuple(line.split()))  # most lines; $ means nothing outside double quotes
     return _Splitter(line, environment).split()
 
 
 class _Splitter:
-    """One pass over one line."""
+    """Splits one line in one pass."""
 
     def __init__(self, line: str, environment: Mapping[str, str]) -> None:
         self.line = line
@@ -93,7 +93,7 @@ class _Splitter:
         self.word = None
 
     def _escape(self, at: int, *, in_double: bool) -> int:
-        """Take the escape at `at`; the place after it."""
+        """Read the escape at index `at`; return the index after it."""
         following = self.line[at + 1 : at + 2]
         if following in _ESCAPES and following:
             self._add(_ESCAPES[following])
@@ -111,7 +111,7 @@ class _Splitter:
         return at + 1
 
     def _variable(self, at: int) -> int:
-        """Put the value of the variable at `at` in; the place after it."""
+        """Replace the variable at index `at` by its value; return the index after it."""
         match = _VARIABLE.match(self.line, at)
         if not match:
             self.fault = "a $ in double quotes is not followed by the name of a variable"

@@ -1,1 +1,1 @@
-"""heat.conf: read as oslo.config reads it, understood, written."""
+"""heat.conf: read as oslo.config reads it, interpreted as Heat does, and written."""

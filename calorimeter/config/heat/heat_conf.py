@@ -1,28 +1,30 @@
-"""What the files of a Heat process say of it, in old option names and new."""
+"""The configuration of a Heat process: where it listens and what it uses, in old and new option names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
-from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, unquote
 
 from calorimeter.config.heat import oslo
 from calorimeter.config.heat.oslo import Options, Value
+from calorimeter.config.hosts import WILDCARDS, host_port, without_brackets
 
 RPC_RESPONSE_TIMEOUT_S = 60
 """oslo.messaging's default of `rpc_response_timeout`."""
 
 DEFAULT_PORTS = {"rest": 8004, "cfn": 8000}
+OLD_BROKER_OPTIONS = tuple(
+    f"rabbit_{name}" for name in ("host", "port", "hosts", "userid", "password", "virtual_host", "use_ssl")
+)
+"""Options that set the broker before `transport_url` did."""
+
 GROUPS = {"rest": "heat_api", "cfn": "heat_api_cfn"}
-WILDCARDS = frozenset({"0.0.0.0", "::", "*", ""})  # noqa: S104 - read, not bound
 
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """Where an API listens; `value` is the line that says so, None where it is Heat's default."""
+    """The address at which an API listens; `value` is the option that sets it, None for Heat's default."""
 
     host: str
     port: int
@@ -30,13 +32,13 @@ class Listener:
 
     @property
     def wildcard(self) -> bool:
-        """Whether it listens at every address of its host."""
+        """Whether the API listens at every address of its host."""
         return self.host in WILDCARDS
 
     @property
     def text(self) -> str:
         """`HOST:PORT`."""
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return host_port(self.host, self.port)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +53,9 @@ class BrokerHost:
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """How the process reaches RabbitMQ; `value` is the line that says so, None for the default.
+    """How the process reaches RabbitMQ; `value` is the option that sets it, None if it is the default.
 
-    `old` tells that it is written with `rabbit_host` and the like, which today's Heat ignores.
+    `old`: it is set with `rabbit_host` and its relatives, which today's Heat ignores.
     """
 
     hosts: tuple[BrokerHost, ...]
@@ -65,45 +67,46 @@ class Transport:
 
 @dataclass(frozen=True, slots=True)
 class HeatConf:
-    """One Heat configuration: the host it is for, and its options."""
+    """The configuration of one Heat process: its host and its options."""
 
     host: str
     options: Options
 
     def get(self, key: str, group: str = "DEFAULT") -> Value | None:
-        """The value in force, None where the files do not give it."""
+        """The value in force; None if the files do not set the option."""
         return self.options.get(key, group)
+
+    def integer(self, key: str, group: str = "DEFAULT") -> int | None:
+        """The value in force as an integer; None if it is not set or not an integer."""
+        value = self.get(key, group)
+        return value.number if value else None
 
     @property
     def file(self) -> str:
-        """The name of its first file."""
+        """The name of the first file."""
         return self.options.files[0].name if self.options.files else self.host
 
     def listener(self, api: str) -> Listener:
-        """Where the API `rest` or `cfn` of this file listens."""
+        """The address at which the API (`rest` or `cfn`) of this process listens."""
         group = GROUPS[api]
-        # Both were once options of [DEFAULT], and Heat still takes them there.
+        # Both were options of [DEFAULT] once, and Heat still reads them there.
         host = self.get("bind_host", group) or self.get("bind_host")
         port = self.get("bind_port", group) or self.get("bind_port")
         number = port.number if port else None
         return Listener(
-            _bare(host.text.strip()) if host else "0.0.0.0",  # noqa: S104 - Heat's default
+            without_brackets(host.text.strip()) if host else "0.0.0.0",  # noqa: S104 - Heat's default
             DEFAULT_PORTS[api] if number is None else number,
             host or port,
         )
 
-    def has_section(self, api: str) -> bool:
-        """Whether the files say where the API listens."""
-        return self.listener(api).value is not None
-
     @property
     def database(self) -> Value | None:
-        """The database's URL, new name first."""
+        """The URL of the database; the new option name has precedence."""
         return self.get("connection", "database") or self.get("sql_connection")
 
     @property
     def transport(self) -> Transport:
-        """How it reaches RabbitMQ: `transport_url`, else the old `rabbit_*`, else the default."""
+        """How the process reaches RabbitMQ: `transport_url`, else the old `rabbit_*`, else the default."""
         url = self.get("transport_url")
         if url and url.text.strip():
             return _from_url(url)
@@ -111,20 +114,18 @@ class HeatConf:
 
     @property
     def rpc_response_timeout_s(self) -> int:
-        """Seconds an API waits for an engine's answer."""
-        value = self.get("rpc_response_timeout")
-        number = value.number if value else None
+        """Seconds that an API waits for an engine's answer."""
+        number = self.integer("rpc_response_timeout")
         return RPC_RESPONSE_TIMEOUT_S if number is None else number
 
     @property
     def engine_workers(self) -> int | None:
-        """`num_engine_workers`; None where Heat takes the number of processors, at least 4."""
-        value = self.get("num_engine_workers")
-        return value.number if value else None
+        """`num_engine_workers`; if None, Heat uses the number of processors, at least 4."""
+        return self.integer("num_engine_workers")
 
     @property
     def keystone(self) -> Value | None:
-        """Keystone's URL as this process knows it."""
+        """The URL of Keystone."""
         for key, group in (
             ("www_authenticate_uri", "keystone_authtoken"),
             ("auth_uri", "keystone_authtoken"),
@@ -139,41 +140,9 @@ class HeatConf:
         return None
 
 
-def read(host: str, paths: Sequence[Path]) -> HeatConf:
-    """Read the files of one process; raises `InputError` where one cannot be read."""
-    return HeatConf(host, oslo.read(paths))
-
-
 def parse(host: str, *texts: tuple[str, str]) -> HeatConf:
-    """The same from (file name, text) pairs; never raises."""
+    """Parse the files of one process, given as (file name, text) pairs; never raises."""
     return HeatConf(host, oslo.options(oslo.parse(name, text) for name, text in texts))
-
-
-def loopback(host: str) -> bool:
-    """Whether an address or name means the machine itself."""
-    host = _bare(host).lower().rstrip(".")
-    if host == "localhost" or host.startswith("localhost.") or host.endswith(".localhost"):
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
-
-
-def split_url(text: str) -> SplitResult | None:
-    """The parts of a URL, None where it is none."""
-    try:
-        parts = urlsplit(text.strip())
-        _ = parts.port
-    except ValueError:
-        return None
-    return parts if parts.scheme else None
-
-
-def host_of(text: str) -> str:
-    """The host of a URL, empty where it has none."""
-    parts = split_url(text)
-    return (parts.hostname or "") if parts else ""
 
 
 def _from_url(value: Value) -> Transport:
@@ -193,7 +162,7 @@ def _node(text: str, user: str = "guest", password: str = "guest") -> BrokerHost
     host, colon, port = place.rpartition(":")
     if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
         host, port = place, "5672"
-    return BrokerHost(_bare(host) or "localhost", int(port[:6]), user, password)
+    return BrokerHost(without_brackets(host) or "localhost", int(port[:6]), user, password)
 
 
 def _from_old(conf: HeatConf) -> Transport:
@@ -212,7 +181,3 @@ def _from_old(conf: HeatConf) -> Transport:
     tls = old("use_ssl") or conf.get("ssl", "oslo_messaging_rabbit")
     value = old("hosts") or old("host") or old("password") or old("userid")
     return Transport(hosts, text("virtual_host", "/"), bool(tls and tls.true), value, old=value is not None)
-
-
-def _bare(host: str) -> str:
-    return host.removeprefix("[").removesuffix("]")

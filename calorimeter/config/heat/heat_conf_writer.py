@@ -1,4 +1,4 @@
-"""heat.conf as data, and the one writer that turns it into a file."""
+"""heat.conf as data, and the writer that turns it into a file."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 Sections = Mapping[str, Mapping[str, str | int | bool]]
-"""Section → option → value, in the order in which they are written."""
+"""Section → option → value, in the order of the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class StackDomain:
-    """The domain of the users that Heat makes for stacks, and its administrator."""
+    """The Keystone domain of the users that Heat creates for stacks, and its administrator."""
 
     name: str
     admin: str
@@ -32,10 +32,11 @@ class StackDomain:
 
 @dataclass(frozen=True, slots=True)
 class HeatHost:
-    """What the guide sets for one host, or for one process where several share a machine.
+    """The options that the guide sets for one host, or for one process if several share a machine.
 
-    `transport` and `database` are URLs, `rest_bind` and `cfn_bind` (host, port) of the APIs that run
-    there, `engine_workers` processes of its engine; `cfn_url` is the CFN API as instances see it.
+    `transport` and `database` are URLs. `rest_bind` and `cfn_bind` are the (host, port) of the APIs that
+    run there. `engine_workers` is the number of processes of its engine. `cfn_url` is the URL at which
+    instances reach the CFN API.
     """
 
     host: str
@@ -54,7 +55,7 @@ class HeatHost:
 
 
 def sections(heat: HeatHost) -> dict[str, dict[str, str | int | bool]]:
-    """The options that make a host part of a scaled-out Heat."""
+    """The options of a host of a scaled-out Heat."""
     tree: dict[str, dict[str, str | int | bool]] = {
         "DEFAULT": {
             "host": heat.host,
@@ -67,8 +68,8 @@ def sections(heat: HeatHost) -> dict[str, dict[str, str | int | bool]]:
             "stack_user_domain_name": heat.stack_domain.name,
             "stack_domain_admin": heat.stack_domain.admin,
             "stack_domain_admin_password": heat.stack_domain.password,
-            # Keystone refuses trusts to tokens that came from EC2 credentials: with the default
-            # (trusts) every CFN CreateStack fails.
+            # Keystone creates no trust for a token from EC2 credentials: with the default (trusts) every
+            # CFN CreateStack fails.
             "deferred_auth_method": "password",
         },
         "database": {"connection": heat.database},
@@ -80,7 +81,7 @@ def sections(heat: HeatHost) -> dict[str, dict[str, str | int | bool]]:
             "memcached_servers": heat.memcached,
             "service_token_roles_required": True,
         },
-        # Heat appends /v3/ec2tokens to the endpoint: it must be the root URL.
+        # Heat appends /v3/ec2tokens to the endpoint, so it must be the root URL.
         "ec2authtoken": {**_service_user(heat.identity), "endpoint_override": heat.identity.url},
         "trustee": {
             "auth_type": "password",
@@ -89,7 +90,7 @@ def sections(heat: HeatHost) -> dict[str, dict[str, str | int | bool]]:
             "password": heat.identity.password,
             "user_domain_name": heat.identity.domain,
         },
-        # Under the new default policies the CFN API answers AccessDenied to everybody.
+        # With the new default policies the CFN API answers AccessDenied to every request.
         "oslo_policy": {"enforce_new_defaults": False, "enforce_scope": False},
     }
     if heat.engine_workers is not None:
@@ -114,13 +115,16 @@ def _service_user(identity: Identity) -> dict[str, str | int | bool]:
 
 
 def changed(tree: Sections, changes: Sections) -> dict[str, dict[str, str | int | bool]]:
-    """The options with those in `changes` added or replaced."""
+    """A copy of the options with those in `changes` added or replaced."""
     names = dict.fromkeys((*tree, *changes))
     return {name: {**tree.get(name, {}), **changes.get(name, {})} for name in names}
 
 
 def render(tree: Sections) -> str:
-    """The file's text; a `$` in a value is doubled, because oslo.config would substitute it."""
+    """The text of the file; `$` in a value is doubled, because oslo.config would substitute it.
+
+    Raises ValueError if a value has a line break.
+    """
     return "\n".join(
         f"[{section}]\n" + "".join(f"{name} = {_value(value)}\n" for name, value in options.items())
         for section, options in tree.items()

@@ -102,7 +102,7 @@ def inputs(proxy: str = PROXY, b: str = heat("10.0.0.2"), c: str = heat("10.0.0.
 
 
 def edited(file: str, old: str, new: str) -> Inputs:
-    """The clean deployment with the first `old` in one file replaced; `file` is proxy, b or c."""
+    """The clean deployment with the first `old` in one file (proxy, b or c) replaced by `new`."""
     texts = {"proxy": PROXY, "b": heat("10.0.0.2"), "c": heat("10.0.0.3")}
     assert old in texts[file], old
     texts[file] = texts[file].replace(old, new, 1)

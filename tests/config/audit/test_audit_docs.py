@@ -1,10 +1,11 @@
-"""docs/reference/audit.md keeps in step with the rules."""
+"""docs/reference/audit.md agrees with the rules and the gates."""
 
 from __future__ import annotations
 
 import pytest
 
 from calorimeter.config.audit import Rule
+from calorimeter.config.audit.judgement import GATES
 from calorimeter.config.audit.rules.all_rules import RULES
 from tests.places import DOCS
 
@@ -13,16 +14,18 @@ TEXT = (DOCS / "reference/audit.md").read_text(encoding="utf-8")
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_every_rule_is_documented(rule: Rule) -> None:
-    """Each rule has its heading with its severity, what to do, and the sentence it rests on."""
+    """Each rule has a heading with its severity, its title, its remedy and its quoted sentence."""
     _, found, rest = TEXT.partition(f"### `{rule.id}` ({rule.severity})\n")
     section = rest.partition("\n##")[0]
     assert found
     assert section.startswith(f"{rule.title}. ")
-    assert f"To do: {rule.remedy}." in section
+    assert f"Remedy: {rule.remedy}." in section
     assert f"> {rule.quote.text}\n>\n> {rule.quote.source}" in section
 
 
-def test_no_rule_is_documented_that_is_not_there() -> None:
-    """Headings of rules in the document are rules."""
+def test_every_documented_rule_and_gate_exists() -> None:
+    """The headings in the document are the rules and the gates."""
     named = {line.split("`")[1] for line in TEXT.splitlines() if line.startswith("### `")}
     assert named == {rule.id for rule in RULES}
+    headings = [line.removeprefix("## ") for line in TEXT.splitlines() if line.startswith("## A")]
+    assert headings == [f"{gate.id}: {gate.heading}" for gate in GATES]

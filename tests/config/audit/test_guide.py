@@ -1,4 +1,4 @@
-"""The guide's own sample files: exactly their known faults are found, and the corrected files are clean."""
+"""The guide's own sample files: the audit finds exactly their known faults, and no fault when corrected."""
 
 from __future__ import annotations
 
@@ -51,33 +51,33 @@ def guide(*hosts: str) -> Inputs:
 def found(inputs: Inputs, pattern: str) -> set[tuple[str, str]]:
     """(rule, text of its line) of the findings in the files that match a pattern."""
     texts = inputs.texts
-    findings = audit.audit(inputs).findings
+    findings = audit.audit(inputs).faults
     return {
-        (finding.id, texts[finding.file].splitlines()[finding.line - 1].strip())
+        (finding.rule, texts[finding.file].splitlines()[finding.line - 1].strip())
         for finding in findings
         if re.search(pattern, finding.file)
     }
 
 
 def test_exactly_the_known_faults_of_the_proxy_file() -> None:
-    """In the guide's apis-proxy.conf the faults that the gates show at run time are found, and no other."""
+    """In the guide's apis-proxy.conf the audit finds exactly the faults that gates show at run time."""
     assert found(guide("B", "C"), "apis-proxy") == PROXY_FAULTS
 
 
 @pytest.mark.parametrize("host", ["b", "c"])
 def test_exactly_the_known_faults_of_the_heat_files(host: str) -> None:
-    """In the heat.conf of B and C: old option names, and what today's CFN API needs."""
+    """In the heat.conf of B and C it finds old option names and missing settings for today's CFN API."""
     assert found(guide("B", "C"), f"heat-{host}") == HEAT_FAULTS
 
 
 def test_the_original_file_of_machine_a() -> None:
-    """A's own file keeps the addresses that the proxy took over, and may say localhost on A."""
+    """A's own file still has the addresses of the proxy, and localhost is correct on A."""
     faults = found(guide("A", "B", "C"), "heat-a")
     assert {rule for rule, _ in faults} - {rule for rule, _ in HEAT_FAULTS} == {"A1-address-of-proxy"}
 
 
-def test_a_copy_of_the_file_of_a_that_nobody_changed() -> None:
-    """B with A's file, only its addresses changed: database and broker are looked for on B itself."""
+def test_an_unchanged_copy_of_the_file_of_a() -> None:
+    """B with A's file and its own addresses uses its own loopback address for database and broker."""
     inputs = guide("B", "C")
     text = (GUIDE / "heat-a.conf").read_text(encoding="utf-8").replace("bind_host = 10.0.0.1", "")
     assert {"A3-loopback-broker", "A3-loopback-service"} <= {
@@ -87,15 +87,15 @@ def test_a_copy_of_the_file_of_a_that_nobody_changed() -> None:
 
 
 def test_the_corrected_files_are_clean() -> None:
-    """With the proposed changes nothing is left to find, and the addresses are still the guide's."""
+    """With the proposed changes the audit finds nothing, and the addresses are still the guide's."""
     corrected = audit.corrected(guide("B", "C"))
-    assert audit.audit(corrected).findings == ()
+    assert audit.audit(corrected).faults == ()
     proxy = corrected.texts["apis-proxy.conf"]
     assert "server rest-server-1 10.0.0.2:8004\n" in proxy
     assert audit.corrected(corrected) == corrected
 
 
-def test_the_guide_has_these_lines() -> None:
+def test_the_proxy_file_is_the_guides() -> None:
     """The proxy file of the test is the guide's, line by line."""
 
     def lines(name: str) -> list[str]:
@@ -111,7 +111,7 @@ def test_the_guide_has_these_lines() -> None:
 
 @pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_haproxy_accepts_the_corrected_file(tmp_path: Path) -> None:
-    """`haproxy -c` says nothing against the corrected file, nor against the guide's."""
+    """`haproxy -c` has no messages about the corrected file, nor about the guide's."""
     for inputs in (guide("B", "C"), audit.corrected(guide("B", "C"))):
         file = tmp_path / "apis-proxy.conf"
         file.write_text(inputs.texts["apis-proxy.conf"])

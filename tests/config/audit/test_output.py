@@ -1,4 +1,4 @@
-"""What an audit writes: text, JSON, SARIF, patches and verdicts."""
+"""The output of an audit: text, JSON, SARIF, patches and verdicts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tests.config.audit.clean import edited
 FAULTY = edited("proxy", "default-server check inter", "default-server inter")
 
 
-def test_text_says_what_where_why_and_what_to_do() -> None:
-    """A finding's text has place, severity, id, consequence, remedy, the quoted sentence and the diff."""
+def test_text_has_finding_effect_remedy_and_diff() -> None:
+    """The text of a finding has place, severity, id, effect, remedy, the quoted sentence and the diff."""
     text = output.text(audit.audit(FAULTY))
     assert text.startswith("apis-proxy.conf:25: error A6-no-check\n")
-    assert "What follows: a crashed API stays in the proxy as healthy" in text
+    assert "Effect: HAProxy considers a crashed API healthy" in text
     assert "«when not set, no health checking is performed" in text
     assert "+    default-server check inter 2s fall 3 rise 2 on-marked-down shutdown-sessions\n" in text
     assert text.endswith("1 error in 3 files.\n")
@@ -32,7 +32,7 @@ def test_text_says_what_where_why_and_what_to_do() -> None:
 
 
 def test_json_has_a_version_and_every_finding() -> None:
-    """The JSON names its version, the files, the counts and the findings."""
+    """The JSON has its version, the files, the counts and the findings."""
     tree = json.loads(output.as_json(audit.audit(FAULTY)))
     assert tree["schema_version"] == 1
     assert tree["counts"] == {"error": 1, "warning": 0, "note": 0}
@@ -40,7 +40,7 @@ def test_json_has_a_version_and_every_finding() -> None:
 
 
 def test_sarif_has_rules_results_and_fixes() -> None:
-    """The SARIF log names its rules, and each result its rule, level, place and fix."""
+    """The SARIF log has its rules; each result has its rule, level, place and fix."""
     log = json.loads(output.sarif(audit.audit(FAULTY, {"A6-no-check": "known"})))
     assert log["version"] == "2.1.0"
     (run,) = log["runs"]
@@ -64,7 +64,7 @@ def test_sarif_leaves_changes_with_passwords_out() -> None:
     assert "fixes" not in json.loads(log)["runs"][0]["results"][0]
 
 
-def test_the_patch_is_one_that_patch_takes(tmp_path: Path) -> None:
+def test_patch_applies_the_patch(tmp_path: Path) -> None:
     """The patch of all changes, applied by `patch -p1`, gives the corrected files."""
     corrected = audit.corrected(FAULTY)
     for name, text in FAULTY.texts.items():
@@ -78,8 +78,8 @@ def test_the_patch_is_one_that_patch_takes(tmp_path: Path) -> None:
     assert {name: (tmp_path / name).read_text() for name in FAULTY.texts} == corrected.texts
 
 
-def test_changes_keep_their_order_and_places() -> None:
-    """Insertions and replacements at several lines land where they were meant."""
+def test_changes_are_applied_at_their_lines() -> None:
+    """Insertions and replacements are applied at their lines, in order."""
     changes = [
         Change("f", 2, 1, ("two",)),
         Change("f", 1, 0, ("zero",)),
@@ -91,8 +91,8 @@ def test_changes_keep_their_order_and_places() -> None:
     assert applied({"f": "1\n2\n3\n"}, changes) == {"f": "zero\n1\ntwo\n[g]\na = 1\nb = 2\n"}
 
 
-def test_a_diff_of_a_file_without_a_last_line_end() -> None:
-    """As diff does, the missing line end is said."""
+def test_a_diff_of_a_file_without_a_final_newline() -> None:
+    """The diff marks the missing newline, as diff does."""
     assert diff("f", "a", "b").endswith(
         "-a\n\\ No newline at end of file\n+b\n\\ No newline at end of file\n"
     )
@@ -112,18 +112,18 @@ def test_a_diff_of_a_file_without_a_last_line_end() -> None:
     ],
 )
 def test_passwords_are_masked(line: str, expected: str) -> None:
-    """Lines that hold a password are shown without it, others as they are."""
+    """Passwords in lines are masked; other lines are unchanged."""
     assert mask(line) == expected
 
 
 def test_gates_pass_fail_and_are_inconclusive() -> None:
     """A gate is PASS without errors and warnings, FAIL with one, INCONCLUSIVE without its files."""
-    judged = {v.gate: v for v in judgement.verdicts(audit.audit(FAULTY), FAULTY)}
+    judged = {v.gate: v for v in judgement.verdicts(audit.audit(FAULTY))}
     assert judged["A6"].judgement.outcome is Outcome.FAIL
     assert "apis-proxy.conf:25: A6-no-check" in judged["A6"].judgement.counter_examples[0]
     assert judged["A1"].judgement.outcome is Outcome.PASS
     assert judged["A1"].guide == "Each API service must have a unique address to listen."
     only_proxy = Inputs(proxies=FAULTY.proxies)
-    judged = {v.gate: v for v in judgement.verdicts(audit.audit(only_proxy), only_proxy)}
+    judged = {v.gate: v for v in judgement.verdicts(audit.audit(only_proxy))}
     assert judged["A4"].judgement.outcome is Outcome.INCONCLUSIVE
     assert list(judged) == [f"A{n}" for n in range(1, 13)]

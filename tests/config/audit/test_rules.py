@@ -1,4 +1,4 @@
-"""Each rule, with an example that it finds and the clean deployment that it leaves alone."""
+"""Each rule, with an example that it finds and the clean deployment in which it finds nothing."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A12-cfn-policy", "b", "enforce_scope = false", "enforce_scope = true"),
 ]
 ALONGSIDE = {
-    # The file edited is the only one with the API at that address: another rule sees that too.
+    # The edited file is the only one with the API at that address: another rule finds that too.
     "A1-address-shared": {"A2-server-without-api"},
     "A1-server-twice": {"A2-api-behind-no-server"},
     "A1-address-of-proxy": {"A2-server-without-api"},
@@ -110,59 +110,59 @@ ALONGSIDE = {
     "A10-option-gone": GATE_A4,
 }
 BY_HAND = {
-    "A1-address-shared": "which of the two moves is for the owner to say",
-    "A1-address-of-proxy": "the guide stops the process, not the file",
+    "A1-address-shared": "the owner decides which of the two moves",
+    "A1-address-of-proxy": "the guide stops the process and keeps the file",
     "A2-server-without-api": "the address is not in the files",
     "A2-section-mixed": "the address is not in the files",
-    "A2-send-proxy": "the API may be one that speaks it",
-    "A2-line-unreadable": "what was meant is not in the files",
-    "A5-weight-zero": "the weight is for the owner to say",
-    "A8-server-maxconn-order": "which of the limits is right is for the owner to say",
-    "A10-line-unreadable": "what was meant is not in the files",
-    "A4-encryption-key-default": "a secret has to be made",
+    "A2-send-proxy": "the API may understand it",
+    "A2-line-unreadable": "the intended line is not in the files",
+    "A5-weight-zero": "the owner decides the weight",
+    "A8-server-maxconn-order": "the owner decides which limit is right",
+    "A10-line-unreadable": "the intended line is not in the files",
+    "A4-encryption-key-default": "a secret has to be created",
     "A12-ec2-credentials": "the service user may not be in the file",
-    "A11-database-connections": "the number of engines is for the owner to say",
-    "A2-server-is-proxy": "the server that goes may be the only one",
+    "A11-database-connections": "the owner decides the number of engines",
+    "A2-server-is-proxy": "the removed server may be the only one",
 }
-"""Rules whose findings may come without a change, and why."""
+"""Rules whose findings may have no change, and why."""
 
 
 def ids(inputs: Inputs) -> set[str]:
-    """The rules that find something."""
-    return {finding.id for finding in audit.audit(inputs).findings}
+    """The ids of the rules that find something."""
+    return {finding.rule for finding in audit.audit(inputs).faults}
 
 
 def test_a_clean_deployment_has_no_findings() -> None:
-    """Every rule leaves the clean deployment alone."""
-    assert audit.audit(clean.inputs()).findings == ()
+    """No rule finds anything in the clean deployment."""
+    assert audit.audit(clean.inputs()).faults == ()
 
 
 @pytest.mark.parametrize(("rule", "file", "old", "new"), EXAMPLES)
 def test_each_rule_finds_its_example(rule: str, file: str, old: str, new: str) -> None:
-    """One edit of the clean deployment is found by its rule, and by no rule that it does not concern."""
+    """Its rule finds one edit of the clean deployment, and no unrelated rule does."""
     found = ids(edited(file, old, new))
     assert rule in found
     assert found <= {rule} | ALONGSIDE.get(rule, set())
 
 
 @pytest.mark.parametrize(("rule", "file", "old", "new"), EXAMPLES)
-def test_the_proposed_changes_leave_nothing_to_find(rule: str, file: str, old: str, new: str) -> None:
-    """After the changes that the findings propose, the rule finds nothing."""
+def test_the_proposed_changes_correct_each_example(rule: str, file: str, old: str, new: str) -> None:
+    """After the proposed changes no rule finds anything."""
     inputs = edited(file, old, new)
     after = audit.corrected(inputs)
     if rule not in BY_HAND:
         assert ids(after) == set()
-        assert any(finding.diff for finding in audit.audit(inputs).findings if finding.id == rule)
+        assert any(finding.diff for finding in audit.audit(inputs).faults if finding.rule == rule)
 
 
 def test_every_rule_has_an_example() -> None:
-    """No rule is without a failing example here."""
+    """Each rule has an example here."""
     elsewhere = {"A2-bind-unknown", "A4-encryption-key-default", "A5-slowstart-map-based"}
     assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
 
 
-def test_a_bind_that_clients_do_not_know() -> None:
-    """Where the clients' address is known, the proxy must be bound to it, or to every address."""
+def test_a_bind_that_clients_do_not_use() -> None:
+    """If the front address is known, the proxy must be bound to it, or to every address."""
     known = {"rest": Address(host="10.0.0.7", port=8004)}
     inputs = replace(clean.inputs(), fronts=known)
     assert ids(inputs) == {"A2-bind-unknown"}
@@ -171,8 +171,8 @@ def test_a_bind_that_clients_do_not_know() -> None:
     assert ids(replace(everywhere, fronts=known)) == set()
 
 
-def test_an_encryption_key_that_nobody_set() -> None:
-    """Where no machine sets auth_encryption_key, Heat's published default is in use."""
+def test_an_encryption_key_that_is_not_set() -> None:
+    """Without auth_encryption_key on any machine Heat uses its published default."""
     text = "auth_encryption_key = 0123456789abcdef0123456789abcdef\n"
     b, c = clean.heat("10.0.0.2").replace(text, ""), clean.heat("10.0.0.3").replace(text, "")
     assert ids(clean.inputs(b=b, c=c)) == {"A4-encryption-key-default"}
@@ -185,8 +185,8 @@ def test_slowstart_with_a_map_based_hash() -> None:
     assert "A5-slowstart-map-based" in ids(clean.inputs(slow.replace("    hash-type consistent\n", "")))
 
 
-def test_loopback_is_right_on_one_machine() -> None:
-    """Where everything is on one machine, loopback addresses are no fault."""
+def test_loopback_is_correct_on_one_machine() -> None:
+    """If everything runs on one machine, loopback addresses are not a fault."""
     proxy = clean.PROXY.replace("10.0.0.", "127.0.0.")
     b = clean.heat("127.0.0.2").replace("10.0.0.", "127.0.0.")
     c = clean.heat("127.0.0.3").replace("10.0.0.", "127.0.0.")
@@ -194,7 +194,7 @@ def test_loopback_is_right_on_one_machine() -> None:
 
 
 def test_engines_without_an_api_on_one_machine() -> None:
-    """A file of an engine alone says no address: on one machine its loopback broker is the others' too."""
+    """An engine's file has no address: on one machine its loopback broker is the same as the others'."""
     proxy = clean.PROXY.replace("10.0.0.", "127.0.0.").replace("    server rest-2 127.0.0.3:8004\n", "")
     proxy = proxy.replace("    server cfn-2 127.0.0.3:8000\n", "")
     b = clean.heat("127.0.0.2").replace("10.0.0.", "127.0.0.")
@@ -202,8 +202,8 @@ def test_engines_without_an_api_on_one_machine() -> None:
     assert ids(clean.inputs(proxy, b, engine)) == set()
 
 
-def test_the_machine_with_the_database_may_say_loopback() -> None:
-    """The others point at machine B for database and broker: B itself may say localhost."""
+def test_loopback_is_correct_on_the_machine_with_the_database() -> None:
+    """The others use machine B for database and broker: B itself may use localhost."""
     b = clean.heat("10.0.0.2").replace("@10.0.0.1", "@localhost")
     c = clean.heat("10.0.0.3").replace("@10.0.0.1", "@10.0.0.2")
     assert ids(clean.inputs(b=b, c=c)) == set()
@@ -225,17 +225,17 @@ def test_old_options_become_new_ones() -> None:
 
 
 def test_findings_of_one_cause_are_one_finding() -> None:
-    """A statement in defaults that is wrong for both sections is reported once, naming both."""
-    findings = audit.audit(edited("proxy", "timeout server 70s", "timeout server 1m")).findings
+    """A statement in `defaults` that is wrong for both sections is one finding that names both."""
+    findings = audit.audit(edited("proxy", "timeout server 70s", "timeout server 1m")).faults
     assert [finding.line for finding in findings] == [17]
     assert "rest_api_proxy, cfn_api_proxy" in findings[0].says
 
 
 def test_a_waived_gate_does_not_count() -> None:
-    """A waived finding is shown with its reason, and does not make the audit fail."""
+    """A waived finding is reported with its reason and does not affect the exit status."""
     inputs = edited("proxy", "default-server check", "default-server")
     report = audit.audit(inputs, {"A6": "checked elsewhere"})
-    assert [finding.waived for finding in report.findings] == ["checked elsewhere"]
+    assert [finding.waived for finding in report.faults] == ["checked elsewhere"]
     assert report.status == 0
     assert audit.audit(inputs).status == 1
 
@@ -247,20 +247,20 @@ def test_a_waived_gate_does_not_count() -> None:
 def test_engines_are_known_by_machine_or_by_heats_own_name(
     engines: set[str] | None, found: list[str]
 ) -> None:
-    """The engine of B calls itself engine-1; names that are in no file leave every file an engine's."""
+    """The engine of B has the name engine-1; with names that are in no file, every file is an engine's."""
     b = clean.heat("10.0.0.2").replace("num_engine_workers = ", "host = engine-1\n#")
     inputs = replace(clean.inputs(b=b), engines=frozenset(engines) if engines else None)
-    unsaid = [f for f in audit.audit(inputs).findings if f.id == "A11-workers-unsaid"]
+    unsaid = [f for f in audit.audit(inputs).faults if f.rule == "A11-workers-unsaid"]
     assert [finding.says.partition(":")[0] for finding in unsaid] == found
 
 
-def test_no_secret_is_shown() -> None:
-    """Whatever is found, no password of the files is in any output."""
+def test_no_output_has_a_password() -> None:
+    """No password of the files is in the text, the JSON or the SARIF log."""
     b = clean.heat("10.0.0.2").replace("[DEFAULT]\n", "[DEFAULT]\nsql_connection = x://u:db-pw@h/d\n")
     b = b.replace("transport_url = ", "rabbit_password = broker-pw\n#").replace("num_engine", "#num")
     proxy = clean.PROXY.replace("balance source", "stats auth admin:service-pw\n    balance first")
     report = audit.audit(clean.inputs(proxy, b, clean.heat("10.0.0.3").replace("0123", "3210")))
-    assert len(report.findings) > 4
+    assert len(report.faults) > 4
     for shown in (output.text(report), output.as_json(report), output.sarif(report)):
         assert not [secret for secret in clean.SECRETS if secret in shown]
 
@@ -269,7 +269,7 @@ def _plain(text: str) -> str:
     return " ".join(re.sub(r"[*\\#]", "", text).split())
 
 
-def test_the_guide_is_quoted_as_it_stands() -> None:
+def test_quotes_of_the_guide_are_verbatim() -> None:
     """Every sentence that a rule quotes from the guide is in the guide."""
     text = _plain(
         (GUIDE / "scaling-a-deployment.rst")
@@ -282,7 +282,7 @@ def test_the_guide_is_quoted_as_it_stands() -> None:
 
 
 @pytest.mark.skipif(not MANUAL.exists(), reason="needs HAProxy's manual on this machine")
-def test_the_manual_is_quoted_as_it_stands() -> None:
+def test_quotes_of_the_manual_are_verbatim() -> None:
     """Every sentence that a rule quotes from HAProxy's manual is in the manual."""
     text = _plain(gzip.decompress(MANUAL.read_bytes()).decode("utf-8", "replace"))
     for rule in RULES:
@@ -301,4 +301,4 @@ def test_a_hundred_servers_are_audited_in_a_second() -> None:
     started = time.process_time()
     report = audit.audit(Inputs((("proxy", (("apis-proxy.conf", proxy),)),), heat))
     assert time.process_time() - started < 1.0
-    assert len(report.findings) >= 100
+    assert len(report.faults) >= 100

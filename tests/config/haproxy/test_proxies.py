@@ -1,4 +1,4 @@
-"""What a HAProxy configuration means: inheritance, servers, and the pairs of bind and server."""
+"""Resolving a HAProxy configuration: inheritance, servers, and the paths from binds to servers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 
 from calorimeter.config import haproxy
 from calorimeter.config.haproxy import Configuration, Proxy
+from calorimeter.core.deployment import Checks
 
 
 def resolved(*texts: str) -> Configuration:
@@ -20,35 +21,35 @@ def only(*texts: str) -> Proxy:
 
 
 def test_defaults_are_inherited_and_overridden() -> None:
-    """A section takes the values of the defaults before it, and its own where it has them."""
+    """A section inherits the values of the `defaults` before it; its own values win."""
     proxy = only("defaults\n timeout client 1m\n balance source\nlisten a\n timeout client 5s\n")
     assert proxy.timeout_s("client") == 5.0
     assert proxy.word("balance") == "source"
     assert proxy.word("mode") == "tcp"
 
 
-def test_a_later_defaults_section_starts_afresh() -> None:
-    """An anonymous defaults section forgets what the one before it said."""
+def test_a_later_defaults_section_inherits_nothing() -> None:
+    """A `defaults` section without `from` has no values of the one before it."""
     proxy = only("defaults\n mode http\ndefaults\n retries 1\nlisten a\n")
     assert (proxy.word("mode"), proxy.word("retries")) == ("tcp", "1")
 
 
-def test_named_defaults_are_taken_by_name_and_inherit() -> None:
-    """`from` picks a defaults section, and a defaults section may itself name one."""
+def test_named_defaults_are_chosen_with_from() -> None:
+    """`from` chooses a `defaults` section, which may itself name one."""
     text = "defaults a\n mode http\ndefaults b from a\n retries 1\ndefaults c\nlisten x from b\n"
     proxy = only(text)
     assert (proxy.word("mode"), proxy.word("retries")) == ("http", "1")
 
 
-def test_no_option_takes_an_inherited_option_back() -> None:
+def test_no_option_switches_an_inherited_option_off() -> None:
     """`no option redispatch` in a section overrides the defaults."""
     proxy = only("defaults\n option redispatch\n option tcpka\nlisten a\n no option redispatch\n")
     assert proxy.option("redispatch") is None
     assert proxy.option("clitcpka", "tcpka") is not None
 
 
-def test_default_server_is_merged_into_the_servers_after_it() -> None:
-    """Parameters of default-server hold for later servers; a server's own and `no-` win."""
+def test_default_server_applies_to_the_servers_after_it() -> None:
+    """Parameters of `default-server` apply to later servers; a server's own parameters and `no-` win."""
     proxy = only(
         "defaults\n default-server inter 5s\n"
         "listen a\n server early 10.0.0.1:1\n default-server check fall 4 weight 7\n"
@@ -56,8 +57,8 @@ def test_default_server_is_merged_into_the_servers_after_it() -> None:
     )
     early, late, unchecked = proxy.servers
     assert (early.check, early.inter_s, early.fall, early.weight) == (False, 5.0, 3, 1)
-    assert (late.check, late.inter_s, late.fastinter_s, late.downinter_s) == (True, 1.0, 0.1, 1.0)
-    assert (late.fall, late.rise, late.weight) == (4, 2, 9)
+    assert (late.check, late.weight) == (True, 9)
+    assert proxy.checks(late) == Checks(inter_s=1.0, fastinter_s=0.1, fall=4, rise=2)
     assert unchecked.check is False
 
 
@@ -80,20 +81,20 @@ def test_addresses_of_servers(address: str, host: str, port: int | None) -> None
 
 
 def test_a_bind_line_may_hold_several_addresses_and_ranges() -> None:
-    """Commas separate addresses, a range of ports is each of them, no host is every host."""
+    """Commas separate addresses, a range of ports means each of them, no host means every address."""
     binds = only("listen a\n bind 10.0.0.1:8004,:8005-8006 transparent\n bind :::80 v4v6\n").binds
     assert [bind.text for bind in binds] == ["10.0.0.1:8004", "*:8005", "*:8006", "[::]:80"]
     assert binds[0].options == ("transparent",)
 
 
-def test_a_server_template_is_its_servers() -> None:
-    """`server-template` gives as many servers as it says."""
+def test_a_server_template_gives_numbered_servers() -> None:
+    """`server-template` gives one server for each number."""
     servers = only("listen a\n server-template api 2-4 heat.example:8004 check\n").servers
     assert [server.name for server in servers] == ["api2", "api3", "api4"]
 
 
-def test_frontends_are_joined_with_the_backends_they_use() -> None:
-    """default_backend and use_backend make pairs; a listen section is a pair by itself."""
+def test_frontends_are_paired_with_the_backends_they_use() -> None:
+    """`default_backend` and `use_backend` make pairs; a `listen` section is a pair of its own."""
     configuration = resolved(
         "frontend in\n bind :80\n use_backend cfn if { dst_port 8000 }\n default_backend rest\n",
         "backend rest\n server a 10.0.0.2:8004\nbackend cfn\n server b 10.0.0.2:8000\n"
@@ -104,6 +105,6 @@ def test_frontends_are_joined_with_the_backends_they_use() -> None:
 
 
 def test_logs_of_defaults_and_section_add_up() -> None:
-    """`log` lines are inherited and added to."""
+    """A section has the `log` lines of its `defaults`, and its own."""
     proxy = only("defaults\n log global\nlisten a\n log 127.0.0.1:514 local0\n")
     assert [setting.text for setting in proxy.values.all("log")] == ["global", "127.0.0.1:514 local0"]

@@ -1,4 +1,4 @@
-"""The tree of HAProxy configuration text: what is split, what is kept, what has the last word."""
+"""Parsing HAProxy configuration text: words, sections, conditions; compared with HAProxy itself."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from calorimeter.config import haproxy
 from calorimeter.config.haproxy import program, units, words
+from calorimeter.config.named_files import read_texts
 from calorimeter.core.errors import InputError
 
 TEXT = """# who wrote this
@@ -32,10 +33,10 @@ listen "rest api"  from base
 
 
 @given(st.text(alphabet=st.sampled_from("ab \t\n\r\"'\\#$x4{}[]*-é\0.:"), max_size=200))
-def test_what_was_parsed_is_rendered_unchanged(text: str) -> None:
-    """Whatever the text, rendering its tree gives the same text, and resolving it raises nothing."""
+def test_the_tree_keeps_the_text(text: str) -> None:
+    """The tree of any text has the same text, and resolving it raises nothing."""
     tree = haproxy.parse([("f", text)], {})
-    assert haproxy.render(tree.files[0]) == text
+    assert tree.files[0].text == text
     haproxy.resolve(tree)
 
 
@@ -50,9 +51,9 @@ _LINE = st.lists(st.sampled_from(_WORDS.split()), max_size=6).map(" ".join)
 @settings(max_examples=200)
 @given(st.lists(_LINE, max_size=25).map("\n".join))
 def test_configuration_like_text_never_raises(text: str) -> None:
-    """Sections, servers and conditions in any disorder resolve without an exception."""
+    """Sections, servers and conditions in any order resolve without an exception."""
     tree = haproxy.parse([("f", text)], {"A": "x"})
-    assert haproxy.render(tree.files[0]) == text
+    assert tree.files[0].text == text
     resolved = haproxy.resolve(tree)
     for service in resolved.services:
         assert all(server.inter_s > 0 for server in service.back.servers)
@@ -74,13 +75,13 @@ def test_variables_set_in_global_are_expanded_in_double_quotes() -> None:
     assert [line.words for line in tree.lines if line.keyword == "bind"] == [("bind", "10.0.0.1:8004")]
 
 
-def test_conditions_switch_lines_off_but_keep_them() -> None:
-    """Of `.if defined(…)` only the branch that holds counts; both are kept in the tree."""
+def test_conditions_switch_lines_off_but_the_tree_keeps_them() -> None:
+    """Only the branch of `.if defined(…)` that holds is active; the tree keeps both."""
     tree = haproxy.parse([("f", TEXT)], {})
     active = {line.text.strip() for line in tree.lines if line.active}
     assert "nbthread 2" in active
     assert "maxconn 1" not in active
-    assert haproxy.render(tree.files[0]) == TEXT
+    assert tree.files[0].text == TEXT
 
 
 @pytest.mark.parametrize(
@@ -95,12 +96,12 @@ def test_conditions_switch_lines_off_but_keep_them() -> None:
         ("a\u2003b", ("a\u2003b",)),
     ],
 )
-def test_words_are_split_as_the_manual_says(line: str, expected: tuple[str, ...]) -> None:
+def test_words_are_split_by_the_rules_of_the_manual(line: str, expected: tuple[str, ...]) -> None:
     """Quotes, escapes and variables follow sections 2.2 and 2.3 of HAProxy's manual."""
     assert words.split(line, {"V": "v w"}).words == expected
 
 
-def test_faults_of_a_line_are_said_not_raised() -> None:
+def test_faults_of_a_line_are_recorded_not_raised() -> None:
     """An open quote, a bad escape and a variable that is not set are recorded with the line."""
     assert words.split('a "b', {}).fault == "a double quote is not closed"
     assert words.split(r"a \xzz", {}).fault is not None
@@ -109,19 +110,19 @@ def test_faults_of_a_line_are_said_not_raised() -> None:
 
 @pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_words_agree_with_the_haproxy_program(tmp_path: Path) -> None:
-    """For random lines the first word is the one that `haproxy -c` complains about."""
+    """For random lines the first word is the one that `haproxy -c` reports as unknown."""
     chance = random.Random(8)
     pieces = [*"ab c\t\"'\\#$4{}-_", "${HOME}", "${NOPE-d}", "\\x41"]
     lines = ["q" + "".join(chance.choices(pieces, k=chance.randint(1, 9))) for _ in range(45)]
     file = tmp_path / "f.cfg"
     file.write_text("global\n" + "\n".join(lines) + "\n")
-    said = {message.line: message.text for message in program.messages([file]) or ()}
+    reported = {message.line: message.text for message in program.messages([file]) or ()}
     for number, line in enumerate(lines, start=2):
         ours = words.split(line, os.environ)
-        if said[number].startswith("unknown keyword"):
-            assert said[number] == f"unknown keyword '{ours.words[0]}' in 'global' section", line
+        if reported[number].startswith("unknown keyword"):
+            assert reported[number] == f"unknown keyword '{ours.words[0]}' in 'global' section", line
         else:
-            assert ours.fault is not None, (line, said[number])
+            assert ours.fault is not None, (line, reported[number])
 
 
 @pytest.mark.parametrize(
@@ -134,15 +135,15 @@ def test_times_are_read_in_their_units(text: str, expected: float) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "s", "1w", "1.5s", "-1s", "1s2"])
-def test_what_is_no_time_is_none(text: str) -> None:
-    """Text that HAProxy would refuse as a time gives None."""
-    assert units.seconds(text) is None
+def test_text_that_is_not_a_time_gives_none(text: str) -> None:
+    """Text that HAProxy rejects as a time gives None."""
+    assert units.seconds_or_none(text) is None
 
 
-def test_a_file_that_is_not_there_is_one_clear_line(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_input_error(tmp_path: Path) -> None:
     """Reading a missing file raises InputError with its name."""
     with pytest.raises(InputError, match=r"nowhere\.cfg: cannot be read"):
-        haproxy.read([tmp_path / "nowhere.cfg"])
+        read_texts(tmp_path / "nowhere.cfg", "*.cfg")
 
 
 def test_a_folder_is_its_cfg_files_in_order(tmp_path: Path) -> None:
@@ -150,4 +151,7 @@ def test_a_folder_is_its_cfg_files_in_order(tmp_path: Path) -> None:
     (tmp_path / "b.cfg").write_text("listen b\n")
     (tmp_path / "a.cfg").write_text("defaults\n")
     (tmp_path / "c.txt").write_text("listen c\n")
-    assert [s.kind for s in haproxy.read([tmp_path], {}).sections] == ["defaults", "listen"]
+    assert [s.kind for s in haproxy.parse(read_texts(tmp_path, "*.cfg"), {}).sections] == [
+        "defaults",
+        "listen",
+    ]

@@ -1,4 +1,4 @@
-"""What heat.conf says, in old option names and new."""
+"""The configuration of a Heat process, in old and new option names."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calorimeter.config import hosts
 from calorimeter.config.heat import heat_conf
 from calorimeter.config.heat.heat_conf import BrokerHost
 
@@ -16,7 +17,7 @@ def conf(text: str) -> heat_conf.HeatConf:
 
 
 def test_old_names_of_the_guide() -> None:
-    """sql_connection and rabbit_* in [DEFAULT] are read as the guide writes them."""
+    """`sql_connection` and `rabbit_*` in [DEFAULT] are read, as the guide has them."""
     read = conf(
         "[DEFAULT]\nsql_connection = mysql+pymysql://root:admin@10.0.0.1/heat\nrabbit_host = 10.0.0.1\n"
         "rabbit_userid = stack\nrabbit_password = pw\nrabbit_virtual_host = /heat\nrabbit_use_ssl = True\n"
@@ -56,14 +57,14 @@ def test_transport_url(url: str, hosts: tuple[BrokerHost, ...], vhost: str) -> N
 
 @given(st.text(max_size=60))
 def test_no_transport_url_raises(text: str) -> None:
-    """Whatever stands after transport_url, a transport comes out."""
+    """Any text after `transport_url` gives a transport."""
     line = " ".join(text.split())
     assert conf(f"transport_url = rabbit://{line}\nconnection = {line}\n").transport.vhost is not None
-    heat_conf.host_of(line)
+    hosts.host_of_url(line)
 
 
 def test_listeners_and_their_defaults() -> None:
-    """bind_host and bind_port of each API, Heat's defaults where they are not given."""
+    """Each API has its bind_host and bind_port, or else Heat's defaults."""
     read = conf("[heat_api]\nbind_port = 8104\nbind_host = 10.0.0.2\n")
     assert read.listener("rest").text == "10.0.0.2:8104"
     cfn = read.listener("cfn")
@@ -73,17 +74,17 @@ def test_listeners_and_their_defaults() -> None:
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "[::1]", "localhost."])
 def test_loopback_addresses(host: str) -> None:
     """Names and addresses that mean the machine itself."""
-    assert heat_conf.loopback(host)
+    assert hosts.is_loopback(host)
 
 
 @pytest.mark.parametrize("host", ["10.0.0.1", "heat.example", "", "::2"])
-def test_addresses_that_are_no_loopback(host: str) -> None:
-    """Everything else does not."""
-    assert not heat_conf.loopback(host)
+def test_addresses_that_are_not_loopback(host: str) -> None:
+    """Other names and addresses do not mean the machine itself."""
+    assert not hosts.is_loopback(host)
 
 
-def test_numbers_of_engines_and_times() -> None:
-    """num_engine_workers is unknown where it is not given; the RPC timeout has its default."""
+def test_engine_workers_and_rpc_timeout() -> None:
+    """num_engine_workers is None if it is not set; the RPC timeout has its default."""
     assert conf("").engine_workers is None
     assert conf("num_engine_workers = 3\n").engine_workers == 3
     assert conf("").rpc_response_timeout_s == 60

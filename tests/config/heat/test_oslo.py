@@ -1,4 +1,4 @@
-"""Files of oslo.config: assignments with their lines, and what options stand for."""
+"""Files of oslo.config: assignments with their lines, and substitution of `$name`."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calorimeter.config.heat import oslo
-from calorimeter.core.errors import InputError
+from calorimeter.config.heat import heat_conf, oslo
+from calorimeter.config.named_files import read_texts
 
 
 def value(text: str, key: str, group: str = "DEFAULT") -> str | None:
@@ -19,8 +19,8 @@ def value(text: str, key: str, group: str = "DEFAULT") -> str | None:
 
 
 @given(st.text(alphabet=st.sampled_from("ab =:[]#;$\"'\n\t{}."), max_size=120))
-def test_nothing_is_lost_and_nothing_raises(text: str) -> None:
-    """Any text keeps all its lines, and every option can be asked for."""
+def test_any_text_is_kept_and_raises_nothing(text: str) -> None:
+    """Any text keeps all its lines, and every option has a value."""
     file = oslo.parse("f", text)
     assert file.text == text
     options = oslo.options([file])
@@ -45,33 +45,28 @@ def test_assignments(text: str, expected: str | None) -> None:
     assert value(text, "a") == expected
 
 
-def test_names_of_other_options_are_filled_in() -> None:
-    """`$name`, `${name}` and `$group.name` are other options; `$$` and `\\$` are a dollar sign."""
+def test_names_of_other_options_are_substituted() -> None:
+    """`$name`, `${name}` and `$group.name` give values of options; `$$` and `\\$` a dollar sign."""
     text = "h = 10.0.0.1\n[g]\np = 5\nu = $h:${g.p}/$$x\\$y $unknown\n"
     assert value(text, "u", "g") == "10.0.0.1:5/$x$y $unknown"
 
 
-def test_options_that_name_each_other_end() -> None:
-    """A circle of names ends, with the name left as it is."""
+def test_options_that_name_each_other_do_not_loop() -> None:
+    """Substitution of a circle of names ends and leaves a name in place."""
     assert "$" in (value("a = $b\nb = $a\n", "a") or "")
 
 
-def test_the_later_file_wins_and_says_where(tmp_path: Path) -> None:
+def test_the_later_file_wins_and_is_known(tmp_path: Path) -> None:
     """With several files the last value wins, and its file and line are known."""
     (tmp_path / "1.conf").write_text("[database]\nconnection = one\n")
     (tmp_path / "2.conf").write_text("# over\n[database]\nconnection = two\n")
-    found = oslo.read([tmp_path]).get("connection", "database")
+    conf = heat_conf.parse("B", *read_texts(tmp_path, "*.conf"))
+    found = conf.get("connection", "database")
     assert found is not None
     assert (found.text, Path(found.entry.file).name, found.entry.number) == ("two", "2.conf", 3)
 
 
-def test_lines_that_oslo_config_refuses_are_faults() -> None:
-    """A line without a separator, a broken section and a stray continuation are said with their line."""
+def test_lines_that_oslo_config_rejects_are_recorded() -> None:
+    """Stray continuations, lines without a separator and broken sections are recorded with their lines."""
     file = oslo.parse("f", "  stray\n...\n[open\n= 1\na = 1\n")
-    assert [fault.number for fault in file.faults] == [1, 2, 3, 4]
-
-
-def test_a_missing_file_is_one_clear_line(tmp_path: Path) -> None:
-    """Reading a file that is not there raises InputError."""
-    with pytest.raises(InputError, match="cannot be read"):
-        oslo.read([tmp_path / "heat.conf"])
+    assert [line.number for line in file.unreadable] == [1, 2, 3, 4]

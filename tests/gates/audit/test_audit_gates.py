@@ -38,14 +38,14 @@ def folder(tmp_path: Path) -> Path:
 
 
 def session(folder: Path, text: str, gates: str) -> Session:
-    """An acceptance run as it is before its first gate."""
+    """An acceptance run before its first gate."""
     file = folder / "deployment.toml"
     file.write_text(text)
     return Session.prepare(Given(str(file), gates, None, folder / "runs", Settings()))
 
 
 def outcomes(folder: Path, text: str) -> dict[str, Outcome]:
-    """What each gate A says of a deployment."""
+    """Gate A → its outcome for a deployment."""
     (folder / "deployment.toml").write_text(text)
     context = Context(deployments.read(folder / "deployment.toml"), Settings())
     evidence = audited(context)
@@ -53,22 +53,22 @@ def outcomes(folder: Path, text: str) -> dict[str, Outcome]:
 
 
 def test_every_gate_of_the_audit_is_a_gate_of_verify() -> None:
-    """The same ids, headings and sentences of the guide on both ways to a verdict."""
+    """The audit and the registry have the same ids, headings and sentences of the guide."""
     here = {i: (g.heading, g.guide) for i, g in known().items() if i.startswith("A")}
     assert here == {gate.id: (gate.heading, gate.guide) for gate in GATES}
     assert {gate.id for gate in GATES if gate.needs_proxy} == READ_FROM_PROXY
 
 
-def test_the_guides_files_are_red_where_the_guide_is_wrong(folder: Path) -> None:
-    """The known faults of the guide's literal files are FAIL, what is right in them is PASS."""
+def test_the_known_faults_of_the_guides_files_fail(folder: Path) -> None:
+    """For the guide's literal files the gates with known faults are FAIL, the others PASS."""
     found = outcomes(folder, PLAIN + PROXY + HEAT)
     red = {gate for gate, outcome in found.items() if outcome is Outcome.FAIL}
     assert red == {"A6", "A7", "A8", "A9", "A10", "A12"}
     assert set(found.values()) == {Outcome.PASS, Outcome.FAIL}
 
 
-def test_files_that_are_not_named_are_not_audited(folder: Path) -> None:
-    """A gate without its files is NOT RUN with its group, and INCONCLUSIVE when it was asked for."""
+def test_a_gate_without_its_files_does_not_run(folder: Path) -> None:
+    """A gate without its files is NOT RUN if its letter selects it, and INCONCLUSIVE if its id does."""
     run = session(folder, PLAIN + PROXY, "A")
     assert set(run.allowed) == READ_FROM_PROXY
     assert {v.judgement.outcome for v in run.new.values()} == {Outcome.NOT_RUN}
@@ -80,14 +80,14 @@ def test_files_that_are_not_named_are_not_audited(folder: Path) -> None:
 
 
 def test_a_file_that_cannot_be_read_is_inconclusive(folder: Path) -> None:
-    """A named file that is not there proves nothing."""
+    """A missing file makes the evidence unavailable."""
     (folder / "heat-c.conf").unlink()
     with pytest.raises(Exception, match=r"heat-c\.conf: cannot be read"):
         outcomes(folder, PLAIN + HEAT)
 
 
-def test_a_waived_rule_is_a_waived_gate_only_where_nothing_else_is_wrong(folder: Path) -> None:
-    """The FAIL stays a FAIL; it is acceptable when each finding against the gate has its owner's reason."""
+def test_a_waived_rule_waives_a_gate_without_other_faults(folder: Path) -> None:
+    """The FAIL stays a FAIL; it is acceptable if each error and warning of the gate is waived."""
     (folder / "deployment.toml").write_text(PLAIN + PROXY + HEAT + '[waive]\nA8-maxconn-order = "known"\n')
     evidence = audited(Context(deployments.read(folder / "deployment.toml"), Settings()))
     assert evidence.waived("A8") is None
@@ -100,18 +100,27 @@ def test_a_waived_rule_is_a_waived_gate_only_where_nothing_else_is_wrong(folder:
     assert run.keep(known()["A7"], judged("A7")(evidence), (), evidence.waived("A7")).acceptable
 
 
-def test_a_waiver_of_what_is_no_gate_is_refused(folder: Path) -> None:
-    """A rule's gate must exist."""
+def test_a_waiver_of_an_unknown_gate_is_rejected(folder: Path) -> None:
+    """The gate of a waived rule must exist."""
     with pytest.raises(InputError, match="unknown gate 'B7'"):
         session(folder, PLAIN + PROXY + '[waive]\nB7-no = "x"\n', "A")
 
 
 def test_no_secret_is_in_the_evidence(folder: Path) -> None:
-    """The passwords of the files are masked wherever a line of them is shown."""
+    """The passwords of the files are masked in the evidence."""
     (folder / "deployment.toml").write_text(PLAIN + PROXY + HEAT)
     evidence = audited(Context(deployments.read(folder / "deployment.toml"), Settings()))
     assert BY_ID["A10"].id in {fault.gate for fault in evidence.faults}
-    told = evidence.model_dump_json()
-    assert "root:admin" not in told
-    assert "password = admin" not in told
-    assert ":…@" in told or "***" in told
+    text = evidence.model_dump_json()
+    assert "root:admin" not in text
+    assert "password = admin" not in text
+    assert ":…@" in text or "***" in text
+
+
+def test_bytes_that_are_not_utf_8_are_readable_in_the_evidence(folder: Path) -> None:
+    """A comment in another encoding does not stop the gates; the evidence shows its bytes as \ufffd."""
+    file = folder / "apis-proxy.conf"
+    file.write_bytes(file.read_bytes().replace(b"log  global", b"log  global # caf\xe9"))
+    (folder / "deployment.toml").write_text(PLAIN + PROXY)
+    evidence = audited(Context(deployments.read(folder / "deployment.toml"), Settings()))
+    assert "caf\ufffd" in evidence.model_dump_json()

@@ -1,4 +1,4 @@
-"""The rules, in the order in which they are reported."""
+"""All rules. Their order is that of `rules` in a SARIF report; findings are sorted by gate."""
 
 from __future__ import annotations
 
@@ -13,20 +13,24 @@ from calorimeter.config.audit.rules import (
     loopback,
     one_heat,
     options,
+    proxy_lines,
     retries,
     source_balance,
 )
 
-RULES: tuple[Rule, ...] = (
-    *addresses.RULES,
-    *loopback.RULES,
-    *one_heat.RULES,
-    *source_balance.RULES,
-    *health_checks.RULES,
-    *retries.RULES,
-    *limits.RULES,
-    *logs.RULES,
-    *options.RULES,
-    *engine_processes.RULES,
-    *cfn_credentials.RULES,
+_MODULES = (
+    addresses,
+    proxy_lines,
+    loopback,
+    one_heat,
+    source_balance,
+    health_checks,
+    retries,
+    limits,
+    logs,
+    options,
+    engine_processes,
+    cfn_credentials,
 )
+
+RULES = tuple(each for module in _MODULES for each in vars(module).values() if isinstance(each, Rule))

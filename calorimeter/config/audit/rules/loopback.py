@@ -1,16 +1,16 @@
-"""A3: no machine looks for a service of another machine on itself."""
+"""A3: no machine uses its own loopback address for a service of another machine."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import group_place, of, option
-from calorimeter.config.audit.model import Change, Problem, Rule, Severity, guide
+from calorimeter.config.audit.changes import at, at_option, set_option
+from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, rule
 from calorimeter.config.audit.subject import Subject
-from calorimeter.config.heat import heat_conf
-from calorimeter.config.heat.heat_conf import WILDCARDS, HeatConf
+from calorimeter.config.heat.heat_conf import HeatConf
+from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback
 
-_LOOPBACK = (
+_URLS = (
     ("connection", "database", "database"),
     ("sql_connection", "DEFAULT", "database"),
     ("auth_url", "keystone_authtoken", "Keystone"),
@@ -23,98 +23,97 @@ _LOOPBACK = (
     ("heat_metadata_server_url", "DEFAULT", "CFN API"),
     ("heat_waitcondition_server_url", "DEFAULT", "CFN API"),
 )
+"""Option, its group, and the service whose URL it holds."""
+
+_QUOTE = guide(
+    "you have to update the loopback addresses found at the sql_connection and rabbit_host properties "
+    "to the devstack server's IP, which must be reachable from the remote machine."
+)
 
 
-def _home(subject: Subject) -> str | None:
-    """The machine that the others point at for their database or broker, where they agree."""
-    hosts = set()
+def _service_machine(subject: Subject) -> str | None:
+    """The address that the files use for database or broker (or else the proxy's), if they agree on one."""
+    services, proxies = set(), set()
     for conf in subject.heat:
-        hosts |= {host.host for host in conf.transport.hosts if not heat_conf.loopback(host.host)}
-        if conf.database and not heat_conf.loopback(heat_conf.host_of(conf.database.text)):
-            hosts.add(heat_conf.host_of(conf.database.text))
-    fronts = {b.host for _, _, s in subject.services for b in s.front.binds if b.host not in WILDCARDS}
-    fronts = {host for host in fronts if not heat_conf.loopback(host)}
-    candidates = hosts or fronts
-    return candidates.pop() if len(candidates) == 1 else None
+        services |= {node.host for node in conf.transport.hosts}
+        if conf.database:
+            services.add(host_of_url(conf.database.text))
+    for service in subject.services:
+        proxies |= {bind.host for bind in service.front.binds if bind.host not in WILDCARDS}
+    for hosts in (services, proxies):
+        remote = [host for host in hosts if not is_loopback(host)]
+        if remote:
+            return remote[0] if len(remote) == 1 else None
+    return None
 
 
-def _remote(subject: Subject) -> Iterator[HeatConf]:
-    """The Heat files of machines that are not the one with the database and the broker."""
-    home = _home(subject)
-    machines = {place: host for place, host in subject.machines.items() if not heat_conf.loopback(host)}
-    known = {*machines.values()} | ({home} if home else set())
+def _remote_confs(subject: Subject, service_machine: str | None) -> Iterator[HeatConf]:
+    """The Heat files of machines other than that of the database and the broker."""
+    machines = {index: host for index, host in subject.machines.items() if not is_loopback(host)}
+    known = {*machines.values()} | ({service_machine} if service_machine else set())
     if len(known) < 2:
-        return  # all on one machine, as far as the files tell: loopback is right there
-    for place, conf in enumerate(subject.heat):
-        if place in machines and machines[place] != home:
+        return  # according to the files everything is on one machine, where loopback is correct
+    for index, conf in enumerate(subject.heat):
+        if index in machines and machines[index] != service_machine:
             yield conf
 
 
-def _loopback_service(subject: Subject) -> Iterator[Problem]:
-    home = _home(subject)
-    for conf in _remote(subject):
-        for key, group, what in _LOOPBACK:
+@rule(
+    "A3-loopback-service",
+    Severity.ERROR,
+    remedy="use the address of the machine where the service runs",
+    quote=_QUOTE,
+)
+def loopback_service(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """No machine uses its own loopback address for a service of another machine."""
+    address = _service_machine(subject)
+    for conf in _remote_confs(subject, address):
+        for key, group, service in _URLS:
             value = conf.get(key, group)
-            host = heat_conf.host_of(value.text) if value else ""
-            if value is None or not heat_conf.loopback(host):
+            host = host_of_url(value.text) if value else ""
+            if value is None or not is_loopback(host):
                 continue
-            there = value.entry.raw.replace(host, home, 1) if home else None
-            yield Problem(
-                of(value.entry),
+            url = value.entry.raw.replace(host, address, 1) if address else None
+            yield rule.finding(
+                at(value.entry),
                 conf.host,
-                f"{key} names {host}: the {what} of the machine itself",
-                f"Heat on {conf.host} finds no {what} there, or another one than the other machines use",
-                (option(conf, group, key, there),) if there else (),
+                f"{key} has the host {host}: the {service} of the machine itself",
+                f"Heat on {conf.host} finds no {service} there, or another one than the other machines use",
+                [set_option(conf, group, key, url)] if url else (),
             )
 
 
-LOOPBACK_SERVICE = Rule(
-    "A3-loopback-service",
+@rule(
+    "A3-loopback-broker",
     Severity.ERROR,
-    "No machine looks for a service of another machine on itself",
-    "name the address of the machine where the service runs",
-    guide(
-        "you have to update the loopback addresses found at the sql_connection and rabbit_host properties "
-        "to the devstack server's IP, which must be reachable from the remote machine."
-    ),
-    _loopback_service,
+    remedy="use the address of the machine where RabbitMQ runs",
+    quote=_QUOTE,
 )
-
-
-def _loopback_broker(subject: Subject) -> Iterator[Problem]:
-    home = _home(subject)
-    for conf in _remote(subject):
+def loopback_broker(rule: Rule, subject: Subject) -> Iterator[Finding]:
+    """No machine uses its own loopback address for the broker of another machine."""
+    address = _service_machine(subject)
+    for conf in _remote_confs(subject, address):
         transport = conf.transport
-        hosts = [host.host for host in transport.hosts if heat_conf.loopback(host.host)]
+        value = transport.value
+        hosts = [node.host for node in transport.hosts if is_loopback(node.host)]
         if not hosts:
             continue
-        value = transport.value
-        changes: tuple[Change, ...] = ()
-        if value and home and (transport.old or value.entry.key == "transport_url"):
-            raw = value.entry.raw.replace(hosts[0], home, 1)
-            changed = option(conf, value.entry.group, value.entry.key, raw)
-            changes = (changed,) if raw != value.entry.raw else ()
-        says = f"{value.entry.key} names {hosts[0]}" if value else "no broker is named: localhost is taken"
-        yield Problem(
-            of(value.entry) if value else group_place(conf),
+        setting = (
+            f"{value.entry.key} has the host {hosts[0]}" if value else "no broker is set, so localhost"
+        )
+        yield rule.finding(
+            at_option(conf, value),
             conf.host,
-            f"{says}: the RabbitMQ of the machine itself",
-            f"the engines and APIs of {conf.host} are on a queue of their own or on none; calls that they "
-            "take are answered by no other engine",
-            changes,
+            f"{setting}: the RabbitMQ of the machine itself",
+            f"the engines and APIs of {conf.host} have a queue of their own or none; no other engine "
+            "answers the calls sent there",
+            _with_broker_host(conf, hosts[0], address),
         )
 
 
-LOOPBACK_BROKER = Rule(
-    "A3-loopback-broker",
-    Severity.ERROR,
-    "No machine looks for the broker of another machine on itself",
-    "name the address of the machine where RabbitMQ runs",
-    guide(
-        "you have to update the loopback addresses found at the sql_connection and rabbit_host properties "
-        "to the devstack server's IP, which must be reachable from the remote machine."
-    ),
-    _loopback_broker,
-)
-
-RULES = (LOOPBACK_SERVICE, LOOPBACK_BROKER)
+def _with_broker_host(conf: HeatConf, host: str, address: str | None) -> list[Change]:
+    value = conf.transport.value
+    if not value or not address or not (conf.transport.old or value.entry.key == "transport_url"):
+        return []
+    raw = value.entry.raw.replace(host, address, 1)
+    return [set_option(conf, value.entry.group, value.entry.key, raw)] if raw != value.entry.raw else []

@@ -1,0 +1,1 @@
+"""`calorimeter describe`: a deployment.toml from the configuration files of a deployment."""

@@ -1,0 +1,40 @@
+"""What a deployment.toml needs beyond the configuration files: the owner's answers, and missing ones."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from calorimeter.core.deployment import Consent
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The owner's answers; what is None is taken from the files, or is missing."""
+
+    name: str = "heat"
+    rest_url: str | None = None
+    cfn_url: str | None = None
+    stats: tuple[str, ...] = ()
+    logs: tuple[str, ...] = ()
+    management_url: str | None = None
+    engines: tuple[str, ...] = ()
+    engine_workers: int | None = None
+    auth_url: str | None = None
+    username: str | None = None
+    password_env: str = "OS_PASSWORD"  # noqa: S105 - the name of a variable
+    project: str | None = None
+    user_domain: str = "Default"
+    project_domain: str = "Default"
+    region: str | None = None
+    ca_file: Path | None = None
+    consent: Consent = Consent.PASSIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """A missing answer: its key in deployment.toml, what it is, and the option that gives it."""
+
+    key: str
+    what: str
+    option: str

@@ -1,0 +1,51 @@
+"""Host names, addresses and URLs as HAProxy's and Heat's configuration files write them."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from urllib.parse import SplitResult, urlsplit
+
+WILDCARDS = frozenset({"0.0.0.0", "::", "*", ""})  # noqa: S104 - read, not bound
+"""Hosts that mean every address of a machine."""
+
+
+def without_brackets(host: str) -> str:
+    """The host of `[::1]`; other hosts unchanged."""
+    return host.removeprefix("[").removesuffix("]")
+
+
+def with_brackets(host: str) -> str:
+    """The host as it is written before a port: IPv6 addresses in brackets."""
+    return f"[{host}]" if ":" in host else host
+
+
+def host_port(host: str, port: int | None) -> str:
+    """`HOST:PORT`, or the host alone if there is no port."""
+    return with_brackets(host) if port is None else f"{with_brackets(host)}:{port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a name or address means the machine itself."""
+    host = without_brackets(host).lower().rstrip(".")
+    if host == "localhost" or host.startswith("localhost.") or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def split_url(text: str) -> SplitResult | None:
+    """The parts of a URL; None if `text` is not a URL."""
+    try:
+        parts = urlsplit(text.strip())
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts if parts.scheme else None
+
+
+def host_of_url(text: str) -> str:
+    """The host of a URL; empty if `text` is not a URL or has no host."""
+    parts = split_url(text)
+    return (parts.hostname or "") if parts else ""
