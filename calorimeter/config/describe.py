@@ -19,7 +19,7 @@ from calorimeter.core.deployment import (
     Broker,
     Checks,
     Consent,
-    ConsentTo,
+    ConsentTable,
     Deployment,
     Engines,
     Expect,
@@ -116,7 +116,7 @@ class _Describer:
             tls=Tls(ca_file=self.known.ca_file),
             heat_conf=tuple(self._heat_files()),
             expect=self._expect(),
-            consent=ConsentTo(level=self.known.consent),
+            consent=ConsentTable(level=self.known.consent),
         )
         return Described(deployment, self.secrets, self.missing, self._auth_url)
 

@@ -77,7 +77,7 @@ def no_worse(evidence: Baseline) -> Judgement:
     if evidence.failed[1] >= 1:
         return failed("not one request of these runs was answered as expected", (), **figures)
     if evidence.unit != "run":
-        least = statistics.ENOUGH
+        least = statistics.MINIMUM_SIDE
         return inconclusive(
             f"compared within one run only: {len(evidence.left)} and {len(evidence.right)} runs, "
             f"{least} a side are needed",

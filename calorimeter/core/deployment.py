@@ -261,7 +261,7 @@ class HeatConf(Model):
     files: tuple[Path, ...] = Field(min_length=1)
 
 
-class ConsentTo(Model):
+class ConsentTable(Model):
     """The `[consent]` table."""
 
     level: Consent = Consent.PASSIVE
@@ -312,7 +312,7 @@ class Deployment(Model):
     parts: tuple[Part, ...] = ()
     heat_conf: tuple[HeatConf, ...] = ()
     expect: Expect = Expect()
-    consent: ConsentTo = ConsentTo()
+    consent: ConsentTable = ConsentTable()
     waive: dict[str, str] = {}
     usage: str | None = None
     scale: Scaling = Scaling()

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from keystoneauth1.session import Session
 
 
-def goes_direct(deployment: Deployment, url: str) -> bool:
+def bypasses_proxy(deployment: Deployment, url: str) -> bool:
     """Whether a URL is never asked for through a proxy that the environment names (`http_proxy`).
 
     A cloud's Keystone may really be behind one; this machine and the hosts of the deployment's own APIs
@@ -37,5 +37,5 @@ def keystone_session(
     from keystoneauth1.session import Session
 
     http = requests.Session()
-    http.trust_env = not goes_direct(deployment, url)
+    http.trust_env = not bypasses_proxy(deployment, url)
     return Session(auth=auth, verify=deployment.tls.for_requests, timeout=timeout_s, session=http)

@@ -16,7 +16,7 @@ FOLDER = Path("/run/netns")
 _CLONE_NEWNET = 0x40000000
 
 
-def visit(deployment: Deployment) -> Deployment:
+def enter_client_netns(deployment: Deployment) -> Deployment:
     """Go to the client host that the deployment names, and give the deployment.
 
     Everything that touches a deployment calls this before its first thread and its first connection:

@@ -11,7 +11,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 
 
-def side_of(run: Path) -> list[Path]:
+def runs_of_side(run: Path) -> list[Path]:
     """All runs of the same side of the same series beside `run`, in turn; of no series: `run` alone."""
     about = RunDir.open(run).about
     series = about.get("series")

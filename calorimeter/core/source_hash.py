@@ -357,7 +357,7 @@ def spread(sources: Iterable[str], servers: Sequence[HashServer], rules: HashRul
     )
 
 
-def excess_to_expect(
+def expected_excess(
     clients: int, servers: Sequence[HashServer], rules: HashRules, confidence: float = 0.95
 ) -> float:
     """The `Spread.excess` that a population of `clients` random addresses stays below, at `confidence`.

@@ -193,7 +193,7 @@ class Scenario(Model):
             for file, digest in template.digests.items()
         }
 
-    def instead(
+    def with_overrides(
         self, *, users: int | None = None, rate_per_s: float | None = None, duration_s: float | None = None
     ) -> Scenario:
         """This scenario with what a command line says differently.

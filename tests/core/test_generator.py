@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.core.generator import Window, bottleneck, windows
+from calorimeter.core.generator import GeneratorWindow, bottleneck, windows
 
-GOOD = Window(
+GOOD = GeneratorWindow(
     t_ns=1,
     length_s=1.0,
     worker="worker-00",
@@ -31,19 +31,25 @@ GOOD = Window(
         ({"cpu_share": 0.95}, "the generator used 95% of its core"),
         ({"dropped": 3}, ""),
         ({"lag_p99_s": 0.039}, ""),
-        ({"lag_p99_s": 0.041}, "1 % was late by 41.0 ms or more, 40.0 ms are allowed"),
-        ({"lag_p50_s": 0.011, "lag_p99_s": 0.012}, "half was late by 11.0 ms or more, 10.0 ms are allowed"),
+        ({"lag_p99_s": 0.041}, "1 % of the generator's lags were 41.0 ms or more; 40.0 ms are allowed"),
+        (
+            {"lag_p50_s": 0.011, "lag_p99_s": 0.012},
+            "half of the generator's lags were 11.0 ms or more; 10.0 ms are allowed",
+        ),
         ({"lag_p99_s": 0.002, "response_p99_s": 0.001}, ""),
         (
             {"lag_p99_s": 0.003, "response_p99_s": 0.001},
-            "1 % was late by 3.0 ms or more, 2.0 ms are allowed",
+            "1 % of the generator's lags were 3.0 ms or more; 2.0 ms are allowed",
         ),
         (
             {"lag_p99_s": 0.003, "response_p99_s": None},
-            "1 % was late by 3.0 ms or more, 2.0 ms are allowed",
+            "1 % of the generator's lags were 3.0 ms or more; 2.0 ms are allowed",
         ),
         ({"lag_p99_s": 1.0, "offered": 0, "requests": 0}, ""),
-        ({"lag_p99_s": 0.041, "offered": 0}, "1 % was late by 41.0 ms or more, 40.0 ms are allowed"),
+        (
+            {"lag_p99_s": 0.041, "offered": 0},
+            "1 % of the generator's lags were 41.0 ms or more; 40.0 ms are allowed",
+        ),
     ],
 )
 def test_rule(change: dict[str, float | None], why: str) -> None:

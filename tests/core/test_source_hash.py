@@ -14,7 +14,7 @@ from calorimeter.core.source_hash import (
     SourceHash,
     Unpredictable,
     avalanched,
-    excess_to_expect,
+    expected_excess,
     moved_share_map_based,
     moves_when_down,
     predict,
@@ -263,17 +263,17 @@ def test_spread_of_every_third_address() -> None:
     assert figures.excess == pytest.approx(3.0)
 
 
-def test_excess_to_expect_falls_with_the_population() -> None:
+def test_expected_excess_falls_with_the_population() -> None:
     """A hundred clients on three servers stay below 1.31 times their part, ten thousand below 1.04."""
-    few = excess_to_expect(100, servers(1, 1, 1), MAP)
-    many = excess_to_expect(10_000, servers(1, 1, 1), MAP)
+    few = expected_excess(100, servers(1, 1, 1), MAP)
+    many = expected_excess(10_000, servers(1, 1, 1), MAP)
     assert few == pytest.approx(1.30, abs=0.01)
     assert many == pytest.approx(1.03, abs=0.01)
 
 
-def test_excess_to_expect_of_a_ring_does_not_vanish() -> None:
+def test_expected_excess_of_a_ring_does_not_vanish() -> None:
     """A ring is uneven by construction: no population is large enough to even it out."""
     shares = SourceHash(servers(1, 1, 1), CONSISTENT).shares
-    assert excess_to_expect(10**9, servers(1, 1, 1), CONSISTENT) == pytest.approx(
+    assert expected_excess(10**9, servers(1, 1, 1), CONSISTENT) == pytest.approx(
         max(shares.values()) * 3, rel=1e-3
     )

@@ -209,5 +209,5 @@ def test_digests_are_of_each_template_and_what_it_needs(tmp_path: Path) -> None:
     }
     edited = (catalogue.TEMPLATES / "tiny.yaml").read_text() + "# edited\n"
     (tmp_path / "tiny.yaml").write_text(edited)
-    after = read(text, tmp_path).instead(users=5).digests
+    after = read(text, tmp_path).with_overrides(users=5).digests
     assert after == before | {"tiny.yaml": hashlib.sha256(edited.encode()).hexdigest()}

@@ -96,18 +96,18 @@ def test_cut_stages_are_the_same_until_the_cut(stages: list[Stage], share: float
 def test_command_line_replaces_what_it_names(tmp_path: Path) -> None:
     """A rate opens the arrivals of a closed scenario and replaces stages; a duration cuts them."""
     closed, steps, crowd = (read(text, tmp_path) for text in (CLOSED, STEPS, CROWD))
-    opened = closed.instead(rate_per_s=50)
+    opened = closed.with_overrides(rate_per_s=50)
     assert (opened.arrivals, opened.users) == (Arrivals(rate_per_s=50), 100)
-    assert opened.instead(duration_s=4).rates == (Stage(duration_s=4, rate_per_s=50),)
-    assert closed.instead(rate_per_s=50, users=7).users == 7
-    assert steps.instead(rate_per_s=2, duration_s=60).rates == (Stage(duration_s=60, rate_per_s=2),)
-    assert [stage.duration_s for stage in steps.instead(duration_s=8).rates] == [5, 3]
+    assert opened.with_overrides(duration_s=4).rates == (Stage(duration_s=4, rate_per_s=50),)
+    assert closed.with_overrides(rate_per_s=50, users=7).users == 7
+    assert steps.with_overrides(rate_per_s=2, duration_s=60).rates == (Stage(duration_s=60, rate_per_s=2),)
+    assert [stage.duration_s for stage in steps.with_overrides(duration_s=8).rates] == [5, 3]
     with pytest.raises(InputError, match="--users"):
-        crowd.instead(users=5)
+        crowd.with_overrides(users=5)
 
 
 def test_shorter_run_has_a_shorter_warm_up(tmp_path: Path) -> None:
     """A run cut to less than its scenario keeps at most a fifth of it for the warm-up."""
     scenario = read(CLOSED.replace("users = 3", "users = 3\nwarm_up_s = 8"), tmp_path)
-    assert scenario.instead(duration_s=5).warm_up_s == 1
-    assert scenario.instead(duration_s=100).warm_up_s == 8
+    assert scenario.with_overrides(duration_s=5).warm_up_s == 1
+    assert scenario.with_overrides(duration_s=100).warm_up_s == 8

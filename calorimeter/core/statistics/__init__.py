@@ -6,7 +6,7 @@ Rooms that may not import one another share these, so that a gate and a report s
 from calorimeter.core.statistics.arrays import Floats, Ints
 from calorimeter.core.statistics.differences import (
     ALPHA,
-    ENOUGH,
+    MINIMUM_SIDE,
     RULE,
     Difference,
     cliffs_delta,
@@ -25,8 +25,8 @@ from calorimeter.core.statistics.percentiles import (
     CELLS,
     SHOWN_BEYOND,
     histograms,
-    needed,
     percentile,
+    samples_needed,
     sorted_groups,
 )
 from calorimeter.core.statistics.steadiness import (
@@ -41,8 +41,8 @@ from calorimeter.core.statistics.steadiness import (
 __all__ = [
     "ALPHA",
     "CELLS",
-    "ENOUGH",
     "MINIMUM_SERIES",
+    "MINIMUM_SIDE",
     "MINIMUM_WINDOWS",
     "RULE",
     "SHOWN_BEYOND",
@@ -59,10 +59,10 @@ __all__ = [
     "kendall",
     "mann_whitney",
     "mean",
-    "needed",
     "percentile",
     "pooled_bounds",
     "relative_shift",
+    "samples_needed",
     "sorted_groups",
     "steady",
     "theil_sen",

@@ -15,7 +15,7 @@ from calorimeter.core.statistics.intervals import Interval
 ALPHA = 0.01
 """How often two equal sides may be told apart, for each pair of sides compared."""
 
-ENOUGH = 5
+MINIMUM_SIDE = 5
 """Values a side from which two sides can be told apart: below, no order of them is as rare as `ALPHA`."""
 
 RULE = (

@@ -17,7 +17,7 @@ _VALUE_BITS = 44
 """Bits that a duration in ns has in a sort key: up to 2**44 ns, almost five hours."""
 
 
-def needed(percent: float) -> int:
+def samples_needed(percent: float) -> int:
     """How many samples the `percent`th percentile needs to be shown: n · min(p, 1 − p) ≥ 10."""
     rare = min(percent, 100 - percent)
     return math.ceil(round(SHOWN_BEYOND * 100 / rare, 6)) if rare > 0 else 1
@@ -28,7 +28,7 @@ def percentile(ordered: npt.NDArray[np.number], percent: float) -> float:
 
     Linear interpolation between the two nearest ranks, numpy's default (Hyndman and Fan 1996, type 7).
     """
-    if len(ordered) < needed(percent):
+    if len(ordered) < samples_needed(percent):
         return math.nan
     return _interpolated(ordered, percent)
 

@@ -19,7 +19,7 @@ DURATIONS = st.lists(st.integers(0, 10**12), min_size=1, max_size=300)
 def test_percentiles_agree_with_numpy(values: list[int], percent: float) -> None:
     """Every percentile that is shown is numpy's default percentile of the same values."""
     found = statistics.percentile(np.sort(np.array(values, dtype=np.int64)), percent)
-    if len(values) < statistics.needed(percent):
+    if len(values) < statistics.samples_needed(percent):
         assert math.isnan(found)
     else:
         assert found == pytest.approx(float(np.percentile(values, percent)), rel=1e-12, abs=1e-6)
@@ -30,7 +30,7 @@ def test_percentiles_agree_with_numpy(values: list[int], percent: float) -> None
 )
 def test_a_percentile_needs_ten_samples_beyond_it(percent: float, needed: int) -> None:
     """The smallest n at which a percentile is shown leaves ten samples on its rarer side."""
-    assert statistics.needed(percent) == needed
+    assert statistics.samples_needed(percent) == needed
 
 
 @given(values=DURATIONS, data=st.data())
