@@ -94,7 +94,7 @@ def test_hash_of_mapped_ipv4_differs_from_ipv4() -> None:
 
 def test_a_client_without_address_cannot_be_predicted() -> None:
     """A client on a Unix socket has no address, and HAProxy takes servers in turn."""
-    with pytest.raises(Unpredictable, match="'unix' is no IP address"):
+    with pytest.raises(Unpredictable, match="'unix' is not an IP address"):
         source_hash("unix")
 
 
@@ -223,8 +223,8 @@ def test_hash_type_words(words: str, expected: tuple[str, str, bool]) -> None:
     [
         (HashRules(balance="roundrobin"), "balance roundrobin does not hash"),
         (HashRules(balance="hdr(x)"), r"balance hdr\(x\) does not hash"),
-        (HashRules(balance_factor=150), "hash-balance-factor makes the choice depend on the load"),
-        (HashRules(overridden_by=("stick-table", "cookie")), "stick-table, cookie decides before"),
+        (HashRules(balance_factor=150), "hash-balance-factor makes the choice depend on the current load"),
+        (HashRules(overridden_by=("stick-table", "cookie")), "stick-table, cookie takes precedence"),
         (HashRules(hash_type="consistent", hash_key="addr"), "hash-key addr places servers"),
     ],
 )
@@ -237,7 +237,7 @@ def test_what_cannot_be_predicted(rules: HashRules, sentence: str) -> None:
 @pytest.mark.parametrize("words", ["consistent md5", "rendezvous", "map-based sdbm avalanche more"])
 def test_unknown_hash_types(words: str) -> None:
     """Words that HAProxy's manual does not have are refused, not guessed."""
-    with pytest.raises(Unpredictable, match="not one that is known"):
+    with pytest.raises(Unpredictable, match="is unknown"):
         HashRules.from_words("source", words)
 
 

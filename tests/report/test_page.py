@@ -335,9 +335,9 @@ def test_whatever_a_run_notes_makes_a_page(module_builder: Any) -> None:
 
 def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:
     """A missing folder, an empty one, a run that holds nothing and an output not ours are refused."""
-    assert "is no run folder" in _command(str(tmp_path / "missing"))[1]
+    assert "is not a run folder" in _command(str(tmp_path / "missing"))[1]
     (tmp_path / "empty").mkdir()
-    assert "is no run folder" in _command(str(tmp_path / "empty"))[1]
+    assert "is not a run folder" in _command(str(tmp_path / "empty"))[1]
     assert "holds neither samples nor verdicts" in _command(str(builder.path))[1]
     mine = tmp_path / "mine"
     mine.mkdir()
