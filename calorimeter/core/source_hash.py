@@ -23,7 +23,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address
 from math import gcd, sqrt
 from statistics import NormalDist
@@ -203,14 +202,6 @@ class SourceHash:
         return self._ring[before if to_before <= to_after else after][1]
 
 
-def predict(source: str, servers: Sequence[HashServer], rules: HashRules) -> str | None:
-    """The server that HAProxy chooses for `source`, None if none is usable. Raises as `SourceHash`."""
-    return _source_hash(tuple(servers), rules).server(source)
-
-
-_source_hash = lru_cache(maxsize=64)(SourceHash)
-
-
 def _check(servers: Sequence[HashServer], rules: HashRules) -> None:
     names = [server.name for server in servers]
     if len(set(names)) != len(names):
@@ -252,59 +243,6 @@ def _ring(servers: Sequence[HashServer]) -> list[tuple[int, str]]:
         for server in servers
         for node in range(server.weight * NODES_PER_WEIGHT)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Moves:
-    """How sources move when a server leaves.
-
-    `lost`: sources of that server, which must move (source → new server). `moved`: sources of other servers
-    that move nevertheless (source → (old, new)); in the best case there are none. `stayed`: sources that
-    keep their server.
-    """
-
-    lost: Mapping[str, str | None]
-    moved: Mapping[str, tuple[str, str]]
-    stayed: frozenset[str]
-
-    @property
-    def survivors(self) -> int:
-        """The number of sources on the servers that stay."""
-        return len(self.moved) + len(self.stayed)
-
-    @property
-    def moved_share(self) -> float:
-        """The share of `survivors` that moved, 0 to 1 (0 if there are none)."""
-        return len(self.moved) / self.survivors if self.survivors else 0.0
-
-
-def moves_when_down(
-    sources: Iterable[str], servers: Sequence[HashServer], rules: HashRules, name: str
-) -> Moves:
-    """How `sources` move when the server `name` leaves. When it returns, they move back.
-
-    Raises KeyError if no server has that name, and Unpredictable (see `SourceHash`).
-    """
-    if name not in {server.name for server in servers}:
-        raise KeyError(name)
-    before = SourceHash(servers, rules)
-    after = SourceHash([_down(server) if server.name == name else server for server in servers], rules)
-    lost: dict[str, str | None] = {}
-    moved: dict[str, tuple[str, str]] = {}
-    stayed = set()
-    for source in sources:
-        old, new = before.server(source), after.server(source)
-        if old == name:
-            lost[source] = new
-        elif old is None or new is None or old == new:
-            stayed.add(source)
-        else:
-            moved[source] = (old, new)
-    return Moves(lost, moved, frozenset(stayed))
-
-
-def _down(server: HashServer) -> HashServer:
-    return HashServer(server.name, server.puid, server.weight, False, server.backup, server.throttled)
 
 
 def moved_share_map_based(servers: int) -> float:
