@@ -201,7 +201,7 @@ def test_load_without_gates_says_so(builder: Any) -> None:
     shown = text(words(builder.samples(seconds=5)))
     assert "No gates were run." in shown
     assert "watch/proxy.jsonl is not there" in shown
-    assert "too few to tell a warm-up" in shown
+    assert "too few to detect a warm-up" in shown
 
 
 @pytest.mark.parametrize("error", ["", "timeout", "dropped"])
