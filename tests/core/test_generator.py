@@ -1,4 +1,4 @@
-"""When the generator was the bottleneck."""
+"""When the load generator was the bottleneck."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ GOOD = GeneratorWindow(
     ],
 )
 def test_rule(change: dict[str, float | None], why: str) -> None:
-    """More than 90 % of a core, or a lag of more than 2 ms and a tenth of the response time."""
+    """It is with more than 90 % of a core, or with a lag above 2 ms and above a tenth of the response time."""
     assert bottleneck(GOOD.model_copy(update=change)) == why
 
 
 def test_windows_of_a_killed_run_are_readable(tmp_path: Path) -> None:
-    """Windows come in order of time; a line that was cut off is left out; without a file there are none."""
+    """Windows are in order of time; a truncated line is left out; without a file there are none."""
     assert windows(tmp_path) == []
     (tmp_path / "watch").mkdir()
     lines = [GOOD.model_copy(update={"t_ns": t_ns}).model_dump_json() for t_ns in (2, 1)]
