@@ -36,7 +36,7 @@ def deployment(given: str | os.PathLike[str] | None) -> Path:
         return labs[0]
     if labs:
         names = ", ".join(str(path) for path in labs)
-        raise InputError("deployment", "several labs are up", f"name one of {names}")
+        raise InputError("deployment", "several labs are up", f"valid: one of {names}")
     raise InputError(
         "deployment",
         "no deployment file given and no lab is up",

@@ -53,7 +53,7 @@ GOOD = GeneratorWindow(
     ],
 )
 def test_rule(change: dict[str, float | None], why: str) -> None:
-    """It is with more than 90 % of a core, or with a lag above 2 ms and above a tenth of the response time."""
+    """More than 90 % of a core, or a lag above both 2 ms and a tenth of the response time."""
     assert bottleneck(GOOD.model_copy(update=change)) == why
 
 

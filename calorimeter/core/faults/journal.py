@@ -51,7 +51,7 @@ class JournalContent(Model):
     open: tuple[OpenFault, ...] = ()
 
 
-class Unhealed(Exception):  # noqa: N818 - it says what is the case
+class Unhealed(Exception):  # noqa: N818 - a state, not a defect
     """Faults could not be healed. `commands` heal them, and are left for a person to type."""
 
     def __init__(self, name: str, failures: list[tuple[OpenFault, str]]) -> None:

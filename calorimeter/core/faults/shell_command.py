@@ -17,7 +17,7 @@ COMMAND_S = 150.0
 _AT = re.compile(r"\bat_ns=(\d{19})\b")
 
 
-class CommandFailed(Exception):  # noqa: N818 - it says what happened
+class CommandFailed(Exception):  # noqa: N818 - an event, not a defect
     """A command did not end in time, or ended with a status other than 0."""
 
 
