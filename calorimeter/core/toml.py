@@ -12,6 +12,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from calorimeter.core import masking
 from calorimeter.core.errors import InputError, nearest
 
 
@@ -82,7 +83,7 @@ def _shown(place: str, given: object) -> str:
     """The given value, without secrets that somebody wrote where they do not belong."""
     if re.search("password|secret", place.rsplit(":", 1)[-1]):
         return "a value that is not shown here"
-    return repr(re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", given) if isinstance(given, str) else given)
+    return repr(masking.mask(given) if isinstance(given, str) else given)
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:

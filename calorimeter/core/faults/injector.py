@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from signal import SIGINT, SIGTERM
 from types import TracebackType
 from typing import Self
@@ -38,7 +39,7 @@ class FaultInjector:
         self._content = JournalContent(
             deployment=str(deployment.path.resolve()), name=deployment.name, lab=is_lab(deployment)
         )
-        self._one = threading.Condition()
+        self._changed = threading.Condition()
         self._injecting = 0
         self._closing = False
         self._stack = ExitStack()
@@ -72,7 +73,7 @@ class FaultInjector:
         each = OpenFault(
             part=commands.part, fault=commands.fault, heal=commands.heal, begun_ns=time.time_ns()
         )
-        with self._one:
+        with self._changed:
             if self._closing:
                 raise CommandFailed("not injected: the run is ending")
             self._write((*(o for o in self._content.open if o.heal != each.heal), each))
@@ -80,15 +81,15 @@ class FaultInjector:
         try:
             return run(commands.inject, {MARK: str(self.journal.path)})
         finally:
-            with self._one:
+            with self._changed:
                 self._injecting -= 1
-                self._one.notify_all()
+                self._changed.notify_all()
 
     def heal(self, commands: Commands) -> CommandResult:
         """Heal a fault. Raises CommandFailed; the fault then stays in the journal."""
         result = run(commands.heal)
         healed = (commands.part, commands.fault)
-        with self._one:
+        with self._changed:
             self._write(tuple(o for o in self._content.open if (o.part, o.fault) != healed))
         return result
 
@@ -96,9 +97,9 @@ class FaultInjector:
         """Heal every open fault, ignoring SIGINT and SIGTERM. Raises Unhealed, after it has tried all."""
         if not self._content.open:
             return
-        with signals.ignoring(SIGINT, SIGTERM), self._one:
+        with signals.ignoring(SIGINT, SIGTERM), self._changed:
             # Another thread's command may be injecting a fault at this moment: heal after it, not before.
-            self._one.wait_for(lambda: not self._injecting, COMMAND_S)
+            self._changed.wait_for(lambda: not self._injecting, COMMAND_S)
             try:
                 self._content = self.journal.heal(self._content)
             except Unhealed as problem:
@@ -157,7 +158,7 @@ def execute_schedule(
     executed = [] if executed is None else executed
     problems: list[CommandFailed] = []
 
-    def one(fault: Fault, commands: Commands) -> None:
+    def execute(fault: Fault, commands: Commands) -> None:
         try:
             if stop.wait(max(0.0, began + fault.at_s - time.monotonic())):
                 return
@@ -168,21 +169,14 @@ def execute_schedule(
             try:
                 healed_ns = injector.heal(commands).ended_ns
             finally:
-                executed.append(
-                    ExecutedFault(
-                        fault=fault,
-                        began_ns=injected.began_ns,
-                        ended_ns=injected.ended_ns,
-                        at_ns=injected.at_ns,
-                        healed_ns=healed_ns or time.time_ns(),
-                    )
-                )
+                times = asdict(injected) | {"healed_ns": healed_ns or time.time_ns()}
+                executed.append(ExecutedFault(fault=fault, **times))
             say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} is over")
         except Exception as problem:
             problems.append(CommandFailed(f"{fault}: {problem}"))
             stop.set()
 
-    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in planned]
+    threads = [threading.Thread(target=execute, args=pair, daemon=True) for pair in planned]
     for thread in threads:
         thread.start()
     try:
