@@ -41,12 +41,6 @@ def _host_port(text: str) -> str:
     return text
 
 
-def _without_password(text: str) -> str:
-    if urlsplit(text).password is not None:
-        raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
-    return text
-
-
 def _schemes(*schemes: str) -> AfterValidator:
     def check(text: str) -> str:
         parts = urlsplit(text)
@@ -54,7 +48,9 @@ def _schemes(*schemes: str) -> AfterValidator:
             raise ValueError("Port out of range 0-65535")
         if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
             raise ValueError(f"a URL here starts with {' or '.join(f'{s}://' for s in schemes)}")
-        return _without_password(text)
+        if parts.password is not None:
+            raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
+        return text
 
     return AfterValidator(check)
 
