@@ -170,7 +170,7 @@ def _write_verdicts(report: Report, run: Path) -> None:
 
     file = run / "verdicts.json"
     if not (run / "run.json").exists():
-        raise InputError(str(run), "is no run folder (it has no run.json)")
+        raise InputError(str(run), "is not a run folder (it has no run.json)")
     known = verdict.read(file) if file.exists() else verdict.Verdicts()
     verdict.write(known.merged(verdicts(report)), file)
 

@@ -9,9 +9,9 @@ import click
 from calorimeter.core import netns, paths, toml
 from calorimeter.core.deployment import read
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.injector import FaultInjector, carry_out
+from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Unhealed
-from calorimeter.core.faults.schedule import Schedule, announcement, parse, permit, resolve
+from calorimeter.core.faults.schedule import Schedule, announcement, parse, refusal, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
 
 
@@ -28,20 +28,20 @@ def fault(
 
     Exit status: 0 all was carried out and healed; 1 a command failed; 2 the input cannot be used.
     """
-    described = netns.visit(read(paths.deployment(deployment)))
+    described = netns.enter_client_netns(read(paths.deployment(deployment)))
     given = toml.read(schedule, Schedule).fault if schedule else ()
     wanted = Schedule(fault=(*given, *(parse(text) for text in texts)))
     if not wanted.fault:
         raise InputError("fault", "no fault given", "valid: --fault PART:FAULT@BEGIN+LENGTH, or --schedule")
     planned = resolve(wanted, described)
-    why = permit(described, yes_break_it)
+    why = refusal(described, yes_break_it)
     if why is not None:
         raise InputError(str(described.path), why)
     for line in announcement(described, (commands for _, commands in planned)):
         click.echo(line, err=True)
     try:
         with FaultInjector(described) as injector:
-            carry_out(injector, planned, lambda line: click.echo(line, err=True))
+            execute_schedule(injector, planned, lambda line: click.echo(line, err=True))
     except CommandFailed as problem:
         click.echo(f"calorimeter: {problem}", err=True)
         return 1

@@ -92,7 +92,7 @@ def run(
     wanted = catalogue.read(catalogue.find(scenario))
     file = paths.deployment(deployment)
     breaking = Breaking.of(
-        netns.visit(deployments.read(file)), (*wanted.fault, *map(parse, faults)), yes_break_it
+        netns.enter_client_netns(deployments.read(file)), (*wanted.fault, *map(parse, faults)), yes_break_it
     )
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
@@ -130,7 +130,7 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
     from calorimeter.load.run.cleanup import clean_run
 
     folder = RunDir.open(run)
-    described = netns.visit(deployments.read(paths.deployment(deployment)))
+    described = netns.enter_client_netns(deployments.read(paths.deployment(deployment)))
     run_id = folder.about["id"]
     done = clean_run(described, run_id, now_ns() + int(within * 1e9))
     if done.tenants_removed or done.tenants_left:

@@ -50,7 +50,7 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
     from calorimeter.gates.request_path.follow import follow
 
     given, command = split(arguments)
-    deployment = netns.visit(read_deployment(paths.deployment(given)))
+    deployment = netns.enter_client_netns(read_deployment(paths.deployment(given)))
     try:
         followed = follow(deployment, command, runs=runs, wait_s=wait_s)
     except EvidenceUnavailable as problem:

@@ -115,7 +115,7 @@ def doctor(deployment: Path | None) -> int:
     from calorimeter.gates.doctor import examine
     from calorimeter.gates.registry import known, select
 
-    described = netns.visit(read_deployment(paths.deployment(deployment)))
+    described = netns.enter_client_netns(read_deployment(paths.deployment(deployment)))
     gates = known()
     for waived in described.waive:
         select(waived.partition("-")[0], gates, where=f"{described.path}: waive")
@@ -150,5 +150,5 @@ def watch(run: Path, deployment: Path | None, every: float) -> None:
     from calorimeter.gates.evidence.watch import Watch
 
     folder = RunDir.open(run)
-    described = netns.visit(read_deployment(deployment) if deployment else folder.deployment())
+    described = netns.enter_client_netns(read_deployment(deployment) if deployment else folder.deployment())
     Watch(described, folder.path / "watch", every).until_closed(sys.stdin)

@@ -1,6 +1,6 @@
-"""Runs against a baseline: the record that a comparison leaves behind, and gate T2's judgement of it.
+"""Runs against a baseline: the evidence of a comparison, and gate T2's judgement of it.
 
-Here, because `compare --baseline` (reports) and `verify --baseline` (gates) must say the same.
+Both `compare --baseline` (report) and `verify --baseline` (gates) use this module.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 
 GATE = "T2"
-HEADING = "No operation is slower than in the baseline, and no less is answered, by a statistical test"
+HEADING = "No operation is slower than in the baseline or has a lower throughput, by a statistical test"
 GUIDE = "the API and engine services can be overloaded"
-"""The sentence of the guide that the gates of the service level test."""
+"""The sentence of the guide that gates T test."""
 
 
 class Measure(Model):
-    """One measure of one operation: a value for each run (or window) of either side.
+    """One measure of one operation, with one value for each run (or window) of each side.
 
-    `lower_is_better` says which way is worse: response times yes, answers a second no.
+    `lower_is_better` is true for response times and false for answers per second.
     """
 
     operation: str
@@ -29,20 +29,20 @@ class Measure(Model):
     right: tuple[float, ...]
 
     def difference(self) -> Difference:
-        """How far apart the sides are, and how sure that is (`calorimeter.core.statistics.RULE`)."""
+        """The difference of the sides with its certainty, by `calorimeter.core.statistics.RULE`."""
         return statistics.difference(self.left, self.right)
 
     def worse(self, found: Difference) -> bool:
-        """Whether the right side is detectably the worse."""
+        """Whether the right side is detectably worse."""
         return found.larger if self.lower_is_better else found.smaller
 
 
 class Baseline(Model):
-    """Evidence of T2: a side of runs (`right`) against the side that is the baseline (`left`).
+    """Evidence of gate T2: the runs `right` against the runs `left`, which are the baseline.
 
-    `unit` says what a value of a measure stands for. `failed` is each side's share of requests that were
-    not as expected; `lost` names operations that the baseline could measure and the other side could not,
-    `left_out` those that neither could.
+    `unit` is what a value of a measure stands for (`run` or `window`). `failed` is the share of requests
+    with an unexpected answer, on each side. `lost` names the operations that have enough successes in the
+    baseline only, `left_out` those that have too few on both sides.
     """
 
     left: tuple[str, ...]
@@ -55,10 +55,10 @@ class Baseline(Model):
 
 
 def no_worse(evidence: Baseline) -> Judgement:
-    """Gate T2: no operation is detectably slower than the baseline, and no less is answered.
+    """Gate T2: no operation is detectably slower than in the baseline, or has a lower throughput.
 
-    INCONCLUSIVE where runs are too few (what holds within one run need not hold between runs), and where
-    something that the baseline could measure cannot be measured any more.
+    INCONCLUSIVE if there are too few runs (windows of one run say nothing about other runs), and if an
+    operation of the baseline no longer has enough successes.
     """
     found = [(measure, measure.difference()) for measure in evidence.measures]
     worse = [(measure, apart) for measure, apart in found if measure.worse(apart)]
@@ -75,31 +75,34 @@ def no_worse(evidence: Baseline) -> Judgement:
         for measure, apart in found
     }
     if evidence.failed[1] >= 1:
-        return failed("not one request of these runs was answered as expected", (), **figures)
+        return failed("no request of these runs was answered as expected", (), **figures)
     if evidence.unit != "run":
-        least = statistics.ENOUGH
+        least = statistics.MINIMUM_SIDE
         return inconclusive(
-            f"compared within one run only: {len(evidence.left)} and {len(evidence.right)} runs, "
-            f"{least} a side are needed",
+            f"compared within one run only: {len(evidence.left)} and {len(evidence.right)} runs given, "
+            f"{least} per side needed",
             **figures,
         )
     if worse:
-        said = [
+        examples = [
             f"{measure.operation}: {measure.measure} {apart.left:.4g} to {apart.right:.4g}, "
             f"{percent(apart.relative)}"
             for measure, apart in worse
         ]
-        return failed(f"{len(worse)} of {len(found)} measures are worse than the baseline", said, **figures)
+        return failed(
+            f"{len(worse)} of {len(found)} measures are worse than in the baseline", examples, **figures
+        )
     if not found:
-        return inconclusive("no operation has enough samples on both sides", **figures)
+        return inconclusive("no operation has enough successes on both sides", **figures)
     if evidence.lost:
         return inconclusive(
-            f"{', '.join(evidence.lost)} had enough successes in the baseline, and has not now", **figures
+            f"{', '.join(evidence.lost)}: enough successes in the baseline, too few in these runs",
+            **figures,
         )
-    return passed(f"none of {len(found)} measures is detectably worse than the baseline", **figures)
+    return passed(f"none of {len(found)} measures is detectably worse than in the baseline", **figures)
 
 
 def percent(interval: Interval) -> str:
-    """A relative difference with its bounds: +4.9 % (+3.1 to +6.8 %)."""
+    """A relative difference with its bounds, such as `+4.9 % (+3.1 to +6.8 %)`."""
     low, middle, high = (100 * value for value in (interval.low, interval.estimate, interval.high))
     return f"{middle:+.1f} % ({low:+.1f} to {high:+.1f} %)".replace("-", "−")

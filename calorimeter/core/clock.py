@@ -1,7 +1,7 @@
-"""One clock for all samples: nanoseconds since the epoch that never step back.
+"""One clock for all samples: nanoseconds since the epoch that never go backwards.
 
-The offset between the wall clock and the monotonic clock is taken once, when the process starts, so that a
-correction of the wall clock in the middle of a run cannot make a request take negative time.
+The offset between the wall clock and the monotonic clock is read once, when the process starts. A
+correction of the wall clock during a run can therefore not make the duration of a request negative.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 OFFSET_NS = time.time_ns() - time.monotonic_ns()
-"""What `time.monotonic_ns()` lacks to be the time of day; added by hand where a call costs too much."""
+"""Add it to `time.monotonic_ns()` for ns since the epoch, where calling `now_ns` would cost too much."""
 
 
 def now_ns() -> int:

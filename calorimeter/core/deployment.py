@@ -1,4 +1,4 @@
-"""`deployment.toml`: everything the suite knows of a deployment, lab or cloud alike."""
+"""`deployment.toml`: everything that the suite knows about a deployment, whether lab or cloud."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calorimeter.core.toml import Model
 
 
 class Address(Model):
-    """A host and a TCP or UDP port; written `HOST:PORT`, IPv6 in brackets."""
+    """A host and a TCP or UDP port, written `HOST:PORT` with IPv6 addresses in brackets."""
 
     host: str
     port: int
@@ -26,7 +26,7 @@ class Address(Model):
 
 
 def address(text: str) -> Address:
-    """Parse `HOST:PORT`; ValueError with a plain sentence where it is none."""
+    """Parse `HOST:PORT`. Raises ValueError if `text` is not of this form."""
     host, colon, port = text.rpartition(":")
     if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
         raise ValueError("an address is HOST:PORT, with a port from 1 to 65535")
@@ -41,20 +41,16 @@ def _host_port(text: str) -> str:
     return text
 
 
-def _without_password(text: str) -> str:
-    if urlsplit(text).password is not None:
-        raise ValueError("a URL here must not hold a password; give it as password = { env = … }")
-    return text
-
-
 def _schemes(*schemes: str) -> AfterValidator:
     def check(text: str) -> str:
         parts = urlsplit(text)
-        if parts.port == 0:  # above 65535 or no number: this raises by itself
+        if parts.port == 0:  # `parts.port` itself raises above 65535 and for text
             raise ValueError("Port out of range 0-65535")
         if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
             raise ValueError(f"a URL here starts with {' or '.join(f'{s}://' for s in schemes)}")
-        return _without_password(text)
+        if parts.password is not None:
+            raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
+        return text
 
     return AfterValidator(check)
 
@@ -69,20 +65,20 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class Consent(StrEnum):
-    """How far the suite may go: look, saturate, or trace and break."""
+    """How far the suite may go: read and send a few requests, saturate, or trace and inject faults."""
 
     PASSIVE = "passive"
     LOAD = "load"
     INVASIVE = "invasive"
 
     def allows(self, needed: Consent) -> bool:
-        """Whether this consent covers what needs `needed`."""
+        """Whether this consent includes the level `needed`."""
         order = list(Consent)
         return order.index(needed) <= order.index(self)
 
 
 class Backend(Model):
-    """One API process behind the proxy: its server name in HAProxy and its own address."""
+    """One API process behind the proxy: the name of its server line in HAProxy, and its own address."""
 
     name: str
     address: HostPort
@@ -91,9 +87,8 @@ class Backend(Model):
 class Api(Model):
     """One of the two APIs, REST or CFN, as clients see it.
 
-    `url` is the front address with its path up to and without the project
-    (`http://10.0.0.1:8004/v1`); `proxy_section` is the HAProxy `listen` or `backend` section
-    that serves it.
+    `url` is the front address with the path before the project (`http://10.0.0.1:8004/v1`).
+    `proxy_section` is the HAProxy `listen` or `backend` section that serves it.
     """
 
     url: HttpUrl
@@ -102,23 +97,24 @@ class Api(Model):
 
     @property
     def parts(self) -> SplitResult:
-        """The URL, split."""
+        """The parts of `url`."""
         return urlsplit(self.url)
 
     @property
     def front(self) -> Address:
-        """The proxy's address for this API."""
+        """The front address: the proxy's address for this API."""
         parts = self.parts
         port = parts.port or (443 if parts.scheme == "https" else 80)
         return Address(host=parts.hostname or "", port=port)
 
 
 class Checks(Model):
-    """How a proxy checks its servers, as its configuration says; what is not given is HAProxy's default.
+    """How a proxy's configuration checks its servers. Defaults are HAProxy's.
 
-    `fastinter_s` counts while a server is going down or up, `downinter_s` while it is down, both `inter_s`
-    where not given. `timeout_check_s` limits a check's answer (else `inter_s` does), `timeout_connect_s`
-    its connection, with `inter_s`.
+    `fastinter_s` is the interval while a server is going down or up, `downinter_s` while it is down (both:
+    default `inter_s`). `timeout_check_s` limits how long a check waits for its answer (default `inter_s`).
+    `timeout_connect_s` and `inter_s` limit how long it waits for its connection.
+    `calorimeter.core.detection_bounds` computes what follows from them.
     """
 
     inter_s: Seconds = 2.0
@@ -131,13 +127,13 @@ class Checks(Model):
 
 
 class Proxy(Model):
-    """One HAProxy and where it can be looked at.
+    """One HAProxy, and where its evidence is.
 
     `stats` lists stats sockets and pages: `unix:///run/haproxy.sock`, `tcp://HOST:PORT`,
-    `http://HOST:PORT/stats` (with `stats_user` and `stats_password`). `logs` lists where its log is
-    received: `udp://HOST:PORT` (the suite listens there) or `file:///var/log/haproxy.log`.
-    `config` is a copy of its configuration, where there is one; `version` is for the record. `checks` is
-    how it checks its servers; without it no bound on the time to detection can be computed.
+    `http://HOST:PORT/stats` (with `stats_user` and `stats_password`). `logs` lists where its log arrives:
+    `udp://HOST:PORT` (the suite listens there) or `file:///var/log/haproxy.log`. `config` lists copies of
+    its configuration files; `version` is recorded only. Without `checks`, no detection bound can be
+    computed.
     """
 
     name: str = "proxy"
@@ -151,7 +147,7 @@ class Proxy(Model):
 
 
 class Broker(Model):
-    """RabbitMQ: AMQP for the trace, the management API for counts and names."""
+    """RabbitMQ: the AMQP address for the trace, the management API for counts and names."""
 
     amqp: AmqpUrl
     management: HttpUrl | None = None
@@ -159,19 +155,19 @@ class Broker(Model):
     password: Secret
     vhost: str = "/"
     statistics_lag_s: Seconds = 10.0
-    """How far the management API may be behind: `collect_statistics_interval` and the shortest interval of
-    `management.sample_retention_policies` together, 5 s each unless they were changed."""
+    """How old figures of the management API may be: the sum of `collect_statistics_interval` and the
+    shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
 
 
 class Engines(Model):
-    """The heat-engine processes expected on the broker, by host name of their part."""
+    """The heat-engine processes expected on the broker. `names` are their host names in its queues."""
 
     names: tuple[str, ...] = Field(min_length=1)
     workers: Count = 1
 
 
 class Identity(Model):
-    """Keystone and who the suite is there; EC2 credentials sign CFN requests."""
+    """Keystone, and the suite's user there. The EC2 credentials sign CFN requests."""
 
     auth_url: HttpUrl
     username: str
@@ -185,38 +181,38 @@ class Identity(Model):
 
 
 class Tls(Model):
-    """How servers are verified: against the system's authorities, or those in `ca_file`."""
+    """How TLS servers are verified: by the system's certificate authorities, or by those in `ca_file`."""
 
     ca_file: Path | None = None
     verify: bool = True
 
     @property
     def for_requests(self) -> bool | str:
-        """The `verify` of requests and its kin."""
+        """The argument `verify` of requests and keystoneauth."""
         return str(self.ca_file) if self.verify and self.ca_file else self.verify
 
 
 FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute"]
-"""Faults beyond those that a part has commands of its own for."""
+"""Faults with commands in `[parts.faults.…]`; `kill`, `freeze` and so on are keys of the part itself."""
 
 
 class Injection(Model):
-    """The commands for one further fault: `inject` brings it about, `heal` ends it and may be repeated."""
+    """The commands for one fault: `inject` causes it; `heal` ends it, and may run repeatedly."""
 
     inject: str
     heal: str
 
 
 class Part(Model):
-    """One process or host and the commands its owner allows on it; each is run by `sh -c`.
+    """One process or host, and the commands that its owner allows on it. Each runs with `sh -c`.
 
-    A command that is not given is not allowed. `kill` crashes (SIGKILL), `stop` stops cleanly,
-    `start` brings back from either, `freeze` and `thaw` stop and continue it, `drain` and `undrain`
-    take it out of the proxy and back, `sockets` prints its host's socket table (`ss -tanoe`). What
-    brings back may be repeated. `faults` are further ones: packets to and from it vanish (`unreachable`),
-    answers come late (`slow`), every answer is a 5xx (`errors`), only health checks are refused
-    (`refuse-checks`), it is cut off from RabbitMQ (`cut-off`); of packets only those to it (`deaf`) or only
-    those from it (`mute`) vanish.
+    A command that is not given is not allowed. `kill` crashes the part (SIGKILL), `stop` stops it cleanly,
+    `start` starts it after either. `freeze` pauses it, `thaw` continues it. `drain` takes it out of the
+    proxy, `undrain` puts it back. `sockets` prints its host's socket table (`ss -tanoe`). `start`, `thaw`
+    and `undrain` may run repeatedly. `faults` has further faults: packets to and from the part are dropped
+    (`unreachable`), or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`);
+    every answer is a 5xx (`errors`); it refuses health checks only (`refuse-checks`); it loses its
+    connection to RabbitMQ (`cut-off`).
     """
 
     name: str
@@ -233,7 +229,7 @@ class Part(Model):
 
 
 class Expect(Model):
-    """What the owner wants; gates judge the configuration's own bounds against it."""
+    """What the owner requires. Gates judge the bounds that the configuration implies against it."""
 
     balance: str = "source"
     hash_type: str = "map-based"
@@ -252,27 +248,28 @@ class Expect(Model):
 
 
 class HeatConf(Model):
-    """Copies of the heat.conf of one Heat process, in the order of its `--config-file`s.
+    """Copies of the configuration files of one Heat process, in the order of its `--config-file` options.
 
-    `host` is the machine it runs on; paths are relative to the deployment file. The audit reads them.
+    `host` is the machine that it runs on. Paths are relative to the deployment file. The audit reads them.
     """
 
     host: str
     files: tuple[Path, ...] = Field(min_length=1)
 
 
-class ConsentTo(Model):
+class ConsentTable(Model):
     """The `[consent]` table."""
 
     level: Consent = Consent.PASSIVE
 
 
 class Clients(Model):
-    """Source addresses this machine may send from, as networks or single addresses.
+    """The client side: this machine.
 
-    Empty: the one address that the operating system picks. `openstack` is the command of the unmodified
-    client, which one gate calls. `netns` names the network namespace of this machine (`ip netns`) that the
-    suite goes to first: a client host that is no machine of its own.
+    `sources` are the addresses that it may send from, as networks or single addresses (default: the one
+    address that the operating system picks). `openstack` is the command of the unmodified client, which
+    gate P2 calls. `netns` names a network namespace of this machine (`ip netns`) that the suite enters
+    first, so that a namespace can serve as the client host.
     """
 
     netns: str | None = None
@@ -281,9 +278,10 @@ class Clients(Model):
 
 
 class Scaling(Model):
-    """The shell commands that change how many APIs and engines there are; what has none is not changed.
+    """Shell commands that change the number of API and engine processes.
 
-    Each finds the number wanted as `$N`, and ends when so many serve (or fails).
+    Each reads the new number from `$N`, and ends when that many processes serve, or fails. A kind of
+    process without a command keeps its number.
     """
 
     rest: str | None = None
@@ -294,9 +292,9 @@ class Scaling(Model):
 class Deployment(Model):
     """A scaled-out Heat, as its owner describes it.
 
-    `usage` is a shell command that prints, once a second until its standard input is closed, what each
-    part uses: a JSON object a line, `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
-    `versions` says of what is deployed which version it is, for the record. `scale` changes its size.
+    `usage` is a shell command that prints what each part uses, once a second until its standard input is
+    closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
+    `versions` (component → version) is recorded only. `scale` changes the deployment's size.
     """
 
     name: str
@@ -312,7 +310,7 @@ class Deployment(Model):
     parts: tuple[Part, ...] = ()
     heat_conf: tuple[HeatConf, ...] = ()
     expect: Expect = Expect()
-    consent: ConsentTo = ConsentTo()
+    consent: ConsentTable = ConsentTable()
     waive: dict[str, str] = {}
     usage: str | None = None
     scale: Scaling = Scaling()
@@ -335,7 +333,7 @@ class Deployment(Model):
 
     @property
     def path(self) -> Path:
-        """The file this was read from."""
+        """The file that this was read from."""
         return self._path
 
     def api(self, name: str) -> Api | None:
@@ -343,12 +341,12 @@ class Deployment(Model):
         return self.rest if name == "rest" else self.cfn
 
     def reveal(self, secret: Secret) -> str:
-        """A secret that this deployment refers to (see `Secret.reveal`)."""
+        """The value of a secret that this deployment refers to. Raises InputError (see `Secret.reveal`)."""
         return secret.reveal(self._path.parent)
 
 
 def read(path: Path) -> Deployment:
-    """Read a deployment file; raises `InputError` (see `toml.read`). A relative `ca_file` is beside it."""
+    """Read a deployment file; `ca_file` is relative to it. Raises InputError (see `toml.read`)."""
     deployment = toml.read(path, Deployment)
     if deployment.tls.ca_file is not None:
         beside = path.absolute().parent / deployment.tls.ca_file

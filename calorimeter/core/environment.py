@@ -1,4 +1,4 @@
-"""The machine and the software that a run was made with, captured without asking."""
+"""The machine and the software of a run, recorded automatically."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LIBRARIES = ("locust", "gevent", "httptools", "pika", "pyarrow", "pandas", "mat
 
 
 def capture() -> dict[str, Any]:
-    """Versions, processor, memory and git revision; what cannot be told is None."""
+    """Versions, processor, memory and git revision; None for what cannot be determined."""
     return {
         "calorimeter": __version__,
         "git_revision": _git_revision(),
@@ -38,7 +38,7 @@ def _version(name: str) -> str | None:
 
 
 def _git_revision() -> str | None:
-    """The revision of the clone this runs from, with `-dirty` where files differ from it."""
+    """The git revision of this clone, with `-dirty` if files differ from it."""
     here = Path(__file__).resolve().parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:

@@ -1,4 +1,4 @@
-"""Input that cannot be used, said in one line."""
+"""Errors in the input, each reported as one line."""
 
 from __future__ import annotations
 
@@ -7,19 +7,13 @@ from difflib import get_close_matches
 
 
 class InputError(Exception):
-    """Something given to the suite cannot be used; commands print it and exit with status 2.
+    """The suite cannot use its input. Commands print the message and exit with status 2.
 
-    The message is one line that says where, what was given, what is valid and, where there is one,
-    the nearest valid name.
+    The message is one line: where, what was given, what is valid, and the nearest valid name if there is
+    one.
     """
 
-    def __init__(
-        self,
-        where: str,
-        given: str,
-        valid: str = "",
-        nearest: str | None = None,
-    ) -> None:
+    def __init__(self, where: str, given: str, valid: str = "", nearest: str | None = None) -> None:
         self.where = where
         self.given = given
         self.valid = valid
@@ -36,12 +30,12 @@ class InputError(Exception):
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name closest to `name`, or None where none is close."""
+    """The valid name closest to `name`, or None if none is close."""
     matches = get_close_matches(name, list(valid), n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 
 def unknown(where: str, kind: str, name: str, valid: Iterable[str]) -> InputError:
-    """An `InputError` for a name that is not among the valid ones."""
+    """An InputError for a name that is not among the valid ones."""
     names = sorted(valid)
     return InputError(where, f"unknown {kind} {name!r}", f"valid: {', '.join(names)}", nearest(name, names))

@@ -1,7 +1,7 @@
-"""Guardians: processes that outlive a killed suite, and set right what it had changed.
+"""Guardians: processes that outlive a killed suite and undo what it had changed.
 
-The suite holds a guardian's standard input open. The kernel closes that pipe for a suite that was killed,
-too, so the way back after a crash is the usual way back. Above are the suite's calls, below the guardian's.
+The suite holds a guardian's standard input open. The kernel also closes that pipe when the suite is killed,
+so a crash and an ordinary end reach the guardian in the same way.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from contextlib import suppress
 
 Guardian = subprocess.Popen[bytes]
 
+# Called by the suite:
+
 
 def start(module: str, *arguments: str, order: str = "", mute: bool = False) -> Guardian:
-    """Start `python -m module arguments`, and write it a line, `order`, where there is one.
+    """Start `python -m module arguments`, and write the line `order` to its standard input if given.
 
-    A secret belongs into the order, which goes through the pipe: an argument could be seen by everybody.
-    `mute` is for one that has nothing to say on standard error, which may be gone before it is.
+    Pass secrets in `order`: arguments are visible to every user of the machine. `mute` discards its
+    standard error, for a guardian that may outlive the terminal.
     """
     guard = subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
@@ -32,21 +34,24 @@ def start(module: str, *arguments: str, order: str = "", mute: bool = False) -> 
     )
     assert guard.stdin is not None
     if order:
-        with suppress(OSError):  # one that died is noticed by its answer
+        with suppress(OSError):  # `read_reply` reports a guardian that died
             guard.stdin.write(order.encode() + b"\n")
             guard.stdin.flush()
     return guard
 
 
-def answer(guard: Guardian, within_s: float) -> str | None:
-    """Its first line (empty: it died); None where there is none in time. One line is written at once."""
+def read_reply(guard: Guardian, within_s: float) -> str | None:
+    """The guardian's first line: empty if it died, None if there was no line in time.
+
+    A guardian writes its line at once, so a readable pipe holds a whole line.
+    """
     assert guard.stdout is not None
     ready, _, _ = select.select([guard.stdout], [], [], within_s)
     return guard.stdout.readline().decode().strip() if ready else None
 
 
 def dismiss(guard: Guardian, within_s: float) -> int:
-    """Let it set right what is left, and end; one that does not end in time is killed. Its exit status."""
+    """Let the guardian undo what is left and end, or kill it after `within_s` s. Returns its status."""
     assert guard.stdin is not None and guard.stdout is not None
     with suppress(OSError):
         guard.stdin.close()
@@ -60,20 +65,23 @@ def dismiss(guard: Guardian, within_s: float) -> int:
     return guard.returncode
 
 
-def outlive() -> None:
-    """Of a guardian: end with the suite, not before, whatever signal comes."""
+# Called by the guardian:
+
+
+def ignore_signals() -> None:
+    """Ignore what ends the suite: the guardian ends after it."""
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(name, signal.SIG_IGN)
 
 
-def say(line: str) -> None:
-    """Of a guardian: answer the suite, which may be gone already."""
+def reply(line: str) -> None:
+    """Write a line to the suite, which may have died already."""
     try:
         print(line, flush=True)
     except BrokenPipeError:
-        sys.stdout = None  # nothing is to be flushed at exit
+        sys.stdout = None  # otherwise Python flushes it at exit, and fails
 
 
-def await_the_end() -> None:
-    """Of a guardian: wait until the suite dismisses it, or has died."""
+def wait_for_dismissal() -> None:
+    """Wait until the suite dismisses this guardian, or has died."""
     sys.stdin.read()

@@ -1,4 +1,4 @@
-"""How Keystone is asked: with the deployment's TLS, and past the user's own proxy where that is right."""
+"""Sessions with Keystone, with the deployment's TLS settings and the right use of the user's own proxy."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from keystoneauth1.session import Session
 
 
-def goes_direct(deployment: Deployment, url: str) -> bool:
-    """Whether a URL is never asked for through a proxy that the environment names (`http_proxy`).
+def bypasses_proxy(deployment: Deployment, url: str) -> bool:
+    """Whether requests to `url` ignore the proxy that the environment names (`http_proxy`).
 
-    A cloud's Keystone may really be behind one; this machine and the hosts of the deployment's own APIs
-    are not.
+    They do for this machine and for the hosts of the deployment's own APIs. A cloud's Keystone may only be
+    reachable through that proxy.
     """
     host = urlsplit(url).hostname or ""
     apis = [api for api in (deployment.rest, deployment.cfn) if api is not None]
@@ -32,10 +32,10 @@ def goes_direct(deployment: Deployment, url: str) -> bool:
 def keystone_session(
     deployment: Deployment, url: str, timeout_s: float, auth: BaseIdentityPlugin | None = None
 ) -> Session:
-    """A session with the Keystone at `url`; `auth` is used where a request names none of its own."""
+    """A session with the Keystone at `url`. `auth` is the default of its requests."""
     import requests
     from keystoneauth1.session import Session
 
     http = requests.Session()
-    http.trust_env = not goes_direct(deployment, url)
+    http.trust_env = not bypasses_proxy(deployment, url)
     return Session(auth=auth, verify=deployment.tls.for_requests, timeout=timeout_s, session=http)

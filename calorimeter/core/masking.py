@@ -1,4 +1,4 @@
-"""Passwords out of what is shown: lines of heat.conf and of HAProxy configuration."""
+"""Removes passwords from lines of heat.conf and of HAProxy configuration before they are shown or kept."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 
 MASK = "********"
 _IN_URL = re.compile(r"(://[^:/@\s]*:)\S*@")
-"""Up to the last `@`: a password that should have been quoted may hold anything."""
+"""Up to the last `@`: a password that was not percent-encoded may contain any character."""
 _BY_NAME = re.compile(
     r"^([ +\-]?\s*[\w.]*(?:password|passwd|secret|encryption_key|admin_token)\w*\s*[=:]\s*)(\S.*)$",
     re.IGNORECASE,
@@ -20,7 +20,7 @@ _HAPROXY = re.compile(
 
 
 def mask(line: str) -> str:
-    """One line with its passwords replaced; what is no secret stays as it is."""
+    """Replace the passwords in one line; the rest of the line stays as it is."""
     body = line.rstrip("\r\n")
     end = line[len(body) :]
     for pattern in (_BY_NAME, _HAPROXY):
@@ -31,5 +31,5 @@ def mask(line: str) -> str:
 
 
 def mask_all(text: str) -> str:
-    """Every line of a text masked."""
+    """Replace the passwords in every line of a text."""
     return "".join(mask(line) for line in text.splitlines(keepends=True))

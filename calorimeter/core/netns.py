@@ -1,4 +1,4 @@
-"""Going to a network namespace of this machine: what is opened from then on is opened there."""
+"""Entering a network namespace of this machine. Sockets that are opened afterwards are opened in it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 
 FOLDER = Path("/run/netns")
-"""Where `ip netns` keeps its names."""
+"""Where `ip netns` keeps the namespaces, by name."""
 
 _CLONE_NEWNET = 0x40000000
 
 
-def visit(deployment: Deployment) -> Deployment:
-    """Go to the client host that the deployment names, and give the deployment.
+def enter_client_netns(deployment: Deployment) -> Deployment:
+    """Enter the network namespace `clients.netns`, if the deployment names one. Returns the deployment.
 
-    Everything that touches a deployment calls this before its first thread and its first connection:
-    threads and processes that are started later are where this one is. Raises `InputError`.
+    Every command that touches a deployment calls this before its first thread and its first connection:
+    threads and processes inherit the namespace when they start. Raises InputError (see `enter`).
     """
     if deployment.clients.netns is not None:
         enter(deployment.clients.netns, f"{deployment.path}: clients.netns")
@@ -28,13 +28,13 @@ def visit(deployment: Deployment) -> Deployment:
 
 
 def enter(name: str, where: str) -> None:
-    """Put this thread, and all that it starts, into a namespace; raises `InputError`."""
+    """Move this thread into a namespace. Raises InputError if it does not exist or is forbidden."""
     try:
         descriptor = os.open(FOLDER / name, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as problem:
         raise InputError(where, f"no network namespace {name!r}", "valid: one of `ip netns`") from problem
     try:
-        # os.setns came with Python 3.12.
+        # os.setns needs Python 3.12.
         if ctypes.CDLL(None, use_errno=True).setns(descriptor, _CLONE_NEWNET) != 0:
             number = ctypes.get_errno()
             advice = "run it as root" if number == errno.EPERM else "valid: one of `ip netns`"
@@ -44,5 +44,5 @@ def enter(name: str, where: str) -> None:
 
 
 def within(name: str | None, *argv: str) -> tuple[str, ...]:
-    """The command that runs `argv` in a namespace (None: where it is called)."""
+    """The command that runs `argv` in a namespace, or in the caller's own if `name` is None."""
     return (*(("nsenter", f"--net={FOLDER / name}", "--") if name else ()), *argv)

@@ -1,4 +1,4 @@
-"""Where things are kept on this machine."""
+"""Where the suite keeps its files on this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from calorimeter.core.errors import InputError
 
 
 def state() -> Path:
-    """The folder of everything that outlives a command (`$XDG_STATE_HOME/calorimeter`)."""
+    """The folder for everything that outlives a command: `$XDG_STATE_HOME/calorimeter`."""
     base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
     return Path(base) / "calorimeter"
 
@@ -20,10 +20,10 @@ def lab(name: str) -> Path:
 
 
 def deployment(given: str | os.PathLike[str] | None) -> Path:
-    """The deployment file meant by a command.
+    """The deployment file of a command.
 
-    In this order: the one given, `$CALORIMETER_DEPLOYMENT`, `./deployment.toml`, the file of the only
-    lab on this machine. Raises `InputError` where that finds none, or labs to choose from.
+    The first of: the file given, `$CALORIMETER_DEPLOYMENT`, `./deployment.toml`, the file of the only lab
+    on this machine. Raises InputError if there is none, or if several labs are up.
     """
     if given is not None:
         return Path(given)
@@ -36,7 +36,7 @@ def deployment(given: str | os.PathLike[str] | None) -> Path:
         return labs[0]
     if labs:
         names = ", ".join(str(path) for path in labs)
-        raise InputError("deployment", "several labs are up", f"name one of {names}")
+        raise InputError("deployment", "several labs are up", f"valid: one of {names}")
     raise InputError(
         "deployment",
         "no deployment file given and no lab is up",

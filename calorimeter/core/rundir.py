@@ -1,15 +1,15 @@
-"""The run folder: everything one run recorded, readable for as long as it is kept.
+"""The run folder: everything that one run recorded.
 
 runs/<id>/
     run.json                 what was run, when, where, with which versions
-    deployment.toml          the deployment as it was (secrets are references, never values)
-    proxy/<name>-<n>.cfg     the proxy's configuration as it was, its passwords masked
-    scenario.toml            the scenario as it was, for a load run
-    samples/<worker>.parquet one row a request (`calorimeter.core.samples.SAMPLE`)
-    ledger/<worker>.parquet  one row an accepted stack (`calorimeter.core.samples.LEDGER`)
-    watch/<source>.jsonl     states and counters polled meanwhile, one JSON object a line
-    evidence/<name>.json     what a gate was judged from
-    verdicts.json            what the gates say (`calorimeter.core.verdict.Verdicts`)
+    deployment.toml          copy of the deployment file (secrets are references, never values)
+    proxy/<name>-<n>.cfg     copy of the proxy's configuration, its passwords masked
+    scenario.toml            copy of the scenario, for a load run
+    samples/<worker>.parquet one row per request (`calorimeter.core.samples.SAMPLE`)
+    ledger/<worker>.parquet  one row per accepted stack (`calorimeter.core.samples.LEDGER`)
+    watch/<source>.jsonl     states and counters polled during the run, one JSON object per line
+    evidence/<name>.json     what gates are judged from
+    verdicts.json            verdicts of the gates (`calorimeter.core.verdict.Verdicts`)
     report/                  pages, figures and tables made from all this
 """
 
@@ -26,27 +26,27 @@ from pathlib import Path
 from typing import Any
 
 from calorimeter.core import deployment as deployments
-from calorimeter.core import environment, masking, toml
+from calorimeter.core import environment, files, masking, toml
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 
 SCHEMA_VERSION = 1
 
 REQUIRED = {"id": str, "started": str, "deployment": str, "commands": list, "environment": dict}
-"""What every run.json says besides its version; commands note more in it."""
+"""The keys of every run.json besides its version, with their types. Commands add further keys."""
 
 
 class RunDir:
-    """One run folder; `path` exists."""
+    """One run folder. `path` exists."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     @classmethod
     def create(cls, deployment: Deployment, *, runs: Path, name: str) -> RunDir:
-        """Make `runs/<time>-<name>-<random>/` with run.json and copies of what the deployment was.
+        """Create `runs/<time>-<name>-<random>/` with run.json and copies of the deployment's files.
 
-        Raises `InputError` where the folder cannot be written.
+        Raises InputError if the folder cannot be written.
         """
         now = datetime.now(UTC)
         path = runs / f"{now:%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(2)}"
@@ -74,7 +74,7 @@ class RunDir:
 
     @classmethod
     def open(cls, path: Path) -> RunDir:
-        """An existing run folder; raises `InputError` where it is none, damaged or of another version."""
+        """Open a run folder. Raises InputError if it is not one, is damaged or of another version."""
         run = cls(path)
         about, file = run.about, str(path / "run.json")
         version = about.get("schema_version")
@@ -83,18 +83,20 @@ class RunDir:
         for key, kind in REQUIRED.items():
             if not isinstance(about.get(key), kind):
                 given = f"{key} is {about[key]!r:.60}" if key in about else f"has no {key}"
-                raise InputError(file, given, f"valid: a {_NAMES[kind]}, as in each run.json of this suite")
+                raise InputError(
+                    file, given, f"valid: a {_NAMES[kind]}, as in every run.json of this suite"
+                )
         return run
 
     @property
     def about(self) -> dict[str, Any]:
-        """What run.json says; raises `InputError` where it is missing or damaged."""
+        """The content of run.json. Raises InputError if it is missing or damaged."""
         file = self.path / "run.json"
         try:
             tree = json.loads(file.read_text(encoding="utf-8"))
         except OSError as problem:
             raise InputError(
-                str(self.path), f"is no run folder (run.json: {problem.strerror})"
+                str(self.path), f"is not a run folder (run.json: {problem.strerror})"
             ) from problem
         except (ValueError, RecursionError) as problem:
             raise InputError(str(file), "is damaged: not JSON") from problem
@@ -103,46 +105,43 @@ class RunDir:
         return tree
 
     def note(self, **entries: Any) -> None:
-        """Add entries to run.json, replacing those of the same name."""
+        """Add entries to run.json, and replace those of the same name."""
         self._write({**self.about, **entries})
 
     def note_command(self, command: list[str] | None = None) -> None:
-        """Remember the command line that wrote to this run."""
+        """Add a command line (default: that of this process) to the commands that wrote to this run."""
         about = self.about
         about["commands"].append(command or [Path(sys.argv[0]).name, *sys.argv[1:]])
         self._write(about)
 
     def deployment(self) -> Deployment:
-        """The deployment as it was when the run was made."""
+        """The deployment as it was when the run was made. Raises InputError."""
         return deployments.read(self.path / "deployment.toml")
 
     def save_evidence(self, name: str, evidence: toml.Model) -> Path:
-        """Write `evidence/<name>.json` and give its path relative to the run."""
+        """Write `evidence/<name>.json`. Returns its path relative to the run."""
         path = self.path / "evidence" / f"{name}.json"
         path.write_text(evidence.model_dump_json(), encoding="utf-8")
         return path.relative_to(self.path)
 
     def parquet(self, kind: str) -> list[Path]:
-        """The files of `samples` or `ledger`: one a worker, or its numbered segments."""
-        files = sorted((self.path / kind).glob("*.parquet"))
-        whole = {file.stem for file in files}
-        # A worker killed while it joined its segments leaves both: then the joined file is complete.
-        return [file for file in files if file.stem.rpartition("-")[0] not in whole]
+        """The files of `samples` or `ledger`: one per worker, or the worker's numbered segments."""
+        found = sorted((self.path / kind).glob("*.parquet"))
+        whole = {file.stem for file in found}
+        # A worker that was killed after joining its segments leaves both; the joined file is complete.
+        return [file for file in found if file.stem.rpartition("-")[0] not in whole]
 
     def _write(self, about: dict[str, Any]) -> None:
-        file = self.path / "run.json"
-        partial = file.with_suffix(".partial")
-        partial.write_text(json.dumps(about, indent=2) + "\n", encoding="utf-8")
-        partial.replace(file)
+        files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n")
 
 
 _NAMES = {str: "text", list: "list", dict: "table"}
 
 
 def _keep_proxies(deployment: Deployment, run: Path) -> list[dict[str, Any]]:
-    """Copy what each proxy was configured with, passwords masked; what was kept, or why it was not.
+    """Copy the configuration files of each proxy with masked passwords. Returns the entries for run.json.
 
-    The hash is of the copy, so that it can be checked, and tells nobody a password that is easy to guess.
+    The hash is that of the copy: it can be checked, and nobody can guess a weak password from it.
     """
     kept: list[dict[str, Any]] = []
     for proxy in deployment.proxy:

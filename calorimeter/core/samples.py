@@ -1,4 +1,4 @@
-"""The Sample: one request, as a row of `samples/*.parquet`."""
+"""The Sample, one request per row of `samples/*.parquet`, and the rows of the ledger and of actions."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ SAMPLE = pa.schema(
     ],
     metadata={"calorimeter.schema": "sample", "calorimeter.version": str(SCHEMA_VERSION)},
 )
-"""One row a request. Times are ns since the epoch: `scheduled_ns` when it was due, `sent_ns` when its
-first byte went out, `first_byte_ns` when the answer began (0: it never did), `done_ns` when it ended.
-`api` is `rest` or `cfn`; `status` is the HTTP status, 0 where no answer came; `error` is empty for
-an expected answer, else one of `ERRORS`. Response time is done − scheduled, service time done − sent."""
+"""One row per request. Times are ns since the epoch: `scheduled_ns` when the request was due, `sent_ns`
+when its first byte was sent, `first_byte_ns` when the answer began (0 if it never did), `done_ns` when it
+ended. `api` is `rest` or `cfn`. `status` is the HTTP status, 0 without an answer. `error` is empty for an
+expected answer, else one of `ERRORS`. Response time is done − scheduled, service time is done − sent."""
 
 ERRORS = (
-    "connect",  # no connection: refused, unreachable, or not within the time for it
-    "closed",  # the connection ended before the answer did
-    "timeout",  # no whole answer in time: unknown, the request may have been carried out
-    "protocol",  # what came is not HTTP, or larger than allowed
-    "status",  # an answer, with a status that the operation does not expect
+    "connect",  # no connection: refused, unreachable, or not in time
+    "closed",  # the connection was closed before the answer ended
+    "timeout",  # no complete answer in time; the outcome is unknown, the request may have been executed
+    "protocol",  # the answer is not HTTP, or larger than allowed
+    "status",  # an answer with a status that the operation does not expect
     "body",  # an answer that the operation cannot understand
-    "dropped",  # never sent: too many in flight
+    "dropped",  # never sent, because too many requests were in flight
 )
 
 LEDGER = pa.schema(
@@ -55,9 +55,9 @@ LEDGER = pa.schema(
     ],
     metadata={"calorimeter.schema": "ledger", "calorimeter.version": str(SCHEMA_VERSION)},
 )
-"""One row a stack that was accepted. `final_ns` is when it was first seen in `final_state`
-(CREATE_COMPLETE, CREATE_FAILED, or those of ADOPT; empty: never seen in one); `deleted_ns` when it was seen
-gone (0: not)."""
+"""One row per accepted stack. `final_ns` is when the stack was first seen in `final_state`
+(CREATE_COMPLETE, CREATE_FAILED, or those of ADOPT; empty if it never was), `deleted_ns` when it was seen to
+be gone (0 if it never was)."""
 
 ACTION = pa.schema(
     [
@@ -72,6 +72,6 @@ ACTION = pa.schema(
     ],
     metadata={"calorimeter.schema": "action", "calorimeter.version": str(SCHEMA_VERSION)},
 )
-"""One row an action on a stack (update, suspend, snapshot …) that was accepted, in `actions/*.parquet`: the
-acceptance is a Sample, this is the time to its end. Fields as in LEDGER; `final_state` such as
-UPDATE_COMPLETE."""
+"""One row per accepted action on a stack (update, suspend, snapshot …), in `actions/*.parquet`. The
+acceptance itself is a Sample; this row has the time to the action's end. Columns as in LEDGER;
+`final_state` is, for instance, UPDATE_COMPLETE."""

@@ -1,4 +1,4 @@
-"""Secrets by reference: a deployment names where a password is kept, never the password."""
+"""Secrets by reference: a deployment file names where a password is, and never contains it."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from calorimeter.core.toml import Model
 
 
 class Secret(Model):
-    """Where a secret is kept: `{ env = "NAME" }`, or `{ file = "secrets.toml", key = "NAME" }`.
+    """Where a secret is: `{ env = "NAME" }`, or `{ file = "secrets.toml", key = "NAME" }`.
 
-    A file is looked for beside the deployment file, and may be readable by its owner only.
+    `file` is relative to the deployment file, and only its owner may be able to read it.
     """
 
     env: str | None = None
@@ -28,7 +28,7 @@ class Secret(Model):
     def _a_reference(cls, given: Any) -> Any:
         if not isinstance(given, dict | Secret):
             raise ValueError(
-                'name where the secret is kept, { env = "NAME" } or { file = "PATH", key = "NAME" }'
+                'name where the secret is, { env = "NAME" } or { file = "PATH", key = "NAME" }'
             )
         return given
 
@@ -39,14 +39,15 @@ class Secret(Model):
         return self
 
     def reveal(self, folder: Path) -> str:
-        """The secret itself, `folder` being the deployment file's.
+        """The secret's value. `folder` is the folder of the deployment file.
 
-        Raises `InputError`: variable not set, file not there, open to others, or without the key.
+        Raises InputError if the variable is not set, or if the file cannot be read, is accessible to others
+        or does not have the key.
         """
         if self.env is not None:
             value = os.environ.get(self.env)
             if value is None:
-                raise InputError(f"${self.env}", "is not set", "valid: the secret, exported")
+                raise InputError(f"${self.env}", "is not set", "export it with the secret")
             return value
         assert self.file is not None and self.key is not None
         path = folder / self.file

@@ -1,6 +1,6 @@
-"""Runs that were made in turn, side by side: `calorimeter run --repeat N --against …`.
+"""Series of interleaved runs, as `calorimeter run --repeat N --against …` makes them.
 
-Each of them says in run.json which series it is of, on which side, and in which turn.
+The run.json of each run names its series, its side and its turn.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 
 
-def side_of(run: Path) -> list[Path]:
-    """All runs of the same side of the same series beside `run`, in turn; of no series: `run` alone."""
+def runs_of_side(run: Path) -> list[Path]:
+    """The runs beside `run` on the same side of its series, by turn. Without a series, `run` alone."""
     about = RunDir.open(run).about
     series = about.get("series")
     if series is None:
@@ -22,7 +22,7 @@ def side_of(run: Path) -> list[Path]:
         try:
             other = RunDir.open(path.parent).about
         except InputError:
-            continue  # somebody else's, or half written
+            continue  # another program's, or unfinished
         if other.get("series") == series and other.get("side") == about.get("side"):
             found.append((int(other.get("turn", 0)), path.parent))
     return [path for _, path in sorted(found)]

@@ -1,6 +1,6 @@
 """Files that come with the suite: gates, the locustfile, scenarios and page templates.
 
-A clone has them at its top level, where people run, edit and read them; a wheel has copies in the package.
+A clone has them at its top level, where people run, edit and read them. A wheel has copies in the package.
 """
 
 from __future__ import annotations
@@ -14,6 +14,6 @@ COPIES = PACKAGE / "shipped"
 
 
 def folder(name: str) -> Path:
-    """The folder called `name` (`verify`, `loadtests`, `scenarios`, `reports`)."""
+    """The folder `name`: one of `verify`, `loadtests`, `scenarios`, `reports`."""
     copied = COPIES / name
     return copied if copied.is_dir() else PACKAGE.parent / name

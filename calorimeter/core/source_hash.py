@@ -1,20 +1,20 @@
-"""Which server HAProxy's `balance source` gives to a client, as a pure function.
+"""Computes which server HAProxy's `balance source` chooses for a client.
 
-The facts (HAProxy 2.6: `src/backend.c`, `src/lb_map.c`, `src/lb_chash.c`, `src/cfgparse-listen.c`; the
-configuration manual on `balance` and `hash-type`), agreed with HAProxy 2.6.12 by the tests:
+The rules (HAProxy 2.6: `src/backend.c`, `src/lb_map.c`, `src/lb_chash.c`, `src/cfgparse-listen.c`; the
+configuration manual on `balance` and `hash-type`), compared with HAProxy 2.6.12 by the tests:
 
-- The hash of an IPv4 address is the address as a 32-bit number, that of an IPv6 address the exclusive or of
-  its four 32-bit words. An IPv4 client on an IPv6 socket is `::ffff:a.b.c.d` and hashes as that.
-- The hash function that `hash-type` names (sdbm, djb2, wt6, crc32) plays no part with `balance source`; the
-  modifier `avalanche` does. `hash-type consistent` alone implies it, with a function named it does not.
-- `map-based`: a table with one entry for each unit of weight, of the servers that are usable now and in the
-  order of the file, smoothly interleaved; the hash modulo its length is the index.
-- `consistent`: each server is on a ring of 2^32 places, 16 times for each unit of weight, at places made
-  from its number (`id`, else its position from 1); the nearest place wins, and the lower one a draw.
-- Backup servers count only where no other is usable, and then the first of them alone, unless
+- The hash of an IPv4 address is the address as a 32-bit number. The hash of an IPv6 address is the
+  exclusive or of its four 32-bit words. An IPv4 client on an IPv6 socket has the address `::ffff:a.b.c.d`.
+- `balance source` ignores the hash function that `hash-type` names (sdbm, djb2, wt6, crc32), but not the
+  modifier `avalanche`. `hash-type consistent` implies `avalanche` unless it names a function.
+- `map-based`: a table has one entry per unit of weight of the servers that are usable now, in the order of
+  the file, smoothly interleaved. The hash modulo the table's length is the index.
+- `consistent`: each server has 16 places per unit of weight on a ring of 2^32, computed from its number
+  (`id`, else its position from 1). The nearest place wins; of two equally near ones, the lower.
+- Backup servers are used only if no other server is usable; then only the first of them, unless
   `option allbackups` is given.
 
-Nothing depends on what happened before: a server that returns finds the table and the ring as they were.
+The choice does not depend on history: when a server returns, the table and the ring are as before.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from ipaddress import ip_address
 from math import gcd, sqrt
 from statistics import NormalDist
@@ -38,16 +37,15 @@ _MASK = _RING - 1
 
 
 class Unpredictable(Exception):  # noqa: N818 - a fact about a configuration, not a defect here
-    """A configuration or a client for which HAProxy's choice cannot be computed; the text says why."""
+    """HAProxy's choice cannot be computed for this configuration or client. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class HashServer:
-    """A server as balancing sees it, in the order of HAProxy's file.
+    """A server's state, as far as balancing depends on it. Servers are in the order of HAProxy's file.
 
-    `weight` is its weight now, 0 to 256; `up` is whether new connections may go to it (not
-    DOWN, MAINT or DRAIN); `puid` is its number (`sid` in `show stat`); `throttled` is whether slowstart
-    holds it below its weight.
+    `puid` is its number (`sid` in `show stat`), `weight` its current weight, 0 to 256. `up` is false if it
+    takes no new connections (DOWN, MAINT or DRAIN). `throttled` is true while slowstart reduces its weight.
     """
 
     name: str
@@ -62,7 +60,8 @@ class HashServer:
 class HashRules:
     """How a `listen` or `backend` section balances.
 
-    `overridden_by` names what in it decides before balancing does (`stick-table`, `cookie`, `use-server`).
+    `overridden_by` names directives of the section that take precedence (`stick-table`, `cookie`,
+    `use-server`).
     """
 
     balance: str = "source"
@@ -78,9 +77,9 @@ class HashRules:
     def from_words(
         cls, balance: str = "source", hash_type: str = "map-based", *, overridden_by: Iterable[str] = ()
     ) -> Self:
-        """The rules that `balance …` and `hash-type …` of a file mean, without those two words.
+        """The rules for the arguments of `balance` and `hash-type` in a file.
 
-        Raises `Unpredictable` where the words are none that HAProxy 2.4 to 3.x document.
+        Raises Unpredictable for a `hash-type` that HAProxy 2.4 to 3.x do not document.
         """
         method, *rest = hash_type.split() or ["map-based"]
         function = rest[0] if rest else "sdbm"
@@ -90,7 +89,7 @@ class HashRules:
             and rest[1:] in ([], ["avalanche"])
         )
         if not known:
-            raise Unpredictable(f"hash-type {hash_type!r} is not one that is known here")
+            raise Unpredictable(f"hash-type {hash_type!r} is unknown")
         return cls(
             balance=balance.strip(),
             hash_type="consistent" if method == "consistent" else "map-based",
@@ -100,26 +99,28 @@ class HashRules:
         )
 
     def check(self) -> None:
-        """Raise `Unpredictable` where these rules give no source hash, or one that depends on load."""
+        """Raise Unpredictable unless the choice depends on the source alone."""
         if self.overridden_by:
-            raise Unpredictable(f"{', '.join(self.overridden_by)} decides before the source hash does")
+            raise Unpredictable(f"{', '.join(self.overridden_by)} takes precedence over the source hash")
         if self.balance != "source":
             raise Unpredictable(f"balance {self.balance} does not hash the client's address alone")
         if self.balance_factor:
-            raise Unpredictable("hash-balance-factor makes the choice depend on the load of each moment")
+            raise Unpredictable("hash-balance-factor makes the choice depend on the current load")
         if self.hash_key != "id" and self.hash_type == "consistent":
             raise Unpredictable(f"hash-key {self.hash_key} places servers by their addresses")
 
 
 def source_hash(source: str) -> int:
-    """The 32 bits that `balance source` makes of an address, before avalanche.
+    """The 32-bit hash of an address with `balance source`, before `avalanche`.
 
-    Raises `Unpredictable` for a client without an IP address (one on a Unix socket).
+    Raises Unpredictable if `source` is not an IP address (a client on a Unix socket).
     """
     try:
         packed = ip_address(source).packed
     except ValueError:
-        raise Unpredictable(f"{source!r} is no IP address: HAProxy then takes servers in turn") from None
+        raise Unpredictable(
+            f"{source!r} is not an IP address: HAProxy takes servers in turn for it"
+        ) from None
     value = 0
     for start in range(0, len(packed), 4):
         value ^= int.from_bytes(packed[start : start + 4], "big")
@@ -127,9 +128,10 @@ def source_hash(source: str) -> int:
 
 
 def avalanched(value: int) -> int:
-    """HAProxy's 32-bit mixing of a number: Bob Jenkins's full avalanche, times 3·2^30 + 1.
+    """HAProxy's `avalanche`: Bob Jenkins's 32-bit integer hash (full avalanche), times 3·2^30 + 1.
 
-    (http://burtleburtle.net/bob/hash/integer.html.) It is one-to-one, so no two places on the ring collide.
+    Source: http://burtleburtle.net/bob/hash/integer.html. It is one-to-one, so places on the ring never
+    collide.
     """
     value = (value * 4097 + 0x7ED55D16) & _MASK
     value = value ^ 0xC761C23C ^ value >> 19
@@ -141,9 +143,9 @@ def avalanched(value: int) -> int:
 
 
 class SourceHash:
-    """HAProxy's choice for any source, with servers and rules as they are at one moment.
+    """HAProxy's choice for any source, for the servers and rules of one moment.
 
-    Raises `Unpredictable` where there is no such function.
+    Raises Unpredictable if the choice cannot be computed.
     """
 
     def __init__(self, servers: Sequence[HashServer], rules: HashRules) -> None:
@@ -161,7 +163,7 @@ class SourceHash:
             self._places = [place for place, _ in self._ring]
 
     def server(self, source: str) -> str | None:
-        """The server's name; None where no server is usable. `Unpredictable` for no IP address."""
+        """The chosen server's name, None if none is usable. Raises Unpredictable (see `source_hash`)."""
         value = source_hash(source)
         return self._of(avalanched(value) if self._avalanche else value)
 
@@ -171,10 +173,10 @@ class SourceHash:
 
     @property
     def shares(self) -> dict[str, float]:
-        """Server → its part of all hash values, 0 to 1: what evenly spread addresses would give it.
+        """Server → its share of all hash values, 0 to 1: its share of uniformly distributed addresses.
 
-        `map-based`: its part of the weights. `consistent`: the part of the ring that is nearest to
-        its places, which differs from its part of the weights.
+        `map-based`: its share of the weights. `consistent`: the share of the ring that is nearest to its
+        places, which differs from its share of the weights.
         """
         if not self._ring:
             counts = Counter(self._table)
@@ -200,14 +202,6 @@ class SourceHash:
         return self._ring[before if to_before <= to_after else after][1]
 
 
-def predict(source: str, servers: Sequence[HashServer], rules: HashRules) -> str | None:
-    """The server that HAProxy gives to `source`, None where none is usable; see `SourceHash`."""
-    return _source_hash(tuple(servers), rules).server(source)
-
-
-_source_hash = lru_cache(maxsize=64)(SourceHash)
-
-
 def _check(servers: Sequence[HashServer], rules: HashRules) -> None:
     names = [server.name for server in servers]
     if len(set(names)) != len(names):
@@ -216,7 +210,7 @@ def _check(servers: Sequence[HashServer], rules: HashRules) -> None:
         if not 0 <= server.weight <= LARGEST_WEIGHT:
             raise Unpredictable(f"{server.name} has weight {server.weight}, outside 0 to {LARGEST_WEIGHT}")
         if server.throttled and rules.hash_type == "consistent":
-            raise Unpredictable(f"{server.name} is in slowstart: its part of the ring grows by the second")
+            raise Unpredictable(f"{server.name} is in slowstart: its share of the ring grows every second")
 
 
 def _usable(servers: Sequence[HashServer], rules: HashRules) -> list[HashServer]:
@@ -228,8 +222,8 @@ def _usable(servers: Sequence[HashServer], rules: HashRules) -> list[HashServer]
 
 
 def _interleaved(servers: Sequence[HashServer]) -> list[str]:
-    """The map: for each entry all servers gain their weight, the first that then holds most (in
-    whole and started totals) is taken and pays the total."""
+    """The table of `map-based`. For each entry, every server gains its weight as credit; the first server
+    with the most credit (rounded up to whole totals) gets the entry and pays the total of all weights."""
     divisor = gcd(*(server.weight for server in servers)) if servers else 1
     weights = [server.weight // divisor for server in servers]
     total = sum(weights)
@@ -251,76 +245,23 @@ def _ring(servers: Sequence[HashServer]) -> list[tuple[int, str]]:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Moves:
-    """What the hash says of some sources when a server leaves.
-
-    `lost` had that server and must move: source → its server after. `moved` had a server that stays and
-    move all the same: source → (before, after). `stayed` keep theirs. The least possible is that
-    nothing is in `moved`.
-    """
-
-    lost: Mapping[str, str | None]
-    moved: Mapping[str, tuple[str, str]]
-    stayed: frozenset[str]
-
-    @property
-    def survivors(self) -> int:
-        """How many sources were on the servers that stay."""
-        return len(self.moved) + len(self.stayed)
-
-    @property
-    def moved_share(self) -> float:
-        """The part of the survivors' sources that lost their place, 0 to 1 (0 where there are none)."""
-        return len(self.moved) / self.survivors if self.survivors else 0.0
-
-
-def moves_when_down(
-    sources: Iterable[str], servers: Sequence[HashServer], rules: HashRules, name: str
-) -> Moves:
-    """Who moves when the server called `name` leaves; the way back is the same, read backwards.
-
-    Raises `KeyError` where no server has that name, `Unpredictable` as `SourceHash` does.
-    """
-    if name not in {server.name for server in servers}:
-        raise KeyError(name)
-    before = SourceHash(servers, rules)
-    after = SourceHash([_down(server) if server.name == name else server for server in servers], rules)
-    lost: dict[str, str | None] = {}
-    moved: dict[str, tuple[str, str]] = {}
-    stayed = set()
-    for source in sources:
-        old, new = before.server(source), after.server(source)
-        if old == name:
-            lost[source] = new
-        elif old is None or new is None or old == new:
-            stayed.add(source)
-        else:
-            moved[source] = (old, new)
-    return Moves(lost, moved, frozenset(stayed))
-
-
-def _down(server: HashServer) -> HashServer:
-    return HashServer(server.name, server.puid, server.weight, False, server.backup, server.throttled)
-
-
 def moved_share_map_based(servers: int) -> float:
-    """The part of surviving sources that move when one of `servers` equal servers goes, map-based hash.
+    """The share of surviving sources that move when one of `servers` equal servers leaves (`map-based`).
 
-    A source stays where its hash has the same index modulo n and, among those that remain, modulo n − 1:
-    (n − 2) / (n − 1) of them do not, evenly spread addresses assumed. Measured on HAProxy: 0 of 2,
-    half of 3, 67 % of 4, 75 % of 5.
+    A source keeps its server if its hash gives the same server modulo n and modulo n − 1. For uniformly
+    distributed addresses, (n − 2) / (n − 1) do not. Measured on HAProxy: 0 of 2 servers, half of 3, 67 % of
+    4, 75 % of 5.
     """
     return (servers - 2) / (servers - 1) if servers > 1 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """How some clients fall on the servers.
+    """How sources are distributed over the servers.
 
-    `counts` server → sources (servers without any included); `fair` server → its part of the weights;
-    `excess` is the largest of (part of the sources / part of the weights): 1 is even, 1.5 is
-    a server with half as much again as its part.
+    `counts`: server → number of sources (0 included). `fair`: server → its share of the weights. `excess`
+    is the largest ratio of a server's share of the sources to its share of the weights: 1 is even, 1.5
+    means that a server has half as much again as its fair share.
     """
 
     counts: Mapping[str, int]
@@ -328,17 +269,17 @@ class Spread:
 
     @property
     def sources(self) -> int:
-        """How many sources there are."""
+        """The number of sources."""
         return sum(self.counts.values())
 
     @property
     def fullest(self) -> str:
-        """The server with most sources for its weight."""
+        """The server with the most sources for its weight."""
         return max(self.counts, key=self._ratio)
 
     @property
     def excess(self) -> float:
-        """Part of the sources / part of the weights, of the fullest server."""
+        """Share of the sources / share of the weights, of the fullest server."""
         return self._ratio(self.fullest)
 
     def _ratio(self, name: str) -> float:
@@ -346,7 +287,7 @@ class Spread:
 
 
 def spread(sources: Iterable[str], servers: Sequence[HashServer], rules: HashRules) -> Spread:
-    """How `sources`, each counted once, fall on the usable servers; `Unpredictable` as `SourceHash`."""
+    """The distribution of `sources`, each counted once, over the usable servers. Raises as `SourceHash`."""
     hashing = SourceHash(servers, rules)
     usable = _usable(servers, rules)
     weight = sum(server.weight for server in usable)
@@ -357,15 +298,15 @@ def spread(sources: Iterable[str], servers: Sequence[HashServer], rules: HashRul
     )
 
 
-def excess_to_expect(
+def expected_excess(
     clients: int, servers: Sequence[HashServer], rules: HashRules, confidence: float = 0.95
 ) -> float:
-    """The `Spread.excess` that a population of `clients` random addresses stays below, at `confidence`.
+    """The `Spread.excess` that `clients` random addresses do not exceed, with probability `confidence`.
 
-    Each server's count is binomial with its share of the hash values; the normal approximation with
-    Bonferroni's correction for the number of servers bounds them together. Few clients mean
-    a large skew even where the hash is perfect. Addresses that are not random (one subnet) can be far
-    worse or better: use `spread` for those.
+    Each server's count is binomial with its share of the hash values. The bound is the normal approximation
+    with Bonferroni's correction for the number of servers. With few clients the skew is large even for a
+    perfect hash. Addresses that are not random (one subnet) can be far worse or better: use `spread` for
+    them.
     """
     shares = SourceHash(servers, rules).shares
     usable = _usable(servers, rules)

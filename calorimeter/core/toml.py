@@ -1,4 +1,4 @@
-"""TOML files read into frozen models, with one clear line for whatever is wrong in them."""
+"""Reads TOML files into frozen models, and reports what is wrong in them as one line."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
+from calorimeter.core import masking
 from calorimeter.core.errors import InputError, nearest
 
 
 class Model(BaseModel):
-    """A frozen record that refuses unknown keys and does not convert types."""
+    """A frozen record that rejects unknown keys and does not convert types."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -27,7 +28,8 @@ M = TypeVar("M", bound=Model)
 def read(path: Path, model: type[M]) -> M:
     """Read the TOML file at `path` into `model`.
 
-    Raises `InputError`: no such file, not TOML, an unknown key, a wrong type or a wrong value.
+    Raises InputError if there is no such file, if it is not TOML, or for an unknown key, a wrong type or a
+    wrong value.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -39,20 +41,20 @@ def read(path: Path, model: type[M]) -> M:
 
 
 def parse(text: str, model: type[M], *, where: str) -> M:
-    """Read TOML `text` into `model`; `where` names its origin in errors (see `read`)."""
+    """Read TOML `text` into `model`. `where` names its origin in errors. Raises InputError (see `read`)."""
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise InputError(where, f"is not valid TOML: {problem}") from problem
     try:
-        # Through JSON, because strict JSON lets an array be a tuple and a string be an enumeration.
+        # Via JSON: only there does strict mode accept an array for a tuple and a string for an enum.
         return model.model_validate_json(json.dumps(tree, default=str))
     except ValidationError as problem:
         raise _first(problem.errors(include_url=False), model, where) from problem
 
 
 def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputError:
-    # An unknown key often causes a second error (the key it was meant to be is missing): it comes first.
+    # A misspelt key often causes a second error, because the right key is missing: report the unknown key.
     error = next((e for e in errors if e["type"] == "extra_forbidden"), errors[0])
     *parents, last = error["loc"] or ("",)
     place = f"{where}: {_dotted(error['loc'])}" if error["loc"] else where
@@ -78,10 +80,10 @@ def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputE
 
 
 def _shown(place: str, given: object) -> str:
-    """What was given, unless it is or holds a secret that somebody wrote where it does not belong."""
+    """The given value, without secrets that somebody wrote where they do not belong."""
     if re.search("password|secret", place.rsplit(":", 1)[-1]):
-        return "a value that is not repeated here"
-    return repr(re.sub(r"(?<=://)([^/@:]*):[^/@]*@", r"\1:…@", given) if isinstance(given, str) else given)
+        return "a value that is not shown here"
+    return repr(masking.mask(given) if isinstance(given, str) else given)
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:
@@ -92,7 +94,7 @@ def _dotted(loc: tuple[int | str, ...]) -> str:
 
 
 def _fields(model: type[Model], path: tuple[int | str, ...]) -> list[str]:
-    """The keys that are valid at `path` below `model`."""
+    """The valid keys at `path` below `model`."""
     here: Any = model
     for part in path:
         if isinstance(part, str) and isinstance(here, type) and issubclass(here, BaseModel):

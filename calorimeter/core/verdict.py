@@ -1,4 +1,4 @@
-"""What a check concludes, and what a gate says."""
+"""A check's judgement, a gate's verdict, and verdicts.json."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 
 Figure = int | float | str | bool | None
 
 SCHEMA = 1
-"""Version of verdicts.json."""
+"""`schema_version` of verdicts.json."""
 
 SHOWN_COUNTER_EXAMPLES = 10
 
 
 class Outcome(StrEnum):
-    """PASS and FAIL are proven; INCONCLUSIVE is everything that is not; NOT RUN was not tried."""
+    """PASS: proven. FAIL: refuted. INCONCLUSIVE: neither. NOT RUN: the gate did not run."""
 
     PASS = "PASS"  # noqa: S105
     FAIL = "FAIL"
@@ -32,8 +33,8 @@ class Outcome(StrEnum):
 class Judgement(Model):
     """A check's conclusion from its evidence.
 
-    `why` is one sentence; `figures` are named numbers with their unit in the name (`outage_s`);
-    `counter_examples` quote what refutes the property.
+    `why` is one sentence. `figures` have their unit in the name (`outage_s`). `counter_examples` quote the
+    evidence that refutes the property.
     """
 
     outcome: Outcome
@@ -48,7 +49,7 @@ def passed(why: str, **figures: Figure) -> Judgement:
 
 
 def failed(why: str, counter_examples: Sequence[str] = (), **figures: Figure) -> Judgement:
-    """The evidence refutes the property; at most ten counter-examples are kept, the rest counted."""
+    """The evidence refutes the property. Keeps at most ten counter-examples and counts the rest."""
     shown = tuple(counter_examples[:SHOWN_COUNTER_EXAMPLES])
     if len(counter_examples) > len(shown):
         shown += (f"… and {len(counter_examples) - len(shown)} more",)
@@ -63,9 +64,9 @@ def inconclusive(why: str, **figures: Figure) -> Judgement:
 class Verdict(Model):
     """A gate's judgement, with what a reader needs to understand it.
 
-    `guide` quotes the sentence of the guide that the gate tests; `waived` is the owner's reason where
-    `deployment.toml` waives the gate by name; `evidence` names the files it was judged from,
-    relative to the run folder.
+    `guide` quotes the sentence of the guide that the gate tests. `waived` is the owner's reason if
+    `deployment.toml` waives the gate. `evidence` names the files that the judgement is based on, relative
+    to the run folder.
     """
 
     gate: str
@@ -77,37 +78,37 @@ class Verdict(Model):
 
     @property
     def acceptable(self) -> bool:
-        """Whether an acceptance run may end well with this verdict in it."""
+        """Whether an acceptance run with this verdict can exit with status 0."""
         return self.judgement.outcome is Outcome.PASS or self.waived is not None
 
 
 class Verdicts(Model):
-    """All verdicts of one run, as in verdicts.json."""
+    """All verdicts of one run: the content of verdicts.json."""
 
     schema_version: int = SCHEMA
     verdicts: tuple[Verdict, ...] = ()
 
     def of(self, gate: str) -> Verdict:
-        """The verdict of one gate; KeyError where it has none."""
+        """The verdict of one gate. Raises KeyError if there is none."""
         for verdict in self.verdicts:
             if verdict.gate == gate:
                 return verdict
         raise KeyError(gate)
 
     def merged(self, newer: Iterable[Verdict]) -> Verdicts:
-        """These verdicts, with those of the gates in `newer` replaced, in order of their ids."""
+        """These verdicts, replaced by `newer` ones of the same gates, in order of gate id."""
         by_gate = {verdict.gate: verdict for verdict in (*self.verdicts, *newer)}
         return Verdicts(verdicts=tuple(by_gate[gate] for gate in sorted(by_gate, key=gate_order)))
 
 
 def gate_order(gate: str) -> tuple[str, int]:
-    """Sort key of gate ids: A1, A2, … A10, E1, …"""
+    """Sort key of gate ids: A1, A2, … A10, E1 …"""
     digits = "".join(c for c in gate if c.isdigit())
     return gate.rstrip("0123456789"), int(digits or 0)
 
 
 def read(path: Path) -> Verdicts:
-    """Read a verdicts.json; raises `InputError` where it is none, or of another version."""
+    """Read a verdicts.json. Raises InputError if it is unreadable, damaged or of another version."""
     try:
         text = path.read_text(encoding="utf-8")
         tree = json.loads(text)
@@ -122,7 +123,5 @@ def read(path: Path) -> Verdicts:
 
 
 def write(verdicts: Verdicts, path: Path) -> None:
-    """Write verdicts.json; a reader sees the old file or the new one, never half of one."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(verdicts.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(path)
+    """Replace verdicts.json. Raises InputError if it cannot be written."""
+    files.write(path, verdicts.model_dump_json(indent=2) + "\n")

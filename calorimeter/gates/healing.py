@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from calorimeter.core.faults.schedule import Commands
-from calorimeter.core.faults.shell_command import CommandFailed, Done
+from calorimeter.core.faults.shell_command import CommandFailed, CommandResult
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -21,7 +21,7 @@ def healing(context: Context) -> Iterator[None]:
         injector.heal_all()
 
 
-def carried_out(act: Callable[[Commands], Done], commands: Commands) -> Done:
+def carried_out(act: Callable[[Commands], CommandResult], commands: Commands) -> CommandResult:
     """Bring a fault about, or end it; `EvidenceUnavailable` where the owner's command fails."""
     try:
         return act(commands)

@@ -14,7 +14,7 @@ from calorimeter.core import verdict as verdicts
 from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.schedule import announcement, permit
+from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
@@ -88,7 +88,7 @@ class Session:
             # A6 is a gate; A6-no-check is a rule of the audit, which belongs to that gate.
             select(waived.partition("-")[0], gates, where=f"{deployment.path}: waive")
         level = deployment.consent.level
-        may_break = level.allows(Consent.INVASIVE) and permit(deployment, given.yes_break_it) is None
+        may_break = level.allows(Consent.INVASIVE) and refusal(deployment, given.yes_break_it) is None
         context = Context(
             deployment, given.settings, may_break=may_break, run=existing, baseline=given.baseline
         )
@@ -104,7 +104,7 @@ class Session:
         """The deployment that is meant; for gates that only judge what a run recorded, that run's copy."""
         if run and not given.deployment and all(set(gate.needs) <= set(RECORDINGS) for gate in chosen):
             return run.deployment()
-        return netns.visit(read_deployment(paths.deployment(given.deployment)))
+        return netns.enter_client_netns(read_deployment(paths.deployment(given.deployment)))
 
     @property
     def deployment(self) -> Deployment:
@@ -136,7 +136,7 @@ class Session:
             elif not level.allows(gate.consent):
                 why = f"needs consent = {gate.consent.value!r}, [consent] gives {level.value!r}"
             elif gate.breaks:
-                why = permit(self.deployment, yes_break_it)
+                why = refusal(self.deployment, yes_break_it)
             if why is not None:
                 outcome = Outcome.INCONCLUSIVE if named else Outcome.NOT_RUN
                 self.keep(gate, Judgement(outcome=outcome, why=why))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
-from types import FrameType
 
+from calorimeter.core import signals
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import CancelledError
 from calorimeter.lab import deployment_file, lock, ports, processes, programs, take_down, topology
@@ -39,7 +38,7 @@ def up(asked: Topology, wanted: Mapping[str, int], say: Say) -> Lab:
     """
     found = programs.found()
     folder = topology.folder(asked.name)
-    with lock.held(folder, 2), _signals_interrupt():
+    with lock.held(folder, 2), signals.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
             lab = _reserved(asked, wanted, folder, found)
@@ -48,7 +47,7 @@ def up(asked: Topology, wanted: Mapping[str, int], say: Say) -> Lab:
                 lab.enter_network()
             return _BringUp(lab, say).all()
         except BaseException:
-            with _uninterrupted():
+            with signals.ignoring(SIGINT, SIGTERM, SIGHUP):
                 take_down.clear(folder)
             raise
 
@@ -81,30 +80,6 @@ def _reserved(asked: Topology, wanted: Mapping[str, int], folder: Path, found: p
     topology.write(lab.topology, folder)
     topology.write_secrets(lab.secrets, folder)
     return lab
-
-
-@contextmanager
-def _signals_interrupt() -> Iterator[None]:
-    def interrupt(signum: int, frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {signum: signal.signal(signum, interrupt) for signum in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    ends = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    before = {signum: signal.signal(signum, signal.SIG_IGN) for signum in ends}
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)
 
 
 class _BringUp:

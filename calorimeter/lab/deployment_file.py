@@ -17,7 +17,7 @@ from calorimeter.core.deployment import (
     Checks,
     Clients,
     Consent,
-    ConsentTo,
+    ConsentTable,
     Deployment,
     Engines,
     Expect,
@@ -107,7 +107,7 @@ def describe(lab: Lab) -> Deployment:
             *((_host(lab, name) for name in hosts.HOSTS) if asked.sample else ()),
         ),
         expect=_expect(lab, config),
-        consent=ConsentTo(level=Consent.INVASIVE),
+        consent=ConsentTable(level=Consent.INVASIVE),
         heat_conf=tuple(
             HeatConf(
                 host=part if not asked.sample else layout.host_of(part),

@@ -16,7 +16,7 @@ from calorimeter.core.baseline import GATE, GUIDE, HEADING, Baseline, Measure, n
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.rundir import RunDir
-from calorimeter.core.series import side_of
+from calorimeter.core.series import runs_of_side
 from calorimeter.core.statistics import Difference, Floats
 from calorimeter.core.verdict import Verdict
 from calorimeter.report import circumstances, run_integrity
@@ -24,7 +24,7 @@ from calorimeter.report import time_axis as axes
 from calorimeter.report.tables import frames, latency, rates
 from calorimeter.report.time_axis import BIN_LADDER_S, Axis, Window
 
-ENOUGH_RUNS = statistics.ENOUGH
+ENOUGH_RUNS = statistics.MINIMUM_SIDE
 """Runs a side from which runs are compared; below, windows within the runs are."""
 
 MUST_AGREE = (
@@ -235,7 +235,7 @@ def _of_windows(chosen: pd.DataFrame, part: Window) -> pd.DataFrame:
         counts = time.counts(axes.ns(ok, "scheduled_ns")) / time.bin_s
         rows += [("all", ACHIEVED, float(value)) for value in counts]
     for kind, own in ok.groupby("kind", observed=True):
-        time = _windows(axes.ns(own, "scheduled_ns"), part, least=statistics.needed(50))
+        time = _windows(axes.ns(own, "scheduled_ns"), part, least=statistics.samples_needed(50))
         if time is not None:
             values = latency.latencies(own, time, (50.0,))["p50"].dropna()
             rows += [(str(kind), RESPONSE, float(value)) for value in values]
@@ -371,7 +371,7 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
 
 
 def _whole(side: Sequence[Path]) -> list[Path]:
-    return list(dict.fromkeys(path.resolve() for run in side for path in side_of(run)))
+    return list(dict.fromkeys(path.resolve() for run in side for path in runs_of_side(run)))
 
 
 def baseline_of(found: Comparison) -> Baseline:

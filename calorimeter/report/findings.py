@@ -253,11 +253,13 @@ def _limits_of(loaded: Load) -> list[str]:
     limits = []
     table = loaded.operations
     few = [
-        str(name) for name in table.loc[table["ok"] < statistics.needed(99), "operation"] if name != "all"
+        str(name)
+        for name in table.loc[table["ok"] < statistics.samples_needed(99), "operation"]
+        if name != "all"
     ]
     if few:
         limits.append(
-            f"Too few successes for a 99th percentile ({statistics.needed(99):,} are needed): "
+            f"Too few successes for a 99th percentile ({statistics.samples_needed(99):,} are needed): "
             f"{', '.join(few)}."
         )
     if not loaded.window.steady:

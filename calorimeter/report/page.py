@@ -121,7 +121,7 @@ def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
         "omitted": omitted,
         "percents": [column(percent) for percent in PERCENTS],
         "taken": TAKEN,
-        "needed": {column(percent): statistics.needed(percent) for percent in PERCENTS},
+        "needed": {column(percent): statistics.samples_needed(percent) for percent in PERCENTS},
         "environment": facts.environment(found),
         "topology": facts.topology(found),
         "method": facts.method(found),

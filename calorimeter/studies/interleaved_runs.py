@@ -100,8 +100,8 @@ def _run(repeat: int | None, against: str | None, **options: Any) -> int:
     chosen = sides(scenario, paths.deployment(options["deployment"]), against)
     series = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(2)}"
     made: list[Path] = []
-    for turn, side in in_turn(chosen, repeat or statistics.ENOUGH):
-        click.echo(f"turn {turn} of {repeat or statistics.ENOUGH}: {side.name}", err=True)
+    for turn, side in in_turn(chosen, repeat or statistics.MINIMUM_SIDE):
+        click.echo(f"turn {turn} of {repeat or statistics.MINIMUM_SIDE}: {side.name}", err=True)
         words = [*load_process.words_of(side.scenario, side.deployment, runs), *_words(options)]
         path = load_process.load(words)
         RunDir.open(path).note(series=series, side=side.name, turn=turn)
@@ -122,7 +122,7 @@ run = click.Command(
             ["--repeat"],
             type=click.IntRange(1),
             metavar="N",
-            help=f"Load so many times, in turn with --against.  [default there: {statistics.ENOUGH}]",
+            help=f"Load so many times, in turn with --against.  [default there: {statistics.MINIMUM_SIDE}]",
         ),
         click.Option(
             ["--against"],

@@ -1,1 +1,1 @@
-"""Workloads as TOML, their templates, and the loader of both."""
+"""Workloads: scenarios in TOML, their templates, and the functions that read both."""

@@ -1,4 +1,4 @@
-"""Finding and reading scenarios and their templates."""
+"""Finds and reads scenarios and their templates."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ TEMPLATES = CATALOGUE / "templates"
 
 
 def names() -> list[str]:
-    """The scenarios of the catalogue."""
+    """The names of the scenarios in the catalogue."""
     return sorted(path.stem for path in CATALOGUE.glob("*.toml"))
 
 
 def find(given: str) -> Path:
-    """The file of a scenario that is given by its name in the catalogue or by a path.
+    """The file of a scenario, which is given by its name in the catalogue or by a path.
 
-    Raises `InputError` where there is none.
+    Raises InputError if there is no such scenario.
     """
     path = Path(given)
     if path.suffix == ".toml" or len(path.parts) > 1:
@@ -42,7 +42,7 @@ def find(given: str) -> Path:
 
 
 def read(path: Path) -> Scenario:
-    """Read a scenario with its templates; raises `InputError` (see `calorimeter.core.toml.read`)."""
+    """Read a scenario and its templates. Raises InputError (see `calorimeter.core.toml.read`)."""
     scenario = toml.read(path, Scenario)
     scenario._path = path.absolute()
     for api in ("rest", "cfn"):
@@ -50,12 +50,12 @@ def read(path: Path) -> Scenario:
         if load is not None:
             load._templates = tuple(_template(name, path, api) for name in load.template_names)
             if not load.templates:
-                raise InputError(f"{path}: {api}.template", "names no template")
+                raise InputError(f"{path}: {api}.template", "is empty", "valid: one template or more")
     return scenario
 
 
 def recorded(path: Path) -> Scenario:
-    """The scenario that a run folder keeps, without its templates; raises `InputError`."""
+    """Read the scenario of a run folder, which has no templates. Raises InputError."""
     scenario = toml.read(path, Scenario)
     scenario._path = path.absolute()
     return scenario

@@ -1,4 +1,4 @@
-"""A scenario: what users do, how many, for how long, and what is promised about it."""
+"""A scenario: what users do, how many users there are, for how long, and the objectives."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 class Load(Model):
     """What the users of one API do.
 
-    `users` is their share among all users. `mix` gives each operation its weight; an operation that is not
-    possible at the moment (show without a stack, create with `stacks_per_user` there) is left out of the
-    draw. `template` is a file beside the scenario, or one of `scenarios/templates/`; of several,
-    each create takes one at random.
+    `users` is the weight of these users among all users. `mix` maps operations to weights; an operation
+    that is not possible at the moment (show without a stack, create with `stacks_per_user` stacks) is not
+    drawn. `template` names a file in the scenario's folder or in `scenarios/templates/`, or several, of
+    which each create takes one at random.
     """
 
     users: Weight = 1.0
@@ -39,17 +39,17 @@ class Load(Model):
 
     @property
     def template_names(self) -> tuple[str, ...]:
-        """As the file gives them."""
+        """The names of the templates, as the file gives them."""
         return (self.template,) if isinstance(self.template, str) else self.template
 
     @property
     def templates(self) -> tuple[Template, ...]:
-        """What was read of them, once the scenario is loaded."""
+        """The templates; empty until `catalogue.read` has read them."""
         return self._templates
 
 
 class Timeouts(Model):
-    """How long a request may take: to connect, to the answer's first byte, and as a whole."""
+    """Time limits of a request: to connect, to the answer's first byte, and in total."""
 
     connect_s: Seconds = 5.0
     first_byte_s: Seconds = 70.0
@@ -57,12 +57,12 @@ class Timeouts(Model):
 
 
 class Tenants(Model):
-    """Projects among which the users are split, each with a user and credentials of its own.
+    """Projects over which the users are distributed, each with a user and credentials of its own.
 
-    They are those that the deployment gives as `[[tenants]]`; where it gives none, the run makes as many
-    and removes them. `shares` are their weights among the users (a noisy neighbour has a large one);
-    without them all are equal. No tenant has more than `stacks_max` stacks at a time, so that Heat's own
-    quota (`max_stacks_per_tenant`) is respected.
+    They are the first of the deployment's `[[tenants]]`. If it has none, the run creates them and removes
+    them at its end. `shares` are their weights among the users (default: equal; a noisy neighbour has a
+    large one). `stacks_max` limits the stacks of each tenant at a time, to stay below Heat's quota
+    (`max_stacks_per_tenant`).
     """
 
     count: Annotated[int, Field(ge=1, le=1000)]
@@ -72,20 +72,21 @@ class Tenants(Model):
     @model_validator(mode="after")
     def _one_share_each(self) -> Tenants:
         if self.shares and len(self.shares) != self.count:
-            raise ValueError(f"{self.count} tenants need as many shares, and there are {len(self.shares)}")
+            raise ValueError(f"{self.count} tenants need as many shares, {len(self.shares)} given")
         return self
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """The share of each."""
+        """The weight of each tenant."""
         return self.shares or (1.0,) * self.count
 
 
 class Objective(Model):
-    """A promise about one operation (`rest.list`), or about everything (`*`), judged from the raw samples.
+    """A service level objective for one operation (`rest.list`), or for all (`*`), judged from the raw
+    samples.
 
-    Latencies are response times in milliseconds; `max_error_ratio` is of all requests; `min_per_s` is of
-    successful ones.
+    `p50_ms`, `p95_ms` and `p99_ms` limit response times in milliseconds, `max_error_ratio` the share of
+    failed requests. `min_per_s` is the least number of successes per second.
     """
 
     operation: str = "*"
@@ -97,7 +98,7 @@ class Objective(Model):
 
     @property
     def percentiles_ms(self) -> tuple[float | None, float | None, float | None]:
-        """The bounds on the 50th, 95th and 99th percentile."""
+        """The limits of the 50th, 95th and 99th percentile, None where there is no limit."""
         return self.p50_ms, self.p95_ms, self.p99_ms
 
 
@@ -105,18 +106,17 @@ class Scenario(Model):
     """One workload. Times are seconds.
 
     `think_s` is the shortest and the longest pause of a user between two operations. After a create the
-    user looks every `poll_s` until the stack is complete, for at most `complete_within_s`; after a delete
-    likewise until it is gone. Requests of the first `warm_up_s` are recorded as phase `warm_up`, and what
-    users do to remove their stacks at the end, for at most `clean_up_s`, as `clean_up`; all others are
-    `load`; a request belongs to the phase in which it was due.
+    user polls every `poll_s` until the stack is complete, for at most `complete_within_s`; after a delete,
+    until it is gone. Requests due in the first `warm_up_s` belong to the phase `warm_up`. When users remove
+    their stacks at the end, for at most `clean_up_s`, their requests belong to the phase `clean_up`. All
+    others belong to the phase `load`.
 
-    With `arrivals`, or stages of `rate_per_s`, arrivals are open: `users` is then how many operations may
-    be under way at once, and an arrival that finds all of them busy is dropped and counted as a failure.
-    Stages of `users` change how many there are. `duration_s` is left out where there are stages, and so is
-    `users` where they are of users.
+    With `arrivals`, or with stages of `rate_per_s`, arrivals are open: `users` is the largest number of
+    operations in flight, and an arrival that finds all users busy is dropped and counted as a failure.
+    Stages of `users` change the number of users. `duration_s` must be left out if there are stages, and
+    `users` if there are stages of users.
 
-    `fault` are what `calorimeter run` breaks meanwhile: part and fault, `at_s` after the begin of the
-    command, for `for_s`.
+    `fault` lists the faults that `calorimeter run` injects during the load.
     """
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
@@ -142,19 +142,19 @@ class Scenario(Model):
     _path: Path = PrivateAttr(default=Path("scenario.toml"))
 
     @model_validator(mode="after")
-    def _told_by_stages(self) -> Scenario:
-        """Fill in the length, and the most users, where the stages say them."""
-        told: dict[str, float] = {}
+    def _complete_from_stages(self) -> Scenario:
+        """Set the duration, and the largest number of users, from the stages."""
+        implied: dict[str, float] = {}
         if self.stages:
-            told["duration_s"] = sum(stage.duration_s for stage in self.stages)
+            implied["duration_s"] = sum(stage.duration_s for stage in self.stages)
             if all(stage.users is not None for stage in self.stages):
-                told["users"] = max(stage.users or 0 for stage in self.stages)
+                implied["users"] = max(stage.users or 0 for stage in self.stages)
         for key in ("duration_s", "users"):
-            if key in told and key in self.model_fields_set:
-                raise ValueError(f"{key} and stages that say it exclude one another; leave out {key}")
-            if key not in told and key not in self.model_fields_set:
+            if key in implied and key in self.model_fields_set:
+                raise ValueError(f"{key} follows from the stages; leave out {key}")
+            if key not in implied and key not in self.model_fields_set:
                 raise ValueError(f"{key} is missing")
-        self.__dict__.update(told)  # the one moment in which a frozen record may still change
+        self.__dict__.update(implied)  # only a validator may still change a frozen record
         return self
 
     @model_validator(mode="after")
@@ -172,19 +172,19 @@ class Scenario(Model):
 
     @property
     def path(self) -> Path:
-        """The file this was read from."""
+        """The file that this was read from."""
         return self._path
 
     @property
     def rates(self) -> tuple[Stage, ...]:
-        """The stages of open arrivals; none where users are closed."""
+        """The stages of open arrivals; empty for closed users."""
         if self.arrivals is not None and self.arrivals.rate_per_s is not None:
             return (Stage(duration_s=self.duration_s, rate_per_s=self.arrivals.rate_per_s),)
         return self.stages if self.stages and self.stages[0].rate_per_s is not None else ()
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of each template as it was read, by its name; of files it needs, as `template: file`."""
+        """SHA-256 of each template by name, and of each file that it needs by `template: file`."""
         return {
             f"{name}: {file}" if file else name: digest
             for load in (self.rest, self.cfn)
@@ -193,15 +193,15 @@ class Scenario(Model):
             for file, digest in template.digests.items()
         }
 
-    def instead(
+    def with_overrides(
         self, *, users: int | None = None, rate_per_s: float | None = None, duration_s: float | None = None
     ) -> Scenario:
-        """This scenario with what a command line says differently.
+        """This scenario with the changes of a command line.
 
-        A rate replaces arrivals and stages; without `users`, two seconds of it may then be under way at
-        once, where that is more than the scenario's users. A duration cuts the stages, or keeps the last,
-        and a shorter one leaves at most a fifth of itself to the warm-up.
-        Raises `InputError` where that cannot be.
+        `rate_per_s` replaces arrivals and stages. Unless `users` is given, it also raises the number of
+        users to the arrivals of two seconds. `duration_s` cuts the stages, or extends the last one; if it
+        is shorter than before, the warm-up is at most a fifth of it. Raises InputError for `users` if the
+        stages set the number of users.
         """
         new: dict[str, Any] = {}
         if rate_per_s is not None:
@@ -211,7 +211,7 @@ class Scenario(Model):
             new["users"] = max(self.users, ceil(2 * rate_per_s))
         if users is not None:
             if self.stages and not self.rates and rate_per_s is None:
-                raise InputError("--users", "this scenario's stages say how many users there are")
+                raise InputError("--users", "the stages of this scenario set the number of users")
             new["users"] = users
         if duration_s is not None:
             new["duration_s"] = duration_s
@@ -222,5 +222,5 @@ class Scenario(Model):
         return self.model_copy(update=new)
 
     def load(self, api: str) -> Load | None:
-        """What users of `rest` or `cfn` do, where there are any."""
+        """The load of the API `rest` or `cfn`, None if it has no users."""
         return self.rest if api == "rest" else self.cfn

@@ -1,4 +1,4 @@
-"""When work begins: stages of so many users, or of so many arrivals a second."""
+"""When work begins: stages of users, or of arrivals per second."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ Users = Annotated[int, Field(ge=0, le=1_000_000)]
 class Arrivals(Model):
     """Open arrivals: an operation begins when it is due, whether or not earlier ones have ended.
 
-    `rate_per_s` is for the whole run; without it, the stages say how the rate changes. `spacing` is
-    `poisson` (independent clients: exponential times between two arrivals) or `constant` (evenly spaced).
+    `rate_per_s` holds for the whole run; without it, the stages set the rate. `spacing` is `poisson`
+    (independent clients: exponentially distributed intervals) or `constant` (equal intervals).
     """
 
     rate_per_s: Annotated[Rate, Field(gt=0)] | None = None
@@ -28,8 +28,8 @@ class Arrivals(Model):
 class Stage(Model):
     """A part of a run: for `duration_s`, either `users` or arrivals at `rate_per_s`.
 
-    With `ramp` the level changes evenly from the one before (at first from nothing) and is reached at the
-    stage's end; else it is there from the stage's begin.
+    With `ramp` the level changes linearly from that of the stage before (0 for the first stage) and is
+    reached at the end of the stage. Without, it holds from the beginning of the stage.
     """
 
     duration_s: Seconds
@@ -45,29 +45,29 @@ class Stage(Model):
 
     @property
     def level(self) -> float:
-        """Its users, or its arrivals a second."""
+        """The number of users, or of arrivals per second."""
         return float(self.users if self.users is not None else self.rate_per_s or 0)
 
 
 def check(stages: Sequence[Stage], arrivals: Arrivals | None) -> None:
-    """Raise ValueError, with a plain sentence, for stages that cannot be."""
+    """Raise ValueError for stages that contradict one another or `arrivals`."""
     if arrivals is not None and arrivals.rate_per_s is None and not stages:
         raise ValueError("arrivals need a rate_per_s, or stages that have one")
     if not stages:
         return
     of_rate = sum(stage.rate_per_s is not None for stage in stages)
     if of_rate not in (0, len(stages)):
-        raise ValueError("stages are all of users or all of rate_per_s")
+        raise ValueError("stages have either all users or all rate_per_s")
     if arrivals is not None and not of_rate:
-        raise ValueError("stages of users and arrivals exclude one another; give the stages rate_per_s")
+        raise ValueError("[arrivals] contradicts stages of users; give the stages rate_per_s")
     if arrivals is not None and arrivals.rate_per_s is not None:
         raise ValueError("rate_per_s is given in the stages or in [arrivals], not in both")
     if not any(stage.level for stage in stages):
-        raise ValueError("stages without any user or arrival")
+        raise ValueError("no stage has a user or an arrival")
 
 
 def cut(stages: Sequence[Stage], duration_s: float) -> tuple[Stage, ...]:
-    """The same stages, of this length together: the last ones cut, or the last level kept for longer."""
+    """The same stages with this total duration: the last ones cut, or the last level held for longer."""
     left, before, fitting = duration_s, 0.0, []
     for stage in stages:
         if stage.duration_s >= left:
@@ -82,7 +82,7 @@ def cut(stages: Sequence[Stage], duration_s: float) -> tuple[Stage, ...]:
 
 
 def level_at(stages: Sequence[Stage], at_s: float) -> float | None:
-    """The level at a moment of the run; None where it is over."""
+    """The level at a moment of the run, None after its end."""
     before = 0.0
     for stage in stages:
         if at_s < stage.duration_s:

@@ -1,4 +1,4 @@
-"""A template as scenarios know it: its text, the files it needs, and what can be asked of its stacks."""
+"""A template: its text, the files that it needs, and what operations can do with its stacks."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ SIGNALLED = frozenset(
         "OS::Heat::SoftwareDeployment",
     }
 )
-"""Types of resources that take signals."""
+"""Resource types that take signals."""
 
 CONDITIONS = {"OS::Heat::WaitCondition": "handle", "AWS::CloudFormation::WaitCondition": "Handle"}
-"""Types that wait for signals, and the property that refers to the handle."""
+"""Resource types that wait for signals → the property that refers to the handle."""
 
 ADDRESSES: dict[tuple[str, str | None], str] = {
     ("AWS::CloudFormation::WaitConditionHandle", None): "PUT",
     ("OS::Heat::WaitConditionHandle", "signal"): "PUT",
     ("OS::Heat::ScalingPolicy", "alarm_url"): "POST",
 }
-"""What gives a signed address: a type and an attribute (None: the reference), and the method it takes."""
+"""Signed addresses: resource type and attribute (None: the resource's reference) → HTTP method."""
 
 PLAIN = frozenset({"OS::Heat::None", "OS::Heat::RandomString", "OS::Heat::TestResource", "OS::Heat::Value"})
-"""Types for which Heat never has to act later in the user's name; for nested stacks, too, it has to."""
+"""Resource types for which Heat never acts later in the user's name. It does for nested stacks."""
 
 VALUE = "value"
-"""The parameter that an update changes, where a template has one of this name."""
+"""The parameter that an update changes, if the template has it."""
 
 HOLD = "hold_s"
-"""The parameter that makes an update take so many seconds, so that it can be cancelled."""
+"""The parameter for the duration of an update in seconds, so that there is time to cancel it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """What users do with a template depends on what it has.
+    """A template with what decides which operations are possible.
 
-    `resources` are names with types; `waits` are handles with the signals that a stack waits for before it
-    is complete; `signal_outputs` are outputs that give the signed address at which the CFN API takes
-    signals for a resource, as resource → (output, method).
+    `files`: name → text of each file that it needs. `resources`: name → type. `waits`: handle → number of
+    signals that a stack waits for before it is complete. `signal_outputs`: resource → (output, HTTP
+    method), where the output is the signed address at which the CFN API takes signals for the resource.
     """
 
     name: str
@@ -62,12 +62,12 @@ class Template:
 
     @property
     def deferred(self) -> bool:
-        """Whether Heat must be able to act in the user's name later."""
+        """Whether Heat must be able to act later in the user's name."""
         return not PLAIN.issuperset(self.resources.values())
 
     @property
     def digests(self) -> dict[str, str]:
-        """SHA-256 of its text, under the empty name, and of each file it needs, under that file's."""
+        """SHA-256 of the template, under the name "", and of each file that it needs, by its name."""
         texts = {"": self.text, **self.files}
         return {name: hashlib.sha256(text.encode()).hexdigest() for name, text in texts.items()}
 
@@ -78,7 +78,7 @@ class Template:
 
 
 def read(where: str, path: Path) -> Template:
-    """Read a template with the files beside it that it names; raises `InputError`."""
+    """Read a template and the files that it names. Raises InputError, with `where` as its place."""
     text = _text(where, path)
     tree = _tree(where, path, text)
     resources = _table(tree, "resources", "Resources")
@@ -108,7 +108,7 @@ def _tree(where: str, path: Path, text: str) -> Mapping[str, Any]:
     except yaml.YAMLError as problem:
         raise InputError(where, f"{path} is neither YAML nor JSON ({problem})") from problem
     if not isinstance(tree, Mapping) or not _table(tree, "resources", "Resources"):
-        raise InputError(where, f"{path} is no template", "a template has resources")
+        raise InputError(where, f"{path} is not a template", "valid: a file with resources")
     return tree
 
 
@@ -125,20 +125,20 @@ def _type(body: Any) -> str:
 
 
 def _files(where: str, path: Path, tree: Mapping[str, Any], found: dict[str, str]) -> dict[str, str]:
-    """Templates that resources have as their type, by the name that the type gives them."""
+    """The files that resources have as their type: name → text."""
     for name in _named_types(tree):
         if name in found:
             continue
         file = path.parent / name
         if not file.is_file():
-            raise InputError(where, f"{path.name} needs {name!r}", f"which must be in {path.parent}")
+            raise InputError(where, f"{path.name} needs {name!r}", f"put it into {path.parent}")
         found[name] = _text(where, file)
         _files(where, file, _tree(where, file, found[name]), found)
     return found
 
 
 def _named_types(tree: Any) -> list[str]:
-    """Types that are files, wherever a resource is defined: also inside groups."""
+    """Resource types that are files, also inside groups."""
     names: list[str] = []
     if isinstance(tree, Mapping):
         kind = tree.get("type")

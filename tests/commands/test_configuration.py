@@ -198,7 +198,7 @@ def test_the_verdicts_of_the_gates_join_a_run(here: Path) -> None:
         (("--heat-conf", "heat-b.conf"), "valid: HOST=FILE"),
         (("apis-proxy.conf", "--rest-section", "rest_api_prox"), "did you mean 'rest_api_proxy'"),
         (("apis-proxy.conf", "--rest-url", "10.0.0.1:8004"), "valid: http://HOST:PORT/PATH"),
-        (("apis-proxy.conf", "--run", "nowhere"), "is no run folder"),
+        (("apis-proxy.conf", "--run", "nowhere"), "is not a run folder"),
         (("clean.cfg", "x.toml"), "is given with other files"),
     ],
 )

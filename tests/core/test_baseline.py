@@ -1,4 +1,4 @@
-"""Golden evidence of T2: worse, not worse, and too little to tell."""
+"""Golden evidence of gate T2: worse, not worse, and too little evidence."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LEFT = (0.100, 0.101, 0.102, 0.103, 0.104)
 def judged(
     right: tuple[float, ...], *, lower_is_better: bool = True, unit: str = "run", **more: object
 ) -> Judgement:
-    """T2 on five runs a side and one measure."""
+    """T2 with five runs per side and one measure."""
     measure = Measure(
         operation="rest list",
         measure="median response (s)",
@@ -36,21 +36,21 @@ SLOWER = tuple(1.05 * value for value in LEFT)
 
 
 def test_a_slower_side_fails_and_a_faster_one_passes() -> None:
-    """Five per cent beyond all noise is found in its direction only."""
+    """A difference of 5 % beyond all noise is a FAIL in the worse direction only."""
     found = judged(SLOWER)
     assert found.outcome is Outcome.FAIL
     assert found.counter_examples[0].startswith("rest list: median response (s) 0.102 to 0.1071, +5.0 %")
     assert judged(tuple(value / 1.05 for value in LEFT)).outcome is Outcome.PASS
 
 
-def test_fewer_answers_a_second_fail() -> None:
-    """Where more is better, less is worse."""
+def test_a_lower_throughput_fails() -> None:
+    """For measures where more is better, lower values are worse."""
     assert judged(SLOWER, lower_is_better=False).outcome is Outcome.PASS
     assert judged(tuple(v / 1.05 for v in LEFT), lower_is_better=False).outcome is Outcome.FAIL
 
 
 def test_equal_sides_pass() -> None:
-    """The same values on both sides."""
+    """Equal values on both sides are a PASS."""
     assert judged(LEFT).outcome is Outcome.PASS
 
 
@@ -58,17 +58,17 @@ def test_equal_sides_pass() -> None:
     "more",
     [{"unit": "window"}, {"measures": ()}, {"lost": ("rest create",)}],
 )
-def test_too_little_to_tell_is_inconclusive(more: dict[str, object]) -> None:
-    """Fewer than five runs a side, nothing that both could measure, something lost since."""
+def test_too_little_evidence_is_inconclusive(more: dict[str, object]) -> None:
+    """Windows of one run only, no common measure, or an operation that lost its successes: INCONCLUSIVE."""
     assert judged(LEFT, **more).outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_side_on_which_everything_failed_never_passes() -> None:
-    """Whatever else is known of it."""
+def test_a_side_without_any_success_never_passes() -> None:
+    """No other evidence matters then."""
     assert judged(LEFT, failed=(0.0, 1.0)).outcome is Outcome.FAIL
 
 
-def test_the_gate_is_called_the_same_by_both_commands() -> None:
-    """`compare --baseline` and `verify --baseline` write one verdict, not two of different names."""
+def test_both_commands_give_the_gate_the_same_heading() -> None:
+    """`compare --baseline` and `verify --baseline` write the same verdict."""
     heading = known()["T2"].heading
     assert heading.rstrip(".") == HEADING

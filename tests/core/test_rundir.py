@@ -1,4 +1,4 @@
-"""The run folder: what it keeps of a deployment, and folders that are none."""
+"""The run folder: the copies that it keeps, and the errors for damaged ones."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ userlist us
 
 
 @pytest.fixture
-def made(tmp_path: Path) -> RunDir:
-    """A run folder of a deployment with a proxy whose configuration is there in part."""
+def created(tmp_path: Path) -> RunDir:
+    """A run folder of a deployment with a proxy, one of whose two configuration files exists."""
     (tmp_path / "deployment.toml").write_text(DEPLOYMENT)
     (tmp_path / "haproxy.cfg").write_text(CONFIG)
     described = deployment.read(tmp_path / "deployment.toml")
     return RunDir.create(described, runs=tmp_path / "runs", name="load")
 
 
-def test_the_proxys_configuration_is_kept_without_its_passwords(made: RunDir) -> None:
-    """A copy with passwords masked, the copy's hash, and why a file could not be kept."""
-    first, second = made.about["proxy_config"]
-    kept = (made.path / first["copy"]).read_bytes()
+def test_the_proxys_configuration_is_kept_without_its_passwords(created: RunDir) -> None:
+    """run.json names the masked copy and its hash, and why a file could not be copied."""
+    first, second = created.about["proxy_config"]
+    kept = (created.path / first["copy"]).read_bytes()
     assert first["copy"] == "proxy/left_right-0.cfg"
     assert first["sha256"] == hashlib.sha256(kept).hexdigest()
     assert b"bind 10.0.0.1:8004" in kept
@@ -60,13 +60,13 @@ def test_the_proxys_configuration_is_kept_without_its_passwords(made: RunDir) ->
     }
 
 
-def test_a_run_that_was_made_can_be_opened(made: RunDir) -> None:
-    """What `create` writes is what `open` wants."""
-    assert RunDir.open(made.path).about["deployment"] == "kept"
+def test_a_created_run_can_be_opened(created: RunDir) -> None:
+    """`open` accepts what `create` writes."""
+    assert RunDir.open(created.path).about["deployment"] == "kept"
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "line"),
     [
         ({"id": None}, "run.json: id is None; valid: a text"),
         ({"commands": "calorimeter"}, "run.json: commands is 'calorimeter'; valid: a list"),
@@ -74,17 +74,17 @@ def test_a_run_that_was_made_can_be_opened(made: RunDir) -> None:
         ({"schema_version": 2}, "run.json: schema_version 2; valid: 1"),
     ],
 )
-def test_a_run_json_of_another_shape_is_one_line(made: RunDir, changes: dict[str, Any], said: str) -> None:
-    """The key that is wrong is named, with what it should be."""
-    (made.path / "run.json").write_text(json.dumps(made.about | changes))
+def test_a_wrong_key_in_run_json_is_one_line(created: RunDir, changes: dict[str, Any], line: str) -> None:
+    """The error names the key, its value and what is valid."""
+    (created.path / "run.json").write_text(json.dumps(created.about | changes))
     with pytest.raises(InputError) as problem:
-        RunDir.open(made.path)
-    assert said in str(problem.value)
+        RunDir.open(created.path)
+    assert line in str(problem.value)
     assert "\n" not in str(problem.value)
 
 
-def test_a_run_json_without_a_key_is_one_line(made: RunDir) -> None:
-    """Only a version does not make a run."""
-    (made.path / "run.json").write_text('{"schema_version": 1}')
+def test_a_missing_key_in_run_json_is_one_line(created: RunDir) -> None:
+    """The error names the missing key."""
+    (created.path / "run.json").write_text('{"schema_version": 1}')
     with pytest.raises(InputError, match=r"run\.json: has no id"):
-        RunDir.open(made.path)
+        RunDir.open(created.path)

@@ -1,5 +1,6 @@
-"""Secrets by reference."""
+"""Secrets by reference: where they are read from, and what is refused."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,13 +10,13 @@ from calorimeter.core.secrets import Secret
 
 
 def test_secret_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """A secret is read from the variable that is named."""
+    """`env` names an environment variable."""
     monkeypatch.setenv("SECRET", "s3")
     assert Secret(env="SECRET").reveal(tmp_path) == "s3"
 
 
 def test_secret_from_a_file_beside_the_deployment(tmp_path: Path) -> None:
-    """A secret is read from a file of its owner's only, found beside the deployment file."""
+    """`file` is relative to the deployment file."""
     file = tmp_path / "secrets.toml"
     file.write_text('keystone = "s3"\n')
     file.chmod(0o600)
@@ -23,7 +24,7 @@ def test_secret_from_a_file_beside_the_deployment(tmp_path: Path) -> None:
 
 
 def test_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
-    """A file of secrets that others may read is not used."""
+    """A file of secrets must have mode 600."""
     file = tmp_path / "secrets.toml"
     file.write_text('keystone = "s3"\n')
     file.chmod(0o644)
@@ -32,7 +33,7 @@ def test_file_that_others_can_read_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_key_names_the_nearest(tmp_path: Path) -> None:
-    """A key that is not in the file is answered with the nearest one that is, never with a value."""
+    """The error for an unknown key has the nearest key, and no secret."""
     file = tmp_path / "secrets.toml"
     file.write_text('keystone = "s3"\n')
     file.chmod(0o600)
@@ -45,6 +46,6 @@ def test_missing_key_names_the_nearest(tmp_path: Path) -> None:
     "given", [{}, {"env": "A", "file": "f", "key": "k"}, {"file": "f"}, {"env": "A", "key": "k"}]
 )
 def test_secret_is_in_one_place(given: dict[str, str]) -> None:
-    """A secret is in the environment or in a file under a key, not in both, half of one or nowhere."""
+    """A secret has either `env`, or `file` and `key`."""
     with pytest.raises(ValueError, match="a secret is"):
-        Secret.model_validate_json(__import__("json").dumps(given))
+        Secret.model_validate_json(json.dumps(given))

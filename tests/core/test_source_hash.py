@@ -1,4 +1,4 @@
-"""The source hash as a pure function: values observed on HAProxy 2.6.12, and properties of any hash."""
+"""The source hash: choices observed on HAProxy 2.6.12, and properties that hold for all inputs."""
 
 from __future__ import annotations
 
@@ -14,10 +14,8 @@ from calorimeter.core.source_hash import (
     SourceHash,
     Unpredictable,
     avalanched,
-    excess_to_expect,
+    expected_excess,
     moved_share_map_based,
-    moves_when_down,
-    predict,
     source_hash,
     spread,
 )
@@ -29,12 +27,22 @@ RULES = (MAP, replace(MAP, avalanche=True), CONSISTENT, PLAIN_RING)
 
 
 def servers(*weights: int) -> list[HashServer]:
-    """Servers s1, s2, … of these weights."""
+    """Servers s1, s2, … with these weights."""
     return [HashServer(f"s{i}", i, weight) for i, weight in enumerate(weights, 1)]
 
 
+def predict(source: str, group: list[HashServer], rules: HashRules) -> str | None:
+    """The server that is predicted for one source."""
+    return SourceHash(group, rules).server(source)
+
+
+def without(name: str, group: list[HashServer]) -> list[HashServer]:
+    """The same servers, the one of this name DOWN."""
+    return [replace(server, up=server.up and server.name != name) for server in group]
+
+
 def went(sources: list[str], weights: tuple[int, ...], rules: HashRules) -> str:
-    """The numbers of the servers that the sources are predicted to go to."""
+    """The numbers of the servers that are predicted for the sources."""
     return "".join(str(predict(source, servers(*weights), rules))[1:] for source in sources)
 
 
@@ -72,7 +80,7 @@ OBSERVED = [
 
 @pytest.mark.parametrize(("sources", "weights", "rules", "chosen"), OBSERVED)
 def test_observed(sources: list[str], weights: tuple[int, ...], rules: HashRules, chosen: str) -> None:
-    """The prediction gives what a real HAProxy was seen to choose."""
+    """The prediction equals what a real HAProxy chose."""
     assert went(sources, weights, rules) == chosen
 
 
@@ -82,25 +90,25 @@ def test_hash_of_ipv4_is_the_address() -> None:
 
 
 def test_hash_of_ipv6_is_the_xor_of_its_words() -> None:
-    """An IPv6 address hashes as the exclusive or of its words; a scope plays no part."""
+    """An IPv6 address hashes as the exclusive or of its words; its scope is ignored."""
     assert source_hash("2001:db8:1:2:3:4:5:6") == 0x20010DB8 ^ 0x00010002 ^ 0x00030004 ^ 0x00050006
     assert source_hash("fe80::1%eth0") == source_hash("fe80::1")
 
 
 def test_hash_of_mapped_ipv4_differs_from_ipv4() -> None:
-    """An IPv4 client on an IPv6 socket hashes otherwise than on an IPv4 socket."""
+    """An IPv4 client has another hash on an IPv6 socket than on an IPv4 socket."""
     assert source_hash("::ffff:127.0.0.10") == 0x7F00000A ^ 0x0000FFFF
 
 
 def test_a_client_without_address_cannot_be_predicted() -> None:
     """A client on a Unix socket has no address, and HAProxy takes servers in turn."""
-    with pytest.raises(Unpredictable, match="'unix' is no IP address"):
+    with pytest.raises(Unpredictable, match="'unix' is not an IP address"):
         source_hash("unix")
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
 def test_avalanche_is_one_to_one(one: int, other: int) -> None:
-    """Two numbers never mix to the same number, so no two places on the ring collide."""
+    """Different numbers have different results, so places on the ring never collide."""
     assert (avalanched(one) == avalanched(other)) == (one == other)
     assert 0 <= avalanched(one) < 2**32
 
@@ -113,7 +121,7 @@ WEIGHTS = st.lists(st.integers(0, 12), min_size=1, max_size=7)
 def test_a_common_factor_of_weights_changes_nothing_in_a_map(
     weights: list[int], factor: int, value: int
 ) -> None:
-    """Weights 2, 4, 2 give the map of 1, 2, 1, whichever servers are away."""
+    """Weights 2, 4, 2 give the same map as 1, 2, 1; servers of weight 0 are left out."""
     source = f"{value >> 24}.{value >> 16 & 255}.{value >> 8 & 255}.{value & 255}"
     scaled = [weight * factor for weight in weights]
     assert predict(source, servers(*weights), MAP) == predict(source, servers(*scaled), MAP)
@@ -122,7 +130,7 @@ def test_a_common_factor_of_weights_changes_nothing_in_a_map(
 @given(WEIGHTS)
 @settings(max_examples=50, deadline=None)
 def test_shares_of_a_map_are_those_of_the_weights(weights: list[int]) -> None:
-    """Each server has its part of the weights in the map; shares of every kind sum to one."""
+    """In a map each server has its share of the weights; the shares of a ring sum to 1."""
     total = sum(weights)
     assert SourceHash(servers(*weights), MAP).shares == {
         f"s{i}": pytest.approx(weight / total) for i, weight in enumerate(weights, 1) if weight
@@ -132,8 +140,8 @@ def test_shares_of_a_map_are_those_of_the_weights(weights: list[int]) -> None:
     )
 
 
-def test_shares_of_a_ring_are_what_sources_get() -> None:
-    """The computed share of the ring is what 20,000 addresses get, to sampling error."""
+def test_shares_of_a_ring_are_the_shares_of_sources() -> None:
+    """Of 20,000 addresses each server gets its computed share of the ring, within sampling error."""
     chosen = SourceHash(servers(1, 2, 1), CONSISTENT)
     sources = [f"10.{i // 65536}.{i // 256 % 256}.{i % 256}" for i in range(20_000)]
     table = list(chosen.table(sources).values())
@@ -146,50 +154,48 @@ def test_shares_of_a_ring_are_what_sources_get() -> None:
 def test_a_ring_moves_only_sources_of_the_lost_server(
     weights: list[int], rules: HashRules, data: st.DataObject
 ) -> None:
-    """Whoever leaves, a source is always given a usable server, and a ring moves no survivor."""
+    """When a server leaves, each source still gets a usable server, and on a ring no survivor moves."""
     group = servers(*weights)
     name = data.draw(st.sampled_from([server.name for server in group]))
     sources = [f"192.168.{i}.{i * 7 % 256}" for i in range(256)]
-    moves = moves_when_down(sources, group, rules, name)
-    assert len(moves.lost) + len(moves.moved) + len(moves.stayed) == 256
-    assert name not in moves.lost.values()
+    before = SourceHash(group, rules).table(sources)
+    after = SourceHash(without(name, group), rules).table(sources)
+    assert name not in after.values()
     if rules.hash_type == "consistent":
-        assert moves.moved == {}
+        assert all(after[source] == server for source, server in before.items() if server != name)
 
 
 @pytest.mark.parametrize("number", [2, 3, 4, 5, 6])
 def test_survivors_that_a_map_moves(number: int) -> None:
-    """Of the survivors' sources (n − 2)/(n − 1) move when one of n equal servers goes."""
+    """(n − 2)/(n − 1) of the survivors' sources move when one of n equal servers leaves."""
     period = number * (number - 1)
     sources = [f"10.0.{i // 256}.{i % 256}" for i in range(period * 20)]
-    moves = moves_when_down(sources, servers(*[1] * number), MAP, "s1")
-    assert moves.moved_share == pytest.approx(moved_share_map_based(number))
-    assert moves.survivors == period * 20 * (number - 1) // number
+    group = servers(*[1] * number)
+    before = SourceHash(group, MAP).table(sources)
+    after = SourceHash(without("s1", group), MAP).table(sources)
+    survivors = [source for source, server in before.items() if server != "s1"]
+    moved = sum(after[source] != before[source] for source in survivors)
+    assert moved / len(survivors) == pytest.approx(moved_share_map_based(number))
+    assert len(survivors) == period * 20 * (number - 1) // number
 
 
-def test_moves_name_the_sources() -> None:
-    """Moves say who lost its server, who moved without need, and where to."""
-    moves = moves_when_down(["127.0.0.10", "127.0.0.11", "127.0.0.12"], servers(1, 1, 1), MAP, "s3")
-    assert moves.lost == {"127.0.0.10": "s1"}
-    assert moves.moved == {"127.0.0.11": ("s1", "s2"), "127.0.0.12": ("s2", "s1")}
-    assert moves.stayed == frozenset()
-
-
-def test_moves_of_an_unknown_server() -> None:
-    """Asking about a server that is not there is an error, not an empty answer."""
-    with pytest.raises(KeyError):
-        moves_when_down([], servers(1, 1), MAP, "s9")
+def test_where_sources_move_when_a_server_leaves() -> None:
+    """A map of three servers and then of two: the third address loses its server, the others swap."""
+    sources = ["127.0.0.10", "127.0.0.11", "127.0.0.12"]
+    assert list(SourceHash(servers(1, 1, 1), MAP).table(sources).values()) == ["s3", "s1", "s2"]
+    left = without("s3", servers(1, 1, 1))
+    assert list(SourceHash(left, MAP).table(sources).values()) == ["s1", "s2", "s1"]
 
 
 def test_no_server_usable() -> None:
-    """With every server away, nobody is served."""
-    away = [replace(server, up=False) for server in servers(1, 1)]
+    """With every server DOWN, no server is chosen."""
+    down = [replace(server, up=False) for server in servers(1, 1)]
     for rules in RULES:
-        assert predict("10.0.0.1", away, rules) is None
+        assert predict("10.0.0.1", down, rules) is None
 
 
-def test_backups_serve_only_alone_and_the_first_alone() -> None:
-    """The first usable backup takes all once no other server is usable; with allbackups they share."""
+def test_only_the_first_backup_serves_and_only_alone() -> None:
+    """The first backup takes all sources if no other server is usable; with allbackups they share."""
     group = [HashServer("a", 1), HashServer("b", 2, backup=True), HashServer("c", 3, backup=True)]
     sources = [f"10.0.0.{i}" for i in range(50)]
     for rules in RULES:
@@ -213,7 +219,7 @@ def test_backups_serve_only_alone_and_the_first_alone() -> None:
     ],
 )
 def test_hash_type_words(words: str, expected: tuple[str, str, bool]) -> None:
-    """`hash-type consistent` alone implies avalanche; with a function named it does not."""
+    """`hash-type consistent` implies avalanche unless it names a function."""
     rules = HashRules.from_words("source", words)
     assert (rules.hash_type, rules.function, rules.avalanche) == expected
 
@@ -223,26 +229,26 @@ def test_hash_type_words(words: str, expected: tuple[str, str, bool]) -> None:
     [
         (HashRules(balance="roundrobin"), "balance roundrobin does not hash"),
         (HashRules(balance="hdr(x)"), r"balance hdr\(x\) does not hash"),
-        (HashRules(balance_factor=150), "hash-balance-factor makes the choice depend on the load"),
-        (HashRules(overridden_by=("stick-table", "cookie")), "stick-table, cookie decides before"),
+        (HashRules(balance_factor=150), "hash-balance-factor makes the choice depend on the current load"),
+        (HashRules(overridden_by=("stick-table", "cookie")), "stick-table, cookie takes precedence"),
         (HashRules(hash_type="consistent", hash_key="addr"), "hash-key addr places servers"),
     ],
 )
-def test_what_cannot_be_predicted(rules: HashRules, sentence: str) -> None:
-    """A configuration without a source hash of its own is refused with the reason."""
+def test_unpredictable_rules(rules: HashRules, sentence: str) -> None:
+    """A configuration whose choice does not depend on the source alone is refused with the reason."""
     with pytest.raises(Unpredictable, match=sentence):
         predict("10.0.0.1", servers(1, 1), rules)
 
 
 @pytest.mark.parametrize("words", ["consistent md5", "rendezvous", "map-based sdbm avalanche more"])
 def test_unknown_hash_types(words: str) -> None:
-    """Words that HAProxy's manual does not have are refused, not guessed."""
-    with pytest.raises(Unpredictable, match="not one that is known"):
+    """A hash-type that is not in HAProxy's manual is refused."""
+    with pytest.raises(Unpredictable, match="is unknown"):
         HashRules.from_words("source", words)
 
 
 def test_slowstart_on_a_ring_cannot_be_predicted() -> None:
-    """A server in slowstart holds a growing part of the ring; a map ignores slowstart."""
+    """A server in slowstart has a growing share of the ring; a map ignores slowstart."""
     group = [HashServer("a", 1, throttled=True), HashServer("b", 2)]
     with pytest.raises(Unpredictable, match="a is in slowstart"):
         SourceHash(group, CONSISTENT)
@@ -250,7 +256,7 @@ def test_slowstart_on_a_ring_cannot_be_predicted() -> None:
 
 
 def test_spread_of_few_sources() -> None:
-    """The spread counts sources for each server and names the one with most for its weight."""
+    """A spread counts each source once and names the server with most sources for its weight."""
     figures = spread(["127.0.0.10", "127.0.0.13", "127.0.0.11", "127.0.0.11"], servers(1, 1, 1), MAP)
     assert figures.counts == {"s1": 1, "s2": 0, "s3": 2}
     assert (figures.sources, figures.fullest) == (3, "s3")
@@ -258,22 +264,22 @@ def test_spread_of_few_sources() -> None:
 
 
 def test_spread_of_every_third_address() -> None:
-    """Addresses in steps of the number of servers all fall on one, however many."""
+    """Addresses in steps of the number of servers all get the same server."""
     figures = spread([f"10.0.0.{i}" for i in range(0, 255, 3)], servers(1, 1, 1), MAP)
     assert figures.excess == pytest.approx(3.0)
 
 
-def test_excess_to_expect_falls_with_the_population() -> None:
-    """A hundred clients on three servers stay below 1.31 times their part, ten thousand below 1.04."""
-    few = excess_to_expect(100, servers(1, 1, 1), MAP)
-    many = excess_to_expect(10_000, servers(1, 1, 1), MAP)
+def test_expected_excess_falls_with_the_population() -> None:
+    """On three servers, 100 clients stay below 1.31 times the fair share, 10,000 clients below 1.04."""
+    few = expected_excess(100, servers(1, 1, 1), MAP)
+    many = expected_excess(10_000, servers(1, 1, 1), MAP)
     assert few == pytest.approx(1.30, abs=0.01)
     assert many == pytest.approx(1.03, abs=0.01)
 
 
-def test_excess_to_expect_of_a_ring_does_not_vanish() -> None:
-    """A ring is uneven by construction: no population is large enough to even it out."""
+def test_expected_excess_of_a_ring_does_not_vanish() -> None:
+    """A ring is uneven by construction: even the largest population stays uneven."""
     shares = SourceHash(servers(1, 1, 1), CONSISTENT).shares
-    assert excess_to_expect(10**9, servers(1, 1, 1), CONSISTENT) == pytest.approx(
+    assert expected_excess(10**9, servers(1, 1, 1), CONSISTENT) == pytest.approx(
         max(shares.values()) * 3, rel=1e-3
     )

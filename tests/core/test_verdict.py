@@ -1,4 +1,4 @@
-"""Verdicts: what is kept of a judgement, and what an acceptance run may end on."""
+"""Verdicts: which are acceptable, their order, and verdicts.json."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from calorimeter.core.verdict import (
 )
 
 
-def said(gate: str, judgement: Judgement, waived: str | None = None) -> Verdict:
+def verdict_of(gate: str, judgement: Judgement, waived: str | None = None) -> Verdict:
     """A verdict of one gate."""
     return Verdict(gate=gate, heading="h", guide="g", judgement=judgement, waived=waived)
 
@@ -25,19 +25,19 @@ def said(gate: str, judgement: Judgement, waived: str | None = None) -> Verdict:
 @pytest.mark.parametrize(
     ("verdict", "acceptable"),
     [
-        (said("S1", passed("all well")), True),
-        (said("S1", failed("torn")), False),
-        (said("S1", inconclusive("no data")), False),
-        (said("H9", failed("shallow"), waived="known"), True),
+        (verdict_of("S1", passed("all well")), True),
+        (verdict_of("S1", failed("torn")), False),
+        (verdict_of("S1", inconclusive("no data")), False),
+        (verdict_of("H9", failed("shallow"), waived="known"), True),
     ],
 )
 def test_only_pass_and_waived_are_acceptable(verdict: Verdict, acceptable: bool) -> None:
-    """PASS is acceptable, and what its owner waived by name; no data never is."""
+    """A PASS is acceptable, and so is a waived gate; a FAIL or missing data is not."""
     assert verdict.acceptable is acceptable
 
 
 def test_counter_examples_are_quoted_up_to_ten_and_counted() -> None:
-    """A verdict quotes ten counter-examples and says how many more there are."""
+    """A judgement quotes ten counter-examples and counts the rest."""
     judgement = failed("torn", [f"source {n}" for n in range(25)])
     assert judgement.counter_examples[9] == "source 9"
     assert judgement.counter_examples[10:] == ("… and 15 more",)
@@ -48,17 +48,17 @@ def test_gates_are_ordered_by_number() -> None:
     assert sorted(["S10", "S2", "E1"], key=gate_order) == ["E1", "S2", "S10"]
 
 
-def test_verdicts_survive_the_file(tmp_path: Path) -> None:
-    """What is written to verdicts.json is read back the same."""
-    kept = Verdicts(verdicts=(said("S1", passed("all well", sources=3, share_a=0.5)),))
+def test_verdicts_can_be_read_back(tmp_path: Path) -> None:
+    """Reading verdicts.json returns what was written."""
+    kept = Verdicts(verdicts=(verdict_of("S1", passed("all well", sources=3, share_a=0.5)),))
     verdicts.write(kept, tmp_path / "verdicts.json")
     assert verdicts.read(tmp_path / "verdicts.json") == kept
 
 
 def test_newer_verdict_replaces_the_older() -> None:
-    """A gate that is run again has its newest verdict only."""
-    old = Verdicts(verdicts=(said("S1", failed("torn")), said("H1", passed("checked"))))
-    new = old.merged([said("S1", passed("all well"))])
+    """A gate that runs again keeps its newest verdict only."""
+    old = Verdicts(verdicts=(verdict_of("S1", failed("torn")), verdict_of("H1", passed("checked"))))
+    new = old.merged([verdict_of("S1", passed("all well"))])
     assert [v.gate for v in new.verdicts] == ["H1", "S1"]
     assert new.of("S1").acceptable
 
@@ -66,8 +66,8 @@ def test_newer_verdict_replaces_the_older() -> None:
 @pytest.mark.parametrize(
     "text", ["", "[]", '{"schema_version": 99}', '{"schema_version": 1, "verdicts": 3}']
 )
-def test_foreign_verdicts_file_is_refused(tmp_path: Path, text: str) -> None:
-    """A file that is no verdicts.json, or of another version, gets one clear line."""
+def test_invalid_verdicts_file_is_refused(tmp_path: Path, text: str) -> None:
+    """The error for a damaged file, or one of another version, names the file."""
     file = tmp_path / "verdicts.json"
     file.write_text(text)
     with pytest.raises(InputError, match=r"verdicts\.json"):

@@ -201,7 +201,7 @@ def test_load_without_gates_says_so(builder: Any) -> None:
     shown = text(words(builder.samples(seconds=5)))
     assert "No gates were run." in shown
     assert "watch/proxy.jsonl is not there" in shown
-    assert "too few to tell a warm-up" in shown
+    assert "too few to detect a warm-up" in shown
 
 
 @pytest.mark.parametrize("error", ["", "timeout", "dropped"])
@@ -335,9 +335,9 @@ def test_whatever_a_run_notes_makes_a_page(module_builder: Any) -> None:
 
 def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:
     """A missing folder, an empty one, a run that holds nothing and an output not ours are refused."""
-    assert "is no run folder" in _command(str(tmp_path / "missing"))[1]
+    assert "is not a run folder" in _command(str(tmp_path / "missing"))[1]
     (tmp_path / "empty").mkdir()
-    assert "is no run folder" in _command(str(tmp_path / "empty"))[1]
+    assert "is not a run folder" in _command(str(tmp_path / "empty"))[1]
     assert "holds neither samples nor verdicts" in _command(str(builder.path))[1]
     mine = tmp_path / "mine"
     mine.mkdir()

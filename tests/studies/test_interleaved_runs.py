@@ -74,5 +74,5 @@ def test_a_run_of_a_series_stands_for_its_side(tmp_path: Path) -> None:
         (tmp_path / f"r{number}" / "run.json").write_text(json.dumps(about))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
-    assert [path.name for path in series.side_of(tmp_path / "r0")] == ["r1", "r0"]
-    assert [path.name for path in series.side_of(tmp_path / "r4")] == ["r4"]
+    assert [path.name for path in series.runs_of_side(tmp_path / "r0")] == ["r1", "r0"]
+    assert [path.name for path in series.runs_of_side(tmp_path / "r4")] == ["r4"]

@@ -45,7 +45,7 @@ def test_the_folder_of_a_study_is_reported_like_a_run(tmp_path: Path) -> None:
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "worker-00.parquet").write_bytes(b"")
     assert not published.is_study(tmp_path)
-    assert "is no run folder" in str(CliRunner().invoke(report, [str(tmp_path)]).exception)
+    assert "is not a run folder" in str(CliRunner().invoke(report, [str(tmp_path)]).exception)
 
 
 def test_data_that_are_none_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Scenario files: what is right is read, what is wrong is one clear line."""
+"""Scenario files: valid ones are read, and each mistake is reported as one line."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ list = 1
 
 
 def read(text: str, tmp_path: Path) -> Scenario:
-    """The scenario of this text, its operations checked."""
+    """Read the scenario in `text`, and check its operations."""
     path = tmp_path / "mine.toml"
     path.write_text(text)
     scenario = catalogue.read(path)
@@ -37,7 +37,7 @@ def read(text: str, tmp_path: Path) -> Scenario:
 
 @pytest.mark.parametrize("name", catalogue.names())
 def test_catalogue_is_readable(name: str) -> None:
-    """Every scenario of the catalogue loads, bears its file's name and is explained in a paragraph."""
+    """Every scenario of the catalogue can be read, has its file's name, an explanation and objectives."""
     scenario = catalogue.read(catalogue.find(name))
     operation_table.check(scenario)
     assert scenario.name == name
@@ -45,8 +45,8 @@ def test_catalogue_is_readable(name: str) -> None:
     assert scenario.objectives
 
 
-def test_catalogue_covers_what_is_asked_of_it() -> None:
-    """Each kind of load that the documentation names is a scenario."""
+def test_catalogue_has_every_kind_of_load() -> None:
+    """There is a scenario for each kind of load that the documentation names."""
     assert {
         *("read-mostly", "create-storm", "steady-mixed", "cfn-heavy", "soak", "spike", "step"),
         *("big-stacks", "noisy-neighbour", "whole-api"),
@@ -54,7 +54,7 @@ def test_catalogue_covers_what_is_asked_of_it() -> None:
 
 
 def test_whole_api_has_every_operation() -> None:
-    """The scenario that shows that all of it is answered leaves out only what Heat cannot."""
+    """`whole-api` has all operations except those that are broken in Heat."""
     scenario = catalogue.read(catalogue.find("whole-api"))
     for api in ("rest", "cfn"):
         load = scenario.load(api)
@@ -77,7 +77,7 @@ def test_whole_api_has_every_operation() -> None:
 def test_templates_are_understood(
     name: str, resources: int, waits: dict[str, int], files: list[str]
 ) -> None:
-    """What a template has is what users do with its stacks: resources, handles to signal, files to send."""
+    """A template has its resources, handles to signal, files to send, signed addresses and parameters."""
     read = template.read("here", catalogue.TEMPLATES / name)
     assert (len(read.resources), dict(read.waits), sorted(read.files)) == (resources, waits, files)
     assert bool(read.signal_outputs) is (name in ("waits-urls.json", "scales.yaml"))
@@ -88,12 +88,12 @@ def test_templates_are_understood(
     ("text", "line"),
     [
         ("a: [", "is neither YAML nor JSON"),
-        ("a: 1", "a template has resources"),
+        ("a: 1", "is not a template; valid: a file with resources"),
         ("resources: {one: {type: part.yaml}}", "needs 'part.yaml'"),
     ],
 )
 def test_wrong_template_is_one_line(text: str, line: str, tmp_path: Path) -> None:
-    """A template that is none, or that lacks a file, says which and what."""
+    """A file that is not a template, or a template whose file is missing, is reported as one line."""
     (tmp_path / "t.yaml").write_text(text)
     with pytest.raises(InputError, match=line) as problem:
         template.read("mine.toml: rest.template", tmp_path / "t.yaml")
@@ -115,7 +115,7 @@ def test_json_templates_are_json(file: Path) -> None:
 
 
 def test_scenario_with_defaults(tmp_path: Path) -> None:
-    """What is left out has its documented default, and the template's text is there."""
+    """Missing keys have their documented defaults, and the template is read."""
     scenario = read(GOOD, tmp_path)
     assert (scenario.seed, scenario.warm_up_s, scenario.think_s) == (1, 0.0, (0.0, 0.0))
     assert scenario.rest is not None
@@ -123,7 +123,7 @@ def test_scenario_with_defaults(tmp_path: Path) -> None:
 
 
 def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
-    """A template of that name in the scenario's own folder is the one meant."""
+    """A template in the scenario's folder takes precedence over one of the catalogue."""
     (tmp_path / "tiny.yaml").write_text("resources: {mine: {type: OS::Heat::None}}")
     scenario = read(GOOD, tmp_path)
     assert scenario.rest is not None and list(scenario.rest.templates[0].resources) == ["mine"]
@@ -141,7 +141,7 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
         ("list = 1", "show = 1", "rest.mix: 'show' needs a stack; valid: with create or adopt in the mix"),
         ("list = 1", "create = 1\nsignal = 1", "'signal' needs a template with a resource that takes"),
         ("list = 1", "ListStacks = 1", "rest.mix: unknown operation 'ListStacks'"),
-        ('"tiny.yaml"', "[]", "rest.template: names no template"),
+        ('"tiny.yaml"', "[]", "rest.template: is empty"),
         ('"tiny.yaml"', '["tiny.yaml", "wied.yaml"]', "did you mean 'wide.yaml'?"),
         ("[rest]", "[tenants]\ncount = 2\nshares = [1]\n[rest]", "2 tenants need as many shares"),
         ("users = 3", "user = 3", "user: unknown key 'user'; valid: "),
@@ -156,7 +156,7 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_wrong_scenario_is_one_line(old: str, new: str, line: str, tmp_path: Path) -> None:
-    """Each mistake gives one line that says where, what was given and what is valid."""
+    """Each mistake is reported as one line with where, what was given and what is valid."""
     with pytest.raises(InputError) as problem:
         read(GOOD.replace(old, new), tmp_path)
     text = str(problem.value)
@@ -166,13 +166,13 @@ def test_wrong_scenario_is_one_line(old: str, new: str, line: str, tmp_path: Pat
 
 
 def test_scenario_without_users_of_any_api(tmp_path: Path) -> None:
-    """A scenario needs one of the APIs."""
+    """A scenario needs users of at least one API."""
     with pytest.raises(InputError, match=r"needs a \[rest\] or a \[cfn\] table"):
         read(GOOD.partition("[rest]")[0], tmp_path)
 
 
 def test_names_and_paths_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A bare name, the catalogue's path from anywhere, and any path of a file."""
+    """A scenario is found by its name, by `scenarios/NAME.toml` from any folder, and by its path."""
     monkeypatch.chdir(tmp_path)
     expected = catalogue.CATALOGUE / "first-mix.toml"
     assert catalogue.find("first-mix") == expected
@@ -183,20 +183,20 @@ def test_names_and_paths_are_found(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize("given", ["frist-mix", "scenarios/frist-mix.toml"])
 def test_unknown_scenario_has_a_nearest_name(given: str) -> None:
-    """A misspelt name or path says what there is."""
+    """The error for a misspelt name or path has the nearest name."""
     with pytest.raises(InputError, match="did you mean 'first-mix'"):
         catalogue.find(given)
 
 
 def test_page_explains_every_scenario() -> None:
-    """docs/reference/scenarios.md has the paragraph of each scenario of the catalogue."""
+    """docs/reference/scenarios.md contains the `about` text of each scenario."""
     page = (DOCS / "reference/scenarios.md").read_text()
     for name in catalogue.names():
         assert f"### `{name}`\n\n{catalogue.read(catalogue.find(name)).about.strip()}\n" in page
 
 
-def test_digests_are_of_each_template_and_what_it_needs(tmp_path: Path) -> None:
-    """As `sha256sum` says them, by name; another text beside the same scenario has another digest."""
+def test_digests_cover_each_template_and_its_files(tmp_path: Path) -> None:
+    """They equal the output of `sha256sum`; a changed template has another digest."""
     text = GOOD.replace('"tiny.yaml"', '["tiny.yaml", "nested.yaml"]')
     before = read(text, tmp_path).digests
     assert before == {
@@ -209,5 +209,5 @@ def test_digests_are_of_each_template_and_what_it_needs(tmp_path: Path) -> None:
     }
     edited = (catalogue.TEMPLATES / "tiny.yaml").read_text() + "# edited\n"
     (tmp_path / "tiny.yaml").write_text(edited)
-    after = read(text, tmp_path).instead(users=5).digests
+    after = read(text, tmp_path).with_overrides(users=5).digests
     assert after == before | {"tiny.yaml": hashlib.sha256(edited.encode()).hexdigest()}

@@ -28,15 +28,15 @@ def read(text: str, tmp_path: Path) -> Scenario:
     return catalogue.read(path)
 
 
-def test_stages_say_how_long_and_how_many(tmp_path: Path) -> None:
-    """The length is the sum of the stages, and the users the most of them, where stages are of users."""
+def test_stages_set_the_duration_and_the_users(tmp_path: Path) -> None:
+    """The duration is the sum of the stages' durations; stages of users set the number of users."""
     steps, crowd = read(STEPS, tmp_path), read(CROWD, tmp_path)
     assert (steps.duration_s, steps.users, len(steps.rates)) == (15, 30, 2)
     assert (crowd.duration_s, crowd.users, crowd.rates) == (15, 40, ())
 
 
 def test_one_rate_is_one_stage(tmp_path: Path) -> None:
-    """A rate without stages lasts for the whole run, with Poisson arrivals unless said otherwise."""
+    """A rate without stages lasts for the whole run; its arrivals are Poisson by default."""
     scenario = read(CLOSED + "[arrivals]\nrate_per_s = 5\n", tmp_path)
     assert scenario.rates == (Stage(duration_s=10, rate_per_s=5),)
     assert scenario.arrivals is not None and scenario.arrivals.spacing == "poisson"
@@ -45,7 +45,7 @@ def test_one_rate_is_one_stage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        (STEPS.replace("rate_per_s = 10", "users = 10"), "stages are all of users or all of rate_per_s"),
+        (STEPS.replace("rate_per_s = 10", "users = 10"), "stages have either all users or all rate_per_s"),
         (STEPS.replace("rate_per_s = 10", ""), "a stage has either users or rate_per_s"),
         (STEPS.replace("rate_per_s = 10", "rate_per_s = 10\nusers = 5"), "either users or rate_per_s"),
         (STEPS.replace("duration_s = 5", "duration_s = 0"), "stages[1].duration_s: 0 given; input should"),
@@ -53,24 +53,24 @@ def test_one_rate_is_one_stage(tmp_path: Path) -> None:
         (STEPS.replace("rate_per_s = 10", 'rate_per_s = "many"'), "stages[1].rate_per_s: 'many' given"),
         (STEPS.replace("ramp", "slope"), "stages[2].slope: unknown key 'slope'; valid: duration_s, ramp"),
         (STEPS.replace("= 10", "= 0").replace("= 20", "= 0").replace("duration_s = 0", "duration_s = 9"),
-         "stages without any user or arrival"),
+         "no stage has a user or an arrival"),
         (STEPS.replace("users = 30", "users = 30\nduration_s = 15"), "leave out duration_s"),
-        (CROWD.replace("[[", "users = 5\n[[", 1), "users and stages that say it exclude one another"),
+        (CROWD.replace("[[", "users = 5\n[[", 1), "users follows from the stages"),
         (STEPS + "[arrivals]\nrate_per_s = 3\n", "in the stages or in [arrivals], not in both"),
-        (CROWD + '[arrivals]\nspacing = "constant"\n', "stages of users and arrivals exclude one another"),
+        (CROWD + '[arrivals]\nspacing = "constant"\n', "[arrivals] contradicts stages of users"),
         (CLOSED + "[arrivals]\n", "arrivals need a rate_per_s, or stages that have one"),
         (CLOSED + '[arrivals]\nrate_per_s = 1\nspacing = "posson"\n', "did you mean 'poisson'?"),
         (STEPS.replace("users = 30", "warm_up_s = 15\nusers = 30"), "warm_up_s (15) must be shorter"),
     ],
 )  # fmt: skip
 def test_impossible_stages_are_one_line(tmp_path: Path, text: str, line: str) -> None:
-    """Stages and arrivals that cannot be: one line that says where, what and why."""
+    """Contradictory stages and arrivals: the error is one line with where, what and why."""
     with pytest.raises(InputError) as problem:
         read(text, tmp_path)
-    said = str(problem.value)
-    assert line in said
-    assert said.startswith(f"{tmp_path / 'mine.toml'}: ")
-    assert "\n" not in said
+    message = str(problem.value)
+    assert line in message
+    assert message.startswith(f"{tmp_path / 'mine.toml'}: ")
+    assert "\n" not in message
 
 
 STAGES = st.lists(
@@ -82,7 +82,7 @@ STAGES = st.lists(
 
 @given(stages=STAGES, share=st.floats(0.05, 2))
 def test_cut_stages_are_the_same_until_the_cut(stages: list[Stage], share: float) -> None:
-    """Of any other length, levels are what they were, and beyond the old end the last one stays."""
+    """Cut stages have the same levels as before; extended ones hold the last level."""
     whole = sum(stage.duration_s for stage in stages)
     shorter = cut(stages, whole * share)
     assert sum(stage.duration_s for stage in shorter) == pytest.approx(whole * share)
@@ -93,21 +93,21 @@ def test_cut_stages_are_the_same_until_the_cut(stages: list[Stage], share: float
     assert level_at(shorter, whole * share * 1.001) is None
 
 
-def test_command_line_replaces_what_it_names(tmp_path: Path) -> None:
-    """A rate opens the arrivals of a closed scenario and replaces stages; a duration cuts them."""
+def test_command_line_overrides_the_scenario(tmp_path: Path) -> None:
+    """A rate replaces closed users and stages with open arrivals; a duration cuts stages."""
     closed, steps, crowd = (read(text, tmp_path) for text in (CLOSED, STEPS, CROWD))
-    opened = closed.instead(rate_per_s=50)
+    opened = closed.with_overrides(rate_per_s=50)
     assert (opened.arrivals, opened.users) == (Arrivals(rate_per_s=50), 100)
-    assert opened.instead(duration_s=4).rates == (Stage(duration_s=4, rate_per_s=50),)
-    assert closed.instead(rate_per_s=50, users=7).users == 7
-    assert steps.instead(rate_per_s=2, duration_s=60).rates == (Stage(duration_s=60, rate_per_s=2),)
-    assert [stage.duration_s for stage in steps.instead(duration_s=8).rates] == [5, 3]
+    assert opened.with_overrides(duration_s=4).rates == (Stage(duration_s=4, rate_per_s=50),)
+    assert closed.with_overrides(rate_per_s=50, users=7).users == 7
+    assert steps.with_overrides(rate_per_s=2, duration_s=60).rates == (Stage(duration_s=60, rate_per_s=2),)
+    assert [stage.duration_s for stage in steps.with_overrides(duration_s=8).rates] == [5, 3]
     with pytest.raises(InputError, match="--users"):
-        crowd.instead(users=5)
+        crowd.with_overrides(users=5)
 
 
 def test_shorter_run_has_a_shorter_warm_up(tmp_path: Path) -> None:
-    """A run cut to less than its scenario keeps at most a fifth of it for the warm-up."""
+    """In a run that is shorter than its scenario, the warm-up is at most a fifth of the duration."""
     scenario = read(CLOSED.replace("users = 3", "users = 3\nwarm_up_s = 8"), tmp_path)
-    assert scenario.instead(duration_s=5).warm_up_s == 1
-    assert scenario.instead(duration_s=100).warm_up_s == 8
+    assert scenario.with_overrides(duration_s=5).warm_up_s == 1
+    assert scenario.with_overrides(duration_s=100).warm_up_s == 8

@@ -20,7 +20,7 @@ from calorimeter.core.deployment import (
     Backend,
     Broker,
     Checks,
-    ConsentTo,
+    ConsentTable,
     Deployment,
     Engines,
     Expect,
@@ -87,7 +87,7 @@ class _Describer:
                 HeatConf(host=host, files=self._paths(files)) for host, files in self.subject.inputs.heat
             ),
             expect=self._expect(),
-            consent=ConsentTo(level=self.answers.consent),
+            consent=ConsentTable(level=self.answers.consent),
         )
         return Description(deployment, self.secrets, self.missing, self._auth_url)
 

@@ -1,1 +1,1 @@
-"""Faults as data: what is to be broken when, who may, and the certainty that all of it is healed."""
+"""Faults: schedules, the consent that they need, injection, and healing however the suite ends."""

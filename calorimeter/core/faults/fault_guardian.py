@@ -1,7 +1,7 @@
-"""The guardian of faults: a process that outlives a killed suite, to heal what it left broken.
+"""The guardian of faults: a process that outlives a killed suite and heals what the suite left broken.
 
-`python -m calorimeter.core.faults.fault_guardian JOURNAL` prints `on`, waits until standard input ends, and
-heals whatever is still open in the journal. The kernel closes that pipe for a suite that was killed too.
+`python -m calorimeter.core.faults.fault_guardian JOURNAL` prints `on`, waits until its standard input ends,
+and heals the faults that are still open in the journal.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ LOCK_S = 30.0
 
 
 def main() -> int:
-    """Be the guardian; 0 when nothing is left broken."""
-    guardian.outlive()
-    guardian.say("on")
-    guardian.await_the_end()
+    """Run the guardian. Returns 0 if nothing is left broken, else 1."""
+    guardian.ignore_signals()
+    guardian.reply("on")
+    guardian.wait_for_dismissal()
     try:
         Journal(Path(sys.argv[1])).recover(LOCK_S, patient=True)
     except Unhealed as problem:

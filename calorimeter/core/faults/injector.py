@@ -1,43 +1,45 @@
-"""The one who breaks: carries faults out, and sees that every one of them is healed."""
+"""Injects faults into a deployment, and heals every one of them at the end."""
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from types import FrameType, TracebackType
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import asdict
+from signal import SIGINT, SIGTERM
+from types import TracebackType
+from typing import Self
 
-from calorimeter.core import guardian
+from calorimeter.core import guardian, signals
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.journal import MARK, Journal, Open, Record, Unhealed
+from calorimeter.core.faults.journal import MARK, Journal, JournalContent, OpenFault, Unhealed
 from calorimeter.core.faults.schedule import Commands, Fault, is_lab
-from calorimeter.core.faults.shell_command import COMMAND_S, CommandFailed, Done, run
+from calorimeter.core.faults.shell_command import COMMAND_S, CommandFailed, CommandResult, run
 from calorimeter.core.toml import Model
 
 GUARD_S = 30.0
 DISMISSED_S = 1.0
+"""Short: what could not be healed here, the guardian would only try again."""
 
 
 class FaultInjector:
-    """Breaks parts of one deployment; when it is left, by whatever way, all is healed.
+    """Injects faults into one deployment, and heals all of them when the `with` block ends in whatever way.
 
-    Inside, SIGTERM ends the run as Ctrl-C does. Entering heals first what an earlier run left behind.
-    Raises `InputError` where another run is breaking the same deployment, `Unhealed` on leaving where
-    something stayed broken.
+    Inside the block, SIGTERM ends the run as Ctrl-C does. Entering first heals what an earlier run left
+    behind. Raises InputError if another run is injecting faults into the same deployment, and Unhealed on
+    leaving if something stayed broken.
     """
 
     def __init__(self, deployment: Deployment) -> None:
         self.deployment = deployment
         self.journal = Journal.of(deployment)
-        self._record = Record(
+        self._content = JournalContent(
             deployment=str(deployment.path.resolve()), name=deployment.name, lab=is_lab(deployment)
         )
-        self._one = threading.Condition()
+        self._changed = threading.Condition()
         self._injecting = 0
         self._closing = False
         self._stack = ExitStack()
@@ -47,14 +49,15 @@ class FaultInjector:
             try:
                 self.journal.recover(GUARD_S)
             except Unhealed as problem:
-                _shout(problem)
+                _print_loudly(problem)
                 raise
             if not self._stack.enter_context(self.journal.held("breaking", 0)):
                 raise InputError(
-                    str(self.deployment.path), f"is being broken by another run ({self.journal.holder()})"
+                    str(self.deployment.path),
+                    f"another run injects faults into this deployment ({self.journal.holder()})",
                 )
-            self._stack.enter_context(_terminated_like_interrupted())
-            self._stack.callback(self._dismiss, self._guard())
+            self._stack.enter_context(signals.interrupted_by(SIGTERM))
+            self._stack.callback(guardian.dismiss, self._start_guardian(), DISMISSED_S)
             self._stack = self._stack.pop_all()
         return self
 
@@ -65,69 +68,63 @@ class FaultInjector:
             self._closing = True
             self.heal_all()
 
-    def inject(self, commands: Commands) -> Done:
-        """Bring a fault about; raises `CommandFailed`, and then it may still be in force until healed."""
-        each = Open(part=commands.part, fault=commands.fault, heal=commands.heal, begun_ns=time.time_ns())
-        with self._one:
+    def inject(self, commands: Commands) -> CommandResult:
+        """Inject a fault. Raises CommandFailed; the fault may be in force even then, until it is healed."""
+        each = OpenFault(
+            part=commands.part, fault=commands.fault, heal=commands.heal, begun_ns=time.time_ns()
+        )
+        with self._changed:
             if self._closing:
-                raise CommandFailed("not begun: the run is ending")
-            self._write((*(o for o in self._record.open if o.heal != each.heal), each))
+                raise CommandFailed("not injected: the run is ending")
+            self._write((*(o for o in self._content.open if o.heal != each.heal), each))
             self._injecting += 1
         try:
             return run(commands.inject, {MARK: str(self.journal.path)})
         finally:
-            with self._one:
+            with self._changed:
                 self._injecting -= 1
-                self._one.notify_all()
+                self._changed.notify_all()
 
-    def heal(self, commands: Commands) -> Done:
-        """End a fault; raises `CommandFailed`, and then it stays in the journal."""
-        done = run(commands.heal)
-        with self._one:
-            self._write(
-                tuple(
-                    o for o in self._record.open
-                    if (o.part, o.fault) != (commands.part, commands.fault)
-                )
-            )  # fmt: skip
-        return done
+    def heal(self, commands: Commands) -> CommandResult:
+        """Heal a fault. Raises CommandFailed; the fault then stays in the journal."""
+        result = run(commands.heal)
+        healed = (commands.part, commands.fault)
+        with self._changed:
+            self._write(tuple(o for o in self._content.open if (o.part, o.fault) != healed))
+        return result
 
     def heal_all(self) -> None:
-        """End every open fault; not to be interrupted. Raises `Unhealed`, after all were tried."""
-        if not self._record.open:
+        """Heal every open fault, ignoring SIGINT and SIGTERM. Raises Unhealed, after it has tried all."""
+        if not self._content.open:
             return
-        with _uninterrupted(), self._one:
-            # A command in another thread may be breaking something just now: heal after it, not before.
-            self._one.wait_for(lambda: not self._injecting, COMMAND_S)
+        with signals.ignoring(SIGINT, SIGTERM), self._changed:
+            # Another thread's command may be injecting a fault at this moment: heal after it, not before.
+            self._changed.wait_for(lambda: not self._injecting, COMMAND_S)
             try:
-                self._record = self.journal.heal(self._record)
+                self._content = self.journal.heal(self._content)
             except Unhealed as problem:
-                self._record = self.journal.read() or self._record
-                _shout(problem)
+                self._content = self.journal.read() or self._content
+                _print_loudly(problem)
                 raise
 
-    def _write(self, faults: tuple[Open, ...]) -> None:
-        self._record = self._record.model_copy(update={"open": faults})
-        self.journal.write(self._record)
+    def _write(self, faults: tuple[OpenFault, ...]) -> None:
+        self._content = self._content.model_copy(update={"open": faults})
+        self.journal.write(self._content)
 
-    def _guard(self) -> guardian.Guardian:
+    def _start_guardian(self) -> guardian.Guardian:
         guard = guardian.start("calorimeter.core.faults.fault_guardian", str(self.journal.path))
-        if guardian.answer(guard, GUARD_S) != "on":
+        if guardian.read_reply(guard, GUARD_S) != "on":
             guardian.dismiss(guard, 0)
             raise InputError("faults", "the guardian that heals after a crash could not be started")
         return guard
 
-    @staticmethod
-    def _dismiss(guard: guardian.Guardian) -> None:
-        # Where something could not be healed here, it would only try the same again.
-        guardian.dismiss(guard, DISMISSED_S)
 
+class ExecutedFault(Model):
+    """A fault of a schedule as it was injected. Times are ns since the epoch.
 
-class Carried(Model):
-    """A fault of a schedule as it was carried out; ns since the epoch.
-
-    It took effect at `at_ns` by its command's own word, else (None) between `began_ns` and `ended_ns`.
-    `healed_ns` is when the command that ends it succeeded, or failed: then it lasted for longer.
+    The fault took effect at `at_ns`, if its command printed that moment, else between `began_ns` and
+    `ended_ns`. `healed_ns` is when the healing command succeeded or failed; if it failed, the fault lasted
+    longer.
     """
 
     fault: Fault
@@ -137,56 +134,49 @@ class Carried(Model):
     healed_ns: int
 
 
-class CarriedOut(Model):
-    """A run's `evidence/faults.json`: what was broken while it lasted."""
+class ExecutedFaults(Model):
+    """The evidence file `faults.json` of a load run: the faults injected during the run."""
 
-    faults: tuple[Carried, ...]
+    faults: tuple[ExecutedFault, ...]
 
 
-def carry_out(
+def execute_schedule(
     injector: FaultInjector,
     planned: Sequence[tuple[Fault, Commands]],
     say: Callable[[str], None],
     stop: threading.Event | None = None,
-    carried: list[Carried] | None = None,
-) -> list[Carried]:
-    """Carry a schedule out, from now on; each fault in time, whatever others take.
+    executed: list[ExecutedFault] | None = None,
+) -> list[ExecutedFault]:
+    """Execute a schedule that starts now. Each fault is injected in time, however long others take.
 
-    Ends when the last fault is healed, or when `stop` is set (what is open then is healed when the
-    injector is left). Raises `CommandFailed` of the first fault that failed; `carried`, where given, has
-    all that was broken even so.
+    Ends when the last fault is healed, or when `stop` is set; the injector heals what is open then.
+    Raises the CommandFailed of the first fault that failed; `executed`, if given, lists all injected faults
+    even then.
     """
     stop = stop or threading.Event()
     began = time.monotonic()
-    carried = [] if carried is None else carried
+    executed = [] if executed is None else executed
     problems: list[CommandFailed] = []
 
-    def one(fault: Fault, commands: Commands) -> None:
+    def execute(fault: Fault, commands: Commands) -> None:
         try:
             if stop.wait(max(0.0, began + fault.at_s - time.monotonic())):
                 return
             say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault}")
-            done = injector.inject(commands)
+            injected = injector.inject(commands)
             stop.wait(max(0.0, began + fault.at_s + fault.for_s - time.monotonic()))
             healed_ns = 0
             try:
                 healed_ns = injector.heal(commands).ended_ns
             finally:
-                carried.append(
-                    Carried(
-                        fault=fault,
-                        began_ns=done.began_ns,
-                        ended_ns=done.ended_ns,
-                        at_ns=done.at_ns,
-                        healed_ns=healed_ns or time.time_ns(),
-                    )
-                )
+                times = asdict(injected) | {"healed_ns": healed_ns or time.time_ns()}
+                executed.append(ExecutedFault(fault=fault, **times))
             say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} is over")
         except Exception as problem:
             problems.append(CommandFailed(f"{fault}: {problem}"))
             stop.set()
 
-    threads = [threading.Thread(target=one, args=pair, daemon=True) for pair in planned]
+    threads = [threading.Thread(target=execute, args=pair, daemon=True) for pair in planned]
     for thread in threads:
         thread.start()
     try:
@@ -199,40 +189,9 @@ def carry_out(
         raise
     if problems:
         raise problems[0]
-    return carried
+    return executed
 
 
-def _shout(problem: Unhealed) -> None:
-    with suppress(OSError):  # where standard error is closed, the next command says it
+def _print_loudly(problem: Unhealed) -> None:
+    with suppress(OSError):  # standard error may be closed; the next command of the suite reports it again
         print(f"\n{'!' * 70}\n{problem}\n{'!' * 70}", file=sys.stderr, flush=True)
-
-
-def _interrupt(signum: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
-@contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-@contextmanager
-def _uninterrupted() -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before: dict[signal.Signals, Any] = {
-        signum: signal.signal(signum, signal.SIG_IGN) for signum in (signal.SIGINT, signal.SIGTERM)
-    }
-    try:
-        yield
-    finally:
-        for signum, handler in before.items():
-            signal.signal(signum, handler)

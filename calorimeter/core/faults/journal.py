@@ -1,8 +1,8 @@
-"""The journal of open faults, on disk before anything is broken, so that a killed suite leaves a trace.
+"""The journal of open faults. It is on disk before a fault is injected, so a killed suite leaves a trace.
 
-One file a deployment, under the state folder. Who breaks holds its lock while it runs; the kernel lets
-go of it when that process ends, however it ends. A journal with faults in it and nobody at its lock is
-abandoned: whoever comes next heals it.
+There is one file per deployment, under the state folder. The process that injects faults holds the
+journal's lock; the kernel releases it when that process ends, in whatever way. A journal with open faults
+whose lock is free is abandoned, and the next command of the suite heals it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import fcntl
 import hashlib
 import os
 import signal
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,24 +18,23 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import paths
+from calorimeter.core import paths, waiting
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.shell_command import CommandFailed, run
 from calorimeter.core.toml import Model
 
 MARK = "CALORIMETER_FAULT"
-"""Environment variable of commands that break: the journal they belong to."""
+"""Environment variable of commands that inject a fault: the path of their journal."""
 
 HEALING = "CALORIMETER_HEALING"
-"""Environment variable of commands that heal: they must not wait for the healing to be over."""
+"""Environment variable of commands that heal. They must not wait until healing is over."""
 
 HEAL_TRIES = 3
-LOOK_EVERY_S = 0.05
 
 
-class Open(Model):
-    """One fault that may be in force: the command that ends it, and when it was begun (ns, epoch)."""
+class OpenFault(Model):
+    """A fault that may be in force, the command that heals it, and when it began (ns since the epoch)."""
 
     part: str
     fault: str
@@ -44,19 +42,19 @@ class Open(Model):
     begun_ns: int
 
 
-class Record(Model):
-    """A journal's content."""
+class JournalContent(Model):
+    """The content of a journal file."""
 
     deployment: str
     name: str
     lab: bool
-    open: tuple[Open, ...] = ()
+    open: tuple[OpenFault, ...] = ()
 
 
-class Unhealed(Exception):  # noqa: N818 - it says what is the case
-    """Faults that could not be ended; `commands` are left for a person to type."""
+class Unhealed(Exception):  # noqa: N818 - a state, not a defect
+    """Faults could not be healed. `commands` heal them, and are left for a person to type."""
 
-    def __init__(self, name: str, failures: list[tuple[Open, str]]) -> None:
+    def __init__(self, name: str, failures: list[tuple[OpenFault, str]]) -> None:
         self.commands = [each.heal for each, _ in failures]
         lines = [f"NOT HEALED: {name} is still broken. Type these commands until each succeeds:"]
         for each, why in failures:
@@ -65,7 +63,7 @@ class Unhealed(Exception):  # noqa: N818 - it says what is the case
 
 
 class Journal:
-    """The open faults of one deployment, in `path`."""
+    """The open faults of one deployment, in the file `path`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -78,46 +76,47 @@ class Journal:
 
     @property
     def lock(self) -> Path:
-        """The file that the one who breaks, or heals, has locked."""
+        """The file that is locked while a process injects or heals faults."""
         return self.path.with_suffix(".lock")
 
-    def read(self) -> Record | None:
-        """What is in it; None where nothing is. `InputError` where it is damaged."""
+    def read(self) -> JournalContent | None:
+        """The journal's content, or None if there is no file. Raises InputError if it is damaged."""
         try:
-            return Record.model_validate_json(self.path.read_text(encoding="utf-8"))
+            return JournalContent.model_validate_json(self.path.read_text(encoding="utf-8"))
         except FileNotFoundError:
             return None
         except (OSError, ValidationError) as problem:
             raise InputError(
-                str(self.path), "is no journal of faults", "look at it, then remove it"
+                str(self.path), "is not a journal of faults", "check its content, then remove it"
             ) from problem
 
-    def write(self, record: Record) -> None:
-        """Replace its content; one without open faults is removed."""
-        if not record.open:
+    def write(self, content: JournalContent) -> None:
+        """Replace the journal's content, or remove the file if no fault is open. Raises OSError."""
+        if not content.open:
             self.path.unlink(missing_ok=True)
             return
         partial = self.path.with_suffix(".partial")
         with partial.open("w", encoding="utf-8") as file:
-            file.write(record.model_dump_json(indent=2) + "\n")
+            file.write(content.model_dump_json(indent=2) + "\n")
             file.flush()
             os.fsync(file.fileno())
         partial.replace(self.path)
 
     @contextmanager
     def held(self, role: Literal["breaking", "healing"], wait_s: float) -> Iterator[bool]:
-        """Hold the lock; yields False where another still has it after `wait_s` seconds."""
+        """Hold the lock. Yields False if another process still has it after `wait_s` seconds."""
         self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with self.lock.open("a+") as file:
-            deadline = time.monotonic() + wait_s
-            while True:
+
+            def locked() -> bool:
                 with suppress(BlockingIOError):
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                if time.monotonic() > deadline:
-                    yield False
-                    return
-                time.sleep(LOOK_EVERY_S)
+                    return True
+                return False
+
+            if not waiting.poll(locked, wait_s):
+                yield False
+                return
             file.seek(0)
             file.truncate()
             file.write(f"{role} {os.getpid()}")
@@ -127,52 +126,50 @@ class Journal:
             file.truncate()
 
     def holder(self) -> str:
-        """`breaking PID` or `healing PID` of whoever holds the lock, as far as it is known."""
+        """`breaking PID` or `healing PID` of the process that holds the lock; empty if unknown."""
         try:
             return self.lock.read_text(encoding="utf-8").strip()
         except OSError:
             return ""
 
-    def heal(self, record: Record) -> Record:
-        """End every open fault, the last first; the lock must be held. Raises `Unhealed`."""
+    def heal(self, content: JournalContent) -> JournalContent:
+        """Heal every open fault, the last one first. The lock must be held. Raises Unhealed."""
         failures = []
-        for each in reversed(record.open):
-            why = _ended(each)
+        for each in reversed(content.open):
+            why = _why_not_healed(each)
             if why is None:
-                record = record.model_copy(update={"open": tuple(o for o in record.open if o != each)})
-                with suppress(
-                    OSError
-                ):  # a full disk: this one is healed again by the next, and the others now
-                    self.write(record)
+                content = content.model_copy(update={"open": tuple(o for o in content.open if o != each)})
+                with suppress(OSError):  # a full disk: the next run heals it again, which is harmless
+                    self.write(content)
             else:
                 failures.append((each, why))
         if failures:
-            raise Unhealed(record.name, failures)
-        return record
+            raise Unhealed(content.name, failures)
+        return content
 
-    def recover(self, wait_s: float, *, patient: bool = False) -> tuple[Open, ...]:
-        """Heal what was left open by one who is gone; the faults that were healed.
+    def recover(self, wait_s: float, *, patient: bool = False) -> tuple[OpenFault, ...]:
+        """Heal faults that a run left open when it died. Returns the healed faults.
 
-        Nothing is done where a living run holds the lock; one that is healing is waited for, and with
-        `patient` one that is breaking too. Raises `Unhealed`.
+        Does nothing while a living run holds the lock. It waits up to `wait_s` seconds for a process that
+        heals, and with `patient` also for one that breaks. Raises Unhealed.
         """
         if not self.path.exists():
             return ()
         wait_s = wait_s if patient or not self.holder().startswith("breaking") else 0
-        with self.held("healing", wait_s) as mine:
-            record = self.read() if mine else None
-            if record is None:
+        with self.held("healing", wait_s) as locked:
+            content = self.read() if locked else None
+            if content is None:
                 return ()
-            if record.lab and not Path(record.deployment).exists():
+            if content.lab and not Path(content.deployment).exists():
                 self.path.unlink(missing_ok=True)  # the lab is down, and its faults with it
                 return ()
             _end_injections(self.path)
-            self.heal(record)
-            return record.open
+            self.heal(content)
+            return content.open
 
 
-def _ended(each: Open) -> str | None:
-    """Run the command that ends a fault; why it failed, None where it did not."""
+def _why_not_healed(each: OpenFault) -> str | None:
+    """Run the command that heals a fault. Returns why it failed, None if it succeeded."""
     why = ""
     for _ in range(HEAL_TRIES):
         try:
@@ -185,7 +182,7 @@ def _ended(each: Open) -> str | None:
 
 
 def _end_injections(journal: Path) -> None:
-    """Kill commands that a killed suite had begun: they must not break anything after the healing."""
+    """Kill commands that a killed suite had started: they must not break anything after the healing."""
     mark = f"{MARK}={journal}".encode()
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -194,20 +191,20 @@ def _end_injections(journal: Path) -> None:
                     os.kill(int(entry.name), signal.SIGKILL)
 
 
-def recover_all(wait_s: float = 60.0) -> list[tuple[str, Open]]:
-    """Heal whatever killed runs of the suite left broken on this machine: (deployment, fault).
+def recover_all(wait_s: float = 60.0) -> list[tuple[str, OpenFault]]:
+    """Heal what killed runs of the suite left broken on this machine. Returns (deployment, fault) pairs.
 
-    Raises `Unhealed`, after all others were tried.
+    Raises Unhealed, after it has tried all journals.
     """
     if HEALING in os.environ or MARK in os.environ:
         return []
-    healed: list[tuple[str, Open]] = []
+    healed: list[tuple[str, OpenFault]] = []
     problems: list[Unhealed] = []
     for path in sorted((paths.state() / "faults").glob("*.json")):
         journal = Journal(path)
-        record = journal.read()
+        content = journal.read()
         try:
-            healed += [(record.name if record else "", each) for each in journal.recover(wait_s)]
+            healed += [(content.name if content else "", each) for each in journal.recover(wait_s)]
         except Unhealed as problem:
             problems.append(problem)
     if problems:

@@ -1,4 +1,4 @@
-"""Faults as data: `rest-1:kill@5s+20s`, or `[[fault]]` tables, and the commands they mean."""
+"""Faults as data: `rest-1:kill@5s+20s` or `[[fault]]` tables, and the commands that they need."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from calorimeter.core.deployment import Deployment, FurtherFault, Part
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.toml import Model
 
-PAIRS = {"kill": "start", "stop": "start", "freeze": "thaw", "drain": "undrain"}
-"""Command of a part that breaks → the one that brings back."""
+HEALED_BY = {"kill": "start", "stop": "start", "freeze": "thaw", "drain": "undrain"}
+"""Fault that a part has a command of its own for → the part's command that heals it."""
 
-FAULTS: tuple[str, ...] = (*PAIRS, *get_args(FurtherFault))
-"""Every fault by name."""
+FAULTS: tuple[str, ...] = (*HEALED_BY, *get_args(FurtherFault))
+"""The names of all faults."""
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TEXT = re.compile(r"(?P<part>[^:@]+):(?P<fault>[^:@]+)@(?P<at>[\d.]+[a-z]+)\+(?P<for>[\d.]+[a-z]+)")
@@ -26,9 +26,9 @@ _VALID = "valid: PART:FAULT@BEGIN+LENGTH, such as rest-1:kill@5s+20s"
 
 
 class Fault(Model):
-    """One part is broken in one way, from `at_s` after the begin of the schedule, for `for_s` seconds.
+    """One fault of one part: it starts `at_s` seconds after the schedule and lasts `for_s` seconds.
 
-    `part` is a name, or a pattern such as `rest-*` for several at once.
+    `part` is a name, or a pattern such as `rest-*` for several parts at once.
     """
 
     part: str
@@ -48,14 +48,14 @@ class Fault(Model):
 
 
 class Schedule(Model):
-    """Faults in any order (`[[fault]]` in TOML)."""
+    """Faults in any order (`[[fault]]` tables in TOML)."""
 
     fault: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
-    """The shell commands that bring one fault of one part about, and end it."""
+    """The shell commands that inject and heal one fault of one part."""
 
     part: str
     fault: str
@@ -64,7 +64,7 @@ class Commands:
 
 
 def parse(text: str, where: str = "--fault") -> Fault:
-    """The fault that `PART:FAULT@BEGIN+LENGTH` means; `InputError` where it is none."""
+    """Parse `PART:FAULT@BEGIN+LENGTH`. Raises InputError if the text is not of this form."""
     found = _TEXT.fullmatch(text.strip())
     if found is None:
         raise InputError(where, f"{text!r} given", _VALID)
@@ -72,7 +72,7 @@ def parse(text: str, where: str = "--fault") -> Fault:
         raise unknown(where, "fault", found["fault"], FAULTS)
     begin, length = _seconds(found["at"], text, where), _seconds(found["for"], text, where)
     if length <= 0:
-        raise InputError(where, f"{text!r} lasts no time", _VALID)
+        raise InputError(where, f"{text!r} given, the length is 0", _VALID)
     return Fault(part=found["part"], fault=found["fault"], at_s=begin, for_s=length)
 
 
@@ -80,15 +80,15 @@ def _seconds(text: str, whole: str, where: str) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
     if found is None:
         raise InputError(
-            where, f"{text!r} in {whole!r} is no duration", "valid: a number with ms, s, m or h"
+            where, f"{text!r} in {whole!r} is not a duration", "valid: a number with ms, s, m or h"
         )
     return float(found[1]) * _UNITS[found[2]]
 
 
 def commands(part: Part, fault: str) -> Commands | None:
-    """The commands for a fault of a part, None where its owner does not allow both ways."""
-    if fault in PAIRS:
-        inject, heal = getattr(part, fault), getattr(part, PAIRS[fault])
+    """The commands for a fault of a part. None unless the owner gave both, to inject and to heal."""
+    if fault in HEALED_BY:
+        inject, heal = getattr(part, fault), getattr(part, HEALED_BY[fault])
     else:
         found = part.faults.get(fault)  # type: ignore[call-overload]
         inject, heal = (found.inject, found.heal) if found else (None, None)
@@ -98,10 +98,10 @@ def commands(part: Part, fault: str) -> Commands | None:
 def resolve(
     schedule: Schedule, deployment: Deployment, where: str = "--fault"
 ) -> list[tuple[Fault, Commands]]:
-    """Each fault of each part that a schedule means, in the order of time, with its commands.
+    """All faults of a schedule, one per part, in order of time, each with its commands.
 
-    Raises `InputError`: no such part, a fault its owner gave no commands for, or two faults of one part
-    at the same time (the second would be healed by the first's end).
+    Raises InputError for an unknown part, for a fault without commands, and for two faults of one part at
+    the same time (healing the first would heal the second).
     """
     found: list[tuple[Fault, Commands]] = []
     for fault in schedule.fault:
@@ -114,8 +114,8 @@ def resolve(
                 allowed = [name for name in FAULTS if commands(part, name)]
                 raise InputError(
                     f"{deployment.path}: part {part.name}",
-                    f"has no commands for {fault.fault!r} and its end",
-                    f"it has them for {', '.join(allowed) or 'no fault'}",
+                    f"no commands to inject and heal {fault.fault!r}",
+                    f"valid: {', '.join(allowed) or 'no fault of this part'}",
                 )
             found.append((fault.model_copy(update={"part": part.name}), given))
     found.sort(key=lambda pair: pair[0].at_s)
@@ -135,26 +135,26 @@ def _refuse_overlaps(faults: Sequence[Fault], where: str) -> None:
 
 
 def is_lab(deployment: Deployment) -> bool:
-    """Whether this is the file that `calorimeter lab up` wrote: its `lab.json` lies beside it."""
+    """Whether `calorimeter lab up` wrote this deployment file: `lab.json` is in the same folder."""
     return (deployment.path.parent / "lab.json").is_file()
 
 
-def permit(deployment: Deployment, yes_break_it: bool) -> str | None:
-    """Why nothing of a deployment may be broken; None where it may.
+def refusal(deployment: Deployment, yes_break_it: bool) -> str | None:
+    """Why no fault may be injected into a deployment; None if faults are allowed.
 
-    The owner's consent must be `invasive`, and on anything but a lab the one who runs the suite must
-    say `--yes-break-it` as well.
+    The owner's consent must be `invasive`. On a deployment that is not a lab, the suite must also be run
+    with `--yes-break-it`.
     """
     level = deployment.consent.level.value
     if level != "invasive":
-        return f"breaking parts needs consent = 'invasive', [consent] gives {level!r}"
+        return f"fault injection needs consent.level = 'invasive', the file gives {level!r}"
     if not is_lab(deployment) and not yes_break_it:
-        return f"would break parts of {deployment.name!r}, which is no lab: say --yes-break-it"
+        return f"{deployment.name!r} is not a lab: add --yes-break-it to inject faults into it"
     return None
 
 
 def announcement(deployment: Deployment, planned: Iterable[Commands]) -> list[str]:
-    """What is about to be broken and where, as lines for a terminal."""
+    """What is about to be broken, and where, as lines for the terminal."""
     kind = "the lab" if is_lab(deployment) else "DEPLOYMENT"
     lines = [f"about to break parts of {kind} {deployment.name!r} ({deployment.path}):"]
     by_part: dict[str, list[str]] = {}

@@ -12,29 +12,34 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 COMMAND_S = 150.0
-"""Time for one command: to start an API and wait until it serves takes longest."""
+"""Time limit of one command. The slowest ones start an API and wait until it serves."""
 
 _AT = re.compile(r"\bat_ns=(\d{19})\b")
 
 
-class CommandFailed(Exception):  # noqa: N818 - it says what happened
-    """A command that ended with a status other than 0, or did not end in time."""
+class CommandFailed(Exception):  # noqa: N818 - an event, not a defect
+    """A command did not end in time, or ended with a status other than 0."""
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
-    """A command that succeeded. `at_ns` is the moment it took effect by its own word (`at_ns=…`), else
-    None: then it took effect between its begin and its end. All ns since the epoch."""
+class CommandResult:
+    """A command that succeeded. Times are ns since the epoch.
+
+    `at_ns` is the moment it took effect, if it printed that moment (`at_ns=…`). Else it is None, and the
+    command took effect between `began_ns` and `ended_ns`.
+    """
 
     began_ns: int
     ended_ns: int
     at_ns: int | None
 
 
-def run(command: str, environment: Mapping[str, str] | None = None, within_s: float = COMMAND_S) -> Done:
-    """Run `command` by `sh -c`; raises `CommandFailed`.
+def run(
+    command: str, environment: Mapping[str, str] | None = None, within_s: float = COMMAND_S
+) -> CommandResult:
+    """Run `command` with `sh -c`. Raises CommandFailed.
 
-    It has a session of its own: Ctrl-C in the suite's terminal is not for it.
+    The command gets a session of its own, so that Ctrl-C in the suite's terminal does not reach it.
     """
     began = time.time_ns()
     process = subprocess.Popen(
@@ -62,8 +67,8 @@ def run(command: str, environment: Mapping[str, str] | None = None, within_s: fl
     if process.returncode != 0:
         last = output.strip().splitlines()[-1:] or [""]
         raise CommandFailed(f"ended with status {process.returncode}: {last[0][:300]}")
-    said = _AT.search(output)
-    at = int(said[1]) if said else None
+    printed = _AT.search(output)
+    at = int(printed[1]) if printed else None
     if at is not None and not began <= at <= ended:
         at = None  # another machine's clock
-    return Done(began, ended, at)
+    return CommandResult(began, ended, at)

@@ -1,12 +1,12 @@
-"""Percentiles, intervals, steady state and differences: numbers in, numbers out; nothing here prints.
+"""Percentiles, intervals, steady state and differences: numbers in, numbers out. Nothing here prints.
 
-Rooms that may not import one another share these, so that a gate and a report say the same.
+Gates and reports share these functions, so that their figures agree.
 """
 
 from calorimeter.core.statistics.arrays import Floats, Ints
 from calorimeter.core.statistics.differences import (
     ALPHA,
-    ENOUGH,
+    MINIMUM_SIDE,
     RULE,
     Difference,
     cliffs_delta,
@@ -14,56 +14,20 @@ from calorimeter.core.statistics.differences import (
     mann_whitney,
     relative_shift,
 )
-from calorimeter.core.statistics.intervals import (
-    MINIMUM_WINDOWS,
-    Interval,
-    bootstrap,
-    mean,
-    pooled_bounds,
-)
+from calorimeter.core.statistics.intervals import MINIMUM_WINDOWS, Interval, bootstrap, mean, pooled_bounds
 from calorimeter.core.statistics.percentiles import (
     CELLS,
     SHOWN_BEYOND,
     histograms,
-    needed,
     percentile,
+    samples_needed,
     sorted_groups,
 )
-from calorimeter.core.statistics.steadiness import (
-    MINIMUM_SERIES,
-    WARM_UP_RULE,
-    Steady,
-    kendall,
-    steady,
-    theil_sen,
-)
+from calorimeter.core.statistics.steadiness import WARM_UP_RULE, Steady, kendall, steady, theil_sen
 
 __all__ = [
-    "ALPHA",
-    "CELLS",
-    "ENOUGH",
-    "MINIMUM_SERIES",
-    "MINIMUM_WINDOWS",
-    "RULE",
-    "SHOWN_BEYOND",
-    "WARM_UP_RULE",
-    "Difference",
-    "Floats",
-    "Interval",
-    "Ints",
-    "Steady",
-    "bootstrap",
-    "cliffs_delta",
-    "difference",
-    "histograms",
-    "kendall",
-    "mann_whitney",
-    "mean",
-    "needed",
-    "percentile",
-    "pooled_bounds",
-    "relative_shift",
-    "sorted_groups",
-    "steady",
-    "theil_sen",
-]
+    "ALPHA", "CELLS", "MINIMUM_SIDE", "MINIMUM_WINDOWS", "RULE", "SHOWN_BEYOND", "WARM_UP_RULE",
+    "Difference", "Floats", "Interval", "Ints", "Steady", "bootstrap", "cliffs_delta", "difference",
+    "histograms", "kendall", "mann_whitney", "mean", "percentile", "pooled_bounds", "relative_shift",
+    "samples_needed", "sorted_groups", "steady", "theil_sen",
+]  # fmt: skip

@@ -1,4 +1,4 @@
-"""Arrays as the statistics name them."""
+"""Types of the arrays that the statistics take and return."""
 
 from __future__ import annotations
 

@@ -1,17 +1,17 @@
-"""The binomial distribution of a count: its bounds, and what they cannot see."""
+"""Bounds of a binomial count, and the deviations that they cannot detect."""
 
 from __future__ import annotations
 
 from math import exp, lgamma, log
 
 MISSED = 0.05
-"""A deviation is one that could have been missed where its probability to pass is larger."""
+"""A deviation counts as undetected if it passes with a larger probability than this."""
 
 
 def binomial_bounds(trials: int, share: float, outside: float) -> tuple[int, int]:
-    """The counts between which a binomial variable lies, but for a probability of `outside`.
+    """The smallest and largest count of a binomial variable that lies outside with probability `outside`.
 
-    The exact distribution, half of `outside` left out at each end.
+    From the exact distribution, with half of `outside` at each end.
     """
     if share <= 0 or share >= 1:
         certain = trials if share >= 1 else 0
@@ -27,11 +27,11 @@ def binomial_bounds(trials: int, share: float, outside: float) -> tuple[int, int
 
 
 def unseen_deviation(trials: int, share: float, low: int, high: int) -> float:
-    """How far a share may be off and still pass, from `low` to `high` of `trials`, in one of twenty times.
+    """The largest deviation of a share that passes in one of 20 cases, if `low` to `high` counts pass.
 
-    A true share of q is seen as too large with the probability 1 − P(B(trials, q) ≤ high), which is 95 %
-    for the q at which P(…) = 0.05: Clopper and Pearson's upper bound for `high`. Too small likewise.
-    With `low` = 0 even no source at all would pass: all of the share may be missing.
+    A true share q is detected as too large with probability 1 − P(B(trials, q) ≤ high). That is 95 % at the
+    q for which P(…) = 0.05: Clopper and Pearson's upper bound for `high`. The lower bound is analogous.
+    With `low` = 0 a count of 0 passes, so the whole share may be missing.
     """
     too_large = _upper_bound(trials, high)
     too_small = 1 - _upper_bound(trials, trials - low)
@@ -39,7 +39,7 @@ def unseen_deviation(trials: int, share: float, low: int, high: int) -> float:
 
 
 def _upper_bound(trials: int, count: int) -> float:
-    """The q at which P(B(trials, q) ≤ count) = 0.05, by bisection; 1 where it is never as small."""
+    """The q at which P(B(trials, q) ≤ count) = 0.05, by bisection; 1 if it is always larger."""
     if count >= trials:
         return 1.0
     ways = [lgamma(trials + 1) - lgamma(k + 1) - lgamma(trials - k + 1) for k in range(count + 1)]
@@ -55,7 +55,7 @@ def _upper_bound(trials: int, count: int) -> float:
 
 
 def _until(probabilities: list[float], mass: float) -> int:
-    """How many of the first can be left out before they together exceed `mass`."""
+    """How many of the first probabilities can be left out before their sum exceeds `mass`."""
     total = 0.0
     for k, probability in enumerate(probabilities):
         total += probability

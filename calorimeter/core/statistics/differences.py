@@ -1,4 +1,4 @@
-"""Two sides of values against each other: how far apart, and how sure that is."""
+"""Compares two sides of values: how much they differ, and how certain that is."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ from calorimeter.core.statistics.arrays import Floats
 from calorimeter.core.statistics.intervals import Interval
 
 ALPHA = 0.01
-"""How often two equal sides may be told apart, for each pair of sides compared."""
+"""The probability that two equal sides are called different, for each pair of sides."""
 
-ENOUGH = 5
-"""Values a side from which two sides can be told apart: below, no order of them is as rare as `ALPHA`."""
+MINIMUM_SIDE = 5
+"""Values per side that a difference needs: with fewer, no order of them is as rare as `ALPHA`."""
 
 RULE = (
-    f"Two sides differ where the exact Mann–Whitney test gives p ≤ {ALPHA}: of equal sides at most "
-    f"{ALPHA * 100:.0f} % are told apart, row by row. The difference is the median of all pairs of a value "
-    "on the right and one on the left (Hodges and Lehmann 1963), relative to the left; its interval "
-    f"({100 - ALPHA * 100:g} %) holds what that same test does not refute. Cliff's δ, the effect size, "
-    "says how much more often a value on the right is the larger than the smaller, from −1 to 1."
+    f"Two sides differ if the exact Mann–Whitney test gives p ≤ {ALPHA}: at most {ALPHA * 100:.0f} % of "
+    "equal sides are called different, per row. The difference is the median over all pairs of a value on "
+    "the right and a value on the left (Hodges and Lehmann 1963), relative to the left; its interval "
+    f"({100 - ALPHA * 100:g} %) contains the differences that the same test does not reject. Cliff's δ is "
+    "the effect size: how much more often a value on the right is larger than smaller, from −1 to 1."
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Two sides of values, one value a run (or a window); what is relative is relative to the left.
+    """The comparison of two sides, with one value per run (or window).
 
-    `left` and `right` are medians, `units` how many values each side has; `p` is Mann and Whitney's,
-    `delta` Cliff's.
+    `left` and `right` are medians; `units` is the number of values per side; `relative` is the difference
+    relative to the left. `p` is the p value of the Mann–Whitney test, `delta` is Cliff's δ.
     """
 
     left: float
@@ -49,20 +49,20 @@ class Difference:
 
     @property
     def larger(self) -> bool:
-        """Whether the right side is detectably the larger."""
+        """Whether the right side is detectably larger."""
         return self.detected and self.delta > 0
 
     @property
     def smaller(self) -> bool:
-        """Whether the right side is detectably the smaller."""
+        """Whether the right side is detectably smaller."""
         return self.detected and self.delta < 0
 
 
 def difference(left: Sequence[float] | Floats, right: Sequence[float] | Floats) -> Difference:
-    """Tell two sides apart by `RULE`; ValueError where a side has no value or one that is not finite."""
+    """Compare two sides by `RULE`. Raises ValueError if a side is empty or not finite."""
     one, other = (np.asarray(side, dtype=np.float64) for side in (left, right))
     if any(not len(side) or not np.isfinite(side).all() for side in (one, other)):
-        raise ValueError("a side of a comparison is empty or holds what is no number")
+        raise ValueError("a side of a comparison is empty, or has a value that is not a finite number")
     return Difference(
         left=float(np.median(one)),
         right=float(np.median(other)),
@@ -74,12 +74,12 @@ def difference(left: Sequence[float] | Floats, right: Sequence[float] | Floats) 
 
 
 def relative_shift(left: Floats, right: Floats, confidence: float = 1 - ALPHA) -> Interval:
-    """By how much the right side is larger than the left, as a share of it, with bounds.
+    """How much larger the right side is than the left, relative to the left, with bounds.
 
-    The median of the ratios of all pairs (Hodges and Lehmann's shift, of logarithms); bounds are the
-    ratios whose rank Mann and Whitney's test puts at `confidence` (Bauer 1972), so they leave 0 out where
-    that test refutes equality. Bounds are NaN where so few values can give none, all is NaN where a value
-    is not above 0.
+    The estimate is the median of the ratios of all pairs (Hodges and Lehmann's shift of logarithms). The
+    bounds are the ratios at the ranks that the Mann–Whitney test gives for `confidence` (Bauer 1972), so
+    they exclude 0 if that test rejects equality. The bounds are NaN if there are too few values for them.
+    All three are NaN if a value is not above 0.
     """
     if min(left.min(), right.min()) <= 0:
         return Interval(math.nan, math.nan, math.nan, confidence)
@@ -92,7 +92,7 @@ def relative_shift(left: Floats, right: Floats, confidence: float = 1 - ALPHA) -
 
 
 def _rank(m: int, n: int, tail: float) -> int:
-    """The largest u with P(U ≤ u) ≤ `tail` among equal sides; −1 where there is none."""
+    """The largest u with P(U ≤ u) ≤ `tail` for equal sides, −1 if there is none."""
     if m * n <= _EXACT:
         ways = _ways(m, n)
         return int(np.searchsorted(ways.cumsum() / ways.sum(), tail * (1 + 1e-12), side="right")) - 1
@@ -101,10 +101,10 @@ def _rank(m: int, n: int, tail: float) -> int:
 
 
 def mann_whitney(left: Floats, right: Floats) -> float:
-    """The two-sided p value of Mann and Whitney's U test (1947) that neither side tends to be larger.
+    """The two-sided p value of the U test of Mann and Whitney (1947).
 
-    Exact where no value occurs twice and there are at most `_EXACT` pairs; else the normal
-    approximation with the correction for ties and for continuity. 1.0 where all values are equal.
+    Exact if no value occurs twice and there are at most `_EXACT` pairs, else the normal approximation,
+    corrected for ties and continuity. 1.0 if all values are equal.
     """
     m, n = len(left), len(right)
     pairs = np.sign(right[None, :] - left[:, None])
@@ -126,9 +126,9 @@ _EXACT = 400
 
 
 def _ways(m: int, n: int) -> Floats:
-    """In how many orders of m and n distinct values U takes each of its values 0 … m·n.
+    """For each value 0 … m·n of U, the number of orders of m and n distinct values that give it.
 
-    The coefficients of the Gaussian binomial: the product over i of (1 − q^(n+i)) / (1 − q^i).
+    They are the coefficients of the Gaussian binomial: the product over i of (1 − q^(n+i)) / (1 − q^i).
     """
     ways = np.zeros(m * n + 1)
     ways[0] = 1
@@ -140,5 +140,5 @@ def _ways(m: int, n: int) -> Floats:
 
 
 def cliffs_delta(left: Floats, right: Floats) -> float:
-    """How much more often a value of `right` is the larger than the smaller: −1 to 1 (Cliff 1993)."""
+    """How much more often a value of `right` is larger than smaller, from −1 to 1 (Cliff 1993)."""
     return float(np.sign(right[None, :] - left[:, None]).mean())

@@ -1,4 +1,4 @@
-"""Estimates with bounds, by drawing whole windows or runs anew: never requests."""
+"""Estimates with bootstrap bounds. Windows or runs are resampled as a whole, never single requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calorimeter.core.statistics.percentiles import STEP
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """An estimate and the bounds that its bootstrap gives at `confidence`."""
+    """An estimate with its bounds at `confidence`."""
 
     estimate: float
     low: float
@@ -23,12 +23,12 @@ class Interval:
 
     @property
     def known(self) -> bool:
-        """Whether there were enough windows for bounds."""
+        """Whether there are bounds: there were enough windows."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 MINIMUM_WINDOWS = 8
-"""Fewer windows than these get an estimate without bounds."""
+"""With fewer windows an estimate has no bounds."""
 
 
 def bootstrap(
@@ -39,10 +39,10 @@ def bootstrap(
     rounds: int = 2000,
     confidence: float = 0.95,
 ) -> Interval:
-    """Percentile bootstrap (Efron 1979) of `statistic` over windows or runs, never over requests.
+    """Percentile bootstrap (Efron 1979) of `statistic` over windows or runs.
 
-    Requests follow one another and are not independent; windows of a second and more nearly are.
-    `statistic` reduces the last axis. Below `MINIMUM_WINDOWS` the bounds are NaN.
+    Consecutive requests are not independent; windows of a second or more nearly are. `statistic` reduces
+    the last axis. Values that are not finite are ignored. The bounds are NaN below `MINIMUM_WINDOWS`.
     """
     known = np.asarray(values, dtype=np.float64)
     known = known[np.isfinite(known)]
@@ -61,11 +61,12 @@ def bootstrap(
 def pooled_bounds(
     windows: Ints, percents: Sequence[float], *, seed: int, rounds: int = 1000, confidence: float = 0.95
 ) -> dict[float, tuple[float, float]]:
-    """Bootstrap bounds of percentiles, in ns, by drawing whole windows and pooling what they hold.
+    """Bootstrap bounds of percentiles in ns: percent → (low, high).
 
-    `windows` has a histogram a row (see `histograms`). Requests of one window stay together, because
-    they are not independent (a block bootstrap, Künsch 1989). Histograms are merged, never averaged;
-    bounds are as coarse as their cells. Empty where fewer than `MINIMUM_WINDOWS` windows hold anything.
+    `windows` has one histogram per row (see `histograms`). Whole windows are resampled, because requests of
+    one window are not independent (block bootstrap, Künsch 1989). Histograms are added, never averaged. The
+    bounds are as coarse as the histogram's cells. Empty if fewer than `MINIMUM_WINDOWS` windows have
+    values.
     """
     used = windows[windows.any(axis=1)].astype(np.float64)
     if not percents or len(used) < MINIMUM_WINDOWS:

@@ -1,4 +1,4 @@
-"""Exact percentiles, and histograms that are merged by adding them."""
+"""Exact percentiles, and histograms that can be added."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ import numpy.typing as npt
 from calorimeter.core.statistics.arrays import Ints
 
 SHOWN_BEYOND = 10
-"""A percentile is shown only where at least this many samples lie beyond it on each side."""
+"""A percentile is shown only if at least this many samples lie beyond it on each side."""
 
 _VALUE_BITS = 44
-"""Bits that a duration in ns has in a sort key: up to 2**44 ns, almost five hours."""
+"""Bits of a duration in a sort key: up to 2**44 ns, almost five hours."""
 
 
-def needed(percent: float) -> int:
-    """How many samples the `percent`th percentile needs to be shown: n · min(p, 1 − p) ≥ 10."""
+def samples_needed(percent: float) -> int:
+    """How many samples a percentile needs to be shown: n · min(p, 1 − p) ≥ 10."""
     rare = min(percent, 100 - percent)
     return math.ceil(round(SHOWN_BEYOND * 100 / rare, 6)) if rare > 0 else 1
 
 
 def percentile(ordered: npt.NDArray[np.number], percent: float) -> float:
-    """The percentile of values in ascending order, or NaN where there are too few to show it.
+    """A percentile of values in ascending order, NaN if there are too few (see `samples_needed`).
 
-    Linear interpolation between the two nearest ranks, numpy's default (Hyndman and Fan 1996, type 7).
+    Interpolates linearly between the two nearest ranks, as numpy does (Hyndman and Fan 1996, type 7).
     """
-    if len(ordered) < needed(percent):
+    if len(ordered) < samples_needed(percent):
         return math.nan
     return _interpolated(ordered, percent)
 
@@ -42,10 +42,10 @@ def _interpolated(ordered: npt.NDArray[np.number], percent: float) -> float:
 
 
 def sorted_groups(durations_ns: Ints, groups: npt.NDArray[np.integer], count: int) -> list[Ints]:
-    """The durations of each of `count` groups, ascending; rows with a group below 0 are left out.
+    """The durations of each of `count` groups in ascending order. Rows with a negative group are left out.
 
-    One sort of one array of integers, because that is what makes ten million rows cheap: the group's
-    number in the high bits, the duration in the low ones.
+    All groups are sorted as one integer array, with the group in the high bits and the duration in the low
+    ones, so that ten million rows are cheap. Raises ValueError for a duration that is negative or too long.
     """
     wanted = groups >= 0
     durations = durations_ns if wanted.all() else durations_ns[wanted]
@@ -62,18 +62,18 @@ def sorted_groups(durations_ns: Ints, groups: npt.NDArray[np.integer], count: in
 
 
 STEP = math.log(1.005)
-"""The width of a histogram's cell in the logarithm: half a percent."""
+"""The width of a histogram's cell, as a natural logarithm: half a percent."""
 
 CELLS = math.ceil(_VALUE_BITS * math.log(2) / STEP)
-"""Cells of a histogram, from 1 ns to 2**44 ns."""
+"""The number of cells of a histogram, from 1 ns to 2**44 ns."""
 
 _CHUNK = 1 << 20
 
 
 def histograms(durations_ns: Ints, windows: npt.NDArray[np.integer], count: int) -> Ints:
-    """How many durations lie in each cell, for each of `count` windows; rows of window −1 are left out.
+    """The number of durations in each cell, for each of `count` windows. Rows of window −1 are left out.
 
-    Cells are half a percent wide and the same everywhere, so histograms are merged by adding them.
+    Returns an array of shape (`count`, `CELLS`). All histograms have the same cells, so they can be added.
     """
     total = np.zeros(count * CELLS, dtype=np.int64)
     for start in range(0, len(durations_ns), _CHUNK):

@@ -1,4 +1,4 @@
-"""Where a series of windows settles, and whether it does."""
+"""Whether a series of windows settles, and where."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calorimeter.core.statistics.arrays import Floats
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """Where a series settles: windows before `first` are warm-up. `reason` says why there is none."""
+    """The steady part of a series: windows before `first` are warm-up. `reason` is why there is none."""
 
     first: int
     settled: bool
@@ -21,20 +21,20 @@ class Steady:
 
 
 MINIMUM_SERIES = 20
-"""A series of fewer windows is too short for a warm-up to be told from chance."""
+"""In a series of fewer windows, a warm-up cannot be distinguished from chance."""
 
 MOST_DRIFT = 0.20
-"""The largest change over the rest of the series, as a share of its median, that counts as steady."""
+"""The largest change over the steady part, as a share of its median."""
 
 CHANCE = 0.01
-"""How often a series that only fluctuates may be taken for one that drifts."""
+"""The probability that a series that only fluctuates is called drifting."""
 
 WARM_UP_RULE = (
-    "Warm-up ends where MSER (White 1997) puts it: at the window that makes the standard error of the "
-    "rest smallest, searched in the first half. What remains is steady unless it drifts: unless its "
-    f"Theil–Sen slope changes it by more than {MOST_DRIFT * 100:.0f} % of its median and Kendall's test "
-    f"gives that trend p ≤ {CHANCE}. Fewer than {MINIMUM_SERIES} windows are too few to tell: then nothing "
-    "is excluded."
+    "The end of the warm-up is found by MSER (White 1997): the window in the first half that minimizes the "
+    "standard error of the windows after it. These windows are steady unless they drift, that is, unless "
+    f"their Theil–Sen slope changes them by more than {MOST_DRIFT * 100:.0f} % of their median and "
+    f"Kendall's test gives this trend p ≤ {CHANCE}. With fewer than {MINIMUM_SERIES} windows nothing is "
+    "excluded."
 )
 
 
@@ -42,14 +42,14 @@ def steady(series: Sequence[float] | Floats) -> Steady:
     """Find the warm-up in a series of windows by `WARM_UP_RULE`."""
     values = np.asarray(series, dtype=np.float64)
     if len(values) < MINIMUM_SERIES or not np.isfinite(values).all():
-        return Steady(0, False, f"has {len(values)} windows, too few to tell a warm-up")
+        return Steady(0, False, f"has {len(values)} windows, too few to detect a warm-up")
     half = len(values) // 2
     errors = [float(values[d:].var()) / (len(values) - d) for d in range(half + 1)]
     first = int(np.argmin(errors))
     if first == half:
         if kendall(values) <= CHANCE:
             return Steady(0, False, "does not settle in its first half")
-        first = 0  # no trend at all: the smallest standard error lay there by chance
+        first = 0  # no trend: the standard error is smallest there by chance
     rest = values[first:]
     middle = float(np.median(rest))
     drift = theil_sen(rest) * (len(rest) - 1)
@@ -59,9 +59,9 @@ def steady(series: Sequence[float] | Floats) -> Steady:
 
 
 def kendall(values: Floats) -> float:
-    """The two-sided p value of Kendall's test against a trend (Mann 1945), with ties and continuity.
+    """The two-sided p value of Kendall's test for a trend (Mann 1945), corrected for ties and continuity.
 
-    Long series are thinned to at most `_MOST`. 1.0 where all values are equal.
+    Long series are thinned to at most `_MOST` values. 1.0 if all values are equal.
     """
     thinned = values[:: max(1, math.ceil(len(values) / _MOST))]
     n = len(thinned)
@@ -75,11 +75,11 @@ def kendall(values: Floats) -> float:
 
 
 _MOST = 600
-"""All pairs of 600 values are enough, and 180,000 are quick."""
+"""600 values have 180,000 pairs: enough for the estimate, and fast."""
 
 
 def theil_sen(values: Floats) -> float:
-    """The median of the slopes between all pairs of a series, per step (Sen 1968)."""
+    """The median slope per step over all pairs of values (Sen 1968). Long series are thinned."""
     if len(values) > _MOST:
         step = math.ceil(len(values) / _MOST)
         values = values[::step] / step

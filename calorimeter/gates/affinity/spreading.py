@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from math import ceil, log
 
-from calorimeter.core.source_hash import Unpredictable, excess_to_expect, spread
+from calorimeter.core.source_hash import Unpredictable, expected_excess, spread
 from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviation
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates import both_apis
@@ -143,7 +143,7 @@ def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict
         hashed = {visit.hashed for visit in evidence.visits if visit.server is not None}
         predicted = spread(hashed, servers, rules)
         for clients in POPULATIONS:
-            figures[f"skew_of_{clients}_clients"] = round(excess_to_expect(clients, servers, rules), 2)
+            figures[f"skew_of_{clients}_clients"] = round(expected_excess(clients, servers, rules), 2)
         figures["skew_of_these"] = round(predicted.excess, 3)
     except Unpredictable as reason:
         figures["not_predicted"] = str(reason)

@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable
 
 from calorimeter.core.deployment import Address, Api, address
-from calorimeter.core.faults.shell_command import Done
+from calorimeter.core.faults.shell_command import CommandResult
 
 WITHIN_S = 1.0
 
@@ -27,7 +27,7 @@ def serves(where: Address, within_s: float = WITHIN_S) -> bool:
         return False
 
 
-def struck(own: Address | None, act: Callable[[], Done]) -> tuple[Done, bool | None]:
+def struck(own: Address | None, act: Callable[[], CommandResult]) -> tuple[CommandResult, bool | None]:
     """Bring a fault about; and whether a backend that served at its own address then did so no more.
 
     None where it did not serve before, or cannot be asked there: a command may end well and strike another.

@@ -11,7 +11,7 @@ from functools import partial
 from http import HTTPStatus
 
 from calorimeter.core.faults.schedule import Commands, commands
-from calorimeter.core.faults.shell_command import Done
+from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient, Stream
 from calorimeter.gates.clients.stacks import Stacks, stacks
@@ -89,12 +89,12 @@ class EngineFaultRun:
         hosts = [each.part for each in chosen]
         self.engines = tuple(c.name for c in self.before if host(c.name) in hosts)
         self._broken_ids = {c.id for c in self.before if c.name in self.engines}
-        self.broken: list[Done] = []
+        self.broken: list[CommandResult] = []
         self.noticed_ns = 0
         self.healing_ns = self.healed_ns = 0
         self._new: set[str] = set()
 
-    def together(self, act: Callable[[Commands], Done]) -> list[Done]:
+    def together(self, act: Callable[[Commands], CommandResult]) -> list[CommandResult]:
         """Do the same to all chosen engines at once."""
         with ThreadPoolExecutor(len(self.chosen)) as pool:
             return list(pool.map(partial(carried_out, act), self.chosen))

@@ -51,7 +51,7 @@ def _guarded(order: Order) -> Iterator[None]:
         "calorimeter.gates.evidence.tracing_guardian", order=json.dumps(order._asdict()), mute=True
     )
     try:
-        _heed(guardian.answer(guard, ON_WITHIN_S), order)
+        _heed(guardian.read_reply(guard, ON_WITHIN_S), order)
         yield
     finally:
         if guardian.dismiss(guard, OFF_WITHIN_S) != 0:

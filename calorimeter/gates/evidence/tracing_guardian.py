@@ -121,7 +121,7 @@ def _release(claim: Claim, tries: int) -> int:
 
 def main() -> int:
     """Be the guardian; 0 when tracing is as it was, 1 when it could not be switched."""
-    guardian.outlive()
+    guardian.ignore_signals()
     line = sys.stdin.readline()
     if not line:
         return 0
@@ -130,10 +130,10 @@ def main() -> int:
     try:
         claim.take()
     except EvidenceUnavailable as problem:
-        guardian.say(json.dumps({"why": problem.why}))
+        guardian.reply(json.dumps({"why": problem.why}))
         return _release(claim, tries=1)
-    guardian.say("on")
-    guardian.await_the_end()
+    guardian.reply("on")
+    guardian.wait_for_dismissal()
     return _release(claim, OFF_TRIES)
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from calorimeter.core.deployment import Address, address
 from calorimeter.core.faults.schedule import Commands, commands
-from calorimeter.core.faults.shell_command import Done
+from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.clients.own_address import struck
 from calorimeter.gates.clients.stacks import CHAINS, Stacks, identified, stacks
@@ -120,7 +120,7 @@ def _crash(context: Context, watching: Traced, made: Stacks, victim: Commands, c
     burst = threading.Thread(target=_burst, args=(made, kind, crashed), daemon=True)
     burst.start()
 
-    def strike() -> Done:
+    def strike() -> CommandResult:
         done = carried_out(context.injector.inject, victim)
         crashed.set()
         return done

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from math import ceil, inf
 
-from calorimeter.core.statistics import needed
+from calorimeter.core.statistics import samples_needed
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.workload.scenario import Objective
@@ -95,7 +95,7 @@ def _promises(objective: Objective, evidence: Service) -> Iterator[tuple[bool | 
     if objective.min_per_s is not None:
         rate = found.ok / evidence.window_s if evidence.window_s > 0 else 0.0
         said = f"{name}: {rate:.2f} successes/s, at least {objective.min_per_s:g} promised"
-        enough = evidence.window_s >= 1 and (found.ok >= needed(50) or rate < objective.min_per_s)
+        enough = evidence.window_s >= 1 and (found.ok >= samples_needed(50) or rate < objective.min_per_s)
         yield (rate < objective.min_per_s if enough else None), said
 
 
@@ -113,20 +113,20 @@ def _wanted(objective: Objective, found: Served) -> Iterator[tuple[int, int]]:
     """How many requests each promise takes to be told, and how many there are."""
     for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True):
         if bound is not None:
-            yield needed(percent), found.ok
+            yield samples_needed(percent), found.ok
     if objective.max_error_ratio is not None:
         yield _least(objective.max_error_ratio), found.requests
     if objective.min_per_s is not None:
-        yield needed(50), found.ok
+        yield samples_needed(50), found.ok
 
 
 def _least(error_ratio: float) -> int:
     """Below 1/ratio requests not one failure fits under the ratio: then a clean record says little."""
-    return ceil(1 / error_ratio) if error_ratio else needed(50)
+    return ceil(1 / error_ratio) if error_ratio else samples_needed(50)
 
 
 def _percentile(found: Served, percent: float, bound_ms: float) -> tuple[bool | None, str]:
-    name, least = f"p{percent:g}", needed(percent)
+    name, least = f"p{percent:g}", samples_needed(percent)
     if found.requests and not found.ok:
         return True, f"{found.operation}: none of {found.requests} requests succeeded, {name} promised"
     if found.ok < least:
@@ -156,7 +156,7 @@ def _figures(evidence: Service) -> dict[str, Figure]:
         figures[f"{name}_ok"] = each.ok
         figures[f"{name}_per_s"] = round(each.ok / evidence.window_s, 3) if evidence.window_s else None
         for percent in PERCENTS:
-            enough = each.ok >= needed(percent)
+            enough = each.ok >= samples_needed(percent)
             figures[f"{name}_p{percent:g}_ms"] = each.response_ms[f"p{percent:g}"] if enough else None
     return figures
 

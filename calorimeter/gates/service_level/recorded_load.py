@@ -14,7 +14,7 @@ from calorimeter.core import generator as generators
 from calorimeter.core.baseline import Baseline
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
-from calorimeter.core.series import side_of
+from calorimeter.core.series import runs_of_side
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.service_level import counted_samples
@@ -66,7 +66,9 @@ def generator_of(run: RunDir) -> Generator:
     return Generator(
         sent=everything.requests - everything.dropped,
         windows=len(seen),
-        busy=tuple(_told(window, first, why) for window in seen if (why := generators.busy(window))),
+        busy=tuple(
+            _told(window, first, why) for window in seen if (why := generators.cpu_shortage(window))
+        ),
         timed=sum(window.timed for window in seen),
         late=sum(window.late for window in seen),
         limited=tuple(
@@ -78,7 +80,7 @@ def generator_of(run: RunDir) -> Generator:
     )
 
 
-def _told(window: generators.Window, first_ns: int, why: str) -> str:
+def _told(window: generators.GeneratorWindow, first_ns: int, why: str) -> str:
     return f"{window.worker} after {(window.t_ns - first_ns) / 1e9:.0f} s: {why}"
 
 
@@ -87,8 +89,8 @@ def baseline(context: Context) -> Baseline:
 
     What `calorimeter compare` finds, so that a page and a gate cannot differ.
     """
-    left = [path for run in context.baseline for path in side_of(run)]
-    right = side_of(context.recorded.path)
+    left = [path for run in context.baseline for path in runs_of_side(run)]
+    right = runs_of_side(context.recorded.path)
     with tempfile.TemporaryDirectory() as scratch:
         record = Path(scratch) / "baseline.json"
         words = [word for path in dict.fromkeys(left) for word in ("--baseline", str(path))]

@@ -12,8 +12,8 @@ import click
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.injector import Carried, CarriedOut, FaultInjector, carry_out
-from calorimeter.core.faults.schedule import Commands, Fault, Schedule, announcement, permit, resolve
+from calorimeter.core.faults.injector import ExecutedFault, ExecutedFaults, FaultInjector, execute_schedule
+from calorimeter.core.faults.schedule import Commands, Fault, Schedule, announcement, refusal, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
 from calorimeter.core.rundir import RunDir
 
@@ -30,14 +30,14 @@ class Breaking:
         self._stack = ExitStack()
         self._stop = threading.Event()
         self._begun = threading.Event()
-        self._carried: list[Carried] = []
+        self._carried: list[ExecutedFault] = []
         self.problem: str | None = None
 
     @classmethod
     def of(cls, deployment: Deployment, faults: Sequence[Fault], yes_break_it: bool) -> Self:
         """Raises `InputError` where a fault cannot be carried out, or nobody allows it."""
         planned = resolve(Schedule(fault=tuple(faults)), deployment)
-        why = permit(deployment, yes_break_it) if planned else None
+        why = refusal(deployment, yes_break_it) if planned else None
         if why is not None:
             raise InputError(str(deployment.path), why)
         return cls(deployment, planned)
@@ -74,7 +74,7 @@ class Breaking:
         if self._stop.is_set():
             return
         try:
-            carry_out(
+            execute_schedule(
                 injector, self._planned, lambda line: click.echo(line, err=True), self._stop, self._carried
             )
         except CommandFailed as problem:
@@ -84,4 +84,4 @@ class Breaking:
     def keep(self, run: RunDir) -> None:
         """Write what was broken to the run folder; nothing where nothing was to be."""
         if self._planned:
-            run.save_evidence("faults", CarriedOut(faults=tuple(self._carried)))
+            run.save_evidence("faults", ExecutedFaults(faults=tuple(self._carried)))

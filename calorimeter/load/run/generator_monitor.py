@@ -14,7 +14,7 @@ import gevent
 import numpy as np
 
 from calorimeter.core.clock import now_ns
-from calorimeter.core.generator import Window, allowed_s, bottleneck
+from calorimeter.core.generator import GeneratorWindow, allowed_lag_s, bottleneck
 from calorimeter.load.arrivals.open_arrivals import Arrivals
 from calorimeter.load.http import client
 from calorimeter.load.recording.histogram import Histogram
@@ -127,7 +127,7 @@ class Health:
         responses = self._responses.take()
         self.whole.merge(responses)
         self.unreported.merge(responses)
-        window = Window(
+        window = GeneratorWindow(
             t_ns=now_ns(),
             length_s=length,
             worker=self._worker,
@@ -136,7 +136,7 @@ class Health:
             lag_p99_s=float(p99),
             lag_max_s=float(longest),
             timed=len(lags),
-            late=int(np.count_nonzero(lags > allowed_s(responses.percentile_s(50)))),
+            late=int(np.count_nonzero(lags > allowed_lag_s(responses.percentile_s(50)))),
             offered=now[3] - before[3],
             dropped=now[4] - before[4],
             requests=responses.count,
@@ -151,7 +151,7 @@ class Health:
         self._invalid += bool(why)
         self._write(window.model_copy(update={"why_invalid": why}))
 
-    def _write(self, window: Window) -> None:
+    def _write(self, window: GeneratorWindow) -> None:
         rounded = {
             name: round(value, 6) if isinstance(value, float) else value
             for name, value in window.model_dump().items()

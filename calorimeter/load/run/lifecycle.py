@@ -386,7 +386,7 @@ class Lifecycle:
                 self._foreign = run = self._runs / told["id"]
             workers.check_same(self._scenario.path.read_text(encoding="utf-8"), told["scenario"])
             workers.check_templates(self._scenario.digests, told["templates"])
-            self._session.scenario = self._scenario.instead(**told["given"])
+            self._session.scenario = self._scenario.with_overrides(**told["given"])
             self._begin(run, told["worker"], told["workers"])
         except (InputError, OSError) as problem:
             self.abort(str(problem))

@@ -57,7 +57,7 @@ def install(environment: Any) -> None:
                 "rate_per_s": options.rate,
                 "duration_s": options.duration or options.run_time,
             }
-            session.scenario = session.scenario.instead(**given)
+            session.scenario = session.scenario.with_overrides(**given)
     except (InputError, KeyboardInterrupt) as problem:
         progress_line.clear()
         print(f"calorimeter: {problem if str(problem) else 'interrupted'}", file=sys.stderr)

@@ -223,7 +223,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
     """
     scenario = catalogue.read(catalogue.find(scenario_name))
     operation_table.check(scenario)
-    deployment = netns.visit(deployments.read(deployment_file))
+    deployment = netns.enter_client_netns(deployments.read(deployment_file))
     if not deployment.consent.level.allows(Consent.LOAD):
         raise InputError(
             f"{deployment_file}: consent.level",

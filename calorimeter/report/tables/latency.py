@@ -70,7 +70,7 @@ def against_load(samples: pd.DataFrame, time: Axis, part: Window) -> pd.DataFram
 
 def latency_axis(samples: pd.DataFrame, time: Axis, percent: float) -> Axis:
     """Bins wide enough that half of them can show a percentile, but at least ten of them."""
-    needed = statistics.needed(percent)
+    needed = statistics.samples_needed(percent)
     for width in BIN_LADDER_S:
         if width < time.bin_s:
             continue
@@ -90,8 +90,8 @@ def operations(samples: pd.DataFrame, part: Window, blocks: Axis | None) -> pd.D
 
     Columns: `operation`, `n` (all that were due), `ok`, `failed` (sent, but not ok), `dropped`,
     `rate` (ok a second), and of the successes in s: `response_p50` … and `service_p50` …; NaN where
-    there are too few samples (`statistics.needed`). `response_p50_low` and `_high`, and so on, are the
-    bootstrap's bounds over `blocks`; NaN where there are too few of those, or none.
+    there are too few samples (`statistics.samples_needed`). `response_p50_low` and `_high`, and so on, are
+    the bootstrap's bounds over `blocks`; NaN where there are too few of those, or none.
     """
     chosen = within(samples[["scheduled_ns", "response_ns", "service_ns", "kind", "error"]], part)
     good, never = succeeded(chosen), dropped(chosen)
@@ -159,7 +159,7 @@ def curve(samples: pd.DataFrame, part: Window) -> pd.DataFrame:
     chosen = within(samples, part)
     chosen = chosen[succeeded(chosen)]
     ordered = {name: np.sort(ns(chosen, f"{name}_ns")) for name in ("response", "service")}
-    shown = [percent for percent in CURVE_PERCENTS if statistics.needed(percent) <= len(chosen)]
+    shown = [percent for percent in CURVE_PERCENTS if statistics.samples_needed(percent) <= len(chosen)]
     table = pd.DataFrame({"percent": shown})
     for name, values in ordered.items():
         table[name] = [statistics.percentile(values, percent) / 1e9 for percent in shown]

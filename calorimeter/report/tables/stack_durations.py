@@ -23,7 +23,7 @@ def endings(ledger: pd.DataFrame | None, actions: pd.DataFrame | None, part: Win
     """One row an action and a state it ended in, of what was accepted within a window.
 
     Columns: `operation` (API and action), `ended` (such as CREATE_COMPLETE, or `UNSEEN`), `n`, and in s
-    `p50`, `p90`, `p99` (NaN where there are too few, `statistics.needed`) and `longest`.
+    `p50`, `p90`, `p99` (NaN where there are too few, `statistics.samples_needed`) and `longest`.
     """
     tables = []
     if ledger is not None:

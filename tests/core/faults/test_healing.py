@@ -1,4 +1,4 @@
-"""Whatever becomes of the suite: what it broke is healed. The "parts" here are files that commands make."""
+"""However the suite ends, its faults are healed. The "parts" here are files that commands create."""
 
 import os
 import signal
@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,11 @@ import pytest
 from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.injector import FaultInjector, carry_out
+from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Journal, Unhealed, recover_all
 from calorimeter.core.faults.schedule import Commands, Schedule, commands, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed, run
+from calorimeter.core.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -39,25 +39,12 @@ drain = "touch {0}/drained"
 undrain = "echo no way; exit 3"
 """
 
-SUITE = """
-import sys, time
-from pathlib import Path
-from calorimeter.core.deployment import read
-from calorimeter.core.faults.injector import FaultInjector
-from calorimeter.core.faults.schedule import commands
-
-cloud = read(Path(sys.argv[1]))
-with FaultInjector(cloud) as injector:
-    print("in", flush=True)
-    injector.inject(commands(cloud.parts[0], sys.argv[2]))
-    print("broken", flush=True)
-    time.sleep(60)
-"""
+SUITE = Path(__file__).with_name("suite_with_a_fault.py")
 
 
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A state folder of the test's own."""
+    """A state folder for this test alone."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
@@ -76,10 +63,10 @@ def of(cloud: Deployment, fault: str) -> Commands:
     return found
 
 
-def test_a_full_disk_keeps_no_fault_from_being_healed(
+def test_faults_are_healed_on_a_full_disk(
     cloud: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What is open is ended although that cannot be written down: to be healed twice harms nothing."""
+    """An open fault is healed even if the journal cannot be written: healing twice is harmless."""
 
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
@@ -92,37 +79,29 @@ def test_a_full_disk_keeps_no_fault_from_being_healed(
     assert not (tmp_path / "a.broken").exists()
 
 
-def soon(condition: Callable[[], bool], within_s: float = 10.0) -> bool:
-    """Whether a condition holds before its deadline."""
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.02)
-    return condition()
-
-
 def suite(cloud: Deployment, fault: str) -> subprocess.Popen[str]:
-    """A process of the suite that breaks something and stays."""
+    """A process of the suite that injects a fault and stays."""
     process = subprocess.Popen(
-        [sys.executable, "-c", SUITE, str(cloud.path), fault], stdout=subprocess.PIPE, text=True
+        [sys.executable, str(SUITE), str(cloud.path), fault], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "in\n"
     return process
 
 
-def test_a_fault_tells_its_moment_and_is_healed_at_the_end(cloud: Deployment, tmp_path: Path) -> None:
-    """`at_ns` is the command's own word; leaving the injector heals and leaves no journal."""
+def test_a_fault_has_its_moment_and_is_healed_at_the_end(cloud: Deployment, tmp_path: Path) -> None:
+    """`at_ns` is what the command printed; leaving the injector heals and removes the journal."""
     with FaultInjector(cloud) as injector:
-        done = injector.inject(of(cloud, "kill"))
+        result = injector.inject(of(cloud, "kill"))
         assert (tmp_path / "a.broken").exists()
-        assert done.at_ns is not None and done.began_ns <= done.at_ns <= done.ended_ns
+        assert result.at_ns is not None and result.began_ns <= result.at_ns <= result.ended_ns
         assert Journal.of(cloud).path.exists()
     assert not (tmp_path / "a.broken").exists()
     assert not Journal.of(cloud).path.exists()
 
 
 def test_a_failure_heals(cloud: Deployment, tmp_path: Path) -> None:
-    """An exception while something is broken heals it on its way out."""
+    """An exception that leaves the injector heals what is broken."""
     with pytest.raises(ZeroDivisionError), FaultInjector(cloud) as injector:
         injector.inject(of(cloud, "kill"))
         raise ZeroDivisionError
@@ -138,22 +117,22 @@ def test_a_signal_heals(cloud: Deployment, tmp_path: Path, signum: signal.Signal
     process.send_signal(signum)
     process.wait(20)
     process.stdout.close()
-    assert soon(lambda: not (tmp_path / "a.broken").exists() and not Journal.of(cloud).path.exists())
+    until(lambda: not (tmp_path / "a.broken").exists() and not Journal.of(cloud).path.exists(), 10)
 
 
-def test_a_command_under_way_does_not_break_after_the_healing(cloud: Deployment, tmp_path: Path) -> None:
-    """A suite killed while its command runs: the command is ended first, then the fault is healed."""
+def test_a_running_command_does_not_break_after_the_healing(cloud: Deployment, tmp_path: Path) -> None:
+    """If the suite is killed while its command runs, the command is killed first, then the fault healed."""
     process = suite(cloud, "freeze")
-    assert soon((tmp_path / "frozen").exists)
+    until((tmp_path / "frozen").exists, 10)
     process.kill()
     process.wait(20)
     assert process.stdout is not None
     process.stdout.close()
-    assert soon(lambda: not (tmp_path / "frozen").exists() and not Journal.of(cloud).path.exists())
+    until(lambda: not (tmp_path / "frozen").exists() and not Journal.of(cloud).path.exists(), 10)
 
 
-def test_the_next_command_heals_where_the_guardian_died_too(cloud: Deployment, tmp_path: Path) -> None:
-    """With suite and guardian gone, `recover_all` of the next command heals and says what."""
+def test_the_next_command_heals_if_the_guardian_died_too(cloud: Deployment, tmp_path: Path) -> None:
+    """With suite and guardian dead, `recover_all` of the next command heals and returns what it healed."""
     process = suite(cloud, "kill")
     assert process.stdout is not None and process.stdout.readline() == "broken\n"
     guards = [
@@ -180,65 +159,68 @@ def _cmdline(entry: Path) -> bytes:
 
 
 def test_a_living_run_is_left_alone(cloud: Deployment, tmp_path: Path) -> None:
-    """Another command heals nothing of a run that goes on, and a second run is refused."""
+    """Another command heals no fault of a living run, and a second run is refused."""
     with FaultInjector(cloud) as injector:
         injector.inject(of(cloud, "kill"))
         assert recover_all() == []
         assert (tmp_path / "a.broken").exists()
-        with pytest.raises(InputError, match="is being broken by another run"), FaultInjector(cloud):
+        with (
+            pytest.raises(InputError, match="another run injects faults into this"),
+            FaultInjector(cloud),
+        ):
             pass
 
 
-def test_what_cannot_be_healed_is_said_loudly(
+def test_a_fault_that_cannot_be_healed_is_reported_loudly(
     cloud: Deployment, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A healing command that fails leaves the commands to type, and the journal for the next command."""
+    """If a healing command fails, the report lists what to type, and the journal stays."""
     with pytest.raises(Unhealed) as problem, FaultInjector(cloud) as injector:
         injector.inject(of(cloud, "drain"))
     assert problem.value.commands == ["echo no way; exit 3"]
-    told = capfd.readouterr().err
-    assert "NOT HEALED: cloud is still broken" in told
-    assert "ended with status 3: no way" in told
-    record = Journal.of(cloud).read()
-    assert record is not None and [each.fault for each in record.open] == ["drain"]
+    printed = capfd.readouterr().err
+    assert "NOT HEALED: cloud is still broken" in printed
+    assert "ended with status 3: no way" in printed
+    content = Journal.of(cloud).read()
+    assert content is not None and [each.fault for each in content.open] == ["drain"]
 
 
-def test_a_schedule_is_carried_out_in_time(cloud: Deployment, tmp_path: Path) -> None:
-    """A schedule breaks at its begin, heals at its end, and says both."""
+def test_a_schedule_is_executed_in_time(cloud: Deployment, tmp_path: Path) -> None:
+    """A schedule injects each fault at its start, heals it at its end, and announces both."""
     planned = resolve(Schedule(fault=(parse("a:kill@200ms+300ms"),)), cloud)
-    told: list[str] = []
+    lines: list[str] = []
     began = time.monotonic()
     with FaultInjector(cloud) as injector:
-        carried = carry_out(injector, planned, told.append)
+        executed = execute_schedule(injector, planned, lines.append)
     assert 0.5 <= time.monotonic() - began < 5
     assert not (tmp_path / "a.broken").exists()
-    assert [each.fault.fault for each in carried] == ["kill"]
-    assert [line.split("s  ")[1] for line in told] == ["a: kill", "a: kill is over"]
+    assert [each.fault.fault for each in executed] == ["kill"]
+    assert [line.split("s  ")[1] for line in lines] == ["a: kill", "a: kill is over"]
 
 
 def test_a_stopped_schedule_heals(cloud: Deployment, tmp_path: Path) -> None:
-    """A schedule that is stopped under way ends at once, and leaving the injector heals."""
+    """A schedule that is stopped ends at once, and leaving the injector heals."""
     planned = resolve(Schedule(fault=(parse("a:kill@0s+60s"),)), cloud)
     stop = threading.Event()
     threading.Timer(0.5, stop.set).start()
     with FaultInjector(cloud) as injector:
-        carry_out(injector, planned, lambda _: None, stop)
+        execute_schedule(injector, planned, lambda _: None, stop)
     assert not (tmp_path / "a.broken").exists()
 
 
 def test_a_command_that_fails_or_hangs_is_named() -> None:
-    """A status other than 0 and a command that does not end are failures, not silence."""
+    """A status other than 0 raises, and so does a command that does not end."""
     with pytest.raises(CommandFailed, match="ended with status 4: bad luck"):
         run("echo bad luck; exit 4")
     with pytest.raises(CommandFailed, match="did not end within 0.2 s"):
         run("sleep 20", within_s=0.2)
 
 
-def test_the_moment_of_another_clock_is_not_believed() -> None:
-    """An `at_ns` outside the command's own begin and end is another machine's."""
+def test_a_moment_from_another_clock_is_ignored() -> None:
+    """An `at_ns` outside the command's start and end comes from another machine's clock."""
     assert run("echo at_ns=1000000000000000000").at_ns is None
 
 
-def test_the_journal_lies_in_the_state_folder(cloud: Deployment) -> None:
-    """So that every command on this machine finds it."""
+def test_the_journal_is_in_the_state_folder(cloud: Deployment) -> None:
+    """Every command on this machine can find it there."""
     assert Journal.of(cloud).path.parent == paths.state() / "faults"

@@ -1,4 +1,4 @@
-"""Faults as data: what may be written, and what is refused."""
+"""Faults as data: valid texts, and texts that are refused."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.schedule import FAULTS, Fault, Schedule, announcement, parse, permit, resolve
+from calorimeter.core.faults.schedule import FAULTS, Fault, Schedule, announcement, parse, refusal, resolve
 
 FILE = """
 name = "cloud"
@@ -46,8 +46,8 @@ def cloud(tmp_path: Path) -> Deployment:
     st.integers(0, 10_000),
     st.integers(1, 10_000),
 )
-def test_a_fault_is_read_as_it_is_written(part: str, fault: str, at_s: int, for_s: int) -> None:
-    """Whatever part, fault and times: the text of a fault reads back as the same fault."""
+def test_a_fault_reads_back_as_it_is_written(part: str, fault: str, at_s: int, for_s: int) -> None:
+    """The text of any fault reads back as the same fault."""
     written = Fault(part=part, fault=fault, at_s=at_s, for_s=for_s)
     assert parse(f"{part}:{fault}@{at_s}s+{for_s}s") == written
 
@@ -58,62 +58,64 @@ def test_units() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "line"),
     [
         ("rest-1", "valid: PART:FAULT@BEGIN+LENGTH"),
         ("rest-1:kil@5s+1s", "did you mean 'kill'?"),
         ("rest-1:kill@5+1s", "PART:FAULT@BEGIN+LENGTH"),
-        ("rest-1:kill@5d+1s", "is no duration"),
-        ("rest-1:kill@5s+0s", "lasts no time"),
+        ("rest-1:kill@5d+1s", "is not a duration"),
+        ("rest-1:kill@5s+0s", "the length is 0"),
     ],
 )
-def test_what_is_no_fault_is_refused_in_one_line(text: str, said: str) -> None:
-    """A wrong fault gets one line with what is valid."""
+def test_an_invalid_fault_is_refused_in_one_line(text: str, line: str) -> None:
+    """The error is one line that says what is valid."""
     with pytest.raises(InputError) as problem:
         parse(text)
-    assert said in str(problem.value)
+    assert line in str(problem.value)
     assert "\n" not in str(problem.value)
 
 
 def resolved(cloud: Deployment, *texts: str) -> list[str]:
-    """The commands that a schedule means, in the order of time."""
+    """The commands of a schedule, in order of time."""
     schedule = Schedule(fault=tuple(parse(text) for text in texts))
     return [commands.inject for _, commands in resolve(schedule, cloud)]
 
 
 def test_patterns_and_the_order_of_time(cloud: Deployment) -> None:
-    """A pattern means every part it matches; faults come in the order of time."""
+    """A pattern stands for every part that it matches; faults are in order of time."""
     assert resolved(cloud, "rest-1:unreachable@9s+1s", "rest-*:kill@1s+2s") == ["kill-it", "kill-2", "drop"]
 
 
 @pytest.mark.parametrize(
-    ("texts", "said"),
+    ("texts", "line"),
     [
         (["rest-3:kill@1s+1s"], "unknown part 'rest-3'"),
-        (["rest-1:freeze@1s+1s"], "it has them for kill, unreachable"),
+        (["rest-1:freeze@1s+1s"], "no commands to inject and heal 'freeze'; valid: kill, unreachable"),
         (["rest-1:kill@1s+5s", "rest-1:unreachable@3s+1s"], "one fault of a part at a time"),
     ],
 )
-def test_what_cannot_be_carried_out_is_refused(cloud: Deployment, texts: list[str], said: str) -> None:
-    """No such part, no command to heal with, two faults of a part at once: refused beforehand."""
-    with pytest.raises(InputError, match=said):
+def test_a_schedule_that_cannot_be_executed_is_refused(
+    cloud: Deployment, texts: list[str], line: str
+) -> None:
+    """An unknown part, a fault that cannot be healed, two faults of a part at once: InputError."""
+    with pytest.raises(InputError, match=line):
         resolved(cloud, *texts)
 
 
-def test_only_a_lab_is_broken_without_saying_so(tmp_path: Path) -> None:
-    """Without consent nothing is broken; with it a lab is, and anything else only with --yes-break-it."""
+def test_only_a_lab_needs_no_yes_break_it(tmp_path: Path) -> None:
+    """Faults need consent, and --yes-break-it on any deployment that is not a lab."""
     file = tmp_path / "cloud.toml"
     file.write_text(FILE)
-    assert "consent = 'invasive'" in str(permit(read(file), yes_break_it=True))
+    assert "consent.level = 'invasive'" in str(refusal(read(file), yes_break_it=True))
     file.write_text(FILE + '[consent]\nlevel = "invasive"\n')
-    assert "--yes-break-it" in str(permit(read(file), yes_break_it=False))
-    assert permit(read(file), yes_break_it=True) is None
+    assert "--yes-break-it" in str(refusal(read(file), yes_break_it=False))
+    assert refusal(read(file), yes_break_it=True) is None
     (tmp_path / "lab.json").write_text("{}")
-    assert permit(read(file), yes_break_it=False) is None
+    assert refusal(read(file), yes_break_it=False) is None
 
 
-def test_what_is_about_to_be_broken_is_said(cloud: Deployment) -> None:
-    """The announcement names the deployment, each part and its faults."""
+def test_the_announcement_names_what_is_about_to_be_broken(cloud: Deployment) -> None:
+    """It names the deployment, each part and the part's faults."""
     planned = [c for _, c in resolve(Schedule(fault=(parse("rest-*:kill@0s+1s"),)), cloud)]
     assert announcement(cloud, planned)[0].startswith("about to break parts of DEPLOYMENT 'cloud'")
     assert announcement(cloud, planned)[1:] == ["  rest-1: kill", "  rest-2: kill"]

@@ -1,4 +1,4 @@
-"""Two sides of values with a known truth, and the test against SciPy's."""
+"""Comparisons of two sides with a known truth, and the agreement of the test with SciPy's."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def floats(values: list[int]) -> Floats:
 @settings(max_examples=40)
 @given(values=APART, cut=st.integers(1, 15))
 def test_without_ties_p_is_scipys_exact_one(values: list[int], cut: int) -> None:
-    """Where no value occurs twice, p is that of scipy's exact test."""
+    """If no value occurs twice, p is that of scipy's exact test."""
     left, right = floats(values[:cut]), floats(values[cut:])
     if len(right):
         expected = stats.mannwhitneyu(left, right, alternative="two-sided", method="exact").pvalue
@@ -33,7 +33,7 @@ def test_without_ties_p_is_scipys_exact_one(values: list[int], cut: int) -> None
 @settings(max_examples=40)
 @given(left=SMALL, right=SMALL)
 def test_with_ties_p_is_scipys_approximate_one(left: list[int], right: list[int]) -> None:
-    """Where a value occurs twice, p is that of scipy's normal approximation with its corrections."""
+    """If a value occurs twice, p is that of scipy's normal approximation with its corrections."""
     tied = [*left, left[0]]
     if len({*tied, *right}) == 1:
         assert statistics.mann_whitney(floats(tied), floats(right)) == 1.0
@@ -45,7 +45,7 @@ def test_with_ties_p_is_scipys_approximate_one(left: list[int], right: list[int]
 @settings(max_examples=40)
 @given(left=SMALL, right=SMALL)
 def test_effect_size_is_a_count_of_pairs(left: list[int], right: list[int]) -> None:
-    """Cliff's delta is the share of pairs won less the share lost."""
+    """Cliff's delta is the share of pairs with a larger right value, less that with a smaller one."""
     won = sum((b > a) - (b < a) for a in left for b in right) / (len(left) * len(right))
     assert statistics.cliffs_delta(floats(left), floats(right)) == pytest.approx(won)
 
@@ -55,23 +55,23 @@ def test_effect_size_is_a_count_of_pairs(left: list[int], right: list[int]) -> N
     left=st.lists(st.integers(1, 10_000), min_size=5, max_size=8),
     right=st.lists(st.integers(1, 10_000), min_size=5, max_size=8),
 )
-def test_an_interval_holds_what_the_test_does_not_refute(left: list[int], right: list[int]) -> None:
-    """With the right side divided by a ratio just inside its bounds, p is above 1 %; just outside, not."""
-    a, b = floats(left) * 1.000_000_7, floats(right)  # no ratio of these is met twice, nearly
+def test_an_interval_contains_what_the_test_does_not_reject(left: list[int], right: list[int]) -> None:
+    """If one side is scaled by a ratio just inside the bounds, p is above 1 %; just outside, it is not."""
+    a, b = floats(left) * 1.000_000_7, floats(right)  # makes equal ratios unlikely
     found = statistics.relative_shift(a, b)
     ratios = (b[None, :] / a[:, None]).ravel()
     if len(np.unique(ratios)) < len(ratios):
         return
     for bound, outwards in ((found.low, -1), (found.high, 1)):
-        for way, refuted in ((outwards, True), (-outwards, False)):
+        for way, rejected in ((outwards, True), (-outwards, False)):
             shifted = a * (1 + bound) * (1 + way * 1e-12)
             exact = stats.mannwhitneyu(shifted, b, alternative="two-sided", method="exact").pvalue
-            assert (exact <= statistics.ALPHA) == refuted
+            assert (exact <= statistics.ALPHA) == rejected
 
 
 @pytest.mark.parametrize("units", [5, 8, 60])
-def test_equal_sides_are_told_apart_as_rarely_as_stated(units: int) -> None:
-    """Of 400 pairs of equal sides at most one in a hundred is called different, chance allowed for."""
+def test_equal_sides_are_called_different_as_rarely_as_stated(units: int) -> None:
+    """Of 400 pairs of equal sides at most 1 % are called different, within sampling error."""
     pairs = np.random.default_rng(11).lognormal(0, 0.02, (400, 2, units))
     alarms = sum(statistics.difference(*pair).detected for pair in pairs)
     assert alarms <= 9  # the 99 % quantile of a binomial of 400 at 1 %
@@ -79,7 +79,7 @@ def test_equal_sides_are_told_apart_as_rarely_as_stated(units: int) -> None:
 
 @pytest.mark.parametrize(("units", "noise"), [(5, 0.01), (8, 0.015), (60, 0.05)])
 def test_a_step_of_five_percent_is_found(units: int, noise: float) -> None:
-    """Of 100 pairs of sides 5 % apart at least 90 % are found, and 98 % of the intervals hold 5 %."""
+    """Of 100 pairs of sides 5 % apart at least 90 are detected, and 95 intervals contain 5 %."""
     rng = np.random.default_rng(12)
     pairs = [(rng.lognormal(0, noise, units), 1.05 * rng.lognormal(0, noise, units)) for _ in range(100)]
     found = [statistics.difference(*pair) for pair in pairs]
@@ -88,7 +88,7 @@ def test_a_step_of_five_percent_is_found(units: int, noise: float) -> None:
 
 
 def test_too_few_values_have_no_bounds_and_no_finding() -> None:
-    """Four against four are never told apart: their rarest order is not rare enough."""
+    """Four values per side never differ detectably: their rarest order is not rare enough."""
     found = statistics.difference([1, 2, 3, 4], [11, 12, 13, 14])
     assert not found.detected
     assert not found.relative.known
@@ -97,6 +97,6 @@ def test_too_few_values_have_no_bounds_and_no_finding() -> None:
 
 @pytest.mark.parametrize("side", [[], [float("nan")]])
 def test_a_side_without_numbers_is_refused(side: list[float]) -> None:
-    """An empty side or one that is no number is an error, not a difference."""
+    """An empty side, or one with a value that is not a number, is an error."""
     with pytest.raises(ValueError, match="a side of a comparison"):
         statistics.difference(side, [1.0])

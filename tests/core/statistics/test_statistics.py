@@ -19,7 +19,7 @@ DURATIONS = st.lists(st.integers(0, 10**12), min_size=1, max_size=300)
 def test_percentiles_agree_with_numpy(values: list[int], percent: float) -> None:
     """Every percentile that is shown is numpy's default percentile of the same values."""
     found = statistics.percentile(np.sort(np.array(values, dtype=np.int64)), percent)
-    if len(values) < statistics.needed(percent):
+    if len(values) < statistics.samples_needed(percent):
         assert math.isnan(found)
     else:
         assert found == pytest.approx(float(np.percentile(values, percent)), rel=1e-12, abs=1e-6)
@@ -30,12 +30,12 @@ def test_percentiles_agree_with_numpy(values: list[int], percent: float) -> None
 )
 def test_a_percentile_needs_ten_samples_beyond_it(percent: float, needed: int) -> None:
     """The smallest n at which a percentile is shown leaves ten samples on its rarer side."""
-    assert statistics.needed(percent) == needed
+    assert statistics.samples_needed(percent) == needed
 
 
 @given(values=DURATIONS, data=st.data())
-def test_groups_are_sorted_and_whole(values: list[int], data: st.DataObject) -> None:
-    """Each group holds exactly its own durations in ascending order; group −1 is left out."""
+def test_groups_are_sorted_and_complete(values: list[int], data: st.DataObject) -> None:
+    """Each group has exactly its own durations in ascending order; group −1 is left out."""
     groups = data.draw(st.lists(st.integers(-1, 3), min_size=len(values), max_size=len(values)))
     found = statistics.sorted_groups(np.array(values, dtype=np.int64), np.array(groups), 4)
     assert [group.tolist() for group in found] == [
@@ -45,7 +45,7 @@ def test_groups_are_sorted_and_whole(values: list[int], data: st.DataObject) -> 
 
 
 def test_a_duration_beyond_five_hours_is_refused() -> None:
-    """A duration that does not fit in a sort key is an error, not another group's value."""
+    """A duration that does not fit in a sort key is an error and never reaches another group."""
     with pytest.raises(ValueError, match="longer"):
         statistics.sorted_groups(np.array([2**44], dtype=np.int64), np.array([0]), 1)
 
@@ -57,8 +57,8 @@ def test_few_windows_have_no_interval() -> None:
     assert not found.known
 
 
-def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
-    """Over 200 series with a known mean, some 95 % of the intervals hold it."""
+def test_an_interval_contains_the_truth_as_often_as_stated() -> None:
+    """Of the intervals of 200 series with a known mean, about 95 % contain it."""
     rng = np.random.default_rng(5)
     covered = 0
     for _ in range(200):
@@ -68,35 +68,35 @@ def test_an_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 def test_a_warm_up_is_found_where_it_ends() -> None:
-    """A series that is high for 12 windows and flat afterwards is steady from the 12th on."""
+    """A series that is high for 12 windows and flat afterwards is steady after the 12th."""
     rng = np.random.default_rng(7)
     series = np.concatenate([rng.normal(40, 1, 12), rng.normal(10, 1, 88)])
     assert statistics.steady(series) == statistics.Steady(12, True, "")
 
 
 def test_a_flat_series_has_nothing_worth_excluding() -> None:
-    """A flat series is steady, and little of it is taken for warm-up."""
+    """A flat series is steady, and little of it is excluded as warm-up."""
     found = statistics.steady(np.random.default_rng(8).normal(100, 3, 200))
     assert found.settled
     assert found.first < 50
 
 
 def test_a_series_that_climbs_to_its_end_is_not_steady() -> None:
-    """A series that rises all the time has no steady state, and says that it drifts or does not settle."""
+    """A series that rises all the time has no steady part, and has a reason."""
     found = statistics.steady(np.linspace(1, 10, 100))
     assert not found.settled
     assert found.reason
 
 
 def test_a_short_series_is_not_judged() -> None:
-    """Nineteen windows are too few to tell a warm-up."""
+    """Nineteen windows are too few to detect a warm-up."""
     assert statistics.steady([1.0] * 19) == statistics.Steady(
-        0, False, "has 19 windows, too few to tell a warm-up"
+        0, False, "has 19 windows, too few to detect a warm-up"
     )
 
 
 def test_theil_sen_is_not_moved_by_an_outlier() -> None:
-    """The slope of a line with one wild value is the line's."""
+    """A line with one outlier has the slope of the line."""
     series = np.arange(50, dtype=float) * 3
     series[20] = 1e6
     assert statistics.theil_sen(series) == pytest.approx(3, rel=0.01)
@@ -117,14 +117,14 @@ def test_trends_agree_with_scipy(values: list[int]) -> None:
 
 
 def test_noise_is_not_taken_for_a_drift() -> None:
-    """Of 200 short series of counts that only fluctuate, some two in a hundred are called unsteady."""
+    """Of 200 short series of counts that only fluctuate, about 2 % are called unsteady."""
     rng = np.random.default_rng(9)
     found = [statistics.steady(rng.poisson(rate, 30)) for rate in (5, 20) for _ in range(100)]
     assert sum(not each.settled for each in found) <= 8
 
 
-def test_a_growth_to_the_double_is_found() -> None:
-    """A series that doubles from its begin to its end is not steady."""
+def test_a_doubling_is_found() -> None:
+    """A series that doubles from beginning to end is not steady."""
     rng = np.random.default_rng(10)
     found = [statistics.steady(np.linspace(100, 200, 60) + rng.normal(0, 5, 60)) for _ in range(50)]
     assert not any(each.settled for each in found)
@@ -133,7 +133,7 @@ def test_a_growth_to_the_double_is_found() -> None:
 @given(values=DURATIONS, data=st.data())
 @settings(max_examples=20)
 def test_merged_histograms_are_the_histogram_of_all(values: list[int], data: st.DataObject) -> None:
-    """Histograms of windows add up to that of all values; a value is in a cell half a percent wide."""
+    """The sum of the windows' histograms is the histogram of all values; cells are half a percent wide."""
     windows = data.draw(st.lists(st.integers(-1, 2), min_size=len(values), max_size=len(values)))
     durations = np.array(values, dtype=np.int64)
     apart = statistics.histograms(durations, np.array(windows), 3)
@@ -147,8 +147,8 @@ def test_merged_histograms_are_the_histogram_of_all(values: list[int], data: st.
 
 
 @pytest.mark.slow
-def test_bounds_of_a_percentile_hold_the_truth_as_often_as_they_say() -> None:
-    """Over 60 runs of 40 windows, whose median and p90 are known, some 95 % of the bounds hold them."""
+def test_bounds_of_a_percentile_contain_the_truth_as_often_as_stated() -> None:
+    """Of the bounds of 60 runs with known median and p90, about 95 % contain them."""
     rng = np.random.default_rng(6)
     windows = np.repeat(np.arange(40), 50)
     truth = {50: 1e7, 90: 1e7 * float(np.exp(stats.norm.ppf(0.9) / 2))}
@@ -164,7 +164,7 @@ def test_bounds_of_a_percentile_hold_the_truth_as_often_as_they_say() -> None:
 
 
 def test_the_bootstrap_agrees_with_scipys() -> None:
-    """Bounds of a mean are those of scipy's percentile bootstrap, to what chance leaves of 4000 rounds."""
+    """The bounds of a mean equal those of scipy's percentile bootstrap, within the noise of 4000 rounds."""
     values = np.random.default_rng(3).normal(100, 10, 40)
     ours = statistics.bootstrap(values, statistics.mean, seed=1, rounds=4000)
     theirs = stats.bootstrap(

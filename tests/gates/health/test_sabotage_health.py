@@ -20,7 +20,7 @@ from calorimeter.core import deployment as deployments
 from calorimeter.core import verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.faults.journal import Journal
-from calorimeter.core.faults.schedule import PAIRS
+from calorimeter.core.faults.schedule import HEALED_BY
 from calorimeter.lab import status
 from calorimeter.lab.sabotage import proxy_sabotage as sabotages
 from tests.gates.in_process import verified
@@ -102,7 +102,7 @@ def varied(lab: Deployment, folder: Path, case: Case) -> Path:
     tree = lab.model_dump(mode="json", exclude_none=True)
     for part in tree["parts"]:
         part["faults"] = {name: part["faults"][name] for name in case.faults if name in part["faults"]}
-        for fault, heals in PAIRS.items():
+        for fault, heals in HEALED_BY.items():
             if fault not in case.faults:
                 part.pop(fault, None)
                 if heals != "start":

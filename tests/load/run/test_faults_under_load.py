@@ -12,7 +12,7 @@ from calorimeter import cli
 from calorimeter.commands import load
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.injector import FaultInjector, carry_out
+from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Unhealed
 from calorimeter.core.faults.schedule import Schedule, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
@@ -111,7 +111,7 @@ def test_a_fault_that_fails_in_any_way_is_said(cloud: Deployment, tmp_path: Path
         raise OSError(5, "standard error is gone")
 
     with pytest.raises(CommandFailed, match="standard error is gone"), FaultInjector(cloud) as injector:
-        carry_out(injector, planned, say)
+        execute_schedule(injector, planned, say)
     assert not (tmp_path / "broken").exists()
 
 

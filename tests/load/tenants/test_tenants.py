@@ -14,7 +14,7 @@ from keystoneauth1 import exceptions
 
 from calorimeter.core.deployment import Api, Backend, Deployment, Identity
 from calorimeter.core.errors import InputError
-from calorimeter.core.keystone_session import goes_direct
+from calorimeter.core.keystone_session import bypasses_proxy
 from calorimeter.core.secrets import Secret
 from calorimeter.load.operations.quota import Quota
 from calorimeter.load.tenants import keystone_accounts
@@ -116,7 +116,7 @@ def test_loopback_and_the_deployments_own_hosts_are_asked_directly(
     url: str, direct: bool, tmp_path: Path
 ) -> None:
     """A proxy of the environment is for what is elsewhere only."""
-    assert goes_direct(deployment(tmp_path), url) is direct
+    assert bypasses_proxy(deployment(tmp_path), url) is direct
 
 
 def keystone(tmp_path: Path, says: dict[str, Any]) -> keystone_accounts.Keystone:
