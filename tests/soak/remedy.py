@@ -1,4 +1,5 @@
-"""What the deeper health check (`lab up --health rpc`) gives, and its price: docs/reference/gates-health.md.
+"""What the deeper health check (`lab up --health rpc`) gives, and its price:
+docs/reference/gates-health.md.
 
 Two labs, one after the other: with Heat's own check, and with the one that pings the engines. On each gate
 H9 is run; then RabbitMQ is frozen for 12 s (as `calorimeter lab part rabbitmq freeze` does it), while every

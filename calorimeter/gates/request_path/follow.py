@@ -20,10 +20,12 @@ from calorimeter.gates.request_path.recording import Recording, recorder
 from calorimeter.gates.request_path.relay import Relay, Relayed
 
 
-class Followed(NamedTuple):
-    """A command's requests. `elsewhere` counts those to other addresses (Keystone), `hidden` the
-    connections to the APIs whose requests TLS hides. `runs` are the run folders of loads that the command
-    made meanwhile, with their requests; the recording is kept in each as evidence.
+class FollowedCommand(NamedTuple):
+    """A command and its requests.
+
+    `elsewhere` counts requests to other addresses (Keystone), `hidden` connections to the APIs whose
+    requests TLS hides. `runs` are the run folders that the command made, with their requests; the
+    recording is kept in each of them as evidence.
     """
 
     status: int
@@ -37,18 +39,18 @@ class Followed(NamedTuple):
 
 
 TRACE = "trace"
-"""Name of the recording among a run's evidence."""
+"""Name of the recording in a run's evidence."""
 
 
 def follow(
     deployment: Deployment, command: Sequence[str], *, runs: Path = Path("runs"), wait_s: float = 60.0
-) -> Followed:
+) -> FollowedCommand:
     """Run `command` with the deployment's `OS_*` variables, and follow each of its requests.
 
-    Run folders that appear below `runs` meanwhile are joined too: `calorimeter run` may be the command.
-    Ends when the engines have been quiet about the requests for 2 s after the command, at most
-    `wait_s` after it. Raises `InputError` (no consent, a command that cannot be run) and
-    `EvidenceUnavailable` (no trace).
+    Run folders that appear below `runs` while it runs are joined too: the command may be `calorimeter
+    run`. Returns once the broker has delivered nothing for the requests for 2 s, at most `wait_s` after
+    the command. Raises `InputError` (no consent, a command that cannot be run) and `EvidenceUnavailable`
+    (no trace).
     """
     environment = command_environment(deployment)
     before = set(runs.glob("*/run.json"))
@@ -67,7 +69,7 @@ def follow(
     for run in loads:
         run.save_evidence(TRACE, evidence)
     seen = tuple(_request(deployment, relayed) for relayed in ours if relayed.method != "CONNECT")
-    return Followed(
+    return FollowedCommand(
         status=status,
         started_ns=started_ns,
         ended_ns=ended_ns,
@@ -80,12 +82,12 @@ def follow(
 
 
 def joined(requests: Sequence[Request], recording: Recording) -> Paths:
-    """The paths of requests through what was recorded."""
+    """The paths of requests, joined from a recording."""
     return join(requests, recording.connections, recording.events, recording.processes)
 
 
 def samples(run: RunDir) -> tuple[Request, ...]:
-    """The requests of a recorded load; `InputError` where its samples cannot be read."""
+    """The requests of a recorded load. Raises InputError if its samples cannot be read."""
     rows: list[Request] = []
     for path in run.parquet("samples"):
         try:
@@ -96,9 +98,9 @@ def samples(run: RunDir) -> tuple[Request, ...]:
 
 
 def command_environment(deployment: Deployment) -> dict[str, str]:
-    """This process's environment with the deployment's identity in the variables of OpenStack's clients.
+    """This process's environment, with the deployment's identity in the variables of OpenStack's clients.
 
-    CFN clients find EC2 credentials in those of AWS's. Raises `InputError` where there is no [identity].
+    The EC2 credentials for CFN are in the variables of AWS's clients. Raises InputError without [identity].
     """
     who = deployment.identity
     if who is None:

@@ -1,8 +1,8 @@
-"""An HTTP proxy between one command and the APIs, to learn the port and the request id of each request.
+"""An HTTP proxy between one command and the APIs; it records the port and request id of each request.
 
-The command is left as it is and is told of the relay by `http_proxy`. Each request goes on over a
-connection of its own, so that one request is one connection in HAProxy's log. Through TLS only the
-connection is seen, not the requests in it.
+The unmodified command finds the relay by `http_proxy`. Each request is relayed on a connection of its own,
+so that one request is one connection in HAProxy's log. Through TLS only connections are visible, not the
+requests in them.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ _HOP_BY_HOP = {
 
 
 class Relayed(Model):
-    """One request that went through: `target` is `HOST:PORT`, `path` has no query (it may hold secrets).
+    """One relayed request: `target` is `HOST:PORT`, `path` has no query (it may contain secrets).
 
-    `source` and `source_port` are the relay's, as the server sees the client; empty and 0 where no
-    connection came about. Times are ns since the
-    epoch; `status` is 0 where no answer came, or where TLS hides it.
+    `source` and `source_port` are the relay's end of the connection to the server; empty and 0 without a
+    connection. Times are ns since the epoch; `status` is 0 without an answer, or if TLS hides it.
     """
 
     target: str
@@ -57,7 +56,7 @@ class Relayed(Model):
 
 
 class Relay:
-    """A relay on loopback while its context is open; `url` is for `http_proxy`."""
+    """A relay on loopback while its context is open; `url` is the value for `http_proxy`."""
 
     def __init__(self) -> None:
         self._seen: list[Relayed] = []
@@ -86,11 +85,11 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """Where the relay listens."""
+        """The address that the relay listens on, as a URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def requests(self) -> tuple[Relayed, ...]:
-        """What went through, in the order of its beginning."""
+        """The relayed requests in the order of sending."""
         return tuple(sorted(self._seen, key=lambda relayed: relayed.sent_ns))
 
 
@@ -99,7 +98,7 @@ class _Handler(BaseHTTPRequestHandler):
     seen: list[Relayed]
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing is logged: a request line may hold a token."""
+        """Log nothing: a request line may contain a token."""
 
     def _relay(self) -> None:
         parts = urlsplit(self.path)
@@ -166,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_CONNECT(self) -> None:
-        """A tunnel for TLS: its bytes pass unread."""
+        """A tunnel for TLS: bytes are copied, not read."""
         host, _, port = self.path.rpartition(":")
         sent_ns = time.time_ns()
         try:
@@ -196,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _pass_on(client: socket.socket, upstream: socket.socket) -> None:
-    """Copy bytes both ways until either side ends or is silent for `ANSWER_S`."""
+    """Copy bytes both ways until one side closes, or both are silent for `ANSWER_S`."""
     other = {client: upstream, upstream: client}
     with contextlib.suppress(OSError):
         while True:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pytest
+from calorimeter.gates.request_path.followed import Followed
 
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.ledger.accounting import Accounts, Crash, all_accounted_for
 from calorimeter.gates.ledger.stack_ledger import Entry
-from calorimeter.gates.request_path.followed import Followed
 from tests.gates.ledger.test_stack_ledger import call, entry
 
 S = 1_000_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.gates.request_path.followed import Followed, followed, shortfall
+from calorimeter.gates.request_path.completeness import JoinCompleteness, join_completeness, why_incomplete
 from calorimeter.gates.request_path.path import Path, Paths
 from tests.gates.request_path.test_path import API, request
 
@@ -14,25 +14,28 @@ def path(*missing: str, status: int = 200) -> Path:
 
 def test_requests_without_an_answer_are_not_counted() -> None:
     """Of those no request id is known, so nobody could follow them."""
-    found = followed(Paths(paths=(path(), path("no RPC message", status=0))), proxy=True)
+    found = join_completeness(Paths(paths=(path(), path("no RPC message", status=0))), proxy=True)
     assert (found.answered, found.whole, found.missing) == (1, 1, {})
 
 
 def test_missing_links_are_counted() -> None:
     """Each link by itself: a request may lack several."""
-    found = followed(Paths(paths=(path(), path("a", "b"), path("b"))), proxy=True)
+    found = join_completeness(Paths(paths=(path(), path("a", "b"), path("b"))), proxy=True)
     assert (found.answered, found.whole, found.missing) == (3, 1, {"a": 1, "b": 2})
 
 
 def test_proxy_whose_log_names_no_server_is_not_held_against_the_join() -> None:
     """The guide's proxy logs no servers: client, API and engine are joined all the same."""
     blind = Paths(paths=(path("no line of the proxy's log"),))
-    assert followed(blind, proxy=False).whole == 1
-    assert followed(blind, proxy=True).whole == 0
+    assert join_completeness(blind, proxy=False).whole == 1
+    assert join_completeness(blind, proxy=True).whole == 0
 
 
 def test_999_of_1000_are_enough_and_998_are_not() -> None:
     """The bound is the issue's: 99.9 %."""
-    assert shortfall(Followed(answered=1000, whole=999)) is None
-    assert shortfall(Followed(answered=1000, whole=998, missing={"a": 2})) is not None
-    assert shortfall(Followed(answered=0, whole=0)) == "no request was answered, so none could be followed"
+    assert why_incomplete(JoinCompleteness(answered=1000, whole=999)) is None
+    assert why_incomplete(JoinCompleteness(answered=1000, whole=998, missing={"a": 2})) is not None
+    assert (
+        why_incomplete(JoinCompleteness(answered=0, whole=0))
+        == "no request was answered, so none could be followed"
+    )
