@@ -115,7 +115,9 @@ def kinds(*, long: bool = False) -> dict[str, Kind]:
             anew=lambda deployment: once_traced(deployment, lambda api: api.set_tracing(False), again=long),
             calls=MANY,
         ),
-        "heartbeat": Kind("E7", {"E7": "PASS: .*the broker took it out after"}, lasting=_heartbeat),
+        "heartbeat": Kind(
+            "E7", {"E7": "PASS: .*the broker dropped its consumers after"}, lasting=_heartbeat
+        ),
     }
 
 

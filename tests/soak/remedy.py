@@ -143,13 +143,13 @@ def outage(name: str) -> Outage:
     apis = [api for api in (described.api("rest"), described.api("cfn")) if api is not None]
     with Context(described, Settings()) as context, ThreadPoolExecutor(64) as pool:
         client = HeatClient(context)
-        assert client.look().ok
+        assert client.list_stacks().ok
         watch = Watch(lab, apis, pool)
         watch.until(lambda: len(watch.looks) > 10 and not watch.looks[-1].down)
         frozen = parts.act(lab, "rabbitmq", "freeze")
         try:
             watch.until(lambda: time.time_ns() > frozen + FROZEN_S / 2 * 1e9)
-            engine = pool.submit(client.look)
+            engine = pool.submit(client.list_stacks)
             watch.until(lambda: time.time_ns() > frozen + FROZEN_S * 1e9)
         finally:
             thawed = parts.act(lab, "rabbitmq", "thaw")

@@ -63,7 +63,7 @@ def rate(client: HeatClient, seconds: float) -> float:
     def go(_: int) -> int:
         count = 0
         while not end.is_set():
-            count += client.look().ok
+            count += client.list_stacks().ok
         return count
 
     began = time.monotonic()

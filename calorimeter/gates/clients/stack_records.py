@@ -52,7 +52,7 @@ class StackRecord(Model):
 
     @property
     def taken(self) -> bool:
-        """Whether Heat took the stack on: it accepted the create, or lists the stack in spite of its answer."""
+        """Whether Heat took the stack on: it accepted the create, or lists the stack all the same."""
         return self.accepted or bool(self.states)
 
     @property

@@ -55,7 +55,7 @@ class StackBurst(Model):
         }
 
     def exceptions(self) -> str:
-        """` (2 of 42 creates were refused; …)`: the creates that were not plainly accepted; empty if none."""
+        """` (2 of 42 creates were refused; …)`: the creates that were not accepted; empty if none."""
         words = {
             "unknown_to_the_client": "made a stack although the client got no success",
             "listed_late": "got no success, and their stack was first listed during the deletes",
@@ -68,7 +68,7 @@ class StackBurst(Model):
         return f" ({'; '.join(parts)})" if parts else ""
 
     def why_too_small(self) -> str | None:
-        """Why the burst does not count: too few stacks, or fewer than half of those requested. Else None."""
+        """Why the burst does not count: too few stacks, or fewer than half of those requested."""
         untaken = [e.create for e in self.entries if not e.taken]
         if len(self.taken) >= FEWEST_STACKS and 2 * len(untaken) <= len(self.entries):
             return None

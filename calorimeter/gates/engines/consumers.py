@@ -99,9 +99,7 @@ def why_not_breakable(consumers: Mapping[str, tuple[Consuming, ...]], parts: Col
     is broken to show them.
     """
     if stranger := next(_strangers(consumers), None):
-        return (
-            f"{stranger}; its calls cannot be attributed to an engine, so nothing was broken: see gate E1"
-        )
+        return f"{stranger}; its calls cannot be attributed, so nothing was broken: see gate E1"
     there = {c.server for c in consumers.get(ENGINE, ())}
     if absent := [part for part in parts if part not in there]:
         return (

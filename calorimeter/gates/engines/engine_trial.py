@@ -113,7 +113,10 @@ def evidence_gaps(evidence: EngineTrial) -> Iterator[str]:
     if not evidence.engines:
         yield f"the broker had no consumer of {evidence.part_names} before the fault"
     if len(evidence.sent_during) < FEWEST_CALLS:
-        yield f"{len(evidence.sent_during)} calls were sent during the fault, at least {FEWEST_CALLS} are needed"
+        yield (
+            f"{len(evidence.sent_during)} calls were sent during the fault, at least {FEWEST_CALLS} are "
+            "needed"
+        )
 
 
 def failures_before(evidence: EngineTrial) -> str | None:
@@ -196,7 +199,7 @@ def unclear_errors(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:
 
 
 def late_like_the_suite(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:
-    """The gap that answers leave if they were late by no more than the suite itself: its machine stood still."""
+    """The gap left by answers that were late by no more than the suite itself."""
     deadline_s = evidence.error_deadline_s
     late = [c for c in bad if deadline_s < c.took_s <= deadline_s + evidence.late_s and c.status]
     if late:

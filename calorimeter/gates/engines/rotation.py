@@ -102,7 +102,10 @@ def _gaps(evidence: Rotation) -> Iterator[str]:
     if before != {consumer.id for consumer in evidence.after}:
         yield f"the consumers of {queue} changed during the calls"
     if len(deliveries) < 2 * len(before):
-        yield f"{len(deliveries)} deliveries to {len(before)} consumers are too few, {2 * len(before)} are needed"
+        yield (
+            f"{len(deliveries)} deliveries to {len(before)} consumers are too few, {2 * len(before)} are "
+            "needed"
+        )
     if strangers := sum(d.request_id not in calls for d in deliveries):
         yield (
             f"{strangers} of {len(deliveries)} deliveries belong to other clients: with more than one call "

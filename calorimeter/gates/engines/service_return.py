@@ -44,7 +44,8 @@ class ServiceReturn:
         self.starting = [
             c for c in evidence.calls
             if not c.ok and c.engine in first
-            and (renewed_ns if c.engine in evidence.engines else evidence.settled_ns) < c.sent_ns < served_ns
+            and (renewed_ns if c.engine in evidence.engines else evidence.settled_ns) < c.sent_ns
+            and c.sent_ns < served_ns
         ]  # fmt: skip
         self.lost = [c for c in self.calls if not c.ok and c not in self.starting]
         self.served = [c for c in self.calls if c.ok]
@@ -102,9 +103,9 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     late = f", except {len(starting)} delivered to engines that were still starting" if starting else ""
     return passed(
         f"without engines {len(bad) - len(starting)} calls got an error of Heat's after at most "
-        f"{figures['longest_failed_s']} s; the engines consumed again {figures['recovery_s']} s after their "
-        f"start began, with nothing else restarted, and had each answered after {figures['serving_s']} s; "
-        f"all {len(back.calls)} calls since were answered{late}",
+        f"{figures['longest_failed_s']} s; all engines consumed again {figures['recovery_s']} s after "
+        f"their start began, with nothing else restarted, and each had answered after "
+        f"{figures['serving_s']} s; all {len(back.calls)} calls since were answered{late}",
         **figures,
     )
 
@@ -113,8 +114,8 @@ def _engines_left(evidence: EngineTrial) -> Iterator[str]:
     """Signs that engines were left during the outage: calls sent and answered in it."""
     if again := evidence.answered_by_restarted:
         yield (
-            f"{len(again)} calls were answered by engines of {evidence.part_names} before the suite started "
-            "them: something else (a supervisor?) restarts them, so the command for "
+            f"{len(again)} calls were answered by engines of {evidence.part_names} before the suite "
+            "started them: something else (a supervisor?) restarts them, so the command for "
             f"{evidence.fault!r} must stop that as well ({again[0]})"
         )
     if answered := evidence.answered_during:

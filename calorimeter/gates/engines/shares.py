@@ -70,17 +70,17 @@ def equal_shares(evidence: Shares) -> Judgement:
     if spread > 1:
         mean = total / len(names)
         return failed(
-            f"the consumers' shares of {total} deliveries from the {evidence.queue} queue differ by {spread}; "
-            "delivered in turn they differ by at most 1",
-            [f"{name} had {n} deliveries, {n - mean:+.1f} from an equal share" for name, n in
+            f"the consumers' shares of {total} deliveries from the {evidence.queue} queue differ by "
+            f"{spread}; delivered in turn they differ by at most 1",
+            [f"{name} had {n} deliveries, {n - mean:+.1f} compared with an equal share" for name, n in
              sorted(counts.items(), key=lambda item: item[1])],
             **figures,
         )  # fmt: skip
     figures |= {"smallest_bias_seen": round(2 / total, 6), "missed_rate_95": round(-log(0.05) / total, 6)}
     return passed(
-        f"{total} deliveries from the {evidence.queue} queue went to {len(names)} consumers with shares that "
-        f"differ by {spread}; {_busy_range(evidence)}a consumer skipped or favoured twice ({2 / total:.2%}) "
-        f"would have been detected, and with 95 % confidence random faults in more than "
+        f"{total} deliveries from the {evidence.queue} queue went to {len(names)} consumers, whose shares "
+        f"differ by {spread}; {_busy_range(evidence)}a consumer skipped or favoured twice "
+        f"({2 / total:.2%}) would have been detected, and with 95 % confidence random faults in more than "
         f"{-log(0.05) / total:.2%} of deliveries, unless they cancel out",
         **figures,
     )

@@ -121,7 +121,7 @@ class BrokerTrace:
         return tuple(attribute(call) for call in calls)
 
     def await_quiet(self, queues: Collection[str], within_s: float, quiet_s: float = QUIET_S) -> str | None:
-        """Wait until the queues are empty and nothing is delivered from them; the reason if they are not."""
+        """Wait until the queues are empty and nothing is delivered; the reason if they are not."""
         seen, since = len(self.firehose), time.monotonic()
 
         def quiet() -> bool:

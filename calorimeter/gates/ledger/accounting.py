@@ -91,8 +91,8 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
         )
     if alive := [crash.part for crash in evidence.crashes if crash.happened is False]:
         return inconclusive(
-            f"the fault did not happen: {', '.join(alive)} {'was' if len(alive) == 1 else 'were'} still there "
-            "after the command for 'kill' had succeeded",
+            f"the fault did not happen: {', '.join(alive)} {'was' if len(alive) == 1 else 'were'} still "
+            "there after the command for 'kill' had succeeded",
             **figures,
         )
     losses = "".join(f"; {name} was lost with {crash.part}" for name, crash in lost.items())

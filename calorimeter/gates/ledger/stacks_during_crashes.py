@@ -38,7 +38,7 @@ MOST = 40
 """Most stacks of a burst that goes on until the crash has happened."""
 
 GONE_S = 15.0
-"""How long the broker may take to notice that an engine's process is gone: it sees its connections close."""
+"""How long the broker may take to see the connections of a killed engine close."""
 
 QUIET_S = 5.0
 """After so long without a delivery no work is in progress: a stack that is not final then stays so."""

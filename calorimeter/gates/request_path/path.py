@@ -221,7 +221,7 @@ class _RpcMessages:
         self._ids[event.request_id].setdefault(event.unique_id, event)
 
     def legs(self, request_id: str) -> tuple[tuple[Leg, ...], Process | None]:
-        """The messages of a request in the order of publish, and the API process that published the first."""
+        """The messages of a request in order of publish, and the API process that published the first."""
         legs = [leg for unique_id in self._ids.get(request_id, ()) for leg in self._legs(unique_id)]
         legs.sort(key=lambda leg: leg.published_ns or leg.delivered_ns or 0)
         api = next((leg.publisher for leg in legs if leg.publisher and _is_api(leg.publisher)), None)

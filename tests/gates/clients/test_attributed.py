@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from calorimeter.gates.clients.calls import HeatCall
-from calorimeter.gates.engines.traced_calls import Traced, answered
+from calorimeter.gates.engines.traced_calls import BrokerTrace, call_counts
 from calorimeter.gates.evidence.rpc_message import Delivery
 
 
@@ -17,8 +17,8 @@ def call(status: int) -> HeatCall:
 
 def test_failed_calls_are_counted_and_the_first_is_named() -> None:
     """E4 and E5 tell by it that shares say nothing."""
-    assert answered([call(200)]) == {"calls": 1, "failed_calls": 0, "first_failed": ""}
-    assert answered([call(200), call(503), call(504)]) == {
+    assert call_counts([call(200)]) == {"calls": 1, "failed_calls": 0, "first_failed": ""}
+    assert call_counts([call(200), call(503), call(504)]) == {
         "calls": 3,
         "failed_calls": 2,
         "first_failed": "list req-1: 503 after 0.1 s",
@@ -48,7 +48,7 @@ def test_call_that_was_redelivered_is_known_with_all_that_had_it() -> None:
     firehose = SimpleNamespace(since=lambda _: events)
     known = {"c1#1": "engine-1", "c3#1": "engine-3"}
     anything = cast("Any", None)
-    watching = Traced(anything, anything, cast("Any", firehose), known, anything, {})
+    watching = BrokerTrace(anything, anything, cast("Any", firehose), known, anything, {})
     unknown = call(0).model_copy(update={"request_id": None})
     redelivered, cut = watching.attributed([call(200), unknown])
     assert (redelivered.engine, redelivered.handed) == ("engine-1", ("engine-3", "engine-1"))

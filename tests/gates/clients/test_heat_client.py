@@ -48,9 +48,9 @@ def test_each_call_has_a_token_that_is_valid_then(monkeypatch: pytest.MonkeyPatc
         expect=SimpleNamespace(rpc_timeout_s=1.0), clients=SimpleNamespace(sources=())
     )
     client = heat_client.HeatClient(cast("Context", SimpleNamespace(deployment=deployment)))
-    client.look()
-    client.look()
+    client.list_stacks()
+    client.list_stacks()
     identity.away = True
-    client.look()
+    client.list_stacks()
     url = "http://127.0.0.1:1/v1/p/stacks?limit=1"
     assert sent == [(url, "token-2"), (url, "token-3"), (url, "token-3")]

@@ -10,9 +10,9 @@ import pytest
 from calorimeter.gates.clients import stacks
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient
+from calorimeter.gates.clients.stack_records import StackRecord, with_traced_request_ids
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.ledger.stack_ledger import Entry
 
 
 class Client:
@@ -82,21 +82,21 @@ def test_deletes_are_waited_for_while_the_list_gets_shorter(
     """A slow machine is given the time that its stacks have; one that deletes nothing is not."""
     clock = SimpleNamespace(monotonic=lambda: heat.now_s, sleep=heat.sleep, time_ns=lambda: 0)
     monkeypatch.setattr(stacks, "time", clock)
-    made = stacks.Stacks(cast("HeatClient", heat), 4)
-    heat.tag = made.tag
-    assert len(made.delete_all()) == left
+    created = stacks.Stacks(cast("HeatClient", heat), 4)
+    heat.tag = created.tag
+    assert len(created.delete_all()) == left
     assert ended_s <= heat.now_s <= ended_s + 2 * stacks.POLL_S
 
 
 def test_burst_asks_by_the_apis_in_turn_for_what_is_still_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten creates, and further ones until something has happened: here once twelve were made."""
+    """Ten creates, and further ones until something has happened: here once twelve were created."""
     asked: list[bool] = []
-    made = stacks.Stacks(cast("HeatClient", None), 4)
-    monkeypatch.setattr(made, "create", lambda *, cfn: asked.append(cfn))
-    made.burst(40, 1, apis=("cfn",), wanted=lambda number: number < 10 or len(asked) < 12)
+    created = stacks.Stacks(cast("HeatClient", None), 4)
+    monkeypatch.setattr(created, "create", lambda *, cfn: asked.append(cfn))
+    created.burst(40, 1, apis=("cfn",), wanted=lambda number: number < 10 or len(asked) < 12)
     assert asked == [True] * 12
     asked.clear()
-    made.burst(4, 1, apis=("rest", "cfn"))
+    created.burst(4, 1, apis=("rest", "cfn"))
     assert asked == [False, True, False, True]
 
 
@@ -136,11 +136,11 @@ def test_stack_that_is_listed_late_is_deleted_too(unheard: int, monkeypatch: pyt
     """Nobody else asks for its delete, and where that is not answered it is asked for again."""
     monkeypatch.setattr(stacks, "POLL_S", 0.001)
     monkeypatch.setattr(stacks, "REMOVE_S", 0.5)
-    made = stacks.Stacks(cast("HeatClient", Late(unheard)), 4)
-    made.burst(3, 1)
-    made.await_final(0)
-    assert made.delete_all() == ()
-    assert [entry.delete is not None for entry in made.entries] == [True, True, True]
+    created = stacks.Stacks(cast("HeatClient", Late(unheard)), 4)
+    created.burst(3, 1)
+    created.await_final(0)
+    assert created.delete_all() == ()
+    assert [entry.delete is not None for entry in created.records] == [True, True, True]
 
 
 def test_look_that_is_answered_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,31 +149,31 @@ def test_look_that_is_answered_late_changes_nothing(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(
         stacks, "time", SimpleNamespace(monotonic=lambda: clock.now, time_ns=lambda: 0, sleep=None)
     )
-    made = stacks.Stacks(cast("HeatClient", Late()), 4)
-    made.burst(1, 1)
-    (name,) = (entry.name for entry in made.entries)
+    created = stacks.Stacks(cast("HeatClient", Late()), 4)
+    created.burst(1, 1)
+    (name,) = (entry.name for entry in created.records)
 
     def listed() -> dict[str, tuple[str, str]]:
         """While this list is on its way another is asked for and answered."""
         clock.now = 2.0
-        monkeypatch.setattr(made, "listed", lambda: {name: ("i", "CREATE_COMPLETE")})
-        made.look()
+        monkeypatch.setattr(created, "listed", lambda: {name: ("i", "CREATE_COMPLETE")})
+        created.poll()
         return {name: ("i", "CREATE_IN_PROGRESS")}
 
-    monkeypatch.setattr(made, "listed", listed)
-    made.look()
-    assert [state.status for state in made.entries[0].states] == ["CREATE_COMPLETE"]
+    monkeypatch.setattr(created, "listed", listed)
+    created.poll()
+    assert [state.status for state in created.records[0].states] == ["CREATE_COMPLETE"]
 
 
 def test_create_that_was_cut_off_has_its_request_id_from_the_trace() -> None:
     """The proxy gave its client none; the engine was handed the stack's name with it."""
     call = HeatCall(operation="create", request_id=None, sent_ns=0, done_ns=1, status=0, error="Timeout")
     entries = (
-        Entry(name="cut", create=call),
-        Entry(name="never", create=call),
-        Entry(name="well", create=call.model_copy(update={"request_id": "req-w"})),
+        StackRecord(name="cut", create=call),
+        StackRecord(name="never", create=call),
+        StackRecord(name="well", create=call.model_copy(update={"request_id": "req-w"})),
     )
-    assert [e.create.request_id for e in stacks.identified(entries, (handed("cut", "req-c"),))] == [
+    assert [e.create.request_id for e in with_traced_request_ids(entries, (handed("cut", "req-c"),))] == [
         "req-c",
         None,
         "req-w",

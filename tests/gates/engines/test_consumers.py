@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.engines.consumers import ConsumerRoster, Consuming, Service, as_described, unfit
+from calorimeter.gates.engines.consumers import (
+    ConsumerRoster,
+    Consuming,
+    Service,
+    as_described,
+    why_not_breakable,
+)
 
 HOSTS = ("engine-1", "engine-2")
 
@@ -43,7 +49,7 @@ def test_missing_engine_fails_and_is_named_with_what_the_table_says() -> None:
     judgement = as_described(evidence(consumers=consumers("engine-1")))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == (
-        "engine-2 has 0 consumers on engine, 1 described; the service table has 1 of it as up",
+        "engine-2 has 0 consumers on engine, 1 described; the service table lists 1 of it as up",
     )
 
 
@@ -82,7 +88,7 @@ def test_consumer_whose_connection_is_not_listed_is_unknown() -> None:
     mine = consumers("engine-1")
     judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"], UNLISTED)}))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why.endswith("does not list the connection: unlisted (c, channel 1) on engine")
+    assert judgement.why.endswith("does not list their connection: unlisted (c, channel 1) on engine")
 
 
 def test_stranger_beside_an_unknown_consumer_fails() -> None:
@@ -108,7 +114,7 @@ def test_consumer_that_the_table_has_as_down_fails() -> None:
     )
     judgement = as_described(evidence(services=services))
     assert judgement.outcome is Outcome.FAIL
-    assert "the service table does not have it as up" in judgement.counter_examples[0]
+    assert "the service table does not list it as up" in judgement.counter_examples[0]
 
 
 def test_entry_of_an_engine_that_was_restarted_is_counted_only() -> None:
@@ -137,11 +143,11 @@ def test_engine_with_a_prefetch_of_its_own_fails() -> None:
 
 def test_fault_of_an_engine_that_consumes_nothing_would_show_nothing() -> None:
     """One on another vhost, or that died: it is named before anything is broken, and so is E1."""
-    assert unfit(consumers(*HOSTS), HOSTS) is None
-    assert unfit(consumers("engine-1"), ("engine-1",)) is None
-    why = unfit(consumers("engine-1"), HOSTS)
+    assert why_not_breakable(consumers(*HOSTS), HOSTS) is None
+    assert why_not_breakable(consumers("engine-1"), ("engine-1",)) is None
+    why = why_not_breakable(consumers("engine-1"), HOSTS)
     assert why is not None
-    assert why.startswith("engine-2 does not consume from engine, so nothing was broken")
+    assert why.startswith("engine-2 does not consume from engine, so its fault would have no effect")
     assert why.endswith("see gate E1")
 
 
@@ -151,9 +157,9 @@ def test_with_a_stranger_nothing_can_be_laid_to_a_fault() -> None:
     for queue in ("engine", "engine_worker"):
         found = consumers(*HOSTS)
         found[queue] = (*found[queue], stranger)
-        why = unfit(found, HOSTS[:1])
+        why = why_not_breakable(found, HOSTS[:1])
         assert why is not None
         assert why.startswith(f"a stranger consumes from {queue}: unnamed@10.0.0.9; ")
         assert why.endswith("see gate E1")
         found[queue] = (*found[queue][:-1], stranger.model_copy(update={"listed": False}))
-        assert unfit(found, HOSTS[:1]) is None
+        assert why_not_breakable(found, HOSTS[:1]) is None

@@ -158,7 +158,7 @@ def test_engine_that_dies_meanwhile_is_named(deployment: Deployment, tmp_path: P
         found = verified(deployment, tmp_path, "E2", MANY)
     assert found["E2"].judgement.outcome is Outcome.INCONCLUSIVE, found["E2"].judgement
     assert found["E2"].judgement.why.startswith("engine-3 ["), found["E2"].judgement
-    assert "went away under way" in found["E2"].judgement.why
+    assert "stopped consuming during the experiment" in found["E2"].judgement.why
 
 
 @pytest.mark.parametrize("sabotage", CASES)

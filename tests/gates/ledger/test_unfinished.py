@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from calorimeter.core.verdict import Judgement, Outcome
+from calorimeter.gates.clients.stack_records import StackRecord
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.ledger.accounting import Crash, all_accounted_for
-from calorimeter.gates.ledger.stack_ledger import Entry
 from calorimeter.gates.ledger.unfinished import unfinished
 from tests.gates.ledger.test_accounting import ENGINE, accounts
-from tests.gates.ledger.test_stack_ledger import entry
+from tests.gates.stack_bursts import record
 
 VICTIM, OTHER = "c3", "c1"
 LEAVES = 3
@@ -60,7 +60,7 @@ def held(*events: Delivery) -> tuple[str, ...]:
     return unfinished(events, {f"{VICTIM}#1"}, {VICTIM, "publisher"}, LEAVES)
 
 
-def all_of(stuck: Entry, crash: Crash) -> Judgement:
+def all_of(stuck: StackRecord, crash: Crash) -> Judgement:
     """L3's verdict on one stuck stack beside ten complete ones."""
     return all_accounted_for(accounts(stuck, crashes=(crash,)))
 
@@ -102,7 +102,7 @@ def test_what_is_started_in_the_victims_place_finishes_nothing_of_its() -> None:
 
 def test_stuck_stack_of_which_the_victim_had_finished_all_is_unaccounted_for() -> None:
     """Having had a message once excuses nothing; an unfinished one is a loss by name."""
-    stuck = entry(10, "CREATE_IN_PROGRESS")
+    stuck = record(10, "CREATE_IN_PROGRESS")
     done = ENGINE.model_copy(update={"held": held(work(), cast(), work(OTHER))})
     judgement = all_of(stuck, done)
     assert judgement.outcome is Outcome.FAIL
