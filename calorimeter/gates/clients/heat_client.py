@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 import requests
@@ -100,12 +99,11 @@ class HeatClient:
             answer.content  # noqa: B018 - the call ends with the last byte of the answer
         except requests.RequestException as problem:
             answer, error = None, type(problem).__name__
-        done = time.time_ns()
         record = HeatCall(
             operation=operation,
             request_id=answer.headers.get("X-Openstack-Request-Id") if answer is not None else None,
             sent_ns=sent,
-            done_ns=done,
+            done_ns=time.time_ns(),
             status=answer.status_code if answer is not None else 0,
             error=error,
             said=_error_text(answer),
@@ -127,9 +125,8 @@ class HeatClient:
         http = requests.Session()
         http.trust_env = False
         http.verify = self._identity.session.verify
-        adapter = _SourceAdapter(source)
-        http.mount("http://", adapter)
-        http.mount("https://", adapter)
+        for scheme in ("http://", "https://"):
+            http.mount(scheme, _SourceAdapter(source))
         return http
 
 
@@ -145,8 +142,7 @@ def _sources(context: Context, count: int) -> list[str | None]:
 
 def _local_end(answer: requests.Response) -> tuple[str, int]:
     """The client's address and port; known only until the answer's body has been read."""
-    connection = getattr(answer.raw, "connection", None)
-    sock = getattr(connection, "sock", None)
+    sock = getattr(getattr(answer.raw, "connection", None), "sock", None)
     if sock is None:
         return "", 0
     host, port = sock.getsockname()[:2]
@@ -195,9 +191,7 @@ class CallStream:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
         self._pool.shutdown(wait=True)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from types import TracebackType
+from concurrent.futures import Future, wait
+from contextlib import suppress
 from typing import Self, TypeVar
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.firehose import Firehose
@@ -15,6 +17,7 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.repeated import Repeated
 
 POLL_S = 0.5
+POLLS_WITHIN_S = 5.0
 POLLS_THAT_AGREE = 2
 """Consecutive polls that must agree: one answer of the management API may be late or incomplete."""
 
@@ -37,18 +40,15 @@ class LivenessWatch:
         self._unanswered = 0
         self._found: EvidenceUnavailable | None = None
         self._polls = 0
-        self._polled = threading.Condition()
-        self._repeated = Repeated("liveness", POLL_S, self._poll_and_notify)
+        self._repeated = Repeated("liveness", POLL_S, self._poll_and_count)
 
     def __enter__(self) -> Self:
         self._repeated.__enter__()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._repeated.__exit__(kind, error, trace)
-        self._api.__exit__(kind, error, trace)
+    def __exit__(self, *exc: object) -> None:
+        self._repeated.__exit__(None, None, None)
+        self._api.__exit__(None, None, None)
 
     def exclude(self, names: Collection[str]) -> None:
         """Ignore these consumers from now on: the experiment itself is about to break them."""
@@ -68,37 +68,27 @@ class LivenessWatch:
         The abandoned thread then goes on. If `work` itself fails, further polls are awaited first: they may
         name the cause.
         """
-        ended = threading.Event()
-        results: list[T] = []
-        problems: list[Exception] = []
+        future: Future[T] = Future()
 
         def do() -> None:
             try:
-                results.append(work())
+                future.set_result(work())
             except Exception as problem:
-                problems.append(problem)
-            finally:
-                ended.set()
+                future.set_exception(problem)
 
         threading.Thread(target=do, name="watched", daemon=True).start()
-        while not ended.wait(0.1):
+        while not wait([future], 0.1).done:
             self.check()
-        if problems:
-            self._await_polls(POLLS_THAT_AGREE + 1)
+        if future.exception():
+            target = self._polls + POLLS_THAT_AGREE + 1
+            with suppress(DeadlineError):
+                until(lambda: self._polls >= target or self._found, POLLS_WITHIN_S)
             self.check()
-            raise problems[0]
-        return results[0]
+        return future.result()
 
-    def _await_polls(self, count: int) -> None:
-        with self._polled:
-            target = self._polls + count
-            self._polled.wait_for(lambda: self._polls >= target or self._found is not None, 5.0)
-
-    def _poll_and_notify(self) -> None:
+    def _poll_and_count(self) -> None:
         self._poll()
-        with self._polled:
-            self._polls += 1
-            self._polled.notify_all()
+        self._polls += 1
 
     def _poll(self) -> None:
         try:

@@ -15,7 +15,7 @@ from calorimeter.core.deployment import Api, Deployment, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.proxy_polling import same_place
-from calorimeter.gates.request_path.path import Paths, Request, join, requests_of
+from calorimeter.gates.request_path.path import Paths, Request, join, request_from, requests_of
 from calorimeter.gates.request_path.recording import Recording, recorder
 from calorimeter.gates.request_path.relay import Relay, Relayed
 
@@ -149,13 +149,5 @@ def _is_front(api: Api, target: str) -> bool:
 
 
 def _request(deployment: Deployment, relayed: Relayed) -> Request:
-    return Request(
-        api=_api_of(deployment, relayed) or "",
-        operation=f"{relayed.method} {relayed.path}",
-        source=relayed.source,
-        source_port=relayed.source_port,
-        request_id=relayed.request_id,
-        sent_ns=relayed.sent_ns,
-        done_ns=relayed.done_ns,
-        status=relayed.status,
-    )
+    api, operation = _api_of(deployment, relayed) or "", f"{relayed.method} {relayed.path}"
+    return request_from(relayed.model_dump(), api=api, operation=operation)

@@ -10,7 +10,7 @@ from calorimeter.gates.context import Context
 from calorimeter.gates.engines.traced_calls import BrokerTrace
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
 from calorimeter.gates.request_path.completeness import JoinCompleteness, join_completeness
-from calorimeter.gates.request_path.path import Request, join
+from calorimeter.gates.request_path.path import join, request_from
 
 LINES_WITHIN_S = 5.0
 
@@ -24,7 +24,7 @@ class RequestJoiner:
 
     def follow(self, calls: Iterable[HeatCall]) -> JoinCompleteness:
         """Join calls with the logs and the trace; their connections must be closed by now."""
-        requests = [_request(call) for call in calls]
+        requests = [request_from(call.model_dump()) for call in calls]
         ports = {request.source_port for request in requests if request.status}
         connections = self._logs.await_ports(ports, LINES_WITHIN_S).connections
         events = self._trace.firehose.deliveries()
@@ -38,16 +38,3 @@ def join_requests(context: Context, trace: BrokerTrace) -> Iterator[RequestJoine
     """Receive the logs of all described proxies while the context is open."""
     with ProxyLogs.of(context.deployment.proxy) as logs:
         yield RequestJoiner(trace, logs)
-
-
-def _request(call: HeatCall) -> Request:
-    return Request(
-        api=call.api,
-        operation=call.operation,
-        source=call.source,
-        source_port=call.source_port,
-        request_id=call.request_id or "",
-        sent_ns=call.sent_ns,
-        done_ns=call.done_ns,
-        status=call.status,
-    )

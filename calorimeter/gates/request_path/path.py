@@ -91,22 +91,18 @@ class Paths(Model):
     paths: tuple[Path, ...]
 
 
+def request_from(record: Mapping[str, Any], **more: str) -> Request:
+    """A request from a record that has fields of the same names, and `more`; other fields are ignored.
+
+    Raises KeyError or ValueError if a field is missing or of another type.
+    """
+    fields = {**record, **more, "request_id": record["request_id"] or ""}
+    return Request.model_validate({name: fields[name] for name in Request.model_fields})
+
+
 def requests_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Request, ...]:
     """The requests in rows of `calorimeter.core.samples.SAMPLE`; a dropped arrival was never sent."""
-    return tuple(
-        Request(
-            api=row["api"],
-            operation=row["operation"],
-            source=row["source"],
-            source_port=row["source_port"],
-            request_id=row["request_id"] or "",
-            sent_ns=row["sent_ns"],
-            done_ns=row["done_ns"],
-            status=row["status"],
-        )
-        for row in rows
-        if row["error"] != "dropped"
-    )
+    return tuple(request_from(row) for row in rows if row["error"] != "dropped")
 
 
 def join(

@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from urllib.parse import urlsplit
 
 from calorimeter.core.deployment import Address
@@ -24,17 +23,19 @@ CONNECT_S = 30.0
 ANSWER_S = 300.0
 LARGEST_BODY = 64 * 2**20
 
-_HOP_BY_HOP = {
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-}
+_HOP_BY_HOP = frozenset(
+    [
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    ]
+)
 
 
 class Relayed(Model):
@@ -73,9 +74,7 @@ class Relay:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -110,36 +109,21 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(size) if size else None
         upstream = http.client.HTTPConnection(target.host, target.port, timeout=ANSWER_S)
         sent_ns = time.time_ns()
-        source, source_port = "", 0
-
-        def note(status: int, request_id: str) -> None:
-            self.seen.append(
-                Relayed(
-                    target=str(target),
-                    method=self.command,
-                    path=parts.path,
-                    source=source,
-                    source_port=source_port,
-                    request_id=request_id,
-                    sent_ns=sent_ns,
-                    done_ns=time.time_ns(),
-                    status=status,
-                )
-            )
-
+        source = ("", 0)
         try:
             upstream.connect()
-            source, source_port = upstream.sock.getsockname()[:2]
+            source = upstream.sock.getsockname()[:2]
             self._send_on(upstream, parts.path + (f"?{parts.query}" if parts.query else ""), body)
             answer = upstream.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as problem:
-            note(0, "")
+            self._record(str(target), parts.path, source, sent_ns)
             self.send_error(502, f"the API did not answer ({type(problem).__name__})")
             return
         finally:
             upstream.close()
-        note(answer.status, answer.headers.get("X-Openstack-Request-Id") or "")
+        request_id = answer.headers.get("X-Openstack-Request-Id") or ""
+        self._record(str(target), parts.path, source, sent_ns, request_id, answer.status)
         self._give_back(answer, content)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _relay  # noqa: N815
@@ -173,25 +157,24 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, ValueError) as problem:
             self.send_error(502, f"cannot be reached ({type(problem).__name__})")
             return
-        source, source_port = upstream.getsockname()[:2]
+        source = upstream.getsockname()[:2]
         self.send_response_only(200, "Connection established")
         self.end_headers()
         with upstream:
             _pass_on(self.connection, upstream)
         self.close_connection = True
+        self._record(self.path, "", source, sent_ns)
+
+    def _record(
+        self, target: str, path: str, source: tuple[str, int], sent_ns: int, request_id: str = "",
+        status: int = 0,
+    ) -> None:  # fmt: skip
         self.seen.append(
             Relayed(
-                target=self.path,
-                method="CONNECT",
-                path="",
-                source=source,
-                source_port=source_port,
-                request_id="",
-                sent_ns=sent_ns,
-                done_ns=time.time_ns(),
-                status=0,
+                target=target, method=self.command, path=path, source=source[0], source_port=source[1],
+                request_id=request_id, sent_ns=sent_ns, done_ns=time.time_ns(), status=status,
             )
-        )
+        )  # fmt: skip
 
 
 def _pass_on(client: socket.socket, upstream: socket.socket) -> None:
