@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from calorimeter.core.toml import Model
 from calorimeter.core.waiting import DeadlineError, until
@@ -178,9 +178,7 @@ class Stacks:
     def read_back(self) -> None:
         """Read the output of every complete stack once."""
         complete = [e for e in self.records if e.outcome == "CREATE_COMPLETE"]
-        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
-            for record, read in zip(complete, pool.map(self._read, complete), strict=True):
-                self._update(record.name, read=read)
+        self._update_each(complete, "read", self._read)
 
     def _read(self, record: StackRecord) -> OutputRead:
         self._check()
@@ -198,9 +196,7 @@ class Stacks:
         the last list got no answer: a stack that is not listed then need not be gone.
         """
         there = [e for e in self.records if e.stack_id is not None]
-        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
-            for record, call in zip(there, pool.map(self._delete, there), strict=True):
-                self._update(record.name, delete=call)
+        self._update_each(there, "delete", self._delete)
         deadline = DeleteDeadline()
         again = [e for e in self.records if e.delete is not None and not e.delete.ok]
         while True:
@@ -235,6 +231,13 @@ class Stacks:
     def _delete(self, record: StackRecord) -> HeatCall:
         return self.client.call("delete", "DELETE", f"/stacks/{record.name}/{record.stack_id}")[0]
 
+    def _update_each(
+        self, records: Sequence[StackRecord], field: str, act: Callable[[StackRecord], Model]
+    ) -> None:
+        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
+            for record, result in zip(records, pool.map(act, records), strict=True):
+                self._update(record.name, **{field: result})
+
     def _update(self, name: str, **fields: Model | int | str) -> None:
         with self._lock:
             self._records[name] = self._records[name].model_copy(update=fields)
@@ -253,9 +256,8 @@ class Stacks:
             for name, (id_, status) in found.items():
                 if status != "DELETE_IN_PROGRESS":
                     self.client.call("delete", "DELETE", f"/stacks/{name}/{id_}")
-            deadline = time.monotonic() + REMOVE_S / 2
-            while self.listed() and time.monotonic() < deadline:
-                time.sleep(POLL_S)
+            with suppress(DeadlineError):
+                until(lambda: not self.listed(), REMOVE_S / 2, every_s=POLL_S)
 
 
 class DeleteDeadline:

@@ -308,10 +308,9 @@ def restart_engine(context: Context) -> EngineTrial:
 
 def crash_engine(context: Context) -> EngineTrial:
     """Kill the last engine under load and start it again; for E6."""
-    client = HeatClient(context)
     chosen = engine_commands(context, "kill")[-1:]
     with trace_broker(context) as trace:
-        run = EngineFaultRun(context, trace, client, chosen)
+        run = EngineFaultRun(context, trace, HeatClient(context), chosen)
         with run.under_calls():
             run.inject()
             trace.until(run.noticed, BACK_S)

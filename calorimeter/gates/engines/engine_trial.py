@@ -90,135 +90,125 @@ class EngineTrial(Model):
             return None
         return round(max(0, self.noticed_ns - self.broken_ns) / 1e9, 2)
 
+    def common_figures(self) -> dict[str, Figure]:
+        """The figures of every trial."""
+        bad = [c for c in self.calls if not c.ok]
+        return {
+            "calls": len(self.calls),
+            "calls_during": len(self.sent_during),
+            "failed_calls": len(bad),
+            "longest_failed_s": round(max((c.took_s for c in bad), default=0.0), 2),
+            "most_deliveries": self.most_deliveries,
+            "recovery_s": round((self.healed_ns - self.healing_ns) / 1e9, 2)
+            if self.healed_ns and not self.answered_by_restarted
+            else None,
+        }
 
-def common_figures(evidence: EngineTrial) -> dict[str, Figure]:
-    """The figures of every trial."""
-    bad = [c for c in evidence.calls if not c.ok]
-    return {
-        "calls": len(evidence.calls),
-        "calls_during": len(evidence.sent_during),
-        "failed_calls": len(bad),
-        "longest_failed_s": round(max((c.took_s for c in bad), default=0.0), 2),
-        "most_deliveries": evidence.most_deliveries,
-        "recovery_s": round((evidence.healed_ns - evidence.healing_ns) / 1e9, 2)
-        if evidence.healed_ns and not evidence.answered_by_restarted
-        else None,
-    }
+    def gaps(self) -> Iterator[str]:
+        """The reasons why the evidence cannot prove anything."""
+        if self.incomplete:
+            yield self.incomplete
+        if not self.engines:
+            yield f"the broker had no consumer of {self.part_names} before the fault"
+        if len(self.sent_during) < FEWEST_CALLS:
+            yield (
+                f"{len(self.sent_during)} calls were sent during the fault, at least {FEWEST_CALLS} are "
+                "needed"
+            )
 
+    def failures_before(self) -> str | None:
+        """Why the fault cannot be blamed: calls to other engines failed before it. None if they did not.
 
-def evidence_gaps(evidence: EngineTrial) -> Iterator[str]:
-    """The reasons why the evidence cannot prove anything."""
-    if evidence.incomplete:
-        yield evidence.incomplete
-    if not evidence.engines:
-        yield f"the broker had no consumer of {evidence.part_names} before the fault"
-    if len(evidence.sent_during) < FEWEST_CALLS:
-        yield (
-            f"{len(evidence.sent_during)} calls were sent during the fault, at least {FEWEST_CALLS} are "
-            "needed"
+        Calls of the last second before the fault may have been in flight when it took effect: they do not
+        count.
+        """
+        before = self.sent(0, self.broken_ns - int(GRAIN_S * 1e9))
+        bad = [c for c in before if not c.ok and not c.was_with(self.engines)]
+        if not bad:
+            return None
+        return (
+            f"{len(bad)} of {len(before)} calls that were sent before the fault, to engines that were "
+            f"never broken, failed too: {bad[0]}"
         )
 
+    def why_not_broken(self) -> str | None:
+        """Why it is uncertain that the command stopped the engines; None if the broker noticed it.
 
-def failures_before(evidence: EngineTrial) -> str | None:
-    """Why the fault cannot be blamed: calls to other engines failed before it. None if they did not.
-
-    Calls of the last second before the fault may have been in flight when it took effect: they do not
-    count.
-    """
-    before = evidence.sent(0, evidence.broken_ns - int(GRAIN_S * 1e9))
-    bad = [c for c in before if not c.ok and not c.was_with(evidence.engines)]
-    if not bad:
-        return None
-    return (
-        f"{len(bad)} of {len(before)} calls that were sent before the fault, to engines that were never "
-        f"broken, failed too: {bad[0]}"
-    )
-
-
-def why_not_broken(evidence: EngineTrial) -> str | None:
-    """Why it is uncertain that the command stopped the engines; None if the broker noticed it.
-
-    A command may succeed and have stopped another unit. The consumers of a stopped engine go away. A frozen
-    engine may keep them for long, and is recognized by calls without an answer.
-    """
-    if evidence.noticed_ns or not evidence.engines:
-        return None
-    return (
-        f"nothing shows that {evidence.fault!r} of {evidence.part_names} had an effect: the broker had its "
-        "consumers all the time"
-    )
-
-
-def unattributed(evidence: EngineTrial, until_ns: int = 0) -> list[HeatCall]:
-    """Failed calls in flight since the fault, and sent before `until_ns`, whose engine is unknown.
-
-    A call without an answer of Heat's has no request id to find in the trace, and an incomplete trace may
-    lack its delivery. It may have been at the broken engine, so it proves nothing against the others.
-    """
-    return [
-        c
-        for c in evidence.calls
-        if not c.ok
-        and c.engine is None
-        and (not c.request_id or evidence.incomplete)
-        and c.done_ns > evidence.broken_ns
-        and (not until_ns or c.sent_ns < until_ns)
-    ]
-
-
-def unattributed_gap(evidence: EngineTrial, calls: list[HeatCall]) -> Iterator[str]:
-    """The gap that these unattributed calls leave, if there are any."""
-    if calls:
-        yield (
-            f"{len(calls)} failed calls could not be attributed to an engine, because they have no request "
-            f"id of Heat's{_timeout_hint(evidence)}: {calls[0]}"
+        A command may succeed and have stopped another unit. The consumers of a stopped engine go away. A
+        frozen engine may keep them for long, and is recognized by calls without an answer.
+        """
+        if self.noticed_ns or not self.engines:
+            return None
+        return (
+            f"nothing shows that {self.fault!r} of {self.part_names} had an effect: the broker had its "
+            "consumers all the time"
         )
 
+    def unattributed(self, until_ns: int = 0) -> list[HeatCall]:
+        """Failed calls in flight since the fault, and sent before `until_ns`, whose engine is unknown.
 
-def never_excused(evidence: EngineTrial) -> Iterator[str]:
-    """Findings that no fault excuses: engines that do not return, messages delivered too often."""
-    if not evidence.healed_ns:
-        yield f"{evidence.part_names} did not return as a consumer of the queue"
-    # Each broken consumer may have held a message once, before the one that answered it.
-    if evidence.most_deliveries > 1 + max(1, len(evidence.engines)):
-        yield f"a message was delivered {evidence.most_deliveries} times"
-    if evidence.unmarked:
-        yield f"{evidence.unmarked} messages were delivered twice without being marked as redelivered"
+        A call without an answer of Heat's has no request id to find in the trace, and an incomplete trace
+        may lack its delivery. It may have been at the broken engine, so it proves nothing against the
+        others.
+        """
+        return [
+            c
+            for c in self.calls
+            if not c.ok
+            and c.engine is None
+            and (not c.request_id or self.incomplete)
+            and c.done_ns > self.broken_ns
+            and (not until_ns or c.sent_ns < until_ns)
+        ]
 
+    def unattributed_gap(self, calls: list[HeatCall]) -> Iterator[str]:
+        """The gap that these unattributed calls leave, if there are any."""
+        if calls:
+            yield (
+                f"{len(calls)} failed calls could not be attributed to an engine, because they have no "
+                f"request id of Heat's{self._timeout_hint()}: {calls[0]}"
+            )
 
-def unclear_errors(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:
-    """The failed calls that got no clear error in time. Every answer of Heat's has a request id."""
-    deadline_s = evidence.error_deadline_s
-    for call in bad:
-        if not call.status:
-            yield f"no answer at all{_timeout_hint(evidence)}: {call}"
-        elif not call.request_id:
-            yield f"an answer that is not Heat's{_timeout_hint(evidence)}: {call}"
-        elif call.took_s > deadline_s + evidence.late_s:
-            yield f"an answer later than {deadline_s:.1f} s: {call}"
+    def never_excused(self) -> Iterator[str]:
+        """Findings that no fault excuses: engines that do not return, messages delivered too often."""
+        if not self.healed_ns:
+            yield f"{self.part_names} did not return as a consumer of the queue"
+        # Each broken consumer may have held a message once, before the one that answered it.
+        if self.most_deliveries > 1 + max(1, len(self.engines)):
+            yield f"a message was delivered {self.most_deliveries} times"
+        if self.unmarked:
+            yield f"{self.unmarked} messages were delivered twice without being marked as redelivered"
 
+    def unclear_errors(self, bad: list[HeatCall]) -> Iterator[str]:
+        """The failed calls that got no clear error in time. Every answer of Heat's has a request id."""
+        deadline_s = self.error_deadline_s
+        for call in bad:
+            if not call.status:
+                yield f"no answer at all{self._timeout_hint()}: {call}"
+            elif not call.request_id:
+                yield f"an answer that is not Heat's{self._timeout_hint()}: {call}"
+            elif call.took_s > deadline_s + self.late_s:
+                yield f"an answer later than {deadline_s:.1f} s: {call}"
 
-def late_like_the_suite(evidence: EngineTrial, bad: list[HeatCall]) -> Iterator[str]:
-    """The gap left by answers that were late by no more than the suite itself."""
-    deadline_s = evidence.error_deadline_s
-    late = [c for c in bad if deadline_s < c.took_s <= deadline_s + evidence.late_s and c.status]
-    if late:
-        yield (
-            f"{len(late)} answers came later than {deadline_s:.1f} s, but the suite itself was late by "
-            f"{evidence.late_s:.1f} s: {late[0]}"
-        )
+    def late_like_the_suite(self, bad: list[HeatCall]) -> Iterator[str]:
+        """The gap left by answers that were late by no more than the suite itself."""
+        deadline_s = self.error_deadline_s
+        late = [c for c in bad if deadline_s < c.took_s <= deadline_s + self.late_s and c.status]
+        if late:
+            yield (
+                f"{len(late)} answers came later than {deadline_s:.1f} s, but the suite itself was late by "
+                f"{self.late_s:.1f} s: {late[0]}"
+            )
 
+    def ended_by_proxy(self, call: HeatCall) -> bool:
+        """Whether the proxy ended a call: with an answer of its own, or by its timeout."""
+        if call.status:
+            return not call.request_id
+        cut_s = self.proxy_timeout_s
+        return bool(self._timeout_hint()) and cut_s is not None and call.took_s > cut_s - GRAIN_S
 
-def ended_by_proxy(evidence: EngineTrial, call: HeatCall) -> bool:
-    """Whether the proxy ended a call: with an answer of its own, or by its timeout."""
-    if call.status:
-        return not call.request_id
-    cut_s = evidence.proxy_timeout_s
-    return bool(_timeout_hint(evidence)) and cut_s is not None and call.took_s > cut_s - GRAIN_S
-
-
-def _timeout_hint(evidence: EngineTrial) -> str:
-    """Advice, if the proxy's timeout ends calls before Heat can have answered; else empty."""
-    if evidence.proxy_timeout_s is None or evidence.proxy_timeout_s > evidence.error_deadline_s:
-        return ""
-    return " (timeout server of the proxy must be longer than rpc_response_timeout)"
+    def _timeout_hint(self) -> str:
+        """Advice, if the proxy's timeout ends calls before Heat can have answered; else empty."""
+        if self.proxy_timeout_s is None or self.proxy_timeout_s > self.error_deadline_s:
+            return ""
+        return " (timeout server of the proxy must be longer than rpc_response_timeout)"

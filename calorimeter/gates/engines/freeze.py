@@ -6,18 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
-from calorimeter.gates.engines.engine_trial import (
-    EngineTrial,
-    common_figures,
-    ended_by_proxy,
-    evidence_gaps,
-    failures_before,
-    late_like_the_suite,
-    never_excused,
-    unattributed,
-    unattributed_gap,
-    unclear_errors,
-)
+from calorimeter.gates.engines.engine_trial import EngineTrial
 
 
 class _FrozenCalls:
@@ -37,7 +26,7 @@ class _FrozenCalls:
         self.rescued = [c for c in self.stuck if c.ok and c.engine not in evidence.engines]
         self.thawed = [c for c in own if c.sent_ns >= evidence.healing_ns]
         # Unbounded: a call to the thawed engine may fail long after the thaw.
-        self.unknown = unattributed(evidence)
+        self.unknown = evidence.unattributed()
 
     def figures(self, evidence: EngineTrial) -> dict[str, Figure]:
         """The cost of the freeze."""
@@ -67,9 +56,9 @@ class _FrozenCalls:
             yield f"{evidence.part_names} answered none of {len(handled)} calls after it was thawed"
         # A call that the proxy ended got nothing of Heat's, whichever engine it was at.
         by_proxy = [
-            c for c in self.unknown if c.sent_ns < evidence.healing_ns and ended_by_proxy(evidence, c)
+            c for c in self.unknown if c.sent_ns < evidence.healing_ns and evidence.ended_by_proxy(c)
         ]
-        yield from unclear_errors(evidence, [*self.failed, *by_proxy])
+        yield from evidence.unclear_errors([*self.failed, *by_proxy])
 
 
 def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
@@ -82,10 +71,10 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     the end. If the broker drops the engine and redelivers its calls to others, they need not fail at all.
     """
     calls = _FrozenCalls(evidence)
-    figures = common_figures(evidence) | calls.figures(evidence)
-    if before := failures_before(evidence):
+    figures = evidence.common_figures() | calls.figures(evidence)
+    if before := evidence.failures_before():
         return inconclusive(before, **figures)
-    wrong = [*never_excused(evidence), *calls.wrong(evidence)]
+    wrong = [*evidence.never_excused(), *calls.wrong(evidence)]
     if wrong:
         return failed(
             f"freezing {evidence.part_names} cost more than its share of the calls: {wrong[0]}",
@@ -93,9 +82,9 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
             **figures,
         )
     gaps = chain(
-        evidence_gaps(evidence),
-        unattributed_gap(evidence, calls.unknown),
-        late_like_the_suite(evidence, calls.failed),
+        evidence.gaps(),
+        evidence.unattributed_gap(calls.unknown),
+        evidence.late_like_the_suite(calls.failed),
     )
     if gap := next(gaps, None):
         return inconclusive(gap, **figures)

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, wait
 from contextlib import suppress
-from typing import Self, TypeVar
+from typing import Any, TypeVar
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.waiting import DeadlineError, until
@@ -24,7 +24,7 @@ POLLS_THAT_AGREE = 2
 T = TypeVar("T")
 
 
-class LivenessWatch:
+class LivenessWatch(Repeated):
     """Polls the engines' consumers, the management API and the trace, twice a second.
 
     `names` maps the ids of the consumers at the start to their names. Once one of them has gone that is not
@@ -32,6 +32,7 @@ class LivenessWatch:
     """
 
     def __init__(self, deployment: Deployment, firehose: Firehose, names: Mapping[str, str]) -> None:
+        super().__init__("liveness", POLL_S, self._poll_and_count)
         self._api = BrokerApi.of(deployment)
         self._firehose = firehose
         self._names = dict(names)
@@ -40,15 +41,10 @@ class LivenessWatch:
         self._unanswered = 0
         self._found: EvidenceUnavailable | None = None
         self._polls = 0
-        self._repeated = Repeated("liveness", POLL_S, self._poll_and_count)
 
-    def __enter__(self) -> Self:
-        self._repeated.__enter__()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._repeated.__exit__(None, None, None)
-        self._api.__exit__(None, None, None)
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)
+        self._api.__exit__(*exc)
 
     def exclude(self, names: Collection[str]) -> None:
         """Ignore these consumers from now on: the experiment itself is about to break them."""
@@ -60,7 +56,7 @@ class LivenessWatch:
             raise EvidenceUnavailable(self._firehose.where, why)
         if self._found is not None:
             raise EvidenceUnavailable(self._found.where, self._found.why)
-        self._repeated.check()
+        super().check()
 
     def run(self, work: Callable[[], T]) -> T:
         """Run `work` in a thread and return its result; raises at once what `check` raises.

@@ -15,7 +15,7 @@ from calorimeter.gates.engines.consumers import (
     Service,
     why_not_breakable,
 )
-from calorimeter.gates.engines.rotation import Consumer
+from calorimeter.gates.engines.queue_window import Consumer
 from calorimeter.gates.evidence import broker_records, heat_services
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import EngineConsumer, join_consumers

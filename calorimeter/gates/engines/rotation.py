@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from math import log
 
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
-
-
-class Consumer(Model):
-    """One consumer of a queue: `id` is `connection#channel`, `name` that of the engine process."""
-
-    id: str
-    name: str
+from calorimeter.gates.engines.queue_window import QueueWindow, missed_rate_95
 
 
 class Delivered(Model):
@@ -25,32 +18,23 @@ class Delivered(Model):
     redelivered: bool = False
 
 
-class Rotation(Model):
+class Rotation(QueueWindow):
     """Evidence of E2: calls made one at a time, and the deliveries that the broker's trace shows.
 
-    `calls` are the request ids in order; each call was sent after the answer to the one before. `counted`
-    is the broker's own count of deliveries in that window; `incomplete` is why the trace may lack events,
-    `unquiet` why the window did not begin and end at quiet points.
+    `calls` are the request ids in order; each call was sent after the answer to the one before.
     """
 
-    queue: str
     described: int
-    before: tuple[Consumer, ...]
-    after: tuple[Consumer, ...]
     calls: tuple[str, ...]
     deliveries: tuple[Delivered, ...]
-    counted: int | None = None
-    incomplete: str | None = None
-    unquiet: str | None = None
 
 
 def exact_rotation(evidence: Rotation) -> Judgement:
     """E2: whether delivery k went to the consumer of delivery k − c, and any c in a row to c consumers.
 
     RabbitMQ delivers a queue's messages to its ready consumers in turn. With one call in flight the
-    order of the trace is the order of dispatch, so the criterion is exact and needs no statistics.
-    Its limit: a fault that strikes each delivery with probability p is missed in n deliveries with
-    probability (1 − p)^n, so p above −ln(0.05)/n (about 3/n) is excluded with 95 % confidence.
+    order of the trace is the order of dispatch, so the criterion is exact and needs no statistics; its
+    limit is `missed_rate_95`.
     """
     names = {consumer.id: consumer.name for consumer in evidence.before}
     shares = Counter(names.get(d.consumer, d.consumer) for d in evidence.deliveries)
@@ -81,7 +65,7 @@ def exact_rotation(evidence: Rotation) -> Judgement:
             out_of_turn=len(breaks),
             **figures,
         )
-    missed = -log(0.05) / len(evidence.deliveries)
+    missed = missed_rate_95(len(evidence.deliveries))
     return passed(
         f"{len(evidence.deliveries)} deliveries rotated over {size} consumers of the {evidence.queue} "
         f"queue without an exception; a fault in more than {missed:.2%} of deliveries would have been "
@@ -93,19 +77,8 @@ def exact_rotation(evidence: Rotation) -> Judgement:
 
 def _gaps(evidence: Rotation) -> Iterator[str]:
     """The reasons why the order cannot be judged, the worst first."""
-    queue, calls, deliveries = evidence.queue, set(evidence.calls), evidence.deliveries
-    before = {consumer.id for consumer in evidence.before}
-    if evidence.incomplete:
-        yield evidence.incomplete
-    if len(before) < 2:
-        yield f"the {queue} queue has {len(before)} consumers, a rotation needs at least 2"
-    if before != {consumer.id for consumer in evidence.after}:
-        yield f"the consumers of {queue} changed during the calls"
-    if len(deliveries) < 2 * len(before):
-        yield (
-            f"{len(deliveries)} deliveries to {len(before)} consumers are too few, {2 * len(before)} are "
-            "needed"
-        )
+    calls, deliveries = set(evidence.calls), evidence.deliveries
+    yield from evidence.gaps()
     if strangers := sum(d.request_id not in calls for d in deliveries):
         yield (
             f"{strangers} of {len(deliveries)} deliveries belong to other clients: with more than one call "
@@ -113,14 +86,4 @@ def _gaps(evidence: Rotation) -> Iterator[str]:
         )
     if unseen := calls - {d.request_id for d in deliveries}:
         yield f"{len(unseen)} of {len(calls)} calls are not in the trace"
-    if unknown := {d.consumer for d in deliveries} - before:
-        yield f"deliveries went to consumers that the broker does not list: {', '.join(sorted(unknown))}"
-    if evidence.unquiet:
-        yield evidence.unquiet
-    if evidence.counted is not None and evidence.counted != len(deliveries):
-        yield miscounted(queue, evidence.counted, len(deliveries))
-
-
-def miscounted(queue: str, counted: int, traced: int) -> str:
-    """The sentence for a trace that disagrees with the broker's own counter."""
-    return f"the broker counted {counted} deliveries from {queue}, but {traced} were traced"
+    yield from evidence.delivery_gaps({d.consumer for d in deliveries}, len(deliveries), 2)

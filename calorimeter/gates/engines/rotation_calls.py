@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 
-import requests
-
+from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE
 from calorimeter.gates.engines.rotation import Delivered, Rotation
@@ -15,11 +14,7 @@ from calorimeter.gates.engines.traced_calls import (
     counted_between,
     trace_broker,
 )
-from calorimeter.gates.evidence.identity import session
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-
-BEYOND_S = 10.0
-"""Client timeout beyond the RPC timeout: after it the call may still be in flight."""
 
 ALL_WITHIN_S = 300.0
 
@@ -58,32 +53,23 @@ def make_rotation_calls(context: Context) -> Rotation:
 
 
 def _call_one_by_one(context: Context, trace: BrokerTrace) -> list[str]:
-    calls: list[str] = []
-    identity = session(context.deployment)
-    urls = [identity.rest_url(path) for path in CALLS]
-    headers = {"X-Auth-Token": identity.token(), "Accept": "application/json"}
-    timeout_s = context.deployment.expect.rpc_timeout_s + BEYOND_S
+    """Request ids of the calls, in order."""
+    ids: list[str] = []
+    paths = [*CALLS]
+    client = HeatClient(context, sources=1)
     deadline = time.monotonic() + ALL_WITHIN_S
-    with requests.Session() as http:
-        http.trust_env = False
-        http.verify = identity.session.verify
-        while len(calls) < context.settings.calls and time.monotonic() < deadline:
-            seen = len(trace.firehose)
-            try:
-                answer = http.get(urls[0], timeout=timeout_s, headers=headers)
-            except requests.RequestException as problem:
-                raise _unanswered(urls[0], len(calls), type(problem).__name__, trace, seen) from None
-            if answer.status_code in REFUSED and len(urls) > 1:
-                urls.pop(0)
-                continue
-            if not answer.ok:
-                raise _unanswered(urls[0], len(calls), f"status {answer.status_code}", trace, seen)
-            calls.append(answer.headers.get("X-Openstack-Request-Id", ""))
-    return calls
-
-
-def _unanswered(url: str, number: int, how: str, trace: BrokerTrace, seen: int) -> EvidenceUnavailable:
-    """The error for a call that failed; it names the engine that the call was delivered to."""
-    delivered = trace.deliveries(ENGINE, seen)
-    engine = f"to {trace.engine_of(delivered[-1])}" if delivered else "to no engine"
-    return EvidenceUnavailable(url, f"call {number + 1} failed ({how}); it had been delivered {engine}")
+    while len(ids) < context.settings.calls and time.monotonic() < deadline:
+        seen = len(trace.firehose)
+        call = client.call("call", "GET", paths[0])[0]
+        if call.status in REFUSED and len(paths) > 1:
+            paths.pop(0)
+        elif call.ok:
+            ids.append(call.request_id or "")
+        else:
+            delivered = trace.deliveries(ENGINE, seen)
+            raise EvidenceUnavailable(
+                f"{context.deployment.rest.url}{paths[0]}",
+                f"call {len(ids) + 1} failed ({call.error or f'status {call.status}'}); it had been "
+                f"delivered to {trace.engine_of(delivered[-1]) if delivered else 'no engine'}",
+            )
+    return ids

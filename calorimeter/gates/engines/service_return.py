@@ -7,15 +7,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
-from calorimeter.gates.engines.engine_trial import (
-    EngineTrial,
-    common_figures,
-    evidence_gaps,
-    late_like_the_suite,
-    never_excused,
-    unclear_errors,
-    why_not_broken,
-)
+from calorimeter.gates.engines.engine_trial import EngineTrial
 
 
 class ServiceReturn:
@@ -73,10 +65,10 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     early = [c for c in evidence.calls if not c.ok and c.done_ns < evidence.broken_ns]
     bad = [c for c in evidence.calls if not c.ok and c.done_ns >= evidence.broken_ns]
     starting = [c for c in back.starting if c in back.calls]
-    wrong = [*never_excused(evidence), *unclear_errors(evidence, bad), *back.wrong()]
+    wrong = [*evidence.never_excused(), *evidence.unclear_errors(bad), *back.wrong()]
     statuses = Counter(c.status for c in bad)
     healed = evidence.healed_ns > 0
-    figures = common_figures(evidence) | {
+    figures = evidence.common_figures() | {
         "outage_s": round((evidence.healed_ns - evidence.broken_ns) / 1e9, 1) if healed else None,
         "serving_s": round((back.serving_ns - evidence.healing_ns) / 1e9, 2) if healed else None,
         "api_s": round(evidence.api_s, 2),
@@ -87,14 +79,12 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
     }
     if early:
         return inconclusive(f"{len(early)} calls failed before the fault: {early[0]}", **figures)
-    if why := why_not_broken(evidence):
+    if why := evidence.why_not_broken():
         return inconclusive(why, **figures)
     if wrong:
         return failed(f"without engines, or after their return: {wrong[0]}", wrong, **figures)
     silent = (f"no call was delivered to {name} after its return" for name in back.silent)
-    gaps = chain(
-        evidence_gaps(evidence), _engines_left(evidence), late_like_the_suite(evidence, bad), silent
-    )
+    gaps = chain(evidence.gaps(), _engines_left(evidence), evidence.late_like_the_suite(bad), silent)
     if gap := next(gaps, None):
         return inconclusive(gap, **figures)
     if not back.served or not bad:

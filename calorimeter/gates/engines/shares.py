@@ -4,40 +4,30 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from math import log
 
-from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
-from calorimeter.gates.engines.rotation import Consumer, miscounted
+from calorimeter.gates.engines.queue_window import Consumer, QueueWindow, missed_rate_95
 
 FEWEST_ROUNDS = 10
 """Deliveries per consumer below which equal shares prove little."""
 
 
-class Shares(Model):
+class Shares(QueueWindow):
     """Evidence of E3 and E4: the deliveries of one queue between two quiet points.
 
-    `counts` maps a consumer's id to its deliveries. `published` counts the messages published to the queue
-    and `counted` is the broker's own count of deliveries; both must agree with the trace. `busy_s` maps a
-    consumer's id to the summed seconds from delivery to answer. `failed_calls` of `calls` were not answered
-    well, `first_failed` is the first of them. `incomplete` is why the trace may lack events, `unquiet` why
-    the window did not begin and end at quiet points.
+    `counts` maps a consumer's id to its deliveries. `published` counts the messages published to the queue,
+    which must agree with the trace. `busy_s` maps a consumer's id to the summed seconds from delivery to
+    answer. `failed_calls` of `calls` were not answered well, `first_failed` is the first of them.
     """
 
-    queue: str
-    before: tuple[Consumer, ...]
-    after: tuple[Consumer, ...]
     counts: dict[str, int]
     redelivered: int = 0
     published: int | None = None
-    counted: int | None = None
     busy_s: dict[str, float] = {}
     failed_calls: int = 0
     first_failed: str = ""
     calls: int = 0
     in_flight: int = 1
-    incomplete: str | None = None
-    unquiet: str | None = None
 
 
 def equal_shares(evidence: Shares) -> Judgement:
@@ -47,9 +37,8 @@ def equal_shares(evidence: Shares) -> Judgement:
     consumers none can be more than one delivery ahead, at any concurrency: the criterion is exact. The
     order of the trace is not used, because each channel reports separately.
 
-    Its limit: a consumer favoured by a single delivery is not detected, since turns allow that. A fault
-    that strikes each delivery with probability p is missed in n deliveries with probability (1 − p)^n, so
-    p above −ln(0.05)/n (the rule of three) is excluded with 95 % confidence, unless faults cancel out.
+    Its limits: a consumer favoured by a single delivery is not detected, since turns allow that, and
+    `missed_rate_95`, unless faults cancel out.
     """
     names = _names(evidence.before)
     counts = {name: evidence.counts.get(id_, 0) for id_, name in names.items()}
@@ -76,12 +65,15 @@ def equal_shares(evidence: Shares) -> Judgement:
              sorted(counts.items(), key=lambda item: item[1])],
             **figures,
         )  # fmt: skip
-    figures |= {"smallest_bias_seen": round(2 / total, 6), "missed_rate_95": round(-log(0.05) / total, 6)}
+    figures |= {
+        "smallest_bias_seen": round(2 / total, 6),
+        "missed_rate_95": round(missed_rate_95(total), 6),
+    }
     return passed(
         f"{total} deliveries from the {evidence.queue} queue went to {len(names)} consumers, whose shares "
         f"differ by {spread}; {_busy_range(evidence)}a consumer skipped or favoured twice "
         f"({2 / total:.2%}) would have been detected, and with 95 % confidence random faults in more than "
-        f"{-log(0.05) / total:.2%} of deliveries, unless they cancel out",
+        f"{missed_rate_95(total):.2%} of deliveries, unless they cancel out",
         **figures,
     )
 
@@ -100,36 +92,17 @@ def _busy_range(evidence: Shares) -> str:
 
 
 def _gaps(evidence: Shares) -> Iterator[str]:
-    queue, total = evidence.queue, sum(evidence.counts.values())
-    before = {consumer.id for consumer in evidence.before}
-    if evidence.incomplete:
-        yield evidence.incomplete
-    if len(before) < 2:
-        yield f"the {queue} queue has {len(before)} consumers, shares need at least 2"
-    if before != {consumer.id for consumer in evidence.after}:
-        yield f"the consumers of {queue} changed between the quiet points"
+    """The reasons why the shares cannot be judged, the worst first."""
+    total = sum(evidence.counts.values())
+    yield from evidence.gaps()
     if evidence.failed_calls:
         yield (
             f"{evidence.failed_calls} of {evidence.calls} calls failed (first: {evidence.first_failed}): "
             "shares of calls that fail prove nothing"
         )
-    if evidence.unquiet:
-        yield evidence.unquiet
-    if total < FEWEST_ROUNDS * len(before):
-        yield (
-            f"{total} deliveries to {len(before)} consumers are too few, "
-            f"{FEWEST_ROUNDS * len(before)} are needed"
-        )
-    if unknown := set(evidence.counts) - before:
-        yield f"deliveries went to consumers that the broker does not list: {_listed(sorted(unknown))}"
+    yield from evidence.delivery_gaps(evidence.counts, total, FEWEST_ROUNDS)
     if evidence.published is not None and evidence.published + evidence.redelivered != total:
         yield (
-            f"{evidence.published} messages were published to {queue} and {evidence.redelivered} "
+            f"{evidence.published} messages were published to {evidence.queue} and {evidence.redelivered} "
             f"redelivered, but {total} deliveries were traced"
         )
-    if evidence.counted is not None and evidence.counted != total:
-        yield miscounted(queue, evidence.counted, total)
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

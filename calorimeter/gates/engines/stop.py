@@ -5,26 +5,17 @@ from __future__ import annotations
 from itertools import chain
 
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, passed
-from calorimeter.gates.engines.engine_trial import (
-    EngineTrial,
-    common_figures,
-    evidence_gaps,
-    failures_before,
-    never_excused,
-    unattributed,
-    unattributed_gap,
-    why_not_broken,
-)
+from calorimeter.gates.engines.engine_trial import EngineTrial
 from calorimeter.gates.engines.service_return import ServiceReturn
 from calorimeter.gates.engines.shares import equal_shares
 
 
 def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:
     """E5: whether an engine that joins gets its share, and how soon."""
-    figures = common_figures(evidence)
+    figures = evidence.common_figures()
     # An incomplete trace may lack the first call.
     lacking = evidence.incomplete if evidence.healed_ns and not evidence.first_ns else None
-    if why := why_not_broken(evidence) or lacking:
+    if why := evidence.why_not_broken() or lacking:
         return inconclusive(why, **figures)
     if not evidence.healed_ns or not evidence.first_ns:
         problem = "got no call" if evidence.healed_ns else "did not consume again"
@@ -52,10 +43,10 @@ def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:
 
 def crash_is_survived(evidence: EngineTrial) -> Judgement:
     """E6: whether a crash costs only the calls that the crashed engine had accepted, by request."""
-    figures = common_figures(evidence)
+    figures = evidence.common_figures()
     bad = [c for c in evidence.calls if not c.ok]
     lost = [c for c in bad if c.engine in evidence.engines and c.sent_ns <= evidence.settled_ns]
-    unknown = unattributed(evidence, evidence.healed_ns)
+    unknown = evidence.unattributed(evidence.healed_ns)
     # What the engine's return costs is no cost of the crash: E8 judges it.
     starting = ServiceReturn(evidence).starting
     by_returned = [*starting, *evidence.answered_by_restarted]
@@ -69,11 +60,11 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
         "noticed_s": evidence.noticed_s,
         "calls_answered_afterwards": sum(c.ok for c in afterwards),
     }
-    if before := failures_before(evidence) or why_not_broken(evidence):
+    if before := evidence.failures_before() or evidence.why_not_broken():
         return inconclusive(before, **figures)
     excused = [*lost, *unknown, *starting]
     dead = "delivered to the crashed engine after its crash"
-    wrong = list(never_excused(evidence))
+    wrong = list(evidence.never_excused())
     wrong += [
         f"{dead if c.engine in evidence.engines else 'not of the crashed engine'}: {c}"
         for c in bad
@@ -85,7 +76,7 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
             wrong,
             **figures,
         )
-    if gap := next(chain(evidence_gaps(evidence), unattributed_gap(evidence, unknown)), None):
+    if gap := next(chain(evidence.gaps(), evidence.unattributed_gap(unknown)), None):
         return inconclusive(gap, **figures)
     return passed(
         f"{evidence.part_names} crashed; the other engines answered all {len(afterwards)} calls sent "
@@ -101,15 +92,15 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
     What its start costs is no cost of the stop, see `ServiceReturn`.
     """
     starting = ServiceReturn(evidence).starting
-    figures = common_figures(evidence) | {
+    figures = evidence.common_figures() | {
         "failed_while_starting": len(starting),
         "stop_s": round((evidence.settled_ns - evidence.broken_ns) / 1e9, 2),
         "stacks": len(evidence.stacks),
     }
-    if before := failures_before(evidence) or why_not_broken(evidence):
+    if before := evidence.failures_before() or evidence.why_not_broken():
         return inconclusive(before, **figures)
     wrong = [
-        *never_excused(evidence),
+        *evidence.never_excused(),
         *(str(c) for c in evidence.calls if not c.ok and c not in starting),
         *(
             f"{e} is {e.outcome or 'not listed'}"
@@ -119,7 +110,7 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
     ]
     if wrong:
         return failed(f"a clean stop of {evidence.part_names} did harm: {wrong[0]}", wrong, **figures)
-    if gap := next(evidence_gaps(evidence), None):
+    if gap := next(evidence.gaps(), None):
         return inconclusive(gap, **figures)
     return passed(
         f"{evidence.part_names} stopped within {figures['stop_s']} s, and none of "

@@ -14,7 +14,7 @@ from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.engines.liveness_watch import LivenessWatch
 from calorimeter.gates.engines.queue_consumers import name_consumers
-from calorimeter.gates.engines.rotation import Consumer
+from calorimeter.gates.engines.queue_window import Consumer
 from calorimeter.gates.engines.shares import Shares
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import Process

@@ -6,12 +6,13 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from calorimeter.core.deployment import Api, Deployment, address
+from calorimeter.core.deployment import Deployment, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.proxy_polling import same_place
@@ -136,16 +137,10 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 def _api_of(deployment: Deployment, relayed: Relayed) -> str | None:
     for name in ("rest", "cfn"):
         api = deployment.api(name)
-        if api is not None and _is_front(api, relayed.target):
-            return name
+        with suppress(ValueError):  # the target is no address
+            if api is not None and same_place(address(relayed.target), api.front):
+                return name
     return None
-
-
-def _is_front(api: Api, target: str) -> bool:
-    try:
-        return same_place(address(target), api.front)
-    except ValueError:
-        return False
 
 
 def _request(deployment: Deployment, relayed: Relayed) -> Request:

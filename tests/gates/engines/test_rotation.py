@@ -4,7 +4,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.engines.rotation import Consumer, Delivered, Rotation, exact_rotation
+from calorimeter.gates.engines.queue_window import Consumer
+from calorimeter.gates.engines.rotation import Delivered, Rotation, exact_rotation
 
 
 def evidence(order: str, **changes: object) -> Rotation:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.engines.rotation import Consumer
+from calorimeter.gates.engines.queue_window import Consumer
 from calorimeter.gates.engines.shares import Shares, equal_shares
 
 CONSUMERS = tuple(Consumer(id=letter, name=f"engine-{letter}") for letter in "ABC")

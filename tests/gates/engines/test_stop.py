@@ -9,7 +9,7 @@ import pytest
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.engines.engine_trial import EngineTrial
-from calorimeter.gates.engines.rotation import Consumer
+from calorimeter.gates.engines.queue_window import Consumer
 from calorimeter.gates.engines.shares import Shares
 from calorimeter.gates.engines.stop import (
     clean_stop_loses_nothing,
