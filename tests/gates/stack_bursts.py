@@ -22,7 +22,7 @@ def call(operation: str, at_s: float, status: int = 201, **more: object) -> Heat
 
 
 def record(n: int, *statuses: str, **more: object) -> StackRecord:
-    """Stack number n, created at second n, seen in these statuses a second apart, deleted at second 100."""
+    """Stack number n, created at second n, listed in these statuses a second apart, deleted at 100."""
     seen = statuses or ("CREATE_IN_PROGRESS", "CREATE_COMPLETE")
     fields: dict[str, object] = {
         "name": f"stack-{n}",
@@ -37,7 +37,7 @@ def record(n: int, *statuses: str, **more: object) -> StackRecord:
 
 
 def burst(*odd: StackRecord, **more: object) -> StackBurst:
-    """Ten stacks that are well, and odd ones."""
+    """Ten complete stacks, and odd ones."""
     fields: dict[str, object] = {
         "entries": (*(record(n) for n in range(10)), *odd),
         "resources": 12,
@@ -47,7 +47,7 @@ def burst(*odd: StackRecord, **more: object) -> StackBurst:
 
 
 def refused(count: int) -> tuple[StackRecord, ...]:
-    """So many creates that got an error, and no stack."""
+    """That many creates that got an error and made no stack."""
     return tuple(
         record(n, create=call("create", n, 500), stack_id=None, states=()) for n in range(10, 10 + count)
     )

@@ -8,8 +8,8 @@ from calorimeter.gates.engines.backlog import QueueDepth, StackBurst, backlog_dr
 from tests.gates.stack_bursts import S, burst, call, record
 
 
-def test_stack_is_open_from_the_asking_on() -> None:
-    """Its client waited 18 s in vain; Heat may have taken it on at once."""
+def test_stack_is_open_from_the_sending_of_its_create() -> None:
+    """Its client waited 18 s for an answer; Heat may have taken the stack on at once."""
     cut = call("create", 2, 0, done_ns=20 * S, error="ReadTimeout")
     made = record(0, states=(StackState(status="CREATE_COMPLETE", at_ns=15 * S),))
     unheard = record(1, create=cut, states=(StackState(status="CREATE_COMPLETE", at_ns=21 * S),))

@@ -29,8 +29,8 @@ ALL = (
 )
 
 
-def test_call_that_nobody_can_be_told_for_is_no_proof_against_others() -> None:
-    """In flight during the fault it may have been the broken engine's; another proof is still one."""
+def test_unattributed_call_proves_nothing_against_other_engines() -> None:
+    """It may have been at the broken engine; an attributed failure still proves something."""
     for check, given, other in (
         (crash_is_survived, trial(cut(15)), call(16, NAMES[1], 500)),
         (crash_is_survived, trial(cut(9.8)), call(16, NAMES[1], 500)),
@@ -52,7 +52,7 @@ def test_call_that_nobody_can_be_told_for_is_no_proof_against_others() -> None:
     "changes", [{"incomplete": "tracing is off"}, {"engines": ()}, {"calls": (call(1), call(50))}]
 )
 def test_a_trial_without_proof_is_inconclusive(check: object, changes: dict[str, object]) -> None:
-    """A trace with a hole, an engine that was no consumer, and too few calls prove nothing."""
+    """An incomplete trace, an engine that did not consume, and too few calls prove nothing."""
     assert callable(check)
     judgement: Judgement = check(trial(**changes))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -61,14 +61,14 @@ def test_a_trial_without_proof_is_inconclusive(check: object, changes: dict[str,
 @pytest.mark.parametrize("check", ALL)
 @pytest.mark.parametrize("changes", [{"most_deliveries": 3}, {"unmarked": 1}, {"healed_ns": 0}])
 def test_what_no_fault_excuses_fails(check: object, changes: dict[str, object]) -> None:
-    """A message handed out three times, an unmarked repetition, and an engine that does not return."""
+    """A message delivered three times, an unmarked redelivery, an engine that does not return."""
     assert callable(check)
     judgement: Judgement = check(trial(**changes))
     assert judgement.outcome is Outcome.FAIL
 
 
 def test_calls_that_failed_before_the_fault_are_inconclusive() -> None:
-    """A deployment that drowns already tells nothing of the fault; the last second before it may be its."""
+    """On an overloaded deployment a fault shows nothing. The last second before it does not count."""
     early = trial(call(8.5, status=500, took_s=8.0))
     for check in ALL[:3]:
         judgement = check(early)
@@ -78,8 +78,8 @@ def test_calls_that_failed_before_the_fault_are_inconclusive() -> None:
     assert crash_is_survived(trial(call(8.5, NAMES[2], status=500, took_s=8.0))).outcome is Outcome.PASS
 
 
-def test_answer_that_is_late_by_no_more_than_the_suite_itself_is_inconclusive() -> None:
-    """The same machine stood still; what is later than that is late, and without a stall all is."""
+def test_answer_as_late_as_the_suite_itself_is_inconclusive() -> None:
+    """The machine itself stood still; an answer later than that, or without a stall, is late."""
     late = call(BROKEN + 1, NAMES[2], 500, 10.0)
     stuck = frozen()
     for check, given in (

@@ -17,7 +17,7 @@ from tests.gates.engines.trials import (
 
 
 def test_freeze_that_costs_its_share_passes_with_the_blind_spot_as_a_figure() -> None:
-    """10 of 30 calls went to the frozen engine, and nobody noticed."""
+    """10 of 30 calls went to the frozen engine, and the broker did not notice."""
     judgement = freeze_costs_its_share(frozen())
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["share_of_the_frozen"] == 0.333
@@ -34,7 +34,7 @@ def test_freeze_that_costs_others_or_hangs_longer_fails() -> None:
 
 
 def test_call_that_the_engine_held_when_it_froze_is_its_own() -> None:
-    """Delivered just before the freeze and not answered yet; one of another engine's is not excused."""
+    """It was delivered just before the freeze; another engine's call is not excused."""
     held = call(BROKEN - 0.05, NAMES[2], 500, took_s=8.05)
     judgement = freeze_costs_its_share(frozen(calls=(*frozen().calls, held)))
     assert judgement.outcome is Outcome.PASS
@@ -47,7 +47,7 @@ def test_call_that_the_engine_held_when_it_froze_is_its_own() -> None:
 
 
 def test_freeze_without_a_failed_call_is_inconclusive() -> None:
-    """Where nothing went to the frozen engine, nothing is known of what it costs."""
+    """If no call went to the frozen engine, its cost is unknown."""
     assert freeze_costs_its_share(trial()).outcome is Outcome.INCONCLUSIVE
 
 
@@ -59,7 +59,7 @@ def test_proxys_error_during_a_freeze_is_not_clear() -> None:
 
 
 def test_call_that_the_proxy_cut_off_during_a_freeze_had_no_error_in_time() -> None:
-    """The guide's race: `timeout server` as long as the RPC timeout. It is red whosever the call was."""
+    """The guide's race: `timeout server` is as long as the RPC timeout. It is FAIL at any engine."""
     race = frozen(proxy_timeout_s=8.0)
     judgement = freeze_costs_its_share(race.model_copy(update={"calls": (*race.calls, cut(15, 0, 8.0))}))
     assert judgement.outcome is Outcome.FAIL
@@ -71,8 +71,8 @@ def test_call_that_the_proxy_cut_off_during_a_freeze_had_no_error_in_time() -> N
     assert freeze_costs_its_share(early).outcome is Outcome.INCONCLUSIVE
 
 
-def test_calls_in_hand_at_the_freeze_are_counted_apart() -> None:
-    """What the engine had been handed before it froze is no part of the share that it went on getting."""
+def test_calls_held_at_the_freeze_are_counted_separately() -> None:
+    """A call delivered before the freeze is no part of the share that the engine got during it."""
     had = call(9.8, NAMES[2], 500, 8.0)
     judgement = freeze_costs_its_share(frozen(calls=(*frozen().calls, had)))
     assert judgement.outcome is Outcome.PASS
@@ -86,8 +86,8 @@ def test_calls_in_hand_at_the_freeze_are_counted_apart() -> None:
     assert f"{got} of which failed after 8 s, and 1 more that it held when it froze;" in judgement.why
 
 
-def test_frozen_engine_that_the_broker_takes_out_costs_nothing() -> None:
-    """Its calls were handed to others, which answered them: that passes, with when it was noticed."""
+def test_frozen_engine_that_the_broker_drops_costs_nothing() -> None:
+    """Its calls were redelivered to others, which answered them: PASS, with the time to notice."""
     rescued = tuple(
         call(n + 0.6, NAMES[0], took_s=5.0).model_copy(update={"handed": (NAMES[2], NAMES[0])})
         for n in range(BROKEN, HEALING, 2)
@@ -109,7 +109,7 @@ def test_frozen_engine_that_the_broker_takes_out_costs_nothing() -> None:
 
 
 def test_thawed_engine_may_be_late_but_must_answer_in_the_end() -> None:
-    """What it was handed while frozen comes first; calls to it after the thaw may fail, not all of them."""
+    """It works off its backlog first: some calls to it after the thaw may fail, but not all."""
     frozen = [call(15, NAMES[2], 500, 8.0), call(31, NAMES[2], 500, 8.0)]
     assert freeze_costs_its_share(trial(*frozen)).outcome is Outcome.FAIL
     judgement = freeze_costs_its_share(trial(*frozen, call(45, NAMES[2])))
@@ -118,7 +118,7 @@ def test_thawed_engine_may_be_late_but_must_answer_in_the_end() -> None:
 
 
 def test_freeze_that_ends_before_the_heartbeat_says_when_it_would_have_been_noticed() -> None:
-    """RabbitMQ looks for data once a heartbeat, and gives a peer up at the second look without."""
+    """RabbitMQ checks for data once per heartbeat, and closes the connection at the second miss."""
     judgement = freeze_costs_its_share(frozen(heartbeat_s=60))
     assert judgement.figures["heartbeat_s"] == 60
     assert (

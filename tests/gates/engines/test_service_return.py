@@ -31,7 +31,7 @@ def test_clear_errors_and_a_return_pass() -> None:
 
 
 def test_engines_that_were_not_all_gone_prove_nothing() -> None:
-    """One that the command did not stop, or that nobody described, goes on answering."""
+    """An engine that the command did not stop, or that is not described, goes on answering."""
     judgement = errors_are_clear_and_service_returns(gone(noticed_ns=0))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
@@ -50,7 +50,7 @@ def test_engines_that_were_not_all_gone_prove_nothing() -> None:
 
 
 def test_cut_connection_and_errors_after_the_return_fail() -> None:
-    """No answer is no clear error, and the hint names the race with the proxy's timeout."""
+    """No answer is not a clear error, and the hint names the race with the proxy's timeout."""
     cut = call(15, None, 0, 60.0).model_copy(update={"error": "ConnectionError"})
     judgement = errors_are_clear_and_service_returns(gone(cut, rpc_timeout_s=60.0))
     assert judgement.outcome is Outcome.FAIL
@@ -60,7 +60,7 @@ def test_cut_connection_and_errors_after_the_return_fail() -> None:
 
 
 def test_an_error_of_the_proxys_is_not_clear() -> None:
-    """HAProxy answers for Heat in mode http: in time perhaps, but nothing of Heat's, and no request id."""
+    """In mode http HAProxy answers in Heat's stead: without Heat's error and without a request id."""
     cut = call(15, None, 504, 8.0).model_copy(update={"request_id": None, "said": "not an error of Heat's"})
     judgement = errors_are_clear_and_service_returns(gone(cut))
     assert judgement.outcome is Outcome.FAIL
@@ -72,7 +72,7 @@ def test_an_error_of_the_proxys_is_not_clear() -> None:
 
 
 def test_message_may_pass_through_every_broken_engine_once() -> None:
-    """All engines killed: each may have held the message when it died, and one answered it after."""
+    """All engines were killed: each may have held the message, before one answered it."""
     assert (
         errors_are_clear_and_service_returns(
             trial(call(15, None, 500, 8.0), engines=NAMES, most_deliveries=4)
@@ -85,8 +85,8 @@ def test_message_may_pass_through_every_broken_engine_once() -> None:
     assert judgement.counter_examples[0] == "a message was delivered 5 times"
 
 
-def test_call_that_an_engine_was_handed_before_it_served_is_a_figure() -> None:
-    """A machine at its limit: one consumed again, and a call to it timed out before its first answer."""
+def test_failed_call_to_a_starting_engine_is_a_figure() -> None:
+    """On an overloaded machine a call to a returned engine timed out before its first answer."""
     lost = call(HEALED + 0.2, BACK[0], 500, 8.1)
     judgement = errors_are_clear_and_service_returns(gone(*returned(lost), returned=BACK))
     assert judgement.outcome is Outcome.PASS, judgement.why
@@ -100,8 +100,8 @@ def test_call_that_an_engine_was_handed_before_it_served_is_a_figure() -> None:
 @pytest.mark.parametrize(
     ("at_s", "engine"), [(HEALED + 3, BACK[0]), (HEALED + 0.2, NAMES[0]), (HEALED + 0.2, None)]
 )
-def test_call_that_fails_for_no_start_is_lost(at_s: float, engine: str | None) -> None:
-    """After all have answered nothing is excused, and before that only what who starts was handed."""
+def test_failed_call_that_no_start_excuses_is_lost(at_s: float, engine: str | None) -> None:
+    """Once all have answered no call is excused; before that only a call to a starting engine is."""
     lost = call(at_s, engine, 500, 8.1)
     judgement = errors_are_clear_and_service_returns(gone(*returned(lost), returned=BACK))
     assert judgement.outcome is Outcome.FAIL
@@ -109,7 +109,7 @@ def test_call_that_fails_for_no_start_is_lost(at_s: float, engine: str | None) -
 
 
 def test_start_excuses_for_the_rpc_timeout_and_no_longer() -> None:
-    """What waited in the queue has expired by then; an engine that still drops calls is not back."""
+    """The messages that waited have expired by then; an engine that still drops calls is broken."""
     late = (call(HEALED + 2, BACK[0]), call(HEALED + 12, BACK[1]))
     judgement = errors_are_clear_and_service_returns(gone(*late, returned=BACK))
     assert judgement.outcome is Outcome.PASS
@@ -119,8 +119,8 @@ def test_start_excuses_for_the_rpc_timeout_and_no_longer() -> None:
     assert judgement.counter_examples == (f"after the engines' return: {beyond}",)
 
 
-def test_engine_that_consumes_and_never_answers_is_not_back() -> None:
-    """It is named; one that was handed nothing is not known."""
+def test_engine_that_consumes_and_never_answers_fails() -> None:
+    """It is named; an engine that got no call is INCONCLUSIVE."""
     mute = call(HEALED + 0.2, BACK[1], 500, 8.1)
     judgement = errors_are_clear_and_service_returns(gone(call(HEALED + 2, BACK[0]), mute, returned=BACK))
     assert judgement.outcome is Outcome.FAIL
@@ -130,8 +130,8 @@ def test_engine_that_consumes_and_never_answers_is_not_back() -> None:
     assert judgement.why == "no call was delivered to engine-3 [13] after its return"
 
 
-def test_engines_that_a_supervisor_starts_anew_are_no_strangers() -> None:
-    """Nobody else consumes: gate E1 would be green. How soon they came back is not known."""
+def test_engines_that_a_supervisor_restarts_are_no_strangers() -> None:
+    """E1 would pass, since no other process consumes. Their recovery time is unknown."""
     by = call(BROKEN + 6, BACK[0])
     judgement = errors_are_clear_and_service_returns(gone(*returned(by), returned=BACK))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -144,7 +144,7 @@ def test_engines_that_a_supervisor_starts_anew_are_no_strangers() -> None:
 
 
 def test_calls_that_failed_before_the_outage_are_not_its_own() -> None:
-    """With engines that failed calls already no error tells what the outage costs."""
+    """If calls failed already, no error shows the cost of the outage."""
     early = tuple(call(1 + n / 10, NAMES[0], 500, 0.2) for n in range(20))
     judgement = errors_are_clear_and_service_returns(gone(*returned(*early), returned=BACK))
     assert judgement.outcome is Outcome.INCONCLUSIVE

@@ -40,7 +40,7 @@ def test_clean_stop_without_a_loss_passes_and_a_lost_call_fails() -> None:
 
 
 def shares(*counts: int) -> Shares:
-    """So many calls of each engine after it had joined."""
+    """That many calls of each engine after the join."""
     consumers = tuple(Consumer(id=str(n), name=f"engine-{n}") for n in range(len(counts)))
     return Shares(
         queue="engine", before=consumers, after=consumers, counts={str(n): c for n, c in enumerate(counts)}
@@ -66,12 +66,12 @@ def test_engine_that_joins_and_shares_passes() -> None:
     ],
 )
 def test_engine_that_joins_otherwise(changes: dict[str, object], outcome: Outcome) -> None:
-    """Less than its share, no call at all and no consumer are red; no count is no proof."""
+    """Less than its share, no call and no consumer are FAIL; without a count it is INCONCLUSIVE."""
     assert joining_engine_gets_its_share(trial(**changes)).outcome is outcome
 
 
 def test_joining_where_calls_fail_is_inconclusive() -> None:
-    """As E4: calls after the start that fail tell nothing of shares."""
+    """As in E4, failed calls after the start prove nothing about shares."""
     after = shares(20, 20, 20).model_copy(update={"calls": 60, "failed_calls": 60, "first_failed": "list"})
     judgement = joining_engine_gets_its_share(trial(after=after))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -91,7 +91,7 @@ def test_crash_that_loses_what_the_engine_held_passes_and_names_it() -> None:
 
 @pytest.mark.parametrize("lost", [call(15, NAMES[1], 500), call(15, None, 500), call(15, NAMES[2], 500)])
 def test_crash_that_costs_others_or_later_calls_fails(lost: HeatCall) -> None:
-    """A call of a living engine, of none, or of a dead engine long after its crash is more than it held."""
+    """A call at another engine, at none, or at the dead engine long after its crash is not excused."""
     judgement = crash_is_survived(trial(lost))
     assert judgement.outcome is Outcome.FAIL
     whose = "delivered to the crashed engine after its crash" if lost.engine == NAMES[2] else (
@@ -100,13 +100,13 @@ def test_crash_that_costs_others_or_later_calls_fails(lost: HeatCall) -> None:
     assert judgement.counter_examples == (f"{whose}: {lost}",)
 
 
-def test_call_that_nobody_can_be_told_for_after_the_return_fails() -> None:
-    """Once the crashed engine is back, it is not its crash that costs a call."""
+def test_unattributed_call_after_the_return_fails() -> None:
+    """Once the crashed engine has returned, its crash does not excuse a lost call."""
     assert crash_is_survived(trial(cut(45))).outcome is Outcome.FAIL
 
 
 def test_call_that_a_broken_trace_lacks_is_not_attributed() -> None:
-    """With a hole in the trace a delivery may have been missed; a whole one tells that there was none."""
+    """An incomplete trace may lack its delivery; a complete one shows that there was none."""
     lost = call(15, None, 500)
     assert crash_is_survived(trial(lost, incomplete="tracing is off")).outcome is Outcome.INCONCLUSIVE
     assert crash_is_survived(trial(lost)).outcome is Outcome.FAIL
@@ -123,7 +123,7 @@ def test_call_that_a_broken_trace_lacks_is_not_attributed() -> None:
 def test_fault_that_did_not_happen_is_inconclusive(
     check: Callable[[EngineTrial], Judgement], given: dict[str, object]
 ) -> None:
-    """A command that ends well and stops nobody (another unit's name) costs nothing, and proves nothing."""
+    """A command that succeeds and stops another unit costs nothing, and proves nothing."""
     assert check(trial(**given)).outcome is Outcome.PASS
     judgement = check(trial(**given, noticed_ns=0))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -134,7 +134,7 @@ def test_fault_that_did_not_happen_is_inconclusive(
 
 
 def test_engine_whose_first_call_a_broken_trace_lacks_is_not_blamed() -> None:
-    """E5: without a hole in the trace no call means that there was none."""
+    """E5: only in a complete trace does a missing call mean that there was none."""
     lacking = {"after": shares(20, 20, 20), "first_ns": 0}
     judgement = joining_engine_gets_its_share(trial(**lacking, incomplete="tracing is off"))
     assert (judgement.outcome, judgement.why) == (Outcome.INCONCLUSIVE, "tracing is off")
@@ -142,7 +142,7 @@ def test_engine_whose_first_call_a_broken_trace_lacks_is_not_blamed() -> None:
 
 
 def test_what_a_return_costs_is_no_cost_of_the_crash() -> None:
-    """E6: a call to the engine that starts anew; one after its first answer is more than a start costs."""
+    """E6: a call to the starting engine is excused, one after its first answer is not."""
     lost = call(HEALED + 0.2, BACK[1], 500, 8.1)
     judgement = crash_is_survived(trial(*returned(lost), returned=BACK[1:]))
     assert judgement.outcome is Outcome.PASS
@@ -156,10 +156,10 @@ def test_what_a_return_costs_is_no_cost_of_the_crash() -> None:
 @pytest.mark.parametrize(
     ("fault", "check"), [("kill", crash_is_survived), ("stop", clean_stop_loses_nothing)]
 )
-def test_call_to_an_engine_that_starts_is_no_cost_of_its_end(
+def test_call_to_a_starting_engine_is_no_cost_of_its_end(
     at_s: float, fault: str, check: Callable[[EngineTrial], Judgement]
 ) -> None:
-    """E6, E9: an engine consumes before the broker lists it, up to five seconds by its default."""
+    """E6, E9: an engine consumes before the broker lists it, by default up to five seconds."""
     lost = call(at_s, BACK[1], 500, 8.1)
     judgement = check(trial(*returned(lost), returned=BACK[1:], fault=fault))
     assert judgement.outcome is Outcome.PASS, judgement.why
@@ -172,7 +172,7 @@ def test_call_to_an_engine_that_starts_is_no_cost_of_its_end(
 @pytest.mark.parametrize(
     ("fault", "check"), [("kill", crash_is_survived), ("stop", clean_stop_loses_nothing)]
 )
-def test_call_to_the_engine_before_it_went_is_no_call_to_it_as_it_starts(
+def test_call_to_the_engine_before_it_stopped_is_not_excused_by_its_start(
     fault: str, check: Callable[[EngineTrial], Judgement]
 ) -> None:
     """A command that only sends the signal ends at once; in a container the name stays the same."""

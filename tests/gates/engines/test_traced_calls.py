@@ -1,4 +1,4 @@
-"""Quiet points of a real broker's queue: its own counter tells what a trace lacks."""
+"""Quiet points of a real broker's queue: its own counter shows what a trace lacks."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ pytestmark = pytest.mark.lab
 
 @pytest.fixture
 def traffic(lab: Deployment) -> Iterator[Traffic]:
-    """Messages that are not Heat's."""
+    """A source of messages that are not Heat's."""
     traffic = Traffic(lab)
     yield traffic
     traffic.close()
 
 
-def test_the_brokers_counter_tells_what_a_trace_lacks(lab: Deployment, traffic: Traffic) -> None:
-    """A gap that may be too short for a beat to notice is the difference between counter and trace."""
+def test_the_brokers_counter_shows_what_a_trace_lacks(lab: Deployment, traffic: Traffic) -> None:
+    """A gap that is too short for a beat to notice shows as a difference between counter and trace."""
     with (
         Context(lab, Settings()) as context,
         trace_broker(context, [traffic.queue], publishes=False) as trace,
@@ -48,7 +48,7 @@ def test_the_brokers_counter_tells_what_a_trace_lacks(lab: Deployment, traffic: 
 
 @pytest.mark.parametrize("cfn", [False, True])
 def test_a_create_whose_client_got_no_answer_is_found_in_the_trace(lab: Deployment, cfn: bool) -> None:
-    """Heat hands an engine the stack's name with the request, by both APIs."""
+    """Both APIs send the stack's name to the engine with the request."""
     with Context(lab, Settings()) as context, trace_broker(context) as trace:
         with temporary_stacks(HeatClient(context), 2) as created:
             record = created.create(cfn=cfn)

@@ -13,7 +13,7 @@ BACK = ("engine-2 [12]", "engine-3 [13]")
 
 
 def call(at_s: float, engine: str | None = NAMES[0], status: int = 200, took_s: float = 0.1) -> HeatCall:
-    """A call that was sent at a second of the trial."""
+    """A call that was sent at this second of the trial."""
     return HeatCall(
         operation="list",
         request_id=f"req-{at_s:g}",
@@ -26,7 +26,7 @@ def call(at_s: float, engine: str | None = NAMES[0], status: int = 200, took_s: 
 
 
 def trial(*odd: HeatCall, **changes: object) -> EngineTrial:
-    """One call a second for 50 s, all answered by engine-1; broken from second 10 to 30, back at 40."""
+    """One call per second for 50 s, answered by engine-1; the fault lasts from second 10 to 30."""
     fields: dict[str, object] = {
         "fault": "kill",
         "parts": ("engine-3",),
@@ -60,12 +60,12 @@ def gone(*odd: HeatCall, **changes: object) -> EngineTrial:
 
 
 def cut(at_s: float, status: int = 0, took_s: float = 10.0) -> HeatCall:
-    """A call that got no answer of Heat's, so that no request id tells whose it was."""
+    """A call that got no answer of Heat's, and so no request id that shows its engine."""
     error = "" if status else "ConnectionError"
     unknown = {"request_id": None, "said": "", "error": error}
     return call(at_s, None, status, took_s).model_copy(update=unknown)
 
 
 def returned(*odd: HeatCall) -> tuple[HeatCall, ...]:
-    """Both answer calls that were sent two seconds after the broker had them again, and odd ones."""
+    """Both answer calls sent two seconds after the broker had their consumers again; and odd calls."""
     return (call(HEALED + 2, BACK[0]), call(HEALED + 2.1, BACK[1]), *odd)

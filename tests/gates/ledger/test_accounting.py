@@ -1,4 +1,4 @@
-"""Golden evidence of L3: stacks accounted for while parts crash."""
+"""Literal evidence of L3: stacks accounted for while parts crash."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def accounts(*odd: StackRecord, **changes: object) -> StacksDuringCrashes:
 
 
 def test_stack_that_the_crashed_engine_held_is_lost_by_name() -> None:
-    """It is named with its engine, and that passes."""
+    """It is named with its engine: PASS."""
     judgement = all_accounted_for(accounts(OPEN))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["lost_by_name"] == 1
@@ -36,7 +36,7 @@ def test_stack_that_the_crashed_engine_held_is_lost_by_name() -> None:
 
 
 def test_more_lost_than_was_in_flight_fails() -> None:
-    """One request in hand cannot have taken two stacks with it."""
+    """One unfinished request cannot have lost two stacks."""
     twin = OPEN.model_copy(update={"name": "stack-11"})
     judgement = all_accounted_for(accounts(OPEN, twin))
     assert judgement.outcome is Outcome.FAIL
@@ -45,8 +45,8 @@ def test_more_lost_than_was_in_flight_fails() -> None:
     )
 
 
-def test_stack_that_nobody_held_is_unaccounted_for() -> None:
-    """Without an end and without a crashed engine that had work of it, it is a FAIL."""
+def test_stack_that_no_crashed_engine_held_is_unaccounted_for() -> None:
+    """It is not final, and no crashed engine had work of it: FAIL."""
     judgement = all_accounted_for(accounts(record(11, "CREATE_IN_PROGRESS")))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == (
@@ -55,18 +55,18 @@ def test_stack_that_nobody_held_is_unaccounted_for() -> None:
 
 
 def test_failed_stack_is_accounted_for() -> None:
-    """FAILED is an end."""
+    """FAILED is a final state."""
     assert all_accounted_for(accounts(record(10, "CREATE_FAILED"))).outcome is Outcome.PASS
 
 
-def test_stack_that_the_client_does_not_know_of_must_have_an_end_too() -> None:
-    """Its create was cut off, but it was made."""
+def test_stack_unknown_to_its_client_must_be_final_too() -> None:
+    """Its create was cut off, but the stack was created."""
     unknown = record(12, "CREATE_IN_PROGRESS", create=call("create", 12, 0, error="ConnectionError"))
     assert all_accounted_for(accounts(unknown)).outcome is Outcome.FAIL
 
 
 def test_counts_of_ends_add_up_to_what_was_taken() -> None:
-    """A stack of which its client does not know was taken too, complete or lost by name."""
+    """A stack unknown to its client was taken on too; it is complete or lost by name."""
     cut = record(12, create=call("create", 12, 0, error="ConnectionError"))
     judgement = all_accounted_for(accounts(OPEN, cut))
     assert judgement.figures["complete"] == 11
@@ -75,7 +75,7 @@ def test_counts_of_ends_add_up_to_what_was_taken() -> None:
 
 
 def test_creates_that_were_open_as_an_api_crashed_are_figures() -> None:
-    """At all APIs together: with none open the crash struck nothing; those that failed tell that it did."""
+    """They count at all APIs together; if some failed, the crash struck them."""
     judgement = all_accounted_for(accounts())
     assert judgement.figures["creates_open_as_rest-1_crashed"] == 0
     cut = record(12, create=call("create", 29.95, 0, error="ConnectionError"))
@@ -87,14 +87,14 @@ def test_creates_that_were_open_as_an_api_crashed_are_figures() -> None:
 
 
 def test_part_that_does_not_return_fails() -> None:
-    """A crash without a return is not what this is about."""
+    """L3 needs crashes and returns."""
     judgement = all_accounted_for(accounts(crashes=(ENGINE.model_copy(update={"back_ns": 0}),)))
     assert judgement.counter_examples == ("engine-3 did not return",)
 
 
 @pytest.mark.parametrize("crash", [ENGINE, API])
 def test_crash_that_did_not_happen_is_inconclusive(crash: Crash) -> None:
-    """A part that the command left alive proves nothing; what is unaccounted for still does."""
+    """A part that the command left alive proves nothing; an unaccounted stack still does."""
     alive = crash.model_copy(update={"happened": False})
     crashes = {"crashes": tuple(alive if each is crash else each for each in (ENGINE, API))}
     judgement = all_accounted_for(accounts(**crashes))
@@ -107,14 +107,14 @@ def test_crash_that_did_not_happen_is_inconclusive(crash: Crash) -> None:
 
 
 def test_no_crash_too_few_stacks_or_a_broken_trace_are_inconclusive() -> None:
-    """Nothing crashed, nothing proven; and with a hole in the trace nobody can be named."""
+    """Without a crash nothing is proven; with an incomplete trace no engine can be named."""
     assert all_accounted_for(accounts(crashes=(API,))).outcome is Outcome.INCONCLUSIVE
     assert all_accounted_for(accounts(entries=(record(1),))).outcome is Outcome.INCONCLUSIVE
     assert all_accounted_for(accounts(OPEN, incomplete="tracing is off")).outcome is Outcome.INCONCLUSIVE
 
 
 def test_join_that_falls_short_is_inconclusive_and_its_share_a_figure() -> None:
-    """Who cannot follow 999 of 1,000 requests cannot name who lost a stack; even one of ten is too many."""
+    """Below 999 of 1,000 followed requests no engine can be named; one of ten is missing here."""
     whole = JoinCompleteness(answered=10, whole=10)
     judgement = all_accounted_for(accounts(followed=whole))
     assert judgement.outcome is Outcome.PASS

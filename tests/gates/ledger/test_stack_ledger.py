@@ -18,15 +18,15 @@ def test_stacks_that_became_complete_pass() -> None:
     assert all_final(burst()).outcome is Outcome.PASS
 
 
-def test_stack_without_an_end_fails() -> None:
-    """One that stays in progress is named with its request."""
+def test_stack_that_is_not_final_fails() -> None:
+    """A stack that stays in progress is named with its request."""
     judgement = all_final(burst(record(10, "CREATE_IN_PROGRESS")))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("stack-10 (req-create-10) is CREATE_IN_PROGRESS after 120 s",)
 
 
 def test_stack_that_is_never_listed_two_ends_or_a_failure_fail() -> None:
-    """Accepted means made, once, and a template that cannot fail does not."""
+    """An accepted stack is created once, and a template that cannot fail does not fail."""
     for odd, said in (
         (record(10, states=()), "was accepted and never listed"),
         (record(10, "CREATE_FAILED", "CREATE_COMPLETE"), "had another final state before: CREATE_FAILED"),
@@ -38,7 +38,7 @@ def test_stack_that_is_never_listed_two_ends_or_a_failure_fail() -> None:
 
 
 def test_output_that_another_engine_cannot_decrypt_fails_with_that_engine() -> None:
-    """An engine with another auth_encryption_key gives the ciphertext out."""
+    """An engine with another auth_encryption_key returns the ciphertext."""
     read = OutputRead(
         call=call("show", 60, 200, engine="engine-3 [7]"), as_made=False, said="140 characters"
     )
@@ -48,12 +48,12 @@ def test_output_that_another_engine_cannot_decrypt_fails_with_that_engine() -> N
 
 
 def test_refused_create_is_not_in_the_ledger() -> None:
-    """What was not accepted is owed to nobody."""
+    """A create that was not accepted needs no stack."""
     assert all_final(burst(record(10, create=call("create", 10, 500), states=()))).outcome is Outcome.PASS
 
 
-def test_refused_creates_are_told_and_more_than_half_of_them_are_inconclusive() -> None:
-    """A burst that was mostly refused was no burst; what is proven wrong stays wrong."""
+def test_refused_creates_are_counted_and_more_than_half_are_inconclusive() -> None:
+    """A burst that was mostly refused does not count; what is proven wrong is still FAIL."""
     for check in (all_final, backlog_drains):
         judgement = check(burst(*refused(10)))
         assert judgement.outcome is Outcome.PASS
@@ -73,10 +73,10 @@ def test_refused_creates_are_told_and_more_than_half_of_them_are_inconclusive() 
 
 @pytest.mark.parametrize("status", [0, 500, 504])
 @pytest.mark.parametrize("check", [all_final, backlog_drains])
-def test_stack_whose_client_heard_nothing_of_it_must_have_an_end_too(
+def test_stack_whose_client_got_no_answer_must_be_final_too(
     check: Callable[[StackBurst], Judgement], status: int
 ) -> None:
-    """A timeout is no refusal: what Heat lists, it took on."""
+    """A timeout is no refusal: Heat took on every stack that it lists."""
     create = call("create", 10, status, error="" if status else "ReadTimeout")
     stuck = check(burst(record(10, "CREATE_IN_PROGRESS", create=create)))
     assert stuck.outcome is Outcome.FAIL
@@ -89,7 +89,7 @@ def test_stack_whose_client_heard_nothing_of_it_must_have_an_end_too(
 
 
 def test_create_without_an_answer_and_without_a_stack_is_no_refusal() -> None:
-    """Nobody said no; nothing came of it."""
+    """It was not refused, and made no stack."""
     create = call("create", 10, 0, error="ReadTimeout")
     judgement = all_final(burst(record(10, create=create, stack_id=None, states=())))
     assert judgement.outcome is Outcome.PASS
@@ -103,20 +103,20 @@ def test_create_without_an_answer_and_without_a_stack_is_no_refusal() -> None:
     assert (late.figures["listed_late"], late.figures["unanswered"]) == (1, 0)
 
 
-def test_failed_stack_whose_client_heard_nothing_of_it_fails() -> None:
-    """Its template cannot fail, whatever the client was told."""
+def test_failed_stack_whose_client_got_no_answer_fails() -> None:
+    """Its template cannot fail, whatever answer its client got."""
     create = call("create", 10, 0, error="ReadTimeout")
     assert all_final(burst(record(10, "CREATE_FAILED", create=create))).outcome is Outcome.FAIL
 
 
 def test_too_few_accepted_stacks_are_inconclusive() -> None:
-    """Nine stacks are no ledger."""
+    """Nine stacks are too few."""
     few = StackBurst(entries=tuple(record(n) for n in range(9)), resources=12, waited_s=120)
     for check in (all_final, nothing_left, backlog_drains):
         assert check(few).outcome is Outcome.INCONCLUSIVE
 
 
-def test_deletes_that_leave_nothing_pass_also_where_one_was_answered_too_late() -> None:
+def test_deletes_that_leave_nothing_pass_even_if_one_was_answered_too_late() -> None:
     """A delete without an answer is unknown, and judged by what it leaves."""
     judgement = nothing_left(burst(record(10, delete=call("delete", 100, 500))))
     assert judgement.outcome is Outcome.PASS
@@ -125,6 +125,6 @@ def test_deletes_that_leave_nothing_pass_also_where_one_was_answered_too_late() 
 
 
 def test_stack_or_message_that_is_left_fails() -> None:
-    """What is still listed, or waits in a queue, is named."""
+    """A stack that is still listed, or a waiting message, is named."""
     assert nothing_left(burst(left=("stack-3",))).counter_examples == ("stack-3 is still listed",)
     assert nothing_left(burst(waiting=2)).outcome is Outcome.FAIL

@@ -1,4 +1,4 @@
-"""Golden evidence of the join's completeness."""
+"""Literal evidence of the join's completeness."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ def path(*missing: str, status: int = 200) -> Path:
 
 
 def test_requests_without_an_answer_are_not_counted() -> None:
-    """Of those no request id is known, so nobody could follow them."""
+    """They have no request id and cannot be followed."""
     found = join_completeness(Paths(paths=(path(), path("no RPC message", status=0))), proxy=True)
     assert (found.answered, found.whole, found.missing) == (1, 1, {})
 
 
 def test_missing_links_are_counted() -> None:
-    """Each link by itself: a request may lack several."""
+    """Each link is counted separately: a request may lack several."""
     found = join_completeness(Paths(paths=(path(), path("a", "b"), path("b"))), proxy=True)
     assert (found.answered, found.whole, found.missing) == (3, 1, {"a": 1, "b": 2})
 
 
-def test_proxy_whose_log_names_no_server_is_not_held_against_the_join() -> None:
-    """The guide's proxy logs no servers: client, API and engine are joined all the same."""
+def test_proxy_log_without_servers_does_not_make_the_join_incomplete() -> None:
+    """The guide's proxy logs no servers; client, API and engine are joined nevertheless."""
     blind = Paths(paths=(path("no line of the proxy's log"),))
     assert join_completeness(blind, proxy=False).whole == 1
     assert join_completeness(blind, proxy=True).whole == 0
 
 
 def test_999_of_1000_are_enough_and_998_are_not() -> None:
-    """The bound is the issue's: 99.9 %."""
+    """The bound is 99.9 %."""
     assert why_incomplete(JoinCompleteness(answered=1000, whole=999)) is None
     assert why_incomplete(JoinCompleteness(answered=1000, whole=998, missing={"a": 2})) is not None
     assert (

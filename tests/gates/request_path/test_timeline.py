@@ -49,8 +49,8 @@ def path(*legs: Leg, backend: str | None = "rest-1") -> Path:
     return Path(request=REQUEST, backend=backend, api_process=API, legs=legs, missing=())
 
 
-def test_a_path_is_told_in_the_order_of_time() -> None:
-    """Work that goes on after the answer stands after it, and engines have the names of their hosts."""
+def test_path_is_shown_in_order_of_time() -> None:
+    """Work after the answer comes after it, and engines are named by their hosts."""
     work = leg(
         method="check_resource",
         queue="engine_worker",
@@ -73,8 +73,8 @@ def test_a_path_is_told_in_the_order_of_time() -> None:
     ]
 
 
-def test_what_is_not_known_is_said() -> None:
-    """No backend, no process: a question mark, not a guess."""
+def test_unknown_links_are_shown() -> None:
+    """An unknown backend or process is a question mark, not a guess."""
     text = "\n".join(timeline(path(leg(consumer=None, redelivered=True, failure=True), backend=None), {}))
     assert "? its log has no line for the request" in text
     assert "? unknown process" in text
@@ -83,7 +83,7 @@ def test_what_is_not_known_is_said() -> None:
 
 
 def test_a_large_stack_is_cut_with_its_count() -> None:
-    """A timeline of thousands of resources ends with how many lines were left out."""
+    """A timeline of thousands of resources ends with the number of lines left out."""
     legs = [leg(unique_id=str(n), replied_ns=None) for n in range(SHOWN_LINES)]
     text = timeline(path(*legs), {})
     assert (len(text), text[-1]) == (SHOWN_LINES + 1, f"… and {SHOWN_LINES + 3} more")

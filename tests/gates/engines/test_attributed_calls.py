@@ -1,13 +1,11 @@
-"""Calls and the engines that had them; how many failed."""
+"""Calls, the engines that they were delivered to, and how many failed."""
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import Any, cast
-
 from calorimeter.gates.clients.calls import HeatCall
-from calorimeter.gates.engines.traced_calls import BrokerTrace, call_counts
+from calorimeter.gates.engines.traced_calls import call_counts
 from calorimeter.gates.evidence.rpc_message import Delivery
+from tests.gates.engines.fake_broker import Engine, FakeBroker, FakeContext, FakeFirehose, broker_trace
 
 
 def call(status: int) -> HeatCall:
@@ -16,7 +14,7 @@ def call(status: int) -> HeatCall:
 
 
 def test_failed_calls_are_counted_and_the_first_is_named() -> None:
-    """E4 and E5 tell by it that shares say nothing."""
+    """E4 and E5 use the counts to find that shares prove nothing."""
     assert call_counts([call(200)]) == {"calls": 1, "failed_calls": 0, "first_failed": ""}
     assert call_counts([call(200), call(503), call(504)]) == {
         "calls": 3,
@@ -26,7 +24,7 @@ def test_failed_calls_are_counted_and_the_first_is_named() -> None:
 
 
 def delivery(seq: int, request_id: str, connection: str) -> Delivery:
-    """A call on the engines' queue, handed to a connection."""
+    """A call delivered from the engines' queue to a connection."""
     return Delivery(
         seq=seq,
         t_ns=seq,
@@ -42,16 +40,16 @@ def delivery(seq: int, request_id: str, connection: str) -> Delivery:
     )
 
 
-def test_call_that_was_redelivered_is_known_with_all_that_had_it() -> None:
-    """A frozen engine's call that another answered was the frozen one's, too."""
-    events = [delivery(0, "req-1", "c3"), delivery(1, "req-2", "c1"), delivery(2, "req-1", "c1")]
-    firehose = SimpleNamespace(since=lambda _: events)
-    known = {"c1#1": "engine-1", "c3#1": "engine-3"}
-    anything = cast("Any", None)
-    watching = BrokerTrace(anything, anything, cast("Any", firehose), known, anything, {})
+def test_redelivered_call_is_attributed_to_all_its_engines() -> None:
+    """A frozen engine's call that another engine answered counts for the frozen one too."""
+    events = [delivery(0, "req-1", "c2"), delivery(1, "req-2", "c1"), delivery(2, "req-1", "c1")]
+    broker = FakeBroker([Engine("engine-1", 1, "c1"), Engine("engine-2", 2, "c2")])
+    trace = broker_trace(FakeContext(), broker, FakeFirehose(events))
+    names = [consumer.name for consumer in trace.consumers()]
+    assert names == ["engine-1 [1]", "engine-2 [2]"]
     unknown = call(0).model_copy(update={"request_id": None})
-    redelivered, cut = watching.attributed([call(200), unknown])
-    assert (redelivered.engine, redelivered.handed) == ("engine-1", ("engine-3", "engine-1"))
-    assert redelivered.was_with(["engine-3"])
-    assert not redelivered.was_with(["engine-2"])
+    redelivered, cut = trace.attributed([call(200), unknown])
+    assert (redelivered.engine, redelivered.handed) == (names[0], (names[1], names[0]))
+    assert redelivered.was_with(names[1:])
+    assert not redelivered.was_with(["engine-3 [3]"])
     assert (cut.engine, cut.handed) == (None, ())
