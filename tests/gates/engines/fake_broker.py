@@ -103,6 +103,7 @@ class FakeFirehose:
 
     events: list[Delivery] = field(default_factory=list)
     why_incomplete: str | None = None
+    where: str = "trace"
 
     def settle(self) -> None:
         """Everything is here."""
