@@ -25,6 +25,11 @@ class Consuming(Model):
     prefetch: int = 0
     listed: bool = True
 
+    @property
+    def is_engine(self) -> bool:
+        """Whether its connection names it as a heat-engine."""
+        return self.role == "heat-engine"
+
 
 class Service(Model):
     """One entry of Heat's service table (`openstack orchestration service list`)."""
@@ -110,18 +115,14 @@ def why_not_breakable(consumers: Mapping[str, tuple[Consuming, ...]], parts: Col
 
 
 def _strangers(consumers: Mapping[str, tuple[Consuming, ...]]) -> Iterator[str]:
-    for queue, found in consumers.items():
-        for consumer in found:
-            if consumer.listed and (consumer.role != "heat-engine" or consumer.server is None):
-                yield f"a stranger consumes from {queue}: {consumer.name}"
+    for queue, consumer in ((queue, c) for queue, found in consumers.items() for c in found):
+        if consumer.listed and not (consumer.is_engine and consumer.server):
+            yield f"a stranger consumes from {queue}: {consumer.name}"
 
 
 def _unlisted(evidence: ConsumerRoster) -> list[str]:
     return [
-        f"{consumer.name} on {queue}"
-        for queue, found in evidence.consumers.items()
-        for consumer in found
-        if not consumer.listed
+        f"{c.name} on {queue}" for queue, found in evidence.consumers.items() for c in found if not c.listed
     ]
 
 
@@ -138,7 +139,7 @@ def _wrong(evidence: ConsumerRoster) -> Iterator[str]:
 
 
 def _hosts(evidence: ConsumerRoster) -> Iterator[str]:
-    engines = [c for c in evidence.consumers.get(ENGINE, ()) if c.role == "heat-engine" and c.server]
+    engines = [c for c in evidence.consumers.get(ENGINE, ()) if c.is_engine and c.server]
     have = Counter(c.server for c in engines)
     up = Counter(s.host for s in evidence.services or () if s.up)
     for host in evidence.described:
@@ -148,7 +149,7 @@ def _hosts(evidence: ConsumerRoster) -> Iterator[str]:
     for host in sorted(str(h) for h in set(have) - set(evidence.described)):
         yield f"{host} consumes from {ENGINE} and is not described"
     wanted = len(evidence.described) * evidence.workers
-    workers = sum(c.role == "heat-engine" for c in evidence.consumers.get(WORKER, ()))
+    workers = sum(c.is_engine for c in evidence.consumers.get(WORKER, ()))
     if workers != len(engines) or (workers != wanted and len(engines) == wanted):
         yield f"{workers} engines consume from {WORKER}, {len(engines)} from {ENGINE}"
 
@@ -156,7 +157,7 @@ def _hosts(evidence: ConsumerRoster) -> Iterator[str]:
 def _prefetches(evidence: ConsumerRoster) -> Iterator[str]:
     """A consumer with a prefetch limit of its own loses its turn while it has not acknowledged."""
     for queue, found in evidence.consumers.items():
-        engines = [c for c in found if c.role == "heat-engine"]
+        engines = [c for c in found if c.is_engine]
         usual = Counter(c.prefetch for c in engines).most_common(1)
         for consumer in engines:
             if consumer.prefetch != usual[0][0]:
@@ -171,5 +172,5 @@ def _services(evidence: ConsumerRoster) -> Iterator[str]:
         return
     up = {s.engine_id for s in evidence.services if s.up}
     for consumer in evidence.consumers.get(WORKER, ()):
-        if consumer.role == "heat-engine" and consumer.server and consumer.server not in up:
+        if consumer.is_engine and consumer.server and consumer.server not in up:
             yield f"{consumer.name} consumes from {WORKER}, and the service table does not list it as up"

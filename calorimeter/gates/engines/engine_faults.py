@@ -17,9 +17,9 @@ from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import CallStream, HeatClient
 from calorimeter.gates.clients.stacks import Stacks, temporary_stacks
 from calorimeter.gates.context import Context, shared
-from calorimeter.gates.engines.consumers import ENGINE, WORKER
+from calorimeter.gates.engines.consumers import ENGINE, WORKER, why_not_breakable
 from calorimeter.gates.engines.engine_trial import EngineTrial
-from calorimeter.gates.engines.queue_consumers import host_of, require_breakable
+from calorimeter.gates.engines.queue_consumers import host_of, read_consumers
 from calorimeter.gates.engines.traced_calls import BrokerTrace, call_counts, trace_broker
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -66,11 +66,13 @@ def engine_commands(context: Context, fault: str) -> list[Commands]:
 def require_judgeable(trace: BrokerTrace, chosen: Sequence[Commands]) -> None:
     """Raise `EvidenceUnavailable`, before anything is broken, if faults of engines could not be judged.
 
-    As `require_breakable`, and the engines' consumers on `engine_worker` must be known by their host.
+    See `why_not_breakable`; and the host of the engines' consumers on `engine_worker` must be known.
     """
-    require_breakable(trace.api, chosen)
+    parts = [each.part for each in chosen]
+    if why := why_not_breakable(read_consumers(trace.api), parts):
+        raise EvidenceUnavailable(trace.api.where, why)
     hosts = {host_of(consumer.name) for consumer in trace.consumers(WORKER)}
-    if unknown := [each.part for each in chosen if each.part not in hosts]:
+    if unknown := [part for part in parts if part not in hosts]:
         raise EvidenceUnavailable(
             trace.api.where,
             f"the consumers of {WORKER} that belong to {', '.join(unknown)} cannot be determined: engines "

@@ -2,19 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.schedule import Commands
 from calorimeter.gates.context import Context
-from calorimeter.gates.engines.consumers import (
-    ENGINE,
-    WORKER,
-    ConsumerRoster,
-    Consuming,
-    Service,
-    why_not_breakable,
-)
+from calorimeter.gates.engines.consumers import ENGINE, WORKER, ConsumerRoster, Consuming, Service
 from calorimeter.gates.engines.queue_window import Consumer
 from calorimeter.gates.evidence import broker_records, heat_services
 from calorimeter.gates.evidence.broker_api import BrokerApi
@@ -30,7 +20,7 @@ def read_roster(context: Context) -> ConsumerRoster:
     expected = (ENGINE, WORKER, LISTENER)
     with BrokerApi.of(context.deployment) as api:
         there = {queue.name for queue in api.queues()}
-        consumers = _consumers(api)
+        consumers = read_consumers(api)
     services, unread = _services(context)
     return ConsumerRoster(
         described=engines.names,
@@ -43,13 +33,8 @@ def read_roster(context: Context) -> ConsumerRoster:
     )
 
 
-def require_breakable(api: BrokerApi, faults: Iterable[Commands]) -> None:
-    """Raise `EvidenceUnavailable` if a fault of these engines could not be judged (`why_not_breakable`)."""
-    if why := why_not_breakable(_consumers(api), [each.part for each in faults]):
-        raise EvidenceUnavailable(api.where, why)
-
-
-def _consumers(api: BrokerApi) -> dict[str, tuple[Consuming, ...]]:
+def read_consumers(api: BrokerApi) -> dict[str, tuple[Consuming, ...]]:
+    """Topic → its consumers, as evidence of E1."""
     return {topic: tuple(consuming(c) for c in api.engine_consumers(topic)) for topic in (ENGINE, WORKER)}
 
 

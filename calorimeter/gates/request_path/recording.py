@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
@@ -107,10 +105,11 @@ def recorder(deployment: Deployment) -> Iterator[Recorder]:
             f"is {str(deployment.consent.level)!r}, but this command switches the broker's tracing on",
             "valid: invasive",
         )
-    with ExitStack() as stack:
-        api = stack.enter_context(tracing(deployment))
-        firehose = stack.enter_context(Firehose(deployment))
-        logs = stack.enter_context(ProxyLogs.of(deployment.proxy))
+    with (
+        tracing(deployment) as api,
+        Firehose(deployment) as firehose,
+        ProxyLogs.of(deployment.proxy) as logs,
+    ):
         yield Recorder(api, firehose, logs)
 
 
@@ -120,5 +119,5 @@ def read(path: Path) -> Recording:
         return Recording.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
-    except (ValueError, ValidationError) as problem:
+    except ValueError as problem:
         raise InputError(str(path), "is not the evidence of `calorimeter trace`") from problem
