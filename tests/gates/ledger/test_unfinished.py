@@ -7,7 +7,7 @@ from calorimeter.gates.clients.stack_records import StackRecord
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.ledger.accounting import Crash, all_accounted_for
 from calorimeter.gates.ledger.unfinished import unfinished
-from tests.gates.ledger.test_accounting import ENGINE, accounts
+from tests.gates.ledger.test_accounting import ENGINE, evidence
 from tests.gates.stack_bursts import record
 
 VICTIM, OTHER = "c3", "c1"
@@ -62,7 +62,7 @@ def held(*events: Delivery) -> tuple[str, ...]:
 
 def all_of(stuck: StackRecord, crash: Crash) -> Judgement:
     """L3's verdict on one stuck stack beside ten complete ones."""
-    return all_accounted_for(accounts(stuck, crashes=(crash,)))
+    return all_accounted_for(evidence(stuck, crashes=(crash,)))
 
 
 def test_call_without_a_reply_is_unfinished() -> None:
