@@ -57,20 +57,7 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
     open_ = [e for e in taken if not e.final]
     lost = {e.name: crash for e in open_ if (crash := _holder(e, evidence.crashes))}
     unaccounted = [e for e in open_ if e.name not in lost]
-    figures: dict[str, Figure] = {
-        "asked": len(evidence.entries),
-        "accepted": len(accepted),
-        "accepted_by_cfn": sum(e.create.api == "cfn" for e in accepted),
-        "unknown_to_the_client": len(taken) - len(accepted),
-        "complete": sum(e.outcome == "CREATE_COMPLETE" for e in taken),
-        "failed": sum(e.outcome == "CREATE_FAILED" for e in taken),
-        "lost_by_name": len(lost),
-        "unaccounted": len(unaccounted),
-        **{f"in_flight_at_{c.part}": _in_flight(c, evidence.entries) for c in evidence.crashes if c.engine},
-    }
-    for crash in evidence.crashes:
-        figures |= _open_creates(crash, evidence.entries)
-    figures |= completeness_figures(evidence.followed)
+    figures = _figures(evidence, lost=len(lost), unaccounted=len(unaccounted))
     gone = [crash.part for crash in evidence.crashes if not crash.back_ns]
     if open_ and evidence.incomplete:
         return inconclusive(f"{len(open_)} stacks are not final, and {evidence.incomplete}", **figures)
@@ -104,6 +91,27 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
         f"lost by name{losses}",
         **figures,
     )
+
+
+def _figures(evidence: StacksDuringCrashes, *, lost: int, unaccounted: int) -> dict[str, Figure]:
+    accepted = [e for e in evidence.entries if e.accepted]
+    taken = [e for e in evidence.entries if e.taken]
+    figures: dict[str, Figure] = {
+        "asked": len(evidence.entries),
+        "accepted": len(accepted),
+        "accepted_by_cfn": sum(e.create.api == "cfn" for e in accepted),
+        "unknown_to_the_client": len(taken) - len(accepted),
+        "complete": sum(e.outcome == "CREATE_COMPLETE" for e in taken),
+        "failed": sum(e.outcome == "CREATE_FAILED" for e in taken),
+        "lost_by_name": lost,
+        "unaccounted": unaccounted,
+    }
+    for crash in evidence.crashes:
+        if crash.engine:
+            figures[f"in_flight_at_{crash.part}"] = _in_flight(crash, evidence.entries)
+    for crash in evidence.crashes:
+        figures |= _open_creates(crash, evidence.entries)
+    return figures | completeness_figures(evidence.followed)
 
 
 def _holder(record: StackRecord, crashes: tuple[Crash, ...]) -> Crash | None:
