@@ -5,15 +5,15 @@ from __future__ import annotations
 from calorimeter.core.deployment import Consent
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines import engine_faults, freeze, service_return, stop
-from calorimeter.gates.engines.concurrent_calls import crowd
+from calorimeter.gates.engines.backlog import backlog_drains
+from calorimeter.gates.engines.concurrent_calls import make_concurrent_calls
 from calorimeter.gates.engines.consumers import as_described
-from calorimeter.gates.engines.queue_consumers import roster
+from calorimeter.gates.engines.queue_consumers import read_roster
 from calorimeter.gates.engines.rotation import exact_rotation
-from calorimeter.gates.engines.rotation_calls import rotation
+from calorimeter.gates.engines.rotation_calls import make_rotation_calls
 from calorimeter.gates.engines.shares import equal_shares
+from calorimeter.gates.engines.stack_burst import stack_burst, worker_shares
 from calorimeter.gates.judge import Judge
-from calorimeter.gates.ledger.stack_burst import ledger, worker_shares
-from calorimeter.gates.ledger.stack_ledger import backlog_drains
 from calorimeter.gates.registry import Break, gate
 
 ENGINE = ("engine",)
@@ -29,10 +29,10 @@ ROUND_ROBIN = "pick up work in round-robin fashion with the other engines"
 def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
     """The engines' queues have the described consumers, and no others.
 
-    Every worker of every engine has one consumer on `engine` and one on `engine_worker`; whoever else
-    consumes there takes calls away from the engines. Heat's service table must agree.
+    Every worker of every engine has one consumer on `engine` and one on `engine_worker`. Any other consumer
+    there takes calls away from the engines. Heat's service table must agree.
     """
-    judge(roster(context), as_described)
+    judge(read_roster(context), as_described)
 
 
 @gate(
@@ -45,10 +45,10 @@ def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
 def test_engines_take_calls_in_exact_rotation(context: Context, judge: Judge) -> None:
     """Engines take calls in exact rotation.
 
-    Calls are made one at a time, so that the order of the broker's trace is the order of dispatch;
-    every delivery must go to the consumer whose turn it is.
+    Calls are made one at a time, so that the order of the broker's trace is the order of dispatch.
+    Every delivery must go to the consumer whose turn it is.
     """
-    judge(rotation(context), exact_rotation)
+    judge(make_rotation_calls(context), exact_rotation)
 
 
 @gate(
@@ -60,8 +60,8 @@ def test_engines_take_calls_in_exact_rotation(context: Context, judge: Judge) ->
 def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge) -> None:
     """Engines have equal shares of the work on stacks.
 
-    Creating and deleting a stack fans out to `engine_worker`; counted from quiet to quiet, nobody can be
-    more than one ahead.
+    Creating and deleting a stack fans out to `engine_worker`. Between two quiet points no consumer may be
+    more than one delivery ahead.
     """
     judge(worker_shares(context), equal_shares)
 
@@ -75,9 +75,9 @@ def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge)
 def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: Judge) -> None:
     """Engines have equal shares of calls under load.
 
-    Many calls at a time, counted from quiet to quiet: nobody can be more than one ahead.
+    Many calls are in flight. Between two quiet points no consumer may be more than one delivery ahead.
     """
-    judge(crowd(context), equal_shares)
+    judge(make_concurrent_calls(context), equal_shares)
 
 
 @gate(
@@ -86,9 +86,9 @@ def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: 
 def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> None:
     """An engine that joins gets its share, and how soon.
 
-    One is stopped cleanly and started again under load.
+    One engine is stopped cleanly and started again under load.
     """
-    judge(engine_faults.restarted(context), stop.joins)
+    judge(engine_faults.restart_engine(context), stop.joining_engine_gets_its_share)
 
 
 @gate(
@@ -97,9 +97,10 @@ def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> Non
 def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Judge) -> None:
     """When an engine crashes the others go on.
 
-    Heat acknowledges on receipt, so what the crashed one had accepted is lost: it is counted by request.
+    Heat acknowledges on receipt, so calls that the crashed engine had accepted are lost. They are counted
+    by request.
     """
-    judge(engine_faults.crashed(context), stop.crash_is_survived)
+    judge(engine_faults.crash_engine(context), stop.crash_is_survived)
 
 
 @gate(
@@ -112,9 +113,9 @@ def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Jud
 def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> None:
     """A frozen engine costs its own share and no more.
 
-    The broker goes on handing it calls; how long until anybody notices is told.
+    The broker goes on delivering calls to it; the time until the broker notices is a figure.
     """
-    judge(engine_faults.frozen(context), freeze.freeze_costs_its_share)
+    judge(engine_faults.freeze_engine(context), freeze.freeze_costs_its_share)
 
 
 @gate(
@@ -125,8 +126,8 @@ def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> N
     breaks=(Break("kill", "every", ENGINE),),
 )
 def test_without_engines_errors_are_clear_and_service_returns(context: Context, judge: Judge) -> None:
-    """Without engines calls get clear errors in time, and service returns with them by itself."""
-    judge(engine_faults.all_gone(context), service_return.errors_are_clear_and_service_returns)
+    """Without engines calls get clear errors in time, and service returns with the engines."""
+    judge(engine_faults.kill_all_engines(context), service_return.errors_are_clear_and_service_returns)
 
 
 @gate(
@@ -134,7 +135,7 @@ def test_without_engines_errors_are_clear_and_service_returns(context: Context, 
 )
 def test_clean_stop_of_an_engine_loses_nothing(context: Context, judge: Judge) -> None:
     """A clean stop of an engine loses nothing: no call, no stack."""
-    judge(engine_faults.restarted(context), stop.clean_stop_loses_nothing)
+    judge(engine_faults.restart_engine(context), stop.clean_stop_loses_nothing)
 
 
 @gate(
@@ -146,6 +147,6 @@ def test_clean_stop_of_an_engine_loses_nothing(context: Context, judge: Judge) -
 def test_backlog_of_a_burst_drains(context: Context, judge: Judge) -> None:
     """The backlog of a burst drains, and how fast.
 
-    Many creates at once; every stack must be done within its own timeout.
+    Many stacks are created at once. Every stack must be final within its own timeout.
     """
-    judge(ledger(context), backlog_drains)
+    judge(stack_burst(context), backlog_drains)

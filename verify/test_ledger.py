@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from calorimeter.core.deployment import Consent
 from calorimeter.gates.context import Context
+from calorimeter.gates.engines.stack_burst import stack_burst
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.ledger.accounting import all_accounted_for
-from calorimeter.gates.ledger.crash_accounts import accounts
-from calorimeter.gates.ledger.stack_burst import ledger
 from calorimeter.gates.ledger.stack_ledger import all_final, nothing_left
+from calorimeter.gates.ledger.stacks_during_crashes import create_stacks_during_crashes
 from calorimeter.gates.registry import Break, gate
 
 GUIDE = "each engine will subscribe to the same AMQP engine queue and pick up work"
@@ -19,16 +19,16 @@ NEEDS = ("rest", "identity", "broker management", "broker trace")
 def test_every_accepted_stack_reaches_one_final_state(context: Context, judge: Judge) -> None:
     """Every accepted stack reaches exactly one final state.
 
-    The templates cannot fail, so it must be complete; and what one engine stored encrypted, any engine
-    must give back as it was made.
+    The templates cannot fail, so every stack must become complete; and a value that one engine encrypted
+    and stored, any engine must return as it was created.
     """
-    judge(ledger(context), all_final)
+    judge(stack_burst(context), all_final)
 
 
 @gate("L2", guide=GUIDE, needs=NEEDS, consent=Consent.INVASIVE)
 def test_deletes_leave_nothing_behind(context: Context, judge: Judge) -> None:
     """Deletes leave nothing behind: no stack and no message."""
-    judge(ledger(context), nothing_left)
+    judge(stack_burst(context), nothing_left)
 
 
 @gate(
@@ -41,6 +41,6 @@ def test_deletes_leave_nothing_behind(context: Context, judge: Judge) -> None:
 def test_every_stack_is_accounted_for_while_parts_crash(context: Context, judge: Judge) -> None:
     """While engines and APIs crash and return, every accepted stack is accounted for.
 
-    It is complete, failed, or named as lost with the crashed engine that had accepted it.
+    Each is complete, failed, or named as lost with the crashed engine that had accepted it.
     """
-    judge(accounts(context), all_accounted_for)
+    judge(create_stacks_during_crashes(context), all_accounted_for)

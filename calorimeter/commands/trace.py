@@ -15,7 +15,7 @@ from calorimeter.core.rundir import RunDir
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from calorimeter.gates.request_path.follow import Followed
+    from calorimeter.gates.request_path.follow import FollowedCommand
     from calorimeter.gates.request_path.path import Path as RequestPath
     from calorimeter.gates.request_path.path import Paths
 
@@ -78,7 +78,7 @@ def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
     return given, words
 
 
-def report(followed: Followed) -> list[str]:
+def report(followed: FollowedCommand) -> list[str]:
     """What is shown of a command: each request with its timeline, then what is missing."""
     lines: list[str] = []
     for path in followed.paths.paths:
@@ -121,15 +121,17 @@ def _request(path: RequestPath, hosts: Mapping[str, str], when: str) -> Iterator
 
 
 def _of_run(run: RunDir, of_run: Paths) -> Iterator[str]:
-    share = of_run.completeness
-    yield f"{run.path}: {len(of_run.paths)} requests, {of_run.answered} answered"
-    if share is not None:
-        yield f"  followed to their engines: {share:.4%}"
-    for link, count in of_run.missing().items():
+    from calorimeter.gates.request_path.completeness import join_completeness
+
+    found = join_completeness(of_run)
+    yield f"{run.path}: {len(of_run.paths)} requests, {found.answered} answered"
+    if found.share is not None:
+        yield f"  followed to their engines: {found.share:.4%}"
+    for link, count in found.missing.items():
         yield f"  missing: {link} in {count}"
 
 
-def _summary(followed: Followed) -> str:
+def _summary(followed: FollowedCommand) -> str:
     asked = len(followed.paths.paths)
     whole = sum(1 for path in followed.paths.paths if not path.missing)
     text = f"{whole} of {asked} requests followed to their engines"

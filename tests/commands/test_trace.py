@@ -101,9 +101,9 @@ def test_a_create_is_followed_on_the_lab(lab: Deployment, tmp_path: Path) -> Non
     words = [str(lab.path), "--", sys.executable, "-c", CREATE, lab.rest.url, body]
     result = CliRunner().invoke(trace, ["--runs", str(tmp_path), *words], standalone_mode=False)
     assert (result.exception, result.return_value) == (None, 0), result.output
-    assert "puts create_stack into engine" in result.output
-    assert result.output.count("takes check_resource") >= len(resources)
-    assert any(f"gives it to {backend.name}" in result.output for backend in lab.rest.backends)
+    assert "publishes create_stack to engine" in result.output
+    assert result.output.count("receives check_resource") >= len(resources)
+    assert any(f"sends it to {backend.name}" in result.output for backend in lab.rest.backends)
     assert lab.engines is not None
     assert any(f"{name} heat-engine[" in result.output for name in lab.engines.names)
     assert "requests followed to their engines; 1 went elsewhere" in result.output
@@ -128,7 +128,7 @@ def test_a_load_of_both_apis_is_followed_on_the_lab(lab: Deployment, tmp_path: P
     one = CliRunner().invoke(trace, [str(run.path), id_], standalone_mode=False)
     assert (one.exception, one.return_value) == (None, 0), one.output
     assert one.output.startswith(f"CreateStack  {id_}")
-    assert "puts create_stack into engine" in one.output
+    assert "publishes create_stack to engine" in one.output
 
 
 @pytest.mark.lab

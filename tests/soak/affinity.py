@@ -1,7 +1,6 @@
-"""Gates S and P over and over: no false alarm on a healthy lab, each sabotage found every time.
+"""Gates S and P repeatedly: no false alarm on a healthy lab, and every sabotage found every time.
 
-Brings a lab of its own up and takes it down. Prints one line a run that was wrong, and the counts; exit
-status 1 where there was one.
+Uses a lab of its own. Prints one line per unexpected run, and the counts; exit status 1 if there was one.
 """
 
 from __future__ import annotations
@@ -24,25 +23,25 @@ SHAPE = ["--rest", str(SERVERS), "--cfn", str(SERVERS), "--engines", "1"]
 
 
 def judged(deployment: Path, gates: str) -> tuple[set[str], dict[str, str]]:
-    """The gates that failed, and what those that did not pass said."""
+    """The gates that are FAIL, and the verdicts of all that did not pass."""
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
         found = in_process.verified(deployment, gates, Path(runs), **WEAK)
     return failed(found), others(found)
 
 
 def healthy(deployment: Path, runs: int, gates: str) -> int:
-    """Runs on the healthy lab in which a gate did not pass."""
+    """Number of runs on the healthy lab in which a gate did not pass."""
     wrong = 0
     for number in range(runs):
         _, not_passed = judged(deployment, gates)
         wrong += bool(not_passed)
-        print(f"healthy, run {number + 1}: {not_passed or 'all green'}", flush=True)
-    print(f"healthy: {runs - wrong} of {runs} runs all green", flush=True)
+        print(f"healthy, run {number + 1}: {not_passed or 'all PASS'}", flush=True)
+    print(f"healthy: {runs - wrong} of {runs} runs all PASS", flush=True)
     return wrong
 
 
 def sabotaged(name: str, deployment: Path, sabotage: str, runs: int, *, long: bool) -> int:
-    """Runs under one sabotage in which not exactly its gates were red."""
+    """Number of runs under one sabotage in which not exactly its gates were FAIL."""
     case = CASES[sabotage]
     gates = f"{QUICK},{LONG}" if long else ",".join(filter(None, (QUICK, case.besides)))
     red = case.red_of_all if long else set(case.red.split())
@@ -50,7 +49,7 @@ def sabotaged(name: str, deployment: Path, sabotage: str, runs: int, *, long: bo
     wrong = 0
     try:
         for number in range(runs):
-            # Anew each time: what a stick table remembers of the last run would be another sabotage.
+            # Repeated for each run: entries of the last run in a stick table would be another sabotage.
             sabotages.sabotage(name, sabotage)
             red_gates, not_passed = judged(deployment, gates)
             found.update(red_gates)
@@ -68,16 +67,18 @@ def sabotaged(name: str, deployment: Path, sabotage: str, runs: int, *, long: bo
 
 
 def main() -> int:
-    """Repeat everything that was asked for; the count of wrong runs decides the status."""
+    """Run the soak. Exit status 1 if a run was unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--healthy", type=int, default=50, help="runs without sabotage")
-    parser.add_argument("--each", type=int, default=20, help="runs of each sabotage")
+    parser.add_argument("--healthy", type=int, default=50, help="runs without sabotage (default 50)")
+    parser.add_argument("--each", type=int, default=20, help="runs of each sabotage (default 20)")
     parser.add_argument(
-        "--only", choices=CASES, action="append", help="this sabotage alone (may be repeated)"
+        "--only", choices=CASES, action="append", help="sabotage to run (may be repeated; default: all)"
     )
-    parser.add_argument("--short", action="store_true", help="without the gates that take long")
-    parser.add_argument("--gates", default=f"{QUICK},{LONG}", help="of the healthy runs")
-    parser.add_argument("--lab", help="one that is up, of the same shape; it is left up")
+    parser.add_argument("--short", action="store_true", help="leave out the slow gates")
+    parser.add_argument(
+        "--gates", default=f"{QUICK},{LONG}", help="gates of the healthy runs (default: all S and P)"
+    )
+    parser.add_argument("--lab", help="running lab of the same shape, left up (default: one of its own)")
     given = parser.parse_args()
     began = time.monotonic()
     with lab(given.lab, NAME, *SHAPE, *PROXY) as name:
@@ -85,7 +86,7 @@ def main() -> int:
         wrong = healthy(deployment, given.healthy, given.gates)
         for sabotage in given.only or CASES:
             wrong += sabotaged(name, deployment, sabotage, given.each, long=not given.short)
-    print(f"{wrong} runs were wrong; {time.monotonic() - began:.0f} s")
+    print(f"{wrong} runs were unexpected; {time.monotonic() - began:.0f} s")
     return 1 if wrong else 0
 
 

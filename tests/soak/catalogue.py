@@ -1,11 +1,11 @@
-"""Every scenario of the catalogue, cut short, on a lab: it runs, Heat answers as it must, it balances.
+"""Every scenario of the catalogue, shortened, on a lab: it runs, Heat answers well, its ledger balances.
 
-Brings a lab of its own up and takes it down, or uses `--lab NAME`. Lengths of stages and of the warm-up
-shrink in proportion; users and rates stay, so there are fewer arrivals and not slower ones. Prints one line
-a scenario, then a few of its errors; exit status 1 where one made no request, had an error, or did not
-balance. An arrival that was dropped (too many were under way, nothing was sent) is counted and is no error:
-`step` and `spike` go beyond what a small machine can do. With `--ledger` it is `ledger` alone, at its full
-length: wrong only where it does not balance.
+Uses a lab of its own, or `--lab NAME`. The lengths of stages and warm-up shrink in proportion; users and
+rates stay, so there are fewer arrivals, not slower ones. Prints one line per scenario, then a few of its
+errors; exit status 1 if a scenario made no request, had an error, or did not balance. A dropped arrival
+(too many were in flight, nothing was sent) is counted and is no error: `step` and `spike` exceed the
+capacity of a small machine. `--ledger` runs `ledger` alone, at its full length; it fails only if it does
+not balance.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ NAME = "soak-catalogue"
 SECONDS = 20.0
 SHOWN = 5
 GOAL = 20_000
-"""Requests of `ledger` in its ten minutes, where the machine has nothing else to do."""
+"""Requests of `ledger` in its ten minutes on an idle machine."""
 
 LENGTHS = re.compile(r"^(duration_s|warm_up_s|at_s|for_s) = ([\d.]+)", re.MULTILINE)
 
@@ -39,7 +39,7 @@ Kind = tuple[str, int, str]
 
 
 def shortened(name: str, seconds: float, folder: Path) -> Path:
-    """A copy of the catalogue in which one scenario takes so long; gives that scenario's file."""
+    """Copy the catalogue with one scenario shortened to `seconds`; returns that scenario's file."""
     shutil.copytree(catalogue.CATALOGUE, folder, ignore=shutil.ignore_patterns("*.py", "__pycache__"))
     file = folder / f"{name}.toml"
     ratio = min(1.0, seconds / catalogue.read(file).duration_s)
@@ -49,7 +49,7 @@ def shortened(name: str, seconds: float, folder: Path) -> Path:
 
 
 def counted(run: Path) -> tuple[int, Counter[Kind]]:
-    """Requests of a run, and its errors by kind."""
+    """Number of requests of a run, and its errors by kind."""
     requests = 0
     errors: Counter[Kind] = Counter()
     for path in RunDir.open(run).parquet("samples"):
@@ -59,8 +59,8 @@ def counted(run: Path) -> tuple[int, Counter[Kind]]:
     return requests, errors
 
 
-def told(errors: Counter[Kind]) -> list[str]:
-    """A few of the errors, the most frequent first."""
+def error_lines(errors: Counter[Kind]) -> list[str]:
+    """Some of the errors, the most frequent first."""
     lines = [
         f"    {count} × {operation}: {error}{f' {status}' if status else ''}"
         for (operation, status, error), count in errors.most_common(SHOWN)
@@ -69,7 +69,7 @@ def told(errors: Counter[Kind]) -> list[str]:
 
 
 def tried(deployment: Path, name: str, seconds: float | None) -> bool:
-    """Run one scenario, cut to so many seconds (None: whole), and print what came; whether all was well."""
+    """Run one scenario, shortened to `seconds` if given, and print the result; whether it is expected."""
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as folder:
         scenario = shortened(name, seconds, Path(folder) / "scenarios") if seconds else catalogue.find(name)
         runs = Path(folder) / "runs"
@@ -78,7 +78,9 @@ def tried(deployment: Path, name: str, seconds: float | None) -> bool:
         took = time.monotonic() - began
         made = list(runs.glob("*"))
         if done.returncode != 0 or len(made) != 1:
-            print(f"{name}: WRONG, exit status {done.returncode}\n{done.stdout}{done.stderr}", flush=True)
+            print(
+                f"{name}: UNEXPECTED, exit status {done.returncode}\n{done.stdout}{done.stderr}", flush=True
+            )
             return False
         requests, errors = counted(made[0])
         weighed = calorimeter("balance", str(made[0]))
@@ -86,10 +88,10 @@ def tried(deployment: Path, name: str, seconds: float | None) -> bool:
     wrong = errors.total() - dropped
     well = requests > dropped and weighed.returncode == 0 and (not wrong or seconds is None)
     print(
-        f"{name}: {'as it must be' if well else 'WRONG'}, {took:.0f} s, {requests - dropped} requests"
-        f"{'' if seconds else f' ({GOAL} are the goal)'}, {wrong} errors, {dropped} dropped, "
+        f"{name}: {'as expected' if well else 'UNEXPECTED'}, {took:.0f} s, {requests - dropped} requests"
+        f"{'' if seconds else f' (goal: {GOAL})'}, {wrong} errors, {dropped} dropped, "
         f"{weighed.stdout.strip().rpartition(chr(10))[2] or weighed.stderr.strip()}",
-        *told(errors),
+        *error_lines(errors),
         *([] if weighed.returncode == 0 else [f"    {line}" for line in weighed.stdout.splitlines()]),
         sep="\n",
         flush=True,
@@ -98,24 +100,30 @@ def tried(deployment: Path, name: str, seconds: float | None) -> bool:
 
 
 def main() -> int:
-    """Try what was asked for; the count of wrong scenarios decides the status."""
+    """Run the soak. Exit status 1 if a scenario was unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
     what = parser.add_mutually_exclusive_group()
     what.add_argument(
-        "--only", choices=catalogue.names(), action="append", help="this one (may be given again)"
+        "--only",
+        choices=catalogue.names(),
+        action="append",
+        help="scenario to run (may be repeated; default: all)",
     )
-    what.add_argument("--ledger", action="store_true", help="`ledger` alone, at its full length")
+    what.add_argument("--ledger", action="store_true", help="run `ledger` alone, at its full length")
     parser.add_argument(
-        "--seconds", type=float, default=SECONDS, help=f"length of each ({SECONDS:g}; its end comes on top)"
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        help=f"length of each without its cleanup (default {SECONDS:g})",
     )
-    parser.add_argument("--lab", help="one that is up; it is left up")
+    parser.add_argument("--lab", help="running lab, left up (default: one of its own)")
     given = parser.parse_args()
     chosen = ["ledger"] if given.ledger else given.only or catalogue.names()
     with lab(given.lab, NAME) as name:
         deployment = paths.lab(name) / "deployment.toml"
         seconds = None if given.ledger else given.seconds
         wrong = sum(not tried(deployment, each, seconds) for each in chosen)
-    print(f"{wrong} of {len(chosen)} scenarios were wrong")
+    print(f"{wrong} of {len(chosen)} scenarios were unexpected")
     return 1 if wrong else 0
 
 

@@ -1,7 +1,7 @@
-"""What a clean stop of an engine drops: oslo.messaging by itself, and Heat's engine under gate E9.
+"""Calls that a clean stop of an engine drops: by oslo.messaging alone, and by Heat's engine under gate E9.
 
-Both with the names of queues that are the default and with `use_queue_manager`. Brings a lab of its own up
-and takes it down, or uses `--lab NAME`. Prints counts; there is no pass or fail.
+Both with the default queue names and with `use_queue_manager`. Uses a lab of its own, or `--lab NAME`.
+Prints counts; there is no pass or fail.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SERVER = Path(__file__).with_name("stopped_server.py")
 
 
 def alone(name: str, stops: int) -> None:
-    """oslo.messaging without Heat: one line a setting."""
+    """oslo.messaging without Heat: one line per setting."""
     opened = topology.opened(name)
     command = [opened.programs.heat("python"), "-W", "ignore", str(SERVER), str(stops)]
     environment = {**os.environ, "TRANSPORT": rabbitmq.transport(opened)}
@@ -33,7 +33,7 @@ def alone(name: str, stops: int) -> None:
 
 
 def engine(name: str, stops: int, options: heat_conf_writer.Sections) -> None:
-    """Heat's engine: gate E9 so many times, with the last engine's options changed."""
+    """Heat's engine: gate E9 `stops` times, with the last engine's options changed."""
     engine_sabotage.changed(name, options)
     dropped = lossy = stacks = calls = 0
     for _ in range(stops):
@@ -52,10 +52,14 @@ def engine(name: str, stops: int, options: heat_conf_writer.Sections) -> None:
 
 
 def main() -> None:
-    """Read the command line, and count."""
+    """Run the soak."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--stops", type=int, default=10, help="clean stops of each kind (default 10)")
-    parser.add_argument("--lab", help="a lab that is up; its last engine is stopped and started")
+    parser.add_argument(
+        "--stops", type=int, default=10, help="number of clean stops with each setting (default 10)"
+    )
+    parser.add_argument(
+        "--lab", help="running lab, whose last engine is stopped and started (default: one of its own)"
+    )
     given = parser.parse_args()
     with lab(given.lab, NAME) as name:
         alone(name, given.stops)

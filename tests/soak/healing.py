@@ -1,14 +1,14 @@
-"""A gate that breaks a lab is ended in the middle, over and over: `calorimeter doctor` finds it healed.
+"""Gates that break a lab are interrupted repeatedly: `calorimeter doctor` must find the lab healed.
 
-Brings a lab of its own up and takes it down, or uses `--lab NAME`. Each round starts `calorimeter verify`
-with some gates H and ends it at a random moment, by SIGINT, SIGTERM and SIGKILL in turn; with every second
-SIGKILL its guardian is killed, too. Then `calorimeter doctor` must end as on the healthy lab, and leave no
-journal, no nftables table, no process of the lab stopped, no part without one, no relay, and every server
-of the proxy UP; after SIGINT and SIGTERM there must have been nothing for it to heal. Prints one line a
-round, and the counts; exit status 1 where one was wrong. `--seed` gives the same rounds again.
+Uses a lab of its own, or `--lab NAME`. Each round starts `calorimeter verify` with some gates H and ends
+it at a random moment, by SIGINT, SIGTERM and SIGKILL in turn; with every second SIGKILL its guardian is
+killed too. Then `calorimeter doctor` must exit as on the healthy lab, and leave no journal, no nftables
+table, no stopped process of the lab, no part without a process, no relay, and every server of the proxy
+UP; after SIGINT and SIGTERM it must have had nothing to heal. Prints one line per round, and the counts;
+exit status 1 if a round was unexpected. The same `--seed` repeats the same rounds.
 
-Every command of the suite heals what a killed run left: where others run on this machine, one of them may
-do so before `doctor` does, which is then told as 0 healed.
+Every command of the suite heals what a killed run left. If other commands run on this machine, one of
+them may heal before `doctor` does; the round then reports 0 healed.
 """
 
 from __future__ import annotations
@@ -40,9 +40,10 @@ from tests.soak.labs import calorimeter
 
 NAME = "soak-healing"
 GATES = ("H2", "H3", "H4", "H6", "H7", "H8")
+OUTPUT = "output"
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
 AT_ONCE = 0.2
-"""The share of rounds whose moment is counted from the start, not from the first fault."""
+"""Share of rounds whose moment is counted from the start, not from the first fault."""
 LONGEST_S = 12.0
 FIRST_FAULT_S = 120.0
 GONE_S = 120.0
@@ -51,7 +52,7 @@ USED_S = 60.0
 
 @dataclass(frozen=True)
 class Round:
-    """What is done in a round, drawn beforehand."""
+    """The plan of a round, drawn at random before it."""
 
     gates: tuple[str, ...]
     signal: signal.Signals
@@ -69,13 +70,13 @@ def drawn(rng: random.Random, number: int) -> Round:
 
 
 def open_faults(journal: Journal) -> str:
-    """What the journal says is broken."""
+    """The faults that the journal lists as open."""
     record = journal.read()
     return ", ".join(f"{each.part} {each.fault}" for each in record.open) if record else "nothing"
 
 
 def guardians(pid: int) -> list[psutil.Process]:
-    """The guardians of faults that a process has started."""
+    """The fault guardians that a process has started."""
     found = []
     with suppress(psutil.Error):
         for child in psutil.Process(pid).children(recursive=True):
@@ -86,16 +87,16 @@ def guardians(pid: int) -> list[psutil.Process]:
 
 
 def ended(deployment: Path, planned: Round, runs: Path) -> tuple[str, str]:
-    """Start the gates and end them: what was open in that moment, and how it went, as words.
+    """Start the gates and end them: the faults open at that moment, and a sentence on the round.
 
-    What the journal still has when they are gone is for whoever comes first: the guardian, a command that
-    they had begun, another command of the suite on this machine, `doctor`.
+    Faults that the journal still lists when the gates are gone are healed by the first of these: the
+    guardian, a command that the gates had begun, another command of the suite on this machine, `doctor`.
     """
     journal = Journal.of(deployments.read(deployment))
     command = [sys.executable, "-m", "calorimeter", "verify", str(deployment)]
     command += ["--gates", ",".join(planned.gates), "--runs", str(runs)]
     began = time.monotonic()
-    with (runs / "said").open("wb") as said, subprocess.Popen(command, stdout=said, stderr=said) as gates:
+    with (runs / OUTPUT).open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as gates:
         if not planned.at_once:
             with suppress(DeadlineError):
                 until(lambda: journal.path.exists() or gates.poll() is not None, FIRST_FAULT_S)
@@ -105,7 +106,7 @@ def ended(deployment: Path, planned: Round, runs: Path) -> tuple[str, str]:
         broken, moment = open_faults(journal), time.monotonic() - began
         for guard in guards:
             guard.kill()
-        gates.send_signal(planned.signal)  # nothing where it has ended by itself
+        gates.send_signal(planned.signal)  # no effect if it has ended already
         try:
             status = str(gates.wait(GONE_S))
         except subprocess.TimeoutExpired:
@@ -118,7 +119,7 @@ def ended(deployment: Path, planned: Round, runs: Path) -> tuple[str, str]:
 
 
 def not_used(lab: Lab) -> list[str]:
-    """Servers that the proxy sends nobody to."""
+    """Servers that the proxy sends no connections to."""
     try:
         rows = read_stat(haproxy.command(lab, "show stat"))
     except OSError as problem:
@@ -128,7 +129,7 @@ def not_used(lab: Lab) -> list[str]:
 
 
 def left(lab: Lab, journal: Journal) -> list[str]:
-    """What is not as on a healthy lab, as words."""
+    """The differences from a healthy lab, as sentences."""
     found = [f"journal: {open_faults(journal)}"] if journal.path.exists() else []
     found += [f"table {name}" for name in part_faults.tables(lab.topology.name)]
     running = processes.running(lab.folder)
@@ -142,7 +143,7 @@ def left(lab: Lab, journal: Journal) -> list[str]:
 
 
 def tried(name: str, planned: Round, healthy: int) -> tuple[str, list[str]]:
-    """One round: what was open when it was ended, and what was wrong after `doctor`."""
+    """One round: the faults open when it was ended, and the problems after `doctor`."""
     lab = topology.opened(name)
     deployment = paths.lab(name) / "deployment.toml"
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
@@ -154,16 +155,16 @@ def tried(name: str, planned: Round, healthy: int) -> tuple[str, list[str]]:
         healed = sum(line.startswith("healed ") for line in doctor.stderr.splitlines())
         wrong += ["left to doctor"] if healed and planned.signal is not signal.SIGKILL else []
         print(
-            f"{','.join(planned.gates)}: {how}; {healed} healed by doctor: {wrong or 'as it must be'}",
+            f"{','.join(planned.gates)}: {how}; {healed} healed by doctor: {wrong or 'as expected'}",
             flush=True,
         )
         if wrong:
-            print((Path(runs) / "said").read_text("utf-8", "replace"), doctor.stdout, doctor.stderr, sep="")
+            print((Path(runs) / OUTPUT).read_text("utf-8", "replace"), doctor.stdout, doctor.stderr, sep="")
     return broken, wrong
 
 
 def rounds(name: str, count: int, seed: int) -> int:
-    """So many rounds; how many were wrong."""
+    """Run `count` rounds; the number of unexpected ones."""
     rng = random.Random(seed)
     healthy = calorimeter("doctor", str(paths.lab(name) / "deployment.toml")).returncode
     wrong, broken = 0, Counter[str]()
@@ -177,18 +178,18 @@ def rounds(name: str, count: int, seed: int) -> int:
         wrong += bool(problems)
     for what, times in done.items():
         print(f"{what}: {times} times, in {broken[what]} of them something was open")
-    print(f"seed {seed}: {count - wrong} of {count} rounds as they must be", flush=True)
+    print(f"seed {seed}: {count - wrong} of {count} rounds as expected", flush=True)
     return wrong
 
 
 def main() -> int:
-    """Read the command line, run, and count."""
+    """Run the soak. Exit status 1 if a round was unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10, help="how many (default 10)")
-    parser.add_argument("--seed", type=int, default=1, help="of gates and moments (default 1)")
-    parser.add_argument("--lab", help="one that is up, and healthy; it is left up")
+    parser.add_argument("--rounds", type=int, default=10, help="number of rounds (default 10)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of gates and moments (default 1)")
+    parser.add_argument("--lab", help="running healthy lab, left up (default: one of its own)")
     given = parser.parse_args()
-    # A shell's background job ignores SIGINT, and so would all that it starts.
+    # A shell's background job ignores SIGINT, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     with labs.lab(given.lab, NAME) as name:
         wrong = rounds(name, given.rounds, given.seed)

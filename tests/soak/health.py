@@ -1,7 +1,7 @@
-"""Gates H over and over on a healthy lab: no false alarm.
+"""Gates H repeatedly on a healthy lab: no false alarm.
 
-Brings a lab of its own up and takes it down. Prints one line a run that was not all green, the slowest
-detection against what was allowed, and the counts; exit status 1 where a run was not green.
+Uses a lab of its own. Prints one line per run, the smallest margin between each detection or recovery and
+its bound, and the counts; exit status 1 if a gate did not pass.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "soak-health"
 
 
 def margins(verdicts: Verdicts) -> dict[str, float]:
-    """What was measured minus what was allowed, s, of each detection and recovery."""
+    """Seconds measured minus seconds allowed, for each detection and recovery."""
     found = {}
     for each in verdicts.verdicts:
         figures = each.judgement.figures
@@ -31,11 +31,11 @@ def margins(verdicts: Verdicts) -> dict[str, float]:
 
 
 def main() -> int:
-    """Read the command line, run, and count."""
+    """Run the soak. Exit status 1 if a run did not pass."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="runs (default 20)")
     parser.add_argument("--gates", default="H1,H2,H3,H4,H5,H6,H7,H8", help="gates (default: H1 to H8)")
-    parser.add_argument("--lab", help="one that is up; it is left up")
+    parser.add_argument("--lab", help="running lab, left up (default: one of its own)")
     given = parser.parse_args()
     wrong = 0
     slowest: defaultdict[str, float] = defaultdict(lambda: -1e9)
@@ -51,10 +51,10 @@ def main() -> int:
             wrong += bool(others)
             for key, margin in margins(verdicts).items():
                 slowest[key] = max(slowest[key], margin)
-            print(f"run {number + 1}: {time.monotonic() - began:.0f} s {others or 'all green'}", flush=True)
+            print(f"run {number + 1}: {time.monotonic() - began:.0f} s {others or 'all PASS'}", flush=True)
     for key, margin in sorted(slowest.items()):
-        print(f"{key:<32} at the nearest {-margin:.2f} s before what is allowed")
-    print(f"healthy: {given.runs - wrong} of {given.runs} runs all green")
+        print(f"{key:<32} smallest margin to the bound: {-margin:.2f} s")
+    print(f"healthy: {given.runs - wrong} of {given.runs} runs all PASS")
     return 1 if wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""What the soaks share: the command line, a lab for as long as one is needed, verdicts of some gates."""
+"""What the soaks share: the command line, a temporary lab, the verdicts of some gates."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
 
 @contextmanager
 def lab(given: str | None, name: str, *shape: str) -> Iterator[str]:
-    """The name of a lab: the one that is given, which is left up, or one that is brought up and taken down.
+    """The name of a lab: the `given` one, which is left up, or one that is brought up and taken down.
 
-    Ends the program with status 2 where it does not come up.
+    Exits with status 2 if the lab does not come up.
     """
     if given:
         yield given
         return
     up = calorimeter("lab", "up", "--name", name, *shape)
-    if up.returncode != 0:  # and nothing of it is left, unless it is another's, which is in use
+    if up.returncode != 0:  # a failed `lab up` leaves nothing behind
         print(up.stderr, file=sys.stderr)
         sys.exit(2)
     try:

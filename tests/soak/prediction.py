@@ -1,8 +1,8 @@
 """The prediction against a real HAProxy: `python -m tests.soak.prediction [--sources N] [--seed N]`.
 
-Each case is a section of one private HAProxy. Clients are announced by PROXY protocol headers over a Unix
-socket, so that any IPv4 and IPv6 address can be one, and each server answers with its name. Prints one
-line a case and family; exit status 1 where a prediction was wrong.
+Each case is a section of one private HAProxy. PROXY protocol headers over a Unix socket announce the
+clients, so that a client can have any IPv4 or IPv6 address; each server answers with its name. Prints one
+line per case and address family; exit status 1 if a prediction was wrong.
 """
 
 from __future__ import annotations
@@ -16,26 +16,28 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 from pathlib import Path
 
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash
+from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.evidence.proxy_stats import StatsSocket
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 MOST_SERVERS = 7
 CLIENTS = 4
+START_S = 10.0
 
 
 @dataclass(frozen=True)
 class Case:
-    """A section: its hash-type words, the weights of its servers in order, which are down or backup.
+    """A section: the words of its hash-type, the weights of its servers, which are down or backup.
 
-    `ids` numbers the servers where not 1, 2, …; `options` are further lines, `words` further words of
-    each server.
+    `ids` are the servers' ids (empty: 1, 2, …); `options` are further lines, `words` further words of each
+    server line.
     """
 
     name: str
@@ -119,7 +121,7 @@ def cases() -> tuple[Case, ...]:
 
 
 class PrivateHaproxy:
-    """A HAProxy of our own: sections to be asked with any source, and its stats socket."""
+    """A private HAProxy: its sections accept any source; `stats` is its stats socket."""
 
     def __init__(self, folder: Path, sections: Sequence[Case]) -> None:
         self.folder = folder
@@ -127,16 +129,18 @@ class PrivateHaproxy:
         file = folder / "haproxy.cfg"
         file.write_text("\n".join(self._lines(sections)) + "\n", encoding="utf-8")
         self._process = subprocess.Popen(["haproxy", "-q", "-db", "-f", str(file)], cwd=folder)
-        deadline = time.monotonic() + 10
-        while True:
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.stop()
-                raise RuntimeError(f"haproxy did not start with {file.read_text()}")
-            try:
-                self.stats.show_info()
-                return
-            except EvidenceUnavailable:
-                time.sleep(0.01)  # until the deadline; a starting process gives no other sign
+        with suppress(DeadlineError):
+            until(lambda: self._process.poll() is not None or self._answers(), START_S, every_s=0.01)
+        if not self._answers():
+            self.stop()
+            raise RuntimeError(f"haproxy did not start with {file.read_text()}")
+
+    def _answers(self) -> bool:
+        try:
+            self.stats.show_info()
+        except EvidenceUnavailable:
+            return False
+        return True
 
     def stop(self) -> None:
         """End the process."""
@@ -144,7 +148,7 @@ class PrivateHaproxy:
         self._process.wait()
 
     def chosen(self, section: str, sources: Sequence[str]) -> dict[str, str]:
-        """Source → the server that answered it; the whole answer where it was no server."""
+        """Source → the server that answered it, or the whole answer if that is no server's name."""
         with ThreadPoolExecutor(CLIENTS) as pool:
             chunks = [sources[i::CLIENTS] for i in range(CLIENTS)]
             answers = pool.map(lambda chunk: {s: self._ask(section, s) for s in chunk}, chunks)
@@ -198,7 +202,7 @@ def read_answer(client: socket.socket) -> str:
 
 @contextmanager
 def private_haproxy(sections: Sequence[Case]) -> Iterator[PrivateHaproxy]:
-    """A HAProxy with these sections, gone at the end."""
+    """A HAProxy with these sections, stopped when the context is left."""
     with tempfile.TemporaryDirectory(prefix="hash-") as folder:
         proxy = PrivateHaproxy(Path(folder), sections)
         try:
@@ -219,7 +223,7 @@ def random_sources(number: int, version: int, chance: random.Random) -> list[str
 
 
 def misses(proxy: PrivateHaproxy, case: Case, sources: Sequence[str]) -> list[str]:
-    """The sources that went elsewhere than predicted, as sentences."""
+    """A sentence for each source that went to another server than predicted."""
     predicted = SourceHash(case.servers, case.rules)
     got = proxy.chosen(case.name, sources)
     return [
@@ -230,12 +234,14 @@ def misses(proxy: PrivateHaproxy, case: Case, sources: Sequence[str]) -> list[st
 
 
 def main() -> int:
-    """Ask every case and say how many predictions held."""
+    """Run the soak. Exit status 1 if a prediction was wrong."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sources", type=int, default=10_000, help="of each family, in each case")
-    parser.add_argument("--seed", type=int, default=None)
+    parser.add_argument(
+        "--sources", type=int, default=10_000, help="sources of each family in each case (default 10000)"
+    )
+    parser.add_argument("--seed", type=int, default=None, help="seed of the sources (default: random)")
     given = parser.parse_args()
     seed = given.seed if given.seed is not None else random.SystemRandom().getrandbits(32)
     chance = random.Random(seed)

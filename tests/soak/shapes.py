@@ -1,9 +1,9 @@
-"""Gates S and P on healthy labs of many shapes: weights, both hashes, both modes, the guide's file; and
-which timeouts P5 proves, as another one is the shortest.
+"""Gates S and P on healthy labs of many shapes: weights, both hashes, both modes, the guide's file.
 
-Brings a lab of its own up and takes it down. Prints a line a shape, with the figures of S6; exit status 1
-where a gate said other than it must: all PASS, but S6 cannot be told with two backends, and without
-health checks S6 and S7 are red.
+It also tests which timeouts P5 proves, depending on which one is the shortest. Uses a lab of its own.
+Prints one line per shape, with the figures of S6; exit status 1 if a verdict was unexpected. All gates
+must be PASS, except that S6 cannot be determined with two backends, and S6 and S7 are FAIL without health
+checks.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ SHORT = ["--maxconn", "300", "--timeouts", "client=4s,server=3s,connect=1s"]
 
 @dataclass(frozen=True)
 class Shape:
-    """So many backends of each API, and the options of the proxy.
+    """A number of backends of each API, and the options of the proxy.
 
-    `gates` are all that are run on it, where not those that were asked for; `proves` the timeouts that P5
-    must then see, of both APIs.
+    `gates` are run on it (empty: those of the command line); `proves` are the timeouts that P5 must prove
+    for both APIs.
     """
 
     servers: int
@@ -35,7 +35,7 @@ class Shape:
 
     @property
     def expected(self) -> dict[str, Outcome]:
-        """Gate → outcome, where that is not PASS."""
+        """Gate → expected outcome, if that is not PASS."""
         if "guide" in self.options:
             return {"S6": Outcome.FAIL, "S7": Outcome.FAIL}
         return {"S6": Outcome.INCONCLUSIVE} if self.servers == 2 else {}
@@ -45,7 +45,7 @@ class Shape:
 
 
 def timed(shortest: str, proves: str, *options: str) -> Shape:
-    """Three backends behind a proxy of other timeouts, for P5 alone."""
+    """Three backends behind a proxy with other timeouts, for P5 alone."""
     return Shape(3, ("--timeouts", shortest, *options), gates="P5", proves=proves)
 
 
@@ -73,11 +73,11 @@ SHAPES = (
     Shape(2),
     Shape(2, ("--weights", "1,3", *CONSISTENT, *HTTP)),
 )
-"""From many backends to few, because a lab is scaled down faster than up."""
+"""From many backends to few: a lab is scaled down faster than up."""
 
 
 def wrong_in(shape: Shape, found: dict[str, Verdict]) -> list[str]:
-    """What is not as it must be, as sentences."""
+    """The unexpected verdicts, as sentences."""
     wrong = [
         f"    {gate} {v.judgement.outcome}: {v.judgement.why}"
         for gate, v in found.items()
@@ -94,28 +94,30 @@ def figures(found: dict[str, Verdict]) -> str:
     if "S6" not in found:
         return ""
     s6 = found["S6"].judgement.figures
-    told = [
+    moved = [
         f"{api} {s6.get(f'{api}_survivors_moved')} of {s6.get(f'{api}_sources_of_survivors')} survivors' "
         f"sources moved ({s6.get(f'{api}_survivors_moved_share')}), predicted "
         f"{s6.get(f'{api}_predicted_moved_share')}"
         for api in ("rest", "cfn")
     ]
     p7 = f"\n    P7: {found['P7'].judgement.why}" if "P7" in found else ""
-    return "; ".join(told) + p7
+    return "; ".join(moved) + p7
 
 
 def main() -> int:
-    """Try every shape; the count of wrong ones decides the status."""
+    """Run the soak. Exit status 1 if a shape was unexpected."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gates", default="S,P", help="that are run on each shape")
-    parser.add_argument("--sources", type=int, default=1000)
+    parser.add_argument("--gates", default="S,P", help="gates to run on each shape (default: S,P)")
+    parser.add_argument("--sources", type=int, default=1000, help="sources of each API (default 1000)")
     numbers = range(len(SHAPES))
     parser.add_argument(
-        "--shape", type=int, action="append", choices=numbers, help="only this one (may be repeated)"
+        "--shape",
+        type=int,
+        action="append",
+        choices=numbers,
+        help="number of a shape (may be repeated; default: all)",
     )
-    parser.add_argument(
-        "--lab", help="one that is up, with as many backends as the first shape; it is left up"
-    )
+    parser.add_argument("--lab", help="running lab with as many backends as the first shape, left up")
     given = parser.parse_args()
     shapes = [SHAPES[number] for number in given.shape or numbers]
     first = str(shapes[0].servers)
@@ -133,10 +135,10 @@ def main() -> int:
             found = {each.gate: each for each in verdicts.verdicts}
             problems = wrong_in(shape, found)
             wrong += bool(problems)
-            state = "WRONG" if problems else "as it must be"
+            state = "UNEXPECTED" if problems else "as expected"
             print(f"{shape}: {state}, {time.monotonic() - began:.0f} s; {figures(found)}", flush=True)
             print("".join(f"{line}\n" for line in problems), end="", flush=True)
-    print(f"{wrong} of {len(shapes)} shapes were wrong")
+    print(f"{wrong} of {len(shapes)} shapes were unexpected")
     return 1 if wrong else 0
 
 

@@ -1,11 +1,12 @@
-"""What an RPC server of oslo.messaging does with calls that come after `stop()` and before `wait()` ends.
+"""What an RPC server of oslo.messaging does with calls that arrive after `stop()` and before `wait()` ends.
 
-Runs in Heat's environment (`bin/soak clean-stop` starts it there), with nothing of Heat's: two servers on
-one topic, as two engines have one queue. Prints one line of JSON. The broker's URL comes from $TRANSPORT.
+Runs in Heat's environment (`bin/soak clean-stop` starts it there) without any code of Heat's: two servers
+share a topic, as two engines share a queue. Prints one line of JSON per setting. The broker's URL is in
+$TRANSPORT.
 
-A round: a call that takes a while is in flight at each server; one of them is told to stop, and ends when
-its call has (`wait()` is for that); meanwhile short calls come. A call without an answer was acknowledged
-and dropped: had it not been acknowledged, the broker would have handed it to the other server.
+In a round a slow call is in flight at each server. One server is stopped, and `wait()` ends after its
+slow call. In between short calls are sent. A short call without an answer was acknowledged and dropped:
+without the acknowledgement the broker would have delivered it to the other server.
 """
 
 from __future__ import annotations
@@ -29,10 +30,14 @@ TIMEOUT_S = 4
 
 
 class Endpoint:
-    """What can be called: `nap` takes a while, `echo` does not."""
+    """The calls: `nap` takes `BUSY_S`, `echo` answers at once."""
+
+    napping = threading.Semaphore(0)
+    """Released as each nap begins."""
 
     def nap(self, _: Any) -> str:
-        """Take a while."""
+        """Answer after `BUSY_S`."""
+        self.napping.release()
         time.sleep(BUSY_S)
         return "rested"
 
@@ -42,13 +47,13 @@ class Endpoint:
 
 
 def transport(queue_manager: bool) -> Any:
-    """An RPC transport whose queues are named by chance, as by default, or by the queue manager."""
+    """An RPC transport; its queue names are random (the default) or the queue manager's."""
     cfg.CONF.set_override("use_queue_manager", queue_manager, "oslo_messaging_rabbit")
     return oslo_messaging.get_rpc_transport(cfg.CONF, os.environ["TRANSPORT"])
 
 
 def server(at: Any, name: str) -> Any:
-    """A server that is started."""
+    """A running server."""
     target = oslo_messaging.Target(topic="calorimeter-proof", server=name)
     started = oslo_messaging.get_rpc_server(at, target, [Endpoint()], executor="threading")
     started.start()
@@ -56,7 +61,7 @@ def server(at: Any, name: str) -> Any:
 
 
 def round_(queue_manager: bool) -> tuple[int, int]:
-    """One clean stop: (short calls that were sent after it, those of them that got no answer)."""
+    """One clean stop: (short calls sent after it, those of them without an answer)."""
     transports = [transport(queue_manager) for _ in range(3)]
     staying, leaving = server(transports[0], "staying"), server(transports[1], "leaving")
     client = oslo_messaging.get_rpc_client(transports[2], oslo_messaging.Target(topic="calorimeter-proof"))
@@ -71,13 +76,15 @@ def round_(queue_manager: bool) -> tuple[int, int]:
     call("echo")
     with ThreadPoolExecutor(SHORT_CALLS + 2) as pool:
         naps = [pool.submit(call, "nap") for _ in range(2)]
-        time.sleep(BUSY_S / 4)  # both are in flight now, one at each server
-        stopping = threading.Thread(target=lambda: (leaving.stop(), leaving.wait()))
+        for _ in naps:  # one at each server
+            assert Endpoint.napping.acquire(timeout=TIMEOUT_S), "a nap did not begin"
+        stopped = threading.Event()
+        stopping = threading.Thread(target=lambda: (leaving.stop(), stopped.set(), leaving.wait()))
         stopping.start()
-        time.sleep(BUSY_S / 4)  # stop() has returned, wait() waits for the nap
+        assert stopped.wait(TIMEOUT_S), "stop() did not return"
         short = [pool.submit(call, "echo") for _ in range(SHORT_CALLS)]
         answered = [each.result() for each in short]
-        assert all(each.result() for each in naps), "a call that was in flight at the stop got no answer"
+        assert all(each.result() for each in naps), "a call in flight at the stop got no answer"
     stopping.join()
     staying.stop()
     staying.wait()
@@ -87,20 +94,20 @@ def round_(queue_manager: bool) -> tuple[int, int]:
 
 
 def main() -> None:
-    """Count, with names of queues as they are by default, and with the queue manager."""
+    """Count with the default queue names, and with the queue manager."""
     rounds = int(sys.argv[1])
     cfg.CONF([])
-    lockutils.set_defaults(lock_path=tempfile.mkdtemp(prefix="calorimeter-"))  # of the queue manager
+    lockutils.set_defaults(lock_path=tempfile.mkdtemp(prefix="calorimeter-"))  # for the queue manager
     oslo_messaging.get_rpc_transport(cfg.CONF, os.environ["TRANSPORT"]).cleanup()  # registers the options
     for queue_manager in (False, True):
         counts = [round_(queue_manager) for _ in range(rounds)]
-        told = {
+        result = {
             "use_queue_manager": queue_manager,
             "stops": rounds,
             "calls": sum(sent for sent, _ in counts),
             "dropped": sum(lost for _, lost in counts),
         }
-        print(json.dumps(told), flush=True)
+        print(json.dumps(result), flush=True)
 
 
 if __name__ == "__main__":

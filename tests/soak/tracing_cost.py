@@ -1,8 +1,8 @@
-"""What the broker's tracing costs Heat: calls a second with and without, in turn, and their medians.
+"""Cost of the broker's tracing: calls per second with and without it, in alternating blocks, and medians.
 
-Six clients list stacks through the proxy as fast as they are answered; in every second block tracing is on
-and a recorder, a process of its own as `calorimeter verify` would be, reads the firehose of both queues.
-Brings a lab of its own up and takes it down, or uses `--lab NAME`. The machine must be quiet.
+Six clients list stacks through the proxy as fast as they are answered. In every second block tracing is
+on and a recorder reads the firehose of both queues, in a process of its own, as `calorimeter verify`
+would be. Uses a lab of its own, or `--lab NAME`. The machine must be quiet.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CLIENTS = 6
 
 
 def record(file: Path, ready: Event, stop: Event) -> None:
-    """Trace until told to stop."""
+    """Trace until `stop` is set."""
     deployment = deployments.read(file)
     with tracing(deployment), Firehose(deployment) as firehose:
         ready.set()
@@ -43,13 +43,13 @@ def record(file: Path, ready: Event, stop: Event) -> None:
 
 @contextmanager
 def recorded(deployment: Deployment) -> Iterator[None]:
-    """The firehose is read by another process."""
+    """Read the firehose in another process while the context is open."""
     context = multiprocessing.get_context("spawn")
     ready, stop = context.Event(), context.Event()
     process = context.Process(target=record, args=(deployment.path, ready, stop), daemon=True)
     process.start()
     try:
-        assert ready.wait(30), "the recorder did not begin"
+        assert ready.wait(30), "the recorder did not start"
         yield
     finally:
         stop.set()
@@ -57,13 +57,13 @@ def recorded(deployment: Deployment) -> Iterator[None]:
 
 
 def rate(client: HeatClient, seconds: float) -> float:
-    """Calls a second that were answered well, of six clients."""
+    """Good answers per second of six clients."""
     end = threading.Event()
 
     def go(_: int) -> int:
         count = 0
         while not end.is_set():
-            count += client.look().ok
+            count += client.list_stacks().ok
         return count
 
     began = time.monotonic()
@@ -80,9 +80,9 @@ def measure(deployment: Deployment, pairs: int, seconds: float) -> None:
     on: list[float] = []
     with Context(deployment, Settings()) as context:
         client = HeatClient(context)
-        rate(client, seconds / 2)  # everybody is warm after this
+        rate(client, seconds / 2)  # warm-up
         for number in range(pairs):
-            # Which one is first changes, so that a drift of the machine falls on both.
+            # The order alternates, so that a drift of the machine affects both.
             for traced in (False, True) if number % 2 == 0 else (True, False):
                 if traced:
                     with recorded(deployment):
@@ -97,11 +97,13 @@ def measure(deployment: Deployment, pairs: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Read the command line, and measure."""
+    """Run the soak."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--pairs", type=int, default=8, help="blocks without and with (default 8)")
-    parser.add_argument("--seconds", type=float, default=12, help="length of a block (default 12)")
-    parser.add_argument("--lab", help="a lab that is up")
+    parser.add_argument("--pairs", type=int, default=8, help="number of pairs of blocks (default 8)")
+    parser.add_argument(
+        "--seconds", type=float, default=12, help="length of a block in seconds (default 12)"
+    )
+    parser.add_argument("--lab", help="running lab, left up (default: one of its own)")
     given = parser.parse_args()
     with lab(given.lab, NAME) as name:
         measure(deployments.read(paths.lab(name) / "deployment.toml"), given.pairs, given.seconds)

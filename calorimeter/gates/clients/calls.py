@@ -1,4 +1,4 @@
-"""Calls to Heat as a client saw them, with the engine that the broker handed them to."""
+"""Calls to Heat as their client recorded them, with the engine that the broker delivered each to."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from calorimeter.core.toml import Model
 
 
 class HeatCall(Model):
-    """One request through the proxy. Times are ns since the epoch, `done_ns` that of the whole answer.
+    """One request through the proxy. Times are ns since the epoch; `done_ns` is the end of the whole
+    answer.
 
-    `status` is 0 where no answer came, `error` then says what did. `said` is the beginning of the body of
-    an error. `engine` is the consumer that its RPC call was delivered to (the last, if redelivered), None
-    where no delivery was traced; `handed` are all that it was delivered to, in turn. `source` and
-    `source_port` are the client's end of its connection; empty where it was not answered.
+    `status` is 0 without an answer; `error` then names the exception. `said` is the beginning of an
+    error's body. `engine` is the consumer that the call's RPC was delivered to (the last one if it was
+    redelivered), None if no delivery was traced; `handed` lists all of them in order. `source` and
+    `source_port` are the client's end of the connection, empty and 0 without an answer.
     """
 
     operation: str
@@ -31,16 +32,16 @@ class HeatCall(Model):
 
     @property
     def ok(self) -> bool:
-        """Whether it was answered with a success."""
+        """Whether the answer was a success (2xx)."""
         return 200 <= self.status < 300
 
     def was_with(self, engines: Collection[str]) -> bool:
-        """Whether one of these consumers had it, if only until the broker handed it to another."""
+        """Whether the call was ever delivered to one of these consumers."""
         return self.engine in engines or any(name in engines for name in self.handed)
 
     @property
     def took_s(self) -> float:
-        """Seconds from sending to the end of the answer, or of the wait for it."""
+        """Seconds from sending to the end of the answer, or to the client's timeout."""
         return (self.done_ns - self.sent_ns) / 1e9
 
     def __str__(self) -> str:

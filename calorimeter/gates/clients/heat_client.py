@@ -1,4 +1,4 @@
-"""A client of Heat's REST API at the proxy: many calls at once, each of them recorded."""
+"""A client of Heat's APIs at the proxy: many calls at once, each of them recorded."""
 
 from __future__ import annotations
 
@@ -7,26 +7,25 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from types import TracebackType
 from typing import Any, Self
 
 import requests
 from requests.adapters import HTTPAdapter
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.sigv4 import Signer, cfn_url
 from calorimeter.gates.clients.calls import HeatCall
-from calorimeter.gates.clients.cfn_signer import CfnSigner
 from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.identity import session
 
 BEYOND_S = 20.0
-"""How long beyond the RPC timeout an answer is waited for: one that comes then came too late, but came."""
+"""Client timeout beyond the RPC timeout: an answer that is late is still recorded as an answer."""
 
-SAID = 120
+ERROR_TEXT_LENGTH = 120
 
 
-class _From(HTTPAdapter):
+class _SourceAdapter(HTTPAdapter):
     """Connections from one source address."""
 
     def __init__(self, source: str | None) -> None:
@@ -48,38 +47,42 @@ class HeatClient:
         self._url = self._identity.rest_url()
         self._timeout_s = context.deployment.expect.rpc_timeout_s + BEYOND_S
         self._sessions = [self._session(source) for source in _sources(context, sources)]
-        self._signer = CfnSigner.of(context.deployment)
+        self._cfn = context.deployment.cfn
+        self._signer = Signer.of(context.deployment)
         self._next = 0
         self._lock = threading.Lock()
 
     def call(
         self, operation: str, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[HeatCall, Any]:
-        """One request, and the JSON of its answer (None where there is none). Never raises."""
+        """One REST request: its record and the JSON of its answer (None if there is none). Never raises."""
         headers = {"X-Auth-Token": self._valid_token(), "Accept": "application/json"}
         request = requests.Request(method, f"{self._url}{path}", json=body, headers=headers)
         record, answer = self._send("rest", operation, request)
         return record, _json(answer)
 
     def _valid_token(self) -> str:
-        """A token that is valid now; where Keystone gives none the last one, and Heat's answer tells."""
+        """A token that is valid now. Without an answer of Keystone's the last one: Heat then refuses it."""
         with suppress(InputError):
             self._token = self._identity.token()
         return self._token
 
     def cfn(self, action: str, **form: str) -> tuple[HeatCall, str]:
-        """One request to the CFN API, and the text of its answer. Never raises; needs `speaks_cfn`."""
-        assert self._signer is not None
-        record, answer = self._send("cfn", action, self._signer.request(action, **form))
+        """One CFN request: its record and the text of its answer. Never raises; needs `speaks_cfn`."""
+        assert self._cfn is not None and self._signer is not None
+        url = cfn_url(self._cfn)
+        headers, body = self._signer.sign(url, action, **form)
+        request = requests.Request("POST", url, headers=dict(headers.items()), data=body)
+        record, answer = self._send("cfn", action, request)
         return record, answer.text if answer is not None and answer.ok else ""
 
     @property
     def speaks_cfn(self) -> bool:
-        """Whether the deployment has a CFN API, and the suite credentials for it."""
-        return self._signer is not None
+        """Whether the deployment has a CFN API and the suite has credentials for it."""
+        return self._cfn is not None and self._signer is not None
 
     def close(self) -> None:
-        """Close all connections, so that the proxy writes their lines; calls open new ones."""
+        """Close all connections, so that the proxy logs them; further calls open new ones."""
         for http in self._sessions:
             http.close()
 
@@ -93,39 +96,37 @@ class HeatClient:
         try:
             answer = http.send(http.prepare_request(request), timeout=self._timeout_s, stream=True)
             end = _local_end(answer)
-            answer.content  # noqa: B018 - the call ends when the whole answer is here
+            answer.content  # noqa: B018 - the call ends with the last byte of the answer
         except requests.RequestException as problem:
             answer, error = None, type(problem).__name__
-        done = time.time_ns()
         record = HeatCall(
             operation=operation,
             request_id=answer.headers.get("X-Openstack-Request-Id") if answer is not None else None,
             sent_ns=sent,
-            done_ns=done,
+            done_ns=time.time_ns(),
             status=answer.status_code if answer is not None else 0,
             error=error,
-            said=_said(answer),
+            said=_error_text(answer),
             api=api,
             source=end[0],
             source_port=end[1],
         )
         return record, answer
 
-    def look(self) -> HeatCall:
-        """One list of stacks: an RPC call on the queue `engine`, and harmless."""
+    def list_stacks(self) -> HeatCall:
+        """One list of at most one stack: a harmless RPC call on the queue `engine`."""
         return self.call("list", "GET", "/stacks?limit=1")[0]
 
-    def refuse(self) -> HeatCall:
-        """A list that the API refuses by itself, with 400: it takes all that `look` does but the RPC."""
+    def list_refused(self) -> HeatCall:
+        """A list that the API refuses with 400 on its own: all that `list_stacks` does except the RPC."""
         return self.call("refused", "GET", "/stacks?limit=none")[0]
 
     def _session(self, source: str | None) -> requests.Session:
         http = requests.Session()
         http.trust_env = False
         http.verify = self._identity.session.verify
-        adapter = _From(source)
-        http.mount("http://", adapter)
-        http.mount("https://", adapter)
+        for scheme in ("http://", "https://"):
+            http.mount(scheme, _SourceAdapter(source))
         return http
 
 
@@ -140,9 +141,8 @@ def _sources(context: Context, count: int) -> list[str | None]:
 
 
 def _local_end(answer: requests.Response) -> tuple[str, int]:
-    """The client's address and port of an answer whose body has not been read yet."""
-    connection = getattr(answer.raw, "connection", None)
-    sock = getattr(connection, "sock", None)
+    """The client's address and port; known only until the answer's body has been read."""
+    sock = getattr(getattr(answer.raw, "connection", None), "sock", None)
     if sock is None:
         return "", 0
     host, port = sock.getsockname()[:2]
@@ -158,8 +158,8 @@ def _json(answer: requests.Response | None) -> Any:
         return None
 
 
-def _said(answer: requests.Response | None) -> str:
-    """Heat's own word for an error; never more than its title and message."""
+def _error_text(answer: requests.Response | None) -> str:
+    """Type and message of Heat's error, shortened; never another part of the body."""
     if answer is None or answer.ok:
         return ""
     try:
@@ -167,23 +167,23 @@ def _said(answer: requests.Response | None) -> str:
         error = tree.get("error") or {}
         words = f"{error.get('type', '')}: {error.get('message', '') or tree.get('title', '')}"
     except (ValueError, AttributeError):
-        words = "without a word of Heat's"
-    return " ".join(words.split())[:SAID]
+        words = "not an error of Heat's"
+    return " ".join(words.split())[:ERROR_TEXT_LENGTH]
 
 
-class Stream:
-    """Calls of `ask` at a steady pace, whatever becomes of those before: an open stream.
+class CallStream:
+    """Calls of `ask` at a fixed pace, whether or not earlier ones were answered (open loop).
 
-    They go on until the context is left, and leaving waits for all answers. `late_s` is by how much a call
-    was begun after its time, at worst: so long this process, or its whole machine, stood still.
+    They are sent until the context is left; leaving it waits for all answers. `late_s` is the largest delay
+    of a call behind its schedule: how long this process, or its machine, stood still.
     """
 
     def __init__(self, ask: Callable[[], HeatCall], every_s: float, most: int = 256) -> None:
         self._ask = ask
-        self._every_s = every_s
         self._pool = ThreadPoolExecutor(most, thread_name_prefix="stream")
         self._calls: list[Future[HeatCall]] = []
         self.late_s = 0.0
+        self._every_s = every_s
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -191,20 +191,18 @@ class Stream:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._stop.set()
         self._thread.join()
         self._pool.shutdown(wait=True)
 
     def calls(self) -> tuple[HeatCall, ...]:
-        """What has been answered so far."""
+        """The calls that have ended so far."""
         return tuple(future.result() for future in tuple(self._calls) if future.done())
 
     @property
     def open(self) -> int:
-        """Calls that have not been answered yet."""
+        """Number of calls that have not ended yet."""
         return sum(not future.done() for future in tuple(self._calls))
 
     def _run(self) -> None:

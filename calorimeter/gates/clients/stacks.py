@@ -1,4 +1,4 @@
-"""Stacks that an experiment makes: created in bursts, watched to their end, and always removed."""
+"""Stacks of an experiment: created in bursts, polled until they are final, and always deleted."""
 
 from __future__ import annotations
 
@@ -8,22 +8,16 @@ import re
 import secrets
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
-import pika.exceptions
-
-from calorimeter.core.deployment import Deployment
 from calorimeter.core.toml import Model
+from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient
-from calorimeter.gates.engines.consumers import ENGINE, WORKER
-from calorimeter.gates.evidence.firehose import connect
-from calorimeter.gates.evidence.rpc_message import Delivery
+from calorimeter.gates.clients.stack_records import OutputRead, StackRecord, StackState
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.ledger.stack_ledger import Depth, Entry, Read, State
-from calorimeter.gates.repeated import Repeated
 
 TIMEOUT_MIN = 2
 """The stacks' own timeout, in minutes: Heat itself fails a stack that takes longer."""
@@ -33,17 +27,17 @@ CHAINS = 3
 IN_FLIGHT = 4
 READ_IN_FLIGHT = 4
 REMOVE_S = 90.0
-"""How long deletes may go on without one stack less in the list."""
+"""How long deletes may go on while the list of stacks does not get shorter."""
 
 ARN = re.compile(r"<StackId>[^<]*/([0-9a-f-]{36})</StackId>")
 SECRET = re.compile(r"[A-Za-z0-9]{32}")
 
 
 def template(resources: int) -> dict[str, object]:
-    """A template of that many resources in three chains, one of them a secret that it gives out.
+    """A template of that many resources in three chains; one is a secret, and an output.
 
-    Without dependencies all resources of a stack would end in one place at the same time, where engines
-    wait for each other: 1,008 deliveries took 65 s that way, in chains 51 s (measured on two cores).
+    Without dependencies all resources of a stack end in one place at the same time, where engines wait for
+    each other: 1,008 deliveries took 65 s that way and 51 s in chains (measured on two cores).
     """
     chained: dict[str, dict[str, object]] = {
         "word": {"type": "OS::Heat::RandomString", "properties": {"length": 32}}
@@ -60,7 +54,10 @@ def template(resources: int) -> dict[str, object]:
 
 
 class Stacks:
-    """The stacks of one experiment, known to Heat by a tag of their own."""
+    """The stacks of one experiment. Heat knows them by a tag of their own.
+
+    `check` is called before each step; the exception that it raises ends the experiment.
+    """
 
     def __init__(
         self, client: HeatClient, resources: int, check: Callable[[], None] = lambda: None
@@ -70,30 +67,30 @@ class Stacks:
         self.tag = f"calorimeter-{secrets.token_hex(4)}"
         self.resources = resources
         self._template = template(resources)
-        self._entries: dict[str, Entry] = {}
+        self._records: dict[str, StackRecord] = {}
         self._lock = threading.Lock()
         self._count = 0
-        self._looked = 0.0
+        self._polled = 0.0
         self._cfn = False
 
     @property
-    def entries(self) -> tuple[Entry, ...]:
+    def records(self) -> tuple[StackRecord, ...]:
         """All stacks so far."""
         with self._lock:
-            return tuple(self._entries.values())
+            return tuple(self._records.values())
 
-    def create(self, *, cfn: bool = False) -> Entry:
-        """Ask for one stack more, by REST or CFN."""
+    def create(self, *, cfn: bool = False) -> StackRecord:
+        """Request one more stack, by REST or CFN."""
         self._check()
         with self._lock:
             self._count += 1
             name = f"{self.tag}-{self._count}"
             self._cfn = self._cfn or cfn
         call, id_ = self._create_cfn(name) if cfn else self._create_rest(name)
-        entry = Entry(name=name, create=call, stack_id=id_)
+        record = StackRecord(name=name, create=call, stack_id=id_)
         with self._lock:
-            self._entries[name] = entry
-        return entry
+            self._records[name] = record
+        return record
 
     def _create_rest(self, name: str) -> tuple[HeatCall, str | None]:
         body = {
@@ -124,9 +121,9 @@ class Stacks:
         apis: Sequence[str] = ("rest",),
         wanted: Callable[[int], bool] = lambda _: True,
     ) -> None:
-        """Ask for `count` stacks, `in_flight` at a time, by these APIs in turn.
+        """Request `count` stacks, `in_flight` at a time, by these APIs in turn.
 
-        Of each it is asked when its turn comes whether the stack of that number is still `wanted`.
+        A stack is skipped if `wanted(its number)` is false when its turn comes.
         """
 
         def create(number: int) -> None:
@@ -138,7 +135,7 @@ class Stacks:
 
     def listed(self) -> dict[str, tuple[str, str]] | None:
         """Name → (id, status) of this experiment's stacks, nested ones too; None without an answer."""
-        # CFN gives a stack no tag, so all are listed where it made some.
+        # A stack created by CFN has no tag: if there are such stacks, all stacks are listed.
         tag = "" if self._cfn else f"tags={self.tag}&"
         call, answer = self.client.call("list", "GET", f"/stacks?{tag}show_nested=True")
         if not call.ok or not isinstance(answer, dict):
@@ -146,105 +143,109 @@ class Stacks:
         ours = [s for s in answer["stacks"] if s["stack_name"].startswith(f"{self.tag}-")]
         return {s["stack_name"]: (s["id"], s["stack_status"]) for s in ours}
 
-    def look(self) -> None:
-        """Note what state each stack is in."""
+    def poll(self) -> None:
+        """Record the state of each stack."""
         asked = time.monotonic()
         found = self.listed()
         if found is None:
             return
-        at = time.time_ns()  # by now; the stack may have been in that state before
+        at_ns = time.time_ns()  # an upper bound: the stack may have reached that state before
         with self._lock:
-            if asked < self._looked:
-                return  # another look that was begun later was answered first
-            self._looked = asked
-            for name, entry in self._entries.items():
+            if asked < self._polled:
+                return  # a later poll was answered first
+            self._polled = asked
+            for name, record in self._records.items():
                 if name not in found:
                     continue
                 id_, status = found[name]
-                if not entry.states or entry.states[-1].status != status:
-                    states = (*entry.states, State(status=status, at_ns=at))
-                    self._entries[name] = entry.model_copy(update={"states": states, "stack_id": id_})
+                if record.outcome != status:
+                    states = (*record.states, StackState(status=status, at_ns=at_ns))
+                    self._records[name] = record.model_copy(update={"states": states, "stack_id": id_})
 
     def await_final(self, within_s: float) -> bool:
-        """Wait until every stack that Heat took on is final."""
-        deadline = time.monotonic() + within_s
-        while True:
+        """Wait until every stack that Heat took on is final; False after `within_s`."""
+
+        def final() -> bool:
             self._check()
-            self.look()
-            if all(e.final for e in self.entries if e.taken):
-                return True
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL_S)
+            self.poll()
+            return all(e.final for e in self.records if e.taken)
+
+        try:
+            return until(final, within_s, every_s=POLL_S)
+        except DeadlineError:
+            return False
 
     def read_back(self) -> None:
         """Read the output of every complete stack once."""
-        complete = [e for e in self.entries if e.outcome == "CREATE_COMPLETE"]
-        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
-            for entry, read in zip(complete, pool.map(self._read, complete), strict=True):
-                self._note(entry.name, read=read)
+        complete = [e for e in self.records if e.outcome == "CREATE_COMPLETE"]
+        self._update_each(complete, "read", self._read)
 
-    def _read(self, entry: Entry) -> Read:
+    def _read(self, record: StackRecord) -> OutputRead:
         self._check()
-        call, answer = self.client.call("show", "GET", f"/stacks/{entry.name}/{entry.stack_id}")
+        call, answer = self.client.call("show", "GET", f"/stacks/{record.name}/{record.stack_id}")
         outputs = answer["stack"].get("outputs", []) if call.ok and answer else []
         word = next((str(o.get("output_value") or "") for o in outputs if o["output_key"] == "word"), "")
         as_made = SECRET.fullmatch(word) is not None
         said = f"{len(word)} characters instead of 32 letters and digits" if not as_made else "made"
-        return Read(call=call, as_made=as_made, said=said)
+        return OutputRead(call=call, as_made=as_made, said=said)
 
     def delete_all(self) -> tuple[str, ...]:
-        """Delete every stack that was made, and wait until all are gone; what is left, by name.
+        """Delete all stacks and wait until they are gone; the names of those that are left.
 
-        They are waited for as long as the list gets shorter, see `Patience`.
-        Raises `EvidenceUnavailable` where the list is not answered in the end: unseen is not gone.
+        The wait lasts while the list gets shorter, see `DeleteDeadline`. Raises `EvidenceUnavailable` if
+        the last list got no answer: a stack that is not listed then need not be gone.
         """
-        there = [e for e in self.entries if e.stack_id is not None]
-        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
-            for entry, call in zip(there, pool.map(self._delete, there), strict=True):
-                self._note(entry.name, delete=call)
-        patience = Patience()
-        again = [e for e in self.entries if e.delete is not None and not e.delete.ok]
+        there = [e for e in self.records if e.stack_id is not None]
+        self._update_each(there, "delete", self._delete)
+        deadline = DeleteDeadline()
+        again = [e for e in self.records if e.delete is not None and not e.delete.ok]
         while True:
             self._check()
-            at = time.time_ns()
+            at_ns = time.time_ns()
             found = self.listed()
             while again and found is not None:
-                entry = again.pop()
-                if entry.name in found and found[entry.name][1] != "DELETE_IN_PROGRESS":
-                    self._delete(entry)
+                record = again.pop()
+                if record.name in found and found[record.name][1] != "DELETE_IN_PROGRESS":
+                    self._delete(record)
             if found is not None:
-                for entry in self.entries:
-                    if entry.name not in found and entry.delete and entry.gone_ns is None:
-                        self._note(entry.name, gone_ns=at)
-                    elif entry.name in found and not entry.delete:
-                        again += self._delete_late(entry, found[entry.name][0])
-                if not awaited(found):
+                for record in self.records:
+                    if record.name not in found and record.delete and record.gone_ns is None:
+                        self._update(record.name, gone_ns=at_ns)
+                    elif record.name in found and not record.delete:
+                        again += self._delete_late(record, found[record.name][0])
+                if not deletable(found):
                     return tuple(found)
-            if patience.ends(awaited(found)):
+            if deadline.passed(deletable(found)):
                 if found is None:
                     raise EvidenceUnavailable("/stacks", "could not be listed after the deletes")
                 return tuple(f"{name} ({status})" for name, (_, status) in found.items())
             time.sleep(POLL_S)
 
-    def _delete_late(self, entry: Entry, id_: str) -> list[Entry]:
-        """Delete a stack that was listed only now; itself, where that is not answered either."""
-        entry = entry.model_copy(update={"stack_id": id_})
-        call = self._delete(entry)
-        self._note(entry.name, stack_id=id_, delete=call)
-        return [] if call.ok else [entry]
+    def _delete_late(self, record: StackRecord, id_: str) -> list[StackRecord]:
+        """Delete a stack that was first listed now; the record itself if the delete must be repeated."""
+        record = record.model_copy(update={"stack_id": id_})
+        call = self._delete(record)
+        self._update(record.name, stack_id=id_, delete=call)
+        return [] if call.ok else [record]
 
-    def _delete(self, entry: Entry) -> HeatCall:
-        return self.client.call("delete", "DELETE", f"/stacks/{entry.name}/{entry.stack_id}")[0]
+    def _delete(self, record: StackRecord) -> HeatCall:
+        return self.client.call("delete", "DELETE", f"/stacks/{record.name}/{record.stack_id}")[0]
 
-    def _note(self, name: str, **what: Model | int | str) -> None:
+    def _update_each(
+        self, records: Sequence[StackRecord], field: str, act: Callable[[StackRecord], Model]
+    ) -> None:
+        with ThreadPoolExecutor(READ_IN_FLIGHT) as pool:
+            for record, result in zip(records, pool.map(act, records), strict=True):
+                self._update(record.name, **{field: result})
+
+    def _update(self, name: str, **fields: Model | int | str) -> None:
         with self._lock:
-            self._entries[name] = self._entries[name].model_copy(update=what)
+            self._records[name] = self._records[name].model_copy(update=fields)
 
     def remove(self) -> None:
-        """Delete whatever is still listed, in whatever state; for the end of an experiment that broke.
+        """Delete every stack that is still listed, in any state: cleanup after an aborted experiment.
 
-        Where nobody answers twice running nothing can be deleted, and nothing is waited for.
+        Gives up at once if the list gets no answer twice in a row.
         """
         for _ in range(2):
             found = self.listed()
@@ -255,102 +256,40 @@ class Stacks:
             for name, (id_, status) in found.items():
                 if status != "DELETE_IN_PROGRESS":
                     self.client.call("delete", "DELETE", f"/stacks/{name}/{id_}")
-            deadline = time.monotonic() + REMOVE_S / 2
-            while self.listed() and time.monotonic() < deadline:
-                time.sleep(POLL_S)
+            with suppress(DeadlineError):
+                until(lambda: not self.listed(), REMOVE_S / 2, every_s=POLL_S)
 
 
-class Patience:
-    """How long deletes are waited for: on a slow machine they take long, but the list gets shorter.
+class DeleteDeadline:
+    """When to stop waiting for deletes: they may be slow as long as the list gets shorter.
 
-    Until nothing was gone for `REMOVE_S`, at most for the stacks' own timeout.
+    It passes when no stack has gone for `REMOVE_S`, at the latest after the stacks' own timeout.
     """
 
     def __init__(self) -> None:
         self._began = self._progress = time.monotonic()
         self._fewest = math.inf
 
-    def ends(self, left: int | None) -> bool:
-        """Whether it is at its end, `left` stacks being listed yet (None: the list was not answered)."""
+    def passed(self, left: int | None) -> bool:
+        """Whether to stop waiting; `left` stacks are still listed (None: the list got no answer)."""
         now = time.monotonic()
         if left is not None and left < self._fewest:
             self._fewest, self._progress = left, now
         return now > min(self._progress + REMOVE_S, self._began + TIMEOUT_MIN * 60)
 
 
-def awaited(found: Mapping[str, tuple[str, str]] | None) -> int | None:
-    """How many of the listed stacks may still go: one whose delete failed stays as it is."""
-    if found is None:
-        return None
-    return sum(status != "DELETE_FAILED" for _, status in found.values())
+def deletable(found: Mapping[str, tuple[str, str]] | None) -> int | None:
+    """How many of the listed stacks may still go: one whose delete failed stays. None without a list."""
+    return None if found is None else sum(status != "DELETE_FAILED" for _, status in found.values())
 
 
 @contextmanager
-def stacks(
+def temporary_stacks(
     client: HeatClient, resources: int, check: Callable[[], None] = lambda: None
 ) -> Iterator[Stacks]:
-    """Stacks that are removed in the end, whatever happens.
-
-    `check` is called under way; what it raises ends the experiment.
-    """
-    made = Stacks(client, resources, check)
+    """Stacks that are deleted when the context is left. `check` as in `Stacks`."""
+    created = Stacks(client, resources, check)
     try:
-        yield made
+        yield created
     finally:
-        made.remove()
-
-
-@contextmanager
-def depths(deployment: Deployment, every_s: float = 0.1) -> Iterator[list[Depth]]:
-    """Note how many messages wait in both queues, by passive declares, until the context is left."""
-    noted: list[Depth] = []
-    connection = connect(deployment)
-    channel = connection.channel()
-
-    def look() -> None:
-        engine, worker = (
-            int(channel.queue_declare(queue, passive=True).method.message_count)
-            for queue in (ENGINE, WORKER)
-        )
-        noted.append(Depth(at_ns=time.time_ns(), engine=engine, engine_worker=worker))
-
-    try:
-        # Where the looks end early, what was not noted shows: the peak is of what there is.
-        with Repeated("depths", every_s, look):
-            yield noted
-    finally:
-        with suppress(pika.exceptions.AMQPError):
-            connection.close()
-
-
-def identified(entries: Iterable[Entry], calls: Iterable[Delivery]) -> tuple[Entry, ...]:
-    """The entries with the request id of each create, from the trace where its client got no answer."""
-    traced = {c.stack_name: c.request_id for c in calls if c.method == "create_stack" and c.request_id}
-
-    def known(entry: Entry) -> Entry:
-        id_ = entry.create.request_id or traced.get(entry.name)
-        return entry.model_copy(update={"create": entry.create.model_copy(update={"request_id": id_})})
-
-    return tuple(known(entry) for entry in entries)
-
-
-def attributed(entries: Iterable[Entry], engines: dict[str, str]) -> tuple[Entry, ...]:
-    """The entries with the engine of each call that the trace names, by request id."""
-
-    def named(call: HeatCall) -> HeatCall:
-        engine = engines.get(call.request_id) if call.request_id else None
-        return call.model_copy(update={"engine": engine})
-
-    def reading(read: Read | None) -> Read | None:
-        return read.model_copy(update={"call": named(read.call)}) if read else None
-
-    return tuple(
-        entry.model_copy(
-            update={
-                "create": named(entry.create),
-                "read": reading(entry.read),
-                "delete": named(entry.delete) if entry.delete else None,
-            }
-        )
-        for entry in entries
-    )
+        created.remove()

@@ -1,4 +1,4 @@
-"""Many calls at a time, under the broker's trace."""
+"""Many concurrent calls under the broker's trace (E4)."""
 
 from __future__ import annotations
 
@@ -9,24 +9,23 @@ from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE
 from calorimeter.gates.engines.shares import Shares
-from calorimeter.gates.engines.traced_calls import Traced, answered, traced
+from calorimeter.gates.engines.traced_calls import call_counts, trace_broker
 
 IN_FLIGHT = 8
 
 
-def crowd(context: Context) -> Shares:
-    """Make the context's number of calls, eight at a time, and count what each engine got."""
+def make_concurrent_calls(context: Context) -> Shares:
+    """Make the context's number of calls, eight at a time, and count the deliveries to each engine."""
     client = HeatClient(context)
-    with traced(context) as watching:
-        start = watching.quiet(ENGINE)
+    with trace_broker(context) as trace:
+
+        def call(_: int) -> HeatCall:
+            trace.check()  # without the engine or the broker the remaining calls would only time out
+            return client.list_stacks()
+
+        start = trace.quiet_point(ENGINE)
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            calls = list(pool.map(lambda _: _call(client, watching), range(context.settings.calls)))
-        found = watching.shares(start, in_flight=IN_FLIGHT, **answered(calls))
-    # Whether the recording is whole is known for certain when it has ended.
-    return found.model_copy(update={"incomplete": watching.firehose.why_incomplete})
-
-
-def _call(client: HeatClient, watching: Traced) -> HeatCall:
-    """One call, where nobody has gone away: the others would only wait for their timeouts."""
-    watching.check()
-    return client.look()
+            calls = list(pool.map(call, range(context.settings.calls)))
+        found = trace.shares(start, in_flight=IN_FLIGHT, **call_counts(calls))
+    # Only after the recording has ended is it certain that it is complete.
+    return found.model_copy(update={"incomplete": trace.firehose.why_incomplete})

@@ -1,4 +1,4 @@
-"""Who consumes from the engines' queues, and whether Heat's own service table agrees."""
+"""Whether the engines' queues have the described consumers, and Heat's service table agrees (E1)."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
 class Consuming(Model):
     """One consumer of a queue.
 
-    `server` is what the process calls itself on this topic: its host on `engine`, its engine id on
-    `engine_worker`; None for one that has no queue of its own, as every engine has. `role` is the
-    program that it says it is. `listed` is whether the broker listed its connection: where it did not, in
-    time or any more, nobody knows who it is.
+    `server` is the name of the process on this topic: its host on `engine`, its engine id on
+    `engine_worker`; None for a process without a queue of its own, which every engine has. `role` is the
+    program that its connection names. `listed` is whether the broker listed its connection: a consumer
+    without a listed connection is unknown.
     """
 
     id: str
@@ -24,6 +24,11 @@ class Consuming(Model):
     server: str | None
     prefetch: int = 0
     listed: bool = True
+
+    @property
+    def is_engine(self) -> bool:
+        """Whether its connection names it as a heat-engine."""
+        return self.role == "heat-engine"
 
 
 class Service(Model):
@@ -37,8 +42,8 @@ class Service(Model):
 class ConsumerRoster(Model):
     """Evidence of E1: the queues, their consumers, and Heat's service table.
 
-    `queues` are the names that exist among those expected. `services` is None where the table cannot be
-    read, `services_unread` then says why.
+    `queues` are the expected queues that exist. `services` is None if the table cannot be read, for the
+    reason `services_unread`.
     """
 
     described: tuple[str, ...]
@@ -54,12 +59,13 @@ ENGINE, WORKER = "engine", "engine_worker"
 
 
 def as_described(evidence: ConsumerRoster) -> Judgement:
-    """Whether every described engine consumes with every worker, and nobody else does.
+    """E1: whether every worker of every described engine consumes, and nothing else does.
 
-    Each worker process has one consumer on `engine` (named by its host) and one on `engine_worker`
-    (named by its engine id), and an entry in the service table that is up. Entries of engines that are
-    gone stay `up` for twice their report interval: those are counted, not held against anybody. Of a
-    consumer whose connection the broker does not list nothing is said, nor who would be there without it.
+    Each worker process has one consumer on `engine` (named by its host) and one on `engine_worker` (named
+    by its engine id), and an entry in the service table that is up. The entry of an engine that is gone
+    stays `up` for two report intervals: such entries are counted and prove nothing. While there is a
+    consumer whose connection the broker does not list, no engine is reported as missing: it may be that
+    one.
     """
     wanted = len(evidence.described) * evidence.workers
     figures = {
@@ -70,62 +76,58 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
     wrong = list(_wrong(evidence))
     if wrong:
         return failed(
-            f"{len(evidence.described)} engines with {evidence.workers} workers are described, the broker "
-            f"shows otherwise: {wrong[0]}",
+            f"the consumers are not those of the {len(evidence.described)} engines with {evidence.workers} "
+            f"workers each that the deployment file describes: {wrong[0]}",
             wrong,
             **figures,
         )
     if unlisted := _unlisted(evidence):
-        why = "who consumes cannot be told, the broker does not list the connection: "
+        why = "some consumers cannot be identified, because the broker does not list their connection: "
         return inconclusive(why + ", ".join(unlisted), **figures)
     if evidence.services is None:
         return inconclusive(f"the service table cannot be read: {evidence.services_unread}", **figures)
     ids = {consumer.server for consumer in evidence.consumers.get(WORKER, ())}
     stale = sum(s.up and s.engine_id not in ids for s in evidence.services)
     return passed(
-        f"{wanted} consumers on {ENGINE} and on {WORKER}, {evidence.workers} of each of "
-        f"{', '.join(evidence.described)}, no stranger; the service table agrees",
+        f"{ENGINE} and {WORKER} have {wanted} consumers each, {evidence.workers} of each of "
+        f"{', '.join(evidence.described)}, and no stranger; the service table agrees",
         services_not_yet_down=stale,
         **figures,
     )
 
 
-def unfit(consumers: Mapping[str, tuple[Consuming, ...]], parts: Collection[str]) -> str | None:
-    """Why a fault of these engines would show nothing that can be laid to it; None where it would.
+def why_not_breakable(consumers: Mapping[str, tuple[Consuming, ...]], parts: Collection[str]) -> str | None:
+    """Why a fault of these engines would prove nothing; None if it can be judged.
 
-    One that consumes nothing cannot be missed. What a stranger takes and passes on, or keeps, is some
-    engine's or nobody's: the trace does not tell whose calls and stacks a fault then costs. It is E1 that
-    finds either, so nothing is broken for it.
+    The loss of an engine that does not consume has no effect. A stranger may drop a message or pass it on,
+    so the trace does not show which engine's calls and stacks a fault costs. Gate E1 finds both, so nothing
+    is broken to show them.
     """
     if stranger := next(_strangers(consumers), None):
-        return f"{stranger}; whose its calls are nobody can tell, so nothing was broken: see gate E1"
+        return f"{stranger}; its calls cannot be attributed, so nothing was broken: see gate E1"
     there = {c.server for c in consumers.get(ENGINE, ())}
     if absent := [part for part in parts if part not in there]:
         return (
-            f"{', '.join(absent)} does not consume from {ENGINE}, so nothing was broken, for it would show "
-            "nothing: see gate E1"
+            f"{', '.join(absent)} does not consume from {ENGINE}, so its fault would have no effect and "
+            "nothing was broken: see gate E1"
         )
     return None
 
 
 def _strangers(consumers: Mapping[str, tuple[Consuming, ...]]) -> Iterator[str]:
-    for queue, found in consumers.items():
-        for consumer in found:
-            if consumer.listed and (consumer.role != "heat-engine" or consumer.server is None):
-                yield f"a stranger consumes from {queue}: {consumer.name}"
+    for queue, consumer in ((queue, c) for queue, found in consumers.items() for c in found):
+        if consumer.listed and not (consumer.is_engine and consumer.server):
+            yield f"a stranger consumes from {queue}: {consumer.name}"
 
 
 def _unlisted(evidence: ConsumerRoster) -> list[str]:
     return [
-        f"{consumer.name} on {queue}"
-        for queue, found in evidence.consumers.items()
-        for consumer in found
-        if not consumer.listed
+        f"{c.name} on {queue}" for queue, found in evidence.consumers.items() for c in found if not c.listed
     ]
 
 
 def _wrong(evidence: ConsumerRoster) -> Iterator[str]:
-    """Everything that is not as described, the gravest first."""
+    """Everything that is not as described, the worst first."""
     for queue in evidence.expected_queues:
         if queue not in evidence.queues:
             yield f"there is no queue {queue}"
@@ -137,25 +139,25 @@ def _wrong(evidence: ConsumerRoster) -> Iterator[str]:
 
 
 def _hosts(evidence: ConsumerRoster) -> Iterator[str]:
-    engines = [c for c in evidence.consumers.get(ENGINE, ()) if c.role == "heat-engine" and c.server]
+    engines = [c for c in evidence.consumers.get(ENGINE, ()) if c.is_engine and c.server]
     have = Counter(c.server for c in engines)
     up = Counter(s.host for s in evidence.services or () if s.up)
     for host in evidence.described:
         if have[host] != evidence.workers:
-            said = f"; the service table has {up[host]} of it as up" if evidence.services else ""
-            yield f"{host} has {have[host]} consumers on {ENGINE}, {evidence.workers} described{said}"
+            table = f"; the service table lists {up[host]} of it as up" if evidence.services else ""
+            yield f"{host} has {have[host]} consumers on {ENGINE}, {evidence.workers} described{table}"
     for host in sorted(str(h) for h in set(have) - set(evidence.described)):
         yield f"{host} consumes from {ENGINE} and is not described"
     wanted = len(evidence.described) * evidence.workers
-    workers = sum(c.role == "heat-engine" for c in evidence.consumers.get(WORKER, ()))
+    workers = sum(c.is_engine for c in evidence.consumers.get(WORKER, ()))
     if workers != len(engines) or (workers != wanted and len(engines) == wanted):
         yield f"{workers} engines consume from {WORKER}, {len(engines)} from {ENGINE}"
 
 
 def _prefetches(evidence: ConsumerRoster) -> Iterator[str]:
-    """A consumer with a limit of its own is passed over while it has not acknowledged: its turn is lost."""
+    """A consumer with a prefetch limit of its own loses its turn while it has not acknowledged."""
     for queue, found in evidence.consumers.items():
-        engines = [c for c in found if c.role == "heat-engine"]
+        engines = [c for c in found if c.is_engine]
         usual = Counter(c.prefetch for c in engines).most_common(1)
         for consumer in engines:
             if consumer.prefetch != usual[0][0]:
@@ -170,5 +172,5 @@ def _services(evidence: ConsumerRoster) -> Iterator[str]:
         return
     up = {s.engine_id for s in evidence.services if s.up}
     for consumer in evidence.consumers.get(WORKER, ()):
-        if consumer.role == "heat-engine" and consumer.server and consumer.server not in up:
-            yield f"{consumer.name} consumes from {WORKER}, and the service table does not have it as up"
+        if consumer.is_engine and consumer.server and consumer.server not in up:
+            yield f"{consumer.name} consumes from {WORKER}, and the service table does not list it as up"

@@ -1,4 +1,4 @@
-"""What a frozen engine costs, and when anybody notices."""
+"""The cost of a frozen engine, and when the broker notices it (E7)."""
 
 from __future__ import annotations
 
@@ -6,42 +6,31 @@ from collections.abc import Iterator
 from itertools import chain
 
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
-from calorimeter.gates.engines.engine_trial import (
-    EngineTrial,
-    by_proxy,
-    counts,
-    doubts,
-    not_attributed,
-    noticed_s,
-    stalled,
-    unattributed,
-    unclear,
-    unwell,
-    wrong_anyway,
-)
+from calorimeter.gates.engines.engine_trial import EngineTrial
 
 
-class _Frozen:
-    """The calls of E7, told apart.
+class _FrozenCalls:
+    """The calls of E7 by what the freeze did to them.
 
-    A call is the frozen engine's if it ever had it. `stuck` were with it while it was frozen, `failed` are
-    those of them that failed, `rescued` those that the broker handed to others, who answered them; `thawed`
-    were sent to it after the thaw; `unknown` are failed calls of which nobody knows whose they were.
+    A call is the frozen engine's if it was ever delivered to it. `stuck` were with it while it was
+    frozen, `failed` are those of them that failed, `rescued` those that the broker redelivered to others,
+    who answered them; `thawed` were sent to it after the thaw; `unknown` are failed calls without a known
+    engine.
     """
 
     def __init__(self, evidence: EngineTrial) -> None:
-        mine = [c for c in evidence.calls if c.was_with(evidence.engines)]
-        self.during = [c for c in mine if evidence.broken_ns <= c.sent_ns < evidence.healing_ns]
-        self.stuck = [c for c in mine if c.sent_ns < evidence.healing_ns and c.done_ns > evidence.broken_ns]
+        own = [c for c in evidence.calls if c.was_with(evidence.engines)]
+        self.during = [c for c in own if evidence.broken_ns <= c.sent_ns < evidence.healing_ns]
+        self.stuck = [c for c in own if c.sent_ns < evidence.healing_ns and c.done_ns > evidence.broken_ns]
         self.failed = [c for c in self.stuck if not c.ok]
         self.rescued = [c for c in self.stuck if c.ok and c.engine not in evidence.engines]
-        self.thawed = [c for c in mine if c.sent_ns >= evidence.healing_ns]
-        # Without an end: a call to the thawed engine may fail long after the thaw.
-        self.unknown = unattributed(evidence)
+        self.thawed = [c for c in own if c.sent_ns >= evidence.healing_ns]
+        # Unbounded: a call to the thawed engine may fail long after the thaw.
+        self.unknown = evidence.unattributed()
 
     def figures(self, evidence: EngineTrial) -> dict[str, Figure]:
-        """What the freeze cost, in numbers."""
-        share, during = len(self.during), len(evidence.during)
+        """The cost of the freeze."""
+        share, during = len(self.during), len(evidence.sent_during)
         return {
             "calls_to_the_frozen": share,
             "share_of_the_frozen": round(share / during, 3) if during else None,
@@ -50,69 +39,78 @@ class _Frozen:
             "handed_to_others": len(self.rescued),
             "unattributed": len(self.unknown),
             "frozen_s": round((evidence.healing_ns - evidence.broken_ns) / 1e9, 1),
-            "noticed_s": noticed_s(evidence),
+            "noticed_s": evidence.noticed_s,
             "heartbeat_s": evidence.heartbeat_s,
             "api_s": round(evidence.api_s, 2),
             "failed_after_the_thaw": sum(not c.ok for c in self.thawed),
         }
 
     def wrong(self, evidence: EngineTrial) -> Iterator[str]:
-        """What it cost others, errors that were not clear, and an engine that answers no more."""
+        """Costs to other engines' calls, unclear errors, and a thawed engine that does not answer."""
         excused = [*self.stuck, *self.thawed, *self.unknown]
         yield from (
             f"not of the frozen engine: {c}" for c in evidence.calls if not c.ok and c not in excused
         )
-        its = [c for c in self.thawed if c.engine in evidence.engines]
-        if its and not any(c.ok for c in its):
-            yield f"{evidence.what} answered none of {len(its)} calls after it was thawed"
-        # Whosever a call was that the proxy answered itself or cut off: its caller got nothing of Heat's.
-        proxys = [c for c in self.unknown if c.sent_ns < evidence.healing_ns and by_proxy(evidence, c)]
-        yield from unclear(evidence, [*self.failed, *proxys])
+        handled = [c for c in self.thawed if c.engine in evidence.engines]
+        if handled and not any(c.ok for c in handled):
+            yield f"{evidence.part_names} answered none of {len(handled)} calls after it was thawed"
+        # A call that the proxy ended got nothing of Heat's, whichever engine it was at.
+        by_proxy = [
+            c for c in self.unknown if c.sent_ns < evidence.healing_ns and evidence.ended_by_proxy(c)
+        ]
+        yield from evidence.unclear_errors([*self.failed, *by_proxy])
 
 
 def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     """E7: whether a frozen engine costs no more than its own share, and its callers get errors in time.
 
-    The broker goes on handing it its share, for it cannot know: that is the guide's blind spot, so it is a
-    figure and refutes nothing. What it costs others does. What it had been handed and not yet answered when
-    it froze is its own, too. Thawed, it works off what it was handed meanwhile and answers new calls late:
-    those are its share too, but it must answer in the end. Where the broker takes it out and hands its
-    calls to others, they need not fail at all.
+    The broker cannot know of the freeze and goes on delivering calls to the engine: that is the guide's
+    blind spot, so it is a figure and refutes nothing. A cost to other engines' calls does. Calls that
+    were delivered before the freeze and not yet answered are the engine's own too. After the thaw it
+    first works off its backlog and answers new calls late: those are its own too, but it must answer in
+    the end. If the broker drops the engine and redelivers its calls to others, they need not fail at all.
     """
-    calls = _Frozen(evidence)
-    figures = counts(evidence) | calls.figures(evidence)
-    if before := unwell(evidence):
+    calls = _FrozenCalls(evidence)
+    figures = evidence.common_figures() | calls.figures(evidence)
+    if before := evidence.failures_before():
         return inconclusive(before, **figures)
-    wrong = [*wrong_anyway(evidence), *calls.wrong(evidence)]
+    wrong = [*evidence.never_excused(), *calls.wrong(evidence)]
     if wrong:
-        return failed(f"frozen {evidence.what} cost more than its share: {wrong[0]}", wrong, **figures)
-    open_ = chain(
-        doubts(evidence), not_attributed(evidence, calls.unknown), stalled(evidence, calls.failed)
+        return failed(
+            f"freezing {evidence.part_names} cost more than its share of the calls: {wrong[0]}",
+            wrong,
+            **figures,
+        )
+    gaps = chain(
+        evidence.gaps(),
+        evidence.unattributed_gap(calls.unknown),
+        evidence.late_like_the_suite(calls.failed),
     )
-    if doubt := next(open_, None):
-        return inconclusive(doubt, **figures)
+    if gap := next(gaps, None):
+        return inconclusive(gap, **figures)
     if not calls.failed and not (evidence.noticed_ns and calls.rescued):
-        return inconclusive(f"no call to frozen {evidence.what} was seen to fail", **figures)
+        return inconclusive(f"no call to frozen {evidence.part_names} failed", **figures)
     held = figures["failed_in_hand"]
-    in_hand = f", and {held} that it had when it froze" if held else ""
+    in_hand = f", and {held} more that it held when it froze" if held else ""
     noticed = (
-        f"the broker took it out after {figures['noticed_s']} s and handed {len(calls.rescued)} of its "
-        "calls to others"
+        f"the broker dropped its consumers after {figures['noticed_s']} s and redelivered "
+        f"{len(calls.rescued)} of its calls to others"
         if evidence.noticed_ns
-        else f"in {figures['frozen_s']} s nobody noticed{_will_notice(evidence)}"
+        else f"in {figures['frozen_s']} s the broker did not notice{_notice_bound(evidence)}"
     )
     return passed(
-        f"frozen {evidence.what} went on getting {figures['share_of_the_frozen']:.0%} of the calls, "
+        f"frozen {evidence.part_names} was still given {figures['share_of_the_frozen']:.0%} of the calls, "
         f"{figures['failed_of_them']} of which failed after {evidence.rpc_timeout_s:g} s{in_hand}; "
-        f"{noticed}; the others answered all of theirs",
+        f"{noticed}; the other engines answered all their calls",
         **figures,
     )
 
 
-def _will_notice(evidence: EngineTrial) -> str:
-    """When the broker notices: it looks for data once a heartbeat, and gives up the second time."""
+def _notice_bound(evidence: EngineTrial) -> str:
+    """When the broker notices: it checks for data once per heartbeat and closes at the second miss."""
     if not evidence.heartbeat_s:
         return ""
     return (
-        f" (the broker does two to three heartbeats of {evidence.heartbeat_s} s after it last heard of it)"
+        f" (it does two to three heartbeats of {evidence.heartbeat_s} s after it last received data from "
+        "the engine)"
     )

@@ -1,117 +1,106 @@
-"""A watch over what an experiment rests on: whoever goes away is named, and the experiment ends."""
+"""A watch over what an experiment depends on: it names a part that goes away, and the experiment ends."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Collection, Mapping
-from types import TracebackType
-from typing import Self, TypeVar
+from concurrent.futures import Future, wait
+from contextlib import suppress
+from typing import Any, TypeVar
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.firehose import Firehose
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.repeated import Repeated
 
-LOOK_S = 0.5
-LOOKS = 2
-"""Looks running that must agree: one answer of the management API may be late or half a picture."""
+POLL_S = 0.5
+POLLS_WITHIN_S = 5.0
+POLLS_THAT_AGREE = 2
+"""Consecutive polls that must agree: one answer of the management API may be late or incomplete."""
 
 T = TypeVar("T")
 
 
-class LivenessWatch:
-    """Looks at the engines' consumers, the management API and the trace, twice a second.
+class LivenessWatch(Repeated):
+    """Polls the engines' consumers, the management API and the trace, twice a second.
 
-    `names` maps the consumers that are there in the beginning to what people call them. `check` raises
-    once somebody has gone; those in `spared` may.
+    `names` maps the ids of the consumers at the start to their names. Once one of them has gone that is not
+    `excluded`, `check` raises.
     """
 
     def __init__(self, deployment: Deployment, firehose: Firehose, names: Mapping[str, str]) -> None:
+        super().__init__("liveness", POLL_S, self._poll_and_count)
         self._api = BrokerApi.of(deployment)
         self._firehose = firehose
         self._names = dict(names)
-        self._spared: frozenset[str] = frozenset()
+        self._excluded: frozenset[str] = frozenset()
         self._missed: dict[str, int] = {}
-        self._away = 0
+        self._unanswered = 0
         self._found: EvidenceUnavailable | None = None
-        self._looks = 0
-        self._news = threading.Condition()
-        self._turns = Repeated("vigil", LOOK_S, self._turn)
+        self._polls = 0
 
-    def __enter__(self) -> Self:
-        self._turns.__enter__()
-        return self
+    def __exit__(self, *exc: Any) -> None:
+        super().__exit__(*exc)
+        self._api.__exit__(*exc)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._turns.__exit__(kind, error, trace)
-        self._api.__exit__(kind, error, trace)
-
-    def spare(self, names: Collection[str]) -> None:
-        """The experiment itself is about to break these too: their going is no news, now and later."""
-        self._spared |= frozenset(names)
+    def exclude(self, names: Collection[str]) -> None:
+        """Ignore these consumers from now on: the experiment itself is about to break them."""
+        self._excluded |= frozenset(names)
 
     def check(self) -> None:
-        """Raise `EvidenceUnavailable`, which names who went away, where somebody has."""
+        """Raise `EvidenceUnavailable`, which names what has gone away, if something has."""
         if why := self._firehose.why_incomplete:
             raise EvidenceUnavailable(self._firehose.where, why)
         if self._found is not None:
             raise EvidenceUnavailable(self._found.where, self._found.why)
-        self._turns.check()
+        super().check()
 
     def run(self, work: Callable[[], T]) -> T:
-        """The result of `work`, or at once what `check` raises; `work` then goes on by itself.
+        """Run `work` in a thread and return its result; raises at once what `check` raises.
 
-        Where `work` fails, the looks that would tell why are waited for.
+        The abandoned thread then goes on. If `work` itself fails, further polls are awaited first: they may
+        name the cause.
         """
-        ended = threading.Event()
-        results: list[T] = []
-        problems: list[Exception] = []
+        future: Future[T] = Future()
 
         def do() -> None:
             try:
-                results.append(work())
+                future.set_result(work())
             except Exception as problem:
-                problems.append(problem)
-            finally:
-                ended.set()
+                future.set_exception(problem)
 
         threading.Thread(target=do, name="watched", daemon=True).start()
-        while not ended.wait(0.1):
+        while not wait([future], 0.1).done:
             self.check()
-        if problems:
-            self._await_looks(LOOKS + 1)
+        if future.exception():
+            target = self._polls + POLLS_THAT_AGREE + 1
+            with suppress(DeadlineError):
+                until(lambda: self._polls >= target or self._found, POLLS_WITHIN_S)
             self.check()
-            raise problems[0]
-        return results[0]
+        return future.result()
 
-    def _await_looks(self, more: int) -> None:
-        with self._news:
-            target = self._looks + more
-            self._news.wait_for(lambda: self._looks >= target or self._found is not None, 5.0)
+    def _poll_and_count(self) -> None:
+        self._poll()
+        self._polls += 1
 
-    def _turn(self) -> None:
-        self._look()
-        with self._news:
-            self._looks += 1
-            self._news.notify_all()
-
-    def _look(self) -> None:
+    def _poll(self) -> None:
         try:
             found = self._api.consumers()
         except EvidenceUnavailable as problem:
-            self._away += 1
-            if self._away >= LOOKS and self._found is None:
-                self._found = EvidenceUnavailable(problem.where, f"went away under way: it {problem.why}")
+            self._unanswered += 1
+            if self._unanswered >= POLLS_THAT_AGREE and self._found is None:
+                self._found = EvidenceUnavailable(
+                    problem.where, f"went away during the experiment: it {problem.why}"
+                )
             return
-        self._away = 0
+        self._unanswered = 0
         there = {f"{c.connection}#{c.channel}" for c in found if c.queue in (ENGINE, WORKER)}
         for id_ in self._names:
             self._missed[id_] = 0 if id_ in there else self._missed.get(id_, 0) + 1
-        gone = {self._names[id_] for id_, missed in self._missed.items() if missed >= LOOKS} - self._spared
-        if gone and self._found is None:
-            whom = " and ".join(sorted(gone))
-            self._found = EvidenceUnavailable(whom, "went away under way: it consumes no more")
+        missed = {self._names[id_] for id_, polls in self._missed.items() if polls >= POLLS_THAT_AGREE}
+        if (gone := missed - self._excluded) and self._found is None:
+            names = " and ".join(sorted(gone))
+            self._found = EvidenceUnavailable(names, "stopped consuming during the experiment")

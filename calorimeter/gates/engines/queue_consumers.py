@@ -1,14 +1,11 @@
-"""Who consumes from the engines' queues at this moment."""
+"""The consumers of the engines' queues, as the broker and Heat's service table list them now."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.schedule import Commands
 from calorimeter.gates.context import Context
-from calorimeter.gates.engines.consumers import ENGINE, WORKER, ConsumerRoster, Consuming, Service, unfit
-from calorimeter.gates.engines.rotation import Consumer
+from calorimeter.gates.engines.consumers import ENGINE, WORKER, ConsumerRoster, Consuming, Service
+from calorimeter.gates.engines.queue_window import Consumer
 from calorimeter.gates.evidence import broker_records, heat_services
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import EngineConsumer, join_consumers
@@ -17,13 +14,13 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 LISTENER = "heat-engine-listener"
 
 
-def roster(context: Context) -> ConsumerRoster:
-    """Look at the queues, their consumers and the service table; nothing is changed."""
+def read_roster(context: Context) -> ConsumerRoster:
+    """Read the queues, their consumers and the service table; changes nothing."""
     engines = context.engines
     expected = (ENGINE, WORKER, LISTENER)
     with BrokerApi.of(context.deployment) as api:
         there = {queue.name for queue in api.queues()}
-        consumers = _consumers(api)
+        consumers = read_consumers(api)
     services, unread = _services(context)
     return ConsumerRoster(
         described=engines.names,
@@ -36,17 +33,9 @@ def roster(context: Context) -> ConsumerRoster:
     )
 
 
-def see_fit(api: BrokerApi, faults: Iterable[Commands]) -> None:
-    """See that the engines are those described as far as a fault of some can be judged, before it.
-
-    Raises `EvidenceUnavailable`, which names the gate that finds the cause.
-    """
-    if why := unfit(_consumers(api), [each.part for each in faults]):
-        raise EvidenceUnavailable(api.where, why)
-
-
-def _consumers(api: BrokerApi) -> dict[str, tuple[Consuming, ...]]:
-    return {topic: tuple(_consuming(c) for c in api.engine_consumers(topic)) for topic in (ENGINE, WORKER)}
+def read_consumers(api: BrokerApi) -> dict[str, tuple[Consuming, ...]]:
+    """Topic → its consumers, as evidence of E1."""
+    return {topic: tuple(consuming(c) for c in api.engine_consumers(topic)) for topic in (ENGINE, WORKER)}
 
 
 def _services(context: Context) -> tuple[tuple[Service, ...] | None, str | None]:
@@ -57,7 +46,8 @@ def _services(context: Context) -> tuple[tuple[Service, ...] | None, str | None]
     return tuple(Service(engine_id=s.engine_id, host=s.host, up=s.status == "up") for s in found), None
 
 
-def _consuming(found: EngineConsumer) -> Consuming:
+def consuming(found: EngineConsumer) -> Consuming:
+    """A consumer as evidence of E1."""
     return Consuming(
         id=consumer_id(found),
         name=str(found),
@@ -69,30 +59,30 @@ def _consuming(found: EngineConsumer) -> Consuming:
 
 
 def consumer_id(found: EngineConsumer) -> str:
-    """A consumer by its channel, as traced deliveries name it."""
+    """A consumer's id (`connection#channel`), as traced deliveries name it."""
     return f"{found.connection}#{found.channel}"
 
 
-def host(name: str) -> str:
-    """The host in a consumer's name as `named` makes it; of a stranger, all of its name."""
+def host_of(name: str) -> str:
+    """The host in a consumer's name as `name_consumers` makes it; of a stranger, the whole name."""
     return name.split(" [", maxsplit=1)[0]
 
 
-def named(
+def name_consumers(
     topic: str,
     consumers: tuple[broker_records.Consumer, ...],
     connections: tuple[broker_records.Connection, ...],
 ) -> tuple[Consumer, ...]:
-    """The consumers of a topic by a name that people know: `engine-1 [pid]`, a host where it tells one.
+    """The consumers of a topic, named `engine-1 [pid]` if their host is known.
 
-    On `engine_worker` an engine calls itself by an id; its host is that of the same process on `engine`.
+    On `engine_worker` an engine is named by an id; its host is that of the same process on `engine`.
     """
     engines = join_consumers(ENGINE, consumers, connections)
     servers = {c.connection: c.server for c in engines}
     processes = broker_records.hosts(engines)
-    made = []
+    result = []
     for found in join_consumers(topic, consumers, connections):
         server = servers.get(found.connection) or processes.get(found.process) if found.process else None
-        who = f"{server} [{found.process.pid}]" if server and found.process else str(found)
-        made.append(Consumer(id=consumer_id(found), name=who))
-    return tuple(made)
+        name = f"{server} [{found.process.pid}]" if server and found.process else str(found)
+        result.append(Consumer(id=consumer_id(found), name=name))
+    return tuple(result)

@@ -1,38 +1,28 @@
-"""What calls lose with one engine that stops or crashes, and what it gets when it joins again."""
+"""Calls lost with one engine that stops (E9) or crashes (E6), and its share when it joins again (E5)."""
 
 from __future__ import annotations
 
 from itertools import chain
 
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, passed
-from calorimeter.gates.engines.engine_trial import (
-    EngineTrial,
-    counts,
-    doubts,
-    not_attributed,
-    noticed_s,
-    unattributed,
-    unbroken,
-    unwell,
-    wrong_anyway,
-)
-from calorimeter.gates.engines.service_return import Return
+from calorimeter.gates.engines.engine_trial import EngineTrial
+from calorimeter.gates.engines.service_return import ServiceReturn
 from calorimeter.gates.engines.shares import equal_shares
 
 
-def joins(evidence: EngineTrial) -> Judgement:
+def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:
     """E5: whether an engine that joins gets its share, and how soon."""
-    figures = counts(evidence)
-    # A call may be among those that a broken trace lacks.
+    figures = evidence.common_figures()
+    # An incomplete trace may lack the first call.
     lacking = evidence.incomplete if evidence.healed_ns and not evidence.first_ns else None
-    if why := unbroken(evidence) or lacking:
+    if why := evidence.why_not_broken() or lacking:
         return inconclusive(why, **figures)
     if not evidence.healed_ns or not evidence.first_ns:
-        got = "got no call" if evidence.healed_ns else "did not consume again"
-        return failed(f"{evidence.what} was started and {got}", (), **figures)
+        problem = "got no call" if evidence.healed_ns else "did not consume again"
+        return failed(f"{evidence.part_names} was started and {problem}", (), **figures)
     figures["first_call_s"] = round((evidence.first_ns - evidence.healing_ns) / 1e9, 2)
     if evidence.after is None:
-        return inconclusive("no shares were counted after it had joined", **figures)
+        return inconclusive("no shares were counted after the engine had joined", **figures)
     share = equal_shares(evidence.after)
     figures |= share.figures
     if share.figures.get("consumers") != evidence.consumers:
@@ -44,44 +34,52 @@ def joins(evidence: EngineTrial) -> Judgement:
         )
     why = share.why
     if share.outcome is Outcome.PASS:
-        first = f"{evidence.what} had its first call {figures['first_call_s']} s after its start began"
+        first = (
+            f"{evidence.part_names} had its first call {figures['first_call_s']} s after its start began"
+        )
         why = f"{first}, and its equal share from then on: {share.why}"
     return share.model_copy(update={"figures": figures, "why": why})
 
 
 def crash_is_survived(evidence: EngineTrial) -> Judgement:
-    """E6: whether a crash costs only what the crashed engine had accepted, counted by request."""
-    figures = counts(evidence)
+    """E6: whether a crash costs only the calls that the crashed engine had accepted, by request."""
+    figures = evidence.common_figures()
     bad = [c for c in evidence.calls if not c.ok]
     lost = [c for c in bad if c.engine in evidence.engines and c.sent_ns <= evidence.settled_ns]
-    unknown = unattributed(evidence, evidence.healed_ns)
-    # What its return costs is no cost of the crash: it is E8's.
-    starting = Return(evidence).starting
-    its = [*starting, *evidence.restarted]
-    afterwards = [c for c in evidence.sent(evidence.settled_ns, evidence.healing_ns) if c not in its]
+    unknown = evidence.unattributed(evidence.healed_ns)
+    # What the engine's return costs is no cost of the crash: E8 judges it.
+    starting = ServiceReturn(evidence).starting
+    by_returned = [*starting, *evidence.answered_by_restarted]
+    afterwards = [
+        c for c in evidence.sent(evidence.settled_ns, evidence.healing_ns) if c not in by_returned
+    ]
     figures |= {
         "failed_while_starting": len(starting),
         "lost_with_the_engine": len(lost),
         "unattributed": len(unknown),
-        "noticed_s": noticed_s(evidence),
+        "noticed_s": evidence.noticed_s,
         "calls_answered_afterwards": sum(c.ok for c in afterwards),
     }
-    if before := unwell(evidence) or unbroken(evidence):
+    if before := evidence.failures_before() or evidence.why_not_broken():
         return inconclusive(before, **figures)
-    wrong = list(wrong_anyway(evidence))
     excused = [*lost, *unknown, *starting]
-    dead = "handed to the crashed engine after its crash"
+    dead = "delivered to the crashed engine after its crash"
+    wrong = list(evidence.never_excused())
     wrong += [
         f"{dead if c.engine in evidence.engines else 'not of the crashed engine'}: {c}"
         for c in bad
         if c not in excused
     ]
     if wrong:
-        return failed(f"the crash of {evidence.what} cost more than it held: {wrong[0]}", wrong, **figures)
-    if doubt := next(chain(doubts(evidence), not_attributed(evidence, unknown)), None):
-        return inconclusive(doubt, **figures)
+        return failed(
+            f"the crash of {evidence.part_names} cost more than the calls it had accepted: {wrong[0]}",
+            wrong,
+            **figures,
+        )
+    if gap := next(chain(evidence.gaps(), evidence.unattributed_gap(unknown)), None):
+        return inconclusive(gap, **figures)
     return passed(
-        f"{evidence.what} crashed; the others answered all {len(afterwards)} calls sent "
+        f"{evidence.part_names} crashed; the other engines answered all {len(afterwards)} calls sent "
         f"afterwards, {len(lost)} calls that it had accepted were lost with it"
         + "".join(f" ({c.request_id})" for c in lost[:3]),
         **figures,
@@ -89,31 +87,33 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
 
 
 def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
-    """E9: whether every call and every stack survives an engine that is stopped cleanly.
+    """E9: whether every call and every stack survives the clean stop of an engine.
 
-    What its start costs is no cost of the stop, see `Return`.
+    What its start costs is no cost of the stop, see `ServiceReturn`.
     """
-    starting = Return(evidence).starting
-    figures = counts(evidence) | {
+    starting = ServiceReturn(evidence).starting
+    figures = evidence.common_figures() | {
         "failed_while_starting": len(starting),
         "stop_s": round((evidence.settled_ns - evidence.broken_ns) / 1e9, 2),
         "stacks": len(evidence.stacks),
     }
-    if before := unwell(evidence) or unbroken(evidence):
+    if before := evidence.failures_before() or evidence.why_not_broken():
         return inconclusive(before, **figures)
-    lost = [str(c) for c in evidence.calls if not c.ok and c not in starting]
-    lost += [
-        f"{e.name} ({e.create.request_id}) is {e.outcome or 'not listed'}"
-        for e in evidence.stacks
-        if e.taken and e.outcome != "CREATE_COMPLETE"
+    wrong = [
+        *evidence.never_excused(),
+        *(str(c) for c in evidence.calls if not c.ok and c not in starting),
+        *(
+            f"{e} is {e.outcome or 'not listed'}"
+            for e in evidence.stacks
+            if e.taken and e.outcome != "CREATE_COMPLETE"
+        ),
     ]
-    if lost or list(wrong_anyway(evidence)):
-        wrong = [*wrong_anyway(evidence), *lost]
-        return failed(f"a clean stop of {evidence.what} was not harmless: {wrong[0]}", wrong, **figures)
-    if doubt := next(doubts(evidence), None):
-        return inconclusive(doubt, **figures)
+    if wrong:
+        return failed(f"a clean stop of {evidence.part_names} did harm: {wrong[0]}", wrong, **figures)
+    if gap := next(evidence.gaps(), None):
+        return inconclusive(gap, **figures)
     return passed(
-        f"{evidence.what} was stopped within {figures['stop_s']} s, and none of "
+        f"{evidence.part_names} stopped within {figures['stop_s']} s, and none of "
         f"{len(evidence.calls) - len(starting)} calls and {len(evidence.stacks)} stacks was lost",
         **figures,
     )

@@ -6,24 +6,27 @@ import os
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
-from calorimeter.core.deployment import Api, Deployment, address
+from calorimeter.core.deployment import Deployment, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.proxy_polling import same_place
-from calorimeter.gates.request_path.path import Paths, Request, join, requests_of
+from calorimeter.gates.request_path.path import Paths, Request, join, request_from, requests_of
 from calorimeter.gates.request_path.recording import Recording, recorder
 from calorimeter.gates.request_path.relay import Relay, Relayed
 
 
-class Followed(NamedTuple):
-    """A command's requests. `elsewhere` counts those to other addresses (Keystone), `hidden` the
-    connections to the APIs whose requests TLS hides. `runs` are the run folders of loads that the command
-    made meanwhile, with their requests; the recording is kept in each as evidence.
+class FollowedCommand(NamedTuple):
+    """A command and its requests.
+
+    `elsewhere` counts requests to other addresses (Keystone), `hidden` connections to the APIs whose
+    requests TLS hides. `runs` are the run folders that the command made, with their requests; the
+    recording is kept in each of them as evidence.
     """
 
     status: int
@@ -37,18 +40,18 @@ class Followed(NamedTuple):
 
 
 TRACE = "trace"
-"""Name of the recording among a run's evidence."""
+"""Name of the recording in a run's evidence."""
 
 
 def follow(
     deployment: Deployment, command: Sequence[str], *, runs: Path = Path("runs"), wait_s: float = 60.0
-) -> Followed:
+) -> FollowedCommand:
     """Run `command` with the deployment's `OS_*` variables, and follow each of its requests.
 
-    Run folders that appear below `runs` meanwhile are joined too: `calorimeter run` may be the command.
-    Ends when the engines have been quiet about the requests for 2 s after the command, at most
-    `wait_s` after it. Raises `InputError` (no consent, a command that cannot be run) and
-    `EvidenceUnavailable` (no trace).
+    Run folders that appear below `runs` while it runs are joined too: the command may be `calorimeter
+    run`. Returns once the broker has delivered nothing for the requests for 2 s, at most `wait_s` after
+    the command. Raises `InputError` (no consent, a command that cannot be run) and `EvidenceUnavailable`
+    (no trace).
     """
     environment = command_environment(deployment)
     before = set(runs.glob("*/run.json"))
@@ -67,7 +70,7 @@ def follow(
     for run in loads:
         run.save_evidence(TRACE, evidence)
     seen = tuple(_request(deployment, relayed) for relayed in ours if relayed.method != "CONNECT")
-    return Followed(
+    return FollowedCommand(
         status=status,
         started_ns=started_ns,
         ended_ns=ended_ns,
@@ -80,12 +83,12 @@ def follow(
 
 
 def joined(requests: Sequence[Request], recording: Recording) -> Paths:
-    """The paths of requests through what was recorded."""
+    """The paths of requests, joined from a recording."""
     return join(requests, recording.connections, recording.events, recording.processes)
 
 
 def samples(run: RunDir) -> tuple[Request, ...]:
-    """The requests of a recorded load; `InputError` where its samples cannot be read."""
+    """The requests of a recorded load. Raises InputError if its samples cannot be read."""
     rows: list[Request] = []
     for path in run.parquet("samples"):
         try:
@@ -96,9 +99,9 @@ def samples(run: RunDir) -> tuple[Request, ...]:
 
 
 def command_environment(deployment: Deployment) -> dict[str, str]:
-    """This process's environment with the deployment's identity in the variables of OpenStack's clients.
+    """This process's environment, with the deployment's identity in the variables of OpenStack's clients.
 
-    CFN clients find EC2 credentials in those of AWS's. Raises `InputError` where there is no [identity].
+    The EC2 credentials for CFN are in the variables of AWS's clients. Raises InputError without [identity].
     """
     who = deployment.identity
     if who is None:
@@ -134,26 +137,12 @@ def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:
 def _api_of(deployment: Deployment, relayed: Relayed) -> str | None:
     for name in ("rest", "cfn"):
         api = deployment.api(name)
-        if api is not None and _is_front(api, relayed.target):
-            return name
+        with suppress(ValueError):  # the target is no address
+            if api is not None and same_place(address(relayed.target), api.front):
+                return name
     return None
 
 
-def _is_front(api: Api, target: str) -> bool:
-    try:
-        return same_place(address(target), api.front)
-    except ValueError:
-        return False
-
-
 def _request(deployment: Deployment, relayed: Relayed) -> Request:
-    return Request(
-        api=_api_of(deployment, relayed) or "",
-        operation=f"{relayed.method} {relayed.path}",
-        source=relayed.source,
-        source_port=relayed.source_port,
-        request_id=relayed.request_id,
-        sent_ns=relayed.sent_ns,
-        done_ns=relayed.done_ns,
-        status=relayed.status,
-    )
+    api, operation = _api_of(deployment, relayed) or "", f"{relayed.method} {relayed.path}"
+    return request_from(relayed.model_dump(), api=api, operation=operation)

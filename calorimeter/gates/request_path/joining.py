@@ -7,47 +7,34 @@ from contextlib import contextmanager
 
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.context import Context
-from calorimeter.gates.engines.traced_calls import Traced
+from calorimeter.gates.engines.traced_calls import BrokerTrace
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
-from calorimeter.gates.request_path.followed import Followed, followed
-from calorimeter.gates.request_path.path import Request, join
+from calorimeter.gates.request_path.completeness import JoinCompleteness, join_completeness
+from calorimeter.gates.request_path.path import join, request_from
 
 LINES_WITHIN_S = 5.0
 
 
-class Joining:
-    """The proxy's logs, open, beside a trace."""
+class RequestJoiner:
+    """The proxy's open logs, beside a trace."""
 
-    def __init__(self, watching: Traced, logs: ProxyLogs) -> None:
-        self._watching = watching
+    def __init__(self, trace: BrokerTrace, logs: ProxyLogs) -> None:
+        self._trace = trace
         self._logs = logs
 
-    def follow(self, calls: Iterable[HeatCall]) -> Followed:
-        """Join calls with what was logged and traced; their connections must be closed by now."""
-        asked = [_request(call) for call in calls]
-        ports = {request.source_port for request in asked if request.status}
+    def follow(self, calls: Iterable[HeatCall]) -> JoinCompleteness:
+        """Join calls with the logs and the trace; their connections must be closed by now."""
+        requests = [request_from(call.model_dump()) for call in calls]
+        ports = {request.source_port for request in requests if request.status}
         connections = self._logs.await_ports(ports, LINES_WITHIN_S).connections
-        events = self._watching.firehose.deliveries()
-        self._watching.know({e.connection for e in events if not e.reply})
-        paths = join(asked, connections, events, self._watching.processes)
-        return followed(paths, proxy=any(c.server for c in connections))
+        events = self._trace.firehose.deliveries()
+        self._trace.learn_processes({e.connection for e in events if not e.reply})
+        paths = join(requests, connections, events, self._trace.processes)
+        return join_completeness(paths, proxy=any(c.server for c in connections))
 
 
 @contextmanager
-def joining(context: Context, watching: Traced) -> Iterator[Joining]:
-    """Receive the logs of all proxies that are described."""
+def join_requests(context: Context, trace: BrokerTrace) -> Iterator[RequestJoiner]:
+    """Receive the logs of all described proxies while the context is open."""
     with ProxyLogs.of(context.deployment.proxy) as logs:
-        yield Joining(watching, logs)
-
-
-def _request(call: HeatCall) -> Request:
-    return Request(
-        api=call.api,
-        operation=call.operation,
-        source=call.source,
-        source_port=call.source_port,
-        request_id=call.request_id or "",
-        sent_ns=call.sent_ns,
-        done_ns=call.done_ns,
-        status=call.status,
-    )
+        yield RequestJoiner(trace, logs)

@@ -1,8 +1,8 @@
-"""One request all the way: client → proxy → API process → queue → engine process, joined from evidence.
+"""The path of one request: client → proxy → API process → queue → engine process, joined from evidence.
 
-The keys: the client's (address, port) and time join a request with a line of the proxy's log; the request
-id of the HTTP answer joins it with the RPC messages; a message's unique id joins its publish with its
-delivery; the call's id joins the engine's reply; the connection's name tells the process.
+The keys: the client's address, port and time join a request with a line of the proxy's log; the request id
+of the HTTP answer with the RPC messages; a message's unique id its publish with its delivery; the call's id
+its delivery with the engine's reply; a connection's name the message with the process.
 """
 
 from __future__ import annotations
@@ -19,20 +19,23 @@ from calorimeter.gates.evidence.proxy_log import Connection, plain
 from calorimeter.gates.evidence.rpc_message import Delivery
 
 LOG_RESOLUTION_NS = 2_000_000
-"""HAProxy logs ms; its clock and the client's are the same machine's, or kept together."""
+"""HAProxy logs ms. Its clock must be the client's, or synchronized with it."""
 
 TOPICS = ("engine", "engine_worker")
+
+NO_LOG_LINE = "no line of the proxy's log"
 
 BY_THE_API_ITSELF = frozenset({
     "EstimateTemplateCost", "show-by-arn", "lookup-post-by-arn", "lookup-put-by-arn",
     "lookup-patch-by-arn", "lookup-delete-by-arn",
 })  # fmt: skip
-"""Operations of a load (docs/reference/operations.md) that Heat's APIs answer with success and without an engine: an
-ARN tells where its stack is, and no template costs anything. So do they the list of versions (300)."""
+"""Operations of a load (docs/reference/operations.md) that Heat's APIs complete without an engine: an ARN
+contains its stack's place, and the estimated cost of every template is the same. Another such request is
+the list of versions (status 300)."""
 
 
 class Request(Model):
-    """One request as its client saw it; times in ns since the epoch, `status` 0 where no answer came."""
+    """One request as its client recorded it; times in ns since the epoch, `status` 0 without an answer."""
 
     api: str
     operation: str
@@ -45,11 +48,11 @@ class Request(Model):
 
 
 class Leg(Model):
-    """One RPC message of a request. Processes are None where the connection told none.
+    """One RPC message of a request. A process is None if its connection does not name one.
 
-    `published_ns` and `delivered_ns` are when the broker's report arrived: channels report by
-    themselves, so on a busy machine they may be some ms off each other. `replied_ns` is when the engine
-    published its reply to a call; None for a cast, or where it never did.
+    `published_ns` and `delivered_ns` are when the broker's report arrived. Channels report separately, so
+    on a busy machine these times may be off by some ms. `replied_ns` is when the engine published its
+    reply to a call; None for a cast, or without a reply.
     """
 
     method: str | None
@@ -68,7 +71,7 @@ class Leg(Model):
 
 
 class Path(Model):
-    """One request and all that is known of its way; `missing` names each link that is not."""
+    """One request and what is known of its path; `missing` names each unknown link."""
 
     request: Request
     backend: str | None
@@ -78,51 +81,28 @@ class Path(Model):
 
     @property
     def engine(self) -> Process | None:
-        """The engine process that took the request's first call."""
+        """The engine process that the request's first call was delivered to."""
         return next((leg.consumer for leg in self.legs if leg.queue == "engine"), None)
 
 
 class Paths(Model):
-    """The paths of some requests. `completeness` counts the answered ones; None where there are none."""
+    """The paths of some requests."""
 
     paths: tuple[Path, ...]
 
-    @property
-    def answered(self) -> int:
-        """Requests that were answered: of the others no request id is known."""
-        return sum(1 for path in self.paths if path.request.status)
 
-    @property
-    def completeness(self) -> float | None:
-        """The share of answered requests of which no link is missing."""
-        whole = sum(1 for path in self.paths if path.request.status and not path.missing)
-        return whole / self.answered if self.answered else None
+def request_from(record: Mapping[str, Any], **more: str) -> Request:
+    """A request from a record that has fields of the same names, and `more`; other fields are ignored.
 
-    def missing(self) -> dict[str, int]:
-        """Which links are missing in how many answered requests."""
-        counted: defaultdict[str, int] = defaultdict(int)
-        for path in self.paths:
-            for link in path.missing if path.request.status else ():
-                counted[link] += 1
-        return dict(sorted(counted.items()))
+    Raises KeyError or ValueError if a field is missing or of another type.
+    """
+    fields = {**record, **more, "request_id": record["request_id"] or ""}
+    return Request.model_validate({name: fields[name] for name in Request.model_fields})
 
 
 def requests_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Request, ...]:
-    """The requests of rows of `calorimeter.core.samples.SAMPLE`; what was never sent is none."""
-    return tuple(
-        Request(
-            api=row["api"],
-            operation=row["operation"],
-            source=row["source"],
-            source_port=row["source_port"],
-            request_id=row["request_id"] or "",
-            sent_ns=row["sent_ns"],
-            done_ns=row["done_ns"],
-            status=row["status"],
-        )
-        for row in rows
-        if row["error"] != "dropped"
-    )
+    """The requests in rows of `calorimeter.core.samples.SAMPLE`; a dropped arrival was never sent."""
+    return tuple(request_from(row) for row in rows if row["error"] != "dropped")
 
 
 def join(
@@ -135,30 +115,30 @@ def join(
 ) -> Paths:
     """Follow each request; `topics` are the queues whose deliveries were recorded.
 
-    `processes` maps connection names to processes and may be merged from several snapshots of the
-    broker: connections come and go during a run.
+    `processes` maps connection names to processes; it may be merged from several snapshots of the broker,
+    because connections open and close during a run.
     """
-    log = _Log(connections)
-    trace = _Trace(events, processes, topics)
-    return Paths(paths=tuple(_path(request, log, trace) for request in requests))
+    log = _ProxyLines(connections)
+    messages = _RpcMessages(events, processes, topics)
+    return Paths(paths=tuple(_path(request, log, messages) for request in requests))
 
 
-def _path(request: Request, log: _Log, trace: _Trace) -> Path:
+def _path(request: Request, log: _ProxyLines, messages: _RpcMessages) -> Path:
     backend = log.backend(request)
-    legs, api_process = trace.legs(request.request_id)
-    missing = [] if backend else ["no line of the proxy's log"]
+    legs, api_process = messages.legs(request.request_id)
+    missing = [] if backend else [NO_LOG_LINE]
     if not request.request_id:
         missing.append("no request id in the answer")
     elif not legs and _needs_engine(request):
         missing.append("no RPC message")
     elif legs and api_process is None:
         missing.append("API process unknown")
-    wanted = [leg for leg in legs if leg.queue in trace.topics]
-    if any(leg.published_ns is None for leg in wanted):
+    recorded = [leg for leg in legs if leg.queue in messages.topics]
+    if any(leg.published_ns is None for leg in recorded):
         missing.append("a publish is missing")
-    if any(leg.delivered_ns is None for leg in wanted):
+    if any(leg.delivered_ns is None for leg in recorded):
         missing.append("a delivery is missing")
-    if any(leg.delivered_ns is not None and leg.consumer is None for leg in wanted):
+    if any(leg.delivered_ns is not None and leg.consumer is None for leg in recorded):
         missing.append("engine process unknown")
     return Path(
         request=request, backend=backend, api_process=api_process, legs=legs, missing=tuple(missing)
@@ -166,14 +146,15 @@ def _path(request: Request, log: _Log, trace: _Trace) -> Path:
 
 
 def _needs_engine(request: Request) -> bool:
-    """Whether an engine must have had it: an API may refuse by itself, but succeed in little."""
+    """Whether the request must have reached an engine: an API can reject any request on its own, but can
+    complete only a few."""
     if request.status == HTTPStatus.MULTIPLE_CHOICES or request.operation in BY_THE_API_ITSELF:
         return False
     return request.status < HTTPStatus.BAD_REQUEST
 
 
-class _Log:
-    """The proxy's log by client address and port, each in order of accept."""
+class _ProxyLines:
+    """The lines of the proxy's log by client address and port, in order of accept."""
 
     def __init__(self, connections: Iterable[Connection]) -> None:
         self._lines: defaultdict[tuple[str, int], list[Connection]] = defaultdict(list)
@@ -181,15 +162,15 @@ class _Log:
             self._lines[plain(line.client.lower()), line.client_port].append(line)
 
     def backend(self, request: Request) -> str | None:
-        """The server that had the request.
+        """The server that the proxy sent the request to; None if unknown.
 
-        In tcp mode the line is the connection that was open when the request was answered, be it made for
-        it or kept alive; in http mode each request has its own, accepted between sending and answer. Ports
-        are used again, so the latest that fits counts.
+        In tcp mode the line is that of the connection that was open when the request was answered, new or
+        kept alive. In http mode each request has a line of its own, accepted between request and answer.
+        Ports are reused, so the latest line that fits counts.
         """
         lines = self._lines.get((plain(request.source.lower()), request.source_port), [])
         tcp = bool(lines) and lines[0].mode == "tcp"
-        # No other connection can have the port before the answer; a log's ms are cut off, never rounded up.
+        # Until the answer no other connection can have the port. The log truncates ms, it never rounds up.
         latest_ns = request.done_ns if tcp else request.done_ns + LOG_RESOLUTION_NS
         at = bisect_right(lines, latest_ns, key=lambda line: line.accepted_ns)
         if not at:
@@ -209,8 +190,8 @@ def _ended_ns(line: Connection) -> float:
     return line.accepted_ns + line.total_ms * 1e6 + LOG_RESOLUTION_NS
 
 
-class _Trace:
-    """The firehose by request id."""
+class _RpcMessages:
+    """The events of the firehose by request id."""
 
     def __init__(
         self, events: Sequence[Delivery], processes: Mapping[str, Process], topics: Sequence[str]
@@ -236,14 +217,14 @@ class _Trace:
         self._ids[event.request_id].setdefault(event.unique_id, event)
 
     def legs(self, request_id: str) -> tuple[tuple[Leg, ...], Process | None]:
-        """The messages of a request in order of their publish, and the API process that sent the first."""
+        """The messages of a request in order of publish, and the API process that published the first."""
         legs = [leg for unique_id in self._ids.get(request_id, ()) for leg in self._legs(unique_id)]
         legs.sort(key=lambda leg: leg.published_ns or leg.delivered_ns or 0)
         api = next((leg.publisher for leg in legs if leg.publisher and _is_api(leg.publisher)), None)
         return tuple(legs), api
 
     def _legs(self, unique_id: str) -> Iterable[Leg]:
-        """One leg a delivery (a redelivered message has several), or one without."""
+        """One leg per delivery (a redelivered message has several), or one without a delivery."""
         published = next(iter(self._published.get(unique_id, ())), None)
         deliveries: Sequence[Delivery | None] = self._delivered.get(unique_id) or [None]
         for delivered in deliveries:
@@ -269,5 +250,5 @@ class _Trace:
 
 
 def _is_api(process: Process) -> bool:
-    """heat-api, heat-api-cfn, or a WSGI server that hosts one: whatever is not an engine."""
+    """heat-api, heat-api-cfn, or the WSGI server that hosts one: any process that is not an engine."""
     return process.role != "heat-engine"

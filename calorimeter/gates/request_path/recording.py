@@ -1,13 +1,11 @@
-"""What the proxy's log and the broker's trace showed during one command, as one file of evidence."""
+"""The proxy's log and the broker's trace of one command, as one file of evidence."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-
-from pydantic import ValidationError
 
 from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
@@ -25,10 +23,10 @@ LOG_WITHIN_S = 5.0
 
 
 class Recording(Model):
-    """Evidence of the way of some requests.
+    """Evidence of the paths of some requests.
 
-    `processes` maps AMQP connections to processes, `hosts` an engine process (as text) to its host as
-    Heat calls it. `doubts` are sentences on what may be missing; empty: nothing is known to be.
+    `processes` maps AMQP connections to processes, `hosts` an engine process (as text) to its host's name
+    in Heat. `doubts` are sentences on what may be missing; empty if nothing is known to be.
     """
 
     schema_version: int = 1
@@ -40,7 +38,7 @@ class Recording(Model):
 
 
 class Recorder:
-    """The sources of evidence, open."""
+    """The open sources of evidence."""
 
     def __init__(self, api: BrokerApi, firehose: Firehose, logs: ProxyLogs) -> None:
         self._api = api
@@ -52,10 +50,10 @@ class Recorder:
     def finish(
         self, request_ids: Collection[str] | None, ports: Collection[int], wait_s: float
     ) -> Recording:
-        """What was recorded of these requests (None: of all), once nothing more comes of them.
+        """The recording of these requests (None: of all), once their work has ended.
 
-        That is after 2 s without an event of theirs, or after `wait_s`; convergence goes on after an
-        answer. The proxy's log is waited for until it names all client `ports`, at most 5 s.
+        Convergence goes on after an answer, so that is after 2 s without an event of theirs, or after
+        `wait_s`. Then the proxy's log must name all client `ports` within 5 s.
         """
         self._await_quiet(request_ids, wait_s)
         log = self._logs.await_ports(ports, LOG_WITHIN_S)
@@ -65,7 +63,7 @@ class Recorder:
             for event in self._firehose.deliveries()
             if request_ids is None or event.reply or event.request_id in request_ids
         )
-        # Of replies only the time is used, and their connections may be gone by now.
+        # A reply's connection may be closed by now; only its time is used.
         unknown = {e.connection for e in events if not e.reply} - set(self._processes)
         doubts = [
             self._firehose.why_incomplete,
@@ -96,29 +94,30 @@ class Recorder:
 
 @contextmanager
 def recorder(deployment: Deployment) -> Iterator[Recorder]:
-    """Tracing on, firehose and logs open.
+    """Switch tracing on and open the firehose and the logs, while the context is open.
 
-    Raises `InputError` without consent to trace the broker or where a log cannot be received, and
-    `EvidenceUnavailable` where there is no trace.
+    Raises InputError without consent to trace the broker or if a log cannot be received, and
+    `EvidenceUnavailable` without a trace.
     """
     if not deployment.consent.level.allows(Consent.INVASIVE):
         raise InputError(
             f"{deployment.path}: consent.level",
-            f"is {str(deployment.consent.level)!r}, and this switches the broker's tracing on",
+            f"is {str(deployment.consent.level)!r}, but this command switches the broker's tracing on",
             "valid: invasive",
         )
-    with ExitStack() as stack:
-        api = stack.enter_context(tracing(deployment))
-        firehose = stack.enter_context(Firehose(deployment))
-        logs = stack.enter_context(ProxyLogs.of(deployment.proxy))
+    with (
+        tracing(deployment) as api,
+        Firehose(deployment) as firehose,
+        ProxyLogs.of(deployment.proxy) as logs,
+    ):
         yield Recorder(api, firehose, logs)
 
 
 def read(path: Path) -> Recording:
-    """Read a recording; `InputError` where it is none."""
+    """Read a recording. Raises InputError if the file is not one."""
     try:
         return Recording.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
-    except (ValueError, ValidationError) as problem:
-        raise InputError(str(path), "is not the evidence of a trace") from problem
+    except ValueError as problem:
+        raise InputError(str(path), "is not the evidence of `calorimeter trace`") from problem

@@ -1,8 +1,8 @@
-"""An HTTP proxy between one command and the APIs, to learn the port and the request id of each request.
+"""An HTTP proxy between one command and the APIs; it records the port and request id of each request.
 
-The command is left as it is and is told of the relay by `http_proxy`. Each request goes on over a
-connection of its own, so that one request is one connection in HAProxy's log. Through TLS only the
-connection is seen, not the requests in it.
+The unmodified command finds the relay by `http_proxy`. Each request is relayed on a connection of its own,
+so that one request is one connection in HAProxy's log. Through TLS only connections are visible, not the
+requests in them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import socket
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from types import TracebackType
 from urllib.parse import urlsplit
 
 from calorimeter.core.deployment import Address
@@ -25,24 +24,16 @@ ANSWER_S = 300.0
 LARGEST_BODY = 64 * 2**20
 
 _HOP_BY_HOP = {
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-}
+    "connection", "keep-alive", "proxy-authenticate", "proxy-authorization", "proxy-connection", "te",
+    "trailer", "transfer-encoding", "upgrade",
+}  # fmt: skip
 
 
 class Relayed(Model):
-    """One request that went through: `target` is `HOST:PORT`, `path` has no query (it may hold secrets).
+    """One relayed request: `target` is `HOST:PORT`, `path` has no query (it may contain secrets).
 
-    `source` and `source_port` are the relay's, as the server sees the client; empty and 0 where no
-    connection came about. Times are ns since the
-    epoch; `status` is 0 where no answer came, or where TLS hides it.
+    `source` and `source_port` are the relay's end of the connection to the server; empty and 0 without a
+    connection. Times are ns since the epoch; `status` is 0 without an answer, or if TLS hides it.
     """
 
     target: str
@@ -57,7 +48,7 @@ class Relayed(Model):
 
 
 class Relay:
-    """A relay on loopback while its context is open; `url` is for `http_proxy`."""
+    """A relay on loopback while its context is open; `url` is the value for `http_proxy`."""
 
     def __init__(self) -> None:
         self._seen: list[Relayed] = []
@@ -74,9 +65,7 @@ class Relay:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -86,11 +75,11 @@ class Relay:
 
     @property
     def url(self) -> str:
-        """Where the relay listens."""
+        """The address that the relay listens on, as a URL."""
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def requests(self) -> tuple[Relayed, ...]:
-        """What went through, in the order of its beginning."""
+        """The relayed requests in the order of sending."""
         return tuple(sorted(self._seen, key=lambda relayed: relayed.sent_ns))
 
 
@@ -99,7 +88,7 @@ class _Handler(BaseHTTPRequestHandler):
     seen: list[Relayed]
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing is logged: a request line may hold a token."""
+        """Log nothing: a request line may contain a token."""
 
     def _relay(self) -> None:
         parts = urlsplit(self.path)
@@ -111,36 +100,21 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(size) if size else None
         upstream = http.client.HTTPConnection(target.host, target.port, timeout=ANSWER_S)
         sent_ns = time.time_ns()
-        source, source_port = "", 0
-
-        def note(status: int, request_id: str) -> None:
-            self.seen.append(
-                Relayed(
-                    target=str(target),
-                    method=self.command,
-                    path=parts.path,
-                    source=source,
-                    source_port=source_port,
-                    request_id=request_id,
-                    sent_ns=sent_ns,
-                    done_ns=time.time_ns(),
-                    status=status,
-                )
-            )
-
+        source = ("", 0)
         try:
             upstream.connect()
-            source, source_port = upstream.sock.getsockname()[:2]
+            source = upstream.sock.getsockname()[:2]
             self._send_on(upstream, parts.path + (f"?{parts.query}" if parts.query else ""), body)
             answer = upstream.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as problem:
-            note(0, "")
+            self._record(str(target), parts.path, source, sent_ns)
             self.send_error(502, f"the API did not answer ({type(problem).__name__})")
             return
         finally:
             upstream.close()
-        note(answer.status, answer.headers.get("X-Openstack-Request-Id") or "")
+        request_id = answer.headers.get("X-Openstack-Request-Id") or ""
+        self._record(str(target), parts.path, source, sent_ns, request_id, answer.status)
         self._give_back(answer, content)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = do_OPTIONS = _relay  # noqa: N815
@@ -166,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
     def do_CONNECT(self) -> None:
-        """A tunnel for TLS: its bytes pass unread."""
+        """A tunnel for TLS: bytes are copied, not read."""
         host, _, port = self.path.rpartition(":")
         sent_ns = time.time_ns()
         try:
@@ -174,29 +148,28 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, ValueError) as problem:
             self.send_error(502, f"cannot be reached ({type(problem).__name__})")
             return
-        source, source_port = upstream.getsockname()[:2]
+        source = upstream.getsockname()[:2]
         self.send_response_only(200, "Connection established")
         self.end_headers()
         with upstream:
             _pass_on(self.connection, upstream)
         self.close_connection = True
+        self._record(self.path, "", source, sent_ns)
+
+    def _record(
+        self, target: str, path: str, source: tuple[str, int], sent_ns: int, request_id: str = "",
+        status: int = 0,
+    ) -> None:  # fmt: skip
         self.seen.append(
             Relayed(
-                target=self.path,
-                method="CONNECT",
-                path="",
-                source=source,
-                source_port=source_port,
-                request_id="",
-                sent_ns=sent_ns,
-                done_ns=time.time_ns(),
-                status=0,
+                target=target, method=self.command, path=path, source=source[0], source_port=source[1],
+                request_id=request_id, sent_ns=sent_ns, done_ns=time.time_ns(), status=status,
             )
-        )
+        )  # fmt: skip
 
 
 def _pass_on(client: socket.socket, upstream: socket.socket) -> None:
-    """Copy bytes both ways until either side ends or is silent for `ANSWER_S`."""
+    """Copy bytes both ways until one side closes, or both are silent for `ANSWER_S`."""
     other = {client: upstream, upstream: client}
     with contextlib.suppress(OSError):
         while True:

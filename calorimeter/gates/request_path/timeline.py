@@ -1,4 +1,4 @@
-"""One request's path as lines of text, in the order of time."""
+"""One request's path as lines of text, in order of time."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Step = tuple[int, str, str]
 
 
 def timeline(path: Path, hosts: Mapping[str, str]) -> list[str]:
-    """Lines of `+ms  who  what`, ms since the request was sent; `hosts` name the hosts of engine
-    processes (as text).
+    """Lines of `+ms  who  what`, ms since the request was sent.
 
-    Reports of the broker arrive with a delay of their own (see `Leg`), so single ms mean little.
+    `hosts` maps engine processes (as text) to their hosts. The broker's reports have a delay (see `Leg`),
+    so single ms mean little.
     """
     sent_ns = path.request.sent_ns
-    # What happens at once keeps its order, since sorting is stable.
+    # Sorting is stable: simultaneous steps keep their order.
     steps = sorted(_steps(path, hosts), key=lambda step: step[0])
     lines = [f"{(at_ns - sent_ns) / 1e6:+10.1f} ms  {who:<38}  {what}" for at_ns, who, what in steps]
     if len(lines) > SHOWN_LINES:
@@ -34,14 +34,14 @@ def _steps(path: Path, hosts: Mapping[str, str]) -> Iterator[Step]:
     yield (
         request.sent_ns,
         "proxy",
-        f"gives it to {path.backend}" if path.backend else "? no line of its log",
+        f"sends it to {path.backend}" if path.backend else "? its log has no line for the request",
     )
     for leg in path.legs:
         yield from _of_leg(leg, hosts)
     yield (
         request.done_ns,
         "client",
-        f"has the answer {request.status}" if request.status else "has no answer",
+        f"receives the answer {request.status}" if request.status else "receives no answer",
     )
 
 
@@ -49,17 +49,17 @@ def _of_leg(leg: Leg, hosts: Mapping[str, str]) -> Iterator[Step]:
     about = f" of resource {leg.resource_id}" if leg.resource_id else ""
     what = f"{leg.method}{about}"
     if leg.published_ns is not None:
-        yield leg.published_ns, _name(leg.publisher, hosts), f"puts {what} into {leg.queue}"
+        yield leg.published_ns, _name(leg.publisher, hosts), f"publishes {what} to {leg.queue}"
     consumer = _name(leg.consumer, hosts)
     if leg.delivered_ns is not None:
-        again = ", which was delivered before" if leg.redelivered else ""
-        yield leg.delivered_ns, consumer, f"takes {what}{again}"
+        again = " (redelivered)" if leg.redelivered else ""
+        yield leg.delivered_ns, consumer, f"receives {what}{again}"
     if leg.replied_ns is not None:
         yield leg.replied_ns, consumer, f"{'fails' if leg.failure else 'answers'} {leg.method}"
 
 
 def _name(process: Process | None, hosts: Mapping[str, str]) -> str:
     if process is None:
-        return "? a process that does not say"
+        return "? unknown process"
     host = hosts.get(str(process))
     return f"{host} {process.role}[{process.pid}]" if host else str(process)

@@ -14,7 +14,7 @@ from calorimeter.gates.context import Context
 
 
 class Identity:
-    """A Keystone that gives a new token each time, until it is away."""
+    """A Keystone that issues a new token each time, until it is down."""
 
     def __init__(self) -> None:
         self.session = SimpleNamespace(verify=True)
@@ -29,12 +29,12 @@ class Identity:
         return f"token-{self.given}"
 
     def rest_url(self) -> str:
-        """Where Heat would be."""
+        """Heat's URL."""
         return "http://127.0.0.1:1/v1/p"
 
 
 def test_each_call_has_a_token_that_is_valid_then(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A token may expire in a long run; where Keystone is away the last one is sent."""
+    """A token may expire in a long run; while Keystone is down the last one is sent."""
     identity, sent = Identity(), []
 
     def send(_: object, request: requests.PreparedRequest, **__: Any) -> requests.Response:
@@ -42,15 +42,17 @@ def test_each_call_has_a_token_that_is_valid_then(monkeypatch: pytest.MonkeyPatc
         raise requests.ConnectionError
 
     monkeypatch.setattr(heat_client, "session", lambda _: identity)
-    monkeypatch.setattr(heat_client.CfnSigner, "of", lambda _: None)
     monkeypatch.setattr(requests.Session, "send", send)
     deployment = SimpleNamespace(
-        expect=SimpleNamespace(rpc_timeout_s=1.0), clients=SimpleNamespace(sources=())
+        expect=SimpleNamespace(rpc_timeout_s=1.0),
+        clients=SimpleNamespace(sources=()),
+        cfn=None,
+        identity=None,
     )
     client = heat_client.HeatClient(cast("Context", SimpleNamespace(deployment=deployment)))
-    client.look()
-    client.look()
+    client.list_stacks()
+    client.list_stacks()
     identity.away = True
-    client.look()
+    client.list_stacks()
     url = "http://127.0.0.1:1/v1/p/stacks?limit=1"
     assert sent == [(url, "token-2"), (url, "token-3"), (url, "token-3")]

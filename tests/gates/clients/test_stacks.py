@@ -1,4 +1,4 @@
-"""Stacks against a Heat that answers as the test says."""
+"""Stacks of an experiment, against a Heat that answers as the test says."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from calorimeter.gates.clients import stacks
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient
+from calorimeter.gates.clients.stack_records import StackRecord, with_traced_request_ids
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.ledger.stack_ledger import Entry
 
 
 class Client:
@@ -29,14 +29,14 @@ class Client:
 
 
 def left(status: int, answer: Any) -> tuple[str, ...]:
-    """What is left after the deletes, as that Heat lists it."""
+    """The stacks left after the deletes, as that Heat lists them."""
     return stacks.Stacks(cast("HeatClient", Client(status, answer)), 4).delete_all()
 
 
-def test_a_list_that_nobody_answers_does_not_say_that_nothing_is_left(
+def test_list_without_an_answer_does_not_prove_that_nothing_is_left(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Until the deadline every list fails: no evidence; an empty list is some."""
+    """If every list fails until the deadline there is no evidence; an empty list is evidence."""
     monkeypatch.setattr(stacks, "REMOVE_S", 0.0)
     monkeypatch.setattr(stacks, "POLL_S", 0.001)
     with pytest.raises(EvidenceUnavailable, match="could not be listed after the deletes"):
@@ -45,7 +45,7 @@ def test_a_list_that_nobody_answers_does_not_say_that_nothing_is_left(
 
 
 class Slow:
-    """A Heat with so many stacks, of which one is gone after each `every_s`, until `rest` are left."""
+    """A Heat with `count` stacks, of which one goes every `every_s` seconds until `rest` are left."""
 
     def __init__(self, count: int, every_s: float, rest: int = 0) -> None:
         self.tag = ""
@@ -53,7 +53,7 @@ class Slow:
         self._count, self._every_s, self._rest = count, every_s, rest
 
     def call(self, operation: str, *_: object) -> tuple[HeatCall, Any]:
-        """The list of what is not gone yet."""
+        """The list of the stacks that are not gone yet."""
         record = HeatCall(operation=operation, request_id=None, sent_ns=0, done_ns=1, status=200)
         left = max(self._count - int(self.now_s / self._every_s), self._rest)
         return record, {"stacks": [self._stack(n) for n in range(left)]}
@@ -63,7 +63,7 @@ class Slow:
         return {"stack_name": f"{self.tag}-{number}", "id": str(number), "stack_status": status}
 
     def sleep(self, seconds: float) -> None:
-        """Time goes by."""
+        """Let time pass."""
         self.now_s += seconds
 
 
@@ -76,34 +76,50 @@ class Slow:
         (Slow(99, 5.0), 75, 120),  # beyond the stacks' own timeout
     ],
 )
-def test_deletes_are_waited_for_while_the_list_gets_shorter(
+def test_deletes_are_awaited_while_the_list_gets_shorter(
     heat: Slow, left: int, ended_s: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slow machine is given the time that its stacks have; one that deletes nothing is not."""
+    """A slow machine gets the stacks' own timeout; a machine that deletes nothing does not."""
     clock = SimpleNamespace(monotonic=lambda: heat.now_s, sleep=heat.sleep, time_ns=lambda: 0)
     monkeypatch.setattr(stacks, "time", clock)
-    made = stacks.Stacks(cast("HeatClient", heat), 4)
-    heat.tag = made.tag
-    assert len(made.delete_all()) == left
+    created = stacks.Stacks(cast("HeatClient", heat), 4)
+    heat.tag = created.tag
+    assert len(created.delete_all()) == left
     assert ended_s <= heat.now_s <= ended_s + 2 * stacks.POLL_S
 
 
-def test_burst_asks_by_the_apis_in_turn_for_what_is_still_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten creates, and further ones until something has happened: here once twelve were made."""
-    asked: list[bool] = []
-    made = stacks.Stacks(cast("HeatClient", None), 4)
-    monkeypatch.setattr(made, "create", lambda *, cfn: asked.append(cfn))
-    made.burst(40, 1, apis=("cfn",), wanted=lambda number: number < 10 or len(asked) < 12)
-    assert asked == [True] * 12
-    asked.clear()
-    made.burst(4, 1, apis=("rest", "cfn"))
-    assert asked == [False, True, False, True]
+class Counting:
+    """A Heat that accepts every create, and records by which API it came."""
+
+    def __init__(self) -> None:
+        self.apis: list[str] = []
+
+    def call(self, operation: str, *_: object) -> tuple[HeatCall, Any]:
+        """One create by REST."""
+        self.apis.append("rest")
+        return HeatCall(operation=operation, request_id=None, sent_ns=0, done_ns=1, status=201), None
+
+    def cfn(self, operation: str, **_: object) -> tuple[HeatCall, str]:
+        """One create by CFN."""
+        self.apis.append("cfn")
+        return HeatCall(operation=operation, request_id=None, sent_ns=0, done_ns=1, status=200), ""
+
+
+def test_burst_uses_the_apis_in_turn_and_skips_unwanted_stacks() -> None:
+    """Ten creates, and further ones until something happens: here after twelve creates."""
+    heat = Counting()
+    created = stacks.Stacks(cast("HeatClient", heat), 4)
+    created.burst(40, 1, apis=("cfn",), wanted=lambda number: number < 10 or len(heat.apis) < 12)
+    assert heat.apis == ["cfn"] * 12
+    heat.apis.clear()
+    created.burst(4, 1, apis=("rest", "cfn"))
+    assert heat.apis == ["rest", "cfn", "rest", "cfn"]
 
 
 class Late:
-    """A Heat that answers all creates but the last, whose stack it lists once others were deleted.
+    """A Heat that answers all creates except the last, whose stack it lists after others are deleted.
 
-    The first `unheard` deletes of that one are not answered.
+    The first `unheard` deletes of that stack get no answer.
     """
 
     def __init__(self, unheard: int = 0) -> None:
@@ -133,47 +149,52 @@ class Late:
 
 @pytest.mark.parametrize("unheard", [0, 1])
 def test_stack_that_is_listed_late_is_deleted_too(unheard: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody else asks for its delete, and where that is not answered it is asked for again."""
+    """Its delete is requested then, and repeated if it gets no answer."""
     monkeypatch.setattr(stacks, "POLL_S", 0.001)
     monkeypatch.setattr(stacks, "REMOVE_S", 0.5)
-    made = stacks.Stacks(cast("HeatClient", Late(unheard)), 4)
-    made.burst(3, 1)
-    made.await_final(0)
-    assert made.delete_all() == ()
-    assert [entry.delete is not None for entry in made.entries] == [True, True, True]
+    created = stacks.Stacks(cast("HeatClient", Late(unheard)), 4)
+    created.burst(3, 1)
+    created.await_final(0)
+    assert created.delete_all() == ()
+    assert [entry.delete is not None for entry in created.records] == [True, True, True]
 
 
-def test_look_that_is_answered_late_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A list that was asked for before another and answered after it tells of an earlier moment."""
-    clock = SimpleNamespace(now=1.0)
-    monkeypatch.setattr(
-        stacks, "time", SimpleNamespace(monotonic=lambda: clock.now, time_ns=lambda: 0, sleep=None)
-    )
-    made = stacks.Stacks(cast("HeatClient", Late()), 4)
-    made.burst(1, 1)
-    (name,) = (entry.name for entry in made.entries)
+class Overtaking(Late):
+    """A Heat whose first list is answered after a second one, which is requested in between."""
 
-    def listed() -> dict[str, tuple[str, str]]:
-        """While this list is on its way another is asked for and answered."""
-        clock.now = 2.0
-        monkeypatch.setattr(made, "listed", lambda: {name: ("i", "CREATE_COMPLETE")})
-        made.look()
-        return {name: ("i", "CREATE_IN_PROGRESS")}
+    def __init__(self) -> None:
+        super().__init__()
+        self.created: stacks.Stacks | None = None
 
-    monkeypatch.setattr(made, "listed", listed)
-    made.look()
-    assert [state.status for state in made.entries[0].states] == ["CREATE_COMPLETE"]
+    def call(self, operation: str, method: str, path: str, body: Any = None) -> tuple[HeatCall, Any]:
+        """One answer; the stacks of the first list are in progress, those of the second complete."""
+        call, answer = super().call(operation, method, path, body)
+        created, self.created = self.created, None
+        if operation == "list" and created:
+            answer["stacks"][0]["stack_status"] = "CREATE_IN_PROGRESS"
+            created.poll()
+        return call, answer
+
+
+def test_poll_that_is_answered_late_changes_nothing() -> None:
+    """A list requested before another and answered after it shows an earlier state."""
+    heat = Overtaking()
+    created = stacks.Stacks(cast("HeatClient", heat), 4)
+    created.burst(1, 1)
+    heat.created = created
+    created.poll()
+    assert [state.status for state in created.records[0].states] == ["CREATE_COMPLETE"]
 
 
 def test_create_that_was_cut_off_has_its_request_id_from_the_trace() -> None:
-    """The proxy gave its client none; the engine was handed the stack's name with it."""
+    """The proxy returned none to the client; the engine got the stack's name with it."""
     call = HeatCall(operation="create", request_id=None, sent_ns=0, done_ns=1, status=0, error="Timeout")
     entries = (
-        Entry(name="cut", create=call),
-        Entry(name="never", create=call),
-        Entry(name="well", create=call.model_copy(update={"request_id": "req-w"})),
+        StackRecord(name="cut", create=call),
+        StackRecord(name="never", create=call),
+        StackRecord(name="well", create=call.model_copy(update={"request_id": "req-w"})),
     )
-    assert [e.create.request_id for e in stacks.identified(entries, (handed("cut", "req-c"),))] == [
+    assert [e.create.request_id for e in with_traced_request_ids(entries, (handed("cut", "req-c"),))] == [
         "req-c",
         None,
         "req-w",
@@ -181,7 +202,7 @@ def test_create_that_was_cut_off_has_its_request_id_from_the_trace() -> None:
 
 
 def handed(name: str, request_id: str) -> Delivery:
-    """A create, handed to an engine."""
+    """A create, delivered to an engine."""
     return Delivery(
         seq=0, t_ns=0, kind="deliver", queue="engine", exchange="heat", routing_keys=(), routed=(),
         connection="c", channel=1, redelivered=False, method="create_stack", stack_name=name,

@@ -1,10 +1,11 @@
-"""Golden evidence and properties of the exact rotation."""
+"""Literal evidence and properties of the exact rotation."""
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.engines.rotation import Consumer, Delivered, Rotation, exact_rotation
+from calorimeter.gates.engines.queue_window import Consumer
+from calorimeter.gates.engines.rotation import Delivered, Rotation, exact_rotation
 
 
 def evidence(order: str, **changes: object) -> Rotation:
@@ -29,7 +30,7 @@ def test_exact_rotation_passes() -> None:
 
 
 def test_one_delivery_out_of_turn_fails_and_is_named() -> None:
-    """One delivery out of turn refutes it and is the counter-example."""
+    """It is the counter-example."""
     judgement = exact_rotation(evidence("ABCABB"))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("delivery 6 (req-5) went to engine-B, expected engine-C",)
@@ -41,13 +42,13 @@ def test_period_over_too_few_consumers_fails() -> None:
 
 
 def test_changed_consumers_are_inconclusive() -> None:
-    """A rotation over consumers that come and go has no expected order."""
+    """Without constant consumers there is no expected order."""
     judgement = exact_rotation(evidence("ABCABC", after=(Consumer(id="A", name="engine-A"),)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
 
 
 def test_foreign_calls_are_inconclusive() -> None:
-    """With other clients' calls in the queue, more than one call was in flight."""
+    """Other clients' calls mean that more than one call was in flight."""
     judgement = exact_rotation(evidence("ABCABC", calls=("req-0", "req-1")))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "other clients" in judgement.why
@@ -62,7 +63,7 @@ def test_what_the_broker_counted_must_be_in_the_trace() -> None:
 
 
 def test_without_quiet_ends_the_order_is_inconclusive() -> None:
-    """Where calls went on before or after, the broker's counter says nothing of these calls."""
+    """If calls were in progress before or after, the broker's counter does not fit these calls."""
     judgement = exact_rotation(evidence("ABCABC", unquiet="engine did not become quiet"))
     assert (judgement.outcome, judgement.why) == (Outcome.INCONCLUSIVE, "engine did not become quiet")
 

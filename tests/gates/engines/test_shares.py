@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.engines.rotation import Consumer
+from calorimeter.gates.engines.queue_window import Consumer
 from calorimeter.gates.engines.shares import Shares, equal_shares
 
 CONSUMERS = tuple(Consumer(id=letter, name=f"engine-{letter}") for letter in "ABC")
@@ -30,7 +30,7 @@ def test_shares_that_differ_by_one_pass() -> None:
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["spread"] == 1
     assert judgement.figures["smallest_bias_seen"] == 0.002
-    assert "a fault by chance in more than 0.30% of deliveries" in judgement.why
+    assert "random faults in more than 0.30% of deliveries" in judgement.why
 
 
 def test_consumers_of_one_name_are_counted_each() -> None:
@@ -39,7 +39,7 @@ def test_consumers_of_one_name_are_counted_each() -> None:
     judgement = equal_shares(evidence(500, 40, 500, before=twins, after=twins))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples[0] == (
-        "engine-3 [7] (B) had 40 deliveries, -306.7 against an equal share"
+        "engine-3 [7] (B) had 40 deliveries, -306.7 compared with an equal share"
     )
 
 
@@ -47,7 +47,7 @@ def test_shares_that_differ_by_two_fail_and_are_named() -> None:
     """Two apart is impossible in turn, though no statistical test would notice it."""
     judgement = equal_shares(evidence(334, 334, 332))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.counter_examples[0] == "engine-C had 332 deliveries, -1.3 against an equal share"
+    assert judgement.counter_examples[0] == "engine-C had 332 deliveries, -1.3 compared with an equal share"
 
 
 def test_consumer_without_a_delivery_fails() -> None:
@@ -79,7 +79,7 @@ def test_shares_of_calls_that_fail_tell_nothing() -> None:
         assert judgement.outcome is Outcome.INCONCLUSIVE
         assert judgement.why == (
             "3 of 1000 calls failed (first: list req-1: 504 after 60.0 s): "
-            "shares of calls that fail tell nothing"
+            "shares of calls that fail prove nothing"
         )
         assert judgement.figures["failed_calls"] == 3
     assert equal_shares(evidence(334, 333, 333, calls=1000)).figures["failed_calls"] == 0

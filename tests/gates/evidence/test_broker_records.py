@@ -229,7 +229,7 @@ def test_a_consumer_whose_connection_is_gone_has_no_process() -> None:
     (joined,) = join_consumers("engine", (consumer("engine", ENGINE_1),), ())
     assert (joined.process, joined.peer_host) == (None, None)
     assert str(joined) == f"unlisted ({ENGINE_1}, channel 1)"
-    assert not queue_consumers._consuming(joined).listed
+    assert not queue_consumers.consuming(joined).listed
 
 
 @pytest.mark.parametrize("asked", ["consumers", "connections", "channels"])

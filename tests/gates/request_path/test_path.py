@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from calorimeter.gates.evidence.broker_records import Process
 from calorimeter.gates.evidence.proxy_log import Connection
 from calorimeter.gates.evidence.rpc_message import Delivery
+from calorimeter.gates.request_path.completeness import join_completeness
 from calorimeter.gates.request_path.path import BY_THE_API_ITSELF, Path, Paths, Request, join, requests_of
 from calorimeter.load.operations.cfn_operations import OPERATIONS as CFN_OPERATIONS
 from calorimeter.load.operations.rest_operations import OPERATIONS as REST_OPERATIONS
@@ -147,13 +148,13 @@ def test_a_lost_event_is_a_missing_link(gone: int, missing: str) -> None:
     events = [e for number, e in enumerate(CREATE) if number != gone]
     paths = join([request()], [line()], events, PROCESSES)
     assert missing in one(paths).missing
-    assert paths.completeness == 0
+    assert join_completeness(paths).share == 0
 
 
 def test_without_any_event_an_accepted_request_is_incomplete() -> None:
     """A success must have called an engine."""
     paths = join([request()], [line()], (), PROCESSES)
-    assert paths.missing() == {"no RPC message": 1}
+    assert join_completeness(paths).missing == {"no RPC message": 1}
 
 
 def test_a_request_that_the_api_refused_needs_no_engine() -> None:
@@ -187,7 +188,8 @@ def test_the_operations_without_an_engine_are_those_of_a_load() -> None:
 def test_an_unanswered_request_does_not_count() -> None:
     """Without an answer there is no request id to follow: it is shown, and not in the figure."""
     paths = join([request(request_id="", status=0)], [line()], (), PROCESSES)
-    assert (paths.answered, paths.completeness, paths.missing()) == (0, None, {})
+    found = join_completeness(paths)
+    assert (found.answered, found.share, found.missing) == (0, None, {})
     assert one(paths).missing == ("no request id in the answer",)
 
 
@@ -298,7 +300,7 @@ def test_concurrent_requests_are_not_mixed_up(engines: list[str], random: object
     ]
     random.shuffle(events)  # type: ignore[attr-defined]
     paths = join(requests, lines, events, PROCESSES)
-    assert paths.completeness == 1
+    assert join_completeness(paths).share == 1
     assert [path.engine for path in paths.paths] == [PROCESSES[engine] for engine in engines]
     assert [path.backend for path in paths.paths] == [f"rest-{n % 3}" for n in range(len(engines))]
 

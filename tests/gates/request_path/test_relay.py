@@ -1,4 +1,4 @@
-"""The relay in front of a real HTTP server: bytes as they were, and what was learnt of them."""
+"""The relay in front of a real HTTP server: it forwards bytes unchanged and records requests."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calorimeter.gates.request_path.relay import Relay
 
 
 class Echo(BaseHTTPRequestHandler):
-    """Answers with what it was sent, in chunks, as gunicorn may."""
+    """Echoes each request, in chunks, as gunicorn may."""
 
     protocol_version = "HTTP/1.1"
 
@@ -32,7 +32,7 @@ class Echo(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_HEAD = _answer  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
-        """Silence."""
+        """Log nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -51,8 +51,8 @@ def ask(relay: Relay, method: str, url: str, **more: object) -> requests.Respons
     return requests.request(method, url, proxies={"http": relay.url}, timeout=10, **more)  # type: ignore[arg-type]
 
 
-def test_a_request_passes_unchanged_and_is_learnt(server: str) -> None:
-    """Method, path with query, headers and body arrive; port, request id and status are known after."""
+def test_request_passes_unchanged_and_is_recorded(server: str) -> None:
+    """Method, path with query, headers and body arrive; port, request id and status are recorded."""
     with Relay() as relay:
         answer = ask(
             relay, "POST", f"http://{server}/v1/p?a=1", data=b"body", headers={"X-Auth-Token": "SECRET"}
@@ -80,8 +80,8 @@ def test_an_answer_without_a_body_passes(server: str) -> None:
         assert ask(relay, "HEAD", f"http://{server}/").status_code == 201
 
 
-def test_a_server_that_is_away_is_a_bad_gateway() -> None:
-    """The command gets an answer of the relay's and goes on as it will; that none came is known."""
+def test_server_that_is_down_is_a_bad_gateway() -> None:
+    """The command gets an answer of the relay's; the missing answer is recorded."""
     with Relay() as relay:
         assert ask(relay, "GET", "http://127.0.0.1:1/").status_code == 502
         (seen,) = relay.requests()
@@ -89,7 +89,7 @@ def test_a_server_that_is_away_is_a_bad_gateway() -> None:
 
 
 def test_a_tunnel_passes_unread_and_is_counted(server: str) -> None:
-    """Through CONNECT only the connection is seen."""
+    """Of a CONNECT only the connection is recorded."""
     host, _, port = server.rpartition(":")
     with Relay() as relay:
         with socket.create_connection((host, int(relay.url.rpartition(":")[2])), timeout=10) as client:

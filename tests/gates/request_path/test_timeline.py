@@ -49,8 +49,8 @@ def path(*legs: Leg, backend: str | None = "rest-1") -> Path:
     return Path(request=REQUEST, backend=backend, api_process=API, legs=legs, missing=())
 
 
-def test_a_path_is_told_in_the_order_of_time() -> None:
-    """Work that goes on after the answer stands after it, and engines have the names of their hosts."""
+def test_path_is_shown_in_order_of_time() -> None:
+    """Work after the answer comes after it, and engines are named by their hosts."""
     work = leg(
         method="check_resource",
         queue="engine_worker",
@@ -60,30 +60,30 @@ def test_a_path_is_told_in_the_order_of_time() -> None:
         replied_ns=None,
         resource_id="7",
     )
-    told = [" ".join(line.split()) for line in timeline(path(work, leg()), {str(ENGINE): "engine-1"})]
-    assert told == [
+    text = [" ".join(line.split()) for line in timeline(path(work, leg()), {str(ENGINE): "engine-1"})]
+    assert text == [
         "+0.0 ms client 127.0.0.10:40000 sends create",
-        "+0.0 ms proxy gives it to rest-1",
-        "+5.0 ms heat-api[10]@10.0.0.2 puts create_stack into engine",
-        "+6.0 ms engine-1 heat-engine[21] takes create_stack",
+        "+0.0 ms proxy sends it to rest-1",
+        "+5.0 ms heat-api[10]@10.0.0.2 publishes create_stack to engine",
+        "+6.0 ms engine-1 heat-engine[21] receives create_stack",
         "+50.0 ms engine-1 heat-engine[21] answers create_stack",
-        "+60.0 ms client has the answer 201",
-        "+70.0 ms engine-1 heat-engine[21] puts check_resource of resource 7 into engine_worker",
-        "+71.0 ms engine-1 heat-engine[21] takes check_resource of resource 7",
+        "+60.0 ms client receives the answer 201",
+        "+70.0 ms engine-1 heat-engine[21] publishes check_resource of resource 7 to engine_worker",
+        "+71.0 ms engine-1 heat-engine[21] receives check_resource of resource 7",
     ]
 
 
-def test_what_is_not_known_is_said() -> None:
-    """No backend, no process: a question mark, not a guess."""
-    told = "\n".join(timeline(path(leg(consumer=None, redelivered=True, failure=True), backend=None), {}))
-    assert "? no line of its log" in told
-    assert "? a process that does not say" in told
-    assert "takes create_stack, which was delivered before" in told
-    assert "fails create_stack" in told
+def test_unknown_links_are_shown() -> None:
+    """An unknown backend or process is a question mark, not a guess."""
+    text = "\n".join(timeline(path(leg(consumer=None, redelivered=True, failure=True), backend=None), {}))
+    assert "? its log has no line for the request" in text
+    assert "? unknown process" in text
+    assert "receives create_stack (redelivered)" in text
+    assert "fails create_stack" in text
 
 
 def test_a_large_stack_is_cut_with_its_count() -> None:
-    """A timeline of thousands of resources ends with how many lines were left out."""
+    """A timeline of thousands of resources ends with the number of lines left out."""
     legs = [leg(unique_id=str(n), replied_ns=None) for n in range(SHOWN_LINES)]
-    told = timeline(path(*legs), {})
-    assert (len(told), told[-1]) == (SHOWN_LINES + 1, f"… and {SHOWN_LINES + 3} more")
+    text = timeline(path(*legs), {})
+    assert (len(text), text[-1]) == (SHOWN_LINES + 1, f"… and {SHOWN_LINES + 3} more")

@@ -1,0 +1,65 @@
+"""How many of an experiment's requests could be followed from the client to the engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from calorimeter.core.toml import Model
+from calorimeter.core.verdict import Figure
+from calorimeter.gates.request_path.path import NO_LOG_LINE, Paths
+
+ENOUGH = 0.999
+"""Share of answered requests below which it is uncertain which engine had which request."""
+
+
+class JoinCompleteness(Model):
+    """`whole` of `answered` requests were followed; `missing` counts the links that were not seen.
+
+    `proxy` is whether the proxy's log names servers; if it does not, that link is not required.
+    """
+
+    answered: int
+    whole: int
+    missing: dict[str, int] = {}
+    proxy: bool = True
+
+    @property
+    def share(self) -> float | None:
+        """The completeness of the join; None without an answered request."""
+        return self.whole / self.answered if self.answered else None
+
+
+def join_completeness(paths: Paths, *, proxy: bool = True) -> JoinCompleteness:
+    """Count the paths of the answered requests: without an answer no request id is known."""
+    answered = [
+        tuple(link for link in path.missing if proxy or link != NO_LOG_LINE)
+        for path in paths.paths
+        if path.request.status
+    ]
+    return JoinCompleteness(
+        answered=len(answered),
+        whole=sum(not missing for missing in answered),
+        missing=dict(sorted(Counter(link for missing in answered for link in missing).items())),
+        proxy=proxy,
+    )
+
+
+def why_incomplete(evidence: JoinCompleteness | None) -> str | None:
+    """Why the join is not complete enough; None if it is, or was not made."""
+    if evidence is None or (evidence.share is not None and evidence.share >= ENOUGH):
+        return None
+    if evidence.share is None:
+        return "no request was answered, so none could be followed"
+    links = ", ".join(f"{link} in {count}" for link, count in evidence.missing.items())
+    return (
+        f"{evidence.whole} of {evidence.answered} answered requests ({evidence.share:.2%}) could be "
+        f"followed to their engine, at least {ENOUGH:.1%} are needed ({links})"
+    )
+
+
+def completeness_figures(evidence: JoinCompleteness | None) -> dict[str, Figure]:
+    """The completeness of the join, as figures."""
+    if evidence is None or evidence.share is None:
+        return {}
+    return {"followed": evidence.whole, "followed_of": evidence.answered,
+            "join_completeness": round(evidence.share, 5)}  # fmt: skip
