@@ -12,13 +12,13 @@ from calorimeter.gates.affinity.mapping import mapping_is_the_predicted_one
 from calorimeter.gates.affinity.persistence import Load, Persistence, sources_stay_under_load
 from calorimeter.gates.affinity.spreading import sources_spread_as_predicted
 from calorimeter.gates.affinity.stability import each_source_on_one_backend, enough_distinct_sources
-from calorimeter.gates.clients.visits import GIVEN_UP, AllVisits, LogCount, Told, Visit, Visits
+from calorimeter.gates.clients.visits import GIVEN_UP, AllVisits, LogCount, StateLine, Visit, Visits
 
 S = 1_000_000_000
 SERVERS = (HashServer("a", 1), HashServer("b", 2))
 B_DOWN = (SERVERS[0], replace(SERVERS[1], up=False))
 ALL_ANSWERED = [(0.0, "10.0.0.2", "a"), (0.1, "10.0.0.3", "b"), (5.0, "10.0.0.2", "a")]
-DOWN = Told(server="b", state="DOWN", received_ns=8 * S, reason="Layer4 connection problem")
+DOWN = StateLine(server="b", state="DOWN", received_ns=8 * S, reason="Layer4 connection problem")
 
 
 def visit(at_s: float, source: str, server: str | None, error: str = "", **more: object) -> Visit:
@@ -115,7 +115,7 @@ def test_a_redispatch_is_a_disturbance() -> None:
 
 def test_a_drain_is_a_disturbance_even_where_everybody_was_answered() -> None:
     """The proxy's log names the server that was drained and put back between two looks."""
-    drained = Told(server="b", state="DRAIN", received_ns=int(5.9 * S))
+    drained = StateLine(server="b", state="DRAIN", received_ns=int(5.9 * S))
     judgement = each_source_on_one_backend(evidence(*quiet(), visit(6.0, "10.0.0.3", "a"), told=(drained,)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "b was DRAIN" in judgement.why

@@ -14,7 +14,7 @@ from calorimeter.gates.affinity.failover import (
     exactly_the_sources_move_that_must,
     sources_return,
 )
-from calorimeter.gates.clients.visits import Described, LogCount, Visit, Visits
+from calorimeter.gates.clients.visits import ExpectedBalance, LogCount, Visit, Visits
 from calorimeter.gates.proxy.retries import retries_as_measured
 
 SECOND = 1_000_000_000
@@ -55,7 +55,7 @@ def visits(places: Places, servers: tuple[HashServer, ...], hash_type: str = "ma
         servers=tuple(server.name for server in servers),
         visits=tuple(visit(source, server) for source, server in places.items()),
         logs=(count,),
-        described=Described(hash_type=hash_type),
+        described=ExpectedBalance(hash_type=hash_type),
         before=servers,
         after=servers,
     )
@@ -118,7 +118,7 @@ def test_without_a_prediction_the_sources_of_the_victim_are_observed() -> None:
 
     def observed(before: Places, during: Places) -> Judgement:
         leastconn = {
-            name: visits(places, UP).model_copy(update={"described": Described(balance="leastconn")})
+            name: visits(places, UP).model_copy(update={"described": ExpectedBalance(balance="leastconn")})
             for name, places in (("before", before), ("during", during))
         }
         seen = evidence().apis[0].model_copy(update=leastconn)

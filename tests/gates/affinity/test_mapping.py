@@ -11,7 +11,7 @@ from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviati
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.affinity.mapping import mapping_is_the_predicted_one
 from calorimeter.gates.affinity.spreading import sources_spread_as_predicted
-from calorimeter.gates.clients.visits import AllVisits, Described, LogCount, Visit, Visits
+from calorimeter.gates.clients.visits import AllVisits, ExpectedBalance, LogCount, Visit, Visits
 from calorimeter.gates.evidence.placement import ServerAt
 
 SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
@@ -100,7 +100,7 @@ def test_state_that_changed_meanwhile_is_inconclusive() -> None:
 
 def test_unpredictable_configuration_falls_back_to_observation() -> None:
     """What cannot be predicted is observed, and the verdict says so."""
-    leastconn = Described(balance="leastconn")
+    leastconn = ExpectedBalance(balance="leastconn")
     judgement = mapping(MEASURED, described=leastconn)
     assert judgement.outcome is Outcome.PASS
     assert "cannot be predicted" in judgement.why
@@ -115,7 +115,7 @@ def test_unpredictable_configuration_falls_back_to_observation() -> None:
 @pytest.mark.parametrize("balance", ["source", "leastconn"])
 def test_mapping_of_sources_to_one_backend_is_inconclusive(balance: str) -> None:
     """One client machine, as in S1: where everybody goes to one backend, any rule may have sent them."""
-    judgement = mapping({"127.0.0.10": "c", "127.0.0.13": "c"}, described=Described(balance=balance))
+    judgement = mapping({"127.0.0.10": "c", "127.0.0.13": "c"}, described=ExpectedBalance(balance=balance))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why.endswith("all 2 sources landed on c: any rule may have sent them there (see S8)")
 
@@ -247,14 +247,16 @@ def test_hash_that_cannot_be_predicted_gives_no_shares_by_weight() -> None:
     """A ring's parts are not its weights: of three equal servers one may have a quarter more."""
     growing = (*SERVERS[:2], HashServer("c", 3, throttled=True))
     places = {source: "aaabbc"[n % 6] for n, source in enumerate(many())}
-    ring = {"described": Described(hash_type="consistent"), "before": growing, "after": growing}
+    ring = {"described": ExpectedBalance(hash_type="consistent"), "before": growing, "after": growing}
     judgement = sources_spread_as_predicted(evidence(places, **ring))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "no share can be told: c is in slowstart" in judgement.why
-    first = sources_spread_as_predicted(evidence(places, described=Described(balance="first")))
+    first = sources_spread_as_predicted(evidence(places, described=ExpectedBalance(balance="first")))
     assert first.outcome is Outcome.INCONCLUSIVE
     for balance in ("leastconn", "roundrobin", "static-rr", "random", "random(2)"):
-        by_weight = sources_spread_as_predicted(evidence(places, described=Described(balance=balance)))
+        by_weight = sources_spread_as_predicted(
+            evidence(places, described=ExpectedBalance(balance=balance))
+        )
         assert by_weight.outcome is Outcome.FAIL
 
 

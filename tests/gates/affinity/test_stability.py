@@ -6,7 +6,7 @@ from calorimeter.gates.affinity.stability import (
     enough_distinct_sources,
     sources_needed,
 )
-from calorimeter.gates.clients.visits import AllVisits, Described, LogCount, Visit, Visits
+from calorimeter.gates.clients.visits import AllVisits, ExpectedBalance, LogCount, Visit, Visits
 
 
 def visit(source: str, server: str | None, port: int = 1, status: int = 300) -> Visit:
@@ -87,7 +87,7 @@ def test_lines_lost_by_one_of_two_proxies_are_not_laid_to_the_first() -> None:
     judgement = each_source_on_one_backend(made.model_copy(update={"logs": (*made.logs, other)}))
     assert judgement.why == (
         "the log holds 4 of the 5 connections that the proxy counted on rest_api_proxy: lines were lost on "
-        "their way to udp, udp2"
+        "the way to udp, udp2"
     )
 
 
@@ -172,6 +172,6 @@ def test_counters_show_no_addresses() -> None:
 def test_more_backends_need_more_sources() -> None:
     """Each backend must have a source, so light servers ask for more of them."""
     light = evidence(visit("1", "a")).model_copy(
-        update={"described": Described(weights={"a": 255, "b": 1})}
+        update={"described": ExpectedBalance(weights={"a": 255, "b": 1})}
     )
     assert sources_needed(light) > 900

@@ -8,15 +8,13 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
 
 import pytest
-import requests
-from urllib3.exceptions import MaxRetryError
 
 from calorimeter.core.deployment import Api, Backend, Tls
+from calorimeter.gates.clients.http_get import reason
 from calorimeter.gates.proxy.front import Version
-from calorimeter.gates.proxy.front_requests import asked, reason
+from calorimeter.gates.proxy.front_requests import replies
 
 BODY = b'{"versions": [{"id": "v1.0", "status": "CURRENT", "links": [{"href": "http://f/v1/"}]}]}'
 ANSWER = b"HTTP/1.1 300 Choices\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -61,18 +59,18 @@ def serving(answers: int) -> Iterator[tuple[Api, list[str]]]:
 def test_every_source_asks_on_a_connection_of_its_own() -> None:
     """Each request comes from its source, and its document is read."""
     with serving(answers=9) as (api, came):
-        replies = list(asked(api, ["127.16.0.1", "127.16.0.2", None], Tls()))
+        got = replies(api, ["127.16.0.1", "127.16.0.2", None], Tls())
     assert came == ["127.16.0.1", "127.16.0.2", "127.0.0.1"]
-    assert [reply.status for reply in replies] == [300, 300, 300]
-    assert replies[1].versions == (Version(id="v1.0", status="CURRENT", href="http://f/v1/"),)
+    assert [reply.status for reply in got] == [300, 300, 300]
+    assert got[1].versions == (Version(id="v1.0", status="CURRENT", href="http://f/v1/"),)
 
 
 def test_the_first_without_an_answer_is_the_last() -> None:
     """More of them would only take time: each may take as long as an answer may."""
     with serving(answers=1) as (api, _):
-        replies = list(asked(api, [None] * 5, Tls()))
-    assert [reply.status for reply in replies] == [300, 0]
-    assert (replies[1].error, replies[1].unsent) == ("closed without an answer", False)
+        got = replies(api, [None] * 5, Tls())
+    assert [reply.status for reply in got] == [300, 0]
+    assert (got[1].error, got[1].unsent) == ("closed without an answer", False)
 
 
 def test_nobody_there_is_the_fronts_matter() -> None:
@@ -81,14 +79,14 @@ def test_nobody_there_is_the_fronts_matter() -> None:
         port = held.getsockname()[1]
     backend = Backend(name="a", address="h:1")
     api = Api(url=f"http://127.0.0.1:{port}/v1", proxy_section="r", backends=(backend,))
-    (reply,) = asked(api, [None], Tls())
+    (reply,) = replies(api, [None], Tls())
     assert (reply.status, reply.error, reply.unsent) == (0, "Connection refused", False)
 
 
 def test_a_source_that_is_no_address_of_this_machine_sends_nothing() -> None:
     """Nothing left this machine, so nothing is known of the front."""
     with serving(answers=1) as (api, came):
-        (reply,) = asked(api, ["192.0.2.1"], Tls())
+        (reply,) = replies(api, ["192.0.2.1"], Tls())
     assert (reply.error, reply.unsent, came) == ("Cannot assign requested address", True, [])
 
 
@@ -105,5 +103,4 @@ def test_a_source_that_is_no_address_of_this_machine_sends_nothing() -> None:
 )
 def test_whose_error_it_is(problem: OSError, why: str, unsent: bool) -> None:
     """What this machine lacks is told from what the other side, or nobody, answered."""
-    wrapped = MaxRetryError(cast("Any", None), "/", problem)
-    assert reason(requests.ConnectionError(wrapped)) == (why, unsent)
+    assert reason(problem) == (why, unsent)

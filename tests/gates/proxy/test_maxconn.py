@@ -4,7 +4,12 @@ from __future__ import annotations
 
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.clients.visits import Visit
-from calorimeter.gates.proxy.maxconn import PerServer, Saturation, Whole, nothing_is_dropped
+from calorimeter.gates.proxy.maxconn import (
+    ProxySaturation,
+    Saturation,
+    ServerSaturation,
+    nothing_is_dropped,
+)
 
 
 def visit(took_s: float, status: int = 300) -> Visit:
@@ -13,8 +18,10 @@ def visit(took_s: float, status: int = 300) -> Visit:
     return Visit(source="1", port=1, sent_ns=0, done_ns=int(took_s * 1e9), status=status, error=error)
 
 
-WHOLE = Whole(limit=20, limited_by="the process's", held=20, most=20, visits=(visit(1.2), visit(1.3)))
-SERVERS = PerServer(
+WHOLE = ProxySaturation(
+    limit=20, limited_by="the process's", held=20, most=20, visits=(visit(1.2), visit(1.3))
+)
+SERVERS = ServerSaturation(
     api="rest",
     limits={"a": 5, "b": 5},
     wanted_limit=5,
@@ -25,7 +32,9 @@ SERVERS = PerServer(
 )
 
 
-def judged(whole: Whole = WHOLE, servers: PerServer = SERVERS, queue_s: float | None = 60.0) -> Judgement:
+def judged(
+    whole: ProxySaturation = WHOLE, servers: ServerSaturation = SERVERS, queue_s: float | None = 60.0
+) -> Judgement:
     """The judgement on the proxy and one API."""
     return nothing_is_dropped(Saturation(whole=whole, servers=(servers,), timeout_queue_s=queue_s))
 
@@ -42,14 +51,16 @@ def test_all_that_waited_and_were_served_pass() -> None:
 
 def test_servers_without_limits_pass_and_it_is_said() -> None:
     """Where no server has a maxconn, HAProxy's queue is never used."""
-    judgement = judged(servers=PerServer(api="rest", limits={}, wanted_limit=None))
+    judgement = judged(servers=ServerSaturation(api="rest", limits={}, wanted_limit=None))
     assert judgement.outcome is Outcome.PASS
     assert "queue is never used" in judgement.why
 
 
 def test_a_described_maxconn_that_the_proxy_lacks_fails() -> None:
     """A limit that was described and is not there holds nobody back."""
-    bare = PerServer(api="rest", limits={"a": 5}, unlimited=("b",), wanted_limit=5, queued=1, at_once=30)
+    bare = ServerSaturation(
+        api="rest", limits={"a": 5}, unlimited=("b",), wanted_limit=5, queued=1, at_once=30
+    )
     judgement = judged(servers=bare)
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("b: no maxconn in the proxy, 5 is described",)

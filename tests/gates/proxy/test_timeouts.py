@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.proxy.timeouts import Mode, Timeouts, Wait, What, timeouts_as_described
+from calorimeter.gates.proxy.timeouts import Mode, Timeouts, Wait, WaitKind, timeouts_as_described
 
 
 def wait(
-    what: What, ended_s: float | None, mode: Mode = "tcp", gave_up_s: float = 10.0, api: str = "rest"
+    what: WaitKind, ended_s: float | None, mode: Mode = "tcp", gave_up_s: float = 10.0, api: str = "rest"
 ) -> Wait:
     """One wait, on the REST API where not said."""
     return Wait(api=api, mode=mode, what=what, ended_s=ended_s, gave_up_s=gave_up_s, termination="cD")
@@ -72,7 +72,7 @@ def test_wait_that_is_late_by_no_more_than_timers_were_proves_nothing() -> None:
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
         "a client that sends nothing: was waited for 3.50 s, timeout client is described as 2 s, and "
-        "timers were up to 0.60 s late meanwhile"
+        "timers were up to 0.60 s late during the waits"
     )
     good = evidence(wait("silent", 2.9), client=2, server=2).model_copy(update={"late_s": 0.6})
     assert timeouts_as_described(good).outcome is Outcome.PASS
@@ -89,7 +89,7 @@ def test_time_that_beginning_took_may_have_been_the_timers_own() -> None:
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
         "a client that sends nothing: was waited for 0.20 s, timeout client is described as 2 s, and "
-        "2.50 s went by until it had begun"
+        "2.50 s passed before it started"
     )
 
 
@@ -144,7 +144,7 @@ def test_each_api_is_told_of_where_they_differ() -> None:
     half = evidence(*rest, wait("silent", 2.0, api="cfn"), client=2, server=3, connect=1)
     judgement = timeouts_as_described(half)
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == "timeout connect was not seen to fire, and nothing says why"
+    assert judgement.why == "timeout connect was not observed to fire, and no reason for that is known"
     told = half.model_copy(update={"masked": {"cfn": {"connect": "is not proven: it may not be broken"}}})
     judgement = timeouts_as_described(told)
     assert judgement.outcome is Outcome.PASS

@@ -1,9 +1,8 @@
-"""The proxy is filled: to its own maxconn by held connections, and its servers to theirs by visits."""
+"""The experiment of P4: fill the proxy by held connections, and its servers by visits."""
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 import threading
 import time
 from collections import Counter
@@ -11,87 +10,92 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from calorimeter.core.deployment import Api
+from calorimeter.core import waiting
+from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.held_connections import held
-from calorimeter.gates.clients.visit_rounds import sources
-from calorimeter.gates.clients.visiting import status_of, tls_context, visit_all
+from calorimeter.gates.clients.http_get import tls_context
+from calorimeter.gates.clients.visit_rounds import apis, sources
+from calorimeter.gates.clients.visiting import visit, visit_all
 from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.proxy.maxconn import PerServer, Saturation, Whole
+from calorimeter.gates.proxy.maxconn import ProxySaturation, Saturation, ServerSaturation
 from calorimeter.gates.repeated import Repeated
 
+PROCESS = "the process's"
+"""`limited_by` of the maxconn in `global`."""
+
 BEYOND = 20
-"""Visits that come while the proxy is full."""
+"""Visits that are made while the proxy is full."""
 
 FULL_WITHIN_S = 5.0
 FULL_S = 1.0
-"""How long the proxy stays full, with the visits waiting; far below every timeout worth having."""
+"""How long the proxy stays full while the visits wait; far below every sensible timeout."""
 
-LOOK_EVERY_S = 0.01
+POLL_EVERY_S = 0.01
 TIMES_THE_LIMIT = 3
 MOST_AT_ONCE = 600
 STAYS_S = 0.3
-"""How long a visit keeps its place after the answer, so that others must wait."""
+"""How long a visit keeps its connection after the answer, so that others must wait."""
 
 ANSWER_S = 90.0
 
 
 def saturation(context: Context) -> Saturation:
-    """Fill the proxy and its servers; `EvidenceUnavailable` where its limits cannot be seen."""
+    """Fill the proxy and its servers. Raises EvidenceUnavailable if its limits cannot be read."""
     stats = proxy_polling.looks(context)
-    if not all(look.shows_sessions for look in stats):
+    if not all(source.shows_sessions for source in stats):
         raise EvidenceUnavailable(stats[0].where, "a stats page does not show the process's maxconn")
     if len(stats) > 1:
         raise EvidenceUnavailable(
-            str(context.deployment.path), "several proxies share the load: which one is full cannot be told"
+            str(context.deployment.path),
+            "several proxies share the load: which one is full cannot be determined",
         )
-    apis = {name: api for name in ("rest", "cfn") if (api := context.deployment.api(name)) is not None}
-    wanted = context.deployment.expect
-    servers = tuple(_per_server(context, stats, name, api) for name, api in apis.items())
+    expect = context.deployment.expect
+    servers = tuple(_fill_servers(context, stats, name, api) for name, api in apis(context).items())
     return Saturation(
-        whole=_whole(context, stats[0], tuple(apis.values())),
+        whole=_fill_proxy(context, stats[0], tuple(apis(context).values())),
         servers=servers,
-        timeout_queue_s=wanted.timeout_queue_s or wanted.timeout_connect_s,
+        timeout_queue_s=expect.timeout_queue_s or expect.timeout_connect_s,
     )
 
 
-def _whole(context: Context, stats: StatsSource, apis: Sequence[Api]) -> Whole:
-    limit, limited_by, now = _limit(stats, apis)
+def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> ProxySaturation:
+    limit, limited_by, now = _limit(stats, fronts)
     # A frontend's own limit is filled through that frontend alone.
-    used = apis if limited_by == "the process's" else [a for a in apis if limited_by == a.proxy_section]
+    used = fronts if limited_by == PROCESS else [a for a in fronts if limited_by == a.proxy_section]
     missing = limit - now
-    whole = Whole(limit=limit, limited_by=limited_by)
+    whole = ProxySaturation(limit=limit, limited_by=limited_by)
     if missing > context.settings.connections:
         allowed = context.settings.connections
         reason = f"{missing} connections would fill the proxy, --connections allows {allowed}"
         return whole.model_copy(update={"impossible": reason})
-    who = [sources(context, api) for api in used]
+    clients = [sources(context, api) for api in used]
     tls = context.deployment.tls
     visits: list[Visit] = []
     most, queued = 0, 0
 
-    def come() -> None:
-        beyond = [who[0][number % len(who[0])] for number in range(BEYOND)]
+    def visit_beyond() -> None:
+        beyond = [clients[0][number % len(clients[0])] for number in range(BEYOND)]
         visits.extend(visit_all(used[0], beyond, 1, tls, in_flight=BEYOND))
 
     try:
-        with held(used, who, missing) as opened:
+        with held(used, clients, missing) as opened:
             most = _await_full(stats, used, limited_by, limit)
-            coming = threading.Thread(target=come, name="beyond", daemon=True)
-            coming.start()
+            visiting = threading.Thread(target=visit_beyond, name="beyond", daemon=True)
+            visiting.start()
             end = time.monotonic() + FULL_S
             while time.monotonic() < end:
                 most = max(most, _now(stats, used, limited_by))
                 queued = max(queued, _queue(stats, used))
-                time.sleep(LOOK_EVERY_S)
+                time.sleep(POLL_EVERY_S)
             full_until_ns = time.time_ns()
             count = len(opened)
     except EvidenceUnavailable as problem:
         return whole.model_copy(update={"impossible": f"{problem.where}: {problem.why}"})
-    coming.join(ANSWER_S)
+    visiting.join(ANSWER_S)
     return whole.model_copy(
         update={
             "held": count,
@@ -104,9 +108,9 @@ def _whole(context: Context, stats: StatsSource, apis: Sequence[Api]) -> Whole:
 
 
 def _limit(stats: StatsSource, apis: Sequence[Api]) -> tuple[int, str, int]:
-    """The limit that is reached first, whose it is, and how many connections count to it now."""
+    """The limit that is reached first, whose it is, and how many connections count towards it now."""
     info = stats.show_info()
-    limits = [(int(info["Maxconn"]), "the process's", int(info["CurrConns"]))]
+    limits = [(int(info["Maxconn"]), PROCESS, int(info["CurrConns"]))]
     sections = {api.proxy_section for api in apis}
     limits += [
         (row.slim, row.section, row.scur or 0)
@@ -117,7 +121,7 @@ def _limit(stats: StatsSource, apis: Sequence[Api]) -> tuple[int, str, int]:
 
 
 def _now(stats: StatsSource, apis: Sequence[Api], limited_by: str) -> int:
-    if limited_by == "the process's":
+    if limited_by == PROCESS:
         return int(stats.show_info()["CurrConns"])
     sections = {api.proxy_section for api in apis}
     rows = [r for r in stats.show_stat() if r.kind == "frontend" and r.section in sections]
@@ -131,28 +135,28 @@ def _queue(stats: StatsSource, apis: Sequence[Api]) -> int:
 
 
 def _await_full(stats: StatsSource, apis: Sequence[Api], limited_by: str, limit: int) -> int:
-    deadline = time.monotonic() + FULL_WITHIN_S
-    most = 0
-    while most < limit and time.monotonic() < deadline:
-        most = max(most, _now(stats, apis, limited_by))
-        time.sleep(LOOK_EVERY_S)
-    return most
+    return waiting.poll(
+        lambda: _now(stats, apis, limited_by),
+        FULL_WITHIN_S,
+        enough=lambda now: now >= limit,
+        every_s=POLL_EVERY_S,
+    )
 
 
-def _per_server(context: Context, stats: Sequence[StatsSource], name: str, api: Api) -> PerServer:
-    """More visits at once than the servers' maxconn together; none where they have no maxconn."""
+def _fill_servers(context: Context, stats: Sequence[StatsSource], name: str, api: Api) -> ServerSaturation:
+    """Make more visits at once than the servers' maxconn together; none if they have no maxconn."""
     rows = proxy_polling.server_rows(stats, api.proxy_section)
     limits = {row.name: row.slim for row in rows if row.slim}
     unlimited = tuple(row.name for row in rows if not row.slim)
     wanted = context.deployment.expect.server_maxconn
-    evidence = PerServer(api=name, limits=limits, unlimited=unlimited, wanted_limit=wanted)
+    evidence = ServerSaturation(api=name, limits=limits, unlimited=unlimited, wanted_limit=wanted)
     if not limits:
         return evidence
     at_once = min(max(TIMES_THE_LIMIT * sum(limits.values()), BEYOND), MOST_AT_ONCE)
-    who = sources(context, api)
-    each = [who[number % len(who)] for number in range(at_once)]
-    with _watched(stats, api) as peak:
-        visits = asyncio.run(_stay_all(api, each, tls_context(api, context.deployment.tls)))
+    clients = sources(context, api)
+    each = [clients[number % len(clients)] for number in range(at_once)]
+    with _peak(stats, api) as peak:
+        visits = asyncio.run(_stay(api, each, context.deployment.tls))
     return evidence.model_copy(
         update={
             "at_once": at_once,
@@ -165,20 +169,20 @@ def _per_server(context: Context, stats: Sequence[StatsSource], name: str, api: 
 
 @dataclass(slots=True)
 class _Peak:
-    """The greatest figures that the proxy showed."""
+    """The greatest numbers that the proxy showed: sessions by server, and connections in queues."""
 
     most: Counter[str] = field(default_factory=Counter)
     queued: int = 0
 
 
 @contextmanager
-def _watched(stats: Sequence[StatsSource], api: Api) -> Iterator[_Peak]:
+def _peak(stats: Sequence[StatsSource], api: Api) -> Iterator[_Peak]:
     peak = _Peak()
 
-    def look() -> None:
+    def read() -> None:
         queued = 0
-        for reader in stats:
-            for row in reader.show_stat():
+        for source in stats:
+            for row in source.show_stat():
                 if row.section != api.proxy_section:
                     continue
                 if row.kind in ("backend", "server"):
@@ -187,34 +191,20 @@ def _watched(stats: Sequence[StatsSource], api: Api) -> Iterator[_Peak]:
                     peak.most[row.name] = max(peak.most[row.name], row.scur or 0)
         peak.queued = max(peak.queued, queued)
 
-    with Repeated("peak", LOOK_EVERY_S, look) as looks:
+    with Repeated("peak", POLL_EVERY_S, read) as polling:
         yield peak
-    looks.check()
+    polling.check()
 
 
-async def _stay_all(api: Api, who: Sequence[str | None], tls: ssl.SSLContext | None) -> list[Visit]:
-    return list(await asyncio.gather(*(_stay(api, source, tls) for source in who)))
+async def _stay(api: Api, clients: Sequence[str | None], tls: Tls) -> list[Visit]:
+    """A visit from each source, all at once; each keeps its connection for a while after the answer."""
+    secure = tls_context(api, tls)
 
+    async def stay(source: str | None) -> Visit:
+        made, connection = await visit(api, source, secure, keep=True, within_s=ANSWER_S)
+        if made.port:
+            await asyncio.sleep(STAYS_S)
+        connection.close()
+        return made
 
-async def _stay(api: Api, source: str | None, tls: ssl.SSLContext | None) -> Visit:
-    """One visit that keeps its connection for a while after the answer."""
-    visit = Visit(source=source or "", port=0, sent_ns=time.time_ns(), done_ns=0, status=0)
-    writer, update = None, {}
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            reader, writer = await asyncio.open_connection(
-                api.front.host, api.front.port, ssl=tls, local_addr=(source, 0) if source else None
-            )
-            update = dict(zip(("source", "port"), writer.get_extra_info("sockname")[:2], strict=True))
-            writer.write(f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode())
-            status, error = status_of(await reader.read(65536))
-            update |= {"status": status, "error": error}
-    except TimeoutError:
-        update |= {"error": "timeout"}
-    except OSError as problem:
-        update |= {"error": problem.strerror or type(problem).__name__}
-    update |= {"done_ns": time.time_ns()}
-    if writer is not None:
-        await asyncio.sleep(STAYS_S)
-        writer.close()
-    return visit.model_copy(update=update)
+    return list(await asyncio.gather(*(stay(source) for source in clients)))
