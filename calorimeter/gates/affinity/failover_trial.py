@@ -20,6 +20,7 @@ from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.proxy_stats import StatsSource
+from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
 from calorimeter.gates.repeated import Repeated
@@ -53,7 +54,7 @@ def failovers(context: Context) -> Failovers:
 
 
 def _failover(context: Context, api_name: str, api: Api) -> Failover:
-    stats = proxy_polling.looks(context)
+    stats = proxy_stats(context.deployment)
     fault = victim(context, api, stats)
     checked = _checked(stats, api, fault.part)
     clients = sources(context, api)

@@ -13,7 +13,7 @@ from calorimeter.gates.clients.visit_rounds import all_visits, finished
 from calorimeter.gates.clients.visiting import GIVE_UP
 from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context, shared
-from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 PART = 5
@@ -30,7 +30,7 @@ def persistence_under_load(context: Context) -> Persistence:
     """Visits without load (those of S1) and under it. Raises EvidenceUnavailable if the load fails."""
     _ = context.identity
     quiet = all_visits(context).apis
-    stats = proxy_polling.looks_if_any(context)
+    stats = proxy_stats_if_visible(context.deployment)
     with strongest(context, context.api("rest"), stats) as attribution:
         if not attribution.works_under_load:
             raise EvidenceUnavailable(

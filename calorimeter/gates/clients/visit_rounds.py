@@ -13,6 +13,7 @@ from calorimeter.gates.clients.visiting import GIVE_UP, IN_FLIGHT
 from calorimeter.gates.clients.visits import AllVisits, ExpectedBalance, Visits
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 
 
 @shared
@@ -23,7 +24,7 @@ def visits(context: Context, api_name: str) -> Visits:
     """
     api = context.api(api_name)
     clients = sources(context, api)
-    stats = proxy_polling.looks_if_any(context)
+    stats = proxy_stats_if_visible(context.deployment)
     with strongest(context, api, stats) as attribution:
         return round_of_visits(
             context, api_name, attribution, clients, context.settings.visits, give_up=GIVE_UP

@@ -13,6 +13,7 @@ from calorimeter.gates.clients.visiting import ANSWER_S
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.placement import ServerAt
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.proxy.front import Front, Reply, Version
 
 SHOWN = 200
@@ -25,7 +26,7 @@ def front(context: Context, api_name: str) -> Front:
     """Request the versions at the API's front address, and read whether the proxy counted that."""
     api = context.api(api_name)
     clients = sources(context, api)
-    stats = proxy_polling.looks_if_any(context)
+    stats = proxy_stats_if_visible(context.deployment)
     before = proxy_polling.sessions(stats, api.proxy_section)
     in_turn = [clients[number % len(clients)] for number in range(REQUESTS)]
     got = replies(api, in_turn, context.deployment.tls)

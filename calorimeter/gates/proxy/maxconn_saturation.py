@@ -20,6 +20,7 @@ from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.proxy_stats import StatsSource
+from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.proxy.maxconn import ProxySaturation, Saturation, ServerSaturation
 from calorimeter.gates.repeated import Repeated
@@ -45,7 +46,7 @@ ANSWER_S = 90.0
 
 def saturation(context: Context) -> Saturation:
     """Fill the proxy and its servers. Raises EvidenceUnavailable if its limits cannot be read."""
-    stats = proxy_polling.looks(context)
+    stats = proxy_stats(context.deployment)
     if not all(source.shows_sessions for source in stats):
         raise EvidenceUnavailable(stats[0].where, "a stats page does not show the process's maxconn")
     if len(stats) > 1:
