@@ -1,6 +1,6 @@
 """Probes: steady clients of the APIs during a trial, each request timed from when it was due.
 
-There are two populations: clients with a connection per request, and clients that keep theirs. Direct
+There are two populations: clients with a connection per request, and clients that keep theirs. DirectRequest
 probes also poll single backends at their own addresses, past the proxy, to see whether a fault really
 happened and when it was over.
 """
@@ -19,7 +19,7 @@ from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.gates.clients.http_get import Answer, HttpConnection, tls_context
 from calorimeter.gates.clients.log_join import with_lines
 from calorimeter.gates.evidence.proxy_log import Connection
-from calorimeter.gates.health.trial import Attempt, Direct
+from calorimeter.gates.health.trial import Attempt, DirectRequest
 
 EVERY_S = 0.5
 """One source's interval: with many sources, start and end of an outage are seen far more finely."""
@@ -57,7 +57,7 @@ class Probes:
         self._tls = tls
         self._answer_s = answer_s
         self.attempts: list[Attempt] = []
-        self.directs: dict[str, list[Direct]] = {name: [] for name in direct}
+        self.directs: dict[str, list[DirectRequest]] = {name: [] for name in direct}
         self.answered: set[tuple[str, str]] = set()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -165,7 +165,7 @@ class Probes:
             finally:
                 connection.close()
             self.directs[name].append(
-                Direct(
+                DirectRequest(
                     sent_ns=answer.sent_ns,
                     done_ns=answer.done_ns,
                     status=answer.status,
