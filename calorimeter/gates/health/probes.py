@@ -1,6 +1,6 @@
 """Probes: steady clients of the APIs during a trial, each request timed from when it was due.
 
-There are two populations: clients with a connection per request, and clients that keep theirs. DirectRequest
+There are two populations: clients with a connection per request, and clients that keep theirs. Direct
 probes also poll single backends at their own addresses, past the proxy, to see whether a fault really
 happened and when it was over.
 """
