@@ -60,17 +60,20 @@ class SessionAttribution(Attribution):
         self, api: Api, sources: Sequence[str | None], tls: ssl.SSLContext | None
     ) -> list[Visit]:
         held = await asyncio.gather(*(visit(api, source, tls, keep=True) for source in sources))
-        sessions = {
-            (plain(session.client), session.client_port): session
-            for source in self.stats
-            for session in source.show_sess()
-            if session.backend == api.proxy_section
-        }
+        try:
+            sessions = {
+                (plain(session.client), session.client_port): session
+                for source in self.stats
+                for session in source.show_sess()
+                if session.backend == api.proxy_section
+            }
+        finally:
+            for _, connection in held:
+                connection.close()
         for shown in sessions.values():
             self._clients[api.proxy_section][plain(shown.client)][shown.server or ""] += 1
         visits = []
-        for made, connection in held:
-            connection.close()
+        for made, _ in held:
             session = sessions.get((made.source, made.port))
             seen_as = session.client if session and session.client != made.source else None
             server = session.server if session else None

@@ -1,4 +1,4 @@
-"""The unmodified `openstack` client, as an operator types it."""
+"""The experiment of P3: the unmodified `openstack` client, called as an operator types it."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ resources:
 
 
 def client_calls(context: Context) -> ClientCalls:
-    """List, create, list, show, delete, list; `EvidenceUnavailable` where there is no client.
+    """List, create, list, show, delete, list.
 
-    `InputError` where Keystone lets nobody in: then nothing would be asked of Heat.
+    Raises EvidenceUnavailable if there is no client, and InputError if Keystone gives no token: Heat would
+    not be called at all then.
     """
     command = _command(context.deployment)
     environment = _environment(context.deployment)
@@ -53,7 +54,7 @@ def client_calls(context: Context) -> ClientCalls:
         template = Path(folder) / "tiny.yaml"
         template.write_text(TEMPLATE, encoding="utf-8")
         environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
-        client = _Client(command, environment, folder, lambda: _locked_out(context.deployment))
+        client = _Client(command, environment, folder, lambda: _no_token(context.deployment))
         client.stack("list")
         try:
             client.stack("create", "--wait", "-t", str(template), name)
@@ -68,7 +69,7 @@ def client_calls(context: Context) -> ClientCalls:
         command=Path(command[0]).name,
         front=str(api.front),
         endpoint=endpoint,
-        at_front=_at_front(api, endpoint) if endpoint is not None else None,
+        at_front=leads_to(endpoint, api) if endpoint is not None else None,
         stack=name,
         calls=tuple(client.calls),
         listed=listed,
@@ -90,7 +91,7 @@ def _command(deployment: Deployment) -> list[str]:
 
 
 def _environment(deployment: Deployment) -> dict[str, str]:
-    """What `openrc` would set, and nothing of the caller's own cloud."""
+    """The variables that `openrc` would set, and none of the caller's own cloud."""
     who = deployment.identity
     if who is None:
         raise EvidenceUnavailable(str(deployment.path), "has no [identity], which this gate needs")
@@ -112,9 +113,9 @@ def _environment(deployment: Deployment) -> dict[str, str]:
 
 
 class _Client:
-    """The client's calls, one after another; a failed one makes those after it empty, not wrong.
+    """The calls of the client, one after another.
 
-    `locked_out` is asked after a failed one: why Keystone lets nobody in, empty where it does.
+    `no_token` is called after a failed one: why Keystone gives no token, empty if it gives one.
     """
 
     def __init__(
@@ -122,18 +123,18 @@ class _Client:
         command: list[str],
         environment: Mapping[str, str],
         folder: str,
-        locked_out: Callable[[], str],
+        no_token: Callable[[], str],
     ) -> None:
         self.calls: list[Call] = []
         self._command = command
         self._environment = environment
         self._folder = folder
-        self._locked_out = locked_out
+        self._no_token = no_token
 
     def stack(self, *words: str) -> str:
-        """`openstack stack …`; its output, empty where it failed.
+        """Call `openstack stack …`, and return its output; empty if it failed.
 
-        Raises `EvidenceUnavailable` where the client knows no such command: it lacks Heat's part.
+        Raises EvidenceUnavailable if the client knows no such command: its plugin for Heat is missing.
         """
         verb = words[0]
         shape = ("-f", "json") if verb in ("list", "show") else ()
@@ -150,22 +151,22 @@ class _Client:
                 timeout=CALL_S,
                 check=False,
             )
-            status, output, said = done.returncode, done.stdout, done.stderr.strip()
+            status, output, errors = done.returncode, done.stdout, done.stderr.strip()
         except subprocess.TimeoutExpired:
-            status, output, said = -1, "", f"no end within {CALL_S:g} s"
-        if status and NO_COMMAND in said:
+            status, output, errors = -1, "", f"no end within {CALL_S:g} s"
+        if status and NO_COMMAND in errors:
             raise EvidenceUnavailable(
                 self._command[0], "has no `stack` commands: python-heatclient is not installed beside it"
             )
         took = round(time.monotonic() - began, 2)
-        last = said.splitlines()[-1] if said and status else ""
+        last = errors.splitlines()[-1] if errors and status else ""
         self.calls.append(
             Call(
                 words=("stack", *words),
                 status=status,
                 said=last[:SAID],
                 took_s=took,
-                keystone=self._locked_out() if status else "",
+                keystone=self._no_token() if status else "",
             )
         )
         return output if status == 0 else ""
@@ -179,7 +180,7 @@ def _state(shown: str) -> str | None:
 
 
 def _endpoint(deployment: Deployment) -> str | None:
-    """Where the catalog sends clients of the orchestration service; None where it does not say."""
+    """The endpoint of the orchestration service in the catalog; None if it names none."""
     who = deployment.identity
     region = who.region if who else None
     try:
@@ -191,16 +192,16 @@ def _endpoint(deployment: Deployment) -> str | None:
     return str(found) if found else None
 
 
-def _at_front(api: Api, endpoint: str) -> bool:
-    """Whether an endpoint is the front address: by another name for its host, or without a usual port."""
+def leads_to(endpoint: str, api: Api) -> bool:
+    """Whether an endpoint is the front address: also by another name of its host, or with its usual port."""
     try:
         return proxy_polling.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
     except ValueError:
         return False
 
 
-def _locked_out(deployment: Deployment) -> str:
-    """Why Keystone gives no token now; empty where it gives one."""
+def _no_token(deployment: Deployment) -> str:
+    """Why Keystone gives no token now; empty if it gives one."""
     try:
         session(deployment)
     except InputError as problem:

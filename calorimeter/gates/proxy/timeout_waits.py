@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from calorimeter.core import waiting
-from calorimeter.core.deployment import Api, Expect
+from calorimeter.core.deployment import Address, Api, Expect
 from calorimeter.core.faults.schedule import Commands
 from calorimeter.gates.affinity.failover_trial import await_state, breakable
 from calorimeter.gates.clients.attribution import Attribution
@@ -149,9 +149,9 @@ def _without_fault(
             # Half a request: the API waits for the other half and answers nothing.
             planned.append((section, "hung", f"GET / HTTP/1.1\r\nHost: {section.api.front}\r\n".encode()))
         elif section.name == "cfn":
-            planned.append((section, "upload", _without_form(section.api)))
+            planned.append((section, "upload", _cfn_upload(section.api)))
         elif context.deployment.identity is not None:
-            planned.append((section, "upload", _without_body(context)))
+            planned.append((section, "upload", _rest_upload(context)))
 
     def make(plan: tuple[_Section, WaitKind, bytes]) -> _Made:
         section, kind, payload = plan
@@ -163,24 +163,25 @@ def _without_fault(
         return list(pool.map(make, planned))
 
 
-def _without_body(context: Context) -> bytes:
-    """A create whose body is never sent; heat-api reads it only after it has checked the token."""
+def _rest_upload(context: Context) -> bytes:
+    """A create whose body is never sent; heat-api reads the body only after it has checked the token."""
     identity = session(context.deployment)
-    path = urlsplit(identity.rest_url("/stacks")).path
-    return _headers(context.api("rest"), path, "application/json", f"X-Auth-Token: {identity.token()}")
+    token = f"X-Auth-Token: {identity.token()}"
+    url = identity.rest_url("/stacks")
+    return upload_without_body(context.api("rest").front, url, "application/json", token)
 
 
-def _without_form(api: Api) -> bytes:
+def _cfn_upload(api: Api) -> bytes:
     """A call whose form is never sent; heat-api-cfn reads the form to identify the caller."""
-    return _headers(api, f"{urlsplit(api.url).path.rstrip('/')}/", "application/x-www-form-urlencoded")
+    return upload_without_body(api.front, f"{api.url.rstrip('/')}/", "application/x-www-form-urlencoded")
 
 
-def _headers(api: Api, path: str, content: str, *more: str) -> bytes:
-    """The headers of a POST that announce a body."""
+def upload_without_body(front: Address, url: str, content_type: str, *more: str) -> bytes:
+    """The headers of a POST to a URL that announce a body."""
     lines = [
-        f"POST {path} HTTP/1.1",
-        f"Host: {api.front}",
-        f"Content-Type: {content}",
+        f"POST {urlsplit(url).path} HTTP/1.1",
+        f"Host: {front}",
+        f"Content-Type: {content_type}",
         "Content-Length: 64",
     ]
     return ("\r\n".join([*lines, *more]) + "\r\n\r\n").encode()

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
+import os
+import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from calorimeter.core.deployment import Api, Backend, Tls
-from calorimeter.gates.clients.visiting import _visit_all, visit_all
+from calorimeter.core.waiting import until
+from calorimeter.gates.clients.visiting import visit_all
 from calorimeter.gates.clients.visits import Visit
 
 SOURCES = [f"127.16.1.{n}" for n in range(1, 101)]
 
 
 @contextmanager
-def serving(refused_from: int, hangs: bool = False) -> Iterator[Api]:
-    """A server that answers; from connection `refused_from` on it closes at once, or `hangs`."""
+def serving(
+    refused_from: int, hangs: bool = False, held: list[socket.socket] | None = None
+) -> Iterator[Api]:
+    """A server that answers; from connection `refused_from` on it closes at once, or `hangs` and is `held`."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
-    held: list[socket.socket] = []
+    held = [] if held is None else held
 
     def serve() -> None:
         for number in range(100_000):
@@ -79,16 +85,17 @@ def test_without_that_it_goes_on() -> None:
 
 
 def test_an_interrupt_ends_visits_that_hang() -> None:
-    """Cancelled visits are not begun anew: the loop ends at once."""
-    with serving(refused_from=0, hangs=True) as api:
+    """Ctrl-C cancels the visits in flight, and no other starts."""
+    held: list[socket.socket] = []
+    with serving(refused_from=0, hangs=True, held=held) as api:
 
-        async def interrupted() -> None:
-            work = asyncio.create_task(_visit_all(api, SOURCES, None, 8, None))
-            await asyncio.sleep(0.2)
-            work.cancel()
-            await asyncio.wait([work], timeout=5)
-            assert work.done()
+        def interrupt() -> None:
+            until(lambda: len(held) == 8, 10)
+            os.kill(os.getpid(), signal.SIGINT)
 
         began = time.monotonic()
-        asyncio.run(interrupted())
+        threading.Thread(target=interrupt, daemon=True).start()
+        with pytest.raises(KeyboardInterrupt):
+            visit_all(api, SOURCES, 1, Tls(), in_flight=8)
         assert time.monotonic() - began < 3
+        assert len(held) == 8

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from calorimeter.core.deployment import Checks
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.proxy.timeouts import Mode, Timeouts, Wait, WaitKind, timeouts_as_described
+from calorimeter.gates.proxy.timeouts import (
+    Mode,
+    Timeouts,
+    Wait,
+    WaitKind,
+    masked_by_checks,
+    timeouts_as_described,
+)
 
 
 def wait(
@@ -190,3 +198,31 @@ def test_wait_that_was_given_up_early_is_inconclusive() -> None:
     """A wait that was not watched until the latest moment tells nothing."""
     short = wait("silent", None, gave_up_s=1.0)
     assert timeouts_as_described(evidence(short, client=2, server=2)).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("fault", "timeout_s", "why"),
+    [
+        # inter 2 + fall 3 · min(connect, inter) + 2 · 2: not 3 · timeout check, which a connection never sees
+        ("unreachable", 12, "(12 s) is masked by the health checks, which take the server out in 12 s"),
+        ("unreachable", 10, "(10 s) and the health checks (2 to 12 s) race"),
+        ("unreachable", 2, None),
+        ("freeze", 12, "(12 s) and the health checks (2 to 36 s) race"),
+        ("freeze", 36, "(36 s) is masked by the health checks, which take the server out in 36 s"),
+    ],
+)
+def test_health_checks_mask_by_the_bound_of_the_fault(
+    fault: str, timeout_s: float, why: str | None
+) -> None:
+    """An unreachable backend is taken out sooner than a frozen one: its checks fail at the connection."""
+    checks = Checks(inter_s=2, fall=3, timeout_check_s=10, timeout_connect_s=10)
+    assert masked_by_checks(checks, fault, timeout_s) == why
+
+
+def test_health_checks_may_fail_within_their_interval() -> None:
+    """With `fall 1` a fault just before a check is detected after one failed check."""
+    checks = Checks(inter_s=10, fall=1, timeout_check_s=2)
+    assert masked_by_checks(checks, "freeze", 5) == "(5 s) and the health checks (2 to 12 s) race"
+    assert masked_by_checks(None, "freeze", 5) == (
+        "may be masked by the health checks, of which [[proxy]] says nothing"
+    )
