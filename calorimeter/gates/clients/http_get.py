@@ -11,6 +11,7 @@ import errno
 import http.client
 import io
 import os
+import re
 import socket
 import ssl
 import time
@@ -159,31 +160,15 @@ class HttpConnection:
         return head + await reader.readexactly(length)
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """Try the addresses of the server's name in turn; raise what the last one raised."""
-        loop = asyncio.get_running_loop()
-        problem = OSError(f"{self._to.host} has no address")
-        for family, kind, protocol, _, where in await _addresses(self._to):
-            connection = socket.socket(family, kind, protocol)
-            try:
-                connection.setblocking(False)
-                if self._source:
-                    connection.bind((self._source, 0))
-                await loop.sock_connect(connection, where)
-                streams = await asyncio.open_connection(
-                    sock=connection,
-                    ssl=self._tls,
-                    server_hostname=self._to.host if self._tls else None,
-                    limit=LARGEST_HEAD,
-                )
-                self.local, self.port = connection.getsockname()[:2]
-                return streams
-            except OSError as failed:
-                connection.close()
-                problem = failed
-            except BaseException:
-                connection.close()
-                raise
-        raise problem
+        streams = await asyncio.open_connection(
+            self._to.host,
+            self._to.port,
+            ssl=self._tls,
+            local_addr=(self._source, 0) if self._source else None,
+            limit=LARGEST_HEAD,
+        )
+        self.local, self.port = streams[1].get_extra_info("sockname")[:2]
+        return streams
 
     def close(self) -> None:
         """Close the connection if it is open; the next request opens another."""
@@ -191,14 +176,6 @@ class HttpConnection:
             with suppress(OSError):
                 self._streams[1].close()
             self._streams = None
-
-
-async def _addresses(to: Address) -> list[Any]:
-    try:  # a numeric address needs no name server, and no thread to ask it
-        return socket.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
-    except socket.gaierror:
-        loop = asyncio.get_running_loop()
-        return await loop.getaddrinfo(to.host, to.port, type=socket.SOCK_STREAM)
 
 
 def _status(received: bytes) -> int:
@@ -218,10 +195,11 @@ def _length(head: bytes) -> int | None:
 def reason(problem: OSError) -> tuple[str, bool]:
     """Why no answer came, in words; and whether that is a matter of this machine alone."""
     number = problem.errno or 0
+    if not number:  # asyncio joins the errors of several addresses in one text
+        number = int((re.findall(r"\[Errno (\d+)\]", str(problem)) or ["0"])[-1])
     tls = isinstance(problem, ssl.SSLError)  # has error numbers of its own
-    if number > 0 and not tls:
-        return os.strerror(number), number in LOCAL_ERRORS
-    words = problem.strerror or str(problem) or type(problem).__name__
+    known = number > 0 and not tls
+    words = os.strerror(number) if known else problem.strerror or str(problem) or type(problem).__name__
     return words[:120], number in LOCAL_ERRORS and not tls
 
 

@@ -8,7 +8,7 @@ from typing import Literal
 
 from calorimeter.core.source_hash import HashServer
 from calorimeter.core.toml import Model
-from calorimeter.core.verdict import Figure
+from calorimeter.core.verdict import Figure, Judgement, passed
 from calorimeter.gates.evidence.placement import ServerAt, disagreement
 
 GIVEN_UP = "given up"
@@ -186,6 +186,11 @@ def by_source(evidence: Visits) -> dict[str, Counter[str]]:
     return found
 
 
+def torn(found: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
+    """The sources that were on more than one server, in order."""
+    return {source: servers for source, servers in sorted(found.items()) if len(servers) > 1}
+
+
 def counted(servers: Mapping[str, int]) -> str:
     """`a 3 times, b 1 times`."""
     return ", ".join(f"{server} {n} times" for server, n in sorted(servers.items()))
@@ -217,3 +222,16 @@ def strength(evidence: Visits) -> dict[str, Figure]:
 def missed_rate(trials: int) -> float:
     """The rate of violations that n trials without one exclude at 95 % confidence: 1 − 0.05^(1/n)."""
     return 1 - 0.05 ** (1 / trials) if trials else 1.0
+
+
+def no_violation(
+    why: str, trials: int, violations: str, figures: Mapping[str, Figure], after: str = "", digits: int = 2
+) -> Judgement:
+    """PASS, with the rate of `violations` ("sources elsewhere") that so many trials would have shown."""
+    missed = missed_rate(trials)
+    return passed(
+        f"{why}; more than {missed:.{digits}%} of {violations} would have been seen "
+        f"(95 % confidence){after}",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )

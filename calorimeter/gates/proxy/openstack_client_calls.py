@@ -193,7 +193,7 @@ def _endpoint(deployment: Deployment) -> str | None:
 
 
 def leads_to(endpoint: str, api: Api) -> bool:
-    """Whether an endpoint is the front address: also by another name of its host, or with its usual port."""
+    """Whether an endpoint is the front address, also by another name of its host or its usual port."""
     try:
         return proxy_polling.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
     except ValueError:

@@ -176,7 +176,7 @@ def test_source_that_stays_away_fails() -> None:
     """One that did not return is the counter-example."""
     judgement = sources_return(evidence(after=hashed(UP) | {"10.0.0.1": "a"}))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.counter_examples == ("REST 10.0.0.1: c before, b meanwhile, a after",)
+    assert judgement.counter_examples == ("REST 10.0.0.1: c before, b while it was down, a after",)
 
 
 ALL = (exactly_the_sources_move_that_must, sources_return, retries_as_measured)
@@ -242,7 +242,7 @@ def test_visit_that_the_victim_answered_itself_was_rescued_by_nobody() -> None:
     assert "of 1 visits to the dead c retries and redispatch rescued 0" in judgement.why
     judgement = retries_as_measured(meanwhile(alive, other))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "no source of c came between its death and the proxy's notice" in judgement.why
+    assert "no source of c visited between its death and the moment when" in judgement.why
 
 
 def test_answer_of_nobody_knows_whom_is_no_rescue() -> None:

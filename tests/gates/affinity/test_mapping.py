@@ -238,7 +238,7 @@ def test_too_few_sources_show_no_spread() -> None:
     one = sources_spread_as_predicted(evidence({"127.0.0.10": "c"}))
     assert one.outcome is Outcome.INCONCLUSIVE
     assert one.why == (
-        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be told "
+        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be determined "
         "(see S8)"
     )
 
@@ -250,7 +250,7 @@ def test_hash_that_cannot_be_predicted_gives_no_shares_by_weight() -> None:
     ring = {"described": ExpectedBalance(hash_type="consistent"), "before": growing, "after": growing}
     judgement = sources_spread_as_predicted(evidence(places, **ring))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "no share can be told: c is in slowstart" in judgement.why
+    assert "no share can be predicted: c is in slowstart" in judgement.why
     first = sources_spread_as_predicted(evidence(places, described=ExpectedBalance(balance="first")))
     assert first.outcome is Outcome.INCONCLUSIVE
     for balance in ("leastconn", "roundrobin", "static-rr", "random", "random(2)"):

@@ -24,7 +24,7 @@ SOURCES = [f"127.16.1.{n}" for n in range(1, 101)]
 def serving(
     refused_from: int, hangs: bool = False, held: list[socket.socket] | None = None
 ) -> Iterator[Api]:
-    """A server that answers; from connection `refused_from` on it closes at once, or `hangs` and is `held`."""
+    """A server that answers; from connection `refused_from` on it closes, or `hangs` (and is `held`)."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=256)
     held = [] if held is None else held
 

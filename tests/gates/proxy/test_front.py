@@ -77,7 +77,7 @@ def test_backend_at_the_front_address_fails() -> None:
     """Where the front address is a backend's own, the proxy is passed by."""
     judgement = answers_at_the_front(front(backends={"a": FRONT}))
     assert judgement.outcome is Outcome.FAIL
-    assert "pass the proxy by" in judgement.why
+    assert "bypass the proxy" in judgement.why
 
 
 def test_links_past_the_proxy_fail() -> None:
@@ -97,7 +97,7 @@ UNSENT = {"status": 0, "error": "Cannot assign requested address", "unsent": Tru
 
 
 def test_what_this_machine_could_not_send_is_inconclusive() -> None:
-    """Without a port or a route nothing was asked: that is no word of Heat's, nor of the proxy's."""
+    """Without a port or a route no request was sent: that says nothing about Heat or the proxy."""
     first = answers_at_the_front(front(reply(**UNSENT), counted=0, section_known=False))
     later = answers_at_the_front(front(reply(), reply(), reply(**UNSENT), counted=2))
     assert (first.outcome, later.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
@@ -117,7 +117,7 @@ def test_nothing_asked_is_inconclusive() -> None:
     """No data is INCONCLUSIVE."""
     judgement = answers_at_the_front(front().model_copy(update={"replies": (), "counted": 0}))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == f"nothing was asked of {FRONT}"
+    assert judgement.why == f"no request was sent to {FRONT}"
 
 
 def test_answers_that_the_proxy_did_not_count_are_inconclusive() -> None:
@@ -131,4 +131,4 @@ def test_unseen_proxy_is_said() -> None:
     """Without the proxy's stats the answer alone counts, and the verdict says so."""
     judgement = answers_at_the_front(front(counted=None, section_known=None))
     assert judgement.outcome is Outcome.PASS
-    assert "cannot be seen" in judgement.why
+    assert "cannot be determined" in judgement.why

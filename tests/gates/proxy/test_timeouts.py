@@ -203,7 +203,7 @@ def test_wait_that_was_given_up_early_is_inconclusive() -> None:
 @pytest.mark.parametrize(
     ("fault", "timeout_s", "why"),
     [
-        # inter 2 + fall 3 · min(connect, inter) + 2 · 2: not 3 · timeout check, which a connection never sees
+        # inter 2 + fall 3 · min(connect, inter) + 2 · 2; `timeout check` begins with the connection
         ("unreachable", 12, "(12 s) is masked by the health checks, which take the server out in 12 s"),
         ("unreachable", 10, "(10 s) and the health checks (2 to 12 s) race"),
         ("unreachable", 2, None),
