@@ -165,14 +165,12 @@ def _moves(evidence: Failover) -> Judgement:
             wrong,
             **figures,
         )
-    return no_violation(
+    why = (
         f"with {evidence.victim} down exactly the sources moved that the hash says must: its own "
         f"{figures['sources_of_the_victim']}, and {figures['survivors_moved']} of the {survivors} of "
-        "surviving backends (the least possible is none)",
-        len(hashed),
-        "sources elsewhere",
-        figures,
+        "surviving backends (the least possible is none)"
     )
+    return no_violation(why, len(hashed), "sources elsewhere", figures)
 
 
 def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> SourceHash:
@@ -224,13 +222,13 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
     if not (lost := int(figures["sources_of_the_victim"] or 0)):
         why = f"cannot be predicted ({reason}), and no source was on {evidence.victim}"
         return inconclusive(why, **figures)
-    return no_violation(
+    why = (
         f"cannot be predicted ({reason}); observed instead: all sources of {evidence.victim} were served "
         f"elsewhere, and {figures['survivors_moved']} of {figures['sources_of_survivors']} of surviving "
-        "backends moved",
-        lost,
-        "its sources without another backend",
-        {"not_predicted": reason, **figures},
+        "backends moved"
+    )
+    return no_violation(
+        why, lost, "its sources without another backend", {"not_predicted": reason, **figures}
     )
 
 
@@ -268,9 +266,5 @@ def _return(evidence: Failover) -> Judgement:
         )
     if not away:
         return inconclusive(f"no source moved while {evidence.victim} was down", **figures)
-    return no_violation(
-        f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed",
-        len(away),
-        "movers elsewhere",
-        figures,
-    )
+    why = f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed"
+    return no_violation(why, len(away), "movers elsewhere", figures)

@@ -13,9 +13,8 @@ from calorimeter.core.faults.schedule import Commands, commands
 from calorimeter.gates.affinity.failover import Failover, Failovers
 from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.own_address import own_address, struck
-from calorimeter.gates.clients.strongest import strongest
-from calorimeter.gates.clients.visit_rounds import apis, round_of_visits, sources
-from calorimeter.gates.clients.visiting import IN_FLIGHT, visit_all
+from calorimeter.gates.clients.visit_rounds import apis, round_of_visits, sources, strongest
+from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources, visit_all
 from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence import proxy_polling
@@ -92,11 +91,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
 
 
 def _steady_round(
-    context: Context,
-    api_name: str,
-    attribution: Attribution,
-    clients: Sequence[str | None],
-    in_flight: int = IN_FLIGHT,
+    context: Context, api_name: str, attribution: Attribution, clients: Sources, in_flight: int = IN_FLIGHT
 ) -> Visits:
     """One visit of every source; repeated if a server's state changed, because no single map held then."""
     for _ in range(ROUND_TRIES):
@@ -175,7 +170,7 @@ def _visits_meanwhile(
     def visit() -> None:
         # Not in the way of the attribution: holding connections open would change what is measured.
         if len(visits) < MOST_VISITS:
-            visits.extend(visit_all(api, ours + others, 1, tls, in_flight=MANY_IN_FLIGHT))
+            visits.extend(visit_all(api, ours + others, tls, MANY_IN_FLIGHT))
 
     with Repeated("visits", PROBE_EVERY_S, visit) as visiting:
         yield visits

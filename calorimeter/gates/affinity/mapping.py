@@ -115,13 +115,11 @@ def _mapping(evidence: Visits) -> Judgement:
     if problem := problem or where.doubt or _one_only(found):
         return inconclusive(problem, **figures)
     assumed = "" if evidence.before is not None else ", the described order of servers assumed"
-    return no_violation(
+    why = (
         f"each of {len(found)} sources is on the predicted {evidence.name} backend "
-        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)})",
-        len(found),
-        "sources elsewhere",
-        figures,
+        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)})"
     )
+    return no_violation(why, len(found), "sources elsewhere", figures)
 
 
 def _one_only(found: Mapping[str, Counter[str]]) -> str | None:
@@ -153,10 +151,10 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
         problem = "no source address visited twice"
     if problem := problem or _one_only(found):
         return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
-    return no_violation(
+    why = (
         f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
-        f"{evidence.name} backend (seen in {seen_in(evidence)})",
-        sum(servers.total() > 1 for servers in found.values()),
-        "sources that do not",
-        figures,
+        f"{evidence.name} backend (seen in {seen_in(evidence)})"
+    )
+    return no_violation(
+        why, sum(servers.total() > 1 for servers in found.values()), "sources that do not", figures
     )

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from calorimeter.gates.affinity.locust_load import USERS, LocustLoad, locust_load
 from calorimeter.gates.affinity.persistence import Load, Persistence
 from calorimeter.gates.clients.attribution import Attribution
-from calorimeter.gates.clients.strongest import strongest
-from calorimeter.gates.clients.visit_rounds import all_visits, finished
+from calorimeter.gates.clients.visit_rounds import all_visits, finished, strongest
 from calorimeter.gates.clients.visiting import GIVE_UP
 from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context, shared

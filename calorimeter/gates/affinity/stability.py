@@ -60,14 +60,12 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
             "staying cannot be told from having nowhere else to go",
             **figures,
         )
-    return no_violation(
+    why = (
         f"each of {len(repeated)} source addresses stayed on one of {len(used)} "
         f"{evidence.name} backends over {figures['connections']} fresh connections (seen in "
-        f"{seen_in(evidence)})",
-        len(repeated),
-        "sources in violation",
-        figures,
+        f"{seen_in(evidence)})"
     )
+    return no_violation(why, len(repeated), "sources in violation", figures)
 
 
 def enough_distinct_sources(evidence: AllVisits) -> Judgement:
@@ -113,12 +111,8 @@ def _enough(evidence: Visits) -> Judgement:
     problem = incomplete(evidence) or (NO_ADDRESSES if evidence.evidence == "counters" else None)
     if problem:
         return inconclusive(problem, **figures)
-    return no_violation(
-        f"{len(sent)} source addresses reach the proxy as {len(seen)}; {needed} would do",
-        len(by_source(evidence)),
-        "addresses translated on their way",
-        figures,
-    )
+    why = f"{len(sent)} source addresses reach the proxy as {len(seen)}; {needed} would do"
+    return no_violation(why, len(by_source(evidence)), "addresses translated on their way", figures)
 
 
 def sources_needed(evidence: Visits) -> int:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from calorimeter.core.deployment import Api
-from calorimeter.gates.clients.visiting import IN_FLIGHT, visit_all
+from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources, visit_all
 from calorimeter.gates.clients.visits import EvidenceKind, LogCount, StateLine, Visit
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.proxy_log import Connection, plain
@@ -73,32 +73,21 @@ class Attribution(ABC):
         """Disregard what the evidence has shown so far; visits to these APIs come next."""
 
     def visit(
-        self,
-        api: Api,
-        sources: Sequence[str | None],
-        times: int = 1,
-        in_flight: int = IN_FLIGHT,
-        give_up: int | None = None,
+        self, api: Api, sources: Sources, in_flight: int = IN_FLIGHT, give_up: int | None = None
     ) -> list[Visit]:
-        """Let each source visit `times` times (see `visit_all`), in the way that this evidence needs."""
-        tls = self.context.deployment.tls
-        return visit_all(api, sources, times, tls, in_flight=in_flight, give_up=give_up)
+        """Visit an API (see `visit_all`) in the way that this evidence needs."""
+        return visit_all(api, sources, self.context.deployment.tls, in_flight, give_up)
 
     def attributed(self, api: Api, visits: Sequence[Visit]) -> Attributed:
         """The visits made since `start`, with the servers that the evidence names by now."""
         return Attributed(tuple(visits), clients=counts_of_clients((v.source, v.server) for v in visits))
 
     def visits(
-        self,
-        api: Api,
-        sources: Sequence[str | None],
-        times: int,
-        in_flight: int = IN_FLIGHT,
-        give_up: int | None = None,
+        self, api: Api, sources: Sources, in_flight: int = IN_FLIGHT, give_up: int | None = None
     ) -> Attributed:
-        """Let each source visit `times` times, and attribute the visits."""
+        """Visit an API (see `visit_all`), and attribute the visits."""
         self.start([api])
-        return self.attributed(api, self.visit(api, sources, times, in_flight, give_up))
+        return self.attributed(api, self.visit(api, sources, in_flight, give_up))
 
     def lines(self, api: Api, wanted: int, within_s: float) -> list[Connection]:
         """The log lines of an API's section since `start`, after waiting for `wanted` of them.

@@ -17,6 +17,7 @@ import ssl
 import time
 from contextlib import suppress
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from calorimeter.core.deployment import Address, Api, Tls
@@ -64,9 +65,15 @@ class Answer:
     received: bytes = b""
 
     @property
+    def fields(self) -> dict[str, Any]:
+        """The fields that the records of all requests have in common."""
+        return {name: getattr(self, name) for name in ("sent_ns", "done_ns", "status", "error")}
+
+    @property
     def body(self) -> str:
         """The text of the body, which may come in chunks; empty if it is incomplete."""
-        response = http.client.HTTPResponse(_Received(self.received))  # type: ignore[arg-type]
+        socket_like: Any = SimpleNamespace(makefile=lambda _: io.BytesIO(self.received))
+        response = http.client.HTTPResponse(socket_like)
         try:
             response.begin()
             return response.read().decode("utf-8", "replace")
@@ -74,27 +81,15 @@ class Answer:
             return ""
 
 
-class _Received:
-    """What `http.client` reads an answer from in place of a socket."""
-
-    def __init__(self, received: bytes) -> None:
-        self._received = received
-
-    def makefile(self, *_: Any) -> io.BytesIO:
-        """The bytes as a file."""
-        return io.BytesIO(self._received)
-
-
+@dataclass(slots=True)
 class HttpConnection:
-    """One HTTP/1.1 connection, opened by its first request; `local` and `port` are its own end."""
+    """One HTTP/1.1 connection from `source` (None: any), opened by its first request."""
 
-    def __init__(self, to: Address, source: str | None = None, tls: ssl.SSLContext | None = None) -> None:
-        self._to = to
-        self._source = source
-        self._tls = tls
-        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
-        self.local = source or ""
-        self.port = 0
+    to: Address
+    source: str | None = None
+    tls: ssl.SSLContext | None = None
+    _end: tuple[str, int] = ("", 0)
+    _streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def get(
         self,
@@ -130,22 +125,16 @@ class HttpConnection:
             error, unsent = reason(problem)
         except ValueError as problem:
             error = str(problem)
+        source, port = self._end
         return Answer(
-            source=self.local,
-            port=self.port,
-            sent_ns=sent_ns,
-            done_ns=time.time_ns(),
-            status=status,
-            error=error,
-            unsent=unsent,
-            received=received,
+            source or self.source or "", port, sent_ns, time.time_ns(), status, error, unsent, received
         )
 
     async def _exchange(self, path: str, keep: bool, body: bool) -> bytes:
         if self._streams is None:
             self._streams = await self._open()
         reader, writer = self._streams
-        writer.write(request(self._to, path, keep=keep))
+        writer.write(request(self.to, path, keep=keep))
         head = await reader.readuntil(b"\r\n\r\n")
         if not body:
             return head
@@ -161,13 +150,13 @@ class HttpConnection:
 
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         streams = await asyncio.open_connection(
-            self._to.host,
-            self._to.port,
-            ssl=self._tls,
-            local_addr=(self._source, 0) if self._source else None,
+            self.to.host,
+            self.to.port,
+            ssl=self.tls,
+            local_addr=(self.source, 0) if self.source else None,
             limit=LARGEST_HEAD,
         )
-        self.local, self.port = streams[1].get_extra_info("sockname")[:2]
+        self._end = streams[1].get_extra_info("sockname")[:2]
         return streams
 
     def close(self) -> None:

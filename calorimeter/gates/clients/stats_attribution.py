@@ -11,7 +11,7 @@ from typing import ClassVar
 from calorimeter.core.deployment import Api
 from calorimeter.gates.clients.attribution import Attributed, Attribution
 from calorimeter.gates.clients.http_get import tls_context
-from calorimeter.gates.clients.visiting import IN_FLIGHT, visit
+from calorimeter.gates.clients.visiting import Sources, visit
 from calorimeter.gates.clients.visits import EvidenceKind, Visit
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.proxy_log import plain
@@ -39,26 +39,18 @@ class SessionAttribution(Attribution):
         self._clients = defaultdict(lambda: defaultdict(Counter))
 
     def visit(
-        self,
-        api: Api,
-        sources: Sequence[str | None],
-        times: int = 1,
-        in_flight: int = IN_FLIGHT,
-        give_up: int | None = None,
+        self, api: Api, sources: Sources, in_flight: int = HELD, give_up: int | None = None
     ) -> list[Visit]:
         """As `Attribution.visit`; `HELD` connections at a time, each batch attributed at once."""
         visits: list[Visit] = []
-        order = [source for _ in range(times) for source in sources]
         tls = tls_context(api, self.context.deployment.tls)
-        for start in range(0, len(order), HELD):
-            visits += asyncio.run(self._batch(api, order[start : start + HELD], tls))
+        for start in range(0, len(sources), HELD):
+            visits += asyncio.run(self._batch(api, sources[start : start + HELD], tls))
             if _enough(visits, give_up):
                 break
         return visits
 
-    async def _batch(
-        self, api: Api, sources: Sequence[str | None], tls: ssl.SSLContext | None
-    ) -> list[Visit]:
+    async def _batch(self, api: Api, sources: Sources, tls: ssl.SSLContext | None) -> list[Visit]:
         held = await asyncio.gather(*(visit(api, source, tls, keep=True) for source in sources))
         try:
             sessions = {
@@ -100,17 +92,12 @@ class CounterAttribution(Attribution):
         return None if self.stats else "no stats source shows the servers' counters"
 
     def visit(
-        self,
-        api: Api,
-        sources: Sequence[str | None],
-        times: int = 1,
-        in_flight: int = 1,
-        give_up: int | None = None,
+        self, api: Api, sources: Sources, in_flight: int = 1, give_up: int | None = None
     ) -> list[Visit]:
         """As `Attribution.visit`, but one visit at a time, attributed at once."""
         visits: list[Visit] = []
         before = proxy_polling.chosen(self.stats, api.proxy_section)
-        for source in (source for _ in range(times) for source in sources):
+        for source in sources:
             (made,) = super().visit(api, [source])
             after = proxy_polling.chosen(self.stats, api.proxy_section)
             gained = after - before

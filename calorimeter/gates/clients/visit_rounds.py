@@ -3,17 +3,48 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
 from calorimeter.core.deployment import Api
-from calorimeter.gates.clients.attribution import Attributed, Attribution
+from calorimeter.gates.clients.attribution import Attributed, Attribution, NobodyAnswers
+from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.sources import addresses, check_bindable
-from calorimeter.gates.clients.strongest import strongest
-from calorimeter.gates.clients.visiting import GIVE_UP, IN_FLIGHT
+from calorimeter.gates.clients.stats_attribution import CounterAttribution, SessionAttribution
+from calorimeter.gates.clients.visiting import GIVE_UP, IN_FLIGHT, Sources
 from calorimeter.gates.clients.visits import AllVisits, ExpectedBalance, Visits
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+KINDS: tuple[type[Attribution], ...] = (LogAttribution, SessionAttribution, CounterAttribution)
+"""The strongest first; a further kind of evidence is one more class here."""
+
+
+@contextmanager
+def strongest(context: Context, api: Api, stats: Sequence[StatsSource]) -> Iterator[Attribution]:
+    """Open the strongest evidence that a first visit shows to work, until the context ends.
+
+    Raises NobodyAnswers if the API does not answer, and EvidenceUnavailable if no evidence works.
+    """
+    passed_over: list[str] = []
+    for kind in KINDS:
+        with ExitStack() as opened:
+            try:
+                attribution = opened.enter_context(kind.opened(context, stats))
+                doubt = attribution.doubt(api)
+            except NobodyAnswers:
+                raise
+            except EvidenceUnavailable as problem:
+                doubt = f"{problem.where}: {problem.why}"
+            if doubt is None:
+                attribution.passed_over = tuple(passed_over)
+                yield attribution
+                return
+        passed_over.append(doubt)
+    raise EvidenceUnavailable(str(context.deployment.path), "; ".join(passed_over))
 
 
 @shared
@@ -45,16 +76,16 @@ def round_of_visits(
     context: Context,
     api_name: str,
     attribution: Attribution,
-    clients: Sequence[str | None],
+    clients: Sources,
     times: int,
     in_flight: int = IN_FLIGHT,
     give_up: int | None = None,
 ) -> Visits:
-    """Each source visits `times` times, between two readings of the section's servers (see `visit_all`)."""
+    """Each source visits `times` times, in rounds, between two readings of the section's servers."""
     api = context.api(api_name)
     context.say(f"{len(clients)} sources visit {api_name}" + (f", {times} times" if times > 1 else ""))
     start = _section(context, api_name, attribution)
-    found = attribution.visits(api, clients, times, in_flight, give_up)
+    found = attribution.visits(api, list(clients) * times, in_flight, give_up)
     return finished(start, attribution, found).model_copy(update={"planned": len(clients) * times})
 
 
@@ -91,7 +122,7 @@ def finished(earlier: Visits, attribution: Attribution, found: Attributed) -> Vi
     )
 
 
-def sources(context: Context, api: Api) -> Sequence[str | None]:
+def sources(context: Context, api: Api) -> Sources:
     """The addresses that visit: those of `[clients]`, or the one that the operating system picks."""
     family = socket.AF_INET6 if ":" in api.front.host else socket.AF_INET
     found = addresses(context.deployment.clients.sources, context.settings.sources, family=family)

@@ -10,6 +10,9 @@ from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
 from calorimeter.gates.clients.visits import GIVEN_UP, Visit
 
+Sources = Sequence[str | None]
+"""Client addresses; None is the one that the operating system picks."""
+
 IN_FLIGHT = 32
 """Visits at a time: enough to keep the APIs busy, far below every maxconn."""
 
@@ -21,29 +24,18 @@ GIVE_UP = 20
 
 
 def visit_all(
-    api: Api,
-    sources: Sequence[str | None],
-    times: int,
-    tls: Tls,
-    *,
-    in_flight: int = IN_FLIGHT,
-    give_up: int | None = None,
+    api: Api, sources: Sources, tls: Tls, in_flight: int = IN_FLIGHT, give_up: int | None = None
 ) -> list[Visit]:
-    """Let each source visit the API `times` times, in rounds, so that the visits of a source lie apart.
+    """Visit the API from these sources, in this order, `in_flight` visits at a time.
 
-    A source of None is the address that the operating system picks. After `give_up` unanswered visits no
-    further visit starts, and those in flight are cancelled and recorded as not answered (`GIVEN_UP`).
+    A source may occur several times. After `give_up` unanswered visits no further visit starts, and those
+    in flight are cancelled and recorded as not answered (`GIVEN_UP`).
     """
-    order = [source for _ in range(times) for source in sources]
-    return asyncio.run(_visit_all(api, order, tls_context(api, tls), in_flight, give_up))
+    return asyncio.run(_visit_all(api, sources, tls_context(api, tls), in_flight, give_up))
 
 
 async def _visit_all(
-    api: Api,
-    sources: Sequence[str | None],
-    tls: ssl.SSLContext | None,
-    in_flight: int,
-    give_up: int | None,
+    api: Api, sources: Sources, tls: ssl.SSLContext | None, in_flight: int, give_up: int | None
 ) -> list[Visit]:
     waiting = iter(enumerate(sources))
     visits: dict[int, Visit] = {}
@@ -85,14 +77,4 @@ async def visit(
     """One visit, and its connection; `keep`: the connection stays open until the caller closes it."""
     connection = HttpConnection(api.front, source, tls)
     answer = await connection.get(within_s=within_s, keep=keep, body=not keep, if_cancelled=GIVEN_UP)
-    return (
-        Visit(
-            source=answer.source,
-            port=answer.port,
-            sent_ns=answer.sent_ns,
-            done_ns=answer.done_ns,
-            status=answer.status,
-            error=answer.error,
-        ),
-        connection,
-    )
+    return Visit(source=answer.source, port=answer.port, **answer.fields), connection

@@ -11,13 +11,15 @@ import asyncio
 import ssl
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.gates.clients.http_get import Answer, HttpConnection, tls_context
 from calorimeter.gates.clients.log_join import with_lines
+from calorimeter.gates.clients.visiting import Sources
 from calorimeter.gates.evidence.proxy_log import Connection
 from calorimeter.gates.health.trial import Attempt, DirectRequest
 
@@ -34,6 +36,7 @@ IN_FLIGHT = 40
 CUT_OFF = "not answered when the experiment ended"
 
 
+@dataclass(eq=False)
 class Probes:
     """Clients of some APIs, and direct probes of some backends, in a thread with its own event loop.
 
@@ -41,24 +44,17 @@ class Probes:
     their connection. `direct` is backend → (address, path). `answer_s` is the time for an answer.
     """
 
-    def __init__(
-        self,
-        apis: Mapping[str, Api],
-        sources: Mapping[str, Sequence[str | None]],
-        kept: int,
-        direct: Mapping[str, tuple[Address, str]],
-        tls: Tls,
-        answer_s: float,
-    ) -> None:
-        self._apis = apis
-        self._sources = sources
-        self._kept = kept
-        self._direct = direct
-        self._tls = tls
-        self._answer_s = answer_s
-        self.attempts: list[Attempt] = []
-        self.directs: dict[str, list[DirectRequest]] = {name: [] for name in direct}
-        self.answered: set[tuple[str, str]] = set()
+    apis: Mapping[str, Api]
+    sources: Mapping[str, Sources]
+    kept: int
+    direct: Mapping[str, tuple[Address, str]]
+    tls: Tls
+    answer_s: float
+    attempts: list[Attempt] = field(default_factory=list)
+    answered: set[tuple[str, str]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.directs: dict[str, list[DirectRequest]] = {name: [] for name in self.direct}
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
         self._wait_s = 0.0
@@ -85,15 +81,15 @@ class Probes:
 
     async def _all(self) -> None:
         clients: list[Coroutine[Any, Any, None]] = []
-        for name, api in self._apis.items():
-            sources = self._sources[name]
-            tls = tls_context(api, self._tls)
+        for name, api in self.apis.items():
+            sources = self.sources[name]
+            tls = tls_context(api, self.tls)
             for number, source in enumerate(sources):
-                keeps = number >= len(sources) - self._kept
+                keeps = number >= len(sources) - self.kept
                 offset = EVERY_S * number / len(sources)
                 client = self._keeping if keeps else self._connecting
                 clients.append(client(name, api, source, tls, offset))
-        clients += [self._polling(name, *where) for name, where in self._direct.items()]
+        clients += [self._polling(name, *where) for name, where in self.direct.items()]
         tasks = {asyncio.create_task(client) for client in clients}
         await self._stop.wait()
         # Nothing new is due; open requests may end, those included that were due just now.
@@ -128,7 +124,7 @@ class Probes:
 
         async def once(due: int) -> None:
             connection = HttpConnection(api.front, source, tls)
-            answer = await connection.get(within_s=self._answer_s, body=False, if_cancelled=CUT_OFF)
+            answer = await connection.get(within_s=self.answer_s, body=False, if_cancelled=CUT_OFF)
             connection.close()
             self._note(name, due, answer, kept=False)
 
@@ -148,7 +144,7 @@ class Probes:
         connection = HttpConnection(api.front, source, tls)
         try:
             async for due in self._ticks(EVERY_S, offset):
-                answer = await connection.get(within_s=self._answer_s, keep=True, if_cancelled=CUT_OFF)
+                answer = await connection.get(within_s=self.answer_s, keep=True, if_cancelled=CUT_OFF)
                 self._note(name, due, answer, kept=True)
                 if not answer.status:
                     connection.close()
@@ -164,14 +160,7 @@ class Probes:
                 answer = await connection.get(path, within_s=DIRECT_S, body=False)
             finally:
                 connection.close()
-            self.directs[name].append(
-                DirectRequest(
-                    sent_ns=answer.sent_ns,
-                    done_ns=answer.done_ns,
-                    status=answer.status,
-                    error=answer.error,
-                )
-            )
+            self.directs[name].append(DirectRequest(**answer.fields))
 
         async for _ in self._ticks(DIRECT_EVERY_S, 0):
             self._spawn(once())
@@ -179,18 +168,9 @@ class Probes:
     def _note(self, api: str, due_ns: int, answer: Answer, *, kept: bool) -> None:
         if answer.status:
             self.answered.add((api, answer.source))
+        source, port = answer.source, answer.port
         self.attempts.append(
-            Attempt(
-                api=api,
-                source=answer.source,
-                port=answer.port,
-                kept=kept,
-                due_ns=due_ns,
-                sent_ns=answer.sent_ns,
-                done_ns=answer.done_ns,
-                status=answer.status,
-                error=answer.error,
-            )
+            Attempt(api=api, source=source, port=port, kept=kept, due_ns=due_ns, **answer.fields)
         )
 
 

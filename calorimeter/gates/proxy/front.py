@@ -61,8 +61,8 @@ class Front(Model):
 def answers_at_the_front(evidence: Front) -> Judgement:
     """Whether the API answers with its versions at the address that clients know, through the proxy.
 
-    The address and the links are facts; whether every request finds them depends on how many were sent. With
-    n and none in violation, a rate above 1 − 0.05^(1/n) would have been seen with 95 % probability.
+    The address and the links are facts; whether every request finds them depends on how many were sent.
+    With n and none in violation, a rate above 1 − 0.05^(1/n) would have been seen with 95 % probability.
     """
     # The first reply without versions explains most.
     strange = [reply for reply in evidence.replies if not reply.versions]
@@ -82,9 +82,12 @@ def answers_at_the_front(evidence: Front) -> Judgement:
         return failed(why, examples, **figures)
     if (doubt := next(_doubts(evidence), None)) is not None:
         return inconclusive(doubt, **figures)
-    return no_violation(
+    why = (
         f"the {name} API answers at {evidence.front} with its versions ({figures['versions']}), to each of "
-        f"{len(evidence.replies)} requests from {figures['sources']} sources",
+        f"{len(evidence.replies)} requests from {figures['sources']} sources"
+    )
+    return no_violation(
+        why,
         len(evidence.replies),
         "requests in violation",
         figures,

@@ -106,12 +106,12 @@ def _is_set(evidence: KeptAlive) -> Judgement:
             **figures,
         )
     state = "run" if evidence.wanted else "do not run, as wanted,"
-    return no_violation(
+    why = (
         f"keep-alive timers {state} on all {len(client)} of the proxy's connections to clients and all "
-        f"{len(server)} to servers, by the kernel's own table",
-        min(len(client), len(server)),
-        "either side's connections in violation",
-        figures,
+        f"{len(server)} to servers, by the kernel's own table"
+    )
+    return no_violation(
+        why, min(len(client), len(server)), "either side's connections in violation", figures
     )
 
 

@@ -73,13 +73,11 @@ def nothing_is_dropped(evidence: Saturation) -> Judgement:
         else "; no server has a maxconn of its own, so HAProxy's queue is never used"
     )
     whole = evidence.whole
-    return no_violation(
+    why = (
         f"with {whole.most} connections ({whole.limited_by} maxconn {whole.limit}) {len(whole.visits)} "
-        f"more waited in the kernel's backlog, and all were served once there was room{queue}",
-        _waited(evidence),
-        "visits dropped",
-        figures,
+        f"more waited in the kernel's backlog, and all were served once there was room{queue}"
     )
+    return no_violation(why, _waited(evidence), "visits dropped", figures)
 
 
 def _waited(evidence: Saturation) -> int:

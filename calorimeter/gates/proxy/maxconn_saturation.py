@@ -80,7 +80,7 @@ def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> 
 
     def visit_beyond() -> None:
         beyond = [clients[0][number % len(clients[0])] for number in range(BEYOND)]
-        visits.extend(visit_all(used[0], beyond, 1, tls, in_flight=BEYOND))
+        visits.extend(visit_all(used[0], beyond, tls, BEYOND))
 
     try:
         with held(used, clients, missing) as opened:

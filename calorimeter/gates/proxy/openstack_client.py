@@ -57,14 +57,11 @@ def client_works(evidence: ClientCalls) -> Judgement:
         return failed(why, examples, **figures)
     if (doubt := _unproven(evidence)) is not None:
         return inconclusive(doubt, **figures)
-    return no_violation(
+    why = (
         f"the unmodified openstack client listed, created, showed and deleted a stack at {evidence.front}, "
-        f"in {len(evidence.calls)} commands",
-        len(evidence.calls),
-        "commands failing",
-        figures,
-        digits=0,
+        f"in {len(evidence.calls)} commands"
     )
+    return no_violation(why, len(evidence.calls), "commands failing", figures, digits=0)
 
 
 def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:

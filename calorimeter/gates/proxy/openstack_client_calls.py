@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 from keystoneauth1 import exceptions
 
-from calorimeter.core.deployment import Api, Deployment
+from calorimeter.core.deployment import Api, Deployment, Identity
 from calorimeter.core.errors import InputError
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
@@ -44,7 +44,7 @@ def client_calls(context: Context) -> ClientCalls:
     not be called at all then.
     """
     command = _command(context.deployment)
-    environment = _environment(context.deployment)
+    environment = _environment(context.deployment, context.identity)
     session(context.deployment)
     api = context.api("rest")
     stats = proxy_stats_if_visible(context.deployment)
@@ -90,11 +90,8 @@ def _command(deployment: Deployment) -> list[str]:
     return words
 
 
-def _environment(deployment: Deployment) -> dict[str, str]:
+def _environment(deployment: Deployment, who: Identity) -> dict[str, str]:
     """The variables that `openrc` would set, and none of the caller's own cloud."""
-    who = deployment.identity
-    if who is None:
-        raise EvidenceUnavailable(str(deployment.path), "has no [identity], which this gate needs")
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
     mine = {
         "OS_AUTH_URL": who.auth_url,

@@ -72,15 +72,13 @@ def _retries(evidence: Failover) -> Judgement:
         checks = "and the checks did not take it out in time"
     elif evidence.checked:
         checks = f"until the checks took it out after {figures['down_after_s']} s"
-    return no_violation(
+    why = (
         f"measured: of {len(ours)} visits to the dead {evidence.victim} retries and redispatch rescued "
         f"{len(answered)} with {kind} (up to {figures['most_retries']} retries, "
         f"{figures['redispatched']} redispatched, {figures['longest_s']} s at most), {checks}; the "
-        f"{len(others)} visits of other sources were all answered",
-        len(others),
-        "such visits harmed",
-        figures,
+        f"{len(others)} visits of other sources were all answered"
     )
+    return no_violation(why, len(others), "such visits harmed", figures)
 
 
 def _other_cause(evidence: Failover, others: Sequence[Visit], harmed: Sequence[Visit]) -> str | None:
@@ -96,7 +94,7 @@ def _other_cause(evidence: Failover, others: Sequence[Visit], harmed: Sequence[V
     earlier = sum(not visit.served for visit in made if visit.done_ns < evidence.killed_ns)
     if harmed and earlier:
         return (
-            f"{earlier} visits were not answered before {evidence.victim} died: {len(harmed)} unanswered visits "
-            "of other sources while it was dead cannot be attributed to its death"
+            f"{earlier} visits were not answered before {evidence.victim} died: {len(harmed)} unanswered "
+            "visits of other sources while it was dead cannot be attributed to its death"
         )
     return None

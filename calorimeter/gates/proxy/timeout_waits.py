@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 from calorimeter.core import waiting
@@ -19,8 +20,7 @@ from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.http_get import connect, request, tls_context
 from calorimeter.gates.clients.log_join import with_lines
 from calorimeter.gates.clients.own_address import own_address, struck
-from calorimeter.gates.clients.strongest import strongest
-from calorimeter.gates.clients.visit_rounds import apis, sources
+from calorimeter.gates.clients.visit_rounds import apis, sources, strongest
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.identity import session
@@ -70,6 +70,17 @@ class _Section:
     api: Api
     mode: Mode
 
+    def wait(self, kind: WaitKind, opening: float, began: float, watch_s: float, **seen: Any) -> Wait:
+        """The record of a wait; `opening` and `began` are when its connection and it started."""
+        return Wait(
+            api=self.name,
+            mode=self.mode,
+            what=kind,
+            begun_s=began - opening,
+            gave_up_s=watch_s,
+            **seen,
+        )
+
     def waits_with_fault(self, made: Collection[WaitKind]) -> Iterator[WaitKind]:
         """The waits that need a broken backend, after those that were made without one."""
         yield "connect"
@@ -77,7 +88,7 @@ class _Section:
             yield "hung"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Made:
     """A wait, and the client's end of its connection."""
 
@@ -214,19 +225,9 @@ def _wait(section: _Section, kind: WaitKind, open_: Open, watch_s: float) -> _Ma
     except OSError as problem:
         raise EvidenceUnavailable(section.name, problem.strerror or str(problem)) from problem
     ended_by = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
-    return _Made(
-        Wait(
-            api=section.name,
-            mode=section.mode,
-            what=kind,
-            ended_s=ended_s,
-            begun_s=began - opening,
-            gave_up_s=watch_s,
-            ended_by=ended_by if ended_s is not None else "",
-        ),
-        source,
-        port,
-    )
+    by = ended_by if ended_s is not None else ""
+    wait = section.wait(kind, opening, began, watch_s, ended_s=ended_s, ended_by=by)
+    return _Made(wait, source, port)
 
 
 def _with_terminations(attribution: Attribution, section: _Section, made: Sequence[_Made]) -> list[Wait]:
@@ -298,7 +299,7 @@ def source_of(context: Context, stats: Sequence[StatsSource], api: Api, server: 
     """A source that the proxy sends to this server. Raises EvidenceUnavailable if none can be relied on."""
     tried = sources(context, api)[:TRIED_SOURCES]
     with strongest(context, api, stats) as attribution:
-        visits = attribution.visits(api, tried, VISITS).visits
+        visits = attribution.visits(api, list(tried) * VISITS).visits
     found: defaultdict[str, set[str]] = defaultdict(set)
     for visit in visits:
         if visit.server is not None:
@@ -328,15 +329,7 @@ def _first_retry(
             return time.monotonic() - began if _retries(stats, section.api, server) > before else None
 
         ended_s = waiting.poll(retried, watch_s, every_s=POLL_EVERY_S)
-    return Wait(
-        api=section.name,
-        mode=section.mode,
-        what="connect",
-        ended_s=ended_s,
-        begun_s=began - opening,
-        gave_up_s=watch_s,
-        ended_by="the first retry",
-    )
+    return section.wait("connect", opening, began, watch_s, ended_s=ended_s, ended_by="the first retry")
 
 
 def _retries(stats: Sequence[StatsSource], api: Api, server: str) -> int:

@@ -238,8 +238,8 @@ def test_too_few_sources_show_no_spread() -> None:
     one = sources_spread_as_predicted(evidence({"127.0.0.10": "c"}))
     assert one.outcome is Outcome.INCONCLUSIVE
     assert one.why == (
-        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be determined "
-        "(see S8)"
+        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be "
+        "determined (see S8)"
     )
 
 

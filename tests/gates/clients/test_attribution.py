@@ -11,7 +11,7 @@ from calorimeter.core import deployment
 from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.stats_attribution import CounterAttribution, SessionAttribution
-from calorimeter.gates.clients.strongest import KINDS, strongest
+from calorimeter.gates.clients.visit_rounds import KINDS, strongest
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -50,7 +50,7 @@ def test_all_kinds_name_the_same_servers(context: Context, mode: str) -> None:
     found: list[dict[str, Counter[str | None]]] = []
     for kind in kinds:
         with kind.opened(context, proxy_stats(context.deployment)) as attribution:
-            visits = attribution.visits(context.api("rest"), SOURCES, 2).visits
+            visits = attribution.visits(context.api("rest"), SOURCES * 2).visits
         servers = {source: Counter(v.server for v in visits if v.source == source) for source in SOURCES}
         found.append(servers)
     assert all(servers == found[0] for servers in found)

@@ -58,7 +58,7 @@ def serving(
 
 def made(api: Api, give_up: int | None) -> list[Visit]:
     """Three visits of each source."""
-    return visit_all(api, SOURCES, 3, Tls(), in_flight=8, give_up=give_up)
+    return visit_all(api, SOURCES * 3, Tls(), in_flight=8, give_up=give_up)
 
 
 def test_every_source_visits_in_rounds() -> None:
@@ -96,6 +96,6 @@ def test_an_interrupt_ends_visits_that_hang() -> None:
         began = time.monotonic()
         threading.Thread(target=interrupt, daemon=True).start()
         with pytest.raises(KeyboardInterrupt):
-            visit_all(api, SOURCES, 1, Tls(), in_flight=8)
+            visit_all(api, SOURCES, Tls(), in_flight=8)
         assert time.monotonic() - began < 3
         assert len(held) == 8
