@@ -6,8 +6,12 @@ import random
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_network
+from itertools import cycle, islice
+from typing import TypeVar
 
 from calorimeter.core.errors import InputError
+
+T = TypeVar("T")
 
 
 def addresses(networks: Sequence[str], count: int, *, family: int = socket.AF_INET) -> list[str]:
@@ -33,6 +37,11 @@ def addresses(networks: Sequence[str], count: int, *, family: int = socket.AF_IN
         drawn = random.Random(str(network)).sample(hosts, min(wanted, len(hosts)))
         result += [str(network[offset]) for offset in drawn]
     return result
+
+
+def in_turn(sources: Sequence[T], count: int) -> list[T]:
+    """`count` of these sources, each of them in turn."""
+    return list(islice(cycle(sources), count))
 
 
 def check_bindable(address: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
+from calorimeter.gates.clients.sources import in_turn
 from calorimeter.gates.clients.visit_rounds import sources
 from calorimeter.gates.clients.visiting import ANSWER_S
 from calorimeter.gates.context import Context
@@ -28,8 +29,7 @@ def front(context: Context, api_name: str) -> Front:
     clients = sources(context, api)
     stats = proxy_stats_if_visible(context.deployment)
     before = proxy_polling.sessions(stats, api.proxy_section)
-    in_turn = [clients[number % len(clients)] for number in range(REQUESTS)]
-    got = replies(api, in_turn, context.deployment.tls)
+    got = replies(api, in_turn(clients, REQUESTS), context.deployment.tls)
     after = proxy_polling.sessions(stats, api.proxy_section)
     return Front(
         api=api_name,

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from calorimeter.core.deployment import Api
 from calorimeter.core.deployment import address as parse
 from calorimeter.gates.clients.http_get import connect, request
+from calorimeter.gates.clients.sources import in_turn
 from calorimeter.gates.clients.visit_rounds import apis, sources
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.proxy_log import plain
@@ -71,10 +72,9 @@ def _read(context: Context, api: Api, commands: Sequence[str]) -> tuple[dict[str
     """
     opened: list[socket.socket] = []
     try:
-        clients = sources(context, api)
         # One by one, so that those opened before a failure are closed.
-        for number in range(HELD):
-            opened += [_answered(api, clients[number % len(clients)])]
+        for source in in_turn(sources(context, api), HELD):
+            opened += [_answered(api, source)]
         ours = {_end(connection.getsockname()): _end(connection.getpeername()) for connection in opened}
         first = _tables(commands)
         time.sleep(BETWEEN_S)

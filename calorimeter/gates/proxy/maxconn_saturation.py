@@ -6,19 +6,19 @@ import asyncio
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 
 from calorimeter.core import waiting
 from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.held_connections import held
 from calorimeter.gates.clients.http_get import tls_context
+from calorimeter.gates.clients.sources import in_turn
 from calorimeter.gates.clients.visit_rounds import apis, sources
 from calorimeter.gates.clients.visiting import visit, visit_all
 from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.proxy_state import ServerStat
 from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -55,7 +55,7 @@ def saturation(context: Context) -> Saturation:
             "several proxies share the load: which one is full cannot be determined",
         )
     expect = context.deployment.expect
-    servers = tuple(_fill_servers(context, stats, name, api) for name, api in apis(context).items())
+    servers = tuple(_fill_servers(context, stats[0], name, api) for name, api in apis(context).items())
     return Saturation(
         whole=_fill_proxy(context, stats[0], tuple(apis(context).values())),
         servers=servers,
@@ -67,30 +67,33 @@ def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> 
     limit, limited_by, now = _limit(stats, fronts)
     # A frontend's own limit is filled through that frontend alone.
     used = fronts if limited_by == PROCESS else [a for a in fronts if limited_by == a.proxy_section]
-    missing = limit - now
+    missing, allowed = limit - now, context.settings.connections
     whole = ProxySaturation(limit=limit, limited_by=limited_by)
-    if missing > context.settings.connections:
-        allowed = context.settings.connections
-        reason = f"{missing} connections would fill the proxy, --connections allows {allowed}"
-        return whole.model_copy(update={"impossible": reason})
+    if missing > allowed:
+        why = f"{missing} connections would fill the proxy, --connections allows {allowed}"
+        return whole.model_copy(update={"impossible": why})
     clients = [sources(context, api) for api in used]
-    tls = context.deployment.tls
     visits: list[Visit] = []
-    most, queued = 0, 0
+    queued = 0
 
     def visit_beyond() -> None:
-        beyond = [clients[0][number % len(clients[0])] for number in range(BEYOND)]
-        visits.extend(visit_all(used[0], beyond, tls, BEYOND))
+        beyond = in_turn(clients[0], BEYOND)
+        visits.extend(visit_all(used[0], beyond, context.deployment.tls, BEYOND))
+
+    def connections() -> int:
+        return _connections(stats, used, limited_by)
 
     try:
         with held(used, clients, missing) as opened:
-            most = _await_full(stats, used, limited_by, limit)
+            most = waiting.poll(
+                connections, FULL_WITHIN_S, enough=lambda now: now >= limit, every_s=POLL_EVERY_S
+            )
             visiting = threading.Thread(target=visit_beyond, name="beyond", daemon=True)
             visiting.start()
             end = time.monotonic() + FULL_S
             while time.monotonic() < end:
-                most = max(most, _now(stats, used, limited_by))
-                queued = max(queued, _queue(stats, used))
+                most = max(most, connections())
+                queued = max(queued, _queued(_rows(stats, used)))
                 time.sleep(POLL_EVERY_S)
             full_until_ns = time.time_ns()
             count = len(opened)
@@ -108,93 +111,58 @@ def _fill_proxy(context: Context, stats: StatsSource, fronts: Sequence[Api]) -> 
     )
 
 
-def _limit(stats: StatsSource, apis: Sequence[Api]) -> tuple[int, str, int]:
+def _rows(stats: StatsSource, fronts: Sequence[Api]) -> list[ServerStat]:
+    sections = {api.proxy_section for api in fronts}
+    return [row for row in stats.show_stat() if row.section in sections]
+
+
+def _limit(stats: StatsSource, fronts: Sequence[Api]) -> tuple[int, str, int]:
     """The limit that is reached first, whose it is, and how many connections count towards it now."""
     info = stats.show_info()
+    frontends = [row for row in _rows(stats, fronts) if row.kind == "frontend"]
     limits = [(int(info["Maxconn"]), PROCESS, int(info["CurrConns"]))]
-    sections = {api.proxy_section for api in apis}
-    limits += [
-        (row.slim, row.section, row.scur or 0)
-        for row in stats.show_stat()
-        if row.kind == "frontend" and row.section in sections and row.slim
-    ]
+    limits += [(row.slim, row.section, row.scur or 0) for row in frontends if row.slim]
     return min(limits, key=lambda limit: limit[0])
 
 
-def _now(stats: StatsSource, apis: Sequence[Api], limited_by: str) -> int:
+def _connections(stats: StatsSource, fronts: Sequence[Api], limited_by: str) -> int:
+    """How many connections count towards the limit."""
     if limited_by == PROCESS:
         return int(stats.show_info()["CurrConns"])
-    sections = {api.proxy_section for api in apis}
-    rows = [r for r in stats.show_stat() if r.kind == "frontend" and r.section in sections]
-    return max((row.scur or 0 for row in rows), default=0)
+    return max((row.scur or 0 for row in _rows(stats, fronts) if row.kind == "frontend"), default=0)
 
 
-def _queue(stats: StatsSource, apis: Sequence[Api]) -> int:
-    sections = {api.proxy_section for api in apis}
-    rows = [r for r in stats.show_stat() if r.section in sections and r.kind in ("backend", "server")]
-    return sum(row.qcur or 0 for row in rows)
+def _queued(rows: Sequence[ServerStat]) -> int:
+    return sum(row.qcur or 0 for row in rows if row.kind in ("backend", "server"))
 
 
-def _await_full(stats: StatsSource, apis: Sequence[Api], limited_by: str, limit: int) -> int:
-    return waiting.poll(
-        lambda: _now(stats, apis, limited_by),
-        FULL_WITHIN_S,
-        enough=lambda now: now >= limit,
-        every_s=POLL_EVERY_S,
-    )
-
-
-def _fill_servers(context: Context, stats: Sequence[StatsSource], name: str, api: Api) -> ServerSaturation:
+def _fill_servers(context: Context, stats: StatsSource, name: str, api: Api) -> ServerSaturation:
     """Make more visits at once than the servers' maxconn together; none if they have no maxconn."""
-    rows = proxy_polling.server_rows(stats, api.proxy_section)
-    limits = {row.name: row.slim for row in rows if row.slim}
-    unlimited = tuple(row.name for row in rows if not row.slim)
+    servers = proxy_polling.server_rows([stats], api.proxy_section)
+    limits = {row.name: row.slim for row in servers if row.slim}
+    unlimited = tuple(row.name for row in servers if not row.slim)
     wanted = context.deployment.expect.server_maxconn
     evidence = ServerSaturation(api=name, limits=limits, unlimited=unlimited, wanted_limit=wanted)
     if not limits:
         return evidence
     at_once = min(max(TIMES_THE_LIMIT * sum(limits.values()), BEYOND), MOST_AT_ONCE)
-    clients = sources(context, api)
-    each = [clients[number % len(clients)] for number in range(at_once)]
-    with _peak(stats, api) as peak:
-        visits = asyncio.run(_stay(api, each, context.deployment.tls))
-    return evidence.model_copy(
-        update={
-            "at_once": at_once,
-            "most": dict(peak.most),
-            "queued": peak.queued,
-            "visits": tuple(visits),
-        }
-    )
-
-
-@dataclass(slots=True)
-class _Peak:
-    """The greatest numbers that the proxy showed: sessions by server, and connections in queues."""
-
-    most: Counter[str] = field(default_factory=Counter)
-    queued: int = 0
-
-
-@contextmanager
-def _peak(stats: Sequence[StatsSource], api: Api) -> Iterator[_Peak]:
-    peak = _Peak()
+    most: Counter[str] = Counter()
+    queued = 0
 
     def read() -> None:
-        queued = 0
-        for source in stats:
-            for row in source.show_stat():
-                if row.section != api.proxy_section:
-                    continue
-                if row.kind in ("backend", "server"):
-                    queued += row.qcur or 0
-                if row.kind == "server":
-                    peak.most[row.name] = max(peak.most[row.name], row.scur or 0)
-        peak.queued = max(peak.queued, queued)
+        nonlocal queued
+        rows = _rows(stats, [api])
+        queued = max(queued, _queued(rows))
+        for row in rows:
+            if row.kind == "server":
+                most[row.name] = max(most[row.name], row.scur or 0)
 
     with Repeated("peak", POLL_EVERY_S, read) as polling:
-        yield peak
+        clients = in_turn(sources(context, api), at_once)
+        visits = asyncio.run(_stay(api, clients, context.deployment.tls))
     polling.check()
+    update = {"at_once": at_once, "most": dict(most), "queued": queued, "visits": tuple(visits)}
+    return evidence.model_copy(update=update)
 
 
 async def _stay(api: Api, clients: Sequence[str | None], tls: Tls) -> list[Visit]:

@@ -127,13 +127,9 @@ def timeouts(context: Context) -> Timeouts:
 
 def described_timeouts(expect: Expect) -> dict[str, float]:
     """Timeout → seconds, of the described ones. `timeout queue` belongs to P4."""
-    found = {
-        "client": expect.timeout_client_s,
-        "server": expect.timeout_server_s,
-        "connect": expect.timeout_connect_s,
-        "http-request": expect.timeout_http_request_s,
-    }
-    return {name: seconds for name, seconds in found.items() if seconds is not None}
+    names = ("client", "server", "connect", "http-request")
+    described = {name: getattr(expect, f"timeout_{name.replace('-', '_')}_s") for name in names}
+    return {name: seconds for name, seconds in described.items() if seconds is not None}
 
 
 def _mode(stats: Sequence[StatsSource], api: Api) -> Mode:
