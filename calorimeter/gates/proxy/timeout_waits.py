@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -57,9 +57,6 @@ FAULT_FOR: dict[WaitKind, str] = {"hung": "freeze", "connect": "unreachable"}
 The first retry of a `connect` shows when the timeout fired. A `hung` backend is needed only in `mode http`,
 and only if `upload` did not show the same timeout.
 """
-
-Open = Callable[[], socket.socket]
-"""Opens a connection and sends what a wait starts with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,9 +159,8 @@ def _without_fault(
 
     def make(plan: tuple[_Section, WaitKind, bytes]) -> _Made:
         section, kind, payload = plan
-        source = sources(context, section.api)[0]
         watch_s = _watch_s(described, section.mode, kind)
-        return _wait(section, kind, lambda: _sent(context, section.api, source, payload), watch_s)
+        return _wait(context, section, kind, sources(context, section.api)[0], payload, watch_s)
 
     with ThreadPoolExecutor(max_workers=len(planned)) as pool:
         return list(pool.map(make, planned))
@@ -204,12 +200,14 @@ def _sent(context: Context, api: Api, source: str | None, payload: bytes) -> soc
     return connection
 
 
-def _wait(section: _Section, kind: WaitKind, open_: Open, watch_s: float) -> _Made:
-    """Open a connection, and time when the proxy ends it."""
+def _wait(
+    context: Context, section: _Section, kind: WaitKind, client: str | None, payload: bytes, watch_s: float
+) -> _Made:
+    """Open a connection, send a payload, and time when the proxy ends it."""
     opening = time.monotonic()
     ended_s, answer = None, b""
     try:
-        with open_() as connection:
+        with _sent(context, section.api, client, payload) as connection:
             source, port = connection.getsockname()[:2]
             began = time.monotonic()
             connection.settimeout(watch_s)
@@ -257,12 +255,8 @@ def _with_fault(
     if (why := _masked(context, stats, api, fault, described[name])) is not None:
         masked[name] = why
         return []
-    source = source_of(context, stats, api, fault.part)
+    source, payload = source_of(context, stats, api, fault.part), request(api.front, keep=True)
     watch_s = _watch_s(described, section.mode, kind)
-
-    def open_() -> socket.socket:
-        return _sent(context, api, source, request(api.front, keep=True))
-
     with healing(context):
         context.say(f"{fault.part} {fault.fault}")
         own = own_address(api, fault.part)
@@ -273,9 +267,11 @@ def _with_fault(
                 "did not happen: it answered at its own address after the command had ended well",
             )
         if kind == "connect":
-            wait = _first_retry(stats, section, fault.part, open_, watch_s)
+            before, opening = _retries(stats, api, fault.part), time.monotonic()
+            with _sent(context, api, source, payload):
+                wait = _first_retry(stats, section, fault.part, before, opening, watch_s)
         else:
-            wait = _wait(section, kind, open_, watch_s).wait
+            wait = _wait(context, section, kind, source, payload, watch_s).wait
     await_state(context, stats, api, fault, up=True)
     return [wait]
 
@@ -314,17 +310,20 @@ def source_of(context: Context, stats: Sequence[StatsSource], api: Api, server: 
 
 
 def _first_retry(
-    stats: Sequence[StatsSource], section: _Section, server: str, open_: Open, watch_s: float
+    stats: Sequence[StatsSource],
+    section: _Section,
+    server: str,
+    before: int,
+    opening: float,
+    watch_s: float,
 ) -> Wait:
-    before = _retries(stats, section.api, server)
-    opening = time.monotonic()
-    with open_():
-        began = time.monotonic()
+    """The wait until the proxy counts more than `before` retries of a server."""
+    began = time.monotonic()
 
-        def retried() -> float | None:
-            return time.monotonic() - began if _retries(stats, section.api, server) > before else None
+    def retried() -> float | None:
+        return time.monotonic() - began if _retries(stats, section.api, server) > before else None
 
-        ended_s = waiting.poll(retried, watch_s, every_s=POLL_EVERY_S)
+    ended_s = waiting.poll(retried, watch_s, every_s=POLL_EVERY_S)
     return section.wait("connect", opening, began, watch_s, ended_s=ended_s, ended_by="the first retry")
 
 
