@@ -69,8 +69,8 @@ def test_every_source_visits_in_rounds() -> None:
     assert all(visit.served for visit in visits)
 
 
-def test_it_gives_up_after_so_many_unanswered() -> None:
-    """Twenty unanswered visits, and what was under way then, are enough."""
+def test_visits_are_given_up_after_some_without_an_answer() -> None:
+    """Twenty unanswered visits, and those in flight then, are enough."""
     with serving(refused_from=50) as api:
         visits = made(api, 20)
     lost = [visit for visit in visits if not visit.served]
@@ -78,8 +78,8 @@ def test_it_gives_up_after_so_many_unanswered() -> None:
     assert len(visits) < 100
 
 
-def test_without_that_it_goes_on() -> None:
-    """Who wants to see all of them gets all of them."""
+def test_without_giving_up_all_visits_are_made() -> None:
+    """All are made, whatever became of the earlier ones."""
     with serving(refused_from=50) as api:
         assert len(made(api, None)) == 300
 

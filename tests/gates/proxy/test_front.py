@@ -35,7 +35,7 @@ def front(*replies: Reply, **changes: object) -> Front:
 
 
 def test_version_document_through_the_proxy_passes() -> None:
-    """Heat's versions at the front address, counted by the proxy, pass, with the strength on the label."""
+    """Heat's versions at the front address, counted by the proxy, pass."""
     judgement = answers_at_the_front(front())
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["versions"] == "v1.0 CURRENT"
@@ -48,8 +48,8 @@ def test_fifty_nine_requests_show_a_violation_of_one_in_twenty() -> None:
     assert [round(missed_rate(n), 4) for n in (REQUESTS - 1, REQUESTS)] == [0.0503, 0.0495]
 
 
-def test_nobody_there_fails() -> None:
-    """A front address at which nobody answers is the counter-example."""
+def test_front_without_an_answer_fails() -> None:
+    """The request that was not answered is the counter-example."""
     judgement = answers_at_the_front(front(reply(status=0, error="Connection refused", versions=())))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == f"nobody answers for the REST API at {FRONT}: Connection refused"
@@ -57,7 +57,7 @@ def test_nobody_there_fails() -> None:
 
 
 def test_one_request_without_an_answer_fails() -> None:
-    """Who answers two clients and not the third does not answer at this address."""
+    """An API that answers two clients and not the third does not answer at this address."""
     judgement = answers_at_the_front(
         front(reply(), reply(), reply(status=0, error="no answer within 30 s"))
     )
@@ -66,7 +66,7 @@ def test_one_request_without_an_answer_fails() -> None:
 
 
 def test_something_else_there_fails() -> None:
-    """An answer that is no version document is quoted, once."""
+    """An answer that is not a version document is quoted once."""
     other = reply(status=200, answer="It works!", versions=())
     judgement = answers_at_the_front(front(reply(), other, other))
     assert judgement.outcome is Outcome.FAIL
@@ -74,7 +74,7 @@ def test_something_else_there_fails() -> None:
 
 
 def test_backend_at_the_front_address_fails() -> None:
-    """Where the front address is a backend's own, the proxy is passed by."""
+    """If the front address is a backend's own, clients bypass the proxy."""
     judgement = answers_at_the_front(front(backends={"a": FRONT}))
     assert judgement.outcome is Outcome.FAIL
     assert "bypass the proxy" in judgement.why
@@ -88,7 +88,7 @@ def test_links_past_the_proxy_fail() -> None:
 
 
 def test_proxy_that_counted_nothing_fails() -> None:
-    """An answer that the proxy did not count came from somebody else."""
+    """An answer that the proxy did not count came from something else."""
     assert answers_at_the_front(front(counted=0)).outcome is Outcome.FAIL
     assert answers_at_the_front(front(counted=None, section_known=False)).outcome is Outcome.FAIL
 
@@ -108,12 +108,12 @@ def test_what_this_machine_could_not_send_is_inconclusive() -> None:
 
 
 def test_what_was_answered_wrongly_stays_wrong() -> None:
-    """A counter-example is one, whatever could not be sent after it."""
+    """A counter-example counts, whatever could not be sent after it."""
     judgement = answers_at_the_front(front(reply(versions=(PAST,)), reply(**UNSENT), counted=1))
     assert judgement.outcome is Outcome.FAIL
 
 
-def test_nothing_asked_is_inconclusive() -> None:
+def test_no_request_is_inconclusive() -> None:
     """No data is INCONCLUSIVE."""
     judgement = answers_at_the_front(front().model_copy(update={"replies": (), "counted": 0}))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -121,13 +121,13 @@ def test_nothing_asked_is_inconclusive() -> None:
 
 
 def test_answers_that_the_proxy_did_not_count_are_inconclusive() -> None:
-    """Another may answer as well, or the proxy's counters began anew."""
+    """Something else may answer too, or the proxy was restarted."""
     judgement = answers_at_the_front(front(counted=2))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "counted 2 sessions of 3 that were answered" in judgement.why
 
 
-def test_unseen_proxy_is_said() -> None:
+def test_proxy_without_stats_is_mentioned() -> None:
     """Without the proxy's stats the answer alone counts, and the verdict says so."""
     judgement = answers_at_the_front(front(counted=None, section_known=None))
     assert judgement.outcome is Outcome.PASS

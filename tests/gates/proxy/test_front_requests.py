@@ -1,4 +1,4 @@
-"""What a front address answers, asked on real sockets."""
+"""Requests to a front address, on real sockets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ANSWER = b"HTTP/1.1 300 Choices\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), B
 
 @contextmanager
 def serving(answers: int) -> Iterator[tuple[Api, list[str]]]:
-    """A server that answers so often and then closes without a word; and who came."""
+    """A server that gives this many answers and then closes without one; and the clients that came."""
     listening = socket.create_server(("127.0.0.1", 0))
     came: list[str] = []
 
@@ -56,7 +56,7 @@ def serving(answers: int) -> Iterator[tuple[Api, list[str]]]:
         thread.join()
 
 
-def test_every_source_asks_on_a_connection_of_its_own() -> None:
+def test_every_source_has_its_own_connection() -> None:
     """Each request comes from its source, and its document is read."""
     with serving(answers=9) as (api, came):
         got = replies(api, ["127.16.0.1", "127.16.0.2", None], Tls())
@@ -66,15 +66,15 @@ def test_every_source_asks_on_a_connection_of_its_own() -> None:
 
 
 def test_the_first_without_an_answer_is_the_last() -> None:
-    """More of them would only take time: each may take as long as an answer may."""
+    """Further ones would only take time: each may take as long as an answer may."""
     with serving(answers=1) as (api, _):
         got = replies(api, [None] * 5, Tls())
     assert [reply.status for reply in got] == [300, 0]
     assert (got[1].error, got[1].unsent) == ("closed without an answer", False)
 
 
-def test_nobody_there_is_the_fronts_matter() -> None:
-    """A refused connection was sent, and somebody refused it."""
+def test_refused_connection_was_sent() -> None:
+    """It left this machine, so it says something about the front."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     backend = Backend(name="a", address="h:1")
@@ -102,5 +102,5 @@ def test_a_source_that_is_no_address_of_this_machine_sends_nothing() -> None:
     ],
 )
 def test_whose_error_it_is(problem: OSError, why: str, unsent: bool) -> None:
-    """What this machine lacks is told from what the other side, or nobody, answered."""
+    """Errors of this machine are distinguished from those of the other side."""
     assert reason(problem) == (why, unsent)

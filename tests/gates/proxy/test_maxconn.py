@@ -13,7 +13,7 @@ from calorimeter.gates.proxy.maxconn import (
 
 
 def visit(took_s: float, status: int = 300) -> Visit:
-    """One visit that took so long."""
+    """One visit that took this many seconds."""
     error = "" if status else "closed without an answer"
     return Visit(source="1", port=1, sent_ns=0, done_ns=int(took_s * 1e9), status=status, error=error)
 
@@ -49,15 +49,15 @@ def test_all_that_waited_and_were_served_pass() -> None:
     assert judgement.figures["missed_rate_95"] == 0.527129  # 1 − 0.05^(1/4)
 
 
-def test_servers_without_limits_pass_and_it_is_said() -> None:
-    """Where no server has a maxconn, HAProxy's queue is never used."""
+def test_servers_without_limits_pass_and_the_verdict_says_so() -> None:
+    """If no server has a maxconn, HAProxy's queue is never used."""
     judgement = judged(servers=ServerSaturation(api="rest", limits={}, wanted_limit=None))
     assert judgement.outcome is Outcome.PASS
     assert "queue is never used" in judgement.why
 
 
 def test_a_described_maxconn_that_the_proxy_lacks_fails() -> None:
-    """A limit that was described and is not there holds nobody back."""
+    """A described limit that the proxy lacks holds no connection back."""
     bare = ServerSaturation(
         api="rest", limits={"a": 5}, unlimited=("b",), wanted_limit=5, queued=1, at_once=30
     )
@@ -85,7 +85,7 @@ def test_drop_before_the_described_timeout_queue_fails() -> None:
 
 
 def test_drop_at_timeout_queue_is_as_described() -> None:
-    """Leaving the queue at its timeout is what was asked for."""
+    """Leaving the queue at its timeout is what is described."""
     late = SERVERS.model_copy(update={"visits": (visit(1.01, 503),)})
     assert judged(servers=late, queue_s=1.0).outcome is Outcome.PASS
 
@@ -97,7 +97,7 @@ def test_more_sessions_than_a_servers_maxconn_fail() -> None:
 
 
 def test_other_maxconn_than_described_fails() -> None:
-    """A server's maxconn that is not the described one is said."""
+    """A server's maxconn that is not the described one is the counter-example."""
     assert judged(servers=SERVERS.model_copy(update={"wanted_limit": 50})).outcome is Outcome.FAIL
 
 
@@ -113,7 +113,7 @@ def test_proxy_that_was_not_full_is_inconclusive() -> None:
 
 
 def test_empty_queue_is_inconclusive() -> None:
-    """Servers that were never full did not show their queue."""
+    """If servers were never full, their queue was not observed."""
     assert judged(servers=SERVERS.model_copy(update={"queued": 0})).outcome is Outcome.INCONCLUSIVE
 
 

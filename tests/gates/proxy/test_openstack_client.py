@@ -36,7 +36,7 @@ def test_client_that_works_passes() -> None:
 
 
 def test_failed_call_fails_and_is_quoted() -> None:
-    """A call that failed is quoted with what the client said."""
+    """A call that failed is quoted with the last line of its errors."""
     bad = Call(words=("stack", "list"), status=1, said="Unable to establish connection", took_s=3.0)
     judgement = client_works(client(calls=(bad,)))
     assert judgement.outcome is Outcome.FAIL
@@ -52,7 +52,7 @@ def test_stack_that_is_not_there_or_stays_fails() -> None:
 
 
 def test_catalog_past_the_proxy_fails() -> None:
-    """A client that works at another address than the proxy's proves nothing of it."""
+    """A client that works at another address proves nothing about the proxy."""
     assert client_works(client(endpoint="http://10.0.0.2:8004/v1/abc")).outcome is Outcome.FAIL
     assert client_works(client(counted=0)).outcome is Outcome.FAIL
 
@@ -70,7 +70,7 @@ def test_no_call_is_inconclusive() -> None:
 
 
 def test_commands_that_keystone_let_down_are_inconclusive() -> None:
-    """Where Keystone gives no token right after a command failed, Heat was perhaps not asked at all."""
+    """If Keystone gives no token right after a command failed, Heat was perhaps not called at all."""
     locked = Call(words=("stack", "list"), status=1, said="Gone", took_s=1.0, keystone="cannot be reached")
     bad = Call(words=("stack", "show"), status=1, said="ERROR", took_s=1.0)
     judgement = client_works(client(calls=(locked,)))

@@ -33,7 +33,7 @@ def test_three_copies_of_each_line_count_once(tmp_path: Path, mode: str) -> None
 
 
 def test_swapped_servers_are_found_by_their_addresses(tmp_path: Path) -> None:
-    """On a socket of the lowest level: everybody is on the predicted name, and on the other backend."""
+    """On a socket of the lowest level: each source is on the predicted name, and on the other backend."""
     with small_proxy(tmp_path, "tcp", swapped=True) as at:
         found = judged(at, tmp_path)
     assert {gate for gate, v in found.items() if v.judgement.outcome is not Outcome.PASS} == {"S3"}
