@@ -5,7 +5,7 @@ from __future__ import annotations
 from calorimeter.core.deployment import Consent
 from calorimeter.gates.affinity import failover, mapping, persistence, spreading, stability
 from calorimeter.gates.affinity.failover_trial import failovers
-from calorimeter.gates.affinity.visits_under_load import persistence_under_load
+from calorimeter.gates.affinity.persistence_under_load import persistence_under_load
 from calorimeter.gates.clients.visit_rounds import all_visits, visits
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge

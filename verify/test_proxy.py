@@ -6,14 +6,15 @@ from calorimeter.core.deployment import Consent
 from calorimeter.gates.affinity.failover_trial import failovers
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge
-from calorimeter.gates.proxy.front import answers_at_the_front, client_works
+from calorimeter.gates.proxy.front import answers_at_the_front
 from calorimeter.gates.proxy.front_requests import front
 from calorimeter.gates.proxy.keepalive import keepalive_is_set
+from calorimeter.gates.proxy.keepalive_sockets import kept_alive
 from calorimeter.gates.proxy.maxconn import nothing_is_dropped
-from calorimeter.gates.proxy.openstack_client import client_calls
+from calorimeter.gates.proxy.maxconn_saturation import saturation
+from calorimeter.gates.proxy.openstack_client import client_works
+from calorimeter.gates.proxy.openstack_client_calls import client_calls
 from calorimeter.gates.proxy.retries import retries_as_measured
-from calorimeter.gates.proxy.saturation import saturation
-from calorimeter.gates.proxy.socket_table import kept_alive
 from calorimeter.gates.proxy.timeout_waits import timeouts
 from calorimeter.gates.proxy.timeouts import timeouts_as_described
 from calorimeter.gates.registry import Break, gate

@@ -22,7 +22,7 @@ PASSWORD = "s3cr3t-of-the-page"
 
 @contextmanager
 def elsewhere(lab: Deployment, folder: Path) -> Iterator[Path]:
-    """The lab with its proxy logging to a file and showing its figures on a page; its description."""
+    """The lab with its proxy logging to a file and showing its figures on a page; its deployment file."""
     log, page = folder / "haproxy.log", _free_port()
     with syslog(log) as port:
 
@@ -49,7 +49,7 @@ def _free_port() -> int:
 
 @contextmanager
 def syslog(file: Path) -> Iterator[int]:
-    """What syslog does: each datagram to a port becomes a line of a file."""
+    """As syslog does: each datagram to a port becomes a line of a file."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving, file.open("ab", 0) as lines:
         receiving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
         receiving.bind(("127.0.0.1", 0))

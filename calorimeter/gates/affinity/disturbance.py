@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from calorimeter.gates.clients.visits import GIVEN_UP, Visit, Visits
+from calorimeter.gates.clients.visits import GIVEN_UP, Visit, Visits, incomplete
 
 LOG_LATE_NS = 1_000_000_000
-"""So late may a line of the proxy's log be read here. More only makes a FAIL less likely."""
+"""How late a line of the proxy's log may be read. A higher value only makes a FAIL less likely."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +24,24 @@ class Disturbance:
     since_ns: int
 
 
+def undisturbed(evidence: Visits) -> tuple[Visits, str | None]:
+    """The evidence with only those visits that had ended before a disturbance; and why they prove nothing.
+
+    None as the reason if there was no disturbance and the evidence is complete.
+    """
+    found = disturbance(evidence)
+    if found is None:
+        return evidence, incomplete(evidence)
+    early = tuple(visit for visit in evidence.visits if visit.done_ns < found.since_ns)
+    return evidence.model_copy(update={"visits": early}), found.why
+
+
 def disturbance(evidence: Visits) -> Disturbance | None:
-    """What disturbed the visits; None where nothing did, or where no visit at all was answered."""
+    """What disturbed the visits; None if nothing did, or if no visit was answered at all."""
     if not any(visit.served for visit in evidence.visits):
         return None
-    signs = [*_told(evidence), *_unanswered(evidence), *_redispatched(evidence)]
-    # A difference between two looks has no moment; where nothing else tells it, no visit is safe from it.
+    signs = [*_state_lines(evidence), *_unanswered(evidence), *_redispatched(evidence)]
+    # A difference between two readings has no moment: without another sign, no visit is known to be early.
     changed = list(_changed(evidence))
     if not signs and not changed:
         return None
@@ -38,25 +50,17 @@ def disturbance(evidence: Visits) -> Disturbance | None:
     if evidence.planned is not None and len(evidence.visits) < evidence.planned:
         stopped = f"; given up after {len(evidence.visits)} of {evidence.planned} visits"
     return Disturbance(
-        "the servers did not stay as they were while the sources visited, so their places tell nothing: "
+        "the servers did not stay as they were while the sources visited, so their places prove nothing: "
         f"{'; '.join(whys)}{stopped}",
         min((since for _, since in signs), default=0),
     )
 
 
-def undisturbed(evidence: Visits, found: Disturbance | None) -> Visits:
-    """The evidence with those visits alone that had ended before the disturbance."""
-    if found is None:
-        return evidence
-    early = tuple(visit for visit in evidence.visits if visit.done_ns < found.since_ns)
-    return evidence.model_copy(update={"visits": early})
-
-
-def _told(evidence: Visits) -> Iterator[tuple[str, int]]:
-    said: set[tuple[str, str]] = set()
+def _state_lines(evidence: Visits) -> Iterator[tuple[str, int]]:
+    seen: set[tuple[str, str]] = set()
     for line in evidence.told:
-        if (line.server, line.state) not in said:
-            said.add((line.server, line.state))
+        if (line.server, line.state) not in seen:
+            seen.add((line.server, line.state))
             reason = f" ({line.reason})" if line.reason else ""
             yield (
                 f"the proxy's log says that {line.server} was {line.state}{reason}",
@@ -83,26 +87,23 @@ def _unanswered(evidence: Visits) -> Iterator[tuple[str, int]]:
     lost = [visit for visit in evidence.visits if not visit.served and visit.error != GIVEN_UP]
     if not lost:
         return
-    errors = Counter(_error(visit) for visit in lost).most_common(1)[0]
+    errors = Counter(visit.error or f"status {visit.status}" for visit in lost).most_common(1)[0]
     by = Counter(visit.server for visit in lost if visit.server is not None)
     whose = ", ".join(f"{count} of them were sent to {server}" for server, count in by.most_common())
     yield (
         f"{len(lost)} of {len(evidence.visits)} visits were not answered ({errors[0]}, {errors[1]} times)"
         + (f", {whose}" if whose else ""),
-        min(visit.sent_ns for visit in lost),
+        _first_ns(lost),
     )
-
-
-def _error(visit: Visit) -> str:
-    return visit.error or f"status {visit.status}"
 
 
 def _redispatched(evidence: Visits) -> Iterator[tuple[str, int]]:
     found = [visit for visit in evidence.visits if visit.redispatched]
     if found:
-        by = ", ".join(f"{count} to {server}" for server, count in _by_server(found))
-        yield f"{len(found)} visits were redispatched ({by})", min(visit.sent_ns for visit in found)
+        counts = Counter(visit.server for visit in found).most_common()
+        by = ", ".join(f"{count} to {server}" for server, count in counts)
+        yield f"{len(found)} visits were redispatched ({by})", _first_ns(found)
 
 
-def _by_server(visits: list[Visit]) -> list[tuple[str | None, int]]:
-    return Counter(visit.server for visit in visits).most_common()
+def _first_ns(visits: list[Visit]) -> int:
+    return min(visit.sent_ns for visit in visits)

@@ -1,4 +1,4 @@
-"""When a backend goes and returns: who moves, who comes back, and what retries did meanwhile."""
+"""S6 and S7: which sources move when a backend goes, and whether they return with it."""
 
 from __future__ import annotations
 
@@ -6,24 +6,24 @@ from collections.abc import Mapping
 
 from calorimeter.core.source_hash import HashServer, SourceHash, Unpredictable, moved_share_map_based
 from calorimeter.core.toml import Model
-from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.mapping import described_rules
-from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, incomplete, log_used, missed_rate
+from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, incomplete, log_used, no_violation
 
-SERVERS_TO_TELL = 3
-"""S6: with two servers all must go to the one that is left, whatever the hash."""
+LEAST_SERVERS = 3
+"""S6: with two servers all sources must move to the one that is left, whatever the hash."""
 
 
 class Failover(Model):
     """Evidence of S6, S7 and P7: one backend, the victim, was killed and started again.
 
     Each round is one visit of every source: `before`, `during` (the proxy had the victim DOWN, or its time
-    for that was over) and `after` (UP again, likewise). `meanwhile` are visits from the kill until the
-    proxy saw it. Moments are ns since the epoch; `down_ns` and `up_ns` are None where the proxy did not
-    show that state in time; `checked` is whether it checks the victim at all. `happened` is whether the
-    victim had stopped answering at its own address when the command that kills it had ended; None where it
-    cannot be asked there.
+    for that had passed) and `after` (UP again, or its time for that had passed). `meanwhile` are visits
+    from the kill until the proxy noticed it. Moments are ns since the epoch; `down_ns` and `up_ns` are None
+    if the proxy did not show that state in time. `checked` is whether the proxy checks the victim at all.
+    `happened` is whether the victim had stopped answering at its own address when the kill command ended;
+    None if it cannot be reached there.
     """
 
     api: str
@@ -41,13 +41,13 @@ class Failover(Model):
 
 
 class Failovers(Model):
-    """The same for all APIs."""
+    """The failovers of all APIs."""
 
     apis: tuple[Failover, ...]
 
 
 Places = dict[str, str | None]
-"""Source → its backend, None where nobody answered it or the evidence does not say."""
+"""Source → its backend, None if it was not answered or the evidence does not name one."""
 
 
 def places(visits: Visits) -> Places:
@@ -60,7 +60,7 @@ def _hashed(visits: Visits) -> dict[str, str]:
 
 
 def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
-    """What is told of a failover judged from these rounds; each visit is a connection and a request."""
+    """Figures of a failover judged from these rounds; each visit is a connection and a request."""
     made = [visit for each in rounds for visit in each.visits]
     before, during = places(evidence.before), places(evidence.during)
     lost = [source for source, server in before.items() if server == evidence.victim]
@@ -86,24 +86,24 @@ def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
 
 
 def seconds(begin_ns: int, end_ns: int | None) -> float | None:
-    """From one moment to another, in s; None where the other did not come."""
+    """Seconds from one moment to another; None if the other did not come."""
     return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
 
 
 def unproven(evidence: Failover) -> str | None:
-    """Why it is not sure that the victim died at all; None where it is."""
+    """Why it is not certain that the victim died at all; None if it is."""
     if evidence.happened is False:
         return (
             f"the fault did not happen: {evidence.victim} answered at its own address after the command "
             "for 'kill' had ended well"
         )
     if evidence.happened is None and evidence.down_ns is None:
-        return f"nothing shows that {evidence.victim} died: it cannot be asked at its own address"
+        return f"nothing shows that {evidence.victim} died: it cannot be reached at its own address"
     return None
 
 
 def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
-    """The guide's file as it is: no server is checked."""
+    """The verdict if no server is checked, as in the guide's own file."""
     during = places(evidence.during)
     lost = [s for s, server in places(evidence.before).items() if server == evidence.victim]
     dead = sorted(source for source in lost if during.get(source) is None)
@@ -129,15 +129,17 @@ def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
 
 def _moves(evidence: Failover) -> Judgement:
     figures = _figures(evidence, evidence.before, evidence.during)
-    if (problem := unproven(evidence) or (_not_told(evidence) if evidence.checked else None)) is not None:
+    if (
+        problem := unproven(evidence) or (_incomparable(evidence) if evidence.checked else None)
+    ) is not None:
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
     servers = len(evidence.before.before or evidence.before.servers)
-    if servers < SERVERS_TO_TELL:
+    if servers < LEAST_SERVERS:
         return inconclusive(
             f"with {servers} backends all sources of the one that goes must move to the one that stays, "
-            f"whatever the hash: it cannot be told apart with fewer than {SERVERS_TO_TELL}",
+            f"whatever the hash: the hash shows only with {LEAST_SERVERS} or more",
             **figures,
         )
     try:
@@ -163,25 +165,22 @@ def _moves(evidence: Failover) -> Judgement:
             wrong,
             **figures,
         )
-    missed = missed_rate(len(hashed))
-    return passed(
+    why = (
         f"with {evidence.victim} down exactly the sources moved that the hash says must: its own "
         f"{figures['sources_of_the_victim']}, and {figures['survivors_moved']} of the {survivors} of "
-        f"surviving backends (the least possible is none); more than {missed:.2%} of sources elsewhere "
-        "would have been seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
+        "surviving backends (the least possible is none)"
     )
+    return no_violation(why, len(hashed), "sources elsewhere", figures)
 
 
 def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> SourceHash:
     if servers is None:
-        raise Unpredictable("the proxy's servers and their states cannot be seen")
+        raise Unpredictable("the proxy does not show its servers and their states")
     return SourceHash(servers, described_rules(visits))
 
 
-def _not_told(evidence: Failover) -> str | None:
-    """Why the rounds cannot be compared; None where they can."""
+def _incomparable(evidence: Failover) -> str | None:
+    """Why the rounds cannot be compared; None if they can."""
     if evidence.down_ns is None:
         return f"the proxy did not take {evidence.victim} out after it was killed (see the gates H)"
     for visits in (evidence.before, evidence.during):
@@ -195,7 +194,7 @@ def _not_told(evidence: Failover) -> str | None:
 
 
 def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
-    """Who was not answered by another server than the victim: something else went as well."""
+    """Why unanswered visits show that another server failed as well; None if there are none."""
     lost = [visit for visit in visits.visits if not visit.served and visit.server != evidence.victim]
     if not lost:
         return None
@@ -207,7 +206,7 @@ def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
 
 
 def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figure]) -> Judgement:
-    """Without a prediction: the sources of the victim must be served elsewhere, more cannot be told."""
+    """Without a prediction: the sources of the victim must be served elsewhere."""
     during = places(evidence.during)
     stuck = [
         source
@@ -223,30 +222,28 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
     if not (lost := int(figures["sources_of_the_victim"] or 0)):
         why = f"cannot be predicted ({reason}), and no source was on {evidence.victim}"
         return inconclusive(why, **figures)
-    missed = missed_rate(lost)
-    return passed(
+    why = (
         f"cannot be predicted ({reason}); observed instead: all sources of {evidence.victim} were served "
         f"elsewhere, and {figures['survivors_moved']} of {figures['sources_of_survivors']} of surviving "
-        f"backends moved; more than {missed:.2%} of its sources without another backend would have been "
-        "seen (95 % confidence)",
-        not_predicted=reason,
-        missed_rate_95=round(missed, 6),
-        **figures,
+        "backends moved"
+    )
+    return no_violation(
+        why, lost, "its sources without another backend", {"not_predicted": reason, **figures}
     )
 
 
 def sources_return(evidence: Failovers) -> Judgement:
-    """Whether every source is back on its backend once the one that went has returned."""
+    """Whether every source is back on its backend once the killed one has returned."""
     return both_apis.each(evidence.apis, lambda failover: failover.api, _return)
 
 
 def _return(evidence: Failover) -> Judgement:
     figures = _figures(evidence, evidence.before, evidence.during, evidence.after)
-    if (problem := unproven(evidence)) is not None:
+    if problem := unproven(evidence):
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
-    problem = _not_told(evidence) or incomplete(evidence.after)
+    problem = _incomparable(evidence) or incomplete(evidence.after)
     problem = problem or _others_unanswered(evidence, evidence.after)
     if evidence.up_ns is None:
         problem = f"the proxy did not take {evidence.victim} back after its start (see the gates H)"
@@ -255,7 +252,7 @@ def _return(evidence: Failover) -> Judgement:
     before, during, after = (places(v) for v in (evidence.before, evidence.during, evidence.after))
     away = [source for source, server in before.items() if during.get(source) != server]
     elsewhere = [
-        f"{source}: {server} before, {during.get(source)} meanwhile, {after.get(source)} after"
+        f"{source}: {server} before, {during.get(source)} while it was down, {after.get(source)} after"
         for source, server in before.items()
         if server is not None and after.get(source) != server
     ]
@@ -269,10 +266,5 @@ def _return(evidence: Failover) -> Judgement:
         )
     if not away:
         return inconclusive(f"no source moved while {evidence.victim} was down", **figures)
-    missed = missed_rate(len(away))
-    return passed(
-        f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed; "
-        f"more than {missed:.2%} of movers elsewhere would have been seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
-    )
+    why = f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed"
+    return no_violation(why, len(away), "movers elsewhere", figures)

@@ -1,4 +1,4 @@
-"""A load by Locust in the background: `calorimeter run` as a process, bounded in time and users."""
+"""A load by Locust in the background: `calorimeter run` as a process, limited in time and users."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 
+from calorimeter.core import waiting
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -36,33 +36,35 @@ _CFN = '\n[cfn]\nusers = 1\ntemplate = "tiny-cfn.json"\nmix = { ListStacks = 1 }
 
 
 @dataclass(slots=True)
-class Background:
-    """A load that runs."""
+class LocustLoad:
+    """A load that runs, and the folder of its runs."""
 
     process: subprocess.Popen[str]
     runs: Path
 
     def await_begin(self) -> None:
-        """Wait until answers are recorded; `EvidenceUnavailable` where it does not come to that."""
-        deadline = time.monotonic() + BEGINS_WITHIN_S
-        while time.monotonic() < deadline and self.process.poll() is None:
-            # A run has its folder before its first user: what was sent is on the disk within a second.
-            if any(self.runs.glob("*/samples/*.parquet")):
-                return
-            time.sleep(0.1)
-        if self.process.poll() is None:
+        """Wait until answers are recorded. Raises EvidenceUnavailable if there are none in time."""
+
+        def recorded() -> bool:
+            # A run has its folder before its first user; what was sent is on the disk within a second.
+            return any(self.runs.glob("*/samples/*.parquet"))
+
+        waiting.poll(lambda: recorded() or not self.running, BEGINS_WITHIN_S, every_s=0.1)
+        if recorded():
+            return
+        if self.running:
             raise EvidenceUnavailable("calorimeter run", f"sent nothing within {BEGINS_WITHIN_S:g} s")
-        _, said = self.process.communicate()
-        last = said.strip().splitlines()[-1:] or ["no reason was given"]
+        _, errors = self.process.communicate()
+        last = errors.strip().splitlines()[-1:] or ["no reason was given"]
         raise EvidenceUnavailable("calorimeter run", f"ended at once: {last[0][:300]}")
 
     @property
     def running(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process has not ended yet."""
         return self.process.poll() is None
 
     def await_end(self) -> int:
-        """Wait until it has ended by itself; its exit status."""
+        """Wait for its end, and return its exit status. Raises EvidenceUnavailable if it does not end."""
         try:
             self.process.communicate(timeout=ENDS_WITHIN_S)
         except subprocess.TimeoutExpired:
@@ -81,8 +83,8 @@ class Background:
 
 
 @contextmanager
-def background(deployment: Deployment) -> Iterator[Background]:
-    """Load both APIs with lists until it ends by itself; what is left of it is ended on leaving."""
+def locust_load(deployment: Deployment) -> Iterator[LocustLoad]:
+    """Load both APIs with lists for `SECONDS`; the process is ended when the context ends."""
     with TemporaryDirectory(prefix="calorimeter-") as folder:
         scenario = Path(folder) / "gate-s5.toml"
         identity = deployment.identity
@@ -100,13 +102,13 @@ def background(deployment: Deployment) -> Iterator[Background]:
             start_new_session=True,
         )
         try:
-            yield Background(process, runs)
+            yield LocustLoad(process, runs)
         finally:
             _end(process)
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """End it as Ctrl-C does, then for good."""
+    """End it as Ctrl-C does; kill it if that does not end it."""
     for signum, within_s in ((signal.SIGINT, 20.0), (signal.SIGKILL, 5.0)):
         if process.poll() is not None:
             break

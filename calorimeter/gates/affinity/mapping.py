@@ -1,4 +1,4 @@
-"""The mapping of sources to backends: whether it is the predicted one."""
+"""S3: each source is on the backend that HAProxy's hash gives to its address."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
-from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.affinity.disturbance import undisturbed
 from calorimeter.gates.clients.visits import (
     AllVisits,
     Visits,
     by_source,
     counted,
-    incomplete,
-    missed_rate,
+    no_violation,
     seen_in,
     strength,
+    torn,
 )
 from calorimeter.gates.evidence.placement import placement
 
 
 def described_rules(evidence: Visits) -> HashRules:
-    """The rules that the owner describes; `Unpredictable` where they give no source hash."""
+    """The hash rules that the owner describes. Raises Unpredictable if they give no source hash."""
     rules = HashRules.from_words(evidence.described.balance, evidence.described.hash_type)
     rules.check()
     return rules
@@ -33,8 +33,8 @@ def described_rules(evidence: Visits) -> HashRules:
 def described_servers(evidence: Visits) -> tuple[HashServer, ...]:
     """The servers and weights that the owner describes.
 
-    What a description does not say is taken from the proxy where it shows it: the order in its file,
-    the servers' numbers, and which are up; else the described order is assumed, and all up.
+    What the description lacks is taken from the proxy, if it shows it: the order in its file, the servers'
+    numbers, and which are up. Otherwise the described order is assumed, with all servers up.
     """
     shown = {server.name: server for server in evidence.before or ()}
     weights = evidence.described.weights
@@ -73,8 +73,8 @@ def _changed_since(evidence: Visits, server: HashServer) -> str:
 def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
     """Whether every visit went to the backend that HAProxy's source hash gives to its address.
 
-    The log names servers; that a server is the backend described under its name is seen by its address,
-    where the proxy shows it.
+    The evidence names servers. Whether a server is the backend described under its name is judged by its
+    address, if the proxy shows it.
     """
     return both_apis.each(evidence.apis, lambda visits: visits.api, _mapping)
 
@@ -85,8 +85,7 @@ def _mapping(evidence: Visits) -> Judgement:
         hashing = SourceHash(described_servers(evidence), described_rules(evidence))
     except Unpredictable as reason:
         return _observed(evidence, str(reason))
-    disturbed = disturbance(evidence)
-    quiet = undisturbed(evidence, disturbed)
+    quiet, problem = undisturbed(evidence)
     visits = [visit for visit in quiet.visits if visit.server is not None]
     expected = {v.source: (v.hashed, hashing.server(v.hashed)) for v in visits}
     found = by_source(quiet)
@@ -113,28 +112,23 @@ def _mapping(evidence: Visits) -> Judgement:
             [*differences(evidence)],
             **figures,
         )
-    problem = (disturbed.why if disturbed else incomplete(evidence)) or where.doubt or _one_only(found)
-    if problem is not None:
+    if problem := problem or where.doubt or _one_only(found):
         return inconclusive(problem, **figures)
-    missed = missed_rate(len(found))
     assumed = "" if evidence.before is not None else ", the described order of servers assumed"
-    return passed(
+    why = (
         f"each of {len(found)} sources is on the predicted {evidence.name} backend "
-        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)}); more than {missed:.2%} of "
-        "sources elsewhere would have been seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
+        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)})"
     )
+    return no_violation(why, len(found), "sources elsewhere", figures)
 
 
 def _one_only(found: Mapping[str, Counter[str]]) -> str | None:
-    """Why a mapping to a single backend tells nothing; None where there are several."""
+    """Why a mapping to a single backend proves nothing; None if there are several."""
     used = {server for servers in found.values() for server in servers}
-    if len(used) > 1:
-        return None
-    return (
+    why = (
         f"all {len(found)} sources landed on {', '.join(used)}: any rule may have sent them there (see S8)"
     )
+    return why if len(used) < 2 else None
 
 
 def _rules_text(evidence: Visits) -> str:
@@ -143,27 +137,24 @@ def _rules_text(evidence: Visits) -> str:
 
 def _observed(evidence: Visits, reason: str) -> Judgement:
     """Without a prediction: whether there is a mapping at all."""
-    disturbed = disturbance(evidence)
-    found = by_source(undisturbed(evidence, disturbed))
+    quiet, problem = undisturbed(evidence)
+    found = by_source(quiet)
     figures: dict[str, Figure] = {**strength(evidence), "not_predicted": reason}
-    torn = {source: servers for source, servers in found.items() if len(servers) > 1}
-    if torn:
+    if several := torn(found):
         return failed(
-            f"cannot be predicted ({reason}), and no mapping was observed: {len(torn)} of {len(found)} "
+            f"cannot be predicted ({reason}), and no mapping was observed: {len(several)} of {len(found)} "
             f"sources were on more than one {evidence.name} backend",
-            [f"{source}: {counted(servers)}" for source, servers in sorted(torn.items())],
+            [f"{source}: {counted(servers)}" for source, servers in several.items()],
             **figures,
         )
-    problem = disturbed.why if disturbed else incomplete(evidence)
     if problem is None and not any(servers.total() > 1 for servers in found.values()):
         problem = "no source address visited twice"
     if problem := problem or _one_only(found):
         return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
-    missed = missed_rate(sum(servers.total() > 1 for servers in found.values()))
-    return passed(
+    why = (
         f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
-        f"{evidence.name} backend (seen in {seen_in(evidence)}); more than {missed:.2%} of sources that "
-        "do not would have been seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
+        f"{evidence.name} backend (seen in {seen_in(evidence)})"
+    )
+    return no_violation(
+        why, sum(servers.total() > 1 for servers in found.values()), "sources that do not", figures
     )

@@ -1,4 +1,4 @@
-"""How the mapping spreads sources over the backends, and the skew that a number of clients must expect."""
+"""S4: the backends have the predicted shares of the sources; and the skew to expect from some clients."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from calorimeter.core.source_hash import Unpredictable, expected_excess, spread
 from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviation
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.affinity.disturbance import undisturbed
 from calorimeter.gates.affinity.mapping import described_rules, described_servers, differences
-from calorimeter.gates.clients.visits import AllVisits, Visits, by_source, incomplete, strength
+from calorimeter.gates.clients.visits import AllVisits, Visits, by_source, strength
 from calorimeter.gates.evidence.placement import disagreement, placement
 
 SPREAD_CONFIDENCE = 0.999
@@ -22,29 +22,26 @@ POPULATIONS = (10, 100, 1000)
 """The numbers of clients for which the skew to expect is given."""
 
 BY_WEIGHT = ("roundrobin", "static-rr", "leastconn", "random")
-"""What of `balance` gives each server connections by its weight."""
+"""The `balance` algorithms that give each server connections by its weight."""
 
 
 def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
     """Whether the backends have as many sources as the hash gives them, and the skew to expect.
 
-    Each source counts once. One that was on several backends may count for any of these: what is wrong
-    for whichever it counts is refuted, and nothing is proven. The prediction is for these very addresses;
-    each server's count must lie within what a random assignment with these shares gives (exact binomial,
-    Bonferroni's correction for the servers, `SPREAD_CONFIDENCE`): whether it is this very
-    assignment is what S3 judges.
+    Each source counts once. A source that was on several backends may count for any of them: the gate fails
+    only if no choice makes a count right, and passes only without such sources. The prediction is for these
+    very addresses. Each server's count must lie within what a random assignment with these shares gives
+    (exact binomial, Bonferroni's correction for the servers, `SPREAD_CONFIDENCE`); whether it is this very
+    assignment is judged by S3. A server with another described backend's address counts as that backend.
 
-    A server that has another described backend's address counts as that one.
-
-    What it could have missed (`missed_rate_95`) is a part of all sources: so many more or fewer than its
-    share may one backend get without being seen (`unseen_deviation`, the largest of all backends).
+    What could have been missed (`missed_rate_95`) is a part of all sources: the deviation from its share
+    that a backend may have without being seen (`unseen_deviation`, the largest of all backends).
     """
     return both_apis.each(evidence.apis, lambda visits: visits.api, _spread)
 
 
 def _spread(evidence: Visits) -> Judgement:
-    disturbed = disturbance(evidence)
-    quiet = undisturbed(evidence, disturbed)
+    quiet, problem = undisturbed(evidence)
     found = by_source(quiet)
     where = placement(evidence.backends, evidence.placed)
     known = {} if disagreement(evidence.backends, evidence.placed) else where.others
@@ -53,28 +50,27 @@ def _spread(evidence: Visits) -> Judgement:
     seen = Counter(server for among in places if len(among) == 1 for server in among)
     perhaps = Counter(server for among in places for server in among)
     figures: dict[str, Figure] = {**strength(evidence), "sources_on_several": torn}
-    problem = disturbed.why if disturbed else incomplete(evidence)
     problem = problem or where.doubt or _torn(evidence, torn, len(places))
     if not found:
         return inconclusive(problem or "no visit was attributed", **figures)
     try:
-        shares, said = _expected_shares(quiet, figures)
+        shares, rule = _expected_shares(quiet, figures)
     except Unpredictable as reason:
-        return inconclusive(problem or f"no share can be told: {reason}", **figures)
+        return inconclusive(problem or f"no share can be predicted: {reason}", **figures)
     names = list(dict.fromkeys((*shares, *perhaps)))
     figures |= {f"sources_{name}": seen[name] for name in names}
     figures |= {f"predicted_{name}": round(shares.get(name, 0.0) * len(found), 1) for name in names}
     outside = (1 - SPREAD_CONFIDENCE) / max(len(names), 1)
     bounds = {name: binomial_bounds(len(found), shares.get(name, 0.0), outside) for name in names}
     off = [
-        f"{name} has {_count(seen[name], perhaps[name])} sources, {low} to {high} were to be expected"
+        f"{name} has {_count(seen[name], perhaps[name])} sources, expected {low} to {high}"
         for name, (low, high) in bounds.items()
         if perhaps[name] < low or seen[name] > high
     ]
     if off:
         return failed(
             f"{len(off)} of {len(names)} {evidence.name} backends have another share of the sources than "
-            f"{said}",
+            f"{rule}",
             [*differences(evidence), *off],
             **figures,
         )
@@ -87,25 +83,25 @@ def _spread(evidence: Visits) -> Judgement:
         for clients in POPULATIONS
         if f"skew_of_{clients}_clients" in figures
     )
-    told = f"; the fullest backend must expect up to {skew} clients (95 %)" if skew else ""
+    expected_skew = f"; expect up to {skew} clients on the fullest backend (95 %)" if skew else ""
     missed = max(
         unseen_deviation(len(found), shares.get(name, 0.0), *between) for name, between in bounds.items()
     )
     return passed(
-        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {said}; a backend with "
-        f"{missed:.2%} of all sources more or fewer would have been seen (95 % confidence){told}",
+        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {rule}; a backend with "
+        f"{missed:.2%} of all sources more or fewer would have been seen (95 % confidence){expected_skew}",
         missed_rate_95=round(missed, 6),
         **figures,
     )
 
 
 def _torn(evidence: Visits, torn: int, sources: int) -> str | None:
-    """Why sources cannot be counted; None where each was on one backend."""
+    """Why sources cannot be counted; None if each was on one backend."""
     if not torn:
         return None
     return (
         f"{torn} of {sources} sources were on more than one {evidence.name} backend (see S1, S2): for "
-        "which they count cannot be told"
+        "which of them they count cannot be determined"
     )
 
 
@@ -116,11 +112,11 @@ def _count(surely: int, perhaps: int) -> str:
 def _too_few(
     shares: Mapping[str, float], bounds: Mapping[str, tuple[int, int]], sources: int, outside: float
 ) -> str | None:
-    """Why a usable backend without any source would not be seen; None where each would be."""
+    """Why a usable backend without any source would not be noticed; None if each would be."""
     if none := [name for name, share in shares.items() if not share]:
         return (
             f"none of these {sources} sources is predicted for {', '.join(none)}: whether others get there "
-            "cannot be told (see S8)"
+            "cannot be determined (see S8)"
         )
     if few := [name for name in shares if not bounds[name][0]]:
         smallest = min(shares[name] for name in few)
@@ -132,10 +128,10 @@ def _too_few(
 
 
 def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict[str, float], str]:
-    """Usable server → the part of these sources that it should have; and by what rule.
+    """Usable server → the share of these sources that it should have; and the rule that gives it.
 
-    Raises `Unpredictable` where neither the hash nor the weights give one: the parts of a ring that cannot
-    be computed are not its weights.
+    Raises Unpredictable if neither the hash nor the weights give one: the shares of a ring that cannot be
+    computed are not its weights.
     """
     servers = described_servers(evidence)
     try:

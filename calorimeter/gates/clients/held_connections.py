@@ -1,4 +1,4 @@
-"""Connections that are opened and held, without the machinery of an HTTP client."""
+"""Many TCP connections that are opened and held, with no request on them."""
 
 from __future__ import annotations
 
@@ -8,47 +8,33 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from calorimeter.core.deployment import Api
+from calorimeter.gates.clients.http_get import connect
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
-CONNECT_S = 10.0
 SPARE_FILES = 200
-"""File descriptors beside those of the held connections."""
-
-
-def request(api: Api) -> bytes:
-    """A `GET /` after which the connection stays open."""
-    return f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
-
-
-def connect(api: Api, source: str | None, timeout_s: float = CONNECT_S) -> socket.socket:
-    """A TCP connection to the front address from `source`; raises OSError."""
-    front = api.front
-    return socket.create_connection(
-        (front.host, front.port), timeout_s, source_address=(source, 0) if source else None
-    )
+"""File descriptors beyond those of the held connections."""
 
 
 @contextmanager
 def held(
     apis: Sequence[Api], sources: Sequence[Sequence[str | None]], count: int
 ) -> Iterator[list[socket.socket]]:
-    """`count` connections, in turn to each API and from each of its sources; closed on leaving.
+    """Hold `count` connections, in turn to each API and from each of its sources, until the context ends.
 
-    Raises `EvidenceUnavailable` where this machine allows fewer, or the front does not accept them.
+    Raises EvidenceUnavailable if this machine allows fewer, or the front address does not accept them.
     """
     allow_files(count + SPARE_FILES)
     opened: list[socket.socket] = []
     try:
         for number in range(count):
             which = number % len(apis)
-            who = sources[which]
-            source = who[number // len(apis) % len(who)]
+            front, those = apis[which].front, sources[which]
             try:
-                opened.append(connect(apis[which], source))
+                opened.append(connect(front, those[number // len(apis) % len(those)]))
             except OSError as problem:
                 reason = problem.strerror or str(problem)
                 why = f"connection {number + 1} of {count} could not be opened ({reason})"
-                raise EvidenceUnavailable(str(apis[which].front), why) from problem
+                raise EvidenceUnavailable(str(front), why) from problem
         yield opened
     finally:
         for connection in opened:
@@ -56,7 +42,7 @@ def held(
 
 
 def allow_files(wanted: int) -> None:
-    """Raise this process's limit of open files; `EvidenceUnavailable` where the hard limit is lower."""
+    """Raise this process's limit of open files. Raises EvidenceUnavailable if the hard limit is lower."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise EvidenceUnavailable(

@@ -1,12 +1,12 @@
-"""A backend asked at its own address, past the proxy: whether it serves, and whether a fault struck it."""
+"""Requests to a backend at its own address, past the proxy: whether it serves, and a fault hit it."""
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 
 from calorimeter.core.deployment import Address, Api, address
 from calorimeter.core.faults.shell_command import CommandResult
+from calorimeter.gates.clients.http_get import connect, request
 
 WITHIN_S = 1.0
 
@@ -17,20 +17,19 @@ def own_address(api: Api, server: str) -> Address:
 
 
 def serves(where: Address, within_s: float = WITHIN_S) -> bool:
-    """Whether anything at all is answered to a request within `within_s` (s)."""
+    """Whether a request gets any answer within `within_s` (s), HTTP or not."""
     try:
-        with socket.create_connection((where.host, where.port), within_s) as client:
-            client.settimeout(within_s)
-            client.sendall(f"GET / HTTP/1.1\r\nHost: {where}\r\nConnection: close\r\n\r\n".encode())
+        with connect(where, timeout_s=within_s) as client:
+            client.sendall(request(where))
             return bool(client.recv(1))
     except OSError:
         return False
 
 
 def struck(own: Address | None, act: Callable[[], CommandResult]) -> tuple[CommandResult, bool | None]:
-    """Bring a fault about; and whether a backend that served at its own address then did so no more.
+    """Inject a fault, and report whether the backend stopped answering at its own address.
 
-    None where it did not serve before, or cannot be asked there: a command may end well and strike another.
+    None if it did not answer before, or cannot be reached there: a command may succeed and hit another.
     """
     served = own is not None and serves(own)
     done = act()

@@ -1,4 +1,4 @@
-"""Source addresses to send from."""
+"""Source addresses that clients send from."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import random
 import socket
 from collections.abc import Sequence
 from ipaddress import ip_network
+from itertools import cycle, islice
+from typing import TypeVar
 
 from calorimeter.core.errors import InputError
 
+T = TypeVar("T")
+
 
 def addresses(networks: Sequence[str], count: int, *, family: int = socket.AF_INET) -> list[str]:
-    """At most `count` source addresses of one address family, drawn evenly from the networks given.
+    """At most `count` source addresses of one address family, drawn evenly from the networks.
 
-    They are drawn at random, because a regular step can fall in with the number of servers, but always
-    the same ones. Raises `InputError` for what is no network.
+    The draw is random, because a regular step can coincide with the number of servers; its seed is fixed,
+    so it is always the same. Raises InputError if a text is not a network.
     """
     version = 4 if family == socket.AF_INET else 6
     pools = []
@@ -35,8 +39,13 @@ def addresses(networks: Sequence[str], count: int, *, family: int = socket.AF_IN
     return result
 
 
+def in_turn(sources: Sequence[T], count: int) -> list[T]:
+    """`count` of these sources, each of them in turn."""
+    return list(islice(cycle(sources), count))
+
+
 def check_bindable(address: str) -> None:
-    """Raise `InputError` where this machine cannot send from `address`."""
+    """Raise InputError if this machine cannot send from `address`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     try:
         with socket.socket(family, socket.SOCK_STREAM) as probe:

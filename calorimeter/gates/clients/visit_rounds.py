@@ -1,80 +1,128 @@
-"""Visits from many sources, with each connection's backend from the strongest evidence there is."""
+"""Rounds of visits from many sources, attributed by the strongest evidence that works."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 
-from calorimeter.core.deployment import Api, Expect
-from calorimeter.gates.clients.attribution import Attribution, strongest
+from calorimeter.core.deployment import Api
+from calorimeter.gates.clients.attribution import Attributed, Attribution, NobodyAnswers
+from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.sources import addresses, check_bindable
-from calorimeter.gates.clients.visiting import GIVE_UP, IN_FLIGHT
-from calorimeter.gates.clients.visits import AllVisits, Described, Visits
-from calorimeter.gates.context import Context
+from calorimeter.gates.clients.stats_attribution import CounterAttribution, SessionAttribution
+from calorimeter.gates.clients.visiting import GIVE_UP, IN_FLIGHT, Sources
+from calorimeter.gates.clients.visits import AllVisits, ExpectedBalance, Visits
+from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.proxy_stats import StatsSource
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+
+KINDS: tuple[type[Attribution], ...] = (LogAttribution, SessionAttribution, CounterAttribution)
+"""The strongest first; a further kind of evidence is one more class here."""
 
 
-def visits(context: Context, api_name: str) -> Visits:
-    """Let the context's sources visit an API and attribute each visit.
+@contextmanager
+def strongest(context: Context, api: Api, stats: Sequence[StatsSource]) -> Iterator[Attribution]:
+    """Open the strongest evidence that a first visit shows to work, until the context ends.
 
-    Raises `EvidenceUnavailable` where the API or the proxy is not described, or shows nothing.
+    Raises NobodyAnswers if the API does not answer, and EvidenceUnavailable if no evidence works.
     """
-    return context.once(f"visits-{api_name}", lambda: _visits(context, api_name))
+    passed_over: list[str] = []
+    for kind in KINDS:
+        with ExitStack() as opened:
+            try:
+                attribution = opened.enter_context(kind.opened(context, stats))
+                doubt = attribution.doubt(api)
+            except NobodyAnswers:
+                raise
+            except EvidenceUnavailable as problem:
+                doubt = f"{problem.where}: {problem.why}"
+            if doubt is None:
+                attribution.passed_over = tuple(passed_over)
+                yield attribution
+                return
+        passed_over.append(doubt)
+    raise EvidenceUnavailable(str(context.deployment.path), "; ".join(passed_over))
+
+
+@shared
+def visits(context: Context, api_name: str) -> Visits:
+    """Let the context's sources visit an API (`rest` or `cfn`), and attribute each visit.
+
+    Raises EvidenceUnavailable if the API or the proxy is not described, or no evidence names servers.
+    """
+    api = context.api(api_name)
+    clients = sources(context, api)
+    stats = proxy_stats_if_visible(context.deployment)
+    with strongest(context, api, stats) as attribution:
+        return round_of_visits(
+            context, api_name, attribution, clients, context.settings.visits, give_up=GIVE_UP
+        )
 
 
 def all_visits(context: Context) -> AllVisits:
     """The visits to all APIs of the deployment."""
-    names = [name for name in ("rest", "cfn") if context.deployment.api(name) is not None]
-    return AllVisits(apis=tuple(visits(context, name) for name in names))
+    return AllVisits(apis=tuple(visits(context, name) for name in apis(context)))
 
 
-def _visits(context: Context, api_name: str) -> Visits:
-    api = context.api(api_name)
-    who = sources(context, api)
-    stats = proxy_polling.looks_if_any(context)
-    with strongest(context, api, stats) as way:
-        return round_of_visits(context, api_name, way, who, context.settings.visits, give_up=GIVE_UP)
+def apis(context: Context) -> dict[str, Api]:
+    """The APIs that the deployment has: `rest`, `cfn` or both."""
+    return {name: api for name in ("rest", "cfn") if (api := context.deployment.api(name)) is not None}
 
 
 def round_of_visits(
     context: Context,
     api_name: str,
-    way: Attribution,
-    who: Sequence[str | None],
+    attribution: Attribution,
+    clients: Sources,
     times: int,
     in_flight: int = IN_FLIGHT,
     give_up: int | None = None,
 ) -> Visits:
-    """Each source visits `times` times, between two looks at the section's servers (see `visit_all`)."""
-    api = way.api
-    context.say(f"{len(who)} sources visit {api_name}" + (f", {times} times" if times > 1 else ""))
-    before = proxy_polling.servers(way.stats, api.proxy_section)
-    found = way.visits(who, times, in_flight, give_up)
+    """Each source visits `times` times, in rounds, between two readings of the section's servers."""
+    api = context.api(api_name)
+    context.say(f"{len(clients)} sources visit {api_name}" + (f", {times} times" if times > 1 else ""))
+    start = _section(context, api_name, attribution)
+    found = attribution.visits(api, list(clients) * times, in_flight, give_up)
+    return finished(start, attribution, found).model_copy(update={"planned": len(clients) * times})
+
+
+def _section(context: Context, api_name: str, attribution: Attribution) -> Visits:
+    """What is known of an API's section before its visits."""
+    api, expect = context.api(api_name), context.deployment.expect
     return Visits(
         api=api_name,
         section=api.proxy_section,
         servers=tuple(backend.name for backend in api.backends),
-        visits=found.visits,
-        logs=found.logs,
-        evidence=way.evidence,
-        passed_over=way.passed_over + found.passed_over,
-        described=described(context.deployment.expect),
-        before=before,
-        after=proxy_polling.servers(way.stats, api.proxy_section),
-        clients=found.clients,
-        told=found.told,
-        planned=len(who) * times,
+        visits=(),
+        described=ExpectedBalance(
+            balance=expect.balance, hash_type=expect.hash_type, weights=expect.weights
+        ),
+        before=proxy_polling.servers(attribution.stats, api.proxy_section),
         backends=proxy_polling.resolved(api),
-        placed=proxy_polling.placed(way.stats, api.proxy_section),
+        placed=proxy_polling.placed(attribution.stats, api.proxy_section),
     )
 
 
-def described(expect: Expect) -> Described:
-    """How the owner wants sections to balance."""
-    return Described(balance=expect.balance, hash_type=expect.hash_type, weights=expect.weights)
+def finished(earlier: Visits, attribution: Attribution, found: Attributed) -> Visits:
+    """The visits that were found, in place of `earlier` ones to the same section, which is read again."""
+    return earlier.model_copy(
+        update={
+            "visits": found.visits,
+            "logs": found.logs,
+            "evidence": attribution.kind,
+            "passed_over": attribution.passed_over + found.passed_over,
+            "after": proxy_polling.servers(attribution.stats, earlier.section),
+            "clients": found.clients,
+            "told": found.told,
+            "planned": None,
+        }
+    )
 
 
-def sources(context: Context, api: Api) -> Sequence[str | None]:
+def sources(context: Context, api: Api) -> Sources:
     """The addresses that visit: those of `[clients]`, or the one that the operating system picks."""
     family = socket.AF_INET6 if ":" in api.front.host else socket.AF_INET
     found = addresses(context.deployment.clients.sources, context.settings.sources, family=family)

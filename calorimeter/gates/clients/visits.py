@@ -1,4 +1,4 @@
-"""Evidence of the affinity gates: many sources visit an API, and each connection has its backend."""
+"""Evidence of the gates S: visits of many sources to an API, each with the server that it was sent to."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import Literal
 
 from calorimeter.core.source_hash import HashServer
 from calorimeter.core.toml import Model
-from calorimeter.core.verdict import Figure
+from calorimeter.core.verdict import Figure, Judgement, passed
 from calorimeter.gates.evidence.placement import ServerAt, disagreement
 
 GIVEN_UP = "given up"
-"""`Visit.error` of one that was under way when no more were wanted: nobody refused it."""
+"""`Visit.error` of a visit that was in flight when the others were given up: nobody refused it."""
 
 
 class Visit(Model):
-    """One fresh connection with one `GET /`.
+    """One fresh connection with one `GET /`. Times are ns since the epoch.
 
-    `server` is the backend that the evidence names, None where it names none; `status` is 0 and
-    `error` says why where no answer came. Times are ns since the epoch. `seen_as` is the client's
-    address as the proxy has it, where that differs (`::ffff:192.0.2.1` on an IPv6 socket). `retries` and
-    `redispatched` are the proxy's word on its way to the server, None where the evidence has none.
+    `status` is 0 if no answer came, and `error` then says why. `server` is the server that the evidence
+    names, None if it names none. `seen_as` is the client's address as the proxy logs it, if that differs
+    (`::ffff:192.0.2.1` on an IPv6 socket). `retries` and `redispatched` are what the proxy logged about its
+    way to the server, None if the evidence does not show it.
     """
 
     source: str
@@ -37,27 +37,27 @@ class Visit(Model):
 
     @property
     def served(self) -> bool:
-        """Whether the API answered; 5xx is the proxy's own answer where no server gave one."""
+        """Whether the API answered; 5xx is the answer of the proxy itself if no server gave one."""
         return 0 < self.status < 500
 
     @property
     def took_s(self) -> float:
-        """From the first packet to the end of the answer, seconds."""
+        """Seconds from the first packet to the end of the answer."""
         return (self.done_ns - self.sent_ns) / 1e9
 
     @property
     def hashed(self) -> str:
-        """The address that the proxy's hash is made of."""
+        """The address that the proxy hashes."""
         return self.seen_as or self.source
 
 
 class LogCount(Model):
-    """How whole the proxy's log is: its lines, against what the proxy itself counted.
+    """How complete the proxy's log is: its lines, against what the proxy itself counted.
 
-    `connections` are the proxy's own connections that ended on the section meanwhile (`stot` less those
-    that live), None where its counters cannot be seen; `logged` those in the logs of all proxies, each
-    once; `repeated` is how many lines came again, which prove nothing; `unparsed` quotes lines that could
-    not be understood; `doubts` say why lines may be missing.
+    `connections` is how many connections ended on the section during the visits (`stot` less those still
+    open), None if the counters cannot be read; `logged` is how many are in the logs of all proxies, each
+    counted once; `repeated` is the number of duplicate lines; `unparsed` quotes lines that are not HAProxy
+    log lines; `doubts` say why lines may be missing.
     """
 
     source: str
@@ -70,8 +70,8 @@ class LogCount(Model):
     doubts: tuple[str, ...] = ()
 
 
-class Told(Model):
-    """What the proxy's log said of a server's state; when the line came, ns since the epoch."""
+class StateLine(Model):
+    """A line of the proxy's log on a server's state; `received_ns` is ns since the epoch."""
 
     server: str
     state: str
@@ -79,7 +79,7 @@ class Told(Model):
     reason: str | None = None
 
 
-class Described(Model):
+class ExpectedBalance(Model):
     """How the owner wants a section to balance (`[expect]`)."""
 
     balance: str = "source"
@@ -87,25 +87,26 @@ class Described(Model):
     weights: dict[str, int] = {}
 
 
-Source = Literal["log", "sessions", "counters"]
+EvidenceKind = Literal["log", "sessions", "counters"]
 
-EVIDENCE: dict[Source, str] = {
+EVIDENCE: dict[EvidenceKind, str] = {
     "log": "the proxy's log",
     "sessions": "the proxy's table of live sessions",
     "counters": "the proxy's counters of each server, one visit at a time",
 }
-"""Where a visit's backend is known from, the strongest first."""
+"""Where the servers of visits are known from, the strongest first."""
 
 
 class Visits(Model):
-    """Evidence of S1 and its kin: all visits to one API, in the order in which they were begun.
+    """Evidence of S1 to S4 and S8: all visits to one API, in the order in which they started.
 
-    `servers` are those described; `before` and `after` those that the proxy shows, in the order of its
-    file, None where it cannot be looked at. `clients` is what the proxy shows of everybody who came,
-    others included: address → server (empty: none) → connections. `told` is what the proxy's log said of
-    the section's servers meanwhile. `passed_over` says why stronger evidence was not used. `planned` is how
-    many visits were to be made, where it was given up before. `backends` are the described ones' addresses
-    as `IP:PORT` (none: the name could not be resolved), `placed` the proxies' own (empty: not seen).
+    `servers` are the described ones; `before` and `after` are those that the proxy shows before and after
+    the visits, in the order of its file, None if its state cannot be read. `clients` counts the connections
+    of all clients, others included: address → server (empty: none) → connections. `told` are the proxy's
+    log lines on the section's servers during the visits. `passed_over` says why stronger evidence was not
+    used. `planned` is how many visits were intended: fewer were made if they were given up. `backends` are
+    the addresses of the described backends as `IP:PORT` (empty: the name could not be resolved), `placed`
+    those that the proxies use (empty: not shown).
     """
 
     api: str
@@ -113,13 +114,13 @@ class Visits(Model):
     servers: tuple[str, ...]
     visits: tuple[Visit, ...]
     logs: tuple[LogCount, ...] = ()
-    evidence: Source = "log"
+    evidence: EvidenceKind = "log"
     passed_over: tuple[str, ...] = ()
-    described: Described = Described()
+    described: ExpectedBalance = ExpectedBalance()
     before: tuple[HashServer, ...] | None = None
     after: tuple[HashServer, ...] | None = None
     clients: dict[str, dict[str, int]] = {}
-    told: tuple[Told, ...] = ()
+    told: tuple[StateLine, ...] = ()
     planned: int | None = None
     backends: dict[str, tuple[str, ...]] = {}
     placed: tuple[ServerAt, ...] = ()
@@ -131,13 +132,13 @@ class Visits(Model):
 
 
 class AllVisits(Model):
-    """Evidence of the gates that judge both APIs together."""
+    """The visits to all APIs, for the gates that judge both together."""
 
     apis: tuple[Visits, ...]
 
 
 def incomplete(evidence: Visits) -> str | None:
-    """Why the visits cannot be judged by: attribution is missing or may be wrong. None: they can."""
+    """Why the visits prove nothing (servers are missing or may be wrong); None if they can be judged."""
     return next(_doubts(evidence), None)
 
 
@@ -145,8 +146,8 @@ def _doubts(evidence: Visits) -> Iterator[str]:
     answered = [visit for visit in evidence.visits if visit.served]
     if not answered:
         errors = Counter(visit.error for visit in evidence.visits).most_common(1)
-        said = f" ({errors[0][0]}, {errors[0][1]} times)" if errors else ""
-        yield f"none of {len(evidence.visits)} visits was answered{said}"
+        why = f" ({errors[0][0]}, {errors[0][1]} times)" if errors else ""
+        yield f"none of {len(evidence.visits)} visits was answered{why}"
         return
     if evidence.evidence == "log" and not evidence.logs:
         yield "no log of the proxy was read"
@@ -162,27 +163,32 @@ def _doubts(evidence: Visits) -> Iterator[str]:
 
 
 def log_doubts(evidence: Visits) -> Iterator[str]:
-    """Why the logs may lack lines, whosever."""
+    """Reasons why log lines may be missing, for our connections or anyone else's."""
     for log in evidence.logs:
         if log.unparsed:
-            yield f"{log.source} has {len(log.unparsed)} lines that are no HAProxy log: {log.unparsed[0]!r}"
+            yield f"{log.source} has {len(log.unparsed)} lines not of HAProxy: {log.unparsed[0]!r}"
         if log.dropped:
             yield f"{log.source} lost {log.dropped} lines in this machine's socket buffer"
         yield from log.doubts
         if log.connections is not None and log.logged < log.connections:
             yield (
                 f"the log holds {log.logged} of the {log.connections} connections that the proxy "
-                f"counted on {evidence.section}: lines were lost on their way to {log_used(evidence)}"
+                f"counted on {evidence.section}: lines were lost on the way to {log_used(evidence)}"
             )
 
 
 def by_source(evidence: Visits) -> dict[str, Counter[str]]:
-    """Source → server → visits of it that the evidence gives to this server."""
+    """Source → server → how many of its visits went to this server."""
     found: dict[str, Counter[str]] = {}
     for visit in evidence.visits:
         if visit.server is not None:
             found.setdefault(visit.source, Counter())[visit.server] += 1
     return found
+
+
+def torn(found: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
+    """The sources that were on more than one server, in order."""
+    return {source: servers for source, servers in sorted(found.items()) if len(servers) > 1}
 
 
 def counted(servers: Mapping[str, int]) -> str:
@@ -191,17 +197,17 @@ def counted(servers: Mapping[str, int]) -> str:
 
 
 def log_used(evidence: Visits) -> str | None:
-    """The addresses of the logs that were counted, one of each proxy; None where none was."""
+    """The addresses of the logs that were counted, one for each proxy; None if none was."""
     return ", ".join(log.source for log in evidence.logs) or None
 
 
 def seen_in(evidence: Visits) -> str:
-    """Where the backends of visits are known from; the log by its address, for a proxy may have several."""
+    """Where the servers of visits are known from; with the log's address, as a proxy may have several."""
     return " ".join(filter(None, (EVIDENCE[evidence.evidence], log_used(evidence))))
 
 
 def strength(evidence: Visits) -> dict[str, Figure]:
-    """What a verdict rests on."""
+    """Figures of how much evidence a verdict rests on."""
     found = by_source(evidence)
     return {
         "sources": len(found),
@@ -216,3 +222,16 @@ def strength(evidence: Visits) -> dict[str, Figure]:
 def missed_rate(trials: int) -> float:
     """The rate of violations that n trials without one exclude at 95 % confidence: 1 − 0.05^(1/n)."""
     return 1 - 0.05 ** (1 / trials) if trials else 1.0
+
+
+def no_violation(
+    why: str, trials: int, violations: str, figures: Mapping[str, Figure], after: str = "", digits: int = 2
+) -> Judgement:
+    """PASS, with the rate of `violations` ("sources elsewhere") that so many trials would have shown."""
+    missed = missed_rate(trials)
+    return passed(
+        f"{why}; more than {missed:.{digits}%} of {violations} would have been seen "
+        f"(95 % confidence){after}",
+        missed_rate_95=round(missed, 6),
+        **figures,
+    )

@@ -1,19 +1,19 @@
-"""The front addresses that clients know, and the unmodified client at them."""
+"""P1 and P2: the APIs answer at the front addresses, through the proxy."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from calorimeter.core.toml import Model
-from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
-from calorimeter.gates.clients.visits import missed_rate
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
+from calorimeter.gates.clients.visits import no_violation
 
 MULTIPLE_CHOICES = 300
-"""What Heat answers to `GET /`: a document of its versions."""
+"""Heat's status for `GET /`: its body is the version document."""
 
 
 class Version(Model):
-    """One version of a version document, with the link it gives for it."""
+    """One version of a version document, with its link."""
 
     id: str
     status: str
@@ -21,10 +21,10 @@ class Version(Model):
 
 
 class Reply(Model):
-    """What became of one `GET /` on a connection of its own from `source`.
+    """The reply to one `GET /` over a fresh connection from `source`.
 
-    `status` is 0 and `error` says why where no answer came; `unsent` is whether this machine could not even
-    send it: no port, no route, no file descriptor. That says nothing of who should have answered.
+    `status` is 0 if no answer came, and `error` then says why. `unsent`: this machine could not even send
+    the request (no port, no route, no file descriptor), which says nothing about the front address.
     """
 
     source: str = ""
@@ -38,9 +38,9 @@ class Reply(Model):
 class Front(Model):
     """Evidence of P1 and P2: `GET /` at a front address, from several sources, one after another.
 
-    After one without an answer no more are sent. `backends` are the described ones' own addresses.
-    `counted` is how many sessions the proxy's section counted meanwhile, None where that cannot be seen;
-    `section_known` is whether the proxy has that section at all.
+    A request without an answer is the last one. `backends` are the described backends' own addresses.
+    `counted` is how many sessions the proxy's section counted during the requests, None if its counters
+    cannot be read; `section_known` is whether the proxy has that section at all.
     """
 
     api: str
@@ -54,17 +54,17 @@ class Front(Model):
 
     @property
     def answered(self) -> tuple[Reply, ...]:
-        """Those that got an answer, whatever it was."""
+        """The replies with an answer, whatever it was."""
         return tuple(reply for reply in self.replies if reply.status)
 
 
 def answers_at_the_front(evidence: Front) -> Judgement:
     """Whether the API answers with its versions at the address that clients know, through the proxy.
 
-    The address and the links are facts; whether each request finds them is a matter of how many were sent:
-    with n and none in violation, a rate above 1 − 0.05^(1/n) would have been seen with 95 % probability.
+    The address and the links are facts; whether every request finds them depends on how many were sent.
+    With n and none in violation, a rate above 1 − 0.05^(1/n) would have been seen with 95 % probability.
     """
-    # The first that is not as it should be tells most.
+    # The first reply without versions explains most.
     strange = [reply for reply in evidence.replies if not reply.versions]
     shown = (*strange, *evidence.replies, Reply(status=0))[0]
     figures: dict[str, Figure] = {
@@ -76,52 +76,55 @@ def answers_at_the_front(evidence: Front) -> Judgement:
         "requests": len(evidence.replies),
         "sessions_counted_by_the_proxy": evidence.counted,
     }
-    name, asked = evidence.api.upper(), len(evidence.replies)
+    name = evidence.api.upper()
     if (problem := next(_wrong(evidence, name), None)) is not None:
         why, *examples = problem
         return failed(why, examples, **figures)
     if (doubt := next(_doubts(evidence), None)) is not None:
         return inconclusive(doubt, **figures)
-    missed = missed_rate(asked)
-    through = "" if evidence.counted else "; whether through the proxy cannot be seen without its stats"
-    return passed(
+    why = (
         f"the {name} API answers at {evidence.front} with its versions ({figures['versions']}), to each of "
-        f"{asked} requests from {figures['sources']} sources; more than {missed:.2%} of requests in "
-        f"violation would have been seen (95 % confidence){through}",
-        missed_rate_95=round(missed, 6),
-        **figures,
+        f"{len(evidence.replies)} requests from {figures['sources']} sources"
+    )
+    return no_violation(
+        why,
+        len(evidence.replies),
+        "requests in violation",
+        figures,
+        after=""
+        if evidence.counted
+        else "; whether through the proxy cannot be determined without its stats",
     )
 
 
 def _doubts(evidence: Front) -> Iterator[str]:
-    """Why nothing is proven, where nothing is refuted."""
-    asked, answered = len(evidence.replies), len(evidence.answered)
-    if not asked:
-        yield f"nothing was asked of {evidence.front}"
+    """Why nothing is proven, if nothing is refuted."""
+    answered = len(evidence.answered)
+    if not evidence.replies:
+        yield f"no request was sent to {evidence.front}"
     for number, reply in enumerate(evidence.replies, start=1):
         if reply.unsent:
             yield f"this machine could not send request {number} to {evidence.front}: {reply.error}"
     if evidence.counted is not None and evidence.counted < answered:
         yield (
-            f"the proxy counted {evidence.counted} sessions of {answered} that were answered: somebody "
-            "else answers as well, or it was started anew meanwhile"
+            f"the proxy counted {evidence.counted} sessions of {answered} that were answered: something "
+            "else answers there too, or the proxy was restarted during the requests"
         )
 
 
 def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
-    """What stands against it and what shows that, the gravest first."""
+    """Why the API does not answer as it should, followed by counter-examples; the gravest first."""
     front, section = evidence.front, evidence.section
     unanswered = [reply for reply in evidence.replies if not reply.status and not reply.unsent]
     if unanswered:
         error = unanswered[0].error
-        said = f"GET {evidence.url}: {error}"
         many = f"{len(unanswered)} of {len(evidence.replies)} requests were not answered"
         why = f"{many} for" if evidence.answered else "nobody answers for"
-        yield f"{why} the {name} API at {front}: {error}", said
+        yield f"{why} the {name} API at {front}: {error}", f"GET {evidence.url}: {error}"
         return
     for backend, address in evidence.backends.items():
         if address == front:
-            why = f"the {name} front address {front} is a backend's own: its clients pass the proxy by"
+            why = f"the {name} front address {front} is a backend's own: its clients bypass the proxy"
             yield why, f"{backend}: {address}"
     strange = [r for r in evidence.answered if r.status != MULTIPLE_CHOICES or not r.versions]
     if strange:
@@ -144,109 +147,3 @@ def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
     if evidence.counted == 0:
         why = f"{front} answers, but not the proxy: its section {section} counted nothing"
         yield why, f"{section}: 0 sessions"
-
-
-class Call(Model):
-    """One call of the `openstack` client: its words, exit status, the end of what it said, seconds.
-
-    `keystone` says why Keystone gave no token right after a call that failed; empty where it gave one.
-    """
-
-    words: tuple[str, ...]
-    status: int
-    said: str
-    took_s: float
-    keystone: str = ""
-
-
-class ClientCalls(Model):
-    """Evidence of P3: the unmodified client lists, creates, shows and deletes a small stack.
-
-    `endpoint` is what the catalog tells clients, `at_front` whether its address is that of the front, by
-    whatever name (None: not looked up); `shown` is the state of the stack that `show` gave,
-    `listed` whether the list after the create named it, `left` whether the list after the delete did.
-    """
-
-    command: str
-    front: str
-    endpoint: str | None
-    at_front: bool | None = None
-    stack: str
-    calls: tuple[Call, ...]
-    listed: bool = False
-    shown: str | None = None
-    left: bool = False
-    counted: int | None = None
-
-
-def client_works(evidence: ClientCalls) -> Judgement:
-    """Whether list, create, show and delete all did what they say, at the proxy's address.
-
-    That the client works is a fact, seen once. That it works each time is not: with n commands run and none
-    failed, a rate above 1 − 0.05^(1/n) of them would have been seen with 95 % probability, and n is small.
-    """
-    figures: dict[str, Figure] = {
-        "commands": len(evidence.calls),
-        "seconds": round(sum(call.took_s for call in evidence.calls), 1),
-        "endpoint": evidence.endpoint,
-        "sessions_counted_by_the_proxy": evidence.counted,
-    }
-    if (refuted := _refuted(evidence)) is not None:
-        why, examples = refuted
-        return failed(why, examples, **figures)
-    if (doubt := _unproven(evidence)) is not None:
-        return inconclusive(doubt, **figures)
-    missed = missed_rate(len(evidence.calls))
-    return passed(
-        f"the unmodified openstack client listed, created, showed and deleted a stack at {evidence.front}, "
-        f"in {len(evidence.calls)} commands; more than {missed:.0%} of commands failing would have been "
-        "seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
-    )
-
-
-def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:
-    """What stands against it and what shows that; None where nothing does."""
-    unsuccessful = [call for call in evidence.calls if call.status != 0]
-    wrong = [
-        f"`{evidence.command} {' '.join(call.words)}` ended with status {call.status}: {call.said}"
-        for call in unsuccessful
-        if not call.keystone
-    ]
-    if not unsuccessful and evidence.calls:
-        if not evidence.listed:
-            wrong.append(f"{evidence.stack} was created and is not in the list")
-        if evidence.shown != "CREATE_COMPLETE":
-            wrong.append(f"{evidence.stack} is shown as {evidence.shown}")
-        if evidence.left:
-            wrong.append(f"{evidence.stack} was deleted and is still in the list")
-    if wrong:
-        return "the unmodified openstack client does not work", wrong
-    if unsuccessful or not evidence.calls:
-        return None
-    endpoint, front = evidence.endpoint, evidence.front
-    if endpoint is not None and not evidence.at_front and f"//{front}/" not in f"{endpoint}/":
-        why = f"the client works, but the catalog sends it to {endpoint}, not to {front}"
-        return why, [f"endpoint of orchestration: {endpoint}"]
-    if evidence.counted == 0:
-        return "the client works, but not through the proxy: it counted nothing", []
-    return None
-
-
-def _unproven(evidence: ClientCalls) -> str | None:
-    """Why nothing is proven, where nothing is refuted; None where it is."""
-    if not evidence.calls:
-        return "the client was not called"
-    locked_out = [call for call in evidence.calls if call.status != 0]
-    if locked_out:
-        return (
-            f"Keystone gave no token ({locked_out[0].keystone}) as {len(locked_out)} of "
-            f"{len(evidence.calls)} commands failed: that is no word of Heat's"
-        )
-    if evidence.endpoint is None and evidence.counted is None:
-        return (
-            "the client works, and nothing shows where: the catalog names no endpoint of orchestration, "
-            "and the proxy's counters cannot be seen"
-        )
-    return None

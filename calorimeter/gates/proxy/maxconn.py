@@ -1,21 +1,21 @@
-"""Saturation: connections beyond a maxconn wait, and none is dropped before `timeout queue`."""
+"""P4: connections beyond a maxconn wait, and none is dropped before `timeout queue`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from calorimeter.core.toml import Model
-from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
-from calorimeter.gates.clients.visits import Visit, missed_rate
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
+from calorimeter.gates.clients.visits import Visit, no_violation
 
 
-class Whole(Model):
+class ProxySaturation(Model):
     """The proxy filled to its own maxconn with held connections, and some visits on top.
 
-    `limit` is the lesser of the process's maxconn and those of the frontends, `limited_by` whose it is;
-    `held` connections were idle; `most` is the greatest number of connections that the proxy showed;
-    `answered_early` of the visits were answered while all were held; `queued` is the greatest queue of
-    HAProxy's own. `impossible` says why this was not done.
+    `limit` is the smallest of the process's maxconn and those of the frontends, `limited_by` whose it is.
+    `held` connections were idle. `most` is the greatest number of connections that the proxy showed, and
+    `queued` the greatest number in HAProxy's own queues. `answered_early` visits were answered while the
+    proxy was full. `impossible` says why this was not done.
     """
 
     limit: int
@@ -28,11 +28,12 @@ class Whole(Model):
     impossible: str | None = None
 
 
-class PerServer(Model):
-    """One API visited by more at once than its servers' own maxconn allow.
+class ServerSaturation(Model):
+    """One API with more visits at once than its servers' own maxconn allow.
 
-    `limits` is server → maxconn, `unlimited` are those without; `most` the greatest number of sessions
-    each showed; `queued` the greatest number in HAProxy's queues at one moment.
+    `limits` is server → maxconn, `unlimited` are the servers without one, `wanted_limit` is the described
+    one. `most` is server → the greatest number of sessions that it showed; `queued` is the greatest number
+    in HAProxy's queues at one moment.
     """
 
     api: str
@@ -46,15 +47,15 @@ class PerServer(Model):
 
 
 class Saturation(Model):
-    """Evidence of P4. `timeout_queue_s` is the described one (HAProxy takes `timeout connect` for none)."""
+    """Evidence of P4. `timeout_queue_s` is the described one (if unset, HAProxy uses `timeout connect`)."""
 
-    whole: Whole
-    servers: tuple[PerServer, ...]
+    whole: ProxySaturation
+    servers: tuple[ServerSaturation, ...]
     timeout_queue_s: float | None
 
 
 def nothing_is_dropped(evidence: Saturation) -> Judgement:
-    """Whether all that came beyond a maxconn were held back and served, or waited for `timeout queue`."""
+    """Whether all visits beyond a maxconn were held back and served, or waited for `timeout queue`."""
     figures = _figures(evidence)
     against = [*_against_whole(evidence.whole), *_against_servers(evidence)]
     if against:
@@ -65,7 +66,6 @@ def nothing_is_dropped(evidence: Saturation) -> Judgement:
     if doubts:
         return inconclusive("; ".join(doubts), **figures)
     limited = [each for each in evidence.servers if each.limits]
-    missed = missed_rate(_waited(evidence))
     queue = (
         f"; beyond the servers' own maxconn up to {max(each.queued for each in limited)} waited in "
         "HAProxy's queue, and all were served or left it only at `timeout queue`"
@@ -73,17 +73,15 @@ def nothing_is_dropped(evidence: Saturation) -> Judgement:
         else "; no server has a maxconn of its own, so HAProxy's queue is never used"
     )
     whole = evidence.whole
-    return passed(
+    why = (
         f"with {whole.most} connections ({whole.limited_by} maxconn {whole.limit}) {len(whole.visits)} "
-        f"more waited in the kernel's backlog, and all were served once there was room{queue}; more than "
-        f"{missed:.2%} of visits dropped would have been seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
+        f"more waited in the kernel's backlog, and all were served once there was room{queue}"
     )
+    return no_violation(why, _waited(evidence), "visits dropped", figures)
 
 
 def _waited(evidence: Saturation) -> int:
-    """The visits that came beyond a maxconn, or together with those that did."""
+    """How many visits were beyond a maxconn, or made together with those that were."""
     return len(evidence.whole.visits) + sum(len(each.visits) for each in evidence.servers)
 
 
@@ -109,11 +107,11 @@ def _figures(evidence: Saturation) -> dict[str, Figure]:
 
 
 def _dropped(visit: Visit) -> bool:
-    """In `mode tcp` the connection is closed, in `mode http` 503 is HAProxy's own answer."""
+    """HAProxy closes a dropped connection in `mode tcp`, and answers 503 in `mode http`."""
     return visit.status in (0, 503)
 
 
-def _against_whole(whole: Whole) -> Iterator[str]:
+def _against_whole(whole: ProxySaturation) -> Iterator[str]:
     if whole.most > whole.limit:
         yield f"the proxy had {whole.most} connections, its maxconn is {whole.limit}"
     for visit in whole.visits:
@@ -124,15 +122,15 @@ def _against_whole(whole: Whole) -> Iterator[str]:
             )
 
 
-def _doubts_of_whole(whole: Whole) -> Iterator[str]:
+def _doubts_of_whole(whole: ProxySaturation) -> Iterator[str]:
     if whole.impossible:
         yield whole.impossible
     elif whole.most < whole.limit:
         yield f"the proxy was not full: it showed {whole.most} of {whole.limit} connections"
     elif whole.answered_early:
-        yield f"{whole.answered_early} visits were answered while the proxy was full: others had left it"
+        yield f"{whole.answered_early} visits were answered while the proxy was full: others had ended"
     elif not whole.visits:
-        yield "nobody came while the proxy was full"
+        yield "no visit was made while the proxy was full"
 
 
 def _against_servers(evidence: Saturation) -> Iterator[str]:

@@ -1,207 +1,110 @@
-"""The unmodified `openstack` client, as an operator types it."""
+"""P3: the unmodified `openstack` client works through the proxy."""
 
 from __future__ import annotations
 
-import json
-import os
-import secrets
-import shlex
-import shutil
-import subprocess
-import time
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from tempfile import TemporaryDirectory
-
-from keystoneauth1 import exceptions
-
-from calorimeter.core.deployment import Api, Deployment
-from calorimeter.core.errors import InputError
-from calorimeter.gates.context import Context
-from calorimeter.gates.evidence import proxy_polling
-from calorimeter.gates.evidence.identity import session
-from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.proxy.front import Call, ClientCalls
-
-CALL_S = 120.0
-SAID = 300
-NO_COMMAND = "is not an openstack command"
-
-TEMPLATE = """\
-heat_template_version: 2018-08-31
-description: Gate P3 of Calorimeter.
-resources:
-  word:
-    type: OS::Heat::RandomString
-"""
+from calorimeter.core.toml import Model
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
+from calorimeter.gates.clients.visits import no_violation
 
 
-def client_calls(context: Context) -> ClientCalls:
-    """List, create, list, show, delete, list; `EvidenceUnavailable` where there is no client.
+class Call(Model):
+    """One call of the `openstack` client: its words, exit status, last line of its errors, and seconds.
 
-    `InputError` where Keystone lets nobody in: then nothing would be asked of Heat.
+    `keystone` says why Keystone gave no token right after a call that failed; empty if it gave one.
     """
-    command = _command(context.deployment)
-    environment = _environment(context.deployment)
-    session(context.deployment)
-    api = context.api("rest")
-    stats = proxy_polling.looks_if_any(context)
-    before = proxy_polling.sessions(stats, api.proxy_section)
-    name = f"calorimeter-p3-{secrets.token_hex(4)}"
-    with TemporaryDirectory(prefix="calorimeter-") as folder:
-        template = Path(folder) / "tiny.yaml"
-        template.write_text(TEMPLATE, encoding="utf-8")
-        environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
-        client = _Client(command, environment, folder, lambda: _locked_out(context.deployment))
-        client.stack("list")
-        try:
-            client.stack("create", "--wait", "-t", str(template), name)
-            listed = name in client.stack("list")
-            shown = _state(client.stack("show", name))
-        finally:
-            client.stack("delete", "--yes", "--wait", name)
-        left = name in client.stack("list")
-    after = proxy_polling.sessions(stats, api.proxy_section)
-    endpoint = _endpoint(context.deployment)
-    return ClientCalls(
-        command=Path(command[0]).name,
-        front=str(api.front),
-        endpoint=endpoint,
-        at_front=_at_front(api, endpoint) if endpoint is not None else None,
-        stack=name,
-        calls=tuple(client.calls),
-        listed=listed,
-        shown=shown,
-        left=left,
-        counted=after - before if before is not None and after is not None else None,
-    )
+
+    words: tuple[str, ...]
+    status: int
+    said: str
+    took_s: float
+    keystone: str = ""
 
 
-def _command(deployment: Deployment) -> list[str]:
-    words = shlex.split(deployment.clients.openstack)
-    if not words or shutil.which(words[0]) is None:
-        raise EvidenceUnavailable(
-            str(deployment.path),
-            f"the client {deployment.clients.openstack!r} is not installed here "
-            "([clients] openstack = the command that runs it)",
-        )
-    return words
+class ClientCalls(Model):
+    """Evidence of P3: the unmodified client lists, creates, shows and deletes a small stack.
+
+    `endpoint` is the orchestration endpoint in the catalog; `at_front` is whether its address is the front
+    address, also by another name (None: not compared). `shown` is the stack's state in `show`, `listed` is
+    whether the list after the create named it, `left` whether the list after the delete still did.
+    """
+
+    command: str
+    front: str
+    endpoint: str | None
+    at_front: bool | None = None
+    stack: str
+    calls: tuple[Call, ...]
+    listed: bool = False
+    shown: str | None = None
+    left: bool = False
+    counted: int | None = None
 
 
-def _environment(deployment: Deployment) -> dict[str, str]:
-    """What `openrc` would set, and nothing of the caller's own cloud."""
-    who = deployment.identity
-    if who is None:
-        raise EvidenceUnavailable(str(deployment.path), "has no [identity], which this gate needs")
-    kept = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-    mine = {
-        "OS_AUTH_URL": who.auth_url,
-        "OS_USERNAME": who.username,
-        "OS_PASSWORD": deployment.reveal(who.password),
-        "OS_PROJECT_NAME": who.project,
-        "OS_USER_DOMAIN_NAME": who.user_domain,
-        "OS_PROJECT_DOMAIN_NAME": who.project_domain,
-        "OS_IDENTITY_API_VERSION": "3",
+def client_works(evidence: ClientCalls) -> Judgement:
+    """Whether list, create, show and delete all did what they say, at the proxy's address.
+
+    That the client works once is a fact. That it works each time is not: with n commands and none failed, a
+    rate of failures above 1 − 0.05^(1/n) would have been seen with 95 % probability, and n is small.
+    """
+    figures: dict[str, Figure] = {
+        "commands": len(evidence.calls),
+        "seconds": round(sum(call.took_s for call in evidence.calls), 1),
+        "endpoint": evidence.endpoint,
+        "sessions_counted_by_the_proxy": evidence.counted,
     }
-    if who.region:
-        mine["OS_REGION_NAME"] = who.region
-    if deployment.tls.ca_file:
-        mine["OS_CACERT"] = str(deployment.tls.ca_file)
-    return {**kept, **mine}
+    if (refuted := _refuted(evidence)) is not None:
+        why, examples = refuted
+        return failed(why, examples, **figures)
+    if (doubt := _unproven(evidence)) is not None:
+        return inconclusive(doubt, **figures)
+    why = (
+        f"the unmodified openstack client listed, created, showed and deleted a stack at {evidence.front}, "
+        f"in {len(evidence.calls)} commands"
+    )
+    return no_violation(why, len(evidence.calls), "commands failing", figures, digits=0)
 
 
-class _Client:
-    """The client's calls, one after another; a failed one makes those after it empty, not wrong.
-
-    `locked_out` is asked after a failed one: why Keystone lets nobody in, empty where it does.
-    """
-
-    def __init__(
-        self,
-        command: list[str],
-        environment: Mapping[str, str],
-        folder: str,
-        locked_out: Callable[[], str],
-    ) -> None:
-        self.calls: list[Call] = []
-        self._command = command
-        self._environment = environment
-        self._folder = folder
-        self._locked_out = locked_out
-
-    def stack(self, *words: str) -> str:
-        """`openstack stack …`; its output, empty where it failed.
-
-        Raises `EvidenceUnavailable` where the client knows no such command: it lacks Heat's part.
-        """
-        verb = words[0]
-        shape = ("-f", "json") if verb in ("list", "show") else ()
-        argv = [*self._command, "stack", verb, *shape, *words[1:]]
-        began = time.monotonic()
-        try:
-            done = subprocess.run(
-                argv,
-                env=dict(self._environment),
-                cwd=self._folder,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=CALL_S,
-                check=False,
-            )
-            status, output, said = done.returncode, done.stdout, done.stderr.strip()
-        except subprocess.TimeoutExpired:
-            status, output, said = -1, "", f"no end within {CALL_S:g} s"
-        if status and NO_COMMAND in said:
-            raise EvidenceUnavailable(
-                self._command[0], "has no `stack` commands: python-heatclient is not installed beside it"
-            )
-        took = round(time.monotonic() - began, 2)
-        last = said.splitlines()[-1] if said and status else ""
-        self.calls.append(
-            Call(
-                words=("stack", *words),
-                status=status,
-                said=last[:SAID],
-                took_s=took,
-                keystone=self._locked_out() if status else "",
-            )
-        )
-        return output if status == 0 else ""
-
-
-def _state(shown: str) -> str | None:
-    try:
-        return str(json.loads(shown)["stack_status"])
-    except (ValueError, KeyError, TypeError):
+def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:
+    """Why the client does not work, with counter-examples; None if it works."""
+    unsuccessful = [call for call in evidence.calls if call.status != 0]
+    wrong = [
+        f"`{evidence.command} {' '.join(call.words)}` ended with status {call.status}: {call.said}"
+        for call in unsuccessful
+        if not call.keystone
+    ]
+    if not unsuccessful and evidence.calls:
+        if not evidence.listed:
+            wrong.append(f"{evidence.stack} was created and is not in the list")
+        if evidence.shown != "CREATE_COMPLETE":
+            wrong.append(f"{evidence.stack} is shown as {evidence.shown}")
+        if evidence.left:
+            wrong.append(f"{evidence.stack} was deleted and is still in the list")
+    if wrong:
+        return "the unmodified openstack client does not work", wrong
+    if unsuccessful or not evidence.calls:
         return None
+    endpoint, front = evidence.endpoint, evidence.front
+    if endpoint is not None and not evidence.at_front and f"//{front}/" not in f"{endpoint}/":
+        why = f"the client works, but the catalog sends it to {endpoint}, not to {front}"
+        return why, [f"endpoint of orchestration: {endpoint}"]
+    if evidence.counted == 0:
+        return "the client works, but not through the proxy: it counted nothing", []
+    return None
 
 
-def _endpoint(deployment: Deployment) -> str | None:
-    """Where the catalog sends clients of the orchestration service; None where it does not say."""
-    who = deployment.identity
-    region = who.region if who else None
-    try:
-        found = session(deployment).session.get_endpoint(
-            service_type="orchestration", interface="public", region_name=region
+def _unproven(evidence: ClientCalls) -> str | None:
+    """Why nothing is proven, if nothing is refuted; None if it is proven."""
+    if not evidence.calls:
+        return "the client was not called"
+    failures = [call for call in evidence.calls if call.status != 0]
+    if failures:
+        return (
+            f"Keystone gave no token ({failures[0].keystone}) when {len(failures)} of "
+            f"{len(evidence.calls)} commands failed: that is not Heat's fault"
         )
-    except (exceptions.ClientException, InputError):
-        return None
-    return str(found) if found else None
-
-
-def _at_front(api: Api, endpoint: str) -> bool:
-    """Whether an endpoint is the front address: by another name for its host, or without a usual port."""
-    try:
-        return proxy_polling.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
-    except ValueError:
-        return False
-
-
-def _locked_out(deployment: Deployment) -> str:
-    """Why Keystone gives no token now; empty where it gives one."""
-    try:
-        session(deployment)
-    except InputError as problem:
-        return problem.given
-    return ""
+    if evidence.endpoint is None and evidence.counted is None:
+        return (
+            "the client works, but nothing shows at which address: the catalog names no endpoint of "
+            "orchestration, and the proxy's counters cannot be read"
+        )
+    return None

@@ -1,21 +1,21 @@
-"""What retries and redispatch did while a backend was dead and the proxy had not yet noticed."""
+"""P7: what retries and redispatch do while a backend is dead and the proxy has not yet noticed."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
+from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.failover import Failover, Failovers, places, seconds, unproven
-from calorimeter.gates.clients.visits import Visit, missed_rate
+from calorimeter.gates.clients.visits import Visit, no_violation
 
 
 def retries_as_measured(evidence: Failovers) -> Judgement:
-    """What retries and redispatch did for those who came while a backend was dead and not yet out.
+    """What retries and redispatch did for visits made while a backend was dead and not yet DOWN.
 
-    A measured fact: it passes whatever they did for the victim's sources, and fails where those of the
+    A measured fact: the gate passes whatever they did for the victim's sources, and fails if sources of the
     other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
-    1 − 0.05^(1/n) would have been seen with 95 % probability; without any visit of others nothing is told.
+    1 − 0.05^(1/n) would have been seen with 95 % probability; without visits of others it is INCONCLUSIVE.
     """
     return both_apis.each(evidence.apis, lambda failover: failover.api, _retries)
 
@@ -25,7 +25,7 @@ def _retries(evidence: Failover) -> Judgement:
     end_ns = evidence.down_ns or evidence.started_ns
     window = [v for v in evidence.meanwhile if evidence.killed_ns <= v.sent_ns < end_ns]
     ours = [visit for visit in window if home.get(visit.source) == evidence.victim]
-    # The command takes time: until it struck, the victim itself answered.
+    # The command takes time: until it took effect, the victim itself answered.
     ours = [visit for visit in ours if not (visit.served and visit.server == evidence.victim)]
     others = [visit for visit in window if home.get(visit.source) not in (None, evidence.victim)]
     answered = [visit for visit in ours if visit.served]
@@ -45,7 +45,7 @@ def _retries(evidence: Failover) -> Judgement:
         "down_after_s": seconds(evidence.killed_ns, evidence.down_ns),
     }
     harmed = [visit for visit in others if not visit.served]
-    if (problem := unproven(evidence) or _not_laid_to_it(evidence, others, harmed)) is not None:
+    if (problem := unproven(evidence) or _other_cause(evidence, others, harmed)) is not None:
         return inconclusive(problem, **figures)
     if harmed:
         return failed(
@@ -57,7 +57,8 @@ def _retries(evidence: Failover) -> Judgement:
     if not ours or not others:
         whose = evidence.victim if not ours else f"another backend than {evidence.victim}"
         return inconclusive(
-            f"no source of {whose} came between its death and the proxy's notice", **figures
+            f"no source of {whose} visited between its death and the moment when the proxy noticed it",
+            **figures,
         )
     if unknown := sum(visit.server is None for visit in answered):
         return inconclusive(
@@ -65,38 +66,35 @@ def _retries(evidence: Failover) -> Judgement:
             f"{evidence.victim} were answered is in no log: it may not have been dead yet",
             **figures,
         )
-    missed = missed_rate(len(others))
     kind = f"hash-type {evidence.before.described.hash_type}"
     checks = "and without health checks that does not end"
     if evidence.checked and evidence.down_ns is None:
         checks = "and the checks did not take it out in time"
     elif evidence.checked:
         checks = f"until the checks took it out after {figures['down_after_s']} s"
-    return passed(
+    why = (
         f"measured: of {len(ours)} visits to the dead {evidence.victim} retries and redispatch rescued "
         f"{len(answered)} with {kind} (up to {figures['most_retries']} retries, "
         f"{figures['redispatched']} redispatched, {figures['longest_s']} s at most), {checks}; the "
-        f"{len(others)} visits of other sources were all answered; more than {missed:.2%} of them harmed "
-        "would have been seen (95 % confidence)",
-        missed_rate_95=round(missed, 6),
-        **figures,
+        f"{len(others)} visits of other sources were all answered"
     )
+    return no_violation(why, len(others), "such visits harmed", figures)
 
 
-def _not_laid_to_it(evidence: Failover, others: Sequence[Visit], harmed: Sequence[Visit]) -> str | None:
-    """Why visits of sources of other backends tell nothing of the death; None where they do."""
-    # A retry of theirs is one of a dead server, and no other was killed.
+def _other_cause(evidence: Failover, others: Sequence[Visit], harmed: Sequence[Visit]) -> str | None:
+    """Why harm to sources of other backends cannot be attributed to this death; None if it can."""
+    # A retry means a dead server, and no other one was killed.
     strays = sum(v.server == evidence.victim or bool(v.retries or v.redispatched) for v in others)
     if strays:
         return (
             f"{strays} of {len(others)} visits of sources of other backends met a dead one: where sources "
-            "do not stay (S1, S2), whose retries these are is not known"
+            "do not stay (S1, S2), it is not known whose retries these are"
         )
     made = (*evidence.before.visits, *evidence.meanwhile)
     earlier = sum(not visit.served for visit in made if visit.done_ns < evidence.killed_ns)
     if harmed and earlier:
         return (
-            f"{earlier} visits were not answered before {evidence.victim} died: the {len(harmed)} of other "
-            "sources that were not while it was dead cannot be laid to it"
+            f"{earlier} visits were not answered before {evidence.victim} died: {len(harmed)} unanswered "
+            "visits of other sources while it was dead cannot be attributed to its death"
         )
     return None

@@ -1,104 +1,132 @@
-"""Waits that only a timeout of the proxy can end: for a client, for a body, for an answer, for a server."""
+"""The experiment of P5: waits that only a timeout of the proxy can end, for a client or for a server."""
 
 from __future__ import annotations
 
 import socket
 import time
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from calorimeter.core.deployment import Api, Expect, Tls
+from calorimeter.core import waiting
+from calorimeter.core.deployment import Address, Api, Expect
+from calorimeter.core.faults.schedule import Commands
 from calorimeter.gates.affinity.failover_trial import await_state, breakable
-from calorimeter.gates.clients.attribution import Attribution, strongest
-from calorimeter.gates.clients.held_connections import connect
+from calorimeter.gates.clients.attribution import Attribution
+from calorimeter.gates.clients.http_get import connect, request, tls_context
+from calorimeter.gates.clients.log_join import with_lines
 from calorimeter.gates.clients.own_address import own_address, struck
-from calorimeter.gates.clients.visit_rounds import sources
-from calorimeter.gates.clients.visiting import tls_context
+from calorimeter.gates.clients.visit_rounds import apis, sources, strongest
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.identity import session
 from calorimeter.gates.evidence.proxy_stats import StatsSource
+from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
-from calorimeter.gates.proxy.timeouts import APPLY, LATE_S, Mode, Timeouts, Wait, What
+from calorimeter.gates.proxy.timeouts import (
+    APPLY,
+    LATE_S,
+    Mode,
+    Timeouts,
+    Wait,
+    WaitKind,
+    masked_by_checks,
+)
 from calorimeter.gates.repeated import Repeated
 
-LOOK_EVERY_S = 0.02
+POLL_EVERY_S = 0.02
 SPARE_S = 2.0
 """How much longer than the latest allowed moment a wait is watched."""
 
 LINES_WITHIN_S = 2.0
 UNDESCRIBED_S = 30.0
-FEW = 200
+TRIED_SOURCES = 200
 """Sources that are tried to find one of the backend that is made unreachable, which may be a light one."""
 
 VISITS = 3
-"""Of each of them, to see that it stays where it is."""
+"""Visits of each of them, to see whether it stays on its server."""
 
-BROKEN_FOR: dict[What, str] = {"hung": "freeze", "connect": "unreachable"}
-"""What is waited for → the fault that makes a backend keep its client waiting so. Of a `connect` its first
-retry shows when the timeout fired; a `hung` backend is needed in `mode http` alone, where `upload` cannot
-show the same."""
+FAULT_FOR: dict[WaitKind, str] = {"hung": "freeze", "connect": "unreachable"}
+"""Wait → the fault that makes a backend keep its client waiting in this way.
+
+The first retry of a `connect` shows when the timeout fired. A `hung` backend is needed only in `mode http`,
+and only if `upload` did not show the same timeout.
+"""
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """An API whose timeouts are waited for, in the mode of its section of the proxy."""
+class _Section:
+    """An API, and the mode of its section of the proxy."""
 
     name: str
     api: Api
     mode: Mode
 
-    def broken(self, seen: Collection[What]) -> Iterator[What]:
-        """What of it needs a broken backend to be waited for."""
+    def wait(self, kind: WaitKind, opening: float, began: float, watch_s: float, **seen: Any) -> Wait:
+        """The record of a wait; `opening` and `began` are when its connection and it started."""
+        return Wait(
+            api=self.name,
+            mode=self.mode,
+            what=kind,
+            begun_s=began - opening,
+            gave_up_s=watch_s,
+            **seen,
+        )
+
+    def waits_with_fault(self, made: Collection[WaitKind]) -> Iterator[WaitKind]:
+        """The waits that need a broken backend, after those that were made without one."""
         yield "connect"
-        if self.mode == "http" and "upload" not in seen:
+        if self.mode == "http" and "upload" not in made:
             yield "hung"
 
 
-def timeouts(context: Context) -> Timeouts:
-    """Make the waits of each API at once, then those that need a broken backend.
+@dataclass(slots=True)
+class _Made:
+    """A wait, and the client's end of its connection."""
 
-    Raises `EvidenceUnavailable` where the proxy does not show in which mode it runs.
+    wait: Wait
+    source: str
+    port: int
+
+
+def timeouts(context: Context) -> Timeouts:
+    """Make the waits of both APIs at once, then those that need a broken backend.
+
+    Raises EvidenceUnavailable if the proxy does not show in which mode it runs.
     """
-    stats = proxy_polling.looks(context)
+    stats = proxy_stats(context.deployment)
     described = described_timeouts(context.deployment.expect)
-    apis = {name: api for name in ("rest", "cfn") if (api := context.deployment.api(name)) is not None}
-    asked = [_Asked(name, api, _mode(stats, api)) for name, api in apis.items()]
-    masked: dict[str, dict[str, str]] = {name: {} for name in apis}
+    sections = [_Section(name, api, _mode(stats, api)) for name, api in apis(context).items()]
+    masked: dict[str, dict[str, str]] = {section.name: {} for section in sections}
     missed: dict[str, tuple[str, ...]] = {}
-    late = _Lateness(stats[0])
-    with late.looks:
-        with strongest(context, context.api("rest"), stats) as way:
-            if way.log is not None:
-                way.log.forget()
-            made = _at_once(context, asked, described)
-            _await_lines(way, asked, [wait for wait, _ in made])
-            waits = [_with_termination(way, apis[wait.api], wait, end) for wait, end in made]
-        for each in asked:
-            for what in each.broken([wait.what for wait in waits if wait.api == each.name]):
+    lateness = _Lateness(stats[0])
+    with lateness.polling:
+        with strongest(context, context.api("rest"), stats) as attribution:
+            attribution.start([section.api for section in sections])
+            made = _without_fault(context, sections, described)
+            waits = [w for section in sections for w in _with_terminations(attribution, section, made)]
+        for section in sections:
+            for kind in section.waits_with_fault([w.what for w in waits if w.api == section.name]):
                 try:
-                    waits += _with_fault(context, stats, each, what, described, masked[each.name])
+                    waits += _with_fault(context, stats, section, kind, described, masked[section.name])
                 except EvidenceUnavailable as problem:
-                    missed[each.name] = (*missed.get(each.name, ()), f"{problem.where}: {problem.why}")
+                    why = f"{problem.where}: {problem.why}"
+                    missed[section.name] = (*missed.get(section.name, ()), why)
     return Timeouts(
-        described=described, waits=tuple(waits), masked=masked, missed=missed, late_s=late.worst_s
+        described=described, waits=tuple(waits), masked=masked, missed=missed, late_s=lateness.worst_s
     )
 
 
 def described_timeouts(expect: Expect) -> dict[str, float]:
-    """Timeout → seconds, of those that are described; `queue` is the matter of saturation (P4)."""
-    found = {
-        "client": expect.timeout_client_s,
-        "server": expect.timeout_server_s,
-        "connect": expect.timeout_connect_s,
-        "http-request": expect.timeout_http_request_s,
-    }
-    return {name: seconds for name, seconds in found.items() if seconds is not None}
+    """Timeout → seconds, of the described ones. `timeout queue` belongs to P4."""
+    names = ("client", "server", "connect", "http-request")
+    described = {name: getattr(expect, f"timeout_{name.replace('-', '_')}_s") for name in names}
+    return {name: seconds for name, seconds in described.items() if seconds is not None}
 
 
 def _mode(stats: Sequence[StatsSource], api: Api) -> Mode:
@@ -108,200 +136,162 @@ def _mode(stats: Sequence[StatsSource], api: Api) -> Mode:
     raise EvidenceUnavailable(stats[0].where, f"does not show the mode of {api.proxy_section}")
 
 
-def _watch_s(described: dict[str, float], mode: str, what: What) -> float:
+def _watch_s(described: dict[str, float], mode: str, kind: WaitKind) -> float:
     """How long a wait is watched: until the shortest of its timeouts must have fired."""
-    known = [described[name] for name in APPLY[mode, what] if name in described]
+    known = [described[name] for name in APPLY[mode, kind] if name in described]
     return min(known, default=UNDESCRIBED_S) + LATE_S + SPARE_S
 
 
-Begin = Callable[[], socket.socket]
-End = tuple[str, int]
-"""Address and port of a connection's client."""
-
-
-def _at_once(
-    context: Context, asked: Sequence[_Asked], described: dict[str, float]
-) -> list[tuple[Wait, End]]:
-    """The waits that need nothing broken, all at the same time; each with our end of its connection."""
-    planned: list[tuple[_Asked, What, Begin]] = []
-    for each in asked:
-        planned.append((each, "silent", _beginning(context, each.api, b"")))
-        if each.mode == "tcp":
-            # Half a request: the API waits for the other half, and says nothing.
-            half = f"GET / HTTP/1.1\r\nHost: {each.api.front}\r\n".encode()
-            planned.append((each, "hung", _beginning(context, each.api, half)))
-        elif each.name == "cfn":
-            planned.append((each, "upload", _beginning(context, each.api, _without_form(each.api))))
+def _without_fault(
+    context: Context, sections: Sequence[_Section], described: dict[str, float]
+) -> list[_Made]:
+    """The waits that need no broken backend, all at the same time."""
+    planned: list[tuple[_Section, WaitKind, bytes]] = []
+    for section in sections:
+        planned.append((section, "silent", b""))
+        if section.mode == "tcp":
+            # Half a request: the API waits for the other half and answers nothing.
+            planned.append((section, "hung", f"GET / HTTP/1.1\r\nHost: {section.api.front}\r\n".encode()))
+        elif section.name == "cfn":
+            planned.append((section, "upload", _cfn_upload(section.api)))
         elif context.deployment.identity is not None:
-            planned.append((each, "upload", _beginning(context, each.api, _without_body(context))))
+            planned.append((section, "upload", _rest_upload(context)))
 
-    def one(plan: tuple[_Asked, What, Begin]) -> tuple[Wait, End]:
-        each, what, begin = plan
-        return _wait(each, what, begin, _watch_s(described, each.mode, what))
+    def make(plan: tuple[_Section, WaitKind, bytes]) -> _Made:
+        section, kind, payload = plan
+        watch_s = _watch_s(described, section.mode, kind)
+        return _wait(context, section, kind, sources(context, section.api)[0], payload, watch_s)
 
     with ThreadPoolExecutor(max_workers=len(planned)) as pool:
-        return list(pool.map(one, planned))
+        return list(pool.map(make, planned))
 
 
-def _without_body(context: Context) -> bytes:
-    """A create whose body never comes; heat-api reads it only from those it knows."""
+def _rest_upload(context: Context) -> bytes:
+    """A create whose body is never sent; heat-api reads the body only after it has checked the token."""
     identity = session(context.deployment)
-    path = urlsplit(identity.rest_url("/stacks")).path
-    return _headers(context.api("rest"), path, "application/json", f"X-Auth-Token: {identity.token()}")
+    token = f"X-Auth-Token: {identity.token()}"
+    url = identity.rest_url("/stacks")
+    return upload_without_body(context.api("rest").front, url, "application/json", token)
 
 
-def _without_form(api: Api) -> bytes:
-    """A call whose form never comes; heat-api-cfn reads it to find out who calls."""
-    return _headers(api, f"{urlsplit(api.url).path.rstrip('/')}/", "application/x-www-form-urlencoded")
+def _cfn_upload(api: Api) -> bytes:
+    """A call whose form is never sent; heat-api-cfn reads the form to identify the caller."""
+    return upload_without_body(api.front, f"{api.url.rstrip('/')}/", "application/x-www-form-urlencoded")
 
 
-def _headers(api: Api, path: str, content: str, *more: str) -> bytes:
-    """The headers of a POST that promise a body."""
+def upload_without_body(front: Address, url: str, content_type: str, *more: str) -> bytes:
+    """The headers of a POST to a URL that announce a body."""
     lines = [
-        f"POST {path} HTTP/1.1",
-        f"Host: {api.front}",
-        f"Content-Type: {content}",
+        f"POST {urlsplit(url).path} HTTP/1.1",
+        f"Host: {front}",
+        f"Content-Type: {content_type}",
         "Content-Length: 64",
     ]
     return ("\r\n".join([*lines, *more]) + "\r\n\r\n").encode()
 
 
-def _beginning(context: Context, api: Api, payload: bytes) -> Begin:
-    source = sources(context, api)[0]
-    return lambda: _sent(api, source, payload, context.deployment.tls)
-
-
-def _sent(api: Api, source: str | None, payload: bytes, tls: Tls) -> socket.socket:
-    """A connection, through TLS where the front speaks it, on which `payload` was sent."""
-    connection = connect(api, source)
-    if secure := tls_context(api, tls):
+def _sent(context: Context, api: Api, source: str | None, payload: bytes) -> socket.socket:
+    """A connection, through TLS if the front speaks it, on which `payload` was sent."""
+    connection = connect(api.front, source)
+    if secure := tls_context(api, context.deployment.tls):
         connection = secure.wrap_socket(connection, server_hostname=api.front.host)
     if payload:
         connection.sendall(payload)
     return connection
 
 
-def _wait(of: _Asked, what: What, begin: Begin, watch_s: float) -> tuple[Wait, End]:
-    """Begin and see when the proxy ends it."""
-
-    def ended(after_s: float | None, by: str = "") -> Wait:
-        return Wait(
-            api=of.name,
-            mode=of.mode,
-            what=what,
-            ended_s=after_s,
-            begun_s=began - connecting,
-            gave_up_s=watch_s,
-            ended_by=by,
-        )
-
-    began = connecting = time.monotonic()
+def _wait(
+    context: Context, section: _Section, kind: WaitKind, client: str | None, payload: bytes, watch_s: float
+) -> _Made:
+    """Open a connection, send a payload, and time when the proxy ends it."""
+    opening = time.monotonic()
+    ended_s, answer = None, b""
     try:
-        with begin() as connection:
-            host, port = connection.getsockname()[:2]
+        with _sent(context, section.api, client, payload) as connection:
+            source, port = connection.getsockname()[:2]
             began = time.monotonic()
             connection.settimeout(watch_s)
-            try:
-                answer = connection.recv(4096)
-            except TimeoutError:
-                return ended(None), (host, port)
-            except ConnectionResetError:
-                answer = b""
-            after_s = time.monotonic() - began
+            # TimeoutError: it still lasts. A reset is an end without an answer.
+            with suppress(TimeoutError):
+                with suppress(ConnectionResetError):
+                    answer = connection.recv(4096)
+                ended_s = time.monotonic() - began
     except OSError as problem:
-        raise EvidenceUnavailable(of.name, problem.strerror or str(problem)) from problem
-    said = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
-    return ended(after_s, said), (host, port)
+        raise EvidenceUnavailable(section.name, problem.strerror or str(problem)) from problem
+    ended_by = answer.split(b"\r\n", 1)[0].decode("ascii", "replace") if answer else "closed"
+    by = ended_by if ended_s is not None else ""
+    wait = section.wait(kind, opening, began, watch_s, ended_s=ended_s, ended_by=by)
+    return _Made(wait, source, port)
 
 
-def _await_lines(way: Attribution, asked: Sequence[_Asked], waits: Sequence[Wait]) -> None:
-    """Wait for the log's lines of the waits that have ended; `option dontlognull` may keep some out."""
-    if way.log is None:
-        return
-    for each in asked:
-        ended = sum(wait.api == each.name and wait.ended_s is not None for wait in waits)
-        way.log.await_lines(each.api.proxy_section, ended, LINES_WITHIN_S)
-
-
-def _with_termination(way: Attribution, api: Api, wait: Wait, end: End) -> Wait:
-    """The wait with the proxy's own word on its end, where its log has it."""
-    if way.log is None:
-        return wait
-    for connection in way.log.connections(api):
-        if connection.end == end:
-            return wait.model_copy(update={"termination": connection.termination})
-    return wait
+def _with_terminations(attribution: Attribution, section: _Section, made: Sequence[_Made]) -> list[Wait]:
+    """A section's waits, each with the termination state in the proxy's log, if it has a line of it."""
+    own = [each for each in made if each.wait.api == section.name]
+    # `option dontlognull` may keep some out.
+    ended = sum(each.wait.ended_s is not None for each in own)
+    lines = attribution.lines(section.api, ended, LINES_WITHIN_S)
+    return [
+        each.wait.model_copy(update={"termination": line.termination}) if line else each.wait
+        for each, line in with_lines(own, lines)
+    ]
 
 
 def _with_fault(
     context: Context,
     stats: Sequence[StatsSource],
-    of: _Asked,
-    what: What,
+    section: _Section,
+    kind: WaitKind,
     described: dict[str, float],
     masked: dict[str, str],
 ) -> list[Wait]:
-    """One whole request to a backend broken for it, unless the health checks end the wait before."""
-    name, fault, api = APPLY[of.mode, what][0], BROKEN_FOR[what], of.api
+    """One whole request to a backend that is broken for it, unless health checks end that wait first."""
+    name, api = APPLY[section.mode, kind][0], section.api
     if name not in described:
         return []
-    how = breakable(context, api, stats, fault) if context.may_break else None
-    if how is None:
-        masked[name] = f"is not proven: no backend may be made {fault!r} here"
+    fault = breakable(context, api, stats, FAULT_FOR[kind]) if context.may_break else None
+    if fault is None:
+        masked[name] = f"is not proven: no backend may be made {FAULT_FOR[kind]!r} here"
         return []
-    outlasts = _checks_first(context, stats, api, how.part, described[name])
-    if outlasts is not None:
-        masked[name] = outlasts
+    if (why := _masked(context, stats, api, fault, described[name])) is not None:
+        masked[name] = why
         return []
-    source = _source_of(context, stats, api, how.part)
-    payload = f"GET / HTTP/1.1\r\nHost: {api.front}\r\n\r\n".encode()
-    watch_s = _watch_s(described, of.mode, what)
-
-    def begin() -> socket.socket:
-        return _sent(api, source, payload, context.deployment.tls)
-
+    source, payload = source_of(context, stats, api, fault.part), request(api.front, keep=True)
+    watch_s = _watch_s(described, section.mode, kind)
     with healing(context):
-        context.say(f"{how.part} {fault}")
-        _, happened = struck(own_address(api, how.part), lambda: carried_out(context.injector.inject, how))
+        context.say(f"{fault.part} {fault.fault}")
+        own = own_address(api, fault.part)
+        _, happened = struck(own, lambda: carried_out(context.injector.inject, fault))
         if happened is False:
             raise EvidenceUnavailable(
-                f"{how.part}: {fault}",
+                f"{fault.part}: {fault.fault}",
                 "did not happen: it answered at its own address after the command had ended well",
             )
-        if what == "connect":
-            wait = _first_retry(stats, of, how.part, begin, watch_s)
+        if kind == "connect":
+            before, opening = _retries(stats, api, fault.part), time.monotonic()
+            with _sent(context, api, source, payload):
+                wait = _first_retry(stats, section, fault.part, before, opening, watch_s)
         else:
-            wait = _wait(of, what, begin, watch_s)[0]
-    await_state(context, stats, api, how.part, up=True)
+            wait = _wait(context, section, kind, source, payload, watch_s).wait
+    await_state(context, stats, api, fault, up=True)
     return [wait]
 
 
-def _checks_first(
-    context: Context, stats: Sequence[StatsSource], api: Api, server: str, bound_s: float
+def _masked(
+    context: Context, stats: Sequence[StatsSource], api: Api, fault: Commands, timeout_s: float
 ) -> str | None:
-    """Why the health checks end the wait before this timeout does; None where they do not."""
-    rows = [row for row in proxy_polling.server_rows(stats, api.proxy_section) if row.name == server]
+    """Why health checks may end the wait before this timeout does; None if no proxy's checks can."""
+    rows = [row for row in proxy_polling.server_rows(stats, api.proxy_section) if row.name == fault.part]
     if any(row.status == "no check" or not row.check_status for row in rows):
         return None
-    for proxy in context.proxies:
-        checks = proxy.checks
-        if checks is None:
-            return "may be masked by the health checks, of which [[proxy]] says nothing"
-        longest = checks.inter_s + checks.fall * (checks.timeout_check_s or checks.inter_s)
-        longest += (checks.fall - 1) * (checks.fastinter_s or checks.inter_s)
-        if longest <= bound_s:
-            how = f"which take the server out in {longest:g} s"
-            return f"({bound_s:g} s) is masked by the health checks, {how}"
-        if bound_s > checks.inter_s:
-            return f"({bound_s:g} s) and the health checks ({checks.inter_s:g} to {longest:g} s) race"
-    return None
+    reasons = (masked_by_checks(proxy.checks, fault.fault, timeout_s) for proxy in context.proxies)
+    return next(filter(None, reasons), None)
 
 
-def _source_of(context: Context, stats: Sequence[StatsSource], api: Api, server: str) -> str:
-    """A source that the proxy sends to this server; `EvidenceUnavailable` where none can be relied on."""
-    who = sources(context, api)[:FEW]
-    with strongest(context, api, stats) as way:
-        visits = way.visits(who, VISITS).visits
+def source_of(context: Context, stats: Sequence[StatsSource], api: Api, server: str) -> str:
+    """A source that the proxy sends to this server. Raises EvidenceUnavailable if none can be relied on."""
+    tried = sources(context, api)[:TRIED_SOURCES]
+    with strongest(context, api, stats) as attribution:
+        visits = attribution.visits(api, list(tried) * VISITS).visits
     found: defaultdict[str, set[str]] = defaultdict(set)
     for visit in visits:
         if visit.server is not None:
@@ -314,32 +304,27 @@ def _source_of(context: Context, stats: Sequence[StatsSource], api: Api, server:
         raise EvidenceUnavailable(api.proxy_section, why)
     source = next((source for source, servers in found.items() if server in servers), None)
     if source is None:
-        why = f"{len(found)} of {len(who)} sources could be placed, none of them on {server}"
+        why = f"{len(found)} of {len(tried)} sources could be placed, none of them on {server}"
         raise EvidenceUnavailable(api.proxy_section, why)
     return source
 
 
 def _first_retry(
-    stats: Sequence[StatsSource], of: _Asked, server: str, begin: Begin, watch_s: float
+    stats: Sequence[StatsSource],
+    section: _Section,
+    server: str,
+    before: int,
+    opening: float,
+    watch_s: float,
 ) -> Wait:
-    before = _retries(stats, of.api, server)
-    connecting = time.monotonic()
-    with begin():
-        began = time.monotonic()
-        ended = None
-        while ended is None and time.monotonic() < began + watch_s:
-            if _retries(stats, of.api, server) > before:
-                ended = time.monotonic() - began
-            time.sleep(LOOK_EVERY_S)
-    return Wait(
-        api=of.name,
-        mode=of.mode,
-        what="connect",
-        ended_s=ended,
-        begun_s=began - connecting,
-        gave_up_s=watch_s,
-        ended_by="the first retry",
-    )
+    """The wait until the proxy counts more than `before` retries of a server."""
+    began = time.monotonic()
+
+    def retried() -> float | None:
+        return time.monotonic() - began if _retries(stats, section.api, server) > before else None
+
+    ended_s = waiting.poll(retried, watch_s, every_s=POLL_EVERY_S)
+    return section.wait("connect", opening, began, watch_s, ended_s=ended_s, ended_by="the first retry")
 
 
 def _retries(stats: Sequence[StatsSource], api: Api, server: str) -> int:
@@ -349,20 +334,23 @@ def _retries(stats: Sequence[StatsSource], api: Api, server: str) -> int:
 
 
 class _Lateness:
-    """How late timers are: this process's, by one that should fire every 50 ms; and at most the proxy's,
-    which share a loop with its answers to who looks at its state."""
+    """How late timers are at worst, while `polling` is entered.
+
+    This process's timers: by one that should fire every 50 ms. The proxy's: at most by how long it takes to
+    answer a request for its state, because its timers share a loop with these answers.
+    """
 
     EVERY_S = 0.05
 
     def __init__(self, proxy: StatsSource) -> None:
         self.worst_s = 0.0
         self._proxy = proxy
-        self.looks = Repeated("lateness", self.EVERY_S, self._look)
+        self.polling = Repeated("lateness", self.EVERY_S, self._read)
         self._since = time.monotonic()
 
-    def _look(self) -> None:
+    def _read(self) -> None:
         woke = time.monotonic()
-        with suppress(EvidenceUnavailable):  # it is looked at elsewhere too, where that is told
+        with suppress(EvidenceUnavailable):  # the experiment itself reads this source, and reports that
             self._proxy.show_stat()
         now = time.monotonic()
         self.worst_s = max(self.worst_s, woke - self._since - self.EVERY_S, now - woke)

@@ -1,17 +1,19 @@
-"""The proxy's timeouts: which takes effect where, when it fires, and which are masked by another."""
+"""P5: the proxy's timeouts fire when they should; which takes effect where, and which masks another."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import Literal
 
+from calorimeter.core.deployment import Checks
+from calorimeter.core.detection_bounds import detection_s
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 
 Mode = Literal["tcp", "http"]
-What = Literal["silent", "upload", "hung", "connect"]
+WaitKind = Literal["silent", "upload", "hung", "connect"]
 
-APPLY: dict[tuple[str, What], tuple[str, ...]] = {
+APPLY: dict[tuple[str, WaitKind], tuple[str, ...]] = {
     ("tcp", "silent"): ("client", "server"),
     ("tcp", "hung"): ("client", "server"),
     ("http", "silent"): ("http-request", "client"),
@@ -20,39 +22,39 @@ APPLY: dict[tuple[str, What], tuple[str, ...]] = {
     ("tcp", "connect"): ("connect",),
     ("http", "connect"): ("connect",),
 }
-"""(mode, what is waited for) → the timeouts that run meanwhile, of which the shortest fires.
+"""(mode, kind of wait) → the timeouts that run during it, of which the shortest fires.
 
-In `mode tcp` both sides' run at once, whoever should speak. In `mode http` they are told apart: before the
-request's headers are whole `http-request` and `client` run, and after that, with or without a missing
-body, `server`. (HAProxy's configuration manual on each timeout; measured on 2.6.12.)
+In `mode tcp` the timeouts of both sides run at once, no matter which side is silent. In `mode http`,
+`http-request` and `client` run until the request's headers are complete, and `server` runs after that,
+whether or not a body is missing. (HAProxy's configuration manual on each timeout; measured on 2.6.12.)
 """
 
-MEANS: dict[What, str] = {
+MEANS: dict[WaitKind, str] = {
     "silent": "a client that sends nothing",
-    "upload": "a client whose request body stays away",
+    "upload": "a client whose request body is never sent",
     "hung": "a server that does not answer",
     "connect": "a server whose packets vanish",
 }
 
 TICK_S = 0.01
-"""HAProxy's timers have a resolution of one ms; ours and the network's share is below ten."""
+"""HAProxy's timers have a resolution of 1 ms; this machine and the network add less than 10 ms."""
 
 LATE_S = 1.0
-"""A timer may fire late by what the proxy's host is busy; a whole second more is another timeout."""
+"""A timer may fire late if the proxy's host is busy; more than a second late, it is another timeout."""
 
 
 class Wait(Model):
     """One wait that a timeout of the proxy had to end.
 
-    `ended_s` is when it did, seconds from its begin, None where it still lasted at `gave_up_s`; `begun_s`
-    is how long the connection, TLS and what was sent took before that, in which the proxy's timer may have
-    run already. `ended_by` is what the client saw, `termination` the proxy's own word (its log's two or
+    `ended_s` is when it ended, in seconds from its start, None if it still lasted at `gave_up_s`. `begun_s`
+    is how long connecting, TLS and sending took before that, while the proxy's timer may have been running.
+    `ended_by` is what the client received, `termination` the termination state in the proxy's log (two or
     four letters).
     """
 
     api: str
     mode: Mode
-    what: What
+    what: WaitKind
     ended_s: float | None
     gave_up_s: float
     begun_s: float = 0.0
@@ -63,9 +65,9 @@ class Wait(Model):
 class Timeouts(Model):
     """Evidence of P5. `described` is timeout → seconds as the owner wants them.
 
-    `masked` says by API of a timeout why no wait could show it, and `missed` by API of waits that should
-    have been made why they were not. `late_s` is how late timers were at worst meanwhile: this machine's
-    own, and the proxy's, by how long it took to answer a look at its state.
+    `masked` is API → timeout → why no wait could show it. `missed` is API → why waits that were due were
+    not made. `late_s` is how late timers were at worst: this machine's own, and the proxy's, by how long it
+    took to answer a request for its state.
     """
 
     described: dict[str, float]
@@ -75,7 +77,7 @@ class Timeouts(Model):
     late_s: float = 0.0
 
     def of(self, api: str) -> Timeouts:
-        """What was seen of one API."""
+        """The evidence on one API."""
         waits = tuple(wait for wait in self.waits if wait.api == api)
         masked, missed = {api: self.masked.get(api, {})}, {api: self.missed.get(api, ())}
         return self.model_copy(update={"waits": waits, "masked": masked, "missed": missed})
@@ -84,7 +86,7 @@ class Timeouts(Model):
 def timeouts_as_described(evidence: Timeouts) -> Judgement:
     """Whether each wait of each API ended when the shortest of the timeouts that apply to it fires.
 
-    A timer that fires does so each time: each is seen once, so no rate is told of what was missed.
+    A timer that fires does so each time. Each is observed once, so no rate of missed violations is given.
     """
     apis = {api: evidence.of(api) for api in dict.fromkeys(wait.api for wait in evidence.waits)}
     figures = _figures(evidence, apis)
@@ -95,13 +97,15 @@ def timeouts_as_described(evidence: Timeouts) -> Judgement:
         return failed("the proxy's timeouts are not those that are described", against, **figures)
     doubts = [line for each in apis.values() for line in _doubts(each)]
     if doubts or not any(_proven(each) for each in apis.values()):
-        return inconclusive("; ".join(dict.fromkeys(doubts)) or "no timeout was seen to fire", **figures)
-    told: dict[str, list[str]] = {}
+        return inconclusive(
+            "; ".join(dict.fromkeys(doubts)) or "no timeout was observed to fire", **figures
+        )
+    sentences: dict[str, list[str]] = {}
     for api, each in apis.items():
-        told.setdefault(_told(each), []).append(api.upper())
-    if len(told) == 1:
-        return passed(next(iter(told)), **figures)
-    return passed("; ".join(f"{' and '.join(names)}: {what}" for what, names in told.items()), **figures)
+        sentences.setdefault(_sentence(each), []).append(api.upper())
+    if len(sentences) == 1:
+        return passed(next(iter(sentences)), **figures)
+    return passed("; ".join(f"{' and '.join(names)}: {s}" for s, names in sentences.items()), **figures)
 
 
 def _figures(evidence: Timeouts, apis: dict[str, Timeouts]) -> dict[str, Figure]:
@@ -117,7 +121,7 @@ def _figures(evidence: Timeouts, apis: dict[str, Timeouts]) -> dict[str, Figure]
     return figures
 
 
-def _told(of: Timeouts) -> str:
+def _sentence(of: Timeouts) -> str:
     """What was proven of one API, and what masks the others."""
     proven = ", ".join(f"timeout {name} {of.described[name]:g} s" for name in sorted(_proven(of)))
     masked = "; ".join(f"timeout {name} {why}" for name, why in sorted(_unseen(of).items()))
@@ -125,7 +129,7 @@ def _told(of: Timeouts) -> str:
 
 
 def effective(evidence: Timeouts, wait: Wait) -> tuple[str, float] | None:
-    """The timeout that must end a wait; None where not all that apply are described."""
+    """The timeout that must end a wait; None if not all timeouts that apply are described."""
     apply = APPLY[wait.mode, wait.what]
     if not all(name in evidence.described for name in apply):
         return None
@@ -143,17 +147,17 @@ def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
         if wait.gave_up_s >= bound + LATE_S + evidence.late_s:
             yield f"{where} is still waited for after {wait.gave_up_s:.1f} s, timeout {name} is {bound:g} s"
         return
-    said = f"timeout {name} is described as {bound:g} s"
+    described = f"timeout {name} is described as {bound:g} s"
     moment = _moment(evidence, wait, bound)
     if moment == "before" and _by_the_proxy(wait):
         by = wait.termination or wait.ended_by
-        yield f"{where} was waited for {wait.ended_s:.2f} s ({by}), {said}"
+        yield f"{where} was waited for {wait.ended_s:.2f} s ({by}), {described}"
     elif moment == "after":
-        yield f"{where} was waited for {wait.ended_s:.2f} s, {said}"
+        yield f"{where} was waited for {wait.ended_s:.2f} s, {described}"
 
 
 def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before", "about", "at", "after"]:
-    """When a wait ended, seen from its timeout; about it: it may be late, or another timeout."""
+    """When a wait ended relative to its timeout; "about": the timer was late, or it was another timeout."""
     ended_s = wait.ended_s or 0.0
     if ended_s + wait.begun_s < bound_s - TICK_S:
         return "before"
@@ -164,10 +168,10 @@ def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before",
 
 
 def _by_the_proxy(wait: Wait) -> bool:
-    """Whether it was a timer of the proxy that ended a wait, as far as is told.
+    """Whether a timer of the proxy ended a wait, as far as the evidence shows.
 
-    A termination that begins with `c` or `s` is a timeout of the client's or the server's side. Without
-    the log's word: in `mode tcp` all that is said is the API's, in `mode http` all but 408 and 504.
+    A termination state that begins with `c` or `s` is a timeout of the client's or the server's side.
+    Without a log line, every answer in `mode tcp` is the API's; in `mode http` all but 408 and 504 are.
     """
     if wait.termination:
         return wait.termination[0] in "cs"
@@ -177,26 +181,26 @@ def _by_the_proxy(wait: Wait) -> bool:
 
 
 def _queued(wait: Wait) -> bool:
-    """Whether it ended in HAProxy's queue for a server, by the log: `timeout queue` ends that."""
+    """Whether it ended in HAProxy's queue for a server, by the log: then `timeout queue` ended it."""
     return (wait.termination or "")[1:2] == "Q"
 
 
 def _doubts(of: Timeouts) -> Iterator[str]:
-    """What could not be told of one API."""
-    untold = [f"{MEANS[wait.what]}: {why}" for wait in of.waits if (why := _untold(of, wait))]
-    yield from untold
+    """What could not be determined for one API."""
+    unproven = [f"{MEANS[wait.what]}: {why}" for wait in of.waits if (why := _unproven(of, wait))]
+    yield from unproven
     for reasons in of.missed.values():
         yield from reasons
-    if untold or any(of.missed.values()):
+    if unproven or any(of.missed.values()):
         return
     seen = _proven(of) | _unseen(of).keys()
     for name in of.described:
         if name not in seen and any(name in _applying(wait.mode) for wait in of.waits):
-            yield f"timeout {name} was not seen to fire, and nothing says why"
+            yield f"timeout {name} was not observed to fire, and no reason for that is known"
 
 
-def _untold(of: Timeouts, wait: Wait) -> str | None:
-    """Why a wait does not show its timeout; None where it does."""
+def _unproven(of: Timeouts, wait: Wait) -> str | None:
+    """Why a wait does not prove its timeout; None if it does."""
     found = effective(of, wait)
     if found is None:
         names = [name for name in APPLY[wait.mode, wait.what] if name not in of.described]
@@ -211,9 +215,9 @@ def _untold(of: Timeouts, wait: Wait) -> str | None:
         return f"was ended after {wait.ended_s:.2f} s by the API, not the proxy ({by})"
     if _moment(of, wait, bound) == "about":
         slow = (
-            f"timers were up to {of.late_s:.2f} s late meanwhile"
+            f"timers were up to {of.late_s:.2f} s late during the waits"
             if wait.ended_s > bound
-            else f"{wait.begun_s:.2f} s went by until it had begun"
+            else f"{wait.begun_s:.2f} s passed before it started"
         )
         return (
             f"was waited for {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s, and {slow}"
@@ -222,7 +226,7 @@ def _untold(of: Timeouts, wait: Wait) -> str | None:
 
 
 def _applying(mode: str) -> set[str]:
-    """The timeouts that mean something in a mode."""
+    """The timeouts that apply in a mode."""
     return {name for (where, _), names in APPLY.items() if where == mode for name in names}
 
 
@@ -231,27 +235,27 @@ def _proven(of: Timeouts) -> set[str]:
     return {
         found[0]
         for wait in of.waits
-        if (found := effective(of, wait)) is not None and not _untold(of, wait)
+        if (found := effective(of, wait)) is not None and not _unproven(of, wait)
     }
 
 
 def _unseen(of: Timeouts) -> dict[str, str]:
     """Timeouts that no wait of an API could show: timeout → why."""
-    told = {name: why for each in of.masked.values() for name, why in each.items()} | _masked(of)
+    reasons = {name: why for each in of.masked.values() for name, why in each.items()} | _masked(of)
     proven = _proven(of)
-    return {name: why for name, why in told.items() if name not in proven}
+    return {name: why for name, why in reasons.items() if name not in proven}
 
 
 def _masked(of: Timeouts) -> dict[str, str]:
-    """Timeouts that apply to some wait, and never are the shortest: timeout → by which it is masked.
+    """Timeouts that apply to some wait and are never the shortest: timeout → what masks it.
 
-    Of two that are equal both are proven as far as anybody can notice, and neither can be told.
+    Two equal timeouts cannot be told apart; the one that is named first counts as proven.
     """
     proven = _proven(of)
     masked: dict[str, list[str]] = {}
     for wait in of.waits:
         found = effective(of, wait)
-        if found is None or _untold(of, wait):
+        if found is None or _unproven(of, wait):
             continue
         for name in APPLY[wait.mode, wait.what]:
             if name not in proven:
@@ -261,3 +265,21 @@ def _masked(of: Timeouts) -> dict[str, str]:
                     f"{how} timeout {found[0]}, which ends the wait for {MEANS[wait.what]}"
                 )
     return {name: " and ".join(dict.fromkeys(reasons)) for name, reasons in masked.items()}
+
+
+def masked_by_checks(checks: Checks | None, fault: str, timeout_s: float) -> str | None:
+    """Why health checks may end a wait for a broken server before its timeout; None if they cannot.
+
+    The wait starts some time after the fault. The checks take the server DOWN at the latest after their
+    detection bound; sooner by up to `inter` if the fault came just before a check.
+    """
+    if checks is None:
+        return "may be masked by the health checks, of which [[proxy]] says nothing"
+    latest_s = detection_s(checks, fault)
+    if latest_s <= timeout_s:
+        how = f"which take the server out in {latest_s:g} s"
+        return f"({timeout_s:g} s) is masked by the health checks, {how}"
+    earliest_s = min(checks.inter_s, latest_s - checks.inter_s)
+    if timeout_s > earliest_s:
+        return f"({timeout_s:g} s) and the health checks ({earliest_s:g} to {latest_s:g} s) race"
+    return None

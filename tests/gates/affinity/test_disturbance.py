@@ -12,13 +12,13 @@ from calorimeter.gates.affinity.mapping import mapping_is_the_predicted_one
 from calorimeter.gates.affinity.persistence import Load, Persistence, sources_stay_under_load
 from calorimeter.gates.affinity.spreading import sources_spread_as_predicted
 from calorimeter.gates.affinity.stability import each_source_on_one_backend, enough_distinct_sources
-from calorimeter.gates.clients.visits import GIVEN_UP, AllVisits, LogCount, Told, Visit, Visits
+from calorimeter.gates.clients.visits import GIVEN_UP, AllVisits, LogCount, StateLine, Visit, Visits
 
 S = 1_000_000_000
 SERVERS = (HashServer("a", 1), HashServer("b", 2))
 B_DOWN = (SERVERS[0], replace(SERVERS[1], up=False))
 ALL_ANSWERED = [(0.0, "10.0.0.2", "a"), (0.1, "10.0.0.3", "b"), (5.0, "10.0.0.2", "a")]
-DOWN = Told(server="b", state="DOWN", received_ns=8 * S, reason="Layer4 connection problem")
+DOWN = StateLine(server="b", state="DOWN", received_ns=8 * S, reason="Layer4 connection problem")
 
 
 def visit(at_s: float, source: str, server: str | None, error: str = "", **more: object) -> Visit:
@@ -43,7 +43,7 @@ def evidence(*visits: Visit, **changes: object) -> Visits:
 
 
 def quiet() -> tuple[Visit, ...]:
-    """What came before anything happened: everybody answered, and in place."""
+    """Visits before anything happened: all were answered, from the right servers."""
     return tuple(visit(*each) for each in ALL_ANSWERED)
 
 
@@ -61,7 +61,7 @@ def of_all_gates(visits: Visits) -> dict[str, Judgement]:
 
 
 @pytest.mark.parametrize("gate", ["S1", "S3", "S4", "S5"])
-def test_a_backend_killed_under_way_is_inconclusive_and_named(gate: str) -> None:
+def test_backend_killed_during_the_visits_is_inconclusive_and_named(gate: str) -> None:
     """With checks: b dies, its source is refused, then served by a. That is no violation of affinity."""
     refused = visit(7.0, "10.0.0.3", "b", "closed without an answer")
     moved = visit(9.0, "10.0.0.3", "a")
@@ -76,8 +76,8 @@ def test_a_backend_killed_under_way_is_inconclusive_and_named(gate: str) -> None
 
 
 @pytest.mark.parametrize("gate", ["S1", "S3", "S4", "S5"])
-def test_a_dead_backend_that_nobody_checks_is_inconclusive_and_named(gate: str) -> None:
-    """The guide's proxy: its sources stay on the dead b and are not answered; giving up is said."""
+def test_dead_backend_without_checks_is_inconclusive_and_named(gate: str) -> None:
+    """The guide's proxy: its sources stay on the dead b, are not answered, and the visits are given up."""
     dead = [visit(7 + n, "10.0.0.3", "b", "closed without an answer") for n in range(20)]
     ours = visit(27, "10.0.0.2", "a", GIVEN_UP)
     judgement = of_all_gates(evidence(*quiet(), *dead, ours, planned=5000))[gate]
@@ -89,7 +89,7 @@ def test_a_dead_backend_that_nobody_checks_is_inconclusive_and_named(gate: str) 
 
 
 @pytest.mark.parametrize(("gate", "outcome"), [("S1", "FAIL"), ("S3", "FAIL"), ("S5", "FAIL")])
-def test_what_was_torn_before_the_disturbance_stays_a_proof(gate: str, outcome: str) -> None:
+def test_source_on_two_servers_before_the_disturbance_is_still_proof(gate: str, outcome: str) -> None:
     """Round robin, and later a server dies: the source that was on both before refutes affinity."""
     torn = visit(6.0, "10.0.0.2", "b")
     refused = visit(9.0, "10.0.0.3", "b", "closed without an answer")
@@ -98,14 +98,14 @@ def test_what_was_torn_before_the_disturbance_stays_a_proof(gate: str, outcome: 
     assert "10.0.0.2" in " ".join(judgement.counter_examples)
 
 
-def test_a_change_without_a_moment_spares_no_visit() -> None:
-    """Two looks at the proxy differ, and nothing tells when: no torn source is a proof."""
+def test_change_without_a_moment_leaves_no_visit() -> None:
+    """Two readings of the proxy differ, and nothing shows since when: no source on two servers is proof."""
     judgement = each_source_on_one_backend(evidence(*quiet(), visit(6.0, "10.0.0.3", "a"), after=B_DOWN))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "b went down" in judgement.why
 
 
-def test_a_redispatch_is_a_disturbance() -> None:
+def test_redispatch_is_a_disturbance() -> None:
     """A visit that was sent elsewhere after its server refused it."""
     elsewhere = visit(6.0, "10.0.0.3", "a", redispatched=True, retries=3)
     judgement = each_source_on_one_backend(evidence(*quiet(), elsewhere))
@@ -113,16 +113,16 @@ def test_a_redispatch_is_a_disturbance() -> None:
     assert "1 visits were redispatched (1 to a)" in judgement.why
 
 
-def test_a_drain_is_a_disturbance_even_where_everybody_was_answered() -> None:
-    """The proxy's log names the server that was drained and put back between two looks."""
-    drained = Told(server="b", state="DRAIN", received_ns=int(5.9 * S))
+def test_drain_is_a_disturbance_even_if_all_visits_were_answered() -> None:
+    """The proxy's log names the server that was drained and put back between two readings."""
+    drained = StateLine(server="b", state="DRAIN", received_ns=int(5.9 * S))
     judgement = each_source_on_one_backend(evidence(*quiet(), visit(6.0, "10.0.0.3", "a"), told=(drained,)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "b was DRAIN" in judgement.why
 
 
 def test_too_few_sources_because_of_giving_up_are_not_called_nat() -> None:
-    """S8: who gave up early did not see all sources, and says why."""
+    """S8: visits that were given up do not show all sources, and the verdict says why."""
     dead = [visit(7 + n, "10.0.0.3", "b", "timeout") for n in range(20)]
     judgement = enough_distinct_sources(AllVisits(apis=(evidence(*quiet(), *dead, planned=5000),)))
     assert judgement.outcome is Outcome.INCONCLUSIVE

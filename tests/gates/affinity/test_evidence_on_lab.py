@@ -20,7 +20,7 @@ GATES = "S1,S2,S3,S4,S8"
 
 
 def without_log(lab: Deployment, folder: Path) -> Path:
-    """The lab's description, its proxy's log left out."""
+    """The lab's deployment file without the proxy's log."""
     text = lab.path.read_text(encoding="utf-8")
     text = re.sub(r"^logs = .*\n", "", text, flags=re.MULTILINE)
     text = text.replace(
@@ -45,7 +45,7 @@ def test_live_sessions_stand_in_for_a_missing_log(lab: Deployment, tmp_path: Pat
 
 
 def test_counters_stand_in_in_mode_http(lab: Deployment, tmp_path: Path) -> None:
-    """In mode http an answered request leaves no server in that table: counters tell, visit by visit.
+    """In mode http an answered request leaves no server in that table: counters are read around each visit.
 
     They show no addresses, so S8 cannot tell whether sources are translated on their way.
     """
@@ -62,7 +62,7 @@ def test_counters_stand_in_in_mode_http(lab: Deployment, tmp_path: Path) -> None
 
 
 def test_single_source_is_inconclusive_with_how_many_would_do(lab: Deployment, tmp_path: Path) -> None:
-    """A client machine with one address gets the honest answer."""
+    """One client address cannot show affinity, and the verdict says how many could."""
     text = lab.path.read_text(encoding="utf-8")
     text = re.sub(r"^sources = .*\n", "", text, flags=re.MULTILINE)
     text = text.replace(

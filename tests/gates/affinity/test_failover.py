@@ -14,7 +14,7 @@ from calorimeter.gates.affinity.failover import (
     exactly_the_sources_move_that_must,
     sources_return,
 )
-from calorimeter.gates.clients.visits import Described, LogCount, Visit, Visits
+from calorimeter.gates.clients.visits import ExpectedBalance, LogCount, Visit, Visits
 from calorimeter.gates.proxy.retries import retries_as_measured
 
 SECOND = 1_000_000_000
@@ -55,7 +55,7 @@ def visits(places: Places, servers: tuple[HashServer, ...], hash_type: str = "ma
         servers=tuple(server.name for server in servers),
         visits=tuple(visit(source, server) for source, server in places.items()),
         logs=(count,),
-        described=Described(hash_type=hash_type),
+        described=ExpectedBalance(hash_type=hash_type),
         before=servers,
         after=servers,
     )
@@ -87,7 +87,7 @@ def evidence(
 
 
 def test_moves_of_the_hash_pass_with_the_share_of_survivors_that_moved() -> None:
-    """Map-based, half of the survivors' sources move of three servers; the figure is told."""
+    """With the map-based hash of three servers half of the survivors' sources move; a figure says so."""
     judgement = exactly_the_sources_move_that_must(evidence())
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["rest_survivors_moved_share"] == 0.5
@@ -114,11 +114,11 @@ def test_source_that_should_have_moved_fails_and_is_named() -> None:
 
 
 def test_without_a_prediction_the_sources_of_the_victim_are_observed() -> None:
-    """Served elsewhere passes, not served fails, and without any source of the victim nothing is told."""
+    """Served elsewhere passes, not served fails; without a source of the victim it is INCONCLUSIVE."""
 
     def observed(before: Places, during: Places) -> Judgement:
         leastconn = {
-            name: visits(places, UP).model_copy(update={"described": Described(balance="leastconn")})
+            name: visits(places, UP).model_copy(update={"described": ExpectedBalance(balance="leastconn")})
             for name, places in (("before", before), ("during", during))
         }
         seen = evidence().apis[0].model_copy(update=leastconn)
@@ -133,7 +133,7 @@ def test_without_a_prediction_the_sources_of_the_victim_are_observed() -> None:
     assert observed({"10.0.0.3": "a"}, {"10.0.0.3": "a"}).outcome is Outcome.INCONCLUSIVE
 
 
-def test_two_servers_cannot_tell() -> None:
+def test_two_servers_are_too_few() -> None:
     """With two servers all must go to the other one."""
     two = UP[1:]
     places: Places = dict.fromkeys(SOURCES, "b")
@@ -153,7 +153,7 @@ def test_unchecked_servers_fail_with_the_reason() -> None:
 
 
 def test_server_never_taken_out_is_inconclusive() -> None:
-    """Where the proxy never had the victim down, nothing was told about moving."""
+    """If the proxy never took the victim down, nothing is known about moves."""
     assert exactly_the_sources_move_that_must(evidence(down_ns=None)).outcome is Outcome.INCONCLUSIVE
     assert sources_return(evidence(down_ns=None)).outcome is Outcome.INCONCLUSIVE
 
@@ -176,7 +176,7 @@ def test_source_that_stays_away_fails() -> None:
     """One that did not return is the counter-example."""
     judgement = sources_return(evidence(after=hashed(UP) | {"10.0.0.1": "a"}))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.counter_examples == ("REST 10.0.0.1: c before, b meanwhile, a after",)
+    assert judgement.counter_examples == ("REST 10.0.0.1: c before, b while it was down, a after",)
 
 
 ALL = (exactly_the_sources_move_that_must, sources_return, retries_as_measured)
@@ -187,7 +187,7 @@ ALL = (exactly_the_sources_move_that_must, sources_return, retries_as_measured)
 def test_a_kill_that_did_nothing_is_inconclusive(
     check: Callable[[Failovers], Judgement], checked: bool
 ) -> None:
-    """Whoever still answers at its own address was not dead, whatever its sources met."""
+    """A backend that still answers at its own address was not dead, whatever its sources met."""
     alive = (visit("10.0.0.1", "c", 11.0), visit("10.0.0.3", "b", 11.0))
     judgement = check(evidence(happened=False, checked=checked, down_ns=None, meanwhile=alive))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -196,14 +196,14 @@ def test_a_kill_that_did_nothing_is_inconclusive(
 
 @pytest.mark.parametrize("check", ALL)
 def test_a_kill_that_nobody_can_see_is_inconclusive(check: Callable[[Failovers], Judgement]) -> None:
-    """A backend that cannot be asked itself must at least be seen DOWN."""
+    """A backend that cannot be reached itself must at least be shown DOWN."""
     judgement = check(evidence(happened=None, checked=False, down_ns=None))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "nothing shows that c died" in judgement.why
 
 
 def test_never_up_again_is_inconclusive() -> None:
-    """Where the proxy did not take it back in time, nobody could return."""
+    """If the proxy did not take it back in time, no source could return."""
     assert sources_return(evidence(up_ns=None)).outcome is Outcome.INCONCLUSIVE
 
 
@@ -231,8 +231,8 @@ def test_retries_are_a_measured_fact() -> None:
     assert judgement.figures["rest_missed_rate_95"] == 0.95  # one visit of another source
 
 
-def test_visit_that_the_victim_answered_itself_was_rescued_by_nobody() -> None:
-    """The command takes time, and the backend serves until it strikes: only what met a dead one counts."""
+def test_visit_that_the_victim_answered_itself_was_not_rescued() -> None:
+    """The backend serves until the command takes effect: only visits to a dead one count."""
     alive, failed = visit("10.0.0.1", "c", 10.1, retries=0), visit("10.0.0.1", None, 11.0, retries=3)
     other = visit("10.0.0.3", "b", 11.0)
     judgement = retries_as_measured(meanwhile(alive, failed, other))
@@ -242,11 +242,11 @@ def test_visit_that_the_victim_answered_itself_was_rescued_by_nobody() -> None:
     assert "of 1 visits to the dead c retries and redispatch rescued 0" in judgement.why
     judgement = retries_as_measured(meanwhile(alive, other))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "no source of c came between its death and the proxy's notice" in judgement.why
+    assert "no source of c visited between its death and the moment when" in judgement.why
 
 
-def test_answer_of_nobody_knows_whom_is_no_rescue() -> None:
-    """Without a line of the log the victim itself may have given it."""
+def test_answer_of_an_unknown_server_is_no_rescue() -> None:
+    """Without a log line the victim itself may have answered."""
     told = visit("10.0.0.1", "a", 11.0, redispatched=True)
     unknown = visit("10.0.0.1", None, 11.0, status=300)
     judgement = retries_as_measured(meanwhile(told, unknown, visit("10.0.0.3", "b", 11.0)))
@@ -254,7 +254,7 @@ def test_answer_of_nobody_knows_whom_is_no_rescue() -> None:
     assert "by which backend 1 of 2 answered visits of sources of c" in judgement.why
 
 
-def test_checks_that_never_took_the_victim_out_are_told_of_as_such() -> None:
+def test_checks_that_never_took_the_victim_out_are_named() -> None:
     """It died, and the proxy did not show it in time: there is no moment to name."""
     given = (visit("10.0.0.1", None, 11.0, retries=3), visit("10.0.0.3", "b", 11.0))
     judgement = retries_as_measured(evidence(meanwhile=given, down_ns=None))
@@ -264,7 +264,7 @@ def test_checks_that_never_took_the_victim_out_are_told_of_as_such() -> None:
     )
 
 
-def test_where_sources_do_not_stay_nothing_is_measured() -> None:
+def test_sources_that_do_not_stay_are_inconclusive() -> None:
     """A source of another backend that met the dead one was not harmed by retries, but by `balance`."""
     places = hashed(UP)
     ours = next(source for source, server in places.items() if server == "c")
@@ -286,7 +286,7 @@ def test_harmed_source_of_another_backend_fails() -> None:
     assert judgement.counter_examples == ("REST 10.0.0.3 (of b): timeout",)
 
 
-def test_harm_that_began_before_the_crash_is_not_laid_to_it() -> None:
+def test_harm_that_began_before_the_crash_is_not_attributed_to_it() -> None:
     """A proxy that drops visits anyway, as from a queue that is too short, harms no more than before."""
     judgement = retries_as_measured(
         meanwhile(
@@ -299,7 +299,7 @@ def test_harm_that_began_before_the_crash_is_not_laid_to_it() -> None:
     assert "1 visits were not answered before c died" in judgement.why
 
 
-def test_nobody_in_the_window_is_inconclusive() -> None:
-    """Where no source of the victim came in time retries were not seen, nor harm without one of others."""
+def test_no_visit_in_the_window_is_inconclusive() -> None:
+    """Without a visit of the victim's sources retries were not seen, and without one of others no harm."""
     assert retries_as_measured(meanwhile(visit("10.0.0.1", "a", 11.0))).outcome is Outcome.INCONCLUSIVE
     assert retries_as_measured(meanwhile(visit("10.0.0.3", "b", 11.0))).outcome is Outcome.INCONCLUSIVE

@@ -11,7 +11,7 @@ from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviati
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.affinity.mapping import mapping_is_the_predicted_one
 from calorimeter.gates.affinity.spreading import sources_spread_as_predicted
-from calorimeter.gates.clients.visits import AllVisits, Described, LogCount, Visit, Visits
+from calorimeter.gates.clients.visits import AllVisits, ExpectedBalance, LogCount, Visit, Visits
 from calorimeter.gates.evidence.placement import ServerAt
 
 SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
@@ -21,7 +21,7 @@ MEASURED = {f"127.0.0.{10 + n}": "cab"[n % 3] for n in range(6)}
 
 
 def evidence(places: dict[str, str], **changes: object) -> AllVisits:
-    """Two visits of each source to its place."""
+    """Two visits of each source to its server."""
     visits = tuple(
         Visit(source=s, port=n, sent_ns=0, done_ns=1, status=300, server=server)
         for n in (1, 2)
@@ -70,7 +70,7 @@ def test_one_source_elsewhere_fails_and_is_named() -> None:
     assert judgement.counter_examples == ("REST 127.0.0.11: b 2 times, predicted a",)
 
 
-def test_other_weight_in_the_proxy_is_said_first() -> None:
+def test_other_weight_in_the_proxy_is_the_first_counter_example() -> None:
     """A weight that differs from the described one explains the counter-examples."""
     heavier = (HashServer("a", 1, weight=3), *SERVERS[1:])
     judgement = mapping(MEASURED | {"127.0.0.10": "a"}, before=heavier, after=heavier)
@@ -78,7 +78,7 @@ def test_other_weight_in_the_proxy_is_said_first() -> None:
     assert judgement.counter_examples[0] == "REST a has weight 3 in the proxy, 1 is described"
 
 
-def test_server_missing_from_the_proxy_is_said() -> None:
+def test_server_missing_from_the_proxy_is_a_counter_example() -> None:
     """A described server that the proxy does not have explains the counter-examples."""
     judgement = mapping({"127.0.0.10": "a"}, before=SERVERS[:2], after=SERVERS[:2])
     assert judgement.outcome is Outcome.FAIL
@@ -86,21 +86,21 @@ def test_server_missing_from_the_proxy_is_said() -> None:
 
 
 def test_server_down_is_part_of_the_prediction() -> None:
-    """With a server down the map is that of the others."""
+    """With a server down the prediction is the map of the others."""
     down = (SERVERS[0], HashServer("b", 2, up=False), SERVERS[2])
     places = {f"127.0.0.{n}": "ac"[((127 << 24) + n) % 2] for n in range(10, 20)}
     assert mapping(places, before=down, after=down).outcome is Outcome.PASS
 
 
-def test_state_that_changed_meanwhile_is_inconclusive() -> None:
-    """Where a server went down between two visits, no single map holds."""
+def test_state_that_changed_during_the_visits_is_inconclusive() -> None:
+    """If a server went down between two visits, no single map holds."""
     down = (SERVERS[0], HashServer("b", 2, up=False), SERVERS[2])
     assert mapping(MEASURED, after=down).outcome is Outcome.INCONCLUSIVE
 
 
 def test_unpredictable_configuration_falls_back_to_observation() -> None:
     """What cannot be predicted is observed, and the verdict says so."""
-    leastconn = Described(balance="leastconn")
+    leastconn = ExpectedBalance(balance="leastconn")
     judgement = mapping(MEASURED, described=leastconn)
     assert judgement.outcome is Outcome.PASS
     assert "cannot be predicted" in judgement.why
@@ -114,8 +114,8 @@ def test_unpredictable_configuration_falls_back_to_observation() -> None:
 
 @pytest.mark.parametrize("balance", ["source", "leastconn"])
 def test_mapping_of_sources_to_one_backend_is_inconclusive(balance: str) -> None:
-    """One client machine, as in S1: where everybody goes to one backend, any rule may have sent them."""
-    judgement = mapping({"127.0.0.10": "c", "127.0.0.13": "c"}, described=Described(balance=balance))
+    """As in S1: if all sources go to one backend, any rule may have sent them there."""
+    judgement = mapping({"127.0.0.10": "c", "127.0.0.13": "c"}, described=ExpectedBalance(balance=balance))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why.endswith("all 2 sources landed on c: any rule may have sent them there (see S8)")
 
@@ -128,8 +128,8 @@ def test_missing_lines_are_inconclusive() -> None:
     assert "lines were lost" in judgement.why
 
 
-def test_unseen_servers_are_assumed_and_said() -> None:
-    """Without a look at the proxy the described order counts."""
+def test_servers_that_the_proxy_does_not_show_are_assumed() -> None:
+    """Without the proxy's state the described order is assumed, and the verdict says so."""
     judgement = mapping(MEASURED, before=None, after=None)
     assert judgement.outcome is Outcome.PASS
     assert "the described order of servers assumed" in judgement.why
@@ -172,7 +172,7 @@ def test_servers_that_are_other_backends_than_described_fail() -> None:
 
 
 def test_servers_at_an_unknown_address_are_inconclusive() -> None:
-    """Whether it is the described process by another of its addresses nothing tells, of S3 and S4."""
+    """Nothing shows whether it is the described process at another of its addresses (S3 and S4)."""
     unknown = placed(a="192.0.2.1:8004")
     for judgement in (
         mapping(MEASURED, **unknown),
@@ -186,7 +186,7 @@ def test_servers_at_an_unknown_address_are_inconclusive() -> None:
 
 
 def test_proxies_that_disagree_on_a_server_are_inconclusive() -> None:
-    """One name for two backends: where a source was is not known."""
+    """One name means two backends: it is not known where a source was."""
     two = (*placed()["placed"], ServerAt(proxy="unix:///q", server="a", address=BACKENDS["b"][0]))  # type: ignore[misc]
     judgement = sources_spread_as_predicted(evidence(many(), backends=BACKENDS, placed=two))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -194,15 +194,15 @@ def test_proxies_that_disagree_on_a_server_are_inconclusive() -> None:
 
 
 def test_two_servers_at_one_backend_are_spread_over_one_less() -> None:
-    """With the proxy's b at the address of a that backend has two thirds, and b nobody."""
+    """With the proxy's b at the address of a, that backend has two thirds, and b none."""
     judgement = sources_spread_as_predicted(evidence(many(), **placed(b="a")))
     assert judgement.outcome is Outcome.FAIL
     assert (judgement.figures["rest_sources_a"], judgement.figures["rest_sources_b"]) == (200, 0)
     assert "that is a" in judgement.counter_examples[0]
 
 
-def test_weight_that_was_changed_since_is_told_with_that_of_the_file() -> None:
-    """Somebody used `set weight`: a reload would undo it."""
+def test_weight_that_was_changed_at_run_time_is_named_with_that_of_the_file() -> None:
+    """It was changed by `set weight`: a reload would undo that."""
     heavier = (HashServer("a", 1, weight=3), *SERVERS[1:])
     since = (ServerAt(proxy="p", server="a", address="10.1.0.1:8004", file_weight=1),)
     judgement = mapping(MEASURED | {"127.0.0.10": "a"}, before=heavier, after=heavier, placed=since)
@@ -238,23 +238,25 @@ def test_too_few_sources_show_no_spread() -> None:
     one = sources_spread_as_predicted(evidence({"127.0.0.10": "c"}))
     assert one.outcome is Outcome.INCONCLUSIVE
     assert one.why == (
-        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be told "
-        "(see S8)"
+        "REST: none of these 1 sources is predicted for a, b: whether others get there cannot be "
+        "determined (see S8)"
     )
 
 
 def test_hash_that_cannot_be_predicted_gives_no_shares_by_weight() -> None:
-    """A ring's parts are not its weights: of three equal servers one may have a quarter more."""
+    """A ring's shares are not its weights: of three equal servers one may have a quarter more."""
     growing = (*SERVERS[:2], HashServer("c", 3, throttled=True))
     places = {source: "aaabbc"[n % 6] for n, source in enumerate(many())}
-    ring = {"described": Described(hash_type="consistent"), "before": growing, "after": growing}
+    ring = {"described": ExpectedBalance(hash_type="consistent"), "before": growing, "after": growing}
     judgement = sources_spread_as_predicted(evidence(places, **ring))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "no share can be told: c is in slowstart" in judgement.why
-    first = sources_spread_as_predicted(evidence(places, described=Described(balance="first")))
+    assert "no share can be predicted: c is in slowstart" in judgement.why
+    first = sources_spread_as_predicted(evidence(places, described=ExpectedBalance(balance="first")))
     assert first.outcome is Outcome.INCONCLUSIVE
     for balance in ("leastconn", "roundrobin", "static-rr", "random", "random(2)"):
-        by_weight = sources_spread_as_predicted(evidence(places, described=Described(balance=balance)))
+        by_weight = sources_spread_as_predicted(
+            evidence(places, described=ExpectedBalance(balance=balance))
+        )
         assert by_weight.outcome is Outcome.FAIL
 
 
@@ -267,7 +269,7 @@ def test_server_with_too_many_sources_fails() -> None:
 
 
 def test_server_without_sources_fails() -> None:
-    """A described backend that nobody reaches is called by name."""
+    """A described backend without any source is named."""
     places = {source: "ab"[n % 2] for n, source in enumerate(many())}
     judgement = sources_spread_as_predicted(evidence(places, before=SERVERS[:2], after=SERVERS[:2]))
     assert judgement.outcome is Outcome.FAIL
@@ -275,7 +277,7 @@ def test_server_without_sources_fails() -> None:
 
 
 def test_sources_on_several_backends_cannot_be_counted() -> None:
-    """Each may count for any of its backends: what is wrong for whichever is refuted, no more."""
+    """Each may count for any of its backends: only what is wrong for all choices is refuted."""
     places = many()
     once = evidence(places).apis[0]
     elsewhere = evidence(places | {"10.0.0.1": "a", "10.0.0.2": "b"}).apis[0]
@@ -315,7 +317,7 @@ def test_unseen_deviation(trials: int, share: float, low: int, high: int, deviat
 
 @given(st.integers(1, 60), st.floats(0.02, 0.98), st.floats(0.001, 0.2))
 def test_binomial_bounds_leave_out_no_more_than_asked(trials: int, share: float, outside: float) -> None:
-    """The mass beyond each bound is at most half of what may be left out, and one step more exceeds it."""
+    """The mass beyond each bound is at most half of what may be left out; one step further exceeds it."""
 
     def mass(counts: range) -> float:
         return sum(comb(trials, k) * share**k * (1 - share) ** (trials - k) for k in counts)

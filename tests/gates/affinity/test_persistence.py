@@ -11,7 +11,7 @@ LOAD = Load(users=12, status=0, requests=100, requests_meanwhile=80, seconds=5.0
 
 
 def visits(places: dict[str, str | None], at_s: int = 0, **changes: object) -> Visits:
-    """One visit of each source; the log is whole."""
+    """One visit of each source; the log is complete."""
     made = tuple(
         Visit(source=s, port=n, sent_ns=at_s * 10**9, done_ns=at_s * 10**9 + 1, status=300, server=server)
         for n, (s, server) in enumerate(places.items())
@@ -29,7 +29,7 @@ def judged(loaded: Visits, load: Load = LOAD) -> Judgement:
 
 
 def test_sources_that_stay_under_load_pass() -> None:
-    """The same backend without load and under it passes, with the time and the load on the label."""
+    """The same backend without load and under it passes, with the time and the load among the figures."""
     judgement = judged(visits(dict(QUIET), 20, clients={"9": {"a": 3}}))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["rest_span_s"] == 20.0
@@ -52,13 +52,13 @@ def test_client_of_the_load_on_two_backends_fails() -> None:
 
 
 def test_no_load_is_inconclusive() -> None:
-    """Without a request of the load meanwhile nothing was shown under load."""
+    """Without a request of the load during the visits nothing was shown under load."""
     idle = LOAD.model_copy(update={"requests_meanwhile": 0})
     assert judged(visits(dict(QUIET), 20), idle).outcome is Outcome.INCONCLUSIVE
 
 
 def test_failed_load_is_inconclusive() -> None:
-    """A load that ended badly is no load."""
+    """A load that failed does not count."""
     assert judged(visits(dict(QUIET), 20), LOAD.model_copy(update={"status": 2})).outcome is (
         Outcome.INCONCLUSIVE
     )

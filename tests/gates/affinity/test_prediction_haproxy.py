@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from calorimeter.core.source_hash import HashServer, SourceHash
+from calorimeter.core.waiting import until
 from calorimeter.gates.evidence.hash_servers import hash_servers
 from tests.soak.prediction import (
     Case,
@@ -49,14 +49,6 @@ def test_supported_configurations(every_case: PrivateHaproxy, case: Case) -> Non
     chance = random.Random(case.name)
     sources = random_sources(SOURCES, 4, chance) + random_sources(SOURCES, 6, chance)
     assert misses(every_case, case, sources) == []
-
-
-def eventually(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
-    """Wait until HAProxy's own figures say so; they can only be asked again."""
-    deadline = time.monotonic() + timeout_s
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def status(proxy: PrivateHaproxy, section: str, name: str) -> str:
@@ -119,11 +111,11 @@ def test_down_by_checks_and_back(kind: str) -> None:
         with private_haproxy([case]) as proxy:
             agrees(proxy, "x", list(case.servers), case, 1)
             health.close()
-            eventually(lambda: status(proxy, "x", "s2") == "DOWN")
+            until(lambda: status(proxy, "x", "s2") == "DOWN", 5)
             left = [replace(server, up=server.name != "s2") for server in case.servers]
             agrees(proxy, "x", left, case, 2)
             with socket.create_server(address, backlog=4096):
-                eventually(lambda: status(proxy, "x", "s2") == "UP")
+                until(lambda: status(proxy, "x", "s2") == "UP", 5)
                 agrees(proxy, "x", list(case.servers), case, 1)
 
 

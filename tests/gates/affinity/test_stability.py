@@ -6,7 +6,7 @@ from calorimeter.gates.affinity.stability import (
     enough_distinct_sources,
     sources_needed,
 )
-from calorimeter.gates.clients.visits import AllVisits, Described, LogCount, Visit, Visits
+from calorimeter.gates.clients.visits import AllVisits, ExpectedBalance, LogCount, Visit, Visits
 
 
 def visit(source: str, server: str | None, port: int = 1, status: int = 300) -> Visit:
@@ -15,7 +15,7 @@ def visit(source: str, server: str | None, port: int = 1, status: int = 300) -> 
 
 
 def evidence(*visits: Visit, **log: object) -> Visits:
-    """Visits with a whole log."""
+    """Visits with a complete log."""
     count = LogCount.model_validate(
         {
             "source": "udp",
@@ -30,7 +30,7 @@ def evidence(*visits: Visit, **log: object) -> Visits:
 
 
 def test_sources_that_stay_pass() -> None:
-    """Sources that stay on their backends over several connections pass, with the strength on the label."""
+    """Sources that stay on their backends pass, with the number of sources and requests."""
     judgement = each_source_on_one_backend(
         evidence(visit("1", "a"), visit("2", "b"), visit("1", "a"), visit("2", "b"))
     )
@@ -52,7 +52,7 @@ def test_source_on_two_backends_fails_and_is_named() -> None:
     assert judgement.counter_examples == ("1: a 1 times, b 1 times",)
 
 
-def test_torn_source_is_proof_even_in_a_broken_log() -> None:
+def test_source_on_two_backends_is_proof_even_in_an_incomplete_log() -> None:
     """A source seen on two backends stays a counter-example when other lines were lost."""
     judgement = each_source_on_one_backend(evidence(visit("1", "a"), visit("1", "b"), dropped=5))
     assert judgement.outcome is Outcome.FAIL
@@ -64,7 +64,7 @@ def test_no_visits_prove_nothing() -> None:
 
 
 def test_unanswered_visits_prove_nothing() -> None:
-    """Visits that nobody answered are INCONCLUSIVE, and the reason is said."""
+    """Visits without any answer are INCONCLUSIVE, and the verdict gives the reason."""
     refused = visit("1", None, status=0).model_copy(update={"error": "Connection refused"})
     judgement = each_source_on_one_backend(evidence(refused))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -80,19 +80,19 @@ def test_lost_log_line_is_inconclusive() -> None:
     assert "1 of 4 answered visits are in no log line" in judgement.why
 
 
-def test_lines_lost_by_one_of_two_proxies_are_not_laid_to_the_first() -> None:
-    """Both counts are of all logs together: on the way to which the lines were lost is not known."""
+def test_lines_lost_by_one_of_two_proxies_are_not_attributed_to_the_first() -> None:
+    """Both counts are of all logs together: it is not known which log the lines were lost for."""
     made = evidence(visit("1", "a"), visit("2", "b"), visit("1", "a"), visit("2", "b"), connections=5)
     other = made.logs[0].model_copy(update={"source": "udp2"})
     judgement = each_source_on_one_backend(made.model_copy(update={"logs": (*made.logs, other)}))
     assert judgement.why == (
         "the log holds 4 of the 5 connections that the proxy counted on rest_api_proxy: lines were lost on "
-        "their way to udp, udp2"
+        "the way to udp, udp2"
     )
 
 
 def test_line_that_cannot_be_parsed_is_inconclusive_and_quoted() -> None:
-    """A line that is no HAProxy log is quoted, not dropped."""
+    """A line that HAProxy did not write is quoted, not dropped."""
     judgement = each_source_on_one_backend(
         evidence(
             visit("1", "a"), visit("2", "b"), visit("1", "a"), visit("2", "b"), unparsed=("gibberish",)
@@ -103,19 +103,19 @@ def test_line_that_cannot_be_parsed_is_inconclusive_and_quoted() -> None:
 
 
 def test_all_sources_on_one_backend_prove_nothing() -> None:
-    """Where one backend has everybody, staying cannot be told from having nowhere else to go."""
+    """If one backend has all sources, staying cannot be told from having nowhere else to go."""
     judgement = each_source_on_one_backend(evidence(visit("1", "a"), visit("2", "a"), visit("1", "a")))
     assert judgement.outcome is Outcome.INCONCLUSIVE
 
 
 def test_single_visits_prove_nothing() -> None:
-    """A source that came once cannot have moved."""
+    """A source that visited once cannot have moved."""
     judgement = each_source_on_one_backend(evidence(visit("1", "a"), visit("2", "b")))
     assert judgement.outcome is Outcome.INCONCLUSIVE
 
 
 def enough(count: int, clients: dict[str, dict[str, int]] | None = None) -> Judgement:
-    """The judgement of S8 on so many sources, and what the proxy saw of them (None: all of them)."""
+    """The judgement of S8 on this many sources, and what the proxy saw of them (None: all of them)."""
     made = tuple(visit(f"10.0.{n // 250}.{n % 250}", "ab"[n % 2], n) for n in range(count))
     seen = clients if clients is not None else {v.source: {v.server or "": 1} for v in made}
     return enough_distinct_sources(AllVisits(apis=(evidence(*made).model_copy(update={"clients": seen}),)))
@@ -131,7 +131,7 @@ def test_enough_sources_pass_with_the_number_that_would_do() -> None:
 
 
 def test_single_client_machine_is_inconclusive_with_how_many_would_do() -> None:
-    """One source address, as of one client machine, cannot tell."""
+    """One source address, as of one client machine, is too few."""
     judgement = enough(1)
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "299 would do" in judgement.why
@@ -145,7 +145,7 @@ def test_translated_addresses_fail_and_are_named() -> None:
 
 
 def test_sources_whose_lines_were_lost_are_not_translated() -> None:
-    """Others' connections make up for the number of lines; who is not in a log with holes may have come."""
+    """Others' connections make up the number of lines; a source missing from such a log may have come."""
     made = tuple(visit(f"10.0.{n // 250}.{n % 250}", "ab"[n % 2], n) for n in range(300))
     made = (*made[:290], *(each.model_copy(update={"server": None}) for each in made[290:]))
     clients: dict[str, dict[str, int]] = {v.source: {v.server: 1} for v in made if v.server}
@@ -159,7 +159,7 @@ def test_sources_whose_lines_were_lost_are_not_translated() -> None:
 
 
 def test_counters_show_no_addresses() -> None:
-    """Where only the proxy's counters are seen, nothing tells who its clients are."""
+    """If only the proxy's counters can be read, nothing shows who its clients are."""
     made = tuple(visit(f"10.0.{n // 250}.{n % 250}", "ab"[n % 2], n) for n in range(300))
     judgement = enough_distinct_sources(
         AllVisits(apis=(evidence(*made).model_copy(update={"evidence": "counters", "logs": ()}),))
@@ -170,8 +170,8 @@ def test_counters_show_no_addresses() -> None:
 
 
 def test_more_backends_need_more_sources() -> None:
-    """Each backend must have a source, so light servers ask for more of them."""
+    """Each backend must have a source, so servers with little weight need more of them."""
     light = evidence(visit("1", "a")).model_copy(
-        update={"described": Described(weights={"a": 255, "b": 1})}
+        update={"described": ExpectedBalance(weights={"a": 255, "b": 1})}
     )
     assert sources_needed(light) > 900

@@ -9,7 +9,7 @@ from calorimeter.gates.clients.sources import addresses
 
 
 def test_a_network_may_be_given_by_any_of_its_addresses() -> None:
-    """As the load tests read it: `10.0.0.5/30` is the network that 10.0.0.5 is in."""
+    """`10.0.0.5/30` is the network that contains 10.0.0.5, as the load reads it."""
     assert sorted(addresses(["10.0.0.5/30"], 9)) == ["10.0.0.5", "10.0.0.6"]
     with pytest.raises(InputError, match=r"clients\.sources"):
         addresses(["10.0.0"], 9)

@@ -11,8 +11,8 @@ from typing import Any, Self
 import pytest
 
 from calorimeter.core.deployment import Api, Backend, Proxy
-from calorimeter.gates.clients import attribution
-from calorimeter.gates.clients.attribution import Log
+from calorimeter.gates.clients import log_attribution
+from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.evidence import proxy_log, proxy_logs
 from calorimeter.gates.evidence.proxy_log import Line, ProxyLog
@@ -53,7 +53,7 @@ class Written:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lines that never come are not waited for as long as on a real proxy."""
-    monkeypatch.setattr(attribution, "STRAGGLERS_S", 0.05)
+    monkeypatch.setattr(log_attribution, "STRAGGLERS_S", 0.05)
 
 
 def line(
@@ -81,7 +81,12 @@ def attributed(logs: ProxyLogs, ports: Sequence[int], ended: tuple[int, int] = (
     api = Api(url="http://h/v1", proxy_section="r", backends=(Backend(name="a", address="h:1"),))
     made = [Visit(source="10.0.0.9", port=p, sent_ns=0, done_ns=1, status=300) for p in ports]
     context: Any = None
-    return Log(context, logs, stats).attributed(api, made, next(counts))
+    attribution = LogAttribution(context, stats, logs)
+    texts = {log: log.drain() for log in logs.all}  # they come after the start
+    attribution.start([api])
+    for log, lines in texts.items():
+        vars(log)["texts"] = tuple(each.text for each in lines)
+    return attribution.attributed(api, made)
 
 
 class Late(Written):

@@ -1,19 +1,11 @@
-"""Golden evidence for P1, P2 and P3."""
+"""Golden evidence for P1 and P2."""
 
 from __future__ import annotations
 
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.clients.visits import missed_rate
-from calorimeter.gates.proxy.front import (
-    Call,
-    ClientCalls,
-    Front,
-    Reply,
-    Version,
-    answers_at_the_front,
-    client_works,
-)
-from calorimeter.gates.proxy.front_requests import ASKED
+from calorimeter.gates.proxy.front import Front, Reply, Version, answers_at_the_front
+from calorimeter.gates.proxy.front_requests import REQUESTS
 
 FRONT = "10.0.0.1:8004"
 
@@ -43,7 +35,7 @@ def front(*replies: Reply, **changes: object) -> Front:
 
 
 def test_version_document_through_the_proxy_passes() -> None:
-    """Heat's versions at the front address, counted by the proxy, pass, with the strength on the label."""
+    """Heat's versions at the front address, counted by the proxy, pass."""
     judgement = answers_at_the_front(front())
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["versions"] == "v1.0 CURRENT"
@@ -53,11 +45,11 @@ def test_version_document_through_the_proxy_passes() -> None:
 
 def test_fifty_nine_requests_show_a_violation_of_one_in_twenty() -> None:
     """That is why so many are sent: one fewer would not do."""
-    assert [round(missed_rate(n), 4) for n in (ASKED - 1, ASKED)] == [0.0503, 0.0495]
+    assert [round(missed_rate(n), 4) for n in (REQUESTS - 1, REQUESTS)] == [0.0503, 0.0495]
 
 
-def test_nobody_there_fails() -> None:
-    """A front address at which nobody answers is the counter-example."""
+def test_front_without_an_answer_fails() -> None:
+    """The request that was not answered is the counter-example."""
     judgement = answers_at_the_front(front(reply(status=0, error="Connection refused", versions=())))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == f"nobody answers for the REST API at {FRONT}: Connection refused"
@@ -65,7 +57,7 @@ def test_nobody_there_fails() -> None:
 
 
 def test_one_request_without_an_answer_fails() -> None:
-    """Who answers two clients and not the third does not answer at this address."""
+    """An API that answers two clients and not the third does not answer at this address."""
     judgement = answers_at_the_front(
         front(reply(), reply(), reply(status=0, error="no answer within 30 s"))
     )
@@ -74,7 +66,7 @@ def test_one_request_without_an_answer_fails() -> None:
 
 
 def test_something_else_there_fails() -> None:
-    """An answer that is no version document is quoted, once."""
+    """An answer that is not a version document is quoted once."""
     other = reply(status=200, answer="It works!", versions=())
     judgement = answers_at_the_front(front(reply(), other, other))
     assert judgement.outcome is Outcome.FAIL
@@ -82,10 +74,10 @@ def test_something_else_there_fails() -> None:
 
 
 def test_backend_at_the_front_address_fails() -> None:
-    """Where the front address is a backend's own, the proxy is passed by."""
+    """If the front address is a backend's own, clients bypass the proxy."""
     judgement = answers_at_the_front(front(backends={"a": FRONT}))
     assert judgement.outcome is Outcome.FAIL
-    assert "pass the proxy by" in judgement.why
+    assert "bypass the proxy" in judgement.why
 
 
 def test_links_past_the_proxy_fail() -> None:
@@ -96,7 +88,7 @@ def test_links_past_the_proxy_fail() -> None:
 
 
 def test_proxy_that_counted_nothing_fails() -> None:
-    """An answer that the proxy did not count came from somebody else."""
+    """An answer that the proxy did not count came from something else."""
     assert answers_at_the_front(front(counted=0)).outcome is Outcome.FAIL
     assert answers_at_the_front(front(counted=None, section_known=False)).outcome is Outcome.FAIL
 
@@ -105,7 +97,7 @@ UNSENT = {"status": 0, "error": "Cannot assign requested address", "unsent": Tru
 
 
 def test_what_this_machine_could_not_send_is_inconclusive() -> None:
-    """Without a port or a route nothing was asked: that is no word of Heat's, nor of the proxy's."""
+    """Without a port or a route no request was sent: that says nothing about Heat or the proxy."""
     first = answers_at_the_front(front(reply(**UNSENT), counted=0, section_known=False))
     later = answers_at_the_front(front(reply(), reply(), reply(**UNSENT), counted=2))
     assert (first.outcome, later.outcome) == (Outcome.INCONCLUSIVE, Outcome.INCONCLUSIVE)
@@ -116,105 +108,27 @@ def test_what_this_machine_could_not_send_is_inconclusive() -> None:
 
 
 def test_what_was_answered_wrongly_stays_wrong() -> None:
-    """A counter-example is one, whatever could not be sent after it."""
+    """A counter-example counts, whatever could not be sent after it."""
     judgement = answers_at_the_front(front(reply(versions=(PAST,)), reply(**UNSENT), counted=1))
     assert judgement.outcome is Outcome.FAIL
 
 
-def test_nothing_asked_is_inconclusive() -> None:
+def test_no_request_is_inconclusive() -> None:
     """No data is INCONCLUSIVE."""
     judgement = answers_at_the_front(front().model_copy(update={"replies": (), "counted": 0}))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == f"nothing was asked of {FRONT}"
+    assert judgement.why == f"no request was sent to {FRONT}"
 
 
 def test_answers_that_the_proxy_did_not_count_are_inconclusive() -> None:
-    """Another may answer as well, or the proxy's counters began anew."""
+    """Something else may answer too, or the proxy was restarted."""
     judgement = answers_at_the_front(front(counted=2))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "counted 2 sessions of 3 that were answered" in judgement.why
 
 
-def test_unseen_proxy_is_said() -> None:
+def test_proxy_without_stats_is_mentioned() -> None:
     """Without the proxy's stats the answer alone counts, and the verdict says so."""
     judgement = answers_at_the_front(front(counted=None, section_known=None))
     assert judgement.outcome is Outcome.PASS
-    assert "cannot be seen" in judgement.why
-
-
-def client(**changes: object) -> ClientCalls:
-    """Four calls that worked."""
-    fields: dict[str, object] = {
-        "command": "openstack",
-        "front": FRONT,
-        "endpoint": f"http://{FRONT}/v1/abc",
-        "stack": "tiny",
-        "calls": tuple(
-            Call(words=("stack", verb), status=0, said="", took_s=3.0)
-            for verb in ("list", "create", "show", "delete")
-        ),
-        "listed": True,
-        "shown": "CREATE_COMPLETE",
-        "counted": 12,
-    }
-    return ClientCalls.model_validate(fields | changes)
-
-
-def test_client_that_works_passes() -> None:
-    """List, create, show and delete that did what they say pass."""
-    judgement = client_works(client())
-    assert judgement.outcome is Outcome.PASS
-    assert judgement.figures["seconds"] == 12.0
-    assert judgement.figures["commands"] == 4
-    assert judgement.figures["missed_rate_95"] == 0.527129  # 1 - 0.05^(1/4)
-
-
-def test_failed_call_fails_and_is_quoted() -> None:
-    """A call that failed is quoted with what the client said."""
-    bad = Call(words=("stack", "list"), status=1, said="Unable to establish connection", took_s=3.0)
-    judgement = client_works(client(calls=(bad,)))
-    assert judgement.outcome is Outcome.FAIL
-    assert judgement.counter_examples == (
-        "`openstack stack list` ended with status 1: Unable to establish connection",
-    )
-
-
-def test_stack_that_is_not_there_or_stays_fails() -> None:
-    """What the calls say must be so: listed after the create, complete, and gone after the delete."""
-    for change in ({"listed": False}, {"shown": "CREATE_FAILED"}, {"left": True}):
-        assert client_works(client(**change)).outcome is Outcome.FAIL
-
-
-def test_catalog_past_the_proxy_fails() -> None:
-    """A client that works at another address than the proxy's proves nothing of it."""
-    assert client_works(client(endpoint="http://10.0.0.2:8004/v1/abc")).outcome is Outcome.FAIL
-    assert client_works(client(counted=0)).outcome is Outcome.FAIL
-
-
-def test_catalog_may_name_the_front_otherwise() -> None:
-    """By a name for its host, or without the port that a scheme has anyway."""
-    named = client(endpoint="http://controller:8004/v1/abc", at_front=True)
-    assert client_works(named).outcome is Outcome.PASS
-    assert client_works(named.model_copy(update={"at_front": False})).outcome is Outcome.FAIL
-
-
-def test_no_call_is_inconclusive() -> None:
-    """No data is INCONCLUSIVE."""
-    assert client_works(client(calls=())).outcome is Outcome.INCONCLUSIVE
-
-
-def test_commands_that_keystone_let_down_are_inconclusive() -> None:
-    """Where Keystone gives no token right after a command failed, Heat was perhaps not asked at all."""
-    locked = Call(words=("stack", "list"), status=1, said="Gone", took_s=1.0, keystone="cannot be reached")
-    bad = Call(words=("stack", "show"), status=1, said="ERROR", took_s=1.0)
-    judgement = client_works(client(calls=(locked,)))
-    assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "Keystone gave no token (cannot be reached)" in judgement.why
-    assert client_works(client(calls=(locked, bad))).outcome is Outcome.FAIL
-
-
-def test_client_of_which_nothing_shows_where_it_went_is_inconclusive() -> None:
-    """Either the catalog or the proxy's counters must say that it was the proxy."""
-    assert client_works(client(endpoint=None, counted=None)).outcome is Outcome.INCONCLUSIVE
-    assert client_works(client(endpoint=None)).outcome is Outcome.PASS
-    assert client_works(client(counted=None)).outcome is Outcome.PASS
+    assert "cannot be determined" in judgement.why

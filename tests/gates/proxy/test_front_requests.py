@@ -1,4 +1,4 @@
-"""What a front address answers, asked on real sockets."""
+"""Requests to a front address, on real sockets."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, cast
 
 import pytest
-import requests
-from urllib3.exceptions import MaxRetryError
 
 from calorimeter.core.deployment import Api, Backend, Tls
+from calorimeter.gates.clients.http_get import reason
 from calorimeter.gates.proxy.front import Version
-from calorimeter.gates.proxy.front_requests import asked, reason
+from calorimeter.gates.proxy.front_requests import replies
 
 BODY = b'{"versions": [{"id": "v1.0", "status": "CURRENT", "links": [{"href": "http://f/v1/"}]}]}'
 ANSWER = b"HTTP/1.1 300 Choices\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), BODY)
@@ -24,7 +22,7 @@ ANSWER = b"HTTP/1.1 300 Choices\r\nContent-Length: %d\r\n\r\n%b" % (len(BODY), B
 
 @contextmanager
 def serving(answers: int) -> Iterator[tuple[Api, list[str]]]:
-    """A server that answers so often and then closes without a word; and who came."""
+    """A server that gives this many answers and then closes without one; and the clients that came."""
     listening = socket.create_server(("127.0.0.1", 0))
     came: list[str] = []
 
@@ -58,37 +56,37 @@ def serving(answers: int) -> Iterator[tuple[Api, list[str]]]:
         thread.join()
 
 
-def test_every_source_asks_on_a_connection_of_its_own() -> None:
+def test_every_source_has_its_own_connection() -> None:
     """Each request comes from its source, and its document is read."""
     with serving(answers=9) as (api, came):
-        replies = list(asked(api, ["127.16.0.1", "127.16.0.2", None], Tls()))
+        got = replies(api, ["127.16.0.1", "127.16.0.2", None], Tls())
     assert came == ["127.16.0.1", "127.16.0.2", "127.0.0.1"]
-    assert [reply.status for reply in replies] == [300, 300, 300]
-    assert replies[1].versions == (Version(id="v1.0", status="CURRENT", href="http://f/v1/"),)
+    assert [reply.status for reply in got] == [300, 300, 300]
+    assert got[1].versions == (Version(id="v1.0", status="CURRENT", href="http://f/v1/"),)
 
 
 def test_the_first_without_an_answer_is_the_last() -> None:
-    """More of them would only take time: each may take as long as an answer may."""
+    """Further ones would only take time: each may take as long as an answer may."""
     with serving(answers=1) as (api, _):
-        replies = list(asked(api, [None] * 5, Tls()))
-    assert [reply.status for reply in replies] == [300, 0]
-    assert (replies[1].error, replies[1].unsent) == ("closed without an answer", False)
+        got = replies(api, [None] * 5, Tls())
+    assert [reply.status for reply in got] == [300, 0]
+    assert (got[1].error, got[1].unsent) == ("closed without an answer", False)
 
 
-def test_nobody_there_is_the_fronts_matter() -> None:
-    """A refused connection was sent, and somebody refused it."""
+def test_refused_connection_was_sent() -> None:
+    """It left this machine, so it says something about the front."""
     with socket.create_server(("127.0.0.1", 0)) as held:
         port = held.getsockname()[1]
     backend = Backend(name="a", address="h:1")
     api = Api(url=f"http://127.0.0.1:{port}/v1", proxy_section="r", backends=(backend,))
-    (reply,) = asked(api, [None], Tls())
+    (reply,) = replies(api, [None], Tls())
     assert (reply.status, reply.error, reply.unsent) == (0, "Connection refused", False)
 
 
 def test_a_source_that_is_no_address_of_this_machine_sends_nothing() -> None:
     """Nothing left this machine, so nothing is known of the front."""
     with serving(answers=1) as (api, came):
-        (reply,) = asked(api, ["192.0.2.1"], Tls())
+        (reply,) = replies(api, ["192.0.2.1"], Tls())
     assert (reply.error, reply.unsent, came) == ("Cannot assign requested address", True, [])
 
 
@@ -104,6 +102,5 @@ def test_a_source_that_is_no_address_of_this_machine_sends_nothing() -> None:
     ],
 )
 def test_whose_error_it_is(problem: OSError, why: str, unsent: bool) -> None:
-    """What this machine lacks is told from what the other side, or nobody, answered."""
-    wrapped = MaxRetryError(cast("Any", None), "/", problem)
-    assert reason(requests.ConnectionError(wrapped)) == (why, unsent)
+    """Errors of this machine are distinguished from those of the other side."""
+    assert reason(problem) == (why, unsent)

@@ -41,7 +41,7 @@ def test_table_of_netstat_is_read() -> None:
 def judged(
     client: bool | None, server: bool | None, wanted: bool = True, sockets: tuple[int, int] = (1, 1)
 ) -> Judgement:
-    """The judgement on so many `sockets` of a side: have they the timer (None: not in the table)?"""
+    """The judgement on this many `sockets` of a side, with or without a timer (None: not in the table)."""
     sides = [
         () if on is None else tuple(Socket(local="p:1", peer=peer, keepalive=on) for _ in range(count))
         for on, peer, count in ((client, "c:1", sockets[0]), (server, "s:1", sockets[1]))
@@ -64,8 +64,8 @@ def test_both_sides_pass() -> None:
     assert judged(True, True).outcome is Outcome.PASS
 
 
-def test_what_could_be_missed_is_said_of_the_side_with_fewer_sockets() -> None:
-    """Twelve sockets to clients tell nothing of the four to servers."""
+def test_missed_rate_is_that_of_the_side_with_fewer_sockets() -> None:
+    """Twelve sockets to clients say nothing about the four to servers."""
     figures = judged(True, True, sockets=(12, 4)).figures
     assert (figures["rest_sources"], figures["rest_connections"], figures["rest_sockets"]) == (1, 1, 16)
     assert figures["rest_missed_rate_95"] == 0.527129  # 1 - 0.05^(1/4)
@@ -79,12 +79,12 @@ def test_one_side_without_fails_and_is_named() -> None:
 
 
 def test_unwanted_keepalive_fails() -> None:
-    """What is judged is what the owner wants."""
+    """The judgement is against what the owner wants."""
     assert judged(True, True, wanted=False).outcome is Outcome.FAIL
     assert judged(False, False, wanted=False).outcome is Outcome.PASS
 
 
 def test_connections_missing_from_the_table_are_inconclusive() -> None:
-    """Where the table does not show both sides, it may be another host's."""
+    """If the table does not show both sides, it may be another host's."""
     assert judged(None, True).outcome is Outcome.INCONCLUSIVE
     assert judged(True, None).outcome is Outcome.INCONCLUSIVE

@@ -4,17 +4,24 @@ from __future__ import annotations
 
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.clients.visits import Visit
-from calorimeter.gates.proxy.maxconn import PerServer, Saturation, Whole, nothing_is_dropped
+from calorimeter.gates.proxy.maxconn import (
+    ProxySaturation,
+    Saturation,
+    ServerSaturation,
+    nothing_is_dropped,
+)
 
 
 def visit(took_s: float, status: int = 300) -> Visit:
-    """One visit that took so long."""
+    """One visit that took this many seconds."""
     error = "" if status else "closed without an answer"
     return Visit(source="1", port=1, sent_ns=0, done_ns=int(took_s * 1e9), status=status, error=error)
 
 
-WHOLE = Whole(limit=20, limited_by="the process's", held=20, most=20, visits=(visit(1.2), visit(1.3)))
-SERVERS = PerServer(
+WHOLE = ProxySaturation(
+    limit=20, limited_by="the process's", held=20, most=20, visits=(visit(1.2), visit(1.3))
+)
+SERVERS = ServerSaturation(
     api="rest",
     limits={"a": 5, "b": 5},
     wanted_limit=5,
@@ -25,7 +32,9 @@ SERVERS = PerServer(
 )
 
 
-def judged(whole: Whole = WHOLE, servers: PerServer = SERVERS, queue_s: float | None = 60.0) -> Judgement:
+def judged(
+    whole: ProxySaturation = WHOLE, servers: ServerSaturation = SERVERS, queue_s: float | None = 60.0
+) -> Judgement:
     """The judgement on the proxy and one API."""
     return nothing_is_dropped(Saturation(whole=whole, servers=(servers,), timeout_queue_s=queue_s))
 
@@ -40,16 +49,18 @@ def test_all_that_waited_and_were_served_pass() -> None:
     assert judgement.figures["missed_rate_95"] == 0.527129  # 1 − 0.05^(1/4)
 
 
-def test_servers_without_limits_pass_and_it_is_said() -> None:
-    """Where no server has a maxconn, HAProxy's queue is never used."""
-    judgement = judged(servers=PerServer(api="rest", limits={}, wanted_limit=None))
+def test_servers_without_limits_pass_and_the_verdict_says_so() -> None:
+    """If no server has a maxconn, HAProxy's queue is never used."""
+    judgement = judged(servers=ServerSaturation(api="rest", limits={}, wanted_limit=None))
     assert judgement.outcome is Outcome.PASS
     assert "queue is never used" in judgement.why
 
 
 def test_a_described_maxconn_that_the_proxy_lacks_fails() -> None:
-    """A limit that was described and is not there holds nobody back."""
-    bare = PerServer(api="rest", limits={"a": 5}, unlimited=("b",), wanted_limit=5, queued=1, at_once=30)
+    """A described limit that the proxy lacks holds no connection back."""
+    bare = ServerSaturation(
+        api="rest", limits={"a": 5}, unlimited=("b",), wanted_limit=5, queued=1, at_once=30
+    )
     judgement = judged(servers=bare)
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == ("b: no maxconn in the proxy, 5 is described",)
@@ -74,7 +85,7 @@ def test_drop_before_the_described_timeout_queue_fails() -> None:
 
 
 def test_drop_at_timeout_queue_is_as_described() -> None:
-    """Leaving the queue at its timeout is what was asked for."""
+    """Leaving the queue at its timeout is what is described."""
     late = SERVERS.model_copy(update={"visits": (visit(1.01, 503),)})
     assert judged(servers=late, queue_s=1.0).outcome is Outcome.PASS
 
@@ -86,7 +97,7 @@ def test_more_sessions_than_a_servers_maxconn_fail() -> None:
 
 
 def test_other_maxconn_than_described_fails() -> None:
-    """A server's maxconn that is not the described one is said."""
+    """A server's maxconn that is not the described one is the counter-example."""
     assert judged(servers=SERVERS.model_copy(update={"wanted_limit": 50})).outcome is Outcome.FAIL
 
 
@@ -102,7 +113,7 @@ def test_proxy_that_was_not_full_is_inconclusive() -> None:
 
 
 def test_empty_queue_is_inconclusive() -> None:
-    """Servers that were never full did not show their queue."""
+    """If servers were never full, their queue was not observed."""
     assert judged(servers=SERVERS.model_copy(update={"queued": 0})).outcome is Outcome.INCONCLUSIVE
 
 

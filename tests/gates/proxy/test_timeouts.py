@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import pytest
 
+from calorimeter.core.deployment import Checks
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.proxy.timeouts import Mode, Timeouts, Wait, What, timeouts_as_described
+from calorimeter.gates.proxy.timeouts import (
+    Mode,
+    Timeouts,
+    Wait,
+    WaitKind,
+    masked_by_checks,
+    timeouts_as_described,
+)
 
 
 def wait(
-    what: What, ended_s: float | None, mode: Mode = "tcp", gave_up_s: float = 10.0, api: str = "rest"
+    what: WaitKind, ended_s: float | None, mode: Mode = "tcp", gave_up_s: float = 10.0, api: str = "rest"
 ) -> Wait:
-    """One wait, on the REST API where not said."""
+    """One wait, on the REST API by default."""
     return Wait(api=api, mode=mode, what=what, ended_s=ended_s, gave_up_s=gave_up_s, termination="cD")
 
 
@@ -38,7 +46,7 @@ def test_shortest_timeout_is_proven_and_the_longer_named_as_masked() -> None:
     assert judgement.figures["rest_silent_termination"] == "cD"
 
 
-def test_mode_http_tells_client_and_server_apart() -> None:
+def test_mode_http_separates_client_and_server() -> None:
     """In mode http each wait has its own timeout."""
     judgement = timeouts_as_described(
         evidence(
@@ -66,20 +74,20 @@ def test_too_late_fails() -> None:
 
 
 def test_wait_that_is_late_by_no_more_than_timers_were_proves_nothing() -> None:
-    """It may be a timer that fired late, or a longer timeout; up to a second later is no other timeout."""
+    """It may be a late timer or a longer timeout; up to a second late, it is no other timeout."""
     late = evidence(wait("silent", 3.5), client=2, server=2).model_copy(update={"late_s": 0.6})
     judgement = timeouts_as_described(late)
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
         "a client that sends nothing: was waited for 3.50 s, timeout client is described as 2 s, and "
-        "timers were up to 0.60 s late meanwhile"
+        "timers were up to 0.60 s late during the waits"
     )
     good = evidence(wait("silent", 2.9), client=2, server=2).model_copy(update={"late_s": 0.6})
     assert timeouts_as_described(good).outcome is Outcome.PASS
 
 
-def test_time_that_beginning_took_may_have_been_the_timers_own() -> None:
-    """The proxy's timer runs from accept; this machine may stand still before it looks at its clock."""
+def test_time_before_the_start_may_have_counted_for_the_timer() -> None:
+    """The proxy's timer runs from accept; this machine may stand still before it reads its clock."""
     made = wait("silent", 1.9)
     assert timeouts_as_described(evidence(made, client=2, server=2)).outcome is Outcome.FAIL
     slow = made.model_copy(update={"begun_s": 0.1})
@@ -89,7 +97,7 @@ def test_time_that_beginning_took_may_have_been_the_timers_own() -> None:
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
         "a client that sends nothing: was waited for 0.20 s, timeout client is described as 2 s, and "
-        "2.50 s went by until it had begun"
+        "2.50 s passed before it started"
     )
 
 
@@ -111,7 +119,7 @@ def test_time_that_beginning_took_may_have_been_the_timers_own() -> None:
     ],
 )
 def test_wait_that_the_api_ended_says_nothing_of_the_proxy(made: Wait, by: str) -> None:
-    """A web server before Heat has timeouts of its own, shorter ones; that those fire is no fault here."""
+    """A web server before Heat has its own, shorter timeouts; that those fire is no fault of the proxy."""
     judgement = timeouts_as_described(evidence(made, client=60, server=60))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why.endswith(f"was ended after {made.ended_s:.2f} s by the API, not the proxy ({by})")
@@ -120,7 +128,7 @@ def test_wait_that_the_api_ended_says_nothing_of_the_proxy(made: Wait, by: str) 
 
 
 def test_undescribed_timeouts_are_inconclusive() -> None:
-    """Without descriptions there is nothing to judge by."""
+    """Without described timeouts there is no bound to judge by."""
     assert timeouts_as_described(evidence(wait("silent", 2.0))).outcome is Outcome.INCONCLUSIVE
     assert timeouts_as_described(evidence(wait("silent", 2.0), client=2)).outcome is Outcome.INCONCLUSIVE
 
@@ -138,13 +146,13 @@ def test_timeout_that_nothing_showed_is_inconclusive_unless_its_mask_is_named() 
     assert "timeout connect is masked by the health checks" in judgement.why
 
 
-def test_each_api_is_told_of_where_they_differ() -> None:
-    """What one API showed proves nothing of the other: HAProxy may have its timeouts by section."""
+def test_apis_are_named_if_they_differ() -> None:
+    """What one API showed proves nothing about the other: each section may have its own timeouts."""
     rest = (wait("silent", 2.0), wait("connect", 1.0))
     half = evidence(*rest, wait("silent", 2.0, api="cfn"), client=2, server=3, connect=1)
     judgement = timeouts_as_described(half)
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == "timeout connect was not seen to fire, and nothing says why"
+    assert judgement.why == "timeout connect was not observed to fire, and no reason for that is known"
     told = half.model_copy(update={"masked": {"cfn": {"connect": "is not proven: it may not be broken"}}})
     judgement = timeouts_as_described(told)
     assert judgement.outcome is Outcome.PASS
@@ -154,7 +162,7 @@ def test_each_api_is_told_of_where_they_differ() -> None:
     assert judgement.figures["connections"] == 3
 
 
-def test_apis_of_which_the_same_is_proven_share_a_sentence() -> None:
+def test_apis_with_the_same_proof_share_a_sentence() -> None:
     """Neither is named."""
     judgement = timeouts_as_described(
         evidence(wait("silent", 2.0), wait("silent", 2.0, api="cfn"), client=2, server=3)
@@ -163,7 +171,7 @@ def test_apis_of_which_the_same_is_proven_share_a_sentence() -> None:
 
 
 def test_wait_that_could_not_be_made_is_inconclusive() -> None:
-    """It is no mask; what the other waits refute stays refuted."""
+    """It masks nothing, and what the other waits refute stays refuted."""
     why = "heat_api: 9 of 40 sources are on more than one backend: none can be sent to rest-3"
     missed = {"missed": {"rest": (why,)}}
     good = evidence(wait("silent", 2.0), client=2, server=2, connect=1).model_copy(update=missed)
@@ -174,8 +182,8 @@ def test_wait_that_could_not_be_made_is_inconclusive() -> None:
     assert timeouts_as_described(early).outcome is Outcome.FAIL
 
 
-def test_timeout_of_the_other_mode_is_not_asked_of_an_api() -> None:
-    """`http-request` means nothing in `mode tcp`, also where the other API's section is `mode http`."""
+def test_timeout_of_the_other_mode_is_not_expected_of_an_api() -> None:
+    """`http-request` does not apply in `mode tcp`, even if the other API's section is `mode http`."""
     tcp, http = wait("silent", 2.0), wait("silent", 1.0, "http", api="cfn")
     judgement = timeouts_as_described(evidence(tcp, http, client=2, server=2, http_request=1))
     assert judgement.outcome is Outcome.INCONCLUSIVE  # CFN's `server` was not seen
@@ -187,6 +195,34 @@ def test_timeout_of_the_other_mode_is_not_asked_of_an_api() -> None:
 
 
 def test_wait_that_was_given_up_early_is_inconclusive() -> None:
-    """A wait that was not watched until the latest moment tells nothing."""
+    """A wait that was not watched until the latest moment proves nothing."""
     short = wait("silent", None, gave_up_s=1.0)
     assert timeouts_as_described(evidence(short, client=2, server=2)).outcome is Outcome.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("fault", "timeout_s", "why"),
+    [
+        # inter 2 + fall 3 · min(connect, inter) + 2 · 2; `timeout check` begins with the connection
+        ("unreachable", 12, "(12 s) is masked by the health checks, which take the server out in 12 s"),
+        ("unreachable", 10, "(10 s) and the health checks (2 to 12 s) race"),
+        ("unreachable", 2, None),
+        ("freeze", 12, "(12 s) and the health checks (2 to 36 s) race"),
+        ("freeze", 36, "(36 s) is masked by the health checks, which take the server out in 36 s"),
+    ],
+)
+def test_health_checks_mask_by_the_bound_of_the_fault(
+    fault: str, timeout_s: float, why: str | None
+) -> None:
+    """An unreachable backend is taken out sooner than a frozen one: its checks fail at the connection."""
+    checks = Checks(inter_s=2, fall=3, timeout_check_s=10, timeout_connect_s=10)
+    assert masked_by_checks(checks, fault, timeout_s) == why
+
+
+def test_health_checks_may_fail_within_their_interval() -> None:
+    """With `fall 1` a fault just before a check is detected after one failed check."""
+    checks = Checks(inter_s=10, fall=1, timeout_check_s=2)
+    assert masked_by_checks(checks, "freeze", 5) == "(5 s) and the health checks (2 to 12 s) race"
+    assert masked_by_checks(None, "freeze", 5) == (
+        "may be masked by the health checks, of which [[proxy]] says nothing"
+    )

@@ -1,4 +1,4 @@
-"""Connections held through the proxy, and its host's socket table meanwhile."""
+"""The experiment of P6: hold connections through the proxy, and read the socket table of its host."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 from calorimeter.core.deployment import Api
 from calorimeter.core.deployment import address as parse
-from calorimeter.gates.clients.held_connections import connect, request
-from calorimeter.gates.clients.visit_rounds import sources
+from calorimeter.gates.clients.http_get import connect, request
+from calorimeter.gates.clients.sources import in_turn
+from calorimeter.gates.clients.visit_rounds import apis, sources
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.proxy_log import plain
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -19,30 +20,30 @@ from calorimeter.gates.proxy.keepalive import AllKeptAlive, KeptAlive, Socket, s
 HELD = 12
 TABLE_S = 30.0
 BETWEEN_S = 0.2
-"""Between two looks: longer than a health check's connection lives, shorter than any idle timeout."""
+"""Between two readings: longer than a health check's connection lasts, shorter than any idle timeout."""
 
 TRIES = 4
-"""A busy host may take longer for its table than a short idle timeout lets connections live."""
+"""On a busy host, reading the table may take longer than a short idle timeout allows."""
 
 
 def kept_alive(context: Context) -> AllKeptAlive:
-    """Hold connections to each API after one answer, and look at the proxy's sockets.
+    """Hold connections to each API after one answer, and read the proxy's sockets.
 
-    Raises `EvidenceUnavailable` where no `sockets` command is given for a part of kind `proxy`.
+    Raises EvidenceUnavailable if no part of kind `proxy` has a `sockets` command.
     """
     commands = [part.sockets for part in context.deployment.parts if part.kind == "proxy" and part.sockets]
     if not commands:
         raise EvidenceUnavailable(
             str(context.deployment.path), "no part of kind proxy has the command `sockets`"
         )
-    names = [name for name in ("rest", "cfn") if context.deployment.api(name) is not None]
-    return AllKeptAlive(apis=tuple(_kept_alive(context, name, commands) for name in names))
+    return AllKeptAlive(
+        apis=tuple(_kept_alive(context, name, api, commands) for name, api in apis(context).items())
+    )
 
 
-def _kept_alive(context: Context, name: str, commands: Sequence[str]) -> KeptAlive:
-    api = context.api(name)
+def _kept_alive(context: Context, name: str, api: Api, commands: Sequence[str]) -> KeptAlive:
     for _ in range(TRIES):
-        ours, both, lines = _looked(context, api, commands)
+        ours, both, lines = _read(context, api, commands)
         if ours:
             break
     else:
@@ -63,17 +64,17 @@ def _kept_alive(context: Context, name: str, commands: Sequence[str]) -> KeptAli
     )
 
 
-def _looked(
-    context: Context, api: Api, commands: Sequence[str]
-) -> tuple[dict[str, str], list[Socket], int]:
-    """Our end → the proxy's end of held connections, those of its table that lived through two looks, and
-    how many that lists; no ends where the proxy closed one meanwhile."""
+def _read(context: Context, api: Api, commands: Sequence[str]) -> tuple[dict[str, str], list[Socket], int]:
+    """Hold connections, and read the proxy's table twice.
+
+    Returns our end → the proxy's end of the held connections (empty if the proxy closed one of them), the
+    sockets that were in both readings, and how many the second one lists.
+    """
     opened: list[socket.socket] = []
     try:
-        who = sources(context, api)
         # One by one, so that those opened before a failure are closed.
-        for number in range(HELD):
-            opened += [_answered(api, who[number % len(who)])]
+        for source in in_turn(sources(context, api), HELD):
+            opened += [_answered(api, source)]
         ours = {_end(connection.getsockname()): _end(connection.getpeername()) for connection in opened}
         first = _tables(commands)
         time.sleep(BETWEEN_S)
@@ -100,9 +101,9 @@ def _open(connection: socket.socket) -> bool:
 def _answered(api: Api, source: str | None) -> socket.socket:
     """A connection that has had one answer and is idle."""
     try:
-        connection = connect(api, source)
+        connection = connect(api.front, source)
         if api.parts.scheme == "http":
-            connection.sendall(request(api))
+            connection.sendall(request(api.front, keep=True))
             connection.recv(65536)
     except OSError as problem:
         raise EvidenceUnavailable(str(api.front), problem.strerror or str(problem)) from problem
@@ -129,7 +130,7 @@ def _tables(commands: Sequence[str]) -> dict[tuple[str, str], Socket]:
         except subprocess.TimeoutExpired:
             raise EvidenceUnavailable(command, f"did not end within {TABLE_S:g} s") from None
         if done.returncode != 0:
-            last = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise EvidenceUnavailable(command, f"ended with status {done.returncode}: {last[:200]}")
         found |= sockets(done.stdout)
     return found

@@ -1,0 +1,206 @@
+"""The experiment of P3: the unmodified `openstack` client, called as an operator types it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shlex
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from keystoneauth1 import exceptions
+
+from calorimeter.core.deployment import Api, Deployment, Identity
+from calorimeter.core.errors import InputError
+from calorimeter.gates.context import Context
+from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.identity import session
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.proxy.openstack_client import Call, ClientCalls
+
+CALL_S = 120.0
+SAID = 300
+NO_COMMAND = "is not an openstack command"
+
+TEMPLATE = """\
+heat_template_version: 2018-08-31
+description: Gate P3 of Calorimeter.
+resources:
+  word:
+    type: OS::Heat::RandomString
+"""
+
+
+def client_calls(context: Context) -> ClientCalls:
+    """List, create, list, show, delete, list.
+
+    Raises EvidenceUnavailable if there is no client, and InputError if Keystone gives no token: Heat would
+    not be called at all then.
+    """
+    command = _command(context.deployment)
+    environment = _environment(context.deployment, context.identity)
+    session(context.deployment)
+    api = context.api("rest")
+    stats = proxy_stats_if_visible(context.deployment)
+    before = proxy_polling.sessions(stats, api.proxy_section)
+    name = f"calorimeter-p3-{secrets.token_hex(4)}"
+    with TemporaryDirectory(prefix="calorimeter-") as folder:
+        template = Path(folder) / "tiny.yaml"
+        template.write_text(TEMPLATE, encoding="utf-8")
+        environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
+        client = _Client(command, environment, folder, lambda: _no_token(context.deployment))
+        client.stack("list")
+        try:
+            client.stack("create", "--wait", "-t", str(template), name)
+            listed = name in client.stack("list")
+            shown = _state(client.stack("show", name))
+        finally:
+            client.stack("delete", "--yes", "--wait", name)
+        left = name in client.stack("list")
+    after = proxy_polling.sessions(stats, api.proxy_section)
+    endpoint = _endpoint(context.deployment)
+    return ClientCalls(
+        command=Path(command[0]).name,
+        front=str(api.front),
+        endpoint=endpoint,
+        at_front=leads_to(endpoint, api) if endpoint is not None else None,
+        stack=name,
+        calls=tuple(client.calls),
+        listed=listed,
+        shown=shown,
+        left=left,
+        counted=after - before if before is not None and after is not None else None,
+    )
+
+
+def _command(deployment: Deployment) -> list[str]:
+    words = shlex.split(deployment.clients.openstack)
+    if not words or shutil.which(words[0]) is None:
+        raise EvidenceUnavailable(
+            str(deployment.path),
+            f"the client {deployment.clients.openstack!r} is not installed here "
+            "([clients] openstack = the command that runs it)",
+        )
+    return words
+
+
+def _environment(deployment: Deployment, who: Identity) -> dict[str, str]:
+    """The variables that `openrc` would set, and none of the caller's own cloud."""
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
+    mine = {
+        "OS_AUTH_URL": who.auth_url,
+        "OS_USERNAME": who.username,
+        "OS_PASSWORD": deployment.reveal(who.password),
+        "OS_PROJECT_NAME": who.project,
+        "OS_USER_DOMAIN_NAME": who.user_domain,
+        "OS_PROJECT_DOMAIN_NAME": who.project_domain,
+        "OS_IDENTITY_API_VERSION": "3",
+    }
+    if who.region:
+        mine["OS_REGION_NAME"] = who.region
+    if deployment.tls.ca_file:
+        mine["OS_CACERT"] = str(deployment.tls.ca_file)
+    return {**kept, **mine}
+
+
+class _Client:
+    """The calls of the client, one after another.
+
+    `no_token` is called after a failed one: why Keystone gives no token, empty if it gives one.
+    """
+
+    def __init__(
+        self,
+        command: list[str],
+        environment: Mapping[str, str],
+        folder: str,
+        no_token: Callable[[], str],
+    ) -> None:
+        self.calls: list[Call] = []
+        self._command = command
+        self._environment = environment
+        self._folder = folder
+        self._no_token = no_token
+
+    def stack(self, *words: str) -> str:
+        """Call `openstack stack …`, and return its output; empty if it failed.
+
+        Raises EvidenceUnavailable if the client knows no such command: its plugin for Heat is missing.
+        """
+        verb = words[0]
+        shape = ("-f", "json") if verb in ("list", "show") else ()
+        argv = [*self._command, "stack", verb, *shape, *words[1:]]
+        began = time.monotonic()
+        try:
+            done = subprocess.run(
+                argv,
+                env=dict(self._environment),
+                cwd=self._folder,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=CALL_S,
+                check=False,
+            )
+            status, output, errors = done.returncode, done.stdout, done.stderr.strip()
+        except subprocess.TimeoutExpired:
+            status, output, errors = -1, "", f"no end within {CALL_S:g} s"
+        if status and NO_COMMAND in errors:
+            raise EvidenceUnavailable(
+                self._command[0], "has no `stack` commands: python-heatclient is not installed beside it"
+            )
+        took = round(time.monotonic() - began, 2)
+        last = errors.splitlines()[-1] if errors and status else ""
+        self.calls.append(
+            Call(
+                words=("stack", *words),
+                status=status,
+                said=last[:SAID],
+                took_s=took,
+                keystone=self._no_token() if status else "",
+            )
+        )
+        return output if status == 0 else ""
+
+
+def _state(shown: str) -> str | None:
+    try:
+        return str(json.loads(shown)["stack_status"])
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _endpoint(deployment: Deployment) -> str | None:
+    """The endpoint of the orchestration service in the catalog; None if it names none."""
+    who = deployment.identity
+    region = who.region if who else None
+    try:
+        found = session(deployment).session.get_endpoint(
+            service_type="orchestration", interface="public", region_name=region
+        )
+    except (exceptions.ClientException, InputError):
+        return None
+    return str(found) if found else None
+
+
+def leads_to(endpoint: str, api: Api) -> bool:
+    """Whether an endpoint is the front address, also by another name of its host or its usual port."""
+    try:
+        return proxy_polling.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
+    except ValueError:
+        return False
+
+
+def _no_token(deployment: Deployment) -> str:
+    """Why Keystone gives no token now; empty if it gives one."""
+    try:
+        session(deployment)
+    except InputError as problem:
+        return problem.given
+    return ""
