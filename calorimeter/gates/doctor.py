@@ -88,14 +88,19 @@ def _ec2(deployment: Deployment) -> str:
 
 
 def _stats(deployment: Deployment) -> str:
-    from calorimeter.gates.evidence.proxy_stats import open_stats
+    from calorimeter.gates.evidence.stats_sources import ProxyStats
 
-    told = []
-    for proxy in deployment.proxy:
-        for stats in open_stats(deployment, proxy):
-            servers = sum(row.kind == "server" for row in stats.show_stat())
-            told.append(f"{stats.where} lists {servers} servers")
-    return "; ".join(told)
+    found = []
+    for proxy in (proxy for proxy in deployment.proxy if proxy.stats):
+        stats = ProxyStats(deployment, proxy)
+        stats.show_stat()  # fails, with the reason of each source, only if none of them answers
+        for source in stats.sources:
+            try:
+                servers = sum(row.kind == "server" for row in source.show_stat())
+                found.append(f"{source.where} lists {servers} servers")
+            except EvidenceUnavailable as problem:
+                found.append(f"{problem} (not used: another source answers)")
+    return "; ".join(found)
 
 
 def _logs(deployment: Deployment) -> str:

@@ -17,6 +17,7 @@ from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.proxy_stats import StatsSource
+from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
 from calorimeter.gates.repeated import Repeated
@@ -55,7 +56,7 @@ def _failovers(context: Context) -> Failovers:
 
 def _failover(context: Context, api_name: str) -> Failover:
     api = context.api(api_name)
-    stats = proxy_polling.looks(context)
+    stats = proxy_stats(context.deployment)
     how = victim(context, api, stats)
     checked = _checked(stats, api, how.part)
     who = sources(context, api)

@@ -14,6 +14,7 @@ from calorimeter.gates.clients.visiting import GIVE_UP, visit_all
 from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 PART = 5
@@ -33,7 +34,7 @@ def persistence_under_load(context: Context) -> Persistence:
 def _persistence(context: Context) -> Persistence:
     _ = context.identity
     quiet = all_visits(context)
-    stats = proxy_polling.looks_if_any(context)
+    stats = proxy_stats_if_visible(context.deployment)
     with strongest(context, context.api("rest"), stats) as way:
         if way.evidence == "counters":
             raise EvidenceUnavailable(

@@ -12,6 +12,7 @@ from calorimeter.gates.clients.visiting import GIVE_UP, IN_FLIGHT
 from calorimeter.gates.clients.visits import AllVisits, Described, Visits
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 
 
 def visits(context: Context, api_name: str) -> Visits:
@@ -31,7 +32,7 @@ def all_visits(context: Context) -> AllVisits:
 def _visits(context: Context, api_name: str) -> Visits:
     api = context.api(api_name)
     who = sources(context, api)
-    stats = proxy_polling.looks_if_any(context)
+    stats = proxy_stats_if_visible(context.deployment)
     with strongest(context, api, stats) as way:
         return round_of_visits(context, api_name, way, who, context.settings.visits, give_up=GIVE_UP)
 

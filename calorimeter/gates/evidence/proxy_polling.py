@@ -9,41 +9,11 @@ from ipaddress import ip_address
 
 from calorimeter.core.deployment import Address, Api, address
 from calorimeter.core.source_hash import HashServer
-from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.hash_servers import hash_servers
 from calorimeter.gates.evidence.placement import ServerAt
 from calorimeter.gates.evidence.proxy_state import ServerStat
-from calorimeter.gates.evidence.proxy_stats import StatsSource, open_stats
+from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-
-
-def looks(context: Context) -> list[StatsSource]:
-    """The first stats source of each proxy that answers.
-
-    Raises `EvidenceUnavailable` where a proxy has none: a look at some of them is no look at all.
-    """
-    found = []
-    for proxy in context.proxies:
-        reasons = [f"proxy {proxy.name!r} names no stats"]
-        for source in open_stats(context.deployment, proxy):
-            try:
-                source.show_stat()
-            except EvidenceUnavailable as problem:
-                reasons.append(f"{problem.where}: {problem.why}")
-                continue
-            found.append(source)
-            break
-        else:
-            raise EvidenceUnavailable(str(context.deployment.path), reasons[-1])
-    return found
-
-
-def looks_if_any(context: Context) -> list[StatsSource]:
-    """The same, or none."""
-    try:
-        return looks(context)
-    except EvidenceUnavailable:
-        return []
 
 
 def servers(sources: Sequence[StatsSource], section: str) -> tuple[HashServer, ...] | None:

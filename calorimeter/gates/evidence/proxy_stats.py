@@ -12,7 +12,6 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
-from calorimeter.core.deployment import Deployment, Proxy
 from calorimeter.core.errors import InputError
 from calorimeter.gates.evidence.proxy_state import (
     LiveSession,
@@ -32,7 +31,6 @@ __all__ = [
     "StatsPage",
     "StatsSocket",
     "StatsSource",
-    "open_stats",
 ]
 
 TIMEOUT_S = 5.0
@@ -46,8 +44,13 @@ class StatsSource(Protocol):
     raise `NotVisible`.
     """
 
-    where: str
-    shows_sessions: bool
+    @property
+    def where(self) -> str:
+        """Its address, without a password."""
+
+    @property
+    def shows_sessions(self) -> bool:
+        """Whether more than `show_stat` is visible there."""
 
     def show_stat(self) -> tuple[ServerStat, ...]:
         """All rows of `show stat`."""
@@ -60,22 +63,6 @@ class StatsSource(Protocol):
 
     def show_servers_state(self) -> tuple[ServerState, ...]:
         """The rows of `show servers state`."""
-
-
-def open_stats(deployment: Deployment, proxy: Proxy) -> tuple[StatsSource, ...]:
-    """The stats sources of a proxy, sockets before pages (they show more); nothing is contacted yet.
-
-    Raises `InputError`: a URL that is none, or a password that cannot be had.
-    """
-    sources = [_open(deployment, proxy, url) for url in proxy.stats]
-    return tuple(sorted(sources, key=lambda source: not source.shows_sessions))
-
-
-def _open(deployment: Deployment, proxy: Proxy, url: str) -> StatsSource:
-    if urlsplit(url).scheme in ("unix", "tcp"):
-        return StatsSocket(url)
-    password = deployment.reveal(proxy.stats_password) if proxy.stats_password else None
-    return StatsPage(url, proxy.stats_user, password, verify=deployment.tls.for_requests)
 
 
 class StatsSocket:

@@ -17,7 +17,7 @@ from typing import IO, Any
 from calorimeter.core import masking
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence.broker_api import BrokerApi
-from calorimeter.gates.evidence.proxy_stats import open_stats
+from calorimeter.gates.evidence.stats_sources import ProxyStats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 Look = Callable[[], dict[str, Any]]
@@ -111,17 +111,10 @@ def _looked(look: Look) -> dict[str, Any]:
 
 
 def _proxy_looks(deployment: Deployment) -> list[Look]:
-    def look_at(name: str, show: Callable[[], tuple[Any, ...]]) -> Look:
-        def look() -> dict[str, Any]:
-            return {"proxy": name, "servers": [_server(row) for row in show()]}
+    def look_at(stats: ProxyStats) -> Look:
+        return lambda: {"proxy": stats.name, "servers": [_server(row) for row in stats.show_stat()]}
 
-        return look
-
-    return [
-        look_at(proxy.name, sources[0].show_stat)
-        for proxy in deployment.proxy
-        if (sources := open_stats(deployment, proxy))
-    ]
+    return [look_at(ProxyStats(deployment, proxy)) for proxy in deployment.proxy if proxy.stats]
 
 
 def _server(row: Any) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.proxy_log import ProxyLog
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
-from calorimeter.gates.evidence.proxy_stats import StatsSource, open_stats
+from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out
 from calorimeter.gates.health.outage import AGREE_S
@@ -45,15 +45,8 @@ class Watch:
     """The proxies' server states, looked at again and again in a thread."""
 
     def __init__(self, context: Context) -> None:
-        self._readers: list[tuple[str, StatsSource]] = []
-        for proxy in context.proxies:
-            readers = open_stats(context.deployment, proxy)
-            if not readers:
-                raise EvidenceUnavailable(
-                    str(context.deployment.path), f"proxy {proxy.name!r} names no stats"
-                )
-            self._readers.append((proxy.name, readers[0]))
-        self.proxies = tuple(name for name, _ in self._readers)
+        self._stats = proxy_stats(context.deployment)
+        self.proxies = tuple(stats.name for stats in self._stats)
         self.changes: list[Change] = []
         self.now: dict[tuple[str, str, str], tuple[str, int]] = {}
         self.check_ms: dict[str, int] = {}
@@ -75,9 +68,9 @@ class Watch:
 
     def look(self) -> None:
         """Look at every proxy once."""
-        for proxy, reader in self._readers:
-            asked = time.time_ns()
-            rows = reader.show_stat()
+        for stats in self._stats:
+            proxy, asked = stats.name, time.time_ns()
+            rows = stats.show_stat()
             answered = time.time_ns()
             before = self._looked.get(proxy, 0)
             if before:

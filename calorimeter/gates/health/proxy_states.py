@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from calorimeter.core import detection_bounds
 from calorimeter.gates.context import Context
-from calorimeter.gates.evidence.proxy_stats import open_stats
-from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.evidence.stats_sources import ProxyStats, proxy_stats
 from calorimeter.gates.health.checks_run import CheckState, ProxyStates
 
 LOOK_EVERY_S = 0.1
@@ -21,25 +21,23 @@ def proxy_states(context: Context) -> ProxyStates:
     A proxy that was just started has not checked anything yet: its first checks are waited for, as long
     as its configuration gives them (they are spread over `inter`).
     """
+    stats = proxy_stats(context.deployment)
     checks = [proxy.checks for proxy in context.proxies]
     longest = max((c.inter_s + detection_bounds.answer_s(c) if c else UNKNOWN_BOUND_S) for c in checks)
     deadline = time.monotonic() + longest
     while True:
-        seen = _look(context)
+        seen = _look(context, stats)
         if not any(state.waiting for state in seen.states) or time.monotonic() > deadline:
             return seen
         time.sleep(LOOK_EVERY_S)
 
 
-def _look(context: Context) -> ProxyStates:
+def _look(context: Context, stats: Sequence[ProxyStats]) -> ProxyStates:
     states: list[CheckState] = []
     read: list[str] = []
-    for proxy in context.proxies:
-        readers = open_stats(context.deployment, proxy)
-        if not readers:
-            raise EvidenceUnavailable(str(context.deployment.path), f"proxy {proxy.name!r} names no stats")
-        rows = readers[0].show_stat()
-        read.append(readers[0].where)
+    for proxy in stats:
+        rows = proxy.show_stat()
+        read.append(proxy.where)
         states += [
             CheckState(
                 section=row.section,

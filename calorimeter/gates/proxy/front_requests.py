@@ -17,6 +17,7 @@ from calorimeter.gates.clients.visit_rounds import sources
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.placement import ServerAt
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.proxy.front import Front, Reply, Version
 
 ANSWER_S = 30.0
@@ -48,7 +49,7 @@ def front(context: Context, api_name: str) -> Front:
     """Ask for the versions at the API's front address, and see whether the proxy counted it."""
     api = context.api(api_name)
     who = sources(context, api)
-    stats = proxy_polling.looks_if_any(context)
+    stats = proxy_stats_if_visible(context.deployment)
     before = proxy_polling.sessions(stats, api.proxy_section)
     replies = tuple(asked(api, [who[number % len(who)] for number in range(ASKED)], context.deployment.tls))
     after = proxy_polling.sessions(stats, api.proxy_section)

@@ -20,6 +20,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.identity import session
+from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.proxy.front import Call, ClientCalls
 
@@ -45,7 +46,7 @@ def client_calls(context: Context) -> ClientCalls:
     environment = _environment(context.deployment)
     session(context.deployment)
     api = context.api("rest")
-    stats = proxy_polling.looks_if_any(context)
+    stats = proxy_stats_if_visible(context.deployment)
     before = proxy_polling.sessions(stats, api.proxy_section)
     name = f"calorimeter-p3-{secrets.token_hex(4)}"
     with TemporaryDirectory(prefix="calorimeter-") as folder:

@@ -19,6 +19,7 @@ from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.proxy_stats import StatsSource
+from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.proxy.maxconn import PerServer, Saturation, Whole
 from calorimeter.gates.repeated import Repeated
@@ -41,7 +42,7 @@ ANSWER_S = 90.0
 
 def saturation(context: Context) -> Saturation:
     """Fill the proxy and its servers; `EvidenceUnavailable` where its limits cannot be seen."""
-    stats = proxy_polling.looks(context)
+    stats = proxy_stats(context.deployment)
     if not all(look.shows_sessions for look in stats):
         raise EvidenceUnavailable(stats[0].where, "a stats page does not show the process's maxconn")
     if len(stats) > 1:

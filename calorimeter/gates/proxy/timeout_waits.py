@@ -22,6 +22,7 @@ from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.identity import session
 from calorimeter.gates.evidence.proxy_stats import StatsSource
+from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
 from calorimeter.gates.proxy.timeouts import APPLY, LATE_S, Mode, Timeouts, Wait, What
@@ -65,7 +66,7 @@ def timeouts(context: Context) -> Timeouts:
 
     Raises `EvidenceUnavailable` where the proxy does not show in which mode it runs.
     """
-    stats = proxy_polling.looks(context)
+    stats = proxy_stats(context.deployment)
     described = described_timeouts(context.deployment.expect)
     apis = {name: api for name in ("rest", "cfn") if (api := context.deployment.api(name)) is not None}
     asked = [_Asked(name, api, _mode(stats, api)) for name, api in apis.items()]

@@ -26,7 +26,8 @@ from calorimeter.gates.evidence.proxy_state import (
     read_sessions,
     read_stat,
 )
-from calorimeter.gates.evidence.proxy_stats import StatsPage, StatsSocket, open_stats
+from calorimeter.gates.evidence.proxy_stats import StatsPage, StatsSocket
+from calorimeter.gates.evidence.stats_sources import ProxyStats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
 
 STAT = '''# pxname,svname,qcur,qmax,scur,stot,econ,wretr,wredis,status,weight,chkfail,chkdown,lastchg,sid,\
@@ -330,7 +331,7 @@ def test_every_source_shows_the_same(
     path.write_text(DEPLOYMENT.format(page=shown.page, folder=shown.folder, tcp=tcp))
     monkeypatch.setenv("PAGE_PASSWORD", "s3cr3t-of-the-page")
     deployment = deployments.read(path)
-    sources = open_stats(deployment, deployment.proxy[0])
+    sources = ProxyStats(deployment, deployment.proxy[0]).sources
     assert [source.shows_sessions for source in sources] == [True, True, False]
     with socket.create_connection(("127.0.0.1", front)) as client:
         mine = client.getsockname()
