@@ -1,11 +1,16 @@
-"""What a proxy's configuration implies: how soon a failed server is DOWN, and a healed one UP.
+"""How soon HAProxy's checks take a failed server DOWN, and bring a healed one UP again.
 
-From how HAProxy schedules checks (configuration manual: `inter`, `fastinter`, `downinter`, `fall`, `rise`,
-`timeout check`). The next check begins `inter` after the last one's end, `fastinter` while the server is
-going down or up, `downinter` while it is down. A check that is refused fails at once; one that is accepted
-and not answered fails after `timeout check` (without it after `inter`); one whose connection is
-not answered after the lesser of `timeout connect` and `inter`. The bounds hold for a fault at the worst
-moment, just after a good check, and were measured on HAProxy 2.6.12.
+The bounds follow from how HAProxy schedules checks (configuration manual: `inter`, `fastinter`,
+`downinter`, `fall`, `rise`, `timeout check`, `timeout connect`):
+
+- The next check starts `inter` after the end of the last one; `fastinter` while the server is going down
+  or up; `downinter` while it is down.
+- A check that is refused fails at once. One that is accepted and not answered fails after `timeout check`,
+  or after `inter` if that is not set. One whose connection is not accepted fails after the lesser of
+  `timeout connect` and `inter`.
+
+The bounds hold for a fault at the worst moment, just after a successful check. They do not include the
+duration of successful checks. They were measured on HAProxy 2.6.12.
 """
 
 from __future__ import annotations
@@ -15,7 +20,7 @@ from typing import Literal
 from calorimeter.core.deployment import Checks
 
 Failing = Literal["refused", "unanswered", "unconnected"]
-"""How a check of a broken server fails: at once, without an answer, or without a connection."""
+"""How a check of a failed server fails: at once, without an answer, or without a connection."""
 
 FAILS: dict[str, Failing] = {
     "kill": "refused",
@@ -41,23 +46,25 @@ def _one_failure_s(checks: Checks, fault: str) -> float:
         return 0.0
     if how == "unanswered":
         return answer_s(checks)
-    # Without `timeout check` the connection has the whole of `inter`.
+    # Without `timeout check` the connection may take the whole of `inter`.
     connect = checks.timeout_connect_s if checks.timeout_check_s else None
     return min(connect or checks.inter_s, checks.inter_s)
 
 
 def detection_s(checks: Checks, fault: str) -> float:
-    """The longest from a fault to DOWN, without the duration of checks: inter + fall · (one failed
-    check) + (fall − 1) · fastinter."""
+    """The longest time from a fault (a key of `FAILS`: `kill`, `freeze`, `unreachable` …) to DOWN.
+
+    inter + fall · (time of one failed check) + (fall - 1) · fastinter
+    """
     fast = checks.fastinter_s or checks.inter_s
     return checks.inter_s + checks.fall * _one_failure_s(checks, fault) + (checks.fall - 1) * fast
 
 
 def recovery_s(checks: Checks, fault: str) -> float:
-    """The longest from serving again to UP, without the duration of checks: downinter + (rise − 1) ·
-    fastinter, and before it one check that was begun too early and still fails (see `detection_s`).
+    """The longest time from serving again to UP.
 
-    A frozen server answers the waiting check when it goes on, so that none is lost there.
+    downinter + (rise - 1) · fastinter, and one failed check if the last check began before the server was
+    healed and still fails. A frozen server answers that check when it continues, so it adds nothing there.
     """
     down, fast = checks.downinter_s or checks.inter_s, checks.fastinter_s or checks.inter_s
     lost = _one_failure_s(checks, fault) if fault in ("unreachable", "slow", "cut-off") else 0.0

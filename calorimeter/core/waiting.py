@@ -11,28 +11,46 @@ T = TypeVar("T")
 
 
 class CancelledError(Exception):
-    """What was waited for is no longer wanted."""
+    """The caller cancelled the wait."""
 
 
 class DeadlineError(Exception):
     """A condition did not hold before its deadline."""
 
 
+def poll(
+    read: Callable[[], T],
+    deadline_s: float,
+    *,
+    enough: Callable[[T], object] = bool,
+    every_s: float = 0.05,
+    cancel: Event | None = None,
+) -> T:
+    """Call `read` until `enough` accepts the value, or for `deadline_s` seconds; return the last value.
+
+    It reads at least once. Raises CancelledError as soon as `cancel` is set.
+    """
+    end = time.monotonic() + deadline_s
+    while True:
+        if cancel and cancel.is_set():
+            raise CancelledError
+        value = read()
+        if enough(value) or time.monotonic() >= end:
+            return value
+        if cancel:
+            cancel.wait(every_s)
+        else:
+            time.sleep(every_s)  # not Event.wait: gevent patches the module's `sleep` for Locust
+
+
 def until(
     condition: Callable[[], T], deadline_s: float, *, every_s: float = 0.05, cancel: Event | None = None
 ) -> T:
-    """Ask `condition` until its answer is true, and give that answer.
+    """Call `condition` until it returns a true value, and return that value.
 
-    Raises `DeadlineError` after `deadline_s` seconds, and `CancelledError` as soon as `cancel` is set.
+    Raises DeadlineError after `deadline_s` seconds, and CancelledError as soon as `cancel` is set.
     """
-    end = time.monotonic() + deadline_s
-    waiting = cancel or Event()
-    while True:
-        if waiting.is_set():
-            raise CancelledError
-        answer = condition()
-        if answer:
-            return answer
-        if time.monotonic() >= end:
-            raise DeadlineError(f"after {deadline_s:g} s")
-        waiting.wait(every_s)
+    value = poll(condition, deadline_s, every_s=every_s, cancel=cancel)
+    if not value:
+        raise DeadlineError(f"after {deadline_s:g} s")
+    return value

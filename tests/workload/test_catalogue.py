@@ -132,7 +132,8 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line"),
     [
-        ("list = 1", "lits = 1", "unknown operation 'lits'; valid: see docs/reference/operations.md; did you mean"),
+        ("list = 1", "lits = 1",
+         "unknown operation 'lits'; valid: see docs/reference/operations.md; did you mean"),
         ("list = 1", 'list = "much"', "rest.mix.list: 'much' given; input should be a valid number"),
         ("list = 1", "list = -1", "rest.mix.list: -1 given; input should be greater than 0"),
         ("list = 1", "", "rest.mix: "),
