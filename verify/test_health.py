@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calorimeter.core.deployment import Consent
 from calorimeter.gates.context import Context
-from calorimeter.gates.health import checks_run, fault_trials, outage, recovery, service
+from calorimeter.gates.health import checks_run, detection, fault_trials, recovery, service
 from calorimeter.gates.health.proxy_states import proxy_states
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import Break, gate
@@ -16,8 +16,8 @@ NEEDS = ("rest", "cfn", "proxy stats", "proxy log", "fault commands")
 def test_health_checks_really_run(context: Context, judge: Judge) -> None:
     """Health checks really run, on every backend.
 
-    The guide sets `option httpchk`; whether anything is checked is read from the proxy's own state,
-    not from its file.
+    The guide sets `option httpchk`. The proxy's own state shows whether anything is checked; its file does
+    not.
     """
     judge(proxy_states(context), checks_run.checks_really_run)
 
@@ -32,10 +32,10 @@ def test_health_checks_really_run(context: Context, judge: Judge) -> None:
 def test_crash_is_detected_in_time(context: Context, judge: Judge) -> None:
     """A crashed API is detected within its bound.
 
-    So is one that answers 5xx, and one that refuses its health checks alone, where the owner gave commands
-    for that.
+    So is one that answers 5xx, and one that refuses only its health checks, if the owner gave commands for
+    these faults.
     """
-    judge(fault_trials.outages(context, "kill", "errors", "refuse-checks"), outage.detected_in_time)
+    judge(fault_trials.outages(context, "kill", "errors", "refuse-checks"), detection.detected_in_time)
 
 
 @gate(
@@ -48,10 +48,10 @@ def test_crash_is_detected_in_time(context: Context, judge: Judge) -> None:
 def test_freeze_is_detected_in_time(context: Context, judge: Judge) -> None:
     """A frozen API is detected within its bound.
 
-    It still accepts connections, so only a check that waits for an answer sees it. The same holds for an
-    API that answers too late, where the owner gave commands for that.
+    It still accepts connections, so only a check that waits for an answer detects it. The same holds for an
+    API that answers too late, if the owner gave commands for that fault.
     """
-    judge(fault_trials.outages(context, "freeze", "slow"), outage.detected_in_time)
+    judge(fault_trials.outages(context, "freeze", "slow"), detection.detected_in_time)
 
 
 @gate(
@@ -64,9 +64,9 @@ def test_freeze_is_detected_in_time(context: Context, judge: Judge) -> None:
 def test_unreachable_is_detected_in_time(context: Context, judge: Judge) -> None:
     """An unreachable API is detected within its bound.
 
-    Its packets vanish: nothing refuses a connection, nothing answers.
+    Its packets vanish: connections are neither refused nor answered.
     """
-    judge(fault_trials.outages(context, "unreachable"), outage.detected_in_time)
+    judge(fault_trials.outages(context, "unreachable"), detection.detected_in_time)
 
 
 @gate(
@@ -79,8 +79,8 @@ def test_unreachable_is_detected_in_time(context: Context, judge: Judge) -> None
 def test_recovery_is_in_time(context: Context, judge: Judge) -> None:
     """A healed API serves its own sources again within its bound.
 
-    After each of the faults of H2, H3 and H4, and when it goes and comes again and again; while it
-    returns no client with a connection per request sees an error.
+    This holds after each fault of H2, H3 and H4, and for an API that fails its checks again and again. While
+    it returns, no client with a connection per request sees an error.
     """
     judge(fault_trials.recoveries(context), recovery.recovered_in_time)
 
@@ -89,8 +89,8 @@ def test_recovery_is_in_time(context: Context, judge: Judge) -> None:
 def test_drain_is_not_noticed(context: Context, judge: Judge) -> None:
     """A drained API loses no request.
 
-    Clients with a connection per request go elsewhere at once; those that keep theirs stay, and are counted
-    apart.
+    Clients with a connection per request go to other APIs at once; those that keep theirs stay, and are
+    counted separately.
     """
     judge(fault_trials.drained(context), service.drain_unnoticed)
 
@@ -105,8 +105,8 @@ def test_drain_is_not_noticed(context: Context, judge: Judge) -> None:
 def test_rolling_restart_is_not_noticed(context: Context, judge: Judge) -> None:
     """A rolling restart of all APIs loses no request.
 
-    Each is drained, stopped when no session is left (or after a deadline, for the sake of kept-alive
-    clients that never leave), started, and put back.
+    Each is drained, stopped when no session is left (or after a deadline, because keep-alive clients never
+    leave), started, and put back.
     """
     judge(fault_trials.rolled(context), service.rolling_restart_unnoticed)
 
@@ -127,6 +127,6 @@ def test_service_comes_back_by_itself(context: Context, judge: Judge) -> None:
 def test_api_without_broker_is_taken_out(context: Context, judge: Judge) -> None:
     """An API that is cut off from RabbitMQ is taken out of service.
 
-    Heat's own health check never touches RPC, so this needs a deeper one (see docs/reference/gates-health.md).
+    Heat's own health check does not use RPC, so this needs a deeper one (docs/reference/gates-health.md).
     """
     judge(fault_trials.cut_off(context), service.cut_off_goes_down)

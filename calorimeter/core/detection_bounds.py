@@ -69,3 +69,9 @@ def recovery_s(checks: Checks, fault: str) -> float:
     down, fast = checks.downinter_s or checks.inter_s, checks.fastinter_s or checks.inter_s
     lost = _one_failure_s(checks, fault) if fault in ("unreachable", "slow", "cut-off") else 0.0
     return lost + down + (checks.rise - 1) * fast
+
+
+def first_check_s(checks: Checks) -> float:
+    """The longest time from a proxy's start to the end of a server's first check: HAProxy spreads the first
+    checks of its servers over `inter`."""
+    return checks.inter_s + answer_s(checks)

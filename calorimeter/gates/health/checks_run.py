@@ -1,4 +1,4 @@
-"""Backend health: whether the proxy really checks its servers."""
+"""Health checks: whether the proxy really checks its servers."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, pa
 
 
 class CheckState(Model):
-    """One server line of `show stat`, as the proxy itself reports it.
+    """One server row of `show stat`.
 
-    `check_status` is HAProxy's (`L7OK`, `L4CON`, `INI`, …), empty where no check is configured;
-    `check_duration_ms` is the last check's, None where none was completed; `backup` servers get clients
+    `check_status` is HAProxy's (`L7OK`, `L4CON`, `INI`, …), empty if no check is configured;
+    `check_duration_ms` is the last check's, None if none has completed; `backup` servers get clients
     only when all others are down.
     """
 
@@ -23,7 +23,7 @@ class CheckState(Model):
 
     @property
     def waiting(self) -> bool:
-        """Whether it is checked, and no check has been completed yet."""
+        """Whether it is checked, but no check has completed yet."""
         return self.check_status.startswith("INI")
 
 
@@ -36,12 +36,12 @@ class ProxyStates(Model):
 
 
 def checks_really_run(evidence: ProxyStates) -> Judgement:
-    """Whether every described server has a completed health check, by the proxy's own state."""
+    """Whether every described server has completed a health check, by the proxy's own state."""
     found = {(state.section, state.server): state for state in evidence.states}
     described = [(section, name) for section, names in evidence.described.items() for name in names]
     if not found:
-        return inconclusive(f"{evidence.source} lists no server at all")
-    missing = [where for where in described if where not in found]
+        return inconclusive(f"{evidence.source} lists no servers")
+    missing = [w for w in described if w not in found]
     unchecked = [w for w in described if w in found and not _has_check(found[w])]
     waiting = [w for w in described if w in found and found[w].waiting]
     figures: dict[str, Figure] = {
@@ -52,9 +52,9 @@ def checks_really_run(evidence: ProxyStates) -> Judgement:
         "evidence": evidence.source,
     }
     if unchecked:
-        whom = "any" if len(unchecked) == len(described) else f"{len(unchecked)} of {len(described)}"
+        how_many = "any" if len(unchecked) == len(described) else f"{len(unchecked)} of {len(described)}"
         return failed(
-            f"the proxy does not check {whom} of its servers: `option httpchk` alone checks nothing, "
+            f"the proxy does not check {how_many} of its servers: `option httpchk` alone checks nothing, "
             "the server lines need the word `check`",
             [f"{section}/{name}: {found[section, name].status!r}" for section, name in unchecked],
             **figures,
@@ -68,13 +68,13 @@ def checks_really_run(evidence: ProxyStates) -> Judgement:
     backups = [w for w in described if found[w].backup]
     if backups:
         return failed(
-            f"{len(backups)} of {len(described)} servers are only backups: clients are sent to them when "
-            "all others are down, so that no check of theirs protects anybody",
+            f"{len(backups)} of {len(described)} servers are only backups: they get clients only "
+            "when all others are down, so their checks protect nobody",
             [f"{section}/{name}" for section, name in backups],
             **figures,
         )
     if waiting:
-        return inconclusive(f"{len(waiting)} servers have not completed a check yet", **figures)
+        return inconclusive(f"{len(waiting)} servers have not completed their first check yet", **figures)
     return passed(f"the proxy has completed health checks of all {len(described)} servers", **figures)
 
 

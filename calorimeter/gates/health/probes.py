@@ -19,7 +19,7 @@ from typing import Any
 from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.gates.clients.visiting import tls_context
 from calorimeter.gates.evidence.proxy_log import Connection
-from calorimeter.gates.health.trial import Attempt, Direct
+from calorimeter.gates.health.trial import Attempt, DirectRequest
 
 EVERY_S = 0.5
 """One source's interval: with many sources, an outage's begin and end are seen far more finely."""
@@ -57,7 +57,7 @@ class Probes:
         self._tls = tls
         self._answer_s = answer_s
         self.attempts: list[Attempt] = []
-        self.directs: dict[str, list[Direct]] = {name: [] for name in direct}
+        self.directs: dict[str, list[DirectRequest]] = {name: [] for name in direct}
         self.answered: set[tuple[str, str]] = set()
         self._loop = asyncio.new_event_loop()
         self._stop = asyncio.Event()
@@ -176,7 +176,7 @@ class Probes:
         try:
             status, error = await client.ask(path, DIRECT_S, keep=False)
             self.directs[name].append(
-                Direct(sent_ns=sent, done_ns=time.time_ns(), status=status, error=error)
+                DirectRequest(sent_ns=sent, done_ns=time.time_ns(), status=status, error=error)
             )
         finally:
             client.close()

@@ -1,58 +1,56 @@
-"""A look at the proxy's own state."""
+"""The proxies' server states, read once their first checks are done."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 
 from calorimeter.core import detection_bounds
+from calorimeter.core.waiting import poll
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.stats_sources import ProxyStats, proxy_stats
 from calorimeter.gates.health.checks_run import CheckState, ProxyStates
 
-LOOK_EVERY_S = 0.1
+POLL_EVERY_S = 0.1
 UNKNOWN_BOUND_S = 30.0
-"""Time for a first check, where the deployment does not say how the proxy checks."""
+"""Time for the first checks if the deployment file does not say how the proxy checks."""
 
 
 def proxy_states(context: Context) -> ProxyStates:
-    """The server states of all proxies; `EvidenceUnavailable` where one cannot be read.
+    """The server states of all proxies. Raises `EvidenceUnavailable` if one proxy cannot be read.
 
-    A proxy that was just started has not checked anything yet: its first checks are waited for, as long
-    as its configuration gives them (they are spread over `inter`).
+    A proxy that has just started has not checked every server yet: its first checks are awaited for as long
+    as its configuration allows.
     """
     stats = proxy_stats(context.deployment)
-    checks = [proxy.checks for proxy in context.proxies]
-    longest = max((c.inter_s + detection_bounds.answer_s(c) if c else UNKNOWN_BOUND_S) for c in checks)
-    deadline = time.monotonic() + longest
-    while True:
-        seen = _look(context, stats)
-        if not any(state.waiting for state in seen.states) or time.monotonic() > deadline:
-            return seen
-        time.sleep(LOOK_EVERY_S)
+    bounds = [
+        detection_bounds.first_check_s(proxy.checks) if proxy.checks else UNKNOWN_BOUND_S
+        for proxy in context.proxies
+    ]
+    return poll(
+        lambda: _read(context, stats),
+        max(bounds),
+        enough=lambda read: not any(state.waiting for state in read.states),
+        every_s=POLL_EVERY_S,
+    )
 
 
-def _look(context: Context, stats: Sequence[ProxyStats]) -> ProxyStates:
-    states: list[CheckState] = []
-    read: list[str] = []
-    for proxy in stats:
-        rows = proxy.show_stat()
-        read.append(proxy.where)
-        states += [
-            CheckState(
-                section=row.section,
-                server=row.name,
-                status=row.status,
-                check_status=(row.check_status or "").removeprefix("* "),
-                check_duration_ms=row.check_duration,
-                backup=bool(row.bck),
-            )
-            for row in rows
-            if row.kind == "server"
-        ]
-    apis = {"rest": context.deployment.rest, "cfn": context.deployment.cfn}
+def _read(context: Context, stats: Sequence[ProxyStats]) -> ProxyStates:
+    states = tuple(
+        CheckState(
+            section=row.section,
+            server=row.name,
+            status=row.status,
+            check_status=(row.check_status or "").removeprefix("* "),
+            check_duration_ms=row.check_duration,
+            backup=bool(row.bck),
+        )
+        for proxy in stats
+        for row in proxy.show_stat()
+        if row.kind == "server"
+    )
+    apis = (context.deployment.rest, context.deployment.cfn)
     return ProxyStates(
-        source=", ".join(read),
-        described={a.proxy_section: tuple(b.name for b in a.backends) for a in apis.values() if a},
-        states=tuple(states),
+        source=", ".join(proxy.where for proxy in stats),
+        described={a.proxy_section: tuple(b.name for b in a.backends) for a in apis if a},
+        states=states,
     )

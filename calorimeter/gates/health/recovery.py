@@ -4,117 +4,113 @@ from __future__ import annotations
 
 from calorimeter.core import detection_bounds
 from calorimeter.core.verdict import Judgement
-from calorimeter.gates.health.outage import (
-    Findings,
-    before,
+from calorimeter.gates.health.detection import (
+    JudgementBuilder,
+    check_before,
+    check_bound,
     check_s,
-    homes,
     prefix,
-    promise,
-    said_of,
     unproven,
-    went_down,
 )
-from calorimeter.gates.health.trial import Change, Injected, Trial, Trials
+from calorimeter.gates.health.trial import InjectedFault, StatusChange, Trial, Trials
 
 
 def recovered_in_time(evidence: Trials) -> Judgement:
-    """Whether each healed server was UP within the bound that the configuration implies, the bound is what
-    the owner wants, its sources came back, and no client with a connection per request saw an error."""
-    findings = Findings()
-    unlogged = [trial for trial in evidence.trials if not trial.logged]
+    """Whether each healed server was UP within the configuration's bound, that bound is within
+    `max_recovery_s`, its sources came back, and no client with a connection per request saw an error."""
+    builder = JudgementBuilder()
     for trial in evidence.trials:
-        before(trial, findings)
-        for each in trial.injected:
-            _recovered(trial, each, findings)
-    if not findings.against:
-        # Where a source is served only the log tells; what else speaks against a return needs none.
-        findings.doubts += [f"{t.fault}: no log tells whether its sources came back" for t in unlogged]
-        findings.doubts += [lost for trial in evidence.trials if (lost := trial.unlogged())]
-    told = [v for k, v in findings.figures.items() if k.endswith("_recovery_s") and v is not None]
-    worst = max((float(v) for v in told), default=0.0)
-    what = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))
-    return findings.judgement(
-        f"after {what} every server was UP within its bound, at the latest {worst:.1f} s after it served; "
-        "its sources came back and nobody saw an error"
+        check_before(trial, builder)
+        for fault in trial.injected:
+            _recovered(trial, fault, builder)
+    if not builder.against:
+        # Only the log shows which server served a source; what else refutes a recovery does not need it.
+        unlogged = [trial for trial in evidence.trials if not trial.logged]
+        builder.doubts += [f"{t.fault}: without a log its sources cannot be placed" for t in unlogged]
+        builder.doubts += [gap for trial in evidence.trials if (gap := trial.log_gap())]
+    faults = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))
+    return builder.judgement(
+        f"after {faults} every server was UP within its bound, the slowest "
+        f"{builder.largest('_recovery_s'):.1f} s after it served again; its sources came back and no "
+        "request failed"
     )
 
 
-def _recovered(trial: Trial, each: Injected, findings: Findings) -> None:
-    down = went_down(trial, each)
-    doubt = unproven(trial, each, down)
-    if doubt or not each.healed_ns:
-        findings.doubts.append(doubt or f"{trial.named(each)}: it was not healed")
+def _recovered(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) -> None:
+    down = trial.down(fault)
+    doubt = unproven(fault, down)
+    if doubt or not fault.healed_ns:
+        builder.doubts.append(doubt or f"{fault}: the fault was not healed")
         return
     if down is None:
-        findings.against.append(
-            f"{trial.named(each)}: it was never taken out of service, so clients met it broken until it "
-            "was healed"
+        builder.against.append(
+            f"{fault}: never taken out of service, clients were sent to it until it was healed"
         )
         return
-    until = min(trial.ended_ns, trial.next_ns(each))
-    up = trial.changed(each, "UP", each.heal_began_ns, until)
-    serving, name, wanted = each.serving_ns, prefix(each), trial.wanted.max_recovery_s
-    taken = round(max(0, up.seen_ns - serving) / 1e9, 3) if up else None
-    bound = detection_bounds.recovery_s(trial.checks, each.fault) if trial.checks else None
-    findings.figures |= {f"{name}_recovery_s": taken, f"{name}_recovery_bound_s": bound}
-    if bound is None:
-        findings.doubts.append(f"{trial.named(each)}: [[proxy]] has no `checks` to compute a bound from")
+    until_ns = min(trial.ended_ns, trial.next_fault_ns(fault))
+    up = trial.change_to(fault, "UP", fault.heal_began_ns, until_ns)
+    serving_ns, name, limit_s = fault.serving_ns, prefix(fault), trial.wanted.max_recovery_s
+    taken_s = round(max(0, up.seen_ns - serving_ns) / 1e9, 3) if up else None
+    bound_s = detection_bounds.recovery_s(trial.checks, fault.fault) if trial.checks else None
+    builder.figures |= {f"{name}_recovery_s": taken_s, f"{name}_recovery_bound_s": bound_s}
+    if trial.checks is None or bound_s is None:
+        builder.doubts.append(f"{fault}: no bound can be computed: [[proxy]] has no `checks`")
         return
-    if wanted is not None and bound > wanted:
-        findings.against.append(
-            f"{trial.named(each)}: the configuration allows {bound:g} s until it is used again, "
-            f"wanted are {wanted:g} s"
+    if limit_s is not None and bound_s > limit_s:
+        builder.against.append(
+            f"{fault}: the configuration allows {bound_s:g} s to recover, but max_recovery_s is "
+            f"{limit_s:g} s"
         )
-    if up is None or taken is None:
-        watched = (until - serving) / 1e9
-        findings.against.append(f"{trial.named(each)}: not UP {watched:.1f} s after it served again")
+    if up is None or taken_s is None:
+        builder.against.append(
+            f"{fault}: not UP {(until_ns - serving_ns) / 1e9:.1f} s after it served again"
+        )
         return
-    # Every check of the rise takes its own time.
-    rise = trial.checks.rise if trial.checks else 1
-    allowed = bound + rise * check_s(trial, each)
-    findings.figures[f"{name}_recovery_allowed_s"] = round(allowed, 3)
-    late_s = trial.late_s(each.heal_began_ns, up.seen_ns)
-    promise(f"{trial.named(each)}: served again", "UP", (taken, allowed, late_s), findings)
-    _without_error(trial, each, findings)
-    _sources_back(trial, each, up, findings)
+    # Each of the `rise` checks takes its own time.
+    allowed_s = bound_s + trial.checks.rise * check_s(trial, fault)
+    builder.figures[f"{name}_recovery_allowed_s"] = round(allowed_s, 3)
+    gap_s = trial.longest_gap_s(fault.heal_began_ns, up.seen_ns)
+    check_bound(f"{fault}: UP", "it served again", (taken_s, allowed_s, gap_s), builder)
+    _check_errors(trial, fault, builder)
+    _check_sources(trial, fault, up, builder)
 
 
-def _without_error(trial: Trial, each: Injected, findings: Findings) -> None:
-    """Nobody may fail between the healing and the end, or the next fault where there is one.
+def _check_errors(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) -> None:
+    """Judge whether a request failed between the healing and the end, or the next fault.
 
-    A server that goes DOWN again may have its sessions ended (`on-marked-down shutdown-sessions`): that is
-    the next fault's doing, and no failed return.
+    A server that goes DOWN again may have its sessions ended (`on-marked-down shutdown-sessions`): the next
+    fault causes that, it is no failed recovery.
     """
-    until = trial.next_ns(each)
-    bad = [
-        a
-        for a in trial.clients(each.api)
-        if each.heal_began_ns < a.sent_ns and a.done_ns < until and not a.ok
+    until_ns = trial.next_fault_ns(fault)
+    after = [
+        a for a in trial.clients(fault.api) if fault.heal_began_ns < a.sent_ns and a.done_ns < until_ns
     ]
+    bad = [a for a in after if not a.ok]
     if bad:
-        findings.against.append(
-            f"{trial.named(each)}: {len(bad)} requests failed while it returned ({said_of(bad[0])})"
-        )
+        builder.against.append(f"{fault}: {len(bad)} requests failed while it returned ({bad[0]})")
 
 
-def _sources_back(trial: Trial, each: Injected, up: Change, findings: Findings) -> None:
+def _check_sources(trial: Trial, fault: InjectedFault, up: StatusChange, builder: JudgementBuilder) -> None:
+    """Judge whether the server's sources were on it again at the end."""
+    name = f"{prefix(fault)}_sources_back"
     if not trial.logged:
-        findings.figures[f"{prefix(each)}_sources_back"] = None
+        builder.figures[name] = None
         return
-    mine = {source for source, server in homes(trial, each).items() if server == each.server}
+    theirs = {source for source, server in trial.homes(fault).items() if server == fault.server}
     last = {
         a.source: a.server
-        for a in trial.clients(each.api)
-        if a.source in mine and up.seen_ns < a.sent_ns < trial.next_ns(each) and a.server is not None
+        for a in trial.clients(fault.api)
+        if a.source in theirs
+        and up.seen_ns < a.sent_ns < trial.next_fault_ns(fault)
+        and a.server is not None
     }
-    elsewhere = sorted(source for source, server in last.items() if server != each.server)
-    findings.figures[f"{prefix(each)}_sources_back"] = len(last) - len(elsewhere)
-    if not mine or not last:
-        when = "after" if mine else "before"
-        findings.doubts.append(f"{trial.named(each)}: no source of it was seen {when} the fault")
+    elsewhere = sorted(source for source, server in last.items() if server != fault.server)
+    builder.figures[name] = len(last) - len(elsewhere)
+    if not theirs or not last:
+        when = "after" if theirs else "before"
+        builder.doubts.append(f"{fault}: none of its sources sent a request {when} the fault")
     elif elsewhere:
-        findings.against.append(
-            f"{trial.named(each)}: {len(elsewhere)} of its {len(last)} sources did not come back, "
+        builder.against.append(
+            f"{fault}: {len(elsewhere)} of its {len(last)} sources did not come back, "
             f"{elsewhere[0]} is on {last[elsewhere[0]]}"
         )

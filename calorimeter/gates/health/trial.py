@@ -1,4 +1,7 @@
-"""A trial: something was broken while clients went on; what they, the proxy and its log saw of it."""
+"""The evidence of one trial: a fault was injected while clients went on sending requests.
+
+All moments are ns since the epoch.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ FAR_NS = 1 << 62
 """A moment that never comes."""
 
 
-class Direct(Model):
-    """One request to a backend at its own address, past the proxy; `status` 0: no answer. ns, epoch."""
+class DirectRequest(Model):
+    """One request to a backend at its own address, past the proxy; `status` 0: no answer."""
 
     sent_ns: int
     done_ns: int
@@ -19,12 +22,12 @@ class Direct(Model):
 
     @property
     def healthy(self) -> bool:
-        """Whether it was answered, with no error of the server."""
+        """Whether it was answered without a server error."""
         return 0 < self.status < 500
 
 
 class Attempt(Model):
-    """One client's request through the proxy, timed from when it was due; ns since the epoch.
+    """One client's request through the proxy, timed from when it was due.
 
     `kept`: on a connection that the client keeps. `server` is where the proxy's log says that it went.
     """
@@ -42,21 +45,25 @@ class Attempt(Model):
 
     @property
     def ok(self) -> bool:
-        """Whether it was answered, with no error of the server."""
+        """Whether it was answered without a server error."""
         return 0 < self.status < 500
 
     @property
     def response_s(self) -> float:
-        """From when it was due to its end."""
+        """Seconds from when it was due to its end."""
         return (self.done_ns - self.due_ns) / 1e9
 
+    def __str__(self) -> str:
+        """`127.16.3.4: closed without an answer`."""
+        return f"{self.source}: {self.error or f'status {self.status}'}"
 
-class Injected(Model):
-    """One fault of one backend as it was carried out; ns since the epoch, 0 where it never was.
 
-    `at_ns` is its own moment where the command told it (`exact`), else the command's begin; `ended_ns` when
-    the command had ended. `heal_began_ns` and `healed_ns` are begin and end of the command that healed.
-    `direct` are requests to the backend itself.
+class InjectedFault(Model):
+    """One fault of one backend as it was carried out; a moment is 0 if it never came.
+
+    `at_ns` is the moment that the command printed (`exact`), else when the command began; `ended_ns` is
+    when it had ended. `heal_began_ns` and `healed_ns` are begin and end of the healing command. `direct`
+    are requests to the backend itself.
     """
 
     api: str
@@ -68,35 +75,39 @@ class Injected(Model):
     ended_ns: int
     heal_began_ns: int = 0
     healed_ns: int = 0
-    direct: tuple[Direct, ...] = ()
+    direct: tuple[DirectRequest, ...] = ()
+
+    def __str__(self) -> str:
+        """`rest-1: kill`."""
+        return f"{self.server}: {self.fault}"
 
     @property
     def over_ns(self) -> int:
-        """When the fault began to end; the far future where it did not."""
+        """When healing began; the far future if it did not."""
         return self.heal_began_ns or FAR_NS
 
     @property
     def happened(self) -> bool | None:
-        """Whether the backend itself stopped serving; None where it cannot be reached from here."""
-        if not any(probe.healthy for probe in self.direct if probe.done_ns < self.at_ns):
+        """Whether the backend itself stopped serving; None if it cannot be reached from here."""
+        if not any(request.healthy for request in self.direct if request.done_ns < self.at_ns):
             return None
-        # The last ones may have been answered by what heals.
-        during = [p for p in self.direct if p.sent_ns > self.ended_ns and p.done_ns < self.over_ns]
-        late = [p for p in self.direct if self.ended_ns < p.sent_ns < self.over_ns <= p.done_ns]
+        # The last requests may have been answered because healing had begun.
+        during = [r for r in self.direct if r.sent_ns > self.ended_ns and r.done_ns < self.over_ns]
+        late = [r for r in self.direct if self.ended_ns < r.sent_ns < self.over_ns <= r.done_ns]
         if not during and not late:
             return None
-        return not any(probe.healthy for probe in during)
+        return not any(request.healthy for request in during)
 
     @property
     def serving_ns(self) -> int:
-        """When the backend served again, by its own answer; else when the healing command had ended."""
-        answers = [p.done_ns for p in self.direct if p.healthy and p.done_ns > self.over_ns]
+        """When the backend served again: its first healthy answer, else the end of the healing command."""
+        answers = [r.done_ns for r in self.direct if r.healthy and r.done_ns > self.over_ns]
         return min(answers, default=self.healed_ns)
 
 
-class Change(Model):
-    """A server's status as the proxy showed it: `last_ns` when it last showed another one (0: never),
-    `seen_ns` when this one was first seen. ns since the epoch."""
+class StatusChange(Model):
+    """A new status of a server in the proxy's state: first read at `seen_ns`; at `last_ns` the proxy still
+    showed another one (0: it never did)."""
 
     proxy: str
     section: str
@@ -106,8 +117,8 @@ class Change(Model):
     seen_ns: int
 
 
-class Said(Model):
-    """The proxy's log on a server's state, and when the line came, ns since the epoch."""
+class LoggedStatus(Model):
+    """A line of the proxy's log about a server's status, and when it was received."""
 
     section: str
     server: str
@@ -116,8 +127,8 @@ class Said(Model):
     reason: str | None = None
 
 
-class Wanted(Model):
-    """What the owner wants (`[expect]`) that a trial is judged by; seconds.
+class Expectations(Model):
+    """What of `[expect]` a trial is judged by; seconds.
 
     `hang_s` is the longest that a client may wait for an error: the longest of the proxy's timeouts.
     """
@@ -131,68 +142,72 @@ class Wanted(Model):
 class Trial(Model):
     """Evidence of H2 to H9: one fault, or a sequence of them, from some time before to some time after.
 
-    `backends` are all servers by section; `check_ms` the longest successful check of each
-    `section/server` in ms; `largest_gap_ns` the longest time between two looks at the proxy's state;
-    `gaps` are those longer than 0.1 s, from and to; `log_doubts` why lines of its log may be missing.
+    `backends` are all servers by section; `check_ms` is the longest successful check of each
+    `section/server` in ms; `largest_gap_ns` the longest time between two polls of the proxy's state;
+    `gaps` are those longer than 0.1 s, from and to; `said` are the log's lines about servers; `log_doubts`
+    says why lines of the log may be missing.
     """
 
     fault: str
     began_ns: int
     ended_ns: int
     checks: Checks | None
-    wanted: Wanted
+    wanted: Expectations
     backends: dict[str, tuple[str, ...]]
-    injected: tuple[Injected, ...]
+    injected: tuple[InjectedFault, ...]
     proxies: tuple[str, ...]
-    changes: tuple[Change, ...]
+    changes: tuple[StatusChange, ...]
     logged: bool
     log_doubts: tuple[str, ...] = ()
-    said: tuple[Said, ...]
+    said: tuple[LoggedStatus, ...]
     check_ms: dict[str, int]
     largest_gap_ns: int
     gaps: tuple[tuple[int, int], ...] = ()
     attempts: tuple[Attempt, ...]
 
-    def named(self, each: Injected) -> str:
-        """`rest-1: kill`."""
-        return f"{each.server}: {each.fault}"
+    def next_fault_ns(self, fault: InjectedFault) -> int:
+        """When the API's next fault began after this one; the far future if there was none.
 
-    def next_ns(self, each: Injected) -> int:
-        """When the API was broken again after this fault; the far future where it was not.
-
-        What was under way by then may have been ended by that next fault, so it tells nothing of this one.
+        Requests that were in flight then may have been ended by the next fault: they prove nothing about
+        this one.
         """
-        later = [o.at_ns for o in self.injected if o.api == each.api and o.at_ns > each.over_ns]
+        later = [f.at_ns for f in self.injected if f.api == fault.api and f.at_ns > fault.over_ns]
         return min(later, default=FAR_NS)
 
-    def changed(self, each: Injected, status: str, after_ns: int, before_ns: int) -> Change | None:
-        """When the last of the proxies first showed a status that starts so; None where one did not."""
+    def change_to(
+        self, fault: InjectedFault, status: str, after_ns: int, before_ns: int
+    ) -> StatusChange | None:
+        """When the last of the proxies first showed a status that starts with `status`; None if one of them
+        did not show it in that time."""
         found = []
         for proxy in self.proxies:
-            first = next(
-                (
-                    c
-                    for c in self.changes
-                    if (c.proxy, c.section, c.server) == (proxy, each.section, each.server)
-                    and c.status.startswith(status)
-                    and after_ns < c.seen_ns <= before_ns
-                ),
-                None,
+            place = (proxy, fault.section, fault.server)
+            shown = (
+                change
+                for change in self.changes
+                if (change.proxy, change.section, change.server) == place
+                and change.status.startswith(status)
+                and after_ns < change.seen_ns <= before_ns
             )
+            first = next(shown, None)
             if first is None:
                 return None
             found.append(first)
         return max(found, key=lambda change: change.seen_ns, default=None)
 
-    def late_s(self, begin_ns: int, end_ns: int) -> float:
-        """The longest of `gaps` that lies in a span of time, or reaches into it; s."""
+    def down(self, fault: InjectedFault) -> StatusChange | None:
+        """When the proxies showed the server DOWN because of a fault."""
+        return self.change_to(fault, "DOWN", fault.at_ns, fault.over_ns)
+
+    def longest_gap_s(self, begin_ns: int, end_ns: int) -> float:
+        """The longest of `gaps` that overlaps a span of time."""
         found = [to - since for since, to in self.gaps if to > begin_ns and since < end_ns]
         return max(found, default=0) / 1e9
 
-    def unlogged(self) -> str | None:
-        """Why the log may lack connections, so that what it does not show did not happen is unsure.
+    def log_gap(self) -> str | None:
+        """Why lines may be missing from the log, so that their absence proves nothing.
 
-        None where it lacks none, and where it names no servers at all: then nothing is judged by it.
+        None if none is missing, and if the log names no servers at all: then nothing is judged by it.
         """
         answered = [a for a in self.attempts if a.status and not a.kept]
         lost = [a for a in answered if a.server is None]
@@ -205,8 +220,13 @@ class Trial(Model):
         return None
 
     def clients(self, api: str, *, kept: bool = False) -> list[Attempt]:
-        """The requests of one population of an API's clients."""
+        """The requests of an API's clients with a connection per request, or of those that keep theirs."""
         return [a for a in self.attempts if a.api == api and a.kept == kept]
+
+    def homes(self, fault: InjectedFault) -> dict[str, str]:
+        """Source → its server before the fault, by the proxy's log."""
+        early = (a for a in self.clients(fault.api) if a.done_ns < fault.at_ns)
+        return {a.source: a.server for a in early if a.server is not None}
 
 
 class Trials(Model):

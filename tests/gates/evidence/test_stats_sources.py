@@ -44,8 +44,8 @@ def for_h1(deployment: Deployment, _: Path) -> set[str]:
 
 def for_trials(deployment: Deployment, _: Path) -> set[str]:
     """What a trial of gates H polls."""
-    polled = fault_rig.Watch(Context(deployment, Settings()))
-    return {server for _, _, server in polled.now}
+    polled = fault_rig.StatePolling(Context(deployment, Settings()))
+    return {server for _, _, server in polled.status}
 
 
 def for_the_record(deployment: Deployment, folder: Path) -> set[str]:
@@ -115,7 +115,7 @@ def test_a_source_that_dies_during_a_trial_is_replaced(tmp_path: Path) -> None:
     with stats_server(tmp_path / "second") as second:
         with stats_server(tmp_path / "first") as first:
             context = Context(described(first.url, second.url), Settings())
-            polling = fault_rig.Watch(context)
+            polling = fault_rig.StatePolling(context)
             polling.__enter__()
         second.rows = second.rows.replace("rest-1,UP", "rest-1,DOWN")
         until(lambda: polling.shows("rest", "rest-1", "DOWN"), 5)
@@ -126,7 +126,7 @@ def test_a_source_that_dies_during_a_trial_is_replaced(tmp_path: Path) -> None:
 def test_a_trial_whose_last_source_dies_says_so(tmp_path: Path) -> None:
     """No state is taken for an unchanged one: the trial is judged by nothing."""
     with stats_server(tmp_path / "only") as only:
-        polling = fault_rig.Watch(Context(described(only.url), Settings()))
+        polling = fault_rig.StatePolling(Context(described(only.url), Settings()))
         polling.__enter__()
     with pytest.raises(EvidenceUnavailable, match="No such file or directory"):
         until(lambda: polling.shows("rest", "rest-1", "DOWN"), 5)

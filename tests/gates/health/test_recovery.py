@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 
 from calorimeter.core.verdict import Judgement, Outcome
-from calorimeter.gates.health.outage import detected_in_time
+from calorimeter.gates.health.detection import detected_in_time
 from calorimeter.gates.health.recovery import recovered_in_time
-from calorimeter.gates.health.trial import Attempt, Trial, Trials, Wanted
+from calorimeter.gates.health.trial import Attempt, Expectations, Trial, Trials
 from tests.gates.health.trials import at, attempt, change, direct, injected, said, steady, trial
 
 
@@ -29,9 +29,7 @@ def test_later_than_the_bound_fails() -> None:
     """2.5 s, where downinter + fastinter and two checks make 2.008, and 0.1 s are nobody's."""
     judgement = judged(trial(up=23.0))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.why == (
-        "a: kill: served again: UP only after 2.50 s, its configuration promises 2.01 s"
-    )
+    assert judgement.why == ("a: kill: UP 2.50 s after it served again, the configuration allows 2.01 s")
 
 
 def test_never_up_again_fails() -> None:
@@ -49,7 +47,7 @@ def test_never_taken_out_fails() -> None:
 
 def test_a_bound_beyond_what_the_owner_wants_fails() -> None:
     """The configuration allows 2 s, wanted is 1."""
-    assert judged(trial(wanted=Wanted(max_recovery_s=1.0))).outcome is Outcome.FAIL
+    assert judged(trial(wanted=Expectations(max_recovery_s=1.0))).outcome is Outcome.FAIL
 
 
 def test_an_error_on_the_way_back_fails() -> None:
@@ -125,7 +123,7 @@ def test_without_a_log_nobody_knows_whose_sources_came_back() -> None:
     """INCONCLUSIVE, for the gate is about sources; what the state alone refutes is refuted."""
     judgement = judged(trial(logged=False, said=()))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == "kill: no log tells whether its sources came back"
+    assert judgement.why == "kill: without a log its sources cannot be placed"
     assert judgement.figures["rest_kill_sources_back"] is None
     assert judged(trial(up=23.0, logged=False, said=())).outcome is Outcome.FAIL
 
@@ -147,4 +145,4 @@ def test_lost_lines_of_the_log_are_inconclusive(check: Callable[[Trials], Judgem
         assert judgement.outcome is Outcome.INCONCLUSIVE, judgement
         assert "not in the log" in judgement.why or "3 lines were lost" in judgement.why
     unnamed = [a.model_copy(update={"server": None}) for a in good.attempts]
-    assert good.model_copy(update={"attempts": tuple(unnamed)}).unlogged() is None
+    assert good.model_copy(update={"attempts": tuple(unnamed)}).log_gap() is None

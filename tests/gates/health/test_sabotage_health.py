@@ -60,7 +60,7 @@ CASES = {
         {"H1": "FAIL", "H2": "FAIL", "H5": "FAIL"},
         {
             "H1": "does not check any of its servers",
-            "H2": "the proxy says 'no check'",
+            "H2": "the proxy shows 'no check'",
             "H5": "never taken out of service",
         },
         "unchecked",
@@ -68,20 +68,20 @@ CASES = {
     "backup": Case({"H1": "FAIL"}, {"H1": "are only backups"}, "backup"),
     "fall 100": Case(
         {"H1": "PASS", "H2": "FAIL"},
-        {"H2": "allows 100 s until it is detected, wanted are 5 s"},
+        {"H2": "allows 100 s to detect it, but max_detection_s is 5 s"},
         "fall-100",
         _fall_100,
     ),
     "timeout check 30s": Case(
         {"H1": "PASS", "H3": "FAIL"},
-        {"H3": "allows 62 s until it is detected"},
+        {"H3": "allows 62 s to detect it"},
         "slow-checks",
         _check_30s,
         faults=("freeze",),
     ),
     "a path that is always answered": Case(
         {"H1": "PASS", "H2": "FAIL"},
-        {"H2": "not for /healthcheck"},
+        {"H2": "not /healthcheck"},
         "any-path",
         faults=("kill", "refuse-checks"),
     ),

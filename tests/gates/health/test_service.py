@@ -35,7 +35,7 @@ def test_a_drain_that_nobody_notices_passes() -> None:
 def test_a_failed_request_or_a_new_connection_on_a_drained_server_fails() -> None:
     """Either refutes a clean drain; a kept-alive client's loss is only counted."""
     assert drain_unnoticed(drain(attempt(15, status=0))).outcome is Outcome.FAIL
-    assert "went there all the same" in drain_unnoticed(drain(attempt(15, "a"))).why
+    assert "new connections still went to it" in drain_unnoticed(drain(attempt(15, "a"))).why
     kept = drain_unnoticed(drain(attempt(15, "a", status=0, kept=True)))
     assert kept.outcome is Outcome.PASS
     assert kept.figures["rest_kept_alive_failed"] == 1
@@ -68,7 +68,7 @@ def test_a_restart_that_nothing_shows_is_inconclusive() -> None:
     unseen = tuple(injected("stop", (), server=server) for server in "ab")
     judgement = rolling_restart_unnoticed(rolling().model_copy(update={"injected": unseen}))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == "nothing shows that 'stop' happened: a cannot be asked at its own address"
+    assert judgement.why == "nothing proves that 'stop' happened: a cannot be reached at its own address"
 
 
 def nobody(*more: Any, took: float = 2.0, back: bool = True) -> Trial:
@@ -93,8 +93,8 @@ def test_errors_in_time_and_service_back_passes() -> None:
 
 def test_a_hang_an_error_afterwards_or_no_return_fails() -> None:
     """Beyond the timeouts; after it was back; not back at all."""
-    assert "hung beyond 60 s" in back_by_itself(nobody(took=61.0)).why
-    assert "failed after it was back" in back_by_itself(nobody(attempt(24, status=0))).why
+    assert "waited longer than 60 s" in back_by_itself(nobody(took=61.0)).why
+    assert "failed after service was back" in back_by_itself(nobody(attempt(24, status=0))).why
     assert "did not come back UP" in back_by_itself(nobody(back=False)).why
 
 

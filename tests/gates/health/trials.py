@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from calorimeter.core.deployment import Checks
-from calorimeter.gates.health.trial import Attempt, Change, Direct, Injected, Said, Trial, Wanted
+from calorimeter.gates.health.trial import (
+    Attempt,
+    DirectRequest,
+    Expectations,
+    InjectedFault,
+    LoggedStatus,
+    StatusChange,
+    Trial,
+)
 
 S = 1_000_000_000
 CHECKS = Checks(inter_s=1.0, fall=2, rise=2, timeout_check_s=1.0, timeout_connect_s=10.0)
@@ -35,25 +43,27 @@ def steady(begin: float, end: float, server: str, **more: Any) -> list[Attempt]:
     return [attempt(begin + n / 4, server, source=f"127.16.0.{ord(source)}", **more) for n in range(steps)]
 
 
-def direct(when: float, status: int, took: float = 0.01) -> Direct:
+def direct(when: float, status: int, took: float = 0.01) -> DirectRequest:
     """One request to the backend itself."""
-    return Direct(sent_ns=at(when), done_ns=at(when + took), status=status)
+    return DirectRequest(sent_ns=at(when), done_ns=at(when + took), status=status)
 
 
-def change(when: float, status: str, server: str = "a", gap: float = 0.05) -> Change:
+def change(when: float, status: str, server: str = "a", gap: float = 0.05) -> StatusChange:
     """The proxy's state, first seen at `when`."""
-    return Change(
+    return StatusChange(
         proxy="proxy", section=SECTION, server=server, status=status,
         last_ns=at(when - gap), seen_ns=at(when),
     )  # fmt: skip
 
 
-def said(when: float, state: str) -> Said:
+def said(when: float, state: str) -> LoggedStatus:
     """The log on server a."""
-    return Said(section=SECTION, server="a", state=state, received_ns=at(when))
+    return LoggedStatus(section=SECTION, server="a", state=state, received_ns=at(when))
 
 
-def injected(fault: str = "kill", directs: tuple[Direct, ...] | None = None, **more: Any) -> Injected:
+def injected(
+    fault: str = "kill", directs: tuple[DirectRequest, ...] | None = None, **more: Any
+) -> InjectedFault:
     """Server a is broken from 10 to 20, and serves again at 20.5."""
     usual = (
         *(direct(n, 300) for n in range(5, 10)),
@@ -65,7 +75,7 @@ def injected(fault: str = "kill", directs: tuple[Direct, ...] | None = None, **m
         "ended_ns": AT + S // 10, "heal_began_ns": HEALED, "healed_ns": HEALED + S,
         "direct": usual if directs is None else directs,
     }  # fmt: skip
-    return Injected(**{**given, **more})
+    return InjectedFault(**{**given, **more})
 
 
 def trial(down: float | None = 11.5, up: float | None = 21.9, **more: Any) -> Trial:
@@ -88,7 +98,7 @@ def trial(down: float | None = 11.5, up: float | None = 21.9, **more: Any) -> Tr
     ]
     given = {
         "fault": "kill", "began_ns": 0, "ended_ns": at(25), "checks": CHECKS,
-        "wanted": Wanted(max_detection_s=5.0, max_recovery_s=5.0, cut_sessions=True),
+        "wanted": Expectations(max_detection_s=5.0, max_recovery_s=5.0, cut_sessions=True),
         "backends": {SECTION: ("a", "b")}, "injected": (injected(),), "proxies": ("proxy",),
         "changes": tuple(changes), "logged": True, "said": tuple(lines),
         "check_ms": {f"{SECTION}/a": 4}, "largest_gap_ns": at(0.06), "attempts": tuple(attempts),
