@@ -79,8 +79,8 @@ def test_unreachable_is_detected_in_time(context: Context, judge: Judge) -> None
 def test_recovery_is_in_time(context: Context, judge: Judge) -> None:
     """A healed API serves its own sources again within its bound.
 
-    This holds after each fault of H2, H3 and H4, and for an API that fails its checks again and again. While
-    it returns, no client with a connection per request sees an error.
+    This holds after each fault of H2, H3 and H4, and for an API that fails its checks again and again.
+    While it returns, no client with a connection per request sees an error.
     """
     judge(fault_trials.recoveries(context), recovery.recovered_in_time)
 

@@ -15,14 +15,14 @@ def state(server: str, status: str = "UP", check: str = "L7OK") -> CheckState:
 
 
 def test_checked_servers_pass() -> None:
-    """Servers with a completed check pass, be they up or down."""
+    """Servers with a completed check pass, whether they are up or down."""
     judgement = checks_really_run(evidence(state("a"), state("b", "DOWN", "L4CON")))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["checked"] == 2
 
 
-def test_guide_file_fails_in_one_sentence() -> None:
-    """Servers that say `no check` refute it, and the sentence says what to change."""
+def test_the_guides_file_fails_in_one_sentence() -> None:
+    """Servers that show `no check` refute it, and the sentence says what to change."""
     judgement = checks_really_run(evidence(state("a", "no check", ""), state("b", "no check", "")))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why.startswith("the proxy does not check any of its servers")

@@ -17,7 +17,7 @@ def judged(*trials: Trial) -> Judgement:
 
 
 def test_a_crash_within_its_bound_passes_with_what_clients_saw() -> None:
-    """DOWN after 1.5 s of 2 s: PASS, with the outage in seconds, requests and sources."""
+    """DOWN after 1.5 s of 2 s is PASS, with the outage in seconds, requests and sources."""
     judgement = judged(trial())
     assert judgement.outcome is Outcome.PASS, judgement.why
     figures = judgement.figures
@@ -30,33 +30,33 @@ def test_a_crash_within_its_bound_passes_with_what_clients_saw() -> None:
 
 
 def test_later_than_the_bound_fails() -> None:
-    """Allowed are the bound, one check and 0.1 s: 2.18 s are too late for 2.104."""
+    """The bound, one check and 0.1 s make 2.104 s; 2.18 s are too late."""
     judgement = judged(trial(down=12.2))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == "a: kill: DOWN 2.18 s after the fault, the configuration allows 2.00 s"
 
 
-def test_a_long_time_without_a_look_elsewhere_excuses_nothing() -> None:
-    """Only looks between the fault and its detection say how late the proxy may have been."""
+def test_a_gap_between_polls_at_another_time_excuses_nothing() -> None:
+    """Only polls between the fault and its detection show how late the proxy may have been."""
     early = ((at(2), at(6)),)
     assert judged(trial(down=12.5, largest_gap_ns=at(4), gaps=early)).outcome is Outcome.FAIL
 
 
 def test_a_proxy_that_stood_still_is_inconclusive_only_as_far_as_that_explains() -> None:
-    """2.48 s where 2.004 are promised: 0.6 s without an answer explain them, 0.3 s do not."""
+    """2.48 s where 2.004 s are allowed: 0.6 s without an answer explain the delay, 0.3 s do not."""
     judgement = judged(trial(down=12.5, gaps=((at(11.5), at(12.1)),)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "stood still for 0.60 s" in judgement.why
     assert judged(trial(down=12.5, gaps=((at(11.5), at(11.8)),))).outcome is Outcome.FAIL
 
 
-def test_within_what_was_measured_besides_passes() -> None:
+def test_within_the_measured_allowance_passes() -> None:
     """A detection that the bound, one check under way and 100 ms of resolution explain is no failure."""
     assert judged(trial(down=12.05)).outcome is Outcome.PASS
 
 
 def test_never_down_fails_with_the_reason() -> None:
-    """The guide's file: `no check` until it was healed."""
+    """With the guide's file the proxy shows `no check` until the server was healed."""
     unchecked = trial(down=None, changes=(change(5, "no check", gap=5), change(5, "no check", "b", gap=5)))
     judgement = judged(unchecked)
     assert judgement.outcome is Outcome.FAIL
@@ -65,7 +65,7 @@ def test_never_down_fails_with_the_reason() -> None:
 
 
 def test_a_bound_beyond_what_the_owner_wants_fails() -> None:
-    """`fall 100`: within its own bound, yet far from what is wanted."""
+    """`fall 100` keeps its own bound, which is far beyond `max_detection_s`."""
     patient = Checks(inter_s=1.0, fall=100, rise=2, timeout_check_s=1.0)
     judgement = judged(trial(down=None, checks=patient))
     assert judgement.outcome is Outcome.FAIL
@@ -75,7 +75,7 @@ def test_a_bound_beyond_what_the_owner_wants_fails() -> None:
 
 
 def test_a_fault_that_did_not_happen_is_inconclusive() -> None:
-    """A kill command that does nothing: the backend still answers at its own address."""
+    """After a kill command that does nothing the backend still answers at its own address."""
     alive = tuple(direct(n, 300) for n in range(5, 20))
     judgement = judged(trial(down=None, injected=(injected(directs=alive),)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
@@ -83,36 +83,36 @@ def test_a_fault_that_did_not_happen_is_inconclusive() -> None:
 
 
 def test_a_backend_out_of_reach_is_proven_broken_by_the_proxy_alone() -> None:
-    """Without direct answers a DOWN proves the fault; without a DOWN nothing does."""
+    """Without direct answers only a DOWN proves the fault."""
     unseen = (injected(directs=()),)
     assert judged(trial(injected=unseen)).outcome is Outcome.PASS
     assert judged(trial(down=None, injected=unseen)).outcome is Outcome.INCONCLUSIVE
 
 
 def test_log_and_state_that_disagree_are_inconclusive() -> None:
-    """The log says DOWN half a second before the state did: one of the readers is wrong."""
+    """The log reports DOWN half a second before the state did: one of the readers is wrong."""
     assert judged(trial(said=(said(11.0, "DOWN"),))).outcome is Outcome.INCONCLUSIVE
     assert judged(trial(said=())).outcome is Outcome.INCONCLUSIVE
     assert judged(trial(said=(), logged=False)).outcome is Outcome.PASS
 
 
 def test_no_checks_described_is_inconclusive() -> None:
-    """Detected, but nothing to compute a bound from."""
+    """A fault was detected, but no bound can be computed."""
     assert judged(trial(checks=None)).outcome is Outcome.INCONCLUSIVE
 
 
-def test_a_deployment_that_was_ill_before_is_inconclusive() -> None:
-    """Failures before the fault, or hardly any request: nothing can be said of the fault."""
+def test_a_deployment_that_failed_before_the_fault_is_inconclusive() -> None:
+    """After failures before the fault, or hardly any request, the fault cannot be judged."""
     good = trial()
-    ill = good.model_copy(update={"attempts": (*good.attempts, attempt(3, status=0))})
-    assert "failed before the fault" in judged(ill).why
+    failing = good.model_copy(update={"attempts": (*good.attempts, attempt(3, status=0))})
+    assert "failed before the fault" in judged(failing).why
     few = good.model_copy(update={"attempts": tuple(a for a in good.attempts if a.sent_ns > at(8))})
     assert judged(few).outcome is Outcome.INCONCLUSIVE
     assert judged(good.model_copy(update={"injected": ()})).outcome is Outcome.INCONCLUSIVE
 
 
 def test_failures_after_the_detection_fail() -> None:
-    """Once it is DOWN its clients are served by the others."""
+    """Once it is DOWN, the other servers must serve its clients."""
     good = trial()
     late = good.model_copy(update={"attempts": (*good.attempts, attempt(15, status=503))})
     judgement = judged(late)
@@ -121,8 +121,8 @@ def test_failures_after_the_detection_fail() -> None:
 
 
 @pytest.mark.parametrize(("cut", "outcome"), [(True, Outcome.FAIL), (False, Outcome.PASS)])
-def test_hung_sessions_fail_only_where_they_should_be_cut(cut: bool, outcome: Outcome) -> None:
-    """A request that stays on a frozen server long after it is DOWN."""
+def test_hung_sessions_fail_only_if_they_should_be_cut(cut: bool, outcome: Outcome) -> None:
+    """A request stays on a frozen server long after it is DOWN."""
     frozen = trial(down=13.5, fault="freeze", injected=(injected("freeze"),))
     hung = attempt(11, "a", took=9.2, status=300)
     frozen = frozen.model_copy(
@@ -137,8 +137,8 @@ def test_hung_sessions_fail_only_where_they_should_be_cut(cut: bool, outcome: Ou
         assert "on-marked-down shutdown-sessions" in judgement.why
 
 
-def test_connections_under_way_are_not_sessions_to_be_cut() -> None:
-    """Where packets vanish a connection that is being made ends by `timeout connect`."""
+def test_connections_being_made_are_not_sessions_to_be_cut() -> None:
+    """If packets vanish, a connection that is being made ends by `timeout connect`."""
     gone = trial(down=13.5, fault="unreachable", injected=(injected("unreachable"),))
     more: dict[str, Any] = {"took": 9.2, "status": 300}
     making = gone.model_copy(update={"attempts": (*gone.attempts, attempt(11, "a", **more))})
@@ -147,8 +147,8 @@ def test_connections_under_way_are_not_sessions_to_be_cut() -> None:
     assert judged(kept).outcome is Outcome.FAIL
 
 
-def test_sources_that_moved_without_need_are_counted() -> None:
-    """A source of the server that stays was sent elsewhere while the other was DOWN."""
+def test_sources_that_moved_needlessly_are_counted() -> None:
+    """A source of a healthy server was sent to another one while the failed one was DOWN."""
     three = trial(backends={"rest_api_proxy": ("a", "b", "c")})
     stray = steady(12, 14, "c", home="b")
     judgement = judged(three.model_copy(update={"attempts": (*three.attempts, *stray)}))
@@ -156,7 +156,7 @@ def test_sources_that_moved_without_need_are_counted() -> None:
 
 
 def test_every_trial_counts() -> None:
-    """One refuted trial refutes the gate, whatever the others say."""
+    """One refuted trial refutes the gate."""
     refused = trial(
         down=None, up=None, fault="refuse-checks", injected=(injected("refuse-checks"),), checks=CHECKS
     )

@@ -17,7 +17,7 @@ def judged(*trials: Trial) -> Judgement:
 
 
 def test_a_recovery_within_its_bound_passes() -> None:
-    """UP 1.4 s after it served again, its source back on it: PASS."""
+    """UP 1.4 s after it served again, with its source back on it, is PASS."""
     judgement = judged(trial())
     assert judgement.outcome is Outcome.PASS, judgement.why
     assert judgement.figures["rest_kill_recovery_s"] == 1.4
@@ -26,32 +26,32 @@ def test_a_recovery_within_its_bound_passes() -> None:
 
 
 def test_later_than_the_bound_fails() -> None:
-    """2.5 s, where downinter + fastinter and two checks make 2.008, and 0.1 s are nobody's."""
+    """downinter + fastinter, two checks and 0.1 s make 2.108 s; 2.5 s are too late."""
     judgement = judged(trial(up=23.0))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == ("a: kill: UP 2.50 s after it served again, the configuration allows 2.01 s")
 
 
 def test_never_up_again_fails() -> None:
-    """It serves, and the proxy does not notice."""
+    """The server serves again, but the proxy never shows it UP."""
     judgement = judged(trial(up=None))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.why == "a: kill: not UP 4.5 s after it served again"
 
 
 def test_never_taken_out_fails() -> None:
-    """What was never DOWN was met broken by its clients."""
+    """Clients were sent to the broken server all the time."""
     assert "never taken out of service" in judged(trial(down=None)).why
     assert judged(trial(down=None)).outcome is Outcome.FAIL
 
 
 def test_a_bound_beyond_what_the_owner_wants_fails() -> None:
-    """The configuration allows 2 s, wanted is 1."""
+    """The configuration allows 2 s, max_recovery_s is 1 s."""
     assert judged(trial(wanted=Expectations(max_recovery_s=1.0))).outcome is Outcome.FAIL
 
 
 def test_an_error_on_the_way_back_fails() -> None:
-    """A request that failed after the healing had begun."""
+    """A request failed after healing had begun."""
     good = trial()
     judgement = judged(good.model_copy(update={"attempts": (*good.attempts, attempt(21, status=0))}))
     assert judgement.outcome is Outcome.FAIL
@@ -59,7 +59,7 @@ def test_an_error_on_the_way_back_fails() -> None:
 
 
 def flapping(*more: Attempt) -> Trial:
-    """Server a is broken at 10 and again at 30: DOWN at 11.5 and 31.5, UP at 21.9 and 41.9."""
+    """Server a fails at 10 and again at 30; it is DOWN at 11.5 and 31.5, UP at 21.9 and 41.9."""
     first = trial()
     again = injected(
         at_ns=at(30), ended_ns=at(30.1), heal_began_ns=at(40), healed_ns=at(41),
@@ -80,22 +80,22 @@ def flapping(*more: Attempt) -> Trial:
     )
 
 
-def test_a_request_cut_by_the_next_fault_is_no_failed_return() -> None:
-    """Flapping: the second DOWN ends a request that was under way (recorded on a healthy lab: sent 27 ms
+def test_a_request_cut_by_the_next_fault_is_no_failed_recovery() -> None:
+    """In a flapping trial the second DOWN ends a request in progress (recorded on a healthy lab: sent 27 ms
     before, closed without an answer)."""
     judgement = judged(flapping(attempt(31.473, "a", took=0.001, status=0)))
     assert judgement.outcome is Outcome.PASS, judgement.why
 
 
 def test_an_error_between_two_faults_fails() -> None:
-    """Flapping: a request that failed after the first return, and before the second fault."""
+    """In a flapping trial a request failed after the first recovery and before the second fault."""
     judgement = judged(flapping(attempt(28, "a", status=0)))
     assert judgement.outcome is Outcome.FAIL
     assert "1 requests failed while it returned" in judgement.why
 
 
 def test_not_up_before_the_next_fault_fails() -> None:
-    """Flapping: the UP after the second fault is not the return from the first."""
+    """In a flapping trial the UP after the second fault is not the recovery from the first."""
     good = flapping()
     changes = tuple(c for c in good.changes if c.seen_ns != at(21.9))
     judgement = judged(good.model_copy(update={"changes": changes}))
@@ -104,7 +104,7 @@ def test_not_up_before_the_next_fault_fails() -> None:
 
 
 def test_sources_that_do_not_come_back_fail() -> None:
-    """After it is UP its source is still served by the other."""
+    """After it is UP, the other server still serves its source."""
     good = trial()
     stray = [a for a in good.attempts if a.sent_ns < 22e9] + steady(22.1, 25, "b", home="a")
     judgement = judged(good.model_copy(update={"attempts": tuple(stray)}))
@@ -113,14 +113,14 @@ def test_sources_that_do_not_come_back_fail() -> None:
 
 
 def test_no_source_of_the_broken_server_is_inconclusive() -> None:
-    """Nobody was on it before: nobody can come back."""
+    """No source was on it before, so none can come back."""
     good = trial()
     others = tuple(a for a in good.attempts if a.source == "127.16.0.98")
     assert judged(good.model_copy(update={"attempts": others})).outcome is Outcome.INCONCLUSIVE
 
 
-def test_without_a_log_nobody_knows_whose_sources_came_back() -> None:
-    """INCONCLUSIVE, for the gate is about sources; what the state alone refutes is refuted."""
+def test_without_a_log_sources_cannot_be_placed() -> None:
+    """The gate is about sources, so it is INCONCLUSIVE; what the state alone refutes is FAIL."""
     judgement = judged(trial(logged=False, said=()))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == "kill: without a log its sources cannot be placed"
@@ -129,7 +129,7 @@ def test_without_a_log_nobody_knows_whose_sources_came_back() -> None:
 
 
 def test_unhealed_or_unproven_is_inconclusive() -> None:
-    """A fault that was not healed, or for which no bound is described."""
+    """The fault was not healed, or the deployment file describes no checks."""
     unhealed = (injected(healed_ns=0),)
     assert judged(trial(injected=unhealed)).outcome is Outcome.INCONCLUSIVE
     assert judged(trial(checks=None)).outcome is Outcome.INCONCLUSIVE
@@ -137,10 +137,10 @@ def test_unhealed_or_unproven_is_inconclusive() -> None:
 
 @pytest.mark.parametrize("check", [recovered_in_time, detected_in_time])
 def test_lost_lines_of_the_log_are_inconclusive(check: Callable[[Trials], Judgement]) -> None:
-    """What a log does not show may have happened, where some of its lines are missing or not understood."""
+    """If lines of the log are missing or unread, what it does not show may have happened."""
     good = trial()
-    nobody = [a.model_copy(update={"server": None}) if a.sent_ns == at(1) else a for a in good.attempts]
-    for changes in ({"attempts": tuple(nobody)}, {"log_doubts": ("udp://x: 3 lines were lost",)}):
+    unplaced = [a.model_copy(update={"server": None}) if a.sent_ns == at(1) else a for a in good.attempts]
+    for changes in ({"attempts": tuple(unplaced)}, {"log_doubts": ("udp://x: 3 lines were lost",)}):
         judgement = check(Trials(trials=(good.model_copy(update=changes),)))
         assert judgement.outcome is Outcome.INCONCLUSIVE, judgement
         assert "not in the log" in judgement.why or "3 lines were lost" in judgement.why

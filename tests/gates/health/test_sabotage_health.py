@@ -7,7 +7,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +20,7 @@ from calorimeter.core import verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.faults.schedule import PAIRS
+from calorimeter.core.waiting import poll
 from calorimeter.lab import status
 from calorimeter.lab.sabotage import proxy_sabotage as sabotages
 from tests.gates.in_process import verified
@@ -32,11 +32,11 @@ Tree = dict[str, Any]
 
 @dataclass(frozen=True)
 class Case:
-    """A sabotage of the proxy, what of the description differs with it, the faults for which there are
-    commands, the gates' outcomes, and words of the verdict on the one that must not be green."""
+    """A sabotage of the proxy, how the deployment file differs with it, the faults for which there are
+    commands, the gates' outcomes, and a phrase of the verdict of each gate that must not be green."""
 
     outcomes: dict[str, str]
-    said: dict[str, str]
+    phrases: dict[str, str]
     sabotage: str | None = None
     described: Callable[[Tree], None] = field(default=lambda tree: None)
     faults: tuple[str, ...] = ("kill",)
@@ -98,7 +98,7 @@ CASES = {
 
 
 def varied(lab: Deployment, folder: Path, case: Case) -> Path:
-    """A copy of the lab's description, with what differs and with commands for the case's faults alone."""
+    """A copy of the lab's deployment file for a case, with commands for the case's faults only."""
     tree = lab.model_dump(mode="json", exclude_none=True)
     for part in tree["parts"]:
         part["faults"] = {name: part["faults"][name] for name in case.faults if name in part["faults"]}
@@ -116,7 +116,7 @@ def varied(lab: Deployment, folder: Path, case: Case) -> Path:
 
 @pytest.fixture(scope="module")
 def sabotaged(lab: Deployment) -> Iterator[Callable[[str | None], None]]:
-    """Sabotages the lab's proxy, which heals what was sabotaged before; healed at the end."""
+    """A function that sabotages the lab's proxy (None: heals it); it is healed at the end."""
 
     def sabotage(what: str | None) -> None:
         if what is None:
@@ -132,34 +132,36 @@ def sabotaged(lab: Deployment) -> Iterator[Callable[[str | None], None]]:
 def test_sabotage_is_red(
     name: str, lab: Deployment, sabotaged: Callable[[str | None], None], tmp_path: Path
 ) -> None:
-    """A sabotage turns its gates red and no other, and the verdicts say what is wrong."""
+    """A sabotage turns exactly its gates red, and the verdicts say what is wrong."""
     case = CASES[name]
     sabotaged(case.sabotage)
     found = verified(varied(lab, tmp_path, case), ",".join(case.outcomes), tmp_path / "runs")
-    told = {gate: " ".join((v.judgement.why, *v.judgement.counter_examples)) for gate, v in found.items()}
-    assert {gate: v.judgement.outcome.value for gate, v in found.items()} == case.outcomes, told
-    for gate, words in case.said.items():
-        assert words in told[gate]
+    verdicts = {
+        gate: " ".join((v.judgement.why, *v.judgement.counter_examples)) for gate, v in found.items()
+    }
+    assert {gate: v.judgement.outcome.value for gate, v in found.items()} == case.outcomes, verdicts
+    for gate, words in case.phrases.items():
+        assert words in verdicts[gate]
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGKILL])
 def test_an_ended_run_leaves_nothing_broken(
     lab: Deployment, tmp_path: Path, signum: signal.Signals
 ) -> None:
-    """Ctrl-C and kill -9 while an API is frozen: it goes on, and no fault is left open."""
+    """After Ctrl-C or kill -9 while an API is frozen, the API continues and no fault is left open."""
     command = [sys.executable, "-m", "calorimeter", "verify", str(lab.path), "--gates", "H3"]
     run = subprocess.Popen(
         [*command, "--runs", str(tmp_path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     )
     journal = Journal.of(lab)
-    seen = soon(lambda: bool(frozen(lab)), 60)
+    seen = poll(lambda: frozen(lab), 60, every_s=0.2)
     run.send_signal(signum)
-    _, told = run.communicate(timeout=60)
-    assert seen, told
-    assert soon(lambda: not frozen(lab) and not journal.path.exists(), 60)
+    _, errors = run.communicate(timeout=60)
+    assert seen, errors
+    assert poll(lambda: not frozen(lab) and not journal.path.exists(), 60, every_s=0.2)
     if signum is signal.SIGINT:
-        assert run.returncode == 130, told
-        assert "without a verdict: H3" in told
+        assert run.returncode == 130, errors
+        assert "without a verdict: H3" in errors
 
 
 def frozen(lab: Deployment) -> list[str]:
@@ -167,20 +169,12 @@ def frozen(lab: Deployment) -> list[str]:
     return [part["name"] for part in status.of(lab.name)["parts"] if part["state"] == "frozen"]
 
 
-def soon(condition: Callable[[], bool], within_s: float) -> bool:
-    """Whether a condition holds before its deadline."""
-    deadline = time.monotonic() + within_s
-    while not condition() and time.monotonic() < deadline:
-        time.sleep(0.2)
-    return condition()
-
-
 def test_a_healthy_lab_passes_and_h9_is_waived(
     lab: Deployment, sabotaged: Callable[[str | None], None], tmp_path: Path
 ) -> None:
-    """The checked proxy: PASS, the cut-off API a waived FAIL, exit status 0.
+    """With the checked proxy all is PASS but H9, a waived FAIL, and the exit status is 0.
 
-    Crash and drain stand for the others here; `bin/soak health` runs the whole set, over and over.
+    Crash and drain stand for the other faults here; `bin/soak health` repeats the whole set.
     """
     sabotaged(None)
     case = Case({}, {}, faults=("kill", "drain", "cut-off"))

@@ -49,7 +49,7 @@ def direct(when: float, status: int, took: float = 0.01) -> DirectRequest:
 
 
 def change(when: float, status: str, server: str = "a", gap: float = 0.05) -> StatusChange:
-    """The proxy's state, first seen at `when`."""
+    """A status in the proxy's state, first seen at `when`."""
     return StatusChange(
         proxy="proxy", section=SECTION, server=server, status=status,
         last_ns=at(when - gap), seen_ns=at(when),
@@ -57,14 +57,14 @@ def change(when: float, status: str, server: str = "a", gap: float = 0.05) -> St
 
 
 def said(when: float, state: str) -> LoggedStatus:
-    """The log on server a."""
+    """A log line on server a."""
     return LoggedStatus(section=SECTION, server="a", state=state, received_ns=at(when))
 
 
 def injected(
     fault: str = "kill", directs: tuple[DirectRequest, ...] | None = None, **more: Any
 ) -> InjectedFault:
-    """Server a is broken from 10 to 20, and serves again at 20.5."""
+    """Server a has the fault from 10 to 20, and serves again at 20.5."""
     usual = (
         *(direct(n, 300) for n in range(5, 10)),
         *(direct(n + 0.5, 0, 0.0) for n in range(10, 20)),
@@ -79,7 +79,7 @@ def injected(
 
 
 def trial(down: float | None = 11.5, up: float | None = 21.9, **more: Any) -> Trial:
-    """A good trial: DOWN at `down`, UP at `up`; clients of a fail in between until DOWN, b's never."""
+    """A good trial: DOWN at `down`, UP at `up`; a's clients fail until it is DOWN, b's never fail."""
     seen = down or 20.0
     changes = [change(5, "UP", gap=5), change(5, "UP", "b", gap=5)]
     lines = []
