@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,6 @@ from calorimeter.gates.clients.visiting import ANSWER_S, IN_FLIGHT, status_of, t
 from calorimeter.gates.clients.visits import LogCount, Source, Told, Visit
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
-from calorimeter.gates.evidence.log_join import log_lines
 from calorimeter.gates.evidence.proxy_log import Connection, plain
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
 from calorimeter.gates.evidence.proxy_stats import StatsSource
@@ -161,18 +160,26 @@ class Log:
 
 
 def joined(visits: Iterable[Visit], connections: Iterable[Connection]) -> tuple[Visit, ...]:
-    """The visits, each with the server of its connection by the proxy's log (see `log_lines`)."""
-    made = tuple(visits)
+    """The visits, each with the server of its connection: the one from its address and port.
+
+    A port that was used twice is matched in the order of time.
+    """
+    by_client: defaultdict[tuple[str, int], deque[Connection]] = defaultdict(deque)
+    for connection in sorted(connections, key=lambda c: c.accepted_ns):
+        by_client[connection.end].append(connection)
     attributed = []
-    for visit, line in zip(made, log_lines(made, connections), strict=True):
-        if line is None:
+    for visit in visits:
+        waiting = by_client.get((visit.source, visit.port))
+        if not waiting:
             attributed.append(visit)
             continue
+        its = waiting.popleft()
+        seen = its.client if its.client != visit.source else None
         update = {
-            "server": line.server,
-            "seen_as": line.client if line.client != visit.source else None,
-            "retries": line.retries,
-            "redispatched": line.redispatched,
+            "server": its.server,
+            "seen_as": seen,
+            "retries": its.retries,
+            "redispatched": its.redispatched,
         }
         attributed.append(visit.model_copy(update=update))
     return tuple(attributed)

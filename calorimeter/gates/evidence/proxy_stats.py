@@ -1,6 +1,6 @@
-"""Where HAProxy shows its own figures: its stats socket (Unix or TCP) and its stats page.
+"""Readers of HAProxy's statistics: its stats socket (Unix or TCP) and its stats page.
 
-Everything here only looks; nothing is changed. The records are those of `proxy_state`.
+They only read; nothing is changed. The records are those of `proxy_state`.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ LARGEST_ANSWER = 256 * 1024 * 1024
 
 
 class StatsSource(Protocol):
-    """A place that shows a proxy's figures. All methods may raise `EvidenceUnavailable`.
+    """A source of a proxy's statistics. All methods may raise `EvidenceUnavailable`.
 
-    `shows_sessions` says whether more than `show_stat` is visible there; where not, the other methods
-    raise `NotVisible`.
+    If not `shows_sessions`, every method but `show_stat` raises `NotVisible`.
     """
 
     @property
@@ -50,7 +49,7 @@ class StatsSource(Protocol):
 
     @property
     def shows_sessions(self) -> bool:
-        """Whether more than `show_stat` is visible there."""
+        """Whether it shows more than `show_stat`."""
 
     def show_stat(self) -> tuple[ServerStat, ...]:
         """All rows of `show stat`."""
@@ -83,14 +82,14 @@ class StatsSocket:
             raise InputError("proxy.stats", f"{url!r} given", "valid: unix:///PATH or tcp://HOST:PORT")
 
     def ask(self, command: str) -> str:
-        """The answer to one command; `EvidenceUnavailable` where there is none or it is refused."""
+        """The answer to one command. Raises `EvidenceUnavailable` if none comes or it is a refusal."""
         deadline = time.monotonic() + self._timeout_s
         try:
             with self._connected() as connection:
                 connection.sendall(command.encode() + b"\n")
                 answer = self._read(connection, command, deadline)
         except TimeoutError as problem:
-            why = f"no whole answer to {command!r} in {self._timeout_s:g} s"
+            why = f"no complete answer to {command!r} in {self._timeout_s:g} s"
             raise EvidenceUnavailable(self.where, why) from problem
         except OSError as problem:
             raise EvidenceUnavailable(self.where, problem.strerror or str(problem)) from problem
@@ -99,7 +98,7 @@ class StatsSocket:
             raise EvidenceUnavailable(self.where, f"{command!r} is refused: the socket's level is too low")
         if text.startswith("Unknown command"):
             raise EvidenceUnavailable(
-                self.where, f"{command!r} is not known there: is it HAProxy's stats socket?"
+                self.where, f"the command {command!r} is unknown: is this HAProxy's stats socket?"
             )
         return text
 
@@ -149,7 +148,7 @@ class StatsSocket:
 
 
 class StatsPage:
-    """HAProxy's stats page, at `http(s)://HOST:PORT/PATH`: it shows counters, and nothing else."""
+    """HAProxy's stats page, at `http(s)://HOST:PORT/PATH`: it shows only counters."""
 
     shows_sessions = False
 
@@ -171,7 +170,7 @@ class StatsPage:
         """All rows of the page, as CSV."""
         try:
             with requests.Session() as http:
-                http.trust_env = False  # neither a proxy nor a .netrc of the user's may come between
+                http.trust_env = False  # ignore the proxy and .netrc of the user's environment
                 answer = http.get(
                     self.where.removesuffix(";csv") + ";csv",
                     auth=self._auth,
@@ -183,10 +182,12 @@ class StatsPage:
         except requests.RequestException as problem:
             raise EvidenceUnavailable(self.where, _plain(problem)) from problem
         if answer.status_code == 401:
-            why = "refuses the stats_user and stats_password given" if self._auth else "wants a stats_user"
+            why = (
+                "refuses the given stats_user and stats_password" if self._auth else "requires a stats_user"
+            )
             raise EvidenceUnavailable(self.where, why)
         if answer.status_code != 200:
-            raise EvidenceUnavailable(self.where, f"answered {answer.status_code}, no stats page")
+            raise EvidenceUnavailable(self.where, f"answered {answer.status_code}: not a stats page")
         return read_stat(answer.text, self.where)
 
     def show_info(self) -> dict[str, str]:
@@ -206,7 +207,7 @@ class StatsPage:
 
 
 def _plain(problem: requests.RequestException) -> str:
-    """The reason alone: requests' own text quotes objects, and may quote a URL with credentials."""
+    """The reason only: requests' own message quotes objects, and may quote a URL with credentials."""
     if isinstance(problem, requests.Timeout):
         return "no answer in time"
     if isinstance(problem, requests.exceptions.SSLError):

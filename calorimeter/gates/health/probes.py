@@ -11,13 +11,13 @@ import asyncio
 import ssl
 import threading
 import time
+from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
 from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.gates.clients.visiting import tls_context
-from calorimeter.gates.evidence.log_join import log_lines
 from calorimeter.gates.evidence.proxy_log import Connection
 from calorimeter.gates.health.trial import Attempt, DirectRequest
 
@@ -256,10 +256,19 @@ def _length(head: bytes) -> int:
 
 
 def attributed(attempts: Iterable[Attempt], connections: Iterable[Connection]) -> tuple[Attempt, ...]:
-    """The attempts in order of sending, each with its server by the proxy's log (see `log_lines`)."""
-    ordered = sorted(attempts, key=lambda attempt: attempt.sent_ns)
-    lines = log_lines(ordered, connections, kept=lambda attempt: attempt.kept)
-    return tuple(
-        attempt.model_copy(update={"server": line.server if line else None})
-        for attempt, line in zip(ordered, lines, strict=True)
-    )
+    """The attempts, each with the server that the proxy's log names for its address and port.
+
+    A port that was used twice is matched in the order of time; requests on a kept connection share its
+    line.
+    """
+    lines: defaultdict[tuple[str, int], deque[Connection]] = defaultdict(deque)
+    for connection in sorted(connections, key=lambda c: c.accepted_ns):
+        lines[connection.end].append(connection)
+    found = []
+    for attempt in sorted(attempts, key=lambda a: a.sent_ns):
+        waiting = lines.get((attempt.source, attempt.port))
+        server = None
+        if waiting:
+            server = (waiting[0] if attempt.kept else waiting.popleft()).server
+        found.append(attempt.model_copy(update={"server": server}))
+    return tuple(found)

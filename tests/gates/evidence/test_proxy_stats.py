@@ -223,7 +223,7 @@ def test_socket_that_says_nothing() -> None:
     """A listener that never answers ends the wait at its deadline, however slowly it drips."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        with pytest.raises(EvidenceUnavailable, match=r"no whole answer to 'show stat' in 0\.1 s"):
+        with pytest.raises(EvidenceUnavailable, match=r"no complete answer to 'show stat' in 0\.1 s"):
             StatsSocket(f"tcp://127.0.0.1:{port}", timeout_s=0.1).show_stat()
 
         def drip() -> None:
@@ -237,7 +237,7 @@ def test_socket_that_says_nothing() -> None:
         thread = threading.Thread(target=drip)
         thread.start()
         begun = time.monotonic()
-        with pytest.raises(EvidenceUnavailable, match="no whole answer"):
+        with pytest.raises(EvidenceUnavailable, match="no complete answer"):
             StatsSocket(f"tcp://127.0.0.1:{port}", timeout_s=0.2).show_stat()
         assert time.monotonic() - begun < 1.5
         thread.join()
@@ -360,16 +360,18 @@ def test_every_source_shows_the_same(
 def test_what_is_refused(haproxy: tuple[Shown, int, int]) -> None:
     """Wrong passwords, other pages, low levels and unknown commands are said for what they are."""
     shown, tcp, _ = haproxy
-    with pytest.raises(EvidenceUnavailable, match="wants a stats_user"):
+    with pytest.raises(EvidenceUnavailable, match="requires a stats_user"):
         StatsPage(shown.page).show_stat()
-    with pytest.raises(EvidenceUnavailable, match="refuses the stats_user and stats_password") as caught:
+    with pytest.raises(
+        EvidenceUnavailable, match="refuses the given stats_user and stats_password"
+    ) as caught:
         StatsPage(shown.page, "watcher", "a-wrong-passw0rd").show_stat()
     assert "passw0rd" not in str(caught.value)
-    with pytest.raises(EvidenceUnavailable, match="answered 503, no stats page"):
+    with pytest.raises(EvidenceUnavailable, match="answered 503: not a stats page"):
         StatsPage(f"http://127.0.0.1:{shown.port}/other", "watcher", "s3cr3t-of-the-page").show_stat()
     with pytest.raises(EvidenceUnavailable, match="level is too low"):
         StatsSocket(f"tcp://127.0.0.1:{tcp}").ask("disable server t/a")
-    with pytest.raises(EvidenceUnavailable, match="is not known there"):
+    with pytest.raises(EvidenceUnavailable, match="the command 'nonsense' is unknown"):
         StatsSocket(f"tcp://127.0.0.1:{tcp}").ask("nonsense")
     with pytest.raises(EvidenceUnavailable, match="is no HAProxy statistics"):
         StatsSocket(f"tcp://127.0.0.1:{shown.port}").show_stat()
