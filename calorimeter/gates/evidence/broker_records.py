@@ -123,8 +123,8 @@ class EngineConsumer(Model):
     """A consumer of a topic's queue with its process.
 
     `process` is None if the consumer is no OpenStack process, or if its connection is not listed (not yet,
-    or not any longer): then `peer_host` is None too. `server` is the name of the process on this topic (from
-    the queue `<topic>.<server>` on the same channel): a host name for `engine`, an engine id for
+    or not any longer): then `peer_host` is None too. `server` is the name of the process on this topic,
+    from the queue `<topic>.<server>` on the same channel: a host name for `engine`, an engine id for
     `engine_worker`; None if it has no such queue.
     """
 

@@ -1,4 +1,4 @@
-"""What Heat itself says of its engines: `GET /v1/{project}/services` of the REST API."""
+"""Heat's own table of its engines: `GET /v1/{project}/services` of the REST API."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 
 class HeatService(Model):
-    """One engine worker process in Heat's own table.
+    """One engine worker process in Heat's table.
 
-    `status` is `up` where it reported within twice its `report_interval_s`; a crashed one stays in
-    the table, as `down`, until an engine cleans up. `engine_id` is the worker's queue
+    `status` is `up` if it reported within twice its `report_interval_s`; a crashed one stays in the table
+    as `down` until an engine removes it. `engine_id` is that of the worker's queue
     `engine_worker.<engine_id>`. Times are ns since the epoch.
     """
 
@@ -34,10 +34,10 @@ class HeatService(Model):
 
 
 def read(deployment: Deployment, who: identity.Identity | None = None) -> tuple[HeatService, ...]:
-    """All entries of the service table; needs a user that Heat's policy allows it (admin by default).
+    """All entries of the service table; Heat's policy must allow the user to list them (default: admin).
 
-    Raises `EvidenceUnavailable` where the API does not answer or refuses, `InputError` where Keystone
-    does (see `identity.session`).
+    Raises `EvidenceUnavailable` if the API does not answer or refuses, `InputError` if Keystone does (see
+    `identity.session`).
     """
     who = who or identity.session(deployment)
     url = who.rest_url("/services")
@@ -63,7 +63,7 @@ def read(deployment: Deployment, who: identity.Identity | None = None) -> tuple[
     except (KeyError, TypeError, ValueError) as problem:
         kind = type(problem).__name__
         raise EvidenceUnavailable(
-            deployment.rest.url, f"its service list is unlike Heat's ({kind})"
+            deployment.rest.url, f"its service list has an unknown format ({kind})"
         ) from None
 
 
@@ -82,7 +82,7 @@ def _service(tree: dict[str, Any]) -> HeatService:
 
 
 def _ns(text: str | None) -> int | None:
-    """Heat writes UTC without saying so: 2024-01-02T03:04:05.000000."""
+    """Heat writes UTC without an offset: 2024-01-02T03:04:05.000000."""
     if not text:
         return None
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000_000) * 1000

@@ -25,8 +25,8 @@ def placed(sources: Sequence[StatsSource], section: str) -> tuple[ServerAt, ...]
     """The addresses of a section's servers, as far as the proxies show them.
 
     `show servers state` shows them at every stats socket; `show stat` and a stats page only with more
-    rights (`level operator`, `stats show-legends`). A server on a Unix socket, or one that uses the client's port,
-    has no address of its own and is left out.
+    rights (`level operator`, `stats show-legends`). A server on a Unix socket, or one that uses the
+    client's port, has no address of its own and is left out.
     """
     return tuple(
         ServerAt(proxy=source.where, server=name, address=str(at), file_weight=weight)
