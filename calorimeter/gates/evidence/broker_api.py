@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -90,9 +89,7 @@ class BrokerApi:
     def __enter__(self) -> BrokerApi:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._http.close()
 
     def overview(self) -> Overview:

@@ -178,13 +178,7 @@ def join_consumers(
         server = servers[consumer.connection, consumer.channel]
         joined.append(
             EngineConsumer(
-                queue=consumer.queue,
-                tag=consumer.tag,
-                connection=consumer.connection,
-                channel=consumer.channel,
-                prefetch=consumer.prefetch,
-                acknowledges=consumer.acknowledges,
-                user=consumer.user,
+                **consumer.model_dump(exclude={"exclusive"}),
                 given_name=connection.given_name if connection else None,
                 peer_host=connection.peer_host if connection else None,
                 process=connection.process if connection else None,

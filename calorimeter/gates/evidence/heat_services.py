@@ -40,31 +40,27 @@ def read(deployment: Deployment, who: identity.Identity | None = None) -> tuple[
     `identity.session`).
     """
     who = who or identity.session(deployment)
-    url = who.rest_url("/services")
+    where = deployment.rest.url
     try:
-        answer = who.session.get(url, raise_exc=False, headers={"Accept": "application/json"})
+        answer = who.session.get(
+            who.rest_url("/services"), raise_exc=False, headers={"Accept": "application/json"}
+        )
         body = answer.json() if answer.status_code == HTTPStatus.OK else None
     except exceptions.ClientException as problem:
-        raise EvidenceUnavailable(
-            deployment.rest.url, f"no service list ({type(problem).__name__})"
-        ) from None
+        raise EvidenceUnavailable(where, f"no service list ({type(problem).__name__})") from None
     except ValueError:
-        raise EvidenceUnavailable(deployment.rest.url, "its service list is not JSON") from None
+        raise EvidenceUnavailable(where, "its service list is not JSON") from None
     if answer.status_code == HTTPStatus.FORBIDDEN:
         assert deployment.identity is not None
-        raise EvidenceUnavailable(
-            deployment.rest.url,
-            f"user {deployment.identity.username!r} may not list services (policy service:index)",
-        )
+        why = f"user {deployment.identity.username!r} may not list services (policy service:index)"
+        raise EvidenceUnavailable(where, why)
     if body is None:
-        raise EvidenceUnavailable(deployment.rest.url, f"answers {answer.status_code} to /services")
+        raise EvidenceUnavailable(where, f"answers {answer.status_code} to /services")
     try:
         return tuple(_service(tree) for tree in body["services"])
     except (KeyError, TypeError, ValueError) as problem:
         kind = type(problem).__name__
-        raise EvidenceUnavailable(
-            deployment.rest.url, f"its service list has an unknown format ({kind})"
-        ) from None
+        raise EvidenceUnavailable(where, f"its service list has an unknown format ({kind})") from None
 
 
 def _service(tree: dict[str, Any]) -> HeatService:

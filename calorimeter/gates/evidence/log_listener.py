@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
 from typing import BinaryIO, Protocol, Self
 from urllib.parse import unquote, urlsplit
 
@@ -42,9 +41,7 @@ class LogSource(Protocol):
 
     def __enter__(self) -> Self: ...
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def __exit__(self, *exc: object) -> None: ...
 
     def lines(self) -> tuple[Line, ...]:
         """All lines received and not drained, oldest first."""
@@ -171,9 +168,7 @@ class UdpLog(_LineBuffer, AbstractContextManager["UdpLog"]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._socket is None or self._thread is None:
             return
         self._wake.close()
@@ -259,9 +254,7 @@ class FileLog(_LineBuffer, AbstractContextManager["FileLog"]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._thread is None:
             return
         self._stop.set()

@@ -48,11 +48,11 @@ def placement(backends: dict[str, tuple[str, ...]], placed: tuple[ServerAt, ...]
     others: dict[str, str] = {}
     strangers, differences = [], []
     for at in placed:
-        wanted = backends.get(at.server, ())
-        if not wanted or at.address in wanted:
+        described = backends.get(at.server, ())
+        if not described or at.address in described:
             continue
-        whose = next((name for name, addresses in backends.items() if at.address in addresses), None)
-        difference = f"{at.server} is at {at.address} in the proxy, {', '.join(wanted)} is described"
+        whose = _backend_at(backends, at.address)
+        difference = f"{at.server} is at {at.address} in the proxy, {', '.join(described)} is described"
         if whose is None:
             strangers.append(difference)
         else:
@@ -62,11 +62,15 @@ def placement(backends: dict[str, tuple[str, ...]], placed: tuple[ServerAt, ...]
     return Placement(others, tuple(dict.fromkeys(strangers)), tuple(dict.fromkeys(differences)))
 
 
+def _backend_at(backends: dict[str, tuple[str, ...]], address: str) -> str | None:
+    return next((name for name, addresses in backends.items() if address in addresses), None)
+
+
 def disagreement(backends: dict[str, tuple[str, ...]], placed: tuple[ServerAt, ...]) -> str | None:
     """Why a server's name does not identify a backend: two proxies use it for different ones; else None."""
     first: dict[str, tuple[str, ServerAt]] = {}
     for at in placed:
-        whose = next((name for name, addresses in backends.items() if at.address in addresses), None)
+        whose = _backend_at(backends, at.address)
         if whose is None:
             continue
         known, before = first.setdefault(at.server, (whose, at))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
 from calorimeter.core.deployment import Proxy
@@ -71,9 +70,7 @@ class ProxyLogs:
             self._entered = self._entered.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._entered.close()
 
     @property
@@ -124,9 +121,13 @@ class ProxyLogs:
         """All entries: those of each section from its fullest log, and the unparsed lines of those logs."""
         groups = [list(group.values()) for group in self._entries()]
         return ProxyLog(
-            connections=tuple(c for group in groups for c in _by_section(group, _connections)),
+            connections=tuple(
+                c
+                for group in groups
+                for c in _by_section([without_repeats(log.connections) for log in group])
+            ),
             accepted=tuple(a for group in groups for a in max((log.accepted for log in group), key=len)),
-            events=tuple(e for group in groups for e in _by_section(group, _events)),
+            events=tuple(e for group in groups for e in _by_section([log.events for log in group])),
             notices=tuple(n for group in groups for n in max((log.notices for log in group), key=len)),
             unparsed=tuple(u for group in groups for n in _used(group) for u in group[n].unparsed),
         )
@@ -201,19 +202,10 @@ def without_repeats(connections: Iterable[Connection]) -> tuple[Connection, ...]
     return tuple(kept.values())
 
 
-def _connections(log: ProxyLog) -> tuple[Connection, ...]:
-    return without_repeats(log.connections)
-
-
-def _events(log: ProxyLog) -> tuple[ServerEvent, ...]:
-    return log.events
-
-
-def _by_section(logs: Sequence[ProxyLog], entries: Callable[[ProxyLog], tuple[E, ...]]) -> Iterator[E]:
+def _by_section(logs: Sequence[tuple[E, ...]]) -> Iterator[E]:
     """The entries of each section, from the log that has most of them."""
-    found = [entries(log) for log in logs]
-    for section in dict.fromkeys(_section(entry) for log in found for entry in log):
-        yield from max((_of(log, section) for log in found), key=len)
+    for section in dict.fromkeys(_section(entry) for entries in logs for entry in entries):
+        yield from max((_of(entries, section) for entries in logs), key=len)
 
 
 def _of(entries: Iterable[E], section: str) -> tuple[E, ...]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import socket
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -24,47 +25,48 @@ from calorimeter.gates.evidence.proxy_state import (
 )
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
 
-__all__ = [
-    "LiveSession",
-    "ServerStat",
-    "ServerState",
-    "StatsPage",
-    "StatsSocket",
-    "StatsSource",
-]
+T = TypeVar("T")
 
 TIMEOUT_S = 5.0
 LARGEST_ANSWER = 256 * 1024 * 1024
 
 
-class StatsSource(Protocol):
-    """A source of a proxy's statistics. All methods may raise `EvidenceUnavailable`.
+class StatsSource:
+    """A source of a proxy's statistics, at the address `where`. All methods may raise
+    `EvidenceUnavailable`.
 
     If not `shows_sessions`, every method but `show_stat` raises `NotVisible`.
     """
 
-    @property
-    def where(self) -> str:
-        """Its address, without a password."""
+    where: str
+    shows_sessions: bool
 
-    @property
-    def shows_sessions(self) -> bool:
-        """Whether it shows more than `show_stat`."""
+    def ask(self, command: str) -> str:
+        """The text that answers one command of the stats socket."""
+        raise NotImplementedError
+
+    def read(self, command: str, parse: Callable[[str, str], T]) -> T:
+        """The answer to a command, parsed by `parse(text, where)`."""
+        return parse(self.ask(command), self.where)
 
     def show_stat(self) -> tuple[ServerStat, ...]:
         """All rows of `show stat`."""
+        return self.read("show stat", read_stat)
 
     def show_info(self) -> dict[str, str]:
         """Name → value of `show info`."""
+        return self.read("show info", lambda text, where: read_info(text))
 
     def show_sess(self) -> tuple[LiveSession, ...]:
         """The live sessions, without that of the stats socket itself."""
+        return self.read("show sess", lambda text, where: read_sessions(text))
 
     def show_servers_state(self) -> tuple[ServerState, ...]:
         """The rows of `show servers state`."""
+        return self.read("show servers state", read_servers_state)
 
 
-class StatsSocket:
+class StatsSocket(StatsSource):
     """HAProxy's stats socket, at `unix:///PATH` or `tcp://HOST:PORT`."""
 
     shows_sessions = True
@@ -102,22 +104,6 @@ class StatsSocket:
             )
         return text
 
-    def show_stat(self) -> tuple[ServerStat, ...]:
-        """All rows of `show stat`."""
-        return read_stat(self.ask("show stat"), self.where)
-
-    def show_info(self) -> dict[str, str]:
-        """Name → value of `show info`."""
-        return read_info(self.ask("show info"))
-
-    def show_sess(self) -> tuple[LiveSession, ...]:
-        """The live sessions, without that of the stats socket itself."""
-        return read_sessions(self.ask("show sess"))
-
-    def show_servers_state(self) -> tuple[ServerState, ...]:
-        """The rows of `show servers state`."""
-        return read_servers_state(self.ask("show servers state"), self.where)
-
     def _connected(self) -> socket.socket:
         if isinstance(self._target, tuple):
             return socket.create_connection(self._target, self._timeout_s)
@@ -147,7 +133,7 @@ class StatsSocket:
                 raise EvidenceUnavailable(self.where, f"the answer to {command!r} does not end")
 
 
-class StatsPage:
+class StatsPage(StatsSource):
     """HAProxy's stats page, at `http(s)://HOST:PORT/PATH`: it shows only counters."""
 
     shows_sessions = False
@@ -166,8 +152,12 @@ class StatsPage:
         self._verify = verify
         self._timeout_s = timeout_s
 
-    def show_stat(self) -> tuple[ServerStat, ...]:
-        """All rows of the page, as CSV."""
+    def ask(self, command: str) -> str:
+        """The text of the page as CSV, which answers `show stat`. Raises `NotVisible` for other
+        commands."""
+        if command != "show stat":
+            why = f"a stats page does not show what {command!r} shows; a stats socket does"
+            raise NotVisible(self.where, why)
         try:
             with requests.Session() as http:
                 http.trust_env = False  # ignore the proxy and .netrc of the user's environment
@@ -188,22 +178,7 @@ class StatsPage:
             raise EvidenceUnavailable(self.where, why)
         if answer.status_code != 200:
             raise EvidenceUnavailable(self.where, f"answered {answer.status_code}: not a stats page")
-        return read_stat(answer.text, self.where)
-
-    def show_info(self) -> dict[str, str]:
-        """Not visible on a page."""
-        raise self._not_visible("process information")
-
-    def show_sess(self) -> tuple[LiveSession, ...]:
-        """Not visible on a page."""
-        raise self._not_visible("live sessions")
-
-    def show_servers_state(self) -> tuple[ServerState, ...]:
-        """Not visible on a page."""
-        raise self._not_visible("servers' states")
-
-    def _not_visible(self, what: str) -> NotVisible:
-        return NotVisible(self.where, f"a stats page does not show {what}; a stats socket does")
+        return answer.text
 
 
 def _plain(problem: requests.RequestException) -> str:
