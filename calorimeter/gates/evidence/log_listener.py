@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 
 from calorimeter.core.deployment import Address, Proxy
@@ -30,35 +30,50 @@ _SO_MEMINFO = 55
 _DROPS = 8  # index of SK_MEMINFO_DROPS in the array of 32-bit counters that SO_MEMINFO gives
 
 
-class LogSource(Protocol):
+class LogSource(AbstractContextManager["LogSource"]):
     """Receives a log while it is entered. Lines stay until they are drained; `lines` is a snapshot.
 
-    `dropped` counts lines that were lost on this machine; `doubts` are sentences about lines that may be
-    lost. Lines lost on the way to this machine show only in a comparison with the proxy's own counters.
+    Lines lost on the way to this machine show only in a comparison with the proxy's own counters.
     """
 
     where: str
 
-    def __enter__(self) -> Self: ...
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+        self._doubts: list[str] = []
+        self._changed = threading.Condition()
 
-    def __exit__(self, *exc: object) -> None: ...
+    def add(self, lines: Sequence[Line]) -> None:
+        """Add lines that were received."""
+        with self._changed:
+            self._lines.extend(lines)
+            self._changed.notify_all()
 
     def lines(self) -> tuple[Line, ...]:
         """All lines received and not drained, oldest first."""
+        with self._changed:
+            return tuple(self._lines)
 
     def drain(self) -> tuple[Line, ...]:
         """Return the same lines, and forget them."""
+        with self._changed:
+            drained, self._lines = tuple(self._lines), []
+            return drained
 
     def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
         """Wait until `predicate` holds for the lines not drained, at most `timeout_s`; whether it does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: predicate(self._lines), timeout_s)
 
     @property
     def dropped(self) -> int:
-        """Lines that are known to be lost."""
+        """Lines that were lost on this machine."""
+        return 0
 
     @property
     def doubts(self) -> tuple[str, ...]:
         """Sentences that say why lines may be missing."""
+        return tuple(self._doubts)
 
 
 def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s: float) -> bool:
@@ -104,36 +119,7 @@ def log_source(url: str) -> LogSource:
     raise InputError("proxy.logs", f"{url!r} given", "valid: udp://HOST:PORT or file:///PATH")
 
 
-class _LineBuffer:
-    """Lines that one thread adds and others wait for."""
-
-    def __init__(self) -> None:
-        self._lines: list[Line] = []
-        self._changed = threading.Condition()
-
-    def add(self, lines: Sequence[Line]) -> None:
-        with self._changed:
-            self._lines.extend(lines)
-            self._changed.notify_all()
-
-    def lines(self) -> tuple[Line, ...]:
-        """All lines received and not drained, oldest first."""
-        with self._changed:
-            return tuple(self._lines)
-
-    def drain(self) -> tuple[Line, ...]:
-        """Return the same lines, and forget them."""
-        with self._changed:
-            drained, self._lines = tuple(self._lines), []
-            return drained
-
-    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
-        """Wait until `predicate` holds for the lines not drained, at most `timeout_s`; whether it does."""
-        with self._changed:
-            return self._changed.wait_for(lambda: predicate(self._lines), timeout_s)
-
-
-class UdpLog(_LineBuffer, AbstractContextManager["UdpLog"]):
+class UdpLog(LogSource):
     """Syslog by UDP on an address of this machine (port 0: a free one, see `address`).
 
     The receiving thread only receives, and the buffer is as large as the kernel allows; the kernel counts
@@ -220,7 +206,7 @@ class UdpLog(_LineBuffer, AbstractContextManager["UdpLog"]):
             self.add(fetched)
 
 
-class FileLog(_LineBuffer, AbstractContextManager["FileLog"]):
+class FileLog(LogSource):
     """Lines that a file gains from now on, across rotation, truncation and half-written lines.
 
     If the file does not exist yet it is awaited; its folder must exist. The time of a line is when it was
@@ -231,8 +217,6 @@ class FileLog(_LineBuffer, AbstractContextManager["FileLog"]):
         super().__init__()
         self.path = path
         self.where = f"file://{path}"
-        self.dropped = 0
-        self._doubts: list[str] = []
         self._file: BinaryIO | None = None
         self._rest = b""
         self._skip_to_newline = False
@@ -264,11 +248,6 @@ class FileLog(_LineBuffer, AbstractContextManager["FileLog"]):
         if self._file:
             self._file.close()
             self._file = None
-
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Sentences that say why lines may be missing."""
-        return tuple(self._doubts)
 
     def _follow(self) -> None:
         stopping = False

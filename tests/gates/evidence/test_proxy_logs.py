@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any
 
 import pytest
 
@@ -15,38 +15,44 @@ from calorimeter.gates.clients import attribution
 from calorimeter.gates.clients.attribution import Log
 from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.evidence import proxy_log, proxy_logs
+from calorimeter.gates.evidence.log_listener import LogSource
 from calorimeter.gates.evidence.proxy_log import Line, ProxyLog
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
 
 
-class Written:
+class Written(LogSource):
     """A log that holds these lines."""
 
-    dropped = 0
-
     def __init__(self, where: str, *texts: str, dropped: int = 0) -> None:
+        super().__init__()
         self.where = where
-        self.dropped = dropped
-        self.doubts = (f"{where} lost some",) if dropped else ()
+        self.lost = dropped
         self.texts = texts
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *of: object) -> None:
+    def __exit__(self, *exc: object) -> None:
         """Nothing to close."""
+
+    @property
+    def dropped(self) -> int:
+        """The given number."""
+        return self.lost
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """A doubt if lines were lost."""
+        return (f"{self.where} lost some",) if self.lost else ()
 
     def lines(self) -> tuple[Line, ...]:
         """All lines."""
         return tuple(Line(n, text) for n, text in enumerate(self.texts))
 
     def drain(self) -> tuple[Line, ...]:
-        """All lines, and they are gone."""
+        """All lines; none is left."""
         drained, self.texts = self.lines(), ()
         return drained
 
     def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
-        """They are all here already."""
+        """All lines are there already."""
         return predicate(self.lines())
 
 
