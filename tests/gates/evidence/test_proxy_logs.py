@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +10,7 @@ from typing import Any
 import pytest
 
 from calorimeter.core.deployment import Api, Backend, Proxy
+from calorimeter.core.waiting import poll
 from calorimeter.gates.clients import attribution
 from calorimeter.gates.clients.attribution import Log
 from calorimeter.gates.clients.visits import Visit
@@ -58,7 +58,7 @@ class Written(LogSource):
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Lines that never come are not waited for as long as on a real proxy."""
+    """The wait for missing lines is shorter than on a real proxy."""
     monkeypatch.setattr(attribution, "STRAGGLERS_S", 0.05)
 
 
@@ -76,7 +76,7 @@ DOWN = "<133>Nov 22 10:00:01 h haproxy[1]: Server r/b is DOWN, reason: Layer4 co
 
 
 def attributed(logs: ProxyLogs, ports: Sequence[int], ended: tuple[int, int] = (0, 3)) -> Any:
-    """What the logs make of a visit from each port, while the proxy counted from and to `ended`."""
+    """One visit from each port, attributed by the logs; the proxy's counter went from and to `ended`."""
     counts = iter(ended)
     row = SimpleNamespace(section="r", kind="backend", scur=0)
 
@@ -91,21 +91,21 @@ def attributed(logs: ProxyLogs, ports: Sequence[int], ended: tuple[int, int] = (
 
 
 class Late(Written):
-    """A log that has one line more whenever it is waited for."""
+    """A log that gets one more line at each wait."""
 
     def __init__(self, where: str, *texts: str, late: Sequence[str]) -> None:
         super().__init__(where, *texts)
         self.late = list(late)
 
     def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
-        """One comes."""
+        """One more line is received."""
         if self.late:
             self.texts = (*self.texts, self.late.pop(0))
         return super().wait_for(predicate, timeout_s)
 
 
-def test_own_lines_are_waited_for_where_others_visit_too() -> None:
-    """On a proxy in use others' lines make up for the number before the last of ours have come."""
+def test_own_lines_are_awaited_if_others_visit_too() -> None:
+    """On a proxy in use others' lines may complete the number before our last line is received."""
     logs = ProxyLogs([[Late("udp://h:1", line(7), line(8), late=(line(1), line(2), line(9)))]])
     found = attributed(logs, (1, 2), ended=(0, 5))
     assert [visit.server for visit in found.visits] == ["a", "a"]
@@ -114,7 +114,7 @@ def test_own_lines_are_waited_for_where_others_visit_too() -> None:
 
 
 def test_two_logs_of_one_proxy_count_once() -> None:
-    """UDP and a file show the same connections: the fuller one is used, and the verdict can say which."""
+    """UDP and a file show the same connections: the fuller log is used, and named."""
     whole = Written("file:///l", *(line(p, header="Nov 22 10:00:00 h haproxy[1]: ") for p in (1, 2, 3)))
     logs = ProxyLogs([[Written("udp://h:1", line(1), line(2), dropped=1), whole]])
     found = attributed(logs, (1, 2, 3))
@@ -127,7 +127,7 @@ def test_two_logs_of_one_proxy_count_once() -> None:
 
 
 def test_client_of_an_ipv6_listener_is_the_source_that_visited() -> None:
-    """`bind :::8004 v4v6` logs ::ffff:10.0.0.9 for it: it is no second client, as of another load."""
+    """`bind :::8004 v4v6` logs ::ffff:10.0.0.9, which is the same client."""
     lines = [line(port).replace("10.0.0.9", "::ffff:10.0.0.9") for port in (1, 2, 3)]
     found = attributed(ProxyLogs([[Written("udp://h:1", *lines)]]), (1, 2, 3))
     assert [visit.server for visit in found.visits] == ["a", "a", "a"]
@@ -135,14 +135,14 @@ def test_client_of_an_ipv6_listener_is_the_source_that_visited() -> None:
 
 
 def test_copies_do_not_hide_lost_lines() -> None:
-    """Two logs of two lines each are no four of three connections."""
+    """Two logs of two lines each do not make up for a third connection."""
     pair = [Written(where, line(1), line(2)) for where in ("udp://h:1", "file:///l")]
     found = attributed(ProxyLogs([pair]), (1, 2))
     assert [(log.source, log.logged, log.connections) for log in found.logs] == [("udp://h:1", 2, 3)]
 
 
 def test_copies_of_forgotten_lines_are_forgotten() -> None:
-    """The line of a first visit that one log had in time comes in the other one, and again, after it."""
+    """A forgotten line is received again, from the same log and from the other one."""
     fast, slow = Written("udp://h:1", line(1)), Written("file:///l")
     logs = ProxyLogs([[fast, slow]])
     logs.forget()
@@ -155,8 +155,8 @@ def test_copies_of_forgotten_lines_are_forgotten() -> None:
     assert not logs.holds(" r/", 2)
 
 
-def test_what_happens_to_a_server_again_is_not_forgotten() -> None:
-    """The proxy says it in the same words."""
+def test_repeated_messages_on_a_server_are_not_forgotten() -> None:
+    """The proxy logs a second DOWN in the same words."""
     log = Written("udp://h:1", DOWN)
     logs = ProxyLogs([[log]])
     logs.forget()
@@ -172,15 +172,15 @@ def test_copies_do_not_make_a_log_the_fullest() -> None:
     assert [log.where for log in logs.used()] == ["file:///l"]
 
 
-def test_a_line_that_comes_twice_in_one_log_counts_once() -> None:
-    """A proxy that logs by `global` and by its section sends each line twice, with headers of their own."""
+def test_a_line_received_twice_in_one_log_counts_once() -> None:
+    """A proxy that logs in `global` and in the section sends each line twice, with different headers."""
     twice = Written("udp://h:1", *(line(p, header=h) for p in (1, 2) for h in ("<134>", "<142>")))
     (log,) = attributed(ProxyLogs([[twice]]), (1, 2)).logs
     assert (log.lines, log.logged, log.repeated, log.connections) == (4, 2, 2, 3)
 
 
 def test_a_port_that_is_used_again_is_not_matched_with_a_copy() -> None:
-    """Of a port's two connections the second is the second, not the first one's copy."""
+    """The second connection of a port is not confused with a copy of the first."""
     again = line(7, "b").replace(".007", ".900")
     logs = ProxyLogs(
         [[Written("udp://h:1", line(7), line(7), again), Written("file:///l", line(7), again)]]
@@ -189,22 +189,22 @@ def test_a_port_that_is_used_again_is_not_matched_with_a_copy() -> None:
 
 
 def test_logs_of_two_proxies_are_counted_together() -> None:
-    """A pair behind one address: each has a part of the connections."""
+    """Each of two proxies behind one address has a part of the connections."""
     logs = ProxyLogs([[Written("udp://h:1", line(1))], [Written("udp://h:2", line(2), line(3))]])
     found = attributed(logs, (1, 2, 3))
     assert [(log.source, log.logged) for log in found.logs] == [("udp://h:1", 3), ("udp://h:2", 3)]
     assert found.passed_over == ()
 
 
-def test_waiting_is_for_different_lines_of_the_fullest_log() -> None:
-    """Copies are not what is waited for."""
+def test_only_different_lines_of_the_fullest_log_are_counted() -> None:
+    """Copies do not count."""
     logs = ProxyLogs([[Written("u", line(1), line(1), line(2)), Written("f", line(1), line(2))]])
     assert logs.holds(" r/", 2)
     assert not logs.holds(" r/", 3)
 
 
 def test_each_section_is_read_from_its_own_fullest_log() -> None:
-    """REST in one file, CFN in another, and what happened to servers in a third."""
+    """REST is in one file, CFN in another, and messages on servers in a third."""
     rest, cfn = Written("f:r", line(1), line(2)), Written("f:c", line(3, "c", "cfn"), line(1))
     logs = ProxyLogs([[rest, cfn, Written("f:n", DOWN, "gibberish")]])
     found = logs.read()
@@ -216,7 +216,7 @@ def test_each_section_is_read_from_its_own_fullest_log() -> None:
 
 
 def test_proxies_that_share_a_log_are_one_group(tmp_path: Path) -> None:
-    """A pair that logs to one file: it is opened once, and its lines are not the first proxy's alone."""
+    """Two proxies that log to one file: it is opened once, and its lines are those of both."""
     shared, own = (f"file://{tmp_path}/{name}.log" for name in ("shared", "own"))
     logs = ProxyLogs.of(
         [
@@ -230,7 +230,7 @@ def test_proxies_that_share_a_log_are_one_group(tmp_path: Path) -> None:
 
 
 def test_logs_are_entered_and_left_together(tmp_path: Path) -> None:
-    """What a file gains meanwhile is read, and forgotten when asked."""
+    """Lines that a file gains are read, and can be forgotten."""
     file = tmp_path / "haproxy.log"
     with ProxyLogs.of([Proxy(logs=(f"file://{file}",))]) as logs:
         file.write_text(line(1) + "\n", encoding="utf-8")
@@ -240,8 +240,8 @@ def test_logs_are_entered_and_left_together(tmp_path: Path) -> None:
         assert logs.read().connections == ()
 
 
-def test_lines_are_parsed_once_as_long_as_none_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is asked of the same lines again takes no second look at them; a new line is seen."""
+def test_lines_are_parsed_once_unless_a_new_one_is_received(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same lines are not parsed again; a new line is."""
     parsed: list[int] = []
 
     def read(lines: Sequence[Line]) -> ProxyLog:
@@ -260,8 +260,8 @@ def test_lines_are_parsed_once_as_long_as_none_comes(monkeypatch: pytest.MonkeyP
     assert logs.read().connections == ()
 
 
-def test_what_is_enough_is_found_out_without_holding_lines_up(tmp_path: Path) -> None:
-    """Parsing takes time, in which a log goes on receiving: its thread must not wait for that."""
+def test_a_slow_condition_does_not_block_receiving(tmp_path: Path) -> None:
+    """Parsing takes time; the log's thread must go on receiving in that time."""
     file = tmp_path / "haproxy.log"
     with ProxyLogs.of([Proxy(logs=(f"file://{file}",))]) as logs:
         (log,) = logs.all
@@ -271,9 +271,7 @@ def test_what_is_enough_is_found_out_without_holding_lines_up(tmp_path: Path) ->
             before = len(log.lines())
             with file.open("a", encoding="utf-8") as more:
                 more.write(line(len(received) + 1) + "\n")
-            deadline = time.monotonic() + 2.0
-            while len(log.lines()) == before and time.monotonic() < deadline:
-                time.sleep(0.01)
+            poll(lambda: len(log.lines()) > before, 2.0, every_s=0.01)
             received.append(len(log.lines()) - before)
             return len(received) == 2
 
