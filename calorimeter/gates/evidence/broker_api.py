@@ -99,8 +99,6 @@ class BrokerApi:
             tags = self._get("/whoami").get("tags", [])
             self._overview = Overview(
                 version=str(tree.get("rabbitmq_version", "")),
-                cluster=str(tree.get("cluster_name", "")),
-                rates_mode=str(tree.get("rates_mode", "")),
                 stats_disabled=bool(tree.get("disable_stats", False)),
                 # A list since 3.9, a string before.
                 tags=tuple(tags.split(",") if isinstance(tags, str) else tags),
@@ -138,16 +136,16 @@ class BrokerApi:
         """The consumers of `engine` or `engine_worker`, each with its process; waits as `settled` does."""
         return join_consumers(topic, *self.settled())
 
-    def processes(self, wanted: Collection[str] = ()) -> dict[str, Process]:
+    def processes(self, names: Collection[str] = ()) -> dict[str, Process]:
         """Connection name → process, for every connection whose name shows it.
 
-        Waits until the connections in `wanted` are listed, at most `statistics_lag_s` and `BEYOND_S`: some
+        Waits until the connections `names` are listed, at most `statistics_lag_s` and `BEYOND_S`: some
         may be closed by now.
         """
         connections = poll(
             self.connections,
             self._listed_within_s,
-            enough=lambda listed: {*wanted} <= {c.name for c in listed},
+            enough=lambda listed: {*names} <= {c.name for c in listed},
             every_s=POLL_S,
         )
         return {c.name: process for c in connections if (process := c.process) is not None}

@@ -28,13 +28,11 @@ class Process(Model):
 
 
 class Overview(Model):
-    """The broker as a whole. `rates_mode` is `none`, `basic` or `detailed`; if `stats_disabled`, the
-    management API shows neither counters nor consumers, connections and channels.
+    """The broker as a whole, and the tags of the user. If `stats_disabled`, the management API shows
+    neither counters nor consumers, connections and channels.
     """
 
     version: str
-    cluster: str
-    rates_mode: str
     stats_disabled: bool
     tags: tuple[str, ...]
 

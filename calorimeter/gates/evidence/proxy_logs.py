@@ -153,11 +153,11 @@ class ProxyLogs:
         self.await_lines(named, within_s)
         return self.read()
 
-    def holds(self, needle: str, wanted: int) -> bool:
-        """Whether the fullest logs hold `wanted` different lines that contain `needle`; parses none."""
+    def holds(self, needle: str, needed: int) -> bool:
+        """Whether the fullest logs hold `needed` different lines that contain `needle`; parses none."""
         found = [[[ln for ln in self._lines(log) if needle in ln.text] for log in g] for g in self.groups]
         # Counting different lines takes longer, so it is done only if there are enough lines.
-        return all(sum(max(map(count, g)) for g in found) >= wanted for count in (len, _different))
+        return all(sum(max(map(count, g)) for g in found) >= needed for count in (len, _different))
 
 
 def _used(group: Sequence[ProxyLog]) -> list[int]:

@@ -37,7 +37,7 @@ def test_an_answer_that_is_broken_off_is_no_evidence() -> None:
 @pytest.mark.parametrize("asked", ["consumers", "connections", "channels"])
 def test_statistics_that_are_switched_off_are_named(asked: str) -> None:
     """With management.disable_stats RabbitMQ lists nothing; that does not mean that there is nothing."""
-    overview = {"rabbitmq_version": "3.10.8", "rates_mode": "basic", "disable_stats": True}
+    overview = {"rabbitmq_version": "3.10.8", "disable_stats": True}
     answers = {"/overview": overview, "/whoami": {"tags": ["administrator"]}}
     with management_api(answers) as url, BrokerApi(url, "heat", "secret") as api:  # noqa: SIM117
         with pytest.raises(EvidenceUnavailable, match=f"shows no {asked}: statistics are switched off"):
@@ -45,7 +45,7 @@ def test_statistics_that_are_switched_off_are_named(asked: str) -> None:
 
 
 def test_connections_that_are_not_listed_yet_are_awaited() -> None:
-    """The processes of all listed connections are given once the wanted ones are listed."""
+    """The processes are returned once the named connections are listed."""
     listed = [{"name": "one", "peer_host": "h", "peer_port": 1, "user_provided_name": NAME}]
     answers: dict[str, object] = {
         "/overview": {"rabbitmq_version": "3.10.8"},
