@@ -1,7 +1,7 @@
-"""Repeats gates H on a healthy lab: there must be no false alarm.
+"""Gates H over and over on a healthy lab: no false alarm.
 
-Brings up its own lab and takes it down. Prints one line per run, the detection that came nearest to the
-allowed time, and the counts. Exit status 1 if a run was not all green.
+Brings a lab of its own up and takes it down. Prints one line a run that was not all green, the slowest
+detection against what was allowed, and the counts; exit status 1 where a run was not green.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAME = "soak-health"
 
 
 def margins(verdicts: Verdicts) -> dict[str, float]:
-    """Measured minus allowed seconds of each detection and recovery."""
+    """What was measured minus what was allowed, s, of each detection and recovery."""
     found = {}
     for each in verdicts.verdicts:
         figures = each.judgement.figures
@@ -35,7 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=20, help="runs (default 20)")
     parser.add_argument("--gates", default="H1,H2,H3,H4,H5,H6,H7,H8", help="gates (default: H1 to H8)")
-    parser.add_argument("--lab", help="a lab that is up and stays up (default: a lab of its own)")
+    parser.add_argument("--lab", help="one that is up; it is left up")
     given = parser.parse_args()
     wrong = 0
     slowest: defaultdict[str, float] = defaultdict(lambda: -1e9)

@@ -33,7 +33,7 @@ class HeatService(Model):
     updated_ns: int | None
 
 
-def read(deployment: Deployment, who: identity.Identity | None = None) -> tuple[HeatService, ...]:
+def read(deployment: Deployment, who: identity.KeystoneIdentity | None = None) -> tuple[HeatService, ...]:
     """All entries of the service table; Heat's policy must allow the user to list them (default: admin).
 
     Raises `EvidenceUnavailable` if the API does not answer or refuses, `InputError` if Keystone does (see

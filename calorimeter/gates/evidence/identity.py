@@ -15,7 +15,7 @@ from calorimeter.core.keystone_session import keystone_session
 TIMEOUT_S = 30.0
 
 
-class Identity:
+class KeystoneIdentity:
     """A keystoneauth1 session of the deployment's user; `session` adds and renews its token.
 
     The token is a secret: it is used only in requests.
@@ -38,7 +38,7 @@ class Identity:
         return f"{self._deployment.rest.url.rstrip('/')}/{self.project_id()}{path}"
 
 
-def session(deployment: Deployment) -> Identity:
+def session(deployment: Deployment) -> KeystoneIdentity:
     """Log in at the deployment's Keystone.
 
     Raises `InputError` if [identity] is missing, Keystone cannot be reached, or user, password or project
@@ -56,7 +56,7 @@ def session(deployment: Deployment) -> Identity:
         project_domain_name=who.project_domain,
     )
     made = keystone_session(deployment, who.auth_url, TIMEOUT_S, auth)
-    identity = Identity(deployment, made)
+    identity = KeystoneIdentity(deployment, made)
     identity.token()
     return identity
 
