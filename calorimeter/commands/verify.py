@@ -147,8 +147,8 @@ def watch(run: Path, deployment: Path | None, every: float) -> None:
 
     `calorimeter run` and the locustfile start this beside a load; nothing is changed anywhere.
     """
-    from calorimeter.gates.evidence.watch import Watch
+    from calorimeter.gates.evidence.load_recorder import LoadRecorder
 
     folder = RunDir.open(run)
     described = netns.enter_client_netns(read_deployment(deployment) if deployment else folder.deployment())
-    Watch(described, folder.path / "watch", every).until_closed(sys.stdin)
+    LoadRecorder(described, folder.path / "watch", every).until_closed(sys.stdin)

@@ -49,7 +49,7 @@ def described_servers(evidence: Visits) -> tuple[HashServer, ...]:
 
 def differences(evidence: Visits) -> Iterator[str]:
     """Where the proxy's own list of servers differs from the described one."""
-    yield from placement(evidence.backends, evidence.placed).told
+    yield from placement(evidence.backends, evidence.placed).differences
     if evidence.before is None:
         return
     shown = {server.name: server for server in evidence.before}

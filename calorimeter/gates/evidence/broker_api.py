@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from http import HTTPStatus
-from types import TracebackType
 from typing import Any, TypeVar
 from urllib.parse import quote
 
@@ -13,6 +11,7 @@ import requests
 from requests.auth import HTTPBasicAuth
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.waiting import poll
 from calorimeter.gates.evidence.broker_records import (
     Channel,
     Connection,
@@ -22,14 +21,18 @@ from calorimeter.gates.evidence.broker_records import (
     Process,
     Queue,
     join_consumers,
+    read_channel,
+    read_connection,
+    read_consumer,
+    read_queue,
 )
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 TIMEOUT_S = 10.0
 
 BEYOND_S = 2.0
-"""RabbitMQ lists a new connection with its first statistics, but its consumers at once; how long beyond
-`statistics_lag_s` a connection is waited for, which may also be gone already."""
+"""RabbitMQ lists consumers at once, but a new connection only with its first statistics. This long beyond
+`statistics_lag_s` a connection is awaited; it may also be closed already."""
 
 POLL_S = 0.25
 
@@ -39,9 +42,9 @@ R = TypeVar("R")
 class BrokerApi:
     """One vhost of one RabbitMQ, over its management API.
 
-    Every method raises `EvidenceUnavailable`: unreachable, wrong password, no such vhost, statistics
-    switched off, or a right that the user lacks, by name. Without the tag `monitoring` RabbitMQ
-    answers with *empty* lists instead of refusing, so rights are asked for first.
+    Every method raises `EvidenceUnavailable` if the broker is unreachable, the password is wrong, the vhost
+    does not exist, statistics are switched off, or the user lacks a right (which is named). Without the tag
+    `monitoring` RabbitMQ answers with *empty* lists instead of refusing, so the tags are read first.
     """
 
     def __init__(
@@ -62,18 +65,18 @@ class BrokerApi:
         self._timeout_s = timeout_s
         self._listed_within_s = lag_s + BEYOND_S
         self._http = requests.Session()
-        self._http.trust_env = False  # neither a proxy nor a .netrc of the user's may come between
-        # In UTF-8, as RabbitMQ keeps them; requests itself writes text in Latin-1.
+        self._http.trust_env = False  # ignore the proxy and .netrc of the user's environment
+        # UTF-8, as RabbitMQ stores them; requests itself encodes text as Latin-1.
         self._http.auth = HTTPBasicAuth(user.encode(), password.encode())
         self._http.verify = verify
         self._overview: Overview | None = None
 
     @classmethod
     def of(cls, deployment: Deployment) -> BrokerApi:
-        """The management API that a deployment names."""
+        """The management API of a deployment. Raises `EvidenceUnavailable` if none is described."""
         broker = deployment.broker
         if broker is None or broker.management is None:
-            raise EvidenceUnavailable(str(deployment.path), "broker.management is not given")
+            raise EvidenceUnavailable(str(deployment.path), "has no broker.management")
         return cls(
             broker.management,
             broker.user,
@@ -86,91 +89,89 @@ class BrokerApi:
     def __enter__(self) -> BrokerApi:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._http.close()
 
     def overview(self) -> Overview:
-        """Version, statistics and this user's tags; asked for once."""
+        """Version, statistics settings and this user's tags; requested once."""
         if self._overview is None:
             tree = self._get("/overview")
             tags = self._get("/whoami").get("tags", [])
             self._overview = Overview(
                 version=str(tree.get("rabbitmq_version", "")),
-                cluster=str(tree.get("cluster_name", "")),
-                rates_mode=str(tree.get("rates_mode", "")),
                 stats_disabled=bool(tree.get("disable_stats", False)),
-                # A list since 3.9, before that one text.
+                # A list since 3.9, a string before.
                 tags=tuple(tags.split(",") if isinstance(tags, str) else tags),
             )
         return self._overview
 
     def queues(self) -> tuple[Queue, ...]:
-        """All queues of the vhost; with statistics off their counts are None."""
-        return self._records(self._get(f"/queues/{self._vhost}"), _queue)
+        """All queues of the vhost; their counts are None if statistics are off."""
+        return self._records(self._get(f"/queues/{self._vhost}"), read_queue)
 
     def queue(self, name: str) -> Queue | None:
-        """One queue, or None where there is none of that name."""
+        """One queue, or None if it does not exist."""
         tree = self._get(f"/queues/{self._vhost}/{quote(name, safe='')}", absent=None)
-        return None if tree is None else self._records([tree], _queue)[0]
+        return None if tree is None else self._records([tree], read_queue)[0]
 
     def consumers(self) -> tuple[Consumer, ...]:
         """All consumers of the vhost."""
         self._must_see("consumers")
-        return self._records(self._get(f"/consumers/{self._vhost}"), _consumer)
+        return self._records(self._get(f"/consumers/{self._vhost}"), read_consumer)
 
     def connections(self) -> tuple[Connection, ...]:
-        """The connections to the vhost; one that is new is listed with its first statistics."""
+        """The connections to the vhost; a new one is listed with its first statistics."""
         self._must_see("connections")
         listed = self._get(f"/vhosts/{self._vhost}/connections")
-        # One that is closing is listed for some seconds with nothing but counters.
-        return self._records([tree for tree in listed if "peer_host" in tree], _connection)
+        # A closing connection is listed for some seconds with only its counters.
+        return self._records([tree for tree in listed if "peer_host" in tree], read_connection)
 
     def channels(self) -> tuple[Channel, ...]:
         """All channels of the vhost with their totals."""
         self._must_see("channels")
         listed = self._get(f"/vhosts/{self._vhost}/channels")
-        return self._records([tree for tree in listed if tree.get("connection_details")], _channel)
+        return self._records([tree for tree in listed if tree.get("connection_details")], read_channel)
 
     def engine_consumers(self, topic: str = "engine") -> tuple[EngineConsumer, ...]:
-        """The consumers of `engine` or `engine_worker`, each with its process.
-
-        Waits for connections that are not listed yet, see `settled`.
-        """
+        """The consumers of `engine` or `engine_worker`, each with its process; waits as `settled` does."""
         return join_consumers(topic, *self.settled())
 
-    def processes(self, wanted: Collection[str] = ()) -> dict[str, Process]:
-        """Connection name → process, for every connection that tells.
+    def processes(self, names: Collection[str] = ()) -> dict[str, Process]:
+        """Connection name → process, for every connection whose name shows it.
 
-        Waits until the connections in `wanted` are listed, at most `statistics_lag_s` and `BEYOND_S`: some
+        Waits until the connections `names` are listed, at most `statistics_lag_s` and `BEYOND_S`: some
         may be closed by now.
         """
-        deadline = time.monotonic() + self._listed_within_s
-        while True:
-            connections = self.connections()
-            if {*wanted} <= {c.name for c in connections} or time.monotonic() > deadline:
-                return {c.name: process for c in connections if (process := c.process) is not None}
-            time.sleep(POLL_S)
+        connections = poll(
+            self.connections,
+            self._listed_within_s,
+            enough=lambda listed: {*names} <= {c.name for c in listed},
+            every_s=POLL_S,
+        )
+        return {c.name: process for c in connections if (process := c.process) is not None}
 
     def settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
-        """The consumers, and the connections of all of them as soon as they are listed; waits as above."""
-        deadline = time.monotonic() + self._listed_within_s
-        while True:
-            consumers, connections = self.consumers(), self.connections()
-            listed = {connection.name for connection in connections}
-            if all(c.connection in listed for c in consumers) or time.monotonic() > deadline:
-                return consumers, connections
-            time.sleep(POLL_S)
+        """The consumers and connections, as soon as the connections of all consumers are listed; waits as
+        `processes` does."""
+
+        def all_listed(found: tuple[tuple[Consumer, ...], tuple[Connection, ...]]) -> bool:
+            return {c.connection for c in found[0]} <= {c.name for c in found[1]}
+
+        return poll(
+            lambda: (self.consumers(), self.connections()),
+            self._listed_within_s,
+            enough=all_listed,
+            every_s=POLL_S,
+        )
 
     def tracing(self) -> bool:
         """Whether the firehose of the vhost is on."""
         return bool(self._vhost_entry().get("tracing", False))
 
     def set_tracing(self, on: bool) -> None:
-        """Switch the firehose; needs the tag `administrator`.
+        """Switch the firehose on or off; needs the tag `administrator`.
 
-        RabbitMQ empties a vhost's description and tags when they are not sent along, so they are.
+        RabbitMQ clears a vhost's description and tags unless they are sent too.
         """
         entry = self._vhost_entry()
         body: dict[str, Any] = {"tracing": on, "description": entry.get("description") or ""}
@@ -187,12 +188,12 @@ class BrokerApi:
         return quote(self.vhost, safe="")
 
     def _vhost_entry(self) -> dict[str, Any]:
-        # The list is open to the tag `management`, one entry by name to administrators only.
+        # Every user with the tag `management` may read the list, only administrators a single entry.
         for entry in self._get("/vhosts"):
             if entry.get("name") == self.vhost:
                 return dict(entry)
         raise EvidenceUnavailable(
-            self.where, f"vhost {self.vhost!r} is not there, or user {self.user!r} may not see it"
+            self.where, f"vhost {self.vhost!r} does not exist, or user {self.user!r} may not see it"
         )
 
     def _must_see(self, what: str) -> None:
@@ -207,18 +208,18 @@ class BrokerApi:
             raise self._lacks("monitoring", f"to see {what} of others")
 
     def _lacks(self, tag: str, purpose: str) -> EvidenceUnavailable:
-        has = ", ".join(self.overview().tags) or "none"
+        tags = ", ".join(self.overview().tags) or "none"
         return EvidenceUnavailable(
-            self.where, f"user {self.user!r} lacks the tag {tag} {purpose} (its tags: {has})"
+            self.where, f"user {self.user!r} lacks the tag {tag} {purpose} (its tags: {tags})"
         )
 
     def _records(self, trees: Any, make: Callable[[dict[str, Any]], R]) -> tuple[R, ...]:
         try:
             return tuple(make(tree) for tree in trees)
         except (KeyError, TypeError, ValueError) as problem:
-            # Only the kind of error: the answer itself may hold anything.
-            kind = f"{type(problem).__name__} in a {make.__name__[1:]}"
-            raise EvidenceUnavailable(self.where, f"answers in a form not known here ({kind})") from None
+            # Report only the kind of error: the answer itself may hold anything.
+            kind = f"{type(problem).__name__} in a {make.__name__.removeprefix('read_')}"
+            raise EvidenceUnavailable(self.where, f"answers in an unknown format ({kind})") from None
 
     def _get(self, path: str, **default: Any) -> Any:
         return self._ask("GET", path, **default)
@@ -230,9 +231,9 @@ class BrokerApi:
             )
             body = answer.json() if answer.content else None
         except requests.Timeout:
-            raise EvidenceUnavailable(self.where, f"gave no answer in {self._timeout_s:g} s") from None
+            raise EvidenceUnavailable(self.where, f"gave no answer within {self._timeout_s:g} s") from None
         except requests.exceptions.SSLError:
-            raise EvidenceUnavailable(self.where, "its TLS certificate does not verify") from None
+            raise EvidenceUnavailable(self.where, "its TLS certificate cannot be verified") from None
         except requests.ConnectionError:
             raise EvidenceUnavailable(self.where, "cannot be reached") from None
         except ValueError:
@@ -257,82 +258,5 @@ class BrokerApi:
                 return f"user {self.user!r} has no permission on vhost {self.vhost!r}"
             return f"refuses user {self.user!r}: wrong user or password"
         if status == HTTPStatus.NOT_FOUND:
-            return f"has no {path} (vhost {self.vhost!r} not there?)"
+            return f"has no {path} (does vhost {self.vhost!r} exist?)"
         return " ".join(f"answers {status} {reason} to {path}".split())
-
-
-def _stats(tree: dict[str, Any], *names: str) -> list[int]:
-    stats = tree.get("message_stats") or {}
-    return [int(stats.get(name, 0)) for name in names]
-
-
-def _count(tree: dict[str, Any], name: str) -> int | None:
-    return int(tree[name]) if name in tree else None
-
-
-def _scalars(tree: Iterable[tuple[str, Any]]) -> dict[str, str | int | float | bool | None]:
-    return {key: value if isinstance(value, str | int | float | bool | None) else str(value)
-            for key, value in tree}  # fmt: skip
-
-
-def _queue(tree: dict[str, Any]) -> Queue:
-    known = "messages_ready" in tree
-    delivered, redelivered = _stats(tree, "deliver_get", "redeliver")
-    return Queue(
-        name=tree["name"],
-        type=tree.get("type", "classic"),
-        state=tree.get("state"),
-        durable=tree["durable"],
-        ready=_count(tree, "messages_ready"),
-        unacked=_count(tree, "messages_unacknowledged"),
-        consumers=_count(tree, "consumers"),
-        delivered=delivered if known else None,
-        redelivered=redelivered if known else None,
-        arguments=_scalars((tree.get("arguments") or {}).items()),
-    )
-
-
-def _consumer(tree: dict[str, Any]) -> Consumer:
-    place = tree["channel_details"] or {"connection_name": "", "number": 0}  # [] while a channel closes
-    return Consumer(
-        queue=tree["queue"]["name"],
-        tag=tree["consumer_tag"],
-        connection=place["connection_name"],
-        channel=place["number"],
-        prefetch=tree["prefetch_count"],
-        acknowledges=tree["ack_required"],
-        exclusive=tree["exclusive"],
-        user=place.get("user", ""),
-    )
-
-
-def _connection(tree: dict[str, Any]) -> Connection:
-    properties = tree.get("client_properties") or {}
-    return Connection(
-        name=tree["name"],
-        peer_host=tree["peer_host"],
-        peer_port=tree["peer_port"],
-        given_name=properties.get("connection_name") or tree.get("user_provided_name"),
-        user=tree.get("user", ""),
-        state=tree.get("state"),
-        product=properties.get("product"),
-        heartbeat_s=_count(tree, "timeout"),
-    )
-
-
-def _channel(tree: dict[str, Any]) -> Channel:
-    deliver, no_ack, get, get_no_ack, redeliver, publish = _stats(
-        tree, "deliver", "deliver_no_ack", "get", "get_no_ack", "redeliver", "publish"
-    )
-    return Channel(
-        connection=tree["connection_details"]["name"],
-        channel=tree["number"],
-        consumers=tree.get("consumer_count", 0),
-        prefetch=tree.get("prefetch_count", 0),
-        unacked=tree.get("messages_unacknowledged", 0),
-        deliver=deliver,
-        deliver_no_ack=no_ack,
-        get=get + get_no_ack,
-        redeliver=redeliver,
-        publish=publish,
-    )

@@ -1,10 +1,11 @@
-"""What the broker shows of itself, as frozen records, and the joins between them."""
+"""Records of the broker's management API, their readers, and the joins between them."""
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from typing import Any
 
 from calorimeter.core.toml import Model
 
@@ -12,10 +13,10 @@ _PROCESS = re.compile(r"^(?P<role>[A-Za-z][\w.+-]*):(?P<pid>\d+):[0-9a-fA-F-]{32
 
 
 class Process(Model):
-    """An OpenStack process, from the name it gives its connection: `heat-engine:<pid>:<uuid>`.
+    """An OpenStack process, from the name of its connection: `heat-engine:<pid>:<uuid>`.
 
-    With eventlet workers the pid is the worker's own, so every worker is a process here. A pid is
-    unique on one `host` only, which is the peer address that the broker sees.
+    The pid is that of the eventlet worker, so every worker is a process here. A pid is unique only on one
+    `host`, which is the peer address that the broker sees.
     """
 
     role: str
@@ -27,20 +28,18 @@ class Process(Model):
 
 
 class Overview(Model):
-    """The broker as a whole. `rates_mode` is `none`, `basic` or `detailed`; `stats_disabled` says that
-    the management API shows neither counters nor consumers, connections and channels.
+    """The broker as a whole, and the tags of the user. If `stats_disabled`, the management API shows
+    neither counters nor consumers, connections and channels.
     """
 
     version: str
-    cluster: str
-    rates_mode: str
     stats_disabled: bool
     tags: tuple[str, ...]
 
 
 class Queue(Model):
-    """One queue. Counts are None where the broker keeps no statistics; `delivered` counts deliveries
-    to consumers since the queue was made, redeliveries among them, and lags (`statistics_lag_s`).
+    """One queue. Counts are None if the broker keeps no statistics; `delivered` counts deliveries to
+    consumers since the queue was declared, including redeliveries, and lags (`statistics_lag_s`).
     """
 
     name: str
@@ -56,7 +55,7 @@ class Queue(Model):
 
 
 class Consumer(Model):
-    """One consumer of one queue; `connection` and `channel` name where it sits."""
+    """One consumer of one queue; `connection` and `channel` are the ones it consumes on."""
 
     queue: str
     tag: str
@@ -71,8 +70,8 @@ class Consumer(Model):
 class Connection(Model):
     """One AMQP connection; `name` is `client -> server`, as in traced messages.
 
-    `given_name` is what the client calls itself (`connection_name`), None where it does not. `heartbeat_s`
-    is AMQP's heartbeat as client and broker agreed on it; 0 is none, None not told.
+    `given_name` is the name that the client gives itself (`connection_name`), None if it gives none.
+    `heartbeat_s` is AMQP's heartbeat as negotiated; 0: no heartbeat, None: unknown.
     """
 
     name: str
@@ -86,7 +85,7 @@ class Connection(Model):
 
     @property
     def process(self) -> Process | None:
-        """The OpenStack process behind this connection, or None where its name is not of that form."""
+        """The OpenStack process of this connection, or None if its name has another form."""
         found = _PROCESS.match(self.given_name or "")
         if found is None:
             return None
@@ -96,9 +95,9 @@ class Connection(Model):
 class Channel(Model):
     """One channel with its totals since it was opened; they lag (`statistics_lag_s`).
 
-    `deliver` counts messages delivered to consumers that acknowledge, `deliver_no_ack` to those that
-    do not, `get` what was fetched with basic.get. A channel of an engine serves a topic's queue, its
-    per-host queue and its fanout, so its totals are of all three.
+    `deliver` counts messages delivered to consumers that acknowledge, `deliver_no_ack` to those that do
+    not, `get` messages fetched with basic.get. A channel of an engine serves a topic's queue, its per-host
+    queue and its fanout; the totals include all three.
     """
 
     connection: str
@@ -119,12 +118,12 @@ class Channel(Model):
 
 
 class EngineConsumer(Model):
-    """A consumer of a topic's queue with the process that it belongs to.
+    """A consumer of a topic's queue with its process.
 
-    `process` is None for a stranger, or where the connection is not listed, not yet or no more: then
-    `peer_host` is None too. `server` is what the process calls itself on this topic (from the queue
-    `<topic>.<server>` on the same channel): a host name for `engine`, an engine id for `engine_worker`;
-    None where it has no such queue.
+    `process` is None if the consumer is no OpenStack process, or if its connection is not listed (not yet,
+    or not any longer): then `peer_host` is None too. `server` is the name of the process on this topic,
+    from the queue `<topic>.<server>` on the same channel: a host name for `engine`, an engine id for
+    `engine_worker`; None if it has no such queue.
     """
 
     queue: str
@@ -147,10 +146,10 @@ class EngineConsumer(Model):
 
 
 def hosts(engines: Iterable[EngineConsumer]) -> dict[Process, str]:
-    """The host of each engine's process, as the consumers of `engine` name it.
+    """Process → host of each engine, as the consumers of `engine` name it.
 
-    Left out is one of several hosts: in containers all engines may have the same process id, and behind an
-    address translation or a balancer in front of the broker the same address as well.
+    A process that appears on several hosts is left out: in containers all engines may have the same process
+    id, and behind an address translation or a balancer also the same address.
     """
     named: defaultdict[Process, set[str]] = defaultdict(set)
     for each in engines:
@@ -162,7 +161,8 @@ def hosts(engines: Iterable[EngineConsumer]) -> dict[Process, str]:
 def join_consumers(
     topic: str, consumers: tuple[Consumer, ...], connections: tuple[Connection, ...]
 ) -> tuple[EngineConsumer, ...]:
-    """Consumers of `topic` joined with their connections (by name) and neighbours (by channel)."""
+    """The consumers of `topic`, joined with their connections (by name) and with the other queues of their
+    channels."""
     by_name = {connection.name: connection for connection in connections}
     servers: defaultdict[tuple[str, int], list[str]] = defaultdict(list)
     for consumer in consumers:
@@ -176,13 +176,7 @@ def join_consumers(
         server = servers[consumer.connection, consumer.channel]
         joined.append(
             EngineConsumer(
-                queue=consumer.queue,
-                tag=consumer.tag,
-                connection=consumer.connection,
-                channel=consumer.channel,
-                prefetch=consumer.prefetch,
-                acknowledges=consumer.acknowledges,
-                user=consumer.user,
+                **consumer.model_dump(exclude={"exclusive"}),
                 given_name=connection.given_name if connection else None,
                 peer_host=connection.peer_host if connection else None,
                 process=connection.process if connection else None,
@@ -190,3 +184,84 @@ def join_consumers(
             )
         )
     return tuple(sorted(joined, key=lambda c: (c.connection, c.channel, c.tag)))
+
+
+def _totals(tree: dict[str, Any], *names: str) -> list[int]:
+    stats = tree.get("message_stats") or {}
+    return [int(stats.get(name, 0)) for name in names]
+
+
+def _count(tree: dict[str, Any], name: str) -> int | None:
+    return int(tree[name]) if name in tree else None
+
+
+def _scalars(tree: Iterable[tuple[str, Any]]) -> dict[str, str | int | float | bool | None]:
+    return {key: value if isinstance(value, str | int | float | bool | None) else str(value)
+            for key, value in tree}  # fmt: skip
+
+
+def read_queue(tree: dict[str, Any]) -> Queue:
+    """A queue, from its object in the management API. Counts that the API omits are None."""
+    known = "messages_ready" in tree
+    delivered, redelivered = _totals(tree, "deliver_get", "redeliver")
+    return Queue(
+        name=tree["name"],
+        type=tree.get("type", "classic"),
+        state=tree.get("state"),
+        durable=tree["durable"],
+        ready=_count(tree, "messages_ready"),
+        unacked=_count(tree, "messages_unacknowledged"),
+        consumers=_count(tree, "consumers"),
+        delivered=delivered if known else None,
+        redelivered=redelivered if known else None,
+        arguments=_scalars((tree.get("arguments") or {}).items()),
+    )
+
+
+def read_consumer(tree: dict[str, Any]) -> Consumer:
+    """A consumer, from its object in the management API."""
+    place = tree["channel_details"] or {"connection_name": "", "number": 0}  # [] while the channel closes
+    return Consumer(
+        queue=tree["queue"]["name"],
+        tag=tree["consumer_tag"],
+        connection=place["connection_name"],
+        channel=place["number"],
+        prefetch=tree["prefetch_count"],
+        acknowledges=tree["ack_required"],
+        exclusive=tree["exclusive"],
+        user=place.get("user", ""),
+    )
+
+
+def read_connection(tree: dict[str, Any]) -> Connection:
+    """A connection, from its object in the management API."""
+    properties = tree.get("client_properties") or {}
+    return Connection(
+        name=tree["name"],
+        peer_host=tree["peer_host"],
+        peer_port=tree["peer_port"],
+        given_name=properties.get("connection_name") or tree.get("user_provided_name"),
+        user=tree.get("user", ""),
+        state=tree.get("state"),
+        product=properties.get("product"),
+        heartbeat_s=_count(tree, "timeout"),
+    )
+
+
+def read_channel(tree: dict[str, Any]) -> Channel:
+    """A channel, from its object in the management API."""
+    deliver, no_ack, get, get_no_ack, redeliver, publish = _totals(
+        tree, "deliver", "deliver_no_ack", "get", "get_no_ack", "redeliver", "publish"
+    )
+    return Channel(
+        connection=tree["connection_details"]["name"],
+        channel=tree["number"],
+        consumers=tree.get("consumer_count", 0),
+        prefetch=tree.get("prefetch_count", 0),
+        unacked=tree.get("messages_unacknowledged", 0),
+        deliver=deliver,
+        deliver_no_ack=no_ack,
+        get=get + get_no_ack,
+        redeliver=redeliver,
+        publish=publish,
+    )

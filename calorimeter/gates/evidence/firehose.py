@@ -1,10 +1,10 @@
-"""The broker's firehose, recorded: every message published and delivered, while a context is open.
+"""Records the broker's firehose: every message published and delivered while a context is open.
 
-The recorder has a queue of its own, bound to `amq.rabbitmq.trace`. It never consumes from a queue of
-Heat's. Whether the recording is whole is part of the evidence: see `Firehose.why_incomplete`.
+The recorder has its own queue, bound to `amq.rabbitmq.trace`. It never consumes from Heat's queues. Whether
+the recording is complete is part of the evidence: see `Firehose.why_incomplete`.
 
-Tested with one node of RabbitMQ 3.10.8, classic and quorum queues. RabbitMQ switches tracing node by node;
-on a cluster, which is untested, events of other nodes would be missing, and the broker's counters show it.
+Tested with one node of RabbitMQ 3.10.8, with classic and quorum queues. RabbitMQ switches tracing per node:
+on a cluster (untested) events of other nodes would be missing, which the broker's counters would show.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from types import TracebackType
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,21 +28,21 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 TRACE = "amq.rabbitmq.trace"
 QUEUE_LENGTH = 100_000
-"""Events that may wait in the broker for this recorder; more are dropped, and noticed."""
+"""Events that may wait in the broker for this recorder; it detects that more were dropped."""
 
 QUEUE_BYTES = 128 * 2**20
 KEEP = 2_000_000
-"""Events kept in memory; a recording that would hold more is not complete."""
+"""Events kept in memory; a recording of more is incomplete."""
 
 BEAT_S = 0.5
 CONNECT_S = 10.0
 
 
 def parameters(deployment: Deployment) -> pika.ConnectionParameters:
-    """How to connect to the deployment's broker; `EvidenceUnavailable` where it names none."""
+    """How to connect to the deployment's broker. Raises `EvidenceUnavailable` if none is described."""
     broker = deployment.broker
     if broker is None:
-        raise EvidenceUnavailable(str(deployment.path), "no [broker] is given")
+        raise EvidenceUnavailable(str(deployment.path), "has no [broker]")
     url = urlsplit(broker.amqp)
     secure = url.scheme == "amqps"
     tls = None
@@ -71,7 +70,7 @@ def parameters(deployment: Deployment) -> pika.ConnectionParameters:
 
 
 def connect(deployment: Deployment) -> pika.BlockingConnection:
-    """An AMQP connection of the suite's own; `EvidenceUnavailable` says why there is none."""
+    """A new AMQP connection. Raises `EvidenceUnavailable` with the reason if it cannot be opened."""
     given = parameters(deployment)
     assert deployment.broker is not None
     where, user = f"RabbitMQ {deployment.broker.amqp}", deployment.broker.user
@@ -81,7 +80,7 @@ def connect(deployment: Deployment) -> pika.BlockingConnection:
         raise EvidenceUnavailable(where, f"refuses user {user!r}: wrong user or password") from None
     except pika.exceptions.ProbableAccessDeniedError:
         raise EvidenceUnavailable(
-            where, f"vhost {given.virtual_host!r} is not there, or user {user!r} has no permission on it"
+            where, f"vhost {given.virtual_host!r} does not exist, or user {user!r} has no permission on it"
         ) from None
     except pika.exceptions.ConnectionClosedByBroker as problem:
         raise EvidenceUnavailable(where, f"closes the connection: {problem.reply_text}") from None
@@ -92,7 +91,7 @@ def connect(deployment: Deployment) -> pika.BlockingConnection:
 def depth(deployment: Deployment, queue: str) -> tuple[int, int]:
     """(messages ready, consumers) of a queue, by a passive declare: nothing is changed or consumed.
 
-    Raises `EvidenceUnavailable` where the queue is not there.
+    Raises `EvidenceUnavailable` if the queue does not exist.
     """
     with connect(deployment) as connection:
         try:
@@ -104,11 +103,10 @@ def depth(deployment: Deployment, queue: str) -> tuple[int, int]:
 
 
 class Firehose:
-    """Records the events of some queues while its context is open; tracing must be on.
+    """Records the deliveries from `queues` while it is entered; tracing must be on.
 
-    `queues` are those whose deliveries are wanted, `publishes` asks for everything published as well
-    (calls, casts and replies). Entering raises `EvidenceUnavailable` where the broker cannot be
-    reached, tracing is off, or a right is missing.
+    With `publishes` it also records everything that is published (calls, casts and replies). Entering
+    raises `EvidenceUnavailable` if the broker cannot be reached, tracing is off, or a right is missing.
     """
 
     def __init__(
@@ -148,16 +146,14 @@ class Firehose:
             raise
         self._thread = threading.Thread(target=self._record, name="firehose", daemon=True)
         self._thread.start()
-        with contextlib.suppress(EvidenceUnavailable):  # close() waits again, and notes why it was in vain
+        with contextlib.suppress(EvidenceUnavailable):  # close() waits again and notes the reason
             self.settle()
         if self._why:
             self.close()
             raise EvidenceUnavailable(self.where, self._why[0])
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self.close()
 
     def deliveries(self) -> tuple[Delivery, ...]:
@@ -174,9 +170,9 @@ class Firehose:
         return len(self._events)
 
     def wait_for(self, predicate: Callable[[Sequence[Delivery]], bool], deadline_s: float) -> bool:
-        """Wait until the events so far satisfy `predicate`; False when `deadline_s` (s) was not enough.
+        """Wait until the events so far satisfy `predicate`, at most `deadline_s` seconds; whether they do.
 
-        The predicate is asked after each burst of events; it sees the list itself and must not keep it.
+        The predicate is called after each burst of events, with the list itself: it must not keep it.
         """
         with self._news:
             return self._news.wait_for(
@@ -184,10 +180,10 @@ class Firehose:
             ) and predicate(self._events)
 
     def settle(self, deadline_s: float = CONNECT_S) -> None:
-        """Wait until what the broker had traced by now has arrived here.
+        """Wait until everything that the broker has traced by now has been received.
 
-        A beat goes through an exchange of this recorder: what reached its queue before is here when it
-        returns. Raises `EvidenceUnavailable` where it does not return in time.
+        A beat is sent through the recorder's own exchange: when it is received, so is everything that
+        reached the queue before. Raises `EvidenceUnavailable` if it is not received in time.
         """
         with self._news:
             target = self._beats_sent + 2
@@ -205,16 +201,16 @@ class Firehose:
 
     @property
     def why_incomplete(self) -> str | None:
-        """What is known to be missing, in half a sentence; None where nothing is.
+        """What is known to be missing; None if nothing is. Final when the context is left.
 
-        Final when the context is left. Seen are an overflow of the recorder's queue, a lost connection,
-        tracing switched off for longer than a beat (0.5 s) and events that cannot be read. What else
-        may be lost shows in the broker's own counters (`Queue.delivered`).
+        Detected are an overflow of the recorder's queue, a lost connection, tracing switched off for longer
+        than a beat (0.5 s), and events that cannot be read. Other losses show in the broker's own counters
+        (`Queue.delivered`).
         """
         return "; ".join(self._why) or None
 
     def close(self) -> None:
-        """End the recording once it has settled; what is wrong with it stays in `why_incomplete`."""
+        """End the recording once it has settled; `why_incomplete` is final then."""
         if self._thread is None:
             return
         try:
@@ -229,14 +225,14 @@ class Firehose:
 
     @property
     def where(self) -> str:
-        """What is recorded, for an error."""
+        """The broker that is recorded, for error messages."""
         assert self._deployment.broker is not None
         return f"RabbitMQ {self._deployment.broker.amqp}"
 
     def _declare(self) -> None:
         try:
             channel = self._channel = self._connection.channel()
-            # What overflows is dead-lettered to a queue of one message: whether that holds one is asked.
+            # An overflow is dead-lettered to a queue of one message: a message in it means a loss.
             channel.queue_declare(self._dropped, exclusive=True, arguments={"x-max-length": 1})
             channel.queue_declare(
                 self._queue,
@@ -273,7 +269,7 @@ class Firehose:
         try:
             while not self._stop.is_set():
                 if self._settling or time.monotonic() >= due:
-                    # Before the beat: whoever waits for its return then asks what is known to be missing.
+                    # Before the beat: a thread that waits for its return then reads `why_incomplete`.
                     self._check_overflow()
                     self._channel.basic_publish(self._exchange, "", b"")
                     self._beats_sent += 1
@@ -283,9 +279,9 @@ class Firehose:
                     self._news.notify_all()
             self._check_overflow()
         except pika.exceptions.AMQPError as problem:
-            self._lost(f"went away under way: the connection was lost ({type(problem).__name__})")
+            self._lost(f"the connection to the broker was lost ({type(problem).__name__})")
         except Exception as problem:
-            # Whatever it is, a recording that ended early must not pass for a whole one.
+            # After any error: a recording that ended early must not pass as complete.
             self._lost(f"the recorder failed ({type(problem).__name__})")
         finally:
             self._disconnect()
@@ -307,10 +303,10 @@ class Firehose:
             self._event(method.routing_key, properties.headers or {}, body)
 
     def _beat_back(self) -> None:
-        # The channel reports a message before it routes it, both to this one queue: the report comes first.
+        # The channel traces a message before it routes it, both to this queue: the trace event comes first.
         self._beats_back += 1
         if self._beats_back > self._beats_traced:
-            self._lost("tracing is off, or was switched off meanwhile")
+            self._lost("tracing is off, or was switched off during the recording")
 
     def _event(self, key: str, headers: dict[str, Any], body: bytes) -> None:
         if len(self._events) >= self._keep:

@@ -1,4 +1,4 @@
-"""The source hash (`calorimeter.core.source_hash`) of the servers that a proxy shows."""
+"""The servers that a proxy shows, as the source hash (`calorimeter.core.source_hash`) takes them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ FULL_THROTTLE = 100  # per cent of its weight, at the end of slowstart
 
 
 def hash_servers(rows: Iterable[ServerStat], section: str) -> tuple[HashServer, ...]:
-    """The servers of a section as `show stat` shows them at one moment, in the order of HAProxy's file."""
+    """The servers of a section in the order of HAProxy's file, from the rows of one `show stat`."""
     return tuple(
         HashServer(
             name=row.name,

@@ -1,4 +1,4 @@
-"""What Heat itself says of its engines: `GET /v1/{project}/services` of the REST API."""
+"""Heat's own table of its engines: `GET /v1/{project}/services` of the REST API."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 
 class HeatService(Model):
-    """One engine worker process in Heat's own table.
+    """One engine worker process in Heat's table.
 
-    `status` is `up` where it reported within twice its `report_interval_s`; a crashed one stays in
-    the table, as `down`, until an engine cleans up. `engine_id` is the worker's queue
+    `status` is `up` if it reported within twice its `report_interval_s`; a crashed one stays in the table
+    as `down` until an engine removes it. `engine_id` is that of the worker's queue
     `engine_worker.<engine_id>`. Times are ns since the epoch.
     """
 
@@ -33,38 +33,34 @@ class HeatService(Model):
     updated_ns: int | None
 
 
-def read(deployment: Deployment, who: identity.Identity | None = None) -> tuple[HeatService, ...]:
-    """All entries of the service table; needs a user that Heat's policy allows it (admin by default).
+def read(deployment: Deployment, who: identity.KeystoneIdentity | None = None) -> tuple[HeatService, ...]:
+    """All entries of the service table; Heat's policy must allow the user to list them (default: admin).
 
-    Raises `EvidenceUnavailable` where the API does not answer or refuses, `InputError` where Keystone
-    does (see `identity.session`).
+    Raises `EvidenceUnavailable` if the API does not answer or refuses, `InputError` if Keystone does (see
+    `identity.session`).
     """
     who = who or identity.session(deployment)
-    url = who.rest_url("/services")
+    where = deployment.rest.url
     try:
-        answer = who.session.get(url, raise_exc=False, headers={"Accept": "application/json"})
+        answer = who.session.get(
+            who.rest_url("/services"), raise_exc=False, headers={"Accept": "application/json"}
+        )
         body = answer.json() if answer.status_code == HTTPStatus.OK else None
     except exceptions.ClientException as problem:
-        raise EvidenceUnavailable(
-            deployment.rest.url, f"no service list ({type(problem).__name__})"
-        ) from None
+        raise EvidenceUnavailable(where, f"no service list ({type(problem).__name__})") from None
     except ValueError:
-        raise EvidenceUnavailable(deployment.rest.url, "its service list is not JSON") from None
+        raise EvidenceUnavailable(where, "its service list is not JSON") from None
     if answer.status_code == HTTPStatus.FORBIDDEN:
         assert deployment.identity is not None
-        raise EvidenceUnavailable(
-            deployment.rest.url,
-            f"user {deployment.identity.username!r} may not list services (policy service:index)",
-        )
+        why = f"user {deployment.identity.username!r} may not list services (policy service:index)"
+        raise EvidenceUnavailable(where, why)
     if body is None:
-        raise EvidenceUnavailable(deployment.rest.url, f"answers {answer.status_code} to /services")
+        raise EvidenceUnavailable(where, f"answers {answer.status_code} to /services")
     try:
         return tuple(_service(tree) for tree in body["services"])
     except (KeyError, TypeError, ValueError) as problem:
         kind = type(problem).__name__
-        raise EvidenceUnavailable(
-            deployment.rest.url, f"its service list is unlike Heat's ({kind})"
-        ) from None
+        raise EvidenceUnavailable(where, f"its service list has an unknown format ({kind})") from None
 
 
 def _service(tree: dict[str, Any]) -> HeatService:
@@ -82,7 +78,7 @@ def _service(tree: dict[str, Any]) -> HeatService:
 
 
 def _ns(text: str | None) -> int | None:
-    """Heat writes UTC without saying so: 2024-01-02T03:04:05.000000."""
+    """Heat writes UTC without an offset: 2024-01-02T03:04:05.000000."""
     if not text:
         return None
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1_000_000) * 1000

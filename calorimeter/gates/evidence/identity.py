@@ -1,4 +1,4 @@
-"""Who the suite is at Keystone: one session with a token that renews itself."""
+"""The suite's identity at Keystone: one session, whose token is renewed automatically."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from calorimeter.core.keystone_session import keystone_session
 TIMEOUT_S = 30.0
 
 
-class Identity:
+class KeystoneIdentity:
     """A keystoneauth1 session of the deployment's user; `session` adds and renews its token.
 
-    The token is a secret: it goes into requests and nowhere else.
+    The token is a secret: it is used only in requests.
     """
 
     def __init__(self, deployment: Deployment, session: Session) -> None:
@@ -34,14 +34,15 @@ class Identity:
         return str(_asked(self._deployment, self.session.get_project_id))
 
     def rest_url(self, path: str = "") -> str:
-        """The REST API's URL of `path` (`/stacks`) at the proxy; no endpoint of the catalog is used."""
+        """The URL of `path` (`/stacks`) at the REST API's front address; the catalog is not used."""
         return f"{self._deployment.rest.url.rstrip('/')}/{self.project_id()}{path}"
 
 
-def session(deployment: Deployment) -> Identity:
+def session(deployment: Deployment) -> KeystoneIdentity:
     """Log in at the deployment's Keystone.
 
-    Raises `InputError`, one line: no [identity], Keystone away, or user, password or project wrong.
+    Raises `InputError` if [identity] is missing, Keystone cannot be reached, or user, password or project
+    are wrong.
     """
     who = deployment.identity
     if who is None:
@@ -55,7 +56,7 @@ def session(deployment: Deployment) -> Identity:
         project_domain_name=who.project_domain,
     )
     made = keystone_session(deployment, who.auth_url, TIMEOUT_S, auth)
-    identity = Identity(deployment, made)
+    identity = KeystoneIdentity(deployment, made)
     identity.token()
     return identity
 
@@ -74,7 +75,7 @@ def _asked(deployment: Deployment, ask: Any) -> Any:
     except exceptions.Unauthorized:
         raise InputError(
             where, f"Keystone refuses user {who.username!r} in project {who.project!r}",
-            "valid: the user's own password, domain and project",
+            "valid: the user's password, domain and project",
         ) from None  # fmt: skip
     except (exceptions.ConnectFailure, exceptions.DiscoveryFailure):
         raise InputError(where, f"Keystone cannot be reached at {who.auth_url}") from None

@@ -1,4 +1,4 @@
-"""Where a proxy's log comes in: a UDP port that the suite listens on, or a file that grows."""
+"""Receives a proxy's log: syslog on a UDP port, or the lines that a file gains."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import BinaryIO, Protocol, Self
+from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 
 from calorimeter.core.deployment import Address, Proxy
@@ -21,51 +20,64 @@ from calorimeter.core.errors import InputError
 from calorimeter.gates.evidence.proxy_log import Line
 
 RECEIVE_BUFFER = 64 * 1024 * 1024
-"""Bytes asked for; without privileges the kernel gives net.core.rmem_max (about 212 kB) instead."""
+"""Bytes requested; without privileges the kernel allows only net.core.rmem_max (about 212 kB)."""
 
 LARGEST_DATAGRAM = 65535
-LOOK_EVERY_S = 0.02
-"""How often a growing file is looked at: rotation by rename cannot be awaited on every file system."""
+POLL_EVERY_S = 0.02
+"""How often a file is polled: not every file system can notify of a rotation by rename."""
 
 _SO_MEMINFO = 55
 _DROPS = 8  # index of SK_MEMINFO_DROPS in the array of 32-bit counters that SO_MEMINFO gives
 
 
-class LogSource(Protocol):
-    """A log being received. Lines stay until they are drained; `lines` is a snapshot.
+class LogSource(AbstractContextManager["LogSource"]):
+    """Receives a log while it is entered. Lines stay until they are drained; `lines` is a snapshot.
 
-    `dropped` counts lines known to be lost on this machine; `doubts` are sentences about lines that
-    may be lost. Lines lost before they got here show only against the proxy's own counters.
+    Lines lost on the way to this machine show only in a comparison with the proxy's own counters.
     """
 
     where: str
 
-    def __enter__(self) -> Self: ...
+    def __init__(self) -> None:
+        self._lines: list[Line] = []
+        self._doubts: list[str] = []
+        self._changed = threading.Condition()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None: ...
+    def add(self, lines: Sequence[Line]) -> None:
+        """Add lines that were received."""
+        with self._changed:
+            self._lines.extend(lines)
+            self._changed.notify_all()
 
     def lines(self) -> tuple[Line, ...]:
         """All lines received and not drained, oldest first."""
+        with self._changed:
+            return tuple(self._lines)
 
     def drain(self) -> tuple[Line, ...]:
-        """The same, and forget them."""
+        """Return the same lines, and forget them."""
+        with self._changed:
+            drained, self._lines = tuple(self._lines), []
+            return drained
 
     def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
-        """Wait until `predicate` holds of the lines not drained; False where the time ran out."""
+        """Wait until `predicate` holds for the lines not drained, at most `timeout_s`; whether it does."""
+        with self._changed:
+            return self._changed.wait_for(lambda: predicate(self._lines), timeout_s)
 
     @property
     def dropped(self) -> int:
-        """Lines known to be lost."""
+        """Lines that were lost on this machine."""
+        return 0
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Why lines may be missing, as sentences; empty where there is no reason."""
+        """Sentences that say why lines may be missing."""
+        return tuple(self._doubts)
 
 
 def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s: float) -> bool:
-    """Wait until `enough` holds of what the logs hold together; False where it does not in time."""
+    """Wait until `enough` returns true, at most `within_s`; whether it did. It is called at new lines."""
     deadline = time.monotonic() + within_s
     while True:
         seen = len(logs[0].lines()) if logs else 0
@@ -78,21 +90,21 @@ def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s:
         def news(lines: Sequence[Line], seen: int = seen) -> bool:
             return len(lines) != seen
 
-        # One log's news wake this; those of the others are looked at meanwhile. What is enough takes time
-        # to find out: as a condition of the log it would keep its lines from being received.
+        # New lines of the first log end the wait; those of the others are noticed within 0.5 s. `enough`
+        # takes time: as the predicate of `wait_for` it would block the thread that receives lines.
         logs[0].wait_for(news, min(left, 0.5))
 
 
 def open_logs(proxy: Proxy) -> tuple[LogSource, ...]:
-    """The log sources of a proxy, in the order of the deployment file; enter each to begin.
+    """The log sources of a proxy, in the order of the deployment file; entering one starts it.
 
-    To count what they show use `ProxyLogs`: several logs of a proxy show the same connections.
+    To count connections use `ProxyLogs`: several logs of a proxy show the same connections.
     """
     return tuple(log_source(url) for url in dict.fromkeys(proxy.logs))
 
 
 def log_source(url: str) -> LogSource:
-    """The log source for `udp://HOST:PORT` or `file:///PATH`; `InputError` where it is neither."""
+    """The log source for `udp://HOST:PORT` or `file:///PATH`. Raises `InputError` for any other URL."""
     parts = urlsplit(url)
     if parts.scheme == "udp" and parts.hostname:
         try:
@@ -107,41 +119,11 @@ def log_source(url: str) -> LogSource:
     raise InputError("proxy.logs", f"{url!r} given", "valid: udp://HOST:PORT or file:///PATH")
 
 
-class _Lines:
-    """Lines that one thread adds and others await."""
-
-    def __init__(self) -> None:
-        self._lines: list[Line] = []
-        self._changed = threading.Condition()
-        self._closed = False
-
-    def add(self, lines: Sequence[Line]) -> None:
-        with self._changed:
-            self._lines.extend(lines)
-            self._changed.notify_all()
-
-    def lines(self) -> tuple[Line, ...]:
-        """All lines received and not drained, oldest first."""
-        with self._changed:
-            return tuple(self._lines)
-
-    def drain(self) -> tuple[Line, ...]:
-        """The same, and forget them."""
-        with self._changed:
-            drained, self._lines = tuple(self._lines), []
-            return drained
-
-    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
-        """Wait until `predicate` holds of the lines not drained; False where the time ran out."""
-        with self._changed:
-            return self._changed.wait_for(lambda: predicate(self._lines), timeout_s)
-
-
-class UdpLog(_Lines, AbstractContextManager["UdpLog"]):
+class UdpLog(LogSource):
     """Syslog by UDP on an address of this machine (port 0: a free one, see `address`).
 
-    The receiving thread does nothing but receive, and the buffer is as large as the kernel allows; what
-    the kernel dropped all the same is counted by the kernel itself.
+    The receiving thread only receives, and the buffer is as large as the kernel allows; the kernel counts
+    the datagrams that it drops nevertheless.
     """
 
     def __init__(self, address: Address) -> None:
@@ -172,9 +154,7 @@ class UdpLog(_Lines, AbstractContextManager["UdpLog"]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._socket is None or self._thread is None:
             return
         self._wake.close()
@@ -186,7 +166,7 @@ class UdpLog(_Lines, AbstractContextManager["UdpLog"]):
 
     @property
     def dropped(self) -> int:
-        """Datagrams that the kernel dropped because they were not fetched in time."""
+        """Datagrams that the kernel dropped because they were not received in time."""
         if self._socket is None:
             return self._dropped
         counters = self._socket.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, 64)
@@ -194,7 +174,7 @@ class UdpLog(_Lines, AbstractContextManager["UdpLog"]):
 
     @property
     def doubts(self) -> tuple[str, ...]:
-        """Why lines may be missing, as sentences; empty where there is no reason."""
+        """Sentences that say why lines may be missing."""
         lost = self.dropped
         return (f"the kernel dropped {lost} log datagrams at {self.where}",) if lost else ()
 
@@ -210,7 +190,7 @@ class UdpLog(_Lines, AbstractContextManager["UdpLog"]):
                 return
 
     def _fetch(self, receiver: socket.socket) -> None:
-        """Fetch all that is there, at most 1000 at once so that a waiting test sees them soon."""
+        """Receive all waiting datagrams, at most 1000 at once so that waiting threads see them soon."""
         while True:
             fetched: list[Line] = []
             for _ in range(1000):
@@ -226,19 +206,17 @@ class UdpLog(_Lines, AbstractContextManager["UdpLog"]):
             self.add(fetched)
 
 
-class FileLog(_Lines, AbstractContextManager["FileLog"]):
-    """Lines that a file gains from now on, through rotation, truncation and half-written lines.
+class FileLog(LogSource):
+    """Lines that a file gains from now on, across rotation, truncation and half-written lines.
 
-    A file that is not there yet is waited for; its folder must be there. Lines are as old as the
-    moment they were seen, at most `LOOK_EVERY_S` after they were written.
+    If the file does not exist yet it is awaited; its folder must exist. The time of a line is when it was
+    read, at most `POLL_EVERY_S` after it was written.
     """
 
     def __init__(self, path: Path) -> None:
         super().__init__()
         self.path = path
         self.where = f"file://{path}"
-        self.dropped = 0
-        self._doubts: list[str] = []
         self._file: BinaryIO | None = None
         self._rest = b""
         self._skip_to_newline = False
@@ -248,7 +226,7 @@ class FileLog(_Lines, AbstractContextManager["FileLog"]):
     def __enter__(self) -> Self:
         if not self.path.parent.is_dir():
             raise InputError(
-                self.where, f"there is no folder {self.path.parent}", "valid: the proxy's log file"
+                self.where, f"the folder {self.path.parent} does not exist", "valid: the proxy's log file"
             )
         try:
             self._open(at_end=True)
@@ -260,9 +238,7 @@ class FileLog(_Lines, AbstractContextManager["FileLog"]):
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         if self._thread is None:
             return
         self._stop.set()
@@ -273,23 +249,18 @@ class FileLog(_Lines, AbstractContextManager["FileLog"]):
             self._file.close()
             self._file = None
 
-    @property
-    def doubts(self) -> tuple[str, ...]:
-        """Why lines may be missing, as sentences; empty where there is no reason."""
-        return tuple(self._doubts)
-
     def _follow(self) -> None:
         stopping = False
         while not stopping:
-            stopping = self._stop.wait(LOOK_EVERY_S)  # one more look after the end was asked for
+            stopping = self._stop.wait(POLL_EVERY_S)  # one more poll after the stop
             try:
-                self._look()
+                self._poll()
             except OSError as problem:
                 sentence = f"{self.path} could not be read for a while ({problem.strerror})"
                 if sentence not in self._doubts:
                     self._doubts.append(sentence)
 
-    def _look(self) -> None:
+    def _poll(self) -> None:
         if self._file is None:
             try:
                 self._open(at_end=False)
@@ -304,7 +275,7 @@ class FileLog(_Lines, AbstractContextManager["FileLog"]):
             return  # between rename and creation of a rotation
         if (named.st_dev, named.st_ino) == (opened.st_dev, opened.st_ino):
             return
-        self._read_rest(self._file)  # what came between the last look and the rename
+        self._read_rest(self._file)  # lines written between the last poll and the rename
         if self._rest:
             self._doubts.append(f"{self.path} was rotated within a line: {self._rest[:80]!r}")
             self._rest = b""
@@ -353,8 +324,8 @@ def _enlarge(receiver: socket.socket) -> int:
 
 def _cannot_listen(where: str, problem: OSError) -> InputError:
     advice = {
-        errno.EADDRINUSE: "another program listens there: stop it, or have the proxy log elsewhere too",
-        errno.EADDRNOTAVAIL: "no address of this machine: name one that the proxy can reach",
+        errno.EADDRINUSE: "another program listens there: stop it, or let the proxy log to a second port",
+        errno.EADDRNOTAVAIL: "not an address of this machine: use one that the proxy can reach",
         errno.EACCES: "ports below 1024 need privileges: choose a higher one",
     }
     return InputError(

@@ -1,4 +1,4 @@
-"""Whether a proxy's servers are the backends that are described under their names: by their addresses."""
+"""Compares the addresses of a proxy's servers with the backends that the deployment file describes."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from calorimeter.core.toml import Model
 
 
 class ServerAt(Model):
-    """Where a proxy sends what is for one of its servers, as `IP:PORT`; `proxy` is where that was seen.
+    """The address of one of a proxy's servers, as `IP:PORT`; `proxy` is the stats source that shows it.
 
-    `file_weight` is the weight in the proxy's file, None where only the present one is seen.
+    `file_weight` is the weight in the proxy's file, None if only the current weight is visible.
     """
 
     proxy: str
@@ -21,54 +21,56 @@ class ServerAt(Model):
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Servers that are not at the address that is described.
+    """Servers that are not at the described address.
 
-    `others` maps a server to the described backend whose address it has: a fact. `strangers` are sentences
-    on those at an address that nobody described: whether that is the same process, by another of its
-    addresses, cannot be told. `told` are the sentences on both.
+    `others` maps a server to the described backend whose address it has. `strangers` are sentences on
+    servers at an address that is not described: it may be another address of the same process, so their
+    backend cannot be determined. `differences` are the sentences on both.
     """
 
     others: dict[str, str]
     strangers: tuple[str, ...]
-    told: tuple[str, ...]
+    differences: tuple[str, ...]
 
     @property
     def doubt(self) -> str | None:
-        """Why it cannot be told which backend a server is; None where it can."""
-        return (
-            f"which backend is meant cannot be told: {'; '.join(self.strangers)}"
-            if self.strangers
-            else None
-        )
+        """Why the backend of a server cannot be determined; None if it can."""
+        if not self.strangers:
+            return None
+        return f"which backend is meant cannot be determined: {'; '.join(self.strangers)}"
 
 
 def placement(backends: dict[str, tuple[str, ...]], placed: tuple[ServerAt, ...]) -> Placement:
     """Compare the proxies' servers with the described backends: name → its addresses, as `IP:PORT`.
 
-    A server nobody described, and a backend whose address is not known, are not compared.
+    Servers that are not described, and backends whose address is unknown, are not compared.
     """
     others: dict[str, str] = {}
-    strangers, told = [], []
+    strangers, differences = [], []
     for at in placed:
-        wanted = backends.get(at.server, ())
-        if not wanted or at.address in wanted:
+        described = backends.get(at.server, ())
+        if not described or at.address in described:
             continue
-        whose = next((name for name, addresses in backends.items() if at.address in addresses), None)
-        said = f"{at.server} is at {at.address} in the proxy, {', '.join(wanted)} is described"
+        whose = _backend_at(backends, at.address)
+        difference = f"{at.server} is at {at.address} in the proxy, {', '.join(described)} is described"
         if whose is None:
-            strangers.append(said)
+            strangers.append(difference)
         else:
             others[at.server] = whose
-            said += f": that is {whose}"
-        told.append(said)
-    return Placement(others, tuple(dict.fromkeys(strangers)), tuple(dict.fromkeys(told)))
+            difference += f": that is {whose}"
+        differences.append(difference)
+    return Placement(others, tuple(dict.fromkeys(strangers)), tuple(dict.fromkeys(differences)))
+
+
+def _backend_at(backends: dict[str, tuple[str, ...]], address: str) -> str | None:
+    return next((name for name, addresses in backends.items() if address in addresses), None)
 
 
 def disagreement(backends: dict[str, tuple[str, ...]], placed: tuple[ServerAt, ...]) -> str | None:
-    """Why a server's name does not say on which backend a source was: to two proxies it is two of them."""
+    """Why a server's name does not identify a backend: two proxies use it for different ones; else None."""
     first: dict[str, tuple[str, ServerAt]] = {}
     for at in placed:
-        whose = next((name for name, addresses in backends.items() if at.address in addresses), None)
+        whose = _backend_at(backends, at.address)
         if whose is None:
             continue
         known, before = first.setdefault(at.server, (whose, at))

@@ -1,7 +1,7 @@
-"""Lines of HAProxy's log: what `option tcplog`, `option httplog` and HAProxy itself write.
+"""Parses lines of HAProxy's log: those of `option tcplog` and `option httplog`, and HAProxy's own messages.
 
-Formats: HAProxy configuration manual, section 8.2; messages of servers and proxies as HAProxy 2.4 to
-3.x emit them. Nothing is dropped: a line that no reader understands is kept as `Unparsed`.
+Formats: HAProxy configuration manual, section 8.2; messages about servers and proxies as HAProxy 2.4 to 3.x
+emit them. Nothing is dropped: a line of another format is kept as `Unparsed`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ QUOTED_UNPARSED = 5
 
 
 class Line(NamedTuple):
-    """One line of a log and when it reached the suite, ns since the epoch."""
+    """One line of a log, and when it was received, ns since the epoch."""
 
     received_ns: int
     text: str
@@ -27,12 +27,12 @@ class Line(NamedTuple):
 class Connection(Model):
     """One line of `tcplog` (a connection) or `httplog` (a request on a connection).
 
-    Times are ms; None where HAProxy writes -1: the session ended before. `total_ms` is Tt (tcp: from accept
-    to the last close) or Ta (http: from the request's first byte), and shorter than that where `early`
-    (`option logasap`, which also makes `bytes_sent` a lower bound). `accepted_ns` is ns since the
-    epoch, to the ms that HAProxy logs; in http mode it is when the request's first byte came, so several
-    lines share a connection's address and port. A client on a Unix socket has the address `unix` and the
-    number of the listener as its port. `server` is None for `<NOSRV>`; `<STATS>` and the like stay.
+    Times are ms; None if HAProxy writes -1: the session ended before. `total_ms` is Tt (tcp: from accept to
+    the last close) or Ta (http: from the request's first byte), and shorter than that if `early` (`option
+    logasap`, which also makes `bytes_sent` a lower bound). `accepted_ns` is ns since the epoch, to the ms
+    that HAProxy logs; in http mode it is when the request's first byte was received, so several lines share
+    a connection's address and port. A client on a Unix socket has the address `unix` and the number of the
+    listener as its port. `server` is None for `<NOSRV>`; `<STATS>` and similar names stay.
     """
 
     mode: Literal["tcp", "http"]
@@ -65,12 +65,12 @@ class Connection(Model):
 
     @property
     def end(self) -> tuple[str, int]:
-        """Address and port of the client, as the client itself knows them."""
+        """Address and port of the client, as the client knows them."""
         return plain(self.client), self.client_port
 
 
 def plain(address: str) -> str:
-    """An address as its owner writes it: an IPv6 listener names IPv4 clients ::ffff:a.b.c.d."""
+    """An address without the prefix that an IPv6 listener gives IPv4 clients (::ffff:a.b.c.d)."""
     return address.removeprefix("::ffff:")
 
 
@@ -87,10 +87,10 @@ class Accepted(Model):
 
 
 class ServerEvent(Model):
-    """HAProxy's word on a server: the `state` it came to and why.
+    """HAProxy's message about a server: its new `state` and the reason.
 
-    `CHECK` is one health check's result (`option log-health-checks`), not a change of state. HAProxy's own
-    time stamp has whole seconds, so `received_ns` is when the line reached the suite.
+    `CHECK` is the result of one health check (`option log-health-checks`), not a change of state. HAProxy's
+    time stamp has whole seconds, so `received_ns` is when the line was received.
     """
 
     received_ns: int
@@ -109,7 +109,7 @@ class Notice(Model):
 
 
 class Unparsed(Model):
-    """A line that is none of HAProxy's known ones."""
+    """A line of no known format."""
 
     received_ns: int
     text: str
@@ -129,7 +129,7 @@ class ProxyLog(Model):
 
     @property
     def doubt(self) -> str | None:
-        """A sentence quoting the first lines that could not be parsed; None where there are none."""
+        """A sentence that quotes the first unparsed lines; None if all lines were parsed."""
         if not self.unparsed:
             return None
         quoted = "; ".join(repr(line.text[:200]) for line in self.unparsed[:QUOTED_UNPARSED])
@@ -174,7 +174,7 @@ _CHECK = re.compile(
 )
 _REASON = re.compile(r"reason: (?P<reason>.*?)(?:, (?:code|check duration)|\. \d|$)")
 _STATES: tuple[tuple[str, Literal["UP", "DOWN", "DRAIN", "MAINT", "STOPPING"]], ...] = (
-    # The first that occurs counts, so the longer sentences come before the words they contain.
+    # The first match counts, so longer phrases come before the words that they contain.
     ("for maintenance", "MAINT"),
     ("enters maintenance", "MAINT"),
     ("entering maintenance", "MAINT"),
@@ -199,7 +199,7 @@ _NOTICES = re.compile(
 
 
 def parse(line: Line | str, zone: tzinfo | None = None) -> Entry:
-    """The entry that one line is; `zone` is the proxy's time zone, None for this machine's."""
+    """The entry of one line; `zone` is the proxy's time zone (None: this machine's)."""
     received_ns, raw = (0, line) if isinstance(line, str) else line
     text = without_header(raw)
     found = _TCP.fullmatch(text) or _HTTP.fullmatch(text)
@@ -209,7 +209,7 @@ def parse(line: Line | str, zone: tzinfo | None = None) -> Entry:
     if found:
         return Accepted(
             received_ns=received_ns,
-            client=found["client"] or "unix",  # `Connect to unix:1` is all that HAProxy says of those
+            client=found["client"] or "unix",  # HAProxy logs only `Connect to unix:1` for those
             client_port=int(found["port"] or found["to_port"]),
             to=found["to"],
             to_port=int(found["to_port"]),
@@ -220,7 +220,7 @@ def parse(line: Line | str, zone: tzinfo | None = None) -> Entry:
 
 
 def read(lines: Iterable[Line | str], zone: tzinfo | None = None) -> ProxyLog:
-    """All entries of `lines`; empty lines, which some senders add, are none."""
+    """All entries of `lines`; empty lines, which some senders add, are skipped."""
     entries = [
         parse(line, zone)
         for line in lines
@@ -236,7 +236,7 @@ def read(lines: Iterable[Line | str], zone: tzinfo | None = None) -> ProxyLog:
 
 
 def without_header(text: str) -> str:
-    """The message of a syslog line: without priority, time, host and program."""
+    """The message of a syslog line, without priority, time, host and program."""
     text = text.strip("\x00 \r\n\t")
     header = _HEADER.match(text)
     return text[header.end() :] if header else text
@@ -283,7 +283,7 @@ def _message(received_ns: int, text: str, raw: str) -> ServerEvent | Notice | Un
     if not found:
         found = _SERVER.fullmatch(text)
         if found:
-            # "1 active and 0 backup servers left" ends every sentence and says nothing of this server.
+            # "1 active and 0 backup servers left" ends every message and is not about this server.
             words = re.split(r"\. \d+ active", found["what"])[0]
             state = next((state for words_of, state in _STATES if words_of in words), None)
     if found and state:

@@ -1,8 +1,8 @@
-"""The logs of all proxies, received together, each connection counted once.
+"""The logs of all proxies, received together, with each connection counted once.
 
-A proxy may log to several places that the deployment names (a UDP port and a file), or twice to the same
-one (a `log` line in `global` and one in the section). Of several logs of one proxy the fullest counts,
-alone; of lines that differ in nothing but when they came, one.
+A proxy may log to several places (a UDP port and a file), or twice to the same place (a `log` line in
+`global` and one in the section). Of several logs of one proxy only the fullest counts; lines that differ
+only in when they were received count once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from types import TracebackType
 from typing import NamedTuple, Self, TypeVar
 
 from calorimeter.core.deployment import Proxy
@@ -25,15 +24,16 @@ from calorimeter.gates.evidence.proxy_log import (
 )
 
 _DATED = re.compile(r" \[\d\d/[A-Z][a-z]{2}/\d{4}:")
-"""The moment that every line of a connection has, to the millisecond."""
+"""The time stamp in every line of a connection, to the millisecond."""
 
 E = TypeVar("E", Connection, ServerEvent)
 
 
-class Fullest(NamedTuple):
-    """The log of a proxy that holds most connections of a section, and how its others compare.
+class FullestLog(NamedTuple):
+    """The log of a proxy that holds most connections of a section.
 
-    `repeated` is how many lines came again; `passed_over` are sentences on the logs that were not used.
+    `repeated` counts lines that were received again; `passed_over` has a sentence for each log that was not
+    used.
     """
 
     log: LogSource
@@ -44,7 +44,7 @@ class Fullest(NamedTuple):
 
 
 class ProxyLogs:
-    """Logs being received while this is entered; each group shows the same connections."""
+    """Receives logs while it is entered; the logs of one group show the same connections."""
 
     def __init__(self, groups: Iterable[Sequence[LogSource]]) -> None:
         self.groups = tuple(tuple(group) for group in groups)
@@ -54,10 +54,8 @@ class ProxyLogs:
 
     @classmethod
     def of(cls, proxies: Iterable[Proxy]) -> Self:
-        """The logs of these proxies, those of each in the order of the deployment file.
-
-        Proxies that share a log are one group: it holds the lines of all of them.
-        """
+        """The logs of these proxies, in the order of the deployment file; proxies that share a log are one
+        group."""
         groups: list[list[str]] = []
         for proxy in proxies:
             shared = [group for group in groups if set(group) & set(proxy.logs)]
@@ -72,22 +70,20 @@ class ProxyLogs:
             self._entered = self._entered.pop_all()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *exc: object) -> None:
         self._entered.close()
 
     @property
     def all(self) -> tuple[LogSource, ...]:
-        """Every log, used or not."""
+        """All logs, including those that are not used."""
         return tuple(log for group in self.groups for log in group)
 
     def forget(self) -> None:
-        """Forget the lines so far, and those copies of them that are yet to come.
+        """Forget the lines received so far, and the copies of them that are still to be received.
 
-        A file is read a moment after a datagram came, and of two copies one comes first: without this the
-        other would count as a connection of what follows. A sentence on a server has no moment in it: it
-        may come again and be news.
+        A file is read later than a datagram, and one of two copies is received first: otherwise the other
+        one would count as a new connection. Lines on servers have no time stamp to the millisecond: a
+        repeated one may be news, so they are not forgotten in advance.
         """
         for group in self.groups:
             lines = [line.text for log in group for line in log.drain()]
@@ -96,56 +92,60 @@ class ProxyLogs:
         self._parsed.clear()
 
     def _lines(self, log: LogSource) -> list[Line]:
-        """The lines of a log that are not forgotten."""
+        """The lines of a log that were not forgotten."""
         forgotten = self._forgotten.get(log, frozenset())
         return [line for line in log.lines() if not forgotten or without_header(line.text) not in forgotten]
 
     def _entries(self) -> Iterator[dict[LogSource, ProxyLog]]:
-        """Of each group the logs with their entries."""
+        """The logs of each group with their entries."""
         for group in self.groups:
             yield {log: self._read(log) for log in group}
 
     def _read(self, log: LogSource) -> ProxyLog:
-        """The entries of a log; the same lines are parsed once."""
+        """The entries of a log; they are parsed only if its lines have changed."""
         lines = self._lines(log)
         if log not in self._parsed or self._parsed[log][0] != lines:
             self._parsed[log] = lines, read(lines)
         return self._parsed[log][1]
 
-    def fullest(self, section: str) -> tuple[Fullest, ...]:
-        """Of each group the log with most connections of a section; of equal ones the first."""
+    def fullest(self, section: str) -> tuple[FullestLog, ...]:
+        """The log of each group with most connections of a section (of equal ones the first)."""
         return tuple(_fullest(group, section) for group in self._entries())
 
     def events(self, section: str) -> tuple[ServerEvent, ...]:
-        """What the proxies said of a section's servers, of each group by the log that says most."""
-        said = [[_of(log.events, section) for log in group.values()] for group in self._entries()]
-        return tuple(event for each in said for event in max(each, key=len))
+        """Log events of a section's servers, from the log of each group that has most of them."""
+        found = [[_of(log.events, section) for log in group.values()] for group in self._entries()]
+        return tuple(event for logs in found for event in max(logs, key=len))
 
     def read(self) -> ProxyLog:
-        """All entries: those of a section from its fullest log; the unread lines of the logs so used."""
+        """All entries: those of each section from its fullest log, and the unparsed lines of those logs."""
         groups = [list(group.values()) for group in self._entries()]
         return ProxyLog(
-            connections=tuple(c for group in groups for c in _by_section(group, _connections)),
+            connections=tuple(
+                c
+                for group in groups
+                for c in _by_section([without_repeats(log.connections) for log in group])
+            ),
             accepted=tuple(a for group in groups for a in max((log.accepted for log in group), key=len)),
-            events=tuple(e for group in groups for e in _by_section(group, _events)),
+            events=tuple(e for group in groups for e in _by_section([log.events for log in group])),
             notices=tuple(n for group in groups for n in max((log.notices for log in group), key=len)),
             unparsed=tuple(u for group in groups for n in _used(group) for u in group[n].unparsed),
         )
 
     def used(self) -> tuple[LogSource, ...]:
-        """The logs that are the fullest for a section; of a group that shows no connection the first."""
+        """The logs that are the fullest for a section; the first log of a group without connections."""
         groups = [(list(group), list(group.values())) for group in self._entries()]
         return tuple(logs[n] for logs, entries in groups for n in _used(entries))
 
     def await_lines(self, enough: Callable[[], bool], within_s: float) -> bool:
-        """Wait until `enough` holds of the logs; False where it does not in time."""
+        """Wait until `enough` returns true, for `within_s` seconds at most; whether it did."""
         return await_lines(self.all, enough, within_s)
 
     def await_ports(self, ports: Collection[int], within_s: float) -> ProxyLog:
-        """All entries, once they name these ports of clients or the time for it is over."""
+        """All entries, once they contain these client ports, or after `within_s` seconds."""
 
         def named() -> bool:
-            # As many lines as ports first: parsing all of them at every new one would be quadratic.
+            # Compare the number of lines first: parsing all lines at every new one would be quadratic.
             if sum(len(self._lines(log)) for log in self.all) < len(ports):
                 return False
             return {*ports} <= {connection.client_port for connection in self.read().connections}
@@ -153,17 +153,17 @@ class ProxyLogs:
         self.await_lines(named, within_s)
         return self.read()
 
-    def holds(self, needle: str, wanted: int) -> bool:
-        """Whether the fullest logs hold `wanted` different lines with `needle` in them; parsed are none."""
-        told = [[[ln for ln in self._lines(log) if needle in ln.text] for log in g] for g in self.groups]
-        # Different ones are counted where there are enough of any kind: it takes longer.
-        return all(sum(max(map(count, g)) for g in told) >= wanted for count in (len, _different))
+    def holds(self, needle: str, needed: int) -> bool:
+        """Whether the fullest logs hold `needed` different lines that contain `needle`; parses none."""
+        found = [[[ln for ln in self._lines(log) if needle in ln.text] for log in g] for g in self.groups]
+        # Counting different lines takes longer, so it is done only if there are enough lines.
+        return all(sum(max(map(count, g)) for g in found) >= needed for count in (len, _different))
 
 
 def _used(group: Sequence[ProxyLog]) -> list[int]:
-    """Which of a group's logs are the fullest for a section; the first where none shows a connection."""
+    """Indexes of a group's logs that are the fullest for a section; 0 if none has connections."""
     sections = dict.fromkeys(c.backend for log in group for c in log.connections)
-    held = [{s: len(once(_of(log.connections, s))) for s in sections} for log in group]
+    held = [{s: len(without_repeats(_of(log.connections, s))) for s in sections} for log in group]
     return list(dict.fromkeys(max(range(len(group)), key=lambda n: held[n][s]) for s in sections)) or [0]
 
 
@@ -171,11 +171,11 @@ def _different(lines: Sequence[Line]) -> int:
     return len({without_header(line.text) for line in lines})
 
 
-def _fullest(group: Mapping[LogSource, ProxyLog], section: str) -> Fullest:
-    found = {log: once(_of(entries.connections, section)) for log, entries in group.items()}
+def _fullest(group: Mapping[LogSource, ProxyLog], section: str) -> FullestLog:
+    found = {log: without_repeats(_of(entries.connections, section)) for log, entries in group.items()}
     log, connections = max(found.items(), key=lambda each: len(each[1]))
     entries = group[log]
-    return Fullest(
+    return FullestLog(
         log=log,
         entries=entries,
         connections=connections,
@@ -189,32 +189,23 @@ def _fullest(group: Mapping[LogSource, ProxyLog], section: str) -> Fullest:
     )
 
 
-def once(connections: Iterable[Connection]) -> tuple[Connection, ...]:
-    """The connections without those that differ from an earlier one in nothing but when the line came.
+def without_repeats(connections: Iterable[Connection]) -> tuple[Connection, ...]:
+    """The connections without those that differ from an earlier one only in when the line was received.
 
-    No two connections are equal in client, port, moment (ms), times, bytes and counters; of requests on one
-    connection only those could be that were answered within the same millisecond.
+    No two connections are equal in client, port, time (ms), durations, bytes and counters; two requests on
+    one connection could be, but only if they were answered within the same millisecond.
     """
     kept: dict[object, Connection] = {}
     for connection in connections:
-        told = tuple(value for name, value in connection if name != "received_ns")
-        kept.setdefault(told, connection)
+        key = tuple(value for name, value in connection if name != "received_ns")
+        kept.setdefault(key, connection)
     return tuple(kept.values())
 
 
-def _connections(log: ProxyLog) -> tuple[Connection, ...]:
-    return once(log.connections)
-
-
-def _events(log: ProxyLog) -> tuple[ServerEvent, ...]:
-    return log.events
-
-
-def _by_section(logs: Sequence[ProxyLog], entries: Callable[[ProxyLog], tuple[E, ...]]) -> Iterator[E]:
+def _by_section(logs: Sequence[tuple[E, ...]]) -> Iterator[E]:
     """The entries of each section, from the log that has most of them."""
-    told = [entries(log) for log in logs]
-    for section in dict.fromkeys(_section(entry) for each in told for entry in each):
-        yield from max((_of(each, section) for each in told), key=len)
+    for section in dict.fromkeys(_section(entry) for entries in logs for entry in entries):
+        yield from max((_of(entries, section) for entries in logs), key=len)
 
 
 def _of(entries: Iterable[E], section: str) -> tuple[E, ...]:

@@ -1,4 +1,4 @@
-"""Looks at the proxies' own state: rows, servers and counters of a section, over all proxies."""
+"""Reads a section's servers and counters from the state of all proxies."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 
 def servers(sources: Sequence[StatsSource], section: str) -> tuple[HashServer, ...] | None:
-    """The servers of a section in the order of the (first) proxy's file; None without a look at it."""
+    """The servers of a section in the order of the first proxy's file; None without a stats source."""
     return hash_servers(sources[0].show_stat(), section) if sources else None
 
 
 def placed(sources: Sequence[StatsSource], section: str) -> tuple[ServerAt, ...]:
-    """Where the proxies send what is for a section's servers, as far as they show it.
+    """The addresses of a section's servers, as far as the proxies show them.
 
-    `show servers state` shows it to everybody at a stats socket; `show stat` and a stats page do only with
-    more rights (`level operator`, `stats show-legends`). A server on a Unix socket, or one that takes the
-    client's port, has no address of its own.
+    `show servers state` shows them at every stats socket; `show stat` and a stats page only with more
+    rights (`level operator`, `stats show-legends`). A server on a Unix socket, or one that uses the
+    client's port, has no address of its own and is left out.
     """
     return tuple(
         ServerAt(proxy=source.where, server=name, address=str(at), file_weight=weight)
@@ -63,7 +63,7 @@ def _is_ip(host: str) -> bool:
 
 
 def resolved(api: Api) -> dict[str, tuple[str, ...]]:
-    """The described backends' addresses as `IP:PORT`, by name; none for a host that nobody resolves."""
+    """Name → addresses as `IP:PORT` of the described backends; empty for a host that does not resolve."""
     return {backend.name: _resolved(address(backend.address)) for backend in api.backends}
 
 
@@ -76,22 +76,22 @@ def _resolved(at: Address) -> tuple[str, ...]:
 
 
 def same_place(one: Address, other: Address) -> bool:
-    """Whether two addresses are the same one, written the same or by names for the same host."""
+    """Whether two addresses are equal or resolve to a common address."""
     return one == other or (one.port == other.port and bool({*_resolved(one)} & {*_resolved(other)}))
 
 
 def server_rows(sources: Sequence[StatsSource], section: str) -> list[ServerStat]:
-    """The rows of a section's servers, of all proxies."""
-    return [
-        row
-        for source in sources
-        for row in source.show_stat()
-        if row.section == section and row.kind == "server"
-    ]
+    """The rows of a section's servers in all proxies."""
+    return _rows(sources, section, "server")
+
+
+def _rows(sources: Sequence[StatsSource], section: str, kind: str) -> list[ServerStat]:
+    rows = [row for source in sources for row in source.show_stat()]
+    return [row for row in rows if row.section == section and row.kind == kind]
 
 
 def chosen(sources: Sequence[StatsSource], section: str) -> Counter[str]:
-    """Server → sessions that it ever had, over all proxies."""
+    """Server → the number of sessions that it has had, over all proxies."""
     counts: Counter[str] = Counter()
     for row in server_rows(sources, section):
         counts[row.name] += row.stot or 0
@@ -99,16 +99,13 @@ def chosen(sources: Sequence[StatsSource], section: str) -> Counter[str]:
 
 
 def ended(sources: Sequence[StatsSource], section: str) -> int | None:
-    """Connections of a section that have ended, over all proxies; None without a look at them."""
+    """The number of a section's connections that have ended, over all proxies; None without a source."""
     if not sources:
         return None
-    rows = [row for source in sources for row in source.show_stat()]
-    backends = [row for row in rows if row.section == section and row.kind == "backend"]
-    return sum((row.stot or 0) - (row.scur or 0) for row in backends)
+    return sum((row.stot or 0) - (row.scur or 0) for row in _rows(sources, section, "backend"))
 
 
 def sessions(sources: Sequence[StatsSource], section: str) -> int | None:
-    """Sessions that a section ever had, over all proxies; None where no proxy shows that section."""
-    rows = [row for source in sources for row in source.show_stat()]
-    found = [row.stot or 0 for row in rows if row.section == section and row.kind == "backend"]
+    """The number of sessions that a section has had, over all proxies; None if no proxy shows it."""
+    found = [row.stot or 0 for row in _rows(sources, section, "backend")]
     return sum(found) if found else None

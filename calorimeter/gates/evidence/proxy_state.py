@@ -1,7 +1,7 @@
-"""What HAProxy shows of itself, as records: counters, live sessions, states of servers.
+"""Parses HAProxy's statistics into records: counters, live sessions, states of servers.
 
-Columns are found by their names in the header, so those that newer versions add are ignored (HAProxy
-management guide, section 9.1). Nothing here touches the network; `proxy_stats` fetches the texts.
+Columns are found by their names in the header, so columns that newer versions add are ignored (HAProxy
+management guide, section 9.1). This module does not touch the network; `proxy_stats` fetches the texts.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ _KINDS: Mapping[str, Literal["frontend", "backend", "server", "listener"]] = {
 
 
 class ServerStat(Model):
-    """One row of `show stat`; a figure is None where HAProxy does not keep it for this kind of row.
+    """One row of `show stat`; a figure is None if HAProxy does not keep it for this kind of row.
 
-    Names are HAProxy's: `scur` sessions now, `stot` sessions ever, `qcur`/`qmax` queued now/at most, `econ`
-    failed connections, `eresp` failed answers, `wretr` retries, `wredis` redispatches, `dreq`/`dresp`
-    denied, `ereq` bad requests, `chkfail` failed checks, `chkdown` transitions to DOWN, `lastchg` seconds
-    since the last change of state, `downtime` seconds, `check_duration` ms, `slim` maxconn, `qlimit`
-    maxqueue, `lbtot` times chosen by balancing, `qtime` ms in queue (mean of the last 1024).
+    Names are HAProxy's: `scur` current sessions, `stot` all sessions so far, `qcur`/`qmax` queued now/at
+    most, `econ` failed connections, `eresp` failed answers, `wretr` retries, `wredis` redispatches,
+    `dreq`/`dresp` denied, `ereq` bad requests, `chkfail` failed checks, `chkdown` transitions to DOWN,
+    `lastchg` seconds since the last change of state, `downtime` seconds, `check_duration` ms, `slim`
+    maxconn, `qlimit` maxqueue, `lbtot` times chosen by balancing, `qtime` ms in queue (mean of the last
+    1024).
     """
 
     section: str
@@ -80,14 +81,14 @@ class ServerStat(Model):
 
     @property
     def takes_connections(self) -> bool:
-        """Whether balancing may choose this server now (UP, going down, or not checked; with a weight)."""
+        """Whether balancing may choose this server: UP, going down or not checked, and with a weight."""
         return self.status.startswith(("UP", "no check", "OPEN")) and self.weight != 0
 
 
 class LiveSession(Model):
-    """One session of `show sess`: its client, and the server it is on (None: none yet).
+    """One session of `show sess`: its client, and its server (None: not chosen yet).
 
-    The dump is made in pieces while sessions come and go: it is no snapshot of one moment.
+    HAProxy writes the list in pieces while sessions begin and end: it is no snapshot of one moment.
     """
 
     id: str
@@ -101,9 +102,9 @@ class LiveSession(Model):
 class ServerState(Model):
     """One row of `show servers state`.
 
-    `weight` is the configured weight or that set since, `initial_weight` the configured one; `admin` is
-    HAProxy's bit mask (0: none; 1, 2, 4, 32: maintenance by command, inherited, configured, by name
-    resolution; 8, 16: drain by command, inherited).
+    `weight` is the current weight, `initial_weight` the configured one; `admin` is HAProxy's bit mask (0:
+    none; 1, 2, 4, 32: maintenance by command, inherited, configured, by name resolution; 8, 16: drain by
+    command, inherited).
     """
 
     section: str
@@ -119,10 +120,10 @@ class ServerState(Model):
 
 
 def read_stat(text: str, where: str = "show stat") -> tuple[ServerStat, ...]:
-    """The rows of CSV statistics; `EvidenceUnavailable` where `text` is something else."""
+    """The rows of CSV statistics. Raises `EvidenceUnavailable` if `text` is something else."""
     header, _, body = text.lstrip().partition("\n")
     if not header.startswith("# pxname,svname,"):
-        raise EvidenceUnavailable(where, f"is no HAProxy statistics: {header[:80]!r}")
+        raise EvidenceUnavailable(where, f"is not HAProxy statistics: {header[:80]!r}")
     names = header.removeprefix("# ").strip().split(",")
     rows = [dict(zip(names, row, strict=False)) for row in csv.reader(body.splitlines()) if row]
     return tuple(_stat(row, where) for row in rows)
@@ -140,7 +141,7 @@ def _stat(row: Mapping[str, str], where: str) -> ServerStat:
             try:
                 fields[name] = int(value)
             except ValueError:
-                raise EvidenceUnavailable(where, f"column {name} holds {value!r}, no number") from None
+                raise EvidenceUnavailable(where, f"column {name} holds {value!r}, not a number") from None
         else:
             fields[name] = value
     kind = _KINDS.get(row.get("type", ""))
@@ -194,11 +195,11 @@ _OPERATIONAL: Mapping[str, Literal["stopped", "starting", "running", "stopping"]
 
 
 def read_servers_state(text: str, where: str = "show servers state") -> tuple[ServerState, ...]:
-    """The rows of `show servers state`; `EvidenceUnavailable` where `text` is something else."""
+    """The rows of `show servers state`. Raises `EvidenceUnavailable` if `text` is something else."""
     lines = [line for line in text.splitlines() if line.strip()]
     header = next((line for line in lines if line.startswith("# ")), None)
     if header is None:
-        raise EvidenceUnavailable(where, f"is no HAProxy servers' state: {text[:80]!r}")
+        raise EvidenceUnavailable(where, f"is not HAProxy's servers state: {text[:80]!r}")
     names = header.removeprefix("# ").split()
     rows = [line.split(" ") for line in lines if not line.startswith("#") and " " in line]
     return tuple(_state(dict(zip(names, row, strict=False)), where) for row in rows)
@@ -219,7 +220,7 @@ def _state(row: Mapping[str, str], where: str) -> ServerState:
             since_change_s=int(row["srv_time_since_last_change"]),
         )
     except (KeyError, ValueError) as problem:
-        raise EvidenceUnavailable(where, f"a row of servers' state cannot be read: {problem}") from problem
+        raise EvidenceUnavailable(where, f"a row of servers state cannot be read: {problem}") from problem
 
 
 def _named(text: str | None) -> str | None:

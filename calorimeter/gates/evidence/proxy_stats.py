@@ -1,13 +1,14 @@
-"""Where HAProxy shows its own figures: its stats socket (Unix or TCP) and its stats page.
+"""Readers of HAProxy's statistics: its stats socket (Unix or TCP) and its stats page.
 
-Everything here only looks; nothing is changed. The records are those of `proxy_state`.
+They only read; nothing is changed. The records are those of `proxy_state`.
 """
 
 from __future__ import annotations
 
 import socket
 import time
-from typing import Protocol
+from collections.abc import Callable
+from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
 import requests
@@ -24,48 +25,48 @@ from calorimeter.gates.evidence.proxy_state import (
 )
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
 
-__all__ = [
-    "LiveSession",
-    "ServerStat",
-    "ServerState",
-    "StatsPage",
-    "StatsSocket",
-    "StatsSource",
-]
+T = TypeVar("T")
 
 TIMEOUT_S = 5.0
 LARGEST_ANSWER = 256 * 1024 * 1024
 
 
-class StatsSource(Protocol):
-    """A place that shows a proxy's figures. All methods may raise `EvidenceUnavailable`.
+class StatsSource:
+    """A source of a proxy's statistics, at the address `where`. All methods may raise
+    `EvidenceUnavailable`.
 
-    `shows_sessions` says whether more than `show_stat` is visible there; where not, the other methods
-    raise `NotVisible`.
+    If not `shows_sessions`, every method but `show_stat` raises `NotVisible`.
     """
 
-    @property
-    def where(self) -> str:
-        """Its address, without a password."""
+    where: str
+    shows_sessions: bool
 
-    @property
-    def shows_sessions(self) -> bool:
-        """Whether more than `show_stat` is visible there."""
+    def ask(self, command: str) -> str:
+        """The text that answers one command of the stats socket."""
+        raise NotImplementedError
+
+    def read(self, command: str, parse: Callable[[str, str], T]) -> T:
+        """The answer to a command, parsed by `parse(text, where)`."""
+        return parse(self.ask(command), self.where)
 
     def show_stat(self) -> tuple[ServerStat, ...]:
         """All rows of `show stat`."""
+        return self.read("show stat", read_stat)
 
     def show_info(self) -> dict[str, str]:
         """Name → value of `show info`."""
+        return self.read("show info", lambda text, where: read_info(text))
 
     def show_sess(self) -> tuple[LiveSession, ...]:
         """The live sessions, without that of the stats socket itself."""
+        return self.read("show sess", lambda text, where: read_sessions(text))
 
     def show_servers_state(self) -> tuple[ServerState, ...]:
         """The rows of `show servers state`."""
+        return self.read("show servers state", read_servers_state)
 
 
-class StatsSocket:
+class StatsSocket(StatsSource):
     """HAProxy's stats socket, at `unix:///PATH` or `tcp://HOST:PORT`."""
 
     shows_sessions = True
@@ -83,14 +84,14 @@ class StatsSocket:
             raise InputError("proxy.stats", f"{url!r} given", "valid: unix:///PATH or tcp://HOST:PORT")
 
     def ask(self, command: str) -> str:
-        """The answer to one command; `EvidenceUnavailable` where there is none or it is refused."""
+        """The answer to one command. Raises `EvidenceUnavailable` if none comes or it is a refusal."""
         deadline = time.monotonic() + self._timeout_s
         try:
             with self._connected() as connection:
                 connection.sendall(command.encode() + b"\n")
                 answer = self._read(connection, command, deadline)
         except TimeoutError as problem:
-            why = f"no whole answer to {command!r} in {self._timeout_s:g} s"
+            why = f"no complete answer to {command!r} in {self._timeout_s:g} s"
             raise EvidenceUnavailable(self.where, why) from problem
         except OSError as problem:
             raise EvidenceUnavailable(self.where, problem.strerror or str(problem)) from problem
@@ -99,25 +100,9 @@ class StatsSocket:
             raise EvidenceUnavailable(self.where, f"{command!r} is refused: the socket's level is too low")
         if text.startswith("Unknown command"):
             raise EvidenceUnavailable(
-                self.where, f"{command!r} is not known there: is it HAProxy's stats socket?"
+                self.where, f"the command {command!r} is unknown: is this HAProxy's stats socket?"
             )
         return text
-
-    def show_stat(self) -> tuple[ServerStat, ...]:
-        """All rows of `show stat`."""
-        return read_stat(self.ask("show stat"), self.where)
-
-    def show_info(self) -> dict[str, str]:
-        """Name → value of `show info`."""
-        return read_info(self.ask("show info"))
-
-    def show_sess(self) -> tuple[LiveSession, ...]:
-        """The live sessions, without that of the stats socket itself."""
-        return read_sessions(self.ask("show sess"))
-
-    def show_servers_state(self) -> tuple[ServerState, ...]:
-        """The rows of `show servers state`."""
-        return read_servers_state(self.ask("show servers state"), self.where)
 
     def _connected(self) -> socket.socket:
         if isinstance(self._target, tuple):
@@ -148,8 +133,8 @@ class StatsSocket:
                 raise EvidenceUnavailable(self.where, f"the answer to {command!r} does not end")
 
 
-class StatsPage:
-    """HAProxy's stats page, at `http(s)://HOST:PORT/PATH`: it shows counters, and nothing else."""
+class StatsPage(StatsSource):
+    """HAProxy's stats page, at `http(s)://HOST:PORT/PATH`: it shows only counters."""
 
     shows_sessions = False
 
@@ -167,11 +152,15 @@ class StatsPage:
         self._verify = verify
         self._timeout_s = timeout_s
 
-    def show_stat(self) -> tuple[ServerStat, ...]:
-        """All rows of the page, as CSV."""
+    def ask(self, command: str) -> str:
+        """The text of the page as CSV, which answers `show stat`. Raises `NotVisible` for other
+        commands."""
+        if command != "show stat":
+            why = f"a stats page does not show what {command!r} shows; a stats socket does"
+            raise NotVisible(self.where, why)
         try:
             with requests.Session() as http:
-                http.trust_env = False  # neither a proxy nor a .netrc of the user's may come between
+                http.trust_env = False  # ignore the proxy and .netrc of the user's environment
                 answer = http.get(
                     self.where.removesuffix(";csv") + ";csv",
                     auth=self._auth,
@@ -183,30 +172,17 @@ class StatsPage:
         except requests.RequestException as problem:
             raise EvidenceUnavailable(self.where, _plain(problem)) from problem
         if answer.status_code == 401:
-            why = "refuses the stats_user and stats_password given" if self._auth else "wants a stats_user"
+            why = (
+                "refuses the given stats_user and stats_password" if self._auth else "requires a stats_user"
+            )
             raise EvidenceUnavailable(self.where, why)
         if answer.status_code != 200:
-            raise EvidenceUnavailable(self.where, f"answered {answer.status_code}, no stats page")
-        return read_stat(answer.text, self.where)
-
-    def show_info(self) -> dict[str, str]:
-        """Not visible on a page."""
-        raise self._not_visible("process information")
-
-    def show_sess(self) -> tuple[LiveSession, ...]:
-        """Not visible on a page."""
-        raise self._not_visible("live sessions")
-
-    def show_servers_state(self) -> tuple[ServerState, ...]:
-        """Not visible on a page."""
-        raise self._not_visible("servers' states")
-
-    def _not_visible(self, what: str) -> NotVisible:
-        return NotVisible(self.where, f"a stats page does not show {what}; a stats socket does")
+            raise EvidenceUnavailable(self.where, f"answered {answer.status_code}: not a stats page")
+        return answer.text
 
 
 def _plain(problem: requests.RequestException) -> str:
-    """The reason alone: requests' own text quotes objects, and may quote a URL with credentials."""
+    """The reason only: requests' own message quotes objects, and may quote a URL with credentials."""
     if isinstance(problem, requests.Timeout):
         return "no answer in time"
     if isinstance(problem, requests.exceptions.SSLError):

@@ -1,7 +1,7 @@
-"""A traced message, read: what a gate may know of it, and nothing of who sent it or with which token.
+"""Parses a traced message, without the user's identity and token.
 
-The body is an oslo.messaging envelope whose `oslo.message` holds the whole security context of the user.
-Only the fields of `Delivery` are copied out of it; the text itself is dropped here.
+The body is an oslo.messaging envelope whose `oslo.message` contains the user's complete security context.
+Only the fields of `Delivery` are copied from it; the text is dropped here.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from calorimeter.core.toml import Model
 class Delivery(Model):
     """One event of the firehose: a message published, or delivered to a consumer.
 
-    `seq` counts the events of one recording from 0 in order of arrival, `t_ns` is when it arrived here
-    (ns since the epoch). Every channel of the broker reports by itself: under concurrency the order of
-    arrival is not the order of dispatch. `queue` is where it was delivered from, empty when published;
-    `exchange` what it was published to; `routed` the queues that it went to, known when published.
-    `connection` and `channel` are the publisher's or the consumer's. A message without an RPC body
-    that can be read has `method` None and no ids; a reply has `reply` true and a `msg_id` only.
+    `seq` counts the events of one recording from 0 in order of arrival, `t_ns` is when it was received
+    (ns since the epoch). Every channel of the broker reports independently: under concurrency the order
+    of arrival is not the order of dispatch. `queue` is the queue that it was delivered from (empty if
+    published), `exchange` the exchange that it was published to, `routed` the queues that it was routed
+    to (only if published). `connection` and `channel` are the publisher's or the consumer's. Without a
+    readable RPC body `method` and the ids are None; a reply has `reply` true and only a `msg_id`.
     """
 
     seq: int
@@ -48,10 +48,10 @@ class Delivery(Model):
 
 
 def read(seq: int, t_ns: int, routing_key: str, headers: Mapping[str, Any], body: bytes) -> Delivery:
-    """The event that a message of `amq.rabbitmq.trace` reports.
+    """The event of one message of `amq.rabbitmq.trace`.
 
-    Raises ValueError where the headers are not those of a trace event; a body that is no RPC message
-    is no error.
+    Raises ValueError if the headers are not those of a trace event. A body that is no RPC message is not an
+    error.
     """
     kind, _, place = routing_key.partition(".")
     if kind not in ("publish", "deliver"):
@@ -97,7 +97,7 @@ def _rpc(body: bytes) -> dict[str, Any]:
 
 
 def _arguments(args: dict[str, Any]) -> dict[str, Any]:
-    """Of a call's arguments only which stack and which resource it is about."""
+    """The ids of the stack and the resource among a call's arguments."""
     identity = args.get("stack_identity") or args.get("identity")
     identity = identity if isinstance(identity, dict) else {}
     return {
@@ -109,7 +109,7 @@ def _arguments(args: dict[str, Any]) -> dict[str, Any]:
 
 
 def _text(value: object) -> str | None:
-    """Short scalars as text: an identifier is never a structure, nor long enough to be a document."""
+    """A short scalar as text, else None: an identifier is neither a structure nor a document."""
     if isinstance(value, bool) or not isinstance(value, str | int):
         return None
     text = str(value)

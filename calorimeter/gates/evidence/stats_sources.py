@@ -7,19 +7,18 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from calorimeter.core.deployment import Deployment, Proxy
-from calorimeter.gates.evidence.proxy_state import LiveSession, ServerStat, ServerState
 from calorimeter.gates.evidence.proxy_stats import StatsPage, StatsSocket, StatsSource
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
 
 T = TypeVar("T")
 
 
-class ProxyStats:
-    """The statistics of one proxy: a `StatsSource` over all of that proxy's sources.
+class ProxyStats(StatsSource):
+    """The statistics of one proxy, read from the first of its stats sources that answers.
 
-    The source that answered last is asked first; if it fails, the others are asked in order, sockets before
-    pages (they show more). If all fail, `EvidenceUnavailable` (`NotVisible` if that is every source's
-    reason) names each source with its reason.
+    The source that answered last (`where`) is asked first; if it fails, the others are asked in order,
+    sockets before pages (they show more). If all fail, `EvidenceUnavailable` (`NotVisible` if that is
+    every source's reason) names each source with its reason.
     """
 
     def __init__(self, deployment: Deployment, proxy: Proxy) -> None:
@@ -30,48 +29,26 @@ class ProxyStats:
         sources = [_source(deployment, proxy, url) for url in proxy.stats]
         self.name = proxy.name
         self.sources = tuple(sorted(sources, key=lambda source: not source.shows_sessions))
-        self._current = self.sources[0]
+        self._use(self.sources[0])
 
-    @property
-    def where(self) -> str:
-        """Address of the source that answered last."""
-        return self._current.where
+    def _use(self, source: StatsSource) -> None:
+        self._current, self.where, self.shows_sessions = source, source.where, source.shows_sessions
 
-    @property
-    def shows_sessions(self) -> bool:
-        """Whether the source that answered last shows more than `show_stat`."""
-        return self._current.shows_sessions
-
-    def show_stat(self) -> tuple[ServerStat, ...]:
-        """All rows of `show stat`."""
-        return self._first(lambda source: source.show_stat())
-
-    def show_info(self) -> dict[str, str]:
-        """Name → value of `show info`."""
-        return self._first(lambda source: source.show_info())
-
-    def show_sess(self) -> tuple[LiveSession, ...]:
-        """The live sessions, without that of the stats socket itself."""
-        return self._first(lambda source: source.show_sess())
-
-    def show_servers_state(self) -> tuple[ServerState, ...]:
-        """The rows of `show servers state`."""
-        return self._first(lambda source: source.show_servers_state())
-
-    def _first(self, read: Callable[[StatsSource], T]) -> T:
+    def read(self, command: str, parse: Callable[[str, str], T]) -> T:
+        """The answer of the first source that has one."""
         problems: list[EvidenceUnavailable] = []
         for source in dict.fromkeys((self._current, *self.sources)):
             try:
-                answer = read(source)
+                answer = source.read(command, parse)
             except EvidenceUnavailable as problem:
                 problems.append(problem)
                 continue
-            self._current = source
+            self._use(source)
             return answer
         if len(problems) == 1:
             raise problems[0]
         kind = NotVisible if all(isinstance(p, NotVisible) for p in problems) else EvidenceUnavailable
-        raise kind(f"stats of proxy {self.name!r}", "; ".join(str(problem) for problem in problems))
+        raise kind(f"stats of proxy {self.name!r}", "; ".join(map(str, problems)))
 
 
 def proxy_stats(deployment: Deployment) -> tuple[ProxyStats, ...]:

@@ -1,8 +1,8 @@
-"""The broker's tracing, switched on while it is needed and off again, whatever becomes of the suite.
+"""Switches the broker's tracing on while it is needed, and off again even if the suite is killed.
 
-A guardian process (`tracing_guardian`) switches it on, waits until its standard input ends
-and switches it off. The kernel closes that pipe for a suite that was killed too, so the way back after
-a crash is the usual way back.
+A guardian process (`tracing_guardian`) switches it on, waits until its standard input is closed, and
+switches it off. The kernel also closes that pipe for a killed suite, so tracing is restored after a crash
+the same way as after a normal end.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ NOT_IN_TIME = f"tracing was not switched on within {ON_WITHIN_S:g} s"
 
 @contextmanager
 def tracing(deployment: Deployment, *, state: Path | None = None) -> Iterator[BrokerApi]:
-    """Tracing of the deployment's vhost is on inside; yields the management API that it was asked on.
+    """Tracing of the deployment's vhost is on while this is entered; yields the management API.
 
-    Afterwards it is as it was: left on where somebody else had switched it on, or where another run
-    of the suite still uses it. Raises `EvidenceUnavailable` (see `BrokerApi`), also at the end where
-    it could not be switched off again. `state` is where runs on one machine know of each other.
+    Afterwards tracing is as before: it stays on if somebody else had switched it on, or if another run of
+    the suite still uses it. Raises `EvidenceUnavailable` (see `BrokerApi`), also at the end if it cannot
+    be switched off. `state` is the folder through which runs on one machine know of each other.
     """
     api = BrokerApi.of(deployment)
     assert deployment.broker is not None
@@ -55,7 +55,7 @@ def _guarded(order: Order) -> Iterator[None]:
         yield
     finally:
         if guardian.dismiss(guard, OFF_WITHIN_S) != 0:
-            # The guardian itself came to harm: do its work here.
+            # The guardian died: release the claim here.
             Claim(order, f"{guard.pid}").release()
 
 

@@ -1,12 +1,12 @@
 """The guardian of tracing: a process that outlives a killed suite, to switch tracing off again.
 
 `python -m calorimeter.gates.evidence.tracing_guardian` reads one `Order` (JSON, one line) from standard
-input, switches tracing on, prints `on`, waits until standard input ends, and switches it off. It prints
-`{"why": …}` where it cannot switch it on.
+input, switches tracing on, prints `on`, waits until standard input is closed, and switches it off. It
+prints `{"why": …}` if it cannot switch it on.
 
-Runs of the suite on one machine that trace the same vhost share it: each holds a lock on a file of its
-own, which the kernel gives up for a dead one, and the last to leave switches tracing off. The file
-`ours` remembers, also through a crash of everything, that it was this suite which switched it on.
+Runs of the suite on one machine that trace the same vhost share it: each holds a lock on its own file,
+which the kernel releases when the process dies, and the last one switches tracing off. The file `ours`
+records that this suite switched tracing on, even if all processes crash.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OFF_PAUSE_S = 1.0
 
 
 class Order(NamedTuple):
-    """Which vhost's tracing, and how to get at it; holds a password and is never written to a file."""
+    """The vhost to trace and how to reach it; contains a password and is never written to a file."""
 
     url: str
     user: str
@@ -46,7 +46,7 @@ class Order(NamedTuple):
 
     @property
     def folder(self) -> Path:
-        """Where the runs that trace this vhost know of each other."""
+        """The folder that all runs that trace this vhost share."""
         name = hashlib.sha256(f"{self.url}\n{self.vhost}".encode()).hexdigest()[:16]
         return Path(self.state) / "tracing" / name
 
@@ -60,17 +60,17 @@ class Claim:
         self._held: IO[bytes] | None = None
 
     def take(self) -> None:
-        """Switch tracing on where it is off; raises `EvidenceUnavailable` where that cannot be done."""
+        """Switch tracing on if it is off. Raises `EvidenceUnavailable` if that fails."""
         with self._alone(), self._order.api() as api:
             if not api.tracing():
-                # Before the switch: a crash between the two then leaves a note too many, never one too few.
+                # Before the switch: a crash in between may leave a needless file, but never a missing one.
                 self._ours.write_text(f"{self._order.url} {self._order.vhost}\n", encoding="utf-8")
                 api.set_tracing(True)
             self._held = self._file.open("wb")
             fcntl.flock(self._held, fcntl.LOCK_EX)
 
     def release(self) -> None:
-        """Switch tracing off where this suite switched it on and no other run uses it."""
+        """Switch tracing off if this suite switched it on and no other run uses it."""
         with self._alone():
             if self._held is not None:
                 self._held.close()
@@ -102,15 +102,15 @@ def _is_held(path: Path) -> bool:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return True
-    path.unlink(missing_ok=True)  # its run was killed together with its guardian
+    path.unlink(missing_ok=True)  # its run and guardian were killed together
     return False
 
 
 def _release(claim: Claim, tries: int) -> int:
-    """Release, again while the broker is away for a while; the exit status."""
+    """Release the claim, in up to `tries` attempts; the exit status."""
     for attempt in range(tries):
         if attempt:
-            time.sleep(OFF_PAUSE_S)  # the broker is away, and nothing tells when it is back
+            time.sleep(OFF_PAUSE_S)  # the broker is away; no event announces its return
         try:
             claim.release()
         except EvidenceUnavailable:
@@ -120,7 +120,7 @@ def _release(claim: Claim, tries: int) -> int:
 
 
 def main() -> int:
-    """Be the guardian; 0 when tracing is as it was, 1 when it could not be switched."""
+    """Run the guardian; exit status 0 if tracing is as before, 1 if it could not be switched."""
     guardian.ignore_signals()
     line = sys.stdin.readline()
     if not line:

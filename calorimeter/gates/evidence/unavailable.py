@@ -1,13 +1,13 @@
-"""Evidence that cannot be had, and why."""
+"""Evidence that is not available, and why."""
 
 from __future__ import annotations
 
 
 class EvidenceUnavailable(Exception):  # noqa: N818 - a fact about the deployment, not a defect here
-    """A source of evidence does not answer as it should.
+    """A source of evidence does not answer as expected.
 
     Gates turn it into INCONCLUSIVE, commands into one line. `where` is the address of the source
-    (never with a password), `why` a half-sentence.
+    (never with a password), `why` a clause without a full stop.
     """
 
     def __init__(self, where: str, why: str) -> None:
@@ -17,4 +17,4 @@ class EvidenceUnavailable(Exception):  # noqa: N818 - a fact about the deploymen
 
 
 class NotVisible(EvidenceUnavailable):
-    """The source answers, but cannot show this by its nature (sessions on a stats page)."""
+    """The source answers, but a source of this kind cannot show this (sessions on a stats page)."""

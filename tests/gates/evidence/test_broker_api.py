@@ -53,7 +53,7 @@ class Users:
 
 @pytest.fixture
 def users(lab: Deployment) -> Iterator[Users]:
-    """Makes users with given rights."""
+    """Creates users with given rights."""
     made = Users(lab)
     try:
         yield made
@@ -69,7 +69,7 @@ def why(api: BrokerApi, asked: str) -> str:
     return caught.value.why
 
 
-def test_the_engines_of_the_lab_are_seen(lab: Deployment) -> None:
+def test_the_engines_of_the_lab_are_listed(lab: Deployment) -> None:
     """Each consumer of both topics is a heat-engine, and there are engines × workers of them."""
     assert lab.engines is not None
     with BrokerApi.of(lab) as api:
@@ -85,8 +85,8 @@ def test_the_engines_of_the_lab_are_seen(lab: Deployment) -> None:
         assert all(c.heartbeat_s for c in api.connections() if c.process)
 
 
-def test_a_wrong_password_is_told(users: Users) -> None:
-    """A refused login is that, not an empty broker."""
+def test_a_wrong_password_is_named(users: Users) -> None:
+    """A refused login is reported, not taken for an empty broker."""
     name = users.add("administrator")
     assert why(users.api(name, "wrong"), "overview") == f"refuses user {name!r}: wrong user or password"
 
@@ -99,13 +99,13 @@ def test_a_user_without_tags_lacks_management(users: Users) -> None:
 
 @pytest.mark.parametrize("asked", ["consumers", "connections", "channels", "engine_consumers"])
 def test_without_monitoring_nothing_is_shown_as_empty(users: Users, asked: str) -> None:
-    """RabbitMQ shows such a user empty lists; here that is a missing right."""
+    """RabbitMQ shows such a user empty lists; the reader reports the missing right."""
     name = users.add("management")
     assert f"user {name!r} lacks the tag monitoring" in why(users.api(name), asked)
 
 
-def test_monitoring_sees_but_does_not_switch(users: Users) -> None:
-    """A monitoring user reads everything, tracing too, and cannot switch it."""
+def test_a_monitoring_user_reads_but_does_not_switch(users: Users) -> None:
+    """A monitoring user reads everything, including tracing, but cannot switch it."""
     name = users.add("monitoring")
     api = users.api(name)
     assert api.tracing() in (True, False)
@@ -114,17 +114,17 @@ def test_monitoring_sees_but_does_not_switch(users: Users) -> None:
         api.set_tracing(True)
 
 
-def test_a_vhost_that_is_not_there_is_told(lab: Deployment) -> None:
+def test_a_missing_vhost_is_named(lab: Deployment) -> None:
     """A misspelt vhost is named."""
     assert lab.broker is not None and lab.broker.management is not None
     password = lab.reveal(lab.broker.password)
     api = BrokerApi(lab.broker.management, lab.broker.user, password, "no such vhost")
     assert "vhost 'no such vhost'" in why(api, "queues")
-    assert "vhost 'no such vhost' is not there" in why(api, "tracing")
+    assert "vhost 'no such vhost' does not exist" in why(api, "tracing")
 
 
-def test_a_queue_that_is_not_there_is_none(lab: Deployment) -> None:
-    """No queue is an answer, not an error."""
+def test_a_missing_queue_is_none(lab: Deployment) -> None:
+    """A missing queue is an answer, not an error."""
     assert BrokerApi.of(lab).queue("no such queue") is None
 
 
@@ -133,8 +133,8 @@ def test_an_address_without_a_listener_is_unreachable() -> None:
     assert why(BrokerApi("http://127.0.0.1:1", "u", "p"), "overview") == "cannot be reached"
 
 
-def test_switching_tracing_keeps_what_the_vhost_says_of_itself(lab: Deployment) -> None:
-    """RabbitMQ forgets a vhost's description and tags unless they are sent along."""
+def test_switching_tracing_keeps_the_description_of_the_vhost(lab: Deployment) -> None:
+    """RabbitMQ clears a vhost's description and tags unless they are sent too."""
     assert lab.broker is not None and lab.broker.management is not None
     auth = (lab.broker.user, lab.reveal(lab.broker.password))
     name = f"calorimeter/{uuid.uuid4().hex[:8]}"

@@ -1,22 +1,21 @@
-"""A broker that goes away while it is asked, or loses what it should have told."""
+"""A broker that fails while it is asked, or does not list what it should."""
 
 from __future__ import annotations
 
 import socket
 import threading
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence.broker_api import BrokerApi
-from calorimeter.gates.evidence.firehose import Firehose
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from tests.gates.evidence.management_api import management_api
+
+NAME = "heat-engine:7:cacb641d-eff6-4773-9bdb-fc5ff77c46f6"
 
 
 def test_an_answer_that_is_broken_off_is_no_evidence() -> None:
-    """A broker that is killed in mid-answer: a chunk is promised and does not come."""
+    """A broker is killed in mid-answer: the rest of a chunk does not come."""
 
     def serve() -> None:
         connection, _ = listening.accept()
@@ -35,18 +34,26 @@ def test_an_answer_that_is_broken_off_is_no_evidence() -> None:
         thread.join()
 
 
-def test_an_overflow_is_known_while_the_recording_lasts() -> None:
-    """Readers ask what is missing before the recorder ends: it is looked for with each beat."""
-    firehose = Firehose(cast("Deployment", None))
-    told: list[str | None] = []
+@pytest.mark.parametrize("asked", ["consumers", "connections", "channels"])
+def test_statistics_that_are_switched_off_are_named(asked: str) -> None:
+    """With management.disable_stats RabbitMQ lists nothing; that does not mean that there is nothing."""
+    overview = {"rabbitmq_version": "3.10.8", "disable_stats": True}
+    answers = {"/overview": overview, "/whoami": {"tags": ["administrator"]}}
+    with management_api(answers) as url, BrokerApi(url, "heat", "secret") as api:  # noqa: SIM117
+        with pytest.raises(EvidenceUnavailable, match=f"shows no {asked}: statistics are switched off"):
+            getattr(api, asked)()
 
-    def process_data_events(**_: float) -> None:
-        told.append(firehose.why_incomplete)
-        firehose._stop.set()
 
-    full: Any = SimpleNamespace(method=SimpleNamespace(message_count=1))
-    firehose._channel = SimpleNamespace(queue_declare=lambda *_, **__: full, basic_publish=lambda *_: None)
-    firehose._connection = SimpleNamespace(process_data_events=process_data_events, close=lambda: None)
-    firehose._record()
-    assert told[0] is not None
-    assert told[0].startswith("the broker dropped events")
+def test_connections_that_are_not_listed_yet_are_awaited() -> None:
+    """The processes are returned once the named connections are listed."""
+    listed = [{"name": "one", "peer_host": "h", "peer_port": 1, "user_provided_name": NAME}]
+    answers: dict[str, object] = {
+        "/overview": {"rabbitmq_version": "3.10.8"},
+        "/whoami": {"tags": "monitoring"},
+        "/vhosts/%2F/connections": listed,
+    }
+    with management_api(answers) as url, BrokerApi(url, "heat", "secret", lag_s=5) as api:
+        late = threading.Timer(0.1, listed.append, [{**listed[0], "name": "two"}])
+        late.start()
+        assert {*api.processes(["two"])} == {"one", "two"}
+        late.join()

@@ -1,23 +1,21 @@
-"""The management API's answers, read and joined; literals as RabbitMQ 3.10.8 gave them."""
+"""The objects of the management API, read and joined; the literals are from RabbitMQ 3.10.8."""
 
 from __future__ import annotations
 
-import pytest
-
 from calorimeter.gates.engines import queue_consumers
-from calorimeter.gates.evidence import broker_api
-from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import (
     Channel,
     Connection,
     Consumer,
-    Overview,
     Process,
     Queue,
     hosts,
     join_consumers,
+    read_channel,
+    read_connection,
+    read_consumer,
+    read_queue,
 )
-from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 ENGINE_1 = "127.0.0.1:50588 -> 127.0.0.1:25972"
 ENGINE_2 = "127.0.0.1:50564 -> 127.0.0.1:25972"
@@ -83,7 +81,7 @@ QUEUE = {
 
 
 def connection(name: str, given_name: str | None, host: str = "127.0.0.1") -> Connection:
-    """A connection of which only the names matter."""
+    """A connection with these names."""
     return Connection(
         name=name,
         peer_host=host,
@@ -96,7 +94,7 @@ def connection(name: str, given_name: str | None, host: str = "127.0.0.1") -> Co
 
 
 def consumer(queue: str, on: str, tag: str = "1") -> Consumer:
-    """A consumer as an engine makes it."""
+    """A consumer like an engine's."""
     return Consumer(
         queue=queue,
         tag=tag,
@@ -109,15 +107,15 @@ def consumer(queue: str, on: str, tag: str = "1") -> Consumer:
     )
 
 
-def test_a_connection_tells_its_process() -> None:
+def test_a_connection_shows_its_process() -> None:
     """`heat-engine:<pid>:<uuid>` is a role and a pid on the peer's host."""
-    read = broker_api._connection(CONNECTION)
-    assert read.process == Process(role="heat-engine", pid=7684, host="127.0.0.1")
-    assert str(read.process) == "heat-engine[7684]@127.0.0.1"
+    found = read_connection(CONNECTION)
+    assert found.process == Process(role="heat-engine", pid=7684, host="127.0.0.1")
+    assert str(found.process) == "heat-engine[7684]@127.0.0.1"
 
 
 def test_a_role_may_hold_dashes_and_other_names_are_no_process() -> None:
-    """heat-api-cfn is a role; a name of another form, or none, is no process rather than a wrong one."""
+    """heat-api-cfn is a role; a name of another form, or no name, gives no process."""
     uuid = "cacb641d-eff6-4773-9bdb-fc5ff77c46f6"
     names = [f"heat-api-cfn:12:{uuid}", "rally", None, f"heat-engine:x:{uuid}", f"heat-engine:12:{uuid} "]
     found = [connection("c", name).process for name in names]
@@ -125,27 +123,27 @@ def test_a_role_may_hold_dashes_and_other_names_are_no_process() -> None:
 
 
 def test_a_consumer_is_read() -> None:
-    """Queue, place, prefetch and acknowledging come from the API's own names."""
-    assert broker_api._consumer(CONSUMER) == consumer("engine", ENGINE_1)
+    """Queue, channel, prefetch and acknowledgement are read."""
+    assert read_consumer(CONSUMER) == consumer("engine", ENGINE_1)
 
 
-def test_a_consumer_of_a_closing_channel_is_kept_without_a_place() -> None:
-    """While a channel closes the API shows an empty list as its details: the consumer still counts."""
-    read = broker_api._consumer({**CONSUMER, "channel_details": []})
-    assert (read.queue, read.connection, read.channel) == ("engine", "", 0)
+def test_a_consumer_of_a_closing_channel_is_kept_without_a_channel() -> None:
+    """While a channel closes, its details are an empty list; the consumer still counts."""
+    found = read_consumer({**CONSUMER, "channel_details": []})
+    assert (found.queue, found.connection, found.channel) == ("engine", "", 0)
 
 
 def test_totals_of_a_channel_are_added() -> None:
-    """What was handed out is delivered, delivered without acknowledgement, and fetched."""
-    read = broker_api._channel(CHANNEL)
-    assert (read.deliver, read.deliver_no_ack, read.get, read.delivered) == (7, 1, 5, 13)
-    assert (read.consumers, read.unacked, read.redeliver) == (3, 4, 1)
+    """Delivered messages are those delivered with and without acknowledgement, and those fetched."""
+    found = read_channel(CHANNEL)
+    assert (found.deliver, found.deliver_no_ack, found.get, found.delivered) == (7, 1, 5, 13)
+    assert (found.consumers, found.unacked, found.redeliver) == (3, 4, 1)
 
 
 def test_a_channel_that_never_delivered_has_zero() -> None:
-    """A channel without message_stats has handed out nothing, which is a number."""
+    """A channel without message_stats has delivered nothing."""
     bare = {"connection_details": {"name": ENGINE_1}, "number": 1}
-    assert broker_api._channel(bare) == Channel(
+    assert read_channel(bare) == Channel(
         connection=ENGINE_1,
         channel=1,
         consumers=0,
@@ -160,8 +158,8 @@ def test_a_channel_that_never_delivered_has_zero() -> None:
 
 
 def test_a_queue_is_read() -> None:
-    """Type, counts and arguments are the API's."""
-    assert broker_api._queue(QUEUE) == Queue(
+    """Type, counts and arguments are read."""
+    assert read_queue(QUEUE) == Queue(
         name="engine",
         type="quorum",
         state="running",
@@ -176,14 +174,14 @@ def test_a_queue_is_read() -> None:
 
 
 def test_without_statistics_a_queue_has_no_counts() -> None:
-    """With management.disable_stats the API omits the counts: they are unknown, not zero."""
+    """With management.disable_stats the API omits the counts; they are unknown, not zero."""
     bare = {"arguments": {}, "durable": False, "name": "engine", "state": "live", "type": "classic"}
-    read = broker_api._queue(bare)
-    assert (read.ready, read.unacked, read.consumers, read.delivered) == (None, None, None, None)
+    found = read_queue(bare)
+    assert (found.ready, found.unacked, found.consumers, found.delivered) == (None, None, None, None)
 
 
 def test_consumers_are_joined_with_their_processes() -> None:
-    """Consumers of the topic only, each with process and with the name from its neighbour queue."""
+    """Only consumers of the topic are joined, with their processes and the names of their servers."""
     joined = join_consumers(
         "engine",
         (
@@ -209,35 +207,24 @@ def test_consumers_are_joined_with_their_processes() -> None:
     assert str(joined[2]) == f"heat-engine[11]@127.0.0.1 ({ENGINE_1}, channel 1)"
 
 
-def test_a_process_of_two_hosts_names_none() -> None:
-    """Containers behind one address may all have process 7: who of them it is cannot be told."""
+def test_a_process_of_two_hosts_has_no_host() -> None:
+    """Containers behind one address may all have process 7, so its host cannot be determined."""
     topic = (consumer("engine", ENGINE_1), consumer("engine.host-1", ENGINE_1, "2"))
     topic += (consumer("engine", ENGINE_2), consumer("engine.host-2", ENGINE_2, "2"))
     names = [f"heat-engine:{pid}:cacb641d-eff6-4773-9bdb-fc5ff77c46f6" for pid in (7, 7, 8)]
 
-    def told(*given: str) -> dict[int, str]:
+    def found(*given: str) -> dict[int, str]:
         connections = tuple(map(connection, (ENGINE_1, ENGINE_2), given))
         joined = join_consumers("engine", topic, connections)
         return {process.pid: host for process, host in hosts(joined).items()}
 
-    assert told(*names[1:]) == {7: "host-1", 8: "host-2"}
-    assert told(*names[:2]) == {}
+    assert found(*names[1:]) == {7: "host-1", 8: "host-2"}
+    assert found(*names[:2]) == {}
 
 
 def test_a_consumer_whose_connection_is_gone_has_no_process() -> None:
-    """The API's lists are not of one moment: a missing connection is no engine."""
+    """The API's lists are not of one moment: a consumer without a connection is no engine."""
     (joined,) = join_consumers("engine", (consumer("engine", ENGINE_1),), ())
     assert (joined.process, joined.peer_host) == (None, None)
     assert str(joined) == f"unlisted ({ENGINE_1}, channel 1)"
     assert not queue_consumers.consuming(joined).listed
-
-
-@pytest.mark.parametrize("asked", ["consumers", "connections", "channels"])
-def test_statistics_that_are_switched_off_are_told(asked: str) -> None:
-    """With management.disable_stats RabbitMQ lists no connections at all: that is no evidence of none."""
-    api = BrokerApi("http://127.0.0.1:1", "heat", "secret")
-    api._overview = Overview(
-        version="3.10.8", cluster="c", rates_mode="basic", stats_disabled=True, tags=("administrator",)
-    )
-    with pytest.raises(EvidenceUnavailable, match=f"shows no {asked}: statistics are switched off"):
-        getattr(api, asked)()

@@ -1,4 +1,4 @@
-"""A proxy's servers against the described backends, by their addresses."""
+"""A proxy's servers compared with the described backends, by their addresses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def at(server: str, address: str, proxy: str = "unix:///one") -> ServerAt:
 
 
 def test_servers_at_their_addresses_are_as_described() -> None:
-    """Any of a backend's addresses will do; what is not described, or not resolved, is not compared."""
+    """Any address of a backend matches; servers not described or not resolved are not compared."""
     placed = (
         at("a", "10.0.0.2:8004"),
         at("b", "[fd00::3]:8004"),
@@ -21,30 +21,32 @@ def test_servers_at_their_addresses_are_as_described() -> None:
         at("x", "10.0.0.5:1"),
     )
     found = placement(BACKENDS, placed)
-    assert (found.others, found.strangers, found.told, found.doubt) == ({}, (), (), None)
-    assert placement(BACKENDS, ()).told == ()
+    assert (found.others, found.strangers, found.differences, found.doubt) == ({}, (), (), None)
+    assert placement(BACKENDS, ()).differences == ()
 
 
 def test_server_at_anothers_address_is_that_one() -> None:
-    """The proxy's `a` is the backend `b`, as two proxies show: a fact, told once."""
+    """The proxy's `a` is the backend `b`; two proxies that show it give one sentence."""
     found = placement(BACKENDS, (at("a", "10.0.0.3:8004"), at("a", "10.0.0.3:8004", "unix:///two")))
     assert found.others == {"a": "b"}
-    assert found.told == ("a is at 10.0.0.3:8004 in the proxy, 10.0.0.2:8004 is described: that is b",)
+    assert found.differences == (
+        "a is at 10.0.0.3:8004 in the proxy, 10.0.0.2:8004 is described: that is b",
+    )
     assert found.doubt is None
 
 
-def test_server_at_an_address_that_nobody_described_is_a_doubt() -> None:
-    """It may be the same process by another of its addresses."""
+def test_server_at_an_undescribed_address_is_a_doubt() -> None:
+    """It may be another address of the same process."""
     found = placement(BACKENDS, (at("a", "192.0.2.2:8004"),))
     assert found.others == {}
     assert found.doubt == (
-        "which backend is meant cannot be told: a is at 192.0.2.2:8004 in the proxy, "
+        "which backend is meant cannot be determined: a is at 192.0.2.2:8004 in the proxy, "
         "10.0.0.2:8004 is described"
     )
 
 
 def test_proxies_that_mean_different_backends_by_one_name_disagree() -> None:
-    """Then the name in a log tells nothing; another address of one machine is no disagreement."""
+    """A name in a log is ambiguous then; another address of the same machine is no disagreement."""
     assert (
         disagreement(BACKENDS, (at("a", "10.0.0.2:8004"), at("a", "127.0.0.1:8004", "unix:///two"))) is None
     )

@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.deployment import Address
+from calorimeter.core.waiting import until
 from calorimeter.gates.evidence.log_listener import UdpLog
 from calorimeter.gates.evidence.proxy_log import (
     Accepted,
@@ -65,7 +66,7 @@ def test_tcplog() -> None:
 
 
 def test_httplog() -> None:
-    """Every field that httplog has more than tcplog is read."""
+    """Every further field of an httplog line is read."""
     line = parse(HTTP, UTC)
     assert isinstance(line, Connection)
     assert (line.mode, line.status, line.request) == ("http", 401, "GET /stats HTTP/1.1")
@@ -80,7 +81,7 @@ def test_httplog() -> None:
 
 
 def connection(text: str) -> Connection:
-    """The connection that a line is."""
+    """The connection of one line."""
     line = parse(text, UTC)
     assert isinstance(line, Connection), line
     return line
@@ -96,13 +97,13 @@ def connection(text: str) -> Connection:
     ],
 )
 def test_clients(given_client: str, client: str, port: int) -> None:
-    """IPv4, IPv6, mapped and Unix clients are told apart from their port by the last colon."""
+    """The last colon separates IPv4, IPv6, mapped and Unix clients from their port."""
     line = connection(TCP.replace("127.0.0.12:42190", given_client))
     assert (line.client, line.client_port) == (client, port)
 
 
 def test_no_server_and_aborted_times() -> None:
-    """`<NOSRV>` is no server, and −1 is a phase that was never reached."""
+    """`<NOSRV>` is no server, and −1 is a phase that was not reached."""
     line = connection("10.0.0.1:1 [22/Nov/2026:19:07:22.097] t t/<NOSRV> -1/-1/0 0 SC 1/1/0/0/0 0/0")
     assert (line.server, line.queue_ms, line.connect_ms, line.total_ms) == (None, None, None, 0)
     assert line.termination == "SC"
@@ -150,12 +151,12 @@ def test_requests(tail: str, request_line: str | None) -> None:
 )
 @pytest.mark.parametrize("message", [TCP, HTTP, "Proxy t started."])
 def test_headers(header: str, message: str) -> None:
-    """Priority, RFC 3164, RFC 5424 and rsyslog's file format are taken off, with host or without."""
+    """Headers of RFC 3164, RFC 5424 and rsyslog's file format are removed, with or without a host."""
     assert without_header(f"{header}{message}\n\x00") == message
 
 
 def test_zone() -> None:
-    """HAProxy logs local time without a zone: the proxy's zone decides the moment."""
+    """HAProxy logs local time without a zone; the proxy's zone determines the moment."""
     east = parse(TCP, timezone(timedelta(hours=2)))
     here = parse(TCP, UTC)
     assert isinstance(east, Connection)
@@ -164,7 +165,7 @@ def test_zone() -> None:
 
 
 def test_accepted_without_server() -> None:
-    """Without `option tcplog` a line says who connected, and not to which server."""
+    """Without `option tcplog` a line names the client, but no server."""
     assert parse(
         "<134>Nov 22 19:07:22 haproxy[7]: Connect from ::1:48186 to 10.0.0.9:8004 (heat/TCP)"
     ) == Accepted(
@@ -213,7 +214,7 @@ EVENTS = [
 
 @pytest.mark.parametrize(("text", "state", "reason"), EVENTS)
 def test_server_events(text: str, state: str, reason: str | None) -> None:
-    """What HAProxy says of a server is its new state and the reason, whatever the sentence."""
+    """The new state of a server and its reason are read from each of HAProxy's messages."""
     event = parse(Line(5, f"<129>Nov 22 19:07:17 haproxy[7789]: {text}"))
     assert isinstance(event, ServerEvent)
     assert (event.section, event.server, event.state, event.reason) == ("t", "b", state, reason)
@@ -232,12 +233,12 @@ def test_server_events(text: str, state: str, reason: str | None) -> None:
     ],
 )
 def test_notices(text: str) -> None:
-    """HAProxy's other messages are known to be no connections."""
+    """HAProxy's other messages are notices."""
     assert parse(text) == Notice(received_ns=0, text=text)
 
 
 def test_unparsed_lines_are_quoted() -> None:
-    """A line that nobody understands is kept, counted and quoted; an empty one is none."""
+    """A line of unknown format is kept, counted and quoted; an empty one is skipped."""
     log = read([TCP, "", "\n", "somebody else's line", TCP.replace("264", "many")], UTC)
     assert len(log.connections) == 1
     assert [line.text for line in log.unparsed] == ["somebody else's line", TCP.replace("264", "many")]
@@ -248,7 +249,7 @@ def test_unparsed_lines_are_quoted() -> None:
 
 @given(st.text())
 def test_any_text_is_some_entry(text: str) -> None:
-    """No text whatsoever makes the reader fail."""
+    """No text makes the parser fail."""
     assert isinstance(parse(text), Connection | Accepted | ServerEvent | Notice | Unparsed)
 
 
@@ -262,7 +263,7 @@ def test_order_is_kept() -> None:
 
 @pytest.mark.lab
 def test_every_line_of_a_real_haproxy_is_parsed(tmp_path: Path) -> None:
-    """tcplog, httplog and bare lines, with server and without, arrive by UDP and are all understood."""
+    """tcplog, httplog and bare lines, with and without a server, are received by UDP and parsed."""
     with UdpLog(Address(host="127.0.0.1", port=0)) as log:
         config = tmp_path / "haproxy.cfg"
         config.write_text(f"""
@@ -302,7 +303,7 @@ listen none
         finally:
             process.send_signal(signal.SIGUSR1)  # a soft stop, which is logged
             process.wait(10)
-        assert log.wait_for(lambda lines: len(lines) >= 9, 5.0)  # four proxies say that they stop
+        assert log.wait_for(lambda lines: len(lines) >= 9, 5.0)  # four proxies log that they stop
         entries = read(log.lines())
     assert entries.unparsed == ()
     assert {(c.mode, c.frontend, c.server) for c in entries.connections} == {
@@ -312,24 +313,16 @@ listen none
     }
     assert [line.frontend for line in entries.accepted] == ["bare"]
     assert all(abs(c.accepted_ns - started) < 10 * 10**9 for c in entries.connections)
-    said = " ".join(notice.text for notice in entries.notices)
-    assert all(f"Proxy {name} stopped" in said for name in ("tcp", "http", "bare", "none"))
+    notices = " ".join(notice.text for notice in entries.notices)
+    assert all(f"Proxy {name} stopped" in notices for name in ("tcp", "http", "bare", "none"))
     assert log.dropped == 0
 
 
 def get(path: Path) -> None:
-    """One request, once something listens at `path`."""
-    deadline = time.monotonic() + 5
-    while True:
-        with socket.socket(socket.AF_UNIX) as client:
-            try:
-                client.connect(str(path))
-            except OSError:
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-                continue
-            with suppress(OSError):  # closed at once where there is no server
-                client.sendall(b"GET / HTTP/1.0\r\n\r\n")
-                while client.recv(4096):
-                    pass
-            return
+    """Send one request, once a server listens at `path`."""
+    with socket.socket(socket.AF_UNIX) as client:
+        until(lambda: client.connect_ex(str(path)) == 0, 5, every_s=0.01)
+        with suppress(OSError):  # closed at once if the section has no server
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            while client.recv(4096):
+                pass

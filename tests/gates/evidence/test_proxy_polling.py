@@ -1,4 +1,4 @@
-"""Where servers are, by what a proxy shows of itself."""
+"""The addresses of servers, from a proxy's state."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ def source(state: str | None, *rows: ServerStat) -> Any:
 
 
 def test_servers_state_shows_addresses_and_the_weights_of_the_file() -> None:
-    """Those on a Unix socket, at the client's port or not resolved have none that can be compared."""
+    """Servers on a Unix socket, at the client's port or not resolved have no address to compare."""
     assert placed([source(STATE)], "r") == (
         ServerAt(proxy="unix:///p", server="a", address="10.0.0.2:8004", file_weight=1),
         ServerAt(proxy="unix:///p", server="b", address="[fd00::3]:8004", file_weight=1),
     )
 
 
-def test_without_it_show_stat_does_where_it_has_addresses() -> None:
-    """A page or a socket of a low level shows none: nothing is said then."""
+def test_show_stat_is_read_if_the_servers_state_is_refused() -> None:
+    """A page or a socket of a low level shows no addresses."""
     rows = (row("a", "10.0.0.2:8004"), row("b", "[::1]:1"), row("c", "unix"), row("d", None))
     found = placed([source(None, *rows)], "r")
     assert [(at.server, at.address, at.file_weight) for at in found] == [
@@ -60,7 +60,7 @@ def test_without_it_show_stat_does_where_it_has_addresses() -> None:
 
 
 def test_backends_are_resolved_as_the_proxy_does() -> None:
-    """A name has the addresses that it resolves to; one that nobody knows has none."""
+    """A name has the addresses that it resolves to; an unknown one has none."""
     api = Api(
         url="http://h/v1",
         proxy_section="r",

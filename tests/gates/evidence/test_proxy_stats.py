@@ -1,4 +1,4 @@
-"""HAProxy's figures: the texts it writes, and the sockets and pages where it shows them."""
+"""HAProxy's statistics: their formats, and the sockets and pages that show them."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ import pytest
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core.errors import InputError
+from calorimeter.core.waiting import until
 from calorimeter.gates.evidence.proxy_state import (
     LiveSession,
     ServerStat,
@@ -75,7 +76,7 @@ def test_rows_of_stat() -> None:
         ("NOLB", 1, False),
     ],
 )
-def test_who_takes_connections(status: str, weight: int, takes: bool) -> None:
+def test_which_servers_take_connections(status: str, weight: int, takes: bool) -> None:
     """UP, going down and unchecked servers with a weight take new connections, others do not."""
     stat = ServerStat(section="t", name="a", kind="server", status=status, weight=weight)
     assert stat.takes_connections == takes
@@ -84,15 +85,15 @@ def test_who_takes_connections(status: str, weight: int, takes: bool) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("<html>a page</html>", "is no HAProxy statistics: '<html>a page</html>'"),
-        ("", "is no HAProxy statistics: ''"),
+        ("<html>a page</html>", "is not HAProxy statistics: '<html>a page</html>'"),
+        ("", "is not HAProxy statistics: ''"),
         ("# pxname,svname,status,type\nt,a,UP,9\n", "a row of unknown type '9'"),
-        ("# pxname,svname,status,type,scur\nt,a,UP,2,many\n", "column scur holds 'many', no number"),
+        ("# pxname,svname,status,type,scur\nt,a,UP,2,many\n", "column scur holds 'many', not a number"),
         ("# pxname,svname,status,type\nt\n", "a row of unknown type None"),
     ],
 )
 def test_no_stat(text: str, why: str) -> None:
-    """What is no statistics is said to be none, with what it was instead."""
+    """Another text is refused, and quoted."""
     with pytest.raises(EvidenceUnavailable, match=why.replace("(", r"\(")):
         read_stat(text, "tcp://h:1")
 
@@ -170,13 +171,13 @@ def test_servers_state() -> None:
 
 
 def test_no_servers_state() -> None:
-    """What is no servers' state is said to be none."""
-    with pytest.raises(EvidenceUnavailable, match="is no HAProxy servers' state"):
+    """Another text is refused."""
+    with pytest.raises(EvidenceUnavailable, match="is not HAProxy's servers state"):
         read_servers_state("<html>")
 
 
 @pytest.mark.parametrize("url", ["unix://", "tcp://host", "http://h:1/"])
-def test_urls_of_no_socket(url: str) -> None:
+def test_urls_that_name_no_socket(url: str) -> None:
     """A URL that names no socket is refused."""
     with pytest.raises(InputError, match="valid: unix:///PATH or tcp://HOST:PORT"):
         StatsSocket(url)
@@ -194,8 +195,8 @@ def test_socket_without_listener(tmp_path: Path) -> None:
         StatsPage(f"http://127.0.0.1:{port}/s").show_stat()
 
 
-def test_a_proxy_of_the_environment_does_not_come_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With $http_proxy set the page is asked at its own address all the same."""
+def test_a_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With $http_proxy set the page is still read at its own address."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     for name in ("no_proxy", "NO_PROXY"):
@@ -208,7 +209,7 @@ def test_a_proxy_of_the_environment_does_not_come_between(monkeypatch: pytest.Mo
             self.wfile.write(STAT.encode())
 
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Write no log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Page) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -219,15 +220,15 @@ def test_a_proxy_of_the_environment_does_not_come_between(monkeypatch: pytest.Mo
     assert [row.name for row in rows] == ["FRONTEND", "a", "b", "BACKEND"]
 
 
-def test_socket_that_says_nothing() -> None:
-    """A listener that never answers ends the wait at its deadline, however slowly it drips."""
+def test_socket_that_does_not_answer() -> None:
+    """The wait ends at its deadline, whether the socket sends nothing or one byte after another."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
-        with pytest.raises(EvidenceUnavailable, match=r"no whole answer to 'show stat' in 0\.1 s"):
+        with pytest.raises(EvidenceUnavailable, match=r"no complete answer to 'show stat' in 0\.1 s"):
             StatsSocket(f"tcp://127.0.0.1:{port}", timeout_s=0.1).show_stat()
 
         def drip() -> None:
-            connection = silent.accept()[0]  # the first, of which the client has gone
+            connection = silent.accept()[0]  # the first one, whose client has closed it
             with silent.accept()[0] as second, suppress(OSError):
                 connection.close()
                 for _ in range(100):
@@ -237,7 +238,7 @@ def test_socket_that_says_nothing() -> None:
         thread = threading.Thread(target=drip)
         thread.start()
         begun = time.monotonic()
-        with pytest.raises(EvidenceUnavailable, match="no whole answer"):
+        with pytest.raises(EvidenceUnavailable, match="no complete answer"):
             StatsSocket(f"tcp://127.0.0.1:{port}", timeout_s=0.2).show_stat()
         assert time.monotonic() - begun < 1.5
         thread.join()
@@ -245,7 +246,7 @@ def test_socket_that_says_nothing() -> None:
 
 @dataclass(frozen=True)
 class Shown:
-    """A HAProxy that shows itself everywhere."""
+    """A HAProxy with every kind of stats source."""
 
     folder: Path
     port: int
@@ -279,6 +280,14 @@ listen t
 """
 
 
+def answers(stats: StatsSocket) -> bool:
+    """Whether a stats socket answers."""
+    try:
+        return bool(stats.show_info())
+    except EvidenceUnavailable:
+        return False
+
+
 @pytest.fixture(scope="module")
 def haproxy() -> Iterator[tuple[Shown, int, int]]:
     """A HAProxy with a Unix socket, a TCP socket and a page: (it, the TCP socket's port, port of `t`)."""
@@ -294,14 +303,7 @@ def haproxy() -> Iterator[tuple[Shown, int, int]]:
         file.write_text(CONFIG.format(folder=folder, port=port, tcp=tcp, front=front))
         process = subprocess.Popen(["haproxy", "-q", "-db", "-f", str(file)])
         try:
-            deadline = time.monotonic() + 5
-            while True:
-                try:
-                    StatsSocket(f"unix://{folder}/admin.sock").show_info()
-                    break
-                except EvidenceUnavailable:
-                    assert time.monotonic() < deadline
-                    time.sleep(0.01)
+            until(lambda: answers(StatsSocket(f"unix://{folder}/admin.sock")), 5, every_s=0.01)
             yield Shown(folder, port), tcp, front
         finally:
             process.kill()
@@ -339,13 +341,11 @@ def test_every_source_shows_the_same(
             rows = {(row.section, row.name): row for row in source.show_stat()}
             assert (rows["t", "a"].status, rows["t", "a"].weight, rows["t", "a"].sid) == ("no check", 2, 1)
             assert (rows["t", "b"].status, rows["t", "b"].takes_connections) == ("MAINT", False)
-        deadline = time.monotonic() + 5
-        while not (sessions := [s for s in sources[0].show_sess() if s.frontend == "t"]):
-            assert time.monotonic() < deadline
+        sessions = until(lambda: [s for s in sources[0].show_sess() if s.frontend == "t"], 5)
     assert [(s.client, s.client_port, s.server) for s in sessions] == [(*mine, "a")]
     states = {state.server: state for state in sources[1].show_servers_state()}
     assert (states["a"].weight, states["a"].operational) == (2, "running")
-    # What `show stat` shows to those with more rights alone: this is a socket of the lowest level.
+    # `show stat` shows addresses only at a socket of a higher level.
     assert (states["a"].address, states["a"].port) == ("127.0.0.1", shown.port)
     addresses = [{row.name: row.addr for row in source.show_stat()}["a"] for source in sources[:2]]
     assert addresses == [f"127.0.0.1:{shown.port}", None]
@@ -357,19 +357,21 @@ def test_every_source_shows_the_same(
 
 
 @pytest.mark.lab
-def test_what_is_refused(haproxy: tuple[Shown, int, int]) -> None:
-    """Wrong passwords, other pages, low levels and unknown commands are said for what they are."""
+def test_refusals_are_named(haproxy: tuple[Shown, int, int]) -> None:
+    """Wrong passwords, other pages, low levels and unknown commands each have their own reason."""
     shown, tcp, _ = haproxy
-    with pytest.raises(EvidenceUnavailable, match="wants a stats_user"):
+    with pytest.raises(EvidenceUnavailable, match="requires a stats_user"):
         StatsPage(shown.page).show_stat()
-    with pytest.raises(EvidenceUnavailable, match="refuses the stats_user and stats_password") as caught:
+    with pytest.raises(
+        EvidenceUnavailable, match="refuses the given stats_user and stats_password"
+    ) as caught:
         StatsPage(shown.page, "watcher", "a-wrong-passw0rd").show_stat()
     assert "passw0rd" not in str(caught.value)
-    with pytest.raises(EvidenceUnavailable, match="answered 503, no stats page"):
+    with pytest.raises(EvidenceUnavailable, match="answered 503: not a stats page"):
         StatsPage(f"http://127.0.0.1:{shown.port}/other", "watcher", "s3cr3t-of-the-page").show_stat()
     with pytest.raises(EvidenceUnavailable, match="level is too low"):
         StatsSocket(f"tcp://127.0.0.1:{tcp}").ask("disable server t/a")
-    with pytest.raises(EvidenceUnavailable, match="is not known there"):
+    with pytest.raises(EvidenceUnavailable, match="the command 'nonsense' is unknown"):
         StatsSocket(f"tcp://127.0.0.1:{tcp}").ask("nonsense")
-    with pytest.raises(EvidenceUnavailable, match="is no HAProxy statistics"):
+    with pytest.raises(EvidenceUnavailable, match="is not HAProxy statistics"):
         StatsSocket(f"tcp://127.0.0.1:{shown.port}").show_stat()

@@ -26,7 +26,7 @@ HEADERS = {
 
 
 def envelope(message: dict[str, Any]) -> bytes:
-    """A message as oslo.messaging wraps it."""
+    """A message in oslo.messaging's envelope."""
     return json.dumps({"oslo.version": "2.0", "oslo.message": json.dumps(message)}).encode()
 
 
@@ -54,7 +54,7 @@ CALL = {
 
 
 def test_a_delivered_call_is_read() -> None:
-    """Where it went, which request it belongs to and its own ids; the rest is left out."""
+    """Its queue, its request and its ids are read; the rest is left out."""
     headers = {**HEADERS, "redelivered": 0}
     assert read(3, 42, "deliver.engine", headers, envelope(CALL)) == Delivery(
         seq=3,
@@ -78,13 +78,13 @@ def test_a_delivered_call_is_read() -> None:
 
 @pytest.mark.parametrize("key", ["publish.heat", "deliver.engine"])
 def test_no_secret_leaves_the_reader(key: str) -> None:
-    """Neither repr nor dump nor JSON of an event holds token, password, trust or parameters."""
+    """Neither repr nor dump nor JSON of an event contains a token, password, trust or parameters."""
     event = read(0, 0, key, HEADERS, envelope(CALL))
     shown = repr(event) + str(event.model_dump()) + event.model_dump_json()
     assert [secret for secret in SECRETS if secret in shown] == []
 
 
-def test_convergence_work_tells_its_resource() -> None:
+def test_convergence_work_has_its_resource() -> None:
     """check_resource on engine_worker carries resource, traversal and the same request id."""
     work = {
         "method": "check_resource",
@@ -101,8 +101,8 @@ def test_convergence_work_tells_its_resource() -> None:
     )
 
 
-def test_a_stack_is_told_by_its_identity() -> None:
-    """Calls that name a stack by identity give its id and name, and no tenant."""
+def test_a_stack_is_read_from_its_identity() -> None:
+    """Calls that name a stack by identity give its id and name, but no tenant."""
     call = {
         "method": "delete_stack",
         "args": {"stack_identity": {"stack_id": "i-1", "stack_name": "s1", "tenant": "t", "path": ""}},
@@ -111,14 +111,14 @@ def test_a_stack_is_told_by_its_identity() -> None:
     assert (event.stack_id, event.stack_name) == ("i-1", "s1")
 
 
-def test_a_published_message_tells_where_it_was_routed() -> None:
-    """A publish event has the queues that the message reached, and no queue of its own."""
+def test_a_published_message_has_its_routes() -> None:
+    """A publish event has the queues that the message was routed to, but no `queue`."""
     event = read(0, 0, "publish.heat", {**HEADERS, "routed_queues": ["engine"]}, envelope(CALL))
     assert (event.kind, event.queue, event.routed) == ("publish", "", ("engine",))
 
 
 def test_a_reply_has_only_its_call() -> None:
-    """A reply is known by the call's msg_id; its result stays unread, that it failed is known."""
+    """A reply has the call's msg_id and whether it failed; its result is not read."""
     reply = {"result": {"secret": "SECRETPW"}, "failure": None, "ending": True, "_msg_id": "2e82"}
     event = read(0, 0, "publish.", HEADERS, envelope(reply))
     assert (event.reply, event.failure, event.msg_id, event.method) == (True, False, "2e82", None)
@@ -127,20 +127,20 @@ def test_a_reply_has_only_its_call() -> None:
     assert "SECRETPW" not in repr(event) + repr(failed)
 
 
-def test_a_redelivery_is_told() -> None:
-    """RabbitMQ says 0 or 1."""
+def test_a_redelivery_is_read() -> None:
+    """RabbitMQ writes 0 or 1."""
     assert read(0, 0, "deliver.engine", {**HEADERS, "redelivered": 1}, b"").redelivered
 
 
 @pytest.mark.parametrize("key", ["", "return.engine", "engine"])
 def test_another_routing_key_is_no_trace_event(key: str) -> None:
-    """A message that is neither publish nor deliver is refused, not guessed at."""
+    """A message that is neither publish nor deliver is refused."""
     with pytest.raises(ValueError, match="routing key"):
         read(0, 0, key, HEADERS, b"")
 
 
 def test_headers_without_a_connection_are_refused() -> None:
-    """An event that does not say where it happened proves nothing."""
+    """An event without a connection proves nothing."""
     headers = {key: value for key, value in HEADERS.items() if key != "connection"}
     with pytest.raises(ValueError, match="not the headers of a trace event"):
         read(0, 0, "deliver.engine", headers, envelope(CALL))
@@ -148,7 +148,7 @@ def test_headers_without_a_connection_are_refused() -> None:
 
 @given(st.binary(max_size=200) | st.text(max_size=50).map(lambda text: json.dumps(text).encode()))
 def test_any_body_is_an_event_without_ids(body: bytes) -> None:
-    """Whatever a stranger publishes, the event stays, without an RPC's fields."""
+    """Any other message gives an event without an RPC's fields."""
     assert read(0, 0, "deliver.engine", HEADERS, body).method is None
 
 
@@ -161,7 +161,7 @@ JSON = st.recursive(
 
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys((*CALL, "result", "failure"), JSON)))
 def test_any_message_is_read(message: dict[str, Any]) -> None:
-    """Fields of unexpected types are left out and break nothing."""
+    """Fields of unexpected types are left out."""
     event = read(0, 0, "deliver.engine", HEADERS, envelope(message))
     assert Delivery.model_validate_json(event.model_dump_json()) == event
 

@@ -13,9 +13,9 @@ from calorimeter.core.deployment import Api, Backend, Deployment, Proxy
 from calorimeter.core.waiting import until
 from calorimeter.gates import doctor
 from calorimeter.gates.context import Context, Settings
+from calorimeter.gates.evidence.load_recorder import LoadRecorder
 from calorimeter.gates.evidence.stats_sources import ProxyStats, proxy_stats, proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable, NotVisible
-from calorimeter.gates.evidence.watch import Watch
 from calorimeter.gates.health import fault_rig, proxy_states
 from tests.gates.evidence.stats_socket import stats_server
 
@@ -53,7 +53,7 @@ def for_the_record(deployment: Deployment, folder: Path) -> set[str]:
     reading, writing = os.pipe()
     os.close(writing)
     with os.fdopen(reading) as closing:
-        Watch(deployment, folder, 1.0).until_closed(closing)
+        LoadRecorder(deployment, folder, 1.0).until_closed(closing)
     line = json.loads((folder / "proxy.jsonl").read_text())
     if "unavailable" in line:
         raise EvidenceUnavailable("record", line["unavailable"])

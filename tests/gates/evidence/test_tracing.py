@@ -1,4 +1,4 @@
-"""Tracing on a real broker is as it was afterwards, however the suite ends."""
+"""Tracing on a real broker is as before, however the suite ends."""
 
 from __future__ import annotations
 
@@ -7,28 +7,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.waiting import poll
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.tracing import tracing
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 pytestmark = pytest.mark.lab
 
-USER = """
-import signal, sys, time
-from pathlib import Path
-from calorimeter.core import deployment
-from calorimeter.gates.evidence.tracing import tracing
-signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where pytest runs in the background
-with tracing(deployment.read(Path(sys.argv[1])), state=Path(sys.argv[2])):
-    print("on", flush=True)
-    time.sleep(60)
-"""
+USER = Path(__file__).with_name("tracing_user.py")
 
 
 @pytest.fixture
@@ -40,26 +32,16 @@ def api(lab: Deployment) -> Iterator[BrokerApi]:
         api.set_tracing(False)
 
 
-def becomes(on: bool, api: BrokerApi, deadline_s: float = 10.0) -> bool:
-    """Whether tracing becomes `on` in time."""
-    return eventually(lambda: api.tracing() is on, deadline_s)
-
-
-def eventually(condition: Callable[[], bool], deadline_s: float = 10.0) -> bool:
-    """Whether the condition holds in time."""
-    deadline = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+def becomes_off(api: BrokerApi, deadline_s: float = 10.0) -> bool:
+    """Whether tracing becomes off in time."""
+    return poll(lambda: not api.tracing(), deadline_s)
 
 
 @pytest.fixture
 def another(lab: Deployment, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Another run of the suite that traces for a minute unless it is killed."""
+    """Another run of the suite, which traces until it is killed."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-c", USER, str(lab.path), str(tmp_path)]
+    command = [sys.executable, str(USER), str(lab.path), str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as run:
         assert run.stdout is not None and run.stdout.readline() == b"on\n"
         yield run
@@ -80,21 +62,21 @@ def guardians() -> list[int]:
 
 
 def test_tracing_is_on_inside_and_off_after(lab: Deployment, api: BrokerApi, tmp_path: Path) -> None:
-    """The usual way: on, and off again."""
+    """Tracing is on while the context is open, and off afterwards."""
     with tracing(lab, state=tmp_path) as same:
         assert same.tracing()
     assert not api.tracing()
 
 
 def test_an_error_inside_switches_off_too(lab: Deployment, api: BrokerApi, tmp_path: Path) -> None:
-    """Whatever ends the context ends tracing, and the error goes on its way."""
+    """An error ends tracing, and is raised to the caller."""
     with pytest.raises(ZeroDivisionError), tracing(lab, state=tmp_path):
         _ = 1 / 0
     assert not api.tracing()
 
 
 def test_tracing_of_others_stays_on(lab: Deployment, api: BrokerApi, tmp_path: Path) -> None:
-    """What somebody else switched on is not switched off."""
+    """Tracing that somebody else switched on is not switched off."""
     api.set_tracing(True)
     with tracing(lab, state=tmp_path):
         pass
@@ -102,42 +84,42 @@ def test_tracing_of_others_stays_on(lab: Deployment, api: BrokerApi, tmp_path: P
 
 
 def test_a_killed_suite_leaves_tracing_off(api: BrokerApi, another: subprocess.Popen[bytes]) -> None:
-    """kill -9 of the suite: its guardian switches tracing off."""
+    """After kill -9 of the suite its guardian switches tracing off."""
     assert api.tracing()
     another.kill()
-    assert becomes(False, api)
+    assert becomes_off(api)
 
 
 def test_an_interrupted_suite_leaves_tracing_off(api: BrokerApi, another: subprocess.Popen[bytes]) -> None:
-    """Ctrl-C ends the suite by its own way, and tracing with it."""
+    """Ctrl-C ends the suite normally, and tracing with it."""
     another.send_signal(signal.SIGINT)
-    assert becomes(False, api)
+    assert becomes_off(api)
 
 
 def test_one_run_does_not_end_the_tracing_of_another(
     lab: Deployment, api: BrokerApi, another: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """The last of two runs switches off."""
+    """The last of two runs switches tracing off."""
     with tracing(lab, state=tmp_path):
         another.kill()
         another.wait()
-        assert not becomes(False, api, deadline_s=1.0)
+        assert not becomes_off(api, deadline_s=1.0)
     assert not api.tracing()
 
 
 def test_the_first_run_may_end_last(
     lab: Deployment, api: BrokerApi, another: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """A run that joined and left does not switch off for the one that was there before."""
+    """A second run that ends first does not switch tracing off."""
     with tracing(lab, state=tmp_path):
         pass
     assert api.tracing()
     another.kill()
-    assert becomes(False, api)
+    assert becomes_off(api)
 
 
-def test_a_killed_guardian_is_stood_in_for(lab: Deployment, api: BrokerApi, tmp_path: Path) -> None:
-    """Where the guardian dies the suite itself switches off at the end."""
+def test_the_suite_replaces_a_killed_guardian(lab: Deployment, api: BrokerApi, tmp_path: Path) -> None:
+    """If the guardian dies, the suite itself switches tracing off at the end."""
     before = guardians()
     with tracing(lab, state=tmp_path):
         (guardian,) = set(guardians()) - set(before)
@@ -148,7 +130,7 @@ def test_a_killed_guardian_is_stood_in_for(lab: Deployment, api: BrokerApi, tmp_
 def test_after_a_crash_of_both_the_next_run_switches_off(
     lab: Deployment, api: BrokerApi, another: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """Suite and guardian killed together leave tracing on, and a note whose it was."""
+    """If suite and guardian are killed together, tracing stays on until the next run ends."""
     (guardian,) = (pid for pid in guardians() if _parent(pid) == another.pid)
     os.kill(guardian, signal.SIGKILL)
     another.kill()
@@ -162,7 +144,7 @@ def test_after_a_crash_of_both_the_next_run_switches_off(
 def test_the_password_is_in_no_command_line_and_no_file(
     lab: Deployment, api: BrokerApi, another: subprocess.Popen[bytes], tmp_path: Path
 ) -> None:
-    """The guardian's arguments and the files it leaves hold no secret."""
+    """The guardian's arguments and files contain no secret."""
     assert lab.broker is not None
     password = lab.reveal(lab.broker.password).encode()
     lines = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in guardians()]
@@ -171,8 +153,8 @@ def test_the_password_is_in_no_command_line_and_no_file(
     assert not any(password in text for text in lines + files)
 
 
-def test_a_broker_that_is_away_is_told(lab: Deployment, tmp_path: Path) -> None:
-    """Without a broker there is no tracing, said in one line and within seconds."""
+def test_a_broker_that_is_away_is_reported(lab: Deployment, tmp_path: Path) -> None:
+    """Without a broker tracing fails in one line and within seconds."""
     assert lab.broker is not None
     away = lab.model_copy(
         update={"broker": lab.broker.model_copy(update={"management": "http://127.0.0.1:1"})}

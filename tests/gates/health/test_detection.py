@@ -8,7 +8,7 @@ from calorimeter.core.deployment import Checks
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.health.detection import detected_in_time
 from calorimeter.gates.health.trial import Expectations, Trial, Trials
-from tests.gates.health.trials import CHECKS, at, attempt, change, direct, injected, said, steady, trial
+from tests.gates.health.trials import CHECKS, at, attempt, change, direct, injected, log_line, steady, trial
 
 
 def judged(*trials: Trial) -> Judgement:
@@ -51,7 +51,7 @@ def test_a_proxy_that_stood_still_is_inconclusive_only_as_far_as_that_explains()
 
 
 def test_within_the_measured_allowance_passes() -> None:
-    """A detection that the bound, one check under way and 100 ms of resolution explain is no failure."""
+    """A detection that the bound, one check in progress and 100 ms of resolution explain is no failure."""
     assert judged(trial(down=12.05)).outcome is Outcome.PASS
 
 
@@ -91,7 +91,7 @@ def test_a_backend_out_of_reach_is_proven_broken_by_the_proxy_alone() -> None:
 
 def test_log_and_state_that_disagree_are_inconclusive() -> None:
     """The log reports DOWN half a second before the state did: one of the readers is wrong."""
-    assert judged(trial(said=(said(11.0, "DOWN"),))).outcome is Outcome.INCONCLUSIVE
+    assert judged(trial(said=(log_line(11.0, "DOWN"),))).outcome is Outcome.INCONCLUSIVE
     assert judged(trial(said=())).outcome is Outcome.INCONCLUSIVE
     assert judged(trial(said=(), logged=False)).outcome is Outcome.PASS
 

@@ -8,7 +8,7 @@ from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.health.detection import detected_in_time
 from calorimeter.gates.health.recovery import recovered_in_time
 from calorimeter.gates.health.trial import Attempt, Expectations, Trial, Trials
-from tests.gates.health.trials import at, attempt, change, direct, injected, said, steady, trial
+from tests.gates.health.trials import at, attempt, change, direct, injected, log_line, steady, trial
 
 
 def judged(*trials: Trial) -> Judgement:
@@ -68,7 +68,7 @@ def flapping(*more: Attempt) -> Trial:
     return trial(
         injected=(*first.injected, again),
         changes=(*first.changes, change(31.5, "DOWN"), change(41.9, "UP")),
-        said=(*first.said, said(31.48, "DOWN"), said(41.88, "UP")),
+        said=(*first.said, log_line(31.48, "DOWN"), log_line(41.88, "UP")),
         attempts=(
             *first.attempts,
             *steady(25, 31.4, "a"),

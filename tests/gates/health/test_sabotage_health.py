@@ -136,10 +136,9 @@ def test_sabotage_is_red(
     case = CASES[name]
     sabotaged(case.sabotage)
     found = verified(varied(lab, tmp_path, case), ",".join(case.outcomes), tmp_path / "runs")
-    verdicts = {
-        gate: " ".join((v.judgement.why, *v.judgement.counter_examples)) for gate, v in found.items()
-    }
-    assert {gate: v.judgement.outcome.value for gate, v in found.items()} == case.outcomes, verdicts
+    judged = {gate: verdict.judgement for gate, verdict in found.items()}
+    verdicts = {gate: " ".join((j.why, *j.counter_examples)) for gate, j in judged.items()}
+    assert {gate: j.outcome.value for gate, j in judged.items()} == case.outcomes, verdicts
     for gate, words in case.phrases.items():
         assert words in verdicts[gate]
 

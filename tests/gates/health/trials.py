@@ -56,7 +56,7 @@ def change(when: float, status: str, server: str = "a", gap: float = 0.05) -> St
     )  # fmt: skip
 
 
-def said(when: float, state: str) -> LoggedStatus:
+def log_line(when: float, state: str) -> LoggedStatus:
     """A log line on server a."""
     return LoggedStatus(section=SECTION, server="a", state=state, received_ns=at(when))
 
@@ -85,10 +85,10 @@ def trial(down: float | None = 11.5, up: float | None = 21.9, **more: Any) -> Tr
     lines = []
     if down is not None:
         changes.append(change(down, "DOWN"))
-        lines.append(said(down - 0.02, "DOWN"))
+        lines.append(log_line(down - 0.02, "DOWN"))
     if up is not None and down is not None:
         changes.append(change(up, "UP"))
-        lines.append(said(up - 0.02, "UP"))
+        lines.append(log_line(up - 0.02, "UP"))
     attempts = [
         *steady(0, 10, "a"),
         *steady(10, seen, "a", status=0),
