@@ -14,8 +14,8 @@ import requests
 from requests.adapters import HTTPAdapter
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.sigv4 import Signer, cfn_url
 from calorimeter.gates.clients.calls import HeatCall
-from calorimeter.gates.clients.cfn_signer import CfnSigner
 from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.identity import session
@@ -48,7 +48,8 @@ class HeatClient:
         self._url = self._identity.rest_url()
         self._timeout_s = context.deployment.expect.rpc_timeout_s + BEYOND_S
         self._sessions = [self._session(source) for source in _sources(context, sources)]
-        self._signer = CfnSigner.of(context.deployment)
+        self._cfn = context.deployment.cfn
+        self._signer = Signer.of(context.deployment)
         self._next = 0
         self._lock = threading.Lock()
 
@@ -69,14 +70,17 @@ class HeatClient:
 
     def cfn(self, action: str, **form: str) -> tuple[HeatCall, str]:
         """One request to the CFN API, and the text of its answer. Never raises; needs `speaks_cfn`."""
-        assert self._signer is not None
-        record, answer = self._send("cfn", action, self._signer.request(action, **form))
+        assert self._cfn is not None and self._signer is not None
+        url = cfn_url(self._cfn)
+        headers, body = self._signer.sign(url, action, **form)
+        request = requests.Request("POST", url, headers=dict(headers.items()), data=body)
+        record, answer = self._send("cfn", action, request)
         return record, answer.text if answer is not None and answer.ok else ""
 
     @property
     def speaks_cfn(self) -> bool:
         """Whether the deployment has a CFN API, and the suite credentials for it."""
-        return self._signer is not None
+        return self._cfn is not None and self._signer is not None
 
     def close(self) -> None:
         """Close all connections, so that the proxy writes their lines; calls open new ones."""

@@ -1,21 +1,15 @@
-"""The CloudFormation API: form posts signed by botocore (SigV4), answers in XML."""
+"""The CloudFormation API: signed form posts, answers in XML."""
 
 from __future__ import annotations
 
-from urllib.parse import urlencode
 from xml.etree import ElementTree
 
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from botocore.credentials import Credentials
-
 from calorimeter.core.deployment import Api
+from calorimeter.core.sigv4 import Signer
 from calorimeter.load.apis.stack_api import Target, UnintelligibleError
 from calorimeter.load.http.client import Answer
 from calorimeter.load.http.connection import Endpoint
 from calorimeter.workload.template import Template
-
-_FORM = "application/x-www-form-urlencoded; charset=utf-8"
 
 
 class CfnApi:
@@ -25,8 +19,8 @@ class CfnApi:
     kind = "CFN"
     gone_statuses = frozenset({400, 404})
 
-    def __init__(self, api: Api, endpoint: Endpoint, credentials: Credentials, region: str) -> None:
-        self._signer = SigV4Auth(credentials, "cloudformation", region)
+    def __init__(self, api: Api, endpoint: Endpoint, signer: Signer) -> None:
+        self._sign = signer.sign
         path = f"{api.parts.path.rstrip('/')}/"  # without the slash at its end Heat answers 404
         self._url = f"{api.parts.scheme}://{endpoint.authority}{path}"
         self._head = (
@@ -80,10 +74,8 @@ class CfnApi:
 
     def call(self, action: str, **form: str) -> bytes:
         """Any action, signed now."""
-        body = urlencode({"Version": "2010-05-15", "Action": action, **form}).encode("ascii")
-        request = AWSRequest("POST", self._url, headers={"Content-Type": _FORM}, data=body)
-        self._signer.add_auth(request)
-        lines = "".join(f"{name}: {value}\r\n" for name, value in request.headers.items())
+        headers, body = self._sign(self._url, action, **form)
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{self._head}{lines}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
 
 

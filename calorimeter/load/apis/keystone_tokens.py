@@ -6,13 +6,13 @@ import logging
 from datetime import UTC, datetime
 
 import gevent
-from botocore.credentials import Credentials
 from keystoneauth1 import exceptions
 from keystoneauth1.identity import generic
 
 from calorimeter.core.deployment import Deployment, Identity
 from calorimeter.core.errors import InputError
 from calorimeter.core.keystone_session import keystone_session
+from calorimeter.core.sigv4 import Signer
 
 log = logging.getLogger(__name__)
 
@@ -32,17 +32,16 @@ def identity_of(deployment: Deployment) -> Identity:
     return deployment.identity
 
 
-def ec2_credentials(deployment: Deployment, identity: Identity | None = None) -> tuple[Credentials, str]:
-    """What signs CFN requests, and for which region; raises `InputError` where there is none."""
-    identity = identity or deployment.identity
-    if identity is None or identity.ec2_access is None or identity.ec2_secret is None:
+def cfn_signer(deployment: Deployment, identity: Identity | None = None) -> Signer:
+    """The signer of CFN requests; raises InputError if `identity` (default: its own) has no EC2 keys."""
+    signer = Signer.of(deployment, identity)
+    if signer is None:
         raise InputError(
             str(deployment.path),
             "has no EC2 credentials",
             "CFN needs identity.ec2_access and identity.ec2_secret",
         )
-    secret = deployment.reveal(identity.ec2_secret)
-    return Credentials(identity.ec2_access, secret), identity.region or "RegionOne"
+    return signer
 
 
 class Token:

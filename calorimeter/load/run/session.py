@@ -15,7 +15,7 @@ from calorimeter.core.deployment import Api, Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.samples import ACTION
 from calorimeter.load.apis.cfn import CfnApi
-from calorimeter.load.apis.keystone_tokens import Token, ec2_credentials
+from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi
 from calorimeter.load.arrivals.due_times import Rates, schedule
@@ -270,9 +270,7 @@ def _front(deployment: Deployment, name: str, token: Token, tagged: bool) -> Fro
     where = deployment.api(name)
     assert where is not None
     api: StackApi = (
-        RestApi(where, to, token, tagged)
-        if name == "rest"
-        else CfnApi(where, to, *ec2_credentials(deployment))
+        RestApi(where, to, token, tagged) if name == "rest" else CfnApi(where, to, cfn_signer(deployment))
     )
     _try(where, api, Client(to, usable.of_user(0), PROBE), name)
     return Front(api, to, usable)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from botocore.credentials import Credentials
-
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.sigv4 import Signer
 from calorimeter.load.apis.cfn import CfnApi
-from calorimeter.load.apis.keystone_tokens import Token, ec2_credentials, identity_of
+from calorimeter.load.apis.keystone_tokens import Token, cfn_signer, identity_of
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi
 from calorimeter.load.http.connection import endpoint
@@ -100,36 +99,34 @@ def enter(deployment: Deployment, scenario: Scenario, run_id: str, workers: int)
     entered = []
     tagged = operation_table.tagged(scenario)
     for number in range(wanted.count):
-        name, token, ec2 = _credentials(deployment, run_id, number, scenario.load("cfn") is not None)
+        name, token, signer = _credentials(deployment, run_id, number, scenario.load("cfn") is not None)
         token.keep_fresh()
         most = None if wanted.stacks_max is None else max(1, wanted.stacks_max // workers)
-        entered.append(Tenant(name, token, _apis(deployment, token, ec2, tagged), Quota(most)))
+        entered.append(Tenant(name, token, _apis(deployment, token, signer, tagged), Quota(most)))
     return Tenants(tuple(entered), wanted.weights)
 
 
 def _credentials(
     deployment: Deployment, run_id: str, number: int, with_ec2: bool
-) -> tuple[str, Token, tuple[Credentials, str] | None]:
+) -> tuple[str, Token, Signer | None]:
     if deployment.tenants:
         given = deployment.tenants[number]
         token = Token(deployment, given)
-        return given.project, token, ec2_credentials(deployment, given) if with_ec2 else None
+        return given.project, token, cfn_signer(deployment, given) if with_ec2 else None
     name = keystone_accounts.name(run_id, number)
     token = Token(deployment, *keystone_accounts.identity(deployment, name))
     if not with_ec2:
         return name, token, None
-    region = identity_of(deployment).region or "RegionOne"
-    return name, token, (Credentials(*keystone_accounts.ec2_of(deployment, token)), region)
+    access, secret = keystone_accounts.ec2_of(deployment, token)
+    return name, token, Signer(access, secret, identity_of(deployment).region)
 
 
-def _apis(
-    deployment: Deployment, token: Token, ec2: tuple[Credentials, str] | None, tagged: bool
-) -> dict[str, StackApi]:
+def _apis(deployment: Deployment, token: Token, signer: Signer | None, tagged: bool) -> dict[str, StackApi]:
     rest = deployment.rest
     apis: dict[str, StackApi] = {
         "rest": RestApi(rest, endpoint(rest.front, rest.parts.scheme, deployment.tls), token, tagged)
     }
     cfn = deployment.cfn
-    if cfn is not None and ec2 is not None:
-        apis["cfn"] = CfnApi(cfn, endpoint(cfn.front, cfn.parts.scheme, deployment.tls), *ec2)
+    if cfn is not None and signer is not None:
+        apis["cfn"] = CfnApi(cfn, endpoint(cfn.front, cfn.parts.scheme, deployment.tls), signer)
     return apis

@@ -42,10 +42,12 @@ def test_each_call_has_a_token_that_is_valid_then(monkeypatch: pytest.MonkeyPatc
         raise requests.ConnectionError
 
     monkeypatch.setattr(heat_client, "session", lambda _: identity)
-    monkeypatch.setattr(heat_client.CfnSigner, "of", lambda _: None)
     monkeypatch.setattr(requests.Session, "send", send)
     deployment = SimpleNamespace(
-        expect=SimpleNamespace(rpc_timeout_s=1.0), clients=SimpleNamespace(sources=())
+        expect=SimpleNamespace(rpc_timeout_s=1.0),
+        clients=SimpleNamespace(sources=()),
+        cfn=None,
+        identity=None,
     )
     client = heat_client.HeatClient(cast("Context", SimpleNamespace(deployment=deployment)))
     client.look()
