@@ -22,7 +22,7 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.bystanders import Bystanders, own_s
+from calorimeter.bench.other_processes import OtherProcesses, own_s
 from calorimeter.bench.record import Record
 from calorimeter.core.errors import InputError
 
@@ -66,7 +66,7 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     efficiencies: dict[str, list[float]] = {kind: [] for kind in KINDS}
     last: dict[str, float] = {}
-    bystanders = Bystanders(len(cores))
+    others = OtherProcesses(len(cores))
     with canned(cores[1]) as url:
         for number in range(rounds):
             for kind in KINDS:
@@ -77,7 +77,7 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
             record.round(
                 f"round {number + 1}: " + "  ".join(f"{kind} {rates[kind][-1]:,.0f}/s" for kind in KINDS)
             )
-    share = record.meanwhile(bystanders)
+    share = record.meanwhile(others)
     if share > OTHERS_SHARE:
         record.note("So requests a second of each generator's own CPU time are compared.")
         rates = efficiencies

@@ -27,9 +27,10 @@ from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.http.client import Timeouts
 from calorimeter.load.http.connection import endpoint
 from calorimeter.load.http.source_addresses import Sources
-from calorimeter.load.run.generator_monitor import settle
-from calorimeter.load.run.session import Front, Recording, Session, cleaning, open_arrivals
-from calorimeter.load.run.users import Drops, RestUser, StackUser
+from calorimeter.load.run.generator_monitor import freeze_garbage
+from calorimeter.load.run.session import ApiUnderLoad, Recording, Session, open_arrivals
+from calorimeter.load.run.users import DropRecorder, RestUser, StackUser
+from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.scenario import Load, Scenario
 from calorimeter.workload.stages import Arrivals
 
@@ -40,7 +41,7 @@ class FixedToken:
     """A token that no Keystone gave; the length is that of a Fernet token."""
 
     bytes = b"gAAAAA" + b"x" * 177
-    later = b""
+    deferred_headers = b""
     project_id = "0123456789abcdef0123456789abcdef"
 
 
@@ -70,9 +71,9 @@ def session(
     scenario = Scenario(
         name="bench", about="", users=users, duration_s=seconds, arrivals=arrivals, rest=load
     )
-    front = Front(RestApi(api, to, token), to, Sources(["127.16.0.0/12"]))
+    front = ApiUnderLoad(RestApi(api, to, token), to, Sources(["127.16.0.0/12"]))
     deployment = Deployment(name="bench", rest=api)
-    made = Session(deployment, scenario, Timeouts(), token, {"rest": front}, cleaning(deployment, token))
+    made = Session(deployment, scenario, Timeouts(), token, {"rest": front}, Cleaner.of(deployment, token))
     recording = Recording(folder, "worker-00", sys.exit)
     if not recorded:
         recording.samples.close()
@@ -119,11 +120,11 @@ def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
     shared = StackUser.session
     environment = Environment(user_classes=[RestUser], events=events)
     runner = environment.create_local_runner()
-    shared.arrivals = arrivals = open_arrivals(shared, Drops(environment, shared).drop)
+    shared.arrivals = arrivals = open_arrivals(shared, DropRecorder(environment, shared).record)
     made: list[Any] = runner.spawn_users({"RestUser": users})
     stall = Stall()
     gevent.sleep(0.2)
-    settle()
+    freeze_garbage()
     arrivals.begin(now_ns())
     gevent.sleep(WARM_UP_S)
     arrivals.take_lags()
@@ -186,7 +187,7 @@ def main() -> None:
         spacing: Any = "poisson" if rate > 0 else "constant"
         arrivals = Arrivals(rate_per_s=abs(rate), spacing=spacing) if rate else None
         recorded = kind == "calorimeter"
-        settle()  # as every load begins (`calorimeter.load.run.lifecycle`)
+        freeze_garbage()  # as every load begins (`calorimeter.load.run.lifecycle`)
         StackUser.session = session(url, users, Path(folder), recorded, arrivals)
         result = measure_arrivals(users, seconds) if rate else measure(RestUser, users, seconds)
         StackUser.session.end()

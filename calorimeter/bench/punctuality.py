@@ -11,8 +11,8 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.bystanders import Bystanders
 from calorimeter.bench.clients import canned, contender, pauses, ready
+from calorimeter.bench.other_processes import OtherProcesses
 from calorimeter.bench.record import Record
 
 KINDS = ("calorimeter", "unrecorded")
@@ -55,7 +55,7 @@ def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | No
     )
     found: Found = {}
     floor_s: list[float] = []
-    bystanders = Bystanders(len(cores))
+    others = OtherProcesses(len(cores))
     with canned(cores[1]) as url:
         for number in range(rounds):
             floor_s.append(pauses(seconds, cores[0])["longest_s"])
@@ -69,7 +69,7 @@ def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | No
                     f"p99 {result['lag_p99_s'] * 1e3:.2f} ms  max {result['lag_max_s'] * 1e3:.1f} ms  "
                     f"achieved {result['achieved'] / result['offered']:.5f}  cpu {result['cpu']:.0%}"
                 )
-    share = record.meanwhile(bystanders)
+    share = record.meanwhile(others)
     if share > OTHERS_SHARE:
         record.note("So these figures say as much about them as about Calorimeter.")
     judge(record, found, users)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.bystanders import Bystanders
+from calorimeter.bench.other_processes import OtherProcesses
 from calorimeter.core import environment
 from calorimeter.core.errors import InputError
 
@@ -35,9 +35,9 @@ class Record:
         self._notes.append(line)
         click.echo(line)
 
-    def meanwhile(self, bystanders: Bystanders) -> float:
+    def meanwhile(self, others: OtherProcesses) -> float:
         """Note what others used of the machine; the share of other processes."""
-        share, stolen = bystanders.shares()
+        share, stolen = others.shares()
         self.note(
             f"Other processes used {share:.0%} of this machine meanwhile, its host {stolen:.1%} (steal)."
         )

@@ -25,9 +25,9 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.generator import windows
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.apis.keystone_tokens import Token
-from calorimeter.load.arrivals.due_times import Rates, schedule
-from calorimeter.load.run.session import cleaning
+from calorimeter.load.arrivals.due_times import RateProfile, schedule
 from calorimeter.load.tenants import leftovers
+from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.stages import Stage
 from tests.places import CLONE
 
@@ -47,10 +47,7 @@ def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
 
 def left_of(lab: Deployment, run: Path) -> int:
     """How many stacks of a run are there still."""
-    door = cleaning(lab, Token(lab))
-    client = door.client()
-    found = leftovers.left(door.api, client, leftovers.prefix(run.name), now_ns() + 20 * 10**9)
-    client.close()
+    found = Cleaner.of(lab, Token(lab)).remaining(leftovers.prefix(run.name), now_ns() + 20 * 10**9)
     assert found is not None
     return len(found)
 
@@ -131,7 +128,7 @@ def test_two_processes_give_one_result(lab: Deployment, tmp_path: Path) -> None:
 
     expected = sum(
         len(due.at_ns)
-        for due in schedule(Rates([Stage(duration_s=6, rate_per_s=8)]), spacing="poisson", seed=1)
+        for due in schedule(RateProfile([Stage(duration_s=6, rate_per_s=8)]), spacing="poisson", seed=1)
     )
     about = RunDir.open(run).about
     assert sum(worker["offered"] for worker in about["workers"]) == expected

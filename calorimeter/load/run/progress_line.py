@@ -1,4 +1,4 @@
-"""One line about how a load goes: rewritten on a terminal, now and then elsewhere."""
+"""The progress line of a load: rewritten on a terminal, printed every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from calorimeter.workload.scenario import Scenario
 TERMINAL_S = 1.0
 ELSEWHERE_S = 10.0
 FIRST_S = 2.0
-"""Elsewhere, the first one comes sooner."""
+"""The first line, if standard error is not a terminal."""
 
 
 def say(line: str, anywhere: bool = False) -> None:
-    """Show what takes a moment; on a terminal the next line replaces it, elsewhere only if wanted."""
+    """Print a line that the next one replaces; `anywhere`: also if standard error is not a terminal."""
     terminal = sys.stderr.isatty()
     if terminal or anywhere:
         with suppress(OSError):
@@ -29,7 +29,7 @@ def say(line: str, anywhere: bool = False) -> None:
 
 
 def show(environment: Any, scenario: Scenario, responses: Callable[[], Histogram]) -> None:
-    """Print until killed."""
+    """Print the progress until killed."""
     terminal = sys.stderr.isatty()
     say(_planned(scenario), anywhere=True)
     started = last = time.monotonic()
@@ -56,7 +56,7 @@ def _ms(responses: Histogram, percent: float) -> str:
 
 
 def draining(environment: Any, until_s: float) -> None:
-    """Say that users remove their stacks, until killed."""
+    """Print that users remove their stacks, until killed."""
     ends = time.monotonic() + until_s
     while True:
         left = max(0.0, ends - time.monotonic())
@@ -79,7 +79,7 @@ def _planned(scenario: Scenario) -> str:
 
 
 def clear() -> None:
-    """Leave the terminal's line empty."""
+    """Clear the terminal's line."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
         sys.stderr.flush()

@@ -6,25 +6,27 @@ import gevent
 import pytest
 
 from calorimeter.core.clock import now_ns
-from calorimeter.load.arrivals.due_times import Due
-from calorimeter.load.arrivals.open_arrivals import Arrivals
+from calorimeter.load.arrivals.due_times import DueArrivals
+from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 
 MS = 1_000_000
 
 
-def every_ms(count: int, step: int = 2, kind: int = 0) -> Due:
+def every_ms(count: int, step: int = 2, kind: int = 0) -> DueArrivals:
     """So many arrivals, `step` ms apart."""
-    return Due([number * step * MS for number in range(count)], [kind] * count)
+    return DueArrivals([number * step * MS for number in range(count)], [kind] * count)
 
 
 class Load:
     """Users that take `work_s` for each arrival, and what they and the drops saw."""
 
-    def __init__(self, *chunks: Due, kinds: tuple[str, ...] = ("rest",)) -> None:
+    def __init__(self, *chunks: DueArrivals, kinds: tuple[str, ...] = ("rest",)) -> None:
         self.dropped: list[tuple[str, int]] = []
         self.taken: list[tuple[int, int, int]] = []
         """User, when it was due, when it was taken."""
-        self.arrivals = Arrivals(iter(chunks), kinds, lambda kind, due, _: self.dropped.append((kind, due)))
+        self.arrivals = OpenArrivals(
+            iter(chunks), kinds, lambda kind, due, _: self.dropped.append((kind, due))
+        )
 
     def user(self, number: int, work_s: float = 0.0, kind: str = "rest") -> gevent.Greenlet:
         """A user of one API."""
@@ -47,7 +49,7 @@ class Load:
 
 def test_each_arrival_is_taken_once_in_order_and_not_early() -> None:
     """Every arrival goes to one user when it is due, from as many chunks as there are; users take turns."""
-    load = Load(every_ms(20), Due([], []), Due([40 * MS, 41 * MS], [0, 0]))
+    load = Load(every_ms(20), DueArrivals([], []), DueArrivals([40 * MS, 41 * MS], [0, 0]))
     users = [load.user(number) for number in range(4)]
     gevent.sleep(0)
     begin = now_ns() + 5 * MS
@@ -99,7 +101,7 @@ def test_late_arrivals_are_neither_skipped_nor_moved() -> None:
 
 def test_apis_have_their_own_users() -> None:
     """An arrival of one API is not taken by a user of the other."""
-    load = Load(Due([0, MS, 2 * MS], [0, 1, 1]), kinds=("rest", "cfn"))
+    load = Load(DueArrivals([0, MS, 2 * MS], [0, 1, 1]), kinds=("rest", "cfn"))
     users = [load.user(1, kind="rest"), load.user(2, work_s=0.5, kind="cfn")]
     gevent.sleep(0)
     load.arrivals.begin(now_ns())

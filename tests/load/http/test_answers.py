@@ -47,7 +47,7 @@ def test_outcome_of_an_answer(status: int, error: str, outcome: str) -> None:
 
 def test_every_error_of_a_sample_has_a_meaning() -> None:
     """Each error but `status`, which is judged by its status, is a row; so is each class of statuses."""
-    rows = [row.came for row in answers.MEANINGS]
+    rows = [row.answer for row in answers.MEANINGS]
     assert set(ERRORS) - {"status"} <= set(rows)
     assert len(set(rows)) == len(rows)
 

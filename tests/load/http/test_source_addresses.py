@@ -44,7 +44,7 @@ def test_family_of_the_target_decides() -> None:
 
 def test_what_is_no_address_is_one_line() -> None:
     """A word that is no address is quoted."""
-    with pytest.raises(InputError, match=r"clients\.sources: 'all' is no address"):
+    with pytest.raises(InputError, match=r"clients\.sources: 'all' is not an address"):
         Sources(["all"])
 
 

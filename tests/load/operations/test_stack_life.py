@@ -11,7 +11,7 @@ from calorimeter.core.clock import now_ns
 from calorimeter.load.apis.stack_api import Target
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import operation_table, stack_life
-from calorimeter.load.operations.operation import Belongings, Config, Stack
+from calorimeter.load.operations.operation import Config, Stack
 from calorimeter.load.recording.recorder import Entry
 
 DELETE = operation_table.DELETE["rest"]
@@ -48,7 +48,7 @@ class User:
     number: int = 0
     poll_s: float = 0.0
     complete_within_s: float = 60.0
-    belongings: Belongings = field(default_factory=Belongings)
+    configs: list[Config] = field(default_factory=list)
     finished: list[Stack] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -115,6 +115,6 @@ def test_a_delete_whose_first_answer_was_lost_ends_the_stack() -> None:
 
 def test_configs_are_not_removed_after_the_end() -> None:
     """Once time is up nothing more is sent."""
-    user = User([], ends_ns=1, belongings=Belongings([Config("c", ["d"])]))
-    operation_table.clear(user)  # type: ignore[arg-type]
-    assert [config.config_id for config in user.belongings.configs] == ["c"]
+    user = User([], ends_ns=1, configs=[Config("c", ["d"])])
+    operation_table.remove_configs(user)  # type: ignore[arg-type]
+    assert [config.config_id for config in user.configs] == ["c"]

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.samples import ERRORS, LEDGER, SAMPLE
-from calorimeter.load.recording.recorder import Entry, Ledger, Samples
+from calorimeter.load.recording.recorder import Entry, LedgerRecorder, SampleRecorder
 
 NS = st.integers(0, 2**62)
 ROW = st.fixed_dictionaries(
@@ -58,7 +58,7 @@ def test_rows_in_are_rows_out(
     """Every value of every row comes back in order, through any number of segments, in the schema."""
     run = tmp_path_factory.mktemp("run")
     (run / "samples").mkdir()
-    samples = Samples(run / "samples", "worker-00", fail)
+    samples = SampleRecorder(run / "samples", "worker-00", fail)
     for number, row in enumerate(rows):
         samples.add(**row)
         if number in flush_after:
@@ -71,7 +71,7 @@ def test_rows_in_are_rows_out(
     assert all(pq.read_schema(file).equals(SAMPLE) for file in files)
 
 
-def add(samples: Samples, number: int) -> None:
+def add(samples: SampleRecorder, number: int) -> None:
     """A row that is told by its user's number."""
     samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-1", number, "load", 1, 2, 3, 4)
 
@@ -79,7 +79,7 @@ def add(samples: Samples, number: int) -> None:
 def test_full_buffers_are_written_while_rows_come(tmp_path: Path) -> None:
     """25,000 rows are three segments, and as full ones they are not joined."""
     (tmp_path / "samples").mkdir()
-    samples = Samples(tmp_path / "samples", "worker-00", fail)
+    samples = SampleRecorder(tmp_path / "samples", "worker-00", fail)
     for number in range(25_000):
         add(samples, number)
     samples.close()
@@ -95,7 +95,7 @@ def test_joined_file_replaces_its_segments(tmp_path: Path) -> None:
     """Where a kill left both, the segments of a joined file are not read twice, and those of others are."""
     (tmp_path / "samples").mkdir()
     for worker, count in (("worker-00", 3), ("worker-01", 2)):
-        samples = Samples(tmp_path / "samples", worker, fail)
+        samples = SampleRecorder(tmp_path / "samples", worker, fail)
         for number in range(count):
             add(samples, number)
             samples.flush()
@@ -109,8 +109,8 @@ def test_joined_file_replaces_its_segments(tmp_path: Path) -> None:
 KILLED = """
 import sys, time, gevent
 from pathlib import Path
-from calorimeter.load.recording.recorder import Samples
-samples = Samples(Path(sys.argv[1]) / "samples", "worker-00", print)
+from calorimeter.load.recording.recorder import SampleRecorder
+samples = SampleRecorder(Path(sys.argv[1]) / "samples", "worker-00", print)
 for number in range(10**6):
     samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-1", number, "load", 1, 2, 3, time.time_ns())
     print(number, flush=True)
@@ -139,7 +139,7 @@ def test_all_but_the_last_second_survives_kill_9(tmp_path: Path) -> None:
 def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     """A folder that is gone: one line that names the file, and no second one."""
     lines: list[str] = []
-    samples = Samples(tmp_path / "gone", "worker-00", lines.append)
+    samples = SampleRecorder(tmp_path / "gone", "worker-00", lines.append)
     for _ in range(3):
         add(samples, 1)
         samples.flush()
@@ -154,7 +154,7 @@ def test_disk_that_cannot_keep_up_is_a_failure(tmp_path: Path) -> None:
     """Memory is bounded: more than 50 waiting segments end the recording."""
     (tmp_path / "samples").mkdir()
     lines: list[str] = []
-    samples = Samples(tmp_path / "samples", "worker-00", lines.append)
+    samples = SampleRecorder(tmp_path / "samples", "worker-00", lines.append)
     for _ in range(52):
         add(samples, 1)
         samples.flush()  # without giving the writer a turn
@@ -165,7 +165,7 @@ def test_disk_that_cannot_keep_up_is_a_failure(tmp_path: Path) -> None:
 def test_ledger_rows_come_back(tmp_path: Path) -> None:
     """A stack's row comes back whole, one that was never seen complete included."""
     (tmp_path / "ledger").mkdir()
-    ledger = Ledger(tmp_path / "ledger", "worker-00", fail)
+    ledger = LedgerRecorder(tmp_path / "ledger", "worker-00", fail)
     ledger.add(
         Entry(
             "id-1", "cal-1", "rest", "req-1", 5, 7, final_ns=9, final_state="CREATE_COMPLETE", deleted_ns=11

@@ -29,7 +29,7 @@ folder = Path(sys.argv[1])
 )
 quiet = SimpleNamespace(await_first=lambda: None)
 lifecycle.tenants.make = lambda *given: None
-lifecycle.Companion = lambda *given: quiet
+lifecycle.WatchProcess = lambda *given: quiet
 lifecycle.Lifecycle._begin = lambda *given: None
 session = SimpleNamespace(
     scenario=catalogue.read(folder / "mine.toml"),
@@ -68,4 +68,4 @@ def test_a_load_notes_its_templates(tmp_path: Path) -> None:
     assert found["about"]["templates"] == {"tiny.yaml": digest}
     assert found["about"]["clean_stop"] is False
     (line,) = found["said"]
-    assert line.startswith("template tiny.yaml: this worker's is not its master's")
+    assert line.startswith("template tiny.yaml: this worker's file is not its master's")

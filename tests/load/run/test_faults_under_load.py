@@ -17,7 +17,7 @@ from calorimeter.core.faults.journal import Unhealed
 from calorimeter.core.faults.schedule import Schedule, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.run.faults_under_load import Breaking
+from calorimeter.load.run.faults_under_load import ScheduledFaults
 
 FILE = """
 name = "cloud"
@@ -50,13 +50,13 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
 def test_what_is_no_lab_is_not_broken_without_saying_so(cloud: Deployment) -> None:
     """A load with faults on anything but a lab wants --yes-break-it; a load without any does not."""
     with pytest.raises(InputError, match="--yes-break-it"):
-        Breaking.of(cloud, [parse("a:kill@0s+1s")], yes_break_it=False)
-    Breaking.of(cloud, [], yes_break_it=False)
+        ScheduledFaults.of(cloud, [parse("a:kill@0s+1s")], yes_break_it=False)
+    ScheduledFaults.of(cloud, [], yes_break_it=False)
 
 
 def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, tmp_path: Path) -> None:
     """A load that ends before its fault does: healed at once, and the run says what was broken when."""
-    breaking = Breaking.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
+    breaking = ScheduledFaults.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
     with breaking:
         breaking.begin()
         deadline = time.monotonic() + 10
@@ -74,7 +74,7 @@ def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, 
 
 def test_a_fault_that_cannot_be_brought_about_is_said(cloud: Deployment) -> None:
     """A command that fails makes the run a failed one."""
-    breaking = Breaking.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
+    breaking = ScheduledFaults.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
     with breaking:
         breaking.begin()
         deadline = time.monotonic() + 10
@@ -92,7 +92,7 @@ def kept(run: RunDir) -> list[str]:
 def test_what_was_broken_is_kept_where_another_fault_fails(cloud: Deployment, tmp_path: Path) -> None:
     """One command that fails does not make the run say that nothing was broken."""
     faults = [parse("a:kill@0s+100ms"), parse("a:freeze@300ms+1s")]
-    breaking = Breaking.of(cloud, faults, yes_break_it=True)
+    breaking = ScheduledFaults.of(cloud, faults, yes_break_it=True)
     with breaking:
         breaking.begin()
         deadline = time.monotonic() + 10

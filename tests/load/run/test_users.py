@@ -73,11 +73,11 @@ OPEN = """
 import json, sys, tempfile
 from pathlib import Path
 from calorimeter.bench.contender import (
-    Arrivals, Drops, Environment, RestUser, StackUser, events, gevent, now_ns, open_arrivals, pq, session,
+    Arrivals, DropRecorder, Environment, RestUser, StackUser, events, gevent, now_ns, open_arrivals, pq, session,
 )
 from calorimeter.core.generator import windows
 from gevent.pywsgi import WSGIServer
-from calorimeter.load.run.generator_monitor import Health
+from calorimeter.load.run.generator_monitor import GeneratorMonitor
 
 served = 0
 
@@ -98,9 +98,9 @@ environment = Environment(user_classes=[RestUser], events=events)
 environment.stop_timeout = 10
 environment.events.test_stopping.add_listener(lambda **_: shared.stopping())
 runner = environment.create_local_runner()
-shared.arrivals = open_arrivals(shared, Drops(environment, shared).drop)
+shared.arrivals = open_arrivals(shared, DropRecorder(environment, shared).drop)
 samples = shared.recording.samples
-health = Health(folder, "worker-00", shared.arrivals, samples.responses, lambda: runner.user_count, print)
+monitor = GeneratorMonitor(folder, "worker-00", shared.arrivals, samples.responses, lambda: runner.user_count, print)
 runner.start(5, 5)
 gevent.sleep(0.2)
 shared.arrivals.begin(now_ns())
@@ -108,7 +108,7 @@ gevent.sleep(1.5)
 runner.stop()
 offered, dropped = shared.arrivals.offered, shared.arrivals.drops
 shared.end()
-health.close()
+monitor.close()
 rows = [row for file in folder.glob("samples/*.parquet") for row in pq.read_table(file).to_pylist()]
 rows.sort(key=lambda row: row["scheduled_ns"])
 total = runner.stats.total
@@ -116,7 +116,7 @@ print(json.dumps({
     "served": served, "offered": offered, "dropped": dropped, "rows": rows,
     "counted": total.num_requests, "failures": total.num_failures, "slowest_ms": total.max_response_time,
     "windows": [window.model_dump() for window in windows(folder)],
-    "median_s": health.whole.percentile_s(50),
+    "median_s": monitor.whole.percentile_s(50),
 }))
 """
 
@@ -166,7 +166,7 @@ user = RestUser(Environment(user_classes=[RestUser], events=events))
 for name in ("a", "b"):
     entry = Entry(f"id-{name}", name, "rest", f"req-{name}", 1, 0, 2, "CREATE_COMPLETE")
     user.stacks.append(Stack(Target(name, f"id-{name}", f"id-{name}"), entry, SimpleNamespace()))
-user.belongings.configs.append(Config("c"))
+user.configs.append(Config("c"))
 shared.stopping()
 stopping = gevent.spawn(user.on_stop)
 gevent.sleep(0.2)

@@ -14,7 +14,7 @@ import pytest
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.recording.recorder import Samples
+from calorimeter.load.recording.recorder import SampleRecorder
 from calorimeter.load.run import workers
 from calorimeter.load.run.workers import Master, send_files
 
@@ -86,7 +86,7 @@ def test_clocks_are_compared_and_a_bad_one_is_said(
     assert about[0]["clock_offset_s"] == pytest.approx(0, abs=0.01)
     assert about[1]["clock_offset_s"] == pytest.approx(3.2, abs=0.01)
     assert [record.getMessage() for record in caplog.records] == [
-        "the clock of worker-01 on beta is +3.200 s off this machine's: times of its samples are too"
+        "the clock of worker-01 on beta is +3.200 s off this machine's: so are the times of its samples"
     ]
     master.start_arrivals(10 * SECOND)
     begins = {to: data["at_ns"] for kind, data, to in wire.sent if kind == workers.BEGIN}
@@ -113,7 +113,7 @@ def test_files_of_another_machine_arrive_whole(tmp_path: Path, monkeypatch: pyte
     there = tmp_path / "there"
     for folder in ("samples", "watch"):
         (there / folder).mkdir(parents=True)
-    samples = Samples(there / "samples", "worker-00", print)
+    samples = SampleRecorder(there / "samples", "worker-00", print)
     for number in range(500):
         samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-%d" % number, number, "load", 1, 2, 3, 4)
     samples.close()
@@ -151,6 +151,6 @@ def test_workers_are_told_the_templates_and_refuse_others(tmp_path: Path) -> Non
     workers.check_templates({"tiny.yaml": "ab"}, told["templates"])
     for mine in ({"tiny.yaml": "cd"}, {}, {"tiny.yaml": "ab", "wide.yaml": "ef"}):
         with pytest.raises(
-            InputError, match=r"^template (tiny|wide).yaml: this worker's is not its master's"
+            InputError, match=r"^template (tiny|wide).yaml: this worker's file is not its master's"
         ):
             workers.check_templates(mine, told["templates"])

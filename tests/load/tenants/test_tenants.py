@@ -16,9 +16,9 @@ from calorimeter.core.deployment import Api, Backend, Deployment, Identity
 from calorimeter.core.errors import InputError
 from calorimeter.core.keystone_session import goes_direct
 from calorimeter.core.secrets import Secret
-from calorimeter.load.operations.quota import Quota
+from calorimeter.load.apis.quota import Quota
 from calorimeter.load.tenants import keystone_accounts
-from calorimeter.load.tenants.tenants import Shares, check
+from calorimeter.load.tenants.tenants import WeightedRoundRobin, check
 from calorimeter.workload.scenario import Load, Scenario, Tenants
 
 
@@ -58,7 +58,7 @@ def scenario(count: int) -> Scenario:
 )
 def test_users_are_split_by_share(weights: list[int], users: int) -> None:
     """After any number of users each tenant has its share of them, to within one user of a whole round."""
-    shares = Shares(tuple(map(float, weights)))
+    shares = WeightedRoundRobin(tuple(map(float, weights)))
     counted = Counter(shares.of(number) for number in range(users))
     whole, rest = divmod(users, sum(weights))
     for tenant, weight in enumerate(weights):
@@ -67,7 +67,7 @@ def test_users_are_split_by_share(weights: list[int], users: int) -> None:
 
 def test_a_noisy_neighbour_has_most_of_the_users() -> None:
     """Shares of 16, 1, 1, 1, 1 give 16 of 20 users to the first, and one to each of the others."""
-    shares = Shares((16.0, 1.0, 1.0, 1.0, 1.0))
+    shares = WeightedRoundRobin((16.0, 1.0, 1.0, 1.0, 1.0))
     assert Counter(shares.of(number) for number in range(20)) == {0: 16, 1: 1, 2: 1, 3: 1, 4: 1}
 
 

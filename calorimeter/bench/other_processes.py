@@ -28,7 +28,7 @@ def _machine_s() -> tuple[float, float]:
     return (user + nice + system + irq + softirq) / TICKS, steal / TICKS
 
 
-class Bystanders:
+class OtherProcesses:
     """Counts from when it is made; children that still run count as others."""
 
     def __init__(self, cores: int) -> None:

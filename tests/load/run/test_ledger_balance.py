@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calorimeter.load.recording.ledger_balance import balance
+from calorimeter.load.run.ledger_balance import balance
 
 
 def create(request_id: str, status: int = 201, error: str = "") -> dict[str, Any]:
