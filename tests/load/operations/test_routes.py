@@ -14,38 +14,15 @@ from calorimeter.load.operations import cfn_operations, operation_table, rest_op
 from tests.places import CLONE
 
 HEAT = CLONE / ".venv-heat/bin/python"
+ROUTES = CLONE / "tests/load/programs/heat_routes.py"
 
 pytestmark = pytest.mark.skipif(not HEAT.exists(), reason="Heat is not installed (bin/setup)")
-
-ROUTES = """
-import json
-from heat.common import messaging  # first: the packages import one another
-from heat.api.cfn import v1 as cfn
-from heat.api.openstack import v1 as rest
-from heat.api.openstack.v1 import actions
-messaging.setup("fake:/", optional=True)  # clients of RPC are made, nothing is sent
-def methods(conditions):
-    given = conditions.get("method", ["*"])
-    return given.split(",") if isinstance(given, str) else given
-def routes(router):
-    return [
-        [method, route.routepath, route.defaults["action"]]
-        for route in router.map.matchlist
-        for method in methods(route.conditions or {})
-    ]
-print(json.dumps({
-    "rest": routes(rest.API({})),
-    "actions": actions.ActionController.ACTIONS,
-    "cfn": routes(cfn.API({})),
-    "names": cfn.API._actions,
-}))
-"""
 
 
 @cache
 def heat() -> dict[str, Any]:
     """What the routers of the installed Heat say, asked in Heat's own environment."""
-    done = subprocess.run([HEAT, "-c", ROUTES], capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run([HEAT, ROUTES], capture_output=True, text=True, timeout=60, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

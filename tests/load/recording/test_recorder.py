@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ from hypothesis import strategies as st
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.samples import ERRORS, LEDGER, SAMPLE
 from calorimeter.load.recording.recorder import Entry, LedgerRecorder, SampleRecorder
+from tests.load.programs import command
+from tests.places import CLONE
 
 NS = st.integers(0, 2**62)
 ROW = st.fixed_dictionaries(
@@ -106,30 +107,18 @@ def test_joined_file_replaces_its_segments(tmp_path: Path) -> None:
     assert len(rows_of(tmp_path, "samples")) == 5
 
 
-KILLED = """
-import sys, time, gevent
-from pathlib import Path
-from calorimeter.load.recording.recorder import SampleRecorder
-samples = SampleRecorder(Path(sys.argv[1]) / "samples", "worker-00", print)
-for number in range(10**6):
-    samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-1", number, "load", 1, 2, 3, time.time_ns())
-    print(number, flush=True)
-    gevent.sleep(0.002)
-"""
-
-
 @pytest.mark.slow
 def test_all_but_the_last_second_survives_kill_9(tmp_path: Path) -> None:
     """After kill -9 every file there is can be read, and they hold all until a second before."""
-    (tmp_path / "samples").mkdir()
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    program = command("endless_recorder", str(folder))
+    with subprocess.Popen(program, cwd=CLONE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(2.6)
+        recorded = [int(process.stdout.readline()) for _ in range(1200)]  # at least 2.4 s
         killed_ns = time.time_ns()
         os.kill(process.pid, signal.SIGKILL)
-        recorded = [int(line) for line in process.stdout if line.strip().isdigit()]
+        recorded += [int(line) for line in process.stdout if line.strip().isdigit()]
     rows = rows_of(tmp_path, "samples")
     assert [row["user"] for row in rows] == list(range(len(rows)))
     assert len(rows) > 0.4 * len(recorded)
@@ -143,7 +132,9 @@ def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
     for _ in range(3):
         add(samples, 1)
         samples.flush()
-        gevent.sleep(0.05)
+        with gevent.Timeout(5):
+            while not lines:
+                gevent.sleep(0.001)
     samples.close()
     assert len(lines) == 1
     assert "worker-00-00001.parquet" in lines[0]

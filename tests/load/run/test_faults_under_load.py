@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from calorimeter.core.faults.journal import Unhealed
 from calorimeter.core.faults.schedule import Schedule, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
 from calorimeter.core.rundir import RunDir
+from calorimeter.core.waiting import until
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 
 FILE = """
@@ -56,31 +56,27 @@ def test_what_is_no_lab_is_not_broken_without_saying_so(cloud: Deployment) -> No
 
 def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, tmp_path: Path) -> None:
     """A load that ends before its fault does: healed at once, and the run says what was broken when."""
-    breaking = ScheduledFaults.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
-    with breaking:
-        breaking.begin()
-        deadline = time.monotonic() + 10
-        while not (tmp_path / "broken").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+    faults_of_load = ScheduledFaults.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
+    with faults_of_load:
+        faults_of_load.begin()
+        until((tmp_path / "broken").exists, 10)
         assert (tmp_path / "broken").exists()
     assert not (tmp_path / "broken").exists()
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
-    breaking.keep(run)
+    faults_of_load.keep(run)
     (kept,) = json.loads((run.path / "evidence" / "faults.json").read_text())["faults"]
     assert kept["fault"] == {"part": "a", "fault": "kill", "at_s": 0.0, "for_s": 60.0}
     assert kept["began_ns"] <= kept["ended_ns"] <= kept["healed_ns"]
-    assert breaking.problem is None
+    assert faults_of_load.problem is None
 
 
 def test_a_fault_that_cannot_be_brought_about_is_said(cloud: Deployment) -> None:
     """A command that fails makes the run a failed one."""
-    breaking = ScheduledFaults.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
-    with breaking:
-        breaking.begin()
-        deadline = time.monotonic() + 10
-        while breaking.problem is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-    assert "ended with status 7: cannot" in str(breaking.problem)
+    faults_of_load = ScheduledFaults.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
+    with faults_of_load:
+        faults_of_load.begin()
+        until(lambda: faults_of_load.problem, 10)
+    assert "ended with status 7: cannot" in str(faults_of_load.problem)
 
 
 def kept(run: RunDir) -> list[str]:
@@ -92,14 +88,12 @@ def kept(run: RunDir) -> list[str]:
 def test_what_was_broken_is_kept_where_another_fault_fails(cloud: Deployment, tmp_path: Path) -> None:
     """One command that fails does not make the run say that nothing was broken."""
     faults = [parse("a:kill@0s+100ms"), parse("a:freeze@300ms+1s")]
-    breaking = ScheduledFaults.of(cloud, faults, yes_break_it=True)
-    with breaking:
-        breaking.begin()
-        deadline = time.monotonic() + 10
-        while breaking.problem is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+    faults_of_load = ScheduledFaults.of(cloud, faults, yes_break_it=True)
+    with faults_of_load:
+        faults_of_load.begin()
+        until(lambda: faults_of_load.problem, 10)
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
-    breaking.keep(run)
+    faults_of_load.keep(run)
     assert kept(run) == ["kill"]
 
 
@@ -123,9 +117,7 @@ def test_a_run_that_leaves_something_broken_is_kept(
 
     def follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
         begun()
-        deadline = time.monotonic() + 10
-        while not (tmp_path / "drained").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until((tmp_path / "drained").exists, 10)
         return 0, f"run: {run.path}", 0
 
     monkeypatch.setattr(load, "_follow", follow)
