@@ -16,7 +16,6 @@ class CfnApi:
     """One Heat CFN API, with one pair of EC2 credentials."""
 
     name = "cfn"
-    kind = "CFN"
     gone_statuses = frozenset({400, 404})
 
     def __init__(self, api: Api, endpoint: Endpoint, signer: Signer) -> None:
@@ -67,10 +66,6 @@ class CfnApi:
     def state(self, answer: Answer) -> str:
         """`StackStatus`."""
         return _text(answer, ".//StackStatus")
-
-    def request_id(self, answer: Answer) -> bytes:
-        """The header X-Openstack-Request-Id."""
-        return answer.request_id
 
     def call(self, action: str, **form: str) -> bytes:
         """Any action; the signature is as old as this call."""

@@ -24,7 +24,6 @@ class RestApi:
     """One Heat REST API, for one project."""
 
     name = "rest"
-    kind = "REST"
     gone_statuses = frozenset({404})
 
     def __init__(self, api: Api, endpoint: Endpoint, token: Token, tagged: bool = False) -> None:
@@ -132,10 +131,6 @@ class RestApi:
         if not isinstance(found, list):
             raise UnintelligibleError("a stack without outputs")
         return {str(output.get("output_key")): str(output.get("output_value") or "") for output in found}
-
-    def request_id(self, answer: Answer) -> bytes:
-        """X-Openstack-Request-Id."""
-        return answer.request_id
 
 
 def text_of(template: Template) -> dict[str, object]:

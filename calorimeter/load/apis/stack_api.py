@@ -26,9 +26,6 @@ class StackApi(Protocol):
     """Requests as bytes, and parsers of answers, which raise UnintelligibleError."""
 
     name: str
-    kind: str
-    """The name on Locust's page."""
-
     gone_statuses: frozenset[int]
     """Statuses that mean that a stack does not exist."""
 
@@ -55,6 +52,3 @@ class StackApi(Protocol):
 
     def state(self, answer: Answer) -> str:
         """The state in an answer to `show`, such as CREATE_COMPLETE."""
-
-    def request_id(self, answer: Answer) -> bytes:
-        """Heat's id of the request; empty if the answer has none."""

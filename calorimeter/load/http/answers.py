@@ -95,10 +95,15 @@ _NO_HTTP_STATUS = Meaning("other", "unknown", "A status that HTTP does not defin
 
 
 def meaning(answer: Answer) -> Meaning:
-    """The row of an answer. An answer with an unexpected status is judged by that status."""
-    if answer.error and answer.error != "status":
-        return _BY_ERROR[answer.error]
-    return _BY_STATUS.get(answer.status, _NO_HTTP_STATUS)
+    """The row of an answer."""
+    return meaning_of(answer.status, answer.error)
+
+
+def meaning_of(status: int, error: str) -> Meaning:
+    """The row of a status and an error. An answer with an unexpected status is judged by that status."""
+    if error and error != "status":
+        return _BY_ERROR[error]
+    return _BY_STATUS.get(status, _NO_HTTP_STATUS)
 
 
 def table() -> str:

@@ -10,7 +10,7 @@ from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import stack_life
 from calorimeter.load.operations.operation import Actor, Operation, Stack
-from calorimeter.load.operations.subjects import stack_of
+from calorimeter.load.operations.subjects import stack_for
 from calorimeter.workload.template import HOLD, VALUE
 
 HOLD_S = 4
@@ -75,16 +75,14 @@ def _changed(actor: Actor, stack: Stack, hold_s: int = 0) -> bytes:
 
 def update(actor: Actor, operation: Operation) -> None:
     """Update a stack with its own template and another value of its parameter."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
+    stack = stack_for(actor, operation)
     if stack_life.act(actor, operation, stack, _changed(actor, stack), "UPDATE_COMPLETE"):
         stack.version += 1
 
 
 def cancel_update(actor: Actor, operation: Operation) -> None:
     """Begin an update that takes long, cancel it, and poll until it is rolled back."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
+    stack = stack_for(actor, operation)
     cancellation = api_of(actor).call(operation.name, StackName=stack.target.identity)
     update = _changed(actor, stack, HOLD_S)
     stack_life.cancel(actor, stack, (HELD_UPDATE, update), (operation, cancellation))

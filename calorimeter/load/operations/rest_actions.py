@@ -18,7 +18,7 @@ from calorimeter.load.operations.rest_requests import (
     patched_body,
     request_about,
 )
-from calorimeter.load.operations.subjects import ABANDONED, SNAPSHOT, stack_of
+from calorimeter.load.operations.subjects import ABANDONED, SNAPSHOT, stack_for
 
 PAGE = 10
 PAGES = 5
@@ -34,11 +34,6 @@ RESTORABLE = Subject(
 
 MARK_HEALTHY = Operation("rest", "mark-healthy", frozenset({200}))
 """The request that follows `mark-unhealthy`, so that the stack can be used further."""
-
-
-def _subject(actor: Actor, operation: Operation) -> Stack:
-    assert operation.subject is not None
-    return stack_of(actor, operation.subject)
 
 
 def versions(actor: Actor, operation: Operation) -> None:
@@ -63,43 +58,21 @@ def _last_of_page(answer: Answer) -> str:
 
 
 def update(actor: Actor, operation: Operation) -> None:
-    """Update a stack with its own template and another value of its parameter."""
-    stack = _subject(actor, operation)
-    _update(actor, operation, stack, "PUT", changed_body(actor, stack))
-
-
-def update_patch(actor: Actor, operation: Operation) -> None:
-    """Change one parameter of a stack."""
-    stack = _subject(actor, operation)
-    _update(actor, operation, stack, "PATCH", patched_body(actor, stack))
-
-
-def _update(actor: Actor, operation: Operation, stack: Stack, method: str, body: object) -> None:
-    path = fill(operation.route, actor, stack)
-    data = api_of(actor).call(method, path, body, stack.template.deferred)
+    """Update a stack's value: PUT its whole template again, or PATCH only the parameter."""
+    stack = stack_for(actor, operation)
+    body = (changed_body if operation.method == "PUT" else patched_body)(actor, stack)
+    data = api_of(actor).call(
+        operation.method, fill(operation.route, actor, stack), body, stack.template.deferred
+    )
     if stack_life.act(actor, operation, stack, data, "UPDATE_COMPLETE"):
         stack.version += 1
 
 
-def _action(actor: Actor, operation: Operation, end: str) -> None:
-    stack = _subject(actor, operation)
+def action(actor: Actor, operation: Operation) -> None:
+    """Suspend, resume or check a stack, as the operation's name says."""
+    stack = stack_for(actor, operation)
     data = api_of(actor).call("POST", fill(operation.route, actor, stack), {operation.handler: None})
-    stack_life.act(actor, operation, stack, data, end)
-
-
-def suspend(actor: Actor, operation: Operation) -> None:
-    """Suspend a stack."""
-    _action(actor, operation, "SUSPEND_COMPLETE")
-
-
-def resume(actor: Actor, operation: Operation) -> None:
-    """Resume a suspended stack."""
-    _action(actor, operation, "RESUME_COMPLETE")
-
-
-def check(actor: Actor, operation: Operation) -> None:
-    """Check a stack's resources."""
-    _action(actor, operation, "CHECK_COMPLETE")
+    stack_life.act(actor, operation, stack, data, f"{operation.name.upper()}_COMPLETE")
 
 
 HELD_UPDATE = Operation("rest", "update-held", frozenset({202}), False)
@@ -127,7 +100,7 @@ _PATH = "/stacks/{stack_name}/{stack_id}"
 
 
 def _cancel(actor: Actor, operation: Operation, end: str) -> Stack:
-    stack = _subject(actor, operation)
+    stack = stack_for(actor, operation)
     api = api_of(actor)
     body = changed_body(actor, stack, HOLD_S)
     update = api.call("PUT", fill(_PATH, actor, stack), body, stack.template.deferred)
@@ -138,7 +111,7 @@ def _cancel(actor: Actor, operation: Operation, end: str) -> Stack:
 
 def snapshot(actor: Actor, operation: Operation) -> None:
     """Take a snapshot."""
-    stack = _subject(actor, operation)
+    stack = stack_for(actor, operation)
     path = fill(operation.route, actor, stack)
     data = api_of(actor).call("POST", path, {"name": f"{stack.target.name}-snapshot"})
     answer, snapshot_id = actor.request(operation, data, lambda answer: text_in(answer, "id"))
@@ -151,7 +124,7 @@ def snapshot(actor: Actor, operation: Operation) -> None:
 
 def snapshot_delete(actor: Actor, operation: Operation) -> None:
     """Delete a stack's oldest snapshot."""
-    stack = _subject(actor, operation)
+    stack = stack_for(actor, operation)
     answer = request_about(actor, operation, stack, SingleRequest(begins=""))
     if not answer.error or answers.meaning(answer).unknown:
         del stack.snapshots[0]
@@ -159,14 +132,14 @@ def snapshot_delete(actor: Actor, operation: Operation) -> None:
 
 def snapshot_restore(actor: Actor, operation: Operation) -> None:
     """Restore a stack from its oldest snapshot."""
-    stack = _subject(actor, operation)
+    stack = stack_for(actor, operation)
     data = api_of(actor).call("POST", fill(operation.route, actor, stack))
     stack_life.act(actor, operation, stack, data, "RESTORE_COMPLETE")
 
 
 def abandon(actor: Actor, operation: Operation) -> None:
     """Abandon a stack, and keep its data for `adopt`."""
-    stack = _subject(actor, operation)
+    stack = stack_for(actor, operation)
     answer = request_about(actor, operation, stack, SingleRequest())
     if answer.error:
         stack_life.note_failure(stack, answer)
@@ -193,7 +166,7 @@ def adopt(actor: Actor, operation: Operation) -> None:
 
 def mark_unhealthy(actor: Actor, operation: Operation) -> None:
     """Mark a resource as unhealthy, and then as healthy."""
-    stack = _subject(actor, operation)
+    stack = stack_for(actor, operation)
     path = fill(operation.route, actor, stack)
     for wanted, unhealthy in ((operation, True), (MARK_HEALTHY, False)):
         body = {"mark_unhealthy": unhealthy, "resource_status_reason": "load"}
@@ -205,7 +178,7 @@ def mark_unhealthy(actor: Actor, operation: Operation) -> None:
 
 def resource_events(actor: Actor, operation: Operation) -> None:
     """Read the events of a resource; the first one is kept for the operation `event`."""
-    stack = _subject(actor, operation)
+    stack = stack_for(actor, operation)
     resource = actor.random.choice(list(stack.template.resources))
     path = fill(operation.route.replace("{resource_name}", resource), actor, stack)
     _, events = actor.request(

@@ -93,7 +93,7 @@ STACKS = (
     row("show", "GET", S, "show", stack_life.show, subject=STACK),
     row("update", "PUT", S, "update", rest_actions.update, 202, subject=COMPLETE, gives=(COMPLETE,),
         repeatable=False),
-    row("update-patch", "PATCH", S, "update_patch", rest_actions.update_patch, 202,
+    row("update-patch", "PATCH", S, "update_patch", rest_actions.update, 202,
         subject=COMPLETE, gives=(COMPLETE,)),
     row("preview-update", "PUT", f"{S}/preview", "preview_update",
         SingleRequest(body=changed_body, begins='{"resource_changes": {'), subject=COMPLETE),
@@ -130,11 +130,11 @@ LOOKUPS = (
 )
 
 ACTIONS = (
-    row("suspend", "POST", f"{S}/actions", "suspend", rest_actions.suspend,
+    row("suspend", "POST", f"{S}/actions", "suspend", rest_actions.action,
         subject=COMPLETE, gives=(SUSPENDED,)),
-    row("resume", "POST", f"{S}/actions", "resume", rest_actions.resume,
+    row("resume", "POST", f"{S}/actions", "resume", rest_actions.action,
         subject=SUSPENDED, gives=(COMPLETE,)),
-    row("check", "POST", f"{S}/actions", "check", rest_actions.check, 200, 201,
+    row("check", "POST", f"{S}/actions", "check", rest_actions.action, 200, 201,
         subject=complete_but("CHECK_COMPLETE"), gives=(COMPLETE,)),
     row("cancel-update", "POST", f"{S}/actions", "cancel_update", rest_actions.cancel_update,
         subject=COMPLETE, gives=(COMPLETE,), trait=HOLDS),

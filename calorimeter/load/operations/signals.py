@@ -16,7 +16,7 @@ from calorimeter.load.operations.subjects import (
     CONDITION_URL,
     HANDLES,
     operation,
-    stack_of,
+    stack_for,
 )
 
 HANDLE_WAIT = Operation("rest", "wait-handle", frozenset({200, 404}))
@@ -101,15 +101,13 @@ def learn_urls(actor: Actor, stack: Stack) -> None:
 
 def signal_stack(actor: Actor, operation: Operation) -> None:
     """Signal a resource of one of the user's stacks (REST)."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
+    stack = stack_for(actor, operation)
     signal_resource(actor, operation, stack, actor.random.choice(stack.template.handles))
 
 
 def signal_stack_url(actor: Actor, operation: Operation) -> None:
     """Signal the address of a resource of one of the user's stacks (CFN)."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
+    stack = stack_for(actor, operation)
     outputs = stack.template.signal_outputs.items()
     name = actor.random.choice([name for name, (_, method) in outputs if method == operation.method])
     if name not in stack.urls:

@@ -6,7 +6,7 @@ from calorimeter.load.apis.rest import text_in
 from calorimeter.load.http import answers
 from calorimeter.load.operations.operation import Actor, Config, Operation
 from calorimeter.load.operations.rest_requests import SingleRequest, api_of, request_about, server_id
-from calorimeter.load.operations.subjects import config_of
+from calorimeter.load.operations.subjects import config_for
 
 MAX_CONFIGS = 4
 """The most configurations of one user at a time."""
@@ -33,16 +33,14 @@ def config_create(actor: Actor, operation: Operation) -> None:
 
 def config_delete(actor: Actor, operation: Operation) -> None:
     """Delete a configuration that has no deployments."""
-    assert operation.subject is not None
-    config = config_of(actor, operation.subject)
+    config = config_for(actor, operation)
     if not request_about(actor, operation, config, SingleRequest(begins="")).error:
         actor.configs.remove(config)
 
 
 def deployment_create(actor: Actor, operation: Operation) -> None:
     """Deploy a configuration to the server that this user pretends to have."""
-    assert operation.subject is not None
-    config = config_of(actor, operation.subject)
+    config = config_for(actor, operation)
     body = {
         "config_id": config.config_id,
         "server_id": server_id(actor),
@@ -59,7 +57,6 @@ def deployment_create(actor: Actor, operation: Operation) -> None:
 
 def deployment_delete(actor: Actor, operation: Operation) -> None:
     """Delete a deployment."""
-    assert operation.subject is not None
-    config = config_of(actor, operation.subject)
+    config = config_for(actor, operation)
     if not request_about(actor, operation, config, SingleRequest(begins="")).error:
         del config.deployments[0]

@@ -16,7 +16,7 @@ from calorimeter.load.http import answers
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import signals
 from calorimeter.load.operations.operation import Actor, Operation, Stack
-from calorimeter.load.operations.subjects import STACK, stack_of, usable
+from calorimeter.load.operations.subjects import stack_for, usable
 from calorimeter.load.recording.recorder import Action, Entry
 from calorimeter.workload.template import Template
 
@@ -44,7 +44,7 @@ def list_stacks(actor: Actor, operation: Operation) -> None:
 
 def show(actor: Actor, operation: Operation) -> None:
     """Show one of the user's stacks."""
-    stack = stack_of(actor, STACK)
+    stack = stack_for(actor, operation)
     actor.request(operation, actor.api.show(stack.target), actor.api.state)
 
 
@@ -85,7 +85,7 @@ def make(
 
 
 def _entry(actor: Actor, target: Target, answer: Answer) -> Entry:
-    request_id = actor.api.request_id(answer).decode("ascii", "replace")
+    request_id = answer.request_id.decode("ascii", "replace")
     return Entry(target.stack_id, target.name, actor.api.name, request_id, answer.done_ns, actor.number)
 
 
@@ -153,7 +153,7 @@ def await_action(
 
 
 def _action(actor: Actor, operation: Operation, stack: Stack, accepted: Answer) -> Action:
-    request_id = actor.api.request_id(accepted).decode("ascii", "replace")
+    request_id = accepted.request_id.decode("ascii", "replace")
     name, stack_id = operation.name, stack.target.stack_id
     return Action(stack_id, operation.api, name, request_id, accepted.done_ns, actor.number)
 

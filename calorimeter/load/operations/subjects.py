@@ -59,14 +59,16 @@ def with_trait(subject: Subject, trait: Trait) -> Subject:
     )
 
 
-def stack_of(actor: Actor, subject: Subject) -> Stack:
-    """A stack of a subject, drawn with the user's own random numbers."""
-    return cast(Stack, actor.random.choice(subject.of(actor)))
+def stack_for(actor: Actor, operation: Operation) -> Stack:
+    """A stack for an operation on stacks, drawn with the user's own random numbers."""
+    assert operation.subject is not None
+    return cast(Stack, actor.random.choice(operation.subject.of(actor)))
 
 
-def config_of(actor: Actor, subject: Subject) -> Config:
-    """A configuration of a subject, drawn with the user's own random numbers."""
-    return cast(Config, actor.random.choice(subject.of(actor)))
+def config_for(actor: Actor, operation: Operation) -> Config:
+    """A software configuration for an operation on them, drawn with the user's own random numbers."""
+    assert operation.subject is not None
+    return cast(Config, actor.random.choice(operation.subject.of(actor)))
 
 
 def exists(subject: Subject) -> Callable[[Actor], bool]:

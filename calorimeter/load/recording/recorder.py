@@ -41,18 +41,9 @@ JOIN_BELOW_ROWS = 5_000
 _ROW = struct.Struct("=qqqqhhhhiiHh")
 _ROW_TYPE = np.dtype(
     [
-        ("scheduled_ns", "i8"),
-        ("sent_ns", "i8"),
-        ("first_byte_ns", "i8"),
-        ("done_ns", "i8"),
-        ("api", "i2"),
-        ("operation", "i2"),
-        ("status", "i2"),
-        ("error", "i2"),
-        ("source", "i4"),
-        ("user", "i4"),
-        ("source_port", "u2"),
-        ("phase", "i2"),
+        *((name, "i8") for name in ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns")),
+        *((name, "i2") for name in ("api", "operation", "status", "error")),
+        *(("source", "i4"), ("user", "i4"), ("source_port", "u2"), ("phase", "i2")),
     ]
 )
 _NAMES = ("api", "operation", "error", "source", "phase")

@@ -9,7 +9,6 @@ from typing import Any
 
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.http import answers
-from calorimeter.load.http.client import Answer
 
 CREATES = {("rest", "create"), ("rest", "adopt"), ("cfn", "CreateStack")}
 
@@ -45,7 +44,7 @@ def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
         requests += 1
         errors += bool(sample["error"])
         if (sample["api"], sample["operation"]) in CREATES:
-            outcome = _outcome(sample)
+            outcome = answers.meaning_of(sample["status"], sample["error"]).outcome
             outcomes[outcome] += 1
             if outcome == "accepted":
                 accepted.add(sample["request_id"])
@@ -63,12 +62,6 @@ def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
         gone=sum(row["deleted_ns"] > 0 for row in rows),
         findings=tuple(_findings(accepted, outcomes["accepted"], rows)),
     )
-
-
-def _outcome(sample: Row) -> str:
-    answer = Answer()
-    answer.status, answer.error = sample["status"], sample["error"]
-    return answers.meaning(answer).outcome
 
 
 def _findings(accepted: set[str], accepted_count: int, rows: list[Row]) -> Iterator[str]:

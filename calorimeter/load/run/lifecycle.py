@@ -51,15 +51,12 @@ SWEEP_S = 30.0
 
 def _load(scenario: Scenario) -> dict[str, Any]:
     """The settings of a scenario that the command line can change, as they were used."""
+    spacing = scenario.arrivals.spacing if scenario.arrivals else "poisson" if scenario.rates else None
     return {
         "users": scenario.users,
         "duration_s": scenario.duration_s,
         "warm_up_s": scenario.warm_up_s,
-        "arrivals": scenario.arrivals.spacing
-        if scenario.arrivals
-        else "poisson"
-        if scenario.rates
-        else None,
+        "arrivals": spacing,
         "stages": [stage.model_dump(exclude_none=True) for stage in scenario.rates or scenario.stages],
     }
 

@@ -73,7 +73,7 @@ class StackUser(User):
         self._ledger = session.recording.ledger
         self._actions = session.recording.actions
         self._prefix = session.prefix
-        self._kind = self.api.kind
+        self._kind = self.api_name.upper()
         self._fire = environment.events.request.fire
         self._listeners, self._direct = _locust_alone(environment)
 
@@ -269,7 +269,7 @@ class DropRecorder:
         phase = self._session.phase(due)
         self._samples.add(api, name, 0, "dropped", "", 0, b"", NOBODY, phase, due, now, 0, now)
         self._fire(
-            request_type=self._session.fronts[api].api.kind,
+            request_type=api.upper(),
             name=name,
             response_time=None,  # Locust counts it, but not in its response times
             response_length=0,

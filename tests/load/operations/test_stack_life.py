@@ -33,10 +33,6 @@ class Api:
         """As the answer says."""
         return answer.body.decode()
 
-    def request_id(self, answer: Answer) -> bytes:
-        """None."""
-        return b""
-
 
 @dataclass
 class User:
