@@ -137,7 +137,7 @@ def test_token_is_renewed_before_it_expires(lab: Deployment) -> None:
 
 @pytest.mark.lab
 def test_bad_scenario_is_one_line_and_status_2(lab: Deployment, tmp_path: Path) -> None:
-    """An operation that there is not: its nearest name, one line, status 2, and no run."""
+    """An unknown operation gives one line with the nearest name, status 2, and no run."""
     (tmp_path / "bad.toml").write_text(SCENARIO.replace("suspend = 2", "suspand = 2"))
     done = calorimeter(
         *("run", str(tmp_path / "bad.toml"), "--deployment", str(lab.path)),

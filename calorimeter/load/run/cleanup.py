@@ -59,7 +59,7 @@ def remove_tenants(deployment: Deployment, scenario: Scenario, run_id: str) -> s
 
 
 def _cleaners(deployment: Deployment, token: Token, names: list[str]) -> Iterator[Cleaner]:
-    """Of the deployment's own project, of its tenants, and of the tenants that the run created."""
+    """The cleaners of the deployment's own project, of its tenants, and of those that the run created."""
     yield Cleaner.of(deployment, token)
     for given in deployment.tenants:
         yield Cleaner.of(deployment, Token(deployment, given))

@@ -24,7 +24,7 @@ STAGES = st.lists(STAGE, min_size=1, max_size=5).filter(lambda stages: any(s.lev
 
 
 def times_s(stages: list[Stage], spacing: str, seed: int = 1, workers: int = 1) -> list[np.ndarray]:
-    """All arrivals of each worker, in seconds after the begin."""
+    """All arrivals of each worker, in seconds after the start."""
     rates = RateProfile(stages)
     parts = (
         schedule(rates, spacing=spacing, seed=seed, worker=worker, workers=workers)
@@ -104,7 +104,7 @@ def test_poisson_arrivals_follow_a_ramp() -> None:
 
 
 def test_nothing_is_due_while_the_rate_is_zero() -> None:
-    """A stage without arrivals has none, and the next begins where it should."""
+    """A stage without arrivals has none, and the next stage begins at its time."""
     stages = [Stage(duration_s=2, rate_per_s=50), Stage(duration_s=3, rate_per_s=0)]
     stages.append(Stage(duration_s=2, rate_per_s=50))
     for spacing in ("poisson", "constant"):

@@ -1,4 +1,4 @@
-"""What answers mean: the table, the page, and who acts on it."""
+"""The meaning of answers: the table of the code, and its pages."""
 
 from __future__ import annotations
 

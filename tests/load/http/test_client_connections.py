@@ -29,7 +29,7 @@ def test_kept_alive_connection_is_used_again() -> None:
 
 
 def test_connection_close_is_obeyed() -> None:
-    """After `Connection: close` the next request has a new connection and says so."""
+    """After `Connection: close`, the next request uses a new connection, and is marked so."""
     closing = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
     with serving(answering(closing), answering(HELLO)) as to:
         first, second = ask(to, GET, GET)
@@ -123,7 +123,7 @@ def answer_then_die_on_the_next(sock: socket.socket) -> None:
 
 
 def test_stale_connection_is_replaced_once() -> None:
-    """If a kept-alive connection ends before the first byte, the request is repeated, and says so."""
+    """If a kept-alive connection ends before the first byte, the request is repeated, and marked so."""
     with serving(answer_then_die_on_the_next, answering(HELLO)) as to:
         first, second = ask(to, GET, GET)
     assert (first.reconnected, second.reconnected, second.error) == (False, True, "")

@@ -1,4 +1,4 @@
-"""The end of a stack's life: when it counts as gone, and what is looked for when the run ends."""
+"""The end of a stack's life: when it counts as gone, and what the end of the run searches for."""
 
 from __future__ import annotations
 
@@ -30,13 +30,13 @@ class Api:
     show = delete
 
     def state(self, answer: Answer) -> str:
-        """As the answer says."""
+        """The body."""
         return answer.body.decode()
 
 
 @dataclass
 class User:
-    """A user that gets these answers (status, body), and notes what becomes of its stacks."""
+    """A user that gets these answers (status, body), and records the ends of its stacks."""
 
     answers: list[tuple[int, str]]
     ends_ns: int = 2**63
@@ -50,7 +50,7 @@ class User:
     lost: list[str] = field(default_factory=list)
 
     def request(self, operation: Any, data: bytes, understand: Any = None) -> tuple[Answer, Any]:
-        """The next answer, understood where it was expected."""
+        """The next answer; its value if it was expected."""
         answer = Answer()
         status, body = self.answers.pop(0)
         answer.status, answer.body, answer.done_ns = status, body.encode(), now_ns()
@@ -82,8 +82,8 @@ def removed(user: User) -> Stack:
     return stack
 
 
-def test_a_stack_that_is_seen_gone_is_accounted_for() -> None:
-    """The delete is accepted, then the stack is not there: gone, and nothing is left to look for."""
+def test_a_stack_that_is_gone_is_accounted_for() -> None:
+    """The delete is accepted, and then the stack is not found: it is gone, none is unaccounted for."""
     user = User([(204, ""), (200, "DELETE_IN_PROGRESS"), (404, "")])
     assert removed(user).entry.deleted_ns > 0
     assert (user.acts, user.lost) == ([""], [])
@@ -93,7 +93,7 @@ def test_a_stack_that_is_seen_gone_is_accounted_for() -> None:
     ("answers", "ends_ns", "problem"),
     [([(204, ""), (200, "DELETE_FAILED")], 2**63, "DELETE_FAILED"), ([(204, "")], 1, "not gone in time")],
 )
-def test_a_stack_that_did_not_go_is_looked_for(
+def test_a_stack_that_stays_is_unaccounted_for(
     answers: list[tuple[int, str]], ends_ns: int, problem: str
 ) -> None:
     """A delete that fails, or takes too long, leaves a stack that the end of the run must remove."""
@@ -103,7 +103,7 @@ def test_a_stack_that_did_not_go_is_looked_for(
 
 
 def test_a_delete_whose_first_answer_was_lost_ends_the_stack() -> None:
-    """A delete answered 404 says that the stack is gone: its row has a time, its quota is given back."""
+    """A delete with the answer 404 shows that the stack is gone: its row has a time, its quota is freed."""
     user = User([(404, "")])
     assert removed(user).entry.deleted_ns > 0
     assert (user.acts, user.lost) == ([], [])

@@ -42,7 +42,7 @@ ROW = st.fixed_dictionaries(
 
 
 def fail(line: str) -> None:
-    """What a recorder calls where it must not fail."""
+    """The `on_failure` of a recorder that must not fail."""
     raise AssertionError(line)
 
 
@@ -73,7 +73,7 @@ def test_rows_in_are_rows_out(
 
 
 def add(samples: SampleRecorder, number: int) -> None:
-    """A row that is told by its user's number."""
+    """Add a row that is identified by its user's number."""
     samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-1", number, "load", 1, 2, 3, 4)
 
 
@@ -93,7 +93,7 @@ def test_full_buffers_are_written_while_rows_come(tmp_path: Path) -> None:
 
 
 def test_joined_file_replaces_its_segments(tmp_path: Path) -> None:
-    """Where a kill left both, the segments of a joined file are not read twice, and those of others are."""
+    """If a kill left both, the segments of a joined file are ignored; those of other workers are read."""
     (tmp_path / "samples").mkdir()
     for worker, count in (("worker-00", 3), ("worker-01", 2)):
         samples = SampleRecorder(tmp_path / "samples", worker, fail)
@@ -109,7 +109,7 @@ def test_joined_file_replaces_its_segments(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_all_but_the_last_second_survives_kill_9(tmp_path: Path) -> None:
-    """After kill -9 every file there is can be read, and they hold all until a second before."""
+    """After kill -9, every file can be read; together they hold all rows but those of the last second."""
     folder = tmp_path / "samples"
     folder.mkdir()
     program = command("endless_recorder", str(folder))
@@ -125,7 +125,7 @@ def test_all_but_the_last_second_survives_kill_9(tmp_path: Path) -> None:
     assert killed_ns - rows[-1]["done_ns"] < 1.5e9
 
 
-def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+def test_rows_that_cannot_be_written_are_reported_once(tmp_path: Path) -> None:
     """A folder that is gone: one line that names the file, and no second one."""
     lines: list[str] = []
     samples = SampleRecorder(tmp_path / "gone", "worker-00", lines.append)
@@ -154,7 +154,7 @@ def test_disk_that_cannot_keep_up_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_ledger_rows_come_back(tmp_path: Path) -> None:
-    """A stack's row comes back whole, one that was never seen complete included."""
+    """A stack's row is read back complete, even if its stack never became complete."""
     (tmp_path / "ledger").mkdir()
     ledger = LedgerRecorder(tmp_path / "ledger", "worker-00", fail)
     ledger.add(

@@ -58,7 +58,7 @@ class Heat:
     ],
     ids=["all gone", "stacks stay", "a config stays too", "configs the second time", "no configs", "none"],
 )
-def test_what_is_left_is_what_was_last_seen(
+def test_leftovers_are_those_of_the_last_list(
     heat: Any, done: tuple[int, int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """When time is up, the last list counts; without any list, the number left is unknown."""
