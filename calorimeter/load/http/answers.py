@@ -104,9 +104,3 @@ def meaning_of(status: int, error: str) -> Meaning:
     if error and error != "status":
         return _BY_ERROR[error]
     return _BY_STATUS.get(status, _NO_HTTP_STATUS)
-
-
-def table() -> str:
-    """The rows as a Markdown table, as in docs/reference/answers.md."""
-    rows = [f"| {row.answer} | {row.outcome} | {row.why} |" for row in MEANINGS]
-    return "\n".join(["| answer | outcome | meaning |", "|---|---|---|", *rows])

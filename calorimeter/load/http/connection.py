@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import gevent
 from gevent import monkey
 
-from calorimeter.core.deployment import Address, Tls
+from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.core.errors import InputError
 
 _Socket: type[constants.socket] = monkey.get_original("socket", "socket")
@@ -56,6 +56,11 @@ def endpoint(address: Address, scheme: str = "http", tls: Tls | None = None) -> 
     family, _, _, _, sockaddr = found[0]
     context = tls_context(tls or Tls()) if scheme == "https" else None
     return Endpoint(address.host, address.port, family, sockaddr, context)
+
+
+def front_endpoint(api: Api, tls: Tls) -> Endpoint:
+    """The endpoint of an API's front address. Raises InputError if it cannot be resolved."""
+    return endpoint(api.front, api.parts.scheme, tls)
 
 
 def tls_context(tls: Tls) -> ssl.SSLContext:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.stack_api import UnintelligibleError
@@ -19,7 +19,7 @@ HOLD_S = 4
 HELD_UPDATE = Operation("cfn", "UpdateStackHeld", frozenset({200}), False)
 """The update that is going to be cancelled."""
 
-FormPart = Callable[[Actor, object], dict[str, str]]
+FormPart = Callable[[Actor, Any], dict[str, str]]
 
 
 def api_of(actor: Actor) -> CfnApi:
@@ -28,14 +28,14 @@ def api_of(actor: Actor) -> CfnApi:
     return actor.api
 
 
-def stack_name(actor: Actor, thing: object) -> dict[str, str]:
+def stack_name(actor: Actor, stack: Stack) -> dict[str, str]:
     """The parameter that names a stack, by its ARN."""
-    return {"StackName": cast(Stack, thing).target.identity}
+    return {"StackName": stack.target.identity}
 
 
-def logical_resource(actor: Actor, thing: object) -> dict[str, str]:
+def logical_resource(actor: Actor, stack: Stack) -> dict[str, str]:
     """The parameter that names one of the stack's resources."""
-    return {"LogicalResourceId": actor.random.choice(list(cast(Stack, thing).template.resources))}
+    return {"LogicalResourceId": actor.random.choice(list(stack.template.resources))}
 
 
 def template_body(actor: Actor, thing: object) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.stack_api import StackApi, Target
@@ -89,7 +89,7 @@ class Subject:
     """What an operation acts on; `of` returns all such objects of a user."""
 
     name: str
-    of: Callable[[Actor], Sequence[object]]
+    of: Callable[[Actor], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)

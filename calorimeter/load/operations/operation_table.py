@@ -151,19 +151,3 @@ def remove_configs(actor: Actor) -> None:
             operation.perform(actor, operation)
             if remaining() == before:
                 break
-
-
-def table(api: str) -> str:
-    """The operations of one API's users as a Markdown table, as in docs/reference/operations.md."""
-    head = ["| operation | calls | expects | needs | gives |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(_line(op) for op in mixable(api).values())])
-
-
-def _line(op: Operation) -> str:
-    calls = f"`{op.method} {op.route}`" if op.api == "rest" else f"`{op.name}` of the CFN API"
-    if op.route.endswith("/actions") and op.method == "POST" and "lookup" not in op.name:
-        calls += f" (`{op.handler}`)"
-    needs = ", ".join(needed.name for needed in (op.subject, op.trait) if needed is not None)
-    gives = ", ".join(subject.name for subject in op.gives)
-    expected = " or ".join(map(str, sorted(op.expected)))
-    return f"| `{op.name}` | {calls} | {expected} | {needs} | {gives} |".replace("|  |", "| |")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from typing import cast
 
 from calorimeter.load.apis.rest import ids_in, text_in
 from calorimeter.load.http import answers
@@ -29,7 +28,7 @@ HOLD_S = 4
 
 RESTORABLE = Subject(
     SNAPSHOT.name,
-    lambda actor: [s for s in cast(list[Stack], SNAPSHOT.of(actor)) if s.state != "RESTORE_COMPLETE"],
+    lambda actor: [stack for stack in SNAPSHOT.of(actor) if stack.state != "RESTORE_COMPLETE"],
 )
 
 MARK_HEALTHY = Operation("rest", "mark-healthy", frozenset({200}))
@@ -150,7 +149,7 @@ def abandon(actor: Actor, operation: Operation) -> None:
 
 def adopt(actor: Actor, operation: Operation) -> None:
     """Create a stack from the data of an abandoned one."""
-    data = cast(bytes, ABANDONED.of(actor)[0])
+    data: bytes = ABANDONED.of(actor)[0]
     actor.abandoned.remove(data)
     body = {"adopt_stack_data": data.decode(), "timeout_mins": 10, "disable_rollback": True}
     name_of = json.loads(data)["template"].get("description", "")

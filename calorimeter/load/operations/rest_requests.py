@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from calorimeter.load.apis.rest import RestApi, text_of
 from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.http.client import Answer
-from calorimeter.load.operations.operation import Actor, Config, Operation, Stack
+from calorimeter.load.operations.operation import Actor, Operation, Stack
 from calorimeter.workload.template import HOLD, VALUE
 
 TYPE = "OS::Heat::TestResource"
@@ -21,7 +21,7 @@ VERSION = "heat_template_version.2018-08-31"
 REDIRECTED = Operation("rest", "redirected", frozenset({200}))
 """Reading the stack that a lookup found, at the address in its answer."""
 
-Fill = Callable[[Actor, object], str]
+Value = Callable[[Actor, Any], str]
 
 
 def api_of(actor: Actor) -> RestApi:
@@ -35,10 +35,6 @@ def server_id(actor: Actor) -> str:
     return str(UUID(int=0xCA10 << 112 | actor.number))
 
 
-def _of_stack(get: Callable[[Actor, Stack], str]) -> Fill:
-    return lambda actor, thing: get(actor, cast(Stack, thing))
-
-
 def _resource(actor: Actor, stack: Stack) -> str:
     return stack.event[0] if stack.event else actor.random.choice(list(stack.template.resources))
 
@@ -48,16 +44,16 @@ def _arn(actor: Actor, stack: Stack) -> str:
     return quote(f"arn:openstack:heat::{project}:stacks/{stack.target.name}/{stack.target.stack_id}", "")
 
 
-ROUTE_VALUES: dict[str, Fill] = {
-    "stack_name": _of_stack(lambda actor, stack: stack.target.name),
-    "stack_id": _of_stack(lambda actor, stack: stack.target.stack_id),
-    "arn": _of_stack(_arn),
-    "resource_name": _of_stack(_resource),
-    "event_id": _of_stack(lambda actor, stack: stack.event[1] if stack.event else ""),
-    "output_key": _of_stack(lambda actor, stack: actor.random.choice(stack.template.outputs)),
-    "snapshot_id": _of_stack(lambda actor, stack: stack.snapshots[0]),
-    "config_id": lambda actor, thing: cast(Config, thing).config_id,
-    "deployment_id": lambda actor, thing: cast(Config, thing).deployments[0],
+ROUTE_VALUES: dict[str, Value] = {
+    "stack_name": lambda actor, stack: stack.target.name,
+    "stack_id": lambda actor, stack: stack.target.stack_id,
+    "arn": _arn,
+    "resource_name": _resource,
+    "event_id": lambda actor, stack: stack.event[1] if stack.event else "",
+    "output_key": lambda actor, stack: actor.random.choice(stack.template.outputs),
+    "snapshot_id": lambda actor, stack: stack.snapshots[0],
+    "config_id": lambda actor, config: config.config_id,
+    "deployment_id": lambda actor, config: config.deployments[0],
     "server_id": lambda actor, thing: server_id(actor),
     "type_name": lambda actor, thing: TYPE,
     "template_version": lambda actor, thing: VERSION,
@@ -84,15 +80,13 @@ def preview_body(actor: Actor, thing: object) -> object:
     return {"stack_name": actor.next_name(), **text_of(actor.random.choice(actor.templates))}
 
 
-def changed_body(actor: Actor, thing: object, hold_s: int = 0) -> dict[str, object]:
+def changed_body(actor: Actor, stack: Stack, hold_s: int = 0) -> dict[str, object]:
     """A stack's whole template, with the next value."""
-    stack = cast(Stack, thing)
     return {**text_of(stack.template), **patched_body(actor, stack, hold_s)}
 
 
-def patched_body(actor: Actor, thing: object, hold_s: int = 0) -> dict[str, object]:
+def patched_body(actor: Actor, stack: Stack, hold_s: int = 0) -> dict[str, object]:
     """Only the parameters that change, if the template has them: the next value, and how long it takes."""
-    stack = cast(Stack, thing)
     values = {VALUE: f"version-{stack.version + 1}", HOLD: hold_s}
     return {"parameters": {n: v for n, v in values.items() if n in stack.template.parameters}}
 
@@ -111,7 +105,7 @@ class SingleRequest:
 
     path: str = ""
     query: str = ""
-    body: Callable[[Actor, object], object] | None = None
+    body: Callable[[Actor, Any], object] | None = None
     begins: str = "{"
     follow: bool = False
 

@@ -1,15 +1,12 @@
-"""What operations act on, what templates must have for them, and the rows of the tables of operations."""
+"""What operations act on, what templates must have for them, and the rows of their tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TypeVar, cast
 
 from calorimeter.load.operations.operation import Actor, Config, Operation, Stack, Subject, Trait, always
 from calorimeter.workload.template import HOLD, VALUE, Template
-
-S = TypeVar("S")
 
 
 def _having(test: Callable[[Stack], object]) -> Callable[[Actor], list[Stack]]:
@@ -55,20 +52,22 @@ def with_trait(subject: Subject, trait: Trait) -> Subject:
     """Those stacks of a subject whose template has a trait."""
     return Subject(
         subject.name,
-        lambda actor: [s for s in cast(list[Stack], subject.of(actor)) if trait.shown_by(s.template)],
+        lambda actor: [stack for stack in subject.of(actor) if trait.shown_by(stack.template)],
     )
 
 
 def stack_for(actor: Actor, operation: Operation) -> Stack:
     """A stack for an operation on stacks, drawn with the user's own random numbers."""
     assert operation.subject is not None
-    return cast(Stack, actor.random.choice(operation.subject.of(actor)))
+    stack: Stack = actor.random.choice(operation.subject.of(actor))
+    return stack
 
 
 def config_for(actor: Actor, operation: Operation) -> Config:
     """A software configuration for an operation on them, drawn with the user's own random numbers."""
     assert operation.subject is not None
-    return cast(Config, actor.random.choice(operation.subject.of(actor)))
+    config: Config = actor.random.choice(operation.subject.of(actor))
+    return config
 
 
 def exists(subject: Subject) -> Callable[[Actor], bool]:

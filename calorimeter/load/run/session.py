@@ -18,7 +18,7 @@ from calorimeter.load.apis.stack_api import StackApi
 from calorimeter.load.arrivals.due_times import RateProfile, schedule
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http.client import Client, Timeouts
-from calorimeter.load.http.connection import Endpoint, endpoint
+from calorimeter.load.http.connection import Endpoint, front_endpoint
 from calorimeter.load.http.source_addresses import Sources
 from calorimeter.load.recording.recorder import LedgerRecorder, SampleRecorder
 from calorimeter.load.tenants import leftovers, tenants
@@ -192,5 +192,5 @@ def target(deployment: Deployment, api: str) -> tuple[Endpoint, Sources]:
         raise InputError(
             str(deployment.path), f"has no [{api}] table", "the scenario has operations of that API"
         )
-    to = endpoint(described.front, described.parts.scheme, deployment.tls)
+    to = front_endpoint(described, deployment.tls)
     return to, Sources(deployment.clients.sources).of_family(to.family)

@@ -13,7 +13,7 @@ from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi, Target
 from calorimeter.load.http.client import Client, Timeouts
-from calorimeter.load.http.connection import endpoint
+from calorimeter.load.http.connection import front_endpoint
 from calorimeter.load.http.source_addresses import Sources
 
 PAGE = 100
@@ -38,10 +38,9 @@ class Cleaner:
     @classmethod
     def of(cls, deployment: Deployment, token: Token) -> Cleaner:
         """The cleaner of the token's project. Raises InputError if the API's host cannot be resolved."""
-        rest = deployment.rest
-        to = endpoint(rest.front, rest.parts.scheme, deployment.tls)
+        to = front_endpoint(deployment.rest, deployment.tls)
         source = Sources(deployment.clients.sources).of_family(to.family).of_user(0)
-        return cls(RestApi(rest, to, token), Client(to, source, TIMEOUTS))
+        return cls(RestApi(deployment.rest, to, token), Client(to, source, TIMEOUTS))
 
     def for_project_of(self, api: StackApi) -> Cleaner:
         """The cleaner of another project, that of a REST API with another token."""

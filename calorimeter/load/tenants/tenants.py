@@ -12,7 +12,7 @@ from calorimeter.load.apis.keystone_tokens import Token, cfn_signer, identity_of
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi
-from calorimeter.load.http.connection import endpoint
+from calorimeter.load.http.connection import front_endpoint
 from calorimeter.load.tenants import keystone_accounts
 from calorimeter.workload.scenario import Scenario
 
@@ -123,11 +123,9 @@ def _credentials(
 
 
 def _apis(deployment: Deployment, token: Token, signer: Signer | None, tagged: bool) -> dict[str, StackApi]:
-    rest = deployment.rest
-    apis: dict[str, StackApi] = {
-        "rest": RestApi(rest, endpoint(rest.front, rest.parts.scheme, deployment.tls), token, tagged)
-    }
+    rest, tls = deployment.rest, deployment.tls
+    apis: dict[str, StackApi] = {"rest": RestApi(rest, front_endpoint(rest, tls), token, tagged)}
     cfn = deployment.cfn
     if cfn is not None and signer is not None:
-        apis["cfn"] = CfnApi(cfn, endpoint(cfn.front, cfn.parts.scheme, deployment.tls), signer)
+        apis["cfn"] = CfnApi(cfn, front_endpoint(cfn, tls), signer)
     return apis
