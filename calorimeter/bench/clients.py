@@ -55,7 +55,7 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
         "The HTTP client beside others",
         "Requests per second of one core; HAProxy answers from the other. Rounds are interleaved, and "
         f"rates of the same round are compared: medians, and their range. {users} connections, {rounds} "
-        f"rounds of {seconds:g} s each. `calorimeter` has everything on: recording, a source for each user, "
+        f"rounds of {seconds:g} s each. `calorimeter` has everything on: recording, a source per user, "
         "Locust's statistics; `unrecorded` is the same without the recorder; `fasthttp` is Locust's "
         "FastHttpUser.",
     )

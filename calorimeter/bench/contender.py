@@ -28,7 +28,7 @@ from calorimeter.load.http.client import Timeouts
 from calorimeter.load.http.connection import endpoint
 from calorimeter.load.http.source_addresses import Sources
 from calorimeter.load.run.generator_monitor import freeze_garbage
-from calorimeter.load.run.session import ApiUnderLoad, Recording, Session, open_arrivals
+from calorimeter.load.run.session import ApiUnderLoad, Recorders, Session, open_arrivals
 from calorimeter.load.run.users import DropRecorder, RestUser, StackUser
 from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.scenario import Load, Scenario
@@ -75,11 +75,11 @@ def session(
     deployment = Deployment(name="bench", rest=api)
     cleaner = Cleaner.of(deployment, token)
     prepared = Session(deployment, scenario, Timeouts(), token, {"rest": front}, cleaner)
-    recording = Recording(folder, "worker-00", sys.exit)
+    recorders = Recorders(folder, "worker-00", sys.exit)
     if not recorded:
-        recording.samples.close()
-        recording.samples = Unrecorded()  # type: ignore[assignment]
-    prepared.begin(recording)
+        recorders.samples.close()
+        recorders.samples = Unrecorded()  # type: ignore[assignment]
+    prepared.begin(recorders)
     return prepared
 
 

@@ -16,7 +16,7 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.run.ledger_balance import balance_of_run
-from calorimeter.load.tenants.keystone_accounts import Keystone
+from calorimeter.load.tenants.keystone_accounts import TenantAccounts
 from tests.places import CLONE
 
 SCENARIO = """
@@ -62,7 +62,7 @@ def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
 
 def tenants_of(lab: Deployment, run: Path) -> list[str]:
     """The projects of a run that are there still."""
-    return Keystone(lab, Token(lab)).names(run.name)
+    return TenantAccounts(lab, Token(lab)).names(run.name)
 
 
 @pytest.mark.lab

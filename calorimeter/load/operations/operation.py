@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.stack_api import StackApi, Target
 from calorimeter.load.http.client import Answer
-from calorimeter.load.recording.recorder import Action, Entry
+from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.workload.template import Template
 
 T = TypeVar("T")
@@ -25,7 +25,7 @@ class Stack:
     """
 
     target: Target
-    entry: Entry
+    entry: LedgerRow
     template: Template
     state: str = ""
     version: int = 0
@@ -36,7 +36,7 @@ class Stack:
 
 
 @dataclass(slots=True)
-class Config:
+class SoftwareConfig:
     """A software configuration of a user."""
 
     config_id: str
@@ -49,7 +49,7 @@ class Actor(Protocol):
     api: StackApi
     stacks: list[Stack]
     stacks_max: int
-    configs: list[Config]
+    configs: list[SoftwareConfig]
     abandoned: list[bytes]
     """The data of abandoned stacks, as JSON."""
 
@@ -65,10 +65,10 @@ class Actor(Protocol):
     ) -> tuple[Answer, T | None]:
         """Send, judge and record. The value is that of `understand` for an expected answer, else None."""
 
-    def completed(self, entry: Entry, problem: str) -> None:
+    def completed(self, entry: LedgerRow, problem: str) -> None:
         """Report how long a create took; `problem` is empty if the stack became complete."""
 
-    def acted(self, action: Action, problem: str) -> None:
+    def acted(self, action: ActionRow, problem: str) -> None:
         """Record how long an action on a stack took from its acceptance; `problem` as in `completed`."""
 
     def finish(self, stack: Stack) -> None:

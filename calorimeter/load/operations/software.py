@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from calorimeter.load.apis.rest import text_in
 from calorimeter.load.http import answers
-from calorimeter.load.operations.operation import Actor, Config, Operation
+from calorimeter.load.operations.operation import Actor, Operation, SoftwareConfig
 from calorimeter.load.operations.rest_requests import SingleRequest, api_of, request_about, server_id
 from calorimeter.load.operations.subjects import config_for
 
@@ -26,7 +26,7 @@ def config_create(actor: Actor, operation: Operation) -> None:
         operation, data, lambda answer: text_in(answer, "software_config", "id")
     )
     if created:
-        actor.configs.append(Config(created))
+        actor.configs.append(SoftwareConfig(created))
     elif answers.meaning(answer).unknown:
         actor.unaccounted(name)
 

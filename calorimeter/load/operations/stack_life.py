@@ -17,7 +17,7 @@ from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import signals
 from calorimeter.load.operations.operation import Actor, Operation, Stack
 from calorimeter.load.operations.subjects import stack_for, usable
-from calorimeter.load.recording.recorder import Action, Entry
+from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.workload.template import Template
 
 CREATED = ("CREATE_COMPLETE", "CREATE_FAILED")
@@ -84,9 +84,9 @@ def make(
     await_final(actor, stack, ends)
 
 
-def _entry(actor: Actor, target: Target, answer: Answer) -> Entry:
+def _entry(actor: Actor, target: Target, answer: Answer) -> LedgerRow:
     request_id = answer.request_id.decode("ascii", "replace")
-    return Entry(target.stack_id, target.name, actor.api.name, request_id, answer.done_ns, actor.number)
+    return LedgerRow(target.stack_id, target.name, actor.api.name, request_id, answer.done_ns, actor.number)
 
 
 def await_final(actor: Actor, stack: Stack, ends: tuple[str, str] = CREATED) -> None:
@@ -152,10 +152,10 @@ def await_action(
     return stack.state == end
 
 
-def _action(actor: Actor, operation: Operation, stack: Stack, accepted: Answer) -> Action:
+def _action(actor: Actor, operation: Operation, stack: Stack, accepted: Answer) -> ActionRow:
     request_id = accepted.request_id.decode("ascii", "replace")
     name, stack_id = operation.name, stack.target.stack_id
-    return Action(stack_id, operation.api, name, request_id, accepted.done_ns, actor.number)
+    return ActionRow(stack_id, operation.api, name, request_id, accepted.done_ns, actor.number)
 
 
 def _poll_until(actor: Actor, stack: Stack, states: tuple[str, ...], accepted_ns: int) -> Answer | None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cache
 
-from calorimeter.load.operations.operation import Actor, Config, Operation, Stack, Subject, Trait, always
+from calorimeter.load.operations.operation import (
+    Actor,
+    Operation,
+    SoftwareConfig,
+    Stack,
+    Subject,
+    Trait,
+    always,
+)
 from calorimeter.workload.template import HOLD, VALUE, Template
 
 
@@ -63,10 +71,10 @@ def stack_for(actor: Actor, operation: Operation) -> Stack:
     return stack
 
 
-def config_for(actor: Actor, operation: Operation) -> Config:
+def config_for(actor: Actor, operation: Operation) -> SoftwareConfig:
     """A software configuration for an operation on them, drawn with the user's own random numbers."""
     assert operation.subject is not None
-    config: Config = actor.random.choice(operation.subject.of(actor))
+    config: SoftwareConfig = actor.random.choice(operation.subject.of(actor))
     return config
 
 

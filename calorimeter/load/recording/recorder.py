@@ -197,7 +197,7 @@ class SampleRecorder:
 
 
 @dataclass(slots=True)
-class Entry:
+class LedgerRow:
     """One accepted stack: a row of `calorimeter.core.samples.LEDGER`, filled in during the stack's life."""
 
     stack_id: str
@@ -212,7 +212,7 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Action:
+class ActionRow:
     """One accepted action on a stack: a row of `calorimeter.core.samples.ACTION`."""
 
     stack_id: str
@@ -233,11 +233,11 @@ class LedgerRecorder:
     ) -> None:
         self._segments = SegmentWriter(folder, worker, on_failure)
         self._schema = schema
-        self._rows: list[Entry | Action] = []
+        self._rows: list[LedgerRow | ActionRow] = []
         self._closed = Event()
         self._writer = gevent.spawn(self._write_until_closed)
 
-    def add(self, row: Entry | Action) -> None:
+    def add(self, row: LedgerRow | ActionRow) -> None:
         """Record one stack or one action."""
         self._rows.append(row)
 
@@ -269,7 +269,7 @@ def _samples_table(rows: bytearray, ids: list[bytes], names: dict[str, list[str]
     return pa.Table.from_arrays(columns, schema=SAMPLE)
 
 
-def _ledger_table(rows: list[Entry | Action], schema: pa.Schema) -> pa.Table:
+def _ledger_table(rows: list[LedgerRow | ActionRow], schema: pa.Schema) -> pa.Table:
     columns: list[pa.Array] = []
     for field in schema:
         values = [getattr(row, field.name) for row in rows]

@@ -31,7 +31,7 @@ class CleanupResult:
 def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> CleanupResult:
     """Remove everything of a run. Raises InputError if stacks, configs or tenants cannot be listed."""
     token = Token(deployment)
-    keystone = keystone_accounts.Keystone(deployment, token)
+    keystone = keystone_accounts.TenantAccounts(deployment, token)
     names = keystone.names(run_id)
     removed = left = 0
     for cleaner in _cleaners(deployment, token, names):

@@ -30,7 +30,7 @@ from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, workers
 from calorimeter.load.run.cleanup import remove_tenants
 from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
-from calorimeter.load.run.session import Recording, Session, open_arrivals
+from calorimeter.load.run.session import Recorders, Session, open_arrivals
 from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
 from calorimeter.load.run.watch_process import WatchProcess
 from calorimeter.load.tenants import tenants
@@ -267,7 +267,7 @@ class Lifecycle:
         self._greenlets.clear()
         if self._run is not None and self._environment.parsed_options.progress:
             within_s = self._session.scenario.clean_up_s
-            self._greenlets.append(gevent.spawn(progress_line.draining, self._environment, within_s))
+            self._greenlets.append(gevent.spawn(progress_line.show_draining, self._environment, within_s))
 
     def _test_stop(self, environment: Any, **_: Any) -> None:
         # When the last worker ends, Locust calls this in a greenlet that its `quit` then kills.
@@ -323,15 +323,15 @@ class Lifecycle:
     def _begin(self, run: Path, worker: int = 0, of: int = 1) -> None:
         session, name = self._session, workers.name_of(worker)
         freeze_garbage()
-        recording = Recording(run, name, self.abort)
-        session.begin(recording, worker=worker, workers=of)
+        recorders = Recorders(run, name, self.abort)
+        session.begin(recorders, worker=worker, workers=of)
         if session.scenario.rates:
             session.arrivals = open_arrivals(session, DropRecorder(self._environment, session).record)
         self._monitor = GeneratorMonitor(
             run,
             name,
             session.arrivals,
-            recording.samples.responses,
+            recorders.samples.responses,
             lambda: self._runner.user_count,
             self.abort,
         )
@@ -366,7 +366,7 @@ class Lifecycle:
     def _sweep(self) -> None:
         """Remove stacks whose create had an unknown outcome, and warn about those that are left."""
         session = self._session
-        if session.recording is None or not session.unaccounted:
+        if session.recorders is None or not session.unaccounted:
             return
         left = session.sweep(now_ns() + int(SWEEP_S * 1e9))
         if left is None:

@@ -53,8 +53,8 @@ def install(environment: Any) -> None:
     """Check everything and attach to this Locust process; on an error print one line and exit with 2."""
     options = environment.parsed_options
     if options.progress:
-        progress_line.say(CHECKING)
-    slow = gevent.spawn_later(SLOW_S, progress_line.say, CHECKING, anywhere=True)
+        progress_line.print_line(CHECKING)
+    slow = gevent.spawn_later(SLOW_S, progress_line.print_line, CHECKING, anywhere=True)
     given: dict[str, Any] = {}
     try:
         if environment.web_ui is not None:

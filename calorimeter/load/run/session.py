@@ -23,7 +23,6 @@ from calorimeter.load.http.source_addresses import Sources
 from calorimeter.load.recording.recorder import LedgerRecorder, SampleRecorder
 from calorimeter.load.tenants import leftovers, tenants
 from calorimeter.load.tenants.leftovers import Cleaner
-from calorimeter.load.tenants.tenants import Tenants
 from calorimeter.workload.scenario import Scenario
 
 
@@ -36,7 +35,7 @@ class ApiUnderLoad:
     sources: Sources
 
 
-class Recording:
+class Recorders:
     """The recorders of one worker of one run."""
 
     def __init__(self, run: Path, worker: str, on_failure: Callable[[str], None]) -> None:
@@ -77,24 +76,24 @@ class Session:
     """The open arrivals; None if users are closed."""
     worker: int = 0
     workers: int = 1
-    recording: Recording | None = None
+    recorders: Recorders | None = None
     ends_ns: int = 0
     """The deadline of the cleanup; 0 during the load."""
     quota: Quota = field(default_factory=Quota)
     """The quota of the deployment's own project, used without tenants."""
-    tenants: Tenants | None = None
+    tenants: TenantPool | None = None
     unaccounted: list[str] = field(default_factory=list)
     """Names of stacks and configs that may have been left."""
     over: Event = field(default_factory=Event)
     """Set when the load has ended: users stop thinking and waiting."""
     _users: int = 0
 
-    def begin(self, recording: Recording, *, worker: int = 0, workers: int = 1) -> None:
+    def begin(self, recorders: Recorders, *, worker: int = 0, workers: int = 1) -> None:
         """Start recording a run; the numbers of users start again."""
         self.tenants = tenants.log_in(
-            self.deployment, self.scenario, recording.run.name, workers, self.tagged
+            self.deployment, self.scenario, recorders.run.name, workers, self.tagged
         )
-        self.recording = recording
+        self.recorders = recorders
         self.worker, self.workers = worker, max(workers, worker + 1)
         self._users = 0
         self.ends_ns = 0
@@ -124,9 +123,9 @@ class Session:
 
     def end(self) -> None:
         """End recording; all rows are on disk afterwards."""
-        if self.recording is not None:
-            self.recording.close()
-            self.recording = None
+        if self.recorders is not None:
+            self.recorders.close()
+            self.recorders = None
         if self.tenants is not None:
             self.tenants.stop_renewing()
 
@@ -139,8 +138,8 @@ class Session:
     @property
     def prefix(self) -> str:
         """The beginning of the names of this run's stacks."""
-        assert self.recording is not None
-        return leftovers.prefix(self.recording.run.name)
+        assert self.recorders is not None
+        return leftovers.prefix(self.recorders.run.name)
 
     def api(self, api: str, number: int) -> tuple[StackApi, Quota]:
         """A user's API, with the credentials of its tenant, and the tenant's quota."""

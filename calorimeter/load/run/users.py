@@ -15,8 +15,8 @@ from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http.client import Answer, Client
 from calorimeter.load.operations import operation_table, stack_life
-from calorimeter.load.operations.operation import Config, Operation, Stack
-from calorimeter.load.recording.recorder import Action, Entry
+from calorimeter.load.operations.operation import Operation, SoftwareConfig, Stack
+from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.load.run.session import Session
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class StackUser(User):
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         session = self.session
-        if session.recording is None:
+        if session.recorders is None:
             raise gevent.GreenletExit  # the run was aborted while Locust created its users
         scenario = session.scenario
         load = scenario.load(self.api_name)
@@ -59,7 +59,7 @@ class StackUser(User):
         self._other_client: Client | None = None
         self.api, self.quota = session.api(self.api_name, self.number)
         self.stacks: list[Stack] = []
-        self.configs: list[Config] = []
+        self.configs: list[SoftwareConfig] = []
         self.abandoned: list[bytes] = []
         self.templates = load.templates
         self.stacks_max = load.stacks_per_user
@@ -69,9 +69,9 @@ class StackUser(User):
         self._think_s = scenario.think_s
         self._due = 0
         self._names = 0
-        self._samples = session.recording.samples
-        self._ledger = session.recording.ledger
-        self._actions = session.recording.actions
+        self._samples = session.recorders.samples
+        self._ledger = session.recorders.ledger
+        self._actions = session.recorders.actions
         self._prefix = session.prefix
         self._kind = self.api_name.upper()
         self._fire = environment.events.request.fire
@@ -199,7 +199,7 @@ class StackUser(User):
         )
         self._report(operation.name, (answer.done_ns - scheduled) / 1e6, len(answer.body), _failure(answer))
 
-    def completed(self, entry: Entry, problem: str) -> None:
+    def completed(self, entry: LedgerRow, problem: str) -> None:
         """Report the time to COMPLETE to Locust's page, as an event of its own."""
         took_ms = ((entry.final_ns or now_ns()) - entry.accepted_ns) / 1e6
         self._report("accepted to COMPLETE", took_ms, 0, RequestFailedError(problem) if problem else None)
@@ -218,7 +218,7 @@ class StackUser(User):
             context={},
         )
 
-    def acted(self, action: Action, problem: str) -> None:
+    def acted(self, action: ActionRow, problem: str) -> None:
         """Record an action's end, and report it to Locust's page as an event of its own."""
         self._actions.add(action)
         took_ms = ((action.final_ns or now_ns()) - action.accepted_ns) / 1e6
@@ -254,10 +254,10 @@ class DropRecorder:
     """
 
     def __init__(self, environment: Any, session: Session) -> None:
-        assert session.recording is not None
+        assert session.recorders is not None
         scenario = session.scenario
         self._session = session
-        self._samples = session.recording.samples
+        self._samples = session.recorders.samples
         self._fire = environment.events.request.fire
         self._random = Random(f"{scenario.seed}/drops/{session.worker}")
         loads = {api: load for api in session.fronts if (load := scenario.load(api))}

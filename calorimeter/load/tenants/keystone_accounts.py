@@ -37,7 +37,7 @@ def identity(deployment: Deployment, named: str) -> tuple[Identity, str]:
     return owner.model_copy(update=new), password
 
 
-class Keystone:
+class TenantAccounts:
     """The identity API, with the rights of the deployment's own user."""
 
     def __init__(self, deployment: Deployment, token: Token) -> None:

@@ -49,7 +49,7 @@ class WeightedRoundRobin:
         return self._turns[number]
 
 
-class Tenants:
+class TenantPool:
     """All tenants of a run, as one process uses them."""
 
     def __init__(self, tenants: tuple[Tenant, ...], weights: tuple[float, ...]) -> None:
@@ -85,12 +85,12 @@ def created_by_run(deployment: Deployment, scenario: Scenario) -> bool:
 def create(deployment: Deployment, scenario: Scenario, token: Token, run_id: str) -> None:
     """Create the tenants of a run, if it needs its own. Raises InputError."""
     if scenario.tenants is not None and created_by_run(deployment, scenario):
-        keystone_accounts.Keystone(deployment, token).create(run_id, scenario.tenants.count)
+        keystone_accounts.TenantAccounts(deployment, token).create(run_id, scenario.tenants.count)
 
 
 def log_in(
     deployment: Deployment, scenario: Scenario, run_id: str, workers: int, tagged: bool
-) -> Tenants | None:
+) -> TenantPool | None:
     """Get the credentials of all tenants, and renew their tokens; None if the scenario has no tenants.
 
     The workers share the quota. `tagged`: stacks get a tag. Raises InputError.
@@ -104,7 +104,7 @@ def log_in(
         token.start_renewing()
         most = None if wanted.stacks_max is None else max(1, wanted.stacks_max // workers)
         found.append(Tenant(name, token, _apis(deployment, token, signer, tagged), Quota(most)))
-    return Tenants(tuple(found), wanted.weights)
+    return TenantPool(tuple(found), wanted.weights)
 
 
 def _credentials(

@@ -11,8 +11,8 @@ from calorimeter.core.clock import now_ns
 from calorimeter.load.apis.stack_api import Target
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import operation_table, stack_life
-from calorimeter.load.operations.operation import Config, Stack
-from calorimeter.load.recording.recorder import Entry
+from calorimeter.load.operations.operation import SoftwareConfig, Stack
+from calorimeter.load.recording.recorder import LedgerRow
 
 DELETE = operation_table.DELETE["rest"]
 
@@ -44,7 +44,7 @@ class User:
     number: int = 0
     poll_s: float = 0.0
     complete_within_s: float = 60.0
-    configs: list[Config] = field(default_factory=list)
+    configs: list[SoftwareConfig] = field(default_factory=list)
     finished: list[Stack] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
@@ -76,7 +76,7 @@ class User:
 
 def removed(user: User) -> Stack:
     """A stack that the user has removed, as its row has it."""
-    stack = Stack(Target("cal-r-0-1", "id", "id"), Entry("id", "cal-r-0-1", "rest", "req", 1, 0), None)  # type: ignore[arg-type]
+    stack = Stack(Target("cal-r-0-1", "id", "id"), LedgerRow("id", "cal-r-0-1", "rest", "req", 1, 0), None)  # type: ignore[arg-type]
     stack_life.remove(user, DELETE, stack)  # type: ignore[arg-type]
     assert user.finished == [stack]
     return stack
@@ -111,6 +111,6 @@ def test_a_delete_whose_first_answer_was_lost_ends_the_stack() -> None:
 
 def test_configs_are_not_removed_after_the_end() -> None:
     """Once time is up nothing more is sent."""
-    user = User([], ends_ns=1, configs=[Config("c", ["d"])])
+    user = User([], ends_ns=1, configs=[SoftwareConfig("c", ["d"])])
     operation_table.remove_configs(user)  # type: ignore[arg-type]
     assert [config.config_id for config in user.configs] == ["c"]

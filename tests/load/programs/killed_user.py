@@ -10,8 +10,8 @@ from typing import Any
 
 from calorimeter.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
 from calorimeter.load.apis.stack_api import Target
-from calorimeter.load.operations.operation import Config, Stack
-from calorimeter.load.recording.recorder import Entry
+from calorimeter.load.operations.operation import SoftwareConfig, Stack
+from calorimeter.load.recording.recorder import LedgerRow
 
 folder = Path(tempfile.mkdtemp())
 shared = session("http://127.0.0.1:1/v1", 1, folder, True)
@@ -19,9 +19,9 @@ StackUser.session = shared
 user = RestUser(Environment(user_classes=[RestUser], events=events))
 template: Any = SimpleNamespace()
 for name in ("a", "b"):
-    entry = Entry(f"id-{name}", name, "rest", f"req-{name}", 1, 0, 2, "CREATE_COMPLETE")
+    entry = LedgerRow(f"id-{name}", name, "rest", f"req-{name}", 1, 0, 2, "CREATE_COMPLETE")
     user.stacks.append(Stack(Target(name, f"id-{name}", f"id-{name}"), entry, template))
-user.configs.append(Config("c"))
+user.configs.append(SoftwareConfig("c"))
 shared.stopping()
 stopping = gevent.spawn(user.on_stop)
 while not user.client.connections:

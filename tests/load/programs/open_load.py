@@ -32,12 +32,12 @@ environment.stop_timeout = 10
 environment.events.test_stopping.add_listener(lambda **_: shared.stopping())
 runner = environment.create_local_runner()
 shared.arrivals = open_arrivals(shared, DropRecorder(environment, shared).record)
-assert shared.recording is not None
+assert shared.recorders is not None
 monitor = GeneratorMonitor(
     folder,
     "worker-00",
     shared.arrivals,
-    shared.recording.samples.responses,
+    shared.recorders.samples.responses,
     lambda: runner.user_count,
     print,
 )

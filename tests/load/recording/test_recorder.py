@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.samples import ERRORS, LEDGER, SAMPLE
-from calorimeter.load.recording.recorder import Entry, LedgerRecorder, SampleRecorder
+from calorimeter.load.recording.recorder import LedgerRecorder, LedgerRow, SampleRecorder
 from tests.load.programs import command
 from tests.places import CLONE
 
@@ -158,11 +158,11 @@ def test_ledger_rows_come_back(tmp_path: Path) -> None:
     (tmp_path / "ledger").mkdir()
     ledger = LedgerRecorder(tmp_path / "ledger", "worker-00", fail)
     ledger.add(
-        Entry(
+        LedgerRow(
             "id-1", "cal-1", "rest", "req-1", 5, 7, final_ns=9, final_state="CREATE_COMPLETE", deleted_ns=11
         )
     )
-    ledger.add(Entry("id-2", "cal-2", "cfn", "", 6, 8))
+    ledger.add(LedgerRow("id-2", "cal-2", "cfn", "", 6, 8))
     ledger.close()
     assert pq.read_schema(RunDir(tmp_path).parquet("ledger")[0]).equals(LEDGER)
     first, second = rows_of(tmp_path, "ledger")

@@ -119,7 +119,7 @@ def test_loopback_and_the_deployments_own_hosts_are_asked_directly(
     assert goes_direct(deployment(tmp_path), url) is direct
 
 
-def keystone(tmp_path: Path, answers: dict[str, Any]) -> keystone_accounts.Keystone:
+def keystone(tmp_path: Path, answers: dict[str, Any]) -> keystone_accounts.TenantAccounts:
     """A Keystone that gives or raises these answers to `METHOD path`."""
 
     def request(url: str, method: str, auth: None) -> SimpleNamespace:
@@ -129,7 +129,7 @@ def keystone(tmp_path: Path, answers: dict[str, Any]) -> keystone_accounts.Keyst
         return SimpleNamespace(json=lambda: given)
 
     token: Any = SimpleNamespace(session=SimpleNamespace(request=request), auth=None)
-    return keystone_accounts.Keystone(deployment(tmp_path), token)
+    return keystone_accounts.TenantAccounts(deployment(tmp_path), token)
 
 
 PROJECTS = {"projects": [{"name": "cal-r-tenant-0", "id": "p0"}, {"name": "other", "id": "p1"}]}
