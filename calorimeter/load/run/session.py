@@ -23,6 +23,7 @@ from calorimeter.load.http.source_addresses import Sources
 from calorimeter.load.recording.recorder import LedgerRecorder, SampleRecorder
 from calorimeter.load.tenants import leftovers, tenants
 from calorimeter.load.tenants.leftovers import Cleaner
+from calorimeter.load.tenants.tenants import TenantPool
 from calorimeter.workload.scenario import Scenario
 
 
