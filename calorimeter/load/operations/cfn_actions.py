@@ -13,9 +13,6 @@ from calorimeter.load.operations.operation import Actor, Operation, Stack
 from calorimeter.load.operations.subjects import stack_for
 from calorimeter.workload.template import HOLD, VALUE
 
-HOLD_S = 4
-"""How long an update takes that is going to be cancelled."""
-
 HELD_UPDATE = Operation("cfn", "UpdateStackHeld", frozenset({200}), False)
 """The update that is going to be cancelled."""
 
@@ -84,5 +81,5 @@ def cancel_update(actor: Actor, operation: Operation) -> None:
     """Begin an update that takes long, cancel it, and poll until it is rolled back."""
     stack = stack_for(actor, operation)
     cancellation = api_of(actor).call(operation.name, StackName=stack.target.identity)
-    update = _changed(actor, stack, HOLD_S)
+    update = _changed(actor, stack, stack_life.HOLD_S)
     stack_life.cancel(actor, stack, (HELD_UPDATE, update), (operation, cancellation))

@@ -23,9 +23,6 @@ PAGE = 10
 PAGES = 5
 """The most pages that are read of a list."""
 
-HOLD_S = 4
-"""How long an update takes that is going to be cancelled."""
-
 RESTORABLE = Subject(
     SNAPSHOT.name,
     lambda actor: [stack for stack in SNAPSHOT.of(actor) if stack.state != "RESTORE_COMPLETE"],
@@ -84,7 +81,7 @@ def cancel_update(actor: Actor, operation: Operation) -> None:
 
 
 def cancel_without_rollback(actor: Actor, operation: Operation) -> None:
-    """Begin an update that takes long, cancel it, which leaves a failed stack, and repair the stack."""
+    """Begin an update that takes long and cancel it; repair the failed stack that this leaves."""
     stack = _cancel(actor, operation, "UPDATE_FAILED")
     if stack.state == "UPDATE_FAILED":
         path = fill(_PATH, actor, stack)
@@ -101,7 +98,7 @@ _PATH = "/stacks/{stack_name}/{stack_id}"
 def _cancel(actor: Actor, operation: Operation, end: str) -> Stack:
     stack = stack_for(actor, operation)
     api = api_of(actor)
-    body = changed_body(actor, stack, HOLD_S)
+    body = changed_body(actor, stack, stack_life.HOLD_S)
     update = api.call("PUT", fill(_PATH, actor, stack), body, stack.template.deferred)
     cancellation = api.call("POST", fill(operation.route, actor, stack), {operation.handler: None})
     stack_life.cancel(actor, stack, (HELD_UPDATE, update), (operation, cancellation), end)

@@ -20,6 +20,9 @@ from calorimeter.load.operations.subjects import stack_for, usable
 from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.workload.template import Template
 
+HOLD_S = 4
+"""How long an update takes that is going to be cancelled."""
+
 CREATED = ("CREATE_COMPLETE", "CREATE_FAILED")
 ADOPTED = ("ADOPT_COMPLETE", "ADOPT_FAILED")
 DELETED = ("DELETE_COMPLETE", "DELETE_FAILED")
