@@ -1,1 +1,1 @@
-"""How fast the generator is, against others, on this machine."""
+"""Benchmarks of the load generator and of the report on this machine, beside other programs."""

@@ -1,4 +1,4 @@
-"""`python -m calorimeter.bench`: what `bin/bench` runs."""
+"""`python -m calorimeter.bench`, which `bin/bench` runs."""
 
 from __future__ import annotations
 
@@ -23,8 +23,6 @@ if __name__ == "__main__":
     try:
         sys.exit(bench(standalone_mode=False) or 0)
     except (InputError, click.ClickException) as problem:
-        print(
-            f"bench: {problem.format_message() if isinstance(problem, click.ClickException) else problem}",
-            file=sys.stderr,
-        )
+        line = problem.format_message() if isinstance(problem, click.ClickException) else problem
+        print(f"bench: {line}", file=sys.stderr)
         sys.exit(2)

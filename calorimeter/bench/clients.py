@@ -1,7 +1,7 @@
-"""`bin/bench client`: requests a second of one core, beside FastHttpUser, hey and wrk.
+"""`bin/bench client`: requests per second of one core, beside FastHttpUser, hey and wrk.
 
-HAProxy answers on one core, one generator after the other runs on the other; rounds are interleaved, so
-that what else the machine does meets all of them, and rates of the same round are compared.
+HAProxy answers on one core; the generators run on the other, one after another. Rounds are interleaved, so
+other work of the machine affects all generators, and rates of the same round are compared.
 """
 
 from __future__ import annotations
@@ -15,58 +15,54 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import click
 
-from calorimeter.bench.bystanders import Bystanders, own_s
-from calorimeter.bench.record import Record
+from calorimeter.bench.other_processes import OtherProcesses, own_s
+from calorimeter.bench.record import Record, page_option, rounds_option
 from calorimeter.core.errors import InputError
+from calorimeter.core.waiting import DeadlineError, until
 
-HERE = Path(__file__).parent
+CONFIG = Path(__file__).with_name("haproxy.cfg")
 KINDS = ("calorimeter", "unrecorded", "fasthttp", "hey", "wrk")
-WANTED = {"fasthttp": 6.0, "hey": 1.25, "wrk": 0.4}
+LEAST_RATIO = {"fasthttp": 6.0, "hey": 1.25, "wrk": 0.4}
 """Calorimeter's rate must be at least this many times that of each other generator."""
 
 PACKAGES = {"taskset": "util-linux"}
-"""Packages that are not called as their program."""
+"""Packages whose names differ from those of their programs."""
 
-BYTES_A_SAMPLE = 36
-RECORDER_SHARE = 0.10
 OTHERS_SHARE = 0.10
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@rounds_option
+@page_option
 @click.option(
-    "--seconds", type=click.FloatRange(1), default=3.0, show_default=True, help="Of each measurement."
+    "--seconds", type=click.FloatRange(1), default=3.0, show_default=True, help="Length of a measurement."
 )
 @click.option("--users", type=click.IntRange(1), default=64, show_default=True, help="Connections.")
-@click.option(
-    "--page", type=click.Path(path_type=Path), help="Write the results to this Markdown file, too."
-)
 def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
-    """Compare the HTTP client with others; exit status 1 where a ratio is below what is promised.
+    """Compare the HTTP client with others. Exit status 1 if a ratio is below its bound.
 
-    Where other processes keep the machine busy, requests a second of the generator's CPU time are compared
-    instead; on a quiet machine that is the same, because each generator fills its core.
+    If other processes keep the machine busy, requests per second of each generator's own CPU time are
+    compared instead. On a quiet machine the result is the same, because each generator fills its core.
     """
-    cores = ready("haproxy", "hey", "wrk", "taskset")
+    cores = measuring_cores("haproxy", "hey", "wrk", "taskset")
     record = Record(
         "The HTTP client beside others",
-        "Requests a second of one core, HAProxy answering from the other. Rounds are interleaved, rates of "
-        f"the same round are compared: medians, and their range. {users} connections, {rounds} rounds of "
-        f"{seconds:g} s each. `calorimeter` has all "
-        "on: recording, a source address for each user, Locust's statistics; `unrecorded` is the same "
-        "without the recorder, `fasthttp` is Locust's FastHttpUser.",
+        "Requests per second of one core; HAProxy answers from the other. Rounds are interleaved, and "
+        f"rates of the same round are compared: medians, and their range. {users} connections, {rounds} "
+        f"rounds of {seconds:g} s each. `calorimeter` has everything on: recording, a source per user, "
+        "Locust's statistics; `unrecorded` is the same without the recorder; `fasthttp` is Locust's "
+        "FastHttpUser.",
     )
     rates: dict[str, list[float]] = {kind: [] for kind in KINDS}
     efficiencies: dict[str, list[float]] = {kind: [] for kind in KINDS}
     last: dict[str, float] = {}
-    bystanders = Bystanders(len(cores))
+    others = OtherProcesses(len(cores))
     with canned(cores[1]) as url:
         for number in range(rounds):
             for kind in KINDS:
@@ -77,17 +73,17 @@ def client(rounds: int, seconds: float, users: int, page: Path | None) -> int:
             record.round(
                 f"round {number + 1}: " + "  ".join(f"{kind} {rates[kind][-1]:,.0f}/s" for kind in KINDS)
             )
-    share = record.meanwhile(bystanders)
+    share = record.note_others(others)
     if share > OTHERS_SHARE:
-        record.note("So requests a second of each generator's own CPU time are compared.")
+        record.note("So requests per second of each generator's own CPU time are compared.")
         rates = efficiencies
     judge(record, rates, last)
     record.write(page)
     return int(record.missed)
 
 
-def ready(*programs: str) -> list[int]:
-    """The cores to measure on; raises `InputError` where programs or cores are missing."""
+def measuring_cores(*programs: str) -> list[int]:
+    """The cores to measure on. Raises InputError if programs or cores are missing."""
     missing = [name for name in programs if shutil.which(name) is None]
     if missing:
         packages = " ".join(PACKAGES.get(name, name) for name in programs)
@@ -99,26 +95,22 @@ def ready(*programs: str) -> list[int]:
 
 
 def judge(record: Record, rates: dict[str, list[float]], last: dict[str, float]) -> None:
-    """Ratios of the same round beside what is wanted: their median, and between what they lie."""
+    """Record the ratios of the same round and their bounds: median and range."""
     ours = rates["calorimeter"]
     for kind, values in rates.items():
         rate = f"{statistics.median(values):,.0f}/s"
-        if kind in WANTED:
+        if kind in LEAST_RATIO:
             ratios = [own / other for own, other in zip(ours, values, strict=True)]
             ratio = statistics.median(ratios)
             shown = f"{rate} ({ratio:.2f} ×, {min(ratios):.2f} to {max(ratios):.2f})"
-            wanted = f"calorimeter at least {WANTED[kind]:g} ×"
-            record.figure(kind, shown, wanted, ratio >= WANTED[kind])
+            wanted = f"calorimeter at least {LEAST_RATIO[kind]:g} ×"
+            record.figure(kind, shown, wanted, ratio >= LEAST_RATIO[kind])
         else:
             record.figure(kind, rate)
     shares = [1 - own / free for own, free in zip(ours, rates["unrecorded"], strict=True)]
     share = statistics.median(shares)
-    most = f"at most {RECORDER_SHARE:.0%}"
     shown = f"{share:.1%} ({min(shares):.0%} to {max(shares):.0%})"
-    record.figure("recorder, part of the generator", shown, most, share <= RECORDER_SHARE)
-    size = last["bytes"] / last["rows"]
-    most = f"at most {BYTES_A_SAMPLE}"
-    record.figure("recorder, bytes a sample", f"{size:.1f}", most, size <= BYTES_A_SAMPLE)
+    record.recorder_figures(share, shown, last)
 
 
 def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[str, float]:
@@ -141,9 +133,9 @@ def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[
 def contender(
     kind: str, url: str, users: int, seconds: float, core: int, rate: float = 0
 ) -> dict[str, float]:
-    """One measurement of `calorimeter.bench.contender`; with a rate, of open arrivals."""
+    """One measurement of `calorimeter.bench.contender`; with `rate`, of open arrivals."""
     words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else [])]
-    result = _module("ours", words, core)
+    result = _module("contender", words, core)
     if result["failures"] and not rate:
         raise InputError("bench", f"{kind}: {result['failures']:.0f} requests failed")
     return result
@@ -151,11 +143,11 @@ def contender(
 
 def pauses(seconds: float, core: int) -> dict[str, float]:
     """One measurement of `calorimeter.bench.core_pauses`."""
-    return _module("machine", [str(seconds)], core)
+    return _module("core_pauses", [str(seconds)], core)
 
 
 def _module(name: str, words: list[str], core: int) -> dict[str, float]:
-    """What a module of this room prints, in a process of its own on one core."""
+    """The JSON object that a module of this package prints, run in a process of its own on one core."""
     command = ["taskset", "-c", str(core), sys.executable, "-m", f"calorimeter.bench.{name}", *words]
     result: dict[str, float] = json.loads(_run(command))
     return result
@@ -177,11 +169,11 @@ def _number(pattern: str, text: str) -> float:
 
 @contextmanager
 def canned(core: int) -> Iterator[str]:
-    """HAProxy with canned answers on one core; gives the API's URL."""
+    """HAProxy with canned answers on one core; yields the API's URL."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     with tempfile.TemporaryFile("w+") as errors:
-        command = ["taskset", "-c", str(core), "haproxy", "-db", "-f", str(HERE / "haproxy.cfg")]
+        command = ["taskset", "-c", str(core), "haproxy", "-db", "-f", str(CONFIG)]
         process = subprocess.Popen(
             command, env={**os.environ, "PORT": str(port)}, stdout=errors, stderr=errors
         )
@@ -194,11 +186,12 @@ def canned(core: int) -> Iterator[str]:
 
 
 def _await_port(port: int, process: subprocess.Popen[bytes], within_s: float = 5.0) -> None:
-    until = time.monotonic() + within_s
-    while time.monotonic() < until and process.poll() is None:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
+    def accepts() -> bool:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return True
+        return False
+
+    with suppress(DeadlineError):
+        if until(lambda: process.poll() is not None or accepts(), within_s) and process.poll() is None:
             return
-        except OSError:
-            time.sleep(0.02)
-    raise InputError("bench", "HAProxy does not start", "try: haproxy -c -f loadtests/bench/haproxy.cfg")
+    raise InputError("bench", "HAProxy does not start", f"try: haproxy -c -f {CONFIG}")

@@ -1,9 +1,9 @@
-"""One contender in a process of its own.
+"""Measures one generator in a process of its own.
 
 `python -m calorimeter.bench.contender KIND URL USERS SECONDS [RATE]`
 
 Prints one JSON object. KIND is `calorimeter` (everything on), `unrecorded` (without the recorder), or
-`fasthttp` (Locust's FastHttpUser). With RATE, arrivals are open, and evenly spaced where it is negative.
+`fasthttp` (Locust's FastHttpUser). With RATE, arrivals are open; a negative RATE spaces them evenly.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.http.client import Timeouts
 from calorimeter.load.http.connection import endpoint
 from calorimeter.load.http.source_addresses import Sources
-from calorimeter.load.run.generator_monitor import settle
-from calorimeter.load.run.session import Front, Recording, Session, cleaning, open_arrivals
-from calorimeter.load.run.users import Drops, RestUser, StackUser
+from calorimeter.load.run.generator_monitor import freeze_garbage
+from calorimeter.load.run.session import ApiUnderLoad, Recorders, Session, open_arrivals
+from calorimeter.load.run.users import DropRecorder, RestUser, StackUser
+from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.scenario import Load, Scenario
 from calorimeter.workload.stages import Arrivals
 
@@ -37,21 +38,21 @@ WARM_UP_S = 1.0
 
 
 class FixedToken:
-    """A token that no Keystone gave; the length is that of a Fernet token."""
+    """A token without a Keystone; it has the length of a Fernet token."""
 
     bytes = b"gAAAAA" + b"x" * 177
-    later = b""
+    deferred_headers = b""
     project_id = "0123456789abcdef0123456789abcdef"
 
 
 class Unrecorded:
-    """Takes samples and forgets them."""
+    """Discards all samples."""
 
     def add(self, *_: Any) -> None:
-        """Forget."""
+        """Discard a sample."""
 
     def close(self) -> None:
-        """Nothing to write."""
+        """Write nothing."""
 
 
 def session(
@@ -62,7 +63,7 @@ def session(
     arrivals: Arrivals | None = None,
     seconds: float = 60,
 ) -> Session:
-    """What `calorimeter.load.run.session.prepare` gives for a scenario of nothing but lists."""
+    """A session as `calorimeter.load.run.preparation` makes it, of a scenario that only lists stacks."""
     api = Api(url=url, proxy_section="canned", backends=(Backend(name="canned", address="127.0.0.1:1"),))
     to = endpoint(api.front)
     token: Any = FixedToken()
@@ -70,19 +71,20 @@ def session(
     scenario = Scenario(
         name="bench", about="", users=users, duration_s=seconds, arrivals=arrivals, rest=load
     )
-    front = Front(RestApi(api, to, token), to, Sources(["127.16.0.0/12"]))
+    front = ApiUnderLoad(RestApi(api, to, token), to, Sources(["127.16.0.0/12"]))
     deployment = Deployment(name="bench", rest=api)
-    made = Session(deployment, scenario, Timeouts(), token, {"rest": front}, cleaning(deployment, token))
-    recording = Recording(folder, "worker-00", sys.exit)
+    cleaner = Cleaner.of(deployment, token)
+    prepared = Session(deployment, scenario, Timeouts(), token, {"rest": front}, cleaner)
+    recorders = Recorders(folder, "worker-00", sys.exit)
     if not recorded:
-        recording.samples.close()
-        recording.samples = Unrecorded()  # type: ignore[assignment]
-    made.begin(recording)
-    return made
+        recorders.samples.close()
+        recorders.samples = Unrecorded()  # type: ignore[assignment]
+    prepared.begin(recorders)
+    return prepared
 
 
 def fast_user(url: str) -> type[FastHttpUser]:
-    """The same request, as Locust's own users send it."""
+    """Users of Locust's own client that send the same request."""
     path = f"{url}/{FixedToken.project_id}/stacks"
     headers = {"Accept": "application/json", "X-Auth-Token": FixedToken.bytes.decode()}
 
@@ -100,7 +102,7 @@ def fast_user(url: str) -> type[FastHttpUser]:
 
 
 def measure(user_class: Any, users: int, seconds: float) -> dict[str, float]:
-    """Requests a second after a warm-up, by Locust's own count, and the process's CPU."""
+    """Requests per second after a warm-up, as Locust counts them, and the process's CPU share."""
     environment = Environment(user_classes=[user_class], events=events)
     runner = environment.create_local_runner()
     runner.spawn_users({user_class.__name__: users})
@@ -119,17 +121,17 @@ def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
     shared = StackUser.session
     environment = Environment(user_classes=[RestUser], events=events)
     runner = environment.create_local_runner()
-    shared.arrivals = arrivals = open_arrivals(shared, Drops(environment, shared).drop)
+    shared.arrivals = arrivals = open_arrivals(shared, DropRecorder(environment, shared).record)
     made: list[Any] = runner.spawn_users({"RestUser": users})
-    stall = Stall()
+    stall = LoopStall()
     gevent.sleep(0.2)
-    settle()
+    freeze_garbage()
     arrivals.begin(now_ns())
     gevent.sleep(WARM_UP_S)
     arrivals.take_lags()
     stall.take()
     started, cpu = time.monotonic(), time.process_time()
-    total = runner.stats.total  # what was dropped counts as a request that failed
+    total = runner.stats.total  # dropped arrivals count as failed requests
     before = arrivals.offered, arrivals.drops, total.num_requests - total.num_failures
     gevent.sleep(seconds)
     took = time.monotonic() - started
@@ -154,23 +156,23 @@ def measure_arrivals(users: int, seconds: float) -> dict[str, float]:
     return result
 
 
-class Stall:
-    """The longest time for which the event loop did not come round, looked at every millisecond."""
+class LoopStall:
+    """Measures the longest stall of the event loop, with a timer of one millisecond."""
 
     def __init__(self) -> None:
         self._longest = 0.0
         self._due = 0.0
         self._timer = gevent.get_hub().loop.timer(0.001, repeat=0.001)
-        self._timer.start(self._look)
+        self._timer.start(self._tick)
 
-    def _look(self) -> None:
+    def _tick(self) -> None:
         now = time.monotonic()
         if self._due:
             self._longest = max(self._longest, now - self._due)
         self._due = now + 0.001
 
     def take(self) -> float:
-        """The longest one since the last call, in seconds beyond the millisecond."""
+        """The longest stall since the last call, in seconds beyond the millisecond."""
         longest, self._longest = self._longest, 0.0
         return longest
 
@@ -186,7 +188,7 @@ def main() -> None:
         spacing: Any = "poisson" if rate > 0 else "constant"
         arrivals = Arrivals(rate_per_s=abs(rate), spacing=spacing) if rate else None
         recorded = kind == "calorimeter"
-        settle()  # as every load begins (`calorimeter.load.run.lifecycle`)
+        freeze_garbage()  # as every load begins (`calorimeter.load.run.lifecycle`)
         StackUser.session = session(url, users, Path(folder), recorded, arrivals)
         result = measure_arrivals(users, seconds) if rate else measure(RestUser, users, seconds)
         StackUser.session.end()

@@ -1,8 +1,8 @@
-"""How long a core of this machine lets nothing run: `python -m calorimeter.bench.core_pauses SECONDS`.
+"""Pauses of a core of this machine: `python -m calorimeter.bench.core_pauses SECONDS`.
 
-Prints one JSON object: `longest_s`, the longest time between two looks at the clock of a process that does
-nothing else, and `lost`, the share of the time in pauses of a millisecond or more. No generator that runs
-on that core can be more punctual than that.
+Prints one JSON object: `longest_s`, the longest time between two readings of the clock by a process that
+does nothing else, and `lost`, the share of the time in pauses of a millisecond or more. No generator on
+that core can be more punctual.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ PAUSE_NS = 1_000_000
 
 
 def pauses(seconds: float) -> dict[str, float]:
-    """Look at the clock for so long."""
+    """Read the clock without a break for `seconds`."""
     began = before = time.monotonic_ns()
     until = began + int(seconds * 1e9)
     longest = lost = 0

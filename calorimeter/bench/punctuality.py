@@ -1,7 +1,7 @@
-"""`bin/bench arrivals`: how punctual open arrivals are at 10,000 a second, and what recording costs.
+"""`bin/bench arrivals`: the lateness of open arrivals at 10,000 per second, and the cost of recording.
 
-HAProxy answers on one core, one worker with 2,000 users and as many source addresses runs on the other;
-rounds with and without the recorder, Poisson and evenly spaced, are interleaved, and medians are judged.
+HAProxy answers on one core; one worker with 2,000 users and as many source addresses runs on the other.
+Rounds with and without the recorder, Poisson and evenly spaced, are interleaved; medians are judged.
 """
 
 from __future__ import annotations
@@ -11,51 +11,47 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.bystanders import Bystanders
-from calorimeter.bench.clients import canned, contender, pauses, ready
-from calorimeter.bench.record import Record
+from calorimeter.bench.clients import canned, contender, measuring_cores, pauses
+from calorimeter.bench.other_processes import OtherProcesses
+from calorimeter.bench.record import Record, page_option, rounds_option
 
 KINDS = ("calorimeter", "unrecorded")
 SPACINGS = {"poisson": 1, "constant": -1}
-"""With the sign of the rate by which `calorimeter.bench.contender` knows them."""
+"""The sign of the rate that selects a spacing in `calorimeter.bench.contender`."""
 
 Found = dict[tuple[str, str], list[dict[str, float]]]
-"""Results of each round by kind and spacing."""
+"""The results of all rounds, by kind and spacing."""
 
 OTHERS_SHARE = 0.05
 LAG_P99_MS = 2.0
 ACHIEVED = 0.999
-RECORDER_SHARE = 0.10
-BYTES_A_SAMPLE = 36
 STALL_MS = 5.0
 
 
 @click.command()
-@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@rounds_option
+@page_option
 @click.option(
-    "--seconds", type=click.FloatRange(1), default=5.0, show_default=True, help="Of each measurement."
+    "--seconds", type=click.FloatRange(1), default=5.0, show_default=True, help="Length of a measurement."
 )
 @click.option(
-    "--rate", type=click.IntRange(1), default=10_000, show_default=True, help="Arrivals a second."
+    "--rate", type=click.IntRange(1), default=10_000, show_default=True, help="Arrivals per second."
 )
 @click.option(
-    "--users", type=click.IntRange(1), default=2_000, show_default=True, help="With an address each."
-)
-@click.option(
-    "--page", type=click.Path(path_type=Path), help="Write the results to this Markdown file, too."
+    "--users", type=click.IntRange(1), default=2_000, show_default=True, help="Users, each with a source."
 )
 def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | None) -> int:
-    """Measure the lag of open arrivals; exit status 1 where a figure misses what is promised."""
-    cores = ready("haproxy", "taskset")
+    """Measure the lag of open arrivals. Exit status 1 if a figure misses its bound."""
+    cores = measuring_cores("haproxy", "taskset")
     record = Record(
         "Open arrivals",
-        f"One worker on one core, {rate:,} arrivals a second, {users:,} users with a source address each, "
+        f"One worker on one core, {rate:,} arrivals per second, {users:,} users with a source each, "
         f"everything on; HAProxy answers from the other core. {rounds} rounds of {seconds:g} s, with and "
-        "without the recorder in turn; medians over the rounds.",
+        "without the recorder in turn; medians of the rounds.",
     )
     found: Found = {}
     floor_s: list[float] = []
-    bystanders = Bystanders(len(cores))
+    others = OtherProcesses(len(cores))
     with canned(cores[1]) as url:
         for number in range(rounds):
             floor_s.append(pauses(seconds, cores[0])["longest_s"])
@@ -69,9 +65,9 @@ def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | No
                     f"p99 {result['lag_p99_s'] * 1e3:.2f} ms  max {result['lag_max_s'] * 1e3:.1f} ms  "
                     f"achieved {result['achieved'] / result['offered']:.5f}  cpu {result['cpu']:.0%}"
                 )
-    share = record.meanwhile(bystanders)
+    share = record.note_others(others)
     if share > OTHERS_SHARE:
-        record.note("So these figures say as much about them as about Calorimeter.")
+        record.note("So these figures depend as much on those processes as on Calorimeter.")
     judge(record, found, users)
     longest_ms = statistics.median(floor_s) * 1e3
     record.figure("longest pause of a process that only reads the clock", f"{longest_ms:.1f} ms")
@@ -80,7 +76,7 @@ def arrivals(rounds: int, seconds: float, rate: int, users: int, page: Path | No
 
 
 def judge(record: Record, found: Found, users: int) -> None:
-    """Medians over the rounds beside what is wanted."""
+    """Record the medians of the rounds and their bounds."""
 
     def median(kind: str, spacing: str, name: str) -> float:
         return statistics.median(result[name] for result in found[kind, spacing])
@@ -104,12 +100,7 @@ def judge(record: Record, found: Found, users: int) -> None:
             found["calorimeter", spacing], found["unrecorded", spacing], strict=True
         )
     )
-    wanted = f"at most {RECORDER_SHARE:.0%}"
-    record.figure("recorder, part of the generator's CPU", f"{cost:.1%}", wanted, cost <= RECORDER_SHARE)
-    last = found["calorimeter", "poisson"][-1]
-    size = last["bytes"] / last["rows"]
-    wanted = f"at most {BYTES_A_SAMPLE}"
-    record.figure("recorder, bytes a sample on disk", f"{size:.1f}", wanted, size <= BYTES_A_SAMPLE)
+    record.recorder_figures(cost, f"{cost:.1%}", found["calorimeter", "poisson"][-1])
     stall_ms = median("calorimeter", "poisson", "stall_s") * 1e3
     wanted = f"at most {STALL_MS:g} ms"
     record.figure("longest stall of the event loop", f"{stall_ms:.1f} ms", wanted, stall_ms <= STALL_MS)

@@ -1,4 +1,4 @@
-"""What a benchmark found: said while it is found, and written as a page that says how it was measured."""
+"""The record of a benchmark: printed during the measurement, and written as a page."""
 
 from __future__ import annotations
 
@@ -8,9 +8,19 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.bystanders import Bystanders
+from calorimeter.bench.other_processes import OtherProcesses
 from calorimeter.core import environment
 from calorimeter.core.errors import InputError
+
+RECORDER_SHARE = 0.10
+BYTES_PER_SAMPLE = 36
+
+rounds_option = click.option(
+    "--rounds", type=click.IntRange(1), default=5, show_default=True, help="Number of rounds."
+)
+page_option = click.option(
+    "--page", type=click.Path(path_type=Path), help="Markdown file for the results (default: none)."
+)
 
 
 class Record:
@@ -23,36 +33,45 @@ class Record:
         self._notes: list[str] = []
         self._rows: list[tuple[str, str, str, str]] = []
         self.missed = False
-        """Whether any figure misses what is wanted."""
+        """Whether any figure misses its bound."""
 
     def round(self, line: str) -> None:
-        """One measurement."""
+        """Record and print one measurement."""
         self._rounds.append(line)
         click.echo(line)
 
     def note(self, line: str) -> None:
-        """What a reader must know of how it was measured."""
+        """Record and print a remark on the measurement."""
         self._notes.append(line)
         click.echo(line)
 
-    def meanwhile(self, bystanders: Bystanders) -> float:
-        """Note what others used of the machine; the share of other processes."""
-        share, stolen = bystanders.shares()
+    def note_others(self, others: OtherProcesses) -> float:
+        """Note what other processes used of the machine, and return their share."""
+        share, stolen = others.shares()
         self.note(
-            f"Other processes used {share:.0%} of this machine meanwhile, its host {stolen:.1%} (steal)."
+            f"During the measurement, other processes used {share:.0%} of this machine, and its host took"
+            f" {stolen:.1%} (steal)."
         )
         return share
 
     def figure(self, name: str, value: str, wanted: str = "", good: bool = True) -> None:
-        """A result beside what is wanted."""
+        """Record and print a result and its bound."""
         self.missed |= not good
         verdict = ("yes" if good else "**no**") if wanted else ""
         self._rows.append((name, value, wanted, verdict))
         mark = "" if good else "   MISSED"
         click.echo(f"{name:44} {value:>22}{f'   wanted: {wanted}' if wanted else ''}{mark}")
 
+    def recorder_figures(self, share: float, shown: str, last: dict[str, float]) -> None:
+        """Record what the recorder costs: its share of the generator's CPU, and bytes per sample."""
+        most = f"at most {RECORDER_SHARE:.0%}"
+        self.figure("recorder, share of the generator's CPU", shown, most, share <= RECORDER_SHARE)
+        size = last["bytes"] / last["rows"]
+        most = f"at most {BYTES_PER_SAMPLE}"
+        self.figure("recorder, bytes per sample", f"{size:.1f}", most, size <= BYTES_PER_SAMPLE)
+
     def write(self, path: Path | None) -> None:
-        """Write the page; raises `InputError` where that cannot be."""
+        """Write the page, if there is a path. Raises InputError if it cannot be written."""
         if path is None:
             return
         machine = environment.capture()

@@ -1,8 +1,8 @@
-"""How long ten million samples take: `python -m calorimeter.bench.report [MILLIONS]`.
+"""The time of a report on ten million samples: `python -m calorimeter.bench.report [MILLIONS]`.
 
-Makes a run folder as two workers would write it (segments of 10,000 rows), builds the whole report from it,
-and then makes the same tables three ways: by this room, by DuckDB and by polars where those are installed.
-Each part runs in a process of its own; times do not count its imports, memory is its peak.
+Writes a run folder as two workers would (segments of 10,000 rows), builds the whole report from it, and
+then computes the same tables three ways: with `calorimeter.report`, and with DuckDB and polars if they are
+installed. Each part runs in a process of its own. Times do not include its imports; memory is its peak.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KINDS = ("list", "show", "create", "delete", "wait")
 
 
 def make(folder: Path, rows: int) -> None:
-    """Write a run of `rows` samples; their request ids are empty, because no table reads them."""
+    """Write a run of `rows` samples. Request ids are empty, because no table reads them."""
     (folder / "samples").mkdir(parents=True)
     about = {
         "schema_version": 1,
@@ -88,7 +88,7 @@ def _coded(codes: Any, names: tuple[str, ...]) -> pa.DictionaryArray:
 
 
 def report(folder: Path) -> Work:
-    """The whole page, as `calorimeter report` makes it."""
+    """The whole page, as `calorimeter report` builds it."""
     from calorimeter.core.rundir import RunDir
     from calorimeter.report import findings, page
 
@@ -96,7 +96,7 @@ def report(folder: Path) -> Work:
 
 
 def ours(folder: Path) -> Work:
-    """The tables of `_queries`, by this room."""
+    """The tables of `_QUERIES`, by `calorimeter.report`."""
     from calorimeter.core.rundir import RunDir
     from calorimeter.report import time_axis
     from calorimeter.report.tables import frames, latency, rates
@@ -115,7 +115,7 @@ def ours(folder: Path) -> Work:
 
 
 BIN_NS = 15_000_000_000
-"""The bins that ten million samples get at `RATE_PER_S`."""
+"""The length of the bins of ten million samples at `RATE_PER_S`."""
 
 _SAMPLES = """
 CREATE TEMP TABLE s AS
@@ -201,7 +201,7 @@ def _measured(part: str, folder: Path) -> dict[str, float]:
 
 
 def _run_part(part: str, folder: Path) -> None:
-    work = PARTS[part](folder)  # imports what it needs, which is not counted
+    work = PARTS[part](folder)  # its imports are not counted
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     work()
     figures = {
@@ -213,7 +213,7 @@ def _run_part(part: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Make the run, measure each part, print a table."""
+    """Write the run, measure each part, and print a table."""
     if sys.argv[1:2] == ["--part"]:
         _run_part(sys.argv[2], Path(sys.argv[3]))
         return

@@ -17,7 +17,7 @@ from calorimeter.core import netns, paths, shipped
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.run.faults_under_load import Breaking
+from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.workload import catalogue
 
 LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
@@ -91,7 +91,7 @@ def run(
     """
     wanted = catalogue.read(catalogue.find(scenario))
     file = paths.deployment(deployment)
-    breaking = Breaking.of(
+    breaking = ScheduledFaults.of(
         netns.enter_client_netns(deployments.read(file)), (*wanted.fault, *map(parse, faults)), yes_break_it
     )
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
@@ -146,9 +146,9 @@ def balance(run: Path) -> int:
 
     Exit status: 0 the ledger balances; 1 it does not; 2 it cannot be read.
     """
-    from calorimeter.load.recording.ledger_balance import of_run
+    from calorimeter.load.run.ledger_balance import balance_of_run
 
-    found = of_run(RunDir.open(run))
+    found = balance_of_run(RunDir.open(run))
     click.echo(
         f"{found.requests} requests, {found.errors} of them errors; {found.creates} creates: "
         f"{found.accepted} accepted, {found.refused} refused, {found.unknown} unknown; "

@@ -1,1 +1,1 @@
-"""Load: Locust users, their HTTP client and source addresses, and the recorder of what they met."""
+"""Load generation: Locust users, their HTTP client and sources, and the records of their requests."""

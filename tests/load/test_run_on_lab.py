@@ -25,9 +25,9 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.generator import windows
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.apis.keystone_tokens import Token
-from calorimeter.load.arrivals.due_times import Rates, schedule
-from calorimeter.load.run.session import cleaning
+from calorimeter.load.arrivals.due_times import RateProfile, schedule
 from calorimeter.load.tenants import leftovers
+from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.stages import Stage
 from tests.places import CLONE
 
@@ -47,10 +47,7 @@ def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
 
 def left_of(lab: Deployment, run: Path) -> int:
     """How many stacks of a run are there still."""
-    door = cleaning(lab, Token(lab))
-    client = door.client()
-    found = leftovers.left(door.api, client, leftovers.prefix(run.name), now_ns() + 20 * 10**9)
-    client.close()
+    found = Cleaner.of(lab, Token(lab)).remaining(leftovers.prefix(run.name), now_ns() + 20 * 10**9)
     assert found is not None
     return len(found)
 
@@ -131,7 +128,7 @@ def test_two_processes_give_one_result(lab: Deployment, tmp_path: Path) -> None:
 
     expected = sum(
         len(due.at_ns)
-        for due in schedule(Rates([Stage(duration_s=6, rate_per_s=8)]), spacing="poisson", seed=1)
+        for due in schedule(RateProfile([Stage(duration_s=6, rate_per_s=8)]), spacing="poisson", seed=1)
     )
     about = RunDir.open(run).about
     assert sum(worker["offered"] for worker in about["workers"]) == expected
@@ -151,8 +148,8 @@ def test_two_processes_give_one_result(lab: Deployment, tmp_path: Path) -> None:
 
 
 @pytest.mark.lab
-def test_lost_worker_is_said(lab: Deployment, tmp_path: Path) -> None:
-    """One of two workers is killed: the result says which, keeps the other's part, and status 2."""
+def test_lost_worker_is_reported(lab: Deployment, tmp_path: Path) -> None:
+    """One of two workers is killed: the result names it and keeps the other's part; status 2."""
     with locust(
         *("--headless", "--deployment", str(lab.path), "--scenario", "first-mix", "--runs", str(tmp_path)),
         *("-u", "6", "-r", "6", "-t", "100s", "--skip-log-setup", "--processes", "2"),
@@ -178,7 +175,7 @@ def test_lost_worker_is_said(lab: Deployment, tmp_path: Path) -> None:
 
 @pytest.mark.lab
 def test_killed_command_takes_its_load_along(lab: Deployment, tmp_path: Path) -> None:
-    """kill -9 of `calorimeter run`: Locust ends its users, removes their stacks and says so."""
+    """kill -9 of `calorimeter run`: Locust ends its users, removes their stacks and records this."""
     command = [sys.executable, "-m", "calorimeter", "run", "first-mix", "--deployment", str(lab.path)]
     command += ["--users", "4", "--duration", "100s", "--runs", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
@@ -197,7 +194,7 @@ def test_killed_command_takes_its_load_along(lab: Deployment, tmp_path: Path) ->
 
 @contextmanager
 def locust(*words: str) -> Iterator[subprocess.Popen[str]]:
-    """The `locust` command, ended by Ctrl-C where it has not ended by itself."""
+    """The `locust` command; Ctrl-C ends it if it still runs."""
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
@@ -254,7 +251,7 @@ def test_locust_page_shows_the_load(lab: Deployment, tmp_path: Path) -> None:
 
 @pytest.mark.lab
 def test_recording_that_fails_ends_the_run_with_status_2(lab: Deployment, tmp_path: Path) -> None:
-    """Where samples cannot be written any more, Locust stops, and says why in one line."""
+    """If samples cannot be written, Locust stops, and prints the reason in one line."""
     with locust(
         *("--headless", "--deployment", str(lab.path), "--scenario", "first-mix", "--runs", str(tmp_path)),
         *("-u", "4", "-t", "100s", "--skip-log-setup"),
@@ -279,7 +276,7 @@ def test_recording_that_fails_ends_the_run_with_status_2(lab: Deployment, tmp_pa
 
 @pytest.mark.lab
 def test_taken_port_of_the_page_is_one_line(lab: Deployment, tmp_path: Path) -> None:
-    """Where the port of Locust's page is taken: one line, status 2, and no run folder."""
+    """If the port of Locust's page is taken: one line, status 2, and no run folder."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         with locust(
@@ -349,8 +346,8 @@ def test_unusable_set_up_is_one_line(
         "run", "--deployment", str(tmp_path / "deployment.toml"), "--runs", str(tmp_path / "runs")
     )
     assert done.returncode == 2
-    # On a busy machine a line before it says that the fronts are being tried.
-    said = [each for each in done.stderr.splitlines() if not each.startswith("trying ")]
-    assert len(said) == 1
-    assert line in said[0]
+    # On a busy machine, the line that announces the checks comes first.
+    printed = [each for each in done.stderr.splitlines() if not each.startswith("checking ")]
+    assert len(printed) == 1
+    assert line in printed[0]
     assert not (tmp_path / "runs").exists()

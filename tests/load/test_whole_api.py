@@ -15,8 +15,8 @@ import pytest
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.apis.keystone_tokens import Token
-from calorimeter.load.recording.ledger_balance import of_run
-from calorimeter.load.tenants.keystone_accounts import Keystone
+from calorimeter.load.run.ledger_balance import balance_of_run
+from calorimeter.load.tenants.keystone_accounts import TenantAccounts
 from tests.places import CLONE
 
 SCENARIO = """
@@ -62,7 +62,7 @@ def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
 
 def tenants_of(lab: Deployment, run: Path) -> list[str]:
     """The projects of a run that are there still."""
-    return Keystone(lab, Token(lab)).names(run.name)
+    return TenantAccounts(lab, Token(lab)).names(run.name)
 
 
 @pytest.mark.lab
@@ -87,7 +87,7 @@ def test_actions_of_several_tenants_end_and_leave_nothing(lab: Deployment, tmp_p
         assert row["request_id"] in accepted
         assert not row["final_ns"] or row["final_ns"] > row["accepted_ns"]
         assert row["final_state"] in ("", f"{row['operation'].upper()}_COMPLETE")
-    found = of_run(RunDir.open(run))
+    found = balance_of_run(RunDir.open(run))
     assert found.findings == ()
     assert found.complete == found.gone == found.accepted > 0
     assert tenants_of(lab, run) == []
@@ -124,12 +124,12 @@ def test_token_is_renewed_before_it_expires(lab: Deployment) -> None:
     token = Token(lab)
     first, project = token.bytes, token.project_id
     token._lifetime_s = 1.5
-    token.keep_fresh()
+    token.start_renewing()
     for _ in range(100):
         gevent.sleep(0.1)
         if token.bytes != first:
             break
-    token.let_expire()
+    token.stop_renewing()
     assert token.bytes != first
     assert token.project_id == project
     assert token._lifetime_s > 600
@@ -137,7 +137,7 @@ def test_token_is_renewed_before_it_expires(lab: Deployment) -> None:
 
 @pytest.mark.lab
 def test_bad_scenario_is_one_line_and_status_2(lab: Deployment, tmp_path: Path) -> None:
-    """An operation that there is not: its nearest name, one line, status 2, and no run."""
+    """An unknown operation gives one line with the nearest name, status 2, and no run."""
     (tmp_path / "bad.toml").write_text(SCENARIO.replace("suspend = 2", "suspand = 2"))
     done = calorimeter(
         *("run", str(tmp_path / "bad.toml"), "--deployment", str(lab.path)),
@@ -145,8 +145,9 @@ def test_bad_scenario_is_one_line_and_status_2(lab: Deployment, tmp_path: Path) 
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert (
-        "rest.mix: unknown operation 'suspand'; valid: see docs/reference/operations.md; did you mean 'suspend'?"
-        in (done.stderr)
+    line = (
+        "rest.mix: unknown operation 'suspand'; valid: see docs/reference/operations.md; "
+        "did you mean 'suspend'?"
     )
+    assert line in done.stderr
     assert not (tmp_path / "runs").exists()

@@ -1,1 +1,1 @@
-"""Heat's two APIs and Keystone's tokens, as a load uses them."""
+"""Heat's two APIs, a tenant's quota, and Keystone's tokens, as a load uses them."""

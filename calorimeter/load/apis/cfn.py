@@ -13,15 +13,14 @@ from calorimeter.workload.template import Template
 
 
 class CfnApi:
-    """One Heat CFN API with one pair of EC2 credentials."""
+    """One Heat CFN API, with one pair of EC2 credentials."""
 
     name = "cfn"
-    kind = "CFN"
     gone_statuses = frozenset({400, 404})
 
     def __init__(self, api: Api, endpoint: Endpoint, signer: Signer) -> None:
         self._sign = signer.sign
-        path = f"{api.parts.path.rstrip('/')}/"  # without the slash at its end Heat answers 404
+        path = f"{api.parts.path.rstrip('/')}/"  # without the slash, Heat answers 404
         self._url = f"{api.parts.scheme}://{endpoint.authority}{path}"
         self._head = (
             f"POST {path} HTTP/1.1\r\nHost: {endpoint.authority}\r\n"
@@ -55,9 +54,9 @@ class CfnApi:
         return self.call("DeleteStack", StackName=stack.identity)
 
     def check_list(self, answer: Answer) -> None:
-        """The beginning tells."""
+        """Check only the beginning of the answer."""
         if b"<StackSummaries" not in answer.body[:200]:
-            raise UnintelligibleError("no list of stacks")
+            raise UnintelligibleError("not a list of stacks")
 
     def created(self, answer: Answer, name: str) -> Target:
         """The new stack's ARN, which ends in its id."""
@@ -68,12 +67,8 @@ class CfnApi:
         """`StackStatus`."""
         return _text(answer, ".//StackStatus")
 
-    def request_id(self, answer: Answer) -> bytes:
-        """The header, or else what the XML calls RequestId."""
-        return answer.request_id
-
     def call(self, action: str, **form: str) -> bytes:
-        """Any action, signed now."""
+        """Any action; the signature is as old as this call."""
         headers, body = self._sign(self._url, action, **form)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{self._head}{lines}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
@@ -81,11 +76,11 @@ class CfnApi:
 
 def _tree(answer: Answer) -> ElementTree.Element:
     if b"<!" in answer.body:  # Heat sends no DOCTYPE; without one there is no entity to expand
-        raise UnintelligibleError("XML with a declaration that Heat never sends")
+        raise UnintelligibleError("XML with a declaration, which Heat never sends")
     try:
         return ElementTree.fromstring(answer.body)  # noqa: S314
     except ElementTree.ParseError as problem:
-        raise UnintelligibleError("no XML") from problem
+        raise UnintelligibleError("not XML") from problem
 
 
 def _text(answer: Answer, path: str) -> str:

@@ -1,4 +1,4 @@
-"""Keystone: one token for all users of a tenant, renewed before it expires."""
+"""Keystone tokens: one for all users of a tenant, renewed before it expires."""
 
 from __future__ import annotations
 
@@ -16,24 +16,24 @@ from calorimeter.core.sigv4 import Signer
 
 log = logging.getLogger(__name__)
 
-logging.getLogger("keystoneauth").setLevel(logging.ERROR)  # its warnings repeat what is raised
+logging.getLogger("keystoneauth").setLevel(logging.ERROR)  # its warnings repeat what it raises
 
 REQUEST_TIMEOUT_S = 15
 RENEW_AT = 0.8
-"""The part of its life after which a token is renewed."""
+"""The fraction of its lifetime after which a token is renewed."""
 
 RETRY_S = 5.0
 
 
 def identity_of(deployment: Deployment) -> Identity:
-    """Who the suite is; raises `InputError` where the deployment does not say."""
+    """The deployment's own identity. Raises InputError if the deployment file has none."""
     if deployment.identity is None:
         raise InputError(str(deployment.path), "has no [identity]", "a load needs one")
     return deployment.identity
 
 
 def cfn_signer(deployment: Deployment, identity: Identity | None = None) -> Signer:
-    """The signer of CFN requests; raises InputError if `identity` (default: its own) has no EC2 keys."""
+    """The signer of CFN requests. Raises InputError if `identity` (default: its own) has no EC2 keys."""
     signer = Signer.of(deployment, identity)
     if signer is None:
         raise InputError(
@@ -45,14 +45,14 @@ def cfn_signer(deployment: Deployment, identity: Identity | None = None) -> Sign
 
 
 class Token:
-    """The present token and the project it is for. `bytes` changes when it is renewed."""
+    """The current token and its project. `bytes` changes when the token is renewed."""
 
     def __init__(
         self, deployment: Deployment, identity: Identity | None = None, password: str = ""
     ) -> None:
-        """Fetch the first one; raises `InputError` where Keystone cannot be reached or refuses.
+        """Fetch the first token. Raises InputError if Keystone cannot be reached, or refuses.
 
-        `identity` is the deployment's own where not given; `password` is where it is no secret of a file.
+        `identity` defaults to the deployment's own; `password` to the secret that the identity names.
         """
         identity = identity or identity_of(deployment)
         self._where = f"identity.auth_url {identity.auth_url}"
@@ -67,21 +67,21 @@ class Token:
             project_domain_name=identity.project_domain,
         )
         self.session = keystone_session(deployment, identity.auth_url, REQUEST_TIMEOUT_S)
-        self.later = f"\r\nX-Auth-User: {identity.username}\r\nX-Auth-Key: {password}".encode()
-        """Header lines with which Heat can act later in the user's name."""
+        self.deferred_headers = f"\r\nX-Auth-User: {identity.username}\r\nX-Auth-Key: {password}".encode()
+        """Header lines that let Heat act later on the user's behalf."""
         self.bytes = b""
         self.project_id = self.user_id = ""
         self._lifetime_s = 0.0
         self._fetch()
         self._renewer: gevent.Greenlet | None = None
 
-    def keep_fresh(self) -> None:
-        """Renew in the background from now on."""
+    def start_renewing(self) -> None:
+        """Renew the token in the background from now on."""
         if self._renewer is None:
             self._renewer = gevent.spawn(self._renew)
 
-    def let_expire(self) -> None:
-        """Renew no longer."""
+    def stop_renewing(self) -> None:
+        """Stop the renewal in the background."""
         if self._renewer is not None:
             self._renewer.kill(block=False)
             self._renewer = None

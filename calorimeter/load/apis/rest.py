@@ -1,8 +1,9 @@
-"""The REST API: requests prepared as bytes, around a token that is renewed now and then."""
+"""The REST API: requests prepared as bytes, with the current token."""
 
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from calorimeter.core.deployment import Api
 from calorimeter.load.apis.keystone_tokens import Token
@@ -12,10 +13,10 @@ from calorimeter.load.http.connection import Endpoint
 from calorimeter.workload.template import Template
 
 TAG = "calorimeter"
-"""The tag of every stack that a load makes through this API, where its mix asks for stacks by tag.
+"""The tag of every stack that a load creates, if the load's mix lists stacks by tag.
 
-Otherwise they have none: Heat reads the tags of each stack of a list twice, and answers 400 where it is
-deleted in between.
+Otherwise stacks have no tags: Heat reads the tags of each listed stack twice, and answers 400 if the stack
+is deleted in between.
 """
 
 
@@ -23,7 +24,6 @@ class RestApi:
     """One Heat REST API, for one project."""
 
     name = "rest"
-    kind = "REST"
     gone_statuses = frozenset({404})
 
     def __init__(self, api: Api, endpoint: Endpoint, token: Token, tagged: bool = False) -> None:
@@ -39,34 +39,34 @@ class RestApi:
 
     @property
     def project_id(self) -> str:
-        """The project in whose name everything is asked for."""
+        """The id of the token's project."""
         return self._token.project_id
 
     def call(self, method: str, path: str, body: object = None, deferred: bool = False) -> bytes:
-        """Any request: `path` is what follows the project, quoted as it must be; `body` becomes JSON.
+        """Any request: `path`, already quoted, follows the project; `body` becomes JSON.
 
-        `deferred` adds what Heat needs to act later in the user's name where it makes no trusts
-        (`deferred_auth_method = password`); `openstack stack create --include-password` does the same.
+        `deferred` adds the user's password: Heat needs it to act later on the user's behalf if it creates
+        no trusts (`deferred_auth_method = password`); so does `openstack stack create --include-password`.
         """
         if body is None:
-            return self._get(method, path)
+            return self._without_body(method, path)
         return self._with_body(method, path, json.dumps(body).encode(), deferred)
 
     def outside(self, path: str) -> bytes:
-        """GET what is not below a project, such as `/` (the versions)."""
+        """GET a path outside the project, such as `/` (the versions)."""
         return f"GET {path} HTTP/1.1\r\n".encode("ascii") + self._tail + self._token.bytes + b"\r\n\r\n"
 
     def _head(self, method: str, below: str) -> bytes:
         return f"{method} {self._project}{below} HTTP/1.1\r\n".encode("ascii") + self._tail
 
-    def _get(self, method: str, below: str) -> bytes:
+    def _without_body(self, method: str, below: str) -> bytes:
         return self._head(method, below) + self._token.bytes + b"\r\n\r\n"
 
     def _with_body(self, method: str, below: str, body: bytes, deferred: bool = False) -> bytes:
         return (
             self._head(method, below)
             + self._token.bytes
-            + (self._token.later if deferred else b"")
+            + (self._token.deferred_headers if deferred else b"")
             + b"\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
             + body
         )
@@ -75,21 +75,21 @@ class RestApi:
         """GET /stacks."""
         token = self._token.bytes
         if token is not self._listed_with:
-            self._listed_with, self._list = token, self._get("GET", "/stacks")
+            self._listed_with, self._list = token, self._without_body("GET", "/stacks")
         return self._list
 
     def page(self, marker: str, limit: int) -> bytes:
-        """GET /stacks, `limit` of them after the stack with id `marker` (empty: from the start)."""
+        """GET /stacks: the `limit` stacks after the one with id `marker` (empty: from the start)."""
         after = f"&marker={marker}" if marker else ""
-        return self._get("GET", f"/stacks?limit={limit}&sort_keys=created_at{after}")
+        return self._without_body("GET", f"/stacks?limit={limit}&sort_keys=created_at{after}")
 
     def show(self, stack: Target) -> bytes:
         """GET /stacks/{name}/{id}."""
-        return self._get("GET", f"/stacks/{stack.name}/{stack.identity}?resolve_outputs=false")
+        return self._without_body("GET", f"/stacks/{stack.name}/{stack.identity}?resolve_outputs=false")
 
     def show_resource(self, stack: Target, resource: str) -> bytes:
         """GET /stacks/{name}/{id}/resources/{resource}."""
-        return self._get("GET", f"/stacks/{stack.name}/{stack.identity}/resources/{resource}")
+        return self._without_body("GET", f"/stacks/{stack.name}/{stack.identity}/resources/{resource}")
 
     def create(self, name: str, template: Template) -> bytes:
         """POST /stacks."""
@@ -97,7 +97,7 @@ class RestApi:
         return self._with_body("POST", "/stacks", body, template.deferred)
 
     def _body(self, template: Template) -> bytes:
-        """What all creates with a template have in common: JSON without its first brace."""
+        """The part of the body that all creates with a template share: JSON without its first brace."""
         body = self._create_bodies.get(id(template))
         if body is None:
             common: dict[str, object] = {"timeout_mins": 10, "disable_rollback": True}
@@ -109,47 +109,63 @@ class RestApi:
 
     def delete(self, stack: Target) -> bytes:
         """DELETE /stacks/{name}/{id}."""
-        return self._get("DELETE", f"/stacks/{stack.name}/{stack.identity}")
+        return self._without_body("DELETE", f"/stacks/{stack.name}/{stack.identity}")
 
     def check_list(self, answer: Answer) -> None:
-        """The beginning tells; to parse all of a long list would cost the generator too much."""
+        """Check only the beginning: parsing a long list would cost the generator too much."""
         if not answer.body.startswith(b'{"stacks": ['):
-            raise UnintelligibleError("no list of stacks")
+            raise UnintelligibleError("not a list of stacks")
 
     def created(self, answer: Answer, name: str) -> Target:
         """The new stack's id."""
-        stack = _member(answer, "stack")
-        stack_id = stack.get("id")
-        if not isinstance(stack_id, str):
-            raise UnintelligibleError("a create without an id")
+        stack_id = text_in(answer, "stack", "id")
         return Target(name, stack_id, stack_id)
 
     def state(self, answer: Answer) -> str:
         """`stack_status`."""
-        return str(_member(answer, "stack").get("stack_status", ""))
+        return str(_stack(answer).get("stack_status", ""))
 
     def outputs(self, answer: Answer) -> dict[str, str]:
-        """The outputs in a `show` that asks for them, as text."""
-        found = _member(answer, "stack").get("outputs")
+        """The outputs in an answer to a `show` that resolves them, as text."""
+        found = _stack(answer).get("outputs")
         if not isinstance(found, list):
             raise UnintelligibleError("a stack without outputs")
         return {str(output.get("output_key")): str(output.get("output_value") or "") for output in found}
 
-    def request_id(self, answer: Answer) -> bytes:
-        """X-Openstack-Request-Id."""
-        return answer.request_id
-
 
 def text_of(template: Template) -> dict[str, object]:
-    """A template and its files, as a request carries them."""
+    """A template and its files, as members of a request's body."""
     return {"template": template.text, **({"files": dict(template.files)} if template.files else {})}
 
 
-def _member(answer: Answer, name: str) -> dict[str, object]:
+def text_in(answer: Answer, *names: str) -> str:
+    """The text at the path `names` in a JSON answer. Raises UnintelligibleError if there is none."""
+    found = _member(answer, *names)
+    if not isinstance(found, str):
+        raise UnintelligibleError(f"{names[-1]!r} is not text")
+    return found
+
+
+def ids_in(answer: Answer, name: str) -> list[str]:
+    """The ids of the objects in the list `name` of a JSON answer. Raises UnintelligibleError."""
     try:
-        found = json.loads(answer.body)[name]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise UnintelligibleError(f"no JSON with {name!r}") from problem
+        return [str(each["id"]) for each in _member(answer, name)]
+    except (KeyError, TypeError) as problem:
+        raise UnintelligibleError(f"{name!r} is not a list of objects with ids") from problem
+
+
+def _stack(answer: Answer) -> dict[str, object]:
+    found = _member(answer, "stack")
     if not isinstance(found, dict):
-        raise UnintelligibleError(f"{name!r} is no object")
+        raise UnintelligibleError("'stack' is not an object")
+    return found
+
+
+def _member(answer: Answer, *names: str) -> Any:
+    try:
+        found = json.loads(answer.body)
+        for name in names:
+            found = found[name]
+    except (ValueError, KeyError, TypeError) as problem:
+        raise UnintelligibleError(f"no JSON with {'.'.join(names)!r}") from problem
     return found

@@ -1,4 +1,4 @@
-"""What an API of Heat looks like to a user of stacks, whichever of the two it is."""
+"""The operations on stacks that both of Heat's APIs have."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from calorimeter.workload.template import Template
 
 
 class UnintelligibleError(ValueError):
-    """An answer with the right status whose body does not say what it must."""
+    """An answer with an expected status whose body lacks what it must contain."""
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A stack, as both APIs name it: `identity` is the REST id or the CFN ARN."""
+    """A stack, as an API names it: `identity` is the REST id or the CFN ARN."""
 
     name: str
     stack_id: str
@@ -23,38 +23,32 @@ class Target:
 
 
 class StackApi(Protocol):
-    """Requests as bytes, and what users need of answers; parsers raise `UnintelligibleError`."""
+    """Requests as bytes, and parsers of answers, which raise UnintelligibleError."""
 
     name: str
-    kind: str
-    """How Locust's page calls it."""
-
     gone_statuses: frozenset[int]
-    """Statuses that say that a stack does not exist."""
+    """Statuses that mean that a stack does not exist."""
 
     def list(self) -> bytes:
-        """All stacks of the project."""
+        """List all stacks of the project."""
 
     def show(self, stack: Target) -> bytes:
-        """One stack with its state."""
+        """Show one stack with its state."""
 
     def show_resource(self, stack: Target, resource: str) -> bytes:
-        """One resource of a stack with its state."""
+        """Show one resource of a stack with its state."""
 
     def create(self, name: str, template: Template) -> bytes:
-        """A new stack."""
+        """Create a stack."""
 
     def delete(self, stack: Target) -> bytes:
-        """Remove a stack."""
+        """Delete a stack."""
 
     def check_list(self, answer: Answer) -> None:
-        """Whether the answer is a list of stacks."""
+        """Check that the answer is a list of stacks."""
 
     def created(self, answer: Answer, name: str) -> Target:
-        """The stack that was accepted."""
+        """The stack whose create was accepted."""
 
     def state(self, answer: Answer) -> str:
-        """The state in a `show`, such as CREATE_COMPLETE."""
-
-    def request_id(self, answer: Answer) -> bytes:
-        """The id by which Heat knows the request; empty where it gives none."""
+        """The state in an answer to `show`, such as CREATE_COMPLETE."""

@@ -1,7 +1,7 @@
-"""A timer of microseconds for gevent's loop: the loop's own ones are served up to two milliseconds late.
+"""A timer for gevent's loop that is exact to microseconds; the loop's own timers are up to 2 ms late.
 
-Linux's timerfd is a descriptor that becomes readable at an absolute time (timerfd_create(2)); Python has it
-from 3.13 on, so it is called through ctypes here.
+Linux's timerfd is a descriptor that becomes readable at an absolute time (timerfd_create(2)). Python wraps
+it only from 3.13 on, so ctypes calls it here.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _settime = _libc.timerfd_settime
 
 
 class Alarm:
-    """Calls `ring` in the hub at the time that was set last; what it calls must not wait."""
+    """Calls `ring` in the hub at the time that was set last. `ring` must not wait."""
 
     def __init__(self, ring: Callable[[], None]) -> None:
         self._fd: int = _libc.timerfd_create(_CLOCK_MONOTONIC, _NONBLOCK_CLOEXEC)
@@ -48,13 +48,13 @@ class Alarm:
         self._watcher.start(self._readable)
 
     def set(self, at_ns: int) -> None:
-        """Ring at `at_ns` (`clock.now_ns`), at once where that has passed."""
-        # An all-zero setting would switch it off.
+        """Ring at `at_ns` (of `clock.now_ns`); at once if that time has passed."""
+        # A setting of zero would disarm the timer.
         self._at.s, self._at.ns = divmod(max(1, at_ns - OFFSET_NS), 1_000_000_000)
         _settime(self._fd, _ABSOLUTE, self._reference, None)
 
     def close(self) -> None:
-        """Never ring again; may be repeated."""
+        """Never ring again. May be called more than once."""
         if self._fd >= 0:
             self._watcher.close()
             os.close(self._fd)
@@ -63,6 +63,6 @@ class Alarm:
     def _readable(self) -> None:
         try:
             os.read(self._fd, 8)
-        except BlockingIOError:  # it was set anew meanwhile
+        except BlockingIOError:  # it was set again before this was called
             return
         self._ring()

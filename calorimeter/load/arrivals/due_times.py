@@ -1,9 +1,9 @@
 """The absolute times at which open arrivals are due.
 
-Arrivals of a rate that changes come from arrivals of rate one by a change of time: where Λ(t) is how many
-are to be expected until t, the k-th is due at Λ⁻¹(S(k)). With S(k) = k they are evenly spaced, with S(k)
-the sum of k + 1 exponential times they are a Poisson process (Çinlar, Introduction to Stochastic
-Processes, 4.7). Λ is a line in a step and a parabola in a ramp, so its inverse is exact.
+Arrivals at a changing rate are computed from arrivals at rate one by a change of time. Let Λ(t) be the
+number expected until t; then the k-th arrival is due at Λ⁻¹(S(k)). With S(k) = k, arrivals are evenly
+spaced; with S(k) the sum of k + 1 exponential times, they are a Poisson process (Çinlar, Introduction to
+Stochastic Processes, 4.7). Λ is a line in a step and a parabola in a ramp, so its inverse is exact.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ import numpy as np
 from calorimeter.workload.stages import Stage
 
 CHUNK = 4096
-"""Arrivals computed at once: less than a millisecond of work."""
+"""The number of arrivals computed at once: less than a millisecond of work."""
 
 Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Due:
-    """Some arrivals in order: when they are due, in ns after the begin, and which kind each one is."""
+class DueArrivals:
+    """Consecutive arrivals: when each is due, in ns after the start, and its kind."""
 
     at_ns: list[int]
     kinds: list[int]
 
 
-class Rates:
-    """A rate that changes in stages, and what follows from it."""
+class RateProfile:
+    """A rate that changes in stages."""
 
     def __init__(self, stages: Sequence[Stage]) -> None:
         self.duration_s = sum(stage.duration_s for stage in stages)
@@ -50,17 +50,17 @@ class Rates:
 
     @property
     def expected(self) -> float:
-        """How many arrivals there will be, on average."""
+        """The expected number of arrivals."""
         return float(self._counts[-1])
 
     def when(self, counts: Floats) -> Floats:
-        """Λ⁻¹: seconds until so many are to be expected; each of `counts` below `expected`."""
+        """Λ⁻¹: the seconds after which `counts` arrivals are expected; each count is below `expected`."""
         # From the right: a stage without arrivals is skipped, the next one begins where it ends.
         stage = np.searchsorted(self._counts[1:], counts, side="right")
         rest = counts - self._counts[stage]
         begin = self._from[stage]
         root = np.sqrt(np.maximum(begin**2 + 2 * self._slope[stage] * rest, 0))
-        # y = bt + at²/2 solved so that nothing cancels, and a = 0 needs no case of its own.
+        # y = bt + at²/2, solved without cancellation; a = 0 needs no special case.
         divisor = begin + root
         into = np.divide(2 * rest, divisor, out=np.zeros_like(rest), where=divisor > 0)
         moments: Floats = self._begins_s[stage] + into
@@ -68,17 +68,17 @@ class Rates:
 
 
 def schedule(
-    rates: Rates,
+    rates: RateProfile,
     *,
     spacing: str,
     seed: int,
     shares: Sequence[float] = (1.0,),
     worker: int = 0,
     workers: int = 1,
-) -> Iterator[Due]:
-    """All arrivals of one of `workers`, which together have the same schedule as one alone.
+) -> Iterator[DueArrivals]:
+    """All arrivals of one worker; all `workers` together have the schedule of a single one.
 
-    `shares` are the weights of kinds (APIs), drawn for each arrival. The same seed gives the same times.
+    `shares` are the weights of kinds (APIs); each arrival draws its kind. Equal seeds give equal times.
     """
     times, kinds = (np.random.default_rng([seed, stream]) for stream in (1, 2))
     bounds = np.cumsum(shares) / sum(shares)
@@ -93,6 +93,6 @@ def schedule(
         kind = np.searchsorted(bounds[:-1], kinds.random(block), side="right")
         inside = counts < rates.expected
         at_ns = np.rint(rates.when(counts[inside]) * 1e9).astype(np.int64)
-        yield Due(at_ns[worker::workers].tolist(), kind[inside][worker::workers].tolist())
+        yield DueArrivals(at_ns[worker::workers].tolist(), kind[inside][worker::workers].tolist())
         if not inside.all():
             return

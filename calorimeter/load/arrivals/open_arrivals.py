@@ -1,8 +1,8 @@
-"""Open arrivals: each is handed to a user that is free at the moment it is due, or dropped.
+"""Open arrivals: each arrival is handed to a user that is free when it is due, or is dropped.
 
-The users of Locust are the places in which work can be under way; each waits here until it gets an arrival.
-They take turns, so that all source addresses are used. The clock is absolute: what is late is late, and is
-neither skipped nor does it shift what comes after it.
+The number of Locust users limits the operations in flight; each user waits here for an arrival. Users take
+turns, so all source addresses are used. Due times are absolute: a late arrival is not skipped and does not
+shift later ones.
 """
 
 from __future__ import annotations
@@ -17,29 +17,29 @@ from gevent.hub import Waiter
 
 from calorimeter.core.clock import now_ns
 from calorimeter.load.arrivals.alarm import Alarm
-from calorimeter.load.arrivals.due_times import Due
+from calorimeter.load.arrivals.due_times import DueArrivals
 
 LEAST_SLEEP_NS = 250_000
-"""What is due within this time is handed out together: a turn of the loop for each would cost too much."""
+"""Arrivals due within this time are handed out together: one turn of the loop each would cost too much."""
 
 DENSE = 8
 MOST_SLEEP_NS = 1_000_000
-"""Where so many are due within this time, they are handed out together: that saves turns of the loop, and
-what is left of the processor catches up after a pause of the machine."""
+"""If DENSE arrivals are due within this time, they are handed out together. This saves turns of the loop,
+and leaves processor time to catch up after a pause of the machine."""
 
 BATCH = 256
-"""At most so many are handed out before answers are read again."""
+"""The most arrivals handed out before answers are read again."""
 
 _OVER = 0
 
 
-class Arrivals:
+class OpenArrivals:
     """The arrivals of one process, from `begin` to `close`."""
 
     def __init__(
-        self, due: Iterator[Due], kinds: tuple[str, ...], dropped: Callable[[str, int, int], None]
+        self, due: Iterator[DueArrivals], kinds: tuple[str, ...], dropped: Callable[[str, int, int], None]
     ) -> None:
-        """`dropped` is called with the API, when it was due, and now, for what nobody was free to do."""
+        """`dropped` is called with API, due time and current time of an arrival that finds no free user."""
         self._chunks = due
         self._kinds = kinds
         self._dropped = dropped
@@ -52,27 +52,27 @@ class Arrivals:
         self._position = 0
         self._over = False
         self.begin_ns = 0
-        """When the schedule begins; 0 until that is known."""
+        """When the schedule begins; 0 until `begin` is called."""
         self.offered = 0
-        """Arrivals that were due so far."""
+        """Arrivals due so far."""
         self.drops = 0
-        """Those of them that nobody was free to do."""
+        """Arrivals dropped so far."""
         self._lags = array("q")
 
     def take_lags(self) -> array[int]:
-        """How late each arrival since the last call was handed out or dropped, in ns."""
+        """By how many ns each arrival since the last call was handed out, or dropped, late."""
         lags, self._lags = self._lags, array("q")
         return lags
 
     def begin(self, at_ns: int) -> None:
-        """Start the clock at `at_ns`."""
+        """Begin the schedule at `at_ns`."""
         if not self.begin_ns and not self._over:
             self.begin_ns = at_ns
             self._next_chunk()
             self._wake_at(now_ns())
 
     def wait(self, kind: str) -> int:
-        """Wait for an arrival; when it was due, or 0 where there will be none for this user."""
+        """Wait for an arrival and return its due time; 0 if this user gets no further arrival."""
         if self._over:
             return _OVER
         place: Waiter[int] = Waiter()
@@ -87,12 +87,12 @@ class Arrivals:
             raise
 
     def drop(self, kind: str, due: int) -> None:
-        """Give an arrival up: nobody can do it."""
+        """Count and report an arrival that no user serves."""
         self.drops += 1
         self._dropped(kind, due, now_ns())
 
     def dismiss(self, greenlet: Any) -> None:
-        """Let a user that waits go without an arrival."""
+        """Release a waiting user without an arrival."""
         for queue in self._queues:
             for place in queue:
                 if place.greenlet is greenlet:
@@ -101,14 +101,14 @@ class Arrivals:
                     return
 
     def close(self) -> None:
-        """No more arrivals: all who wait go."""
+        """End the schedule and release all waiting users."""
         self._over = True
         self._alarm.close()
         for queue in self._queues:
             while queue:
                 self._loop.run_callback(queue.popleft().switch, _OVER)
 
-    # In the hub: nothing here may wait. A user that is switched to comes back when it waits itself.
+    # In the hub: nothing here may wait. A user that is switched to returns here when it waits.
 
     def _wake_at(self, now: int) -> None:
         if self._position < len(self._at) and not self._over:
@@ -116,7 +116,7 @@ class Arrivals:
             self._alarm.set(due if due <= now else max(due, now + self._sleep_ns(now)))
 
     def _sleep_ns(self, now: int) -> int:
-        """How long to sleep at the least: until several are due, where they are close together."""
+        """The shortest sleep: if arrivals are dense, until several of them are due."""
         last = self._position + DENSE - 1
         if last < len(self._at) and (until := self.begin_ns + self._at[last] - now) <= MOST_SLEEP_NS:
             return max(until, LEAST_SLEEP_NS)
@@ -130,7 +130,7 @@ class Arrivals:
                 now = now_ns()
                 if due > now:
                     break
-            self._one(due, self._kind[self._position])
+            self._hand_out_one(due, self._kind[self._position])
             if self._over:
                 return
             self._position += 1
@@ -140,7 +140,7 @@ class Arrivals:
                     break
         self._wake_at(now_ns())
 
-    def _one(self, due: int, kind: int) -> None:
+    def _hand_out_one(self, due: int, kind: int) -> None:
         self.offered += 1
         now = now_ns()
         self._lags.append(now - due)

@@ -1,8 +1,9 @@
-"""What each answer means: one table, for the client, the ledger and the reader (docs/reference/answers.md).
+"""The meaning of each answer: one table for users, the ledger and readers (docs/reference/answers.md).
 
-Definite is what can be told from the answer alone: the request was carried out, or it was refused and
-nothing happened. Unknown is what cannot: the request may have been carried out, so a stack of that name is
-looked for, its tenant's quota stays taken, and an action's outcome is never assumed.
+An outcome is definite if the answer alone shows that the request was carried out, or that it was refused
+and nothing happened. Otherwise it is unknown: the request may have been carried out. The end of the run
+then searches for a stack of that name, the place in its tenant's quota stays taken, and no outcome of an
+action is assumed.
 """
 
 from __future__ import annotations
@@ -17,142 +18,89 @@ Outcome = Literal["accepted", "refused", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A row: what came (an error of `calorimeter.core.samples.ERRORS`, or statuses), and what it says."""
+    """One row. `answer` is an error of `calorimeter.core.samples.ERRORS`, or names the `statuses`."""
 
-    came: str
+    answer: str
     outcome: Outcome
     why: str
     statuses: range | None = None
 
     @property
     def unknown(self) -> bool:
-        """Whether the request may have been carried out although nothing says so."""
+        """Whether the request may have been carried out without a confirmation."""
         return self.outcome == "unknown"
 
 
+def _statuses(answer: str, outcome: Outcome, first: int, end: int, why: str) -> Meaning:
+    return Meaning(answer, outcome, why, range(first, end))
+
+
 MEANINGS = (
-    Meaning(
-        "connect",
-        "refused",
-        "No connection: nothing was sent.",
-    ),
-    Meaning(
-        "dropped",
-        "refused",
-        "Never sent: too much was in flight.",
-    ),
+    Meaning("connect", "refused", "No connection was made, so nothing was sent."),
+    Meaning("dropped", "refused", "Never sent: too many requests were in flight."),
     Meaning(
         "closed",
         "unknown",
-        "The connection ended before the answer did: a crash, a cut session, a proxy's time-out.",
+        "The connection ended before the answer was complete: a crash, a cut session, a proxy's timeout.",
     ),
-    Meaning(
-        "timeout",
-        "unknown",
-        "No whole answer in time. Heat goes on with what it has accepted.",
+    Meaning("timeout", "unknown", "No complete answer in time. Heat continues with what it has accepted."),
+    Meaning("protocol", "unknown", "The answer is not HTTP, or is larger than allowed."),
+    Meaning("body", "unknown", "The status reports success, but the body lacks what it must contain."),
+    _statuses(
+        *("2xx", "accepted", 200, 300),
+        "Done, or accepted: 201 and 202 mean that work has begun, not that it has ended.",
     ),
-    Meaning(
-        "protocol",
-        "unknown",
-        "What came is not HTTP, or larger than allowed.",
+    _statuses(
+        "300", "accepted", 300, 301, "The list of versions: Heat answers `/` with 300 Multiple Choices."
     ),
-    Meaning(
-        "body",
-        "unknown",
-        "The status says yes, and the body does not say to what.",
+    _statuses(
+        *("3xx", "accepted", 301, 400),
+        "A stack was found by its name; its address is in `Location`. Nothing was changed.",
     ),
-    Meaning(
-        "2xx",
-        "accepted",
-        "Done, or accepted: 201 and 202 say that work has begun, not that it ended.",
-        range(200, 300),
+    _statuses(
+        *("400", "refused", 400, 401),
+        "REST: the request is invalid, or a quota is used up (`max_stacks_per_tenant`, snapshots,"
+        " resources). CFN: also a stack that does not exist.",
     ),
-    Meaning(
-        "300",
-        "accepted",
-        "The list of versions: Heat answers `/` with 300 Multiple Choices.",
-        range(300, 301),
-    ),
-    Meaning(
-        "3xx",
-        "accepted",
-        "A stack was found by its name; the address is in `Location`. Nothing has changed.",
-        range(301, 400),
-    ),
-    Meaning(
-        "400",
-        "refused",
-        "REST: invalid, or a quota is used up (`max_stacks_per_tenant`, snapshots, resources). CFN:"
-        " also a stack that does not exist.",
-        range(400, 401),
-    ),
-    Meaning(
-        "401",
-        "refused",
-        "The token is not valid (any more).",
-        range(401, 402),
-    ),
-    Meaning(
-        "403",
-        "refused",
-        "Not allowed: policy, a foreign project, an invalid signature.",
-        range(403, 404),
-    ),
-    Meaning(
-        "404",
-        "refused",
-        "There is no such thing. After a delete this is how a stack is seen to be gone.",
-        range(404, 405),
-    ),
-    Meaning(
-        "409",
-        "refused",
+    _statuses("401", "refused", 401, 402, "The token is invalid or has expired."),
+    _statuses("403", "refused", 403, 404, "Not allowed: policy, another project, or an invalid signature."),
+    _statuses("404", "refused", 404, 405, "Not found. After a delete, this shows that the stack is gone."),
+    _statuses(
+        *("409", "refused", 409, 410),
         "A conflict: the name is taken, or another action is in progress. Nothing was done.",
-        range(409, 410),
     ),
-    Meaning(
-        "4xx",
-        "refused",
-        "Any other refusal.",
-        range(400, 500),
+    _statuses("4xx", "refused", 400, 500, "Any other refusal."),
+    _statuses(
+        *("503", "unknown", 503, 504),
+        "HAProxy has no server, or an API reports that engines do not answer: the request may have been"
+        " forwarded.",
     ),
-    Meaning(
-        "503",
-        "unknown",
-        "HAProxy has no server, or an API says that engines do not answer: it may have been sent on.",
-        range(503, 504),
+    _statuses(
+        *("504", "unknown", 504, 505),
+        "The proxy stopped waiting (`timeout server`), or Heat stopped waiting for an engine. The work"
+        " continues.",
     ),
-    Meaning(
-        "504",
-        "unknown",
-        "The proxy waited no longer (`timeout server`), or Heat gave up on an engine. The work goes on.",
-        range(504, 505),
-    ),
-    Meaning(
-        "5xx",
-        "unknown",
-        "Any other failure of a server, also in the middle of the work.",
-        range(500, 600),
+    _statuses(
+        "5xx", "unknown", 500, 600, "Any other failure of a server, possibly in the middle of the work."
     ),
 )
-"""In the order in which they are looked for: the first row that fits counts."""
+"""The first row that matches counts."""
 
-_BY_ERROR = {row.came: row for row in MEANINGS if row.statuses is None}
+_BY_ERROR = {row.answer: row for row in MEANINGS if row.statuses is None}
 _BY_STATUS = {
     status: next(row for row in MEANINGS if row.statuses is not None and status in row.statuses)
     for status in range(200, 600)
 }
-_STRANGE = Meaning("other", "unknown", "A status that HTTP does not have.")
+_NO_HTTP_STATUS = Meaning("other", "unknown", "A status that HTTP does not define.")
 
 
 def meaning(answer: Answer) -> Meaning:
-    """What an answer means; an unexpected status is judged by the status."""
-    if answer.error and answer.error != "status":
-        return _BY_ERROR[answer.error]
-    return _BY_STATUS.get(answer.status, _STRANGE)
+    """The row of an answer."""
+    return meaning_of(answer.status, answer.error)
 
 
-def table() -> str:
-    """The rows as a table in Markdown, as it stands in docs/reference/answers.md."""
-    rows = [f"| {row.came} | {row.outcome} | {row.why} |" for row in MEANINGS]
-    return "\n".join(["| what came | outcome | meaning |", "|---|---|---|", *rows])
+def meaning_of(status: int, error: str) -> Meaning:
+    """The row of a status and an error. An answer with an unexpected status is judged by that status."""
+    if error and error != "status":
+        return _BY_ERROR[error]
+    return _BY_STATUS.get(status, _NO_HTTP_STATUS)

@@ -1,8 +1,8 @@
 """An HTTP/1.1 client for one user: one kept-alive connection, requests as bytes, answers as small records.
 
-It measures rather than hides: no pool, no retry but the one that HTTP/1.1 allows for a kept-alive
-connection that the server closed meanwhile, and nothing is raised for what a server does. An answer says
-what happened, in the words of `calorimeter.core.samples.ERRORS`.
+It hides nothing that a server does: there is no pool, and the only retry is the one that HTTP/1.1 allows
+after the server has closed a kept-alive connection. Failures are not raised; an answer names its failure
+with a word of `calorimeter.core.samples.ERRORS`.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from calorimeter.load.http.connection import Connection, Endpoint, connect
 from calorimeter.load.http.deadlines import TimedOutError
 
 IDLE_CHECK_NS = 20_000_000
-"""A connection that was idle for longer is looked at before it is used again."""
+"""A connection that was idle for longer is checked before it is used again."""
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
 
 
-_made = 0
+_connections_made = 0
 
 
-def made() -> int:
-    """Connections that this process has made so far, those that failed included."""
-    return _made
+def connections_made() -> int:
+    """The number of connections that this process has made so far, including those that failed."""
+    return _connections_made
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds for each stage: to connect, until the answer's first byte, and for the whole answer."""
+    """Limits in seconds: to connect; from sending to the first byte, and to the end of the answer."""
 
     connect_s: float = 5.0
     first_byte_s: float = 70.0
@@ -42,11 +42,11 @@ class Timeouts:
 
 
 class Answer:
-    """What came of one request. Times are ns since the epoch, 0 where it did not get that far.
+    """The result of one request. Times are ns since the epoch; 0 means that the request did not get there.
 
-    `error` is empty or `connect`, `closed`, `timeout` or `protocol`, and `detail` says more for a log.
-    `status` is 0 where no answer came. `port` is the local port. `reconnected` tells that a kept-alive
-    connection had ended and the request went out on a new one.
+    `error` is empty, `connect`, `closed`, `timeout` or `protocol`; `detail` adds text for a log. `status`
+    is 0 without a complete answer. `port` is the local port. `reconnected`: an earlier connection had
+    ended, and the request was sent on a new one.
     """
 
     __slots__ = (
@@ -78,7 +78,7 @@ class Answer:
 
 
 class Client:
-    """One user's connection to one endpoint from one source address; for one greenlet at a time."""
+    """One user's connection to one endpoint from one source address; used by one greenlet at a time."""
 
     def __init__(
         self,
@@ -95,7 +95,7 @@ class Client:
         self._first_byte_ns = int(timeouts.first_byte_s * 1e9)
         self._whole_ns = int(timeouts.whole_s * 1e9)
         self._connection: Connection | None = None
-        self._used = False  # the present connection has carried an answer
+        self._used = False  # the current connection has carried an answer
         self._idle_since_ns = 0
         self._answer = Answer()
         self._parser: httptools.HttpResponseParser
@@ -108,15 +108,15 @@ class Client:
         self.expires_ns = 0
         self.greenlet: Greenlet | None = None
         self.connections = 0
-        """Connections made so far, those that failed included."""
+        """Connections made so far, including those that failed."""
         deadlines.watch(self)
 
     def send(self, request: bytes, repeatable: bool = True, now: int = 0) -> Answer:
-        """Send one whole request and wait for the end of its answer.
+        """Send one complete request and wait for the end of its answer.
 
-        A `repeatable` request is sent a second time, on a new connection, where a kept-alive connection
-        ends before the first byte of its answer. Others (a create) are not: they may have been carried out.
-        `now` is the time, where the caller has just looked.
+        If a kept-alive connection ends before the first byte of the answer, a `repeatable` request is sent
+        a second time, on a new connection. Other requests (a create) are not: they may have been carried
+        out. `now` is the current time if the caller has just read it, else 0.
         """
         answer = self._answer = Answer()
         self.greenlet = getcurrent()
@@ -134,7 +134,7 @@ class Client:
             try:
                 if self._connection is None:
                     self._open()
-                    # What connecting took counts in the response time (from `scheduled`) only.
+                    # The time to connect counts in the response time (from `scheduled`) only.
                     now = now_ns()
                 self._exchange(request, answer.sent_ns or now)
             except TimedOutError:
@@ -145,11 +145,11 @@ class Client:
                     continue
                 self._fail("closed" if self._connection else self._unconnected(), str(problem))
             except httptools.HttpParserError as problem:
-                if self._complete:  # what came after the answer is none of ours
+                if self._complete:  # the surplus bytes belong to no request
                     self.close()
                 else:
                     self._fail("protocol", str(problem))
-            except BaseException:  # killed under way: half an answer is on this connection
+            except BaseException:  # killed during the request: half an answer is on this connection
                 self._fail("timeout", "given up")
                 answer.done_ns = now_ns()
                 answer.sent_ns = answer.sent_ns or answer.done_ns
@@ -166,19 +166,19 @@ class Client:
 
     @property
     def answer(self) -> Answer:
-        """The latest answer, also of a request that was killed under way: that one is a `timeout`."""
+        """The latest answer; a request that was killed before its answer has the error `timeout`."""
         return self._answer
 
     def close(self) -> None:
-        """End the connection; the next request makes a new one."""
+        """Close the connection; the next request opens a new one."""
         self.expires_ns = 0
         if self._connection is not None:
             self._connection.close()
             self._connection = None
 
     def _open(self) -> None:
-        global _made  # noqa: PLW0603
-        _made += 1
+        global _connections_made  # noqa: PLW0603
+        _connections_made += 1
         self.connections += 1
         self._answer.reconnected = self.connections > 1
         self.expires_ns = now_ns() + self._connect_ns
@@ -219,18 +219,18 @@ class Client:
             self.close()
 
     def _end_of_stream(self) -> None:
-        """An answer without a length ends with its connection; any other has been cut."""
+        """An answer without a length ends with its connection; any other answer has been cut."""
         if not self._head_done or self._framed:
             raise ConnectionResetError("closed in the middle of the answer")
         self._answer.status = self._parser.get_status_code()
         self._complete = self._last = True
 
     def _unconnected(self) -> str:
-        """What no connection is called: only where none was there before has nothing been sent."""
+        """The error without a connection: `connect` only if nothing was sent on an earlier one."""
         return "closed" if self._answer.sent_ns else "connect"
 
     def _fail(self, error: str, detail: str) -> None:
-        # A status that came before the failure stays away: there is no whole answer.
+        # A status that was read before the failure is discarded: the answer is not complete.
         self._answer.status = 0
         self._answer.error = error
         self._answer.detail = detail
@@ -239,8 +239,8 @@ class Client:
     # Called by the parser.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Keep the few headers that are wanted, told apart by their length first."""
-        if self._complete:  # a second answer to one request: the connection cannot be trusted any more
+        """Keep the few headers that are needed; comparing lengths first is cheapest."""
+        if self._complete:  # a second answer to one request: the connection cannot be trusted
             raise httptools.HttpParserError("more than one answer")
         length = len(name)
         if length == 22:
@@ -256,7 +256,7 @@ class Client:
             self._framed = True
 
     def on_headers_complete(self) -> None:
-        """The head is there; HEAD has no more."""
+        """The head is complete; an answer to HEAD ends here."""
         if self._complete:
             raise httptools.HttpParserError("more than one answer")
         self._head_done = True
@@ -264,11 +264,11 @@ class Client:
             self.on_message_complete()
 
     def on_body(self, data: bytes) -> None:
-        """A part of the body."""
+        """Keep a part of the body."""
         self._parts.append(data)
 
     def on_message_complete(self) -> None:
-        """The answer has ended, unless it was only `100 Continue`."""
+        """The answer is complete, unless it was only `100 Continue`."""
         status = self._parser.get_status_code()
         if status < 200:
             self._head_done = self._framed = False

@@ -1,7 +1,7 @@
-"""One TCP connection for one greenlet: plain or TLS, bound to a source address, waiting in gevent only.
+"""One TCP connection for one greenlet: plain or TLS, bound to a source address, waiting only in gevent.
 
-The sockets are the standard library's own, never gevent's wrappers: every wait goes through the hub's
-epoll, so that descriptors above 1,023 work and nothing ever calls `select()`.
+The sockets are those of the standard library, not gevent's wrappers: every wait goes through the hub's
+epoll, so descriptors above 1,023 work and nothing calls `select()`.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from dataclasses import dataclass
 import gevent
 from gevent import monkey
 
-from calorimeter.core.deployment import Address, Tls
+from calorimeter.core.deployment import Address, Api, Tls
 from calorimeter.core.errors import InputError
 
 _Socket: type[constants.socket] = monkey.get_original("socket", "socket")
 _getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 
 _READ, _WRITE = 1, 2
-_IPV6_FREEBIND = 78  # linux/in6.h; a whole local prefix (`ip -6 route add local …`) has no single addresses
-_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h; choose the port at connect(), where it need not be unique
+_IPV6_FREEBIND = 78  # linux/in6.h: bind to an address of a local prefix (`ip -6 route add local …`)
+_IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: connect() chooses the port, which need not be unique then
 
 _BUFFER = bytearray(256 * 1024)
 _VIEW = memoryview(_BUFFER)
-"""Shared by all connections: what was received is parsed before any other greenlet runs."""
+"""Shared by all connections: received data is parsed before any other greenlet runs."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where requests go: a resolved address, and the TLS context where the scheme is https."""
+    """The target of requests: a resolved address, and a TLS context if the scheme is https."""
 
     host: str
     port: int
@@ -42,13 +42,13 @@ class Endpoint:
 
     @property
     def authority(self) -> str:
-        """As in the Host header: without the port where it is the scheme's own, as signatures want it."""
+        """The Host header: without the scheme's default port, as SigV4 signatures require."""
         text = str(Address(host=self.host, port=self.port))
         return text.rpartition(":")[0] if self.port == (443 if self.tls else 80) else text
 
 
 def endpoint(address: Address, scheme: str = "http", tls: Tls | None = None) -> Endpoint:
-    """Resolve an address, once for all users; raises `InputError` where it has none."""
+    """Resolve an address, once for all users. Raises InputError if it cannot be resolved."""
     try:
         found = _getaddrinfo(address.host, address.port, type=constants.SOCK_STREAM)
     except OSError as problem:
@@ -58,8 +58,13 @@ def endpoint(address: Address, scheme: str = "http", tls: Tls | None = None) -> 
     return Endpoint(address.host, address.port, family, sockaddr, context)
 
 
+def front_endpoint(api: Api, tls: Tls) -> Endpoint:
+    """The endpoint of an API's front address. Raises InputError if it cannot be resolved."""
+    return endpoint(api.front, api.parts.scheme, tls)
+
+
 def tls_context(tls: Tls) -> ssl.SSLContext:
-    """The verification that a deployment asks for; raises `InputError` for an unusable `ca_file`."""
+    """The certificate checks that a deployment asks for. Raises InputError if `ca_file` cannot be used."""
     try:
         context = ssl.create_default_context(cafile=str(tls.ca_file) if tls.ca_file else None)
     except OSError as problem:
@@ -71,12 +76,12 @@ def tls_context(tls: Tls) -> ssl.SSLContext:
 
 
 class Connection:
-    """A connected plain TCP socket. OSError from any method means that the connection is gone."""
+    """A connected TCP socket. OSError from any method means that the connection has ended."""
 
     __slots__ = ("_readable", "_receive_into", "_send_some", "_sock", "_wait", "port")
 
     def __init__(self, to: Endpoint, source: str | None) -> None:
-        """Connect; raises OSError. The caller bounds the time (see `deadlines`)."""
+        """Connect. Raises OSError; the caller limits the time (see `deadlines`)."""
         sock = _Socket(to.family, constants.SOCK_STREAM)
         try:
             sock.setblocking(False)
@@ -113,7 +118,7 @@ class Connection:
             rest = rest[self._send_some(rest) :]
 
     def receive(self) -> memoryview | bytes:
-        """Wait for data; empty at the end of the stream. Valid until the next wait of this greenlet."""
+        """Wait for data; empty at the end of the stream. Valid until this greenlet waits again."""
         self._wait(self._readable)
         try:
             return _VIEW[: self._receive_into(_BUFFER)]
@@ -121,7 +126,7 @@ class Connection:
             return self.receive()
 
     def stale(self) -> bool:
-        """Whether an idle connection is of no more use: closed, or with data that nobody asked for."""
+        """Whether an idle connection cannot be used again: closed, or with data without a request."""
         try:
             self._sock.recv(1, constants.MSG_PEEK)
         except BlockingIOError:
@@ -131,13 +136,13 @@ class Connection:
         return True
 
     def close(self) -> None:
-        """Close; never raises."""
+        """Close the socket. Never raises."""
         self._readable.close()
         self._sock.close()
 
 
 class TlsConnection(Connection):
-    """The same under TLS; a certificate that does not verify is an `ssl.SSLError`, an OSError."""
+    """A connection under TLS. A certificate that does not verify raises `ssl.SSLError`, an OSError."""
 
     __slots__ = ("_incoming", "_outgoing", "_tls")
 
@@ -181,13 +186,12 @@ class TlsConnection(Connection):
             except ssl.SSLZeroReturnError:
                 return b""
             if not data:
-                # Without TLS's own goodbye the stream may have been cut: an answer without a length must
-                # fail.
+                # Without close_notify the stream may have been cut: an answer without a length must fail.
                 raise ConnectionResetError(errno.ECONNRESET, "closed without TLS close_notify")
             self._incoming.write(data)
 
     def stale(self) -> bool:
-        """Whether an idle connection cannot be used again. Session tickets that come late are no data."""
+        """Whether an idle connection cannot be used again. Late session tickets do not count as data."""
         if not super().stale():
             return False
         try:
@@ -203,7 +207,7 @@ class TlsConnection(Connection):
 
 
 def connect(to: Endpoint, source: str | None) -> Connection:
-    """A connection of the kind that the endpoint asks for; raises OSError."""
+    """A TLS connection if the endpoint has a TLS context, else a plain one. Raises OSError."""
     return TlsConnection(to, source) if to.tls else Connection(to, source)
 
 

@@ -1,8 +1,8 @@
-"""Timeouts for very many requests at the cost of an assignment each.
+"""Timeouts for very many requests, at the cost of one assignment per request.
 
-A timer per request would cost more than the request. Here whoever waits writes down until when
-(`expires_ns`), and one timer a process looks at all of them every 20 ms and wakes those that are late. A
-timeout is therefore up to 20 ms late, never early.
+A timer per request would cost more than the request. Instead, a client stores its deadline (`expires_ns`),
+and one timer per process checks all clients every 20 ms and wakes those whose deadline has passed. A
+timeout is therefore up to 20 ms late, and never early.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ SWEEP_S = 0.02
 
 
 class TimedOutError(BaseException):
-    """Thrown into a greenlet whose wait has expired; like `gevent.Timeout` it is no `Exception`."""
+    """Thrown into a greenlet whose deadline has passed. Like `gevent.Timeout`, it is not an `Exception`."""
 
 
 class Waiting(Protocol):
-    """Something that waits: `expires_ns` is 0 while it does not."""
+    """What a deadline applies to; `expires_ns` is 0 while it does not wait."""
 
     expires_ns: int
     greenlet: Any
@@ -33,7 +33,7 @@ _timers: dict[int, Any] = {}
 
 
 def watch(waiting: Waiting) -> None:
-    """Enforce the deadlines of `waiting` from now on, for as long as it lives."""
+    """Enforce the deadlines of `waiting` from now on, until it is garbage-collected."""
     hub = gevent.get_hub()
     if id(hub) not in _timers:
         timer = hub.loop.timer(SWEEP_S, repeat=SWEEP_S, ref=False)
@@ -46,7 +46,7 @@ def _sweep() -> None:
     now = clock.now_ns()
     late = [waiting for waiting in _waiting if 0 < waiting.expires_ns <= now]
     for waiting in late:
-        # An earlier one may have ended this one's wait meanwhile.
+        # Waking an earlier one may have ended this one's wait.
         if 0 < waiting.expires_ns <= now:
             waiting.expires_ns = 0
             waiting.greenlet.throw(TimedOutError())

@@ -1,4 +1,4 @@
-"""Source addresses: each user has one, the same in every run with the same number."""
+"""Source addresses: each user has one, which depends only on the user's number."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from calorimeter.core.errors import InputError
 
 
 class Sources(Sequence[str]):
-    """The usable addresses of a list of networks and single addresses, in that order, never spelled out."""
+    """The usable addresses of a list of networks and single addresses, in order; computed, not stored."""
 
     def __init__(self, given: Sequence[str], *, where: str = "clients.sources") -> None:
         self._networks: list[IPv4Network | IPv6Network] = []
@@ -20,11 +20,11 @@ class Sources(Sequence[str]):
                 self._networks.append(ip_network(text, strict=False))
             except ValueError as problem:
                 raise InputError(
-                    where, f"{text!r} is no address", "valid: ADDRESS or NETWORK/BITS"
+                    where, f"{text!r} is not an address", "valid: ADDRESS or NETWORK/BITS"
                 ) from problem
 
     def of_family(self, family: int) -> Sources:
-        """Those that can reach an address of this family (`socket.AF_INET`, `socket.AF_INET6`)."""
+        """The addresses of one family (`socket.AF_INET` or `socket.AF_INET6`)."""
         version = 6 if family == socket.AF_INET6 else 4
         return Sources([str(network) for network in self._networks if network.version == version])
 
@@ -41,11 +41,11 @@ class Sources(Sequence[str]):
         raise IndexError(index)
 
     def of_user(self, number: int) -> str | None:
-        """The address of a user; they repeat where there are more users. None: the system's choice."""
+        """The address of a user; with more users than addresses, they repeat. None: the system's choice."""
         return self[number % len(self)] if self._networks else None
 
     def check(self) -> None:
-        """Raise `InputError` where this machine cannot send from the first and the last of each network."""
+        """Raise InputError if this machine cannot send from the first or the last address of a network."""
         for network in self._networks:
             first, count = _usable(network)
             for address in dict.fromkeys((str(network[first]), str(network[first + count - 1]))):
@@ -64,7 +64,7 @@ class Sources(Sequence[str]):
 
 
 def _local_prefix(address: str) -> bool:
-    """Whether a route makes an IPv6 address this machine's own, without having it on an interface."""
+    """Whether a route makes an IPv6 address local, although no interface has it."""
     try:
         command = ["ip", "-6", "route", "get", address]
         found = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
@@ -74,7 +74,7 @@ def _local_prefix(address: str) -> bool:
 
 
 def _usable(network: IPv4Network | IPv6Network) -> tuple[int, int]:
-    """The index of the first usable address and how many there are: not the network, not its broadcast."""
+    """The index of the first usable address, and their number; network and broadcast address are not."""
     if network.num_addresses <= 2:
         return 0, network.num_addresses
     return 1, network.num_addresses - (2 if network.version == 4 else 1)

@@ -1,66 +1,62 @@
-"""Operations of the CFN API: how they are asked for."""
+"""How the operations of the CFN API are performed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any
 
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.stack_api import UnintelligibleError
-from calorimeter.load.http import answers
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import stack_life
 from calorimeter.load.operations.operation import Actor, Operation, Stack
-from calorimeter.load.operations.subjects import stack_of
+from calorimeter.load.operations.subjects import stack_for
 from calorimeter.workload.template import HOLD, VALUE
 
-HOLD_S = 4
-"""How long an update takes that is to be cancelled."""
+HELD_UPDATE = Operation("cfn", "UpdateStackHeld", frozenset({200}), False)
+"""The update that is going to be cancelled."""
 
-HELD = Operation("cfn", "UpdateStackHeld", frozenset({200}), False)
-"""The update that is about to be cancelled."""
-
-Part = Callable[[Actor, object], dict[str, str]]
+FormPart = Callable[[Actor, Any], dict[str, str]]
 
 
 def api_of(actor: Actor) -> CfnApi:
-    """The user's API, which is the CFN API."""
+    """The user's API, which must be the CFN API."""
     assert isinstance(actor.api, CfnApi)
     return actor.api
 
 
-def stack_name(actor: Actor, thing: object) -> dict[str, str]:
-    """Which stack, by its ARN."""
-    return {"StackName": cast(Stack, thing).target.identity}
+def stack_name(actor: Actor, stack: Stack) -> dict[str, str]:
+    """The parameter that names a stack, by its ARN."""
+    return {"StackName": stack.target.identity}
 
 
-def logical_resource(actor: Actor, thing: object) -> dict[str, str]:
-    """Which of its resources."""
-    return {"LogicalResourceId": actor.random.choice(list(cast(Stack, thing).template.resources))}
+def logical_resource(actor: Actor, stack: Stack) -> dict[str, str]:
+    """The parameter that names one of the stack's resources."""
+    return {"LogicalResourceId": actor.random.choice(list(stack.template.resources))}
 
 
 def template_body(actor: Actor, thing: object) -> dict[str, str]:
-    """A template, to be looked at."""
+    """The parameter with one of the user's templates."""
     return {"TemplateBody": actor.random.choice(actor.templates).text}
 
 
-class Ask:
-    """Do an action that is one request; the element `says` must be in the answer."""
+class SingleAction:
+    """Performs an action that is one request; its answer must contain the XML element `element`."""
 
-    def __init__(self, says: str, *parts: Part) -> None:
-        self._says = f"<{says}".encode()
+    def __init__(self, element: str, *parts: FormPart) -> None:
+        self._element = f"<{element}".encode()
         self._parts = parts
 
     def __call__(self, actor: Actor, operation: Operation) -> None:
-        """Do it once."""
+        """Perform the action once."""
         subject = operation.subject
         thing = actor.random.choice(subject.of(actor)) if subject else None
         form = {name: value for part in self._parts for name, value in part(actor, thing).items()}
         actor.request(operation, api_of(actor).call(operation.name, **form), self._understand)
 
     def _understand(self, answer: Answer) -> bool:
-        if self._says not in answer.body:
-            raise UnintelligibleError(f"no {self._says.decode()}>")
+        if self._element not in answer.body:
+            raise UnintelligibleError(f"no {self._element.decode()}>")
         return True
 
 
@@ -75,26 +71,15 @@ def _changed(actor: Actor, stack: Stack, hold_s: int = 0) -> bytes:
 
 
 def update(actor: Actor, operation: Operation) -> None:
-    """Replace a stack's template by the same with another value."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
+    """Update a stack with its own template and another value of its parameter."""
+    stack = stack_for(actor, operation)
     if stack_life.act(actor, operation, stack, _changed(actor, stack), "UPDATE_COMPLETE"):
         stack.version += 1
 
 
 def cancel_update(actor: Actor, operation: Operation) -> None:
-    """Begin an update that takes long, cancel it, and look until it is rolled back."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
-    begun, _ = actor.request(HELD, _changed(actor, stack, HOLD_S))
-    if begun.error:
-        if answers.meaning(begun).unknown:
-            stack.state = ""
-        return
-    data = api_of(actor).call(operation.name, StackName=stack.target.identity)
-    cancelled, _ = actor.request(operation, data)
-    others = ("UPDATE_COMPLETE", "UPDATE_FAILED")
-    if cancelled.error:
-        stack_life.await_action(actor, HELD, stack, begun, "UPDATE_COMPLETE", *others, "ROLLBACK_COMPLETE")
-    else:
-        stack_life.await_action(actor, operation, stack, cancelled, "ROLLBACK_COMPLETE", *others)
+    """Begin an update that takes long, cancel it, and poll until it is rolled back."""
+    stack = stack_for(actor, operation)
+    cancellation = api_of(actor).call(operation.name, StackName=stack.target.identity)
+    update = _changed(actor, stack, stack_life.HOLD_S)
+    stack_life.cancel(actor, stack, (HELD_UPDATE, update), (operation, cancellation))

@@ -2,82 +2,61 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from calorimeter.load.operations import cfn_actions, signals, stack_life
-from calorimeter.load.operations.cfn_actions import Ask, logical_resource, stack_name, template_body
-from calorimeter.load.operations.operation import Actor, Operation, Subject, Trait, always
-from calorimeter.load.operations.subjects import COMPLETE, HOLDS, STACK, exists, has_room, with_trait
+from calorimeter.load.operations.cfn_actions import (
+    SingleAction,
+    logical_resource,
+    stack_name,
+    template_body,
+)
+from calorimeter.load.operations.subjects import COMPLETE, HOLDS, STACK, has_room, operation
 
-
-def row(
-    name: str,
-    handler: str,
-    perform: Callable[[Actor, Operation], None],
-    *expected: int,
-    subject: Subject | None = None,
-    trait: Trait | None = None,
-    gives: tuple[Subject, ...] = (),
-    repeatable: bool = True,
-    possible: Callable[[Actor], bool] | None = None,
-) -> Operation:
-    """An action: possible where its subject exists."""
-    if subject is not None and trait is not None:
-        subject = with_trait(subject, trait)
-    return Operation(
-        "cfn",
-        name,
-        frozenset(expected or (200,)),
-        repeatable,
-        perform,
-        possible or (exists(subject) if subject else always),
-        "POST",
-        "/",
-        handler,
-        subject,
-        gives,
-        trait,
-    )
-
+row = partial(operation, "cfn")
+POST = ("POST", "/")
 
 ACTIONS = (
-    row("ListStacks", "list", stack_life.list_stacks),
-    row("CreateStack", "create", stack_life.create,
+    row("ListStacks", *POST, "list", stack_life.list_stacks),
+    row("CreateStack", *POST, "create", stack_life.create,
         gives=(STACK, COMPLETE), repeatable=False, possible=has_room),
-    row("UpdateStack", "update", cfn_actions.update, subject=COMPLETE, gives=(COMPLETE,), repeatable=False),
-    row("CancelUpdateStack", "cancel_update", cfn_actions.cancel_update,
+    row("UpdateStack", *POST, "update", cfn_actions.update,
+        subject=COMPLETE, gives=(COMPLETE,), repeatable=False),
+    row("CancelUpdateStack", *POST, "cancel_update", cfn_actions.cancel_update,
         subject=COMPLETE, gives=(COMPLETE,), repeatable=False, trait=HOLDS),
-    row("DeleteStack", "delete", stack_life.delete, subject=STACK),
-    row("DescribeStacks", "describe", stack_life.show, subject=STACK),
-    row("DescribeStackEvents", "events_list", Ask("StackEvents", stack_name), subject=STACK),
-    row("DescribeStackResource", "describe_stack_resource",
-        Ask("StackResourceDetail", stack_name, logical_resource), subject=COMPLETE),
-    row("DescribeStackResources", "describe_stack_resources",
-        Ask("StackResources", stack_name), subject=STACK),
-    row("ListStackResources", "list_stack_resources",
-        Ask("StackResourceSummaries", stack_name), subject=STACK),
-    row("GetTemplate", "get_template", Ask("TemplateBody", stack_name), subject=STACK),
-    row("ValidateTemplate", "validate_template", Ask("ValidateTemplateResult", template_body)),
-    row("EstimateTemplateCost", "estimate_template_cost", Ask("Url", template_body)),
+    row("DeleteStack", *POST, "delete", stack_life.delete, subject=STACK),
+    row("DescribeStacks", *POST, "describe", stack_life.show, subject=STACK),
+    row("DescribeStackEvents", *POST, "events_list",
+        SingleAction("StackEvents", stack_name), subject=STACK),
+    row("DescribeStackResource", *POST, "describe_stack_resource",
+        SingleAction("StackResourceDetail", stack_name, logical_resource), subject=COMPLETE),
+    row("DescribeStackResources", *POST, "describe_stack_resources",
+        SingleAction("StackResources", stack_name), subject=STACK),
+    row("ListStackResources", *POST, "list_stack_resources",
+        SingleAction("StackResourceSummaries", stack_name), subject=STACK),
+    row("GetTemplate", *POST, "get_template", SingleAction("TemplateBody", stack_name), subject=STACK),
+    row("ValidateTemplate", *POST, "validate_template",
+        SingleAction("ValidateTemplateResult", template_body)),
+    row("EstimateTemplateCost", *POST, "estimate_template_cost", SingleAction("Url", template_body)),
 )  # fmt: skip
 
 PARTS = (
     stack_life.WAIT["cfn"],
     stack_life.GONE["cfn"],
-    cfn_actions.HELD,
+    cfn_actions.HELD_UPDATE,
 )
-"""What happens as part of other operations and is in no mix."""
+"""Requests that are part of other operations and are in no mix."""
 
 OPERATIONS = (*ACTIONS, signals.SIGNAL_WAIT_CONDITION, signals.SIGNAL_RESOURCE, *PARTS)
 
 BROKEN = {
     "DescribeStackEvents": "Heat 24 answers every one with 500 (KeyError: ResourceProperties): its engine "
-    "no longer gives what its CFN API looks for",
+    "no longer returns a field that its CFN API reads",
 }
-"""Actions that Heat routes and that do not work, with the reason: offered, and in no scenario here."""
+"""Actions that Heat routes but that always fail, with the reason; no scenario here uses them."""
 
 NOT_OFFERED = {
-    "/stacks": "routed by a generic call, without an action behind it: Heat answers InvalidAction or fails",
-    "/": "without an Action that there is: Heat answers InvalidAction",
+    "/stacks": "a generic route without an action: Heat answers InvalidAction or fails",
+    "/": "a request with an unknown Action: Heat answers InvalidAction",
 }
-"""Routes of heat-api-cfn that are no operations, by the beginning of their path, with the reason."""
+"""Routes of heat-api-cfn that are not operations, by the beginning of their path, with the reason."""

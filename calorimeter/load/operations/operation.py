@@ -1,16 +1,16 @@
-"""What an operation is, and what it needs to know of the user who does it."""
+"""What an operation is, and what it needs of the user who performs it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
+from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.stack_api import StackApi, Target
 from calorimeter.load.http.client import Answer
-from calorimeter.load.operations.quota import Quota
-from calorimeter.load.recording.recorder import Action, Entry
+from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.workload.template import Template
 
 T = TypeVar("T")
@@ -20,12 +20,12 @@ T = TypeVar("T")
 class Stack:
     """A stack of a user, with its row of the ledger.
 
-    `state` is the last one seen, such as CREATE_COMPLETE; empty where it is not known. `version` counts its
-    updates. `urls` are the addresses at which its handles take signals.
+    `state` is the latest known one, such as CREATE_COMPLETE; empty if unknown. `version` counts updates.
+    `urls` are the addresses at which its handles take signals, by handle.
     """
 
     target: Target
-    entry: Entry
+    entry: LedgerRow
     template: Template
     state: str = ""
     version: int = 0
@@ -36,29 +36,23 @@ class Stack:
 
 
 @dataclass(slots=True)
-class Config:
+class SoftwareConfig:
     """A software configuration of a user."""
 
     config_id: str
     deployments: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Belongings:
-    """What a user has besides stacks."""
-
-    configs: list[Config] = field(default_factory=list)
-    abandoned: list[bytes] = field(default_factory=list)
-    """What Heat gave of stacks that it forgot, as JSON."""
-
-
 class Actor(Protocol):
-    """A user, as operations see it."""
+    """A user, as far as operations need it."""
 
     api: StackApi
     stacks: list[Stack]
     stacks_max: int
-    belongings: Belongings
+    configs: list[SoftwareConfig]
+    abandoned: list[bytes]
+    """The data of abandoned stacks, as JSON."""
+
     quota: Quota
     templates: tuple[Template, ...]
     random: Random
@@ -69,38 +63,38 @@ class Actor(Protocol):
     def request(
         self, operation: Operation, data: bytes, understand: Callable[[Answer], T] | None = None
     ) -> tuple[Answer, T | None]:
-        """Send, judge, record. The value is what `understand` made of an expected answer, else None."""
+        """Send, judge and record. The value is that of `understand` for an expected answer, else None."""
 
-    def completed(self, entry: Entry, problem: str) -> None:
-        """Report how long a stack took; `problem` is empty where it became complete."""
+    def completed(self, entry: LedgerRow, problem: str) -> None:
+        """Report how long a create took; `problem` is empty if the stack became complete."""
 
-    def acted(self, action: Action, problem: str) -> None:
-        """Record how long an action on a stack took from its acceptance; `problem` as above."""
+    def acted(self, action: ActionRow, problem: str) -> None:
+        """Record how long an action on a stack took from its acceptance; `problem` as in `completed`."""
 
     def finish(self, stack: Stack) -> None:
-        """Nothing more will happen to a stack: write its row."""
+        """Write the row of a stack to which nothing more will happen."""
 
     def unaccounted(self, name: str) -> None:
-        """A stack of this name may exist although no answer said so."""
+        """Note that a stack of this name may exist although no answer confirmed it."""
 
     def next_name(self) -> str:
-        """A name for a new stack."""
+        """A unique name for a new stack."""
 
     def until_ns(self, within_s: float) -> int:
-        """When something that may take `within_s` must end, the end of the run considered."""
+        """The deadline of something that may take `within_s`; not after the end of the run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """What an operation is done to: `of` gives all that a user has of it."""
+    """What an operation acts on; `of` returns all such objects of a user."""
 
     name: str
-    of: Callable[[Actor], Sequence[object]]
+    of: Callable[[Actor], Sequence[Any]]
 
 
 @dataclass(frozen=True, slots=True)
 class Trait:
-    """What a template must have for an operation to be possible on its stacks."""
+    """What a template must have so that an operation is possible on its stacks."""
 
     name: str
     shown_by: Callable[[Template], bool]
@@ -113,12 +107,11 @@ def always(actor: Actor) -> bool:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One kind of request: the statuses it expects, and how a user does it (None: never by itself).
+    """One kind of request: the expected statuses, and how a user performs it (None: only part of others).
 
-    `method`, `route` and `handler` are Heat's own words for what is called: a route of heat-api and the
-    method of its controller, or an action of the CFN API. `subject` is what it is done to, `gives` are the
-    subjects that exist after it, `trait` is what a template must have. `asked_by` is the API in whose
-    users' mix it is, where that is not `api`.
+    `method`, `route` and `handler` are Heat's: a route of heat-api and the method of its controller, or an
+    action of the CFN API. `gives` are the subjects that exist after it, `trait` is what a template must
+    have. `asked_by` is the API whose users have it in their mix, if that is not `api`.
     """
 
     api: str

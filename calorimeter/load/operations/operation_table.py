@@ -1,4 +1,4 @@
-"""All operations by API and name: the names are those of scenarios and of samples."""
+"""All operations by API and name, as scenarios and samples name them."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from itertools import accumulate
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError, nearest, unknown
 from calorimeter.load.operations import cfn_operations, rest_operations
-from calorimeter.load.operations.operation import Actor, Operation, Stack, always
-from calorimeter.load.operations.stack_life import remove
+from calorimeter.load.operations.operation import Actor, Operation, always
 from calorimeter.load.operations.subjects import NEEDS
 from calorimeter.workload.scenario import Load, Scenario
 
@@ -18,11 +17,11 @@ REGISTRY: dict[tuple[str, str], Operation] = {
 }
 
 DELETE = {"rest": REGISTRY["rest", "delete"], "cfn": REGISTRY["cfn", "DeleteStack"]}
-"""The operation that removes a stack, by API."""
+"""The operation that deletes a stack, by API."""
 
 
 def mixable(api: str) -> dict[str, Operation]:
-    """The operations of one API that a scenario may name."""
+    """The operations that a scenario may name in the mix of one API, by name."""
     return {
         name: op
         for (of, name), op in REGISTRY.items()
@@ -31,18 +30,18 @@ def mixable(api: str) -> dict[str, Operation]:
 
 
 def apis(scenario: Scenario) -> set[str]:
-    """The APIs that a scenario's operations use: users of one may have operations of the other."""
+    """The APIs that a scenario uses; users of one API may have operations of the other in their mix."""
     loads = [(api, load) for api in ("rest", "cfn") if (load := scenario.load(api))]
     return {mixable(api)[name].api for api, load in loads for name in load.mix}
 
 
 def tagged(scenario: Scenario) -> bool:
-    """Whether stacks must have a tag, so that one of the operations finds them."""
+    """Whether the scenario's mix lists stacks by tag, so that stacks must have one."""
     return scenario.rest is not None and "list-tags" in scenario.rest.mix
 
 
 def check(scenario: Scenario) -> None:
-    """Raise `InputError` where a mix or an objective names what there is not, or what cannot be done."""
+    """Raise InputError if a mix or objective names an unknown operation, or one that is never possible."""
     for api in ("rest", "cfn"):
         load = scenario.load(api)
         if load is not None:
@@ -83,7 +82,7 @@ def _givers(valid: dict[str, Operation], subject: str) -> str:
 
 
 def _unknown(where: str, name: str, valid: object) -> InputError:
-    """There are too many operations to list them all in a line: the nearest, or where the list is."""
+    """The error; too many operations for one line are replaced by the page that lists them."""
     names = sorted(valid)  # type: ignore[call-overload]
     if len(names) < 30:
         return unknown(where, "operation", name, names)
@@ -96,7 +95,7 @@ def _unknown(where: str, name: str, valid: object) -> InputError:
 
 
 class Mix:
-    """Operations with weights, drawn from again and again; shared by all users of an API."""
+    """Operations with weights, from which all users of an API draw."""
 
     def __init__(self, weights: dict[Operation, float]) -> None:
         self._weights = weights
@@ -106,7 +105,7 @@ class Mix:
         self._drawers: dict[int, tuple[list[Operation], list[float]]] = {}
 
     def draw(self, actor: Actor) -> Operation | None:
-        """One of the operations that are possible now, by weight; None where none is."""
+        """One of the operations that are possible now, by weight; None if none is possible."""
         impossible = 0
         for bit, possible in self._conditions:
             if not possible(actor):
@@ -127,7 +126,7 @@ class Mix:
 
 
 def mix_of(scenario: Scenario, api: str) -> Mix:
-    """The mix of one API's users; raises `InputError` where the scenario has none."""
+    """The mix of one API's users. Raises InputError if the scenario has none."""
     load = scenario.load(api)
     if load is None:
         raise InputError(str(scenario.path), f"has no [{api}] table")
@@ -135,43 +134,20 @@ def mix_of(scenario: Scenario, api: str) -> Mix:
     return Mix({operations[name]: weight for name, weight in load.mix.items()})
 
 
-def clear(actor: Actor) -> None:
-    """Remove what a user has besides stacks, while there is time."""
+def remove_configs(actor: Actor) -> None:
+    """Remove a user's software configurations and deployments, while there is time."""
     if actor.api.name != "rest":
         return
-    delete = REGISTRY["rest", "deployment-delete"], REGISTRY["rest", "config-delete"]
-    for operation in delete:
+
+    def remaining() -> tuple[int, int]:
+        return len(actor.configs), sum(len(config.deployments) for config in actor.configs)
+
+    for operation in (REGISTRY["rest", "deployment-delete"], REGISTRY["rest", "config-delete"]):
         assert operation.subject is not None and operation.perform is not None
         for _ in range(100):
-            before = (
-                len(operation.subject.of(actor)),
-                sum(len(c.deployments) for c in actor.belongings.configs),
-            )
-            if not before[0] or now_ns() >= actor.until_ns(actor.complete_within_s):
+            before = remaining()
+            if not operation.subject.of(actor) or now_ns() >= actor.until_ns(actor.complete_within_s):
                 break
             operation.perform(actor, operation)
-            after = (
-                len(operation.subject.of(actor)),
-                sum(len(c.deployments) for c in actor.belongings.configs),
-            )
-            if after == before:
+            if remaining() == before:
                 break
-
-
-def table(api: str) -> str:
-    """The operations that users of an API can do, as a table in Markdown (docs/reference/operations.md)."""
-    head = ["| operation | calls | expects | needs | gives |", "|---|---|---|---|---|"]
-    return "\n".join([*head, *(_line(op) for op in mixable(api).values())])
-
-
-def _line(op: Operation) -> str:
-    calls = f"`{op.method} {op.route}`" if op.api == "rest" else f"`{op.name}` of the CFN API"
-    if op.route.endswith("/actions") and op.method == "POST" and "lookup" not in op.name:
-        calls += f" (`{op.handler}`)"
-    needs = ", ".join(needed.name for needed in (op.subject, op.trait) if needed is not None)
-    gives = ", ".join(subject.name for subject in op.gives)
-    expected = " or ".join(map(str, sorted(op.expected)))
-    return f"| `{op.name}` | {calls} | {expected} | {needs} | {gives} |".replace("|  |", "| |")
-
-
-__all__ = ["DELETE", "REGISTRY", "Actor", "Mix", "Operation", "Stack", "check", "clear", "mix_of", "remove"]

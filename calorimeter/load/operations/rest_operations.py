@@ -1,16 +1,24 @@
-"""The REST API as a table: everything that heat-api routes, and how a user comes to do it.
+"""The REST API as a table: everything that heat-api routes, and how a user performs it.
 
-`route`, `method` and `handler` are those of heat-api's own router; a test compares them with the Heat that
-is installed, in both directions. What needs more than one request is in `rest_actions` and `software`.
+`route`, `method` and `handler` are those of heat-api's router; a test compares them with the installed
+Heat, in both directions. Operations of more than one request are in `rest_actions` and `software`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 
 from calorimeter.load.operations import rest_actions, signals, software, stack_life
-from calorimeter.load.operations.operation import Actor, Operation, Subject, Trait, always
-from calorimeter.load.operations.rest_requests import Ask, Body
+from calorimeter.load.operations.operation import Operation, Subject, Trait
+from calorimeter.load.operations.rest_requests import (
+    REDIRECTED,
+    SingleRequest,
+    changed_body,
+    deployed_body,
+    patched_body,
+    preview_body,
+    template_body,
+)
 from calorimeter.load.operations.subjects import (
     ABANDONED,
     COMPLETE,
@@ -25,9 +33,8 @@ from calorimeter.load.operations.subjects import (
     SUSPENDED,
     UNUSED_CONFIG,
     complete_but,
-    exists,
     has_room,
-    with_trait,
+    operation,
 )
 
 S = "/stacks/{stack_name}/{stack_id}"
@@ -35,39 +42,7 @@ R = f"{S}/resources/{{resource_name}}"
 BY_NAME = "/stacks/{stack_name}"
 BY_ARN = r"/stacks/{stack_name:arn\x3A.*}"
 
-Perform = Callable[[Actor, Operation], None]
-
-
-def row(
-    name: str,
-    method: str,
-    route: str,
-    handler: str,
-    perform: Perform,
-    *expected: int,
-    subject: Subject | None = None,
-    trait: Trait | None = None,
-    gives: tuple[Subject, ...] = (),
-    repeatable: bool | None = None,
-    possible: Callable[[Actor], bool] | None = None,
-) -> Operation:
-    """An operation: possible where its subject exists, and repeatable where it only reads."""
-    if subject is not None and trait is not None:
-        subject = with_trait(subject, trait)
-    return Operation(
-        "rest",
-        name,
-        frozenset(expected or (200,)),
-        method in ("GET", "PUT") if repeatable is None else repeatable,
-        perform,
-        possible or (exists(subject) if subject else always),
-        method,
-        route,
-        handler,
-        subject,
-        gives,
-        trait,
-    )
+row = partial(operation, "rest")
 
 
 def read(
@@ -79,16 +54,18 @@ def read(
     query: str = "",
     trait: Trait | None = None,
 ) -> Operation:
-    """GET, and the beginning of the answer tells whether it is what it must be."""
-    return row(name, "GET", route, handler, Ask(query=query, begins=begins), subject=subject, trait=trait)
+    """A GET whose answer must begin with `begins`."""
+    return row(
+        name, "GET", route, handler, SingleRequest(query=query, begins=begins), subject=subject, trait=trait
+    )
 
 
 def lookup(name: str, method: str, route: str, follow: bool = False) -> Operation:
-    """What is asked of a stack by its name or ARN: 302 with its address, nothing is done.
+    """A request on a stack by its name or ARN: the answer is 302 with its address, and nothing is done.
 
-    Where a client would go on reading, the user does (`redirected`).
+    With `follow`, the user reads the address too, as a client would (`redirected`).
     """
-    perform = Ask(path=BY_ARN_PATH if route == BY_ARN else "", begins="", follow=follow)
+    perform = SingleRequest(path=BY_ARN_PATH if route == BY_ARN else "", begins="", follow=follow)
     return row(name, method, route, "lookup", perform, 302, subject=STACK, repeatable=True)
 
 
@@ -111,16 +88,18 @@ STACKS = (
         gives=(STACK, COMPLETE), possible=has_room),
     row("adopt", "POST", "/stacks", "create", rest_actions.adopt, 201, subject=ABANDONED,
         gives=(STACK, COMPLETE), possible=lambda actor: has_room(actor) and bool(ABANDONED.of(actor))),
-    row("preview", "POST", "/stacks/preview", "preview", Ask(body=Body.preview, begins='{"stack": {')),
+    row("preview", "POST", "/stacks/preview", "preview",
+        SingleRequest(body=preview_body, begins='{"stack": {')),
     row("show", "GET", S, "show", stack_life.show, subject=STACK),
     row("update", "PUT", S, "update", rest_actions.update, 202, subject=COMPLETE, gives=(COMPLETE,),
         repeatable=False),
-    row("update-patch", "PATCH", S, "update_patch", rest_actions.update_patch, 202,
+    row("update-patch", "PATCH", S, "update_patch", rest_actions.update, 202,
         subject=COMPLETE, gives=(COMPLETE,)),
     row("preview-update", "PUT", f"{S}/preview", "preview_update",
-        Ask(body=Body.changed, begins='{"resource_changes": {'), subject=COMPLETE),
+        SingleRequest(body=changed_body, begins='{"resource_changes": {'), subject=COMPLETE),
     row("preview-update-patch", "PATCH", f"{S}/preview", "preview_update_patch",
-        Ask(body=Body.patched, begins='{"resource_changes": {'), subject=COMPLETE, repeatable=True),
+        SingleRequest(body=patched_body, begins='{"resource_changes": {'),
+        subject=COMPLETE, repeatable=True),
     row("delete", "DELETE", S, "delete", stack_life.delete, 204, subject=STACK, repeatable=True),
     row("abandon", "DELETE", f"{S}/abandon", "abandon", rest_actions.abandon,
         subject=COMPLETE, gives=(ABANDONED,)),
@@ -151,11 +130,11 @@ LOOKUPS = (
 )
 
 ACTIONS = (
-    row("suspend", "POST", f"{S}/actions", "suspend", rest_actions.suspend,
+    row("suspend", "POST", f"{S}/actions", "suspend", rest_actions.action,
         subject=COMPLETE, gives=(SUSPENDED,)),
-    row("resume", "POST", f"{S}/actions", "resume", rest_actions.resume,
+    row("resume", "POST", f"{S}/actions", "resume", rest_actions.action,
         subject=SUSPENDED, gives=(COMPLETE,)),
-    row("check", "POST", f"{S}/actions", "check", rest_actions.check, 200, 201,
+    row("check", "POST", f"{S}/actions", "check", rest_actions.action, 200, 201,
         subject=complete_but("CHECK_COMPLETE"), gives=(COMPLETE,)),
     row("cancel-update", "POST", f"{S}/actions", "cancel_update", rest_actions.cancel_update,
         subject=COMPLETE, gives=(COMPLETE,), trait=HOLDS),
@@ -204,13 +183,14 @@ SOFTWARE = (
         subject=CONFIG, gives=(DEPLOYMENT,)),
     read("deployment", f"{DEPLOYMENTS}/{{deployment_id}}", "show", DEPLOYMENT, '{"software_deployment": {'),
     row("deployment-update", "PUT", f"{DEPLOYMENTS}/{{deployment_id}}", "update",
-        Ask(body=Body.deployed, begins='{"software_deployment": {'), subject=DEPLOYMENT),
+        SingleRequest(body=deployed_body, begins='{"software_deployment": {'), subject=DEPLOYMENT),
     row("deployment-delete", "DELETE", f"{DEPLOYMENTS}/{{deployment_id}}", "delete",
         software.deployment_delete, 204, subject=DEPLOYMENT),
 )  # fmt: skip
 
 OTHER = (
-    row("validate", "POST", "/validate", "validate_template", Ask(body=Body.template), repeatable=True),
+    row("validate", "POST", "/validate", "validate_template",
+        SingleRequest(body=template_body), repeatable=True),
     read("resource-types", "/resource_types", "list_resource_types", None, '{"resource_types": ['),
     read("resource-schema", "/resource_types/{type_name}", "resource_schema"),
     read("resource-template", "/resource_types/{type_name}/template", "generate_template", None, "{",
@@ -229,24 +209,17 @@ PARTS = (
     stack_life.GONE["rest"],
     signals.HANDLE_WAIT,
     signals.OUTPUTS,
-    rest_actions.REDIRECTED,
+    REDIRECTED,
     rest_actions.MARK_HEALTHY,
-    rest_actions.HELD,
-    rest_actions.MEND,
+    rest_actions.HELD_UPDATE,
+    rest_actions.REPAIR,
 )
-"""What happens as part of other operations and is in no mix."""
+"""Requests that are part of other operations and are in no mix."""
 
 OPERATIONS = (
-    *LISTS,
-    *STACKS,
-    *LOOKUPS,
-    *ACTIONS,
-    *SNAPSHOTS,
-    *RESOURCES,
-    *SOFTWARE,
-    *OTHER,
+    *(*LISTS, *STACKS, *LOOKUPS, *ACTIONS, *SNAPSHOTS, *RESOURCES, *SOFTWARE, *OTHER),
     *PARTS,
 )
 
-NOT_ROUTED = {"versions": "answered in front of the router, by the negotiation of versions"}
-"""Operations that are in no router of heat-api, with the reason."""
+NOT_ROUTED = {"versions": "the negotiation of versions answers it in front of the router"}
+"""Operations that no router of heat-api has, with the reason."""

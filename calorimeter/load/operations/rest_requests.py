@@ -1,31 +1,31 @@
-"""One REST request about one thing: the path filled in, the body made, the answer looked at."""
+"""One REST request: its path and body, and the check of its answer."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import cast
+from typing import Any
 from urllib.parse import quote, urlsplit
 from uuid import UUID
 
 from calorimeter.load.apis.rest import RestApi, text_of
 from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.http.client import Answer
-from calorimeter.load.operations.operation import Actor, Config, Operation, Stack
+from calorimeter.load.operations.operation import Actor, Operation, Stack
 from calorimeter.workload.template import HOLD, VALUE
 
 TYPE = "OS::Heat::TestResource"
 VERSION = "heat_template_version.2018-08-31"
 
 REDIRECTED = Operation("rest", "redirected", frozenset({200}))
-"""Reading what a lookup found, at the address that it gave."""
+"""Reading the stack that a lookup found, at the address in its answer."""
 
-Fill = Callable[[Actor, object], str]
+Value = Callable[[Actor, Any], str]
 
 
 def api_of(actor: Actor) -> RestApi:
-    """The user's API, which is the REST API."""
+    """The user's API, which must be the REST API."""
     assert isinstance(actor.api, RestApi)
     return actor.api
 
@@ -33,10 +33,6 @@ def api_of(actor: Actor) -> RestApi:
 def server_id(actor: Actor) -> str:
     """The id of the server that a user pretends to have."""
     return str(UUID(int=0xCA10 << 112 | actor.number))
-
-
-def _of_stack(get: Callable[[Actor, Stack], str]) -> Fill:
-    return lambda actor, thing: get(actor, cast(Stack, thing))
 
 
 def _resource(actor: Actor, stack: Stack) -> str:
@@ -48,89 +44,80 @@ def _arn(actor: Actor, stack: Stack) -> str:
     return quote(f"arn:openstack:heat::{project}:stacks/{stack.target.name}/{stack.target.stack_id}", "")
 
 
-PLACES: dict[str, Fill] = {
-    "stack_name": _of_stack(lambda actor, stack: stack.target.name),
-    "stack_id": _of_stack(lambda actor, stack: stack.target.stack_id),
-    "arn": _of_stack(_arn),
-    "resource_name": _of_stack(_resource),
-    "event_id": _of_stack(lambda actor, stack: stack.event[1] if stack.event else ""),
-    "output_key": _of_stack(lambda actor, stack: actor.random.choice(stack.template.outputs)),
-    "snapshot_id": _of_stack(lambda actor, stack: stack.snapshots[0]),
-    "config_id": lambda actor, thing: cast(Config, thing).config_id,
-    "deployment_id": lambda actor, thing: cast(Config, thing).deployments[0],
+ROUTE_VALUES: dict[str, Value] = {
+    "stack_name": lambda actor, stack: stack.target.name,
+    "stack_id": lambda actor, stack: stack.target.stack_id,
+    "arn": _arn,
+    "resource_name": _resource,
+    "event_id": lambda actor, stack: stack.event[1] if stack.event else "",
+    "output_key": lambda actor, stack: actor.random.choice(stack.template.outputs),
+    "snapshot_id": lambda actor, stack: stack.snapshots[0],
+    "config_id": lambda actor, config: config.config_id,
+    "deployment_id": lambda actor, config: config.deployments[0],
     "server_id": lambda actor, thing: server_id(actor),
     "type_name": lambda actor, thing: TYPE,
     "template_version": lambda actor, thing: VERSION,
 }
-"""What stands for the places of a route, by their names in it."""
+"""The values of a route's parameters, by their names."""
 
 _PLACE = re.compile(r"\{(\w+)\}")
 
 
 def fill(path: str, actor: Actor, thing: object) -> str:
-    """A path with its places filled in."""
+    """A path with the values of its parameters."""
     if "{" not in path:
         return path
-    return _PLACE.sub(lambda place: PLACES[place[1]](actor, thing), path)
+    return _PLACE.sub(lambda place: ROUTE_VALUES[place[1]](actor, thing), path)
 
 
-class Body:
-    """Bodies of requests, by what they are about."""
+def template_body(actor: Actor, thing: object) -> object:
+    """One of the user's templates."""
+    return text_of(actor.random.choice(actor.templates))
 
-    @staticmethod
-    def template(actor: Actor, thing: object) -> object:
-        """A template, to be looked at."""
-        return text_of(actor.random.choice(actor.templates))
 
-    @staticmethod
-    def preview(actor: Actor, thing: object) -> object:
-        """A stack that is not to be made."""
-        return {"stack_name": actor.next_name(), **text_of(actor.random.choice(actor.templates))}
+def preview_body(actor: Actor, thing: object) -> object:
+    """A stack that is not going to be created."""
+    return {"stack_name": actor.next_name(), **text_of(actor.random.choice(actor.templates))}
 
-    @staticmethod
-    def changed(actor: Actor, thing: object, hold_s: int = 0) -> dict[str, object]:
-        """The whole of a stack's template, with the next value."""
-        stack = cast(Stack, thing)
-        return {**text_of(stack.template), **Body.patched(actor, stack, hold_s)}
 
-    @staticmethod
-    def patched(actor: Actor, thing: object, hold_s: int = 0) -> dict[str, object]:
-        """Only what changes: the next value, and how long that takes; nothing without such parameters."""
-        stack = cast(Stack, thing)
-        values = {VALUE: f"version-{stack.version + 1}", HOLD: hold_s}
-        return {"parameters": {n: v for n, v in values.items() if n in stack.template.parameters}}
+def changed_body(actor: Actor, stack: Stack, hold_s: int = 0) -> dict[str, object]:
+    """A stack's whole template, with the next value."""
+    return {**text_of(stack.template), **patched_body(actor, stack, hold_s)}
 
-    @staticmethod
-    def deployed(actor: Actor, thing: object) -> object:
-        """A deployment that has ended well."""
-        return {
-            "status": "COMPLETE",
-            "status_reason": "deployed",
-            "output_values": {"deploy_status_code": 0},
-        }
+
+def patched_body(actor: Actor, stack: Stack, hold_s: int = 0) -> dict[str, object]:
+    """Only the parameters that change, if the template has them: the next value, and how long it takes."""
+    values = {VALUE: f"version-{stack.version + 1}", HOLD: hold_s}
+    return {"parameters": {n: v for n, v in values.items() if n in stack.template.parameters}}
+
+
+def deployed_body(actor: Actor, thing: object) -> object:
+    """A software deployment that has succeeded."""
+    return {"status": "COMPLETE", "status_reason": "deployed", "output_values": {"deploy_status_code": 0}}
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Do an operation that is one request: `path` where the route is not one, `begins` of the answer.
+class SingleRequest:
+    """Performs an operation that is one request. `path` defaults to the operation's route.
 
-    With `follow`, the address of a redirect is read as well.
+    The answer must begin with `begins`. With `follow`, the address of a redirect is read as well.
     """
 
     path: str = ""
     query: str = ""
-    body: Callable[[Actor, object], object] | None = None
+    body: Callable[[Actor, Any], object] | None = None
     begins: str = "{"
     follow: bool = False
 
     def __call__(self, actor: Actor, operation: Operation) -> None:
-        """Do it once."""
+        """Perform the operation once."""
         subject = operation.subject
-        ask(actor, operation, actor.random.choice(subject.of(actor)) if subject else None, self)
+        thing = actor.random.choice(subject.of(actor)) if subject else None
+        request_about(actor, operation, thing, self)
 
 
-def ask(actor: Actor, operation: Operation, thing: object, how: Ask) -> Answer:
-    """Send the request of an operation about this thing, and look at the answer's beginning."""
+def request_about(actor: Actor, operation: Operation, thing: object, how: SingleRequest) -> Answer:
+    """Send the request of an operation on this thing, and check how the answer begins."""
     path = fill(how.path or operation.route, actor, thing)
     if how.query:
         path += "?" + fill(how.query, actor, thing)

@@ -1,4 +1,4 @@
-"""Signals: a user signals its stack's wait conditions, as a booting server would."""
+"""Signals: a user signals the wait conditions of its stack, as a booting server would."""
 
 from __future__ import annotations
 
@@ -15,22 +15,21 @@ from calorimeter.load.operations.subjects import (
     COMPLETE,
     CONDITION_URL,
     HANDLES,
-    exists,
-    stack_of,
-    with_trait,
+    operation,
+    stack_for,
 )
 
 HANDLE_WAIT = Operation("rest", "wait-handle", frozenset({200, 404}))
-"""The looks at a new stack until its handle can be signalled; before, there may be no such resource."""
+"""The polls of a new stack until its handle can be signalled; at first the resource may not exist."""
 
 OUTPUTS = Operation("rest", "addresses", frozenset({200}))
-"""Reading a stack's outputs for the addresses at which it takes signals."""
+"""Reading a stack's outputs, which have the addresses at which it takes signals."""
 
 _MADE = b"CREATE_COMPLETE"
 
 
-def answer_waits(actor: Actor, stack: Stack) -> None:
-    """Signal every handle that a new stack waits for, as often as it waits for it."""
+def signal_waits(actor: Actor, stack: Stack) -> None:
+    """Signal each handle that a new stack waits for, as many times as the stack waits for it."""
     for handle, count in stack.template.waits.items():
         if _await_handle(actor, stack, handle):
             for _ in range(count):
@@ -52,7 +51,7 @@ def _signal(actor: Actor, stack: Stack, handle: str) -> None:
         signal_resource(actor, SIGNAL, stack, handle)
         return
     until = actor.until_ns(actor.complete_within_s)
-    while handle not in stack.urls and now_ns() < until:  # the address follows a moment after the handle
+    while handle not in stack.urls and now_ns() < until:  # the address appears shortly after the handle
         learn_urls(actor, stack)
         if handle not in stack.urls:
             gevent.sleep(actor.poll_s)
@@ -69,7 +68,7 @@ def signal_resource(actor: Actor, operation: Operation, stack: Stack, handle: st
 
 
 def signal_url(actor: Actor, operation: Operation, stack: Stack, handle: str) -> None:
-    """PUT or POST to the signed address of a resource, which is one of the CFN API."""
+    """PUT or POST to the signed address of a resource, which is an address of the CFN API."""
     url = urlsplit(stack.urls[handle])
     body = json.dumps(
         {"Status": "SUCCESS", "Reason": "load", "Data": "calorimeter", "UniqueId": _id(stack)}
@@ -83,12 +82,12 @@ def signal_url(actor: Actor, operation: Operation, stack: Stack, handle: str) ->
 
 
 def _id(stack: Stack) -> str:
-    """Unique among the signals of a stack: a condition counts different ones."""
+    """An id that is unique among the signals of a stack: a wait condition counts distinct ids."""
     return f"{now_ns() - stack.entry.accepted_ns}"
 
 
 def learn_urls(actor: Actor, stack: Stack) -> None:
-    """Read the addresses at which a stack's resources take signals from its outputs."""
+    """Read the addresses at which a stack's resources take signals, from its outputs."""
     assert isinstance(actor.api, RestApi)
     path = f"/stacks/{stack.target.name}/{stack.target.identity}"
     _, outputs = actor.request(OUTPUTS, actor.api.call("GET", path), actor.api.outputs)
@@ -102,15 +101,13 @@ def learn_urls(actor: Actor, stack: Stack) -> None:
 
 def signal_stack(actor: Actor, operation: Operation) -> None:
     """Signal a resource of one of the user's stacks (REST)."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
+    stack = stack_for(actor, operation)
     signal_resource(actor, operation, stack, actor.random.choice(stack.template.handles))
 
 
 def signal_stack_url(actor: Actor, operation: Operation) -> None:
     """Signal the address of a resource of one of the user's stacks (CFN)."""
-    assert operation.subject is not None
-    stack = stack_of(actor, operation.subject)
+    stack = stack_for(actor, operation)
     outputs = stack.template.signal_outputs.items()
     name = actor.random.choice([name for name, (_, method) in outputs if method == operation.method])
     if name not in stack.urls:
@@ -119,29 +116,33 @@ def signal_stack_url(actor: Actor, operation: Operation) -> None:
         signal_url(actor, operation, stack, name)
 
 
-_OF_HANDLES = with_trait(COMPLETE, HANDLES)
-_OF_CONDITIONS = with_trait(COMPLETE, CONDITION_URL)
-_OF_ALARMS = with_trait(COMPLETE, ALARM_URL)
-
-SIGNAL = Operation(
-    *("rest", "signal", frozenset({200}), False, signal_stack, exists(_OF_HANDLES)),
-    *("POST", "/stacks/{stack_name}/{stack_id}/resources/{resource_name}/signal", "signal"),
-    subject=_OF_HANDLES,
+SIGNAL = operation(
+    *(
+        "rest",
+        "signal",
+        "POST",
+        "/stacks/{stack_name}/{stack_id}/resources/{resource_name}/signal",
+        "signal",
+    ),
+    signal_stack,
+    subject=COMPLETE,
     trait=HANDLES,
 )
-SIGNAL_WAIT_CONDITION = Operation(
-    *("cfn", "SignalWaitCondition", frozenset({200}), False, signal_stack_url, exists(_OF_CONDITIONS)),
-    *("PUT", "/waitcondition/{arn:.*}", "update_waitcondition"),
-    subject=_OF_CONDITIONS,
+SIGNAL_WAIT_CONDITION = operation(
+    *("cfn", "SignalWaitCondition", "PUT", "/waitcondition/{arn:.*}", "update_waitcondition"),
+    signal_stack_url,
+    subject=COMPLETE,
     trait=CONDITION_URL,
+    repeatable=False,
     asked_by="rest",
 )
-SIGNAL_RESOURCE = Operation(
-    *("cfn", "SignalResource", frozenset({200}), False, signal_stack_url, exists(_OF_ALARMS)),
-    *("POST", "/signal/{arn:.*}", "signal"),
-    subject=_OF_ALARMS,
+SIGNAL_RESOURCE = operation(
+    *("cfn", "SignalResource", "POST", "/signal/{arn:.*}", "signal"),
+    signal_stack_url,
+    subject=COMPLETE,
     trait=ALARM_URL,
+    repeatable=False,
     asked_by="rest",
 )
-"""The stacks of both are made through the REST API: Keystone lets nobody who came with EC2 credentials act
-later in his own name, so a stack with such resources cannot be made through the CFN API."""
+"""Both signal stacks that were created through the REST API: Keystone does not let a user with EC2
+credentials delegate to Heat, so a stack with such resources cannot be created through the CFN API."""

@@ -1,64 +1,46 @@
-"""Software configurations and deployments: things of a user that are no stacks."""
+"""Software configurations and their deployments."""
 
 from __future__ import annotations
 
-import json
-
-from calorimeter.load.apis.stack_api import UnintelligibleError
+from calorimeter.load.apis.rest import text_in
 from calorimeter.load.http import answers
-from calorimeter.load.http.client import Answer
-from calorimeter.load.operations.operation import Actor, Config, Operation
-from calorimeter.load.operations.rest_requests import Ask, api_of, ask, server_id
-from calorimeter.load.operations.subjects import config_of
+from calorimeter.load.operations.operation import Actor, Operation, SoftwareConfig
+from calorimeter.load.operations.rest_requests import SingleRequest, api_of, request_about, server_id
+from calorimeter.load.operations.subjects import config_for
 
 MAX_CONFIGS = 4
-"""Of one user at a time."""
+"""The most configurations of one user at a time."""
 
 
 def has_room(actor: Actor) -> bool:
     """Whether a user may have one more configuration."""
-    return len(actor.belongings.configs) < MAX_CONFIGS
+    return len(actor.configs) < MAX_CONFIGS
 
 
 def config_create(actor: Actor, operation: Operation) -> None:
-    """Make a configuration whose name says which run and user made it."""
+    """Create a configuration whose name shows the run and the user."""
     name = actor.next_name()
     body = {"name": name, "group": "script", "config": "#!/bin/sh\ntrue\n", "inputs": [], "outputs": []}
     data = api_of(actor).call("POST", operation.route, body)
-    answer, made = actor.request(operation, data, _software_config)
-    if made:
-        actor.belongings.configs.append(Config(made))
+    answer, created = actor.request(
+        operation, data, lambda answer: text_in(answer, "software_config", "id")
+    )
+    if created:
+        actor.configs.append(SoftwareConfig(created))
     elif answers.meaning(answer).unknown:
         actor.unaccounted(name)
 
 
-def _made(answer: Answer, kind: str) -> str:
-    try:
-        return str(json.loads(answer.body)[kind]["id"])
-    except (ValueError, KeyError, TypeError) as problem:
-        raise UnintelligibleError(f"a {kind} without an id") from problem
-
-
-def _software_config(answer: Answer) -> str:
-    return _made(answer, "software_config")
-
-
-def _software_deployment(answer: Answer) -> str:
-    return _made(answer, "software_deployment")
-
-
 def config_delete(actor: Actor, operation: Operation) -> None:
     """Delete a configuration that has no deployments."""
-    assert operation.subject is not None
-    config = config_of(actor, operation.subject)
-    if not ask(actor, operation, config, Ask(begins="")).error:
-        actor.belongings.configs.remove(config)
+    config = config_for(actor, operation)
+    if not request_about(actor, operation, config, SingleRequest(begins="")).error:
+        actor.configs.remove(config)
 
 
 def deployment_create(actor: Actor, operation: Operation) -> None:
     """Deploy a configuration to the server that this user pretends to have."""
-    assert operation.subject is not None
-    config = config_of(actor, operation.subject)
+    config = config_for(actor, operation)
     body = {
         "config_id": config.config_id,
         "server_id": server_id(actor),
@@ -68,14 +50,13 @@ def deployment_create(actor: Actor, operation: Operation) -> None:
         "input_values": {},
     }
     data = api_of(actor).call("POST", operation.route, body)
-    _, made = actor.request(operation, data, _software_deployment)
-    if made:
-        config.deployments.append(made)
+    _, created = actor.request(operation, data, lambda answer: text_in(answer, "software_deployment", "id"))
+    if created:
+        config.deployments.append(created)
 
 
 def deployment_delete(actor: Actor, operation: Operation) -> None:
     """Delete a deployment."""
-    assert operation.subject is not None
-    config = config_of(actor, operation.subject)
-    if not ask(actor, operation, config, Ask(begins="")).error:
+    config = config_for(actor, operation)
+    if not request_about(actor, operation, config, SingleRequest(begins="")).error:
         del config.deployments[0]

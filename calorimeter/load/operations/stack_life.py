@@ -1,7 +1,7 @@
-"""The life of a stack: create, awaited actions, delete; the same on both APIs.
+"""The life of a stack: create, actions, delete; the same through both APIs.
 
-What an answer accepts and what becomes of it are two measurements: the sample of the request is the
-acceptance, and the time to the end is a row of the ledger (create) or of the actions.
+The acceptance of a request and the end of its work are two measurements: the sample of the request is the
+acceptance; the end is a row of the ledger (create) or of the actions.
 """
 
 from __future__ import annotations
@@ -16,9 +16,12 @@ from calorimeter.load.http import answers
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import signals
 from calorimeter.load.operations.operation import Actor, Operation, Stack
-from calorimeter.load.operations.subjects import STACK, stack_of, usable
-from calorimeter.load.recording.recorder import Action, Entry
+from calorimeter.load.operations.subjects import stack_for, usable
+from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.workload.template import Template
+
+HOLD_S = 4
+"""How long an update takes that is going to be cancelled."""
 
 CREATED = ("CREATE_COMPLETE", "CREATE_FAILED")
 ADOPTED = ("ADOPT_COMPLETE", "ADOPT_FAILED")
@@ -28,13 +31,13 @@ WAIT = {
     "rest": Operation("rest", "wait", frozenset({200})),
     "cfn": Operation("cfn", "wait", frozenset({200})),
 }
-"""The looks at a stack until an action has ended, which are samples of their own."""
+"""The polls of a stack until an action has ended; they are samples of their own."""
 
 GONE = {
     "rest": Operation("rest", "gone", frozenset({200, 404})),
     "cfn": Operation("cfn", "gone", frozenset({200, 400, 404})),
 }
-"""Likewise, until a stack is no longer there."""
+"""The polls of a stack until it is gone."""
 
 
 def list_stacks(actor: Actor, operation: Operation) -> None:
@@ -44,12 +47,12 @@ def list_stacks(actor: Actor, operation: Operation) -> None:
 
 def show(actor: Actor, operation: Operation) -> None:
     """Show one of the user's stacks."""
-    stack = stack_of(actor, STACK)
+    stack = stack_for(actor, operation)
     actor.request(operation, actor.api.show(stack.target), actor.api.state)
 
 
 def create(actor: Actor, operation: Operation) -> None:
-    """Create a stack and look until it is complete."""
+    """Create a stack and poll it until it is complete."""
     template = actor.random.choice(actor.templates) if len(actor.templates) > 1 else actor.templates[0]
     make(actor, operation, template, lambda name: actor.api.create(name, template))
 
@@ -61,7 +64,7 @@ def make(
     data: Callable[[str], bytes],
     ends: tuple[str, str] = CREATED,
 ) -> None:
-    """Send what makes a stack of a new name, and look until it is complete."""
+    """Create a stack under a new name with the request `data(name)`, and poll it until it is complete."""
     name = actor.next_name()
     actor.quota.take()
     try:
@@ -80,19 +83,19 @@ def make(
     entry = _entry(actor, target, answer)
     stack = Stack(target, entry, template)
     actor.stacks.append(stack)
-    signals.answer_waits(actor, stack)
+    signals.signal_waits(actor, stack)
     await_final(actor, stack, ends)
 
 
-def _entry(actor: Actor, target: Target, answer: Answer) -> Entry:
-    request_id = actor.api.request_id(answer).decode("ascii", "replace")
-    return Entry(target.stack_id, target.name, actor.api.name, request_id, answer.done_ns, actor.number)
+def _entry(actor: Actor, target: Target, answer: Answer) -> LedgerRow:
+    request_id = answer.request_id.decode("ascii", "replace")
+    return LedgerRow(target.stack_id, target.name, actor.api.name, request_id, answer.done_ns, actor.number)
 
 
 def await_final(actor: Actor, stack: Stack, ends: tuple[str, str] = CREATED) -> None:
-    """Look at a new stack until it is in a final state, or time is up."""
+    """Poll a new stack until it is in a final state, or time is up."""
     entry = stack.entry
-    seen = _look_until(actor, stack, (*ends, *CREATED, *ADOPTED), entry.accepted_ns)
+    seen = _poll_until(actor, stack, (*ends, *CREATED, *ADOPTED), entry.accepted_ns)
     if seen is None:
         actor.completed(entry, "not complete in time")
         return
@@ -101,41 +104,65 @@ def await_final(actor: Actor, stack: Stack, ends: tuple[str, str] = CREATED) -> 
 
 
 def act(actor: Actor, operation: Operation, stack: Stack, data: bytes, end: str, *others: str) -> bool:
-    """Ask for an action, and look until the stack is in the state `end` or one of the `others`.
+    """Request an action, and poll the stack until its state is `end` or one of the `others`.
 
-    Whether it ended in `end`. Where it is not known whether the action was accepted, neither is the
-    stack's state, and it can only be deleted.
+    Returns whether it ended in `end`.
     """
     answer, _ = actor.request(operation, data)
     if answer.error:
-        if answers.meaning(answer).unknown:
-            stack.state = ""
+        note_failure(stack, answer)
         return False
     return await_action(actor, operation, stack, answer, end, *others)
+
+
+def note_failure(stack: Stack, answer: Answer) -> None:
+    """After a failed request: if the action may have been accepted, the stack's state is unknown."""
+    if answers.meaning(answer).unknown:
+        stack.state = ""  # the stack can only be deleted
+
+
+def cancel(
+    actor: Actor,
+    stack: Stack,
+    update: tuple[Operation, bytes],
+    cancellation: tuple[Operation, bytes],
+    end: str = "ROLLBACK_COMPLETE",
+) -> None:
+    """Begin an update that takes long, cancel it, and poll the stack until its state is `end`."""
+    begun, _ = actor.request(*update)
+    if begun.error:
+        note_failure(stack, begun)
+        return
+    cancelled, _ = actor.request(*cancellation)
+    others = ("UPDATE_COMPLETE", "UPDATE_FAILED")
+    if cancelled.error:
+        await_action(actor, update[0], stack, begun, "UPDATE_COMPLETE", *others, end)
+    else:
+        await_action(actor, cancellation[0], stack, cancelled, end, *others)
 
 
 def await_action(
     actor: Actor, operation: Operation, stack: Stack, accepted: Answer, end: str, *others: str
 ) -> bool:
-    """The second half of `act`: what was accepted is looked at until its end."""
+    """Poll the stack until an accepted action has ended; the second half of `act`."""
     action = _action(actor, operation, stack, accepted)
     stack.state = ""
     failed = end.replace("_COMPLETE", "_FAILED")
-    seen = _look_until(actor, stack, (end, failed, *others), action.accepted_ns)
+    seen = _poll_until(actor, stack, (end, failed, *others), action.accepted_ns)
     if seen is not None:
         action.final_ns, action.final_state = seen.done_ns, stack.state
     actor.acted(action, "" if stack.state == end else stack.state or "not complete in time")
     return stack.state == end
 
 
-def _action(actor: Actor, operation: Operation, stack: Stack, accepted: Answer) -> Action:
-    request_id = actor.api.request_id(accepted).decode("ascii", "replace")
+def _action(actor: Actor, operation: Operation, stack: Stack, accepted: Answer) -> ActionRow:
+    request_id = accepted.request_id.decode("ascii", "replace")
     name, stack_id = operation.name, stack.target.stack_id
-    return Action(stack_id, operation.api, name, request_id, accepted.done_ns, actor.number)
+    return ActionRow(stack_id, operation.api, name, request_id, accepted.done_ns, actor.number)
 
 
-def _look_until(actor: Actor, stack: Stack, states: tuple[str, ...], accepted_ns: int) -> Answer | None:
-    """The answer in which the stack was seen in one of the states; None where time was up before."""
+def _poll_until(actor: Actor, stack: Stack, states: tuple[str, ...], accepted_ns: int) -> Answer | None:
+    """The first answer that shows the stack in one of the states; None if time is up before."""
     until = min(actor.until_ns(actor.complete_within_s), accepted_ns + int(actor.complete_within_s * 1e9))
     while now_ns() < until:
         gevent.sleep(actor.poll_s)
@@ -147,16 +174,16 @@ def _look_until(actor: Actor, stack: Stack, states: tuple[str, ...], accepted_ns
 
 
 def delete(actor: Actor, operation: Operation) -> None:
-    """Delete a stack, one that is of no further use before the oldest, and look until it is gone."""
+    """Delete a stack that cannot be used further, else the oldest one, and poll until it is gone."""
     stack = next((stack for stack in actor.stacks if not usable(stack)), actor.stacks[0])
     remove(actor, operation, stack)
 
 
 def remove(actor: Actor, operation: Operation, stack: Stack) -> None:
-    """Delete this stack, and look until it is gone."""
+    """Delete this stack, and poll it until it is gone."""
     answer, _ = actor.request(operation, actor.api.delete(stack.target))
     if answer.status in actor.api.gone_statuses:
-        # Gone, by a delete whose answer was lost: when, nobody saw. The sample stays an error.
+        # Gone by an earlier delete whose answer was lost; the time is unknown. The sample stays an error.
         stack.entry.deleted_ns = answer.done_ns
         actor.finish(stack)
     elif not answer.error:
@@ -164,7 +191,7 @@ def remove(actor: Actor, operation: Operation, stack: Stack) -> None:
 
 
 def await_gone(actor: Actor, operation: Operation, stack: Stack, accepted: Answer) -> None:
-    """Look at a stack that is being deleted until it is gone, or time is up."""
+    """Poll a stack that is being deleted until it is gone, or time is up."""
     gone = actor.api.gone_statuses
     action = _action(actor, operation, stack, accepted)
     until = actor.until_ns(actor.complete_within_s)

@@ -1,15 +1,20 @@
-"""What operations are done to, and what templates must have for them."""
+"""What operations act on, what templates must have for them, and the rows of their tables."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TypeVar, cast
 
-from calorimeter.load.operations.operation import Actor, Config, Stack, Subject, Trait
+from calorimeter.load.operations.operation import (
+    Actor,
+    Operation,
+    SoftwareConfig,
+    Stack,
+    Subject,
+    Trait,
+    always,
+)
 from calorimeter.workload.template import HOLD, VALUE, Template
-
-S = TypeVar("S")
 
 
 def _having(test: Callable[[Stack], object]) -> Callable[[Actor], list[Stack]]:
@@ -17,7 +22,7 @@ def _having(test: Callable[[Stack], object]) -> Callable[[Actor], list[Stack]]:
 
 
 def usable(stack: Stack) -> bool:
-    """Whether a stack's last action succeeded and left it running."""
+    """Whether the latest action on a stack succeeded and left it running."""
     return stack.state.endswith("_COMPLETE") and stack.state != "SUSPEND_COMPLETE"
 
 
@@ -30,69 +35,106 @@ COMPLETE = Subject("a complete stack", _having(usable))
 SUSPENDED = Subject("a suspended stack", _having(lambda stack: stack.state == "SUSPEND_COMPLETE"))
 SNAPSHOT = Subject("a stack with a snapshot", _having(lambda stack: usable(stack) and stack.snapshots))
 EVENT = Subject("a known event", _having(lambda stack: stack.event))
-CONFIG = Subject("a software config", lambda actor: actor.belongings.configs)
+CONFIG = Subject("a software config", lambda actor: actor.configs)
 UNUSED_CONFIG = Subject(
     "a software config without deployments",
-    lambda actor: [config for config in actor.belongings.configs if not config.deployments],
+    lambda actor: [config for config in actor.configs if not config.deployments],
 )
 DEPLOYMENT = Subject(
     "a software deployment",
-    lambda actor: [config for config in actor.belongings.configs if config.deployments],
+    lambda actor: [config for config in actor.configs if config.deployments],
 )
-ABANDONED = Subject("an abandoned stack", lambda actor: actor.belongings.abandoned)
+ABANDONED = Subject("an abandoned stack", lambda actor: actor.abandoned)
 
 NEEDS = {SNAPSHOT: (COMPLETE,), EVENT: (STACK,), SUSPENDED: (COMPLETE,)}
 
 
 @cache
 def complete_but(state: str) -> Subject:
-    """A complete stack whose last state is another one: only so can an action's own end be told."""
+    """A complete stack in another state: only then does the state show the end of an action."""
     return Subject(COMPLETE.name, _having(lambda stack: usable(stack) and stack.state != state))
 
 
 @cache
 def with_trait(subject: Subject, trait: Trait) -> Subject:
-    """Of those stacks only the ones whose template has something."""
+    """Those stacks of a subject whose template has a trait."""
     return Subject(
         subject.name,
-        lambda actor: [s for s in cast(list[Stack], subject.of(actor)) if trait.shown_by(s.template)],
+        lambda actor: [stack for stack in subject.of(actor) if trait.shown_by(stack.template)],
     )
 
 
-def stack_of(actor: Actor, subject: Subject) -> Stack:
-    """One of the stacks, drawn by the user's own random numbers."""
-    return cast(Stack, actor.random.choice(subject.of(actor)))
+def stack_for(actor: Actor, operation: Operation) -> Stack:
+    """A stack for an operation on stacks, drawn with the user's own random numbers."""
+    assert operation.subject is not None
+    stack: Stack = actor.random.choice(operation.subject.of(actor))
+    return stack
 
 
-def config_of(actor: Actor, subject: Subject) -> Config:
-    """One of the configurations, likewise."""
-    return cast(Config, actor.random.choice(subject.of(actor)))
+def config_for(actor: Actor, operation: Operation) -> SoftwareConfig:
+    """A software configuration for an operation on them, drawn with the user's own random numbers."""
+    assert operation.subject is not None
+    config: SoftwareConfig = actor.random.choice(operation.subject.of(actor))
+    return config
 
 
 def exists(subject: Subject) -> Callable[[Actor], bool]:
-    """Whether a user has one."""
+    """The condition that a user has an object of a subject."""
     return lambda actor: bool(subject.of(actor))
 
 
 def has_room(actor: Actor) -> bool:
-    """Whether a user, and the tenant, may have one more stack."""
+    """Whether the user and its tenant may have one more stack."""
     return len(actor.stacks) < actor.stacks_max and actor.quota.left()
 
 
-def _has_outputs(template: Template) -> bool:
-    return bool(template.outputs)
+def operation(
+    api: str,
+    name: str,
+    method: str,
+    route: str,
+    handler: str,
+    perform: Callable[[Actor, Operation], None],
+    *expected: int,
+    subject: Subject | None = None,
+    trait: Trait | None = None,
+    gives: tuple[Subject, ...] = (),
+    repeatable: bool | None = None,
+    possible: Callable[[Actor], bool] | None = None,
+    asked_by: str = "",
+) -> Operation:
+    """A row of a table: `expected` defaults to 200, `possible` to the condition that its subject exists.
 
-
-def _has_handles(template: Template) -> bool:
-    return bool(template.handles)
+    Repeatable by default: GET and PUT, which only read or set, and all actions of the CFN API.
+    """
+    if subject is not None and trait is not None:
+        subject = with_trait(subject, trait)
+    return Operation(
+        api,
+        name,
+        frozenset(expected or (200,)),
+        method in ("GET", "PUT") or api == "cfn" if repeatable is None else repeatable,
+        perform,
+        possible or (exists(subject) if subject else always),
+        method,
+        route,
+        handler,
+        subject,
+        gives,
+        trait,
+        asked_by,
+    )
 
 
 def _has_url(method: str) -> Callable[[Template], bool]:
-    return lambda template: any(its == method for _, its in template.signal_outputs.values())
+    return lambda template: any(taken == method for _, taken in template.signal_outputs.values())
 
 
-OUTPUTS = Trait("an output", _has_outputs)
-HANDLES = Trait("a resource that takes signals, such as OS::Heat::WaitConditionHandle", _has_handles)
+OUTPUTS = Trait("an output", lambda template: bool(template.outputs))
+HANDLES = Trait(
+    "a resource that takes signals, such as OS::Heat::WaitConditionHandle",
+    lambda template: bool(template.handles),
+)
 HOLDS = Trait(
     f"the parameters {VALUE!r} and {HOLD!r}, which make an update take long",
     lambda template: {VALUE, HOLD} <= template.parameters,

@@ -1,1 +1,1 @@
-"""What a load leaves on disk: samples, ledger, histograms."""
+"""The records of a load: samples, ledger and histograms."""

@@ -1,4 +1,4 @@
-"""Durations in buckets whose bounds grow by 1 %: percentiles within 1 % of the exact, and mergeable."""
+"""Histograms of durations whose bucket bounds grow by 1 %: mergeable, percentiles exact to 1 %."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ import numpy as np
 
 _GROWTH = 1.01
 _LEAST_NS = 1_000
-"""Shorter durations count as this long."""
+"""Shorter durations are counted as this one."""
 
 _BUCKETS = ceil(log(24 * 3600 * 1e9 / _LEAST_NS, _GROWTH)) + 1
-"""Up to a day."""
+"""The number of buckets: up to one day."""
 
 _MIDDLES = _LEAST_NS * _GROWTH ** (np.arange(_BUCKETS) + 0.5)
 
 
 class Histogram:
-    """Counts of durations."""
+    """Counts of durations by bucket."""
 
     def __init__(self) -> None:
         self._counts = np.zeros(_BUCKETS, dtype=np.int64)
@@ -32,11 +32,11 @@ class Histogram:
 
     @property
     def count(self) -> int:
-        """How many there are."""
+        """The number of durations."""
         return int(self._counts.sum())
 
     def percentile_s(self, percent: float) -> float | None:
-        """The smallest duration that so many percent do not exceed, in seconds; None of nothing."""
+        """The smallest duration, in s, that `percent` of all do not exceed; None if nothing was counted."""
         total = self.count
         if not total:
             return None
@@ -45,20 +45,20 @@ class Histogram:
         return float(_MIDDLES[bucket]) / 1e9
 
     def take(self) -> Histogram:
-        """What was counted since the last call."""
+        """The durations counted since the last call, as a histogram of their own."""
         taken = Histogram()
         taken._counts, self._counts = self._counts, taken._counts
         return taken
 
     def merge(self, other: Histogram) -> None:
-        """Count all that another one has."""
+        """Add the counts of another histogram."""
         self._counts += other._counts
 
     def as_message(self) -> dict[str, int]:
-        """Bucket → count, of those that are not empty."""
+        """The counts of the buckets that are not empty, by bucket."""
         return {str(bucket): int(self._counts[bucket]) for bucket in np.flatnonzero(self._counts)}
 
     def merge_message(self, message: Mapping[str, int]) -> None:
-        """Count what `as_message` of another process said."""
+        """Add the counts in a message of another process (`as_message`)."""
         for bucket, count in message.items():
             self._counts[int(bucket)] += count

@@ -1,12 +1,12 @@
-"""Every request and every stack to Parquet, while the run lasts.
+"""Writes every request and every stack to Parquet during the run.
 
-Rows are packed into a buffer of 10,000. A full buffer, or what is there after a second, is handed to a
-thread that writes it as a file of its own, `<worker>-00001.parquet` and so on: written under another name,
-then renamed, so that after `kill -9` everything but the last second is readable. When a run ends well,
-small segments are joined to one `<worker>.parquet`; a reader that finds it ignores segments of the same
-worker (`RunDir.parquet`).
+Rows are packed into a buffer of 10,000 rows. When it is full, and after each second, its rows are handed to
+a thread that writes them as a segment: `<worker>-00001.parquet` and so on. A segment is written under
+another name and then renamed, so after `kill -9` all rows but those of the last second can be read. At the
+orderly end of a run, small segments are joined to one `<worker>.parquet`; a reader that finds this file
+ignores the worker's segments (`RunDir.parquet`).
 
-Rows that cannot be written must stop the run: `on_failure` is called once, with one line for the user.
+A run must stop if rows cannot be written: `on_failure` is called once, with one line for the user.
 """
 
 from __future__ import annotations
@@ -33,42 +33,33 @@ from calorimeter.load.recording.histogram import Histogram
 ROWS = 10_000
 FLUSH_S = 1.0
 MAX_WAITING = 50
-"""Full buffers that may wait for the disk (500,000 rows, 64 MB); more is a disk that cannot keep up."""
+"""The most segments that may wait for the disk (500,000 rows, 64 MB): with more, it is too slow."""
 
 JOIN_BELOW_ROWS = 5_000
-"""Segments are joined at the end where they hold fewer rows than this on average."""
+"""Segments are joined at the end if they hold fewer rows than this on average."""
 
 _ROW = struct.Struct("=qqqqhhhhiiHh")
 _ROW_TYPE = np.dtype(
     [
-        ("scheduled_ns", "i8"),
-        ("sent_ns", "i8"),
-        ("first_byte_ns", "i8"),
-        ("done_ns", "i8"),
-        ("api", "i2"),
-        ("operation", "i2"),
-        ("status", "i2"),
-        ("error", "i2"),
-        ("source", "i4"),
-        ("user", "i4"),
-        ("source_port", "u2"),
-        ("phase", "i2"),
+        *((name, "i8") for name in ("scheduled_ns", "sent_ns", "first_byte_ns", "done_ns")),
+        *((name, "i2") for name in ("api", "operation", "status", "error")),
+        *(("source", "i4"), ("user", "i4"), ("source_port", "u2"), ("phase", "i2")),
     ]
 )
 _NAMES = ("api", "operation", "error", "source", "phase")
 assert _ROW.size == _ROW_TYPE.itemsize
 
 
-class Codes(dict[str, int]):
-    """Names → the numbers that stand for them, given out in order of first use."""
+class DictionaryCodes(dict[str, int]):
+    """Names and their codes in a dictionary column, assigned in order of first use."""
 
     def __missing__(self, name: str) -> int:
         code = self[name] = len(self)
         return code
 
 
-class Segments:
-    """Writes tables as numbered files of one worker, in order, in a thread, and joins them at the end."""
+class SegmentWriter:
+    """Writes tables of one worker as numbered files, in a thread, and joins them at the end."""
 
     def __init__(self, folder: Path, worker: str, on_failure: Callable[[str], None]) -> None:
         self._folder = folder
@@ -79,7 +70,7 @@ class Segments:
         self.failed = False
 
     def write(self, table: Callable[[], pa.Table]) -> None:
-        """Build and write one segment; blocks this greenlet only."""
+        """Build and write one segment. Only the calling greenlet waits."""
         if self.failed:
             return
         path = self._folder / f"{self._worker}-{len(self._written) + 1:05}.parquet"
@@ -90,13 +81,13 @@ class Segments:
             self._written.append((path, rows))
 
     def fail(self, line: str) -> None:
-        """Give up, once."""
+        """Report the first failure; nothing is written after it."""
         if not self.failed:
             self.failed = True
             self._on_failure(line)
 
     def close(self) -> None:
-        """Join small segments to one file. After this nothing may be written."""
+        """Join small segments to one file. Nothing may be written after this call."""
         rows = sum(count for _, count in self._written)
         if not self.failed and len(self._written) > 1 and rows < JOIN_BELOW_ROWS * len(self._written):
             whole = self._folder / f"{self._worker}.parquet"
@@ -107,12 +98,12 @@ class Segments:
         self._thread.kill()
 
 
-class Samples:
-    """The samples of one worker (`calorimeter.core.samples.SAMPLE`)."""
+class SampleRecorder:
+    """Records the samples of one worker (`calorimeter.core.samples.SAMPLE`)."""
 
     def __init__(self, folder: Path, worker: str, on_failure: Callable[[str], None]) -> None:
-        self._segments = Segments(folder, worker, on_failure)
-        self._codes = {name: Codes() for name in _NAMES}
+        self._segments = SegmentWriter(folder, worker, on_failure)
+        self._codes = {name: DictionaryCodes() for name in _NAMES}
         self._api, self._operation, self._error, self._source, self._phase = self._codes.values()
         self._waiting: Queue[tuple[bytearray, list[bytes]] | None] = Queue()
         self._buffer = bytearray(ROWS * _ROW.size)
@@ -120,9 +111,9 @@ class Samples:
         self._end = len(self._buffer)
         self._request_ids: list[bytes] = []
         self.rows = 0
-        """Rows handed to the writer so far."""
+        """The number of rows handed to the writer so far."""
         self.responses = Histogram()
-        """Response times of those that were sent."""
+        """Response times of the requests that were sent."""
         self._writer = gevent.spawn(self._write_until_closed)
 
     def add(
@@ -141,7 +132,7 @@ class Samples:
         first_byte_ns: int,
         done_ns: int,
     ) -> None:
-        """Record one request; takes about a microsecond and never waits."""
+        """Record one request. Takes about a microsecond and never waits."""
         _ROW.pack_into(
             self._buffer,
             self._offset,
@@ -164,27 +155,27 @@ class Samples:
             self.flush()
 
     def close(self) -> None:
-        """Write what is left and join the segments; no rows may come after this."""
+        """Write the remaining rows and join the segments. No rows may be added after this call."""
         self.flush()
         self._waiting.put(None)
         self._writer.join()
         self._segments.close()
 
     def flush(self) -> None:
-        """Hand what is there to the writer; never waits."""
+        """Hand the buffered rows to the writer. Never waits."""
         if not self._request_ids:
             return
         rows, self._buffer = self._buffer[: self._offset], bytearray(self._end)
         ids, self._request_ids = self._request_ids, []
         self._offset = 0
         self.rows += len(ids)
-        self._count(np.frombuffer(rows, dtype=_ROW_TYPE))
+        self._add_responses(np.frombuffer(rows, dtype=_ROW_TYPE))
         if self._waiting.qsize() >= MAX_WAITING:
             self._segments.fail(f"samples: the disk is too slow, {MAX_WAITING} segments wait to be written")
         else:
             self._waiting.put((rows, ids))
 
-    def _count(self, records: np.ndarray[Any, Any]) -> None:
+    def _add_responses(self, records: np.ndarray[Any, Any]) -> None:
         dropped = self._error.get("dropped")
         sent = records if dropped is None else records[records["error"] != dropped]
         self.responses.add(sent["done_ns"] - sent["scheduled_ns"])
@@ -206,8 +197,8 @@ class Samples:
 
 
 @dataclass(slots=True)
-class Entry:
-    """One accepted stack: a row of `calorimeter.core.samples.LEDGER` that is still being written."""
+class LedgerRow:
+    """One accepted stack: a row of `calorimeter.core.samples.LEDGER`, filled in during the stack's life."""
 
     stack_id: str
     name: str
@@ -221,8 +212,8 @@ class Entry:
 
 
 @dataclass(slots=True)
-class Action:
-    """What an accepted action on a stack came to: a row of `calorimeter.core.samples.ACTION`."""
+class ActionRow:
+    """One accepted action on a stack: a row of `calorimeter.core.samples.ACTION`."""
 
     stack_id: str
     api: str
@@ -234,27 +225,24 @@ class Action:
     final_state: str = ""
 
 
-class Ledger:
-    """The stacks of one worker, each when nothing more will happen to it (`core.samples.LEDGER`).
-
-    Or, with that schema, the actions on them (`calorimeter.core.samples.ACTION`).
-    """
+class LedgerRecorder:
+    """Records the stacks of one worker (LEDGER), or actions on them (ACTION), each when it has ended."""
 
     def __init__(
         self, folder: Path, worker: str, on_failure: Callable[[str], None], schema: pa.Schema = LEDGER
     ) -> None:
-        self._segments = Segments(folder, worker, on_failure)
+        self._segments = SegmentWriter(folder, worker, on_failure)
         self._schema = schema
-        self._rows: list[Entry | Action] = []
+        self._rows: list[LedgerRow | ActionRow] = []
         self._closed = Event()
         self._writer = gevent.spawn(self._write_until_closed)
 
-    def add(self, row: Entry | Action) -> None:
-        """Record one stack, or one action."""
+    def add(self, row: LedgerRow | ActionRow) -> None:
+        """Record one stack or one action."""
         self._rows.append(row)
 
     def close(self) -> None:
-        """Write what is left and join the segments."""
+        """Write the remaining rows and join the segments."""
         self._closed.set()
         self._writer.join()
         self._segments.close()
@@ -281,12 +269,12 @@ def _samples_table(rows: bytearray, ids: list[bytes], names: dict[str, list[str]
     return pa.Table.from_arrays(columns, schema=SAMPLE)
 
 
-def _ledger_table(rows: list[Entry | Action], schema: pa.Schema) -> pa.Table:
+def _ledger_table(rows: list[LedgerRow | ActionRow], schema: pa.Schema) -> pa.Table:
     columns: list[pa.Array] = []
     for field in schema:
         values = [getattr(row, field.name) for row in rows]
         if pa.types.is_dictionary(field.type):
-            codes = Codes()
+            codes = DictionaryCodes()
             numbers = np.array([codes[value] for value in values])
             columns.append(_named(numbers, list(codes), field.type))
         elif pa.types.is_string(field.type):
@@ -296,11 +284,11 @@ def _ledger_table(rows: list[Entry | Action], schema: pa.Schema) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=schema)
 
 
-# From buffers: `pa.array` and `to_pandas_dtype` import pandas, for seconds in the middle of a run.
+# Built from buffers: `pa.array` and `to_pandas_dtype` would import pandas, which halts a run for seconds.
 
 
 def _numbers(values: np.ndarray[Any, Any], kind: pa.DataType) -> pa.Array:
-    data = np.ascontiguousarray(values, dtype=str(kind))  # `int64` and so on are the same words
+    data = np.ascontiguousarray(values, dtype=str(kind))  # both libraries use the names `int64` and so on
     return pa.Array.from_buffers(kind, len(data), [None, pa.py_buffer(data)])
 
 
@@ -317,7 +305,7 @@ def _named(codes: np.ndarray[Any, Any], names: list[str], kind: pa.DictionaryTyp
 
 
 def _attempt(work: Callable[[], int]) -> tuple[int, str]:
-    """The result, or why there is none: gevent prints what a function raises in its threads."""
+    """The result and "", or 0 and the error: gevent would print what a function raises in its thread."""
     try:
         return work(), ""
     except (OSError, pa.ArrowException) as problem:
@@ -339,20 +327,20 @@ def _join(whole: Path, parts: Sequence[Path]) -> int:
     with _writer(unfinished, schema) as writer:
         gathered: list[pa.Table] = []
         for part in parts:
-            with pq.ParquetFile(part) as file:  # `pq.read_table` imports pandas, for seconds
+            with pq.ParquetFile(part) as file:  # `pq.read_table` would import pandas, which takes seconds
                 gathered.append(file.read())
             if sum(table.num_rows for table in gathered) >= ROWS:
-                writer.write_table(_one(gathered))
+                writer.write_table(_concatenated(gathered))
                 gathered = []
         if gathered:
-            writer.write_table(_one(gathered))
+            writer.write_table(_concatenated(gathered))
     unfinished.replace(whole)
     for part in parts:
         part.unlink()
     return len(parts)
 
 
-def _one(tables: list[pa.Table]) -> pa.Table:
+def _concatenated(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 

@@ -1,1 +1,1 @@
-"""One run of Locust: users, sessions, workers, and what goes on beside them."""
+"""One run of Locust: users, sessions, workers, and the processes beside them."""

@@ -1,4 +1,4 @@
-"""Everything that a run left, also one that was killed: what its tenants have, and the tenants."""
+"""Removes everything that a run left, even a killed run: stacks, software configs and tenants."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.load.apis.keystone_tokens import Token
-from calorimeter.load.run.session import Cleaning, cleaning
 from calorimeter.load.tenants import keystone_accounts, leftovers
-from calorimeter.load.tenants.tenants import made_by_run
+from calorimeter.load.tenants.leftovers import Cleaner
+from calorimeter.load.tenants.tenants import created_by_run
 from calorimeter.workload.scenario import Scenario
 
 REMOVE_S = 60.0
-"""For what is left in the tenants of a run that has ended."""
+"""The time to remove what is left in the tenants of a run that has ended."""
 
 
 @dataclass(frozen=True, slots=True)
-class Cleaned:
-    """Stacks that were removed and that are left, and likewise tenants."""
+class CleanupResult:
+    """How many stacks (and configs) were removed and are left, and how many tenants."""
 
     removed: int
     left: int
@@ -28,42 +28,40 @@ class Cleaned:
     tenants_left: int = 0
 
 
-def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> Cleaned:
-    """Remove it all; raises `InputError` where stacks, configs or tenants cannot be listed."""
+def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> CleanupResult:
+    """Remove everything of a run. Raises InputError if stacks, configs or tenants cannot be listed."""
     token = Token(deployment)
-    keystone = keystone_accounts.Keystone(deployment, token)
+    keystone = keystone_accounts.TenantAccounts(deployment, token)
     names = keystone.names(run_id)
     removed = left = 0
-    for door in _doors(deployment, token, names):
-        client = door.client()
-        gone, there = leftovers.remove(door.api, client, leftovers.prefix(run_id), until_ns)
-        client.close()
-        if there is None:
+    for cleaner in _cleaners(deployment, token, names):
+        accepted, still = cleaner.remove(leftovers.prefix(run_id), until_ns)
+        if still is None:
             raise InputError(str(deployment.rest.url), "its stacks and configs cannot be listed")
-        removed, left = removed + gone, left + there
+        removed, left = removed + accepted, left + still
     if left:
-        return Cleaned(removed, left, 0, len(names))
-    still = keystone.remove(run_id)
-    return Cleaned(removed, left, max(0, len(names) - still), still)
+        return CleanupResult(removed, left, 0, len(names))
+    tenants_left = keystone.remove(run_id)
+    return CleanupResult(removed, left, max(0, len(names) - tenants_left), tenants_left)
 
 
 def remove_tenants(deployment: Deployment, scenario: Scenario, run_id: str) -> str:
-    """Remove the tenants that a run made, once nothing is in them; a line about what is left, or none."""
-    if not made_by_run(deployment, scenario):
+    """Remove the tenants that a run created. Returns a line about what is left, or an empty one."""
+    if not created_by_run(deployment, scenario):
         return ""
     try:
-        done = clean_run(deployment, run_id, now_ns() + int(REMOVE_S * 1e9))
+        result = clean_run(deployment, run_id, now_ns() + int(REMOVE_S * 1e9))
     except InputError as problem:
         return f"tenants of this run may be left ({problem}); `calorimeter clean` removes them"
-    if done.tenants_left:
-        return f"{done.tenants_left} tenants of this run are left; `calorimeter clean` removes them"
+    if result.tenants_left:
+        return f"{result.tenants_left} tenants of this run are left; `calorimeter clean` removes them"
     return ""
 
 
-def _doors(deployment: Deployment, token: Token, names: list[str]) -> Iterator[Cleaning]:
-    """The deployment's own project, the tenants that it gives, and those that the run made."""
-    yield cleaning(deployment, token)
+def _cleaners(deployment: Deployment, token: Token, names: list[str]) -> Iterator[Cleaner]:
+    """The cleaners of the deployment's own project, of its tenants, and of those that the run created."""
+    yield Cleaner.of(deployment, token)
     for given in deployment.tenants:
-        yield cleaning(deployment, Token(deployment, given))
+        yield Cleaner.of(deployment, Token(deployment, given))
     for name in names:
-        yield cleaning(deployment, Token(deployment, *keystone_accounts.identity(deployment, name)))
+        yield Cleaner.of(deployment, Token(deployment, *keystone_accounts.identity(deployment, name)))

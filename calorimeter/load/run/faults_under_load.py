@@ -1,4 +1,4 @@
-"""Faults while a load runs: a schedule, carried out beside it and healed with its end."""
+"""Faults during a load: a schedule that is carried out beside it; all faults are healed at its end."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from calorimeter.core.faults.shell_command import CommandFailed
 from calorimeter.core.rundir import RunDir
 
 
-class Breaking:
-    """The faults of one load; inside, from `begin` on, they are carried out, and on leaving all are healed.
+class ScheduledFaults:
+    """A context that carries out the faults of one load from `begin` on, and heals all of them on leaving.
 
-    `problem` says afterwards what could not be brought about, None where all could.
+    `problem` is the first fault that could not be injected, None if there was none.
     """
 
     def __init__(self, deployment: Deployment, planned: list[tuple[Fault, Commands]]) -> None:
@@ -35,11 +35,11 @@ class Breaking:
 
     @classmethod
     def of(cls, deployment: Deployment, faults: Sequence[Fault], yes_break_it: bool) -> Self:
-        """Raises `InputError` where a fault cannot be carried out, or nobody allows it."""
+        """Resolve the faults. Raises InputError if one cannot be carried out, or is not permitted."""
         planned = resolve(Schedule(fault=tuple(faults)), deployment)
-        why = refusal(deployment, yes_break_it) if planned else None
-        if why is not None:
-            raise InputError(str(deployment.path), why)
+        objection = refusal(deployment, yes_break_it) if planned else None
+        if objection is not None:
+            raise InputError(str(deployment.path), objection)
         return cls(deployment, planned)
 
     def __enter__(self) -> Self:
@@ -62,7 +62,7 @@ class Breaking:
         self._stack.close()
 
     def begin(self) -> None:
-        """The load begins: moments of faults count from now."""
+        """The load begins now: the times of faults count from here."""
         self._begun.set()
 
     def _end(self) -> None:
@@ -82,6 +82,6 @@ class Breaking:
             click.echo(f"calorimeter: {problem}", err=True)
 
     def keep(self, run: RunDir) -> None:
-        """Write what was broken to the run folder; nothing where nothing was to be."""
+        """Write the faults that were carried out to the run folder, if any were planned."""
         if self._planned:
             run.save_evidence("faults", ExecutedFaults(faults=tuple(self._carried)))

@@ -1,4 +1,4 @@
-"""Looking at this generator itself, once a second, into `watch/generator.jsonl` of the run."""
+"""Monitors the load generator: one line per second in the run's `watch/generator.jsonl`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from calorimeter.core.clock import now_ns
 from calorimeter.core.generator import GeneratorWindow, allowed_lag_s, bottleneck
-from calorimeter.load.arrivals.open_arrivals import Arrivals
+from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http import client
 from calorimeter.load.recording.histogram import Histogram
 
@@ -23,13 +23,13 @@ WINDOW_S = 1.0
 TICK_S = 0.01
 TICK_NS = round(TICK_S * 1e9)
 MOST_SWALLOWED = 1_000
-"""Ticks that one halt counts for at most: ten seconds."""
+"""The most ticks that one halt counts for: ten seconds."""
 
 
-def settle() -> None:
-    """Collect what is garbage now, and spare the collector what is there for good.
+def freeze_garbage() -> None:
+    """Collect garbage now, and exempt all remaining objects from later collections.
 
-    To look through all modules and users takes it a hundred milliseconds, in which nothing is sent.
+    A collection that traverses all modules and users would take 100 ms, in which nothing is sent.
     """
     gc.unfreeze()
     gc.collect()
@@ -37,19 +37,19 @@ def settle() -> None:
 
 
 def lateness(late_ns: int) -> list[int]:
-    """How late a tick is, and those that a halt of the process swallowed, each due 10 ms after the last."""
+    """The lateness of a tick, and of those that a halt of the process swallowed, each due 10 ms later."""
     swallowed = min(max(0, late_ns - 1) // TICK_NS, MOST_SWALLOWED)
     return [max(0, late_ns) - TICK_NS * n for n in range(swallowed + 1)]
 
 
-class Health:
-    """One worker's windows, from the begin of its load to `close`."""
+class GeneratorMonitor:
+    """Measures one worker in windows of a second, from the start of its load to `close`."""
 
     def __init__(
         self,
         run: Path,
         worker: str,
-        arrivals: Arrivals | None,
+        arrivals: OpenArrivals | None,
         responses: Histogram,
         users: Callable[[], int],
         on_failure: Callable[[str], None],
@@ -60,25 +60,25 @@ class Health:
         self._responses = responses
         self._users = users
         self._on_failure = on_failure
-        self.whole = Histogram()
+        self.all_responses = Histogram()
         """All responses so far."""
         self.unreported = Histogram()
-        """Those of them that a master was not told of."""
-        self._made_before = client.made()
+        """The responses that have not been reported to a master."""
+        self._connections_before = client.connections_made()
         self._windows = self._invalid = self._most_users = 0
         self._ticks = array("q")
         self._tick_due = 0
         self._timer: Any = gevent.get_hub().loop.timer(TICK_S, repeat=TICK_S)
         self._timer.start(self._tick)
-        self._before = self._look()
+        self._before = self._counters()
         self._greenlet = gevent.spawn(self._measure)
 
     def about(self) -> dict[str, Any]:
-        """For run.json: what this worker did, in a few figures."""
+        """This worker's entry in run.json."""
         arrivals = self._arrivals
         return {
             "worker": self._worker,
-            "connections": client.made() - self._made_before,
+            "connections": client.connections_made() - self._connections_before,
             "users": self._most_users,
             "offered": arrivals.offered if arrivals else None,
             "dropped": arrivals.drops if arrivals else None,
@@ -96,7 +96,7 @@ class Health:
         now = time.monotonic_ns()
         if self._tick_due:
             self._ticks.extend(lateness(now - self._tick_due))
-        self._tick_due = now + TICK_NS  # the loop's timer has a phase of its own
+        self._tick_due = now + TICK_NS  # the phase of the loop's timer is its own
 
     def _measure(self) -> None:
         due = time.monotonic()
@@ -105,18 +105,18 @@ class Health:
             gevent.sleep(max(0.0, due - time.monotonic()))
             self._window()
 
-    def _look(self) -> tuple[float, float, int, int, int]:
+    def _counters(self) -> tuple[float, float, int, int, int]:
         arrivals = self._arrivals
         return (
             time.monotonic(),
             time.process_time(),
-            client.made(),
+            client.connections_made(),
             arrivals.offered if arrivals else 0,
             arrivals.drops if arrivals else 0,
         )
 
     def _window(self) -> None:
-        now, before = self._look(), self._before
+        now, before = self._counters(), self._before
         length = now[0] - before[0]
         if length < WINDOW_S / 2:
             return
@@ -125,7 +125,7 @@ class Health:
         lags = np.array(self._arrivals.take_lags() if self._arrivals else ticks) / 1e9
         p50, p99, longest = np.quantile(lags, (0.5, 0.99, 1.0)) if len(lags) else (0.0, 0.0, 0.0)
         responses = self._responses.take()
-        self.whole.merge(responses)
+        self.all_responses.merge(responses)
         self.unreported.merge(responses)
         window = GeneratorWindow(
             t_ns=now_ns(),
@@ -145,11 +145,11 @@ class Health:
             users=self._users(),
             connections=now[2] - before[2],
         )
-        why = bottleneck(window)
+        why_invalid = bottleneck(window)
         self._windows += 1
         self._most_users = max(self._most_users, window.users)
-        self._invalid += bool(why)
-        self._write(window.model_copy(update={"why_invalid": why}))
+        self._invalid += bool(why_invalid)
+        self._write(window.model_copy(update={"why_invalid": why_invalid}))
 
     def _write(self, window: GeneratorWindow) -> None:
         rounded = {
@@ -158,7 +158,7 @@ class Health:
         }
         try:
             self._path.parent.mkdir(exist_ok=True)
-            # One write of a short line: those of several workers do not mix.
+            # Each short line is one write, so lines of several workers do not mix.
             with self._path.open("ab", buffering=0) as file:
                 file.write(json.dumps(rounded).encode() + b"\n")
         except OSError as problem:

@@ -1,8 +1,7 @@
-"""A run inside Locust: checked before users start, recorded while they live, written down when they are
-gone.
+"""A run inside Locust: prepared before users start, recorded during the load, completed after its end.
 
-Locust swallows what its listeners raise, so nothing here relies on raising: what makes a run worthless goes
-through `Lifecycle.abort`, which stops Locust with exit status 2.
+Locust swallows exceptions of its listeners, so nothing here relies on raising. An error that makes a run
+worthless calls `Lifecycle.abort`, which stops Locust with exit status 2.
 """
 
 from __future__ import annotations
@@ -30,10 +29,10 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, workers
 from calorimeter.load.run.cleanup import remove_tenants
-from calorimeter.load.run.generator_monitor import Health, settle
-from calorimeter.load.run.session import Recording, Session, open_arrivals
-from calorimeter.load.run.users import CfnUser, Drops, RestUser, StackUser
-from calorimeter.load.run.watch_process import Companion
+from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
+from calorimeter.load.run.session import Recorders, Session, open_arrivals
+from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
+from calorimeter.load.run.watch_process import WatchProcess
 from calorimeter.load.tenants import tenants
 from calorimeter.workload.scenario import Scenario
 from calorimeter.workload.stages import level_at
@@ -41,48 +40,46 @@ from calorimeter.workload.stages import level_at
 log = logging.getLogger(__name__)
 
 BEGUN = "load: begun"
-"""What a Locust with a parent prints when its load begins."""
+"""The line that a Locust with a parent prints when its load begins."""
 
 HEAD_START_S = 0.3
-"""From the moment that all users are there to the first arrival; to others, word must get through."""
+"""The time from the last user's start to the first arrival; messages to workers take some of it."""
+
 SWEEP_S = 30.0
-"""For finding and removing stacks whose create had no clear answer."""
+"""The time for finding and removing stacks whose create had an unknown outcome."""
 
 
 def _load(scenario: Scenario) -> dict[str, Any]:
-    """What of a scenario the command line may have changed, as it was run."""
+    """The settings of a scenario that the command line can change, as they were used."""
+    spacing = scenario.arrivals.spacing if scenario.arrivals else "poisson" if scenario.rates else None
     return {
         "users": scenario.users,
         "duration_s": scenario.duration_s,
         "warm_up_s": scenario.warm_up_s,
-        "arrivals": scenario.arrivals.spacing
-        if scenario.arrivals
-        else "poisson"
-        if scenario.rates
-        else None,
+        "arrivals": spacing,
         "stages": [stage.model_dump(exclude_none=True) for stage in scenario.rates or scenario.stages],
     }
 
 
 class UserStages(LoadTestShape):
-    """Stages of users, looked at by Locust once a second."""
+    """Stages of users, which Locust polls once a second."""
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._scenario = scenario
 
     def tick(self) -> tuple[int, float] | None:
-        """How many users there should be now, all at once; None at the end."""
+        """The number of users now, and the rate at which they start; None at the end."""
         at_s: float = self.get_run_time()  # type: ignore[no-untyped-call]
         level = level_at(self._scenario.stages, at_s)
         return None if level is None else (round(level), max(1.0, float(self._scenario.users)))
 
 
 class Lifecycle:
-    """One Locust process and its runs, one after the other."""
+    """One Locust process and its consecutive runs."""
 
     def __init__(self, environment: Any, session: Session, runs: Path, given: dict[str, Any]) -> None:
-        """`given` is what the command line says of the scenario (`Scenario.instead`)."""
+        """`given` are the settings of the command line that replace the scenario's (`Scenario.instead`)."""
         self._environment = environment
         self._runner = environment.runner
         self._session = session
@@ -90,8 +87,8 @@ class Lifecycle:
         self._given = given
         self._runs = runs
         self._run: RunDir | None = None
-        self._companion: Companion | None = None
-        self._health: Health | None = None
+        self._watch: WatchProcess | None = None
+        self._monitor: GeneratorMonitor | None = None
         self._master = workers.Master(self._runner) if isinstance(self._runner, MasterRunner) else None
         self._foreign: Path | None = None
         self._begun = False
@@ -103,16 +100,16 @@ class Lifecycle:
         self._has_quit = Event()
 
     def attach(self) -> None:
-        """Set Locust up as the scenario says, where the command line does not say otherwise."""
+        """Set Locust up as scenario and command line say, and listen to its events."""
         environment, scenario = self._environment, self._session.scenario
         options = environment.parsed_options
         options.num_users = scenario.users
         if options.spawn_rate is None:
-            # Users of open arrivals do nothing by themselves: they may all come at once.
+            # Users of open arrivals are idle until one is due, so all may start at once.
             options.spawn_rate = float(scenario.users) if scenario.rates else scenario.spawn_per_s
         if scenario.stages and not scenario.rates and not isinstance(self._runner, WorkerRunner):
             environment.shape_class = UserStages(scenario)
-        options.run_time = None  # Locust's own time would begin before the load does
+        options.run_time = None  # Locust would count from before the load begins
         environment.stop_timeout = max(environment.stop_timeout, scenario.clean_up_s + 5.0)
         environment.host = self._session.deployment.rest.url
         StackUser.session = self._session
@@ -123,11 +120,11 @@ class Lifecycle:
                 user_class.weight = load.users
                 chosen.append(user_class)
         environment.user_classes = chosen
-        self._session.token.keep_fresh()
+        self._session.token.start_renewing()
         self._runner.quit = partial(self._quit_once, self._runner.quit)
         if options.with_parent:
             parent_process.watch(self._interrupted)
-        # KeyboardInterrupt would be raised in any greenlet, in the middle of anything.
+        # KeyboardInterrupt could be raised in any greenlet at any point.
         gevent.signal_handler(signal.SIGINT, self._interrupted)
         events = environment.events
         events.test_start.add_listener(self._test_start)
@@ -144,7 +141,7 @@ class Lifecycle:
             self._runner.register_message(workers.ABORT, self._abort_message)
 
     def abort(self, line: str) -> None:
-        """End this run and Locust, with one line and exit status 2."""
+        """Print one line, and end this run and Locust with exit status 2."""
         if self._aborted:
             return
         self._aborted = True
@@ -160,25 +157,25 @@ class Lifecycle:
             self._environment.web_ui.stop()
 
     def _interrupted(self) -> None:
-        """Ctrl-C: end the run as if its time were up; the second time, without removing the stacks."""
+        """Ctrl-C: end the run as if its time were up; the second time, without removing stacks."""
         self._was_interrupted = True
-        under_way = self._run is not None or self._health is not None
-        if self._quitting or (under_way and self._session.over.is_set()):
+        running = self._run is not None or self._monitor is not None
+        if self._quitting or (running and self._session.over.is_set()):
             self._session.ends_ns = now_ns()
-            if self._master is not None:  # its own workers get a Ctrl-C from Locust when it leaves
-                self._master.impatient = True
+            if self._master is not None:  # Locust sends its own workers a Ctrl-C when it ends
+                self._master.abandon_workers = True
         else:
             self._quit()
 
     def _quit_once(self, quit_locust: Callable[[], None]) -> None:
-        """Called by the end of time, by Ctrl-C and by Locust's shutdown; Locust's own is not re-entrant."""
+        """Quit only once: Locust's quit is not re-entrant, and the end of time and Ctrl-C both call it."""
         if self._quitting:
             self._has_quit.wait()
             return
         self._quitting = True
         try:
             if self._master is not None and self._run is not None:
-                # Locust's own would end the run here while its workers still remove their stacks.
+                # Locust's quit would end the run while workers still remove their stacks.
                 self._draining()
                 self._master.quit_workers()
                 self._master.await_done(self._environment.stop_timeout)
@@ -188,11 +185,11 @@ class Lifecycle:
         finally:
             self._has_quit.set()
 
-    # On the process that the user started: alone, or the master of workers.
+    # In the process that the user started: a single one, or the master of workers.
 
     def _test_start(self, environment: Any, **_: Any) -> None:
         if isinstance(self._runner, WorkerRunner):
-            return  # has been told by RUN_MESSAGE
+            return  # workers begin with the master's message
         session, options = self._session, environment.parsed_options
         self._begun = False
         try:
@@ -205,9 +202,9 @@ class Lifecycle:
                 load=_load(session.scenario),
                 clean_stop=False,
             )
-            tenants.make(session.deployment, session.scenario, session.token, self._run.path.name)
-            self._companion = Companion(self._run.path, session.deployment.path)
-            self._companion.await_first()
+            tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)
+            self._watch = WatchProcess(self._run.path, session.deployment.path)
+            self._watch.await_first()
             if self._master is None:
                 self._begin(self._run.path)
             else:
@@ -215,17 +212,17 @@ class Lifecycle:
                 self._master.begin(self._run.path, self._given, text, session.scenario.digests)
         except (InputError, OSError) as problem:
             self.abort(str(problem))
-            raise gevent.GreenletExit from None  # Locust swallows all else, and would start its users
+            raise gevent.GreenletExit from None  # Locust swallows others, and would start users
         if options.progress:
-            shown = gevent.spawn(progress_line.show, environment, session.scenario, self._responses)
-            self._greenlets.append(shown)
+            printer = gevent.spawn(progress_line.show, environment, session.scenario, self._responses)
+            self._greenlets.append(printer)
         if not session.scenario.rates:
-            self._say_begun()
+            self._announce_begin()
             if environment.shape_class is None:
                 self._end_in(session.scenario.duration_s)
 
     def _spawned(self, **_: Any) -> None:
-        """All users are there: arrivals begin."""
+        """All users have started: begin the arrivals."""
         if self._run is None or not self._session.scenario.rates or self._begun:
             return
         self._begun = True
@@ -234,11 +231,11 @@ class Lifecycle:
             self._master.start_arrivals(at_ns)
         else:
             self._begin_arrivals(at_ns)
-        self._say_begun()
+        self._announce_begin()
         self._end_in(HEAD_START_S + self._session.scenario.duration_s)
 
-    def _say_begun(self) -> None:
-        """To the command that started this: faults count from here."""
+    def _announce_begin(self) -> None:
+        """Print BEGUN for the parent process, whose faults count from here."""
         if self._environment.parsed_options.with_parent:
             with suppress(OSError):
                 print(BEGUN, flush=True)
@@ -247,14 +244,14 @@ class Lifecycle:
         """Response times of all requests so far."""
         if self._master is not None:
             return self._master.responses
-        return self._health.whole if self._health is not None else Histogram()
+        return self._monitor.all_responses if self._monitor is not None else Histogram()
 
     def _end_in(self, seconds: float) -> None:
-        """Also where the run was started from Locust's page, which may end it sooner."""
+        """End the run after `seconds`, even one that was started from Locust's page."""
         self._greenlets.append(gevent.spawn_later(seconds, self._end))
 
     def _end(self) -> None:
-        self._greenlets.remove(gevent.getcurrent())  # which are killed while this one waits
+        self._greenlets.remove(gevent.getcurrent())  # the others are killed while this one waits
         if self._environment.parsed_options.headless:
             self._runner.quit()
         else:
@@ -262,7 +259,7 @@ class Lifecycle:
 
     def _test_stopping(self, **_: Any) -> None:
         self._session.stopping()
-        if self._master is None or not self._quitting:  # else its workers have done so already
+        if self._master is None or not self._quitting:  # otherwise its workers have done this already
             self._draining()
 
     def _draining(self) -> None:
@@ -270,10 +267,10 @@ class Lifecycle:
         self._greenlets.clear()
         if self._run is not None and self._environment.parsed_options.progress:
             within_s = self._session.scenario.clean_up_s
-            self._greenlets.append(gevent.spawn(progress_line.draining, self._environment, within_s))
+            self._greenlets.append(gevent.spawn(progress_line.show_draining, self._environment, within_s))
 
     def _test_stop(self, environment: Any, **_: Any) -> None:
-        # Where the last worker leaves, Locust calls this in a greenlet that its own `quit` then kills.
+        # When the last worker ends, Locust calls this in a greenlet that its `quit` then kills.
         self._finishing = gevent.spawn(self._finish, environment)
         self._finishing.join()
 
@@ -291,13 +288,13 @@ class Lifecycle:
             self._runner.send_message(workers.DONE, done)
         if self._run is None:
             return
-        if self._companion is not None:
-            self._companion.close()
-            self._companion = None
+        if self._watch is not None:
+            self._watch.close()
+            self._watch = None
         session = self._session
         if left := remove_tenants(session.deployment, session.scenario, self._run.path.name):
             log.warning("%s", left)
-        self._say_lost()
+        self._report_lost()
         stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else "ended"
         self._run.note(
             ended=datetime.now(UTC).isoformat(),
@@ -306,12 +303,12 @@ class Lifecycle:
             clean_stop=not self._aborted,
             workers=self._master.about() if self._master is not None else [done],
         )
-        with suppress(OSError):  # nobody reads it any more where the parent was killed
+        with suppress(OSError):  # if the parent was killed, nobody reads it
             print(f"run: {self._run.path}", flush=True)
         self._run = None
 
-    def _say_lost(self) -> None:
-        """A worker that went away makes the load another one than was asked for: status 2."""
+    def _report_lost(self) -> None:
+        """A lost worker means that the load was not the requested one: exit status 2."""
         for worker in self._master.lost() if self._master is not None else ():
             self._aborted = True
             self._environment.process_exit_code = 2
@@ -321,39 +318,39 @@ class Lifecycle:
             )
             print(f"calorimeter: {line}", file=sys.stderr, flush=True)
 
-    # On the process that has the users.
+    # In a process that has users.
 
     def _begin(self, run: Path, worker: int = 0, of: int = 1) -> None:
         session, name = self._session, workers.name_of(worker)
-        settle()
-        recording = Recording(run, name, self.abort)
-        session.begin(recording, worker=worker, workers=of)
+        freeze_garbage()
+        recorders = Recorders(run, name, self.abort)
+        session.begin(recorders, worker=worker, workers=of)
         if session.scenario.rates:
-            session.arrivals = open_arrivals(session, Drops(self._environment, session).drop)
-        self._health = Health(
+            session.arrivals = open_arrivals(session, DropRecorder(self._environment, session).record)
+        self._monitor = GeneratorMonitor(
             run,
             name,
             session.arrivals,
-            recording.samples.responses,
+            recorders.samples.responses,
             lambda: self._runner.user_count,
             self.abort,
         )
 
     def _begin_arrivals(self, at_ns: int) -> None:
         if self._session.arrivals is not None:
-            settle()
+            freeze_garbage()
             self._session.warm_up_from(at_ns)
             self._session.arrivals.begin(at_ns)
 
     def _end_recording(self) -> dict[str, Any]:
-        """Write everything down; what this process did, in a few figures."""
-        health, self._health = self._health, None
-        if health is None:
+        """End all recording. Returns this process's entry in run.json."""
+        monitor, self._monitor = self._monitor, None
+        if monitor is None:
             return {}
-        done = health.about()
+        done = monitor.about()
         self._sweep()
         self._session.end()
-        health.close()
+        monitor.close()
         return done
 
     def _begin_message(self, msg: Any, **_: Any) -> None:
@@ -363,13 +360,13 @@ class Lifecycle:
         self._runner.send_message(workers.CLOCK, {**msg.data, "now_ns": now_ns()})
 
     def _report_to_master(self, data: dict[str, Any], **_: Any) -> None:
-        if self._health is not None:
-            data["calorimeter_responses"] = self._health.unreported.take().as_message()
+        if self._monitor is not None:
+            data["calorimeter_responses"] = self._monitor.unreported.take().as_message()
 
     def _sweep(self) -> None:
-        """Remove stacks whose create had no clear answer, and say what is left."""
+        """Remove stacks whose create had an unknown outcome, and warn about those that are left."""
         session = self._session
-        if session.recording is None or not session.unaccounted:
+        if session.recorders is None or not session.unaccounted:
             return
         left = session.sweep(now_ns() + int(SWEEP_S * 1e9))
         if left is None:
@@ -378,16 +375,16 @@ class Lifecycle:
             log.warning("%d stacks named %s… are left", left, session.prefix)
 
     def _run_message(self, msg: Any, **_: Any) -> None:
-        told = msg.data
-        run = Path(told["run"])
+        message = msg.data
+        run = Path(message["run"])
         self._foreign = None
         try:
-            if not (run / "run.json").is_file():  # another machine: the same name below its own folder
-                self._foreign = run = self._runs / told["id"]
-            workers.check_same(self._scenario.path.read_text(encoding="utf-8"), told["scenario"])
-            workers.check_templates(self._scenario.digests, told["templates"])
-            self._session.scenario = self._scenario.with_overrides(**told["given"])
-            self._begin(run, told["worker"], told["workers"])
+            if not (run / "run.json").is_file():  # another machine: use the same name in its own folder
+                self._foreign = run = self._runs / message["id"]
+            workers.check_same(self._scenario.path.read_text(encoding="utf-8"), message["scenario"])
+            workers.check_templates(self._scenario.digests, message["templates"])
+            self._session.scenario = self._scenario.with_overrides(**message["given"])
+            self._begin(run, message["worker"], message["workers"])
         except (InputError, OSError) as problem:
             self.abort(str(problem))
 

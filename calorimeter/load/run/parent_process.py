@@ -1,4 +1,4 @@
-"""Noticing that whoever started this process is gone: its end of the pipe on standard input closes."""
+"""Notices the end of the parent process: its end of the pipe on standard input closes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _watchers: list[Any] = []
 
 
 def watch(gone: Callable[[], None]) -> None:
-    """Call `gone` in a greenlet of its own when standard input ends, however its writer ended."""
+    """Call `gone` in a new greenlet when standard input ends, even if the parent was killed."""
     watcher = gevent.get_hub().loop.io(0, _READ)
 
     def readable() -> None:
@@ -22,4 +22,4 @@ def watch(gone: Callable[[], None]) -> None:
             gevent.spawn(gone)
 
     watcher.start(readable)
-    _watchers.append(watcher)  # a watcher that nobody holds is stopped
+    _watchers.append(watcher)  # without a reference, the watcher would stop

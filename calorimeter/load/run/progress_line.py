@@ -1,4 +1,4 @@
-"""One line about how a load goes: rewritten on a terminal, now and then elsewhere."""
+"""The progress line of a load: rewritten on a terminal, printed every few seconds elsewhere."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from calorimeter.workload.scenario import Scenario
 TERMINAL_S = 1.0
 ELSEWHERE_S = 10.0
 FIRST_S = 2.0
-"""Elsewhere, the first one comes sooner."""
+"""The first line, if standard error is not a terminal."""
 
 
-def say(line: str, anywhere: bool = False) -> None:
-    """Show what takes a moment; on a terminal the next line replaces it, elsewhere only if wanted."""
+def print_line(line: str, anywhere: bool = False) -> None:
+    """Print a line that the next one replaces; `anywhere`: also if standard error is not a terminal."""
     terminal = sys.stderr.isatty()
     if terminal or anywhere:
         with suppress(OSError):
@@ -29,9 +29,9 @@ def say(line: str, anywhere: bool = False) -> None:
 
 
 def show(environment: Any, scenario: Scenario, responses: Callable[[], Histogram]) -> None:
-    """Print until killed."""
+    """Print the progress until killed."""
     terminal = sys.stderr.isatty()
-    say(_planned(scenario), anywhere=True)
+    print_line(_planned(scenario), anywhere=True)
     started = last = time.monotonic()
     before = 0
     every = TERMINAL_S if terminal else FIRST_S
@@ -42,7 +42,7 @@ def show(environment: Any, scenario: Scenario, responses: Callable[[], Histogram
         now = time.monotonic()
         rate, last = (total.num_requests - before) / (now - last), now
         before = total.num_requests
-        say(
+        print_line(
             f"{now - started:4.0f} s  {environment.runner.user_count} users  "
             f"{rate:.0f} requests/s  {total.num_failures} failed  "
             f"median {_ms(responses(), 50)}, 99 % within {_ms(responses(), 99)}",
@@ -55,12 +55,12 @@ def _ms(responses: Histogram, percent: float) -> str:
     return "–" if found is None else f"{found * 1e3:.3g} ms" if found < 1 else f"{found:.3g} s"
 
 
-def draining(environment: Any, until_s: float) -> None:
-    """Say that users remove their stacks, until killed."""
+def show_draining(environment: Any, until_s: float) -> None:
+    """Print that users remove their stacks, until killed."""
     ends = time.monotonic() + until_s
     while True:
         left = max(0.0, ends - time.monotonic())
-        say(
+        print_line(
             f"the load has ended; {environment.runner.user_count} users await their answers and remove "
             f"their stacks, for {left:.0f} s at most",
             anywhere=True,
@@ -79,7 +79,7 @@ def _planned(scenario: Scenario) -> str:
 
 
 def clear() -> None:
-    """Leave the terminal's line empty."""
+    """Clear the terminal's line."""
     if sys.stderr.isatty():
         sys.stderr.write("\r\033[K")
         sys.stderr.flush()

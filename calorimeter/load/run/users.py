@@ -1,4 +1,4 @@
-"""Locust's users: each with one address, one connection, its own random numbers and its own stacks."""
+"""Locust's users: each has one source, one connection, its own random numbers and its own stacks."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from locust.user.task import LOCUST_STATE_STOPPING
 
 from calorimeter.core.clock import now_ns
 from calorimeter.load.apis.stack_api import UnintelligibleError
-from calorimeter.load.arrivals.open_arrivals import Arrivals
+from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http.client import Answer, Client
 from calorimeter.load.operations import operation_table, stack_life
-from calorimeter.load.operations.operation import Belongings, Operation, Stack
-from calorimeter.load.recording.recorder import Action, Entry
+from calorimeter.load.operations.operation import Operation, SoftwareConfig, Stack
+from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.load.run.session import Session
 
 T = TypeVar("T")
 _LogRequest = Callable[[str, str, float, int], None]
 
 CONNECT_PAUSE_S = 0.1
-"""After a refused connection: it costs a user nothing, and would be all that the generator does."""
+"""The pause after a refused connection; without it, refused connections would fill the generator's time."""
 
 STOP_POLL_S = 0.02
 
 NOBODY = -1
-"""The user of a sample of what no user did."""
+"""The user number in the sample of a dropped arrival."""
 
 IDLE_S = 0.1
-"""Before looking again, where nothing of the mix is possible."""
+"""The pause of a user for whom no operation of the mix is possible."""
 
 
 class RequestFailedError(Exception):
-    """How Locust's page is told that a request failed, and why."""
+    """The failure of a request, as Locust's page shows it."""
 
 
 class StackUser(User):
-    """A user of one API that lives a scenario's mix (`load.operations.operation.Actor`)."""
+    """A user of one API who performs the scenario's mix (an `operations.operation.Actor`)."""
 
     abstract = True
     api_name: ClassVar[str]
@@ -48,8 +48,8 @@ class StackUser(User):
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
         session = self.session
-        if session.recording is None:
-            raise gevent.GreenletExit  # the run was aborted while Locust made its users
+        if session.recorders is None:
+            raise gevent.GreenletExit  # the run was aborted while Locust created its users
         scenario = session.scenario
         load = scenario.load(self.api_name)
         assert load is not None
@@ -59,7 +59,8 @@ class StackUser(User):
         self._other_client: Client | None = None
         self.api, self.quota = session.api(self.api_name, self.number)
         self.stacks: list[Stack] = []
-        self.belongings = Belongings()
+        self.configs: list[SoftwareConfig] = []
+        self.abandoned: list[bytes] = []
         self.templates = load.templates
         self.stacks_max = load.stacks_per_user
         self.poll_s = scenario.poll_s
@@ -68,21 +69,21 @@ class StackUser(User):
         self._think_s = scenario.think_s
         self._due = 0
         self._names = 0
-        self._samples = session.recording.samples
-        self._ledger = session.recording.ledger
-        self._actions = session.recording.actions
+        self._samples = session.recorders.samples
+        self._ledger = session.recorders.ledger
+        self._actions = session.recorders.actions
         self._prefix = session.prefix
-        self._kind = self.api.kind
+        self._kind = self.api_name.upper()
         self._fire = environment.events.request.fire
         self._listeners, self._direct = _locust_alone(environment)
 
     def wait_time(self) -> float:
-        """How long this user thinks, in seconds."""
+        """A think time in seconds, drawn for this user."""
         return self.random.uniform(*self._think_s)
 
     @task
     def live(self) -> None:
-        """Do what the mix says until told to stop; one task, as Locust's own scheduling costs too much."""
+        """Perform the mix until stopped. This is one task, because Locust's scheduling costs too much."""
         if self.session.arrivals is not None:
             self._serve(self.session.arrivals)
             return
@@ -98,12 +99,12 @@ class StackUser(User):
                 continue
             assert operation.perform is not None
             operation.perform(self, operation)
-            # Locust's own wait() would let it kill this user, and by then it may be in its next request.
+            # In Locust's own wait() this user could be killed, possibly when its next request has begun.
             if thinks:
                 over.wait(self.wait_time())
 
-    def _serve(self, arrivals: Arrivals) -> None:
-        """Do one operation for each arrival until told to stop."""
+    def _serve(self, arrivals: OpenArrivals) -> None:
+        """Perform one operation per arrival until stopped."""
         while self._state != LOCUST_STATE_STOPPING:
             self._due = arrivals.wait(self.api_name)
             if not self._due:
@@ -119,14 +120,14 @@ class StackUser(User):
                 arrivals.drop(self.api_name, due)
 
     def stop(self, force: bool = False) -> bool:
-        """Locust's own, and one that waits for an arrival waits no longer."""
+        """Stop as Locust does, and release a user that waits for an arrival."""
         stopped: bool = super().stop(force)
         if self.session.arrivals is not None and not force:
             self.session.arrivals.dismiss(self.greenlet)
         return stopped
 
     def on_stop(self) -> None:
-        """Await and remove this user's stacks, while there is time."""
+        """Await the ends of this user's creates and remove its stacks, while there is time."""
         try:
             for stack in list(self.stacks):
                 if not stack.entry.final_state and now_ns() < self.until_ns(self.complete_within_s):
@@ -136,12 +137,12 @@ class StackUser(User):
                 stack_life.remove(self, operation_table.DELETE[self.api_name], before)
                 if self.stacks and self.stacks[0] is before:
                     gevent.sleep(self.poll_s)
-            operation_table.clear(self)
-        finally:  # Locust's patience may end before ours
+            operation_table.remove_configs(self)
+        finally:  # Locust may stop waiting before this is done
             for stack in list(self.stacks):
                 self.unaccounted(stack.target.name)
                 self.finish(stack)
-            for config in self.belongings.configs:
+            for config in self.configs:
                 self.unaccounted(config.config_id)
             self.client.close()
             if self._other_client is not None:
@@ -150,14 +151,14 @@ class StackUser(User):
     def request(
         self, operation: Operation, data: bytes, understand: Callable[[Answer], T] | None = None
     ) -> tuple[Answer, T | None]:
-        """Send, judge, record, tell Locust (see `operations.Actor`)."""
+        """Send, judge and record a request, and report it to Locust (see `Actor`)."""
         now = now_ns()
-        # What follows the first request of an arrival (the looks at a new stack) is due when it is sent.
+        # Requests after the first one of an arrival (the polls of a new stack) are due when they are sent.
         scheduled, self._due = self._due or now, 0
         client = self.client if operation.api == self.api_name else self._client_of(operation.api)
         try:
             answer = client.send(data, operation.repeatable, now)
-        except gevent.GreenletExit:  # Locust's patience is at its end; what was sent was sent
+        except gevent.GreenletExit:  # Locust stops waiting; the request was sent
             self._record(operation, client.answer, scheduled)
             raise
         value = None
@@ -175,7 +176,7 @@ class StackUser(User):
         return answer, value
 
     def _client_of(self, api: str) -> Client:
-        """The connection to the other API, for signals; made when it is first needed."""
+        """The client of the other API, for signals; created when it is first needed."""
         if self._other_client is None:
             self._other_client, _ = self.session.client(api, self.number)
         return self._other_client
@@ -196,15 +197,15 @@ class StackUser(User):
             answer.first_byte_ns,
             answer.done_ns,
         )
-        self._tell(operation.name, (answer.done_ns - scheduled) / 1e6, len(answer.body), _failure(answer))
+        self._report(operation.name, (answer.done_ns - scheduled) / 1e6, len(answer.body), _failure(answer))
 
-    def completed(self, entry: Entry, problem: str) -> None:
-        """An event of its own, so that Locust's page shows the time to COMPLETE."""
+    def completed(self, entry: LedgerRow, problem: str) -> None:
+        """Report the time to COMPLETE to Locust's page, as an event of its own."""
         took_ms = ((entry.final_ns or now_ns()) - entry.accepted_ns) / 1e6
-        self._tell("accepted to COMPLETE", took_ms, 0, RequestFailedError(problem) if problem else None)
+        self._report("accepted to COMPLETE", took_ms, 0, RequestFailedError(problem) if problem else None)
 
-    def _tell(self, name: str, took_ms: float, length: int, problem: RequestFailedError | None) -> None:
-        """Locust's `request` event, or, where only Locust listens to it, what Locust does then."""
+    def _report(self, name: str, took_ms: float, length: int, problem: RequestFailedError | None) -> None:
+        """Fire Locust's `request` event; if only Locust listens to it, call its statistics directly."""
         if self._direct is not None and problem is None and len(self._listeners) == 1:
             self._direct(self._kind, name, took_ms, length)
             return
@@ -217,60 +218,60 @@ class StackUser(User):
             context={},
         )
 
-    def acted(self, action: Action, problem: str) -> None:
-        """Record an action's end, and show it on Locust's page as an event of its own."""
+    def acted(self, action: ActionRow, problem: str) -> None:
+        """Record an action's end, and report it to Locust's page as an event of its own."""
         self._actions.add(action)
         took_ms = ((action.final_ns or now_ns()) - action.accepted_ns) / 1e6
         name = f"{action.operation} to COMPLETE"
-        self._tell(name, took_ms, 0, RequestFailedError(problem) if problem else None)
+        self._report(name, took_ms, 0, RequestFailedError(problem) if problem else None)
 
     def finish(self, stack: Stack) -> None:
-        """Write a stack's row of the ledger."""
+        """Write a stack's row to the ledger."""
         self.stacks.remove(stack)
         self._ledger.add(stack.entry)
         if stack.entry.deleted_ns:
             self.quota.give_back()
 
     def unaccounted(self, name: str) -> None:
-        """Remember a stack that may have been left behind."""
+        """Note the name of a stack or config that may have been left."""
         self.session.unaccounted.append(name)
 
     def next_name(self) -> str:
-        """A name that says which run and which user made it."""
+        """A unique name that shows the run and the user."""
         self._names += 1
         return f"{self._prefix}{self.number}-{self._names}"
 
     def until_ns(self, within_s: float) -> int:
-        """When something that may take `within_s` must end."""
+        """The deadline of something that may take `within_s`; not after the end of the run."""
         until = now_ns() + int(within_s * 1e9)
         return min(until, self.session.ends_ns) if self.session.ends_ns else until
 
 
-class Drops:
-    """Arrivals that nobody was free to do: recorded and shown as failures, never hidden.
+class DropRecorder:
+    """Records arrivals that found no free user, and reports them to Locust as failures.
 
-    Each is a failure of an operation of the mix, drawn by weight. `user` is -1: it had none.
+    Each is a failure of an operation of the mix, drawn by weight. `user` is -1: it had no user.
     """
 
     def __init__(self, environment: Any, session: Session) -> None:
-        assert session.recording is not None
+        assert session.recorders is not None
         scenario = session.scenario
         self._session = session
-        self._samples = session.recording.samples
+        self._samples = session.recorders.samples
         self._fire = environment.events.request.fire
         self._random = Random(f"{scenario.seed}/drops/{session.worker}")
         loads = {api: load for api in session.fronts if (load := scenario.load(api))}
         self._mixes = {api: (list(load.mix), list(load.mix.values())) for api, load in loads.items()}
 
-    def drop(self, api: str, due: int, now: int) -> None:
-        """Record one."""
+    def record(self, api: str, due: int, now: int) -> None:
+        """Record one dropped arrival."""
         name = self._random.choices(*self._mixes[api])[0]
         phase = self._session.phase(due)
         self._samples.add(api, name, 0, "dropped", "", 0, b"", NOBODY, phase, due, now, 0, now)
         self._fire(
-            request_type=self._session.fronts[api].api.kind,
+            request_type=api.upper(),
             name=name,
-            response_time=None,  # Locust counts it, and leaves it out of its times
+            response_time=None,  # Locust counts it, but not in its response times
             response_length=0,
             exception=RequestFailedError("dropped"),
             context={},
@@ -278,14 +279,14 @@ class Drops:
 
 
 def _locust_alone(environment: Any) -> tuple[list[Any], _LogRequest | None]:
-    """The listeners of the request event, and what Locust's own does, where it is known and the first.
+    """The listeners of the request event, and what Locust's own listener calls, if it is the first one.
 
-    Firing an event costs as much as all of Locust's statistics; where nobody else listens,
-    nobody can tell the difference.
+    Firing an event costs as much as all of Locust's statistics. Without other listeners, calling the
+    function directly has the same effect.
     """
     listeners: list[Any] = getattr(environment.events.request, "_handlers", [])
-    own = getattr(listeners[0], "__qualname__", "") if listeners else ""
-    known = own == "Runner.__init__.<locals>.on_request"
+    first = getattr(listeners[0], "__qualname__", "") if listeners else ""
+    known = first == "Runner.__init__.<locals>.on_request"
     return listeners, environment.stats.log_request if known else None
 
 

@@ -1,4 +1,4 @@
-"""The companion of a run: a process that records the proxy's and the broker's counters meanwhile."""
+"""The watch process: it records the proxy's and the broker's counters during a run."""
 
 from __future__ import annotations
 
@@ -6,22 +6,21 @@ import contextlib
 import logging
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import gevent
+from calorimeter.core.waiting import DeadlineError, until
 
 log = logging.getLogger(__name__)
 
 BEGIN_S = 10.0
-"""The load begins after this long even if nothing was recorded by then."""
+"""The longest that a load waits for the first record."""
 
 END_S = 15.0
-"""It ends by itself when its standard input closes; after this long it is ended."""
+"""The time for the process to end after its standard input closes; then it is terminated."""
 
 
-class Companion:
-    """`calorimeter watch RUN` as a child process; it ends with this one, whose end of a pipe it reads."""
+class WatchProcess:
+    """`calorimeter watch RUN` as a child process. It ends when its standard input closes."""
 
     def __init__(self, run: Path, deployment: Path) -> None:
         self._folder = run / "watch"
@@ -32,19 +31,22 @@ class Companion:
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=self._errors,
-            start_new_session=True,  # Ctrl-C is for the load; this one ends after it
+            start_new_session=True,  # Ctrl-C ends the load; the watch ends after it
         )
 
     def await_first(self) -> None:
-        """Wait until something has been recorded, or it has ended, or long enough."""
-        until = time.monotonic() + BEGIN_S
-        while time.monotonic() < until and self._process.poll() is None:
-            if any(file.stat().st_size for file in self._folder.glob("*.jsonl")):
-                return
-            gevent.sleep(0.05)
+        """Wait until the first record is written, the process has ended, or BEGIN_S has passed."""
+        with contextlib.suppress(DeadlineError):
+            until(
+                lambda: (
+                    self._process.poll() is not None
+                    or any(file.stat().st_size for file in self._folder.glob("*.jsonl"))
+                ),
+                BEGIN_S,
+            )
 
     def close(self) -> None:
-        """End it; a warning where it failed. The load's own records do not depend on it."""
+        """End the process, and warn if it failed. The load's own records do not depend on it."""
         status = self._process.poll()
         early = status is not None
         assert self._process.stdin is not None
@@ -56,7 +58,7 @@ class Companion:
             except subprocess.TimeoutExpired:
                 self._process.terminate()
                 status = self._process.wait(END_S)
-                log.warning("watch: did not end by itself within %g s", END_S)
+                log.warning("watch: did not end within %g s", END_S)
         self._errors.seek(0)
         last = (self._errors.read().strip().splitlines() or [""])[-1]
         self._errors.close()

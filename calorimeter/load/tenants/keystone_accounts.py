@@ -1,8 +1,8 @@
-"""Projects, users and EC2 credentials of a run's tenants: made in Keystone, found by name, removed.
+"""Projects, users and EC2 credentials of a run's tenants: created in Keystone, found by name, removed.
 
-Nothing has to be handed on or kept: a tenant is named after the run, and its password is derived from the
-password that the deployment's owner keeps (HMAC-SHA256), so every worker and a later `calorimeter clean`
-can be that user too, and no one else.
+Nothing is stored: a tenant is named after the run, and its password is derived (HMAC-SHA256) from the
+password of the deployment's own identity. So each worker, and `calorimeter clean` later, can log in as the
+tenant's user, and nobody else can.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from calorimeter.load.apis.keystone_tokens import Token, identity_of
 from calorimeter.load.tenants import leftovers
 
 ROLES = ("member", "heat_stack_owner")
-"""Of a tenant's user, where Keystone has them; never an administrator's, for whom no quota counts."""
+"""The roles of a tenant's user, if Keystone has them; quotas do not apply to an administrator's role."""
 
 
 def name(run_id: str, number: int) -> str:
-    """Of the project and of its user."""
+    """The name of a tenant's project and of its user."""
     return f"{leftovers.prefix(run_id)}tenant-{number}"
 
 
 def identity(deployment: Deployment, named: str) -> tuple[Identity, str]:
-    """Who a tenant's user is, and the password."""
+    """The identity of a tenant's user, and its password."""
     owner = identity_of(deployment)
     key = deployment.reveal(owner.password).encode()
     password = hmac.new(key, named.encode(), "sha256").hexdigest()
@@ -37,32 +37,31 @@ def identity(deployment: Deployment, named: str) -> tuple[Identity, str]:
     return owner.model_copy(update=new), password
 
 
-class Keystone:
-    """The identity API, as the deployment's own user may use it."""
+class TenantAccounts:
+    """The identity API, with the rights of the deployment's own user."""
 
     def __init__(self, deployment: Deployment, token: Token) -> None:
         self._deployment = deployment
         self._where = f"identity.username {identity_of(deployment).username!r}"
         self._token = token
-        url = identity_of(deployment).auth_url.rstrip("/")
-        self._root = url if url.endswith("/v3") else f"{url}/v3"
+        self._root = _root(deployment)
 
-    def make(self, run_id: str, count: int) -> None:
-        """Make the tenants of a run; raises `InputError`, and leaves nothing, where that is refused."""
+    def create(self, run_id: str, count: int) -> None:
+        """Create the tenants of a run. Raises InputError, and leaves nothing, if Keystone refuses."""
         try:
             domain = self._token.auth.get_access(self._token.session).project_domain_id or ""
             roles = [role["id"] for role in self._get("roles") if role["name"] in ROLES]
             for number in range(count):
-                self._make(name(run_id, number), domain, roles)
+                self._create(name(run_id, number), domain, roles)
         except exceptions.ClientException as problem:
             self.remove(run_id)
             raise InputError(
                 self._where,
-                f"Keystone refuses to make tenants ({_reason(problem)})",
-                "valid: a user who may make projects and users, or [[tenants]] in the deployment file",
+                f"Keystone refuses to create tenants ({_reason(problem)})",
+                "valid: a user who may create projects and users, or [[tenants]] in the deployment file",
             ) from problem
 
-    def _make(self, named: str, domain: str, roles: list[str]) -> None:
+    def _create(self, named: str, domain: str, roles: list[str]) -> None:
         _, password = identity(self._deployment, named)
         project = self._post("projects", "project", name=named, domain_id=domain)
         user = self._post("users", "user", name=named, domain_id=domain, password=password)
@@ -71,9 +70,10 @@ class Keystone:
         self._call("POST", f"users/{user}/credentials/OS-EC2", json={"tenant_id": project})
 
     def names(self, run_id: str) -> list[str]:
-        """The tenants of a run that there are; none where the user may not know, and so has made none.
+        """The names of a run's existing tenants.
 
-        Raises `InputError` where Keystone does not say.
+        None exist if the user may not list them, because then it cannot have created any. Raises InputError
+        if Keystone fails.
         """
         try:
             return sorted({entry["name"] for entry in self._of(run_id, "projects")})
@@ -85,7 +85,7 @@ class Keystone:
             ) from problem
 
     def remove(self, run_id: str) -> int:
-        """Remove the tenants of a run; how many could not be, one where Keystone does not say."""
+        """Remove the tenants of a run; returns how many are left. An unreadable list counts as one."""
         left: set[str] = set()
         for kind in ("users", "projects"):
             try:
@@ -110,8 +110,8 @@ class Keystone:
         return True
 
     def _of(self, run_id: str, kind: str) -> Iterator[dict[str, Any]]:
-        begin = f"{leftovers.prefix(run_id)}tenant-"
-        return (entry for entry in self._get(kind) if str(entry["name"]).startswith(begin))
+        prefix = f"{leftovers.prefix(run_id)}tenant-"
+        return (entry for entry in self._get(kind) if str(entry["name"]).startswith(prefix))
 
     def _get(self, kind: str) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = self._call("GET", kind).json()[kind]
@@ -125,15 +125,20 @@ class Keystone:
 
 
 def ec2_of(deployment: Deployment, token: Token) -> tuple[str, str]:
-    """The EC2 credentials that a tenant's user has; raises `InputError` where there are none."""
-    url = identity_of(deployment).auth_url.rstrip("/")
-    root = url if url.endswith("/v3") else f"{url}/v3"
+    """The EC2 access key and secret of a tenant's user. Raises InputError if it has none."""
+    url = f"{_root(deployment)}/users/{token.user_id}/credentials/OS-EC2"
     try:
-        answer = token.session.get(f"{root}/users/{token.user_id}/credentials/OS-EC2", auth=token.auth)
+        answer = token.session.get(url, auth=token.auth)
         credential = answer.json()["credentials"][0]
     except (exceptions.ClientException, IndexError, KeyError) as problem:
-        raise InputError(f"identity.auth_url {url}", "a tenant has no EC2 credentials") from problem
+        where = f"identity.auth_url {identity_of(deployment).auth_url}"
+        raise InputError(where, "a tenant has no EC2 credentials") from problem
     return str(credential["access"]), str(credential["secret"])
+
+
+def _root(deployment: Deployment) -> str:
+    url = identity_of(deployment).auth_url.rstrip("/")
+    return url if url.endswith("/v3") else f"{url}/v3"
 
 
 def _reason(problem: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The tenants of a load: which user belongs to which, with what credentials and what quota."""
+"""The tenants of a load: the users, credentials and quota of each."""
 
 from __future__ import annotations
 
@@ -9,18 +9,17 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.sigv4 import Signer
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.keystone_tokens import Token, cfn_signer, identity_of
+from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi
-from calorimeter.load.http.connection import endpoint
-from calorimeter.load.operations import operation_table
-from calorimeter.load.operations.quota import Quota
+from calorimeter.load.http.connection import front_endpoint
 from calorimeter.load.tenants import keystone_accounts
 from calorimeter.workload.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """A project, as the users of one process are in it."""
+    """A project, as the users of one process use it."""
 
     name: str
     token: Token
@@ -28,10 +27,11 @@ class Tenant:
     quota: Quota
 
 
-class Shares:
-    """Which tenant a user belongs to: smooth weighted round-robin, which splits any number of users fairly.
+class WeightedRoundRobin:
+    """Assigns users to tenants by smooth weighted round-robin, which splits any number of users fairly.
 
-    In each turn every tenant gains its weight; the one with the most has the turn and pays the total.
+    In each turn every tenant gains its weight; the tenant with the highest credit gets the user and pays
+    the sum of all weights.
     """
 
     def __init__(self, weights: tuple[float, ...]) -> None:
@@ -49,61 +49,62 @@ class Shares:
         return self._turns[number]
 
 
-class Tenants:
-    """All tenants of a run, entered by one process."""
+class TenantPool:
+    """All tenants of a run, as one process uses them."""
 
     def __init__(self, tenants: tuple[Tenant, ...], weights: tuple[float, ...]) -> None:
         self.all = tenants
-        self._shares = Shares(weights)
+        self._shares = WeightedRoundRobin(weights)
 
     def of(self, number: int) -> Tenant:
         """The tenant of this user."""
         return self.all[self._shares.of(number)]
 
-    def leave(self) -> None:
-        """Tokens are renewed no longer."""
+    def stop_renewing(self) -> None:
+        """Stop the renewal of all tokens."""
         for tenant in self.all:
-            tenant.token.let_expire()
+            tenant.token.stop_renewing()
 
 
 def check(deployment: Deployment, scenario: Scenario) -> None:
-    """Raise `InputError` where a deployment gives fewer tenants than a scenario needs."""
+    """Raise InputError if a deployment has tenants, but fewer than the scenario needs."""
     wanted, given = scenario.tenants, len(deployment.tenants)
     if wanted is not None and 0 < given < wanted.count:
         raise InputError(
             f"{deployment.path}: tenants",
             f"{given} given, and the scenario has {wanted.count}",
-            "valid: as many, or none, and the run makes them",
+            "valid: as many, or none: the run then creates them",
         )
 
 
-def made_by_run(deployment: Deployment, scenario: Scenario) -> bool:
-    """Whether a run makes its own tenants."""
+def created_by_run(deployment: Deployment, scenario: Scenario) -> bool:
+    """Whether a run creates its own tenants."""
     return scenario.tenants is not None and not deployment.tenants
 
 
-def make(deployment: Deployment, scenario: Scenario, token: Token, run_id: str) -> None:
-    """Make the tenants of a run where it needs its own; raises `InputError`."""
-    if scenario.tenants is not None and made_by_run(deployment, scenario):
-        keystone_accounts.Keystone(deployment, token).make(run_id, scenario.tenants.count)
+def create(deployment: Deployment, scenario: Scenario, token: Token, run_id: str) -> None:
+    """Create the tenants of a run, if it needs its own. Raises InputError."""
+    if scenario.tenants is not None and created_by_run(deployment, scenario):
+        keystone_accounts.TenantAccounts(deployment, token).create(run_id, scenario.tenants.count)
 
 
-def enter(deployment: Deployment, scenario: Scenario, run_id: str, workers: int) -> Tenants | None:
-    """Get tokens and credentials of all tenants, kept fresh; None where the scenario has none.
+def log_in(
+    deployment: Deployment, scenario: Scenario, run_id: str, workers: int, tagged: bool
+) -> TenantPool | None:
+    """Get the credentials of all tenants, and renew their tokens; None if the scenario has no tenants.
 
-    A quota is split among the workers. Raises `InputError`.
+    The workers share the quota. `tagged`: stacks get a tag. Raises InputError.
     """
     wanted = scenario.tenants
     if wanted is None:
         return None
-    entered = []
-    tagged = operation_table.tagged(scenario)
+    found = []
     for number in range(wanted.count):
         name, token, signer = _credentials(deployment, run_id, number, scenario.load("cfn") is not None)
-        token.keep_fresh()
+        token.start_renewing()
         most = None if wanted.stacks_max is None else max(1, wanted.stacks_max // workers)
-        entered.append(Tenant(name, token, _apis(deployment, token, signer, tagged), Quota(most)))
-    return Tenants(tuple(entered), wanted.weights)
+        found.append(Tenant(name, token, _apis(deployment, token, signer, tagged), Quota(most)))
+    return TenantPool(tuple(found), wanted.weights)
 
 
 def _credentials(
@@ -122,11 +123,9 @@ def _credentials(
 
 
 def _apis(deployment: Deployment, token: Token, signer: Signer | None, tagged: bool) -> dict[str, StackApi]:
-    rest = deployment.rest
-    apis: dict[str, StackApi] = {
-        "rest": RestApi(rest, endpoint(rest.front, rest.parts.scheme, deployment.tls), token, tagged)
-    }
+    rest, tls = deployment.rest, deployment.tls
+    apis: dict[str, StackApi] = {"rest": RestApi(rest, front_endpoint(rest, tls), token, tagged)}
     cfn = deployment.cfn
     if cfn is not None and signer is not None:
-        apis["cfn"] = CfnApi(cfn, endpoint(cfn.front, cfn.parts.scheme, deployment.tls), signer)
+        apis["cfn"] = CfnApi(cfn, front_endpoint(cfn, tls), signer)
     return apis

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from calorimeter.load.arrivals.due_times import Rates, schedule
+from calorimeter.load.arrivals.due_times import RateProfile, schedule
 from calorimeter.workload.stages import Stage
 
 STAGE = st.builds(
@@ -24,8 +24,8 @@ STAGES = st.lists(STAGE, min_size=1, max_size=5).filter(lambda stages: any(s.lev
 
 
 def times_s(stages: list[Stage], spacing: str, seed: int = 1, workers: int = 1) -> list[np.ndarray]:
-    """All arrivals of each worker, in seconds after the begin."""
-    rates = Rates(stages)
+    """All arrivals of each worker, in seconds after the start."""
+    rates = RateProfile(stages)
     parts = (
         schedule(rates, spacing=spacing, seed=seed, worker=worker, workers=workers)
         for worker in range(workers)
@@ -49,7 +49,7 @@ def expected_until(stages: list[Stage], at_s: float) -> float:
 def test_even_spacing_is_one_arrival_for_each_that_is_expected(stages: list[Stage]) -> None:
     """Evenly spaced, the k-th arrival is due exactly when k are to be expected, in steps and ramps."""
     (found,) = times_s(stages, "constant")
-    assert len(found) == ceil(Rates(stages).expected)
+    assert len(found) == ceil(RateProfile(stages).expected)
     for number in range(0, len(found), max(1, len(found) // 50)):
         assert expected_until(stages, found[number]) == pytest.approx(number, abs=1e-4)
 
@@ -84,7 +84,7 @@ def test_poisson_counts_vary_as_poisson_counts_do() -> None:
         Stage(duration_s=5, rate_per_s=0),
         Stage(duration_s=5, rate_per_s=10),
     ]
-    assert Rates(stages).expected == 100 + 400 + 50
+    assert RateProfile(stages).expected == 100 + 400 + 50
     counts = [len(times_s(stages, "poisson", seed)[0]) for seed in range(200)]
     assert stats.ttest_1samp(counts, 550).pvalue > 1e-4
     # The sum of squares over its expectation is chi-square with 199 degrees of freedom.
@@ -104,7 +104,7 @@ def test_poisson_arrivals_follow_a_ramp() -> None:
 
 
 def test_nothing_is_due_while_the_rate_is_zero() -> None:
-    """A stage without arrivals has none, and the next begins where it should."""
+    """A stage without arrivals has none, and the next stage begins at its time."""
     stages = [Stage(duration_s=2, rate_per_s=50), Stage(duration_s=3, rate_per_s=0)]
     stages.append(Stage(duration_s=2, rate_per_s=50))
     for spacing in ("poisson", "constant"):
@@ -115,7 +115,7 @@ def test_nothing_is_due_while_the_rate_is_zero() -> None:
 
 def test_same_seed_same_schedule_and_kinds_by_weight() -> None:
     """A seed gives its times again, another one others; kinds come by their weights."""
-    rates = Rates([Stage(duration_s=100, rate_per_s=100)])
+    rates = RateProfile([Stage(duration_s=100, rate_per_s=100)])
     runs = [list(schedule(rates, spacing="poisson", seed=seed, shares=(2, 1))) for seed in (7, 7, 8)]
     assert runs[0] == runs[1] != runs[2]
     kinds = np.array([kind for due in runs[0] for kind in due.kinds])

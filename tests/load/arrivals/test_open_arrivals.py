@@ -1,4 +1,4 @@
-"""Open arrivals: who gets them, when, and what becomes of those that nobody can take."""
+"""Open arrivals: their users, their times, and arrivals that are dropped."""
 
 from __future__ import annotations
 
@@ -6,25 +6,27 @@ import gevent
 import pytest
 
 from calorimeter.core.clock import now_ns
-from calorimeter.load.arrivals.due_times import Due
-from calorimeter.load.arrivals.open_arrivals import Arrivals
+from calorimeter.load.arrivals.due_times import DueArrivals
+from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 
 MS = 1_000_000
 
 
-def every_ms(count: int, step: int = 2, kind: int = 0) -> Due:
-    """So many arrivals, `step` ms apart."""
-    return Due([number * step * MS for number in range(count)], [kind] * count)
+def every_ms(count: int, step: int = 2, kind: int = 0) -> DueArrivals:
+    """`count` arrivals, `step` ms apart."""
+    return DueArrivals([number * step * MS for number in range(count)], [kind] * count)
 
 
 class Load:
-    """Users that take `work_s` for each arrival, and what they and the drops saw."""
+    """Users that work `work_s` on each arrival; records what they took and what was dropped."""
 
-    def __init__(self, *chunks: Due, kinds: tuple[str, ...] = ("rest",)) -> None:
+    def __init__(self, *chunks: DueArrivals, kinds: tuple[str, ...] = ("rest",)) -> None:
         self.dropped: list[tuple[str, int]] = []
         self.taken: list[tuple[int, int, int]] = []
         """User, when it was due, when it was taken."""
-        self.arrivals = Arrivals(iter(chunks), kinds, lambda kind, due, _: self.dropped.append((kind, due)))
+        self.arrivals = OpenArrivals(
+            iter(chunks), kinds, lambda kind, due, _: self.dropped.append((kind, due))
+        )
 
     def user(self, number: int, work_s: float = 0.0, kind: str = "rest") -> gevent.Greenlet:
         """A user of one API."""
@@ -38,7 +40,7 @@ class Load:
         return gevent.spawn(live)
 
     def until(self, offered: int) -> None:
-        """Wait until so many arrivals were due."""
+        """Wait until `count` arrivals were due."""
         deadline = now_ns() + 5000 * MS
         while self.arrivals.offered < offered and now_ns() < deadline:
             gevent.sleep(0.005)
@@ -46,8 +48,8 @@ class Load:
 
 
 def test_each_arrival_is_taken_once_in_order_and_not_early() -> None:
-    """Every arrival goes to one user when it is due, from as many chunks as there are; users take turns."""
-    load = Load(every_ms(20), Due([], []), Due([40 * MS, 41 * MS], [0, 0]))
+    """Every arrival of all chunks goes to one user when it is due; users take turns."""
+    load = Load(every_ms(20), DueArrivals([], []), DueArrivals([40 * MS, 41 * MS], [0, 0]))
     users = [load.user(number) for number in range(4)]
     gevent.sleep(0)
     begin = now_ns() + 5 * MS
@@ -62,8 +64,8 @@ def test_each_arrival_is_taken_once_in_order_and_not_early() -> None:
     assert len(load.arrivals.take_lags()) == 0
 
 
-def test_beyond_the_cap_arrivals_are_dropped_and_told() -> None:
-    """Where all users are busy, an arrival is dropped at once, with the time at which it was due."""
+def test_arrivals_without_a_free_user_are_dropped_and_reported() -> None:
+    """If all users are busy, an arrival is dropped at once, with its due time."""
     load = Load(every_ms(5))
     users = [load.user(number, work_s=0.5) for number in range(2)]
     gevent.sleep(0)
@@ -81,7 +83,7 @@ def test_beyond_the_cap_arrivals_are_dropped_and_told() -> None:
 
 
 def test_late_arrivals_are_neither_skipped_nor_moved() -> None:
-    """After the loop was held up, what was due meanwhile comes at once, each with its own due time."""
+    """After a halt of the loop, all overdue arrivals are handed out at once, each with its own due time."""
     load = Load(every_ms(300, step=1))
     users = [load.user(number) for number in range(50)]
     gevent.sleep(0)
@@ -99,7 +101,7 @@ def test_late_arrivals_are_neither_skipped_nor_moved() -> None:
 
 def test_apis_have_their_own_users() -> None:
     """An arrival of one API is not taken by a user of the other."""
-    load = Load(Due([0, MS, 2 * MS], [0, 1, 1]), kinds=("rest", "cfn"))
+    load = Load(DueArrivals([0, MS, 2 * MS], [0, 1, 1]), kinds=("rest", "cfn"))
     users = [load.user(1, kind="rest"), load.user(2, work_s=0.5, kind="cfn")]
     gevent.sleep(0)
     load.arrivals.begin(now_ns())
@@ -111,7 +113,7 @@ def test_apis_have_their_own_users() -> None:
 
 @pytest.mark.parametrize("how", ["dismissed", "killed"])
 def test_user_that_goes_gets_no_arrival(how: str) -> None:
-    """A user that is dismissed or killed while it waits gets nothing, and holds up nobody."""
+    """A user that is dismissed or killed while it waits gets no arrival, and delays no other user."""
     load = Load(every_ms(5))
     going, staying = load.user(1), load.user(2)
     gevent.sleep(0)

@@ -1,4 +1,4 @@
-"""Raw HTTP answers from a plain socket: what the client must cope with, byte by byte."""
+"""Raw HTTP answers from a plain socket, and requests for them."""
 
 from __future__ import annotations
 
@@ -10,13 +10,29 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from calorimeter.core.deployment import address
+from calorimeter.load.http.client import Answer, Client, Timeouts
 from calorimeter.load.http.connection import Endpoint, endpoint
 
 Conversation = Callable[[socket.socket], None]
 
+GET = b"GET /v1/stacks HTTP/1.1\r\nHost: heat\r\n\r\n"
+POST = b"POST /v1/stacks HTTP/1.1\r\nHost: heat\r\nContent-Length: 2\r\n\r\n{}"
+HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
+QUICK = Timeouts(connect_s=0.3, first_byte_s=0.3, whole_s=0.6)
+
+
+def ask(
+    to: Endpoint, *requests: bytes, timeouts: Timeouts = QUICK, repeatable: bool = True
+) -> list[Answer]:
+    """The answers to these requests, in order, from one client."""
+    client = Client(to, timeouts=timeouts)
+    answers = [client.send(request, repeatable) for request in requests]
+    client.close()
+    return answers
+
 
 def read_request(sock: socket.socket) -> bytes:
-    """One request with its body, or what came before the end of the stream."""
+    """One request with its body, or the bytes before the end of the stream."""
     data = b""
     while b"\r\n\r\n" not in data:
         more = sock.recv(65536)
@@ -35,7 +51,7 @@ def read_request(sock: socket.socket) -> bytes:
 
 
 def answering(*answers: bytes) -> Conversation:
-    """Give these answers, one to each request, then close."""
+    """A conversation that gives these answers, one to each request, and then closes."""
 
     def converse(sock: socket.socket) -> None:
         for answer in answers:
@@ -50,7 +66,7 @@ def answering(*answers: bytes) -> Conversation:
 def serving(
     *conversations: Conversation, host: str = "127.0.0.1", certificate: tuple[Path, Path] | None = None
 ) -> Iterator[Endpoint]:
-    """A server whose n-th connection has the n-th conversation; later connections are closed at once."""
+    """A server whose n-th connection holds the n-th conversation; it closes later connections at once."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.create_server((host, 0), family=family)
     threads: list[threading.Thread] = []

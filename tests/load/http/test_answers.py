@@ -1,4 +1,4 @@
-"""What answers mean: the table, the page, and who acts on it."""
+"""The meaning of answers: the table of the code, and its pages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pytest
 from calorimeter.core.samples import ERRORS
 from calorimeter.load.http import answers
 from calorimeter.load.http.client import Answer
-from calorimeter.load.operations import operation_table
+from tests.load import reference_tables
 from tests.places import DOCS
 
 
@@ -47,17 +47,17 @@ def test_outcome_of_an_answer(status: int, error: str, outcome: str) -> None:
 
 def test_every_error_of_a_sample_has_a_meaning() -> None:
     """Each error but `status`, which is judged by its status, is a row; so is each class of statuses."""
-    rows = [row.came for row in answers.MEANINGS]
+    rows = [row.answer for row in answers.MEANINGS]
     assert set(ERRORS) - {"status"} <= set(rows)
     assert len(set(rows)) == len(rows)
 
 
 def test_page_of_answers_is_the_table() -> None:
     """docs/reference/answers.md holds exactly the rows of the code."""
-    assert answers.table() in (DOCS / "reference/answers.md").read_text()
+    assert reference_tables.answers() in (DOCS / "reference/answers.md").read_text()
 
 
 @pytest.mark.parametrize("api", ["rest", "cfn"])
 def test_page_of_operations_is_the_registry(api: str) -> None:
     """docs/reference/operations.md holds exactly the operations of the code."""
-    assert operation_table.table(api) in (DOCS / "reference/operations.md").read_text()
+    assert reference_tables.operations(api) in (DOCS / "reference/operations.md").read_text()

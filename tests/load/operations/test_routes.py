@@ -14,38 +14,15 @@ from calorimeter.load.operations import cfn_operations, operation_table, rest_op
 from tests.places import CLONE
 
 HEAT = CLONE / ".venv-heat/bin/python"
+ROUTES = CLONE / "tests/load/programs/heat_routes.py"
 
 pytestmark = pytest.mark.skipif(not HEAT.exists(), reason="Heat is not installed (bin/setup)")
-
-ROUTES = """
-import json
-from heat.common import messaging  # first: the packages import one another
-from heat.api.cfn import v1 as cfn
-from heat.api.openstack import v1 as rest
-from heat.api.openstack.v1 import actions
-messaging.setup("fake:/", optional=True)  # clients of RPC are made, nothing is sent
-def methods(conditions):
-    given = conditions.get("method", ["*"])
-    return given.split(",") if isinstance(given, str) else given
-def routes(router):
-    return [
-        [method, route.routepath, route.defaults["action"]]
-        for route in router.map.matchlist
-        for method in methods(route.conditions or {})
-    ]
-print(json.dumps({
-    "rest": routes(rest.API({})),
-    "actions": actions.ActionController.ACTIONS,
-    "cfn": routes(cfn.API({})),
-    "names": cfn.API._actions,
-}))
-"""
 
 
 @cache
 def heat() -> dict[str, Any]:
-    """What the routers of the installed Heat say, asked in Heat's own environment."""
-    done = subprocess.run([HEAT, "-c", ROUTES], capture_output=True, text=True, timeout=60, check=True)
+    """The routes of the installed Heat, read in Heat's own environment."""
+    done = subprocess.run([HEAT, ROUTES], capture_output=True, text=True, timeout=60, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -59,7 +36,7 @@ def spread(method: str, path: str, handler: str) -> set[tuple[str, str, str]]:
 
 
 def heat_rest() -> set[tuple[str, str, str]]:
-    """What heat-api routes, without what only refuses or tells allowed methods; each action by itself."""
+    """The routes of heat-api, one per action, without those that only refuse or list allowed methods."""
     found: set[tuple[str, str, str]] = set()
     for method, path, handler in heat()["rest"]:
         if handler in ("reject", "options"):
@@ -72,7 +49,7 @@ def heat_rest() -> set[tuple[str, str, str]]:
 
 
 def ours_rest() -> set[tuple[str, str, str]]:
-    """What the operations of the REST API call."""
+    """The routes that the operations of the REST API call."""
     return {
         (op.method, op.route, op.handler)
         for op in rest_operations.OPERATIONS
@@ -88,7 +65,7 @@ def test_every_route_of_heat_api_is_an_operation() -> None:
 
 @pytest.mark.slow
 def test_every_operation_is_a_route_of_heat_api() -> None:
-    """No operation calls what heat-api does not route, or routes to another controller's method."""
+    """Every operation calls a route of heat-api, with the same method of its controller."""
     assert sorted(ours_rest() - heat_rest()) == []
 
 
@@ -101,7 +78,7 @@ def test_every_cfn_action_is_an_operation_and_the_other_way_round() -> None:
 
 @pytest.mark.slow
 def test_every_other_cfn_route_is_a_signal_or_named_with_its_reason() -> None:
-    """Signals are operations; what else is routed is in the table of what is not offered."""
+    """Signals are operations; all other routes are in the table of those that are not offered."""
     signals = {(op.method, op.route, op.handler) for op in cfn_operations.OPERATIONS if op.asked_by}
     others = {(m, p, h) for m, p, h in heat()["cfn"] if h not in heat()["names"] or p != "/"}
     unknown = {
@@ -115,7 +92,7 @@ def test_every_other_cfn_route_is_a_signal_or_named_with_its_reason() -> None:
 
 
 def test_an_operation_is_in_one_mix_or_part_of_others() -> None:
-    """Names are unique, and what cannot be in a mix has no route of its own."""
+    """Names are unique, and an operation that cannot be in a mix is part of others."""
     tables = (*rest_operations.OPERATIONS, *cfn_operations.OPERATIONS)
     assert len({(op.api, op.name) for op in tables}) == len(tables)
     for op in tables:

@@ -1,4 +1,4 @@
-"""The end of a stack's life: when it counts as gone, and what is looked for when the run ends."""
+"""The end of a stack's life: when it counts as gone, and what the end of the run searches for."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from calorimeter.core.clock import now_ns
 from calorimeter.load.apis.stack_api import Target
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import operation_table, stack_life
-from calorimeter.load.operations.operation import Belongings, Config, Stack
-from calorimeter.load.recording.recorder import Entry
+from calorimeter.load.operations.operation import SoftwareConfig, Stack
+from calorimeter.load.recording.recorder import LedgerRow
 
 DELETE = operation_table.DELETE["rest"]
 
@@ -30,17 +30,13 @@ class Api:
     show = delete
 
     def state(self, answer: Answer) -> str:
-        """As the answer says."""
+        """The body."""
         return answer.body.decode()
-
-    def request_id(self, answer: Answer) -> bytes:
-        """None."""
-        return b""
 
 
 @dataclass
 class User:
-    """A user that gets these answers (status, body), and notes what becomes of its stacks."""
+    """A user that gets these answers (status, body), and records the ends of its stacks."""
 
     answers: list[tuple[int, str]]
     ends_ns: int = 2**63
@@ -48,13 +44,13 @@ class User:
     number: int = 0
     poll_s: float = 0.0
     complete_within_s: float = 60.0
-    belongings: Belongings = field(default_factory=Belongings)
+    configs: list[SoftwareConfig] = field(default_factory=list)
     finished: list[Stack] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
     lost: list[str] = field(default_factory=list)
 
     def request(self, operation: Any, data: bytes, understand: Any = None) -> tuple[Answer, Any]:
-        """The next answer, understood where it was expected."""
+        """The next answer; its value if it was expected."""
         answer = Answer()
         status, body = self.answers.pop(0)
         answer.status, answer.body, answer.done_ns = status, body.encode(), now_ns()
@@ -80,14 +76,14 @@ class User:
 
 def removed(user: User) -> Stack:
     """A stack that the user has removed, as its row has it."""
-    stack = Stack(Target("cal-r-0-1", "id", "id"), Entry("id", "cal-r-0-1", "rest", "req", 1, 0), None)  # type: ignore[arg-type]
+    stack = Stack(Target("cal-r-0-1", "id", "id"), LedgerRow("id", "cal-r-0-1", "rest", "req", 1, 0), None)  # type: ignore[arg-type]
     stack_life.remove(user, DELETE, stack)  # type: ignore[arg-type]
     assert user.finished == [stack]
     return stack
 
 
-def test_a_stack_that_is_seen_gone_is_accounted_for() -> None:
-    """The delete is accepted, then the stack is not there: gone, and nothing is left to look for."""
+def test_a_stack_that_is_gone_is_accounted_for() -> None:
+    """The delete is accepted, and then the stack is not found: it is gone, none is unaccounted for."""
     user = User([(204, ""), (200, "DELETE_IN_PROGRESS"), (404, "")])
     assert removed(user).entry.deleted_ns > 0
     assert (user.acts, user.lost) == ([""], [])
@@ -97,7 +93,7 @@ def test_a_stack_that_is_seen_gone_is_accounted_for() -> None:
     ("answers", "ends_ns", "problem"),
     [([(204, ""), (200, "DELETE_FAILED")], 2**63, "DELETE_FAILED"), ([(204, "")], 1, "not gone in time")],
 )
-def test_a_stack_that_did_not_go_is_looked_for(
+def test_a_stack_that_stays_is_unaccounted_for(
     answers: list[tuple[int, str]], ends_ns: int, problem: str
 ) -> None:
     """A delete that fails, or takes too long, leaves a stack that the end of the run must remove."""
@@ -107,7 +103,7 @@ def test_a_stack_that_did_not_go_is_looked_for(
 
 
 def test_a_delete_whose_first_answer_was_lost_ends_the_stack() -> None:
-    """A delete answered 404 says that the stack is gone: its row has a time, its quota is given back."""
+    """A delete with the answer 404 shows that the stack is gone: its row has a time, its quota is freed."""
     user = User([(404, "")])
     assert removed(user).entry.deleted_ns > 0
     assert (user.acts, user.lost) == ([], [])
@@ -115,6 +111,6 @@ def test_a_delete_whose_first_answer_was_lost_ends_the_stack() -> None:
 
 def test_configs_are_not_removed_after_the_end() -> None:
     """Once time is up nothing more is sent."""
-    user = User([], ends_ns=1, belongings=Belongings([Config("c", ["d"])]))
-    operation_table.clear(user)  # type: ignore[arg-type]
-    assert [config.config_id for config in user.belongings.configs] == ["c"]
+    user = User([], ends_ns=1, configs=[SoftwareConfig("c", ["d"])])
+    operation_table.remove_configs(user)  # type: ignore[arg-type]
+    assert [config.config_id for config in user.configs] == ["c"]

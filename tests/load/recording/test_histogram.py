@@ -15,7 +15,7 @@ DURATIONS = st.lists(st.integers(1_000, 10**13), min_size=1, max_size=300)
 
 
 def exact_s(durations_ns: list[int], percent: float) -> float:
-    """The smallest duration that so many percent do not exceed."""
+    """The smallest duration that `percent` of all do not exceed."""
     rank = max(1, ceil(len(durations_ns) * percent / 100))
     return sorted(durations_ns)[rank - 1] / 1e9
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,9 @@ from hypothesis import strategies as st
 
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.samples import ERRORS, LEDGER, SAMPLE
-from calorimeter.load.recording.recorder import Entry, Ledger, Samples
+from calorimeter.load.recording.recorder import LedgerRecorder, LedgerRow, SampleRecorder
+from tests.load.programs import command
+from tests.places import CLONE
 
 NS = st.integers(0, 2**62)
 ROW = st.fixed_dictionaries(
@@ -41,7 +42,7 @@ ROW = st.fixed_dictionaries(
 
 
 def fail(line: str) -> None:
-    """What a recorder calls where it must not fail."""
+    """The `on_failure` of a recorder that must not fail."""
     raise AssertionError(line)
 
 
@@ -58,7 +59,7 @@ def test_rows_in_are_rows_out(
     """Every value of every row comes back in order, through any number of segments, in the schema."""
     run = tmp_path_factory.mktemp("run")
     (run / "samples").mkdir()
-    samples = Samples(run / "samples", "worker-00", fail)
+    samples = SampleRecorder(run / "samples", "worker-00", fail)
     for number, row in enumerate(rows):
         samples.add(**row)
         if number in flush_after:
@@ -71,15 +72,15 @@ def test_rows_in_are_rows_out(
     assert all(pq.read_schema(file).equals(SAMPLE) for file in files)
 
 
-def add(samples: Samples, number: int) -> None:
-    """A row that is told by its user's number."""
+def add(samples: SampleRecorder, number: int) -> None:
+    """Add a row that is identified by its user's number."""
     samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-1", number, "load", 1, 2, 3, 4)
 
 
 def test_full_buffers_are_written_while_rows_come(tmp_path: Path) -> None:
     """25,000 rows are three segments, and as full ones they are not joined."""
     (tmp_path / "samples").mkdir()
-    samples = Samples(tmp_path / "samples", "worker-00", fail)
+    samples = SampleRecorder(tmp_path / "samples", "worker-00", fail)
     for number in range(25_000):
         add(samples, number)
     samples.close()
@@ -92,10 +93,10 @@ def test_full_buffers_are_written_while_rows_come(tmp_path: Path) -> None:
 
 
 def test_joined_file_replaces_its_segments(tmp_path: Path) -> None:
-    """Where a kill left both, the segments of a joined file are not read twice, and those of others are."""
+    """If a kill left both, the segments of a joined file are ignored; those of other workers are read."""
     (tmp_path / "samples").mkdir()
     for worker, count in (("worker-00", 3), ("worker-01", 2)):
-        samples = Samples(tmp_path / "samples", worker, fail)
+        samples = SampleRecorder(tmp_path / "samples", worker, fail)
         for number in range(count):
             add(samples, number)
             samples.flush()
@@ -106,44 +107,34 @@ def test_joined_file_replaces_its_segments(tmp_path: Path) -> None:
     assert len(rows_of(tmp_path, "samples")) == 5
 
 
-KILLED = """
-import sys, time, gevent
-from pathlib import Path
-from calorimeter.load.recording.recorder import Samples
-samples = Samples(Path(sys.argv[1]) / "samples", "worker-00", print)
-for number in range(10**6):
-    samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-1", number, "load", 1, 2, 3, time.time_ns())
-    print(number, flush=True)
-    gevent.sleep(0.002)
-"""
-
-
 @pytest.mark.slow
 def test_all_but_the_last_second_survives_kill_9(tmp_path: Path) -> None:
-    """After kill -9 every file there is can be read, and they hold all until a second before."""
-    (tmp_path / "samples").mkdir()
-    command = [sys.executable, "-c", KILLED, str(tmp_path)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    """After kill -9, every file can be read; together they hold all rows but those of the last second."""
+    folder = tmp_path / "samples"
+    folder.mkdir()
+    program = command("endless_recorder", str(folder))
+    with subprocess.Popen(program, cwd=CLONE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        process.stdout.readline()
-        time.sleep(2.6)
+        recorded = [int(process.stdout.readline()) for _ in range(1200)]  # at least 2.4 s
         killed_ns = time.time_ns()
         os.kill(process.pid, signal.SIGKILL)
-        recorded = [int(line) for line in process.stdout if line.strip().isdigit()]
+        recorded += [int(line) for line in process.stdout if line.strip().isdigit()]
     rows = rows_of(tmp_path, "samples")
     assert [row["user"] for row in rows] == list(range(len(rows)))
     assert len(rows) > 0.4 * len(recorded)
     assert killed_ns - rows[-1]["done_ns"] < 1.5e9
 
 
-def test_what_cannot_be_written_is_said_once(tmp_path: Path) -> None:
+def test_rows_that_cannot_be_written_are_reported_once(tmp_path: Path) -> None:
     """A folder that is gone: one line that names the file, and no second one."""
     lines: list[str] = []
-    samples = Samples(tmp_path / "gone", "worker-00", lines.append)
+    samples = SampleRecorder(tmp_path / "gone", "worker-00", lines.append)
     for _ in range(3):
         add(samples, 1)
         samples.flush()
-        gevent.sleep(0.05)
+        with gevent.Timeout(5):
+            while not lines:
+                gevent.sleep(0.001)
     samples.close()
     assert len(lines) == 1
     assert "worker-00-00001.parquet" in lines[0]
@@ -154,7 +145,7 @@ def test_disk_that_cannot_keep_up_is_a_failure(tmp_path: Path) -> None:
     """Memory is bounded: more than 50 waiting segments end the recording."""
     (tmp_path / "samples").mkdir()
     lines: list[str] = []
-    samples = Samples(tmp_path / "samples", "worker-00", lines.append)
+    samples = SampleRecorder(tmp_path / "samples", "worker-00", lines.append)
     for _ in range(52):
         add(samples, 1)
         samples.flush()  # without giving the writer a turn
@@ -163,15 +154,15 @@ def test_disk_that_cannot_keep_up_is_a_failure(tmp_path: Path) -> None:
 
 
 def test_ledger_rows_come_back(tmp_path: Path) -> None:
-    """A stack's row comes back whole, one that was never seen complete included."""
+    """A stack's row is read back complete, even if its stack never became complete."""
     (tmp_path / "ledger").mkdir()
-    ledger = Ledger(tmp_path / "ledger", "worker-00", fail)
+    ledger = LedgerRecorder(tmp_path / "ledger", "worker-00", fail)
     ledger.add(
-        Entry(
+        LedgerRow(
             "id-1", "cal-1", "rest", "req-1", 5, 7, final_ns=9, final_state="CREATE_COMPLETE", deleted_ns=11
         )
     )
-    ledger.add(Entry("id-2", "cal-2", "cfn", "", 6, 8))
+    ledger.add(LedgerRow("id-2", "cal-2", "cfn", "", 6, 8))
     ledger.close()
     assert pq.read_schema(RunDir(tmp_path).parquet("ledger")[0]).equals(LEDGER)
     first, second = rows_of(tmp_path, "ledger")

@@ -2,7 +2,6 @@
 
 import json
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +16,8 @@ from calorimeter.core.faults.journal import Unhealed
 from calorimeter.core.faults.schedule import Schedule, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.run.faults_under_load import Breaking
+from calorimeter.core.waiting import until
+from calorimeter.load.run.faults_under_load import ScheduledFaults
 
 FILE = """
 name = "cloud"
@@ -47,64 +47,58 @@ def cloud(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     return read(tmp_path / "cloud.toml")
 
 
-def test_what_is_no_lab_is_not_broken_without_saying_so(cloud: Deployment) -> None:
-    """A load with faults on anything but a lab wants --yes-break-it; a load without any does not."""
+def test_faults_on_a_deployment_that_is_not_a_lab_need_the_option(cloud: Deployment) -> None:
+    """A load with faults on a deployment that is not a lab needs --yes-break-it; one without does not."""
     with pytest.raises(InputError, match="--yes-break-it"):
-        Breaking.of(cloud, [parse("a:kill@0s+1s")], yes_break_it=False)
-    Breaking.of(cloud, [], yes_break_it=False)
+        ScheduledFaults.of(cloud, [parse("a:kill@0s+1s")], yes_break_it=False)
+    ScheduledFaults.of(cloud, [], yes_break_it=False)
 
 
 def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, tmp_path: Path) -> None:
-    """A load that ends before its fault does: healed at once, and the run says what was broken when."""
-    breaking = Breaking.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
-    with breaking:
-        breaking.begin()
-        deadline = time.monotonic() + 10
-        while not (tmp_path / "broken").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+    """A load that ends before its fault heals it at once, and the run has its times."""
+    faults_of_load = ScheduledFaults.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
+    with faults_of_load:
+        faults_of_load.begin()
+        until((tmp_path / "broken").exists, 10)
         assert (tmp_path / "broken").exists()
     assert not (tmp_path / "broken").exists()
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
-    breaking.keep(run)
+    faults_of_load.keep(run)
     (kept,) = json.loads((run.path / "evidence" / "faults.json").read_text())["faults"]
     assert kept["fault"] == {"part": "a", "fault": "kill", "at_s": 0.0, "for_s": 60.0}
     assert kept["began_ns"] <= kept["ended_ns"] <= kept["healed_ns"]
-    assert breaking.problem is None
+    assert faults_of_load.problem is None
 
 
-def test_a_fault_that_cannot_be_brought_about_is_said(cloud: Deployment) -> None:
+def test_a_fault_that_cannot_be_injected_is_reported(cloud: Deployment) -> None:
     """A command that fails makes the run a failed one."""
-    breaking = Breaking.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
-    with breaking:
-        breaking.begin()
-        deadline = time.monotonic() + 10
-        while breaking.problem is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-    assert "ended with status 7: cannot" in str(breaking.problem)
+    faults_of_load = ScheduledFaults.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
+    with faults_of_load:
+        faults_of_load.begin()
+        until(lambda: faults_of_load.problem, 10)
+    assert "ended with status 7: cannot" in str(faults_of_load.problem)
 
 
 def kept(run: RunDir) -> list[str]:
-    """The faults that a run says were there."""
+    """The faults that a run has recorded."""
     found = json.loads((run.path / "evidence" / "faults.json").read_text())["faults"]
     return [each["fault"]["fault"] for each in found]
 
 
-def test_what_was_broken_is_kept_where_another_fault_fails(cloud: Deployment, tmp_path: Path) -> None:
-    """One command that fails does not make the run say that nothing was broken."""
+def test_faults_are_recorded_although_another_one_fails(cloud: Deployment, tmp_path: Path) -> None:
+    """A command that fails does not remove the earlier faults from the record."""
     faults = [parse("a:kill@0s+100ms"), parse("a:freeze@300ms+1s")]
-    breaking = Breaking.of(cloud, faults, yes_break_it=True)
-    with breaking:
-        breaking.begin()
-        deadline = time.monotonic() + 10
-        while breaking.problem is None and time.monotonic() < deadline:
-            time.sleep(0.02)
+    faults_of_load = ScheduledFaults.of(cloud, faults, yes_break_it=True)
+    with faults_of_load:
+        faults_of_load.begin()
+        until(lambda: faults_of_load.problem, 10)
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
-    breaking.keep(run)
+    faults_of_load.keep(run)
     assert kept(run) == ["kill"]
 
 
-def test_a_fault_that_fails_in_any_way_is_said(cloud: Deployment, tmp_path: Path) -> None:
-    """Also where it is no command that failed; what it broke is healed."""
+def test_a_fault_that_fails_for_another_reason_is_reported(cloud: Deployment, tmp_path: Path) -> None:
+    """An error outside a command is reported too, and the fault is healed."""
     planned = resolve(Schedule(fault=(parse("a:kill@0s+60s"),)), cloud)
 
     def say(line: str) -> None:
@@ -118,14 +112,12 @@ def test_a_fault_that_fails_in_any_way_is_said(cloud: Deployment, tmp_path: Path
 def test_a_run_that_leaves_something_broken_is_kept(
     cloud: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """What stays broken ends in the commands to type, the evidence, the `run:` line and status 2."""
+    """A part that stays broken gives the commands to type, the evidence, the `run:` line and status 2."""
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
 
     def follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
         begun()
-        deadline = time.monotonic() + 10
-        while not (tmp_path / "drained").exists() and time.monotonic() < deadline:
-            time.sleep(0.02)
+        until((tmp_path / "drained").exists, 10)
         return 0, f"run: {run.path}", 0
 
     monkeypatch.setattr(load, "_follow", follow)
@@ -134,10 +126,10 @@ def test_a_run_that_leaves_something_broken_is_kept(
     monkeypatch.setattr(sys, "argv", ["calorimeter", *words])
     with pytest.raises(SystemExit) as ended:
         cli.main()
-    said = capfd.readouterr()
+    printed = capfd.readouterr()
     assert ended.value.code == 2
-    assert "NOT HEALED: cloud is still broken" in said.err
-    assert said.out.splitlines()[-1] == f"run: {run.path}"
+    assert "NOT HEALED: cloud is still broken" in printed.err
+    assert printed.out.splitlines()[-1] == f"run: {run.path}"
     assert kept(run) == ["drain"]
     with pytest.raises(Unhealed), FaultInjector(cloud):
         pass

@@ -21,7 +21,7 @@ MS = 1_000_000
     ],
 )
 def test_a_halt_counts_every_tick_that_it_swallowed(late_ms: int, noted_ms: list[int]) -> None:
-    """A tick is late by itself; half a second in which nothing ran is fifty late ticks, not one."""
+    """Half a second in which nothing ran is fifty late ticks, not one."""
     assert lateness(late_ms * MS) == [late * MS for late in noted_ms]
 
 

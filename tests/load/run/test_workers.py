@@ -14,7 +14,7 @@ import pytest
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.recording.recorder import Samples
+from calorimeter.load.recording.recorder import SampleRecorder
 from calorimeter.load.run import workers
 from calorimeter.load.run.workers import Master, send_files
 
@@ -26,12 +26,12 @@ class Clients(dict[str, SimpleNamespace]):
 
     @property
     def ready(self) -> list[SimpleNamespace]:
-        """Those that can begin."""
+        """The workers that are ready."""
         return [client for client in self.values() if client.state == "ready"]
 
 
 class Wire:
-    """Locust's messages between a master and workers in one process; `answer` is what workers do."""
+    """Locust's messages between a master and workers in one process; `answer` plays the workers."""
 
     def __init__(self, *ids: str) -> None:
         self.clients = Clients({each: SimpleNamespace(id=each, state="ready") for each in ids})
@@ -46,7 +46,7 @@ class Wire:
         return sorted(self.clients).index(client_id)
 
     def register_message(self, kind: str, handler: Callable[..., None]) -> None:
-        """What the master does with a message."""
+        """Keep the master's handler of a message."""
         self.handlers[kind] = handler
 
     def send_message(self, kind: str, data: Any, to: str) -> None:
@@ -65,8 +65,8 @@ def begun(tmp_path: Path, offsets_s: dict[str, float]) -> tuple[Wire, Master]:
 
     def answer(kind: str, data: Any, to: str) -> None:
         if kind == workers.CLOCK:
-            told = {**data, "now_ns": now_ns() + int(offsets_s[to] * SECOND)}
-            wire.deliver(workers.CLOCK, told, to)
+            answer = {**data, "now_ns": now_ns() + int(offsets_s[to] * SECOND)}
+            wire.deliver(workers.CLOCK, answer, to)
 
     wire.answer = answer
     master = Master(wire)
@@ -75,10 +75,10 @@ def begun(tmp_path: Path, offsets_s: dict[str, float]) -> tuple[Wire, Master]:
     return wire, master
 
 
-def test_clocks_are_compared_and_a_bad_one_is_said(
+def test_clocks_are_compared_and_a_wrong_one_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Offsets are found, the large one is said, and arrivals begin at the same moment by each clock."""
+    """Offsets are measured, the large one is reported, and arrivals begin at the same moment."""
     with caplog.at_level(logging.WARNING):
         wire, master = begun(tmp_path, {"alpha_1": 0.0, "beta_2": 3.2})
     about = master.about()
@@ -86,7 +86,7 @@ def test_clocks_are_compared_and_a_bad_one_is_said(
     assert about[0]["clock_offset_s"] == pytest.approx(0, abs=0.01)
     assert about[1]["clock_offset_s"] == pytest.approx(3.2, abs=0.01)
     assert [record.getMessage() for record in caplog.records] == [
-        "the clock of worker-01 on beta is +3.200 s off this machine's: times of its samples are too"
+        "the clock of worker-01 on beta is +3.200 s off this machine's: so are the times of its samples"
     ]
     master.start_arrivals(10 * SECOND)
     begins = {to: data["at_ns"] for kind, data, to in wire.sent if kind == workers.BEGIN}
@@ -94,7 +94,7 @@ def test_clocks_are_compared_and_a_bad_one_is_said(
 
 
 def test_worker_that_goes_is_lost_and_one_that_is_done_is_not(tmp_path: Path) -> None:
-    """A worker without a last word is lost where Locust misses it; all is over when the others are done."""
+    """A worker that Locust misses is lost; waiting ends when the others are done."""
     wire, master = begun(tmp_path, {"alpha_1": 0.0, "beta_2": 0.0})
     wire.deliver(workers.DONE, {"worker": "worker-00", "connections": 7}, "alpha_1")
     wire.clients["beta_2"].state = "missing"
@@ -113,7 +113,7 @@ def test_files_of_another_machine_arrive_whole(tmp_path: Path, monkeypatch: pyte
     there = tmp_path / "there"
     for folder in ("samples", "watch"):
         (there / folder).mkdir(parents=True)
-    samples = Samples(there / "samples", "worker-00", print)
+    samples = SampleRecorder(there / "samples", "worker-00", print)
     for number in range(500):
         samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-%d" % number, number, "load", 1, 2, 3, 4)
     samples.close()
@@ -143,14 +143,14 @@ def test_names_from_the_network_stay_inside(tmp_path: Path, path: str) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["run"]
 
 
-def test_workers_are_told_the_templates_and_refuse_others(tmp_path: Path) -> None:
+def test_workers_get_digests_of_templates_and_refuse_others(tmp_path: Path) -> None:
     """A worker whose template has another text, or which lacks one, is one line that names it."""
     wire, _ = begun(tmp_path, {"alpha_1": 0.0})
-    (told,) = [data for kind, data, _ in wire.sent if kind == workers.RUN]
-    assert told["templates"] == {"tiny.yaml": "ab"}
-    workers.check_templates({"tiny.yaml": "ab"}, told["templates"])
+    (message,) = [data for kind, data, _ in wire.sent if kind == workers.RUN]
+    assert message["templates"] == {"tiny.yaml": "ab"}
+    workers.check_templates({"tiny.yaml": "ab"}, message["templates"])
     for mine in ({"tiny.yaml": "cd"}, {}, {"tiny.yaml": "ab", "wide.yaml": "ef"}):
         with pytest.raises(
-            InputError, match=r"^template (tiny|wide).yaml: this worker's is not its master's"
+            InputError, match=r"^template (tiny|wide).yaml: this worker's file is not its master's"
         ):
-            workers.check_templates(mine, told["templates"])
+            workers.check_templates(mine, message["templates"])

@@ -1,4 +1,4 @@
-"""Removing what a run left: what is said where time is up, or nothing can be listed."""
+"""Removing what a run left: the counts when time is up, or when nothing can be listed."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ NO_CONFIGS: dict[str, Any] = {"software_configs": []}
 
 
 class Heat:
-    """What Heat says to each request: a status, or 200 and this body; the last one again and again."""
+    """Heat's answers to each request: a status, or 200 and this body; the last one is repeated."""
 
     def __init__(self, stacks: list[Any], configs: list[Any], config: int = 204) -> None:
-        self.says = {
+        self.answers = {
             b"stacks": stacks,
             b"GET /software_configs": configs,
             b"GET /software_deployments": [{"software_deployments": []}],
@@ -35,12 +35,15 @@ class Heat:
 
     def send(self, request: bytes) -> Answer:
         """The next answer."""
-        says = self.says.get(request, [204])
-        said = says.pop(0) if len(says) > 1 else says[0]
+        answers = self.answers.get(request, [204])
+        given = answers.pop(0) if len(answers) > 1 else answers[0]
         answer = Answer()
-        answer.status = said if isinstance(said, int) else 200
-        answer.body = b"" if isinstance(said, int) else json.dumps(said).encode()
+        answer.status = given if isinstance(given, int) else 200
+        answer.body = b"" if isinstance(given, int) else json.dumps(given).encode()
         return answer
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 @pytest.mark.parametrize(
@@ -55,10 +58,10 @@ class Heat:
     ],
     ids=["all gone", "stacks stay", "a config stays too", "configs the second time", "no configs", "none"],
 )
-def test_what_is_left_is_what_was_last_seen(
+def test_leftovers_are_those_of_the_last_list(
     heat: Any, done: tuple[int, int | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Out of time the last list counts; what could not be listed at all is not nothing."""
+    """When time is up, the last list counts; without any list, the number left is unknown."""
     clock = [0.0]
 
     def sleep(seconds: float) -> None:
@@ -66,4 +69,4 @@ def test_what_is_left_is_what_was_last_seen(
 
     monkeypatch.setattr(leftovers, "now_ns", lambda: int(clock[0] * 1e9))
     monkeypatch.setattr(leftovers, "gevent", SimpleNamespace(sleep=sleep))
-    assert leftovers.remove(API, heat, "cal-r-", 10 * 10**9) == done
+    assert leftovers.Cleaner(API, heat).remove("cal-r-", 10 * 10**9) == done

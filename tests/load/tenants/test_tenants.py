@@ -1,4 +1,4 @@
-"""Tenants: who belongs to which, what is theirs, and which way Keystone is asked."""
+"""Tenants: their users and quotas, and the requests to Keystone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from calorimeter.core.deployment import Api, Backend, Deployment, Identity
 from calorimeter.core.errors import InputError
 from calorimeter.core.keystone_session import bypasses_proxy
 from calorimeter.core.secrets import Secret
-from calorimeter.load.operations.quota import Quota
+from calorimeter.load.apis.quota import Quota
 from calorimeter.load.tenants import keystone_accounts
-from calorimeter.load.tenants.tenants import Shares, check
+from calorimeter.load.tenants.tenants import WeightedRoundRobin, check
 from calorimeter.workload.scenario import Load, Scenario, Tenants
 
 
@@ -58,7 +58,7 @@ def scenario(count: int) -> Scenario:
 )
 def test_users_are_split_by_share(weights: list[int], users: int) -> None:
     """After any number of users each tenant has its share of them, to within one user of a whole round."""
-    shares = Shares(tuple(map(float, weights)))
+    shares = WeightedRoundRobin(tuple(map(float, weights)))
     counted = Counter(shares.of(number) for number in range(users))
     whole, rest = divmod(users, sum(weights))
     for tenant, weight in enumerate(weights):
@@ -67,7 +67,7 @@ def test_users_are_split_by_share(weights: list[int], users: int) -> None:
 
 def test_a_noisy_neighbour_has_most_of_the_users() -> None:
     """Shares of 16, 1, 1, 1, 1 give 16 of 20 users to the first, and one to each of the others."""
-    shares = Shares((16.0, 1.0, 1.0, 1.0, 1.0))
+    shares = WeightedRoundRobin((16.0, 1.0, 1.0, 1.0, 1.0))
     assert Counter(shares.of(number) for number in range(20)) == {0: 16, 1: 1, 2: 1, 3: 1, 4: 1}
 
 
@@ -82,7 +82,7 @@ def test_a_quota_is_taken_and_given_back() -> None:
     assert quota.left()
 
 
-def test_accounts_of_a_run_are_known_to_whoever_has_the_owners_password(tmp_path: Path) -> None:
+def test_accounts_of_a_run_follow_from_the_owners_password(tmp_path: Path) -> None:
     """Name and password follow from run and owner: the same again, others for another run."""
     described = deployment(tmp_path)
     first = keystone_accounts.identity(described, keystone_accounts.name("r1", 0))
@@ -115,21 +115,21 @@ def test_fewer_tenants_than_the_scenario_has_are_one_line(tmp_path: Path) -> Non
 def test_loopback_and_the_deployments_own_hosts_are_asked_directly(
     url: str, direct: bool, tmp_path: Path
 ) -> None:
-    """A proxy of the environment is for what is elsewhere only."""
+    """The environment's proxy is not used for this machine and the deployment's hosts."""
     assert bypasses_proxy(deployment(tmp_path), url) is direct
 
 
-def keystone(tmp_path: Path, says: dict[str, Any]) -> keystone_accounts.Keystone:
-    """A Keystone that says this to `METHOD path`, or raises it."""
+def keystone(tmp_path: Path, answers: dict[str, Any]) -> keystone_accounts.TenantAccounts:
+    """A Keystone that gives or raises these answers to `METHOD path`."""
 
     def request(url: str, method: str, auth: None) -> SimpleNamespace:
-        said = says[f"{method} {url.partition('/v3/')[2]}"]
-        if isinstance(said, Exception):
-            raise said
-        return SimpleNamespace(json=lambda: said)
+        given = answers[f"{method} {url.partition('/v3/')[2]}"]
+        if isinstance(given, Exception):
+            raise given
+        return SimpleNamespace(json=lambda: given)
 
     token: Any = SimpleNamespace(session=SimpleNamespace(request=request), auth=None)
-    return keystone_accounts.Keystone(deployment(tmp_path), token)
+    return keystone_accounts.TenantAccounts(deployment(tmp_path), token)
 
 
 PROJECTS = {"projects": [{"name": "cal-r-tenant-0", "id": "p0"}, {"name": "other", "id": "p1"}]}
@@ -137,7 +137,7 @@ USERS = {"users": [{"name": "cal-r-tenant-0", "id": "u0"}, {"name": "cal-r-tenan
 
 
 def test_tenants_that_keystone_does_not_list_are_not_none(tmp_path: Path) -> None:
-    """Whoever may not list has made none; a Keystone that is not there says nothing."""
+    """A user who may not list has created none; a Keystone that cannot be reached is an error."""
     assert keystone(tmp_path, {"GET projects": PROJECTS}).names("r") == ["cal-r-tenant-0"]
     assert keystone(tmp_path, {"GET projects": exceptions.Forbidden()}).names("r") == []
     with pytest.raises(InputError, match="Keystone does not list tenants .*nobody there"):
@@ -145,7 +145,7 @@ def test_tenants_that_keystone_does_not_list_are_not_none(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("says", "left"),
+    ("answers", "left"),
     [
         ({}, 0),
         ({"DELETE users/u0": exceptions.NotFound()}, 0),
@@ -156,9 +156,9 @@ def test_tenants_that_keystone_does_not_list_are_not_none(tmp_path: Path) -> Non
     ],
 )
 def test_tenants_that_could_not_be_removed_are_left(
-    tmp_path: Path, says: dict[str, Any], left: int
+    tmp_path: Path, answers: dict[str, Any], left: int
 ) -> None:
-    """A tenant whose user or project stays is left, and so is what could not be asked for."""
+    """A tenant whose user or project stays is left; an unreadable list counts as one."""
     gone = dict.fromkeys(("DELETE users/u0", "DELETE users/u1", "DELETE projects/p0"))
-    answers = {"GET projects": PROJECTS, "GET users": USERS, **gone, **says}
-    assert keystone(tmp_path, answers).remove("r") == left
+    given = {"GET projects": PROJECTS, "GET users": USERS, **gone, **answers}
+    assert keystone(tmp_path, given).remove("r") == left

@@ -1,4 +1,4 @@
-"""Whether the ledger of a run balances: every accepted create has one row, one end and one delete."""
+"""Checks that a run's ledger balances: every accepted create has one row, one final state, one delete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import Any
 
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.http import answers
-from calorimeter.load.http.client import Answer
 
 CREATES = {("rest", "create"), ("rest", "adopt"), ("cfn", "CreateStack")}
 
@@ -18,10 +17,10 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What a run's samples and ledger say together; `findings` is empty where they balance.
+    """Counts of a run's samples and ledger; `findings` is empty if they balance.
 
-    `unknown` are creates of which no answer says whether they were accepted: they may have made a stack
-    without a row, which the end of the run has looked for.
+    `unknown` counts creates whose answer does not show whether they were accepted. They may have created a
+    stack without a row, for which the end of the run has searched.
     """
 
     requests: int
@@ -37,7 +36,7 @@ class Balance:
 
 
 def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
-    """Weigh samples (`api`, `operation`, `status`, `error`, `request_id`) against rows of the ledger."""
+    """Compare samples (`api`, `operation`, `status`, `error`, `request_id`) with the rows of the ledger."""
     requests = errors = 0
     outcomes: Counter[str] = Counter()
     accepted: set[str] = set()
@@ -45,7 +44,7 @@ def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
         requests += 1
         errors += bool(sample["error"])
         if (sample["api"], sample["operation"]) in CREATES:
-            outcome = _outcome(sample)
+            outcome = answers.meaning_of(sample["status"], sample["error"]).outcome
             outcomes[outcome] += 1
             if outcome == "accepted":
                 accepted.add(sample["request_id"])
@@ -65,15 +64,9 @@ def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
     )
 
 
-def _outcome(sample: Row) -> str:
-    answer = Answer()
-    answer.status, answer.error = sample["status"], sample["error"]
-    return answers.meaning(answer).outcome
-
-
-def _findings(accepted: set[str], times: int, rows: list[Row]) -> Iterator[str]:
-    if len(accepted) != times:
-        yield f"{times} creates were accepted under {len(accepted)} request ids"
+def _findings(accepted: set[str], accepted_count: int, rows: list[Row]) -> Iterator[str]:
+    if len(accepted) != accepted_count:
+        yield f"{accepted_count} creates were accepted under {len(accepted)} request ids"
     ids = Counter(row["stack_id"] for row in rows)
     yield from (f"stack {stack_id} has {count} rows" for stack_id, count in ids.items() if count > 1)
     entered = {row["request_id"] for row in rows}
@@ -88,8 +81,8 @@ def _findings(accepted: set[str], times: int, rows: list[Row]) -> Iterator[str]:
             yield f"{row['name']} was never seen gone"
 
 
-def of_run(run: RunDir) -> Balance:
-    """Weigh what a run folder holds."""
+def balance_of_run(run: RunDir) -> Balance:
+    """Compare the samples and the ledger of a run folder."""
     columns = ["api", "operation", "status", "error", "request_id"]
     return balance(_rows(run, "samples", columns), _rows(run, "ledger", None))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from calorimeter.load.recording.ledger_balance import balance
+from calorimeter.load.run.ledger_balance import balance
 
 
 def create(request_id: str, status: int = 201, error: str = "") -> dict[str, Any]:
@@ -47,5 +47,5 @@ def test_a_ledger_that_balances() -> None:
 def test_what_does_not_balance_is_named(
     samples: list[dict[str, Any]], ledger: list[dict[str, Any]], finding: str
 ) -> None:
-    """A lost row, a row from nowhere, a stack without an end or a delete, and what is there twice."""
+    """A lost row, an unexpected row, a stack without an end or a delete, and a duplicate are findings."""
     assert balance(samples, ledger).findings == (finding,)

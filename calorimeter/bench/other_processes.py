@@ -1,4 +1,4 @@
-"""What others used of this machine while a benchmark ran: the less, the more its figures are worth."""
+"""The use of this machine by other processes during a benchmark; the less, the better its figures."""
 
 from __future__ import annotations
 
@@ -12,31 +12,29 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 def own_s() -> float:
     """CPU seconds of this process and of its children that have ended."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def _machine_s() -> tuple[float, float]:
     """Seconds that all cores were busy since boot, and that the host gave to others (steal); see proc(5).
 
-    Kernel work for anyone's packets counts as busy.
+    Kernel work for any process's packets counts as busy.
     """
     fields = [int(word) for word in Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:9]]
     user, nice, system, _idle, _waiting, irq, softirq, steal = fields
     return (user + nice + system + irq + softirq) / TICKS, steal / TICKS
 
 
-class Bystanders:
-    """Counts from when it is made; children that still run count as others."""
+class OtherProcesses:
+    """Measures from its creation on. Children that still run count as other processes."""
 
     def __init__(self, cores: int) -> None:
         self._cores = cores
         self._before = time.monotonic(), own_s(), _machine_s()
 
     def shares(self) -> tuple[float, float]:
-        """What other processes used of the machine, and what its host took of it (steal)."""
+        """The share of the machine that other processes used, and the share that its host took (steal)."""
         began, own, (busy, stolen) = self._before
         busy_now, stolen_now = _machine_s()
         whole = (time.monotonic() - began) * self._cores

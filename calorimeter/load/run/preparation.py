@@ -1,0 +1,88 @@
+"""Reads, checks and tries everything that a load needs, before any user starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from calorimeter.core import deployment as deployments
+from calorimeter.core import netns
+from calorimeter.core.deployment import Api, Consent, Deployment
+from calorimeter.core.errors import InputError
+from calorimeter.load.apis.cfn import CfnApi
+from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
+from calorimeter.load.apis.rest import RestApi
+from calorimeter.load.apis.stack_api import StackApi
+from calorimeter.load.http.client import Answer, Client, Timeouts
+from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.operations import operation_table
+from calorimeter.load.run.session import ApiUnderLoad, Session, target
+from calorimeter.load.tenants import tenants
+from calorimeter.load.tenants.leftovers import TIMEOUTS, Cleaner
+from calorimeter.workload import catalogue
+
+
+def prepare(deployment_file: Path, scenario_name: str) -> Session:
+    """The session of a load whose deployment accepts requests.
+
+    Raises InputError for unusable files, missing consent, no token, an API that cannot be reached or does
+    not accept the credentials, and source addresses that this machine does not have.
+    """
+    scenario = catalogue.read(catalogue.find(scenario_name))
+    operation_table.check(scenario)
+    deployment = netns.enter_client_netns(deployments.read(deployment_file))
+    if not deployment.consent.level.allows(Consent.LOAD):
+        raise InputError(
+            f"{deployment_file}: consent.level",
+            f"{deployment.consent.level.value!r} does not allow a load",
+            "valid: 'load' or 'invasive', by the deployment's owner",
+        )
+    Sources(deployment.clients.sources).check()
+    tenants.check(deployment, scenario)
+    token = Token(deployment)
+    tagged = operation_table.tagged(scenario)
+    fronts = {
+        name: _front(deployment, name, token, tagged) for name in ("rest", "cfn") if scenario.load(name)
+    }
+    for api in operation_table.apis(scenario) - fronts.keys():
+        target(deployment, api)
+    given = scenario.timeouts
+    timeouts = Timeouts(given.connect_s, given.first_byte_s, given.whole_s)
+    cleaner = Cleaner.of(deployment, token)
+    return Session(deployment, scenario, timeouts, token, fronts, cleaner, tagged)
+
+
+def _front(deployment: Deployment, name: str, token: Token, tagged: bool) -> ApiUnderLoad:
+    to, sources = target(deployment, name)
+    described = deployment.api(name)
+    assert described is not None
+    api: StackApi = (
+        RestApi(described, to, token, tagged)
+        if name == "rest"
+        else CfnApi(described, to, cfn_signer(deployment))
+    )
+    _check_answer(described, api, Client(to, sources.of_user(0), TIMEOUTS))
+    return ApiUnderLoad(api, to, sources)
+
+
+def _check_answer(described: Api, api: StackApi, client: Client) -> None:
+    """Raise InputError unless the API answers a list of stacks with 200."""
+    answer = client.send(api.list())
+    client.close()
+    where = f"{api.name}.url {described.url}"
+    if answer.error == "connect":
+        raise InputError(where, f"cannot be reached ({_reason(answer)})", "is the proxy up?")
+    if answer.error:
+        raise InputError(
+            where, f"accepts the connection but does not answer ({answer.error}: {_reason(answer)})"
+        )
+    if answer.status in (401, 403):
+        raise InputError(where, f"refuses the credentials ({answer.status})", "check [identity]")
+    if answer.status != 200:
+        cfn = api.name == "cfn"
+        advice = "check identity.ec2_access and ec2_secret, and the service's log" if cfn else ""
+        raise InputError(where, f"answers a list of stacks with {answer.status}", advice)
+
+
+def _reason(answer: Answer) -> str:
+    """`[Errno 111] Connection refused` without its number."""
+    return answer.detail.partition("] ")[2] or answer.detail

@@ -1,0 +1,83 @@
+"""A load of FOLDER/mine.toml begins without users; then a worker gets two messages of a new run.
+
+The second message has another template. Prints run.json as it is after the beginning, and the messages
+that the worker sent to its master.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from locust.runners import WorkerRunner
+
+from calorimeter.bench.contender import Environment, Session, Timeouts
+from calorimeter.core import deployment
+from calorimeter.core.rundir import RunDir
+from calorimeter.load.run import workers
+from calorimeter.load.run.lifecycle import Lifecycle
+from calorimeter.workload import catalogue
+
+folder = Path(sys.argv[1])
+(folder / "deployment.toml").write_text(
+    'name = "none"\n[rest]\nurl = "http://127.0.0.1:1/v1"\nproxy_section = "rest"\n'
+    'backends = [{ name = "rest-1", address = "127.0.0.1:1" }]\n'
+)
+DEPLOYMENT = deployment.read(folder / "deployment.toml")
+SCENARIO = catalogue.read(folder / "mine.toml")
+
+
+class Worker(WorkerRunner):
+    """A worker without a connection to a master; `handlers` are called with a master's messages."""
+
+    def __init__(self) -> None:
+        self.handlers: dict[str, Callable[..., None]] = {}
+        self.sent: list[tuple[str, Any]] = []
+
+    def register_message(self, kind: str, handler: Callable[..., None], concurrent: bool = False) -> None:
+        """Keep a handler."""
+        self.handlers[kind] = handler
+
+    def send_message(self, kind: str, data: Any = None, client_id: str | None = None) -> None:
+        """Keep a message."""
+        self.sent.append((kind, data))
+
+    def quit(self) -> None:
+        """Nothing runs."""
+
+    user_count = 0
+    target_user_count = 0
+
+
+def attach(environment: Environment, runs: Path) -> None:
+    """Attach a load to a Locust environment, as the locustfile does."""
+    environment.parsed_options = SimpleNamespace(
+        num_users=None, spawn_rate=None, run_time=None, of_command="", progress=False, with_parent=False
+    )
+    token: Any = SimpleNamespace(start_renewing=lambda: None)
+    unused: Any = None
+    session = Session(DEPLOYMENT, SCENARIO, Timeouts(), token, {}, unused)
+    Lifecycle(environment, session, runs, {}).attach()
+
+
+single = Environment()
+single.create_local_runner()
+attach(single, folder / "runs")
+single.events.test_start.fire(environment=single)
+(run,) = (folder / "runs").iterdir()
+about = RunDir.open(run).about
+single.events.test_stop.fire(environment=single)
+
+environment = Environment()
+environment.runner = worker = Worker()
+attach(environment, folder / "elsewhere")
+message = {"run": str(run), "id": run.name, "worker": 0, "workers": 1, "given": {}}
+message |= {"scenario": SCENARIO.path.read_text(), "templates": SCENARIO.digests}
+worker.handlers[workers.RUN](msg=SimpleNamespace(data=message))
+environment.events.test_stop.fire(environment=environment)
+worker.handlers[workers.RUN](msg=SimpleNamespace(data=message | {"templates": {"tiny.yaml": "another"}}))
+print(json.dumps({"about": about, "sent": worker.sent}))
