@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from calorimeter.core.deployment import Api, Broker, Deployment, Engines, Identity, Proxy
 from calorimeter.core.errors import InputError
@@ -17,6 +19,7 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 REACH_S = 5.0
 """Time for a TCP connection to a front address; beyond it the deployment counts as unreachable."""
@@ -94,7 +97,7 @@ class Context:
         self.say: Callable[[str], None] = lambda text: None
         self.run = run
         self.baseline = baseline
-        self._done: dict[str, Any] = {}
+        self._results: dict[Hashable, Any] = {}
         self._breaker: FaultInjector | None = None
         self.closing = ExitStack()
 
@@ -104,14 +107,14 @@ class Context:
     def __exit__(self, *exc: object) -> None:
         self.closing.close()
 
-    def once(self, name: str, experiment: Callable[[], T]) -> T:
-        """The result of an experiment that several gates are judged from; a failure is shared too."""
-        if name not in self._done:
+    def once(self, key: Hashable, experiment: Callable[[], T]) -> T:
+        """Run an experiment at its first call, and return or raise at every call what the first one did."""
+        if key not in self._results:
             try:
-                self._done[name] = experiment()
+                self._results[key] = experiment()
             except Exception as problem:
-                self._done[name] = problem
-        result = self._done[name]
+                self._results[key] = problem
+        result = self._results[key]
         if isinstance(result, Exception):
             raise result
         return result  # type: ignore[no-any-return]
@@ -195,6 +198,23 @@ class Context:
             for log in (log for proxy in self.deployment.proxy for log in open_logs(proxy)):
                 with log:
                     pass
+
+
+def shared(experiment: Callable[Concatenate[Context, P], T]) -> Callable[Concatenate[Context, P], T]:
+    """Decorate an experiment that several gates are judged from: each context runs it once per arguments.
+
+    Later calls return the first result, or raise the exception that the first call raised.
+    """
+    parameters = signature(experiment)
+
+    @wraps(experiment)
+    def run_once(context: Context, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        bound = parameters.bind(context, *args, **kwargs)
+        bound.apply_defaults()
+        key = (experiment, *list(bound.arguments.values())[1:])
+        return context.once(key, lambda: experiment(context, *args, **kwargs))
+
+    return run_once
 
 
 def reach(where: str, api: Api) -> None:

@@ -9,16 +9,13 @@ from calorimeter.config.audit import audit, haproxy_messages
 from calorimeter.config.audit.judgement import Audited
 from calorimeter.config.audit.judgement import audited as evidence
 from calorimeter.core.errors import InputError
-from calorimeter.gates.context import Context
+from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 
+@shared
 def audited(context: Context) -> Audited:
-    """Read the files once for all gates; `EvidenceUnavailable` where one cannot be read."""
-    return context.once("audit", lambda: _audited(context))
-
-
-def _audited(context: Context) -> Audited:
+    """Read and audit the files once for all gates. Raises EvidenceUnavailable if one cannot be read."""
     deployment = context.deployment
     try:
         inputs = named_files.from_deployment(deployment)

@@ -1,0 +1,61 @@
+"""The context of the gates: experiments that several gates share."""
+
+from __future__ import annotations
+
+import pytest
+
+from calorimeter.core.deployment import Deployment
+from calorimeter.gates.context import Context, Settings, shared
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from tests.gates.test_registry import deployment
+
+RUNS: list[str] = []
+
+
+@shared
+def visits(context: Context, api: str, path: str = "/") -> str:
+    """Visit an API."""
+    RUNS.append(f"{context.deployment.name} {api}{path}")
+    if api == "cfn":
+        raise EvidenceUnavailable("cfn", "does not answer")
+    return f"visits of {api}{path}"
+
+
+@pytest.fixture
+def context() -> Context:
+    """A context of a deployment that nothing connects to."""
+    RUNS.clear()
+    return new_context(deployment())
+
+
+def new_context(described: Deployment) -> Context:
+    """A context that nothing has been done in."""
+    return Context(described, Settings())
+
+
+def test_shared_experiment_runs_once_per_arguments(context: Context) -> None:
+    """A second gate gets the first result, however the arguments are written; other arguments run again."""
+    assert visits(context, "rest") == "visits of rest/"
+    assert visits(context, api="rest", path="/") == "visits of rest/"
+    assert visits(context, "rest", "/v1") == "visits of rest/v1"
+    assert RUNS == ["cloud rest/", "cloud rest/v1"]
+
+
+def test_failure_of_a_shared_experiment_is_shared(context: Context) -> None:
+    """An experiment that could not be carried out is not repeated for the next gate."""
+    for _ in range(2):
+        with pytest.raises(EvidenceUnavailable, match="does not answer"):
+            visits(context, "cfn")
+    assert RUNS == ["cloud cfn/"]
+
+
+def test_contexts_do_not_share_results(context: Context) -> None:
+    """The next acceptance run in the same process measures again."""
+    visits(context, "rest")
+    visits(new_context(deployment()), "rest")
+    assert RUNS == ["cloud rest/"] * 2
+
+
+def test_shared_experiment_keeps_its_name_and_docstring() -> None:
+    """`calorimeter gates` reads both."""
+    assert (visits.__name__, visits.__doc__) == ("visits", "Visit an API.")
