@@ -127,6 +127,6 @@ def test_service_comes_back_by_itself(context: Context, judge: Judge) -> None:
 def test_api_without_broker_is_taken_out(context: Context, judge: Judge) -> None:
     """An API that is cut off from RabbitMQ is taken out of service.
 
-    Heat's own health check never touches RPC, so this needs a deeper one (see docs/reference/gates-health.md).
+    Heat's own health check never touches RPC, so this needs a deeper one (docs/reference/gates-health.md).
     """
     judge(fault_trials.cut_off(context), service.cut_off_goes_down)
