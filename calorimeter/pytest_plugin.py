@@ -17,9 +17,9 @@ MARKER = "calorimeter_gate"
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:
     """Add the options here if a conftest.py loads the plugin: the hook below has begun by then."""
-    config = pluginmanager.get_plugin("pytestconfig")
-    assert isinstance(config, pytest.Config)
-    if getattr(config, "known_args_namespace", None) is not None:
+    if any(name.endswith("conftest.py") for name, _ in pluginmanager.list_name_plugin()):
+        config = pluginmanager.get_plugin("pytestconfig")
+        assert isinstance(config, pytest.Config)
         _switch_on(config, parser, config.invocation_params.args)
 
 

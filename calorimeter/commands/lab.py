@@ -115,7 +115,7 @@ _PROXY_OPTIONS = (
 @_choice("--queues", "Type of RabbitMQ's queues.", "classic", "quorum")
 @_choice("--serve", "Server of the APIs: heat-api and heat-api-cfn themselves, or gunicorn (WSGI).",
          "eventlet", "wsgi")  # fmt: skip
-@_option("--rpc-timeout", "Heat's rpc_response_timeout in seconds (default: 20; 60 with the guide's proxy).",
+@_option("--rpc-timeout", "Heat's rpc_response_timeout in seconds (default: 20; guide's proxy: 60).",
          type=click.IntRange(2, 3600))  # fmt: skip
 @_option("--engine-threads", "executor_thread_pool_size of the engines (default: Heat's, 64).",
          type=click.IntRange(1, 1024))  # fmt: skip

@@ -24,22 +24,20 @@ ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--wait", "wait_s", default=60.0, show_default=True, metavar="SECONDS",
-              help="How long to wait for work that goes on after the command.")  # fmt: skip
+              help="Longest wait for the engines' work to end after the command.")  # fmt: skip
 @click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
-              help="Where COMMAND makes run folders, if it is a load.")  # fmt: skip
+              help="Parent of the run folders that COMMAND makes, if it is a load.")  # fmt: skip
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar=ARGUMENTS)
 def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
-    """Run COMMAND against DEPLOYMENT and show the way of each of its requests.
+    """Run COMMAND against DEPLOYMENT and show the path of each of its requests.
 
-    COMMAND gets the deployment's identity in OS_* (and AWS_*) and a proxy in http_proxy that learns
-    the ports and request ids; it is not changed otherwise, and its output is its own. Shown are the
-    backend, the API process and the engines, and what they did when. Through TLS a request's id
-    cannot be seen. Needs [consent] level = "invasive": the broker's tracing is on meanwhile.
+    COMMAND gets the deployment's identity in OS_* (and AWS_*), and in http_proxy a proxy that records
+    ports and request ids; nothing else is changed. The output shows the backend, the API process and the
+    engines of each request, and when each handled it. The id of a request through TLS cannot be read.
+    Needs [consent] level = "invasive", because the broker's tracing is on during the command.
 
-    Where COMMAND is a load (calorimeter run) the share of its requests that could be followed is shown,
-    and the evidence kept in the run folder: `trace RUN REQUEST_ID` then shows one of them.
-
-    Example: calorimeter trace deployment.toml -- openstack stack list
+    If COMMAND is a load (calorimeter run), the share of its requests that could be followed is shown, and
+    the evidence is kept in the run folder: `trace RUN REQUEST_ID` then shows one request.
 
     Exit status: 0 every request was followed to its engines; 1 a link is missing, or the command failed;
     2 the input or the set-up cannot be used.
@@ -63,9 +61,9 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
 
 
 def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """A deployment file, where the first argument is one, and the command.
+    """The deployment file, if the first argument ends in .toml (else None), and the command.
 
-    Click drops a `--` that it meets first, so a deployment is told from a command by its name.
+    Click drops a leading `--`, so only its name tells a deployment file from a command.
     """
     words = list(arguments)
     given = None
@@ -79,7 +77,7 @@ def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
 
 
 def report(followed: Followed) -> list[str]:
-    """What is shown of a command: each request with its timeline, then what is missing."""
+    """The lines that are shown of a command: each request with its timeline, then a summary."""
     lines: list[str] = []
     for path in followed.paths.paths:
         at_s = (path.request.sent_ns - followed.started_ns) / 1e9
@@ -130,13 +128,13 @@ def _of_run(run: RunDir, of_run: Paths) -> Iterator[str]:
 
 
 def _summary(followed: Followed) -> str:
-    asked = len(followed.paths.paths)
+    count = len(followed.paths.paths)
     whole = sum(1 for path in followed.paths.paths if not path.missing)
-    text = f"{whole} of {asked} requests followed to their engines"
+    text = f"{whole} of {count} requests followed to their engines"
     if followed.elsewhere:
         text += f"; {followed.elsewhere} went elsewhere (Keystone, …)"
     if followed.hidden:
         text += f"; {followed.hidden} connections hidden by TLS"
-    if not asked and not followed.hidden:
+    if not count and not followed.hidden:
         text = "the command sent no request to the deployment's APIs through its http_proxy"
     return f"{text}; the command took {(followed.ended_ns - followed.started_ns) / 1e9:.1f} s"

@@ -21,7 +21,7 @@ from calorimeter.core.verdict import Judgement, Outcome, Verdict, Verdicts, inco
 from calorimeter.gates import gate_docs, markdown_summary, repeat
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.progress import Progress
+from calorimeter.gates.progress import STYLES, Progress, Style
 from calorimeter.gates.registry import (
     GATES,
     RECORDINGS,
@@ -36,13 +36,6 @@ E = TypeVar("E", bound=Model)
 
 PREPARED = "calorimeter-session"
 """Name of the pytest plugin that hands over the session of `calorimeter verify`."""
-
-COLOURS = {
-    Outcome.PASS: {"green": True},
-    Outcome.FAIL: {"red": True, "bold": True},
-    Outcome.INCONCLUSIVE: {"yellow": True, "bold": True},
-    Outcome.NOT_RUN: {"light": True},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +193,8 @@ class Session:
         """Whether a gate is FAIL or INCONCLUSIVE and is not waived."""
         return any(map(_refuses, self.new.values()))
 
-    def summary(self) -> Iterable[tuple[str, dict[str, bool]]]:
-        """The verdicts for a terminal: each line with its style.
+    def summary(self) -> Iterable[tuple[str, Style]]:
+        """The verdicts for a terminal: each line with its style (keywords of click.style).
 
         A gate that is FAIL or INCONCLUSIVE ends with its page in the docs and the command that repeats it.
         """
@@ -211,7 +204,7 @@ class Session:
             waived = f" (waived: {verdict.waived})" if verdict.waived else ""
             yield (
                 f"{judgement.outcome.value:<12} {verdict.gate:<4} {verdict.heading}{waived}",
-                COLOURS[judgement.outcome],
+                STYLES[judgement.outcome],
             )
             yield f"{'':<17} {judgement.why}", {}
             for example in judgement.counter_examples:

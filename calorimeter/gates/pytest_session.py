@@ -27,6 +27,9 @@ UNUSABLE = 2
 PREFIX = "calorimeter_"
 """Prefix of the options in `config.option`: other plugins and suites have options of the same name."""
 
+MARKUP = {"bold": "bold", "dim": "light"}
+"""Keyword of click.style → pytest's keyword for it; a colour (`fg`) is a keyword of its own."""
+
 RENAMED: dict[str, str] = {}
 """Option of the gates → its name in this test suite, if another plugin or conftest.py has that name."""
 
@@ -66,6 +69,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     try:
         read_deployment(Path(named))
     except InputError as problem:
+        # pytest prints the reason; its reporter would print it once more, framed.
+        config.pluginmanager.unregister(name="terminalreporter")
         pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
 
 
@@ -206,5 +211,5 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     """Print the verdicts, and where they are."""
     if SESSION in config.stash and config.stash[SESSION].new:
         for line, style in config.stash[SESSION].summary():
-            terminalreporter.write_line(line, **style)
+            terminalreporter.write_line(line, **{MARKUP.get(key, str(style[key])): True for key in style})
         config.stash[SESSION].write_summary()
