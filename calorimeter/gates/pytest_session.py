@@ -63,11 +63,11 @@ def add_options(parser: pytest.Parser, taken: Container[str]) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """End the run before pytest's header if the deployment file cannot be read."""
     config = session.config
-    named = getattr(config.option, f"{PREFIX}deployment")
-    if named is None or config.option.collectonly or config.pluginmanager.has_plugin(PREPARED):
+    if config.option.collectonly or config.pluginmanager.has_plugin(PREPARED):
         return
     try:
-        read_deployment(Path(named))
+        if named := getattr(config.option, f"{PREFIX}deployment"):
+            read_deployment(Path(named))
     except InputError as problem:
         # pytest prints the reason; its reporter would print it once more, framed.
         config.pluginmanager.unregister(name="terminalreporter")
