@@ -13,10 +13,10 @@ from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import gate
 
 NOTES = {
-    "A2": "Where the `haproxy` program is there, it is asked too whether it accepts the files.",
-    "A5": "As its file says; gates S show whether it does.",
-    "A6": "As its file says; gates H show whether it does, and how soon.",
-    "A7": "As its file says; gates P6 and P7 show whether it is so.",
+    "A2": "If the `haproxy` program is installed, it must accept the files, too.",
+    "A5": "Read from its file; gates S show whether it does.",
+    "A6": "Read from its file; gates H show whether it does, and how soon.",
+    "A7": "Read from its file; gates P6 and P7 show whether that is so.",
 }
 """Gate → what its docstring says besides the heading."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from calorimeter.core.deployment import Consent
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines import engine_faults, freeze, service_return, stop
@@ -17,135 +19,98 @@ from calorimeter.gates.ledger.stack_ledger import backlog_drains
 from calorimeter.gates.registry import Break, gate
 
 ENGINE = ("engine",)
-FAULTS = ("rest", "identity", "broker management", "broker trace", "fault commands")
+SUBSCRIBES = "each engine will subscribe to the same AMQP engine queue"
 ROUND_ROBIN = "pick up work in round-robin fashion with the other engines"
+TRACE = ("rest", "identity", "broker management", "broker trace")
+
+traced_gate = partial(gate, needs=TRACE, consent=Consent.INVASIVE)
+fault_gate = partial(gate, guide=ROUND_ROBIN, needs=(*TRACE, "fault commands"), consent=Consent.INVASIVE)
 
 
-@gate(
-    "E1",
-    guide="each engine will subscribe to the same AMQP engine queue",
-    needs=("rest", "identity", "broker management"),
-)
+@gate("E1", guide=SUBSCRIBES, needs=("rest", "identity", "broker management"))
 def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
     """The engines' queues have the described consumers, and no others.
 
-    Every worker of every engine has one consumer on `engine` and one on `engine_worker`; whoever else
-    consumes there takes calls away from the engines. Heat's service table must agree.
+    Every worker of every engine has one consumer on `engine` and one on `engine_worker`. Any other consumer
+    takes calls away from the engines. Heat's service table must agree.
     """
     judge(roster(context), as_described)
 
 
-@gate(
-    "E2",
-    guide="each engine will subscribe to the same AMQP engine queue and pick up work in round-robin "
-    "fashion with the other engines",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E2", guide=f"{SUBSCRIBES} and {ROUND_ROBIN}")
 def test_engines_take_calls_in_exact_rotation(context: Context, judge: Judge) -> None:
     """Engines take calls in exact rotation.
 
-    Calls are made one at a time, so that the order of the broker's trace is the order of dispatch;
-    every delivery must go to the consumer whose turn it is.
+    Calls are made one at a time, so that the broker traces them in the order of dispatch; every delivery
+    must go to the consumer whose turn it is.
     """
     judge(rotation(context), exact_rotation)
 
 
-@gate(
-    "E3",
-    guide="pick up work in round-robin fashion with the other engines",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E3", guide=ROUND_ROBIN)
 def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge) -> None:
     """Engines have equal shares of the work on stacks.
 
-    Creating and deleting a stack fans out to `engine_worker`; counted from quiet to quiet, nobody can be
-    more than one ahead.
+    Creating and deleting a stack fans out to `engine_worker`. Between two quiet points no consumer may be
+    more than one delivery ahead of another.
     """
     judge(worker_shares(context), equal_shares)
 
 
-@gate(
-    "E4",
-    guide="pick up work in round-robin fashion with the other engines",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E4", guide=ROUND_ROBIN)
 def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: Judge) -> None:
     """Engines have equal shares of calls under load.
 
-    Many calls at a time, counted from quiet to quiet: nobody can be more than one ahead.
+    Many calls are in flight at a time. Between two quiet points no consumer may be more than one call ahead
+    of another.
     """
     judge(crowd(context), equal_shares)
 
 
-@gate(
-    "E5", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
-)
+@fault_gate("E5", breaks=(Break("stop", "last", ENGINE),))
 def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> None:
     """An engine that joins gets its share, and how soon.
 
-    One is stopped cleanly and started again under load.
+    One engine is stopped cleanly and started again under load.
     """
     judge(engine_faults.restarted(context), stop.joins)
 
 
-@gate(
-    "E6", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("kill", "last", ENGINE),)
-)
+@fault_gate("E6", breaks=(Break("kill", "last", ENGINE),))
 def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Judge) -> None:
     """When an engine crashes the others go on.
 
-    Heat acknowledges on receipt, so what the crashed one had accepted is lost: it is counted by request.
+    Heat acknowledges on receipt, so what the crashed engine had accepted is lost. The verdict counts the
+    lost requests.
     """
     judge(engine_faults.crashed(context), stop.crash_is_survived)
 
 
-@gate(
-    "E7",
-    guide=ROUND_ROBIN,
-    needs=FAULTS,
-    consent=Consent.INVASIVE,
-    breaks=(Break("freeze", "last", ENGINE),),
-)
+@fault_gate("E7", breaks=(Break("freeze", "last", ENGINE),))
 def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> None:
     """A frozen engine costs its own share and no more.
 
-    The broker goes on handing it calls; how long until anybody notices is told.
+    The broker continues to deliver calls to it; the verdict says after how long the broker took it out.
     """
     judge(engine_faults.frozen(context), freeze.freeze_costs_its_share)
 
 
-@gate(
-    "E8",
-    guide=ROUND_ROBIN,
-    needs=FAULTS,
-    consent=Consent.INVASIVE,
-    breaks=(Break("kill", "every", ENGINE),),
-)
+@fault_gate("E8", breaks=(Break("kill", "every", ENGINE),))
 def test_without_engines_errors_are_clear_and_service_returns(context: Context, judge: Judge) -> None:
     """Without engines calls get clear errors in time, and service returns with them by itself."""
     judge(engine_faults.all_gone(context), service_return.errors_are_clear_and_service_returns)
 
 
-@gate(
-    "E9", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
-)
+@fault_gate("E9", breaks=(Break("stop", "last", ENGINE),))
 def test_clean_stop_of_an_engine_loses_nothing(context: Context, judge: Judge) -> None:
     """A clean stop of an engine loses nothing: no call, no stack."""
     judge(engine_faults.restarted(context), stop.clean_stop_loses_nothing)
 
 
-@gate(
-    "E10",
-    guide="each engine will subscribe to the same AMQP engine queue",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E10", guide=SUBSCRIBES)
 def test_backlog_of_a_burst_drains(context: Context, judge: Judge) -> None:
     """The backlog of a burst drains, and how fast.
 
-    Many creates at once; every stack must be done within its own timeout.
+    Many stacks are created at once; each must be complete within its own timeout.
     """
     judge(ledger(context), backlog_drains)

@@ -19,8 +19,8 @@ NEEDS = ("rest", "identity", "broker management", "broker trace")
 def test_every_accepted_stack_reaches_one_final_state(context: Context, judge: Judge) -> None:
     """Every accepted stack reaches exactly one final state.
 
-    The templates cannot fail, so it must be complete; and what one engine stored encrypted, any engine
-    must give back as it was made.
+    The templates cannot fail, so every stack must become complete; and what one engine stored encrypted,
+    any engine must give back as it was made.
     """
     judge(ledger(context), all_final)
 
@@ -41,6 +41,6 @@ def test_deletes_leave_nothing_behind(context: Context, judge: Judge) -> None:
 def test_every_stack_is_accounted_for_while_parts_crash(context: Context, judge: Judge) -> None:
     """While engines and APIs crash and return, every accepted stack is accounted for.
 
-    It is complete, failed, or named as lost with the crashed engine that had accepted it.
+    Each is complete, failed, or named as lost with the crashed engine that had accepted it.
     """
     judge(accounts(context), all_accounted_for)
