@@ -147,12 +147,18 @@ def test_plugin_stays_off_if_the_suite_has_a_deployment_option(suite: Path) -> N
 
 
 @pytest.mark.parametrize("suite", ["gates"], indirect=True)
-def test_unusable_deployment_file_is_one_line(suite: Path) -> None:
-    """The line names the file and what is wrong with it; the status is 2, and no test runs."""
-    done = run_pytest(suite, "--deployment", "nowhere.toml")
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("nowhere.toml",), "nowhere.toml: cannot be read (No such file or directory)"),
+        (("cloud.toml", "-n", "2"), "-n: given with gates, which share one deployment; valid: without -n"),
+    ],
+)
+def test_unusable_input_is_one_line(words: tuple[str, ...], line: str, suite: Path) -> None:
+    """The line says what cannot be used and why; the status is 2, and no test runs."""
+    done = run_pytest(suite, "--deployment", *words)
     assert done.returncode == 2
-    lines = (done.stdout + done.stderr).splitlines()
-    assert lines == ["Exit: calorimeter: nowhere.toml: cannot be read (No such file or directory)"]
+    assert (done.stdout + done.stderr).splitlines() == [f"Exit: calorimeter: {line}"]
 
 
 @pytest.mark.parametrize("suite", ["gates"], indirect=True)

@@ -9,27 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from calorimeter.commands.options import FILE
 from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
 if TYPE_CHECKING:
     from calorimeter.config.audit import Inputs, Report
 
-_FILE = click.Path(path_type=Path)
-
 
 def _of_files(command: Callable[..., int]) -> Callable[..., int]:
-    """Add the options that name files and sections."""
+    """Add the options that name files, sections, addresses and hosts."""
     for option in (
+        click.option("--engine", "engines", multiple=True, metavar="HOST",
+                     help="Host with an engine; may be given again (default: the host of each heat.conf)."),
+        click.option("--cfn-url", metavar="URL",
+                     help="URL of the CFN API as clients know it (default: from the proxy's bind)."),
+        click.option("--rest-url", metavar="URL",
+                     help="URL of the REST API as clients know it (default: from the proxy's bind)."),
         click.option("--cfn-section", metavar="NAME",
                      help="HAProxy section of the CFN API (default: the one that serves it)."),
         click.option("--rest-section", metavar="NAME",
                      help="HAProxy section of the REST API (default: the one that serves it)."),
         click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
-                     help="heat.conf of one process on HOST; several files as with --config-file. "
-                     "May be given again."),
-        click.option("--proxy", "proxies", multiple=True, type=_FILE,
-                     help="HAProxy's configuration. May be given again, in the order of HAProxy's -f."),
+                     help="heat.conf of one process on HOST, several files as with --config-file; may be "
+                     "given again."),
+        click.option("--proxy", "proxies", multiple=True, type=FILE,
+                     help="HAProxy's configuration; may be given again, in the order of HAProxy's -f."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -42,33 +47,17 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
-@click.option(
-    "--rest-url",
-    metavar="URL",
-    help="URL of the REST API as clients know it (default: from the proxy's bind).",
-)
-@click.option(
-    "--cfn-url",
-    metavar="URL",
-    help="URL of the CFN API as clients know it (default: from the proxy's bind).",
-)
-@click.option("--engine", "engines", multiple=True, metavar="HOST",
-              help="Host with an engine; may be given again (default: all hosts of files).")  # fmt: skip
 @click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
               help="Detection bound of a failed API (default: expect.max_detection_s, or 20).")  # fmt: skip
 @click.option("--database-connections", type=click.IntRange(1), metavar="N",
               help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
               show_default=True, help="Format of the report.")  # fmt: skip
-@click.option("-o", "--output", type=_FILE, help="File for the report (default: the terminal).")
-@click.option("--patch", type=_FILE, help="File for all changes, for `patch -p1`; mode 600: it may hold "
+@click.option("-o", "--output", type=FILE, help="File for the report (default: the terminal).")
+@click.option("--patch", type=FILE, help="File for all changes, for `patch -p1`; mode 600: it may hold "
               "passwords (default: none).")  # fmt: skip
-@click.option(
-    "--run",
-    "run",
-    type=_FILE,
-    help="Run folder that the verdicts of the gates A1 to A12 are added to (default: none).",
-)
+@click.option("--run", "run", type=FILE,
+              help="Run folder that the verdicts of A1 to A12 are added to (default: none).")  # fmt: skip
 @click.option("--haproxy/--no-haproxy", default=True, show_default=True,
               help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
 def audit(
@@ -185,22 +174,15 @@ def _write_verdicts(report: Report, inputs: Inputs, run: Path) -> None:
 
 @click.command()
 @_of_files
-@click.option("-o", "--output", type=_FILE, default=Path("deployment.toml"), show_default=True,
+@click.option("-o", "--output", type=FILE, default=Path("deployment.toml"), show_default=True,
               help="File to write; passwords go to NAME.secrets.toml beside it.")  # fmt: skip
 @click.option("--force", is_flag=True, help="Replace existing files (default: refuse).")
 @click.option("--name", default="heat", show_default=True, help="Name of the deployment in reports.")
-@click.option("--rest-url", metavar="URL", help="URL of the REST API as clients know it "
-              "(default: from the proxy's bind).")  # fmt: skip
-@click.option(
-    "--cfn-url", metavar="URL", help="URL of the CFN API as clients know it (default: as for REST)."
-)
 @click.option("--stats", multiple=True, metavar="URL", help="Stats socket or page of the proxy: "
               "unix:///run/haproxy.sock, tcp://HOST:PORT, http://HOST:PORT/stats.")  # fmt: skip
 @click.option("--log", "logs", multiple=True, metavar="URL",
               help="Source of the proxy's log: udp://HOST:PORT or file:///PATH.")  # fmt: skip
 @click.option("--management-url", metavar="URL", help="URL of RabbitMQ's management API.")
-@click.option("--engine", "engines", multiple=True, metavar="HOST",
-              help="Host with an engine; may be given again (default: every --heat-conf).")  # fmt: skip
 @click.option(
     "--engine-workers",
     type=click.IntRange(1),
@@ -222,9 +204,7 @@ def _write_verdicts(report: Report, inputs: Inputs, run: Path) -> None:
               show_default=True, help="Domain of the project.")  # fmt: skip
 @click.option("--region", envvar="OS_REGION_NAME", metavar="NAME",
               help="Region of Heat (default: $OS_REGION_NAME, or none).")  # fmt: skip
-@click.option(
-    "--ca-file", type=_FILE, help="CA certificates that the proxy's certificate is verified with."
-)
+@click.option("--ca-file", type=FILE, help="CA certificates that the proxy's certificate is verified with.")
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
               show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
 def describe(
@@ -259,8 +239,8 @@ def describe(
 
 
 @click.command()
-@click.argument("topology", type=_FILE)
-@click.option("-o", "--output", type=_FILE, required=True, help="Folder to write.")
+@click.argument("topology", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to write.")
 @click.option("--force", is_flag=True, help="Replace existing files (default: refuse).")
 def generate(topology: Path, output: Path, force: bool) -> int:
     """Write apis-proxy.conf and the heat.conf of every host of TOPOLOGY, a TOML file of a few lines.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from calorimeter.commands.options import DEPLOYMENT, FILE, YES_BREAK_IT
 from calorimeter.core import netns, paths, toml
 from calorimeter.core.deployment import read
 from calorimeter.core.errors import InputError
@@ -16,15 +17,12 @@ from calorimeter.core.faults.shell_command import CommandFailed
 
 
 @click.command()
-@click.argument("deployment", required=False, type=click.Path(path_type=Path))
+@DEPLOYMENT
 @click.option("--fault", "texts", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
               help="Fault to inject, such as rest-1:kill@5s+20s or rest-*:freeze@0s+10s; may be "
               "given again.")  # fmt: skip
-@click.option(
-    "--schedule", type=click.Path(path_type=Path), help="TOML file of [[fault]] tables (default: none)."
-)
-@click.option("--yes-break-it", is_flag=True, help="Also allow fault injection on a deployment that is not "
-              "a lab (needs `[consent] level = \"invasive\"`).")  # fmt: skip
+@click.option("--schedule", type=FILE, help="TOML file of [[fault]] tables (default: none).")
+@YES_BREAK_IT
 def fault(
     deployment: Path | None, texts: tuple[str, ...], schedule: Path | None, yes_break_it: bool
 ) -> int:

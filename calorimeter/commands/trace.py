@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calorimeter.commands.options import FILE
 from calorimeter.core import netns, paths
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
@@ -25,7 +26,7 @@ ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--wait", "wait_s", default=60.0, show_default=True, metavar="SECONDS",
               help="Longest wait for the engines' work to end after the command.")  # fmt: skip
-@click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
+@click.option("--runs", default=Path("runs"), type=FILE, show_default=True,
               help="Parent of the run folders that COMMAND makes, if it is a load.")  # fmt: skip
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar=ARGUMENTS)
 def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:

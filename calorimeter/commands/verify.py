@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from calorimeter.commands.options import DEPLOYMENT, FILE, YES_BREAK_IT
 from calorimeter.core import netns, paths, shipped
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.rundir import RunDir
@@ -31,20 +32,19 @@ def _settings(command: Callable[..., int]) -> Callable[..., int]:
 
 
 @click.command()
-@click.argument("deployment", required=False, type=click.Path(path_type=Path))
+@DEPLOYMENT
 @click.option("--gates", metavar="IDS", help="Gates or groups of gates, as in S1,H1,E (default: all).")
-@click.option("--run", "run", type=click.Path(path_type=Path),
+@click.option("--run", "run", type=FILE,
               help="Run folder that the verdicts are added to (default: a new one).")  # fmt: skip
-@click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
+@click.option("--runs", default=Path("runs"), type=FILE, show_default=True,
               help="Parent of a new run folder.")  # fmt: skip
 @_settings
-@click.option("--baseline", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
+@click.option("--baseline", multiple=True, type=FILE, metavar="RUN",
               help="Earlier run to compare --run with (gate T2); may be given again.")  # fmt: skip
-@click.option("--yes-break-it", is_flag=True, help="Also allow fault injection on a deployment that is not "
-              "a lab (needs `[consent] level = \"invasive\"`).")  # fmt: skip
-@click.option("--summary", type=click.Path(path_type=Path),
+@YES_BREAK_IT
+@click.option("--summary", type=FILE,
               help="File for the verdicts as Markdown (default: none).")  # fmt: skip
-@click.option("--junitxml", type=click.Path(path_type=Path),
+@click.option("--junitxml", type=FILE,
               help="File for the verdicts as JUnit XML (default: none).")  # fmt: skip
 def verify(
     deployment: Path | None,
@@ -101,7 +101,7 @@ def verify(
 
 
 @click.command()
-@click.argument("deployment", required=False, type=click.Path(path_type=Path))
+@DEPLOYMENT
 def doctor(deployment: Path | None) -> int:
     """Show for each part of DEPLOYMENT whether it can be reached, and which gates need it.
 
@@ -137,8 +137,8 @@ def doctor(deployment: Path | None) -> int:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--deployment", type=click.Path(path_type=Path),
+@click.argument("run", type=FILE)
+@click.option("--deployment", type=FILE,
               help="Deployment file (default: the copy in RUN).")  # fmt: skip
 @click.option("--every", default=1.0, show_default=True, help="Seconds between two polls.")
 def watch(run: Path, deployment: Path | None, every: float) -> None:

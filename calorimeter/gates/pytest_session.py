@@ -61,11 +61,13 @@ def add_options(parser: pytest.Parser, taken: Container[str]) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """End the run before pytest's header if the deployment file cannot be read."""
+    """End the run before pytest's header if the deployment file or an option of xdist cannot be used."""
     config = session.config
     if config.option.collectonly or config.pluginmanager.has_plugin(PREPARED):
         return
     try:
+        if getattr(config.option, "dist", "no") != "no":
+            raise InputError("-n", "given with gates, which share one deployment", "valid: without -n")
         if named := getattr(config.option, f"{PREFIX}deployment"):
             read_deployment(Path(named))
     except InputError as problem:
