@@ -27,7 +27,8 @@ def gates(gate_id: str | None, as_json: bool) -> int:
 
     The list has each gate's heading, the sentence of the guide that it tests, the consent that it needs,
     the parts of a deployment that it needs (as `calorimeter doctor` names them), and its file. GATE adds
-    its experiment, check, evidence record, the sabotages of a lab that it finds, and its docs.
+    what it breaks; its experiment with the evidence readers, the evidence record and the check; the
+    sabotages of a lab that turn it red; and what the docs say about it.
 
     Exit status: 0; 2 no gate has that id.
     """
@@ -83,6 +84,7 @@ def _details(gate: Gate) -> dict[str, Any]:
         "check": str(code.check) if code.check else None,
         "record": str(code.record) if code.record else None,
         "evidence": f"evidence/{code.evidence}" if code.evidence else None,
+        "readers": list(code.readers),
         "sabotages": sabotages(gate.id),
         "docs": [
             *({"link": section.link, "text": section.text} for section in named),
@@ -135,6 +137,7 @@ def _page(gate: Gate) -> Iterator[str]:
         "may break": ", ".join(shown["may_break"]),
         "gate": f"{shown['function']} ({shown['file']})",
         "experiment": shown["experiment"],
+        "readers": shown["readers"] and f"{', '.join(shown['readers'])} (calorimeter/gates/evidence)",
         "record": shown["record"],
         "evidence": shown["evidence"] and f"{shown['evidence']} of the run folder",
         "check": shown["check"],

@@ -16,6 +16,8 @@ from typing import Any, get_type_hints
 from calorimeter.core.shipped import PACKAGE
 from calorimeter.gates.registry import Gate
 
+READERS = "calorimeter.gates.evidence."
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -33,7 +35,8 @@ class Place:
 class GateSource:
     """The code of a gate. `evidence` is the name of its file in `evidence/` of a run folder.
 
-    All but `function` is None if the test function does not call `judge(experiment(…), check)`.
+    `readers` are the modules of gates/evidence that the experiment uses. All but `function` is None or
+    empty if the test function does not call `judge(experiment(…), check)`.
     """
 
     function: Place
@@ -41,6 +44,7 @@ class GateSource:
     record: Place | None = None
     check: Place | None = None
     evidence: str | None = None
+    readers: tuple[str, ...] = ()
 
 
 def source(gate: Gate) -> GateSource:
@@ -66,6 +70,7 @@ def source(gate: Gate) -> GateSource:
         record=_record(experiment, check),
         check=place(check) if check else None,
         evidence=f"{name}.json",
+        readers=tuple(sorted(_readers(inspect.unwrap(experiment).__module__, set()))) if experiment else (),
     )
 
 
@@ -92,6 +97,24 @@ def _record(experiment: Any, check: Any) -> Place | None:
         if hints and inspect.isclass(hints[which]):
             return place(hints[which])
     return None
+
+
+def _readers(module: str, seen: set[str]) -> set[str]:
+    """The modules of gates/evidence that a module of the gates imports, directly or through others."""
+    file = PACKAGE.parent / f"{module.replace('.', '/')}.py"
+    if module in seen or not file.is_file():
+        return set()
+    seen.add(module)
+    imported = {
+        name
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("calorimeter.gates.")
+        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    }
+    found = {name.removeprefix(READERS) for name in imported if name.startswith(READERS)}
+    found = {name for name in found if "." not in name and name != "unavailable" and name.islower()}
+    others = (name for name in imported if not name.startswith(READERS) and name.count(".") > 2)
+    return found.union(*(_readers(name, seen) for name in others))
 
 
 def place(found: Any) -> Place:

@@ -14,6 +14,7 @@ def test_every_gate_has_an_experiment_a_record_and_a_check(gate_id: str) -> None
     """Each place is a file of the clone, and its line begins the definition."""
     found = source(known()[gate_id])
     assert found.experiment and found.record and found.check and found.evidence
+    assert all((CLONE / f"calorimeter/gates/evidence/{name}.py").is_file() for name in found.readers)
     for each in (found.function, found.experiment, found.record, found.check):
         line = (CLONE / each.file).read_text(encoding="utf-8").splitlines()[each.line - 1]
         assert line.lstrip().startswith(("def ", "class ", "@")), each
@@ -27,5 +28,7 @@ def test_names_are_those_that_the_gate_calls() -> None:
     assert str(found.check).startswith("calorimeter.gates.affinity.stability.each_source_on_one_backend (")
     assert str(found.record).startswith("calorimeter.gates.clients.visits.Visits (")
     assert found.evidence == "visits-rest.json"
+    assert {"proxy_log", "proxy_stats"} <= set(found.readers)
+    assert source(known()["A1"]).readers == ()
     assert source(known()["A1"]).evidence == "audit.json"
     assert source(known()["H2"]).evidence == "H2.json"
