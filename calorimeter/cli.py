@@ -12,114 +12,59 @@ from calorimeter.core.errors import InputError, nearest
 
 GROUPS = {
     "Lab": {
-        "lab": (
-            "calorimeter.commands.lab:lab",
-            "Bring a real scaled-out Heat up on this machine, and take it down.",
-            "lab up",
-        ),
+        "lab": ("calorimeter.commands.lab:lab", "lab up",
+            "Bring a real scaled-out Heat up on this machine, and take it down."),
     },
     "Load": {
-        "run": (
-            "calorimeter.studies.interleaved_runs:run",
-            "Load a deployment with a scenario and record every request.",
-            "run first-mix --users 12 --duration 1m",
-        ),
-        "clean": (
-            "calorimeter.commands.load:clean",
-            "Delete the stacks that a killed run left behind.",
-            "clean runs/RUN",
-        ),
-        "balance": (
-            "calorimeter.commands.load:balance",
-            "Check that every stack of a run is accounted for.",
-            "balance runs/RUN",
-        ),
-        "trace": (
-            "calorimeter.commands.trace:trace",
-            "Show the path of each request of a command, from client to engine.",
-            "trace deployment.toml -- openstack stack list",
-        ),
+        "run": ("calorimeter.studies.interleaved_runs:run", "run first-mix --users 12 --duration 1m",
+            "Load a deployment with a scenario and record every request."),
+        "clean": ("calorimeter.commands.load:clean", "clean runs/RUN",
+            "Delete the stacks that a killed run left behind."),
+        "balance": ("calorimeter.commands.load:balance", "balance runs/RUN",
+            "Check that every stack of a run is accounted for."),
+        "trace": ("calorimeter.commands.trace:trace", "trace deployment.toml -- openstack stack list",
+            "Show the path of each request of a command, from client to engine."),
     },
     "Verify": {
-        "doctor": (
-            "calorimeter.commands.verify:doctor",
-            "Show which parts of a deployment can be reached, and which gates that allows.",
-            "doctor deployment.toml",
-        ),
-        "verify": (
-            "calorimeter.commands.verify:verify",
-            "Run the gates on a deployment and write their verdicts.",
-            "verify deployment.toml --gates S,H1 --sources 200",
-        ),
-        "gates": (
-            "calorimeter.commands.gates:gates",
-            "List the gates, or show one with its code and its docs.",
-            "gates S1",
-        ),
-        "fault": (
-            "calorimeter.commands.fault:fault",
-            "Inject faults into a deployment on a schedule, and heal them.",
-            "fault deployment.toml --fault rest-1:kill@5s+20s",
-        ),
-        "describe": (
-            "calorimeter.commands.configuration:describe",
-            "Write a deployment.toml from HAProxy's and Heat's files.",
+        "doctor": ("calorimeter.commands.verify:doctor", "doctor deployment.toml",
+            "Show which parts of a deployment can be reached, and which gates that allows."),
+        "verify": ("calorimeter.commands.verify:verify", "verify deployment.toml --gates S,H1",
+            "Run the gates on a deployment and write their verdicts."),
+        "gates": ("calorimeter.commands.gates:gates", "gates S1",
+            "List the gates, or show one with its code and its docs."),
+        "fault": ("calorimeter.commands.fault:fault", "fault deployment.toml --fault rest-1:kill@5s+20s",
+            "Inject faults into a deployment on a schedule, and heal them."),
+        "describe": ("calorimeter.commands.configuration:describe",
             "describe --proxy haproxy.cfg --heat-conf B=heat-b.conf --heat-conf C=heat-c.conf",
-        ),
-        "audit": (
-            "calorimeter.commands.configuration:audit",
-            "Find faults in HAProxy's and Heat's configuration.",
-            "audit haproxy.cfg B=heat-b.conf C=heat-c.conf",
-        ),
-        "generate": (
-            "calorimeter.commands.configuration:generate",
-            "Write the configuration of a scaled-out Heat from a few lines.",
-            "generate topology.toml -o heat-config",
-        ),
+            "Write a deployment.toml from HAProxy's and Heat's files."),
+        "audit": ("calorimeter.commands.configuration:audit", "audit haproxy.cfg B=heat.conf",
+            "Find faults in HAProxy's and Heat's configuration."),
+        "generate": ("calorimeter.commands.configuration:generate", "generate topology.toml -o heat-config",
+            "Write the configuration of a scaled-out Heat from a few lines."),
     },
     "Report": {
-        "report": (
-            "calorimeter.commands.report_study:report",
-            "Turn a run, or a study, into a page that can be published.",
-            "report runs/RUN",
-        ),
-        "compare": (
-            "calorimeter.commands.report:compare",
-            "Show what differs between two runs, or two sides of runs.",
-            "compare runs/RUN --baseline runs/EARLIER",
-        ),
+        "report": ("calorimeter.commands.report_study:report", "report runs/RUN",
+            "Turn a run, or a study, into a page that can be published."),
+        "compare": ("calorimeter.commands.report:compare", "compare runs/RUN --baseline runs/EARLIER",
+            "Show what differs between two runs, or two sides of runs."),
     },
     "Studies": {
-        "capacity": (
-            "calorimeter.studies.capacity:capacity",
-            "Find the highest load at which all objectives hold and no backlog grows.",
-            "capacity rest-and-cfn",
-        ),
-        "scale": (
-            "calorimeter.studies.scale:scale",
-            "Measure throughput against the numbers of APIs and engines, and fit a scaling law.",
-            "scale engine-wait --engines 1,2,4",
-        ),
+        "capacity": ("calorimeter.studies.capacity:capacity", "capacity rest-and-cfn",
+            "Find the highest load at which all objectives hold and no backlog grows."),
+        "scale": ("calorimeter.studies.scale:scale", "scale engine-wait --engines 1,2,4",
+            "Measure throughput against the numbers of APIs and engines, and fit a scaling law."),
     },
     "": {
-        "guide-against-correction": (
-            "calorimeter.studies.guide_against_correction:compare",
-            "Inject faults into labs behind the guide's proxy and behind corrected ones, side by side.",
-            "guide-against-correction",
-        ),
-        "watch": (
-            "calorimeter.commands.verify:watch",
-            "Record the proxy's and the broker's counters during a run.",
-            "watch runs/RUN",
-        ),
-        "benchmarks": (
-            "calorimeter.studies.published:benchmarks",
-            "Write the published reports again from the data kept beside them.",
-            "benchmarks",
-        ),
+        "guide-against-correction": ("calorimeter.studies.guide_against_correction:compare",
+            "guide-against-correction --servers 3",
+            "Inject faults into labs behind the guide's proxy and behind corrected ones, side by side."),
+        "watch": ("calorimeter.commands.verify:watch", "watch runs/RUN",
+            "Record the proxy's and the broker's counters during a run."),
+        "benchmarks": ("calorimeter.studies.published:benchmarks", "benchmarks",
+            "Write the published reports again from the data kept beside them."),
     },
-}
-"""Group → command → (its function, its line in the overview, an example). The overview imports no room.
+}  # fmt: skip
+"""Group → command → (its function, an example, its line in the overview). The overview imports no room.
 
 The group without a name is for maintainers; the overview does not list it.
 """
@@ -145,7 +90,7 @@ class Commands(click.Group):
             raise click.UsageError(f"unknown command {cmd_name!r}{hint}", ctx)
         if cmd_name in TOUCHING:
             _heal_leftovers()
-        where, _, example = COMMANDS[cmd_name]
+        where, example, _ = COMMANDS[cmd_name]
         module, _, attribute = where.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
@@ -157,7 +102,7 @@ class Commands(click.Group):
         for group, commands in GROUPS.items():
             if group:
                 with formatter.section(group):
-                    formatter.write_dl([(name, line) for name, (_, line, _) in commands.items()])
+                    formatter.write_dl([(name, line) for name, (_, _, line) in commands.items()])
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import click
 
+from calorimeter.gates import given
+
 FILE = click.Path(path_type=Path)
 
 DEPLOYMENT = click.argument("deployment", required=False, type=FILE)
 
-YES_BREAK_IT = click.option(
-    "--yes-break-it",
-    is_flag=True,
-    help="Also allow fault injection on a deployment that is not a lab "
-    '(needs `[consent] level = "invasive"`).',
-)
+YES_BREAK_IT = click.option("--yes-break-it", is_flag=True, help=given.YES_BREAK_IT)

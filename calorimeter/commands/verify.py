@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from calorimeter.commands.options import DEPLOYMENT, FILE, YES_BREAK_IT
+from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.core import netns, paths, shipped
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.rundir import RunDir
-from calorimeter.gates.context import Settings
+from calorimeter.gates.given import OPTIONS, Given
 
 _UNFOLDED = 400
 """Columns of a table for a file or a program: nothing is cut or folded."""
@@ -23,40 +23,28 @@ _PYTEST_STATUS = {0: 0, 1: 1}
 """pytest's exit statuses that mean the same here; all others (usage, nothing collected, …) are 2."""
 
 
-def _settings(command: Callable[..., int]) -> Callable[..., int]:
-    """Add an option for each of the gates' settings."""
-    for name, setting in reversed(Settings.options().items()):
-        attributes: dict[str, Any] = {"default": setting.default, "show_default": True}
-        command = click.option(name, type=click.IntRange(1), help=setting.help, **attributes)(command)
+def _options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of an acceptance run."""
+    for name, option in reversed(OPTIONS.items()):
+        kinds: dict[Any, Any] = {Path: FILE, str: str, None: None}
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            type=kinds.get(option.type, click.IntRange(1)),
+            metavar=option.metavar,
+            default=option.default,
+            multiple=option.action == "append",
+            is_flag=option.action == "store_true",
+            help=option.help,
+        )(command)
     return command
 
 
 @click.command()
 @DEPLOYMENT
-@click.option("--gates", metavar="IDS", help="Gates or groups of gates, as in S1,H1,E (default: all).")
-@click.option("--run", "run", type=FILE,
-              help="Run folder that the verdicts are added to (default: a new one).")  # fmt: skip
-@click.option("--runs", default=Path("runs"), type=FILE, show_default=True,
-              help="Parent of a new run folder.")  # fmt: skip
-@_settings
-@click.option("--baseline", multiple=True, type=FILE, metavar="RUN",
-              help="Earlier run to compare --run with (gate T2); may be given again.")  # fmt: skip
-@YES_BREAK_IT
-@click.option("--summary", type=FILE,
-              help="File for the verdicts as Markdown (default: none).")  # fmt: skip
-@click.option("--junitxml", type=FILE,
-              help="File for the verdicts as JUnit XML (default: none).")  # fmt: skip
-def verify(
-    deployment: Path | None,
-    gates: str | None,
-    run: Path | None,
-    runs: Path,
-    baseline: tuple[Path, ...],
-    yes_break_it: bool,
-    summary: Path | None,
-    junitxml: Path | None,
-    **strength: Any,
-) -> int:
+@_options
+@click.option("--junitxml", type=FILE, help="File for the verdicts as JUnit XML (default: none).")
+def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> int:
     """Run the gates on DEPLOYMENT and write their verdicts to a run folder.
 
     DEPLOYMENT is a deployment.toml (default: $CALORIMETER_DEPLOYMENT, ./deployment.toml, or the lab's).
@@ -74,12 +62,10 @@ def verify(
         progress.later(1.0, "reading the deployment file and connecting")
         import pytest
 
-        from calorimeter.gates.judge import Given, Prepared, Session
+        from calorimeter.gates.judge import Prepared, Session
         from calorimeter.pytest_plugin import SESSION_PLUGIN
 
-        settings = Settings(**strength)
-        where = str(deployment) if deployment else None
-        session = Session.prepare(Given(where, gates, run, runs, settings, yes_break_it, baseline, summary))
+        session = Session.prepare(Given.of(str(deployment) if deployment else None, options))
         for line in session.announce():
             progress.line(line)
         prepared = Prepared(session, progress)

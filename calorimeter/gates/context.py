@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import socket
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack
@@ -26,25 +25,6 @@ REACH_S = 5.0
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
-    """A number that sets the strength of an experiment."""
-
-    type: Callable[[str], Any]
-    default: Any
-    help: str
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} given; valid: a whole number from 1")
-    return number
-
-
-@dataclass(frozen=True, slots=True)
 class Settings:
     """The strength of the experiments."""
 
@@ -54,19 +34,6 @@ class Settings:
     stacks: int = 42
     connections: int = 6000
     notice: int = 60
-
-    @staticmethod
-    def options() -> dict[str, Setting]:
-        """The command-line options of the settings."""
-        texts = {
-            "sources": "Number of source addresses that visit each API.",
-            "visits": "Number of fresh connections from each source address.",
-            "calls": "Number of RPC calls to the engines, one at a time, and as many again under load.",
-            "stacks": "Number of stacks, of 12 resources each, that are created in one burst.",
-            "connections": "Maximum of connections that are held at once to saturate the proxy.",
-            "notice": "Seconds for which E7 may keep an engine frozen until AMQP's heartbeat detects it.",
-        }
-        return {f"--{f.name}": Setting(_count, f.default, texts[f.name]) for f in fields(Settings)}
 
     @classmethod
     def names(cls) -> tuple[str, ...]:

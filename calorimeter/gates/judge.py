@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,8 +18,9 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
 from calorimeter.gates import gate_docs, markdown_summary, repeat
-from calorimeter.gates.context import Context, Settings
+from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.given import Given
 from calorimeter.gates.progress import STYLES, Progress, Style
 from calorimeter.gates.registry import (
     GATES,
@@ -36,24 +36,6 @@ E = TypeVar("E", bound=Model)
 
 PREPARED = "calorimeter-session"
 """Name of the pytest plugin that hands over the session of `calorimeter verify`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The command line of an acceptance run.
-
-    `collected` are the ids of the gates that pytest collected; None stands for all gates.
-    """
-
-    deployment: str | None
-    gates: str | None
-    run: Path | None
-    runs: Path
-    settings: Settings
-    yes_break_it: bool = False
-    baseline: tuple[Path, ...] = ()
-    summary: Path | None = None
-    collected: frozenset[str] | None = None
 
 
 class Session:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Container, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
@@ -14,8 +14,9 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
 from calorimeter.gates import repeat
-from calorimeter.gates.context import Context, Settings
-from calorimeter.gates.judge import PREPARED, Given, Judge, Prepared, Session
+from calorimeter.gates.context import Context
+from calorimeter.gates.given import OPTIONS, Given, Option
+from calorimeter.gates.judge import PREPARED, Judge, Prepared, Session
 from calorimeter.gates.registry import Gate
 from calorimeter.pytest_plugin import MARKER
 
@@ -26,6 +27,8 @@ UNUSABLE = 2
 
 PREFIX = "calorimeter_"
 """Prefix of the options in `config.option`: other plugins and suites have options of the same name."""
+
+DEPLOYMENT = Option("deployment.toml (default: as for `calorimeter verify`).", "FILE")
 
 MARKUP = {"bold": "bold", "dim": "light"}
 """Keyword of click.style → pytest's keyword for it; a colour (`fg`) is a keyword of its own."""
@@ -38,25 +41,14 @@ def add_options(parser: pytest.Parser, taken: Container[str]) -> None:
     """Add the options of the gates; one whose name is in `taken` becomes `--calorimeter-NAME`."""
     group = parser.getgroup("calorimeter", "Calorimeter: gates on a scaled-out Heat")
     RENAMED.clear()
-
-    def add(name: str, **attributes: Any) -> None:
-        if name in taken:
-            RENAMED[name] = f"--calorimeter-{name.removeprefix('--')}"
-        dest = PREFIX + name.removeprefix("--").replace("-", "_")
-        group.addoption(RENAMED.get(name, name), dest=dest, **attributes)
-
-    add("--deployment", metavar="FILE", help="deployment.toml (default: as `calorimeter verify`)")
-    add("--gates", metavar="IDS", help="gates or groups, as in S1,H1,E (default: all that are collected)")
-    add("--run", metavar="RUN", help="run folder that the verdicts are added to (default: a new one)")
-    add(
-        "--runs", metavar="DIR", default=str(repeat.RUNS), help="parent of a new run folder (default: runs)"
-    )
-    add("--baseline", metavar="RUN", action="append", default=[],
-        help="earlier run to compare --run with (gate T2); may be given again")  # fmt: skip
-    add("--summary", metavar="FILE", help="file for the verdicts as Markdown (default: none)")
-    add("--yes-break-it", action="store_true", help="allow fault injection on what is not a lab, too")
-    for name, setting in Settings.options().items():
-        add(name, type=setting.type, default=setting.default, help=setting.help)
+    for name, option in {"deployment": DEPLOYMENT, **OPTIONS}.items():
+        flag = f"--{name.replace('_', '-')}"
+        if flag in taken:
+            RENAMED[flag] = f"--calorimeter-{flag.removeprefix('--')}"
+        attributes = {key: value for key, value in asdict(option).items() if value is not None}
+        if option.action == "append":
+            attributes["default"] = []
+        group.addoption(RENAMED.get(flag, flag), dest=PREFIX + name, **attributes)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -116,26 +108,13 @@ def _gate(item: pytest.Item) -> Gate | None:
 
 def _given(config: pytest.Config, gates: Iterable[tuple[Gate, pytest.Item]]) -> Given:
     """The options, and the gates that were collected. Raises InputError if one was collected twice."""
-
-    def option(name: str) -> Any:
-        return getattr(config.option, PREFIX + name)
-
     collected: dict[str, str] = {}
     for gate, item in gates:
         if gate.id in collected:
             raise InputError(item.nodeid, f"is gate {gate.id}, and so is {collected[gate.id]}")
         collected[gate.id] = item.nodeid
-    return Given(
-        deployment=option("deployment"),
-        gates=option("gates"),
-        run=Path(option("run")) if option("run") else None,
-        runs=Path(option("runs")),
-        settings=Settings(**{name: option(name) for name in Settings.names()}),
-        yes_break_it=option("yes_break_it"),
-        baseline=tuple(map(Path, option("baseline"))),
-        summary=Path(option("summary")) if option("summary") else None,
-        collected=frozenset(collected),
-    )
+    values = {name: getattr(config.option, PREFIX + name) for name in OPTIONS}
+    return Given.of(getattr(config.option, f"{PREFIX}deployment"), values, frozenset(collected))
 
 
 @pytest.fixture(scope="session")

@@ -6,15 +6,8 @@ import os
 import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from calorimeter.gates.context import Settings
-
-if TYPE_CHECKING:
-    from calorimeter.gates.judge import Given
-
-RUNS = Path("runs")
-"""Default of --runs."""
+from calorimeter.gates.given import OPTIONS, Given
 
 
 def verify(given: Given, deployment: Path | None, gate_id: str) -> str:
@@ -40,13 +33,10 @@ def pytest(
 
 def _options(given: Given) -> Iterator[list[str]]:
     """The options that differ from their defaults, each with its value."""
-    if given.run is not None:
-        yield ["--run", str(given.run)]
-    elif given.runs != RUNS:
-        yield ["--runs", str(given.runs)]
-    yield from (["--baseline", str(baseline)] for baseline in given.baseline)
-    for name in Settings.names():
-        if (strength := getattr(given.settings, name)) != getattr(Settings(), name):
-            yield [f"--{name}", str(strength)]
-    if given.yes_break_it:
-        yield ["--yes-break-it"]
+    unused = {"gates", "summary"} | ({"runs"} if given.run else set())
+    for name, option in OPTIONS.items():
+        value = given.value(name)
+        if name not in unused and value != option.default:
+            flag = f"--{name.replace('_', '-')}"
+            values = value if isinstance(value, tuple) else (value,)
+            yield from ([flag] if each is True else [flag, str(each)] for each in values)

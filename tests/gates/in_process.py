@@ -8,7 +8,8 @@ import pytest
 
 from calorimeter.core.verdict import Verdict
 from calorimeter.gates.context import Settings
-from calorimeter.gates.judge import Given, Judge, Session
+from calorimeter.gates.given import Given
+from calorimeter.gates.judge import Judge, Session
 from calorimeter.gates.registry import GATES
 
 

@@ -10,7 +10,7 @@ import pytest
 from calorimeter.commands.verify import verify
 from calorimeter.gates import repeat
 from calorimeter.gates.context import Settings
-from calorimeter.gates.judge import Given
+from calorimeter.gates.given import Given
 
 
 def given(**differing: object) -> Given:

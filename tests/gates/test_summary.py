@@ -11,7 +11,8 @@ from calorimeter.core.deployment import read
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, passed
 from calorimeter.gates.context import Context, Settings
-from calorimeter.gates.judge import Given, Session
+from calorimeter.gates.given import Given
+from calorimeter.gates.judge import Session
 from calorimeter.gates.registry import known
 from tests.gates.test_registry import deployment
 
