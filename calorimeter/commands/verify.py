@@ -97,12 +97,11 @@ def doctor(deployment: Path | None) -> int:
     from rich.table import Table
 
     from calorimeter.gates.doctor import examine
-    from calorimeter.gates.registry import known, select
+    from calorimeter.gates.registry import check_waivers, known
 
     described = netns.visit(read_deployment(paths.deployment(deployment)))
     gates = known()
-    for waived in described.waive:
-        select(waived.partition("-")[0], gates, where=f"{described.path}: waive")
+    check_waivers(described, gates)
     table = Table(box=None, pad_edge=False)
     for heading, least in (("part", 17), ("state", 13), ("what was found", 20), ("gates that need it", 0)):
         table.add_column(heading, min_width=least, overflow="fold")

@@ -26,6 +26,7 @@ from calorimeter.gates.registry import (
     GATES,
     RECORDINGS,
     Gate,
+    check_waivers,
     known,
     missing_files,
     missing_recordings,
@@ -66,9 +67,7 @@ class Session:
         for baseline in given.baseline:
             RunDir.open(baseline)
         deployment = cls._deployment(given, existing, [gates[gate_id] for gate_id in chosen])
-        for waived in deployment.waive:
-            # A6 is a gate; A6-no-check is a rule of the audit, which belongs to that gate.
-            select(waived.partition("-")[0], gates, where=f"{deployment.path}: waive")
+        check_waivers(deployment, gates)
         level = deployment.consent.level
         may_break = level.allows(Consent.INVASIVE) and permit(deployment, given.yes_break_it) is None
         context = Context(

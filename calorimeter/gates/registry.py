@@ -141,6 +141,13 @@ def known() -> dict[str, Gate]:
     return {gate_id: GATES[gate_id] for gate_id in sorted(GATES, key=gate_order)}
 
 
+def check_waivers(deployment: Deployment, gates: dict[str, Gate]) -> None:
+    """Raise InputError if the deployment waives a gate that does not exist."""
+    for waived in deployment.waive:
+        # A6 is a gate; A6-no-check is a rule of the audit, which belongs to that gate.
+        select(waived.partition("-")[0], gates, where=f"{deployment.path}: waive")
+
+
 def select(wanted: str | None, gates: dict[str, Gate], *, where: str = "--gates") -> dict[str, bool]:
     """The gates that `wanted` selects: id → whether it is named by its id, not only by its letter.
 
