@@ -22,7 +22,7 @@ PASSWORD = "s3cr3t-of-the-page"
 
 @contextmanager
 def elsewhere(lab: Deployment, folder: Path) -> Iterator[Path]:
-    """Let the lab's proxy log to a file and show its statistics on a page; yield a deployment file for it."""
+    """Let the lab's proxy log to a file and show statistics on a page; yield its deployment file."""
     log, page = folder / "haproxy.log", _free_port()
     with syslog(log) as port:
 
