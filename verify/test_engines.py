@@ -32,7 +32,7 @@ def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
     """The engines' queues have the described consumers, and no others.
 
     Every worker of every engine has one consumer on `engine` and one on `engine_worker`. Any other consumer
-    takes calls away from the engines. Heat's service table must agree.
+    there takes calls away from the engines. Heat's service table must agree.
     """
     judge(roster(context), as_described)
 
@@ -41,8 +41,8 @@ def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
 def test_engines_take_calls_in_exact_rotation(context: Context, judge: Judge) -> None:
     """Engines take calls in exact rotation.
 
-    Calls are made one at a time, so that the broker traces them in the order of dispatch; every delivery
-    must go to the consumer whose turn it is.
+    Calls are made one at a time, so that the order of the broker's trace is the order of dispatch.
+    Every delivery must go to the consumer whose turn it is.
     """
     judge(rotation(context), exact_rotation)
 
@@ -52,7 +52,7 @@ def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge)
     """Engines have equal shares of the work on stacks.
 
     Creating and deleting a stack fans out to `engine_worker`. Between two quiet points no consumer may be
-    more than one delivery ahead of another.
+    more than one delivery ahead.
     """
     judge(worker_shares(context), equal_shares)
 
@@ -61,8 +61,7 @@ def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge)
 def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: Judge) -> None:
     """Engines have equal shares of calls under load.
 
-    Many calls are in flight at a time. Between two quiet points no consumer may be more than one call ahead
-    of another.
+    Many calls are in flight. Between two quiet points no consumer may be more than one delivery ahead.
     """
     judge(crowd(context), equal_shares)
 
@@ -80,8 +79,8 @@ def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> Non
 def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Judge) -> None:
     """When an engine crashes the others go on.
 
-    Heat acknowledges on receipt, so what the crashed engine had accepted is lost. The verdict counts the
-    lost requests.
+    Heat acknowledges on receipt, so calls that the crashed engine had accepted are lost. They are counted
+    by request.
     """
     judge(engine_faults.crashed(context), stop.crash_is_survived)
 
@@ -90,7 +89,7 @@ def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Jud
 def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> None:
     """A frozen engine costs its own share and no more.
 
-    The broker continues to deliver calls to it; the verdict says after how long the broker took it out.
+    The broker goes on delivering calls to it; the time until the broker notices is a figure.
     """
     judge(engine_faults.frozen(context), freeze.freeze_costs_its_share)
 
@@ -111,6 +110,6 @@ def test_clean_stop_of_an_engine_loses_nothing(context: Context, judge: Judge) -
 def test_backlog_of_a_burst_drains(context: Context, judge: Judge) -> None:
     """The backlog of a burst drains, and how fast.
 
-    Many stacks are created at once; each must be complete within its own timeout.
+    Many stacks are created at once. Every stack must be final within its own timeout.
     """
     judge(ledger(context), backlog_drains)

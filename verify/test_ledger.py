@@ -19,8 +19,8 @@ NEEDS = ("rest", "identity", "broker management", "broker trace")
 def test_every_accepted_stack_reaches_one_final_state(context: Context, judge: Judge) -> None:
     """Every accepted stack reaches exactly one final state.
 
-    The templates cannot fail, so every stack must become complete; and what one engine stored encrypted,
-    any engine must give back as it was made.
+    The templates cannot fail, so every stack must become complete; and a value that one engine encrypted
+    and stored, any engine must return as it was created.
     """
     judge(ledger(context), all_final)
 

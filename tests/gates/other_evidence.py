@@ -1,4 +1,4 @@
-"""A lab with other sources of evidence: a log file, and a stats page with a password."""
+"""A lab whose evidence is elsewhere than usual: a log file, and a stats page with a password."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PASSWORD = "s3cr3t-of-the-page"
 
 @contextmanager
 def elsewhere(lab: Deployment, folder: Path) -> Iterator[Path]:
-    """Let the lab's proxy log to a file and show statistics on a page; yield its deployment file."""
+    """The lab with its proxy logging to a file and showing its figures on a page; its deployment file."""
     log, page = folder / "haproxy.log", _free_port()
     with syslog(log) as port:
 
@@ -49,7 +49,7 @@ def _free_port() -> int:
 
 @contextmanager
 def syslog(file: Path) -> Iterator[int]:
-    """Write each datagram that a port receives as a line of a file, as syslog does; yield the port."""
+    """As syslog does: each datagram to a port becomes a line of a file."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiving, file.open("ab", 0) as lines:
         receiving.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 23)
         receiving.bind(("127.0.0.1", 0))
