@@ -78,7 +78,7 @@ def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
 
 
 def report(followed: Followed) -> list[str]:
-    """The lines that are shown of a command: each request with its timeline, then a summary."""
+    """What is shown of a command: each request with its timeline, then what is missing."""
     lines: list[str] = []
     for path in followed.paths.paths:
         at_s = (path.request.sent_ns - followed.started_ns) / 1e9
@@ -129,13 +129,13 @@ def _of_run(run: RunDir, of_run: Paths) -> Iterator[str]:
 
 
 def _summary(followed: Followed) -> str:
-    count = len(followed.paths.paths)
+    asked = len(followed.paths.paths)
     whole = sum(1 for path in followed.paths.paths if not path.missing)
-    text = f"{whole} of {count} requests followed to their engines"
+    text = f"{whole} of {asked} requests followed to their engines"
     if followed.elsewhere:
         text += f"; {followed.elsewhere} went elsewhere (Keystone, …)"
     if followed.hidden:
         text += f"; {followed.hidden} connections hidden by TLS"
-    if not count and not followed.hidden:
+    if not asked and not followed.hidden:
         text = "the command sent no request to the deployment's APIs through its http_proxy"
     return f"{text}; the command took {(followed.ended_ns - followed.started_ns) / 1e9:.1f} s"

@@ -95,12 +95,12 @@ def _ec2(deployment: Deployment) -> str:
 def _stats(deployment: Deployment) -> str:
     from calorimeter.gates.evidence.proxy_stats import open_stats
 
-    found = []
+    told = []
     for proxy in deployment.proxy:
         for stats in open_stats(deployment, proxy):
             servers = sum(row.kind == "server" for row in stats.show_stat())
-            found.append(f"{stats.where} lists {servers} servers")
-    return "; ".join(found)
+            told.append(f"{stats.where} lists {servers} servers")
+    return "; ".join(told)
 
 
 def _logs(deployment: Deployment) -> str:
