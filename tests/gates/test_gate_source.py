@@ -24,11 +24,11 @@ def test_names_are_those_that_the_gate_calls() -> None:
     """The function behind an attribute of a module, and behind the decorator of shared evidence."""
     found = source(known()["S1"])
     assert found.function.file == "verify/test_affinity.py"
-    assert str(found.experiment).startswith("calorimeter.gates.clients.visit_rounds.visits (")
-    assert str(found.check).startswith("calorimeter.gates.affinity.stability.each_source_on_one_backend (")
-    assert str(found.record).startswith("calorimeter.gates.clients.visits.Visits (")
+    assert str(found.experiment).startswith("calorimeter.gates.clients.visit_rounds.")
+    assert str(found.check).startswith("calorimeter.gates.affinity.stability.")
+    assert str(found.record).startswith("calorimeter.gates.clients.visits.")
     assert found.evidence == "visits-rest.json"
-    assert {"proxy_log", "proxy_stats"} <= set(found.readers)
+    assert "proxy_log" in found.readers
     assert source(known()["A1"]).readers == ()
     assert source(known()["A1"]).evidence == "audit.json"
     assert source(known()["H2"]).evidence == "H2.json"
