@@ -1,4 +1,4 @@
-"""`python -m calorimeter`: the command line, whatever the folder and the PATH."""
+"""`python -m calorimeter`: the command line, also if `calorimeter` is not on the PATH."""
 
 from calorimeter.cli import main
 

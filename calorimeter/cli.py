@@ -1,4 +1,4 @@
-"""The command line: a table of commands, each imported from its room when it is called."""
+"""The command line: a table of commands, each imported from its module when it is called."""
 
 from __future__ import annotations
 
@@ -10,120 +10,119 @@ import click
 from calorimeter import __version__
 from calorimeter.core.errors import InputError, nearest
 
-COMMANDS = {
-    "lab": (
-        "calorimeter.commands.lab:lab",
-        "Bring a real scaled-out Heat up on this machine, and take it down.",
-    ),
-    "doctor": (
-        "calorimeter.commands.verify:doctor",
-        "Say what of a deployment can be reached, and which gates that allows.",
-    ),
-    "describe": (
-        "calorimeter.commands.configuration:describe",
-        "Write a deployment.toml from HAProxy's and Heat's files.",
-    ),
-    "audit": (
-        "calorimeter.commands.configuration:audit",
-        "Find what is wrong in HAProxy's and Heat's configuration.",
-    ),
-    "generate": (
-        "calorimeter.commands.configuration:generate",
-        "Write the files of a scaled-out Heat from a few lines.",
-    ),
-    "run": (
-        "calorimeter.studies.interleaved_runs:run",
-        "Load a deployment with a scenario and record every request.",
-    ),
-    "clean": ("calorimeter.commands.load:clean", "Remove the stacks that a killed run left behind."),
-    "balance": ("calorimeter.commands.load:balance", "Say whether every stack of a run is accounted for."),
-    "verify": (
-        "calorimeter.commands.verify:verify",
-        "Run the gates on a deployment and write their verdicts.",
-    ),
-    "fault": (
-        "calorimeter.commands.fault:fault",
-        "Break parts of a deployment for a while, and heal them.",
-    ),
-    "guide-against-correction": (
-        "calorimeter.studies.guide_against_correction:compare",
-        "Break a lab behind the guide's proxy and behind corrected ones, side by side.",
-    ),
-    "capacity": (
-        "calorimeter.studies.capacity:capacity",
-        "Find the highest load at which all objectives hold and nothing piles up.",
-    ),
-    "scale": (
-        "calorimeter.studies.scale:scale",
-        "Measure throughput against APIs and engines, and fit the law that it follows.",
-    ),
-    "trace": (
-        "calorimeter.commands.trace:trace",
-        "Show the way of each request of a command, client to engine.",
-    ),
-    "watch": (
-        "calorimeter.commands.verify:watch",
-        "Record the proxy's and the broker's counters while a run lasts.",
-    ),
-    "benchmarks": (
-        "calorimeter.studies.published:benchmarks",
-        "Make the published reports again from the data kept beside them.",
-    ),
-    "report": (
-        "calorimeter.commands.report_study:report",
-        "Turn a run, or a study, into a page that can be published.",
-    ),
-    "compare": (
-        "calorimeter.commands.report:compare",
-        "Say what differs between two runs, or two sides of runs.",
-    ),
-}
-"""Command → (where it is, its line in the overview). The overview imports no room."""
+GROUPS = {
+    "Lab": {
+        "lab": ("calorimeter.commands.lab:lab", "lab up",
+            "Bring a real scaled-out Heat up on this machine, and take it down."),
+    },
+    "Load": {
+        "run": ("calorimeter.studies.interleaved_runs:run", "run first-mix --users 12 --duration 1m",
+            "Load a deployment with a scenario and record every request."),
+        "clean": ("calorimeter.commands.load:clean", "clean runs/RUN",
+            "Delete the stacks that a killed run left behind."),
+        "balance": ("calorimeter.commands.load:balance", "balance runs/RUN",
+            "Check that every stack of a run is accounted for."),
+        "trace": ("calorimeter.commands.trace:trace", "trace deployment.toml -- openstack stack list",
+            "Show the path of each request of a command, from client to engine."),
+    },
+    "Verify": {
+        "doctor": ("calorimeter.commands.verify:doctor", "doctor deployment.toml",
+            "Show which parts of a deployment can be reached, and which gates that allows."),
+        "verify": ("calorimeter.commands.verify:verify", "verify deployment.toml --gates S,H1",
+            "Run the gates on a deployment and write their verdicts."),
+        "gates": ("calorimeter.commands.gates:gates", "gates S1",
+            "List the gates, or show one with its code and its docs."),
+        "fault": ("calorimeter.commands.fault:fault", "fault deployment.toml --fault rest-1:kill@5s+20s",
+            "Inject faults into a deployment on a schedule, and heal them."),
+        "describe": ("calorimeter.commands.configuration:describe",
+            "describe --proxy haproxy.cfg --heat-conf B=heat-b.conf --heat-conf C=heat-c.conf",
+            "Write a deployment.toml from HAProxy's and Heat's files."),
+        "audit": ("calorimeter.commands.configuration:audit", "audit haproxy.cfg B=heat.conf",
+            "Find faults in HAProxy's and Heat's configuration."),
+        "generate": ("calorimeter.commands.configuration:generate", "generate topology.toml -o heat-config",
+            "Write the configuration of a scaled-out Heat from a few lines."),
+    },
+    "Report": {
+        "report": ("calorimeter.commands.report_study:report", "report runs/RUN",
+            "Turn a run, or a study, into a page that can be published."),
+        "compare": ("calorimeter.commands.report:compare", "compare runs/RUN --baseline runs/EARLIER",
+            "Show what differs between two runs, or two sides of runs."),
+    },
+    "Studies": {
+        "capacity": ("calorimeter.studies.capacity:capacity", "capacity rest-and-cfn",
+            "Find the highest load at which all objectives hold and no backlog grows."),
+        "scale": ("calorimeter.studies.scale:scale", "scale engine-wait --engines 1,2,4",
+            "Measure throughput against the numbers of APIs and engines, and fit a scaling law."),
+    },
+    "": {
+        "guide-against-correction": ("calorimeter.studies.guide_against_correction:compare",
+            "guide-against-correction --servers 3",
+            "Inject faults into labs behind the guide's proxy and behind corrected ones, side by side."),
+        "watch": ("calorimeter.commands.verify:watch", "watch runs/RUN",
+            "Record the proxy's and the broker's counters during a run."),
+        "benchmarks": ("calorimeter.studies.published:benchmarks", "benchmarks",
+            "Write the published reports again from the data kept beside them."),
+    },
+}  # fmt: skip
+"""Group → command → (its function, an example, its line in the overview). The overview imports no room.
+
+The group without a name is for maintainers; the overview does not list it.
+"""
+
+COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
 TOUCHING = ("lab", "doctor", "run", "clean", "capacity", "scale", "verify", "trace", "fault")
-"""Commands that touch a deployment: they first heal what a killed run left broken."""
+"""Commands that touch a deployment. They first heal the faults that a killed run left behind."""
 
 
-class Rooms(click.Group):
+class Commands(click.Group):
     """A group whose commands are imported only when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The names of all commands, in the order of a newcomer's walk."""
+        """The names of all commands, in the order of the overview."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import one command."""
+        """Import one command, and give its help an example."""
         if cmd_name not in COMMANDS:
             close = nearest(cmd_name, COMMANDS)
             hint = f"; did you mean {close!r}?" if close else ""
             raise click.UsageError(f"unknown command {cmd_name!r}{hint}", ctx)
         if cmd_name in TOUCHING:
             _heal_leftovers()
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        where, example, _ = COMMANDS[cmd_name]
+        module, _, attribute = where.partition(":")
         command = getattr(import_module(module), attribute)
         assert isinstance(command, click.Command)
+        command.epilog = f"Example: calorimeter {example}"
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the overview from the table."""
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+        """Write the groups of the overview, from the table."""
+        for group, commands in GROUPS.items():
+            if group:
+                with formatter.section(group):
+                    formatter.write_dl([(name, line) for name, (_, _, line) in commands.items()])
 
 
-@click.group(cls=Rooms, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="calorimeter")
 def calorimeter() -> None:
     """Load-test and verify a scaled-out OpenStack Heat.
 
-    A newcomer starts with `calorimeter lab up`, then `calorimeter verify`, then
-    `calorimeter run scenarios/first-mix.toml` and `calorimeter report`.
+    \b
+    Examples:
+      calorimeter lab up                      bring a Heat up on this machine
+      calorimeter verify                      run all gates on it
+      calorimeter run first-mix               load it, and record every request
+      calorimeter report runs/RUN             write the page of that run
 
-    Exit status: 0 all well; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the set-up is unusable.
+    Exit status: 0 success; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the set-up is unusable.
     """
 
 
 def _heal_leftovers() -> None:
-    """Heal what a killed run of the suite left broken on this machine."""
+    """Heal the faults that a killed run of the suite left behind on this machine."""
     from calorimeter.core import paths
 
     if not any((paths.state() / "faults").glob("*.json")):
@@ -132,7 +131,9 @@ def _heal_leftovers() -> None:
 
     try:
         for name, each in recover_all():
-            click.echo(f"healed what a killed run left broken: {name}: {each.part}: {each.fault}", err=True)
+            click.echo(
+                f"healed a fault that a killed run left behind: {name}: {each.part}: {each.fault}", err=True
+            )
     except Unhealed as problem:
         raise click.ClickException(str(problem)) from None
 
@@ -144,7 +145,7 @@ def _unhealed() -> type[Exception]:
 
 
 def main() -> None:
-    """Run the command line; input that cannot be used is one line on stderr and exit status 2."""
+    """Run the command line; unusable input is one line on stderr and exit status 2."""
     try:
         status = calorimeter.main(prog_name="calorimeter", standalone_mode=False)
     except InputError as problem:
@@ -163,6 +164,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("calorimeter: interrupted", err=True)
         status = 130
-    except _unhealed():  # the injector has said what to type
+    except _unhealed():  # the injector has printed the commands to type
         status = 2
     sys.exit(status or 0)

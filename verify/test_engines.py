@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from calorimeter.core.deployment import Consent
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines import engine_faults, freeze, service_return, stop
@@ -17,15 +19,15 @@ from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import Break, gate
 
 ENGINE = ("engine",)
-FAULTS = ("rest", "identity", "broker management", "broker trace", "fault commands")
+SUBSCRIBES = "each engine will subscribe to the same AMQP engine queue"
 ROUND_ROBIN = "pick up work in round-robin fashion with the other engines"
+TRACE = ("rest", "identity", "broker management", "broker trace")
+
+traced_gate = partial(gate, needs=TRACE, consent=Consent.INVASIVE)
+fault_gate = partial(gate, guide=ROUND_ROBIN, needs=(*TRACE, "fault commands"), consent=Consent.INVASIVE)
 
 
-@gate(
-    "E1",
-    guide="each engine will subscribe to the same AMQP engine queue",
-    needs=("rest", "identity", "broker management"),
-)
+@gate("E1", guide=SUBSCRIBES, needs=("rest", "identity", "broker management"))
 def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
     """The engines' queues have the described consumers, and no others.
 
@@ -35,13 +37,7 @@ def test_engines_consume_as_described(context: Context, judge: Judge) -> None:
     judge(read_roster(context), as_described)
 
 
-@gate(
-    "E2",
-    guide="each engine will subscribe to the same AMQP engine queue and pick up work in round-robin "
-    "fashion with the other engines",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E2", guide=f"{SUBSCRIBES} and {ROUND_ROBIN}")
 def test_engines_take_calls_in_exact_rotation(context: Context, judge: Judge) -> None:
     """Engines take calls in exact rotation.
 
@@ -51,12 +47,7 @@ def test_engines_take_calls_in_exact_rotation(context: Context, judge: Judge) ->
     judge(make_rotation_calls(context), exact_rotation)
 
 
-@gate(
-    "E3",
-    guide="pick up work in round-robin fashion with the other engines",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E3", guide=ROUND_ROBIN)
 def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge) -> None:
     """Engines have equal shares of the work on stacks.
 
@@ -66,12 +57,7 @@ def test_engines_have_equal_shares_of_stack_work(context: Context, judge: Judge)
     judge(worker_shares(context), equal_shares)
 
 
-@gate(
-    "E4",
-    guide="pick up work in round-robin fashion with the other engines",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E4", guide=ROUND_ROBIN)
 def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: Judge) -> None:
     """Engines have equal shares of calls under load.
 
@@ -80,9 +66,7 @@ def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: 
     judge(make_concurrent_calls(context), equal_shares)
 
 
-@gate(
-    "E5", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
-)
+@fault_gate("E5", breaks=(Break("stop", "last", ENGINE),))
 def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> None:
     """An engine that joins gets its share, and how soon.
 
@@ -91,9 +75,7 @@ def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> Non
     judge(engine_faults.restart_engine(context), stop.joining_engine_gets_its_share)
 
 
-@gate(
-    "E6", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("kill", "last", ENGINE),)
-)
+@fault_gate("E6", breaks=(Break("kill", "last", ENGINE),))
 def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Judge) -> None:
     """When an engine crashes the others go on.
 
@@ -103,13 +85,7 @@ def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Jud
     judge(engine_faults.crash_engine(context), stop.crash_is_survived)
 
 
-@gate(
-    "E7",
-    guide=ROUND_ROBIN,
-    needs=FAULTS,
-    consent=Consent.INVASIVE,
-    breaks=(Break("freeze", "last", ENGINE),),
-)
+@fault_gate("E7", breaks=(Break("freeze", "last", ENGINE),))
 def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> None:
     """A frozen engine costs its own share and no more.
 
@@ -118,32 +94,19 @@ def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> N
     judge(engine_faults.freeze_engine(context), freeze.freeze_costs_its_share)
 
 
-@gate(
-    "E8",
-    guide=ROUND_ROBIN,
-    needs=FAULTS,
-    consent=Consent.INVASIVE,
-    breaks=(Break("kill", "every", ENGINE),),
-)
+@fault_gate("E8", breaks=(Break("kill", "every", ENGINE),))
 def test_without_engines_errors_are_clear_and_service_returns(context: Context, judge: Judge) -> None:
     """Without engines calls get clear errors in time, and service returns with the engines."""
     judge(engine_faults.kill_all_engines(context), service_return.errors_are_clear_and_service_returns)
 
 
-@gate(
-    "E9", guide=ROUND_ROBIN, needs=FAULTS, consent=Consent.INVASIVE, breaks=(Break("stop", "last", ENGINE),)
-)
+@fault_gate("E9", breaks=(Break("stop", "last", ENGINE),))
 def test_clean_stop_of_an_engine_loses_nothing(context: Context, judge: Judge) -> None:
     """A clean stop of an engine loses nothing: no call, no stack."""
     judge(engine_faults.restart_engine(context), stop.clean_stop_loses_nothing)
 
 
-@gate(
-    "E10",
-    guide="each engine will subscribe to the same AMQP engine queue",
-    needs=("rest", "identity", "broker management", "broker trace"),
-    consent=Consent.INVASIVE,
-)
+@traced_gate("E10", guide=SUBSCRIBES)
 def test_backlog_of_a_burst_drains(context: Context, judge: Judge) -> None:
     """The backlog of a burst drains, and how fast.
 

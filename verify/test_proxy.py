@@ -36,7 +36,7 @@ def test_rest_answers_at_the_front(context: Context, judge: Judge) -> None:
 def test_cfn_answers_at_the_front(context: Context, judge: Judge) -> None:
     """The CFN API answers at the address that clients know.
 
-    As P1, for the CFN API.
+    The same as P1, for the CFN API.
     """
     judge(front(context, "cfn"), answers_at_the_front, name="front-cfn")
 
@@ -45,7 +45,7 @@ def test_cfn_answers_at_the_front(context: Context, judge: Judge) -> None:
 def test_openstack_client_works(context: Context, judge: Judge) -> None:
     """The unmodified openstack client works through the proxy.
 
-    It lists, creates, shows and deletes a stack of one resource that needs nothing but Heat.
+    It lists, creates, shows and deletes a stack with one resource that needs no service but Heat.
     """
     judge(client_calls(context), client_works, name="client")
 
@@ -54,8 +54,8 @@ def test_openstack_client_works(context: Context, judge: Judge) -> None:
 def test_maxconn_holds_back_and_does_not_drop(context: Context, judge: Judge) -> None:
     """Beyond a maxconn connections wait, and none is dropped.
 
-    The proxy is filled to its own maxconn, where others wait in the kernel's backlog; and its servers to
-    theirs, where they wait in HAProxy's queue for at most `timeout queue`.
+    The proxy is filled up to its own maxconn, beyond which connections wait in the kernel's backlog, and
+    its servers up to theirs, beyond which they wait in HAProxy's queue for at most `timeout queue`.
     """
     judge(saturation(context), nothing_is_dropped, name="saturation")
 
@@ -69,8 +69,9 @@ def test_maxconn_holds_back_and_does_not_drop(context: Context, judge: Judge) ->
 def test_timeouts_are_as_described(context: Context, judge: Judge) -> None:
     """The proxy's timeouts fire when they should.
 
-    A client that sends nothing, a server that does not answer, and where parts may be broken a server
-    whose packets vanish. Of timeouts that run at once the shortest is proven, and the others are named.
+    Measured with a client that sends nothing, a server that does not answer and, if faults are allowed, a
+    server whose packets are dropped. If several timeouts run at the same time, the shortest is proven and
+    the others are named.
     """
     judge(timeouts(context), timeouts_as_described, name="timeouts")
 
@@ -79,7 +80,7 @@ def test_timeouts_are_as_described(context: Context, judge: Judge) -> None:
 def test_tcp_keepalive_is_set_on_both_sides(context: Context, judge: Judge) -> None:
     """TCP keep-alive is really set, to clients and to servers.
 
-    Connections are held through the proxy; its host's socket table shows their timers.
+    Connections are held open through the proxy; the socket table of its host shows their timers.
     """
     judge(kept_alive(context), keepalive_is_set, name="keepalive")
 
@@ -94,7 +95,6 @@ def test_tcp_keepalive_is_set_on_both_sides(context: Context, judge: Judge) -> N
 def test_retries_and_redispatch_as_measured(context: Context, judge: Judge) -> None:
     """What retries and redispatch do while a backend is dead and not yet out, as a measured fact.
 
-    Sources of the killed backend, and of others, visit from the moment of its death until the proxy
-    has noticed.
+    Sources of the killed backend and of others visit from the kill until the proxy has detected it.
     """
     judge(failovers(context), retries_as_measured, name="failovers")

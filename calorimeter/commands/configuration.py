@@ -9,37 +9,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from calorimeter.commands.options import FILE
 from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
 if TYPE_CHECKING:
     from calorimeter.config.audit import Inputs, Report
 
-_FILE = click.Path(path_type=Path)
-
 
 def _of_files(command: Callable[..., int]) -> Callable[..., int]:
-    """The options that name files and sections."""
+    """Add the options that name files, sections, addresses and hosts."""
     for option in (
-        click.option("--cfn-section", metavar="NAME", help="HAProxy section of the CFN API, if not plain."),
-        click.option(
-            "--rest-section", metavar="NAME", help="HAProxy section of the REST API, if not plain."
-        ),
-        click.option(
-            "--heat-conf",
-            "heat_confs",
-            multiple=True,
-            metavar="HOST=FILE[,FILE…]",
-            help="heat.conf of one process on HOST; several files as with --config-file. Repeat it.",
-        ),
-        click.option(
-            "--proxy",
-            "proxies",
-            multiple=True,
-            type=_FILE,
-            help="HAProxy's configuration; repeat it in the order of its -f.",
-        ),
-    ):
+        click.option("--engine", "engines", multiple=True, metavar="HOST",
+                     help="Host with an engine; may be given again (default: the host of each heat.conf)."),
+        click.option("--cfn-url", metavar="URL",
+                     help="URL of the CFN API as clients know it (default: from the proxy's bind)."),
+        click.option("--rest-url", metavar="URL",
+                     help="URL of the REST API as clients know it (default: from the proxy's bind)."),
+        click.option("--cfn-section", metavar="NAME",
+                     help="HAProxy section of the CFN API (default: the one that serves it)."),
+        click.option("--rest-section", metavar="NAME",
+                     help="HAProxy section of the REST API (default: the one that serves it)."),
+        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
+                     help="heat.conf of one process on HOST, several files as with --config-file; may be "
+                     "given again."),
+        click.option("--proxy", "proxies", multiple=True, type=FILE,
+                     help="HAProxy's configuration; may be given again, in the order of HAProxy's -f."),
+    ):  # fmt: skip
         command = option(command)
     return command
 
@@ -51,24 +47,19 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
-@click.option("--rest-url", metavar="URL", help="The REST API as clients know it.")
-@click.option("--cfn-url", metavar="URL", help="The CFN API as clients know it.")
-@click.option("--engine", "engines", multiple=True, metavar="HOST",
-              help="A host that runs heat-engine; repeat it. Default: every Heat file's.")  # fmt: skip
 @click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="How soon a failed API must be found; else expect.max_detection_s, or 20.")  # fmt: skip
+              help="Detection bound of a failed API (default: expect.max_detection_s, or 20).")  # fmt: skip
 @click.option("--database-connections", type=click.IntRange(1), metavar="N",
-              help="max_connections of the database, for the count of its clients.")  # fmt: skip
+              help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
-              show_default=True, help="What is written.")  # fmt: skip
-@click.option("-o", "--output", type=_FILE, help="Write it there instead of to the terminal.")
-@click.option("--patch", type=_FILE, help="Write all changes there, for `patch -p1` (mode 600: it may hold "
-              "passwords).")  # fmt: skip
-@click.option(
-    "--run", "run", type=_FILE, help="Add the verdicts of the gates A1 to A12 to this run folder."
-)
+              show_default=True, help="Format of the report.")  # fmt: skip
+@click.option("-o", "--output", type=FILE, help="File for the report (default: the terminal).")
+@click.option("--patch", type=FILE, help="File for all changes, for `patch -p1`; mode 600: it may hold "
+              "passwords (default: none).")  # fmt: skip
+@click.option("--run", "run", type=FILE,
+              help="Run folder that the verdicts of A1 to A12 are added to (default: none).")  # fmt: skip
 @click.option("--haproxy/--no-haproxy", default=True, show_default=True,
-              help="Ask `haproxy -c` too, where the program is there.")  # fmt: skip
+              help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
 def audit(
     files: tuple[str, ...],
     proxies: tuple[Path, ...],
@@ -86,13 +77,13 @@ def audit(
     run: Path | None,
     haproxy: bool,
 ) -> int:
-    """Find what is wrong in HAProxy's and Heat's configuration before any load runs.
+    """Find faults in HAProxy's and Heat's configuration before any load runs.
 
-    FILES are HAProxy configurations, heat.conf files (as HOST=FILE where the name does not say the host),
-    or one deployment.toml that names them. docs/reference/audit.md explains each rule.
+    FILES are HAProxy configurations, heat.conf files (as HOST=FILE if the name does not have the host), or
+    one deployment.toml that names them. docs/reference/audit.md explains each rule.
 
-    Exit status: 0 nothing found, or notes only; 1 an error or a warning is open; 2 the files cannot be
-    used.
+    Exit status: 0 nothing found, or only notes; 1 an error or a warning is not waived; 2 the files cannot
+    be used.
     """
     from calorimeter.config.audit import audit as judge
 
@@ -156,7 +147,7 @@ def _write_report(report: Report, form: str, output: Path | None) -> None:
     from calorimeter.core.files import write
 
     text = {"text": writing.text, "json": writing.as_json, "sarif": writing.sarif}[form](report)
-    # Bytes of a file that are no UTF-8 were read so that nothing is lost; a report shows them as �.
+    # Bytes of a file that are not UTF-8 were read without loss; a report shows them as �.
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if output:
         write(output, text)
@@ -177,35 +168,39 @@ def _write_verdicts(report: Report, run: Path) -> None:
 
 @click.command()
 @_of_files
-@click.option("-o", "--output", type=_FILE, default=Path("deployment.toml"), show_default=True,
-              help="The file that is written; passwords go to NAME.secrets.toml beside it.")  # fmt: skip
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
-@click.option("--name", default="heat", show_default=True, help="What the deployment is called in reports.")
-@click.option("--rest-url", metavar="URL", help="The REST API as clients know it, where the proxy's bind "
-              "does not say it.")  # fmt: skip
-@click.option("--cfn-url", metavar="URL", help="The CFN API as clients know it, likewise.")
+@click.option("-o", "--output", type=FILE, default=Path("deployment.toml"), show_default=True,
+              help="File to write; passwords go to NAME.secrets.toml beside it.")  # fmt: skip
+@click.option("--force", is_flag=True, help="Replace existing files (default: refuse).")
+@click.option("--name", default="heat", show_default=True, help="Name of the deployment in reports.")
 @click.option("--stats", multiple=True, metavar="URL", help="Stats socket or page of the proxy: "
               "unix:///run/haproxy.sock, tcp://HOST:PORT, http://HOST:PORT/stats.")  # fmt: skip
 @click.option("--log", "logs", multiple=True, metavar="URL",
-              help="Where the proxy's log can be read: udp://HOST:PORT or file:///PATH.")  # fmt: skip
-@click.option("--management-url", metavar="URL", help="RabbitMQ's management API.")
-@click.option("--engine", "engines", multiple=True, metavar="HOST",
-              help="A host that runs heat-engine; repeat it. Default: every --heat-conf.")  # fmt: skip
-@click.option("--engine-workers", type=click.IntRange(1), help="Processes of each engine.")
-@click.option("--auth-url", envvar="OS_AUTH_URL", metavar="URL", help="Keystone. Also $OS_AUTH_URL.")
+              help="Source of the proxy's log: udp://HOST:PORT or file:///PATH.")  # fmt: skip
+@click.option("--management-url", metavar="URL", help="URL of RabbitMQ's management API.")
 @click.option(
-    "--username", envvar="OS_USERNAME", metavar="NAME", help="The suite's user. Also $OS_USERNAME."
+    "--engine-workers",
+    type=click.IntRange(1),
+    help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
+)
+@click.option(
+    "--auth-url", envvar="OS_AUTH_URL", metavar="URL", help="URL of Keystone (default: $OS_AUTH_URL)."
+)
+@click.option(
+    "--username", envvar="OS_USERNAME", metavar="NAME", help="User of the suite (default: $OS_USERNAME)."
 )
 @click.option("--password-env", default="OS_PASSWORD", show_default=True, metavar="VARIABLE",
-              help="The environment variable that will hold the user's password.")  # fmt: skip
+              help="Environment variable that will hold the user's password.")  # fmt: skip
 @click.option("--project", envvar="OS_PROJECT_NAME", metavar="NAME",
-              help="The suite's project. Also $OS_PROJECT_NAME.")  # fmt: skip
-@click.option("--user-domain", envvar="OS_USER_DOMAIN_NAME", default="Default", show_default=True)
-@click.option("--project-domain", envvar="OS_PROJECT_DOMAIN_NAME", default="Default", show_default=True)
-@click.option("--region", envvar="OS_REGION_NAME", metavar="NAME")
-@click.option("--ca-file", type=_FILE, help="Authorities that vouch for the proxy's certificate.")
+              help="Project of the suite (default: $OS_PROJECT_NAME).")  # fmt: skip
+@click.option("--user-domain", envvar="OS_USER_DOMAIN_NAME", default="Default",
+              show_default=True, help="Domain of the user.")  # fmt: skip
+@click.option("--project-domain", envvar="OS_PROJECT_DOMAIN_NAME", default="Default",
+              show_default=True, help="Domain of the project.")  # fmt: skip
+@click.option("--region", envvar="OS_REGION_NAME", metavar="NAME",
+              help="Region of Heat (default: $OS_REGION_NAME, or none).")  # fmt: skip
+@click.option("--ca-file", type=FILE, help="CA certificates that the proxy's certificate is verified with.")
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
-              show_default=True, help="How far the suite may go.")  # fmt: skip
+              show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
 def describe(
     proxies: tuple[Path, ...],
     heat_confs: tuple[str, ...],
@@ -218,8 +213,8 @@ def describe(
 ) -> int:
     """Write a deployment.toml from HAProxy's and Heat's configuration.
 
-    What the files do not say is asked for by name: each missing thing is one line, with the option that
-    gives it, and stands as a comment in the file. Passwords go to a file of mode 600 beside it.
+    Each value that the files do not have is one line of output, with the option that gives it, and a
+    comment in the file. Passwords go to a file of mode 600 beside it.
 
     Exit status: 0 the file is written; 2 the files cannot be used.
     """
@@ -241,9 +236,9 @@ def describe(
 
 
 @click.command()
-@click.argument("topology", type=_FILE)
-@click.option("-o", "--output", type=_FILE, required=True, help="The folder that is written.")
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@click.argument("topology", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, help="Folder to write.")
+@click.option("--force", is_flag=True, help="Replace existing files (default: refuse).")
 def generate(topology: Path, output: Path, force: bool) -> int:
     """Write apis-proxy.conf and the heat.conf of every host of TOPOLOGY, a TOML file of a few lines.
 
@@ -253,8 +248,8 @@ def generate(topology: Path, output: Path, force: bool) -> int:
     name = "B"
     address = "10.0.0.2"      # one REST API, one CFN API, one engine: rest, cfn, engines = 1
 
-    Passwords that TOPOLOGY does not refer to are made, and kept in secrets.toml of the folder, where a
-    second call finds them again. Files with passwords have mode 600.
+    Passwords that TOPOLOGY does not refer to are generated and kept in secrets.toml of the folder; a
+    second call uses them again. Files with passwords have mode 600.
 
     Exit status: 0 the files are written; 2 the topology cannot be used.
     """

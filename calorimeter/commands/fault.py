@@ -1,4 +1,4 @@
-"""`calorimeter fault`: carry a schedule of faults out, and heal all of it."""
+"""The command `fault`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from calorimeter.commands.options import DEPLOYMENT, FILE, YES_BREAK_IT
 from calorimeter.core import netns, paths, toml
 from calorimeter.core.deployment import read
 from calorimeter.core.errors import InputError
@@ -16,17 +17,18 @@ from calorimeter.core.faults.shell_command import CommandFailed
 
 
 @click.command()
-@click.argument("deployment", required=False, type=click.Path(path_type=Path))
+@DEPLOYMENT
 @click.option("--fault", "texts", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
-              help="Such as rest-1:kill@5s+20s, or rest-*:freeze@0s+10s. May be given again.")  # fmt: skip
-@click.option("--schedule", type=click.Path(path_type=Path), help="A TOML file of [[fault]] tables.")
-@click.option("--yes-break-it", is_flag=True, help="Break parts of what is no lab, too (with consent).")
+              help="Fault to inject, such as rest-1:kill@5s+20s or rest-*:freeze@0s+10s; may be "
+              "given again.")  # fmt: skip
+@click.option("--schedule", type=FILE, help="TOML file of [[fault]] tables (default: none).")
+@YES_BREAK_IT
 def fault(
     deployment: Path | None, texts: tuple[str, ...], schedule: Path | None, yes_break_it: bool
 ) -> int:
-    """Break parts of DEPLOYMENT for a while, and heal them, whatever happens.
+    """Inject faults into parts of DEPLOYMENT on a schedule, and heal all of them, also after Ctrl-C.
 
-    Exit status: 0 all was carried out and healed; 1 a command failed; 2 the input cannot be used.
+    Exit status: 0 all faults were injected and healed; 1 a command failed; 2 the input cannot be used.
     """
     described = netns.enter_client_netns(read(paths.deployment(deployment)))
     given = toml.read(schedule, Schedule).fault if schedule else ()

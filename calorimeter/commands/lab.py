@@ -13,16 +13,32 @@ from calorimeter.core.errors import InputError, unknown
 COUNT = click.IntRange(1, 64)
 PORT = click.IntRange(1, 65535)
 
-NAME = click.option("--name", default="lab", show_default=True, help="Which lab, where there are several.")
-
 
 @click.group()
 def lab() -> None:
     """Bring a real scaled-out Heat up on this machine, and take it down.
 
     Keystone, RabbitMQ, MariaDB, memcached, HAProxy and Heat's own programs run as private daemons on
-    loopback, with their own folder, ports and passwords; nothing of the system is touched.
+    loopback, with their own folder, ports and passwords. The system's own daemons are not touched.
     """
+
+
+def _command(line: str, example: str, name: str | None = None, **attributes: Any) -> Callable[..., Any]:
+    """A command of `lab`: its line in the overview, and the example at the end of its help."""
+    return lab.command(name, short_help=line, epilog=f"Example: calorimeter lab {example}", **attributes)
+
+
+def _option(name: str, text: str, **attributes: Any) -> Callable[..., Any]:
+    """An option that shows its default, if it has one."""
+    return click.option(name, help=text, **{"show_default": "default" in attributes, **attributes})
+
+
+def _choice(name: str, text: str, *values: str) -> Callable[..., Any]:
+    """An option that takes one of `values`; the first is the default."""
+    return _option(name, text, type=click.Choice(values), default=values[0])
+
+
+NAME = _option("--name", "Name of the lab.", default="lab")
 
 
 class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -31,7 +47,7 @@ class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     name = "W,W,…"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of numbers from 0 to 256, as HAProxy allows."""
+        """A tuple of numbers from 0 to 256, the range that HAProxy allows."""
         if isinstance(value, tuple):
             return value
         words = str(value).split(",")
@@ -66,156 +82,113 @@ class Timeouts(click.ParamType[dict[str, str]]):
 
 
 def _proxy_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The options that shape the proxy."""
+    """Add the options that shape the proxy."""
     for option in reversed(_PROXY_OPTIONS):
         command = option(command)
     return command
 
 
 _PROXY_OPTIONS = (
-    click.option(
-        "--proxy",
-        type=click.Choice(["guide", "checked"]),
-        default="checked",
-        show_default=True,
-        help="The guide's proxy to the letter, or the same with health checks.",
-    ),
-    click.option(
-        "--balance",
-        type=click.Choice(["source", "roundrobin", "leastconn"]),
-        default="source",
-        show_default=True,
-        help="How the proxy chooses a server.",
-    ),
-    click.option(
-        "--hash-type", type=click.Choice(["map-based", "consistent"]), help="Of `balance source`."
-    ),
-    click.option("--weights", type=Weights(), default=(), help="Weights of the servers, such as 1,2,1."),
-    click.option(
-        "--mode", type=click.Choice(["tcp", "http"]), default="tcp", show_default=True, help="Of the proxy."
-    ),
-    click.option(
-        "--timeouts",
-        type=Timeouts(),
-        default="",
-        help="The proxy's timeouts where not the guide's, such as client=2s,server=3s.",
-    ),
-    click.option("--maxconn", type=click.IntRange(1, 65535), help="Of the whole proxy; else the guide's."),
-    click.option("--server-maxconn", type=click.IntRange(1, 65535), help="Of each server; else none."),
-)
+    _option("--proxy", "Proxy configuration: the guide's to the letter, or the same with health checks.",
+            type=click.Choice(["guide", "checked"]), default="checked"),
+    _choice("--balance", "`balance` of both sections.", "source", "roundrobin", "leastconn"),
+    _option("--hash-type", "`hash-type` for `balance source` (default: that of --proxy).",
+            type=click.Choice(["map-based", "consistent"])),
+    _option("--weights", "Weights of the servers, such as 1,2,1 (default: all equal).",
+            type=Weights(), default=(), show_default=False),
+    _choice("--mode", "HAProxy mode of both sections.", "tcp", "http"),
+    _option("--timeouts", "Timeouts of the proxy that differ from the guide's, such as client=2s,server=3s "
+            "(default: none).", type=Timeouts(), default="", show_default=False),
+    _option("--maxconn", "maxconn of the whole proxy (default: the guide's).", type=PORT),
+    _option("--server-maxconn", "maxconn of each server (default: no limit).", type=PORT),
+)  # fmt: skip
 
 
-@lab.command(short_help="Bring a lab up, and wait until it serves.")
-@click.option(
-    "--sample",
-    type=click.Choice(["guide"]),
-    help="The guide's sample: machines A, B and C as network namespaces with its addresses (needs root).",
-)
-@click.option("--rest", type=COUNT, default=2, show_default=True, help="REST APIs (heat-api).")
-@click.option("--cfn", type=COUNT, default=2, show_default=True, help="CFN APIs (heat-api-cfn).")
-@click.option("--engines", type=COUNT, help="Engines (heat-engine): 3 if not said, 4 in the sample.")
-@click.option(
-    "--workers", type=COUNT, default=1, show_default=True, help="Worker processes of each engine."
-)
+@_command("Bring a lab up, and wait until it serves.", "up --rest 3 --cfn 3 --engines 4")
+@_option("--sample", "Sample deployment: the guide's machines A, B and C as network namespaces with the "
+         "guide's addresses; needs root (default: none, all on loopback).",
+         type=click.Choice(["guide"]))  # fmt: skip
+@_option("--rest", "Number of REST APIs (heat-api).", type=COUNT, default=2)
+@_option("--cfn", "Number of CFN APIs (heat-api-cfn).", type=COUNT, default=2)
+@_option("--engines", "Number of engines (heat-engine) (default: 3; in the sample 4).", type=COUNT)
+@_option("--workers", "Worker processes of each engine.", type=COUNT, default=1)
 @_proxy_options
-@click.option(
-    "--queues",
-    type=click.Choice(["classic", "quorum"]),
-    default="classic",
-    show_default=True,
-    help="RabbitMQ's kind of queue.",
-)
-@click.option(
-    "--serve",
-    type=click.Choice(["eventlet", "wsgi"]),
-    default="eventlet",
-    show_default=True,
-    help="What the APIs run under: heat-api and heat-api-cfn themselves, or gunicorn (WSGI).",
-)
-@click.option(
-    "--rpc-timeout",
-    type=click.IntRange(2, 3600),
-    help="Heat's rpc_response_timeout in seconds; else 20, with the guide's proxy 60.",
-)
-@click.option(
-    "--engine-threads",
-    type=click.IntRange(1, 1024),
-    help="Heat's executor_thread_pool_size in the engines; else its default, 64.",
-)
-@click.option(
-    "--health",
-    type=click.Choice(["shallow", "rpc"]),
-    default="shallow",
-    show_default=True,
-    help="The APIs' health check: Heat's own, or one that pings the engines by RPC.",
-)
+@_choice("--queues", "Type of RabbitMQ's queues.", "classic", "quorum")
+@_choice("--serve", "Server of the APIs: heat-api and heat-api-cfn themselves, or gunicorn (WSGI).",
+         "eventlet", "wsgi")  # fmt: skip
+@_option("--rpc-timeout", "Heat's rpc_response_timeout in seconds (default: 20; guide's proxy: 60).",
+         type=click.IntRange(2, 3600))  # fmt: skip
+@_option("--engine-threads", "executor_thread_pool_size of the engines (default: Heat's, 64).",
+         type=click.IntRange(1, 1024))  # fmt: skip
+@_choice("--health", "Health check of the APIs: Heat's own, or one that pings the engines by RPC.",
+         "shallow", "rpc")  # fmt: skip
 @NAME
-@click.option("--rest-port", type=PORT, help="The proxy's port for REST; else one that is free.")
-@click.option("--cfn-port", type=PORT, help="The proxy's port for CFN; else one that is free.")
+@_option("--rest-port", "Port of the proxy for REST (default: a free one).", type=PORT)
+@_option("--cfn-port", "Port of the proxy for CFN (default: a free one).", type=PORT)
 def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     """Bring a lab up, and wait until all of it serves."""
     from calorimeter.lab import bring_up
     from calorimeter.lab.topology import Topology
 
     _check_weights(asked["weights"], max(asked["rest"], asked["cfn"]))
-    wanted = {name: port for name, port in (("rest", rest_port), ("cfn", cfn_port)) if port is not None}
+    ports = {name: port for name, port in (("rest", rest_port), ("cfn", cfn_port)) if port is not None}
     if asked["sample"]:
-        _check_sample(asked["rest"], asked["cfn"], wanted)
+        _check_sample(asked["rest"], asked["cfn"], ports)
     asked["engines"] = asked["engines"] or (4 if asked["sample"] else 3)
     with _daemons():
-        made = bring_up.up(Topology(**asked), wanted, _say)
-    click.echo(f"REST        {made.url('rest')}/v1")
-    click.echo(f"CFN         {made.url('cfn')}/v1")
-    click.echo(f"deployment  {made.deployment}")
-    if made.topology.sample:
-        click.echo(f"a client    calorimeter lab exec --name {made.topology.name} openstack stack list")
+        started = bring_up.up(Topology(**asked), ports, _say)
+    click.echo(f"REST        {started.url('rest')}/v1")
+    click.echo(f"CFN         {started.url('cfn')}/v1")
+    click.echo(f"deployment  {started.deployment}")
+    if started.topology.sample:
+        click.echo(f"a client    calorimeter lab exec --name {started.topology.name} openstack stack list")
 
 
-def _check_sample(rest: int, cfn: int, wanted: dict[str, int]) -> None:
-    """The guide's sample has one API of each kind on B and on C, at the guide's addresses."""
+def _check_sample(rest: int, cfn: int, ports: dict[str, int]) -> None:
+    """Refuse other numbers and ports than the sample's: it has one API of each kind on B and one on C."""
     for option, given, valid in (("--rest", rest, 2), ("--cfn", cfn, 2)):
         if given != valid:
             raise InputError(
                 option, f"{given} given with --sample guide", f"valid: {valid}, one on B and one on C"
             )
-    for api in wanted:
+    for api in ports:
         raise InputError(
             f"--{api}-port", "given with --sample guide", "valid: without it; the port is the guide's"
         )
 
 
-@lab.command(
-    name="exec",
-    context_settings={"ignore_unknown_options": True},
-    short_help="Run a command on a host of a sample.",
-)
+@_command("Run a command on a host of a sample.", "exec openstack stack list", "exec",
+          context_settings={"ignore_unknown_options": True})  # fmt: skip
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@click.option("--host", default="client-1", show_default=True, help="A, B, C, client-1 or client-2.")
+@_option("--host", "Host of the sample: A, B, C, client-1 or client-2.", default="client-1")
 @NAME
 def exec_(command: tuple[str, ...], host: str, name: str) -> None:
-    """Run COMMAND on a host of a sample, as the user of the lab ($OS_AUTH_URL and the like are set).
+    """Run COMMAND on a host of a sample, as the user of the lab (with $OS_AUTH_URL and the like).
 
-    Status as the command's.
+    Exit status: that of COMMAND.
     """
     from calorimeter.lab.sample import visitor
 
     visitor.run(name, host, command)
 
 
-@lab.command("status", short_help="What of the labs on this machine is running.")
-@click.option("--name", help="Only this lab.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
-def status_(name: str | None, as_json: bool) -> None:
-    """Say what of the labs on this machine is running; status 1 where something is not."""
-    import json
+@_command("Show the state of each part of the labs on this machine.", "status --json", "status")
+@_option("--name", "Name of the lab (default: all labs).")
+@_option("--json", "JSON output, for programs (default: a table).", is_flag=True)
+def status_(name: str | None, json: bool) -> None:
+    """Show the state of each part of the labs on this machine.
+
+    Exit status: 0 every part runs; 1 a part does not; 2 there is no such lab.
+    """
+    from json import dumps
 
     from calorimeter.lab import status, topology
 
     if name is not None:
         topology.read(topology.folder(name))
     found = [status.status(each) for each in ([name] if name else topology.names())]
-    if as_json:
-        click.echo(json.dumps(found, indent=2))
+    if json:
+        click.echo(dumps(found, indent=2))
     elif not found:
         click.echo("no lab is up", err=True)
     else:
@@ -224,28 +197,25 @@ def status_(name: str | None, as_json: bool) -> None:
         raise click.exceptions.Exit(1)
 
 
-@lab.command(short_help="Take a lab down; nothing of it is left.")
+@_command("Take a lab down, with all its processes and files.", "down --all")
 @NAME
-@click.option("--all", "everything", is_flag=True, help="Every lab on this machine.")
-def down(name: str, everything: bool) -> None:
-    """Take a lab down: no process, port or file of it is left, also after a crash of `up`."""
+@_option("--all", "Every lab on this machine (default: only the one named).", is_flag=True)
+def down(name: str, all: bool) -> None:
+    """Take a lab down: end its processes, free its ports, remove its files, also after a crash of `up`."""
     from calorimeter.lab import take_down, topology
 
-    wanted = topology.names(whole=False) if everything else [name]
-    for each in wanted:
+    for each in topology.names(whole=False) if all else [name]:
         with _daemons():
-            there = take_down.down(topology.folder(each))
-        click.echo(f"lab {each} is down" if there else f"no lab named {each!r} is up", err=True)
+            was_up = take_down.down(topology.folder(each))
+        click.echo(f"lab {each} is down" if was_up else f"no lab named {each!r} is up", err=True)
 
 
-@lab.command(short_help="Print the end of a daemon's log.")
+@_command("Print the end of a daemon's log.", "logs engine-1 --lines 200")
 @click.argument("daemon", required=False)
 @NAME
-@click.option(
-    "--lines", type=click.IntRange(1), default=50, show_default=True, help="How many of its last."
-)
+@_option("--lines", "Number of lines.", type=click.IntRange(1), default=50)
 def logs(daemon: str | None, name: str, lines: int) -> None:
-    """Print the end of a daemon's log, or where all logs are."""
+    """Print the end of the log of DAEMON; without DAEMON, the paths of all logs."""
     from calorimeter.lab import topology
     from calorimeter.lab.daemons.daemon import tail
 
@@ -261,58 +231,58 @@ def logs(daemon: str | None, name: str, lines: int) -> None:
     click.echo(tail(found[daemon], lines))
 
 
-@lab.command(short_help="Add or remove APIs and engines.")
-@click.option("--rest", type=COUNT, help="How many REST APIs there shall be.")
-@click.option("--cfn", type=COUNT, help="How many CFN APIs there shall be.")
-@click.option("--engines", type=COUNT, help="How many engines there shall be.")
+@_command("Add or remove APIs and engines.", "scale --engines 5")
+@_option("--rest", "Number of REST APIs (default: unchanged).", type=COUNT)
+@_option("--cfn", "Number of CFN APIs (default: unchanged).", type=COUNT)
+@_option("--engines", "Number of engines (default: unchanged).", type=COUNT)
 @NAME
-def scale(name: str, **wanted: int | None) -> None:
+def scale(name: str, **counts: int | None) -> None:
     """Add or remove APIs and engines while the lab runs."""
-    from calorimeter.lab import topology
-    from calorimeter.lab.resize import resize
+    from calorimeter.lab import resize, topology
 
-    asked = {what: count for what, count in wanted.items() if count is not None}
+    asked = {what: count for what, count in counts.items() if count is not None}
     if not asked:
-        raise click.UsageError("how many? give --rest N, --cfn N or --engines N")
-    known = topology.opened(name)
+        raise click.UsageError("no number given; give --rest N, --cfn N or --engines N")
+    opened = topology.opened(name)
     for what in ("rest", "cfn"):
-        if known.topology.sample and what in asked:
+        if opened.topology.sample and what in asked:
             raise InputError(f"--{what}", f"{asked[what]} given for a sample", "valid: --engines alone")
-    known.enter_network()
+    opened.enter_network()
     with _daemons():
-        resize(name, asked, _say)
+        resize.resize(name, asked, _say)
 
 
-@lab.command(short_help="Break or bring back one part of a lab.")
+@_command("Inject a fault into one part of a lab, or heal it.", "part rest-1 kill")
 @click.argument("part")
 @click.argument("action")
 @NAME
 def part(part: str, action: str, name: str) -> None:
-    """Do something to one part: kill, stop, start, freeze, thaw, drain, undrain.
+    """Do ACTION to PART: kill, stop, start, freeze, thaw, drain, undrain.
 
-    To an API also: unreachable and reachable (packets vanish), slow and fast (every answer comes 3 s late),
-    errors and no-errors (every answer is 503), refuse-checks and allow-checks (503 at /healthcheck alone),
-    cut-off and join (packets to RabbitMQ vanish). Those with packets need root, nftables and conntrack.
+    To an API also: unreachable and reachable (its packets are dropped), slow and fast (every answer comes
+    3 s late), errors and no-errors (every answer is 503), refuse-checks and allow-checks (503 at
+    /healthcheck alone), cut-off and join (its packets to RabbitMQ are dropped). Dropping packets needs
+    root, nftables and conntrack.
 
-    Prints the moment at which it took effect, in ns since the epoch. Breaking what is not running is an
-    error; bringing back what is running is not.
+    Prints the time at which the action took effect, in ns since the epoch. A fault in a part that does not
+    run is an error; healing a part that runs is not.
     """
     from calorimeter.lab import parts, topology
 
-    known = topology.opened(name)
-    known.enter_network()
+    opened = topology.opened(name)
+    opened.enter_network()
     with _daemons():
-        at = parts.act(known, part, action)
+        at = parts.act(opened, part, action)
     click.echo(f"{part} {action} at_ns={at}")
 
 
-@lab.command(short_help="Print processor and memory of each part.")
+@_command("Print processor time and memory of each part.", "usage")
 @NAME
 def usage(name: str) -> None:
-    """Print what each part uses of processor and memory, once a second until standard input is closed.
+    """Print processor time and memory of each part once a second, until standard input is closed.
 
-    `calorimeter run` records it beside a load. One JSON object a line: `t_ns`, and `processes` with `part`,
-    `cpu_s` (so far) and `rss_bytes` (pages that processes share are counted for each of them).
+    `calorimeter run` records it during a load. Each line is a JSON object: `t_ns`, and `processes` with
+    `part`, `cpu_s` (so far) and `rss_bytes` (a page that processes share is counted for each of them).
     """
     import json
     import sys
@@ -320,17 +290,17 @@ def usage(name: str) -> None:
     from calorimeter.lab import topology
     from calorimeter.lab.usage import polls
 
-    for poll in polls(topology.opened(name), sys.stdin):
-        print(json.dumps(poll), flush=True)
+    for reading in polls(topology.opened(name), sys.stdin):
+        print(json.dumps(reading), flush=True)
 
 
-@lab.command(short_help="Give a running lab another proxy.")
+@_command("Give a running lab another proxy configuration.", "proxy --balance leastconn")
 @_proxy_options
 @NAME
 def proxy(name: str, **asked: Any) -> None:
-    """Give a running lab another proxy: what is not asked for is as in `lab up` without options.
+    """Give a running lab another proxy configuration; options that are not given have their defaults.
 
-    Its deployment.toml describes the new one. A sabotage of the proxy ends with it.
+    The lab's deployment.toml describes the new configuration. A sabotage of the proxy ends.
     """
     from calorimeter.lab import topology
     from calorimeter.lab.sabotage import proxy_sabotage
@@ -342,22 +312,23 @@ def proxy(name: str, **asked: Any) -> None:
         proxy_sabotage.reshape(name, asked)
 
 
-@lab.command(name="sabotage", short_help="Make a lab wrong in one way.")
+@_command("Sabotage a lab in one way, which gates must find.", "sabotage roundrobin", "sabotage")
 @click.argument("what", required=False)
 @NAME
 def sabotage_(what: str | None, name: str) -> None:
-    """Sabotage a lab in one way, which some gates must find; without WHAT, list the ways.
+    """Sabotage a lab in one way, which gates must find; without WHAT, list the ways and those gates.
 
-    The lab's deployment.toml stays as it is: it describes what should be. `lab heal` ends a sabotage.
+    The lab's deployment.toml is not changed: it describes what should be. `lab heal` ends a sabotage.
     """
     from calorimeter.lab import topology
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
+    from calorimeter.lab.sabotage.found_by import FOUND_BY
 
     ways = {key: each.what for key, each in proxy_sabotage.SABOTAGES.items()}
     ways |= {key: each.what for key, each in engine_sabotage.ENGINE_SABOTAGES.items()}
     if what is None:
-        for key, said in ways.items():
-            click.echo(f"{key:<24} {said}")
+        for key, text in ways.items():
+            click.echo(f"{key:<16} {text} ({' '.join(FOUND_BY[key])})")
         return
     if what not in ways:
         raise unknown("lab sabotage", "sabotage", what, ways)
@@ -369,10 +340,10 @@ def sabotage_(what: str | None, name: str) -> None:
             proxy_sabotage.sabotage(name, what)
 
 
-@lab.command(short_help="End a sabotage.")
+@_command("End a sabotage.", "heal")
 @NAME
 def heal(name: str) -> None:
-    """End a sabotage: the proxy and the engines are as the lab's deployment.toml says."""
+    """End a sabotage: configure the proxy and the engines as the lab's deployment.toml describes them."""
     from calorimeter.lab import topology
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
 
@@ -393,7 +364,7 @@ def _say(line: str) -> None:
 
 @contextmanager
 def _daemons() -> Iterator[None]:
-    """Say which daemon failed, with the end of its log, as input that cannot be used."""
+    """Report a daemon that failed as unusable input, with the end of its log."""
     from calorimeter.lab.daemons.daemon import DaemonError
 
     try:

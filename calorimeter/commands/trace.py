@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calorimeter.commands.options import FILE
 from calorimeter.core import netns, paths
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
@@ -24,22 +25,20 @@ ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
 
 @click.command(context_settings={"ignore_unknown_options": True})
 @click.option("--wait", "wait_s", default=60.0, show_default=True, metavar="SECONDS",
-              help="How long to wait for work that goes on after the command.")  # fmt: skip
-@click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
-              help="Where COMMAND makes run folders, if it is a load.")  # fmt: skip
+              help="Longest wait for the engines' work to end after the command.")  # fmt: skip
+@click.option("--runs", default=Path("runs"), type=FILE, show_default=True,
+              help="Parent of the run folders that COMMAND makes, if it is a load.")  # fmt: skip
 @click.argument("arguments", nargs=-1, required=True, type=click.UNPROCESSED, metavar=ARGUMENTS)
 def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
-    """Run COMMAND against DEPLOYMENT and show the way of each of its requests.
+    """Run COMMAND against DEPLOYMENT and show the path of each of its requests.
 
-    COMMAND gets the deployment's identity in OS_* (and AWS_*) and a proxy in http_proxy that learns
-    the ports and request ids; it is not changed otherwise, and its output is its own. Shown are the
-    backend, the API process and the engines, and what they did when. Through TLS a request's id
-    cannot be seen. Needs [consent] level = "invasive": the broker's tracing is on meanwhile.
+    COMMAND gets the deployment's identity in OS_* (and AWS_*), and in http_proxy a proxy that records
+    ports and request ids; nothing else is changed. The output shows the backend, the API process and the
+    engines of each request, and when each handled it. The id of a request through TLS cannot be read.
+    Needs [consent] level = "invasive", because the broker's tracing is on during the command.
 
-    Where COMMAND is a load (calorimeter run) the share of its requests that could be followed is shown,
-    and the evidence kept in the run folder: `trace RUN REQUEST_ID` then shows one of them.
-
-    Example: calorimeter trace deployment.toml -- openstack stack list
+    If COMMAND is a load (calorimeter run), the share of its requests that could be followed is shown, and
+    the evidence is kept in the run folder: `trace RUN REQUEST_ID` then shows one request.
 
     Exit status: 0 every request was followed to its engines; 1 a link is missing, or the command failed;
     2 the input or the set-up cannot be used.
@@ -63,9 +62,9 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
 
 
 def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
-    """A deployment file, where the first argument is one, and the command.
+    """The deployment file, if the first argument ends in .toml (else None), and the command.
 
-    Click drops a `--` that it meets first, so a deployment is told from a command by its name.
+    Click drops a leading `--`, so only its name tells a deployment file from a command.
     """
     words = list(arguments)
     given = None

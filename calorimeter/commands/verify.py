@@ -10,90 +10,74 @@ from typing import Any
 
 import click
 
+from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.core import netns, paths, shipped
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.rundir import RunDir
-from calorimeter.gates.context import Settings
+from calorimeter.gates.given import OPTIONS, Given
 
 _UNFOLDED = 400
-"""Columns of a table that is read by a program or from a file: nothing is cut or folded."""
-
-COLOURS = {"green": "green", "red": "red", "yellow": "yellow", "light": "bright_black"}
-"""pytest's words for colours → click's."""
+"""Columns of a table for a file or a program: nothing is cut or folded."""
 
 _PYTEST_STATUS = {0: 0, 1: 1}
 """pytest's exit statuses that mean the same here; all others (usage, nothing collected, …) are 2."""
 
 
-def _settings(command: Callable[..., int]) -> Callable[..., int]:
-    """Add an option for each of the gates' settings."""
-    for name, setting in reversed(Settings.options().items()):
-        kind = click.IntRange(1)
-        option = click.option(
-            name, type=kind, default=setting.default, show_default=True, help=setting.help
-        )
-        command = option(command)
+def _options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the options of an acceptance run."""
+    for name, option in reversed(OPTIONS.items()):
+        kinds: dict[Any, Any] = {Path: FILE, str: str, None: None}
+        command = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            type=kinds.get(option.type, click.IntRange(1)),
+            metavar=option.metavar,
+            default=option.default,
+            multiple=option.action == "append",
+            is_flag=option.action == "store_true",
+            help=option.help,
+        )(command)
     return command
 
 
 @click.command()
-@click.argument("deployment", required=False, type=click.Path(path_type=Path))
-@click.option("--gates", metavar="IDS", help="Gates or groups of them, as in S1,H1,E. Default: all.")
-@click.option("--run", "run", type=click.Path(path_type=Path), help="Add the verdicts to this run folder.")
-@click.option("--runs", default=Path("runs"), type=click.Path(path_type=Path), show_default=True,
-              help="Where a new run folder is made.")  # fmt: skip
-@_settings
-@click.option("--baseline", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
-              help="An earlier run to compare --run with (gate T2); may be given again.")  # fmt: skip
-@click.option("--yes-break-it", is_flag=True, help="Break parts of what is no lab, too (with consent).")
-@click.option("--summary", type=click.Path(path_type=Path), help="Write the verdicts as Markdown too.")
-@click.option("--junitxml", type=click.Path(path_type=Path), help="Write the verdicts as JUnit XML too.")
-def verify(
-    deployment: Path | None,
-    gates: str | None,
-    run: Path | None,
-    runs: Path,
-    baseline: tuple[Path, ...],
-    yes_break_it: bool,
-    summary: Path | None,
-    junitxml: Path | None,
-    **strength: Any,
-) -> int:
+@DEPLOYMENT
+@_options
+@click.option("--junitxml", type=FILE, help="File for the verdicts as JUnit XML (default: none).")
+def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> int:
     """Run the gates on DEPLOYMENT and write their verdicts to a run folder.
 
-    DEPLOYMENT is a deployment.toml; without it $CALORIMETER_DEPLOYMENT, ./deployment.toml or the lab's.
-    The same as `pytest verify --deployment FILE` in a clone. Gates T judge a load that was recorded:
-    `calorimeter verify --run RUN --gates T` needs nothing but that folder. A run of a series
-    (`calorimeter run --repeat`) stands for all of its side. Where $GITHUB_STEP_SUMMARY names a file, the
+    DEPLOYMENT is a deployment.toml (default: $CALORIMETER_DEPLOYMENT, ./deployment.toml, or the lab's).
+    `pytest verify --deployment FILE` in a clone does the same. Gates T judge a recorded load:
+    `calorimeter verify --run RUN --gates T` needs only that folder. A run of a series
+    (`calorimeter run --repeat`) stands for its whole side. If $GITHUB_STEP_SUMMARY names a file, the
     verdicts are added to it as Markdown.
 
-    Exit status: 0 every gate passed or was waived; 1 one is FAIL or INCONCLUSIVE; 2 the input or the
+    Exit status: 0 every gate passed or was waived; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the
     set-up cannot be used.
     """
     from calorimeter.gates.progress import Progress
 
     with Progress() as progress:
-        progress.later(1.0, "reading the deployment, and seeing that it is there")
+        progress.later(1.0, "reading the deployment file and connecting")
         import pytest
 
-        from calorimeter.gates.judge import Given, Prepared, Session
+        from calorimeter.gates.judge import Prepared, Session
         from calorimeter.pytest_plugin import SESSION_PLUGIN
 
-        settings = Settings(**strength)
-        where = str(deployment) if deployment else None
-        session = Session.prepare(Given(where, gates, run, runs, settings, yes_break_it, baseline, summary))
+        session = Session.prepare(Given.of(str(deployment) if deployment else None, options))
         for line in session.announce():
             progress.line(line)
         prepared = Prepared(session, progress)
         gates_folder = str(shipped.folder("verify"))
-        # The folder has no configuration of its own, and that of a suite around it is not ours.
+        # The folder has no configuration of its own, and that of a suite around it does not apply.
         args = [gates_folder, "--rootdir", gates_folder, "-c", os.devnull, "--import-mode=importlib"]
         args += ["-p", "no:locust", "-p", "no:cacheprovider", "-p", SESSION_PLUGIN, "--tb=short"]
         args += ["--junitxml", str(junitxml)] if junitxml else []
         status = int(pytest.main(args, plugins=[prepared]))
     click.echo(err=True)
     for text, style in session.summary() if session.new else ():
-        click.secho(text, fg=next(filter(None, map(COLOURS.get, style)), None), bold=style.get("bold"))
+        click.secho(text, **style)
     session.write_summary()
     if prepared.interrupted:
         left = [gate for gate in session.allowed if gate not in session.new]
@@ -103,9 +87,9 @@ def verify(
 
 
 @click.command()
-@click.argument("deployment", required=False, type=click.Path(path_type=Path))
+@DEPLOYMENT
 def doctor(deployment: Path | None) -> int:
-    """Say for each part of DEPLOYMENT whether it can be reached, and which gates that allows.
+    """Show for each part of DEPLOYMENT whether it can be reached, and which gates need it.
 
     Exit status: 0 every part that the file names can be reached; 2 one cannot.
     """
@@ -113,12 +97,11 @@ def doctor(deployment: Path | None) -> int:
     from rich.table import Table
 
     from calorimeter.gates.doctor import examine
-    from calorimeter.gates.registry import known, select
+    from calorimeter.gates.registry import check_waivers, known
 
     described = netns.enter_client_netns(read_deployment(paths.deployment(deployment)))
     gates = known()
-    for waived in described.waive:
-        select(waived.partition("-")[0], gates, where=f"{described.path}: waive")
+    check_waivers(described, gates)
     table = Table(box=None, pad_edge=False)
     for heading, least in (("part", 17), ("state", 13), ("what was found", 20), ("gates that need it", 0)):
         table.add_column(heading, min_width=least, overflow="fold")
@@ -139,13 +122,14 @@ def doctor(deployment: Path | None) -> int:
 
 
 @click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--deployment", type=click.Path(path_type=Path), help="The deployment file of the run.")
-@click.option("--every", default=1.0, show_default=True, help="Seconds between two looks.")
+@click.argument("run", type=FILE)
+@click.option("--deployment", type=FILE,
+              help="Deployment file (default: the copy in RUN).")  # fmt: skip
+@click.option("--every", default=1.0, show_default=True, help="Seconds between two polls.")
 def watch(run: Path, deployment: Path | None, every: float) -> None:
     """Record the proxy's and the broker's counters in RUN until standard input is closed.
 
-    `calorimeter run` and the locustfile start this beside a load; nothing is changed anywhere.
+    `calorimeter run` and the locustfile start this command during a load. It changes nothing.
     """
     from calorimeter.gates.evidence.load_recorder import LoadRecorder
 

@@ -1,4 +1,4 @@
-"""One judgement on both APIs together."""
+"""One judgement on both APIs."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from calorimeter.core.verdict import Judgement, Outcome, inconclusive
 
 E = TypeVar("E")
 
-_GRAVEST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.NOT_RUN, Outcome.PASS)
+_WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.NOT_RUN, Outcome.PASS)
 
 
 def together(judgements: Iterable[tuple[str, Judgement]]) -> Judgement:
-    """The gravest outcome; the sentences of those that have it, the figures of all, by API."""
+    """The worst outcome of the APIs, the sentences of those with that outcome, and all figures, by API."""
     judged = dict(judgements)
     if not judged:
         return inconclusive("there is no API to judge")
-    outcome = min((j.outcome for j in judged.values()), key=_GRAVEST.index)
-    gravest = {api: j for api, j in judged.items() if j.outcome is outcome}
+    outcome = min((j.outcome for j in judged.values()), key=_WORST_FIRST.index)
+    worst = {api: j for api, j in judged.items() if j.outcome is outcome}
     return Judgement(
         outcome=outcome,
-        why="; ".join(f"{api.upper()}: {j.why}" for api, j in gravest.items()),
+        why="; ".join(f"{api.upper()}: {j.why}" for api, j in worst.items()),
         figures={f"{api}_{name}": value for api, j in judged.items() for name, value in j.figures.items()},
         counter_examples=tuple(
-            f"{api.upper()} {example}" for api, j in gravest.items() for example in j.counter_examples
+            f"{api.upper()} {example}" for api, j in worst.items() for example in j.counter_examples
         ),
     )
 
 
 def each(evidence: Iterable[E], name: Callable[[E], str], check: Callable[[E], Judgement]) -> Judgement:
-    """`check` of each API's evidence, together."""
+    """Check the evidence of each API (`name` gives it), and combine the judgements."""
     return together((name(one), check(one)) for one in evidence)

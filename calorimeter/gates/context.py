@@ -1,8 +1,7 @@
-"""What the gates stand on: the deployment, the settings of a run, and experiments done once."""
+"""The context of the gates: the deployment, the strength of a run, and experiments that gates share."""
 
 from __future__ import annotations
 
-import argparse
 import socket
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import ExitStack
@@ -22,31 +21,12 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 REACH_S = 5.0
-"""Time for a TCP connection to a front address; beyond it the deployment counts as unreachable."""
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One number that says how strong an experiment is."""
-
-    type: Callable[[str], Any]
-    default: Any
-    help: str
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} given; valid: a whole number from 1")
-    return number
+"""Timeout of a TCP connection to a front address; after it the deployment counts as unreachable."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How strong the experiments are."""
+    """The strength of the experiments."""
 
     sources: int = 1000
     visits: int = 5
@@ -55,19 +35,6 @@ class Settings:
     connections: int = 6000
     notice: int = 60
 
-    @staticmethod
-    def options() -> dict[str, Setting]:
-        """The command-line options of the settings."""
-        told = {
-            "sources": "Source addresses that visit each API.",
-            "visits": "Fresh connections of each source address.",
-            "calls": "RPC calls to the engines, one at a time, and as many under load.",
-            "stacks": "Stacks of 12 resources that are created in one burst.",
-            "connections": "The most connections that may be held at once, to saturate the proxy.",
-            "notice": "Seconds for which E7 may keep an engine frozen so that AMQP's heartbeat finds it.",
-        }
-        return {f"--{f.name}": Setting(_count, f.default, told[f.name]) for f in fields(Settings)}
-
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """The names of the settings."""
@@ -75,11 +42,11 @@ class Settings:
 
 
 class Context:
-    """The deployment under test. Entered once a session; what it opened is closed at its end.
+    """The deployment under test, as the gates use it. Leaving the context closes what was opened in it.
 
-    `say` tells who waits what begins now. `may_break` is whether an experiment that can do without may
-    break parts for more evidence. `run` is the folder of an earlier run that verdicts are added to,
-    `baseline` are those that it is compared with.
+    `say` announces the step that starts now. `may_break`: optional fault injection is allowed. `run` is
+    the folder of an earlier run that the verdicts are added to; `baseline` are the runs that it is
+    compared with.
     """
 
     def __init__(
@@ -98,7 +65,7 @@ class Context:
         self.run = run
         self.baseline = baseline
         self._results: dict[Hashable, Any] = {}
-        self._breaker: FaultInjector | None = None
+        self._injector: FaultInjector | None = None
         self.closing = ExitStack()
 
     def __enter__(self) -> Context:
@@ -121,47 +88,47 @@ class Context:
 
     @property
     def recorded(self) -> RunDir:
-        """The recorded load that gates T judge; `EvidenceUnavailable` where no run was given."""
+        """The recorded load that gates T judge. Raises EvidenceUnavailable if no run was given."""
         if self.run is None:
             raise EvidenceUnavailable("--run", "was not given")
         return self.run
 
     @property
     def injector(self) -> FaultInjector:
-        """The one who breaks parts of the deployment; what it broke is healed when the context is left.
+        """The fault injector of the deployment. Leaving the context heals all that it injected.
 
-        Raises `InputError` where another run is breaking the same deployment.
+        Raises InputError if another run is injecting faults into the same deployment.
         """
-        if self._breaker is None:
-            self._breaker = self.closing.enter_context(FaultInjector(self.deployment))
-        return self._breaker
+        if self._injector is None:
+            self._injector = self.closing.enter_context(FaultInjector(self.deployment))
+        return self._injector
 
     def api(self, name: str) -> Api:
-        """The API called `rest` or `cfn`; `EvidenceUnavailable` where the deployment has none."""
+        """The API `rest` or `cfn`. Raises EvidenceUnavailable if the deployment has none."""
         return self._described(self.deployment.api(name), name)
 
     @property
     def proxies(self) -> tuple[Proxy, ...]:
-        """The proxies; `EvidenceUnavailable` where none is described."""
+        """The proxies. Raises EvidenceUnavailable if none is described."""
         return self._described(self.deployment.proxy, "proxy")
 
     @property
     def broker(self) -> Broker:
-        """The broker; `EvidenceUnavailable` where none is described."""
+        """The broker. Raises EvidenceUnavailable if none is described."""
         return self._described(self.deployment.broker, "broker")
 
     @property
     def engines(self) -> Engines:
-        """The engines; `EvidenceUnavailable` where none are described."""
+        """The engines. Raises EvidenceUnavailable if none are described."""
         return self._described(self.deployment.engines, "engines")
 
     @property
     def identity(self) -> Identity:
-        """Who the suite is; `EvidenceUnavailable` where it is not described."""
+        """The suite's user and project. Raises EvidenceUnavailable if they are not described."""
         return self._described(self.deployment.identity, "identity")
 
     def _reach_one(self, names: Iterable[str]) -> None:
-        """See that a front address is there; whether all are is judged by P1 and P2, not refused."""
+        """Check that one of the front addresses accepts connections; P1 and P2 judge each of them."""
         problems: list[InputError] = []
         for name in names:
             api = self.deployment.api(name)
@@ -182,9 +149,9 @@ class Context:
         return part
 
     def preflight(self, gates: Iterable[str]) -> None:
-        """See that the deployment is there at all, and the password right, before any gate is run.
+        """Check before the first gate that the deployment answers and that the password is right.
 
-        Raises `InputError`: a set-up that cannot be used is no verdict on the deployment.
+        Raises InputError: an unusable set-up is no verdict on the deployment.
         """
         from calorimeter.gates.evidence.identity import session
         from calorimeter.gates.evidence.log_listener import open_logs
@@ -218,7 +185,7 @@ def shared(experiment: Callable[Concatenate[Context, P], T]) -> Callable[Concate
 
 
 def reach(where: str, api: Api) -> None:
-    """Open and close a connection to an API's front address; `InputError` where that fails."""
+    """Open and close a connection to an API's front address. Raises InputError if that fails."""
     front = api.front
     try:
         socket.create_connection((front.host, front.port), timeout=REACH_S).close()

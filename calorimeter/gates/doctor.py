@@ -1,4 +1,4 @@
-"""What of a deployment can be reached."""
+"""Which parts of a deployment can be reached."""
 
 from __future__ import annotations
 
@@ -18,33 +18,34 @@ State = Literal["ok", "unreachable", "not described"]
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """One part of a deployment: what a look at it found."""
+class PartState:
+    """The state of one part of a deployment, with what was found there."""
 
     name: str
     state: State
     found: str
 
 
-Look = Callable[[], str]
+Reader = Callable[[], str]
+"""Contacts a part and describes what it finds. Raises EvidenceUnavailable or InputError."""
 
 
-def examine(deployment: Deployment) -> Iterator[Found]:
-    """Look at each part; every look has its own deadline."""
-    for name, look in _looks(deployment).items():
-        if look is None:
-            yield Found(name, "not described", f"{deployment.path.name} does not name it")
+def examine(deployment: Deployment) -> Iterator[PartState]:
+    """Contact each part, each with a timeout of its own."""
+    for name, read in _readers(deployment).items():
+        if read is None:
+            yield PartState(name, "not described", f"{deployment.path.name} does not name it")
             continue
         try:
-            yield Found(name, "ok", look())
+            yield PartState(name, "ok", read())
         except EvidenceUnavailable as problem:
-            yield Found(name, "unreachable", f"{problem.where}: {problem.why}")
+            yield PartState(name, "unreachable", f"{problem.where}: {problem.why}")
         except InputError as problem:
-            yield Found(name, "unreachable", str(problem))
+            yield PartState(name, "unreachable", str(problem))
 
 
-def _looks(deployment: Deployment) -> dict[str, Look | None]:
-    """Name of each part → how to look at it, None where the deployment does not describe it."""
+def _readers(deployment: Deployment) -> dict[str, Reader | None]:
+    """Name of each part → its reader; None if the deployment does not describe the part."""
     broker, identity = deployment.broker, deployment.identity
     proxies = [path for proxy in deployment.proxy for path in proxy.config]
     heats = [path for conf in deployment.heat_conf for path in conf.files]
@@ -82,7 +83,11 @@ def _identity(deployment: Deployment) -> str:
 def _ec2(deployment: Deployment) -> str:
     assert deployment.identity is not None
     if deployment.identity.ec2_secret is None:
-        raise InputError("identity.ec2_secret", "is missing", "valid: where the secret is kept")
+        raise InputError(
+            "identity.ec2_secret",
+            "is missing",
+            'valid: { env = "NAME" } or { file = "PATH", key = "NAME" }',
+        )
     deployment.reveal(deployment.identity.ec2_secret)
     return f"EC2 credentials {deployment.identity.ec2_access}"
 
@@ -106,12 +111,12 @@ def _stats(deployment: Deployment) -> str:
 def _logs(deployment: Deployment) -> str:
     from calorimeter.gates.evidence.log_listener import open_logs
 
-    told = []
+    found = []
     for proxy in deployment.proxy:
         for log in open_logs(proxy):
             with log:
-                told.append(f"{log.where} can be listened to")
-    return "; ".join(told)
+                found.append(f"{log.where} can be listened to")
+    return "; ".join(found)
 
 
 def _management(deployment: Deployment) -> str:

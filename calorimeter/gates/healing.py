@@ -1,4 +1,4 @@
-"""Faults of an experiment: their commands, and that all is whole again when it ends, however it ends."""
+"""The faults of an experiment: every fault is healed when the experiment ends, even if it raises."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 @contextmanager
 def healing(context: Context) -> Iterator[None]:
-    """End all that is broken when the context is left: the gates that follow find every part alive."""
+    """Heal all faults when the context is left, so that the next gates find every part alive."""
     injector = context.injector
     try:
         yield
@@ -22,9 +22,9 @@ def healing(context: Context) -> Iterator[None]:
 
 
 def carried_out(act: Callable[[Commands], CommandResult], commands: Commands) -> CommandResult:
-    """Bring a fault about, or end it; `EvidenceUnavailable` where the owner's command fails."""
+    """Inject or heal a fault with `act`. Raises EvidenceUnavailable if the owner's command fails."""
     try:
         return act(commands)
     except CommandFailed as problem:
-        where = f"{commands.part}: the command that begins or ends {commands.fault!r}"
+        where = f"{commands.part}: the command that injects or heals {commands.fault!r}"
         raise EvidenceUnavailable(where, str(problem)) from None

@@ -1,9 +1,8 @@
-"""From evidence to a verdict that is kept."""
+"""An acceptance run: which gates may run, and how evidence becomes a verdict that is kept."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,14 +17,16 @@ from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
-from calorimeter.gates import markdown_summary
-from calorimeter.gates.context import Context, Settings
+from calorimeter.gates import gate_docs, markdown_summary, repeat
+from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.progress import Progress
+from calorimeter.gates.given import Given
+from calorimeter.gates.progress import STYLES, Progress, Style
 from calorimeter.gates.registry import (
     GATES,
     RECORDINGS,
     Gate,
+    check_waivers,
     known,
     missing_files,
     missing_recordings,
@@ -35,58 +36,38 @@ from calorimeter.gates.registry import (
 E = TypeVar("E", bound=Model)
 
 PREPARED = "calorimeter-session"
-"""Name of the pytest plugin that hands a prepared session over."""
-
-COLOURS = {
-    Outcome.PASS: {"green": True},
-    Outcome.FAIL: {"red": True, "bold": True},
-    Outcome.INCONCLUSIVE: {"yellow": True, "bold": True},
-    Outcome.NOT_RUN: {"light": True},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """The command line of an acceptance run; `collected` are the gates that pytest found (None: all)."""
-
-    deployment: str | None
-    gates: str | None
-    run: Path | None
-    runs: Path
-    settings: Settings
-    yes_break_it: bool = False
-    baseline: tuple[Path, ...] = ()
-    summary: Path | None = None
-    collected: frozenset[str] | None = None
+"""Name of the pytest plugin that hands over the session of `calorimeter verify`."""
 
 
 class Session:
-    """One acceptance run: its deployment, its run folder and its verdicts so far."""
+    """One acceptance run: its deployment, its run folder and its verdicts so far.
 
-    def __init__(self, context: Context, run: RunDir, summary: Path | None = None) -> None:
+    `repeat` gives the command that runs a gate again, with the options of this run.
+    """
+
+    def __init__(self, context: Context, run: RunDir, given: Given) -> None:
         self.context = context
         self.run = run
-        self._summary = summary
+        self.given = given
         self.new: dict[str, Verdict] = {}
         self.allowed: list[str] = []
         self.items: dict[str, Gate] = {}
+        self.repeat: Callable[[str], str] = lambda gate_id: repeat.verify(given, self.named, gate_id)
 
     @classmethod
     def prepare(cls, given: Given) -> Session:
-        """Read the deployment, choose the gates, open the run folder, see that the deployment is there.
+        """Read the deployment, select the gates, check that the deployment answers, open the run folder.
 
-        Raises `InputError`: what is wrong here is no verdict on the deployment.
+        Raises InputError: such a problem is no verdict on the deployment.
         """
         gates = known()
-        there = {gate_id: gate for gate_id, gate in gates.items() if gate_id in (given.collected or gates)}
-        chosen = select(given.gates, there)
+        available = {gate_id: gates[gate_id] for gate_id in gates if gate_id in (given.collected or gates)}
+        chosen = select(given.gates, available)
         existing = RunDir.open(given.run) if given.run else None
         for baseline in given.baseline:
             RunDir.open(baseline)
         deployment = cls._deployment(given, existing, [gates[gate_id] for gate_id in chosen])
-        for waived in deployment.waive:
-            # A6 is a gate; A6-no-check is a rule of the audit, which belongs to that gate.
-            select(waived.partition("-")[0], gates, where=f"{deployment.path}: waive")
+        check_waivers(deployment, gates)
         level = deployment.consent.level
         may_break = level.allows(Consent.INVASIVE) and refusal(deployment, given.yes_break_it) is None
         context = Context(
@@ -95,16 +76,24 @@ class Session:
         context.preflight([gate_id for gate_id in chosen if level.allows(gates[gate_id].consent)])
         run = existing or RunDir.create(deployment, runs=given.runs, name="verify")
         run.note_command()
-        session = cls(context, run, given.summary)
+        session = cls(context, run, given)
         session.allowed = session.admit(chosen, given.yes_break_it)
         return session
 
     @staticmethod
     def _deployment(given: Given, run: RunDir | None, chosen: list[Gate]) -> Deployment:
-        """The deployment that is meant; for gates that only judge what a run recorded, that run's copy."""
+        """The deployment given; or the run's copy, if all chosen gates only judge what the run recorded."""
         if run and not given.deployment and all(set(gate.needs) <= set(RECORDINGS) for gate in chosen):
             return run.deployment()
         return netns.enter_client_netns(read_deployment(paths.deployment(given.deployment)))
+
+    @property
+    def named(self) -> Path | None:
+        """The deployment file, as it was given if it was; None if it is the run folder's copy."""
+        if self.given.deployment:
+            return Path(self.given.deployment)
+        copied = self.deployment.path.is_relative_to(self.run.path.absolute())
+        return None if copied else self.deployment.path
 
     @property
     def deployment(self) -> Deployment:
@@ -112,19 +101,20 @@ class Session:
         return self.context.deployment
 
     def admit(self, chosen: dict[str, bool], yes_break_it: bool) -> list[str]:
-        """The chosen gates that may run; the others get their verdict here.
+        """The ids of the chosen gates that may run; the others get their verdict here.
 
-        A gate needs the owner's consent, one that breaks parts of what is no lab `--yes-break-it`, one
-        that reads files a deployment that names them, and one that judges a recorded load a run to judge.
+        Each gate needs the owner's consent. A gate that injects faults needs `--yes-break-it` unless the
+        deployment is a lab; one that reads files needs a deployment that names them; one that judges a
+        recorded load needs a run folder.
 
-        A gate named by its id that may not run is INCONCLUSIVE, for it was asked for; one that came
-        with its group is NOT RUN.
+        A gate that may not run is INCONCLUSIVE if it was named by its id, and NOT RUN if it was selected
+        with its group.
         """
         level = self.deployment.consent.level
         recordings = [
             name
-            for name, has in (("recorded load", self.context.run), ("baseline", self.context.baseline))
-            if has
+            for name, given in (("recorded load", self.context.run), ("baseline", self.context.baseline))
+            if given
         ]
         for gate_id, named in chosen.items():
             gate = GATES[gate_id]
@@ -143,7 +133,7 @@ class Session:
         return [gate_id for gate_id in chosen if gate_id not in self.new]
 
     def announce(self) -> list[str]:
-        """What the allowed gates are about to break and where; nothing where they break nothing."""
+        """The lines that announce the faults of the allowed gates; none if they inject no fault."""
         planned = [
             each
             for gate_id in self.allowed
@@ -154,7 +144,7 @@ class Session:
     def keep(
         self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = (), waived: str | None = None
     ) -> Verdict:
-        """Write a gate's verdict to verdicts.json."""
+        """Write a gate's verdict to verdicts.json; `evidence` are files, relative to the run folder."""
         verdict = Verdict(
             gate=gate.id,
             heading=gate.heading,
@@ -170,7 +160,7 @@ class Session:
         return verdict
 
     def broken(self, gate: Gate, problem: Exception) -> Verdict:
-        """The verdict of a gate whose experiment could not be carried out."""
+        """Keep INCONCLUSIVE for a gate whose experiment raised `problem`."""
         if isinstance(problem, EvidenceUnavailable):
             why = f"{problem.where}: {problem.why}"
         elif isinstance(problem, InputError):
@@ -181,40 +171,50 @@ class Session:
 
     @property
     def refused(self) -> bool:
-        """Whether a verdict stands against acceptance, those of gates that were not run aside."""
-        return any(
-            not v.acceptable and v.judgement.outcome is not Outcome.NOT_RUN for v in self.new.values()
-        )
+        """Whether a gate is FAIL or INCONCLUSIVE and is not waived."""
+        return any(map(_refuses, self.new.values()))
 
-    def summary(self) -> Iterable[tuple[str, dict[str, bool]]]:
-        """The verdicts for a terminal: line, and its style."""
+    def summary(self) -> Iterable[tuple[str, Style]]:
+        """The verdicts for a terminal: each line with its style (keywords of click.style).
+
+        A gate that is FAIL or INCONCLUSIVE ends with its page in the docs and the command that repeats it.
+        """
         ordered = sorted(self.new.values(), key=lambda v: verdicts.gate_order(v.gate))
         for verdict in ordered:
             judgement = verdict.judgement
             waived = f" (waived: {verdict.waived})" if verdict.waived else ""
             yield (
                 f"{judgement.outcome.value:<12} {verdict.gate:<4} {verdict.heading}{waived}",
-                COLOURS[judgement.outcome],
+                STYLES[judgement.outcome],
             )
             yield f"{'':<17} {judgement.why}", {}
             for example in judgement.counter_examples:
                 yield f"{'':<17} - {example}", {}
+            if _refuses(verdict):
+                if page := gate_docs.link(verdict.gate):
+                    yield f"{'':<17} docs: {page}", {}
+                yield f"{'':<17} again: {self.repeat(verdict.gate)}", {}
         yield "", {}
         counts = {o: sum(v.judgement.outcome is o for v in ordered) for o in Outcome}
-        told = ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)
-        yield f"{told} of {len(ordered)} gates", {"bold": True}
+        counted = ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)
+        yield f"{counted} of {len(ordered)} gates", {"bold": True}
         yield f"verdicts: {self.run.path / 'verdicts.json'}", {}
 
     def write_summary(self) -> None:
-        """Write the verdicts as Markdown, where asked for, and to the summary of a job of a CI service."""
+        """Write the verdicts as Markdown to the file of --summary and to the summary of a CI job."""
         text = markdown_summary.markdown(self.deployment.name, self.run.path, self.new.values())
-        markdown_summary.write(text, self._summary)
+        markdown_summary.write(text, self.given.summary)
+
+
+def _refuses(verdict: Verdict) -> bool:
+    """Whether a verdict stands against acceptance."""
+    return not verdict.acceptable and verdict.judgement.outcome is not Outcome.NOT_RUN
 
 
 class Prepared:
-    """The pytest plugin by which `calorimeter verify` hands its session over, and tells how the gates go.
+    """The pytest plugin that hands over the session of `calorimeter verify` and prints the progress.
 
-    pytest's own reporter says nothing then. `interrupted` is whether Ctrl-C ended the run.
+    It replaces pytest's own reporter. `interrupted` is whether Ctrl-C ended the run.
     """
 
     __name__ = PREPARED
@@ -227,21 +227,21 @@ class Prepared:
 
     @pytest.hookimpl(trylast=True)
     def pytest_configure(self, config: pytest.Config) -> None:
-        """The verdicts are the report."""
+        """Switch pytest's own report off."""
         config.pluginmanager.unregister(name="terminalreporter")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
-        """Remember it: pytest's exit status is that of unusable input."""
+        """Note the interrupt: pytest's exit status is the one of unusable input, too."""
         self.interrupted = isinstance(excinfo.value, KeyboardInterrupt)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """A gate begins."""
+        """Announce the gate."""
         order = list(self.session.items)
         gate = self.session.items[nodeid]
         self._progress.begins(order.index(nodeid) + 1, len(order), gate.id, gate.heading)
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A gate has its verdict; what broke around it is said."""
+        """Print the gate's verdict, or the error of its set-up or teardown."""
         if report.when == "teardown":
             gate = self.session.items[report.nodeid]
             kept = self.session.new.get(gate.id)
@@ -252,7 +252,7 @@ class Prepared:
 
 
 class Judge:
-    """What a gate calls: `judge(evidence, check)`."""
+    """The fixture `judge`: a gate calls `judge(evidence, check)`."""
 
     def __init__(self, session: Session, gate: Gate) -> None:
         self._session = session
@@ -266,10 +266,10 @@ class Judge:
         name: str | None = None,
         waived: str | None = None,
     ) -> None:
-        """Keep `evidence` as `evidence/<name>.json`, judge it and keep the verdict.
+        """Keep `evidence` as `evidence/<name>.json` (default: the gate's id), judge it, keep the verdict.
 
-        A check that crashes has not judged: INCONCLUSIVE. Fails the test unless the verdict is
-        acceptable. `waived` is the owner's reason where all that the evidence shows is waived singly.
+        Fails the test unless the verdict is PASS or waived. The verdict is INCONCLUSIVE if the check
+        crashes. `waived` is the owner's reason if everything that the evidence shows is waived singly.
         """
         kept = self._session.run.save_evidence(name or self._gate.id, evidence)
         try:

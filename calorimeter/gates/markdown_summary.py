@@ -12,19 +12,19 @@ from calorimeter.core.verdict import Outcome, Verdict, gate_order
 MARKS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Outcome.NOT_RUN: "⏭️"}
 
 VARIABLE = "GITHUB_STEP_SUMMARY"
-"""Names the file that GitHub's and Gitea's runners show; what a job adds to it is kept."""
+"""Environment variable with the file that GitHub's and Gitea's runners show; jobs append to it."""
 
 
 def markdown(deployment: str, run: Path, verdicts: Iterable[Verdict]) -> str:
-    """A heading with the counts, a row a gate, and the counter-examples of each that is not acceptable."""
+    """A heading with the counts, a row for each gate, and the counter-examples of unacceptable verdicts."""
     ordered = sorted(verdicts, key=lambda verdict: gate_order(verdict.gate))
     counts = {o: sum(v.judgement.outcome is o for v in ordered) for o in Outcome}
     accepted = all(v.acceptable or v.judgement.outcome is Outcome.NOT_RUN for v in ordered)
-    told = ", ".join(f"{number} {outcome.value}" for outcome, number in counts.items() if number)
+    counted = ", ".join(f"{number} {outcome.value}" for outcome, number in counts.items() if number)
     lines = [
         f"## {'✅' if accepted and counts[Outcome.PASS] else '❌'} Calorimeter: {_cell(deployment)}",
         "",
-        f"{told or 'nothing'} of {len(ordered)} gates · run `{run.name}`",
+        f"{counted or 'nothing'} of {len(ordered)} gates · run `{run.name}`",
         "",
         "| | gate | | why |",
         "|---|---|---|---|",
@@ -32,24 +32,24 @@ def markdown(deployment: str, run: Path, verdicts: Iterable[Verdict]) -> str:
     for verdict in ordered:
         outcome = verdict.judgement.outcome
         waived = f" (waived: {_cell(verdict.waived)})" if verdict.waived else ""
-        said = f"{_cell(verdict.heading)} | {_cell(verdict.judgement.why)}"
-        lines.append(f"| {MARKS[outcome]} {outcome.value}{waived} | {verdict.gate} | {said} |")
+        cells = f"{_cell(verdict.heading)} | {_cell(verdict.judgement.why)}"
+        lines.append(f"| {MARKS[outcome]} {outcome.value}{waived} | {verdict.gate} | {cells} |")
     for verdict in ordered:
         if not verdict.acceptable and verdict.judgement.counter_examples:
-            lines += ["", f"<details><summary>{verdict.gate}: what refutes it</summary>", ""]
+            lines += ["", f"<details><summary>{verdict.gate}: counter-examples</summary>", ""]
             lines += [f"- {_cell(example)}" for example in verdict.judgement.counter_examples]
             lines += ["", "</details>"]
     return "\n".join(lines) + "\n"
 
 
 def _cell(text: str) -> str:
-    """Text that neither ends a cell of a table nor is taken for markup."""
+    """Text escaped for a table's cell: it ends no cell and is no markup."""
     escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
     return " ".join(escaped.split())
 
 
 def write(text: str, file: Path | None) -> None:
-    """Write to `file`, and add to the summary of a job where there is one; raises `InputError`."""
+    """Write to `file`, if given, and append to the job summary, if any. Raises InputError if that fails."""
     targets = [(file, "w")] if file is not None else []
     if named := os.environ.get(VARIABLE):
         targets.append((Path(named), "a"))

@@ -1,110 +1,132 @@
-"""Options, fixtures and hooks of the gates in pytest; `calorimeter.pytest_plugin` switches them on."""
+"""Options, fixtures and hooks of the gates in pytest; `calorimeter.pytest_plugin` registers them."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Container, Iterator
+from collections.abc import Container, Iterable, Iterator
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 from _pytest.terminal import TerminalReporter
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
-from calorimeter.gates.context import Context, Settings
-from calorimeter.gates.judge import PREPARED, Given, Judge, Prepared, Session
-from calorimeter.gates.registry import GATES, Gate
+from calorimeter.gates import repeat
+from calorimeter.gates.context import Context
+from calorimeter.gates.given import OPTIONS, Given, Option
+from calorimeter.gates.judge import PREPARED, Judge, Prepared, Session
+from calorimeter.gates.registry import Gate
+from calorimeter.pytest_plugin import MARKER
 
 SESSION = pytest.StashKey[Session]()
-UNUSABLE = 2
-"""Exit status where the input or the set-up cannot be used."""
 
+UNUSABLE = 2
+"""Exit status if the input or the set-up cannot be used."""
 
 PREFIX = "calorimeter_"
 """Prefix of the options in `config.option`: other plugins and suites have options of the same name."""
+
+DEPLOYMENT = Option("deployment.toml (default: as for `calorimeter verify`).", "FILE")
+
+MARKUP = {"bold": "bold", "dim": "light"}
+"""Keyword of click.style → pytest's keyword for it; a colour (`fg`) is a keyword of its own."""
+
+RENAMED: dict[str, str] = {}
+"""Option of the gates → its name in this test suite, if another plugin or conftest.py has that name."""
 
 
 def add_options(parser: pytest.Parser, taken: Container[str]) -> None:
     """Add the options of the gates; one whose name is in `taken` becomes `--calorimeter-NAME`."""
     group = parser.getgroup("calorimeter", "Calorimeter: gates on a scaled-out Heat")
+    RENAMED.clear()
+    for name, option in {"deployment": DEPLOYMENT, **OPTIONS}.items():
+        flag = f"--{name.replace('_', '-')}"
+        if flag in taken:
+            RENAMED[flag] = f"--calorimeter-{flag.removeprefix('--')}"
+        attributes = {key: value for key, value in asdict(option).items() if value is not None}
+        if option.action == "append":
+            attributes["default"] = []
+        group.addoption(RENAMED.get(flag, flag), dest=PREFIX + name, **attributes)
 
-    def add(name: str, **attributes: Any) -> None:
-        free = f"--calorimeter-{name}" if f"--{name}" in taken else f"--{name}"
-        group.addoption(free, dest=PREFIX + name.replace("-", "_"), **attributes)
 
-    add("deployment", metavar="FILE", help="deployment.toml (default: the lab's)")
-    add("gates", metavar="IDS", help="gates or groups, as in S1,H1,E (default: all)")
-    add("run", metavar="RUN", help="add the verdicts to this run folder")
-    add(
-        "runs",
-        metavar="DIR",
-        default="runs",
-        help="folder in which a new run folder is made (default: runs)",
-    )
-    add("baseline", metavar="RUN", action="append", default=[],
-        help="earlier run to compare --run with (gate T2); may be given again")  # fmt: skip
-    add("summary", metavar="FILE", help="file for the verdicts as Markdown")
-    add(
-        "yes-break-it",
-        action="store_true",
-        help="also allow fault injection on a deployment that is not a lab",
-    )
-    for name, setting in Settings.options().items():
-        add(name.removeprefix("--"), type=setting.type, default=setting.default, help=setting.help)
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End the run before pytest's header if the deployment file or an option of xdist cannot be used."""
+    config = session.config
+    if config.option.collectonly or config.pluginmanager.has_plugin(PREPARED):
+        return
+    try:
+        if getattr(config.option, "dist", "no") != "no":
+            raise InputError("-n", "given with gates, which share one deployment", "valid: without -n")
+        if named := getattr(config.option, f"{PREFIX}deployment"):
+            read_deployment(Path(named))
+    except InputError as problem:
+        # pytest prints the reason; its reporter would print it once more, framed.
+        config.pluginmanager.unregister(name="terminalreporter")
+        pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Keep the chosen gates, and all tests that are no gates; unusable input ends the run with status 2."""
-    gates = {mark.args[0].id: item for item in items if (mark := item.get_closest_marker("gate"))}
+    """Keep the selected gates and all other tests; unusable input ends the run with status 2."""
+    gates = [(gate, item) for item in items if (gate := _gate(item))]
     if not gates or config.option.collectonly:
         return
-    # `calorimeter verify` has prepared its session, so that it can say what is wrong by itself.
+    # `calorimeter verify` has prepared its session, and reported what was wrong.
     prepared: Prepared | None = config.pluginmanager.get_plugin(PREPARED)
     try:
         session = prepared.session if prepared else Session.prepare(_given(config, gates))
     except InputError as problem:
         print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
-        # One line is the whole report: pytest would frame it.
+        # This line is the whole report; pytest would frame it.
         config.pluginmanager.unregister(name="terminalreporter")
         pytest.exit("unusable input", returncode=UNUSABLE)
     config.stash[SESSION] = session
-    chosen = {item.nodeid: GATES[gate_id] for gate_id, item in gates.items() if gate_id in session.allowed}
-    session.items = chosen
-    items[:] = [item for item in items if item.nodeid in chosen or not item.get_closest_marker("gate")]
+    session.items = {item.nodeid: gate for gate, item in gates if gate.id in session.allowed}
+    items[:] = [item for item in items if item.nodeid in session.items or not _gate(item)]
     for item in items:
-        if item.nodeid in chosen:
+        if item.nodeid in session.items:
             item.add_marker(pytest.mark.filterwarnings("default"))
+    if not prepared:
+        tests = {gate.id: item for gate, item in gates}
+        renamed = dict(RENAMED)
+
+        def command(gate_id: str) -> str:
+            item = tests[gate_id]
+            return repeat.pytest(session.given, session.named, gate_id, item.path, item.name, renamed)
+
+        session.repeat = command
 
 
-def _given(config: pytest.Config, collected: Collection[str]) -> Given:
-    def option(name: str) -> Any:
-        return getattr(config.option, PREFIX + name)
+def _gate(item: pytest.Item) -> Gate | None:
+    """The gate that a test is; None if it is none."""
+    mark = item.get_closest_marker(MARKER)
+    return mark.args[0] if mark else None
 
-    return Given(
-        deployment=option("deployment"),
-        gates=option("gates"),
-        run=Path(option("run")) if option("run") else None,
-        runs=Path(option("runs")),
-        settings=Settings(**{name: option(name) for name in Settings.names()}),
-        yes_break_it=option("yes_break_it"),
-        baseline=tuple(map(Path, option("baseline"))),
-        summary=Path(option("summary")) if option("summary") else None,
-        collected=frozenset(collected),
-    )
+
+def _given(config: pytest.Config, gates: Iterable[tuple[Gate, pytest.Item]]) -> Given:
+    """The options, and the gates that were collected. Raises InputError if one was collected twice."""
+    collected: dict[str, str] = {}
+    for gate, item in gates:
+        if gate.id in collected:
+            raise InputError(item.nodeid, f"is gate {gate.id}, and so is {collected[gate.id]}")
+        collected[gate.id] = item.nodeid
+    values = {name: getattr(config.option, PREFIX + name) for name in OPTIONS}
+    return Given.of(getattr(config.option, f"{PREFIX}deployment"), values, frozenset(collected))
 
 
 @pytest.fixture(scope="session")
 def calorimeter_session(request: pytest.FixtureRequest) -> Iterator[Session]:
-    """The verdicts so far, and what they are judged from."""
-    opened = request.config.stash[SESSION]
-    if not request.config.pluginmanager.has_plugin(PREPARED):  # which has said it by itself
+    """The acceptance run: the verdicts so far, and what they are judged from."""
+    session = request.config.stash[SESSION]
+    if not request.config.pluginmanager.has_plugin(PREPARED):  # its owner has printed the announcement
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            for line in opened.announce():
+            for line in session.announce():
                 print(line, file=sys.stderr, flush=True)
-    with opened.context:
-        yield opened
+    with session.context:
+        yield session
 
 
 @pytest.fixture
@@ -122,26 +144,25 @@ def deployment(calorimeter_session: Session) -> Deployment:
 @pytest.fixture
 def judge(calorimeter_session: Session, request: pytest.FixtureRequest) -> Judge:
     """Judge evidence with a check, keep both, and fail the test unless the verdict is acceptable."""
-    mark = request.node.get_closest_marker("gate")
-    gate: Gate = mark.args[0]
+    gate = _gate(request.node)
+    if gate is None:
+        pytest.fail("the fixture `judge` is for gates: decorate the test with calorimeter's @gate(…)")
     return Judge(calorimeter_session, gate)
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """What a gate could not see, or broke on, is INCONCLUSIVE."""
-    mark = pyfuncitem.get_closest_marker("gate")
-    if mark is None or SESSION not in pyfuncitem.config.stash:
+    """Keep INCONCLUSIVE for a gate that raises, and fail its test."""
+    gate = _gate(pyfuncitem)
+    if gate is None or SESSION not in pyfuncitem.config.stash:
         return (yield)
-    session = pyfuncitem.config.stash[SESSION]
-    verdict = None
     try:
         return (yield)
     except pytest.fail.Exception:
         raise
     except Exception as problem:
-        # Unusable input was refused before the first gate; what cannot be used now broke under way.
-        verdict = session.broken(mark.args[0], problem)
+        # InputError, too: unusable input was refused before the first gate; this broke during the run.
+        verdict = pyfuncitem.config.stash[SESSION].broken(gate, problem)
     if not verdict.acceptable:
         pytest.fail(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}", pytrace=False)
 
@@ -149,14 +170,14 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
 def pytest_report_teststatus(
     report: pytest.TestReport, config: pytest.Config
 ) -> tuple[str, str, str] | None:
-    """No dots for gates: the verdicts are the report."""
+    """Print no dots for gates: the verdicts are the report."""
     if SESSION in config.stash and report.when == "call" and report.nodeid in config.stash[SESSION].items:
         return report.outcome, "", ""
     return None
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A gate that was asked for and could not run counts, and nothing judged is not a success."""
+    """Set the exit status: 1 if a gate that was named could not run, 2 if nothing was judged."""
     opened = session.config.stash.get(SESSION, None)
     none = pytest.ExitCode.NO_TESTS_COLLECTED
     if opened is None or session.exitstatus not in (pytest.ExitCode.OK, none):
@@ -168,8 +189,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
-    """Print the verdicts and where they are."""
-    if SESSION in config.stash:
+    """Print the verdicts, and where they are."""
+    if SESSION in config.stash and config.stash[SESSION].new:
         for line, style in config.stash[SESSION].summary():
-            terminalreporter.write_line(line, **style)
+            terminalreporter.write_line(line, **{MARKUP.get(key, str(style[key])): True for key in style})
         config.stash[SESSION].write_summary()

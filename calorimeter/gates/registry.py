@@ -1,4 +1,4 @@
-"""The gates: what each is called, what it needs and how far it goes.
+"""The gates: the name, the needs and the consent level of each.
 
 A gate is a test function of `verify/test_*.py` with the `gate` decorator. The first line of its
 docstring is its heading in reports.
@@ -25,14 +25,20 @@ F = TypeVar("F", bound=Callable[..., None])
 
 @dataclass(frozen=True, slots=True)
 class Break:
-    """A fault that a gate brings about, and in which of the parts of each kind that can be given it."""
+    """A fault that a gate injects, and which parts of each kind it injects it into.
+
+    Parts for which the owner gave no command are passed over.
+    """
 
     fault: str
     which: Literal["first", "last", "every"] = "first"
     kinds: tuple[str, ...] = ("rest", "cfn")
 
+    def __str__(self) -> str:
+        return f"{self.fault} ({', '.join(f'{self.which} {kind}' for kind in self.kinds)})"
+
     def planned(self, deployment: Deployment) -> list[Commands]:
-        """The commands by which it would be done."""
+        """The commands that inject the fault into the parts of a deployment."""
         found: list[Commands] = []
         for kind in self.kinds:
             able = [c for part in _parts(deployment, kind) if (c := commands(part, self.fault))]
@@ -51,11 +57,12 @@ def _parts(deployment: Deployment, kind: str) -> list[Part]:
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """What is known of a gate before it runs.
+    """A gate as its `gate` decorator declares it.
 
-    `guide` quotes the sentence of the guide that is tested; `needs` names the parts of a deployment
-    (as `calorimeter doctor` lists them) without which it can only be INCONCLUSIVE; `breaks` what it
-    breaks, `may_break` what it breaks for more evidence where that is allowed.
+    `guide` quotes the sentence of the guide that the gate tests. `needs` names the parts of a deployment
+    (as `calorimeter doctor` lists them) without which the gate is INCONCLUSIVE. `breaks` are the faults
+    that it injects, `may_break` those that it injects only if that is allowed, for more evidence.
+    `function` is the test function.
     """
 
     id: str
@@ -63,11 +70,12 @@ class Gate:
     guide: str
     consent: Consent
     needs: tuple[str, ...]
-    breaks: tuple[Break, ...] = ()
-    may_break: tuple[Break, ...] = ()
+    breaks: tuple[Break, ...]
+    may_break: tuple[Break, ...]
+    function: Callable[..., None]
 
     def planned(self, deployment: Deployment, *, may_break: bool) -> list[Commands]:
-        """The commands by which it breaks parts of a deployment; with those that it could do without."""
+        """The commands that inject its faults; those of `may_break` only if `may_break`."""
         breaks = self.breaks + (self.may_break if may_break else ())
         return [each for one in breaks for each in one.planned(deployment)]
 
@@ -76,22 +84,22 @@ FILES: dict[str, tuple[str, Callable[[Deployment], bool]]] = {
     "proxy files": ("HAProxy configuration ([[proxy]] config)", lambda d: any(p.config for p in d.proxy)),
     "heat files": ("heat.conf ([[heat_conf]])", lambda d: bool(d.heat_conf)),
 }
-"""What a gate needs that is a file → what it is, and whether a deployment names one."""
+"""Needs of gates that are files → what they are, and whether a deployment names one."""
 
 
 def missing_files(deployment: Deployment, gate: Gate) -> str | None:
-    """The files that a gate reads and the deployment does not name; None where it names all."""
+    """The files that a gate reads and the deployment does not name; None if it names all."""
     missing = [FILES[need][0] for need in gate.needs if need in FILES and not FILES[need][1](deployment)]
     return " and no ".join(missing) or None
 
 
 RECORDINGS = {"recorded load": "a recorded load (--run RUN)", "baseline": "a baseline (--baseline RUN)"}
-"""What a gate needs that an earlier run recorded → how to give it. Such a gate touches nothing."""
+"""Needs of gates that an earlier run recorded → how to give them. Such a gate touches no deployment."""
 
 
 def missing_recordings(gate: Gate, given: Container[str]) -> str | None:
-    """The recordings that a gate is judged from and were not given; None where all were."""
-    missing = [told for need, told in RECORDINGS.items() if need in gate.needs and need not in given]
+    """The recordings that a gate is judged from and that were not given; None if all were given."""
+    missing = [option for need, option in RECORDINGS.items() if need in gate.needs and need not in given]
     return " and ".join(missing) or None
 
 
@@ -113,16 +121,16 @@ def gate(
     def declare(function: F) -> F:
         heading = (function.__doc__ or "").partition("\n")[0].rstrip(".")
         assert heading, f"gate {gate_id} has no docstring"
-        declared = Gate(gate_id, heading, guide, consent, needs, breaks, may_break)
+        declared = Gate(gate_id, heading, guide, consent, needs, breaks, may_break, function)
         GATES[gate_id] = declared
-        marked: F = pytest.mark.gate(declared)(function)
+        marked: F = pytest.mark.calorimeter_gate(declared)(function)
         return marked
 
     return declare
 
 
 def known() -> dict[str, Gate]:
-    """Every gate of the suite, and of the test modules that were imported, in order of their ids."""
+    """The suite's gates, and those of all test modules that were imported, in order of their ids."""
     for file in sorted(shipped.folder("verify").glob("test_*.py")):
         name = f"{__name__}.{file.stem}"
         if name not in sys.modules:
@@ -133,10 +141,17 @@ def known() -> dict[str, Gate]:
     return {gate_id: GATES[gate_id] for gate_id in sorted(GATES, key=gate_order)}
 
 
-def select(wanted: str | None, gates: dict[str, Gate], *, where: str = "--gates") -> dict[str, bool]:
-    """Which gates `wanted` means: id → whether it was named itself, not only by its letter.
+def check_waivers(deployment: Deployment, gates: dict[str, Gate]) -> None:
+    """Raise InputError if the deployment waives a gate that does not exist."""
+    for waived in deployment.waive:
+        # A6 is a gate; A6-no-check is a rule of the audit, which belongs to that gate.
+        select(waived.partition("-")[0], gates, where=f"{deployment.path}: waive")
 
-    `wanted` lists ids and letters (`S1,H1,E`); None means all. Raises `InputError` for what is neither.
+
+def select(wanted: str | None, gates: dict[str, Gate], *, where: str = "--gates") -> dict[str, bool]:
+    """The gates that `wanted` selects: id → whether it is named by its id, not only by its letter.
+
+    `wanted` lists ids and letters (`S1,H1,E`); None selects all. Raises InputError for any other word.
     """
     if wanted is None:
         return dict.fromkeys(gates, False)

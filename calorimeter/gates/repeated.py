@@ -1,4 +1,4 @@
-"""Work that a thread repeats while an experiment goes on."""
+"""Work that a thread repeats during an experiment."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from typing import Self
 
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
-LAST_S = 30.0
-"""How long the last turn may take once no more are wanted."""
+LAST_CALL_S = 30.0
+"""Time for the last call to return after the context is left."""
 
 
 class Repeated:
-    """Calls `work` every `every_s`, from entering the context until it is left; the pause comes first.
+    """Calls `work` every `every_s` seconds while the context lasts, for the first time after `every_s`.
 
-    What `work` raises ends it. That, or that its last turn did not end, is kept in `problem`, for the
-    experiment to say at a time of its own.
+    An exception of `work` ends the calls. `problem` keeps it, or EvidenceUnavailable if the last call did
+    not return in time; `check` raises it.
     """
 
     def __init__(self, name: str, every_s: float, work: Callable[[], object]) -> None:
@@ -35,12 +35,12 @@ class Repeated:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._stop.set()
-        self._thread.join(LAST_S)
+        self._thread.join(LAST_CALL_S)
         if self._thread.is_alive():
-            self.problem = EvidenceUnavailable(self._thread.name, f"did not end within {LAST_S:g} s")
+            self.problem = EvidenceUnavailable(self._thread.name, f"did not end within {LAST_CALL_S:g} s")
 
     def check(self) -> None:
-        """Raise what `work` raised, where it did."""
+        """Raise `problem`, if there is one."""
         if self.problem is not None:
             raise self.problem
 

@@ -31,7 +31,7 @@ IDENTITY = ("--auth-url", "http://10.0.0.1:5000", "--username", "demo", "--proje
 
 @pytest.fixture
 def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with the guide's files and the clean ones, to work in."""
+    """The current folder, with the guide's files and files without faults."""
     for file in GUIDE.glob("*.conf"):
         shutil.copy(file, tmp_path)
     (tmp_path / "clean.cfg").write_text(clean.PROXY)
@@ -63,7 +63,7 @@ def test_the_commands_are_in_the_table() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_the_guides_files_are_a_deployment() -> None:
-    """From the guide's literal files comes a deployment that reads back, with all that they say."""
+    """The guide's files give a deployment.toml that can be read, with all that the files say."""
     result = described(*IDENTITY, "--stats", "unix:///run/haproxy.sock", "--engine-workers", "2")
     assert result.return_value == 0, result.output
     deployment = deployments.read(Path("deployment.toml"))
@@ -82,11 +82,11 @@ def test_the_guides_files_are_a_deployment() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_what_only_a_person_knows_is_asked_for_by_name() -> None:
-    """Each missing thing is one line with the option that gives it, and a comment in the file."""
+def test_each_missing_value_is_named() -> None:
+    """Each missing value is one line with the option that gives it, and a comment in the file."""
     result = described()
-    asked = [line.split(":")[1].strip() for line in result.stderr.splitlines()]
-    assert asked == [
+    missing = [line.split(":")[1].strip() for line in result.stderr.splitlines()]
+    assert missing == [
         "proxy.stats",
         "proxy.logs",
         "broker.management",
@@ -113,8 +113,8 @@ def test_passwords_are_in_a_file_of_their_own() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_files_that_are_there_are_not_replaced_unasked() -> None:
-    """A second description is refused, unless --force says otherwise."""
+def test_existing_files_are_not_replaced_without_force() -> None:
+    """A second description is refused unless --force is given."""
     described()
     before = Path("deployment.toml").read_text()
     result = described("--name", "other")
@@ -125,7 +125,7 @@ def test_files_that_are_there_are_not_replaced_unasked() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_a_described_deployment_can_be_audited() -> None:
-    """The file names its sources, and the audit of it finds what the audit of them finds."""
+    """The audit of deployment.toml and the audit of the files that it names find the same."""
     described(*IDENTITY)
     by_name = call("audit", "deployment.toml", "--format", "json", "--no-haproxy")
     by_files = call(
@@ -142,7 +142,7 @@ def test_a_described_deployment_can_be_audited() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_exit_status_and_output_of_clean_files() -> None:
-    """Clean files give exit status 0 and say so."""
+    """Files without faults give exit status 0 and one line."""
     result = call("audit", "clean.cfg", "B=clean-b.conf", "C=clean-c.conf")
     assert (result.return_value, result.output) == (0, "Nothing found in 3 files.\n")
 
@@ -156,8 +156,8 @@ def test_the_audit_writes_a_patch_and_sarif() -> None:
     assert json.loads(Path("r.sarif").read_text())["version"] == "2.1.0"
 
 
-def test_bytes_that_are_no_text_are_shown_not_raised(here: Path) -> None:
-    """A comment in another encoding does not stop the audit; describe says that it cannot be copied."""
+def test_bytes_that_are_not_utf8_are_shown(here: Path) -> None:
+    """A comment in another encoding does not stop the audit; describe refuses to copy it."""
     file = here / "apis-proxy.conf"
     file.write_bytes(file.read_bytes().replace(b"log  global", b"log  global # caf\xe9"))
     for form in ("text", "json", "sarif"):
@@ -203,7 +203,7 @@ def test_the_verdicts_of_the_gates_join_a_run(here: Path) -> None:
     ],
 )
 def test_unusable_input_is_one_line(words: tuple[str, ...], message: str) -> None:
-    """What cannot be used is an InputError of one line, which is exit status 2."""
+    """Unusable input is an InputError of one line, which is exit status 2."""
     result = call("audit", *words)
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
@@ -211,7 +211,7 @@ def test_unusable_input_is_one_line(words: tuple[str, ...], message: str) -> Non
 
 
 def test_files_of_another_service_are_refused(here: Path) -> None:
-    """A proxy file without Heat's APIs is not «nothing found»."""
+    """A proxy file without Heat's APIs is refused; it is not reported as free of faults."""
     (here / "web.cfg").write_text("listen web\n bind :80\n server a 10.0.0.2:8080\n")
     result = call("audit", "web.cfg")
     assert "with servers: web" in str(result.exception)
@@ -243,7 +243,7 @@ def test_frontends_checks_and_stats_are_described(here: Path) -> None:
 
 
 def test_a_wildcard_bind_takes_the_address_that_machine_a_had(here: Path) -> None:
-    """The proxy is bound to every address: the heat.conf of A still has the address that clients know."""
+    """If the proxy binds every address, the heat.conf of A gives the address that clients know."""
     text = (here / "apis-proxy.conf").read_text().replace("bind 10.0.0.1:", "bind :")
     (here / "apis-proxy.conf").write_text(text)
     refused = described()
@@ -302,7 +302,7 @@ _OPTIONS = st.sampled_from(_HEAT_LINES.splitlines(keepends=True))
 @settings(max_examples=150, deadline=None)
 @given(st.lists(_PIECES, max_size=12), st.lists(_OPTIONS, max_size=8))
 def test_no_files_raise_anything_but_an_input_error(proxy: list[str], options: list[str]) -> None:
-    """Whatever stands in the files, audit, correction and description end in a result or an InputError."""
+    """For any files, audit, correction and description end in a result or an InputError."""
     from calorimeter.config import audit
 
     heat = (("B", (("b.conf", "".join(options)),)), ("C", (("c.conf", "".join(reversed(options))),)))

@@ -1,4 +1,4 @@
-"""What `calorimeter lab` says to what it cannot use: one line, status 2, nothing started."""
+"""`calorimeter lab` with unusable input: one line, status 2, nothing started."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def lab(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("up", "--name", "No!"), "--name: 'No!' given; valid: 1 to 20 of a-z, 0-9 and -"),
         (("up", "--name", "x", "--weights", "1,x"), "'1,x' given; valid: numbers from 0 to 256"),
@@ -41,25 +41,25 @@ def lab(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 )
 def test_unusable_input_is_one_line_and_status_2(
     words: tuple[str, ...],
-    told: str,
+    message: str,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The message names the option, what was given and what is valid."""
     assert lab(monkeypatch, *words) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
-def test_every_command_of_the_overview_is_a_whole_sentence(
+def test_no_line_of_the_overview_is_cut(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`calorimeter lab --help` cuts no command's line short."""
+    """`calorimeter lab --help` shows the whole line of each command."""
     assert lab(monkeypatch, "--help") == 0
     assert "..." not in capsys.readouterr().out.partition("Commands:")[2]
 
 
-def test_a_web_proxy_in_the_environment_does_not_come_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    """`$http_proxy` of an office network does not make the lab's own daemons unreachable."""
+def test_a_web_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The lab's own daemons are reached directly, whatever `$http_proxy` is."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with socket.create_server(("127.0.0.1", 0)) as server:
         thread = threading.Thread(target=answer_one, args=(server,))
@@ -76,9 +76,9 @@ def answer_one(server: socket.socket) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
 
 
-def test_down_of_what_is_not_up_is_no_error(
+def test_down_without_a_lab_is_not_an_error(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """`lab down` can be said twice."""
+    """`lab down` can be called twice."""
     assert lab(monkeypatch, "down", "--name", "nobody") == 0
     assert capsys.readouterr().err == "no lab named 'nobody' is up\n"

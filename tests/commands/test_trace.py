@@ -1,4 +1,4 @@
-"""The command `trace`: what it is given, and on the lab what it shows."""
+"""The command `trace`: its arguments, and its output on the lab."""
 
 from __future__ import annotations
 
@@ -16,25 +16,7 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.request_path.follow import samples
 
-CREATE = """
-import json, os, sys, urllib.request
-
-def ask(method, url, body=None, headers={}):
-    data = None if body is None else json.dumps(body).encode()
-    head = {"Content-Type": "application/json", **headers}
-    return urllib.request.urlopen(urllib.request.Request(url, data, head, method=method))
-
-user = {"name": os.environ["OS_USERNAME"], "password": os.environ["OS_PASSWORD"],
-        "domain": {"name": os.environ["OS_USER_DOMAIN_NAME"]}}
-scope = {"project": {"name": os.environ["OS_PROJECT_NAME"],
-                     "domain": {"name": os.environ["OS_PROJECT_DOMAIN_NAME"]}}}
-auth = {"auth": {"identity": {"methods": ["password"], "password": {"user": user}}, "scope": scope}}
-answer = ask("POST", os.environ["OS_AUTH_URL"] + "/auth/tokens", auth)
-token = {"X-Auth-Token": answer.headers["X-Subject-Token"]}
-url = sys.argv[1] + "/" + json.load(answer)["token"]["project"]["id"] + "/stacks"
-stack = json.load(ask("POST", url, json.loads(sys.argv[2]), token))["stack"]
-ask("DELETE", "/".join([url, json.loads(sys.argv[2])["stack_name"], stack["id"]]), None, token)
-"""
+CREATE = Path(__file__).with_name("create_and_delete.py")
 
 LOAD = """
 name = "both"
@@ -67,7 +49,7 @@ ListStacks = 2
 DescribeStacks = 1
 EstimateTemplateCost = 1
 """
-"""Each user makes its one stack first, and then looks."""
+"""Each user creates its one stack first, and then reads."""
 
 
 @pytest.mark.parametrize(
@@ -79,15 +61,15 @@ EstimateTemplateCost = 1
         (("--", "openstack"), None, ["openstack"]),
     ],
 )
-def test_a_deployment_is_told_from_a_command(
+def test_a_deployment_is_distinguished_from_a_command(
     arguments: tuple[str, ...], given: str | None, command: list[str]
 ) -> None:
-    """A first argument that ends in .toml is the deployment; all else is the command as it stands."""
+    """A first argument that ends in .toml is the deployment; the rest is the command, unchanged."""
     assert split(arguments) == (given, command)
 
 
 def test_a_command_must_be_given() -> None:
-    """A deployment alone is no command."""
+    """A deployment without a command is refused."""
     with pytest.raises(InputError, match="no command given"):
         split(("d.toml", "--"))
 
@@ -98,7 +80,7 @@ def test_a_create_is_followed_on_the_lab(lab: Deployment, tmp_path: Path) -> Non
     resources = {"a": {"type": "OS::Heat::RandomString"}, "b": {"type": "OS::Heat::TestResource"}}
     template = {"heat_template_version": "2021-04-16", "resources": resources}
     body = json.dumps({"stack_name": f"trace-{tmp_path.name}-{id(lab)}", "template": template})
-    words = [str(lab.path), "--", sys.executable, "-c", CREATE, lab.rest.url, body]
+    words = [str(lab.path), "--", sys.executable, str(CREATE), lab.rest.url, body]
     result = CliRunner().invoke(trace, ["--runs", str(tmp_path), *words], standalone_mode=False)
     assert (result.exception, result.return_value) == (None, 0), result.output
     assert "publishes create_stack to engine" in result.output
@@ -133,7 +115,7 @@ def test_a_load_of_both_apis_is_followed_on_the_lab(lab: Deployment, tmp_path: P
 
 @pytest.mark.lab
 def test_without_consent_nothing_is_traced(lab: Deployment, tmp_path: Path) -> None:
-    """A deployment whose owner allows looking only is not traced."""
+    """A deployment whose owner does not allow invasive gates is not traced."""
     text = lab.path.read_text()
     copy = tmp_path / "deployment.toml"
     copy.write_text(text.replace('level = "invasive"', 'level = "load"'))

@@ -1,4 +1,4 @@
-"""`calorimeter verify`: what it says of input that cannot be used."""
+"""`calorimeter verify` and `doctor` with unusable input."""
 
 import socket
 import subprocess
@@ -35,7 +35,7 @@ def closed_port() -> int:
 
 
 @pytest.mark.parametrize(
-    ("args", "said"),
+    ("args", "message"),
     [
         (["verify", "nowhere.toml"], "nowhere.toml: cannot be read (No such file or directory)"),
         (["verify", "cloud.toml", "--gates", "S1,Q7"], "--gates: unknown gate 'Q7'"),
@@ -47,19 +47,19 @@ def closed_port() -> int:
     ],
 )
 def test_unusable_input_is_one_line_and_status_2(
-    args: list[str], said: str, tmp_path: Path, closed_port: int
+    args: list[str], message: str, tmp_path: Path, closed_port: int
 ) -> None:
     """A missing file, an unknown gate, an unreachable proxy, a wrong run: one clear line, status 2."""
     (tmp_path / "cloud.toml").write_text(DEPLOYMENT.format(port=closed_port))
     done = calorimeter(*args, cwd=tmp_path)
-    told = done.stdout + done.stderr
-    assert said in told
+    output = done.stdout + done.stderr
+    assert message in output
     assert done.returncode == 2
-    assert "Traceback" not in told
+    assert "Traceback" not in output
 
 
 def test_plain_pytest_gives_the_same_status(tmp_path: Path, closed_port: int) -> None:
-    """`pytest verify --deployment FILE` says the same of an unreachable proxy."""
+    """`pytest verify --deployment FILE` exits with 2 as well if the proxy cannot be reached."""
     file = tmp_path / "cloud.toml"
     file.write_text(DEPLOYMENT.format(port=closed_port))
     command = [sys.executable, "-m", "pytest", "verify", "--deployment", str(file), "--gates", "S1"]
@@ -75,8 +75,8 @@ def test_plain_pytest_gives_the_same_status(tmp_path: Path, closed_port: int) ->
     assert "cannot be reached" in done.stdout + done.stderr
 
 
-def test_doctor_exits_2_where_the_proxy_is_not_there(tmp_path: Path, closed_port: int) -> None:
-    """The doctor says which part cannot be reached and which the file does not name."""
+def test_doctor_exits_2_if_the_proxy_cannot_be_reached(tmp_path: Path, closed_port: int) -> None:
+    """The doctor shows which part cannot be reached and which the file does not name."""
     (tmp_path / "cloud.toml").write_text(DEPLOYMENT.format(port=closed_port))
     done = calorimeter("doctor", "cloud.toml", cwd=tmp_path)
     assert done.returncode == 2
@@ -85,7 +85,7 @@ def test_doctor_exits_2_where_the_proxy_is_not_there(tmp_path: Path, closed_port
 
 
 def test_doctor_knows_what_may_be_waived(tmp_path: Path, closed_port: int) -> None:
-    """A waiver of a gate that does not exist is refused by the doctor as by `verify`."""
+    """The doctor refuses a waiver of a gate that does not exist, as `verify` does."""
     (tmp_path / "cloud.toml").write_text(DEPLOYMENT.format(port=closed_port) + '[waive]\nE99 = "why"\n')
     done = calorimeter("doctor", "cloud.toml", cwd=tmp_path)
     assert "cloud.toml: waive: unknown gate 'E99'" in done.stderr

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.waiting import until
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.firehose import connect
 
@@ -17,10 +17,8 @@ from calorimeter.gates.evidence.firehose import connect
 def favourite(deployment: Deployment, priority: int = 10) -> Iterator[None]:
     """Consume from `engine` with a higher priority than any engine, and pass every call on.
 
-    With priority 0 it is a stranger who takes its turn like everybody else.
-
-    A call goes on to the queue of an engine's host, so that it is answered: clients notice nothing, and
-    only the order in which consumers get their calls tells.
+    With priority 0 the consumer takes its turn as every engine does. Each call is passed on to the queue
+    of an engine's host and answered, so clients notice nothing; only the rotation of the consumers changes.
     """
     with BrokerApi.of(deployment) as api:
         engines = api.engine_consumers("engine")
@@ -53,9 +51,6 @@ def favourite(deployment: Deployment, priority: int = 10) -> Iterator[None]:
 
 
 def _await_listed(deployment: Deployment, consumers: int) -> None:
-    """Wait until the management API lists so many consumers: its statistics lag by up to 5 s."""
-    deadline = time.monotonic() + 20
+    """Wait until the management API lists that many consumers: its statistics lag by up to 5 s."""
     with BrokerApi.of(deployment) as api:
-        while len(api.engine_consumers("engine")) != consumers:
-            assert time.monotonic() < deadline, "the broker never listed the favourite consumer"
-            time.sleep(0.1)
+        until(lambda: len(api.engine_consumers("engine")) == consumers, 20, every_s=0.1)

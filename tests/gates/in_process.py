@@ -2,46 +2,29 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable
-from inspect import getmembers, isfunction
 from pathlib import Path
 
 import pytest
 
 from calorimeter.core.verdict import Verdict
-from calorimeter.gates import registry
 from calorimeter.gates.context import Settings
-from calorimeter.gates.judge import Given, Judge, Session
-from calorimeter.gates.registry import Gate, known
+from calorimeter.gates.given import Given
+from calorimeter.gates.judge import Judge, Session
+from calorimeter.gates.registry import GATES
 
 
 def verified(deployment: Path, gates: str, runs: Path, **strength: int) -> dict[str, Verdict]:
-    """Run gates on a deployment: gate → verdict. Parts of what is no lab are broken, too."""
+    """Run gates on a deployment: gate → verdict. Faults are allowed on what is not a lab, too."""
     session = Session.prepare(
         Given(str(deployment), gates, None, runs, Settings(**strength), yes_break_it=True)
     )
     with session.context as context:
-        for gate, function in _in_order():
-            if gate.id not in session.allowed:
-                continue
+        # In pytest's order, in which they were declared: what is visited first is visited undisturbed.
+        for gate in [gate for gate in GATES.values() if gate.id in session.allowed]:
             try:
-                function(context, Judge(session, gate))
+                gate.function(context, Judge(session, gate))
             except pytest.fail.Exception:
                 continue  # its verdict is kept
             except Exception as problem:
                 session.broken(gate, problem)
     return session.new
-
-
-def _in_order() -> list[tuple[Gate, Callable[..., None]]]:
-    """All gates with their functions, in pytest's order: what is visited first is visited undisturbed."""
-    found: list[tuple[Gate, Callable[..., None]]] = []
-    known()
-    for name in sorted(name for name in sys.modules if name.startswith(f"{registry.__name__}.test_")):
-        module = sys.modules[name]
-        functions = [function for _, function in getmembers(module, isfunction)]
-        for function in sorted(functions, key=lambda each: each.__code__.co_firstlineno):
-            marks = [mark for mark in getattr(function, "pytestmark", ()) if mark.name == "gate"]
-            found += [(mark.args[0], function) for mark in marks]
-    return found

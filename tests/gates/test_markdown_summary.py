@@ -16,8 +16,8 @@ def verdict(gate: str, judgement: Judgement, waived: str | None = None) -> Verdi
     return Verdict(gate=gate, heading=f"Heading {gate}", guide="", judgement=judgement, waived=waived)
 
 
-def test_a_row_a_gate_in_order_and_what_refutes_it() -> None:
-    """T10 after T2; a stroke and a bracket in a reason end no cell and no element."""
+def test_rows_are_in_order_and_counter_examples_follow() -> None:
+    """T10 comes after T2; a `|` and a `<` in a reason are escaped."""
     text = markdown_summary.markdown(
         "cloud",
         Path("runs/r1"),
@@ -31,8 +31,8 @@ def test_a_row_a_gate_in_order_and_what_refutes_it() -> None:
     assert "- counter 1" in lines
 
 
-def test_only_what_passed_looks_like_success() -> None:
-    """A waived FAIL is accepted and still shown; nothing judged is no success."""
+def test_only_passed_and_waived_gates_are_a_success() -> None:
+    """A waived FAIL is accepted and still shown; a run without a PASS is not a success."""
     waived = verdict("H9", failed("shallow"), waived="known")
     assert markdown_summary.markdown("d", Path("r"), [waived, verdict("H1", passed("x"))]).startswith(
         "## ✅"

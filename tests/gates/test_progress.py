@@ -1,4 +1,4 @@
-"""How an acceptance run tells how it goes."""
+"""The progress of an acceptance run."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from calorimeter.core.verdict import passed
 from calorimeter.gates.progress import Progress
 
 
-def told(progress: Progress) -> None:
+def run_one_gate(progress: Progress) -> None:
     """One gate, with one phase in it."""
     with progress:
         progress.begins(1, 2, "S1", "Each source stays")
@@ -25,7 +25,7 @@ def test_elsewhere_than_on_a_terminal_each_step_is_a_plain_line(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """In a file or a CI service: a line a step, nothing rewritten, no colour."""
-    told(Progress())
+    run_one_gate(Progress())
     out, err = capfd.readouterr()
     assert out == ""
     assert err.splitlines()[:2] == ["[1/2] S1  Each source stays", "[1/2] S1: 1000 sources visit"]
@@ -40,7 +40,7 @@ def test_on_a_terminal_one_line_is_rewritten_in_colour(monkeypatch: pytest.Monke
     kept = os.dup(2)
     os.dup2(terminal, 2)
     try:
-        told(Progress())
+        run_one_gate(Progress())
     finally:
         os.dup2(kept, 2)
         os.close(kept)
@@ -55,7 +55,7 @@ def test_on_a_terminal_one_line_is_rewritten_in_colour(monkeypatch: pytest.Monke
 
 
 def test_what_is_quick_is_not_announced(capfd: pytest.CaptureFixture[str]) -> None:
-    """What is only worth saying after a while is not said where something else came before."""
+    """A delayed step is not shown if something else is printed before."""
     with Progress() as progress:
         progress.later(0.05, "reading")
         progress.line("done")

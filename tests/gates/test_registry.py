@@ -1,4 +1,4 @@
-"""What a gate says of itself: what it is about to break."""
+"""The faults that a gate declares, and their announcement."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ def deployment() -> Deployment:
     ],
 )
 def test_only_what_will_be_broken_is_announced(gate: str, broken: list[str]) -> None:
-    """Gates of the engines break no API, and those of one backend not all of them."""
+    """Gates of the engines break no API; gates that break one backend do not announce all of them."""
     planned = known()[gate].planned(deployment(), may_break=True)
     assert [each.part for each in planned] == broken
 
 
-def test_what_a_gate_can_do_without_is_announced_where_it_is_allowed() -> None:
-    """P5 only looks, but where parts may be broken it breaks the last backend of each API that can be."""
+def test_optional_faults_are_announced_only_if_they_are_allowed() -> None:
+    """P5 is passive, but breaks the last backend of each API that has commands, if faults are allowed."""
     gate = known()["P5"]
     assert gate.planned(deployment(), may_break=False) == []
     assert {each.part for each in gate.planned(deployment(), may_break=True)} == {"rest-2"}

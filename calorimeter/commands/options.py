@@ -1,0 +1,15 @@
+"""Arguments and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from calorimeter.gates import given
+
+FILE = click.Path(path_type=Path)
+
+DEPLOYMENT = click.argument("deployment", required=False, type=FILE)
+
+YES_BREAK_IT = click.option("--yes-break-it", is_flag=True, help=given.YES_BREAK_IT)

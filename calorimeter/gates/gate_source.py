@@ -1,0 +1,126 @@
+"""Where the code of a gate is: its test function, experiment, check and evidence record.
+
+All is read from the test function's call `judge(experiment(context), check)`, so it cannot drift from it.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_type_hints
+
+from calorimeter.core.shipped import PACKAGE
+from calorimeter.gates.registry import Gate
+
+READERS = "calorimeter.gates.evidence."
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A function or class: its name with its module, its file (relative to a clone) and its line."""
+
+    name: str
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.file}:{self.line})"
+
+
+@dataclass(frozen=True, slots=True)
+class GateSource:
+    """The code of a gate. `evidence` is the name of its file in `evidence/` of a run folder.
+
+    `readers` are the modules of gates/evidence that the experiment uses. All but `function` is None or
+    empty if the test function does not call `judge(experiment(…), check)`.
+    """
+
+    function: Place
+    experiment: Place | None = None
+    record: Place | None = None
+    check: Place | None = None
+    evidence: str | None = None
+    readers: tuple[str, ...] = ()
+
+
+def source(gate: Gate) -> GateSource:
+    """Find the code of a gate."""
+    function = place(gate.function)
+    tree = ast.parse(textwrap.dedent(inspect.getsource(gate.function)))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    judging = next((c for c in calls if isinstance(c.func, ast.Name) and c.func.id == "judge"), None)
+    if judging is None or len(judging.args) < 2:
+        return GateSource(function)
+    assigned = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    experiment, check = (_resolved(gate.function, argument, assigned) for argument in judging.args[:2])
+    name = next((ast.literal_eval(word.value) for word in judging.keywords if word.arg == "name"), gate.id)
+    return GateSource(
+        function,
+        experiment=place(experiment) if experiment else None,
+        record=_record(experiment, check),
+        check=place(check) if check else None,
+        evidence=f"{name}.json",
+        readers=tuple(sorted(_readers(inspect.unwrap(experiment).__module__, set()))) if experiment else (),
+    )
+
+
+def _resolved(function: Callable[..., None], node: ast.expr, assigned: dict[str, ast.expr]) -> Any:
+    """The function that an argument of `judge` names or calls; None if it cannot be found."""
+    if isinstance(node, ast.Name) and node.id in assigned:
+        node = assigned[node.id]
+    if isinstance(node, ast.Call):
+        node = node.func
+    names = ast.unparse(node).split(".")
+    found = function.__globals__.get(names[0])
+    for name in names[1:]:
+        found = getattr(found, name, None)
+    return found if callable(found) else None
+
+
+def _record(experiment: Any, check: Any) -> Place | None:
+    """The class of the evidence: what the experiment returns, or else what the check takes."""
+    for function, which in ((experiment, -1), (check, 0)):
+        try:
+            hints = list(get_type_hints(inspect.unwrap(function)).values())
+        except (NameError, TypeError):
+            continue
+        if hints and inspect.isclass(hints[which]):
+            return place(hints[which])
+    return None
+
+
+def _readers(module: str, seen: set[str]) -> set[str]:
+    """The modules of gates/evidence that a module of the gates imports, directly or through others."""
+    file = PACKAGE.parent / f"{module.replace('.', '/')}.py"
+    if module in seen or not file.is_file():
+        return set()
+    seen.add(module)
+    imported = {
+        name
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("calorimeter.gates.")
+        for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+    }
+    found = {name.removeprefix(READERS) for name in imported if name.startswith(READERS)}
+    found = {name for name in found if "." not in name and name != "unavailable" and name.islower()}
+    others = (name for name in imported if not name.startswith(READERS) and name.count(".") > 2)
+    return found.union(*(_readers(name, seen) for name in others))
+
+
+def place(found: Any) -> Place:
+    """Where a function or a class is defined."""
+    plain = inspect.unwrap(found)
+    file, line = Path(inspect.getsourcefile(plain) or ""), inspect.getsourcelines(plain)[1]
+    if file.is_relative_to(PACKAGE.parent):
+        file = file.relative_to(PACKAGE.parent)
+    return Place(f"{plain.__module__}.{plain.__qualname__}", str(file), line)

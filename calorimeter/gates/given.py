@@ -1,0 +1,96 @@
+"""The command line of an acceptance run: `calorimeter verify` and pytest have the same options."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from calorimeter.gates.context import Settings
+
+YES_BREAK_IT = (
+    'Also allow fault injection on a deployment that is not a lab (needs `[consent] level = "invasive"`).'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option, in argparse's terms. `type` is None for a flag."""
+
+    help: str
+    metavar: str | None = None
+    type: Callable[[str], Any] | None = str
+    action: Literal["store", "append", "store_true"] = "store"
+    default: Any = None
+
+
+def _strength(name: str, text: str) -> Option:
+    default = getattr(Settings(), name)
+    return Option(f"{text} (default: {default}).", "N", _count, default=default)
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} given; valid: a whole number from 1")
+    return number
+
+
+STRENGTHS = {
+    "sources": "Number of source addresses that visit each API",
+    "visits": "Number of fresh connections from each source address",
+    "calls": "Number of RPC calls to the engines, one at a time, and as many again under load",
+    "stacks": "Number of stacks, of 12 resources each, that are created in one burst",
+    "connections": "Maximum of connections that are held at once to saturate the proxy",
+    "notice": "Seconds for which E7 may keep an engine frozen until AMQP's heartbeat detects it",
+}
+
+OPTIONS: dict[str, Option] = {
+    "gates": Option("Gates or groups of gates, as in S1,H1,E (default: all).", "IDS"),
+    "run": Option("Run folder that the verdicts are added to (default: a new one).", "RUN", Path),
+    "runs": Option("Parent of a new run folder (default: runs).", "DIR", Path, default=Path("runs")),
+    **{name: _strength(name, text) for name, text in STRENGTHS.items()},
+    "baseline": Option(
+        "Earlier run to compare --run with (gate T2); may be given again.", "RUN", Path, "append", ()
+    ),
+    "yes_break_it": Option(YES_BREAK_IT, type=None, action="store_true", default=False),
+    "summary": Option("File for the verdicts as Markdown (default: none).", "FILE", Path),
+}
+"""Name of each option, as an identifier → the option. The deployment file is not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The values of the options.
+
+    `collected` are the ids of the gates that pytest collected; None stands for all gates.
+    """
+
+    deployment: str | None
+    gates: str | None
+    run: Path | None
+    runs: Path
+    settings: Settings
+    yes_break_it: bool = False
+    baseline: tuple[Path, ...] = ()
+    summary: Path | None = None
+    collected: frozenset[str] | None = None
+
+    @classmethod
+    def of(
+        cls, deployment: str | None, values: Mapping[str, Any], collected: frozenset[str] | None = None
+    ) -> Self:
+        """From a value for each of `OPTIONS`."""
+        others = {name: values[name] for name in OPTIONS if name not in Settings.names()}
+        others["baseline"] = tuple(others["baseline"])
+        settings = Settings(**{name: values[name] for name in Settings.names()})
+        return cls(deployment, settings=settings, collected=collected, **others)
+
+    def value(self, name: str) -> Any:
+        """The value of one of `OPTIONS`."""
+        return getattr(self.settings if name in Settings.names() else self, name)
