@@ -10,7 +10,7 @@ from itertools import takewhile
 from calorimeter.core import shipped
 
 FOLDER = "docs/reference"
-PAGES = ("gates-*.md", "audit.md")
+PAGES = ("gates-*.md", "audit*.md")
 
 _ID = re.compile(r"\b([A-Z])(\d+)(?:(?:–|-| to )\1?(\d+))?\b")
 _HEADING = re.compile(r"(#+) +(.+)")
