@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import socket
+import ssl
 
 import pytest
 
 from calorimeter.core.deployment import Address
-from calorimeter.gates.clients.http_get import Answer, HttpConnection
+from calorimeter.gates.clients.http_get import Answer, HttpConnection, reason
 from tests.load.http.raw_server import answering, serving
 
 LENGTH = b"HTTP/1.1 300 Choices\r\nContent-Length: 2\r\n\r\nok"
@@ -63,3 +66,24 @@ def test_head_alone_is_enough_if_no_body_is_wanted() -> None:
     """The end of the body is not waited for."""
     (answer,) = got(LENGTH[:-1], body=False)
     assert (answer.status, answer.error) == (300, "")
+
+
+@pytest.mark.parametrize(
+    ("problem", "why", "unsent"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files", True),
+        (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable", True),
+        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host", False),
+        (
+            OSError("Multiple exceptions: [Errno 111] …, [Errno 99] …"),
+            "Cannot assign requested address",
+            True,
+        ),
+        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "Temporary failure", True),
+        (socket.gaierror(socket.EAI_NONAME, "Name not known"), "Name not known", False),
+        (ssl.SSLCertVerificationError(1, "certificate verify failed"), "certificate verify failed", False),
+    ],
+)
+def test_whose_error_it_is(problem: OSError, why: str, unsent: bool) -> None:
+    """Errors of this machine are distinguished from those of the other side."""
+    assert reason(problem) == (why, unsent)
