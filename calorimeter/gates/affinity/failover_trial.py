@@ -168,7 +168,7 @@ def _visits_meanwhile(
     visits: list[Visit] = []
 
     def visit() -> None:
-        # Not in the way of the attribution: holding connections open would change what is measured.
+        # As plain visits: connections held for the session table would change what is measured.
         if len(visits) < MOST_VISITS:
             visits.extend(visit_all(api, ours + others, tls, MANY_IN_FLIGHT))
 

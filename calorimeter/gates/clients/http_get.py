@@ -210,7 +210,7 @@ def tls_context(api: Api, tls: Tls) -> ssl.SSLContext | None:
 
 
 def connect(to: Address, source: str | None = None, timeout_s: float = CONNECT_S) -> socket.socket:
-    """A plain TCP connection from `source`, for what is no `GET`. Raises OSError."""
+    """A plain TCP connection from `source`, for experiments that send no whole request. Raises OSError."""
     return socket.create_connection(
         (to.host, to.port), timeout_s, source_address=(source, 0) if source else None
     )

@@ -1,4 +1,4 @@
-"""Requests to a backend at its own address, past the proxy: whether it serves, and a fault hit it."""
+"""Requests to a backend at its own address, past the proxy: whether it serves, and whether a fault hit."""
 
 from __future__ import annotations
 

@@ -73,7 +73,7 @@ class SessionAttribution(Attribution):
         return visits
 
     def attributed(self, api: Api, visits: Sequence[Visit]) -> Attributed:
-        """The visits, and everybody whose sessions the table showed beside them."""
+        """The visits, and all clients whose sessions the table showed."""
         clients = sorted(self._clients[api.proxy_section].items())
         return Attributed(tuple(visits), clients={client: dict(servers) for client, servers in clients})
 

@@ -227,7 +227,7 @@ def missed_rate(trials: int) -> float:
 def no_violation(
     why: str, trials: int, violations: str, figures: Mapping[str, Figure], after: str = "", digits: int = 2
 ) -> Judgement:
-    """PASS, with the rate of `violations` ("sources elsewhere") that so many trials would have shown."""
+    """PASS, with the rate of `violations` ("sources elsewhere") that n trials would have shown."""
     missed = missed_rate(trials)
     return passed(
         f"{why}; more than {missed:.{digits}%} of {violations} would have been seen "

@@ -9,7 +9,8 @@ import shlex
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -54,7 +55,7 @@ def client_calls(context: Context) -> ClientCalls:
         template = Path(folder) / "tiny.yaml"
         template.write_text(TEMPLATE, encoding="utf-8")
         environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
-        client = _Client(command, environment, folder, lambda: _no_token(context.deployment))
+        client = _Client(context.deployment, command, environment, folder)
         client.stack("list")
         try:
             client.stack("create", "--wait", "-t", str(template), name)
@@ -93,7 +94,7 @@ def _command(deployment: Deployment) -> list[str]:
 def _environment(deployment: Deployment, who: Identity) -> dict[str, str]:
     """The variables that `openrc` would set, and none of the caller's own cloud."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-    mine = {
+    own = {
         "OS_AUTH_URL": who.auth_url,
         "OS_USERNAME": who.username,
         "OS_PASSWORD": deployment.reveal(who.password),
@@ -103,30 +104,21 @@ def _environment(deployment: Deployment, who: Identity) -> dict[str, str]:
         "OS_IDENTITY_API_VERSION": "3",
     }
     if who.region:
-        mine["OS_REGION_NAME"] = who.region
+        own["OS_REGION_NAME"] = who.region
     if deployment.tls.ca_file:
-        mine["OS_CACERT"] = str(deployment.tls.ca_file)
-    return {**kept, **mine}
+        own["OS_CACERT"] = str(deployment.tls.ca_file)
+    return {**kept, **own}
 
 
+@dataclass
 class _Client:
-    """The calls of the client, one after another.
+    """The calls of the client, one after another; after a failed one Keystone is asked for a token."""
 
-    `no_token` is called after a failed one: why Keystone gives no token, empty if it gives one.
-    """
-
-    def __init__(
-        self,
-        command: list[str],
-        environment: Mapping[str, str],
-        folder: str,
-        no_token: Callable[[], str],
-    ) -> None:
-        self.calls: list[Call] = []
-        self._command = command
-        self._environment = environment
-        self._folder = folder
-        self._no_token = no_token
+    deployment: Deployment
+    command: list[str]
+    environment: Mapping[str, str]
+    folder: str
+    calls: list[Call] = field(default_factory=list)
 
     def stack(self, *words: str) -> str:
         """Call `openstack stack …`, and return its output; empty if it failed.
@@ -135,13 +127,13 @@ class _Client:
         """
         verb = words[0]
         shape = ("-f", "json") if verb in ("list", "show") else ()
-        argv = [*self._command, "stack", verb, *shape, *words[1:]]
+        argv = [*self.command, "stack", verb, *shape, *words[1:]]
         began = time.monotonic()
         try:
             done = subprocess.run(
                 argv,
-                env=dict(self._environment),
-                cwd=self._folder,
+                env=dict(self.environment),
+                cwd=self.folder,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -153,7 +145,7 @@ class _Client:
             status, output, errors = -1, "", f"no end within {CALL_S:g} s"
         if status and NO_COMMAND in errors:
             raise EvidenceUnavailable(
-                self._command[0], "has no `stack` commands: python-heatclient is not installed beside it"
+                self.command[0], "has no `stack` commands: python-heatclient is not installed beside it"
             )
         took = round(time.monotonic() - began, 2)
         last = errors.splitlines()[-1] if errors and status else ""
@@ -163,7 +155,7 @@ class _Client:
                 status=status,
                 said=last[:SAID],
                 took_s=took,
-                keystone=self._no_token() if status else "",
+                keystone=_no_token(self.deployment) if status else "",
             )
         )
         return output if status == 0 else ""
@@ -178,8 +170,7 @@ def _state(shown: str) -> str | None:
 
 def _endpoint(deployment: Deployment) -> str | None:
     """The endpoint of the orchestration service in the catalog; None if it names none."""
-    who = deployment.identity
-    region = who.region if who else None
+    region = deployment.identity.region if deployment.identity else None
     try:
         found = session(deployment).session.get_endpoint(
             service_type="orchestration", interface="public", region_name=region

@@ -108,7 +108,7 @@ def line(port: int, when: str, server: str) -> Connection:
 
 
 def test_attempts_get_the_server_of_their_connection() -> None:
-    """They are matched by address and port in order of time; requests on a kept connection share its line."""
+    """Matched by address and port in order of time; requests on a kept connection share its line."""
     lines = [line(5, "01.000", "a"), line(5, "09.000", "b"), line(6, "01.000", "b")]
 
     def attempt(port: int, sent: int, *, kept: bool = False) -> Attempt:

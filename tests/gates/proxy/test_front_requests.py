@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import socket
-import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import pytest
-
 from calorimeter.core.deployment import Api, Backend, Tls
-from calorimeter.gates.clients.http_get import reason
 from calorimeter.gates.proxy.front import Version
 from calorimeter.gates.proxy.front_requests import replies
 
@@ -88,19 +83,3 @@ def test_a_source_that_is_no_address_of_this_machine_sends_nothing() -> None:
     with serving(answers=1) as (api, came):
         (reply,) = replies(api, ["192.0.2.1"], Tls())
     assert (reply.error, reply.unsent, came) == ("Cannot assign requested address", True, [])
-
-
-@pytest.mark.parametrize(
-    ("problem", "why", "unsent"),
-    [
-        (OSError(errno.EMFILE, "Too many open files"), "Too many open files", True),
-        (OSError(errno.ENETUNREACH, "Network is unreachable"), "Network is unreachable", True),
-        (OSError(errno.EHOSTUNREACH, "No route to host"), "No route to host", False),
-        (socket.gaierror(socket.EAI_AGAIN, "Temporary failure"), "Temporary failure", True),
-        (socket.gaierror(socket.EAI_NONAME, "Name not known"), "Name not known", False),
-        (ssl.SSLCertVerificationError(1, "certificate verify failed"), "certificate verify failed", False),
-    ],
-)
-def test_whose_error_it_is(problem: OSError, why: str, unsent: bool) -> None:
-    """Errors of this machine are distinguished from those of the other side."""
-    assert reason(problem) == (why, unsent)
