@@ -32,7 +32,7 @@ COMMANDS = {
         "Write the files of a scaled-out Heat from a few lines.",
     ),
     "run": (
-        "calorimeter.studies.interleaved_runs:run",
+        "calorimeter.commands.run:run",
         "Load a deployment with a scenario and record every request.",
     ),
     "clean": ("calorimeter.commands.load:clean", "Remove the stacks that a killed run left behind."),
@@ -46,15 +46,15 @@ COMMANDS = {
         "Break parts of a deployment for a while, and heal them.",
     ),
     "guide-against-correction": (
-        "calorimeter.studies.guide_against_correction:compare",
+        "calorimeter.commands.guide_against_correction:compare",
         "Break a lab behind the guide's proxy and behind corrected ones, side by side.",
     ),
     "capacity": (
-        "calorimeter.studies.capacity:capacity",
+        "calorimeter.commands.capacity:capacity",
         "Find the highest load at which all objectives hold and nothing piles up.",
     ),
     "scale": (
-        "calorimeter.studies.scale:scale",
+        "calorimeter.commands.scale:scale",
         "Measure throughput against APIs and engines, and fit the law that it follows.",
     ),
     "trace": (
@@ -66,11 +66,11 @@ COMMANDS = {
         "Record the proxy's and the broker's counters while a run lasts.",
     ),
     "benchmarks": (
-        "calorimeter.studies.published:benchmarks",
+        "calorimeter.commands.benchmarks:benchmarks",
         "Make the published reports again from the data kept beside them.",
     ),
     "report": (
-        "calorimeter.commands.report_study:report",
+        "calorimeter.commands.report:report",
         "Turn a run, or a study, into a page that can be published.",
     ),
     "compare": (

@@ -90,26 +90,29 @@ def _coded(codes: Any, names: tuple[str, ...]) -> pa.DictionaryArray:
 def report(folder: Path) -> Work:
     """The whole page, as `calorimeter report` makes it."""
     from calorimeter.core.rundir import RunDir
-    from calorimeter.report import findings, page
+    from calorimeter.report import page, page_content
 
-    return lambda: page.write(page.files(findings.collect(RunDir.open(folder))), folder / "report")
+    return lambda: page.write(page.files(page_content.collect(RunDir.open(folder))), folder / "report")
 
 
 def ours(folder: Path) -> Work:
     """The tables of `_queries`, by this room."""
+    from calorimeter.core import sample_tables
+    from calorimeter.core.measured import measured_part
     from calorimeter.core.rundir import RunDir
     from calorimeter.report import time_axis
-    from calorimeter.report.tables import frames, latency, rates
+    from calorimeter.report.tables import latency, rates
 
     def work() -> None:
-        samples = frames.samples(RunDir.open(folder))
+        samples = sample_tables.samples(RunDir.open(folder))
         assert samples is not None
         bins = time_axis.axis(samples)
-        first, last = time_axis.measured(samples)
+        measured = measured_part(samples, {})
+        assert measured is not None
         rates.rates(samples, bins)
         latency.latencies(samples, bins)
         rates.errors(samples)
-        latency.operations(samples, time_axis.Window(first, last, True, ""), None)
+        latency.operations(samples, measured, None)
 
     return work
 

@@ -13,8 +13,9 @@ from calorimeter.core.baseline import percent
 from calorimeter.core.toml import Model
 from calorimeter.report import circumstances, comparison, page
 from calorimeter.report.circumstances import Rows
-from calorimeter.report.comparison import ACHIEVED, RESPONSE, Apart, Comparison
+from calorimeter.report.comparison import Comparison, TopologyPart
 from calorimeter.report.figures import forest, style
+from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
 
 SCHEMA = 1
@@ -83,7 +84,7 @@ def record(found: Comparison) -> Compared:
                 p=row.found.p,
                 cliffs_delta=row.found.delta,
                 detected=row.found.detected,
-                said=row.said,
+                said=row.finding,
             )
             for row in found.rows
         ),
@@ -101,7 +102,7 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
             percent(row.found.relative),
             f"{row.found.p:.2g}" if row.found.p >= 0.0001 else "< 0.0001",
             f"{row.found.delta:+.2f}",
-            row.said,
+            row.finding,
         )
         for row in found.rows
     ]
@@ -129,8 +130,8 @@ def files(found: Comparison) -> Files:
         "rows": cells(found),
         "rule": comparison.RULE,
         "where": _where(found.about),
-        "apart": [(each.name, *map(_states, (each.left, each.right))) for each in _differing(found)],
-        "alike": [each.name for each in found.topology if each.alike],
+        "different": [(each.name, *map(_states, (each.left, each.right))) for each in _differing(found)],
+        "same": [each.name for each in found.topology if each.same],
         "rebuild": _rebuild(found),
         "wide": wide,
         "narrow": style.svg(figure, style.NARROW, "differences-n") if wide else "",
@@ -146,8 +147,8 @@ def files(found: Comparison) -> Files:
     return made
 
 
-def _differing(found: Comparison) -> list[Apart]:
-    return [each for each in found.topology if not each.alike]
+def _differing(found: Comparison) -> list[TopologyPart]:
+    return [each for each in found.topology if not each.same]
 
 
 def _states(states: tuple[str, ...]) -> str:

@@ -21,7 +21,7 @@ from calorimeter.report.figures import (
     style,
 )
 from calorimeter.report.figures.style import Marks, Plot
-from calorimeter.report.findings import Findings, Load, Polled, Seen, Shares
+from calorimeter.report.page_content import GateEvidence, Load, PageContent, Polled, Shares
 from calorimeter.report.tables.polls import stretches
 
 COMPONENTS = "Queues and components"
@@ -39,7 +39,7 @@ SECTIONS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Plate:
+class PageFigure:
     """One figure of a page; `section` is the heading it stands under."""
 
     name: str
@@ -50,7 +50,7 @@ class Plate:
 
 
 @dataclass(frozen=True, slots=True)
-class Omitted:
+class OmittedFigure:
     """A figure that a run's data do not allow; `why` is a clause after "because"."""
 
     name: str
@@ -60,54 +60,54 @@ class Omitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """A plate as bytes: SVG for a page and for a telephone, PNG for elsewhere."""
+class DrawnFigure:
+    """A figure as bytes: SVG for a page and for a telephone, PNG for elsewhere."""
 
-    plate: Plate
+    figure: PageFigure
     wide: str
     narrow: str
     png: bytes
 
 
-def of(found: Findings) -> list[Plate]:
+def of(found: PageContent) -> list[PageFigure]:
     """The figures that the data of a run allow."""
     marks = _marks(found)
-    plates = list(_of_load(found.load, marks)) if found.load else []
+    figures = list(_of_load(found.load, marks)) if found.load else []
     if found.backends:
-        plates.append(_shares("backends", "Share per backend", "source addresses", found.backends))
+        figures.append(_shares("backends", "Share per backend", "source addresses", found.backends))
     if found.engines:
-        plates.append(_shares("engines", "Share per engine", "calls", found.engines))
-    plates += _of_gates(found.seen)
+        figures.append(_shares("engines", "Share per engine", "calls", found.engines))
+    figures += _of_gates(found.evidence)
     if found.load and found.polled:
-        plates += _of_polls(found.polled, marks, found.load.axis.bins * found.load.axis.bin_s)
+        figures += _of_polls(found.polled, marks, found.load.axis.bins * found.load.axis.bin_s)
     if found.load and found.load.generator["n"].sum():
         workers = found.polled.workers if found.polled else pd.DataFrame()
-        plates.append(_generator(found.load, workers, marks))
-    return plates
+        figures.append(_generator(found.load, workers, marks))
+    return figures
 
 
-def draw(plate: Plate) -> Drawn:
-    """Draw one plate in all its forms."""
-    wide, png = style.svg_and_png(plate.plot, style.WIDE, f"{plate.name}-w")
-    return Drawn(plate, wide, style.svg(plate.plot, style.NARROW, f"{plate.name}-n"), png)
+def draw(figure: PageFigure) -> DrawnFigure:
+    """Draw one figure in all its forms."""
+    wide, png = style.svg_and_png(figure.plot, style.WIDE, f"{figure.name}-w")
+    return DrawnFigure(figure, wide, style.svg(figure.plot, style.NARROW, f"{figure.name}-n"), png)
 
 
-def _marks(found: Findings) -> Marks:
+def _marks(found: PageContent) -> Marks:
     if found.load is None:
         return Marks()
-    warm_up_s = (found.load.window.first_ns - found.load.axis.start_ns) / 1e9
+    warm_up_s = (found.load.measured.first_ns - found.load.axis.start_ns) / 1e9
     outages = found.polled.outages if found.polled else None
     return Marks(
         phases=found.load.phases,
         faults=outages,
-        injected=found.seen.injected,
+        injected=found.evidence.injected,
         invalid=stretches(found.polled.invalid) if found.polled else None,
         warm_up_s=warm_up_s,
     )
 
 
-def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
-    yield Plate(
+def _of_load(load: Load, marks: Marks) -> Iterator[PageFigure]:
+    yield PageFigure(
         "throughput",
         "Throughput and latency over time",
         "Throughput",
@@ -117,7 +117,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
     )
     if load.points.empty:
         return
-    yield Plate(
+    yield PageFigure(
         "latency-over-time",
         "Throughput and latency over time",
         "Response time over time",
@@ -127,7 +127,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
         partial(latency_figures.over_time, load.points, load.latencies, load.tails, marks),
     )
     if not load.heat.empty:
-        yield Plate(
+        yield PageFigure(
             "latency-heat-map",
             "Throughput and latency over time",
             "Latency heat map",
@@ -136,7 +136,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             partial(latency_figures.heat_map, load.heat, marks),
         )
     if _varies(load):
-        yield Plate(
+        yield PageFigure(
             "achieved-against-offered",
             "Throughput and latency against load",
             "Achieved against offered load",
@@ -144,7 +144,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             "On the dashed line all were answered as expected. From the samples.",
             partial(load_curves.achieved, load.against),
         )
-        yield Plate(
+        yield PageFigure(
             "latency-against-load",
             "Throughput and latency against load",
             "Response time against offered load",
@@ -153,7 +153,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             partial(load_curves.latency, load.against),
         )
     if len(load.curve) > 1:
-        yield Plate(
+        yield PageFigure(
             "percentile-curve",
             "Latency distribution",
             "Percentile curve",
@@ -164,7 +164,7 @@ def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
             partial(latency_figures.curve, load.curve),
         )
     if load.operations["response_p50"].notna().any():
-        yield Plate(
+        yield PageFigure(
             "operations",
             "Latency distribution",
             "Response time per operation",
@@ -195,15 +195,15 @@ def _varies(load: Load) -> bool:
     return high > LEAST_SPREAD * low
 
 
-def omitted(found: Findings) -> list[Omitted]:
+def omitted(found: PageContent) -> list[OmittedFigure]:
     """What a page of this run does not show, and why: a line each instead of an empty figure."""
-    drawn = {plate.name for plate in of(found)}
+    drawn = {figure.name for figure in of(found)}
     return [each for each in _possible(found) if each.name not in drawn]
 
 
-def _possible(found: Findings) -> Iterator[Omitted]:
+def _possible(found: PageContent) -> Iterator[OmittedFigure]:
     """Every figure that is not of each load, with the reason that holds where it is not drawn."""
-    load, seen = found.load, found.seen
+    load = found.load
     if load is not None:
         low, high = _spread(load)
         why = f"the offered load hardly varied ({low:.1f} to {high:.1f} requests/s): a sweep shows it"
@@ -213,38 +213,42 @@ def _possible(found: Findings) -> Iterator[Omitted]:
             ("achieved-against-offered", "Achieved against offered load"),
             ("latency-against-load", "Response time against offered load"),
         ):
-            yield Omitted(name, "Throughput and latency against load", title, why)
+            yield OmittedFigure(name, "Throughput and latency against load", title, why)
         few = "too few requests succeeded"
-        yield Omitted("percentile-curve", "Latency distribution", "Percentile curve", few)
-        yield Omitted("operations", "Latency distribution", "Response time per operation", few)
+        yield OmittedFigure("percentile-curve", "Latency distribution", "Percentile curve", few)
+        yield OmittedFigure("operations", "Latency distribution", "Response time per operation", few)
     served = "Who served what"
-    yield Omitted(
+    yield OmittedFigure(
         "backends", served, "Share per backend", "no proxy's counters were seen and gate S1 has no verdict"
     )
-    yield Omitted("mapping", served, "Sources and their backends", "the run holds no evidence of gates S")
-    yield Omitted(
+    yield OmittedFigure(
+        "mapping", served, "Sources and their backends", "the run holds no evidence of gates S"
+    )
+    yield OmittedFigure(
         "engines", served, "Share per engine", "no broker's counters were seen and gate E2 has no verdict"
     )
-    yield Omitted("rotation", served, "Rotation over the engines", "the run holds no evidence of gate E2")
-    if not seen.trials:
+    yield OmittedFigure(
+        "rotation", served, "Rotation over the engines", "the run holds no evidence of gate E2"
+    )
+    if not found.evidence.trials:
         nothing = "nothing was broken in this run"
-        yield Omitted("faults", "Faults, detection and recovery", "Faults", nothing)
+        yield OmittedFigure("faults", "Faults, detection and recovery", "Faults", nothing)
     if load is not None:
-        yield Omitted("backlog", COMPONENTS, "Backlog", "neither queues nor stacks were recorded")
-        yield Omitted("sessions", COMPONENTS, "Open connections per backend", "no proxy was seen")
-        yield Omitted(
+        yield OmittedFigure("backlog", COMPONENTS, "Backlog", "neither queues nor stacks were recorded")
+        yield OmittedFigure("sessions", COMPONENTS, "Open connections per backend", "no proxy was seen")
+        yield OmittedFigure(
             "processes",
             COMPONENTS,
             "Processor and memory per component",
             "watch/processes.jsonl holds nothing (deployment.toml names the command, `usage`)",
         )
         never = "no request was sent"
-        yield Omitted("generator", "Generator health", "Lateness of the generator", never)
+        yield OmittedFigure("generator", "Generator health", "Lateness of the generator", never)
 
 
-def _shares(name: str, title: str, judged: str, found: Shares) -> Plate:
+def _shares(name: str, title: str, judged: str, found: Shares) -> PageFigure:
     unit = {"backends": "connections", "engines": "deliveries"}[name] if found.under_load else judged
-    return Plate(
+    return PageFigure(
         name,
         "Who served what",
         title,
@@ -263,27 +267,27 @@ def _tick(found: Shares) -> str:
     )
 
 
-def _of_gates(seen: Seen) -> Iterator[Plate]:
-    if len(seen.mapping):
-        yield Plate(
+def _of_gates(evidence: GateEvidence) -> Iterator[PageFigure]:
+    if len(evidence.mapping):
+        yield PageFigure(
             "mapping",
             "Who served what",
             "Sources and their backends",
             "A column is a source address, filled where a backend served it: one field a column is "
             "affinity. Sources that more than one backend served come first. From the evidence of gate S1.",
-            partial(gate_figures.mapping, seen.mapping),
+            partial(gate_figures.mapping, evidence.mapping),
         )
-    if len(seen.rotation):
-        yield Plate(
+    if len(evidence.rotation):
+        yield PageFigure(
             "rotation",
             "Who served what",
             "Rotation over the engines",
             "Which engine took which call, with one call in flight. From the evidence of gate E2.",
-            partial(gate_figures.rotation, seen.rotation),
+            partial(gate_figures.rotation, evidence.rotation),
         )
-    for file in sorted({trial.file for trial in seen.trials}):
-        own = [trial for trial in seen.trials if trial.file == file]
-        yield Plate(
+    for file in sorted({trial.file for trial in evidence.trials}):
+        own = [trial for trial in evidence.trials if trial.file == file]
+        yield PageFigure(
             f"faults-{file}",
             "Faults, detection and recovery",
             f"{_whose(file)}: what broke, when the proxy saw it, and what clients felt",
@@ -300,9 +304,9 @@ def _whose(file: str) -> str:
     return "This load" if file == "load" else f"Gate {file}"
 
 
-def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
+def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[PageFigure]:
     if len(polls.queues) or len(polls.stacks):
-        yield Plate(
+        yield PageFigure(
             "backlog",
             COMPONENTS,
             "Backlog",
@@ -312,7 +316,7 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
             partial(polled_figures.backlog, polls.queues, polls.stacks, marks, end_s),
         )
     if len(polls.sessions):
-        yield Plate(
+        yield PageFigure(
             "sessions",
             COMPONENTS,
             "Open connections per backend",
@@ -321,7 +325,7 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
             partial(polled_figures.sessions, polls.sessions, marks, end_s),
         )
     if len(polls.processes):
-        yield Plate(
+        yield PageFigure(
             "processes",
             COMPONENTS,
             "Processor and memory per component",
@@ -331,8 +335,8 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
         )
 
 
-def _generator(load: Load, workers: pd.DataFrame, marks: Marks) -> Plate:
-    return Plate(
+def _generator(load: Load, workers: pd.DataFrame, marks: Marks) -> PageFigure:
+    return PageFigure(
         "generator",
         "Generator health",
         "Lateness of the generator",

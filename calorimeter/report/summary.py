@@ -10,7 +10,7 @@ from calorimeter.core.statistics import Interval
 from calorimeter.core.toml import Model
 from calorimeter.report.capacity_result import Capacity
 from calorimeter.report.circumstances import table
-from calorimeter.report.findings import Findings, Shares
+from calorimeter.report.page_content import PageContent, Shares
 from calorimeter.report.tables.latency import PERCENTS, column
 from calorimeter.report.tables.stack_durations import TAKEN
 
@@ -105,8 +105,8 @@ class Summary(Model):
     gaps: tuple[str, ...]
 
 
-def of(found: Findings) -> Summary:
-    """Summarise the findings of a run."""
+def of(found: PageContent) -> Summary:
+    """Summarise the page_content of a run."""
     about = found.about
     return Summary(
         run=str(about.get("id", "")),
@@ -131,7 +131,7 @@ def of(found: Findings) -> Summary:
     )
 
 
-def _load(found: Findings) -> LoadSummary | None:
+def _load(found: PageContent) -> LoadSummary | None:
     load = found.load
     if load is None:
         return None
@@ -140,9 +140,9 @@ def _load(found: Findings) -> LoadSummary | None:
         requests=load.count,
         duration_s=load.duration_s,
         sources=load.sources,
-        window_from_s=(load.window.first_ns - start) / 1e9,
-        window_to_s=(load.window.last_ns - start) / 1e9,
-        steady=load.window.steady,
+        window_from_s=(load.measured.first_ns - start) / 1e9,
+        window_to_s=(load.measured.last_ns - start) / 1e9,
+        steady=load.steadiness.found,
         achieved_per_s=_estimate(load.rate),
         operations=tuple(_operation(row) for _, row in load.operations.iterrows()),
     )

@@ -51,7 +51,7 @@ def _row(level: Level) -> tuple[str, ...]:
         f"{level.error_ratio:.2%}",
         *("–" if value is None else style.seconds(value / 1e3) for value in percentiles),
         "yes" if level.holds else "no",
-        level.said,
+        level.why,
     )
 
 
@@ -63,8 +63,8 @@ def files(result: Capacity) -> study_page.Files:
         f"Scenario {result.scenario} on {result.deployment}; {len(result.levels)} loads in "
         f"{result.took_s:.0f} s.",
     )
-    drawings = (
-        study_page.Drawing(
+    figures = (
+        study_page.StudyFigure(
             "capacity",
             "Above, what was achieved at each level; below, response times of successes. Filled: the level "
             "holds; hollow: it does not. The upright line is the capacity. The curves go through the last "
@@ -87,14 +87,14 @@ def files(result: Capacity) -> study_page.Files:
         "bottleneck or promises were left open by the hold, was made again, and is not in the figure.",
     )
     return study_page.files(
-        f"Capacity: {result.scenario}", lead, drawings, (levels(result),), notes, result, "capacity.json"
+        f"Capacity: {result.scenario}", lead, figures, (levels(result),), notes, result, "capacity.json"
     )
 
 
 def curve(result: Capacity, layout: Layout) -> Figure:
     """Achieved against level, and percentiles of the response time against level."""
     figure, (above, below) = style.canvas(layout, (2.3, 2.3))
-    ordered = sorted((each for each in result.levels if each.told), key=lambda each: each.level)
+    ordered = sorted((each for each in result.levels if each.conclusive), key=lambda each: each.level)
     at = np.array([each.level for each in ordered])
     holds = np.array([each.holds for each in ordered])
     achieved = np.array([each.achieved_per_s for each in ordered])

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
+from calorimeter.core import sample_tables
 from calorimeter.core.rundir import RunDir
+from calorimeter.core.sample_tables import dropped, ns
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.service_level import counted_samples
@@ -22,12 +19,13 @@ from calorimeter.gates.service_level.objectives import (
     telling_s,
 )
 from calorimeter.gates.service_level.recorded_load import generator_of, service_of
+from calorimeter.report.tables import watch_files
 from calorimeter.studies.backlog import Backlog, backlog, present
 
 Unit = Literal["arrivals/s", "users"]
 
-LOOKS = 60
-"""Times within the measured part at which what is in progress is counted."""
+SAMPLED = 60
+"""How many times within the measured part requests in flight and stacks in progress are counted."""
 
 LEFT_MS = ("p50", "p95", "p99")
 
@@ -66,7 +64,7 @@ class Level(Model):
         return self.generator.outcome is not Outcome.FAIL
 
     @property
-    def told(self) -> bool:
+    def conclusive(self) -> bool:
         """Whether it says something of the deployment: what a late generator broke may be its own doing.
 
         A short look may leave promises open for want of samples; what is held for longer may not, unless it
@@ -80,10 +78,10 @@ class Level(Model):
     @property
     def holds(self) -> bool:
         """Whether the level holds: no promise broken, no backlog that grows, nothing left ungenerated."""
-        return self.told and self.objectives.outcome is not Outcome.FAIL and not self.growing
+        return self.conclusive and self.objectives.outcome is not Outcome.FAIL and not self.growing
 
     @property
-    def said(self) -> str:
+    def why(self) -> str:
         """Why it holds or does not, in words."""
         if not self.generated:
             return self.generator.why
@@ -124,37 +122,18 @@ def _a_second(count: int, service: Service) -> float:
 
 
 def _backlogs(run: RunDir) -> Iterator[Backlog]:
-    table = counted_samples.read(run)
-    first, last = counted_samples.window(table, run.about)
-    if last <= first:
+    samples, part = counted_samples.read(run)
+    if part is None or part.last_ns <= part.first_ns:
         return
-    times = [first + (last - first) * n // LOOKS for n in range(LOOKS)]
-    sent = table.filter(pc.not_equal(table["error"], "dropped"))
-    flying = present(sent["sent_ns"].to_pylist(), sent["done_ns"].to_pylist(), times)
-    yield backlog("requests in flight", flying)
-    begins: list[int] = []
-    ends: list[int] = []
-    for path in run.parquet("ledger"):
-        rows = pq.read_table(path, columns=["accepted_ns", "final_ns"])
-        begins += rows["accepted_ns"].to_pylist()
-        ends += rows["final_ns"].to_pylist()
-    if begins:
-        yield backlog("stacks in progress", present(begins, ends, times))
-    for name, depths in sorted(_depths(run.path / "watch" / "broker.jsonl", first, last).items()):
-        yield backlog(f"messages waiting in {name}", depths)
-
-
-def _depths(file: Path, first: int, last: int) -> dict[str, list[float]]:
-    """Messages ready in each queue at each look of the watch within the measured part."""
-    found: dict[str, list[float]] = {}
-    if not file.exists():
-        return found
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            look = json.loads(line)
-            if first <= look["t_ns"] <= last:
-                for queue in look["queues"]:
-                    found.setdefault(str(queue["name"]), []).append(float(queue["messages_ready"]))
-        except (ValueError, KeyError, TypeError):
-            continue  # a look that saw nothing, or was cut off
-    return found
+    times = [part.first_ns + (part.last_ns - part.first_ns) * n // SAMPLED for n in range(SAMPLED)]
+    sent = samples[~dropped(samples)]
+    done_ns = ns(sent, "scheduled_ns") + ns(sent, "response_ns")
+    in_flight = present((done_ns - ns(sent, "service_ns")).tolist(), done_ns.tolist(), times)
+    yield backlog("requests in flight", in_flight)
+    ledger = sample_tables.ledger(run)
+    if ledger is not None:
+        in_progress = present(ns(ledger, "accepted_ns").tolist(), ns(ledger, "final_ns").tolist(), times)
+        yield backlog("stacks in progress", in_progress)
+    queues = watch_files.read(run).queues
+    for name, polls in queues[part.holds(ns(queues, "t_ns"))].groupby("name"):
+        yield backlog(f"messages waiting in {name}", polls["messages_ready"].astype(float).tolist())

@@ -175,14 +175,14 @@ def files(result: Scale) -> study_page.Files:
         f"Scenario {result.scenario} on {result.deployment}, {result.users_per_engine} users for each "
         f"engine, {len(result.sizes)} loads of {result.duration_s:g} s; {result.took_s:.0f} s in all.",
     )
-    drawings = [
-        study_page.Drawing(f"scale-{kind}", _caption(result, kind), partial(_curve, result, kind))
+    figures = [
+        study_page.StudyFigure(f"scale-{kind}", _caption(result, kind), partial(_curve, result, kind))
         for kind in KINDS
         if kind == "engines" or result.law(kind) is not None
     ]
     if len({size.rest for size in result.fitted}) > 1:
-        drawings.append(
-            study_page.Drawing(
+        figures.append(
+            study_page.StudyFigure(
                 "scale-surface",
                 f"Throughput ({result.measure}) at each number of REST APIs and engines.",
                 partial(_surface, result),
@@ -203,7 +203,7 @@ def files(result: Scale) -> study_page.Files:
     )
     tables = (_sizes(result), _components(result))
     return study_page.files(
-        f"Scale-out: {result.scenario}", lead, drawings, tables, notes, result, "scale.json"
+        f"Scale-out: {result.scenario}", lead, figures, tables, notes, result, "scale.json"
     )
 
 

@@ -12,11 +12,11 @@ from calorimeter.report.figures import style
 from calorimeter.report.page import Files, render
 from calorimeter.studies.study_circumstances import Result
 
-__all__ = ["Drawing", "Files", "Table", "files", "text"]
+__all__ = ["Files", "StudyFigure", "Table", "files", "text"]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
+class StudyFigure:
     """A figure: its name as a file, what it shows in words, and how it is drawn."""
 
     name: str
@@ -35,7 +35,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plate:
+class _DrawnFigure:
     name: str
     caption: str
     wide: str
@@ -45,7 +45,7 @@ class _Plate:
 def files(
     title: str,
     lead: Sequence[str],
-    drawings: Sequence[Drawing],
+    figures: Sequence[StudyFigure],
     tables: Sequence[Table],
     notes: Sequence[str],
     result: Result,
@@ -56,17 +56,17 @@ def files(
     `kept` is the name of the file that the result is kept in.
     """
     made: Files = {}
-    plates = []
-    for drawing in drawings:
-        wide, png = style.svg_and_png(drawing.plot, style.WIDE, f"{drawing.name}-w")
-        narrow = style.svg(drawing.plot, style.NARROW, f"{drawing.name}-n")
-        plates.append(_Plate(drawing.name, drawing.caption, wide, narrow))
-        made[f"figures/{drawing.name}.svg"] = wide.encode()
-        made[f"figures/{drawing.name}.png"] = png
+    drawn = []
+    for figure in figures:
+        wide, png = style.svg_and_png(figure.plot, style.WIDE, f"{figure.name}-w")
+        narrow = style.svg(figure.plot, style.NARROW, f"{figure.name}-n")
+        drawn.append(_DrawnFigure(figure.name, figure.caption, wide, narrow))
+        made[f"figures/{figure.name}.svg"] = wide.encode()
+        made[f"figures/{figure.name}.png"] = png
     context: dict[str, Any] = {
         "title": title,
         "lead": lead,
-        "plates": plates,
+        "figures": drawn,
         "tables": tables,
         "notes": notes,
     }

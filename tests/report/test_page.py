@@ -17,11 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 
-from calorimeter.commands.report import newest
-from calorimeter.commands.report_study import report
+from calorimeter.commands.report import newest, report
 from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Judgement, Outcome, Verdict
-from calorimeter.report import facts, figure_list, findings, page, summary
+from calorimeter.report import figure_list, page, page_content, page_text, summary
 from calorimeter.report.figures import style
 from tests.markdown import broken_tables
 
@@ -46,12 +45,12 @@ SECTIONS = [
 
 def made(builder: Any) -> page.Files:
     """The files of a run's report."""
-    return page.files(findings.collect(builder.run))
+    return page.files(page_content.collect(builder.run))
 
 
 def words(builder: Any) -> page.Files:
     """The pages and the summary of a run's report, without figures: drawing takes seconds."""
-    return page.words(findings.collect(builder.run), [])
+    return page.words(page_content.collect(builder.run), [])
 
 
 def text(files: page.Files) -> str:
@@ -209,9 +208,9 @@ def test_a_single_sample_is_enough_for_a_page(builder: Any, one: Any, error: str
     """One request, whatever became of it, makes a page without a percentile."""
     sample = one("rest list", error=error)
     builder.samples({name: [value] for name, value in sample.items()})
-    for plate in figure_list.of(findings.collect(builder.run)):
-        assert plate.name in ("throughput", "latency-over-time", "latency-heat-map", "generator")
-        assert style.svg(plate.plot, style.NARROW, plate.name).startswith("<svg")
+    for figure in figure_list.of(page_content.collect(builder.run)):
+        assert figure.name in ("throughput", "latency-over-time", "latency-heat-map", "generator")
+        assert style.svg(figure.plot, style.NARROW, figure.name).startswith("<svg")
     assert "1 requests from 1 source addresses" in text(words(builder))
 
 
@@ -309,7 +308,7 @@ def test_damaged_files_are_one_clear_line(full: Any, file: str, content: str, sa
 
 def test_whatever_a_run_notes_makes_a_page(module_builder: Any) -> None:
     """Notes of another version, of any shape, are shown or left out; they do not break the page."""
-    found = findings.collect(module_builder.run)
+    found = page_content.collect(module_builder.run)
     environment = found.about["environment"]
     keys = (
         "load",
@@ -328,7 +327,7 @@ def test_whatever_a_run_notes_makes_a_page(module_builder: Any) -> None:
         ]
         for note in notes:
             other = replace(found, about=found.about | note)
-            for words_of in (facts.environment, facts.topology, facts.run):
+            for words_of in (page_text.environment, page_text.topology, page_text.run):
                 assert all(isinstance(cell, str) for row in words_of(other) for cell in row)
             assert summary.of(other).run == found.about["id"]
 

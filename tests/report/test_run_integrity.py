@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.report import comparison, facts, findings, run_integrity
+from calorimeter.report import measured_runs, page_content, page_text, run_integrity
 
 LOST = {"worker": "worker-01", "host": "beta", "clock_offset_s": 0.0, "lost": True}
 
@@ -45,7 +45,7 @@ def worker(offset_s: float | None, within_s: float | None) -> dict[str, Any]:
 def test_what_was_wrong_with_a_worker_is_a_limit(builder: Any, noted: dict[str, Any], said: str) -> None:
     """A lost worker, a clock that is off and one that nobody compared are sentences of the page."""
     builder.about(workers=[worker(0.01, 0.001), noted]).samples(seconds=5)
-    assert facts.limits(findings.collect(builder.run))[0] == said
+    assert page_text.limits(page_content.collect(builder.run))[0] == said
 
 
 @pytest.mark.parametrize(
@@ -73,7 +73,7 @@ def test_a_run_that_did_not_end_whole_is_not_compared(
     """The run is named, and why, in one line."""
     builder.about(**noted).samples(seconds=5)
     with pytest.raises(InputError) as refused:
-        comparison.measure(builder.path)
+        measured_runs.measure(builder.path)
     line = str(refused.value)
     assert line.startswith(f"{builder.path}: cannot be compared: {said}")
     assert "\n" not in line
@@ -82,4 +82,4 @@ def test_a_run_that_did_not_end_whole_is_not_compared(
 def test_a_run_that_ended_whole_is_measured(builder: Any) -> None:
     """Its time was up, and nothing was lost."""
     builder.about(stopped="ended", clean_stop=True, workers=[worker(0.01, 0.001)]).samples(seconds=5)
-    assert comparison.measure(builder.path).count == 300
+    assert measured_runs.measure(builder.path).count == 300

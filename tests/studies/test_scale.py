@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.measured import Span
 from calorimeter.core.verdict import failed, inconclusive, passed
 from calorimeter.studies import capacity_page, scale_page
-from calorimeter.studies.scale import _used, better, checked, refuse_several, shapes, unmeasured
+from calorimeter.studies.scale import better, left_out, processor_used, refuse_several, shapes, unmeasured
 from calorimeter.studies.scale_result import MACHINE, Size, Used
 from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 
+S = 1_000_000_000
 
-def test_the_law_of_engines_is_found_and_its_prediction_checked() -> None:
+
+def test_the_law_of_engines_is_found_and_its_prediction_left_out() -> None:
     """From whole stacks in 20 s: the parameters nearly, the size left out within the interval."""
     found = scale()
     law = found.law("engines")
@@ -77,8 +81,8 @@ def test_what_has_no_law_is_not_asked_for() -> None:
         refuse_several((1, 2))
     refuse_several((2,))
     with pytest.raises(InputError, match="nothing predicts 3 engines"):
-        checked((2, 4), 3)
-    assert (checked((2, 4), None), checked((1, 2, 4), None), checked((1, 2, 4), 8)) == (None, 3, 8)
+        left_out((2, 4), 3)
+    assert (left_out((2, 4), None), left_out((1, 2, 4), None), left_out((1, 2, 4), 8)) == (None, 3, 8)
 
 
 def _late(late: int, done: int = 10) -> Size:
@@ -141,25 +145,18 @@ def test_sizes_are_every_combination_and_one_left_out() -> None:
     assert (unmeasured((1, 2, 4)), unmeasured((1, 2, 3)), unmeasured((2,))) == (3, 4, 3)
 
 
-def test_processor_is_added_up_by_kind_within_the_measured_part(tmp_path: Path) -> None:
-    """Two engines are one kind; looks outside do not count; a line that was cut off is left out."""
-    file = tmp_path / "processes.jsonl"
-    second = 1_000_000_000
+def test_processor_is_added_up_by_kind_within_the_measured_part() -> None:
+    """Two engines are one kind; polls outside do not count."""
     rows = [
-        {
-            "t_ns": n * second,
-            "processes": [
-                {"part": "engine-1", "cpu_s": n * 0.5, "rss_bytes": 1},
-                {"part": "engine-2", "cpu_s": n * 0.25, "rss_bytes": 1},
-                {"part": "mariadb", "cpu_s": 7.0, "rss_bytes": 1},
-            ],
-        }
+        (n * S, part, cpu_s)
         for n in range(20)
+        for part, cpu_s in (("engine-1", n * 0.5), ("engine-2", n * 0.25), ("mariadb", 7.0))
     ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"t_ns": 9')
-    found = {used.kind: (used.processes, used.cpu_s) for used in _used(file, 4 * second, 14 * second)}
+    polls = pd.DataFrame(rows, columns=["t_ns", "part", "cpu_s"])
+    found = {used.kind: (used.processes, used.cpu_s) for used in processor_used(polls, Span(4 * S, 14 * S))}
     assert found == {"engine": (2, 7.5), "mariadb": (1, 0.0)}
-    assert _used(tmp_path / "none", 0, second) == []
+    assert list(processor_used(polls.iloc[:0], Span(0, S))) == []
+    assert list(processor_used(polls, None)) == []
 
 
 @pytest.mark.slow

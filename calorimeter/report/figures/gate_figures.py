@@ -99,15 +99,15 @@ def _trial(panel: Axes, trial: Trial, names: list[str]) -> None:
     panel.set_xlim(0, trial.length_s)
     panel.grid(visible=False, axis="y")
     panel.grid(visible=True, axis="x")
-    panel.set_title(f"{trial.file}: {trial.fault}{_said(trial)}", loc="left", fontsize=8.5, pad=3)
+    panel.set_title(f"{trial.file}: {trial.fault}{_delays(trial)}", loc="left", fontsize=8.5, pad=3)
 
 
-def _said(trial: Trial) -> str:
+def _delays(trial: Trial) -> str:
     """Detection and recovery of the first broken server, or the range over several."""
-    felt = trial.felt
+    detections = trial.detections
     words = []
     for name, word in (("detection_s", "detected after"), ("recovery_s", "back after")):
-        known = felt[name].dropna()
+        known = detections[name].dropna()
         if len(known):
             ends = dict.fromkeys((f"{known.min():.1f}", f"{known.max():.1f}"))
             words.append(f"{word} {' to '.join(ends)} s")

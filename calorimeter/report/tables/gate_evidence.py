@@ -33,7 +33,7 @@ class Trial:
     length_s: float
 
     @property
-    def felt(self) -> pd.DataFrame:
+    def detections(self) -> pd.DataFrame:
         """Each broken server: `lane`, `from_s`, `to_s`, `detection_s`, `recovery_s`.
 
         From the fault until the proxy had it out of its rotation, and from the begin of the healing
@@ -41,11 +41,11 @@ class Trial:
         """
         faults = self.spans[self.spans["kind"] == "fault"]
         outs = self.spans[self.spans["kind"] == "out"]
-        return felt(faults[["lane", "from_s", "to_s"]], outs, self.length_s)
+        return detections(faults[["lane", "from_s", "to_s"]], outs, self.length_s)
 
 
-def felt(faults: pd.DataFrame, outs: pd.DataFrame, end_s: float) -> pd.DataFrame:
-    """Detection and recovery of each fault (see `Trial.felt`), from when servers were out."""
+def detections(faults: pd.DataFrame, outs: pd.DataFrame, end_s: float) -> pd.DataFrame:
+    """Detection and recovery of each fault (see `Trial.detections`), from when servers were out."""
     rows = []
     for lane, from_s, to_s in faults.itertuples(index=False):
         own = outs[(outs["lane"] == lane) & (outs["to_s"] > from_s) & (outs["from_s"] >= from_s - 1e-9)]

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from calorimeter.report import figure_list, findings
+from calorimeter.report import figure_list, page_content
 from calorimeter.report.figures import (
     gate_figures,
     latency_figures,
@@ -204,12 +204,12 @@ def test_lines_are_told_apart_without_colour() -> None:
 @pytest.mark.slow
 def test_axes_have_units(module_builder: Any) -> None:
     """The lowest panel of every figure says what its x axis is; every panel says what it shows."""
-    for plate in figure_list.of(findings.collect(module_builder.run)):
-        figure: Figure = plate.plot(NARROW)
-        panels = [axes for axes in figure.axes if not str(axes.get_label()).startswith("<colorbar")]
-        assert panels[-1].get_xlabel(), plate.name
+    for each in figure_list.of(page_content.collect(module_builder.run)):
+        drawn: Figure = each.plot(NARROW)
+        panels = [axes for axes in drawn.axes if not str(axes.get_label()).startswith("<colorbar")]
+        assert panels[-1].get_xlabel(), each.name
         for panel in panels:
             names = [panel.get_ylabel(), panel.get_title("right"), panel.get_title("left")]
             ticks = [tick.get_text() for tick in panel.get_yticklabels()]
             named = any(text and not text[0].isdigit() for text in ticks)
-            assert any(names) or named, plate.name
+            assert any(names) or named, each.name

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from calorimeter.report import facts, figure_list, findings
+from calorimeter.report import figure_list, page_content, page_text
 from calorimeter.report.figures.style import Marks
 from calorimeter.report.tables import gate_evidence, polls, watch_files
 from calorimeter.report.time_axis import Axis
@@ -107,7 +107,7 @@ def test_detection_and_recovery_of_a_trial(builder: Any, polls_of: Any) -> None:
     """From the fault until the server was out, and from its healing until it was back."""
     builder.evidence("H2", {"trials": [polls_of.trial()]})
     (found,) = gate_evidence.trials(builder.path / "evidence")
-    assert found.felt.to_numpy().tolist() == [["rest-1", 2.0, 8.0, 2.0, 1.0]]
+    assert found.detections.to_numpy().tolist() == [["rest-1", 2.0, 8.0, 2.0, 1.0]]
 
 
 def test_what_was_not_seen_has_no_figure(builder: Any, polls_of: Any) -> None:
@@ -115,9 +115,9 @@ def test_what_was_not_seen_has_no_figure(builder: Any, polls_of: Any) -> None:
     tree = polls_of.trial()
     builder.evidence("H2", {"trials": [tree | {"changes": []}, tree | {"changes": tree["changes"][:2]}]})
     blind, still = gate_evidence.trials(builder.path / "evidence")
-    assert blind.felt[["detection_s", "recovery_s"]].isna().all(axis=None)
-    assert still.felt["detection_s"].tolist() == [2.0]
-    assert still.felt["recovery_s"].isna().all()
+    assert blind.detections[["detection_s", "recovery_s"]].isna().all(axis=None)
+    assert still.detections["detection_s"].tolist() == [2.0]
+    assert still.detections["recovery_s"].isna().all()
 
 
 def test_faults_of_a_load(builder: Any, polls_of: Any) -> None:
@@ -224,11 +224,11 @@ def test_without_marks_nothing_is_invalid(builder: Any, polls_of: Any, minute: A
 def test_invalid_seconds_are_marked_and_kept(builder: Any, polls_of: Any) -> None:
     """Every figure over time has them, and the limits say how many of how many and what became of them."""
     builder.samples(seconds=30)
-    assert facts.limits(findings.collect(builder.run)) == [
+    assert page_text.limits(page_content.collect(builder.run)) == [
         "One run on one machine: intervals are within this run only."
     ]
     builder.watch("generator", _looks(polls_of))
-    found = findings.collect(builder.run)
+    found = page_content.collect(builder.run)
     begin_s = (polls_of.start_ns - found.load.axis.start_ns) / 1e9 if found.load else 0.0
     marks = [
         next(each for each in plate.plot.args if isinstance(each, Marks))  # type: ignore[attr-defined]
@@ -239,7 +239,7 @@ def test_invalid_seconds_are_marked_and_kept(builder: Any, polls_of: Any) -> Non
     for mark in marks:
         spans = (mark.invalid - begin_s).to_numpy()
         assert spans.tolist() == [pytest.approx([2, 4]), pytest.approx([8, 9])]
-    said = facts.limits(found)[0]
+    said = page_text.limits(found)[0]
     assert said.startswith("In 3 of 20 seconds of its processes the generator itself was the bottleneck")
     assert "kept in all tables" in said
 
@@ -249,6 +249,6 @@ def test_invalid_seconds_without_their_watch_are_counted(builder: Any) -> None:
     builder.about(workers=[{"worker": "worker-00", "windows": 17, "invalid_windows": 2}]).samples(
         seconds=30
     )
-    said = facts.limits(findings.collect(builder.run))[0]
+    said = page_text.limits(page_content.collect(builder.run))[0]
     assert said.startswith("In 2 of 17 seconds")
     assert "which ones is not known" in said

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from calorimeter.core import sample_tables
 from calorimeter.core.verdict import Verdicts
-from calorimeter.report.tables import expected_shares, frames, shares, watch_files
+from calorimeter.report.tables import expected_shares, shares, watch_files
 
 
 def test_a_counter_that_was_reset_counts_on() -> None:
@@ -105,7 +106,7 @@ def test_foreign_lines_are_left_out(builder: Any, line: str) -> None:
 def _opened(builder: Any, one: Any, sources: list[tuple[str, int]]) -> pd.DataFrame:
     """Connections of samples with these sources and ports."""
     samples = [one("rest list", source=source, source_port=port) for source, port in sources]
-    found = frames.samples(
+    found = sample_tables.samples(
         builder.samples({name: [row[name] for row in samples] for name in samples[0]}).run
     )
     assert found is not None

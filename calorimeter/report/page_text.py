@@ -13,7 +13,7 @@ from calorimeter.report import circumstances, run_integrity
 from calorimeter.report.capacity_result import Capacity
 from calorimeter.report.circumstances import Rows, plain, table
 from calorimeter.report.figures.style import seconds
-from calorimeter.report.findings import Findings
+from calorimeter.report.page_content import PageContent
 
 _KNOWN = {
     *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
@@ -23,7 +23,7 @@ _KNOWN = {
 """What has a place of its own; whatever else a run notes is shown as it is."""
 
 
-def numbers(found: Findings) -> list[tuple[str, str, str]]:
+def numbers(found: PageContent) -> list[tuple[str, str, str]]:
     """The few figures that stand large at the top: name, value, and what stands small below it."""
     load = found.load
     if load is None:
@@ -34,10 +34,11 @@ def numbers(found: Findings) -> list[tuple[str, str, str]]:
         taken = Interval(*(float(total[f"response_{name}{end}"]) for end in ("", "_low", "_high")))
         if math.isfinite(taken.estimate):
             rows.append((shown, seconds(taken.estimate), _bounds(taken, seconds)))
+    wrong = (int(total["n"]) - int(total["ok"])) / int(total["n"])
     return [
         *rows,
-        ("not as expected", f"{int(load.errors['n'].sum()) / load.count * 100:.2f} %", ""),
-        ("requests", f"{load.count:,}", f"in {load.duration_s:.0f} s"),
+        ("not as expected", f"{wrong * 100:.2f} %", ""),
+        ("requests", f"{int(total['n']):,}", f"in the {load.measured.length_s:.0f} s that were measured"),
     ]
 
 
@@ -45,7 +46,7 @@ def _bounds(interval: Interval, text: Any) -> str:
     return f"95 %: {text(interval.low)} to {text(interval.high)}" if interval.known else ""
 
 
-def environment(found: Findings) -> Rows:
+def environment(found: PageContent) -> Rows:
     """The machine and software of the run, from run.json."""
     rows = circumstances.machine(table(found.about.get("environment")))
     noted = {key: value for key, value in found.about.items() if key not in _KNOWN}
@@ -57,20 +58,21 @@ def _seconds(value: object) -> str | None:
     return f"{value:g} s" if isinstance(value, int | float) and value else None
 
 
-def topology(found: Findings) -> Rows:
+def topology(found: PageContent) -> Rows:
     """The deployment's parts, from its file, and the proxy's configuration; no secret is in it."""
     return circumstances.topology(found.deployment, found.about)
 
 
-def capacity(found: Findings) -> str:
+def capacity(found: PageContent) -> str:
     """What this run says of the load at which the objectives hold; empty without a load."""
     load = found.load
     if load is None:
         return ""
     # Closed users offer what the deployment lets them; only open arrivals say how much was asked of it.
     is_open = bool(table(found.about.get("load")).get("arrivals"))
-    offered = float(load.against["offered"].mean()) if is_open and len(load.against) else math.nan
-    asked = f"{offered:.1f} requests/s were offered and " if math.isfinite(offered) else ""
+    measured_s = load.measured.length_s if is_open else 0.0
+    offered = f"{int(load.operations['n'].iloc[-1]) / measured_s:.1f}" if measured_s else ""
+    asked = f"{offered} requests/s were offered and " if offered else ""
     rate = f"{asked}{load.rate.estimate:.1f} a second answered as expected"
     outcomes = [each.judgement.outcome for each in found.verdicts.verdicts if each.gate == "T1"]
     words = {
@@ -93,7 +95,7 @@ def _searched(capacity: Capacity | None) -> str:
     )
 
 
-def run(found: Findings) -> Rows:
+def run(found: PageContent) -> Rows:
     """What was asked of the generator, from run.json and the scenario."""
     about, load = found.about, found.load
     if load is None:
@@ -130,9 +132,9 @@ def _templates(about: dict[str, Any]) -> str:
     return ", ".join(f"{name} (SHA-256 {str(noted[name])[:12]}…)" for name in sorted(noted))
 
 
-def limits(found: Findings) -> list[str]:
+def limits(found: PageContent) -> list[str]:
     """What limits this run besides its gaps."""
-    limits = [*run_integrity.limits(found.about), *_bottleneck(found)]
+    limits = [*run_integrity.limits(found.about), *_bottleneck(found), *_judged_elsewhere(found)]
     if found.load is not None:
         limits.append("One run on one machine: intervals are within this run only.")
     else:
@@ -140,7 +142,7 @@ def limits(found: Findings) -> list[str]:
     return limits
 
 
-def _bottleneck(found: Findings) -> list[str]:
+def _bottleneck(found: PageContent) -> list[str]:
     """How many seconds of the generator are marked as invalid, and what became of their requests."""
     if found.polled is not None and len(found.polled.workers):
         windows, invalid = len(found.polled.workers), len(found.polled.invalid)
@@ -164,6 +166,24 @@ def _bottleneck(found: Findings) -> list[str]:
     ]
 
 
+def _judged_elsewhere(found: PageContent) -> list[str]:
+    """A sentence if gate T1 was judged over another window: by another version of the suite."""
+    if found.load is None:
+        return []
+    measured_s = found.load.measured.length_s
+    windows = [
+        float(window_s)
+        for each in found.verdicts.verdicts
+        if each.gate == "T1" and isinstance(window_s := each.judgement.figures.get("window_s"), int | float)
+    ]
+    return [
+        f"Gate T1 was judged over {window_s:.1f} s, the tables of this page are of {measured_s:.1f} s: "
+        "calorimeter verify --run RUN --gates T judges the run again."
+        for window_s in windows
+        if abs(window_s - measured_s) > 0.001
+    ]
+
+
 _ENDS = {
     "ended": "its time was up",
     "interrupted": "it was interrupted",
@@ -179,13 +199,14 @@ def _of_scenario(text: str | None, key: str) -> Any:
         return None
 
 
-def method(found: Findings) -> list[str]:
+def method(found: PageContent) -> list[str]:
     """How the figures were made, in sentences."""
     load = found.load
     if load is None:
         return ["Gates were run and judged from the evidence kept beside this page; no load was recorded."]
-    begins = (load.window.first_ns - load.axis.start_ns) / 1e9
-    ends = (load.window.last_ns - load.axis.start_ns) / 1e9
+    begins, ends = (
+        (ns - load.axis.start_ns) / 1e9 for ns in (load.measured.first_ns, load.measured.last_ns)
+    )
     return [
         f"{load.count:,} requests from {load.sources:,} source addresses; the last answer came "
         f"{load.duration_s:.1f} s after the first request was due.",
@@ -195,9 +216,12 @@ def method(found: Findings) -> list[str]:
         "Percentiles are exact, from every sample, interpolated between the two nearest ranks (type 7 "
         f"of Hyndman and Fan). One is shown only where at least {statistics.SHOWN_BEYOND} samples lie "
         "beyond it.",
-        statistics.WARM_UP_RULE,
-        f"{load.window.why} Tables and the percentile curve cover {begins:.1f} s to {ends:.1f} s "
-        "(by when a request was due); figures over time cover the whole run.",
+        f"The measured part is {begins:.1f} s to {ends:.1f} s after the first request was due, without the "
+        "scenario's warm-up and clean-up; a request belongs to it if it was due in it. The numbers at the "
+        "top, the tables of operations and stacks, the percentile curve and the figures against load are "
+        "of the measured part, and so are the verdicts of gates T1 and T3. Figures over time and the table "
+        "of errors are of the whole run.",
+        f"{statistics.WARM_UP_RULE} {load.steadiness.why}",
         f"Intervals are 95 % bootstraps over whole windows of {load.blocks.bin_s} s, not over requests, "
         f"and are given where there are {statistics.MINIMUM_WINDOWS} windows or more; this is one run, so "
         "they say nothing of how another run would differ.",
