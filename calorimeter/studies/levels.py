@@ -14,9 +14,9 @@ from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.service_level import counted_samples
 from calorimeter.gates.service_level.objectives import (
     Service,
+    deciding_s,
     not_the_bottleneck,
     objectives_hold,
-    telling_s,
 )
 from calorimeter.gates.service_level.recorded_load import generator_of, service_of
 from calorimeter.report.tables import watch_files
@@ -105,7 +105,7 @@ def level_of(run: RunDir, level: float, kind: Literal["probe", "hold", "sweep"])
         run=run.path.name,
         kind=kind,
         window_s=round(service.window_s, 3),
-        telling_s=round(telling, 3) if math.isfinite(telling := telling_s(service)) else None,
+        telling_s=round(telling, 3) if math.isfinite(telling := deciding_s(service)) else None,
         offered_per_s=_a_second(everything.requests, service),
         achieved_per_s=_a_second(everything.ok, service),
         error_ratio=round((everything.requests - everything.ok) / requests, 6),

@@ -66,7 +66,7 @@ def generator_of(run: RunDir) -> Generator:
     recorded = generators.windows(run.path) if part else []
     seconds = [each for each in recorded if part and part.first_ns <= each.t_ns <= part.last_ns]
     (everything,) = served(samples, ["*"], part)
-    promised = [
+    judged = [
         percent
         for objective in _scenario(run).objectives
         for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True)
@@ -87,7 +87,7 @@ def generator_of(run: RunDir) -> Generator:
         timed=sum(each.timed for each in seconds),
         late=sum(each.late for each in seconds),
         limited=marked(generators.bottleneck),
-        percent=max(promised, default=max(PERCENTS)),
+        percent=max(judged, default=max(PERCENTS)),
         cpu_share=max((each.cpu_share for each in seconds), default=0.0),
         lag_p99_ms=max((each.lag_p99_s * 1e3 for each in seconds), default=0.0),
     )
