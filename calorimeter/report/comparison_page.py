@@ -19,7 +19,7 @@ from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
 
 SCHEMA = 1
-"""Version of comparison.json."""
+"""Version of the summary.json of a comparison."""
 
 
 class ComparedRow(Model):
@@ -41,7 +41,7 @@ class ComparedRow(Model):
 
 
 class Compared(Model):
-    """The whole of comparison.json."""
+    """The summary.json of a comparison."""
 
     schema_version: int = SCHEMA
     left: tuple[str, ...]
@@ -58,7 +58,7 @@ class Compared(Model):
 
 
 def record(found: Comparison) -> Compared:
-    """A comparison as it is kept."""
+    """A comparison as its summary.json."""
     return Compared(
         left=found.left,
         right=found.right,
@@ -92,7 +92,7 @@ def record(found: Comparison) -> Compared:
 
 
 def cells(found: Comparison) -> list[tuple[str, ...]]:
-    """The rows of the table as text: operation, measure, left, right, difference, p, delta, finding."""
+    """The rows of the table as text, in columns of `HEADINGS`."""
     return [
         (
             row.operation,
@@ -156,7 +156,7 @@ def _states(states: tuple[str, ...]) -> str:
 
 
 def _rebuild(found: Comparison) -> str:
-    """The command that makes the page again; sides that the runs do not name need a baseline."""
+    """The command that makes the page again; it needs a baseline if the runs do not name their sides."""
     left = [f"runs/{name}" for name in found.left]
     if not found.named:
         left = [word for run in left for word in ("--baseline", run)]
@@ -166,7 +166,7 @@ def _rebuild(found: Comparison) -> str:
 
 
 def _where(about: Mapping[str, Any]) -> Rows:
-    """The load and the machine of the runs, which have to be the same on both sides."""
+    """The load and the machine of the runs, which are the same on both sides."""
     load = circumstances.table(about.get("load"))
     asked = {
         "Scenario": about.get("scenario"),

@@ -1,4 +1,4 @@
-"""Everything that a page shows, as tables and sentences, from one run folder."""
+"""The content of a page, as tables and sentences, from one run folder."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ from calorimeter.report.tables.watch_files import Watched
 from calorimeter.report.time_axis import Axis
 
 MOST_LATE_S = 2.0
-"""A watch that begins later than this after the first request has missed something worth saying."""
+"""A watch that begins later than this after the first request is listed as a gap."""
 
 MOST_BLOCKS = 60
-"""Windows that intervals are bootstrapped over: long enough that one hardly depends on the last."""
+"""Windows that intervals are bootstrapped over, at most: long ones hardly depend on one another."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """A table of shares (see `shares`) and the sentence that says where it comes from."""
+    """A table of shares (see `tables.shares`), and the source of its data as a sentence."""
 
     table: pd.DataFrame
     source: str
@@ -85,7 +85,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """Tables of `polls`, empty where nothing was polled."""
+    """Tables of `tables.polls`, empty if nothing was polled."""
 
     queues: pd.DataFrame
     stacks: pd.DataFrame
@@ -98,7 +98,7 @@ class Polled:
 
 @dataclass(frozen=True, slots=True)
 class GateEvidence:
-    """Tables of `evidence`: what gates saw, and what was broken while the load ran."""
+    """Tables of `tables.gate_evidence`: the evidence of gates, and the faults injected during the load."""
 
     mapping: pd.DataFrame
     rotation: pd.DataFrame
@@ -117,9 +117,9 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class PageContent:
-    """What one run found.
+    """The content of the page of one run.
 
-    `endings` is the table of that name, `gaps` are sentences about what is missing.
+    `endings` is the table of `tables.stack_durations`, `gaps` are sentences about what is missing.
     """
 
     about: dict[str, Any]
@@ -139,7 +139,7 @@ class PageContent:
 
 
 def collect(run: RunDir) -> PageContent:
-    """Read a run folder and make its tables; raises `InputError` where what it holds is damaged."""
+    """Read a run folder and make its tables; raises `InputError` if it is damaged or holds nothing."""
     gaps: list[str] = []
     verdicts = _verdicts(run, gaps)
     deployment = _deployment(run, gaps)
@@ -194,7 +194,7 @@ def _verdicts(run: RunDir, gaps: list[str]) -> Verdicts:
 def _deployment(run: RunDir, gaps: list[str]) -> Deployment | None:
     if (run.path / "deployment.toml").exists():
         return run.deployment()
-    gaps.append("deployment.toml is not in the run folder: the topology is not known.")
+    gaps.append("deployment.toml is missing in the run folder: the topology is not known.")
     return None
 
 
@@ -249,7 +249,7 @@ def _rate(samples: pd.DataFrame, blocks: Axis, measured: Span, per_s: float) -> 
 
 
 def _late(watched: Watched, time: Axis) -> list[str]:
-    """What was polled only from some time after the first request on."""
+    """Files of the watch that begin late."""
     tables = {"proxy": watched.servers, "broker": watched.queues, "processes": watched.processes}
     firsts = {
         name: (int(table["t_ns"].min()) - time.start_ns) / 1e9
@@ -257,7 +257,7 @@ def _late(watched: Watched, time: Axis) -> list[str]:
         if len(table)
     }
     return [
-        f"watch/{name}.jsonl begins {late_s:.1f} s after the first request: it lacks what came before."
+        f"watch/{name}.jsonl begins {late_s:.1f} s after the first request: earlier polls are missing."
         for name, late_s in firsts.items()
         if late_s > MOST_LATE_S
     ]
@@ -286,7 +286,7 @@ def _limits_of(loaded: Load) -> list[str]:
     late = loaded.generator["lag_max"].max()
     if late > 0.05:
         limits.append(
-            f"The generator sent late by up to {late:.2f} s: response times hold that wait, "
+            f"The generator sent requests up to {late:.2f} s late: response times include that wait, "
             "service times do not."
         )
     unsent = int(table.loc[table["operation"] != "all", "dropped"].sum())
@@ -318,7 +318,7 @@ def _gate_evidence(folder: Path, loaded: Load | None, polled: Polled | None) -> 
 
 
 def _trial_of_load(injected: pd.DataFrame, loaded: Load, polled: Polled) -> gate_evidence.Trial:
-    """What was broken while the load ran, as gates' trials are: their clients are those of the load."""
+    """The faults injected during the load, as one trial: its clients are those of the load."""
     length_s = float(loaded.axis.bins * loaded.axis.bin_s)
     bad = loaded.rates[loaded.rates["errors"] > 0]
     spans = pd.concat(
@@ -350,7 +350,7 @@ def _backends(
         if loaded is not None:
             predicted = expected_shares.bands(loaded.connections, watched.servers, deployment)
             table = table.merge(predicted, on=["group", "name"], how="left")
-        return Shares(table, "Connections each server took, counted by the proxy during the run.", True)
+        return Shares(table, "Connections to each server, as the proxy counted them during the run.", True)
     table = shares.backends_judged(verdicts, deployment)
     if len(table):
         return Shares(
@@ -363,11 +363,15 @@ def _engines(watched: Watched, verdicts: Verdicts) -> Shares | None:
     table = shares.engines_watched(watched.channels)
     if len(table):
         return Shares(
-            table, "Messages delivered to each engine process, counted by the broker during the run.", True
+            table,
+            "Messages delivered to each engine process, as the broker counted them during the run.",
+            True,
         )
     table = shares.engines_judged(verdicts)
     if len(table):
-        return Shares(table, "Calls delivered to each engine, as gate E2 saw them (not under load).", False)
+        return Shares(
+            table, "Calls delivered to each engine, as gate E2 counted them (not under load).", False
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""The words of a page beside its figures: numbers up front, environment, topology, method."""
+"""The text of a page: the numbers at the top, environment, topology, method, limits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _KNOWN = {
     *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
     "templates",
 }
-"""What has a place of its own; whatever else a run notes is shown as it is."""
+"""Keys of run.json that have a place of their own; all others are shown as they are."""
 
 
 def numbers(found: PageContent) -> list[tuple[str, str, str]]:
-    """The few figures that stand large at the top: name, value, and what stands small below it."""
+    """The numbers at the top of a page: name, value, and the small text below it."""
     load = found.load
     if load is None:
         return []
@@ -47,7 +47,7 @@ def _bounds(interval: Interval, text: Any) -> str:
 
 
 def environment(found: PageContent) -> Rows:
-    """The machine and software of the run, from run.json."""
+    """The machine and the software of the run, from run.json."""
     rows = circumstances.machine(table(found.about.get("environment")))
     noted = {key: value for key, value in found.about.items() if key not in _KNOWN}
     rows += [(key, text) for key in sorted(noted) for text in [plain(noted[key])] if text]
@@ -59,36 +59,37 @@ def _seconds(value: object) -> str | None:
 
 
 def topology(found: PageContent) -> Rows:
-    """The deployment's parts, from its file, and the proxy's configuration; no secret is in it."""
+    """The parts of the deployment, from its file, and the proxy's configuration; without secrets."""
     return circumstances.topology(found.deployment, found.about)
 
 
 def capacity(found: PageContent) -> str:
-    """What this run says of the load at which the objectives hold; empty without a load."""
+    """Whether the objectives hold at this load, and the capacity if it was searched; empty without load."""
     load = found.load
     if load is None:
         return ""
-    # Closed users offer what the deployment lets them; only open arrivals say how much was asked of it.
+    # Closed users offer no more than the deployment answers: only open arrivals have a rate of their own.
     is_open = bool(table(found.about.get("load")).get("arrivals"))
     measured_s = load.measured.length_s if is_open else 0.0
     offered = f"{int(load.operations['n'].iloc[-1]) / measured_s:.1f}" if measured_s else ""
     asked = f"{offered} requests/s were offered and " if offered else ""
-    rate = f"{asked}{load.rate.estimate:.1f} a second answered as expected"
+    rate = f"{asked}{load.rate.estimate:.1f} requests/s were answered as expected"
     outcomes = [each.judgement.outcome for each in found.verdicts.verdicts if each.gate == "T1"]
     words = {
         Outcome.PASS: "At this load all objectives of the scenario hold (gate T1)",
         Outcome.FAIL: "At this load the objectives of the scenario do not hold (gate T1)",
     }
-    held = "Whether the objectives of the scenario hold at this load was not judged (gate T1)"
-    return f"{words.get(outcomes[0], held) if outcomes else held}: {rate}. {_searched(found.capacity)}"
+    unknown = "No verdict says whether the objectives of the scenario hold at this load (gate T1)"
+    objectives = words.get(outcomes[0], unknown) if outcomes else unknown
+    return f"{objectives}: {rate}. {_searched(found.capacity)}"
 
 
 def _searched(capacity: Capacity | None) -> str:
-    """What the search says that this run was the end of, if it was."""
+    """The result of the search that this run belongs to, if there was one."""
     if capacity is None:
-        return "One run shows one load; calorimeter capacity finds the highest at which they hold."
+        return "One run shows one load; calorimeter capacity finds the highest load at which they hold."
     state = "was held in this run" if capacity.confirmed else "was not confirmed"
-    above = f"{capacity.broken:g} do not hold: {capacity.limit}" if capacity.broken else capacity.limit
+    above = f"at {capacity.broken:g}: {capacity.limit}" if capacity.broken else capacity.limit
     return (
         f"The search that this run belongs to found a capacity of {capacity.capacity:g} {capacity.unit}, "
         f"which {state}; {above}."
@@ -96,7 +97,7 @@ def _searched(capacity: Capacity | None) -> str:
 
 
 def run(found: PageContent) -> Rows:
-    """What was asked of the generator, from run.json and the scenario."""
+    """The load that was requested, from run.json and the scenario."""
     about, load = found.about, found.load
     if load is None:
         return []
@@ -114,8 +115,8 @@ def run(found: PageContent) -> Rows:
         ("Users", about.get("users")),
         ("Generating processes", len(run_integrity.workers(found.about)) or None),
         ("Sources", f"{load.sources:,} addresses"),
-        ("Asked for", _seconds(asked.get("duration_s"))),
-        ("Warm-up asked for", _seconds(asked.get("warm_up_s"))),
+        ("Duration", _seconds(asked.get("duration_s"))),
+        ("Warm-up", _seconds(asked.get("warm_up_s"))),
         ("Stages", asked.get("stages") or None),
         ("Began and ended", f"{about.get('started')} to {about.get('ended', 'unknown')}"),
         ("Ended because", _ENDS.get(str(about.get("stopped")))),
@@ -133,7 +134,7 @@ def _templates(about: dict[str, Any]) -> str:
 
 
 def limits(found: PageContent) -> list[str]:
-    """What limits this run besides its gaps."""
+    """Limits of this run besides its gaps."""
     limits = [*run_integrity.limits(found.about), *_bottleneck(found), *_judged_elsewhere(found)]
     if found.load is not None:
         limits.append("One run on one machine: intervals are within this run only.")
@@ -143,10 +144,10 @@ def limits(found: PageContent) -> list[str]:
 
 
 def _bottleneck(found: PageContent) -> list[str]:
-    """How many seconds of the generator are marked as invalid, and what became of their requests."""
+    """A sentence about the seconds in which the generator was the bottleneck, if there are any."""
     if found.polled is not None and len(found.polled.workers):
         windows, invalid = len(found.polled.workers), len(found.polled.invalid)
-        where = "grey in the figures over time; tables/invalid.csv says why"
+        where = "grey in the figures over time; reasons in tables/invalid.csv"
     else:
         windows, invalid = (
             sum(
@@ -156,13 +157,13 @@ def _bottleneck(found: PageContent) -> list[str]:
             )
             for key in ("windows", "invalid_windows")
         )
-        where = "counted in run.json; which ones is not known"
+        where = "counted in run.json; which seconds is not known"
     if not invalid:
         return []
     return [
         f"In {invalid} of {windows} seconds of its processes the generator itself was the bottleneck "
-        f"({where}): requests of those seconds are kept in all tables and percentiles, which are partly "
-        "its own. Gate T3 judges how much of that may be."
+        f"({where}). Requests of those seconds are in all tables and percentiles, which it may have "
+        "worsened. Gate T3 judges whether these seconds are too many."
     ]
 
 
@@ -187,7 +188,7 @@ def _judged_elsewhere(found: PageContent) -> list[str]:
 _ENDS = {
     "ended": "its time was up",
     "interrupted": "it was interrupted",
-    "failed": "the generator failed: figures are of what was recorded until then",
+    "failed": "the generator failed: figures are of the requests recorded until then",
     "None": "not known: the run was killed or is still under way",
 }
 
@@ -203,7 +204,7 @@ def method(found: PageContent) -> list[str]:
     """How the figures were made, in sentences."""
     load = found.load
     if load is None:
-        return ["Gates were run and judged from the evidence kept beside this page; no load was recorded."]
+        return ["Gates were judged from the evidence kept beside this page; no load was recorded."]
     begins, ends = (
         (ns - load.axis.start_ns) / 1e9 for ns in (load.measured.first_ns, load.measured.last_ns)
     )
@@ -211,8 +212,8 @@ def method(found: PageContent) -> list[str]:
         f"{load.count:,} requests from {load.sources:,} source addresses; the last answer came "
         f"{load.duration_s:.1f} s after the first request was due.",
         "Response time counts from the moment a request was due, so it includes any wait in the "
-        "generator; service time counts from when it was sent. Latencies are of successes "
-        "only; failures are counted apart.",
+        "generator; service time counts from when it was sent. Latencies are of successes only; failures "
+        "are counted separately.",
         "Percentiles are exact, from every sample, interpolated between the two nearest ranks (type 7 "
         f"of Hyndman and Fan). One is shown only where at least {statistics.SHOWN_BEYOND} samples lie "
         "beyond it.",
@@ -223,6 +224,6 @@ def method(found: PageContent) -> list[str]:
         "of errors are of the whole run.",
         f"{statistics.WARM_UP_RULE} {load.steadiness.why}",
         f"Intervals are 95 % bootstraps over whole windows of {load.blocks.bin_s} s, not over requests, "
-        f"and are given where there are {statistics.MINIMUM_WINDOWS} windows or more; this is one run, so "
-        "they say nothing of how another run would differ.",
+        f"and need {statistics.MINIMUM_WINDOWS} windows. This is one run: they do not show how much "
+        "another run would differ.",
     ]

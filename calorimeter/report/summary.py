@@ -1,4 +1,4 @@
-"""`summary.json`: what a report says, for programs."""
+"""`summary.json`: the figures of a report, for programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SCHEMA = 1
 
 
 class Estimate(Model):
-    """A figure with its bootstrap bounds, None where there were too few windows."""
+    """A figure with its bootstrap bounds, None if there were too few windows."""
 
     value: float | None
     low: float | None
@@ -28,7 +28,7 @@ class Estimate(Model):
 
 
 class Operation(Model):
-    """One row of the operations table; percentiles in s, None where there were too few samples."""
+    """One row of the operations table; percentiles in s, None if there were too few samples."""
 
     operation: str
     n: int
@@ -41,7 +41,7 @@ class Operation(Model):
 
 
 class Share(Model):
-    """What one server or engine served; `n` is None where only the share is known."""
+    """The share of one server or engine; `n` is None if only the share is known."""
 
     group: str
     name: str
@@ -67,7 +67,7 @@ class Gate(Model):
 
 
 class Ending(Model):
-    """How many stacks an action brought to a state, and how long that took in s, None where too few."""
+    """How many stacks an action brought to a state, and how long that took in s, None if too few."""
 
     operation: str
     ended: str
@@ -76,7 +76,11 @@ class Ending(Model):
 
 
 class LoadSummary(Model):
-    """What the load met. The window is the part that the operations are counted in."""
+    """The load. `requests`, `duration_s` and `sources` are of the whole run, all else of the measured part.
+
+    `window_from_s` and `window_to_s` are the measured part, since the first request; `steady` is whether a
+    steady state was found in it.
+    """
 
     requests: int
     duration_s: float

@@ -1,4 +1,4 @@
-"""One load at one level: made, and judged by its objectives, its backlogs and its generator."""
+"""One load at one level, judged by its objectives, its backlogs and its generator."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ LEFT_MS = ("p50", "p95", "p99")
 
 
 class Level(Model):
-    """What one load at one level showed.
+    """One load at one level.
 
     `offered_per_s` and `achieved_per_s` are requests due and successes in the measured part, `response_ms`
-    percentiles of the response times of successes where there are enough of them, `error_ratio` the share
-    of requests not answered as expected. `objectives` and `generator` are what gates T1 and T3 say;
-    `telling_s` is how long the measured part must be for every promise to be told (None: not known).
+    percentiles of the response times of successes, if there are enough of them, `error_ratio` the share of
+    requests not answered as expected. `objectives` and `generator` are the judgements of gates T1 and T3;
+    `telling_s` is the length of the measured part that decides every objective (None: not known).
     """
 
     level: float
@@ -60,15 +60,14 @@ class Level(Model):
 
     @property
     def generated(self) -> bool:
-        """Whether the load was generated as asked, as far as it was seen."""
+        """Whether nothing shows that the generator was the bottleneck."""
         return self.generator.outcome is not Outcome.FAIL
 
     @property
     def conclusive(self) -> bool:
-        """Whether it says something of the deployment: what a late generator broke may be its own doing.
+        """Whether it shows something of the deployment: a late generator may itself cause a failure.
 
-        A short look may leave promises open for want of samples; what is held for longer may not, unless it
-        broke otherwise.
+        A probe may leave objectives undecided for lack of samples; a hold may not, unless a backlog grew.
         """
         if not self.generated:
             return False
@@ -77,12 +76,12 @@ class Level(Model):
 
     @property
     def holds(self) -> bool:
-        """Whether the level holds: no promise broken, no backlog that grows, nothing left ungenerated."""
+        """Whether the level holds: no objective missed, no backlog that grows, the load fully generated."""
         return self.conclusive and self.objectives.outcome is not Outcome.FAIL and not self.growing
 
     @property
     def why(self) -> str:
-        """Why it holds or does not, in words."""
+        """Why it holds or does not hold, in words."""
         if not self.generated:
             return self.generator.why
         if self.objectives.outcome is Outcome.FAIL:
@@ -94,7 +93,7 @@ class Level(Model):
 
 
 def level_of(run: RunDir, level: float, kind: Literal["probe", "hold", "sweep"]) -> Level:
-    """Judge a recorded load; raises `EvidenceUnavailable` where it holds no samples."""
+    """Judge a recorded load; raises `EvidenceUnavailable` if it holds no samples."""
     service = service_of(run)
     everything = service.of("*")
     judged = objectives_hold(service)

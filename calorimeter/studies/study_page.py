@@ -1,4 +1,4 @@
-"""The page of a study: sentences, figures, tables; the same as Markdown; figures and tables apart."""
+"""The page of a study as HTML and Markdown, with its figures and tables as files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Files", "StudyFigure", "Table", "files", "text"]
 
 @dataclass(frozen=True, slots=True)
 class StudyFigure:
-    """A figure: its name as a file, what it shows in words, and how it is drawn."""
+    """A figure: the name of its file, its caption, and the function that draws it."""
 
     name: str
     caption: str
@@ -26,7 +26,7 @@ class StudyFigure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text; `name` is its file's."""
+    """A table of text; `name` is that of its file."""
 
     name: str
     title: str
@@ -53,7 +53,7 @@ def files(
 ) -> Files:
     """All files of a study's page by their path in its folder; the same bytes for the same result.
 
-    `kept` is the name of the file that the result is kept in.
+    `kept` is the name of the result's file.
     """
     made: Files = {}
     drawn = []

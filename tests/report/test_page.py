@@ -167,6 +167,21 @@ def test_what_clients_sent_is_escaped(builder: Any, one: Any) -> None:
     assert "&lt;script&gt;" in text(files)
 
 
+def test_a_verdict_of_t1_over_another_window_is_named(builder: Any) -> None:
+    """A page whose tables are of the same window has no such sentence."""
+
+    def judged(window_s: float) -> str:
+        judgement = Judgement(outcome=Outcome.PASS, why="met", figures={"window_s": window_s})
+        builder.verdicts(Verdict(gate="T1", heading="", guide="", judgement=judgement))
+        return " ".join(page_text.limits(page_content.collect(builder.run)))
+
+    load = page_content.collect(builder.samples(seconds=5).run).load
+    assert load is not None
+    measured_s = round(load.measured.length_s, 3)
+    assert "Gate T1 was judged over" not in judged(measured_s)
+    assert f"Gate T1 was judged over 87.0 s, the tables of this page are of {measured_s:.1f} s" in judged(87)
+
+
 def test_gates_without_load_say_so(builder: Any, polls: Any) -> None:
     """A run of gates only has verdicts, shares from their figures, and no figure of load."""
     files = made(builder.verdicts(*polls.gates()))
@@ -186,8 +201,8 @@ def test_what_is_not_drawn_says_why(builder: Any, whole: page.Files) -> None:
     shown = re.sub(r"<[^>]*>", "", text(words(builder.samples(seconds=30))))
     for line in (
         "Not drawn: Rotation over the engines, because the run holds no evidence of gate E2.",
-        "Not drawn: Faults, because nothing was broken in this run.",
-        "Not drawn: Open connections per backend, because no proxy was seen.",
+        "Not drawn: Faults, because no fault was injected in this run.",
+        "Not drawn: Open connections per backend, because no counters of a proxy were recorded.",
         "Not drawn: Achieved against offered load, because the offered load hardly varied",
     ):
         assert line in shown
@@ -199,7 +214,7 @@ def test_load_without_gates_says_so(builder: Any) -> None:
     """A run of load only says that no gates were run and what the watch did not see."""
     shown = text(words(builder.samples(seconds=5)))
     assert "No gates were run." in shown
-    assert "watch/proxy.jsonl is not there" in shown
+    assert "watch/proxy.jsonl is missing" in shown
     assert "too few to tell a warm-up" in shown
 
 

@@ -33,12 +33,12 @@ def worker(offset_s: float | None, within_s: float | None) -> dict[str, Any]:
         ),
         (
             worker(-3.2, 0.001),
-            "The clock of worker-01 on beta is -3.200 s off its master's: times of its samples are, too.",
+            "The clock of worker-01 on beta is -3.200 s off its master's, and so are its samples.",
         ),
         (
             worker(None, None),
-            "worker-01 on beta did not tell its time: whether times of its samples agree with others is "
-            "not known.",
+            "worker-01 on beta did not report its time: its samples may have times that differ from the "
+            "others'.",
         ),
     ],
 )

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.studies.backlog import backlog, present
-from calorimeter.studies.level_search import MOST_LOOKS, Plan, search, sweep
+from calorimeter.studies.level_search import MOST_PROBES, Plan, search, sweep
 
 CAPACITY = st.floats(0.5, 5000)
 START = st.floats(0.5, 500)
@@ -37,7 +37,7 @@ def test_whole_levels_stay_whole(capacity: int, start: int) -> None:
     found = search(plan, lambda x: x <= capacity, lambda x: x <= capacity)
     assert found.capacity is not None
     assert found.broken is not None
-    assert all(level == int(level) for level, _ in found.looks)
+    assert all(level == int(level) for level, _ in found.probed)
     assert found.capacity <= capacity < found.broken
     assert found.broken - found.capacity <= max(1, 0.11 * found.capacity + 1)
 
@@ -62,11 +62,11 @@ def test_noise_near_the_limit_moves_the_answer_little(capacity: float, seed: int
     found = search(Plan(1, 0.01, 1e6), probe, probe)  # type: ignore[arg-type]
     assert found.capacity is not None
     assert 0.7 * capacity <= found.capacity <= 1.15 * capacity
-    assert len(found.looks) <= MOST_LOOKS + 1
+    assert len(found.probed) <= MOST_PROBES + 1
 
 
 def test_one_hiccup_does_not_halve_the_answer() -> None:
-    """A level that broke once and holds when looked at again is passed."""
+    """A level that broke once and holds when it is probed again is passed."""
     seen: list[float] = []
 
     def probe(level: float) -> bool:

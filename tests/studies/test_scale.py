@@ -119,7 +119,7 @@ def test_late_generators_are_counted_in_the_lead() -> None:
 
 
 def test_what_saturates_first_is_told_from_the_processor() -> None:
-    """The machine's two cores, 0.2 s a stack, are full at ten stacks a second; nothing is near full."""
+    """The machine's two cores, 0.2 s a stack, are full at ten stacks a second; nothing is nearly full."""
     found = scale().saturation
     assert found[0].kind == "(this machine)"
     assert found[0].saturates_at == pytest.approx(10, rel=1e-6)

@@ -82,8 +82,8 @@ def test_what_was_cut_off_is_a_gap(builder: Any, polls: Any) -> None:
     """A last line that `kill -9` cut off is left out and said; a file that is not there is said."""
     found = watch_files.read(builder.watch("proxy", polls.proxy(3), tail='{"t_ns": 17').run)
     assert found.servers["t_ns"].nunique() == 4
-    assert found.gaps[0] == "watch/proxy.jsonl: 1 of 5 polls were cut off or unreadable and are left out."
-    assert found.gaps[1].startswith("watch/broker.jsonl is not there")
+    assert found.gaps[0] == "watch/proxy.jsonl: 1 of 5 polls are truncated or unreadable and were left out."
+    assert found.gaps[1].startswith("watch/broker.jsonl is missing")
 
 
 def test_a_poll_that_saw_nothing_says_why(builder: Any, polls: Any) -> None:
@@ -91,7 +91,7 @@ def test_a_poll_that_saw_nothing_says_why(builder: Any, polls: Any) -> None:
     lost = [{"t_ns": 1, "unavailable": "broker: connection refused"}]
     found = watch_files.read(builder.watch("broker", [*polls.broker(3), *lost]).run)
     assert (
-        "watch/broker.jsonl: 1 of 5 polls saw nothing, at first: broker: connection refused" in found.gaps
+        "watch/broker.jsonl: 1 of 5 polls got no answer; the first: broker: connection refused" in found.gaps
     )
 
 

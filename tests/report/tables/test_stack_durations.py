@@ -31,7 +31,7 @@ def rows(operation: str, state: str, *times_s: tuple[float, float]) -> pd.DataFr
 
 
 def ledger(state: str, *times_s: tuple[float, float]) -> pd.DataFrame:
-    """Stacks, likewise."""
+    """Stacks of the REST API, in the same form."""
     return rows("", state, *times_s).drop(columns="operation")
 
 
@@ -92,7 +92,7 @@ def test_the_page_of_a_held_run_says_the_capacity(builder: Any) -> None:
     """Verdict and capacity stand first: what was found, for how long it was held, what broke above."""
     found = searched(builder)
     assert page_text.capacity(found).endswith(
-        "a capacity of 45.5 arrivals/s, which was held in this run; 50 do not hold: all p95 is 812 ms."
+        "a capacity of 45.5 arrivals/s, which was held in this run; at 50: all p95 is 812 ms."
     )
     assert b"a capacity of 45.5 arrivals/s" in page.words(found, [])["index.html"]
 
