@@ -101,7 +101,7 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
             _value(row.measure, row.found.right),
             percent(row.found.relative),
             f"{row.found.p:.2g}" if row.found.p >= 0.0001 else "< 0.0001",
-            f"{row.found.delta:+.2f}",
+            f"{row.found.delta:+.2f}".replace("-", "−"),
             row.finding,
         )
         for row in found.rows

@@ -1,4 +1,4 @@
-"""The page in HTML and Markdown, and the folder it stands in."""
+"""The page in HTML and Markdown, and its folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from calorimeter.report.tables.stack_durations import TAKEN
 Files = dict[str, bytes]
 
 MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Outcome.NOT_RUN: "–"}
-"""A sign for each outcome, so that no outcome is told by colour alone."""
+"""A sign for each outcome, so that no outcome is shown by colour alone."""
 
 
 def files(found: PageContent) -> Files:
@@ -41,7 +41,7 @@ def files(found: PageContent) -> Files:
 
 
 def words(found: PageContent, drawn: list[DrawnFigure]) -> Files:
-    """The pages and the summary, around figures that were drawn."""
+    """The pages and the summary, with figures that were drawn."""
     context = _context(found, drawn)
     return {
         "index.html": render("page.html.j2", context, escape=True),
@@ -51,9 +51,10 @@ def words(found: PageContent, drawn: list[DrawnFigure]) -> Files:
 
 
 def write(made: Files, folder: Path) -> None:
-    """Write a report's files; a reader sees the old report or the new one, never half of one.
+    """Write a report's files; a reader sees the old report or the new one, never a part of one.
 
-    Two that write the same report at once do not mix: the later one stays.
+    Two processes that write the same report do not mix their files: the later report stays. Raises
+    `InputError` if the folder cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -168,7 +169,7 @@ def _count(value: int) -> str:
 
 
 def _figure(value: object) -> str:
-    """A named number of a verdict as a person reads it."""
+    """A figure of a verdict as text."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "unknown"}[value]
     if isinstance(value, int):

@@ -222,6 +222,7 @@ def method(found: PageContent) -> list[str]:
         "top, the tables of operations and stacks, the percentile curve and the figures against load are "
         "of the measured part, and so are the verdicts of gates T1 and T3. Figures over time and the table "
         "of errors are of the whole run.",
+        "Whether the measured part is steady is reported, and excludes nothing. "
         f"{statistics.WARM_UP_RULE} {load.steadiness.why}",
         f"Intervals are 95 % bootstraps over whole windows of {load.blocks.bin_s} s, not over requests, "
         f"and need {statistics.MINIMUM_WINDOWS} windows. This is one run: they do not show how much "

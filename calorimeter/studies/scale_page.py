@@ -14,7 +14,7 @@ from calorimeter.core.verdict import Outcome
 from calorimeter.report.figures import style
 from calorimeter.report.figures.style import Layout
 from calorimeter.studies import study_page, usl
-from calorimeter.studies.scale_result import Kind, Scale
+from calorimeter.studies.scale_result import MACHINE, Kind, Scale
 from calorimeter.studies.usl import Bounded, Law
 
 STRANGERS = 0.3
@@ -109,9 +109,10 @@ def _first(result: Scale) -> Iterator[str]:
         yield "No use of the processor was recorded: the component that saturates first is not known."
         return
     first = found[0]
+    name = "the whole machine" if first.kind == MACHINE else first.kind
     unit = result.measure.removesuffix("s/s")
     yield (
-        f"By processor time {first.kind} saturates first: {first.cpu_s_per_unit * 1000:.0f} ms per {unit}, "
+        f"By processor time {name} saturates first: {first.cpu_s_per_unit * 1000:.0f} ms per {unit}, "
         f"{first.share:.0%} of its cores at {result.largest.throughput:.3g} {result.measure}; full at "
         f"{first.saturates_at:.3g}."
     )
@@ -163,7 +164,7 @@ def _components(result: Scale) -> study_page.Table:
         f"full at ({result.measure})",
     )
     return study_page.Table(
-        "components", "What the components used at the largest throughput", headings, rows
+        "components", "Use of the components at the largest throughput", headings, rows, notes=False
     )
 
 
@@ -217,7 +218,7 @@ def _caption(result: Scale, kind: Kind) -> str:
         "scaling. The curve is the Universal Scalability Law"
     )
     if law.covariance is not None:
-        caption += ", the band holds one more measurement (95 %)"
+        caption += ", the band is the 95 % interval of one more measurement"
     if any(size.check for size in result.along(kind, result.sizes)):
         caption += "; hollow: predicted, then measured"
     return f"{caption}."

@@ -26,12 +26,13 @@ class StudyFigure:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text; `name` is that of its file."""
+    """A table of text; `name` is that of its file, `notes` is whether its last column holds sentences."""
 
     name: str
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    notes: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,8 +33,7 @@ WARM_UP_RULE = (
     "Warm-up ends where MSER (White 1997) puts it: at the window that makes the standard error of the "
     "rest smallest, searched in the first half. What remains is steady unless it drifts: unless its "
     f"Theil–Sen slope changes it by more than {MOST_DRIFT * 100:.0f} % of its median and Kendall's test "
-    f"gives that trend p ≤ {CHANCE}. Fewer than {MINIMUM_SERIES} windows are too few to tell: then nothing "
-    "is excluded."
+    f"gives that trend p ≤ {CHANCE}. Fewer than {MINIMUM_SERIES} windows are too few to decide."
 )
 
 

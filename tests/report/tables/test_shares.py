@@ -91,7 +91,8 @@ def test_a_poll_that_saw_nothing_says_why(builder: Any, polls: Any) -> None:
     lost = [{"t_ns": 1, "unavailable": "broker: connection refused"}]
     found = watch_files.read(builder.watch("broker", [*polls.broker(3), *lost]).run)
     assert (
-        "watch/broker.jsonl: 1 of 5 polls got no answer; the first: broker: connection refused" in found.gaps
+        "watch/broker.jsonl: 1 of 5 polls got no answer; the first: broker: connection refused"
+        in found.gaps
     )
 
 
