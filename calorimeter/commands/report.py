@@ -105,16 +105,15 @@ def compare(
     from rich.console import Console
 
     from calorimeter.report import comparison, comparison_page, measured_runs, page
+    from calorimeter.studies import study_page
 
     if output is not None:
         refuse_unusable(output)
     console = Console(stderr=True)
     with console.status("Reading the runs …"):
         found = comparison.of(runs, baseline, despite)
-    rows = [comparison_page.HEADINGS, *comparison_page.cells(found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    for row in rows:
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+    rows = tuple(comparison_page.cells(found))
+    click.echo(study_page.text(study_page.Table("", "", comparison_page.HEADINGS, rows)))
     click.echo(f"left: {found.deployments[0]}; right: {found.deployments[1]}")
     click.echo(f"compared {found.label}")
     shares = [f"{share * 100:.2f} %" for share in found.failed]

@@ -130,10 +130,8 @@ def _once(
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
     command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
-    command += ["--users", str(users)] if users else []
-    command += ["--rate", f"{rate!r}"] if rate else []
-    command += ["--duration", repr(duration)] if duration else []
-    command += ["--processes", str(processes)] if processes else []
+    sizes = {"--users": users, "--rate": rate, "--duration": duration, "--processes": processes}
+    command += [word for name, value in sizes.items() if value for word in (name, repr(value))]
     last = ""
     try:
         with breaking:

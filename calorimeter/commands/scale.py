@@ -100,7 +100,7 @@ def scale(
         cpus=len(os.sched_getaffinity(0)),
         sizes=(),
     )
-    loads = study.Study(wanted, scenario, path, folder.path / "runs", duration, users_per_engine)
+    loads = study.Study(scenario, path, folder.path / "runs", duration, users_per_engine)
     result = study.run_study(loads, empty, shapes, folder, lambda line: click.echo(line, err=True))
     page.write(scale_page.files(result), folder.path / "report")
     for line in scale_page.lines(result):

@@ -18,16 +18,8 @@ from calorimeter.core.samples import ACTION, LEDGER, SAMPLE, SCHEMA_VERSION
 from calorimeter.core.statistics import Ints
 
 WANTED = (
-    "scheduled_ns",
-    "sent_ns",
-    "done_ns",
-    "api",
-    "operation",
-    "status",
-    "error",
-    "source",
-    "source_port",
-    "phase",
+    *("scheduled_ns", "sent_ns", "done_ns", "api", "operation", "status"),
+    *("error", "source", "source_port", "phase"),
 )
 """The columns that are read; the others are left on the disk."""
 

@@ -15,7 +15,14 @@ from calorimeter.core.baseline import GATE, GUIDE, HEADING, Baseline, Measure, n
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.statistics import Difference, Floats
 from calorimeter.core.verdict import Verdict
-from calorimeter.report.measured_runs import RESPONSE, MeasuredRun, measure, refuse_incomparable, sides
+from calorimeter.report.measured_runs import (
+    RESPONSE,
+    MeasuredRun,
+    group,
+    measure,
+    refuse_incomparable,
+    sides,
+)
 
 ENOUGH_RUNS = statistics.ENOUGH
 """Runs a side from which runs are compared; below, windows within the runs are."""
@@ -66,7 +73,7 @@ class Comparison:
     `failed` is the share of requests on each side that were not answered as expected; `left_out` names
     operations with too few samples, `lost` those of them that have enough on the left. `in_turn` is whether
     the runs were made in turn (`calorimeter run --repeat 5 --against …`), so that drift met both sides
-    alike. `about` is run.json of the first run of the left side; in what has to agree it speaks for all.
+    alike. `about` is run.json of the first run of the left side, which agrees with all in `MUST_AGREE`.
     `topology` has the parts of both sides; `named` is whether `sides` finds the sides without a baseline.
     """
 
@@ -166,7 +173,7 @@ def _states(side: Sequence[MeasuredRun], name: str) -> tuple[str, ...]:
 
 
 def _named(left: Sequence[MeasuredRun], right: Sequence[MeasuredRun]) -> bool:
-    groups = [{run.group for run in side} for side in (left, right)]
+    groups = [{group(run.about) for run in side} for side in (left, right)]
     return len(left) == len(right) == 1 or (len(groups[0] | groups[1]) == 2 and not groups[0] & groups[1])
 
 

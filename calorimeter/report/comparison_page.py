@@ -13,7 +13,7 @@ from calorimeter.core.baseline import percent
 from calorimeter.core.toml import Model
 from calorimeter.report import circumstances, comparison, page
 from calorimeter.report.circumstances import Rows
-from calorimeter.report.comparison import Comparison, TopologyPart
+from calorimeter.report.comparison import Comparison, Row, TopologyPart
 from calorimeter.report.figures import forest, style
 from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
@@ -60,34 +60,32 @@ class Compared(Model):
 def record(found: Comparison) -> Compared:
     """A comparison as its summary.json."""
     return Compared(
-        left=found.left,
-        right=found.right,
+        **{name: getattr(found, name) for name in ("left", "right", "unit", "label", "despite")},
         deployment_left=found.deployments[0],
         deployment_right=found.deployments[1],
-        unit=found.unit,
-        label=found.label,
         failed_left=found.failed[0],
         failed_right=found.failed[1],
-        despite=found.despite,
         too_few_samples=found.left_out,
-        rows=tuple(
-            ComparedRow(
-                operation=row.operation,
-                measure=row.measure,
-                left=row.found.left,
-                right=row.found.right,
-                left_units=row.found.units[0],
-                right_units=row.found.units[1],
-                difference=row.found.relative.estimate,
-                low=row.found.relative.low,
-                high=row.found.relative.high,
-                p=row.found.p,
-                cliffs_delta=row.found.delta,
-                detected=row.found.detected,
-                said=row.finding,
-            )
-            for row in found.rows
-        ),
+        rows=tuple(map(_row, found.rows)),
+    )
+
+
+def _row(row: Row) -> ComparedRow:
+    found = row.found
+    return ComparedRow(
+        operation=row.operation,
+        measure=row.measure,
+        left=found.left,
+        right=found.right,
+        left_units=found.units[0],
+        right_units=found.units[1],
+        difference=found.relative.estimate,
+        low=found.relative.low,
+        high=found.relative.high,
+        p=found.p,
+        cliffs_delta=found.delta,
+        detected=found.detected,
+        said=row.finding,
     )
 
 

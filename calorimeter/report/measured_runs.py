@@ -30,17 +30,9 @@ MOST_WINDOWS = 60
 """Windows that a run is cut into at most."""
 
 MUST_AGREE = (
-    "scenario.toml",
-    "templates",
-    "users",
-    "load.arrivals",
-    "load.stages",
-    "load.duration_s",
-    "load.warm_up_s",
-    "environment.calorimeter",
-    "environment.machine",
-    "environment.cpu",
-    "environment.cpus",
+    *("scenario.toml", "templates", "users"),
+    *("load.arrivals", "load.stages", "load.duration_s", "load.warm_up_s"),
+    *("environment.calorimeter", "environment.machine", "environment.cpu", "environment.cpus"),
 )
 """What has to be the same in all runs, else their difference would have two causes."""
 
@@ -63,14 +55,14 @@ class MeasuredRun:
     failed: int
     topology: tuple[tuple[str, str], ...] = ()
 
-    @property
-    def group(self) -> str:
-        """The name of its side, if no baseline is given."""
-        return _group(self.about)
+
+def group(about: Mapping[str, Any]) -> str:
+    """The name of the side of a run, if no baseline is given."""
+    return str(about.get("side") or about.get("deployment"))
 
 
 def measure(path: Path) -> MeasuredRun:
-    """Read a run's values; raises `InputError` if it has no samples, is damaged or did not end whole."""
+    """Read a run's values; raises `InputError` if it has no samples, is damaged or is not complete."""
     run = RunDir.open(path)
     if why := run_integrity.why_not(run.about):
         raise InputError(str(path), f"cannot be compared: {why}", "valid: runs that lasted their time")
@@ -193,7 +185,7 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
         return [runs[0]], [runs[1]]
     groups: dict[str, list[Path]] = {}
     for path in runs:
-        groups.setdefault(_group(RunDir.open(path).about), []).append(path)
+        groups.setdefault(group(RunDir.open(path).about), []).append(path)
     if len(groups) != 2:
         names = ", ".join(sorted(groups))
         raise InputError(
@@ -203,10 +195,6 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
         )
     left, right = groups.values()
     return left, right
-
-
-def _group(about: Mapping[str, Any]) -> str:
-    return str(about.get("side") or about.get("deployment"))
 
 
 def _with_series(side: Sequence[Path]) -> list[Path]:

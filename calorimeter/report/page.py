@@ -92,16 +92,8 @@ def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
 
 
 _OF_LOAD = (
-    "rates",
-    "latencies",
-    "tails",
-    "operations",
-    "errors",
-    "curve",
-    "heat",
-    "against",
-    "generator",
-    "phases",
+    *("rates", "latencies", "tails", "operations", "errors", "curve", "heat", "against"),
+    *("generator", "phases"),
 )
 
 
@@ -125,13 +117,7 @@ def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
         "percents": [column(percent) for percent in PERCENTS],
         "taken": TAKEN,
         "needed": {column(percent): statistics.needed(percent) for percent in PERCENTS},
-        "environment": page_text.environment(found),
-        "topology": page_text.topology(found),
-        "method": page_text.method(found),
-        "numbers": page_text.numbers(found),
-        "run": page_text.run(found),
-        "limits": page_text.limits(found),
-        "capacity": page_text.capacity(found),
+        **{part.__name__: part(found) for part in page_text.PARTS},
         "rebuild": f"calorimeter report runs/{found.about.get('id', '')}",
     }
 

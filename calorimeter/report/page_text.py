@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 from calorimeter.core import statistics
@@ -102,16 +103,12 @@ def run(found: PageContent) -> Rows:
     if load is None:
         return []
     asked = table(about.get("load"))
-    seed = _of_scenario(found.scenario, "seed")
-    turn = about.get("turn")
+    turn, closed = about.get("turn"), "closed: each user waits for its answer"
     rows = [
         ("Scenario", about.get("scenario")),
         ("Templates", _templates(about) or None),
-        ("Seed", seed),
-        (
-            "Arrivals",
-            (asked.get("arrivals") or "closed: each user waits for its answer") if asked else None,
-        ),
+        ("Seed", _of_scenario(found.scenario, "seed")),
+        ("Arrivals", (asked.get("arrivals") or closed) if asked else None),
         ("Users", about.get("users")),
         ("Generating processes", len(run_integrity.workers(found.about)) or None),
         ("Sources", f"{load.sources:,} addresses"),
@@ -120,10 +117,7 @@ def run(found: PageContent) -> Rows:
         ("Stages", asked.get("stages") or None),
         ("Began and ended", f"{about.get('started')} to {about.get('ended', 'unknown')}"),
         ("Ended because", _ENDS.get(str(about.get("stopped")))),
-        (
-            "Repeats",
-            f"turn {turn} of series {about.get('series')}" if turn is not None else "none: one run",
-        ),
+        ("Repeats", "none: one run" if turn is None else f"turn {turn} of series {about.get('series')}"),
     ]
     return [(name, plain(value)) for name, value in rows if value is not None]
 
@@ -228,3 +222,9 @@ def method(found: PageContent) -> list[str]:
         f"and need {statistics.MINIMUM_WINDOWS} windows. This is one run: they do not show how much "
         "another run would differ.",
     ]
+
+
+PARTS: tuple[Callable[[PageContent], Any], ...] = (
+    *(environment, topology, method, numbers, run, limits, capacity),
+)
+"""All text of a page, by the names that its templates use."""

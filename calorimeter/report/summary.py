@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import pandas as pd
+from pydantic import BeforeValidator
 
 from calorimeter.core.statistics import Interval
 from calorimeter.core.toml import Model
@@ -18,12 +20,20 @@ SCHEMA = 1
 """Version of summary.json."""
 
 
+def _known(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
+
+
+Known = Annotated[float | None, BeforeValidator(_known)]
+"""A figure; None if it is NaN: there were too few samples or windows for it."""
+
+
 class Estimate(Model):
     """A figure with its bootstrap bounds, None if there were too few windows."""
 
-    value: float | None
-    low: float | None
-    high: float | None
+    value: Known
+    low: Known
+    high: Known
     confidence: float
 
 
@@ -37,7 +47,7 @@ class Operation(Model):
     dropped: int
     rate_per_s: float
     response_s: dict[str, Estimate]
-    service_s: dict[str, float | None]
+    service_s: dict[str, Known]
 
 
 class Share(Model):
@@ -72,7 +82,7 @@ class Ending(Model):
     operation: str
     ended: str
     n: int
-    taken_s: dict[str, float | None]
+    taken_s: dict[str, Known]
 
 
 class LoadSummary(Model):
@@ -153,58 +163,43 @@ def _load(found: PageContent) -> LoadSummary | None:
 
 
 def _ending(row: pd.Series) -> Ending:
-    taken = {name: _known(float(row[name])) for name in TAKEN}
+    taken: dict[str, float | None] = {name: float(row[name]) for name in TAKEN}
     return Ending(operation=str(row["operation"]), ended=str(row["ended"]), n=int(row["n"]), taken_s=taken)
 
 
 def _operation(row: pd.Series) -> Operation:
+    response = {
+        name: Interval(*(float(row[f"response_{name}{end}"]) for end in ("", "_low", "_high")))
+        for name in map(column, PERCENTS)
+    }
     return Operation(
         operation=str(row["operation"]),
-        n=int(row["n"]),
-        ok=int(row["ok"]),
-        failed=int(row["failed"]),
-        dropped=int(row["dropped"]),
+        **{name: int(row[name]) for name in ("n", "ok", "failed", "dropped")},
         rate_per_s=float(row["rate"]),
-        response_s={
-            column(p): _estimate(
-                Interval(*(float(row[f"response_{column(p)}{end}"]) for end in ("", "_low", "_high")))
-            )
-            for p in PERCENTS
-        },
-        service_s={column(p): _known(float(row[f"service_{column(p)}"])) for p in PERCENTS},
+        response_s={name: _estimate(interval) for name, interval in response.items()},
+        service_s={name: float(row[f"service_{name}"]) for name in map(column, PERCENTS)},
     )
 
 
-def _estimate(interval: Interval) -> Estimate:
-    return Estimate(
-        value=_known(interval.estimate),
-        low=_known(interval.low),
-        high=_known(interval.high),
-        confidence=interval.confidence,
-    )
+def _estimate(found: Interval) -> Estimate:
+    return Estimate(value=found.estimate, low=found.low, high=found.high, confidence=found.confidence)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _shares(found: Shares | None) -> SharesOf | None:
     if found is None:
         return None
-    return SharesOf(
-        under_load=found.under_load,
-        shares=tuple(
-            Share(
-                group=str(row["group"]),
-                name=str(row["name"]),
-                n=None if pd.isna(row["n"]) else int(row["n"]),
-                share=float(row["share"]),
-                expected=float(row["expected"]),
-            )
-            for _, row in found.table.iterrows()
-        ),
+    shares = (
+        Share(
+            group=str(row["group"]),
+            name=str(row["name"]),
+            n=None if pd.isna(row["n"]) else int(row["n"]),
+            share=float(row["share"]),
+            expected=float(row["expected"]),
+        )
+        for _, row in found.table.iterrows()
     )
+    return SharesOf(under_load=found.under_load, shares=tuple(shares))

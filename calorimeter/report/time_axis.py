@@ -14,7 +14,7 @@ BIN_LADDER_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600,
 """Bin widths in seconds that a reader can think in."""
 
 MOST_BINS = 300
-"""More bins than these cannot be told apart in a figure."""
+"""More bins than these cannot be distinguished in a figure."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,7 +31,7 @@ CHANCE = 1.25
 Kind = Literal["probe", "hold", "sweep"]
 
 Load = Callable[[float, Kind, float], Level]
-"""One load at a level, of a kind, for so many seconds; and what it showed."""
+"""Makes one load at a level, of a kind, for a number of seconds; its result."""
 
 
 class Loads:

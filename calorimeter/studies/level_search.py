@@ -24,7 +24,7 @@ MOST_HOLDS = 5
 class Plan:
     """The first level of a search and its limits; `precision` is relative, as in 0.1.
 
-    `whole` levels are whole numbers (users), others any (arrivals a second).
+    `whole` levels are whole numbers (users), others any (arrivals/s).
     """
 
     start: float
@@ -35,11 +35,10 @@ class Plan:
 
     def between(self, low: float, high: float) -> float | None:
         """The level to try between one that holds and one that breaks; None if they are close enough."""
-        if self.whole:
-            middle = math.floor(math.sqrt(low * high)) if high - low > 1 else low
-            middle = max(middle, low + 1) if high - low > 1 else low
-            return float(middle) if high / low > 1 + self.precision and high - low > 1 else None
-        return _rounded(math.sqrt(low * high)) if high / low > 1 + self.precision else None
+        if high / low <= 1 + self.precision or (self.whole and high - low <= 1):
+            return None
+        middle = math.sqrt(low * high)
+        return float(max(math.floor(middle), low + 1)) if self.whole else _rounded(middle)
 
     def below(self, level: float, step: int) -> float:
         """The level to hold after `step` others did not: each is further below the last, 10, 21, 46 % …"""

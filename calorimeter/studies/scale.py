@@ -7,6 +7,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 
@@ -70,50 +71,51 @@ def left_out(engines: Sequence[int], check: int | None) -> int | None:
     return None
 
 
+@dataclass(slots=True)
 class Study:
-    """Loads at several sizes of one deployment."""
+    """Loads of one scenario at several sizes of one deployment, recorded in `runs`."""
 
-    def __init__(
-        self, scenario: Scenario, name: str, path: Path, folder: Path, duration_s: float, users: int
-    ) -> None:
-        self._scenario = scenario
-        self._name = name
-        self._path = path
-        self._folder = folder
-        self._duration_s = duration_s
-        self._users = users
-        self._before = counted(deployments.read(path))
-        self._now: dict[str, int] = {}
+    scenario: str
+    deployment: Path
+    runs: Path
+    duration_s: float
+    users_per_engine: int
+    before: dict[str, int] = field(init=False)
+    reached: dict[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Note the size of the deployment, to which `restore` returns."""
+        self.before = counted(deployments.read(self.deployment))
 
     def reach(self, shape: Shape) -> None:
         """Bring the deployment to a size; raises `InputError` if it has no command for that or it fails."""
-        wanted: dict[Kind, int] = {"rest": shape[0], "cfn": shape[1], "engines": shape[2]}
-        described = deployments.read(self._path)
-        for kind, number in wanted.items():
-            if self._now.get(kind, counted(described)[kind]) == number:
+        numbers: dict[Kind, int] = {"rest": shape[0], "cfn": shape[1], "engines": shape[2]}
+        described = deployments.read(self.deployment)
+        for kind, number in numbers.items():
+            if self.reached.get(kind, counted(described)[kind]) == number:
                 continue
             command = getattr(described.scale, kind)
             if command is None:
                 raise InputError(
-                    f"{self._path}: scale.{kind}",
+                    f"{self.deployment}: scale.{kind}",
                     "is missing",
-                    "a command that finds the number wanted as $N; the lab's file has one",
+                    "valid: a command that gets the number as $N; the lab's file has one",
                 )
             _run(command, kind, number)
-            self._now[kind] = number
+            self.reached[kind] = number
 
     def restore(self) -> None:
         """Bring the deployment back to the size that it had; raises `InputError` as `reach` does."""
-        self.reach((self._before["rest"], self._before["cfn"], self._before["engines"]))
+        self.reach((self.before["rest"], self.before["cfn"], self.before["engines"]))
 
     def load(self, shape: Shape, measure: Measure, check: bool) -> Size:
         """Load at the size that was reached; again if the generator was the bottleneck."""
         return better(lambda: self._load(shape, measure, check))
 
     def _load(self, shape: Shape, measure: Measure, check: bool) -> Size:
-        users = self._users * shape[2]
+        users = self.users_per_engine * shape[2]
         words = load_process.words_of(
-            self._name, self._path, self._folder, users=users, duration_s=self._duration_s
+            self.scenario, self.deployment, self.runs, users=users, duration_s=self.duration_s
         )
         return size_of(RunDir.open(load_process.load(words)), shape, users, measure, check)
 

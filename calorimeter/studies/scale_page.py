@@ -126,46 +126,31 @@ def _sizes(result: Scale) -> study_page.Table:
     rows = []
     for size in result.sizes:
         alone = law.gamma.value if law is not None else None
-        efficiency = f"{size.throughput / (size.engines * alone):.0%}" if alone else "–"
-        note = ("predicted, then measured" if law else "left out to check a law") if size.check else ""
+        check = "predicted, then measured" if law else "left out to check a law"
         spoilt = "" if size.generator.outcome is Outcome.PASS else f"T3: {size.generator.why}"
         tries = f"the better of {size.tries} loads" if size.tries > 1 else ""
-        note = "; ".join(filter(None, (note, spoilt, tries)))
         rows.append(
             (
                 *(str(n) for n in (size.rest, size.cfn, size.engines, size.users)),
                 f"{size.throughput:.2f}",
                 str(size.done),
                 f"{size.failed} of {size.requests}",
-                efficiency,
-                note,
+                f"{size.throughput / (size.engines * alone):.0%}" if alone else "–",
+                "; ".join(filter(None, (check if size.check else "", spoilt, tries))),
             )
         )
     return study_page.Table("sizes", "Every size that was measured", headings, tuple(rows))
 
 
 def _components(result: Scale) -> study_page.Table:
-    rows = tuple(
-        (
-            each.kind,
-            str(each.processes),
-            f"{each.cpu_s_per_unit * 1000:.1f} ms",
-            f"{each.share:.0%}",
-            f"{each.saturates_at:.3g}",
-        )
-        for each in result.saturation
-    )
-    unit = result.measure.removesuffix("s/s")
-    headings = (
-        "component",
-        "parts",
-        f"processor per {unit}",
-        "of its cores",
-        f"full at ({result.measure})",
-    )
-    return study_page.Table(
-        "components", "Use of the components at the largest throughput", headings, rows, notes=False
-    )
+    per_unit = f"processor per {result.measure.removesuffix('s/s')}"
+    headings = ("component", "parts", per_unit, "of its cores", f"full at ({result.measure})")
+    rows = []
+    for each in result.saturation:
+        used, full = f"{each.cpu_s_per_unit * 1000:.1f} ms", f"{each.saturates_at:.3g}"
+        rows.append((each.kind, str(each.processes), used, f"{each.share:.0%}", full))
+    title = "Use of the components at the largest throughput"
+    return study_page.Table("components", title, headings, tuple(rows), notes=False)
 
 
 def files(result: Scale) -> study_page.Files:

@@ -65,13 +65,9 @@ def files(
         made[f"figures/{figure.name}.svg"] = wide.encode()
         made[f"figures/{figure.name}.png"] = png
     context: dict[str, Any] = {
-        "title": title,
-        "lead": lead,
-        "figures": drawn,
-        "tables": tables,
-        "notes": notes,
+        **{"title": title, "lead": lead, "figures": drawn, "tables": tables, "notes": notes},
+        **{"where": result.circumstances.rows, "kept": kept},
     }
-    context |= {"where": result.circumstances.rows, "kept": kept}
     made["index.html"] = render("study.html.j2", context, escape=True)
     made["report.md"] = render("study.md.j2", context, escape=False)
     made["summary.json"] = result.model_dump_json(indent=2).encode() + b"\n"

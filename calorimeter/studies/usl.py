@@ -115,7 +115,7 @@ def fit(sizes: Sequence[float], values: Sequence[float]) -> Law:
 
 
 def _least_squares(theta: Floats, at: Floats, found: Floats) -> Floats:
-    """Levenberg–Marquardt with α and β kept at or above 0, in units in which all three matter alike."""
+    """Levenberg–Marquardt with α and β kept at or above 0, with each parameter scaled by its curvature."""
     damping, loss = 1e-3, _loss(theta, at, found)
     for _ in range(500):
         slope, missed = gradient(theta, at), found - throughput(theta, at)
@@ -146,27 +146,21 @@ def _loss(theta: Floats, at: Floats, found: Floats) -> float:
 def _law(theta: Floats, at: Floats, found: Floats, different: int) -> Law:
     left = len(at) - 3
     residual = math.sqrt(_loss(theta, at, found) / left) if left > 0 else None
-    if different < FEWEST_SIZES or residual is None:
-        plain = [Bounded(value=float(each)) for each in theta]
-        return Law(gamma=plain[0], alpha=plain[1], beta=plain[2], residual=residual, sizes=different,
-                   points=len(at))  # fmt: skip
-    slope = gradient(theta, at)
-    # A parameter at its bound is still uncertain upwards: it is kept in the covariance.
-    covariance = residual**2 * np.linalg.pinv(slope.T @ slope)
-    reach = student(left, CONFIDENCE) * np.sqrt(np.diag(covariance))
-    bounded = [
-        Bounded(value=float(v), low=float(max(0.0, v - r)), high=float(v + r))
-        for v, r in zip(theta, reach, strict=True)
-    ]
-    return Law(
-        gamma=bounded[0],
-        alpha=bounded[1],
-        beta=bounded[2],
-        residual=residual,
-        sizes=different,
-        points=len(at),
-        covariance=tuple(tuple(float(each) for each in row) for row in covariance),
-    )
+    bounded = [Bounded(value=float(each)) for each in theta]
+    covariance = None
+    if different >= FEWEST_SIZES and residual is not None:
+        slope = gradient(theta, at)
+        # A parameter at its bound is still uncertain upwards: it is kept in the covariance.
+        found_covariance = residual**2 * np.linalg.pinv(slope.T @ slope)
+        reach = student(left, CONFIDENCE) * np.sqrt(np.diag(found_covariance))
+        bounded = [
+            Bounded(value=float(v), low=float(max(0.0, v - r)), high=float(v + r))
+            for v, r in zip(theta, reach, strict=True)
+        ]
+        covariance = tuple(tuple(float(each) for each in row) for row in found_covariance)
+    gamma, alpha, beta = bounded
+    return Law(gamma=gamma, alpha=alpha, beta=beta, residual=residual, sizes=different, points=len(at),
+               covariance=covariance)  # fmt: skip
 
 
 def student(freedom: int, confidence: float) -> float:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -11,8 +11,7 @@ from calorimeter.core import sample_tables
 from calorimeter.core.errors import InputError
 from calorimeter.core.measured import Span, due_within, measured_part
 from calorimeter.core.rundir import RunDir
-from calorimeter.core.sample_tables import dropped, ns, succeeded
-from calorimeter.core.statistics import Ints
+from calorimeter.core.sample_tables import dropped, succeeded
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.service_level.objectives import PERCENTS, Served
 
@@ -43,21 +42,12 @@ def _served(samples: pd.DataFrame, name: str) -> Served:
     if name != "*":
         samples = samples[samples["kind"] == name.replace(".", " ", 1)]
     good = succeeded(samples)
+    # Exact percentiles (Hyndman and Fan's type 7), however few: the judgement decides whether they suffice.
+    found = np.percentile(samples["response_ns"].to_numpy()[good], PERCENTS) if good.any() else ()
     return Served(
         operation=name,
         requests=len(samples),
         ok=int(good.sum()),
         dropped=int(dropped(samples).sum()),
-        response_ms=percentiles_ms(ns(samples, "response_ns")[good], PERCENTS),
+        response_ms={f"p{p:g}": round(float(ns) / 1e6, 6) for p, ns in zip(PERCENTS, found, strict=False)},
     )
-
-
-def percentiles_ms(taken_ns: Ints, percents: Sequence[float]) -> dict[str, float]:
-    """Exact percentiles (Hyndman and Fan's type 7) in ms, by name (`p99`); empty without samples.
-
-    They are given however few the samples are: the judgement decides whether they suffice.
-    """
-    if not len(taken_ns):
-        return {}
-    found = np.percentile(taken_ns, percents)
-    return {f"p{p:g}": round(float(value) / 1e6, 6) for p, value in zip(percents, found, strict=True)}

@@ -99,10 +99,7 @@ def _judged(objective: Objective, evidence: Service) -> Iterator[Finding]:
 def _percentile(found: Served, percent: float, bound_ms: float) -> Finding:
     name, least = f"p{percent:g}", needed(percent)
     if found.requests and not found.ok:
-        return (
-            True,
-            f"{found.operation}: none of {found.requests} requests succeeded, there is no {name}",
-        )
+        return (True, f"{found.operation}: none of {found.requests} requests succeeded, there is no {name}")
     if found.ok < least:
         return None, f"{found.operation}: {name} needs {least} successes, there are {found.ok}"
     value = found.response_ms[name]

@@ -26,13 +26,8 @@ COMPARE_S = 300.0
 """Time limit of a comparison; ten million samples take half a minute per run."""
 
 
-def service(context: Context) -> Service:
-    """Evidence of T1 from the recorded run; raises as `service_of`."""
-    return service_of(context.recorded)
-
-
 def service_of(run: RunDir) -> Service:
-    """What became of the requests of the measured part, for each objective of the run's scenario.
+    """Evidence of T1: what became of the requests of the measured part, for each objective.
 
     Raises `EvidenceUnavailable` if the run holds no samples or no scenario, or one of them is damaged.
     """
@@ -50,13 +45,8 @@ def service_of(run: RunDir) -> Service:
     )
 
 
-def generator(context: Context) -> Generator:
-    """Evidence of T3 from the recorded run; raises as `service_of`."""
-    return generator_of(context.recorded)
-
-
 def generator_of(run: RunDir) -> Generator:
-    """What the processes that generated the load recorded of themselves in its measured part.
+    """Evidence of T3: what the load's generating processes recorded of themselves in its measured part.
 
     Raises `EvidenceUnavailable` as `service_of` does.
     """

@@ -133,15 +133,9 @@ def operations(table: pd.DataFrame, layout: Layout) -> Figure:
     figure, (panel,) = style.canvas(layout, (0.75 + 0.32 * max(1, len(shown)),))
     panel.set_xscale("log")
     heights = np.arange(len(shown))
-    marks = (
-        ("p50", "o", style.INK),
-        ("p90", "s", style.BLUE),
-        ("p99", "D", style.ORANGE),
-        ("p99.9", "v", style.RED),
-    )
-    values = shown[[f"response_{name}" for name, _, _ in marks]]
+    values = shown[[f"response_{name}" for name, _, _ in style.PERCENTILES]]
     panel.hlines(heights, values.min(axis=1), values.max(axis=1), color=style.PALE, linewidth=3, zorder=1)
-    for name, marker, colour in marks:
+    for name, marker, colour in style.PERCENTILES:
         if shown[f"response_{name}"].notna().any():
             panel.scatter(
                 shown[f"response_{name}"], heights, marker=marker, color=colour, s=26, zorder=2, label=name

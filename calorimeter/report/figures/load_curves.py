@@ -44,11 +44,7 @@ def latency(table: pd.DataFrame, layout: Layout) -> Figure:
     """
     figure, (panel,) = style.canvas(layout, (3.0,))
     panel.set_yscale("log")
-    for name, marker, colour in (
-        ("p50", "o", style.INK),
-        ("p90", "s", style.BLUE),
-        ("p99", "D", style.ORANGE),
-    ):
+    for name, marker, colour in style.PERCENTILES[:3]:
         if table[name].notna().any():
             _dots(panel, table, name, marker, colour, name)
     panel.set_ylabel("response time")

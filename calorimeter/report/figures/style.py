@@ -45,6 +45,9 @@ SERIES = (
 )
 """Colour and dash of the lines of a figure; each alone distinguishes them, so grey prints do, too."""
 
+PERCENTILES = (("p50", "o", INK), ("p90", "s", BLUE), ("p99", "D", ORANGE), ("p99.9", "v", RED))
+"""Marker and colour of the percentiles of a figure."""
+
 _RC: Mapping[str, object] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
     "font.size": 8.5,

@@ -38,10 +38,7 @@ def engines_watched(channels: pd.DataFrame) -> pd.DataFrame:
     Columns as in `backends_watched`; `group` is the topic, `name` the process. A channel that was not
     there at the first poll counts from 0.
     """
-    rows = channels.assign(
-        topic=channels["queues"].map(_topic),
-        process=channels["name"].map(_process),
-    )
+    rows = channels.assign(topic=channels["queues"].map(_topic), process=channels["name"].map(_process))
     rows = rows[rows["topic"] != ""]
     if rows.empty:
         return _counted(rows.assign(channel=""), "topic", "process", "deliver")

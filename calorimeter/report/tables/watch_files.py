@@ -95,11 +95,8 @@ def _servers(poll: Row) -> Iterator[Row]:
             "section": str(row["section"]),
             "server": str(row["server"]),
             "status": str(row.get("status", "")),
-            "scur": _count(row.get("scur")),
-            "stot": _count(row.get("stot")),
-            "qcur": _count(row.get("qcur")),
             "check_status": str(row.get("check_status") or ""),
-            "weight": _count(row.get("weight")),
+            **{key: _count(row.get(key)) for key in ("scur", "stot", "qcur", "weight")},
         }
 
 

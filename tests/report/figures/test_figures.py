@@ -167,7 +167,7 @@ def test_backlog_holds_queues_and_stacks() -> None:
     queues = pd.DataFrame({"t_s": [0.0, 1.0], "name": "engine", "ready": [1, 2], "unacknowledged": [3, 0]})
     stacks = pd.DataFrame({"t_s": [1.0, 2.0], "in_progress": [4, 5]})
     upper, lower = polled_figures.backlog(queues, stacks, Marks(), 2.0, WIDE).axes
-    assert line(upper, "and not acknowledged") == [4, 2]
+    assert line(upper, "ready or unacknowledged") == [4, 2]
     assert np.asarray(lower.lines[0].get_ydata()).tolist() == [4, 5]
     assert [panel.get_title("right") for panel in (upper, lower)] == [
         "queue engine, messages",
