@@ -25,7 +25,9 @@ class Duration(click.ParamType[float]):
 
 
 deployment_option = click.option(
-    "--deployment", type=click.Path(path_type=Path), help="Deployment file (default: as for `verify`)."
+    "--deployment",
+    type=click.Path(path_type=Path),
+    help="Deployment file (default: $CALORIMETER_DEPLOYMENT, ./deployment.toml, or that of the only lab).",
 )
 
 runs_option = click.option(

@@ -12,7 +12,11 @@ from calorimeter.studies.backlog import backlog
 from calorimeter.studies.levels import Level
 from tests.studies.results import level
 
-KEPT, BROKEN, OPEN = passed("kept"), failed("1 objective was missed: slow"), inconclusive("1 objective was not decided")
+KEPT, BROKEN, OPEN = (
+    passed("kept"),
+    failed("1 objective was missed: slow"),
+    inconclusive("1 objective was not decided"),
+)
 EASE, LATE = passed("at ease"), failed("the generator was the bottleneck")
 FLAT, GROWN = (backlog("in flight", [1.0] * 60),), (backlog("in flight", [float(n) for n in range(60)]),)
 
