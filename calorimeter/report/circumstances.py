@@ -81,17 +81,12 @@ def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield "CFN", _api(deployment.cfn)
     for proxy in deployment.proxy:
         version = f"HAProxy {proxy.version}" if proxy.version else "version not given"
-        checks = proxy.checks
-        checked = (
-            f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}" if checks else ""
-        )
-        yield f"Proxy {proxy.name}", version + checked
+        if checks := proxy.checks:
+            version += f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}"
+        yield f"Proxy {proxy.name}", version
     expect = deployment.expect
-    yield (
-        "Balance expected",
-        f"{expect.balance}, {expect.hash_type}"
-        + ("".join(f", {name} weight {weight}" for name, weight in sorted(expect.weights.items()))),
-    )
+    weights = "".join(f", {name} weight {weight}" for name, weight in sorted(expect.weights.items()))
+    yield "Balance expected", f"{expect.balance}, {expect.hash_type}{weights}"
     if deployment.engines is not None:
         engines = deployment.engines
         yield "Engines", f"{', '.join(engines.names)}: {len(engines.names)} × {engines.workers} workers"
@@ -100,10 +95,8 @@ def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
     if deployment.identity is not None:
         yield "Identity", deployment.identity.auth_url
     if deployment.versions:
-        yield (
-            "Versions",
-            ", ".join(f"{name} {version}" for name, version in sorted(deployment.versions.items())),
-        )
+        versions = sorted(deployment.versions.items())
+        yield "Versions", ", ".join(f"{name} {version}" for name, version in versions)
     yield "Consent", deployment.consent.level.value
 
 

@@ -353,25 +353,19 @@ def _backends(
         return Shares(table, "Connections to each server, as the proxy counted them during the run.", True)
     table = shares.backends_judged(verdicts, deployment)
     if len(table):
-        return Shares(
-            table, "Source addresses on each server, as gate S1 found them (not under load).", False
-        )
+        source = "Source addresses on each server, as gate S1 found them (not under load)."
+        return Shares(table, source, False)
     return None
 
 
 def _engines(watched: Watched, verdicts: Verdicts) -> Shares | None:
     table = shares.engines_watched(watched.channels)
     if len(table):
-        return Shares(
-            table,
-            "Messages delivered to each engine process, as the broker counted them during the run.",
-            True,
-        )
+        source = "Messages delivered to each engine process, as the broker counted them during the run."
+        return Shares(table, source, True)
     table = shares.engines_judged(verdicts)
     if len(table):
-        return Shares(
-            table, "Calls delivered to each engine, as gate E2 counted them (not under load).", False
-        )
+        return Shares(table, "Calls to each engine, as gate E2 counted them (not under load).", False)
     return None
 
 
@@ -380,10 +374,8 @@ def _files(folder: Path) -> tuple[File, ...]:
     for entry in sorted(folder.iterdir()):
         if entry.name == "report" or entry.name.endswith(".partial") or entry.name.startswith("."):
             continue
-        inside = (
-            [path for path in sorted(entry.rglob("*")) if path.is_file()] if entry.is_dir() else [entry]
-        )
-        if inside:
+        sizes = [path.stat().st_size for path in (entry, *entry.rglob("*")) if path.is_file()]
+        if sizes:
             name = f"{entry.name}/" if entry.is_dir() else entry.name
-            found.append(File(name, len(inside), sum(path.stat().st_size for path in inside)))
+            found.append(File(name, len(sizes), sum(sizes)))
     return tuple(found)

@@ -39,23 +39,17 @@ class Trial:
         Detection counts from the fault until the proxy had the server out of its rotation, recovery from
         the start of the healing until it had it back; NaN if that was not seen.
         """
-        faults = self.spans[self.spans["kind"] == "fault"]
+        faults = self.spans[self.spans["kind"] == "fault"][["lane", "from_s", "to_s"]]
         outs = self.spans[self.spans["kind"] == "out"]
-        return detections(faults[["lane", "from_s", "to_s"]], outs, self.length_s)
-
-
-def detections(faults: pd.DataFrame, outs: pd.DataFrame, end_s: float) -> pd.DataFrame:
-    """Detection and recovery of each fault (see `Trial.detections`), from when servers were out."""
-    rows = []
-    for lane, from_s, to_s in faults.itertuples(index=False):
-        own = outs[(outs["lane"] == lane) & (outs["to_s"] > from_s) & (outs["from_s"] >= from_s - 1e-9)]
-        seen, back = own["from_s"].min(), own["to_s"].max()
-        recovered = back > to_s and back < end_s  # a span that ends with the trial may go on
-        # A fault at 0 began before the trial: its detection is not known.
-        detected = seen - from_s if from_s > 0 else math.nan
-        rows.append((lane, from_s, to_s, detected, back - to_s if recovered else math.nan))
-    columns = ["lane", "from_s", "to_s", "detection_s", "recovery_s"]
-    return pd.DataFrame(rows, columns=columns)
+        rows = []
+        for lane, from_s, to_s in faults.itertuples(index=False):
+            own = outs[(outs["lane"] == lane) & (outs["to_s"] > from_s) & (outs["from_s"] >= from_s - 1e-9)]
+            seen, back = own["from_s"].min(), own["to_s"].max()
+            recovered = back > to_s and back < self.length_s  # a span that ends with the trial may go on
+            # A fault at 0 began before the trial: its detection is not known.
+            detected = seen - from_s if from_s > 0 else math.nan
+            rows.append((lane, from_s, to_s, detected, back - to_s if recovered else math.nan))
+        return pd.DataFrame(rows, columns=["lane", "from_s", "to_s", "detection_s", "recovery_s"])
 
 
 def injected(folder: Path, start_ns: int) -> pd.DataFrame:

@@ -91,56 +91,46 @@ def operations(samples: pd.DataFrame, part: Span, blocks: Axis | None) -> pd.Dat
         name: statistics.sorted_groups(ns(chosen, f"{name}_ns"), fine, len(kinds))
         for name in ("response", "service")
     }
-    block = blocks.of(ns(chosen, "scheduled_ns")) if blocks else None
+    block = blocks.of(ns(chosen, "scheduled_ns")) if blocks else np.full(len(chosen), -1)
     merged = np.zeros((blocks.bins if blocks else 0, statistics.CELLS), dtype=np.int64)
     rows = []
     for code, kind in enumerate(kinds):
-        own = codes == code
         groups = {name: groups[code] for name, groups in times.items()}
-        row = _operation(kind, own, good, never, groups, part)
-        if block is not None:
-            held = statistics.histograms(
-                ns(chosen, "response_ns"), np.where(fine == code, block, -1), len(merged)
-            )
-            merged += held
-            row |= _bounds(row, held)
-        rows.append(row)
+        row = _operation(kind, codes == code, good, never, groups, part)
+        in_block = np.where(fine == code, block, -1)
+        held = statistics.histograms(ns(chosen, "response_ns"), in_block, len(merged))
+        merged += held
+        rows.append(row | _bounds(row, held))
     if len(kinds) > 1:
-        whole = {name: np.concatenate(groups) for name, groups in times.items()}
-        for values in whole.values():
-            values.sort()
-        row = _operation("all", np.ones(len(chosen), np.bool_), good, never, whole, part)
+        everything = {name: np.sort(np.concatenate(groups)) for name, groups in times.items()}
+        row = _operation("all", np.ones(len(chosen), np.bool_), good, never, everything, part)
         rows.append(row | _bounds(row, merged))
     return pd.DataFrame([row for row in rows if row["n"]])
 
 
-def _bounds(row: dict[str, object], windows: Ints) -> dict[str, object]:
-    shown = [p for p in PERCENTS if math.isfinite(float(str(row[f"response_{column(p)}"])))]
+def _bounds(row: dict[str, float | str], windows: Ints) -> dict[str, float | str]:
+    shown = [p for p in PERCENTS if math.isfinite(float(row[f"response_{column(p)}"]))]
     bounds = statistics.pooled_bounds(windows, shown, seed=3)
-    found: dict[str, object] = {}
-    for percent in PERCENTS:
-        low, high = bounds.get(percent, (math.nan, math.nan))
-        found[f"response_{column(percent)}_low"] = low / 1e9
-        found[f"response_{column(percent)}_high"] = high / 1e9
-    return found
+    return {
+        f"response_{column(percent)}_{end}": bound / 1e9
+        for percent in PERCENTS
+        for end, bound in zip(("low", "high"), bounds.get(percent, (math.nan, math.nan)), strict=True)
+    }
 
 
 def _operation(
     name: str, own: Mask, good: Mask, never: Mask, ordered: dict[str, Ints], part: Span
-) -> dict[str, object]:
+) -> dict[str, float | str]:
     n, ok, unsent = int(own.sum()), int((own & good).sum()), int((own & never).sum())
-    row: dict[str, object] = {
-        "operation": name,
-        "n": n,
-        "ok": ok,
-        "failed": n - ok - unsent,
-        "dropped": unsent,
-        "rate": ok / part.length_s if part.length_s else 0.0,
+    counts = {"n": n, "ok": ok, "failed": n - ok - unsent, "dropped": unsent}
+    return {
+        **{"operation": name, **counts, "rate": ok / part.length_s if part.length_s else 0.0},
+        **{
+            f"{kind}_{column(percent)}": statistics.percentile(values, percent) / 1e9
+            for kind, values in ordered.items()
+            for percent in PERCENTS
+        },
     }
-    for kind, values in ordered.items():
-        for percent in PERCENTS:
-            row[f"{kind}_{column(percent)}"] = statistics.percentile(values, percent) / 1e9
-    return row
 
 
 def curve(samples: pd.DataFrame, part: Span) -> pd.DataFrame:
