@@ -94,7 +94,7 @@ def part_of(folder: Path, rows: tuple[Row, ...], about: dict[str, Any]) -> tuple
 
 
 def test_the_measured_part_is_what_the_run_notes(tmp_path: Path) -> None:
-    """Few requests do not shorten it: else a slow deployment would look quicker than it was."""
+    """Few requests do not shorten it: else a slow deployment would seem quicker than it was."""
     assert part_of(tmp_path, ROWS, ENDED) == (102, 110)
 
 

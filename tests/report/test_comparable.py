@@ -28,7 +28,7 @@ def measured(builder: Any) -> MeasuredRun:
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "despite", "said"),
+    ("left", "right", "despite", "message"),
     [
         (
             {"t.yaml": TINY, "w.yaml": WIDE},
@@ -42,12 +42,12 @@ def measured(builder: Any) -> MeasuredRun:
     ],
 )
 def test_other_templates_are_refused(
-    measured: MeasuredRun, left: Any, right: Any, despite: tuple[str, ...], said: str
+    measured: MeasuredRun, left: Any, right: Any, despite: tuple[str, ...], message: str
 ) -> None:
     """The key is named, and of the templates those that differ, with the way to compare nevertheless."""
     with pytest.raises(InputError) as refused:
         comparison.compare([noting(measured, left)], [noting(measured, right)], despite)
-    assert f"templates is {said}" in str(refused.value)
+    assert f"templates is {message}" in str(refused.value)
     assert "--despite templates" in str(refused.value)
 
 

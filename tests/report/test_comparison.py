@@ -80,7 +80,7 @@ def test_single_runs_are_compared_within_themselves(runs: dict[str, list[Path]])
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"users": 40}, "users is 40 here and 20 there"),
         ({"load": {"arrivals": {"per_s": 5}}}, "load.arrivals is {'per_s': 5} here and None there"),
@@ -88,11 +88,11 @@ def test_single_runs_are_compared_within_themselves(runs: dict[str, list[Path]])
     ],
 )
 def test_incomparable_runs_are_refused(
-    runs: dict[str, list[Path]], builder: Any, changed: dict[str, Any], said: str
+    runs: dict[str, list[Path]], builder: Any, changed: dict[str, Any], message: str
 ) -> None:
     """The key in which runs differ is named, and how to compare nevertheless."""
     builder.about(**{"users": 20, **changed}).samples(seconds=30)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         _compared(runs["a"][:1], [builder.path])
 
 

@@ -276,7 +276,7 @@ def _newer(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("damage", "said"),
+    ("damage", "message"),
     [
         (_truncate, "is truncated or no Parquet file"),
         (lambda path: path.write_bytes(b""), "is truncated or no Parquet file (0 bytes)"),
@@ -284,13 +284,13 @@ def _newer(path: Path) -> None:
         (_newer, "sample schema version 9; valid: 1"),
     ],
 )
-def test_damaged_samples_are_one_clear_line(full: Any, damage: Any, said: str) -> None:
+def test_damaged_samples_are_one_clear_line(full: Any, damage: Any, message: str) -> None:
     """A samples file that cannot be trusted is named, with what is wrong; nothing is written."""
     damage(full.path / "samples" / "w1-0.parquet")
     status, line = _command(str(full.path))
     assert status == 2
     assert "w1-0.parquet" in line
-    assert said in line
+    assert message in line
     assert "\n" not in line
     assert not (full.path / "report").exists()
 
@@ -305,7 +305,7 @@ def test_times_that_no_request_has_are_one_clear_line(builder: Any, one: Any, ch
 
 
 @pytest.mark.parametrize(
-    ("file", "content", "said"),
+    ("file", "content", "message"),
     [
         ("run.json", "{", "is damaged: not JSON"),
         ("run.json", '{"schema_version": 7}', "schema_version 7; valid: 1"),
@@ -314,11 +314,11 @@ def test_times_that_no_request_has_are_one_clear_line(builder: Any, one: Any, ch
         ("deployment.toml", "name = 3", "deployment.toml"),
     ],
 )
-def test_damaged_files_are_one_clear_line(full: Any, file: str, content: str, said: str) -> None:
+def test_damaged_files_are_one_clear_line(full: Any, file: str, content: str, message: str) -> None:
     """Each file of a run that is damaged or of another version is named."""
     (full.path / file).write_text(content)
     status, line = _command(str(full.path))
-    assert (status, said in line, "\n" in line) == (2, True, False)
+    assert (status, message in line, "\n" in line) == (2, True, False)
 
 
 def test_whatever_a_run_notes_makes_a_page(module_builder: Any) -> None:

@@ -24,7 +24,7 @@ def worker(offset_s: float | None, within_s: float | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("noted", "said"),
+    ("noted", "message"),
     [
         (
             LOST,
@@ -42,10 +42,10 @@ def worker(offset_s: float | None, within_s: float | None) -> dict[str, Any]:
         ),
     ],
 )
-def test_what_was_wrong_with_a_worker_is_a_limit(builder: Any, noted: dict[str, Any], said: str) -> None:
-    """A lost worker, a clock that is off and one that nobody compared are sentences of the page."""
+def test_what_was_wrong_with_a_worker_is_a_limit(builder: Any, noted: dict[str, Any], message: str) -> None:
+    """A lost worker, a clock that is off and one that was not compared are sentences of the page."""
     builder.about(workers=[worker(0.01, 0.001), noted]).samples(seconds=5)
-    assert page_text.limits(page_content.collect(builder.run))[0] == said
+    assert page_text.limits(page_content.collect(builder.run))[0] == message
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_nothing_wrong_is_nothing_said(noted: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("noted", "said"),
+    ("noted", "message"),
     [
         ({"workers": [LOST], "stopped": "failed", "clean_stop": False}, "worker-01 was lost"),
         ({"stopped": "interrupted", "clean_stop": True}, "it was interrupted before its time was up"),
@@ -68,14 +68,14 @@ def test_nothing_wrong_is_nothing_said(noted: Any) -> None:
     ],
 )
 def test_a_run_that_did_not_end_whole_is_not_compared(
-    builder: Any, noted: dict[str, Any], said: str
+    builder: Any, noted: dict[str, Any], message: str
 ) -> None:
     """The run is named, and why, in one line."""
     builder.about(**noted).samples(seconds=5)
     with pytest.raises(InputError) as refused:
         measured_runs.measure(builder.path)
     line = str(refused.value)
-    assert line.startswith(f"{builder.path}: cannot be compared: {said}")
+    assert line.startswith(f"{builder.path}: cannot be compared: {message}")
     assert "\n" not in line
 
 

@@ -107,7 +107,7 @@ def test_the_sweep_goes_around_the_capacity(capacity: float) -> None:
 @settings(deadline=None, max_examples=20)
 @given(mean=st.floats(0.5, 50), seed=st.integers(0, 10**6))
 def test_a_steady_queue_seldom_grows(mean: float, seed: int) -> None:
-    """A Poisson number of 30 independent looks grows by the rule in none of these."""
+    """A series of 30 independent Poisson numbers does not grow by the rule in any of these."""
     random = Random(seed)
     values = [float(sum(random.random() < mean / 1000 for _ in range(1000))) for _ in range(30)]
     assert not backlog("q", values).grows
@@ -115,12 +115,12 @@ def test_a_steady_queue_seldom_grows(mean: float, seed: int) -> None:
 
 @given(slope=st.floats(0.5, 20))
 def test_a_queue_that_grows_by_one_every_two_looks_is_found(slope: float) -> None:
-    """Thirty looks suffice."""
+    """Thirty values suffice."""
     assert backlog("q", [slope * n for n in range(30)]).grows
 
 
 def test_a_queue_that_empties_and_one_hardly_seen_do_not_grow() -> None:
-    """Falling is no growth; five looks are too few to say."""
+    """Falling is no growth; five values are too few to decide."""
     assert not backlog("q", [30.0 - n for n in range(30)]).grows
     assert not backlog("q", [0, 50, 100, 150, 200]).grows
     assert not backlog("q", []).grows

@@ -42,19 +42,19 @@ def test_each_law_is_fitted_along_one_kind_alone() -> None:
 
 def test_few_sizes_are_said_to_be_few() -> None:
     """Three sizes give a curve without intervals, and the page says so."""
-    said = " ".join(scale_page.sentences(scale(engines=(1, 2, 4))))
-    assert "without intervals: 3 sizes, 6 are needed" in said
-    assert "no interval" in said
+    message = " ".join(scale_page.sentences(scale(engines=(1, 2, 4))))
+    assert "without intervals: 3 sizes, 6 are needed" in message
+    assert "no interval" in message
 
 
 def test_two_sizes_are_points_and_no_law() -> None:
-    """Neither parameters, a peak nor a prediction; what was measured is said."""
+    """Neither parameters, a peak nor a prediction; the page has the measurements."""
     found = scale(engines=(2, 4), rests=(1, 2))
     assert (found.law("engines"), found.law("rest"), found.predictions) == (None, None, ())
-    said = " ".join(scale_page.sentences(found))
-    assert "By engines: 0.95 with 2, 1.70 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in said
-    assert "By REST APIs: 1.70 with 1, 1.70 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in said
-    assert not any(word in said for word in ("α", "β", "peak", "redicted"))
+    message = " ".join(scale_page.sentences(found))
+    assert "By engines: 0.95 with 2, 1.70 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in message
+    assert "By REST APIs: 1.70 with 1, 1.70 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in message
+    assert not any(word in message for word in ("α", "β", "peak", "redicted"))
     assert "predicted" not in next(iter(scale_page.lines(found)))
 
 
@@ -93,15 +93,15 @@ def _late(late: int, done: int = 10) -> Size:
 
 def test_a_load_with_a_late_generator_is_made_once_more() -> None:
     """The better by T3 stays, not the one that got more done; no third load; a good one is not repeated."""
-    for looks, kept, tries in (
+    for loads, kept, tries in (
         ([_late(0)], 0, 1),
         ([_late(9, done=30), _late(0)], 1, 2),
         ([_late(9), _late(5)], 1, 2),
         ([_late(5), _late(9, done=30)], 0, 2),
         ([_late(5), size(1, 1, 1).model_copy(update={"generator": inconclusive("unknown")})], 0, 2),
     ):
-        left = iter(looks)
-        assert better(lambda left=left: next(left)) == looks[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
+        left = iter(loads)
+        assert better(lambda left=left: next(left)) == loads[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
         assert next(left, None) is None
 
 
@@ -111,8 +111,8 @@ def test_late_generators_are_counted_in_the_lead() -> None:
     assert "(T3)" not in " ".join(scale_page.sentences(found))
     spoilt = [each.model_copy(update={"generator": _late(9).generator}) for each in found.sizes[-3:]]
     found = found.model_copy(update={"sizes": (*found.sizes[:-3], *spoilt)})
-    said = "2 of 6 sizes: the generator was late (T3), so their figures may be too low."
-    assert said in scale_page.sentences(found)
+    message = "2 of 6 sizes: the generator was late (T3), so their figures may be too low."
+    assert message in scale_page.sentences(found)
     few = scale(engines=(2, 4), rests=(1, 2))
     few = few.model_copy(update={"sizes": (*spoilt, *few.sizes[-1:])})
     assert "3 of 4 sizes: the generator was late" in " ".join(scale_page.sentences(few))

@@ -1,4 +1,4 @@
-"""Golden evidence of T1 and T3: objectives met, missed and not decided; generators with time and without."""
+"""Golden evidence of T1 and T3: objectives met, missed and undecided; generators with and without time."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_objectives_that_are_met_pass() -> None:
 
 
 @pytest.mark.parametrize(
-    ("objective", "said"),
+    ("objective", "message"),
     [
         (Objective(p99_ms=199), "*: p99 200.0 ms, the objective is at most 199 ms"),
         (Objective(p50_ms=19.9), "*: p50 20.0 ms"),
@@ -57,11 +57,11 @@ def test_objectives_that_are_met_pass() -> None:
         (Objective(min_per_s=50), "*: 45.00 successes/s, the objective is at least 50"),
     ],
 )
-def test_each_objective_that_is_missed_fails_and_is_quoted(objective: Objective, said: str) -> None:
+def test_each_objective_that_is_missed_fails_and_is_quoted(objective: Objective, message: str) -> None:
     """The counter-example names the objective and what was measured."""
     found = judged(objective, ok=4500)
     assert found.outcome is Outcome.FAIL
-    assert found.counter_examples[0].startswith(said)
+    assert found.counter_examples[0].startswith(message)
 
 
 def test_a_run_in_which_everything_failed_never_passes() -> None:

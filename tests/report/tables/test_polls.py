@@ -137,8 +137,8 @@ def test_faults_of_a_load(builder: Any, polls_of: Any) -> None:
 
 
 def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: Axis) -> None:
-    """Each look at each generating process is a row, on the time of the load."""
-    looks = [
+    """Each poll of each generating process is a row, on the time of the load."""
+    each_second = [
         {
             "t_ns": polls_of.start_ns + n * 1_000_000_000,
             "worker": "worker-00",
@@ -149,7 +149,7 @@ def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: Axis) -
         }
         for n in range(3)
     ]
-    table = polls.workers(watch_files.read(builder.watch("generator", looks).run).workers, minute)
+    table = polls.workers(watch_files.read(builder.watch("generator", each_second).run).workers, minute)
     assert table.to_numpy().tolist() == [[float(n), "worker-00", 0.5, 0.002, 4, 20] for n in range(3)]
 
 
@@ -185,7 +185,7 @@ def test_evidence_of_another_shape_is_not_drawn(builder: Any, tree: Any) -> None
     assert gate_evidence.rotation(folder).empty
 
 
-def _looks(polls_of: Any) -> list[dict[str, Any]]:
+def _seconds(polls_of: Any) -> list[dict[str, Any]]:
     """A window a second of each of two workers; those up to 3, 4 and 9 s of the first are invalid."""
     why = "the generator used 95% of its core"
     return [
@@ -201,9 +201,9 @@ def _looks(polls_of: Any) -> list[dict[str, Any]]:
     ]
 
 
-def test_invalid_seconds_are_stretches(builder: Any, polls_of: Any, minute: Axis) -> None:
-    """A mark holds for the window before it; neighbours are one stretch, whosever they are."""
-    found = watch_files.read(builder.watch("generator", _looks(polls_of)).run)
+def test_invalid_seconds_are_joined_to_spans(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """A mark holds for the window before it; adjacent windows are one span, regardless of worker."""
+    found = watch_files.read(builder.watch("generator", _seconds(polls_of)).run)
     table = polls.invalid(found.workers, minute)
     assert table["worker"].tolist() == ["worker-00"] * 3
     assert table["why"].unique().tolist() == ["the generator used 95% of its core"]
@@ -215,9 +215,12 @@ def test_invalid_seconds_are_stretches(builder: Any, polls_of: Any, minute: Axis
 
 def test_without_marks_nothing_is_invalid(builder: Any, polls_of: Any, minute: Axis) -> None:
     """Windows without the mark, as of another version, and no windows at all."""
-    looks = [look | {"why_invalid": ""} for look in _looks(polls_of)]
-    del looks[0]["why_invalid"], looks[0]["length_s"]
-    for found in (watch_files.read(builder.run), watch_files.read(builder.watch("generator", looks).run)):
+    each_second = [second | {"why_invalid": ""} for second in _seconds(polls_of)]
+    del each_second[0]["why_invalid"], each_second[0]["length_s"]
+    for found in (
+        watch_files.read(builder.run),
+        watch_files.read(builder.watch("generator", each_second).run),
+    ):
         assert polls.union(polls.invalid(found.workers, minute)).empty
 
 
@@ -227,7 +230,7 @@ def test_invalid_seconds_are_marked_and_kept(builder: Any, polls_of: Any) -> Non
     assert page_text.limits(page_content.collect(builder.run)) == [
         "One run on one machine: intervals are within this run only."
     ]
-    builder.watch("generator", _looks(polls_of))
+    builder.watch("generator", _seconds(polls_of))
     found = page_content.collect(builder.run)
     begin_s = (polls_of.start_ns - found.load.axis.start_ns) / 1e9 if found.load else 0.0
     marks = [
@@ -239,16 +242,16 @@ def test_invalid_seconds_are_marked_and_kept(builder: Any, polls_of: Any) -> Non
     for mark in marks:
         spans = (mark.invalid - begin_s).to_numpy()
         assert spans.tolist() == [pytest.approx([2, 4]), pytest.approx([8, 9])]
-    said = page_text.limits(found)[0]
-    assert said.startswith("In 3 of 20 seconds of its processes the generator itself was the bottleneck")
-    assert "are in all tables" in said
+    message = page_text.limits(found)[0]
+    assert message.startswith("In 3 of 20 seconds of its processes the generator itself was the bottleneck")
+    assert "are in all tables" in message
 
 
 def test_invalid_seconds_without_their_watch_are_counted(builder: Any) -> None:
-    """Where only run.json tells, the limits say that which seconds is not known."""
+    """If only run.json counts them, the limits say that the seconds are not known."""
     builder.about(workers=[{"worker": "worker-00", "windows": 17, "invalid_windows": 2}]).samples(
         seconds=30
     )
-    said = page_text.limits(page_content.collect(builder.run))[0]
-    assert said.startswith("In 2 of 17 seconds")
-    assert "which seconds is not known" in said
+    message = page_text.limits(page_content.collect(builder.run))[0]
+    assert message.startswith("In 2 of 17 seconds")
+    assert "which seconds is not known" in message

@@ -19,7 +19,7 @@ def test_a_counter_that_was_reset_counts_on() -> None:
 
 
 def test_backends_are_counted_between_the_first_poll_and_the_last(builder: Any, polls: Any) -> None:
-    """What a server had taken before the run is not the run's; sections are counted apart."""
+    """Connections before the run do not count; each section is counted on its own."""
     found = watch_files.read(builder.watch("proxy", polls.proxy(60)).run)
     table = shares.backends_watched(found.servers)
     assert table[["group", "name", "n"]].to_numpy().tolist() == [
@@ -79,7 +79,7 @@ def test_shares_of_verdicts_stand_in(polls: Any, builder: Any) -> None:
 
 
 def test_what_was_cut_off_is_a_gap(builder: Any, polls: Any) -> None:
-    """A last line that `kill -9` cut off is left out and said; a file that is not there is said."""
+    """A last line that `kill -9` truncated is left out and listed; so is a missing file."""
     found = watch_files.read(builder.watch("proxy", polls.proxy(3), tail='{"t_ns": 17').run)
     assert found.servers["t_ns"].nunique() == 4
     assert found.gaps[0] == "watch/proxy.jsonl: 1 of 5 polls are truncated or unreadable and were left out."
@@ -154,7 +154,7 @@ def test_random_addresses_lie_in_the_band_as_often_as_it_says(builder: Any, poll
 def test_a_server_that_was_out_leaves_no_one_prediction(
     builder: Any, one: Any, polls: Any, status: str
 ) -> None:
-    """Where a server left the rotation meanwhile, its section has no predicted share."""
+    """If a server left the rotation during the run, its section has no predicted share."""
     every = polls.proxy(3)
     every[1]["servers"][1]["status"] = status
     servers = watch_files.read(builder.watch("proxy", every).run).servers

@@ -47,7 +47,7 @@ def test_an_end_counts_from_its_acceptance() -> None:
 
 
 def test_each_end_has_a_row_of_its_own() -> None:
-    """Complete, failed and never seen are apart; what was never seen has no time."""
+    """Complete, failed and never seen are separate rows; an end that was never seen has no time."""
     stacks = pd.concat(
         [ledger("CREATE_COMPLETE", (11, 12)), ledger("", (11, 0)), ledger("ADOPT_FAILED", (11, 13))]
     )
@@ -82,9 +82,9 @@ def test_without_stacks_there_is_no_table() -> None:
 def searched(builder: Any, **changed: Any) -> page_content.PageContent:
     """A run that was held at the end of a search for the capacity."""
     builder.about().samples()
-    said = {"schema_version": 1, "unit": "arrivals/s", "capacity": 45.5, "broken": 50.0, "confirmed": True,
+    kept = {"schema_version": 1, "unit": "arrivals/s", "capacity": 45.5, "broken": 50.0, "confirmed": True,
             "limit": "all p95 is 812 ms", "hold_s": 20.0, "levels": []}  # fmt: skip
-    (builder.path / "capacity.json").write_text(json.dumps(said | changed))
+    (builder.path / "capacity.json").write_text(json.dumps(kept | changed))
     return page_content.collect(builder.run)
 
 
