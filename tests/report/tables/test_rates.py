@@ -32,25 +32,6 @@ def measured(samples: pd.DataFrame) -> Span:
     return part
 
 
-def test_columns_are_durations_and_categories(builder: Any, one: Any) -> None:
-    """Response time counts from when a request was due, service time from when it was sent."""
-    found = read(builder, one("rest list", late_ms=5, took_ms=20), one("cfn ListStacks", took_ms=7))
-    assert found["response_ns"].tolist() == [25_000_000, 7_000_000]
-    assert found["service_ns"].tolist() == [20_000_000, 7_000_000]
-    assert found["kind"].tolist() == ["rest list", "cfn ListStacks"]
-    assert list(found["kind"].cat.categories) == ["cfn ListStacks", "rest list"]
-
-
-def test_files_with_other_dictionaries_are_read_as_one(builder: Any, one: Any) -> None:
-    """Two workers that met operations in another order give one table with the right names."""
-    for worker, kinds in (("w0", ("rest list", "rest show")), ("w1", ("rest show", "cfn ListStacks"))):
-        samples = [one(kind) for kind in kinds]
-        builder.samples({name: [row[name] for row in samples] for name in samples[0]}, name=worker)
-    found = sample_tables.samples(builder.run)
-    assert found is not None
-    assert found["kind"].tolist() == ["rest list", "rest show", "rest show", "cfn ListStacks"]
-
-
 def test_rates_count_offers_when_due_and_answers_when_whole(builder: Any, one: Any) -> None:
     """A request due in the first second and answered in the third is offered then and achieved later."""
     found = read(
