@@ -16,7 +16,7 @@ GROUPS = {
             "Bring a real scaled-out Heat up on this machine, and take it down."),
     },
     "Load": {
-        "run": ("calorimeter.studies.interleaved_runs:run", "run first-mix --users 12 --duration 1m",
+        "run": ("calorimeter.commands.run:run", "run first-mix --users 12 --duration 1m",
             "Load a deployment with a scenario and record every request."),
         "clean": ("calorimeter.commands.load:clean", "clean runs/RUN",
             "Delete the stacks that a killed run left behind."),
@@ -43,24 +43,24 @@ GROUPS = {
             "Write the configuration of a scaled-out Heat from a few lines."),
     },
     "Report": {
-        "report": ("calorimeter.commands.report_study:report", "report runs/RUN",
+        "report": ("calorimeter.commands.report:report", "report runs/RUN",
             "Turn a run, or a study, into a page that can be published."),
         "compare": ("calorimeter.commands.report:compare", "compare runs/RUN --baseline runs/EARLIER",
             "Show what differs between two runs, or two sides of runs."),
     },
     "Studies": {
-        "capacity": ("calorimeter.studies.capacity:capacity", "capacity rest-and-cfn",
+        "capacity": ("calorimeter.commands.capacity:capacity", "capacity rest-and-cfn",
             "Find the highest load at which all objectives hold and no backlog grows."),
-        "scale": ("calorimeter.studies.scale:scale", "scale engine-wait --engines 1,2,4",
+        "scale": ("calorimeter.commands.scale:scale", "scale engine-wait --engines 1,2,4",
             "Measure throughput against the numbers of APIs and engines, and fit a scaling law."),
     },
     "": {
-        "guide-against-correction": ("calorimeter.studies.guide_against_correction:compare",
+        "guide-against-correction": ("calorimeter.commands.guide_against_correction:compare",
             "guide-against-correction --servers 3",
             "Inject faults into labs behind the guide's proxy and behind corrected ones, side by side."),
         "watch": ("calorimeter.commands.verify:watch", "watch runs/RUN",
             "Record the proxy's and the broker's counters during a run."),
-        "benchmarks": ("calorimeter.studies.published:benchmarks", "benchmarks",
+        "benchmarks": ("calorimeter.commands.benchmarks:benchmarks", "benchmarks",
             "Write the published reports again from the data kept beside them."),
     },
 }  # fmt: skip

@@ -7,13 +7,13 @@ from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import gate
 from calorimeter.gates.service_level.objectives import not_the_bottleneck, objectives_hold
-from calorimeter.gates.service_level.recorded_load import baseline, generator, service
+from calorimeter.gates.service_level.recorded_load import baseline, generator_of, service_of
 
 
 @gate("T1", guide=GUIDE, needs=("recorded load",))
 def test_objectives_hold(context: Context, judge: Judge) -> None:
     """The scenario's objectives hold: throughput, latency and errors, from the raw samples."""
-    judge(service(context), objectives_hold)
+    judge(service_of(context.recorded), objectives_hold)
 
 
 @gate("T2", guide=GUIDE, needs=("recorded load", "baseline"))
@@ -25,4 +25,4 @@ def test_no_worse_than_the_baseline(context: Context, judge: Judge) -> None:
 @gate("T3", guide=GUIDE, needs=("recorded load",))
 def test_the_generator_was_not_the_bottleneck(context: Context, judge: Judge) -> None:
     """The generator was not the bottleneck: nothing sent late, and time to spare."""
-    judge(generator(context), not_the_bottleneck)
+    judge(generator_of(context.recorded), not_the_bottleneck)

@@ -1,8 +1,8 @@
-"""The time of a report on ten million samples: `python -m calorimeter.bench.report [MILLIONS]`.
+"""How long ten million samples take: `python -m calorimeter.bench.report [MILLIONS]`.
 
-Writes a run folder as two workers would (segments of 10,000 rows), builds the whole report from it, and
-then computes the same tables three ways: with `calorimeter.report`, and with DuckDB and polars if they are
-installed. Each part runs in a process of its own. Times do not include its imports; memory is its peak.
+Makes a run folder as two workers would write it (segments of 10,000 rows), builds the whole report from it,
+and then makes the same tables three ways: by this room, by DuckDB and by polars where those are installed.
+Each part runs in a process of its own; times do not count its imports, memory is its peak.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ KINDS = ("list", "show", "create", "delete", "wait")
 
 
 def make(folder: Path, rows: int) -> None:
-    """Write a run of `rows` samples. Request ids are empty, because no table reads them."""
+    """Write a run of `rows` samples; their request ids are empty, because no table reads them."""
     (folder / "samples").mkdir(parents=True)
     about = {
         "schema_version": 1,
@@ -88,34 +88,37 @@ def _coded(codes: Any, names: tuple[str, ...]) -> pa.DictionaryArray:
 
 
 def report(folder: Path) -> Work:
-    """The whole page, as `calorimeter report` builds it."""
+    """The whole page, as `calorimeter report` makes it."""
     from calorimeter.core.rundir import RunDir
-    from calorimeter.report import findings, page
+    from calorimeter.report import page, page_content
 
-    return lambda: page.write(page.files(findings.collect(RunDir.open(folder))), folder / "report")
+    return lambda: page.write(page.files(page_content.collect(RunDir.open(folder))), folder / "report")
 
 
 def ours(folder: Path) -> Work:
-    """The tables of `_QUERIES`, by `calorimeter.report`."""
+    """The tables of `_queries`, by this room."""
+    from calorimeter.core import sample_tables
+    from calorimeter.core.measured import measured_part
     from calorimeter.core.rundir import RunDir
     from calorimeter.report import time_axis
-    from calorimeter.report.tables import frames, latency, rates
+    from calorimeter.report.tables import latency, rates
 
     def work() -> None:
-        samples = frames.samples(RunDir.open(folder))
+        samples = sample_tables.samples(RunDir.open(folder))
         assert samples is not None
         bins = time_axis.axis(samples)
-        first, last = time_axis.measured(samples)
+        measured = measured_part(samples, {})
+        assert measured is not None
         rates.rates(samples, bins)
         latency.latencies(samples, bins)
         rates.errors(samples)
-        latency.operations(samples, time_axis.Window(first, last, True, ""), None)
+        latency.operations(samples, measured, None)
 
     return work
 
 
 BIN_NS = 15_000_000_000
-"""The length of the bins of ten million samples at `RATE_PER_S`."""
+"""The bins that ten million samples get at `RATE_PER_S`."""
 
 _SAMPLES = """
 CREATE TEMP TABLE s AS
@@ -201,7 +204,7 @@ def _measured(part: str, folder: Path) -> dict[str, float]:
 
 
 def _run_part(part: str, folder: Path) -> None:
-    work = PARTS[part](folder)  # its imports are not counted
+    work = PARTS[part](folder)  # imports what it needs, which is not counted
     began_s, began_cpu_s = time.monotonic(), time.process_time()
     work()
     figures = {
@@ -213,7 +216,7 @@ def _run_part(part: str, folder: Path) -> None:
 
 
 def main() -> None:
-    """Write the run, measure each part, and print a table."""
+    """Make the run, measure each part, print a table."""
     if sys.argv[1:2] == ["--part"]:
         _run_part(sys.argv[2], Path(sys.argv[3]))
         return

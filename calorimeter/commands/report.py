@@ -1,4 +1,4 @@
-"""The command `compare`, and what `calorimeter report` does with a run."""
+"""`calorimeter report` and `calorimeter compare`."""
 
 from __future__ import annotations
 
@@ -8,29 +8,53 @@ from typing import TYPE_CHECKING
 
 import click
 
+from calorimeter.core import verdict as verdicts
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.verdict import Verdict
+from calorimeter.studies import published
 
 if TYPE_CHECKING:
     from calorimeter.report.page import Files
 
 
-def of_run(run: RunDir) -> Files:
-    """The files of a run's page; says on a terminal how far it is."""
+@click.command()
+@click.argument("run", required=False, type=click.Path(path_type=Path))
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder for the report, replaced if it exists (default: RUN/report).")  # fmt: skip
+def report(run: Path | None, output: Path | None) -> None:
+    """Make a page with figures and tables from RUN, the folder of a run or of a study.
+
+    `calorimeter run`, `verify`, `capacity` and `scale` write such folders (default: the newest under
+    ./runs). The command reads nothing else: the same folder gives the same bytes, on any machine. The last
+    line printed is `report: ` and the path of the page.
+    """
+    folder = run if run is not None else newest(Path("runs"))
+    opened = None if published.is_study(folder) else RunDir.open(folder)
+    target = output if output is not None else folder / "report"
+    refuse_unusable(target)
+    files = _files(opened) if opened else published.made(folder)
+    from calorimeter.report import page
+
+    page.write(files, target)
+    click.echo(f"report: {target / 'index.html'}")
+
+
+def _files(run: RunDir) -> Files:
+    """The files of a run's page, with progress on the terminal."""
     from rich.console import Console
 
     console = Console(stderr=True)
     with console.status("Reading the run …") as status:
-        from calorimeter.report import findings, page
+        from calorimeter.report import page, page_content
 
-        found = findings.collect(run)
+        found = page_content.collect(run)
         status.update("Drawing figures …")
         return page.files(found)
 
 
 def newest(runs: Path) -> Path:
-    """The newest run folder; their names begin with the time. Raises `InputError` where there is none."""
+    """The newest run folder, by its name; raises `InputError` if there is none."""
     found = sorted(path.parent for path in runs.glob("*/run.json"))
     if not found:
         raise InputError(
@@ -40,7 +64,7 @@ def newest(runs: Path) -> Path:
 
 
 def refuse_unusable(target: Path) -> None:
-    """Said before the work: a folder about to be replaced must be a report, a new one must be possible."""
+    """Raise `InputError` if a report cannot be written there, or would replace other files."""
     try:
         if target.is_dir() and any(target.iterdir()) and not (target / "summary.json").exists():
             raise InputError(
@@ -48,24 +72,20 @@ def refuse_unusable(target: Path) -> None:
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".calorimeter-", dir=target.parent):
-            pass  # where this can be made the report can be
+            pass  # if this can be made, the report can be
     except OSError as problem:
         raise InputError(str(target), f"cannot be written ({problem.strerror})") from problem
 
 
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--baseline",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    metavar="RUN",
-    help="A run of the left side (may be given several times); makes the comparison gate T2.",
-)
-@click.option("--despite", multiple=True, metavar="KEY", help="Compare although runs differ in KEY.")
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Write a page here.")
+@click.option("--baseline", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
+              help="Run of the left side; may be repeated. Makes the comparison gate T2.")  # fmt: skip
+@click.option("--despite", multiple=True, metavar="KEY",
+              help="Key in which runs may differ; may be repeated.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for a page.")
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
-              help="Write the evidence of gate T2 here instead of judging it.")  # fmt: skip
+              help="File for the evidence of gate T2, which is then not judged.")  # fmt: skip
 @click.pass_context
 def compare(
     context: click.Context,
@@ -75,25 +95,25 @@ def compare(
     output: Path | None,
     record: Path | None,
 ) -> None:
-    """Say what differs between two sides of runs, by how much and how sure that is.
+    """Compare two sides of RUNS: what differs, by how much, and how sure that is.
 
-    Two RUNs are two sides, the first being the left one. Of more runs, those of one deployment are a side;
-    `--baseline` says which are on the left instead, and then the exit status is 1 unless none of the others
-    is detectably slower (gate T2, added to the verdicts of the last RUN). With five runs a side or more
-    runs are compared, else windows within them, and the result says so.
+    Two RUNS are two sides, the first is the left one. Of more runs, those of one deployment are one side.
+    With --baseline its runs are the left side instead, and the exit status is 1 unless no operation of the
+    others is detectably slower (gate T2, added to the verdicts of the last RUN). Five runs a side or more
+    are compared as runs; fewer as windows within runs, and the result says so.
     """
     from rich.console import Console
 
-    from calorimeter.report import comparison, comparison_page, page
+    from calorimeter.report import comparison, comparison_page, measured_runs, page
+    from calorimeter.studies import study_page
 
     if output is not None:
         refuse_unusable(output)
     console = Console(stderr=True)
     with console.status("Reading the runs …"):
-        left, right = comparison.sides(runs, baseline)
-        measured = [[comparison.measure(path) for path in side] for side in (left, right)]
-        found = comparison.compare(measured[0], measured[1], despite)
-    _show(comparison_page.HEADINGS, comparison_page.cells(found))
+        found = comparison.of(runs, baseline, despite)
+    rows = tuple(comparison_page.cells(found))
+    click.echo(study_page.text(study_page.Table("", "", comparison_page.HEADINGS, rows)))
     click.echo(f"left: {found.deployments[0]}; right: {found.deployments[1]}")
     click.echo(f"compared {found.label}")
     shares = [f"{share * 100:.2f} %" for share in found.failed]
@@ -106,20 +126,12 @@ def compare(
     if record is not None:
         record.write_text(comparison.baseline_of(found).model_dump_json(), encoding="utf-8")
     elif baseline:
-        run = RunDir.open(right[-1])
+        run = RunDir.open(measured_runs.sides(runs, baseline)[1][-1])
         context.exit(_judge(comparison.verdict_of(found, run), run))
 
 
-def _show(headings: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
-    widths = [max(len(row[i]) for row in (headings, *rows)) for i in range(len(headings))]
-    for row in (headings, *rows):
-        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
-
-
 def _judge(verdict: Verdict, run: RunDir) -> int:
-    """Add a verdict to those of a run; the exit status that it gives."""
-    from calorimeter.core import verdict as verdicts
-
+    """Add a verdict to those of a run; the exit status."""
     path = run.path / "verdicts.json"
     known = verdicts.read(path) if path.exists() else verdicts.Verdicts()
     verdicts.write(known.merged([verdict]), path)

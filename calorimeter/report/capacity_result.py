@@ -1,4 +1,4 @@
-"""capacity.json, which a search for the capacity leaves in the run that was held at it."""
+"""capacity.json, which a search for the capacity writes to the run that was held at it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from calorimeter.core.toml import Model
 
 
 class Capacity(Model):
-    """What a page says of a search: the highest level that held, and what ended the search above it.
+    """The result of a search: the highest level that held, and what ended the search above it.
 
-    A level is in `unit` (`arrivals/s` or `users`); the other fields of the file are for its own page.
+    A level is in `unit` (`arrivals/s` or `users`); the study's own page uses the other fields.
     """
 
     model_config = ConfigDict(extra="ignore")
@@ -26,7 +26,10 @@ class Capacity(Model):
 
 
 def read(folder: Path) -> Capacity | None:
-    """The search that a run belongs to, None where it belongs to none; raises `InputError` if damaged."""
+    """The result of the search that a run belongs to; None if it belongs to none.
+
+    Raises `InputError` if the file is damaged.
+    """
     path = folder / "capacity.json"
     if not path.exists():
         return None

@@ -1,4 +1,4 @@
-"""The machine, the software and the parts that figures are of: every page that is published says them."""
+"""The machine, the software and the parts of a deployment, as every published page lists them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Any
 from calorimeter.core.deployment import Api, Deployment
 
 Rows = list[tuple[str, str]]
-"""Names and what they are, in the order in which they are shown."""
+"""Pairs of a name and its value, in the order in which they are shown."""
 
 
 def size(count: float) -> str:
-    """Bytes in a unit that reads well: 12.3 MB, of 1,000,000."""
+    """Bytes with a decimal unit: 12.3 MB."""
     for factor, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if count >= factor:
             return f"{count / factor:.1f} {unit}"
@@ -20,12 +20,12 @@ def size(count: float) -> str:
 
 
 def table(value: object) -> dict[str, Any]:
-    """What run.json notes as a table, empty where it is none: another version may have written it."""
+    """A table of run.json; empty if it is of another type, as another version may have written it."""
     return value if isinstance(value, dict) else {}
 
 
 def plain(value: object) -> str:
-    """A noted value as one line."""
+    """A value of run.json as one line."""
     if isinstance(value, dict):
         return ", ".join(f"{key} = {plain(value[key])}" for key in sorted(value))
     if isinstance(value, list):
@@ -57,9 +57,9 @@ def machine(environment: Mapping[str, Any]) -> Rows:
 
 
 def topology(deployment: Deployment | None, about: Mapping[str, Any]) -> Rows:
-    """A run's deployment, its parts and its proxy's configuration, from its file and from run.json."""
+    """A run's deployment, its parts and its proxy's configuration, from deployment.toml and run.json."""
     rows = [("Deployment", deployment.name), *parts(deployment)] if deployment else []
-    return rows + [("Proxy configuration", said) for said in _configurations(about)]
+    return rows + [("Proxy configuration", each) for each in _configurations(about)]
 
 
 def _configurations(about: Mapping[str, Any]) -> Iterator[str]:
@@ -71,27 +71,22 @@ def _configurations(about: Mapping[str, Any]) -> Iterator[str]:
         else:
             yield f"{file}: {each.get('unavailable', 'not kept')}"
     if not kept:
-        yield "not kept: deployment.toml names no copy of it (config)"
+        yield "not kept: deployment.toml names no file for it (config)"
 
 
 def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
-    """The parts of a deployment, from its file; no secret is in it."""
+    """The parts of a deployment, from its file; without secrets."""
     yield "REST", _api(deployment.rest)
     if deployment.cfn is not None:
         yield "CFN", _api(deployment.cfn)
     for proxy in deployment.proxy:
         version = f"HAProxy {proxy.version}" if proxy.version else "version not given"
-        checks = proxy.checks
-        checked = (
-            f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}" if checks else ""
-        )
-        yield f"Proxy {proxy.name}", version + checked
+        if checks := proxy.checks:
+            version += f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}"
+        yield f"Proxy {proxy.name}", version
     expect = deployment.expect
-    yield (
-        "Balance wanted",
-        f"{expect.balance}, {expect.hash_type}"
-        + ("".join(f", {name} weight {weight}" for name, weight in sorted(expect.weights.items()))),
-    )
+    weights = "".join(f", {name} weight {weight}" for name, weight in sorted(expect.weights.items()))
+    yield "Balance expected", f"{expect.balance}, {expect.hash_type}{weights}"
     if deployment.engines is not None:
         engines = deployment.engines
         yield "Engines", f"{', '.join(engines.names)}: {len(engines.names)} × {engines.workers} workers"
@@ -100,7 +95,8 @@ def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
     if deployment.identity is not None:
         yield "Identity", deployment.identity.auth_url
     if deployment.versions:
-        yield "Versions", ", ".join(f"{name} {is_}" for name, is_ in sorted(deployment.versions.items()))
+        versions = sorted(deployment.versions.items())
+        yield "Versions", ", ".join(f"{name} {version}" for name, version in versions)
     yield "Consent", deployment.consent.level.value
 
 

@@ -13,12 +13,13 @@ from calorimeter.core.baseline import percent
 from calorimeter.core.toml import Model
 from calorimeter.report import circumstances, comparison, page
 from calorimeter.report.circumstances import Rows
-from calorimeter.report.comparison import ACHIEVED, RESPONSE, Apart, Comparison
+from calorimeter.report.comparison import Comparison, Row, TopologyPart
 from calorimeter.report.figures import forest, style
+from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
 
 SCHEMA = 1
-"""Version of comparison.json."""
+"""Version of the summary.json of a comparison."""
 
 
 class ComparedRow(Model):
@@ -40,7 +41,7 @@ class ComparedRow(Model):
 
 
 class Compared(Model):
-    """The whole of comparison.json."""
+    """The summary.json of a comparison."""
 
     schema_version: int = SCHEMA
     left: tuple[str, ...]
@@ -57,41 +58,39 @@ class Compared(Model):
 
 
 def record(found: Comparison) -> Compared:
-    """A comparison as it is kept."""
+    """A comparison as its summary.json."""
     return Compared(
-        left=found.left,
-        right=found.right,
+        **{name: getattr(found, name) for name in ("left", "right", "unit", "label", "despite")},
         deployment_left=found.deployments[0],
         deployment_right=found.deployments[1],
-        unit=found.unit,
-        label=found.label,
         failed_left=found.failed[0],
         failed_right=found.failed[1],
-        despite=found.despite,
         too_few_samples=found.left_out,
-        rows=tuple(
-            ComparedRow(
-                operation=row.operation,
-                measure=row.measure,
-                left=row.found.left,
-                right=row.found.right,
-                left_units=row.found.units[0],
-                right_units=row.found.units[1],
-                difference=row.found.relative.estimate,
-                low=row.found.relative.low,
-                high=row.found.relative.high,
-                p=row.found.p,
-                cliffs_delta=row.found.delta,
-                detected=row.found.detected,
-                said=row.said,
-            )
-            for row in found.rows
-        ),
+        rows=tuple(map(_row, found.rows)),
+    )
+
+
+def _row(row: Row) -> ComparedRow:
+    found = row.found
+    return ComparedRow(
+        operation=row.operation,
+        measure=row.measure,
+        left=found.left,
+        right=found.right,
+        left_units=found.units[0],
+        right_units=found.units[1],
+        difference=found.relative.estimate,
+        low=found.relative.low,
+        high=found.relative.high,
+        p=found.p,
+        cliffs_delta=found.delta,
+        detected=found.detected,
+        said=row.finding,
     )
 
 
 def cells(found: Comparison) -> list[tuple[str, ...]]:
-    """The rows of the table as text: operation, measure, left, right, difference, p, delta, finding."""
+    """The rows of the table as text, in columns of `HEADINGS`."""
     return [
         (
             row.operation,
@@ -100,8 +99,8 @@ def cells(found: Comparison) -> list[tuple[str, ...]]:
             _value(row.measure, row.found.right),
             percent(row.found.relative),
             f"{row.found.p:.2g}" if row.found.p >= 0.0001 else "< 0.0001",
-            f"{row.found.delta:+.2f}",
-            row.said,
+            f"{row.found.delta:+.2f}".replace("-", "−"),
+            row.finding,
         )
         for row in found.rows
     ]
@@ -129,8 +128,8 @@ def files(found: Comparison) -> Files:
         "rows": cells(found),
         "rule": comparison.RULE,
         "where": _where(found.about),
-        "apart": [(each.name, *map(_states, (each.left, each.right))) for each in _differing(found)],
-        "alike": [each.name for each in found.topology if each.alike],
+        "different": [(each.name, *map(_states, (each.left, each.right))) for each in _differing(found)],
+        "same": [each.name for each in found.topology if each.same],
         "rebuild": _rebuild(found),
         "wide": wide,
         "narrow": style.svg(figure, style.NARROW, "differences-n") if wide else "",
@@ -146,8 +145,8 @@ def files(found: Comparison) -> Files:
     return made
 
 
-def _differing(found: Comparison) -> list[Apart]:
-    return [each for each in found.topology if not each.alike]
+def _differing(found: Comparison) -> list[TopologyPart]:
+    return [each for each in found.topology if not each.same]
 
 
 def _states(states: tuple[str, ...]) -> str:
@@ -155,7 +154,7 @@ def _states(states: tuple[str, ...]) -> str:
 
 
 def _rebuild(found: Comparison) -> str:
-    """The command that makes the page again; sides that the runs do not name need a baseline."""
+    """The command that makes the page again; it needs a baseline if the runs do not name their sides."""
     left = [f"runs/{name}" for name in found.left]
     if not found.named:
         left = [word for run in left for word in ("--baseline", run)]
@@ -165,7 +164,7 @@ def _rebuild(found: Comparison) -> str:
 
 
 def _where(about: Mapping[str, Any]) -> Rows:
-    """The load and the machine of the runs, which have to be the same on both sides."""
+    """The load and the machine of the runs, which are the same on both sides."""
     load = circumstances.table(about.get("load"))
     asked = {
         "Scenario": about.get("scenario"),

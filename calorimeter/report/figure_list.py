@@ -1,4 +1,4 @@
-"""The figures of a page in their order, with title, caption and where their data are from."""
+"""The figures of a page in their order, with title, caption and the source of their data."""
 
 from __future__ import annotations
 
@@ -21,25 +21,23 @@ from calorimeter.report.figures import (
     style,
 )
 from calorimeter.report.figures.style import Marks, Plot
-from calorimeter.report.findings import Findings, Load, Polled, Seen, Shares
-from calorimeter.report.tables.polls import stretches
-
-COMPONENTS = "Queues and components"
+from calorimeter.report.page_content import GateEvidence, Load, PageContent, Polled, Shares
+from calorimeter.report.tables.polls import union
 
 SECTIONS = (
-    "Throughput and latency over time",
-    "Throughput and latency against load",
-    "Latency distribution",
-    "Who served what",
-    "Faults, detection and recovery",
-    COMPONENTS,
-    "Generator health",
+    OVER_TIME := "Throughput and latency over time",
+    AGAINST_LOAD := "Throughput and latency against load",
+    DISTRIBUTION := "Latency distribution",
+    SERVED := "Who served what",
+    FAULTS := "Faults, detection and recovery",
+    COMPONENTS := "Queues and components",
+    GENERATOR := "Generator health",
 )
 """The headings that figures stand under, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
-class Plate:
+class PageFigure:
     """One figure of a page; `section` is the heading it stands under."""
 
     name: str
@@ -50,7 +48,7 @@ class Plate:
 
 
 @dataclass(frozen=True, slots=True)
-class Omitted:
+class OmittedFigure:
     """A figure that a run's data do not allow; `why` is a clause after "because"."""
 
     name: str
@@ -60,125 +58,125 @@ class Omitted:
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
-    """A plate as bytes: SVG for a page and for a telephone, PNG for elsewhere."""
+class DrawnFigure:
+    """A figure as bytes: SVG for a page and for a telephone, PNG for other uses."""
 
-    plate: Plate
+    figure: PageFigure
     wide: str
     narrow: str
     png: bytes
 
 
-def of(found: Findings) -> list[Plate]:
+def of(found: PageContent) -> list[PageFigure]:
     """The figures that the data of a run allow."""
     marks = _marks(found)
-    plates = list(_of_load(found.load, marks)) if found.load else []
+    figures = list(_of_load(found.load, marks)) if found.load else []
     if found.backends:
-        plates.append(_shares("backends", "Share per backend", "source addresses", found.backends))
+        figures.append(_shares("backends", "Share per backend", "source addresses", found.backends))
     if found.engines:
-        plates.append(_shares("engines", "Share per engine", "calls", found.engines))
-    plates += _of_gates(found.seen)
+        figures.append(_shares("engines", "Share per engine", "calls", found.engines))
+    figures += _of_gates(found.evidence)
     if found.load and found.polled:
-        plates += _of_polls(found.polled, marks, found.load.axis.bins * found.load.axis.bin_s)
+        figures += _of_polls(found.polled, marks, found.load.axis.bins * found.load.axis.bin_s)
     if found.load and found.load.generator["n"].sum():
         workers = found.polled.workers if found.polled else pd.DataFrame()
-        plates.append(_generator(found.load, workers, marks))
-    return plates
+        figures.append(_generator(found.load, workers, marks))
+    return figures
 
 
-def draw(plate: Plate) -> Drawn:
-    """Draw one plate in all its forms."""
-    wide, png = style.svg_and_png(plate.plot, style.WIDE, f"{plate.name}-w")
-    return Drawn(plate, wide, style.svg(plate.plot, style.NARROW, f"{plate.name}-n"), png)
+def draw(figure: PageFigure) -> DrawnFigure:
+    """Draw one figure in all its forms."""
+    wide, png = style.svg_and_png(figure.plot, style.WIDE, f"{figure.name}-w")
+    return DrawnFigure(figure, wide, style.svg(figure.plot, style.NARROW, f"{figure.name}-n"), png)
 
 
-def _marks(found: Findings) -> Marks:
+def _marks(found: PageContent) -> Marks:
     if found.load is None:
         return Marks()
-    warm_up_s = (found.load.window.first_ns - found.load.axis.start_ns) / 1e9
-    outages = found.polled.outages if found.polled else None
     return Marks(
         phases=found.load.phases,
-        faults=outages,
-        injected=found.seen.injected,
-        invalid=stretches(found.polled.invalid) if found.polled else None,
-        warm_up_s=warm_up_s,
+        faults=found.polled.outages if found.polled else None,
+        injected=found.evidence.injected,
+        invalid=union(found.polled.invalid) if found.polled else None,
+        warm_up_s=(found.load.measured.first_ns - found.load.axis.start_ns) / 1e9,
     )
 
 
-def _of_load(load: Load, marks: Marks) -> Iterator[Plate]:
-    yield Plate(
+def _of_load(load: Load, marks: Marks) -> Iterator[PageFigure]:
+    yield PageFigure(
         "throughput",
-        "Throughput and latency over time",
+        OVER_TIME,
         "Throughput",
-        f"Requests a second in bins of {load.axis.bin_s} s. Offered counts when a request was due, "
-        "answered when its answer was whole. From the samples.",
+        f"Requests per second in bins of {load.axis.bin_s} s. Offered counts a request when it was due, "
+        "answered when its answer was complete. From the samples.",
         partial(rate_figures.over_time, load.rates, marks),
     )
     if load.points.empty:
         return
-    yield Plate(
+    yield PageFigure(
         "latency-over-time",
-        "Throughput and latency over time",
+        OVER_TIME,
         "Response time over time",
         "Dots are single requests, lines are percentiles of the successes: p50 and p90 in windows of "
-        f"{load.latency_bin_s} s, p99 in windows of {load.tail_bin_s} s, drawn where a window holds enough "
-        "of them. From the samples.",
+        f"{load.latency_bin_s} s, p99 in windows of {load.tail_bin_s} s, drawn if a window holds enough of "
+        "them. From the samples.",
         partial(latency_figures.over_time, load.points, load.latencies, load.tails, marks),
     )
     if not load.heat.empty:
-        yield Plate(
+        yield PageFigure(
             "latency-heat-map",
-            "Throughput and latency over time",
+            OVER_TIME,
             "Latency heat map",
-            f"How many of {int(load.heat.to_numpy().sum()):,} successes took how long: darker is "
-            "more, on a logarithmic scale. From the samples.",
+            f"How many of {int(load.heat.to_numpy().sum()):,} successes took how long: darker is more, on "
+            "a logarithmic scale. From the samples.",
             partial(latency_figures.heat_map, load.heat, marks),
         )
-    if _varies(load):
-        yield Plate(
+    low, high = _spread(load)
+    if high > LEAST_SPREAD * low:
+        yield PageFigure(
             "achieved-against-offered",
-            "Throughput and latency against load",
+            AGAINST_LOAD,
             "Achieved against offered load",
-            f"A point is a window of {load.against_bin_s} s: requests due in it, and what became of them. "
-            "On the dashed line all were answered as expected. From the samples.",
+            f"Each point is a window of {load.against_bin_s} s: the requests due in it, and how many were "
+            "answered. On the dashed line all were answered as expected. From the samples.",
             partial(load_curves.achieved, load.against),
         )
-        yield Plate(
+        yield PageFigure(
             "latency-against-load",
-            "Throughput and latency against load",
+            AGAINST_LOAD,
             "Response time against offered load",
-            f"A point is a percentile of the successes of a window of {load.against_bin_s} s, where it "
+            f"Each point is a percentile of the successes of a window of {load.against_bin_s} s, if it "
             "holds enough of them. From the samples.",
             partial(load_curves.latency, load.against),
         )
     if len(load.curve) > 1:
-        yield Plate(
+        yield PageFigure(
             "percentile-curve",
-            "Latency distribution",
+            DISTRIBUTION,
             "Percentile curve",
-            f"{int(load.operations.iloc[-1]['ok']):,} successes of all operations together. "
-            "Response time counts from when a request was due, "
-            "service time from when it was sent; where they part, requests waited in the generator. "
-            "The curve ends where fewer than ten requests lie beyond it. From the samples.",
+            f"{int(load.operations.iloc[-1]['ok']):,} successes of all operations in the measured part. "
+            "Response time counts from when a request was due, service time from when it was sent; where "
+            "the curves part, requests waited in the generator. A curve ends where fewer than ten requests "
+            "lie beyond it. From the samples.",
             partial(latency_figures.curve, load.curve),
         )
     if load.operations["response_p50"].notna().any():
-        yield Plate(
+        yield PageFigure(
             "operations",
-            "Latency distribution",
+            DISTRIBUTION,
             "Response time per operation",
-            "Successes only; a percentile with too few samples is not drawn. From the samples.",
+            "Successes of the measured part; a percentile with too few samples is not drawn. From the "
+            "samples.",
             partial(latency_figures.operations, load.operations),
         )
 
 
 LEAST_SPREAD = 1.5
-"""How many times the load of quiet windows that of busy ones is, where figures against load are drawn."""
+"""Ratio of the load of busy windows to that of quiet ones from which figures against load are drawn."""
 
 
 def _spread(load: Load) -> tuple[float, float]:
-    """The 5th and the 95th percentile of the offered load over windows, a second; 0 where too few tell.
+    """The 5th and 95th percentile over windows of the offered load per second; 0 if windows are too few.
 
     Windows in which few requests were due differ by chance alone, so only those that allow a 90th
     percentile count: of a hundred requests chance makes 16 % at most.
@@ -190,63 +188,50 @@ def _spread(load: Load) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _varies(load: Load) -> bool:
-    low, high = _spread(load)
-    return high > LEAST_SPREAD * low
+def omitted(found: PageContent) -> list[OmittedFigure]:
+    """The figures that a page of this run leaves out, with a one-line reason for each."""
+    drawn = {figure.name for figure in of(found)}
+    return [each for each in _optional(found) if each.name not in drawn]
 
 
-def omitted(found: Findings) -> list[Omitted]:
-    """What a page of this run does not show, and why: a line each instead of an empty figure."""
-    drawn = {plate.name for plate in of(found)}
-    return [each for each in _possible(found) if each.name not in drawn]
-
-
-def _possible(found: Findings) -> Iterator[Omitted]:
-    """Every figure that is not of each load, with the reason that holds where it is not drawn."""
-    load, seen = found.load, found.seen
+def _optional(found: PageContent) -> Iterator[OmittedFigure]:
+    """Every figure that some pages lack, with the reason that holds if this page lacks it."""
+    load = found.load
     if load is not None:
         low, high = _spread(load)
         why = f"the offered load hardly varied ({low:.1f} to {high:.1f} requests/s): a sweep shows it"
         if high == 0:
             why = f"fewer than {MINIMUM_WINDOWS} windows of {load.against_bin_s} s hold enough successes"
-        for name, title in (
-            ("achieved-against-offered", "Achieved against offered load"),
-            ("latency-against-load", "Response time against offered load"),
-        ):
-            yield Omitted(name, "Throughput and latency against load", title, why)
+        yield OmittedFigure("achieved-against-offered", AGAINST_LOAD, "Achieved against offered load", why)
+        yield OmittedFigure("latency-against-load", AGAINST_LOAD, "Response time against offered load", why)
         few = "too few requests succeeded"
-        yield Omitted("percentile-curve", "Latency distribution", "Percentile curve", few)
-        yield Omitted("operations", "Latency distribution", "Response time per operation", few)
-    served = "Who served what"
-    yield Omitted(
-        "backends", served, "Share per backend", "no proxy's counters were seen and gate S1 has no verdict"
-    )
-    yield Omitted("mapping", served, "Sources and their backends", "the run holds no evidence of gates S")
-    yield Omitted(
-        "engines", served, "Share per engine", "no broker's counters were seen and gate E2 has no verdict"
-    )
-    yield Omitted("rotation", served, "Rotation over the engines", "the run holds no evidence of gate E2")
-    if not seen.trials:
-        nothing = "nothing was broken in this run"
-        yield Omitted("faults", "Faults, detection and recovery", "Faults", nothing)
+        yield OmittedFigure("percentile-curve", DISTRIBUTION, "Percentile curve", few)
+        yield OmittedFigure("operations", DISTRIBUTION, "Response time per operation", few)
+    why = "no counters of a proxy were recorded and gate S1 has no verdict"
+    yield OmittedFigure("backends", SERVED, "Share per backend", why)
+    why = "the run holds no evidence of gates S"
+    yield OmittedFigure("mapping", SERVED, "Sources and their backends", why)
+    why = "no counters of the broker were recorded and gate E2 has no verdict"
+    yield OmittedFigure("engines", SERVED, "Share per engine", why)
+    why = "the run holds no evidence of gate E2"
+    yield OmittedFigure("rotation", SERVED, "Rotation over the engines", why)
+    if not found.evidence.trials:
+        yield OmittedFigure("faults", FAULTS, "Faults", "no fault was injected in this run")
     if load is not None:
-        yield Omitted("backlog", COMPONENTS, "Backlog", "neither queues nor stacks were recorded")
-        yield Omitted("sessions", COMPONENTS, "Open connections per backend", "no proxy was seen")
-        yield Omitted(
-            "processes",
-            COMPONENTS,
-            "Processor and memory per component",
-            "watch/processes.jsonl holds nothing (deployment.toml names the command, `usage`)",
-        )
-        never = "no request was sent"
-        yield Omitted("generator", "Generator health", "Lateness of the generator", never)
+        why = "neither queues nor stacks were recorded"
+        yield OmittedFigure("backlog", COMPONENTS, "Backlog", why)
+        why = "no counters of a proxy were recorded"
+        yield OmittedFigure("sessions", COMPONENTS, "Open connections per backend", why)
+        why = "watch/processes.jsonl is empty (deployment.toml names the command for it, `usage`)"
+        yield OmittedFigure("processes", COMPONENTS, "Processor and memory per component", why)
+        yield OmittedFigure("generator", GENERATOR, "Lateness of the generator", "no request was sent")
 
 
-def _shares(name: str, title: str, judged: str, found: Shares) -> Plate:
+def _shares(name: str, title: str, judged: str, found: Shares) -> PageFigure:
     unit = {"backends": "connections", "engines": "deliveries"}[name] if found.under_load else judged
-    return Plate(
+    return PageFigure(
         name,
-        "Who served what",
+        SERVED,
         title,
         f"{found.source} {_tick(found) if name == 'backends' else 'The tick is an equal share.'}",
         partial(share_bars.bars, found.table, f"share of {unit}"),
@@ -258,51 +243,49 @@ def _tick(found: Shares) -> str:
         return "The tick is the share that weights alone give."
     return (
         "The tick is the share that the proxy's source hash gives to the addresses of this load; the "
-        "hatched band holds the shares of as many random addresses in 99 % of cases. Where a server was "
-        "out of the rotation meanwhile there is neither, and the tick is the share that weights alone give."
+        "hatched band holds the shares of as many random addresses in 99 % of cases. If a server was "
+        "out of the rotation during the run, there is no band, and the tick is the share that weights give."
     )
 
 
-def _of_gates(seen: Seen) -> Iterator[Plate]:
-    if len(seen.mapping):
-        yield Plate(
+def _of_gates(evidence: GateEvidence) -> Iterator[PageFigure]:
+    if len(evidence.mapping):
+        yield PageFigure(
             "mapping",
-            "Who served what",
+            SERVED,
             "Sources and their backends",
-            "A column is a source address, filled where a backend served it: one field a column is "
-            "affinity. Sources that more than one backend served come first. From the evidence of gate S1.",
-            partial(gate_figures.mapping, seen.mapping),
+            "Each column is a source address, filled where a backend served it: affinity is one filled "
+            "field per column. Sources that more than one backend served come first. From the evidence of "
+            "gate S1.",
+            partial(gate_figures.mapping, evidence.mapping),
         )
-    if len(seen.rotation):
-        yield Plate(
+    if len(evidence.rotation):
+        yield PageFigure(
             "rotation",
-            "Who served what",
+            SERVED,
             "Rotation over the engines",
             "Which engine took which call, with one call in flight. From the evidence of gate E2.",
-            partial(gate_figures.rotation, seen.rotation),
+            partial(gate_figures.rotation, evidence.rotation),
         )
-    for file in sorted({trial.file for trial in seen.trials}):
-        own = [trial for trial in seen.trials if trial.file == file]
-        yield Plate(
+    for file in sorted({trial.file for trial in evidence.trials}):
+        subject = "This load" if file == "load" else f"Gate {file}"
+        seconds = " (seconds in which there were any)" if file == "load" else ""
+        yield PageFigure(
             f"faults-{file}",
-            "Faults, detection and recovery",
-            f"{_whose(file)}: what broke, when the proxy saw it, and what clients felt",
-            "Pale: from the fault to the begin of its healing. Dark: the proxy showed the server out of "
+            FAULTS,
+            f"{subject}: faults, their detection by the proxy, and failed requests",
+            "Pale: from the fault to the start of its healing. Dark: the proxy showed the server out of "
             "its rotation. Red: requests that were not served, from when they were due to their end"
-            + (" (seconds in which there were any). " if file == "load" else ". ")
-            + "Detected: from the fault until the proxy had the server out; back: from the end of the "
-            "pale bar until the proxy had it back (a killed process starts meanwhile).",
-            partial(gate_figures.faults, own),
+            f"{seconds}. "
+            "Detected: from the fault until the proxy had the server out; back: from the end of the pale "
+            "bar until the proxy had it back (this includes the start of a killed process).",
+            partial(gate_figures.faults, [trial for trial in evidence.trials if trial.file == file]),
         )
 
 
-def _whose(file: str) -> str:
-    return "This load" if file == "load" else f"Gate {file}"
-
-
-def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
+def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[PageFigure]:
     if len(polls.queues) or len(polls.stacks):
-        yield Plate(
+        yield PageFigure(
             "backlog",
             COMPONENTS,
             "Backlog",
@@ -312,36 +295,33 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[Plate]:
             partial(polled_figures.backlog, polls.queues, polls.stacks, marks, end_s),
         )
     if len(polls.sessions):
-        yield Plate(
+        yield PageFigure(
             "sessions",
             COMPONENTS,
             "Open connections per backend",
-            "As the proxy counted them, once a poll. Red bands, here and above: the proxy had a server "
-            "out of its rotation.",
+            "As the proxy counted them at each poll. Red bands, here and above: the proxy had a server out "
+            "of its rotation.",
             partial(polled_figures.sessions, polls.sessions, marks, end_s),
         )
     if len(polls.processes):
-        yield Plate(
+        yield PageFigure(
             "processes",
             COMPONENTS,
             "Processor and memory per component",
-            "Processors used between two polls, by darkness; on the right the mean of them and the largest "
+            "Processors used between two polls: darker is more. On the right their mean and the largest "
             "resident memory.",
             partial(polled_figures.processes, polls.processes, marks, end_s),
         )
 
 
-def _generator(load: Load, workers: pd.DataFrame, marks: Marks) -> Plate:
-    return Plate(
+def _generator(load: Load, workers: pd.DataFrame, marks: Marks) -> PageFigure:
+    busy = f", and how busy each generating process was (dashed: {MOST_CPU_SHARE:.0%})"
+    unknown = "; how busy its processes were was not recorded"
+    return PageFigure(
         "generator",
-        "Generator health",
+        GENERATOR,
         "Lateness of the generator",
         "How long after it was due a request was sent, how many were in flight"
-        + (
-            f", and how busy each generating process was (dashed: {MOST_CPU_SHARE:.0%}). "
-            if len(workers)
-            else "; how busy its processes were was not recorded. "
-        )
-        + "A generator that is late or busy is itself a bottleneck.",
+        f"{busy if len(workers) else unknown}. A generator that is late or busy is itself a bottleneck.",
         partial(rate_figures.generator, load.generator, load.rates["in_flight"], workers, marks),
     )

@@ -1,4 +1,4 @@
-"""The page in HTML and Markdown, and the folder it stands in."""
+"""The page in HTML and Markdown, and its folder."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ from markupsafe import Markup
 from calorimeter.core import shipped, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Outcome, Verdicts
-from calorimeter.report import circumstances, facts, figure_list, summary
-from calorimeter.report.figure_list import Drawn, Omitted
+from calorimeter.report import circumstances, figure_list, page_text, summary
+from calorimeter.report.figure_list import DrawnFigure, OmittedFigure
 from calorimeter.report.figures.style import seconds
-from calorimeter.report.findings import Findings
+from calorimeter.report.page_content import PageContent
 from calorimeter.report.tables.latency import PERCENTS, column
 from calorimeter.report.tables.stack_durations import TAKEN
 
 Files = dict[str, bytes]
 
 MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Outcome.NOT_RUN: "–"}
-"""A sign for each outcome, so that no outcome is told by colour alone."""
+"""A sign for each outcome, so that no outcome is shown by colour alone."""
 
 
-def files(found: Findings) -> Files:
+def files(found: PageContent) -> Files:
     """All files of a report by their path in its folder; the same bytes for the same run."""
-    drawn = [figure_list.draw(plate) for plate in figure_list.of(found)]
+    drawn = [figure_list.draw(figure) for figure in figure_list.of(found)]
     made = words(found, drawn)
     for one in drawn:
-        made[f"figures/{one.plate.name}.svg"] = one.wide.encode()
-        made[f"figures/{one.plate.name}.png"] = one.png
+        made[f"figures/{one.figure.name}.svg"] = one.wide.encode()
+        made[f"figures/{one.figure.name}.png"] = one.png
     for name, table in _tables(found).items():
         made[f"tables/{name}.csv"] = table.to_csv(index=name == "heat", float_format="%.9g").encode()
     return made
 
 
-def words(found: Findings, drawn: list[Drawn]) -> Files:
-    """The pages and the summary, around figures that were drawn."""
+def words(found: PageContent, drawn: list[DrawnFigure]) -> Files:
+    """The pages and the summary, with figures that were drawn."""
     context = _context(found, drawn)
     return {
         "index.html": render("page.html.j2", context, escape=True),
@@ -51,9 +51,10 @@ def words(found: Findings, drawn: list[Drawn]) -> Files:
 
 
 def write(made: Files, folder: Path) -> None:
-    """Write a report's files; a reader sees the old report or the new one, never half of one.
+    """Write a report's files; a reader sees the old report or the new one, never a part of one.
 
-    Two that write the same report at once do not mix: the later one stays.
+    Two processes that write the same report do not mix their files: the later report stays. Raises
+    `InputError` if the folder cannot be written.
     """
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -70,43 +71,37 @@ def write(made: Files, folder: Path) -> None:
         raise InputError(str(folder), f"cannot be written ({problem.strerror})") from problem
 
 
-def _tables(found: Findings) -> dict[str, pd.DataFrame]:
+def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
     tables: dict[str, pd.DataFrame] = {}
     for source, names in (
         (found.load, _OF_LOAD),
         (found.polled, ("queues", "stacks", "sessions", "outages", "processes", "workers", "invalid")),
-        (found.seen, ("mapping", "rotation")),
+        (found.evidence, ("mapping", "rotation")),
     ):
         tables |= {name: getattr(source, name) for name in names if source is not None}
     for name, shares in (("backends", found.backends), ("engines", found.engines)):
         if shares is not None:
             tables[name] = shares.table
     tables["endings"] = found.endings
-    felt = [trial.felt.assign(trial=trial.file, fault=trial.fault) for trial in found.seen.trials]
-    if felt:
-        tables["faults"] = pd.concat(felt)[["trial", "fault", *felt[0].columns[:5]]]
+    detected = [
+        trial.detections.assign(trial=trial.file, fault=trial.fault) for trial in found.evidence.trials
+    ]
+    if detected:
+        tables["faults"] = pd.concat(detected)[["trial", "fault", *detected[0].columns[:5]]]
     return {name: table for name, table in tables.items() if len(table) or name in _OF_LOAD}
 
 
 _OF_LOAD = (
-    "rates",
-    "latencies",
-    "tails",
-    "operations",
-    "errors",
-    "curve",
-    "heat",
-    "against",
-    "generator",
-    "phases",
+    *("rates", "latencies", "tails", "operations", "errors", "curve", "heat", "against"),
+    *("generator", "phases"),
 )
 
 
-def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
-    sections: dict[str, list[Drawn]] = {name: [] for name in figure_list.SECTIONS}
-    omitted: dict[str, list[Omitted]] = {name: [] for name in figure_list.SECTIONS}
+def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
+    sections: dict[str, list[DrawnFigure]] = {name: [] for name in figure_list.SECTIONS}
+    omitted: dict[str, list[OmittedFigure]] = {name: [] for name in figure_list.SECTIONS}
     for one in drawn:
-        sections[one.plate.section].append(one)
+        sections[one.figure.section].append(one)
     for other in figure_list.omitted(found):
         omitted[other.section].append(other)
     sections = {name: ones for name, ones in sections.items() if ones or omitted[name]}
@@ -122,13 +117,7 @@ def _context(found: Findings, drawn: list[Drawn]) -> dict[str, Any]:
         "percents": [column(percent) for percent in PERCENTS],
         "taken": TAKEN,
         "needed": {column(percent): statistics.samples_needed(percent) for percent in PERCENTS},
-        "environment": facts.environment(found),
-        "topology": facts.topology(found),
-        "method": facts.method(found),
-        "numbers": facts.numbers(found),
-        "run": facts.run(found),
-        "limits": facts.limits(found),
-        "capacity": facts.capacity(found),
+        **{part.__name__: part(found) for part in page_text.PARTS},
         "rebuild": f"calorimeter report runs/{found.about.get('id', '')}",
     }
 
@@ -166,7 +155,7 @@ def _count(value: int) -> str:
 
 
 def _figure(value: object) -> str:
-    """A named number of a verdict as a person reads it."""
+    """A figure of a verdict as text."""
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "unknown"}[value]
     if isinstance(value, int):

@@ -1,4 +1,4 @@
-"""Whether a load was the one that was asked for: lost workers, clocks that differ, ends before the time."""
+"""Whether a load was the one requested: lost workers, clocks that differ, an early end."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ About = Mapping[str, Any]
 
 
 def workers(about: About) -> list[dict[str, Any]]:
-    """What run.json notes of each generating process; none where it is of another shape."""
+    """What run.json notes of each generating process; empty if it has another shape."""
     noted = about.get("workers")
     return [each for each in noted if isinstance(each, dict)] if isinstance(noted, list) else []
 
 
 def why_not(about: About) -> str:
-    """Why a load is not whole, a clause after "because"; empty: nothing says that it is not."""
+    """Why a load is not complete, as a clause after "because"; empty if nothing shows that."""
     gone = [str(each.get("worker")) for each in workers(about) if each.get("lost") is True]
     if gone:
         return f"{', '.join(gone)} was lost, and its part of the load with it"
@@ -32,7 +32,7 @@ def why_not(about: About) -> str:
 
 
 def limits(about: About) -> Iterator[str]:
-    """A sentence for each worker that was lost, and for each whose clock is off, or may be."""
+    """A sentence for each worker that was lost, and for each whose clock is or may be off."""
     for each in workers(about):
         name = f"{each.get('worker')} on {each.get('host')}"
         if each.get("lost") is True:
@@ -45,6 +45,6 @@ def _clock(name: str, noted: Mapping[str, Any]) -> Iterator[str]:
         return  # one process alone has one clock
     offset_s, within_s = noted["clock_offset_s"], noted.get("clock_offset_within_s")
     if not isinstance(offset_s, int | float):
-        yield f"{name} did not tell its time: whether times of its samples agree with others is not known."
+        yield f"{name} did not report its time: its samples may have times that differ from the others'."
     elif clock_is_off(offset_s, within_s if isinstance(within_s, int | float) else 0.0):
-        yield f"The clock of {name} is {offset_s:+.3f} s off its master's: times of its samples are, too."
+        yield f"The clock of {name} is {offset_s:+.3f} s off its master's, and so are its samples."

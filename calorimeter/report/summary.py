@@ -1,16 +1,18 @@
-"""`summary.json`: what a report says, for programs."""
+"""`summary.json`: the figures of a report, for programs."""
 
 from __future__ import annotations
 
 import math
+from typing import Annotated
 
 import pandas as pd
+from pydantic import BeforeValidator
 
 from calorimeter.core.statistics import Interval
 from calorimeter.core.toml import Model
 from calorimeter.report.capacity_result import Capacity
 from calorimeter.report.circumstances import table
-from calorimeter.report.findings import Findings, Shares
+from calorimeter.report.page_content import PageContent, Shares
 from calorimeter.report.tables.latency import PERCENTS, column
 from calorimeter.report.tables.stack_durations import TAKEN
 
@@ -18,17 +20,25 @@ SCHEMA = 1
 """Version of summary.json."""
 
 
-class Estimate(Model):
-    """A figure with its bootstrap bounds, None where there were too few windows."""
+def _known(value: float | None) -> float | None:
+    return value if value is not None and math.isfinite(value) else None
 
-    value: float | None
-    low: float | None
-    high: float | None
+
+Known = Annotated[float | None, BeforeValidator(_known)]
+"""A figure; None if it is NaN: there were too few samples or windows for it."""
+
+
+class Estimate(Model):
+    """A figure with its bootstrap bounds, None if there were too few windows."""
+
+    value: Known
+    low: Known
+    high: Known
     confidence: float
 
 
 class Operation(Model):
-    """One row of the operations table; percentiles in s, None where there were too few samples."""
+    """One row of the operations table; percentiles in s, None if there were too few samples."""
 
     operation: str
     n: int
@@ -37,11 +47,11 @@ class Operation(Model):
     dropped: int
     rate_per_s: float
     response_s: dict[str, Estimate]
-    service_s: dict[str, float | None]
+    service_s: dict[str, Known]
 
 
 class Share(Model):
-    """What one server or engine served; `n` is None where only the share is known."""
+    """The share of one server or engine; `n` is None if only the share is known."""
 
     group: str
     name: str
@@ -67,16 +77,20 @@ class Gate(Model):
 
 
 class Ending(Model):
-    """How many stacks an action brought to a state, and how long that took in s, None where too few."""
+    """How many stacks an action brought to a state, and how long that took in s, None if too few."""
 
     operation: str
     ended: str
     n: int
-    taken_s: dict[str, float | None]
+    taken_s: dict[str, Known]
 
 
 class LoadSummary(Model):
-    """What the load met. The window is the part that the operations are counted in."""
+    """The load. `requests`, `duration_s` and `sources` are of the whole run, all else of the measured part.
+
+    `window_from_s` and `window_to_s` are the measured part, since the first request; `steady` is whether a
+    steady state was found in it.
+    """
 
     requests: int
     duration_s: float
@@ -105,8 +119,8 @@ class Summary(Model):
     gaps: tuple[str, ...]
 
 
-def of(found: Findings) -> Summary:
-    """Summarise the findings of a run."""
+def of(found: PageContent) -> Summary:
+    """Summarise the page_content of a run."""
     about = found.about
     return Summary(
         run=str(about.get("id", "")),
@@ -131,7 +145,7 @@ def of(found: Findings) -> Summary:
     )
 
 
-def _load(found: Findings) -> LoadSummary | None:
+def _load(found: PageContent) -> LoadSummary | None:
     load = found.load
     if load is None:
         return None
@@ -140,67 +154,52 @@ def _load(found: Findings) -> LoadSummary | None:
         requests=load.count,
         duration_s=load.duration_s,
         sources=load.sources,
-        window_from_s=(load.window.first_ns - start) / 1e9,
-        window_to_s=(load.window.last_ns - start) / 1e9,
-        steady=load.window.steady,
+        window_from_s=(load.measured.first_ns - start) / 1e9,
+        window_to_s=(load.measured.last_ns - start) / 1e9,
+        steady=load.steadiness.found,
         achieved_per_s=_estimate(load.rate),
         operations=tuple(_operation(row) for _, row in load.operations.iterrows()),
     )
 
 
 def _ending(row: pd.Series) -> Ending:
-    taken = {name: _known(float(row[name])) for name in TAKEN}
+    taken: dict[str, float | None] = {name: float(row[name]) for name in TAKEN}
     return Ending(operation=str(row["operation"]), ended=str(row["ended"]), n=int(row["n"]), taken_s=taken)
 
 
 def _operation(row: pd.Series) -> Operation:
+    response = {
+        name: Interval(*(float(row[f"response_{name}{end}"]) for end in ("", "_low", "_high")))
+        for name in map(column, PERCENTS)
+    }
     return Operation(
         operation=str(row["operation"]),
-        n=int(row["n"]),
-        ok=int(row["ok"]),
-        failed=int(row["failed"]),
-        dropped=int(row["dropped"]),
+        **{name: int(row[name]) for name in ("n", "ok", "failed", "dropped")},
         rate_per_s=float(row["rate"]),
-        response_s={
-            column(p): _estimate(
-                Interval(*(float(row[f"response_{column(p)}{end}"]) for end in ("", "_low", "_high")))
-            )
-            for p in PERCENTS
-        },
-        service_s={column(p): _known(float(row[f"service_{column(p)}"])) for p in PERCENTS},
+        response_s={name: _estimate(interval) for name, interval in response.items()},
+        service_s={name: float(row[f"service_{name}"]) for name in map(column, PERCENTS)},
     )
 
 
-def _estimate(interval: Interval) -> Estimate:
-    return Estimate(
-        value=_known(interval.estimate),
-        low=_known(interval.low),
-        high=_known(interval.high),
-        confidence=interval.confidence,
-    )
+def _estimate(found: Interval) -> Estimate:
+    return Estimate(value=found.estimate, low=found.low, high=found.high, confidence=found.confidence)
 
 
 def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
 def _shares(found: Shares | None) -> SharesOf | None:
     if found is None:
         return None
-    return SharesOf(
-        under_load=found.under_load,
-        shares=tuple(
-            Share(
-                group=str(row["group"]),
-                name=str(row["name"]),
-                n=None if pd.isna(row["n"]) else int(row["n"]),
-                share=float(row["share"]),
-                expected=float(row["expected"]),
-            )
-            for _, row in found.table.iterrows()
-        ),
+    shares = (
+        Share(
+            group=str(row["group"]),
+            name=str(row["name"]),
+            n=None if pd.isna(row["n"]) else int(row["n"]),
+            share=float(row["share"]),
+            expected=float(row["expected"]),
+        )
+        for _, row in found.table.iterrows()
     )
+    return SharesOf(under_load=found.under_load, shares=tuple(shares))

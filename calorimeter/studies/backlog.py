@@ -1,4 +1,4 @@
-"""Whether work piles up: numbers in a queue, or in progress, over the time of a load."""
+"""Backlogs: whether the number of messages in a queue, or of work in progress, grows during a load."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Sequence
 from calorimeter.core.toml import Model
 
 FEWEST = 6
-"""Looks below which a beginning and an end cannot be told apart."""
+"""Polls below which growth cannot be determined."""
 
 DEVIATIONS = 3.0
-"""Of the difference that a steady state would show by chance: some 1 in 700 looks is called growth."""
+"""Standard deviations of a steady state's differences: 1 in 700 series is called growth by chance."""
 
 
 class Backlog(Model):
-    """One queue over a load: its mean over the first and the last third, and the growth allowed by chance.
+    """One queue over a load: its mean over the first and last third, and the growth allowed by chance.
 
-    `name` is a queue, `stacks in progress` or `requests in flight`.
+    `name` is a queue, `stacks in progress` or `requests in flight`; `looks` is the number of values.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Backlog(Model):
 
 
 def backlog(name: str, values: Sequence[float]) -> Backlog:
-    """Judge a series of looks at equal distances.
+    """Judge a series of values at equal intervals.
 
     Where arrivals are independent and nothing waits for anything (M/G/∞), the number present is Poisson:
-    its variance is its mean, and the difference of two looks has twice that. Growth by more than three such
-    deviations is no steady state. Means over a third vary less, queues with waiting more: near the limit
-    that errs to the side of caution.
+    its variance is its mean, and the difference of two values has twice that variance. Growth by more than
+    three such deviations is no steady state. Means over a third of the series vary less, queues in which
+    work waits vary more: near the limit the rule errs on the side of caution.
     """
     third = max(1, len(values) // 3)
     first = sum(values[:third]) / third if values else 0.0

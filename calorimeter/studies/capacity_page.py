@@ -1,4 +1,4 @@
-"""A capacity search as a page: what was found, the curve around it, every level that was tried."""
+"""A capacity search as a page: its result, the curve around it, every level that was tried."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ HEADINGS = ("level", "kind", "offered / s", "achieved / s", "failed", "p50", "p9
 
 
 def sentence(result: Capacity) -> str:
-    """What was found, in one sentence."""
+    """The result in one sentence."""
     if result.capacity is None:
-        return f"capacity: none; not even {result.broken:g} {result.unit} hold: {result.limit}"
-    above = "" if result.broken is None else f"; {result.broken:g} do not hold: {result.limit}"
+        lowest = f"the lowest level, {result.broken:g} {result.unit}, does not hold"
+        return f"capacity: none; {lowest}: {result.limit}"
+    above = "" if result.broken is None else f"; {result.broken:g} does not hold: {result.limit}"
     held = result.held
     rate = f" ({held.achieved_per_s:.1f} successes/s)" if held else ""
     state = f"held for {held.window_s:.0f} s" if result.confirmed and held else "not confirmed"
@@ -51,7 +52,7 @@ def _row(level: Level) -> tuple[str, ...]:
         f"{level.error_ratio:.2%}",
         *("–" if value is None else style.seconds(value / 1e3) for value in percentiles),
         "yes" if level.holds else "no",
-        level.said,
+        level.why,
     )
 
 
@@ -63,38 +64,37 @@ def files(result: Capacity) -> study_page.Files:
         f"Scenario {result.scenario} on {result.deployment}; {len(result.levels)} loads in "
         f"{result.took_s:.0f} s.",
     )
-    drawings = (
-        study_page.Drawing(
+    figures = (
+        study_page.StudyFigure(
             "capacity",
-            "Above, what was achieved at each level; below, response times of successes. Filled: the level "
-            "holds; hollow: it does not. The upright line is the capacity. The curves go through the last "
-            "look at each level.",
+            "Above, requests answered as expected at each level; below, response times of successes. "
+            "Filled: the level holds; hollow: it does not. The vertical line is the capacity. The curves "
+            "go through the last load at each level.",
             partial(curve, result),
         ),
     )
     notes = (
-        f"Levels were doubled until one broke and bisected to {result.precision:.0%}; each was loaded for "
-        f"{result.probe_s:g} s, of which the first part is warm-up and excluded. The capacity was held for "
-        f"{result.hold_s:g} s or for as long as its promises take to be told; then the level above was "
-        "looked at again.",
-        "A level holds where no objective is broken (gate T1), no backlog grows and the generator is not "
-        "the bottleneck (gate T3). A backlog grows where its mean over the last third of the load exceeds "
-        "that over the first by more than three standard deviations of what a steady state shows by "
-        "chance, 3·√(2·mean).",
-        "What is looked at: requests in flight, stacks in progress, messages that wait in the queues.",
-        "A probe is short: an objective that too few samples speak about counts as open there, and must be "
-        "kept in the hold. A load that says nothing of the deployment, because the generator was the "
-        "bottleneck or promises were left open by the hold, was made again, and is not in the figure.",
+        f"Levels were doubled until one did not hold, then bisected to {result.precision:.0%}. Each was "
+        f"loaded for {result.probe_s:g} s, without a warm-up at its start. The capacity was held for "
+        f"{result.hold_s:g} s, or for longer if an objective needs more requests to be decided; then the "
+        "level above it was probed again.",
+        "A level holds if no objective is missed (gate T1), no backlog grows and the generator is not the "
+        "bottleneck (gate T3). A backlog grows if its mean over the last third of the load exceeds that "
+        "over the first third by more than three standard deviations of a steady state, 3·√(2·mean).",
+        "Backlogs are requests in flight, stacks in progress, and messages that wait in the queues.",
+        "A probe is short: an objective with too few samples is not decided by it, and must be met in the "
+        "hold. A load that shows nothing of the deployment, because the generator was the bottleneck or "
+        "because the hold did not decide an objective, was repeated and is not in the figure.",
     )
     return study_page.files(
-        f"Capacity: {result.scenario}", lead, drawings, (levels(result),), notes, result, "capacity.json"
+        f"Capacity: {result.scenario}", lead, figures, (levels(result),), notes, result, "capacity.json"
     )
 
 
 def curve(result: Capacity, layout: Layout) -> Figure:
     """Achieved against level, and percentiles of the response time against level."""
     figure, (above, below) = style.canvas(layout, (2.3, 2.3))
-    ordered = sorted((each for each in result.levels if each.told), key=lambda each: each.level)
+    ordered = sorted((each for each in result.levels if each.conclusive), key=lambda each: each.level)
     at = np.array([each.level for each in ordered])
     holds = np.array([each.holds for each in ordered])
     achieved = np.array([each.achieved_per_s for each in ordered])

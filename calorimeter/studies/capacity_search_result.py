@@ -1,4 +1,4 @@
-"""What a capacity search leaves behind: capacity.json."""
+"""capacity.json, the result of a capacity search."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ SCHEMA = 1
 class Capacity(Result):
     """The whole of capacity.json.
 
-    `capacity` is the highest level that was held, None where none was; `broken` the lowest above it that
-    did not hold, None where all did. `limit` says what ended the search.
+    `capacity` is the highest level that was held, None if none was; `broken` the lowest above it that did
+    not hold, None if all did. `limit` says what ended the search.
     """
 
     schema_version: int = SCHEMA
@@ -32,6 +32,6 @@ class Capacity(Result):
 
     @property
     def held(self) -> Level | None:
-        """The load that was held at the capacity."""
+        """The last load that was held at the capacity."""
         of = [each for each in self.levels if each.kind == "hold" and each.level == self.capacity]
         return of[-1] if of else None

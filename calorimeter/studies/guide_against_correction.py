@@ -1,7 +1,6 @@
-"""The guide's proxy against its correction: the whole failure catalogue on both, side by side.
+"""The guide's proxy against its corrections: gates H on a lab behind each, side by side.
 
-A lab is brought up with the guide's own proxy, gates H are run on it, and again after each change of the
-proxy. The table is made from the figures of their verdicts; nothing is measured twice.
+The table is made from the figures of the verdicts; nothing is measured twice.
 """
 
 from __future__ import annotations
@@ -12,9 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import click
-
 from calorimeter.core import paths, verdict
+from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Figure, Outcome, Verdicts
 
 GATES = "H1,H2,H3,H4,H5,H6,H7,H8,H9"
@@ -22,7 +20,7 @@ GATES = "H1,H2,H3,H4,H5,H6,H7,H8,H9"
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One proxy: its name in the table, options of `calorimeter lab proxy`, and a sabotage (none: "")."""
+    """One proxy: its name in the table, options of `calorimeter lab proxy`, and a sabotage ("": none)."""
 
     name: str
     options: tuple[str, ...]
@@ -45,7 +43,7 @@ FAULTS = {
     "unreachable": ("H4", "packets vanish"),
     "cut_off": ("H9", "cut off from RabbitMQ"),
 }
-"""Fault as figures call it → the gate that tries it, and what to call it."""
+"""Fault, as figures name it → the gate that injects it, and its title in the table."""
 
 FIGURES = {
     "detection_s": "detected after, s",
@@ -68,19 +66,19 @@ SERVICE = {
 
 
 def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run the command line; its progress goes to stderr."""
+    """Run `calorimeter …`; its progress goes to stderr."""
     command = [sys.executable, "-m", "calorimeter", *words]
     return subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
 
 
 def lab(*words: str) -> None:
-    """Run `calorimeter lab …`; raises `ClickException` where it fails."""
+    """Run `calorimeter lab …`; raises `InputError` if it fails."""
     if calorimeter("lab", *words).returncode != 0:
-        raise click.ClickException(f"calorimeter lab {' '.join(words)} failed")
+        raise InputError(f"calorimeter lab {' '.join(words)}", "failed")
 
 
 def judged(name: str, variant: Variant, runs: Path) -> Verdicts:
-    """The verdicts of gates H on the lab with one proxy."""
+    """The verdicts of gates H on a lab behind one proxy; raises `InputError` if they cannot run."""
     lab("proxy", "--name", name, *variant.options)
     if variant.sabotage:
         lab("sabotage", variant.sabotage, "--name", name)
@@ -89,27 +87,27 @@ def judged(name: str, variant: Variant, runs: Path) -> Verdicts:
     done = calorimeter("verify", str(file), "--gates", GATES, "--runs", str(runs))
     found = set(runs.glob("*/verdicts.json")) - before
     if len(found) != 1:
-        raise click.ClickException(f"{variant.name}: the gates could not be run (status {done.returncode})")
+        raise InputError(variant.name, f"the gates could not run (status {done.returncode})")
     return verdict.read(found.pop())
 
 
 def table(columns: dict[str, Verdicts]) -> Iterator[str]:
-    """The Markdown lines: a row a figure, a column a proxy, REST and CFN separated by a stroke."""
+    """The lines of a Markdown table: a row per figure, a column per proxy, REST / CFN in each cell."""
     yield "| | " + " | ".join(columns) + " |"
     yield "|---" * (len(columns) + 1) + "|"
     for fault, (gate, title) in FAULTS.items():
         yield f"| **{title}** |" + " |" * len(columns)
-        for key, told in FIGURES.items():
+        for key, label in FIGURES.items():
             cells = [_both(verdicts, gate, f"{fault}_{key}") for verdicts in columns.values()]
             if any(cell not in ("–", "0 / 0", "0.0 / 0.0") for cell in cells):
-                yield f"| {told} | " + " | ".join(cells) + " |"
+                yield f"| {label} | " + " | ".join(cells) + " |"
     yield "| **recovery and service** |" + " |" * len(columns)
-    for (gate, key), told in SERVICE.items():
+    for (gate, key), label in SERVICE.items():
         cells = [
             _slowest(verdicts) if key == "recovery_s" else _both(verdicts, gate, key)
             for verdicts in columns.values()
         ]
-        yield f"| {told} | " + " | ".join(cells) + " |"
+        yield f"| {label} | " + " | ".join(cells) + " |"
     yield "| **verdicts** |" + " |" * len(columns)
     for gate in GATES.split(","):
         outcomes = [_outcome(verdicts, gate) for verdicts in columns.values()]
@@ -124,52 +122,38 @@ def _outcome(verdicts: Verdicts, gate: str) -> str:
 
 def _both(verdicts: Verdicts, gate: str, key: str) -> str:
     figures = verdicts.of(gate).judgement.figures
-    told = [_told(figures[name]) for api in ("rest", "cfn") if (name := f"{api}_{key}") in figures]
-    if key.endswith("detection_s") and told and set(told) == {"–"}:
+    cells = [_cell(figures[name]) for api in ("rest", "cfn") if (name := f"{api}_{key}") in figures]
+    if key.endswith("detection_s") and set(cells) == {"–"}:
         return "never"
-    return "–" if not told or set(told) == {"–"} else " / ".join(told)
+    return " / ".join(cells) if set(cells) - {"–"} else "–"
 
 
 def _slowest(verdicts: Verdicts) -> str:
     figures = verdicts.of("H5").judgement.figures
-    told = []
+    cells = []
     for api in ("rest", "cfn"):
         found = [
             float(value)
             for key, value in figures.items()
             if key.startswith(f"{api}_") and key.endswith("_recovery_s") and value is not None
         ]
-        told += [f"{max(found):.1f}"] if found else ["–"]
-    return "–" if set(told) == {"–"} else " / ".join(told)
+        cells.append(_cell(max(found, default=None)))
+    return " / ".join(cells) if set(cells) != {"–"} else "–"
 
 
-def _told(value: Figure) -> str:
+def _cell(value: Figure) -> str:
     if value is None:
         return "–"
     return f"{value:.1f}" if isinstance(value, float) else str(value)
 
 
-@click.command("guide-against-correction")
-@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs"), show_default=True,
-              help="Where the run folders are made.")  # fmt: skip
-@click.option("--name", default="guide-study", show_default=True, help="Of the lab, which must not be up.")
-@click.option("--servers", default=3, show_default=True, type=click.IntRange(2, 16), help="Of each API.")
-@click.option("--only", multiple=True, type=click.Choice([v.name for v in VARIANTS]),
-              help="Only these proxies; may be given again.")  # fmt: skip
-def compare(runs: Path, name: str, servers: int, only: Sequence[str]) -> None:
-    """Run the whole failure catalogue against the guide's proxy and its corrections, side by side.
-
-    Brings a lab up and takes it down again; about four minutes a proxy. Prints a Markdown table.
-    """
+def compare(runs: Path, name: str, servers: int, variants: Sequence[Variant]) -> Iterator[str]:
+    """Run gates H behind each proxy on a lab of its own; the lines of the table."""
     runs.mkdir(parents=True, exist_ok=True)
-    chosen = [variant for variant in VARIANTS if not only or variant.name in only]
     shape = ["--rest", str(servers), "--cfn", str(servers), "--engines", "1"]
-    lab("up", "--name", name, *shape, *chosen[0].options)
-    columns: dict[str, Verdicts] = {}
+    lab("up", "--name", name, *shape, *variants[0].options)
     try:
-        for variant in chosen:
-            columns[variant.name] = judged(name, variant, runs)
+        columns = {variant.name: judged(name, variant, runs) for variant in variants}
     finally:
         lab("down", "--name", name)
-    for line in table(columns):
-        click.echo(line)
+    return table(columns)

@@ -1,7 +1,7 @@
-"""The highest level that holds, by doubling, bisection and a hold: pure, the experiment is a function.
+"""The highest level that holds, by doubling, bisection and a hold; the experiment is a function.
 
-A single look at a level near its limit is a matter of chance, so both ends are looked at twice: the level
-that is given as the answer must hold for longer, and the one above it must break again.
+The result of a single load near the limit is a matter of chance, so both ends are loaded twice: the level
+that is the answer must hold for longer, and the one above it must break again.
 """
 
 from __future__ import annotations
@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 Probe = Callable[[float], bool]
 """Whether a level holds."""
 
-MOST_LOOKS = 40
-"""Looks at levels in one search, whatever they say."""
+MOST_PROBES = 40
+"""Loads in one search, whatever their results."""
 
 MOST_HOLDS = 5
-"""Levels that are held for long, one below the other: down to a twentieth of what a probe promised."""
+"""Levels that are held, one below the other: down to a twentieth of the level that a probe found."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Where a search begins and between what it stays; `precision` is relative, as in 0.1.
+    """The first level of a search and its limits; `precision` is relative, as in 0.1.
 
-    `whole` levels are whole numbers (users), others any (arrivals a second).
+    `whole` levels are whole numbers (users), others any (arrivals/s).
     """
 
     start: float
@@ -34,43 +34,43 @@ class Plan:
     whole: bool = False
 
     def between(self, low: float, high: float) -> float | None:
-        """The level to try between one that holds and one that breaks; None where they are close enough."""
-        if self.whole:
-            middle = math.floor(math.sqrt(low * high)) if high - low > 1 else low
-            middle = max(middle, low + 1) if high - low > 1 else low
-            return float(middle) if high / low > 1 + self.precision and high - low > 1 else None
-        return _rounded(math.sqrt(low * high)) if high / low > 1 + self.precision else None
+        """The level to try between one that holds and one that breaks; None if they are close enough."""
+        if high / low <= 1 + self.precision or (self.whole and high - low <= 1):
+            return None
+        middle = math.sqrt(low * high)
+        return float(max(math.floor(middle), low + 1)) if self.whole else _rounded(middle)
 
     def below(self, level: float, step: int) -> float:
-        """The level to hold after `step` others that did not hold for long: steps grow, 10, 21, 46 % …"""
+        """The level to hold after `step` others did not: each is further below the last, 10, 21, 46 % …"""
         lower = level / (1 + self.precision) ** 2**step
         return float(min(math.floor(lower), level - 1)) if self.whole else _rounded(lower)
 
 
 def _rounded(level: float) -> float:
-    """Three digits: a level is typed in again by people."""
+    """Three digits, because people type levels."""
     return float(f"{level:.3g}")
 
 
 @dataclass(slots=True)
 class Found:
-    """What a search found: `capacity` holds and was held, `broken` is the lowest level above that broke.
+    """The result of a search: `capacity` holds and was held, `broken` is the lowest level above that broke.
 
-    `capacity` is None where not even the least level holds; `broken` is None where the most held.
+    `capacity` is None if not even the lowest level holds, `broken` is None if the highest one holds.
+    `probed` has each level in the order of the loads, and whether it held.
     """
 
     capacity: float | None = None
     broken: float | None = None
     confirmed: bool = False
-    looks: list[tuple[float, bool]] = field(default_factory=list)
+    probed: list[tuple[float, bool]] = field(default_factory=list)
 
 
 def search(plan: Plan, probe: Probe, hold: Probe) -> Found:
-    """Find the highest level that holds; `hold` looks longer than `probe`.
+    """Find the highest level that holds; `hold` loads it for longer than `probe`.
 
     Doubles (or halves) from the start until one level holds and one breaks, bisects them to the precision,
-    holds the lower one (going down where it breaks after all) and, where only a probe broke the upper one,
-    looks at that again (going on upwards where it holds after all, once). At most `MOST_LOOKS` looks.
+    holds the lower one (going down if it breaks after all) and, if only a probe broke the upper one, probes
+    that again (going on upwards if it holds after all, once). At most `MOST_PROBES` loads.
     """
     found = Found()
     once = _counted(probe, found)
@@ -79,8 +79,8 @@ def search(plan: Plan, probe: Probe, hold: Probe) -> Found:
         good, bad = _bisect(plan, once, good, bad)
         probed = bad
         good, bad = _held(plan, hold, found, good, bad)
-        # What broke while it was held is not overruled by a shorter look.
-        if good is None or bad is None or not again or bad != probed or _times(found.looks, bad) > 1:
+        # A level that broke while it was held is not overruled by a shorter load.
+        if good is None or bad is None or not again or bad != probed or _times(found.probed, bad) > 1:
             break
         if not once(bad):
             break
@@ -91,24 +91,24 @@ def search(plan: Plan, probe: Probe, hold: Probe) -> Found:
 
 
 def _counted(probe: Probe, found: Found) -> Probe:
-    def look(level: float) -> bool:
-        if len(found.looks) >= MOST_LOOKS:
+    def counted(level: float) -> bool:
+        if len(found.probed) >= MOST_PROBES:
             return False
         holds = probe(level)
-        found.looks.append((level, holds))
+        found.probed.append((level, holds))
         return holds
 
-    return look
+    return counted
 
 
-def _times(looks: Sequence[tuple[float, bool]], level: float) -> int:
-    return sum(level == looked for looked, _ in looks)
+def _times(probed: Sequence[tuple[float, bool]], level: float) -> int:
+    return sum(level == each for each, _ in probed)
 
 
 def _bracket(
     plan: Plan, probe: Probe, start: float, good: float | None
 ) -> tuple[float | None, float | None]:
-    """A level that holds and one that breaks, a factor of two apart; None where there is none."""
+    """A level that holds and one that breaks, a factor of two apart; None if there is none."""
     level, bad = start, None
     while bad is None:
         if not probe(level):
@@ -144,18 +144,18 @@ def _bisect(
 def _held(
     plan: Plan, hold: Probe, found: Found, good: float | None, bad: float | None
 ) -> tuple[float | None, float | None]:
-    """The level, or one not far below, that holds for long; the steps down grow."""
+    """The level, or one not far below, that holds for longer; the steps down grow."""
     for step in range(MOST_HOLDS):
         if good is None or hold(good):
             return good, bad
-        found.looks.append((good, False))
+        found.probed.append((good, False))
         bad, below = good, plan.below(good, step)
-        good = below if below >= plan.least and len(found.looks) < MOST_LOOKS else None
+        good = below if below >= plan.least and len(found.probed) < MOST_PROBES else None
     return None, bad
 
 
 def sweep(capacity: float, tried: Sequence[float], plan: Plan) -> list[float]:
-    """Levels around the capacity that have not been tried, for the curve: from half of it to half more."""
+    """Levels from 0.5 to 1.5 times the capacity that have not been tried, for the curve."""
     wanted = [capacity * factor for factor in (0.5, 0.75, 1.25, 1.5)]
     levels = [float(max(1, round(level))) if plan.whole else _rounded(level) for level in wanted]
     new = [

@@ -1,44 +1,42 @@
-"""One load at one level: made, and judged by its objectives, its backlogs and its generator."""
+"""One load at one level, judged by its objectives, its backlogs and its generator."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Literal
 
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
-
+from calorimeter.core import sample_tables
 from calorimeter.core.rundir import RunDir
+from calorimeter.core.sample_tables import dropped, ns
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.service_level import counted_samples
 from calorimeter.gates.service_level.objectives import (
     Service,
+    deciding_s,
     not_the_bottleneck,
     objectives_hold,
-    telling_s,
 )
 from calorimeter.gates.service_level.recorded_load import generator_of, service_of
+from calorimeter.report.tables import watch_files
 from calorimeter.studies.backlog import Backlog, backlog, present
 
 Unit = Literal["arrivals/s", "users"]
 
-LOOKS = 60
-"""Times within the measured part at which what is in progress is counted."""
+SAMPLED = 60
+"""How many times within the measured part requests in flight and stacks in progress are counted."""
 
 LEFT_MS = ("p50", "p95", "p99")
 
 
 class Level(Model):
-    """What one load at one level showed.
+    """One load at one level.
 
     `offered_per_s` and `achieved_per_s` are requests due and successes in the measured part, `response_ms`
-    percentiles of the response times of successes where there are enough of them, `error_ratio` the share
-    of requests not answered as expected. `objectives` and `generator` are what gates T1 and T3 say;
-    `telling_s` is how long the measured part must be for every promise to be told (None: not known).
+    percentiles of the response times of successes, if there are enough of them, `error_ratio` the share of
+    requests not answered as expected. `objectives` and `generator` are the judgements of gates T1 and T3;
+    `telling_s` is the length of the measured part that decides every objective (None: not known).
     """
 
     level: float
@@ -62,15 +60,14 @@ class Level(Model):
 
     @property
     def generated(self) -> bool:
-        """Whether the load was generated as asked, as far as it was seen."""
+        """Whether nothing shows that the generator was the bottleneck."""
         return self.generator.outcome is not Outcome.FAIL
 
     @property
-    def told(self) -> bool:
-        """Whether it says something of the deployment: what a late generator broke may be its own doing.
+    def conclusive(self) -> bool:
+        """Whether it shows something of the deployment: a late generator may itself cause a failure.
 
-        A short look may leave promises open for want of samples; what is held for longer may not, unless it
-        broke otherwise.
+        A probe may leave objectives undecided for lack of samples; a hold may not, unless a backlog grew.
         """
         if not self.generated:
             return False
@@ -79,12 +76,12 @@ class Level(Model):
 
     @property
     def holds(self) -> bool:
-        """Whether the level holds: no promise broken, no backlog that grows, nothing left ungenerated."""
-        return self.told and self.objectives.outcome is not Outcome.FAIL and not self.growing
+        """Whether the level holds: no objective missed, no backlog that grows, the load fully generated."""
+        return self.conclusive and self.objectives.outcome is not Outcome.FAIL and not self.growing
 
     @property
-    def said(self) -> str:
-        """Why it holds or does not, in words."""
+    def why(self) -> str:
+        """Why it holds or does not hold, in words."""
         if not self.generated:
             return self.generator.why
         if self.objectives.outcome is Outcome.FAIL:
@@ -96,7 +93,7 @@ class Level(Model):
 
 
 def level_of(run: RunDir, level: float, kind: Literal["probe", "hold", "sweep"]) -> Level:
-    """Judge a recorded load; raises `EvidenceUnavailable` where it holds no samples."""
+    """Judge a recorded load; raises `EvidenceUnavailable` if it holds no samples."""
     service = service_of(run)
     everything = service.of("*")
     judged = objectives_hold(service)
@@ -107,7 +104,7 @@ def level_of(run: RunDir, level: float, kind: Literal["probe", "hold", "sweep"])
         run=run.path.name,
         kind=kind,
         window_s=round(service.window_s, 3),
-        telling_s=round(telling, 3) if math.isfinite(telling := telling_s(service)) else None,
+        telling_s=round(telling, 3) if math.isfinite(telling := deciding_s(service)) else None,
         offered_per_s=_a_second(everything.requests, service),
         achieved_per_s=_a_second(everything.ok, service),
         error_ratio=round((everything.requests - everything.ok) / requests, 6),
@@ -124,37 +121,18 @@ def _a_second(count: int, service: Service) -> float:
 
 
 def _backlogs(run: RunDir) -> Iterator[Backlog]:
-    table = counted_samples.read(run)
-    first, last = counted_samples.window(table, run.about)
-    if last <= first:
+    samples, part = counted_samples.read(run)
+    if part is None or part.last_ns <= part.first_ns:
         return
-    times = [first + (last - first) * n // LOOKS for n in range(LOOKS)]
-    sent = table.filter(pc.not_equal(table["error"], "dropped"))
-    flying = present(sent["sent_ns"].to_pylist(), sent["done_ns"].to_pylist(), times)
-    yield backlog("requests in flight", flying)
-    begins: list[int] = []
-    ends: list[int] = []
-    for path in run.parquet("ledger"):
-        rows = pq.read_table(path, columns=["accepted_ns", "final_ns"])
-        begins += rows["accepted_ns"].to_pylist()
-        ends += rows["final_ns"].to_pylist()
-    if begins:
-        yield backlog("stacks in progress", present(begins, ends, times))
-    for name, depths in sorted(_depths(run.path / "watch" / "broker.jsonl", first, last).items()):
-        yield backlog(f"messages waiting in {name}", depths)
-
-
-def _depths(file: Path, first: int, last: int) -> dict[str, list[float]]:
-    """Messages ready in each queue at each look of the watch within the measured part."""
-    found: dict[str, list[float]] = {}
-    if not file.exists():
-        return found
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            look = json.loads(line)
-            if first <= look["t_ns"] <= last:
-                for queue in look["queues"]:
-                    found.setdefault(str(queue["name"]), []).append(float(queue["messages_ready"]))
-        except (ValueError, KeyError, TypeError):
-            continue  # a look that saw nothing, or was cut off
-    return found
+    times = [part.first_ns + (part.last_ns - part.first_ns) * n // SAMPLED for n in range(SAMPLED)]
+    sent = samples[~dropped(samples)]
+    done_ns = ns(sent, "scheduled_ns") + ns(sent, "response_ns")
+    in_flight = present((done_ns - ns(sent, "service_ns")).tolist(), done_ns.tolist(), times)
+    yield backlog("requests in flight", in_flight)
+    ledger = sample_tables.ledger(run)
+    if ledger is not None:
+        in_progress = present(ns(ledger, "accepted_ns").tolist(), ns(ledger, "final_ns").tolist(), times)
+        yield backlog("stacks in progress", in_progress)
+    queues = watch_files.read(run).queues
+    for name, polls in queues[part.holds(ns(queues, "t_ns"))].groupby("name"):
+        yield backlog(f"messages waiting in {name}", polls["messages_ready"].astype(float).tolist())

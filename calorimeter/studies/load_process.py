@@ -1,4 +1,4 @@
-"""One load as a study needs it: `calorimeter run` in a process of its own, and the folder it leaves."""
+"""One load of a study: `calorimeter run` in a process of its own, and its run folder."""
 
 from __future__ import annotations
 
@@ -11,19 +11,18 @@ from calorimeter.core.errors import InputError
 
 
 def load(words: Sequence[str]) -> Path:
-    """Run `calorimeter run` with these words; its run folder.
+    """Run `calorimeter run` with these words, its progress on stderr; its run folder.
 
-    Its progress goes to stderr. Raises `InputError` where it recorded nothing or could not go on;
-    KeyboardInterrupt where it was interrupted.
+    Raises `InputError` if it recorded nothing or failed, KeyboardInterrupt if it was interrupted.
     """
     command = [sys.executable, "-m", "calorimeter", "run", *words]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True) as running:
         try:
-            said, _ = running.communicate()
+            output, _ = running.communicate()
         except KeyboardInterrupt:
-            running.wait()  # the terminal has told it too: it ends in order
+            running.wait()  # the terminal interrupted it, too: it ends in order
             raise
-    last = said.strip().splitlines()[-1] if said.strip() else ""
+    last = output.strip().splitlines()[-1] if output.strip() else ""
     if running.returncode == 130:
         raise KeyboardInterrupt
     if running.returncode != 0 or not last.startswith("run: "):

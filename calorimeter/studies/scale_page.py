@@ -1,4 +1,4 @@
-"""A scale-out study as a page: the surface, the law, the prediction, and what saturates first."""
+"""A scale-out study as a page: the surface, the law, the prediction, the first saturated component."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ from calorimeter.core.verdict import Outcome
 from calorimeter.report.figures import style
 from calorimeter.report.figures.style import Layout
 from calorimeter.studies import study_page, usl
-from calorimeter.studies.scale_result import Kind, Scale
+from calorimeter.studies.scale_result import MACHINE, Kind, Scale
 from calorimeter.studies.usl import Bounded, Law
 
 STRANGERS = 0.3
-"""Share of a machine beyond its components that a generator of these loads does not need by itself."""
+"""Share of a machine used by none of the components that is more than the generator of a load needs."""
 
 FULL = 0.7
-"""Share of a core from which on a component is called busy."""
+"""Share of its cores from which a component is called nearly full."""
 
 KINDS: tuple[Kind, ...] = ("engines", "rest")
-"""What laws are fitted along."""
+"""The kinds of component that laws are fitted to."""
 
 NAMES: dict[Kind, str] = {"engines": "engines", "rest": "REST APIs", "cfn": "CFN APIs"}
 
 
 def lines(result: Scale) -> Iterator[str]:
-    """What was found, for a terminal."""
+    """The result for a terminal."""
     yield study_page.text(_sizes(result))
     yield from sentences(result)
 
 
 def sentences(result: Scale) -> Iterator[str]:
-    """What was found, in sentences."""
+    """The result in sentences."""
     for kind in KINDS:
         law = result.law(kind)
         if law is not None:
@@ -49,14 +49,14 @@ def sentences(result: Scale) -> Iterator[str]:
     if result.strangers > STRANGERS:
         yield (
             f"NOT A QUIET MACHINE: up to {result.strangers:.0%} of its processor was used by none of the "
-            "components, more than the load generator needs; the figures are too low by what that cost."
+            "components, which is more than the load generator needs; the figures are too low for it."
         )
 
 
 def _spoilt(result: Scale) -> Iterator[str]:
-    """How many of the loads gate T3 did not pass."""
+    """How many of the loads gate T3 failed or could not judge."""
     late, unknown = result.judged(Outcome.FAIL), result.judged(Outcome.INCONCLUSIVE)
-    most = f"of {len(result.told)} {'sizes' if result.repeat == 1 else 'loads'}"
+    most = f"of {len(result.conclusive)} {'sizes' if result.repeat == 1 else 'loads'}"
     if late:
         yield f"{late} {most}: the generator was late (T3), so their figures may be too low."
     if unknown:
@@ -64,7 +64,7 @@ def _spoilt(result: Scale) -> Iterator[str]:
 
 
 def _points(kind: Kind, result: Scale) -> str:
-    """Sizes that are too few for a law, as they were measured."""
+    """Throughput at each size, if the sizes are too few for a law."""
     points = ", ".join(f"{size.throughput:.2f} with {size.of(kind)}" for size in result.along(kind))
     return (
         f"By {NAMES[kind]}: {points} ({result.measure}); no law: {result.different(kind)} sizes, "
@@ -74,18 +74,18 @@ def _points(kind: Kind, result: Scale) -> str:
 
 def _law(kind: Kind, law: Law, result: Scale) -> str:
     alone = "one engine" if kind == "engines" else "one API"
-    told = (
-        f"By {NAMES[kind]}: {alone} does {_told(law.gamma)} "
-        f"{result.measure}; contention α {_told(law.alpha)}, coherency β {_told(law.beta)}"
+    sentence = (
+        f"By {NAMES[kind]}: {alone} does {_bounded(law.gamma)} "
+        f"{result.measure}; contention α {_bounded(law.alpha)}, coherency β {_bounded(law.beta)}"
     )
     if law.covariance is None:
-        told += f" (without intervals: {law.sizes} sizes, {usl.FEWEST_SIZES} are needed)"
+        sentence += f" (without intervals: {law.sizes} sizes, {usl.FEWEST_SIZES} are needed)"
     if law.peak is not None and law.peak < 10_000:
-        told += f"; the law has its peak at {law.peak:.0f}"
-    return f"{told}."
+        sentence += f"; the law has its peak at {law.peak:.0f}"
+    return f"{sentence}."
 
 
-def _told(value: Bounded) -> str:
+def _bounded(value: Bounded) -> str:
     interval = "" if value.low is None else f" ({value.low:.3g} to {value.high:.3g})"
     return f"{value.value if value.value > 1e-9 else 0:.3g}{interval}"
 
@@ -98,24 +98,26 @@ def _predicted(result: Scale) -> Iterator[str]:
         error = f"{each.error:+.1%}".replace("-", "−")
         yield (
             f"Predicted for {each.engines} engines, which the law was not fitted to: "
-            f"{_told(each.predicted)} {result.measure}; measured {each.measured:.3g} ({error}, {inside})."
+            f"{_bounded(each.predicted)} {result.measure}; "
+            f"measured {each.measured:.3g} ({error}, {inside})."
         )
 
 
 def _first(result: Scale) -> Iterator[str]:
     found = result.saturation
     if not found:
-        yield "Nobody recorded what the components used: what saturates first is not known."
+        yield "No use of the processor was recorded: the component that saturates first is not known."
         return
     first = found[0]
+    name = "the whole machine" if first.kind == MACHINE else first.kind
     unit = result.measure.removesuffix("s/s")
     yield (
-        f"By processor {first.kind} saturates first: {first.cpu_s_per_unit * 1000:.0f} ms per {unit}, "
+        f"By processor time {name} saturates first: {first.cpu_s_per_unit * 1000:.0f} ms per {unit}, "
         f"{first.share:.0%} of its cores at {result.largest.throughput:.3g} {result.measure}; full at "
         f"{first.saturates_at:.3g}."
     )
     if first.share < FULL:
-        yield "No processor was near full at the largest size: waiting, not computing, bounds throughput."
+        yield "No processor was nearly full at the largest size: waiting, not computing, limits throughput."
 
 
 def _sizes(result: Scale) -> study_page.Table:
@@ -124,48 +126,31 @@ def _sizes(result: Scale) -> study_page.Table:
     rows = []
     for size in result.sizes:
         alone = law.gamma.value if law is not None else None
-        efficiency = f"{size.throughput / (size.engines * alone):.0%}" if alone else "–"
-        note = (
-            ("predicted first, then measured" if law else "left out to check a law") if size.check else ""
-        )
+        check = "predicted, then measured" if law else "left out to check a law"
         spoilt = "" if size.generator.outcome is Outcome.PASS else f"T3: {size.generator.why}"
         tries = f"the better of {size.tries} loads" if size.tries > 1 else ""
-        note = "; ".join(said for said in (note, spoilt, tries) if said)
         rows.append(
             (
                 *(str(n) for n in (size.rest, size.cfn, size.engines, size.users)),
                 f"{size.throughput:.2f}",
                 str(size.done),
                 f"{size.failed} of {size.requests}",
-                efficiency,
-                note,
+                f"{size.throughput / (size.engines * alone):.0%}" if alone else "–",
+                "; ".join(filter(None, (check if size.check else "", spoilt, tries))),
             )
         )
     return study_page.Table("sizes", "Every size that was measured", headings, tuple(rows))
 
 
 def _components(result: Scale) -> study_page.Table:
-    rows = tuple(
-        (
-            each.kind,
-            str(each.processes),
-            f"{each.cpu_s_per_unit * 1000:.1f} ms",
-            f"{each.share:.0%}",
-            f"{each.saturates_at:.3g}",
-        )
-        for each in result.saturation
-    )
-    unit = result.measure.removesuffix("s/s")
-    headings = (
-        "component",
-        "parts",
-        f"processor per {unit}",
-        "of its cores",
-        f"full at ({result.measure})",
-    )
-    return study_page.Table(
-        "components", "What the components used at the largest throughput", headings, rows
-    )
+    per_unit = f"processor per {result.measure.removesuffix('s/s')}"
+    headings = ("component", "parts", per_unit, "of its cores", f"full at ({result.measure})")
+    rows = []
+    for each in result.saturation:
+        used, full = f"{each.cpu_s_per_unit * 1000:.1f} ms", f"{each.saturates_at:.3g}"
+        rows.append((each.kind, str(each.processes), used, f"{each.share:.0%}", full))
+    title = "Use of the components at the largest throughput"
+    return study_page.Table("components", title, headings, tuple(rows), notes=False)
 
 
 def files(result: Scale) -> study_page.Files:
@@ -175,14 +160,14 @@ def files(result: Scale) -> study_page.Files:
         f"Scenario {result.scenario} on {result.deployment}, {result.users_per_engine} users for each "
         f"engine, {len(result.sizes)} loads of {result.duration_s:g} s; {result.took_s:.0f} s in all.",
     )
-    drawings = [
-        study_page.Drawing(f"scale-{kind}", _caption(result, kind), partial(_curve, result, kind))
+    figures = [
+        study_page.StudyFigure(f"scale-{kind}", _caption(result, kind), partial(_curve, result, kind))
         for kind in KINDS
         if kind == "engines" or result.law(kind) is not None
     ]
     if len({size.rest for size in result.fitted}) > 1:
-        drawings.append(
-            study_page.Drawing(
+        figures.append(
+            study_page.StudyFigure(
                 "scale-surface",
                 f"Throughput ({result.measure}) at each number of REST APIs and engines.",
                 partial(_surface, result),
@@ -190,20 +175,20 @@ def files(result: Scale) -> study_page.Files:
         )
     notes = (
         "The law: X(N) = γ·N / (1 + α·(N − 1) + β·N·(N − 1)) (Gunther 2007), by least squares with α and β "
-        f"at least 0, from {usl.FEWEST_FOR_LAW} different sizes on. Intervals (95 %) need "
-        f"{usl.FEWEST_SIZES}; they are those of least squares, and for a prediction hold one more "
+        f"at least 0. It needs {usl.FEWEST_FOR_LAW} different sizes. Intervals (95 %) need "
+        f"{usl.FEWEST_SIZES}; they are those of least squares, and for a prediction they hold one more "
         "measurement.",
-        "A load that gate T3 does not pass (the generator was late or busy) is fitted like the others; "
-        "where it was made again, the better of the two by that gate is shown, and the table says so.",
-        "Each engine was given the same number of users, so that every size is as busy.",
-        "The processor per unit is what a component's processes used in the measured part, divided by what "
-        "was done in it; a process of Heat uses one core at most, so a component is full where all of its "
-        "processes would use one each (the utilisation law). The load generator and whatever else runs on "
-        f"the machine ({result.cpus} cores) is in the row of the machine.",
+        "A load that gate T3 does not pass (the generator was late or busy) is fitted like the others. If "
+        "it was repeated, the better of the two loads by that gate is used, and the table says so.",
+        "Each engine had the same number of users, so that every size is equally busy.",
+        "Processor time per unit is the time that a component's processes used in the measured part, "
+        "divided by the stacks or requests completed in it. A process of Heat uses one core at most, so a "
+        "component is full when each of its processes uses one (the utilisation law). The row of the "
+        f"machine ({result.cpus} cores) includes the load generator and everything else that runs on it.",
     )
     tables = (_sizes(result), _components(result))
     return study_page.files(
-        f"Scale-out: {result.scenario}", lead, drawings, tables, notes, result, "scale.json"
+        f"Scale-out: {result.scenario}", lead, figures, tables, notes, result, "scale.json"
     )
 
 
@@ -211,17 +196,17 @@ def _caption(result: Scale, kind: Kind) -> str:
     law = result.law(kind)
     if law is None:
         among = any(size.check for size in result.along(kind, result.sizes))
-        left_out = ", the size left out to check a law among them" if among else ""
+        left_out = ", with the size left out to check a law" if among else ""
         return f"Throughput against {NAMES[kind]}, as measured{left_out}."
-    said = (
-        f"Throughput against {NAMES[kind]}, and below it the efficiency: what is left of a perfect "
+    caption = (
+        f"Throughput against {NAMES[kind]}, and below it the efficiency, the share that is left of perfect "
         "scaling. The curve is the Universal Scalability Law"
     )
     if law.covariance is not None:
-        said += ", the band where one more measurement is expected (95 %)"
+        caption += ", the band is the 95 % interval of one more measurement"
     if any(size.check for size in result.along(kind, result.sizes)):
-        said += "; hollow: predicted first, then measured"
-    return f"{said}."
+        caption += "; hollow: predicted, then measured"
+    return f"{caption}."
 
 
 def _curve(result: Scale, kind: Kind, layout: Layout) -> Figure:
@@ -247,7 +232,7 @@ def _curve(result: Scale, kind: Kind, layout: Layout) -> Figure:
 
 
 def _lines(above: Axes, below: Axes, law: Law, most: int) -> None:
-    """A law, its band and a perfect scaling; below, the efficiency that the law says."""
+    """A law, its band and perfect scaling; below, the efficiency by the law."""
     fine = np.linspace(1, most * 1.15, 80)
     at = [law.at(float(n)) for n in fine]
     above.plot(fine, [each.value for each in at], color=style.BLUE, label="law")

@@ -1,4 +1,4 @@
-"""What a scale-out study leaves behind: scale.json, and what follows from it without measuring again."""
+"""scale.json, the result of a scale-out study, and all that is derived from it."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ SCHEMA = 1
 """Version of scale.json."""
 
 MACHINE = "(this machine)"
-"""The row of everything that runs on the machine, the load generator included."""
+"""The row of everything that runs on the machine, with the load generator."""
 
 Measure = Literal["stacks/s", "requests/s"]
 Kind = Literal["rest", "cfn", "engines"]
 
 
 class Used(Model):
-    """What one kind of component used over the measured part: seconds of processor, of all processes."""
+    """Processor time of one kind of component in the measured part, of all its processes."""
 
     kind: str
     processes: int
@@ -32,8 +32,8 @@ class Used(Model):
 class Size(Model):
     """One load at one size. `throughput` is in the study's measure, over `window_s` seconds.
 
-    `done` is how many stacks or requests that are. `check` marks the size that a prediction is held
-    against, which no law was fitted to. `tries` is how many loads were made, of which this is the better.
+    `done` is how many stacks or requests that are. `check` marks the size that a prediction is compared
+    with, which no law was fitted to. `tries` is the number of loads, of which this is the better.
     """
 
     rest: int
@@ -52,9 +52,9 @@ class Size(Model):
     tries: int = 1
 
     def others(self, cpus: int) -> float | None:
-        """The share of the machine that was used by none of the components: the generator, and strangers.
+        """The share of the machine that none of the components used, but the generator and other programs.
 
-        None where the machine as a whole was not looked at, as on a cloud.
+        None if the use of the whole machine was not recorded, as on a cloud.
         """
         used = {each.kind: each.cpu_s for each in self.used}
         whole = used.pop(MACHINE, None)
@@ -63,15 +63,15 @@ class Size(Model):
         return max(0.0, whole - sum(used.values())) / (self.window_s * cpus)
 
     def of(self, kind: Kind) -> int:
-        """How many of a kind there are."""
+        """The number of components of a kind."""
         return {"rest": self.rest, "cfn": self.cfn, "engines": self.engines}[kind]
 
 
 class Saturation(Model):
-    """One kind of component at the largest throughput: its processor per unit, and where that ends.
+    """One kind of component at the largest throughput: its processor time per unit, and its limit.
 
-    `share` is the part of a core that the busiest kind of process used, each of its processes; at
-    `saturates_at` (the utilisation law, throughput / share) each would use a whole one.
+    `share` is the share of a core that each of its processes used; at the throughput `saturates_at` (the
+    utilisation law, throughput / share) each would use a whole core.
     """
 
     kind: str
@@ -82,7 +82,7 @@ class Saturation(Model):
 
 
 class Prediction(Model):
-    """What a law says of a size that it was not fitted to, and what was measured there."""
+    """The prediction of a law for a size that it was not fitted to, and the measurement there."""
 
     rest: int
     engines: int
@@ -96,7 +96,7 @@ class Prediction(Model):
 
     @property
     def inside(self) -> bool | None:
-        """Whether it lies in the interval; None where there is none."""
+        """Whether it lies in the interval; None if there is none."""
         low, high = self.predicted.low, self.predicted.high
         return None if low is None or high is None else low <= self.measured <= high
 
@@ -121,14 +121,14 @@ class Scale(Result):
         return tuple(size for size in self.sizes if not size.check)
 
     @property
-    def told(self) -> tuple[Size, ...]:
-        """The loads that findings rest on: those that laws are fitted to, all of them where no law is."""
+    def conclusive(self) -> tuple[Size, ...]:
+        """The loads that the findings use: those that laws are fitted to, or all if there is no law."""
         laws = (self.law("engines"), self.law("rest"))
         return self.sizes if laws == (None, None) else self.fitted
 
     def judged(self, outcome: Outcome) -> int:
-        """How many of the loads `told` gate T3 (the generator was not the bottleneck) judged so."""
-        return sum(size.generator.outcome is outcome for size in self.told)
+        """How many of the conclusive loads gate T3 (the generator was not the bottleneck) judged so."""
+        return sum(size.generator.outcome is outcome for size in self.conclusive)
 
     def along(self, kind: Kind, sizes: Sequence[Size] | None = None) -> list[Size]:
         """The loads in which only one kind varies, the others being at their largest fitted number."""
@@ -141,11 +141,11 @@ class Scale(Result):
         return [size for size in chosen if all(size.of(o) == n for o, n in fixed.items())]
 
     def different(self, kind: Kind) -> int:
-        """How many different sizes a law along one kind would be fitted to."""
+        """The number of different sizes that a law along one kind is fitted to."""
         return len({size.of(kind) for size in self.along(kind)})
 
     def law(self, kind: Kind) -> Law | None:
-        """The law along one kind; None where too few sizes of it were measured."""
+        """The law along one kind; None if too few sizes were measured."""
         loads = self.along(kind)
         if self.different(kind) < usl.FEWEST_FOR_LAW:
             return None
@@ -153,9 +153,9 @@ class Scale(Result):
 
     @property
     def predictions(self) -> tuple[Prediction, ...]:
-        """For each size that was measured to check: what the law of engines says of it.
+        """The prediction of the law of engines for each size that was measured to check it.
 
-        What is done is counted in whole units, so no interval is narrower than one more or less.
+        Units are counted as whole numbers, so every interval reaches one unit further on both sides.
         """
         law = self.law("engines")
         checks = self.along("engines", [size for size in self.sizes if size.check])
@@ -173,7 +173,7 @@ class Scale(Result):
 
     @property
     def strangers(self) -> float:
-        """The largest share of the machine that generator and strangers used in any load; 0: unknown."""
+        """The largest share of the machine that none of the components used in a load; 0 if unknown."""
         return max((size.others(self.cpus) or 0.0 for size in self.sizes), default=0.0)
 
     @property
@@ -183,7 +183,7 @@ class Scale(Result):
 
     @property
     def saturation(self) -> tuple[Saturation, ...]:
-        """Each kind of component at the largest throughput; the one that saturates first comes first."""
+        """Each kind of component at the largest throughput, in the order in which they saturate."""
         size = self.largest
         if not size.done or size.window_s <= 0:
             return ()

@@ -1,4 +1,4 @@
-"""Where and on what a study was made: as it is kept beside its figures."""
+"""The machine and the deployment of a study, as its result keeps them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from calorimeter.report import circumstances
 
 
 class Circumstances(Model):
-    """`environment` is that of run.json, `parts` are rows of name and value, `commands` what was typed."""
+    """`environment` is that of run.json, `parts` are names and values, `commands` are command lines."""
 
     started: str
     environment: dict[str, Any]
@@ -20,7 +20,7 @@ class Circumstances(Model):
 
     @property
     def rows(self) -> circumstances.Rows:
-        """All of it, as it is shown."""
+        """All of it, as pages show it."""
         return [
             ("Began", self.started),
             *self.parts,
@@ -30,13 +30,13 @@ class Circumstances(Model):
 
 
 class Result(Model):
-    """What a study leaves behind says where it was made."""
+    """The result of a study, with its circumstances."""
 
     circumstances: Circumstances
 
 
 def of(folder: RunDir, deployment: Deployment) -> Circumstances:
-    """Those of a study that has just begun in this folder."""
+    """The circumstances of a study that has just begun in this folder."""
     about = folder.about
     return Circumstances(
         started=about["started"],

@@ -1,4 +1,4 @@
-"""The page of a study: sentences, figures, tables; the same as Markdown; figures and tables apart."""
+"""The page of a study as HTML and Markdown, with its figures and tables as files."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from calorimeter.report.figures import style
 from calorimeter.report.page import Files, render
 from calorimeter.studies.study_circumstances import Result
 
-__all__ = ["Drawing", "Files", "Table", "files", "text"]
+__all__ = ["Files", "StudyFigure", "Table", "files", "text"]
 
 
 @dataclass(frozen=True, slots=True)
-class Drawing:
-    """A figure: its name as a file, what it shows in words, and how it is drawn."""
+class StudyFigure:
+    """A figure: the name of its file, its caption, and the function that draws it."""
 
     name: str
     caption: str
@@ -26,16 +26,17 @@ class Drawing:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table of text; `name` is its file's."""
+    """A table of text; `name` is that of its file, `notes` is whether its last column holds sentences."""
 
     name: str
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    notes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
-class _Plate:
+class _DrawnFigure:
     name: str
     caption: str
     wide: str
@@ -45,7 +46,7 @@ class _Plate:
 def files(
     title: str,
     lead: Sequence[str],
-    drawings: Sequence[Drawing],
+    figures: Sequence[StudyFigure],
     tables: Sequence[Table],
     notes: Sequence[str],
     result: Result,
@@ -53,24 +54,20 @@ def files(
 ) -> Files:
     """All files of a study's page by their path in its folder; the same bytes for the same result.
 
-    `kept` is the name of the file that the result is kept in.
+    `kept` is the name of the result's file.
     """
     made: Files = {}
-    plates = []
-    for drawing in drawings:
-        wide, png = style.svg_and_png(drawing.plot, style.WIDE, f"{drawing.name}-w")
-        narrow = style.svg(drawing.plot, style.NARROW, f"{drawing.name}-n")
-        plates.append(_Plate(drawing.name, drawing.caption, wide, narrow))
-        made[f"figures/{drawing.name}.svg"] = wide.encode()
-        made[f"figures/{drawing.name}.png"] = png
+    drawn = []
+    for figure in figures:
+        wide, png = style.svg_and_png(figure.plot, style.WIDE, f"{figure.name}-w")
+        narrow = style.svg(figure.plot, style.NARROW, f"{figure.name}-n")
+        drawn.append(_DrawnFigure(figure.name, figure.caption, wide, narrow))
+        made[f"figures/{figure.name}.svg"] = wide.encode()
+        made[f"figures/{figure.name}.png"] = png
     context: dict[str, Any] = {
-        "title": title,
-        "lead": lead,
-        "plates": plates,
-        "tables": tables,
-        "notes": notes,
+        **{"title": title, "lead": lead, "figures": drawn, "tables": tables, "notes": notes},
+        **{"where": result.circumstances.rows, "kept": kept},
     }
-    context |= {"where": result.circumstances.rows, "kept": kept}
     made["index.html"] = render("study.html.j2", context, escape=True)
     made["report.md"] = render("study.md.j2", context, escape=False)
     made["summary.json"] = result.model_dump_json(indent=2).encode() + b"\n"

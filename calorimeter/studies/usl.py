@@ -2,8 +2,9 @@
 
 X(N) = γ·N / (1 + α·(N − 1) + β·N·(N − 1))   (Gunther, Guerrilla Capacity Planning, 2007)
 
-γ is what one alone does, α the share of work that waits its turn (contention), β what each pair costs to
-agree (coherency). Fitted by least squares with α, β ≥ 0, from several starts (Levenberg–Marquardt).
+γ is the throughput of one alone, α the share of work that waits for its turn (contention), β the cost of
+agreement of each pair (coherency). Fitted by least squares with α, β ≥ 0, from several starts
+(Levenberg–Marquardt).
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ CONFIDENCE = 0.95
 
 
 class Bounded(Model):
-    """A parameter or a prediction with its interval; None where there are too few sizes for one."""
+    """A parameter or a prediction with its interval; None if there are too few sizes for one."""
 
     value: float
     low: float | None = None
@@ -40,10 +41,10 @@ class Bounded(Model):
 
 
 class Law(Model):
-    """A fitted law. `peak` is the size at which throughput is greatest, None where it only grows.
+    """A fitted law. `peak` is the size at which throughput is greatest, None if it only grows.
 
-    `residual` is the standard error of the residuals, in the unit of throughput. `sizes` are how many
-    different sizes it was fitted to.
+    `residual` is the standard error of the residuals, in the unit of throughput. `sizes` is the number
+    of different sizes it was fitted to.
     """
 
     gamma: Bounded
@@ -62,7 +63,7 @@ class Law(Model):
         return math.sqrt((1 - alpha) / beta) if beta > 0 and alpha < 1 else None
 
     def at(self, size: float) -> Bounded:
-        """What it predicts for one more measurement at a size, with the interval that it will lie in.
+        """The prediction for one more measurement at a size, with its interval.
 
         The delta method: the law's own uncertainty and the scatter of a single measurement together.
         """
@@ -87,7 +88,7 @@ def throughput(theta: Floats, sizes: Floats) -> Floats:
 
 
 def gradient(theta: Floats, sizes: Floats) -> Floats:
-    """∂X/∂(γ, α, β), a row a size."""
+    """∂X/∂(γ, α, β), one row per size."""
     gamma, alpha, beta = theta
     below = 1 + alpha * (sizes - 1) + beta * sizes * (sizes - 1)
     shared = -gamma * sizes / below**2
@@ -95,7 +96,7 @@ def gradient(theta: Floats, sizes: Floats) -> Floats:
 
 
 def fit(sizes: Sequence[float], values: Sequence[float]) -> Law:
-    """Fit the law to throughputs at sizes (several values at one size are welcome).
+    """Fit the law to throughputs at sizes; several values at one size are allowed.
 
     Raises ValueError for fewer than `FEWEST_FOR_LAW` different sizes. With fewer than `FEWEST_SIZES` the
     curve is given without intervals; intervals are those of least squares (Student's t with n − 3 degrees
@@ -114,7 +115,7 @@ def fit(sizes: Sequence[float], values: Sequence[float]) -> Law:
 
 
 def _least_squares(theta: Floats, at: Floats, found: Floats) -> Floats:
-    """Levenberg–Marquardt with α and β kept at or above 0, in units in which all three matter alike."""
+    """Levenberg–Marquardt with α and β kept at or above 0, with each parameter scaled by its curvature."""
     damping, loss = 1e-3, _loss(theta, at, found)
     for _ in range(500):
         slope, missed = gradient(theta, at), found - throughput(theta, at)
@@ -145,27 +146,21 @@ def _loss(theta: Floats, at: Floats, found: Floats) -> float:
 def _law(theta: Floats, at: Floats, found: Floats, different: int) -> Law:
     left = len(at) - 3
     residual = math.sqrt(_loss(theta, at, found) / left) if left > 0 else None
-    if different < FEWEST_SIZES or residual is None:
-        plain = [Bounded(value=float(each)) for each in theta]
-        return Law(gamma=plain[0], alpha=plain[1], beta=plain[2], residual=residual, sizes=different,
-                   points=len(at))  # fmt: skip
-    slope = gradient(theta, at)
-    # A parameter at its bound is still uncertain upwards: it is kept in the covariance.
-    covariance = residual**2 * np.linalg.pinv(slope.T @ slope)
-    reach = student(left, CONFIDENCE) * np.sqrt(np.diag(covariance))
-    bounded = [
-        Bounded(value=float(v), low=float(max(0.0, v - r)), high=float(v + r))
-        for v, r in zip(theta, reach, strict=True)
-    ]
-    return Law(
-        gamma=bounded[0],
-        alpha=bounded[1],
-        beta=bounded[2],
-        residual=residual,
-        sizes=different,
-        points=len(at),
-        covariance=tuple(tuple(float(each) for each in row) for row in covariance),
-    )
+    bounded = [Bounded(value=float(each)) for each in theta]
+    covariance = None
+    if different >= FEWEST_SIZES and residual is not None:
+        slope = gradient(theta, at)
+        # A parameter at its bound is still uncertain upwards: it is kept in the covariance.
+        found_covariance = residual**2 * np.linalg.pinv(slope.T @ slope)
+        reach = student(left, CONFIDENCE) * np.sqrt(np.diag(found_covariance))
+        bounded = [
+            Bounded(value=float(v), low=float(max(0.0, v - r)), high=float(v + r))
+            for v, r in zip(theta, reach, strict=True)
+        ]
+        covariance = tuple(tuple(float(each) for each in row) for row in found_covariance)
+    gamma, alpha, beta = bounded
+    return Law(gamma=gamma, alpha=alpha, beta=beta, residual=residual, sizes=different, points=len(at),
+               covariance=covariance)  # fmt: skip
 
 
 def student(freedom: int, confidence: float) -> float:

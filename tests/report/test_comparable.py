@@ -8,27 +8,27 @@ from typing import Any
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.report import comparison, facts, findings
-from calorimeter.report.comparison import Measured
+from calorimeter.report import comparison, measured_runs, page_content, page_text
+from calorimeter.report.measured_runs import MeasuredRun
 
 TINY, OTHER, WIDE = "a" * 64, "b" * 64, "c" * 64
 
 
-def noting(one: Measured, templates: dict[str, str] | None) -> Measured:
+def noting(one: MeasuredRun, templates: dict[str, str] | None) -> MeasuredRun:
     """The same run, with these templates noted; None: made before they were."""
     about = {key: value for key, value in one.about.items() if not key.startswith("templates")}
     return replace(one, about=about if templates is None else about | {"templates": templates})
 
 
 @pytest.fixture
-def measured(builder: Any) -> Measured:
+def measured(builder: Any) -> MeasuredRun:
     """One run."""
-    found: Measured = comparison.measure(builder.samples(seconds=5).path)
+    found: MeasuredRun = measured_runs.measure(builder.samples(seconds=5).path)
     return found
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "despite", "said"),
+    ("left", "right", "despite", "message"),
     [
         (
             {"t.yaml": TINY, "w.yaml": WIDE},
@@ -42,12 +42,12 @@ def measured(builder: Any) -> Measured:
     ],
 )
 def test_other_templates_are_refused(
-    measured: Measured, left: Any, right: Any, despite: tuple[str, ...], said: str
+    measured: MeasuredRun, left: Any, right: Any, despite: tuple[str, ...], message: str
 ) -> None:
     """The key is named, and of the templates those that differ, with the way to compare nevertheless."""
     with pytest.raises(InputError) as refused:
         comparison.compare([noting(measured, left)], [noting(measured, right)], despite)
-    assert f"templates is {said}" in str(refused.value)
+    assert f"templates is {message}" in str(refused.value)
     assert "--despite templates" in str(refused.value)
 
 
@@ -61,7 +61,7 @@ def test_other_templates_are_refused(
     ],
 )
 def test_the_same_templates_are_compared(
-    measured: Measured, left: Any, right: Any, despite: tuple[str, ...]
+    measured: MeasuredRun, left: Any, right: Any, despite: tuple[str, ...]
 ) -> None:
     """Also runs made before templates were noted, and other scenarios with templates of their own."""
     found = comparison.compare([noting(measured, left)], [noting(measured, right)], despite)
@@ -71,8 +71,8 @@ def test_the_same_templates_are_compared(
 def test_the_page_says_the_templates(builder: Any) -> None:
     """With the begin of their digests; a run that notes none has no such line."""
     builder.samples(seconds=5)
-    assert "Templates" not in dict(facts.run(findings.collect(builder.run)))
+    assert "Templates" not in dict(page_text.run(page_content.collect(builder.run)))
     builder.about(templates={"t.yaml": TINY})
-    found = findings.collect(builder.run)
-    assert dict(facts.run(found))["Templates"] == "t.yaml (SHA-256 aaaaaaaaaaaa…)"
-    assert "templates" not in dict(facts.environment(found))
+    found = page_content.collect(builder.run)
+    assert dict(page_text.run(found))["Templates"] == "t.yaml (SHA-256 aaaaaaaaaaaa…)"
+    assert "templates" not in dict(page_text.environment(found))

@@ -14,7 +14,7 @@ from calorimeter.commands.report import compare
 from calorimeter.core import verdict
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
-from calorimeter.report import comparison, comparison_page
+from calorimeter.report import comparison, comparison_page, measured_runs
 from tests.markdown import broken_tables
 
 pytestmark = pytest.mark.slow  # of each side five runs are made and read
@@ -36,7 +36,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory, module_builder: Any) -> dict[
 
 
 def _compared(left: list[Path], right: list[Path]) -> comparison.Comparison:
-    return comparison.compare(*([comparison.measure(path) for path in side] for side in (left, right)))
+    return comparison.compare(*([measured_runs.measure(path) for path in side] for side in (left, right)))
 
 
 def test_a_planted_slowdown_is_found_between_runs(runs: dict[str, list[Path]]) -> None:
@@ -44,9 +44,9 @@ def test_a_planted_slowdown_is_found_between_runs(runs: dict[str, list[Path]]) -
     found = _compared(runs["a"], runs["c"])
     assert found.unit == "run"
     rows = {row.operation: row for row in found.rows}
-    assert rows["rest list"].said == "slower"
+    assert rows["rest list"].finding == "slower"
     assert 0.03 < rows["rest list"].found.relative.estimate < 0.07
-    assert rows["all"].said == "no detectable difference"  # as many requests a second were offered
+    assert rows["all"].finding == "no detectable difference"  # as many requests a second were offered
     judged = comparison.verdict_of(found, RunDir.open(runs["c"][-1]))
     assert judged.evidence == ("evidence/T2.json",)
     assert judged.judgement.outcome is verdict.Outcome.FAIL
@@ -56,7 +56,7 @@ def test_a_planted_slowdown_is_found_between_runs(runs: dict[str, list[Path]]) -
 def test_runs_that_were_not_made_in_turn_are_said_to_be(runs: dict[str, list[Path]]) -> None:
     """In turn the label is plain; one side made first and the other later is part of the finding."""
     assert _compared(runs["a"][:5], runs["b"][:5]).label == "between runs: 5 against 5"
-    found = [comparison.measure(path) for path in runs["a"][:5]]
+    found = [measured_runs.measure(path) for path in runs["a"][:5]]
     later = [replace(run, about={**run.about, "started": "2027"}) for run in found]
     assert "not made in turn" in comparison.compare(found, later).label
 
@@ -64,7 +64,7 @@ def test_runs_that_were_not_made_in_turn_are_said_to_be(runs: dict[str, list[Pat
 def test_equal_runs_are_not_told_apart(runs: dict[str, list[Path]]) -> None:
     """Five runs against five equal ones: nothing is called different, and T2 passes."""
     found = _compared(runs["a"], runs["b"])
-    assert {row.said for row in found.rows} == {"no detectable difference"}
+    assert {row.finding for row in found.rows} == {"no detectable difference"}
     judged = comparison.verdict_of(found, RunDir.open(runs["b"][-1]))
     assert judged.judgement.outcome is verdict.Outcome.PASS
 
@@ -74,13 +74,13 @@ def test_single_runs_are_compared_within_themselves(runs: dict[str, list[Path]])
     found = _compared(runs["a"][:1], runs["c"][:1])
     assert found.unit == "window"
     assert found.label.startswith("within one run only")
-    assert {row.operation: row.said for row in found.rows}["rest list"] == "slower"
+    assert {row.operation: row.finding for row in found.rows}["rest list"] == "slower"
     judged = comparison.verdict_of(found, RunDir.open(runs["c"][0]))
     assert judged.judgement.outcome is verdict.Outcome.INCONCLUSIVE
 
 
 @pytest.mark.parametrize(
-    ("changed", "said"),
+    ("changed", "message"),
     [
         ({"users": 40}, "users is 40 here and 20 there"),
         ({"load": {"arrivals": {"per_s": 5}}}, "load.arrivals is {'per_s': 5} here and None there"),
@@ -88,11 +88,11 @@ def test_single_runs_are_compared_within_themselves(runs: dict[str, list[Path]])
     ],
 )
 def test_incomparable_runs_are_refused(
-    runs: dict[str, list[Path]], builder: Any, changed: dict[str, Any], said: str
+    runs: dict[str, list[Path]], builder: Any, changed: dict[str, Any], message: str
 ) -> None:
     """The key in which runs differ is named, and how to compare nevertheless."""
     builder.about(**{"users": 20, **changed}).samples(seconds=30)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         _compared(runs["a"][:1], [builder.path])
 
 
@@ -120,7 +120,7 @@ def test_the_command(runs: dict[str, list[Path]], tmp_path: Path) -> None:
 
 def test_what_the_sides_were_made_on_is_told_apart(runs: dict[str, list[Path]]) -> None:
     """The hash of each side's proxy configuration, each part that differs, how to make the page again."""
-    measured = [[comparison.measure(path) for path in runs[side][:2]] for side in "ac"]
+    measured = [[measured_runs.measure(path) for path in runs[side][:2]] for side in "ac"]
     hashed = [
         [
             replace(run, topology=(("Engines", "2"), ("Proxy configuration", f"SHA-256 {side}")))
@@ -131,14 +131,14 @@ def test_what_the_sides_were_made_on_is_told_apart(runs: dict[str, list[Path]]) 
     found = comparison.compare(*hashed)
     text = comparison_page.files(found)["report.md"].decode()
     assert "| Proxy configuration | SHA-256 a | SHA-256 c |" in text
-    assert "Alike on both sides: Engines." in text
+    assert "The same on both sides: Engines." in text
     assert "    calorimeter compare runs/a0 runs/a1 runs/c0 runs/c1 --output FOLDER\n" in text
     assert broken_tables(text) == []
     same = comparison.compare(measured[0][:1], measured[0][1:], ("users",))
     assert "compare runs/a0 runs/a1 --despite users --output" in comparison_page._rebuild(same)
     text = comparison_page.files(same)["report.md"].decode()
-    assert "Nothing that is known of their parts" in text
-    assert "Alike on both sides: Deployment, REST, CFN" in text
+    assert "Nothing that is recorded of their parts" in text
+    assert "The same on both sides: Deployment, REST, CFN" in text
     mixed = comparison.compare(measured[0][:1], [measured[0][1], measured[1][0]])
     assert "compare --baseline runs/a0 runs/a1 runs/c0 --output" in comparison_page._rebuild(mixed)
 

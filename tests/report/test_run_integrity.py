@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.report import comparison, facts, findings, run_integrity
+from calorimeter.report import measured_runs, page_content, page_text, run_integrity
 
 LOST = {"worker": "worker-01", "host": "beta", "clock_offset_s": 0.0, "lost": True}
 
@@ -24,7 +24,7 @@ def worker(offset_s: float | None, within_s: float | None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("noted", "said"),
+    ("noted", "message"),
     [
         (
             LOST,
@@ -33,19 +33,19 @@ def worker(offset_s: float | None, within_s: float | None) -> dict[str, Any]:
         ),
         (
             worker(-3.2, 0.001),
-            "The clock of worker-01 on beta is -3.200 s off its master's: times of its samples are, too.",
+            "The clock of worker-01 on beta is -3.200 s off its master's, and so are its samples.",
         ),
         (
             worker(None, None),
-            "worker-01 on beta did not tell its time: whether times of its samples agree with others is "
-            "not known.",
+            "worker-01 on beta did not report its time: its samples may have times that differ from the "
+            "others'.",
         ),
     ],
 )
-def test_what_was_wrong_with_a_worker_is_a_limit(builder: Any, noted: dict[str, Any], said: str) -> None:
-    """A lost worker, a clock that is off and one that nobody compared are sentences of the page."""
+def test_what_was_wrong_with_a_worker_is_a_limit(builder: Any, noted: dict[str, Any], message: str) -> None:
+    """A lost worker, a clock that is off and one that was not compared are sentences of the page."""
     builder.about(workers=[worker(0.01, 0.001), noted]).samples(seconds=5)
-    assert facts.limits(findings.collect(builder.run))[0] == said
+    assert page_text.limits(page_content.collect(builder.run))[0] == message
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_nothing_wrong_is_nothing_said(noted: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("noted", "said"),
+    ("noted", "message"),
     [
         ({"workers": [LOST], "stopped": "failed", "clean_stop": False}, "worker-01 was lost"),
         ({"stopped": "interrupted", "clean_stop": True}, "it was interrupted before its time was up"),
@@ -68,18 +68,18 @@ def test_nothing_wrong_is_nothing_said(noted: Any) -> None:
     ],
 )
 def test_a_run_that_did_not_end_whole_is_not_compared(
-    builder: Any, noted: dict[str, Any], said: str
+    builder: Any, noted: dict[str, Any], message: str
 ) -> None:
     """The run is named, and why, in one line."""
     builder.about(**noted).samples(seconds=5)
     with pytest.raises(InputError) as refused:
-        comparison.measure(builder.path)
+        measured_runs.measure(builder.path)
     line = str(refused.value)
-    assert line.startswith(f"{builder.path}: cannot be compared: {said}")
+    assert line.startswith(f"{builder.path}: cannot be compared: {message}")
     assert "\n" not in line
 
 
 def test_a_run_that_ended_whole_is_measured(builder: Any) -> None:
     """Its time was up, and nothing was lost."""
     builder.about(stopped="ended", clean_stop=True, workers=[worker(0.01, 0.001)]).samples(seconds=5)
-    assert comparison.measure(builder.path).count == 300
+    assert measured_runs.measure(builder.path).count == 300

@@ -25,7 +25,7 @@ def level(at: float, kind: str = "probe", *, broken: bool = False) -> Level:
             "error_ratio": 0.0,
             "dropped": 0,
             "response_ms": {"p50": 20 * slow, "p95": 60 * slow},
-            "objectives": failed("1 promise is broken: rest.list: p95 too slow", ["p95"])
+            "objectives": failed("1 objective was missed: rest.list: p95 too slow", ["p95"])
             if broken
             else passed("kept"),
             "generator": passed("at ease"),
@@ -54,7 +54,7 @@ CAPACITY = Capacity(
     capacity=80.0,
     broken=88.0,
     confirmed=True,
-    limit="1 promise is broken: rest.list: p95 too slow",
+    limit="1 objective was missed: rest.list: p95 too slow",
     precision=0.1,
     probe_s=8.0,
     hold_s=20.0,

@@ -26,7 +26,7 @@ def verdicts(**figures: dict[str, float | None]) -> Verdicts:
 
 
 def test_figures_stand_side_by_side() -> None:
-    """A row a figure, REST and CFN in one cell; never detected is said; empty rows are left out."""
+    """One row per figure, REST and CFN in one cell; "never" for no detection; empty rows are left out."""
     guide = verdicts(
         H2={"rest_kill_detection_s": None, "cfn_kill_detection_s": None, "rest_kill_failed": 90},
         H5={"rest_kill_recovery_s": None},

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.studies.backlog import backlog, present
-from calorimeter.studies.level_search import MOST_LOOKS, Plan, search, sweep
+from calorimeter.studies.level_search import MOST_PROBES, Plan, search, sweep
 
 CAPACITY = st.floats(0.5, 5000)
 START = st.floats(0.5, 500)
@@ -37,7 +37,7 @@ def test_whole_levels_stay_whole(capacity: int, start: int) -> None:
     found = search(plan, lambda x: x <= capacity, lambda x: x <= capacity)
     assert found.capacity is not None
     assert found.broken is not None
-    assert all(level == int(level) for level, _ in found.looks)
+    assert all(level == int(level) for level, _ in found.probed)
     assert found.capacity <= capacity < found.broken
     assert found.broken - found.capacity <= max(1, 0.11 * found.capacity + 1)
 
@@ -62,11 +62,11 @@ def test_noise_near_the_limit_moves_the_answer_little(capacity: float, seed: int
     found = search(Plan(1, 0.01, 1e6), probe, probe)  # type: ignore[arg-type]
     assert found.capacity is not None
     assert 0.7 * capacity <= found.capacity <= 1.15 * capacity
-    assert len(found.looks) <= MOST_LOOKS + 1
+    assert len(found.probed) <= MOST_PROBES + 1
 
 
 def test_one_hiccup_does_not_halve_the_answer() -> None:
-    """A level that broke once and holds when looked at again is passed."""
+    """A level that broke once and holds when it is probed again is passed."""
     seen: list[float] = []
 
     def probe(level: float) -> bool:
@@ -107,7 +107,7 @@ def test_the_sweep_goes_around_the_capacity(capacity: float) -> None:
 @settings(deadline=None, max_examples=20)
 @given(mean=st.floats(0.5, 50), seed=st.integers(0, 10**6))
 def test_a_steady_queue_seldom_grows(mean: float, seed: int) -> None:
-    """A Poisson number of 30 independent looks grows by the rule in none of these."""
+    """A series of 30 independent Poisson numbers does not grow by the rule in any of these."""
     random = Random(seed)
     values = [float(sum(random.random() < mean / 1000 for _ in range(1000))) for _ in range(30)]
     assert not backlog("q", values).grows
@@ -115,12 +115,12 @@ def test_a_steady_queue_seldom_grows(mean: float, seed: int) -> None:
 
 @given(slope=st.floats(0.5, 20))
 def test_a_queue_that_grows_by_one_every_two_looks_is_found(slope: float) -> None:
-    """Thirty looks suffice."""
+    """Thirty values suffice."""
     assert backlog("q", [slope * n for n in range(30)]).grows
 
 
 def test_a_queue_that_empties_and_one_hardly_seen_do_not_grow() -> None:
-    """Falling is no growth; five looks are too few to say."""
+    """Falling is no growth; five values are too few to decide."""
     assert not backlog("q", [30.0 - n for n in range(30)]).grows
     assert not backlog("q", [0, 50, 100, 150, 200]).grows
     assert not backlog("q", []).grows

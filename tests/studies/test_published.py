@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from calorimeter.commands.report_study import report
+from calorimeter.commands.benchmarks import benchmarks
+from calorimeter.commands.report import report
 from calorimeter.core.errors import InputError
 from calorimeter.studies import published, scale_page
 from tests.places import CLONE
@@ -24,12 +25,12 @@ def test_what_was_changed_is_named(tmp_path: Path) -> None:
     data.mkdir(parents=True)
     (data / "scale.json").write_text(scale(rests=(1,)).model_dump_json())
     run = CliRunner()
-    assert run.invoke(published.benchmarks, [str(tmp_path)], standalone_mode=False).return_value == 0
+    assert run.invoke(benchmarks, [str(tmp_path)], standalone_mode=False).return_value == 0
     folder = tmp_path / "scale"
     (folder / "report.md").write_text("other")
     (folder / "more.txt").write_text("")
     (folder / "summary.json").unlink()
-    done = run.invoke(published.benchmarks, [str(tmp_path), "--check"], standalone_mode=False)
+    done = run.invoke(benchmarks, [str(tmp_path), "--check"], standalone_mode=False)
     assert done.return_value == 1
     assert "differs: more.txt, report.md, summary.json" in done.output
 
@@ -64,5 +65,5 @@ def test_the_published_reports_are_made_from_the_data_beside_them() -> None:
         return
     sizes = [path.stat().st_size for path in (HERE / "data").rglob("*") if path.is_file()]
     assert sum(sizes) < 5_000_000
-    done = CliRunner().invoke(published.benchmarks, [str(HERE), "--check"], standalone_mode=False)
+    done = CliRunner().invoke(benchmarks, [str(HERE), "--check"], standalone_mode=False)
     assert done.return_value == 0, done.output

@@ -5,18 +5,22 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.measured import Span
 from calorimeter.core.verdict import failed, inconclusive, passed
 from calorimeter.studies import capacity_page, scale_page
-from calorimeter.studies.scale import _used, better, checked, refuse_several, shapes, unmeasured
+from calorimeter.studies.scale import better, left_out, processor_used, refuse_several, shapes, unmeasured
 from calorimeter.studies.scale_result import MACHINE, Size, Used
 from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 
+S = 1_000_000_000
 
-def test_the_law_of_engines_is_found_and_its_prediction_checked() -> None:
+
+def test_the_law_of_engines_is_found_and_its_prediction_left_out() -> None:
     """From whole stacks in 20 s: the parameters nearly, the size left out within the interval."""
     found = scale()
     law = found.law("engines")
@@ -38,19 +42,19 @@ def test_each_law_is_fitted_along_one_kind_alone() -> None:
 
 def test_few_sizes_are_said_to_be_few() -> None:
     """Three sizes give a curve without intervals, and the page says so."""
-    said = " ".join(scale_page.sentences(scale(engines=(1, 2, 4))))
-    assert "without intervals: 3 sizes, 6 are needed" in said
-    assert "no interval" in said
+    message = " ".join(scale_page.sentences(scale(engines=(1, 2, 4))))
+    assert "without intervals: 3 sizes, 6 are needed" in message
+    assert "no interval" in message
 
 
 def test_two_sizes_are_points_and_no_law() -> None:
-    """Neither parameters, a peak nor a prediction; what was measured is said."""
+    """Neither parameters, a peak nor a prediction; the page has the measurements."""
     found = scale(engines=(2, 4), rests=(1, 2))
     assert (found.law("engines"), found.law("rest"), found.predictions) == (None, None, ())
-    said = " ".join(scale_page.sentences(found))
-    assert "By engines: 0.95 with 2, 1.70 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in said
-    assert "By REST APIs: 1.70 with 1, 1.70 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in said
-    assert not any(word in said for word in ("α", "β", "peak", "redicted"))
+    message = " ".join(scale_page.sentences(found))
+    assert "By engines: 0.95 with 2, 1.70 with 4 (stacks/s); no law: 2 sizes, 3 are needed." in message
+    assert "By REST APIs: 1.70 with 1, 1.70 with 2 (stacks/s); no law: 2 sizes, 3 are needed." in message
+    assert not any(word in message for word in ("α", "β", "peak", "redicted"))
     assert "predicted" not in next(iter(scale_page.lines(found)))
 
 
@@ -77,8 +81,8 @@ def test_what_has_no_law_is_not_asked_for() -> None:
         refuse_several((1, 2))
     refuse_several((2,))
     with pytest.raises(InputError, match="nothing predicts 3 engines"):
-        checked((2, 4), 3)
-    assert (checked((2, 4), None), checked((1, 2, 4), None), checked((1, 2, 4), 8)) == (None, 3, 8)
+        left_out((2, 4), 3)
+    assert (left_out((2, 4), None), left_out((1, 2, 4), None), left_out((1, 2, 4), 8)) == (None, 3, 8)
 
 
 def _late(late: int, done: int = 10) -> Size:
@@ -89,15 +93,15 @@ def _late(late: int, done: int = 10) -> Size:
 
 def test_a_load_with_a_late_generator_is_made_once_more() -> None:
     """The better by T3 stays, not the one that got more done; no third load; a good one is not repeated."""
-    for looks, kept, tries in (
+    for loads, kept, tries in (
         ([_late(0)], 0, 1),
         ([_late(9, done=30), _late(0)], 1, 2),
         ([_late(9), _late(5)], 1, 2),
         ([_late(5), _late(9, done=30)], 0, 2),
         ([_late(5), size(1, 1, 1).model_copy(update={"generator": inconclusive("unknown")})], 0, 2),
     ):
-        left = iter(looks)
-        assert better(lambda left=left: next(left)) == looks[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
+        left = iter(loads)
+        assert better(lambda left=left: next(left)) == loads[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
         assert next(left, None) is None
 
 
@@ -107,15 +111,15 @@ def test_late_generators_are_counted_in_the_lead() -> None:
     assert "(T3)" not in " ".join(scale_page.sentences(found))
     spoilt = [each.model_copy(update={"generator": _late(9).generator}) for each in found.sizes[-3:]]
     found = found.model_copy(update={"sizes": (*found.sizes[:-3], *spoilt)})
-    said = "2 of 6 sizes: the generator was late (T3), so their figures may be too low."
-    assert said in scale_page.sentences(found)
+    message = "2 of 6 sizes: the generator was late (T3), so their figures may be too low."
+    assert message in scale_page.sentences(found)
     few = scale(engines=(2, 4), rests=(1, 2))
     few = few.model_copy(update={"sizes": (*spoilt, *few.sizes[-1:])})
     assert "3 of 4 sizes: the generator was late" in " ".join(scale_page.sentences(few))
 
 
 def test_what_saturates_first_is_told_from_the_processor() -> None:
-    """The machine's two cores, 0.2 s a stack, are full at ten stacks a second; nothing is near full."""
+    """The machine's two cores, 0.2 s a stack, are full at ten stacks a second; nothing is nearly full."""
     found = scale().saturation
     assert found[0].kind == "(this machine)"
     assert found[0].saturates_at == pytest.approx(10, rel=1e-6)
@@ -141,25 +145,18 @@ def test_sizes_are_every_combination_and_one_left_out() -> None:
     assert (unmeasured((1, 2, 4)), unmeasured((1, 2, 3)), unmeasured((2,))) == (3, 4, 3)
 
 
-def test_processor_is_added_up_by_kind_within_the_measured_part(tmp_path: Path) -> None:
-    """Two engines are one kind; looks outside do not count; a line that was cut off is left out."""
-    file = tmp_path / "processes.jsonl"
-    second = 1_000_000_000
+def test_processor_is_added_up_by_kind_within_the_measured_part() -> None:
+    """Two engines are one kind; polls outside do not count."""
     rows = [
-        {
-            "t_ns": n * second,
-            "processes": [
-                {"part": "engine-1", "cpu_s": n * 0.5, "rss_bytes": 1},
-                {"part": "engine-2", "cpu_s": n * 0.25, "rss_bytes": 1},
-                {"part": "mariadb", "cpu_s": 7.0, "rss_bytes": 1},
-            ],
-        }
+        (n * S, part, cpu_s)
         for n in range(20)
+        for part, cpu_s in (("engine-1", n * 0.5), ("engine-2", n * 0.25), ("mariadb", 7.0))
     ]
-    file.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"t_ns": 9')
-    found = {used.kind: (used.processes, used.cpu_s) for used in _used(file, 4 * second, 14 * second)}
+    polls = pd.DataFrame(rows, columns=["t_ns", "part", "cpu_s"])
+    found = {used.kind: (used.processes, used.cpu_s) for used in processor_used(polls, Span(4 * S, 14 * S))}
     assert found == {"engine": (2, 7.5), "mariadb": (1, 0.0)}
-    assert _used(tmp_path / "none", 0, second) == []
+    assert list(processor_used(polls.iloc[:0], Span(0, S))) == []
+    assert list(processor_used(polls, None)) == []
 
 
 @pytest.mark.slow

@@ -1,10 +1,11 @@
-"""What a recorded load shows: nothing here sends anything, a run folder is read."""
+"""Evidence of gates T, read from the run folder of a recorded load: nothing is sent."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,77 +18,76 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.core.series import runs_of_side
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.service_level import counted_samples
 from calorimeter.gates.service_level.objectives import PERCENTS, Generator, Service
 from calorimeter.workload import catalogue
 from calorimeter.workload.scenario import Scenario
 
 COMPARE_S = 300.0
-"""Ten million samples a run take half a minute."""
-
-
-def service(context: Context) -> Service:
-    """What became of the requests of the run, for each objective of its scenario."""
-    return service_of(context.recorded)
+"""Time limit of a comparison; ten million samples take half a minute per run."""
 
 
 def service_of(run: RunDir) -> Service:
-    """See `service`."""
+    """Evidence of T1: what became of the requests of the measured part, for each objective.
+
+    Raises `EvidenceUnavailable` if the run holds no samples or no scenario, or one of them is damaged.
+    """
+    from calorimeter.gates.service_level.counted_samples import read, served  # pandas takes its time
+
     scenario = _scenario(run)
-    table = counted_samples.read(run)
-    span = counted_samples.window(table, run.about)
+    samples, part = read(run)
     names = dict.fromkeys(("*", *(objective.operation for objective in scenario.objectives)))
     return Service(
         run=run.path.name,
         whole=_whole(run.about),
-        window_s=(span[1] - span[0]) / 1e9,
+        window_s=part.length_s if part else 0.0,
         objectives=scenario.objectives,
-        served=counted_samples.served(table, names, span),
+        served=served(samples, names, part),
     )
 
 
-def generator(context: Context) -> Generator:
-    """What the processes that generated the load noted of themselves."""
-    return generator_of(context.recorded)
-
-
 def generator_of(run: RunDir) -> Generator:
-    """See `generator`."""
-    table = counted_samples.read(run)
-    first, last = span = counted_samples.window(table, run.about)
-    seen = [window for window in generators.windows(run.path) if first <= window.t_ns <= last]
-    everything = counted_samples.served(table, ["*"], span)[0]
-    promised = [
+    """Evidence of T3: what the load's generating processes recorded of themselves in its measured part.
+
+    Raises `EvidenceUnavailable` as `service_of` does.
+    """
+    from calorimeter.gates.service_level.counted_samples import read, served
+
+    samples, part = read(run)
+    recorded = generators.windows(run.path) if part else []
+    seconds = [each for each in recorded if part and part.first_ns <= each.t_ns <= part.last_ns]
+    (everything,) = served(samples, ["*"], part)
+    judged = [
         percent
         for objective in _scenario(run).objectives
         for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True)
         if bound is not None
     ]
+
+    def marked(rule: Callable[[generators.GeneratorWindow], str]) -> tuple[str, ...]:
+        begin_ns = part.first_ns if part else 0
+        found = ((each, rule(each)) for each in seconds)
+        return tuple(
+            f"{each.worker} after {(each.t_ns - begin_ns) / 1e9:.0f} s: {why}" for each, why in found if why
+        )
+
     return Generator(
         sent=everything.requests - everything.dropped,
-        windows=len(seen),
-        busy=tuple(
-            _told(window, first, why) for window in seen if (why := generators.cpu_shortage(window))
-        ),
-        timed=sum(window.timed for window in seen),
-        late=sum(window.late for window in seen),
-        limited=tuple(
-            _told(window, first, why) for window in seen if (why := generators.bottleneck(window))
-        ),
-        percent=max(promised, default=max(PERCENTS)),
-        cpu_share=max((window.cpu_share for window in seen), default=0.0),
-        lag_p99_ms=max((window.lag_p99_s * 1e3 for window in seen), default=0.0),
+        windows=len(seconds),
+        busy=marked(generators.cpu_shortage),
+        timed=sum(each.timed for each in seconds),
+        late=sum(each.late for each in seconds),
+        limited=marked(generators.bottleneck),
+        percent=max(judged, default=max(PERCENTS)),
+        cpu_share=max((each.cpu_share for each in seconds), default=0.0),
+        lag_p99_ms=max((each.lag_p99_s * 1e3 for each in seconds), default=0.0),
     )
 
 
-def _told(window: generators.GeneratorWindow, first_ns: int, why: str) -> str:
-    return f"{window.worker} after {(window.t_ns - first_ns) / 1e9:.0f} s: {why}"
-
-
 def baseline(context: Context) -> Baseline:
-    """The run, with all of its side of a series, against the runs of the baseline.
+    """Evidence of T2: the run, with all runs of its side of a series, against the runs of the baseline.
 
-    What `calorimeter compare` finds, so that a page and a gate cannot differ.
+    `calorimeter compare` finds it, so that a page and the gate cannot differ. Raises `EvidenceUnavailable`
+    if the runs cannot be compared.
     """
     left = [path for run in context.baseline for path in runs_of_side(run)]
     right = runs_of_side(context.recorded.path)
@@ -102,8 +102,8 @@ def baseline(context: Context) -> Baseline:
         try:
             return Baseline.model_validate_json(record.read_text(encoding="utf-8"))
         except OSError:
-            said = (done.stderr.strip().splitlines() or ["nothing was said"])[-1]
-            raise EvidenceUnavailable("compare", said.removeprefix("calorimeter: ")) from None
+            error = (done.stderr.strip().splitlines() or ["ended without a message"])[-1]
+            raise EvidenceUnavailable("compare", error.removeprefix("calorimeter: ")) from None
         except ValidationError as problem:
             raise EvidenceUnavailable("compare", f"left no record of a comparison: {problem}") from None
 
@@ -115,7 +115,7 @@ def _scenario(run: RunDir) -> Scenario:
     try:
         return catalogue.recorded(file)
     except InputError as problem:
-        raise EvidenceUnavailable(problem.where, str(problem)) from problem
+        raise EvidenceUnavailable(problem.where, problem.given) from problem
 
 
 def _whole(about: dict[str, Any]) -> bool:

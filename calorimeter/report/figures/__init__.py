@@ -1,1 +1,1 @@
-"""One function a figure: a tidy table in, a matplotlib Figure out; nothing here computes."""
+"""One function per figure: a tidy table in, a matplotlib Figure out; nothing here computes."""

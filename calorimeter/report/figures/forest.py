@@ -12,7 +12,7 @@ from calorimeter.report.figures.style import Layout
 
 
 def forest(rows: pd.DataFrame, layout: Layout) -> Figure:
-    """Each measure's relative difference with its interval; filled where a difference was detected.
+    """Each measure's relative difference with its interval; filled if a difference was detected.
 
     `rows`: `name`, `difference`, `low`, `high` (shares), `detected`.
     """

@@ -1,4 +1,4 @@
-"""Figures of what gates saw: mapping, rotation, faults."""
+"""Figures of the evidence of gates: mapping, rotation, faults."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from calorimeter.report.tables.gate_evidence import Trial
 
 
 def mapping(table: pd.DataFrame, layout: Layout) -> Figure:
-    """Source × backend, a panel an API: a column a source, dark where it was served.
+    """Source × backend, one panel per API: one column per source, filled where it was served.
 
     `table`: `api`, `source`, `server`, `n`; sources in the order of their backend.
     """
@@ -26,7 +26,7 @@ def mapping(table: pd.DataFrame, layout: Layout) -> Figure:
     axes = figure.subplots(len(apis), 1, squeeze=False, gridspec_kw={"height_ratios": heights})[:, 0]
     for panel, (api, own) in zip(axes, apis, strict=True):
         counts = own.pivot_table(index="server", columns="source", values="n", fill_value=0)
-        # Sources that more than one backend served come first: they are what refutes affinity.
+        # Sources that more than one backend served come first: they refute affinity.
         order = sorted(
             counts.columns,
             key=lambda source: (-(counts[source] > 0).sum(), counts[source].to_numpy().argmax(), source),
@@ -68,7 +68,7 @@ _KINDS = (
 
 
 def faults(trials: Sequence[Trial], layout: Layout) -> Figure:
-    """A panel a trial: what was broken when, when the proxy had it out, and what clients did not get."""
+    """One panel per trial: faults, outages at the proxy, and requests that were not served."""
     lanes = [list(trial.lanes)[::-1] for trial in trials]
     heights = tuple(0.48 + 0.24 * len(each) for each in lanes)
     figure = Figure(figsize=(layout.width_in, sum(heights) + 0.7), layout="constrained")
@@ -99,15 +99,15 @@ def _trial(panel: Axes, trial: Trial, names: list[str]) -> None:
     panel.set_xlim(0, trial.length_s)
     panel.grid(visible=False, axis="y")
     panel.grid(visible=True, axis="x")
-    panel.set_title(f"{trial.file}: {trial.fault}{_said(trial)}", loc="left", fontsize=8.5, pad=3)
+    panel.set_title(f"{trial.file}: {trial.fault}{_delays(trial)}", loc="left", fontsize=8.5, pad=3)
 
 
-def _said(trial: Trial) -> str:
+def _delays(trial: Trial) -> str:
     """Detection and recovery of the first broken server, or the range over several."""
-    felt = trial.felt
+    detections = trial.detections
     words = []
     for name, word in (("detection_s", "detected after"), ("recovery_s", "back after")):
-        known = felt[name].dropna()
+        known = detections[name].dropna()
         if len(known):
             ends = dict.fromkeys((f"{known.min():.1f}", f"{known.max():.1f}"))
             words.append(f"{word} {' to '.join(ends)} s")

@@ -29,7 +29,7 @@ def over_time(
     panel.set_yscale("log")
     size = 5 if len(good) < 1500 else 2.5
     panel.scatter(good["t_s"], good["response"], s=size, color=style.DOT, linewidths=0, rasterized=True)
-    # The legend has a dot of its own: those of the figure are too small to be seen there.
+    # The legend has a larger dot: those of the figure are too small to be seen there.
     panel.scatter([], [], s=16, color=style.DOT, linewidths=0, label="request")
     for name, colour, dash in _LINES:
         table = tails if name == "p99" else percentiles
@@ -127,21 +127,15 @@ def _nines(panel: Axes, end: float) -> None:
 def operations(table: pd.DataFrame, layout: Layout) -> Figure:
     """Each operation's median, p90, p99 and p99.9 of response time on one line.
 
-    `table`: `operation`, `n`, `response_p50` … in s, NaN where there are too few samples.
+    `table`: `operation`, `n`, `response_p50` … in s, NaN if there are too few samples.
     """
     shown = table[table["response_p50"].notna()].iloc[::-1]
     figure, (panel,) = style.canvas(layout, (0.75 + 0.32 * max(1, len(shown)),))
     panel.set_xscale("log")
     heights = np.arange(len(shown))
-    marks = (
-        ("p50", "o", style.INK),
-        ("p90", "s", style.BLUE),
-        ("p99", "D", style.ORANGE),
-        ("p99.9", "v", style.RED),
-    )
-    values = shown[[f"response_{name}" for name, _, _ in marks]]
+    values = shown[[f"response_{name}" for name, _, _ in style.PERCENTILES]]
     panel.hlines(heights, values.min(axis=1), values.max(axis=1), color=style.PALE, linewidth=3, zorder=1)
-    for name, marker, colour in marks:
+    for name, marker, colour in style.PERCENTILES:
         if shown[f"response_{name}"].notna().any():
             panel.scatter(
                 shown[f"response_{name}"], heights, marker=marker, color=colour, s=26, zorder=2, label=name

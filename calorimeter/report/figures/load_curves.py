@@ -1,4 +1,4 @@
-"""Figures of what came of how much was asked."""
+"""Figures of throughput and response time against the offered load."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calorimeter.report.figures.style import Layout
 
 
 def achieved(table: pd.DataFrame, layout: Layout) -> Figure:
-    """Answers a second against requests a second, a point a window; errors and drops below.
+    """Answers against requests per second, one point per window; errors and drops below.
 
     `table`: per second `offered`, `achieved`, `errors`, `dropped`.
     """
@@ -38,17 +38,13 @@ def achieved(table: pd.DataFrame, layout: Layout) -> Figure:
 
 
 def latency(table: pd.DataFrame, layout: Layout) -> Figure:
-    """Percentiles of response time against requests a second, a point a window.
+    """Percentiles of response time against requests per second, one point per window.
 
-    `table`: `offered` a second; `p50`, `p90`, `p99` in s, NaN where there are too few.
+    `table`: `offered` per second; `p50`, `p90`, `p99` in s, NaN if there are too few.
     """
     figure, (panel,) = style.canvas(layout, (3.0,))
     panel.set_yscale("log")
-    for name, marker, colour in (
-        ("p50", "o", style.INK),
-        ("p90", "s", style.BLUE),
-        ("p99", "D", style.ORANGE),
-    ):
+    for name, marker, colour in style.PERCENTILES[:3]:
         if table[name].notna().any():
             _dots(panel, table, name, marker, colour, name)
     panel.set_ylabel("response time")

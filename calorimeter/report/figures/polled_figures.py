@@ -1,4 +1,4 @@
-"""Figures of what was polled while a run lasted."""
+"""Figures of the polls made during a run."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calorimeter.report.figures.style import Layout, Marks
 def backlog(
     queues: pd.DataFrame, stacks: pd.DataFrame, marks: Marks, end_s: float, layout: Layout
 ) -> Figure:
-    """Messages in each queue and stacks in progress, a panel each.
+    """Messages in each queue, and stacks in progress; one panel for each.
 
     `queues`: `t_s`, `name`, `ready`, `unacknowledged`; `stacks`: `t_s`, `in_progress`; either may be empty.
     """
@@ -26,7 +26,9 @@ def backlog(
             own["t_s"], own["ready"], step="post", color=style.SKY, label="ready", linewidth=0
         )
         total = own["ready"] + own["unacknowledged"]
-        panel.plot(own["t_s"], total, drawstyle="steps-post", color=style.INK, label="and not acknowledged")
+        panel.plot(
+            own["t_s"], total, drawstyle="steps-post", color=style.INK, label="ready or unacknowledged"
+        )
         panel.set_title(f"queue {name}, messages", loc="right", fontsize=8, color=style.MUTED, pad=2)
     if names:
         style.legend(axes[0], 1 if layout.narrow else 2, layout)
@@ -41,7 +43,7 @@ def backlog(
 
 
 def sessions(table: pd.DataFrame, marks: Marks, end_s: float, layout: Layout) -> Figure:
-    """Open connections of each server, a panel a section: `t_s`, `group`, `name`, `open`."""
+    """Open connections of each server, one panel per section: `t_s`, `group`, `name`, `open`."""
     groups = [(str(name), own) for name, own in table.groupby("group", sort=True)]
     figure, axes = style.canvas(layout, (1.5,) * len(groups))
     for panel, (group, own) in zip(axes, groups, strict=True):
@@ -65,7 +67,7 @@ def sessions(table: pd.DataFrame, marks: Marks, end_s: float, layout: Layout) ->
 
 
 def processes(table: pd.DataFrame, marks: Marks, end_s: float, layout: Layout) -> Figure:
-    """A strip a part: the darker, the more of a processor it used; mean and peak memory beside it.
+    """One strip per part: darker is more of a processor; beside it the mean, and the largest memory.
 
     `table`: `t_s`, `part`, `cpus`, `rss_bytes`.
     """

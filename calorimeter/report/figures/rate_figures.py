@@ -1,4 +1,4 @@
-"""Figures of rates: what was offered, what came back, and how the generator did."""
+"""Figures of rates: offered load, answers, and the health of the generator."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from calorimeter.report.figures.style import Layout, Marks
 
 
 def over_time(rates: pd.DataFrame, marks: Marks, layout: Layout) -> Figure:
-    """Offered and achieved requests a second, with errors and drops in a panel of their own.
+    """Offered and achieved requests per second, with errors and drops in a panel of their own.
 
     `rates`: `t_s`, and per second `offered`, `achieved`, `errors`, `dropped`.
     """
@@ -69,7 +69,7 @@ def _trouble(panel: Axes, rates: pd.DataFrame, layout: Layout) -> None:
 def generator(
     lags: pd.DataFrame, in_flight: pd.Series, workers: pd.DataFrame, marks: Marks, layout: Layout
 ) -> Figure:
-    """How late requests were sent, how many were in flight at the end of each bin, how busy senders were.
+    """Lateness of requests, requests in flight at the end of each bin, and load of the generator.
 
     `lags`: `t_s`, `lag_p50`, `lag_p99`, `lag_max` in s; `workers`: `t_s`, `worker`, `cpu_share` of one
     core and `lag_p99_s`; may be empty.

@@ -1,4 +1,4 @@
-"""Figures of who served how much."""
+"""The figure of shares per backend or engine."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from calorimeter.report.figures.style import Layout
 
 
 def bars(shares: pd.DataFrame, label: str, layout: Layout) -> Figure:
-    """A bar a server or engine, with a tick where its expected share is; one panel a group.
+    """One bar per server or engine, with a tick at its expected share; one panel per group.
 
-    `shares`: `group`, `name`, `n` (may be missing), `share`, `expected`, and where known `low` and `high`
-    of a band and the `predicted` share, which the tick then stands for; `label` names the x axis.
+    `shares`: `group`, `name`, `n` (may be missing), `share`, `expected`, and if known `low` and `high`
+    of a band and the `predicted` share, which the tick shows then; `label` names the x axis.
     """
     groups = [(str(name), part) for name, part in shares.groupby("group", sort=True)]
     heights = tuple(0.30 * len(part) + 0.32 for _, part in groups)

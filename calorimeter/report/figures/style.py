@@ -1,4 +1,4 @@
-"""How every figure looks, and how it becomes bytes that are the same each time."""
+"""The look of every figure, and its bytes, which are the same each time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,10 @@ SERIES = (
     ("#b3261e", (0, (1, 1))),
     ("#56a8dc", (0, (7, 2))),
 )
-"""Colour and dash of the lines of a figure: told apart by either alone, so in grey too."""
+"""Colour and dash of the lines of a figure; each alone distinguishes them, so grey prints do, too."""
+
+PERCENTILES = (("p50", "o", INK), ("p90", "s", BLUE), ("p99", "D", ORANGE), ("p99.9", "v", RED))
+"""Marker and colour of the percentiles of a figure."""
 
 _RC: Mapping[str, object] = {
     "font.family": "DejaVu Sans",  # comes with matplotlib: the same letters on every machine
@@ -90,17 +93,17 @@ WIDE = Layout(7.6, narrow=False)
 NARROW = Layout(3.9, narrow=True)
 
 BOTTLENECK = "generator was the bottleneck"
-"""What the legend calls the grey stretches of time."""
+"""Label of the grey spans of time."""
 
 Plot = Callable[[Layout], Figure]
 
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """What is marked on every time axis: phases (`phase`, `from_s`, `to_s`), faults, the warm-up's end.
+    """Marks on every time axis: phases (`phase`, `from_s`, `to_s`), faults, the end of the warm-up.
 
-    `faults` are when a server was out of the proxy's rotation, `injected` when a part was broken,
-    `invalid` when the generator was the bottleneck.
+    `faults` are spans in which a server was out of the proxy's rotation, `injected` in which a fault was
+    injected, `invalid` in which the generator was the bottleneck.
     """
 
     phases: pd.DataFrame | None = None
@@ -111,7 +114,7 @@ class Marks:
 
 
 def canvas(layout: Layout, heights_in: tuple[float, ...]) -> tuple[Figure, list[Axes]]:
-    """A figure with one panel a height, sharing the x axis."""
+    """A figure with one panel per height; they share the x axis."""
     figure = Figure(figsize=(layout.width_in, sum(heights_in)), layout="constrained")
     grid = figure.subplots(
         len(heights_in), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights_in}
@@ -133,7 +136,7 @@ def svg_and_png(plot: Plot, layout: Layout, prefix: str) -> tuple[str, bytes]:
     with mpl.rc_context(dict(_RC)):  # type: ignore[arg-type]
         figure = plot(layout)
         vector = _svg(figure, prefix)
-        figure.set_layout_engine("none")  # has been laid out; to do it again takes a third of the time
+        figure.set_layout_engine("none")  # already laid out; doing it again takes a third of the time
         target = io.BytesIO()
         figure.savefig(target, format="png", metadata={"Software": None})
     return vector, target.getvalue()
@@ -219,14 +222,12 @@ def time_axis(axes: list[Axes], marks: Marks, end_s: float, layout: Layout) -> N
     axes[-1].set_xlabel(unit)
 
 
-def _shade_invalid(axes: list[Axes], stretches: list[dict[Any, Any]]) -> None:
-    """Grey where the generator was the bottleneck, with a legend below: a second of hours is seen, too."""
-    for panel in axes if stretches else ():
-        for stretch in stretches:
-            panel.axvspan(
-                stretch["from_s"], stretch["to_s"], color=INK, alpha=0.22, linewidth=0.6, zorder=0
-            )
-    if stretches:
+def _shade_invalid(axes: list[Axes], spans: list[dict[Any, Any]]) -> None:
+    """Grey spans with a legend below, and an edge: a second is visible even in a run of hours."""
+    for panel in axes if spans else ():
+        for span in spans:
+            panel.axvspan(span["from_s"], span["to_s"], color=INK, alpha=0.22, linewidth=0.6, zorder=0)
+    if spans:
         shown = Patch(color=INK, alpha=0.22, linewidth=0, label=BOTTLENECK)
         axes[0].figure.legend(handles=[shown], loc="outside lower right")
 
@@ -249,7 +250,7 @@ def _above(panel: Axes, at_s: float, text: str, end_s: float) -> None:
 
 
 def legend(panel: Axes, columns: int, layout: Layout) -> None:
-    """A legend above the panel, in as many columns as the width takes."""
+    """A legend above the panel; at most two columns in a narrow layout."""
     panel.legend(
         loc="lower left",
         bbox_to_anchor=(-0.01, 1.0),

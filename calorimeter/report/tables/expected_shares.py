@@ -1,4 +1,4 @@
-"""What a backend's share should be: from the source hash of the load's own addresses, and by chance."""
+"""Expected share of each backend: by the source hash of the load's own addresses, and by chance."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpr
 from calorimeter.report.tables.shares import PROXY_TOTALS
 
 CONFIDENCE = 0.99
-"""How often a band holds the shares of all servers of a section, were source addresses drawn at random."""
+"""Probability that a band holds the shares of all servers of a section, for random source addresses."""
 
 
 def connections(samples: pd.DataFrame) -> pd.DataFrame:
@@ -46,8 +46,8 @@ def bands(opened: pd.DataFrame, servers: pd.DataFrame, deployment: Deployment | 
 
     `predicted` is what the source hash of deployment.toml's [expect] gives the connections of `opened`;
     `low` and `high` hold the shares of random addresses, as many and as busy as these, in 99 % of cases
-    (binomial, Bonferroni over the servers). Empty where nothing balances by source or a server left the
-    rotation meanwhile: then there is no one prediction.
+    (binomial, Bonferroni over the servers). Empty if the section does not balance by source, or if a server
+    left the rotation during the run: then there is no single prediction.
     """
     rows: list[dict[str, object]] = []
     if deployment is not None and len(opened) and len(servers):
@@ -90,7 +90,7 @@ def _of_section(section: str, hashing: SourceHash, opened: pd.DataFrame) -> list
         return []
     n = opened["n"].to_numpy(dtype=np.float64)
     predicted: Mapping[str, float] = (opened["n"].groupby(given).sum() / n.sum()).to_dict()
-    # Busy sources weigh more than others: as many equal ones would scatter as much (Kish 1965).
+    # The number of equally busy sources whose shares would scatter as much (Kish 1965).
     sources = n.sum() ** 2 / (n**2).sum()
     shares = hashing.shares
     z = NormalDist().inv_cdf(1 - (1 - CONFIDENCE) / 2 / max(1, len(shares)))

@@ -1,4 +1,4 @@
-"""What gates kept as evidence, as tables to draw: mapping, rotation, faults and what was felt."""
+"""Evidence that gates kept, as tables to draw: mapping, rotation, faults and their detection."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ import pandas as pd
 Tree = dict[str, Any]
 
 SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
-"""What reading a file of another shape raises: such a file is not drawn, its verdict stands without it."""
+"""Errors raised by a file of another shape: it is not drawn, and its verdict stands without it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """One fault as it was tried.
+    """One trial of a fault.
 
-    `lanes` are the broken servers and those that left the rotation, then the clients of each API, also
-    where nothing happened to them. `spans` has `lane`, `kind` (`fault`, `out`, `failed`), `from_s` and
+    `lanes` are the broken servers and those that left the rotation, then the clients of each API, even if
+    all their requests were served. `spans` has `lane`, `kind` (`fault`, `out`, `failed`), `from_s` and
     `to_s` since the trial began.
     """
 
@@ -33,33 +33,27 @@ class Trial:
     length_s: float
 
     @property
-    def felt(self) -> pd.DataFrame:
+    def detections(self) -> pd.DataFrame:
         """Each broken server: `lane`, `from_s`, `to_s`, `detection_s`, `recovery_s`.
 
-        From the fault until the proxy had it out of its rotation, and from the begin of the healing
-        until it had it back; NaN where that was not seen.
+        Detection counts from the fault until the proxy had the server out of its rotation, recovery from
+        the start of the healing until it had it back; NaN if that was not seen.
         """
-        faults = self.spans[self.spans["kind"] == "fault"]
+        faults = self.spans[self.spans["kind"] == "fault"][["lane", "from_s", "to_s"]]
         outs = self.spans[self.spans["kind"] == "out"]
-        return felt(faults[["lane", "from_s", "to_s"]], outs, self.length_s)
-
-
-def felt(faults: pd.DataFrame, outs: pd.DataFrame, end_s: float) -> pd.DataFrame:
-    """Detection and recovery of each fault (see `Trial.felt`), from when servers were out."""
-    rows = []
-    for lane, from_s, to_s in faults.itertuples(index=False):
-        own = outs[(outs["lane"] == lane) & (outs["to_s"] > from_s) & (outs["from_s"] >= from_s - 1e-9)]
-        seen, back = own["from_s"].min(), own["to_s"].max()
-        recovered = back > to_s and back < end_s  # a span that ends with the trial has not ended
-        # A fault at 0 was there before: when it began, and so its detection, is not known.
-        detected = seen - from_s if from_s > 0 else math.nan
-        rows.append((lane, from_s, to_s, detected, back - to_s if recovered else math.nan))
-    columns = ["lane", "from_s", "to_s", "detection_s", "recovery_s"]
-    return pd.DataFrame(rows, columns=columns)
+        rows = []
+        for lane, from_s, to_s in faults.itertuples(index=False):
+            own = outs[(outs["lane"] == lane) & (outs["to_s"] > from_s) & (outs["from_s"] >= from_s - 1e-9)]
+            seen, back = own["from_s"].min(), own["to_s"].max()
+            recovered = back > to_s and back < self.length_s  # a span that ends with the trial may go on
+            # A fault at 0 began before the trial: its detection is not known.
+            detected = seen - from_s if from_s > 0 else math.nan
+            rows.append((lane, from_s, to_s, detected, back - to_s if recovered else math.nan))
+        return pd.DataFrame(rows, columns=["lane", "from_s", "to_s", "detection_s", "recovery_s"])
 
 
 def injected(folder: Path, start_ns: int) -> pd.DataFrame:
-    """What was broken while a load ran: `lane`, `fault`, `from_s`, `to_s` (its healing) since the start."""
+    """Faults injected during a load: `lane`, `fault`, `from_s`, `to_s` (its healing) since the start."""
     rows = []
     for _, tree in _trees(folder, "faults.json"):
         try:
@@ -104,7 +98,7 @@ def rotation(folder: Path) -> pd.DataFrame:
 
 
 def trials(folder: Path) -> list[Trial]:
-    """Every fault that gates tried, in the order of their files."""
+    """Every trial of the gates, in the order of their files."""
     found = []
     for name, tree in _trees(folder, "H*.json"):
         try:

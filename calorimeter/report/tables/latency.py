@@ -8,18 +8,10 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
+from calorimeter.core.measured import Span, due_within
+from calorimeter.core.sample_tables import Mask, dropped, ns, succeeded
 from calorimeter.core.statistics import Ints
-from calorimeter.report.time_axis import (
-    BIN_LADDER_S,
-    Axis,
-    Mask,
-    Window,
-    axis,
-    dropped,
-    ns,
-    succeeded,
-    within,
-)
+from calorimeter.report.time_axis import BIN_LADDER_S, Axis, axis
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 """The percentiles of the tables."""
@@ -34,7 +26,7 @@ CURVE_PERCENTS = (
 
 
 def latencies(samples: pd.DataFrame, time: Axis, percents: tuple[float, ...] = PERCENTS) -> pd.DataFrame:
-    """Response time of successes by when they were due: `t_s`, `n` and a column a percentile, in s."""
+    """Response time of successes by when they were due: `t_s`, `n` and a column per percentile, in s."""
     chosen = samples.loc[succeeded(samples), ["scheduled_ns", "response_ns"]]
     groups = statistics.sorted_groups(
         ns(chosen, "response_ns"), time.of(ns(chosen, "scheduled_ns")), time.bins
@@ -45,11 +37,11 @@ def latencies(samples: pd.DataFrame, time: Axis, percents: tuple[float, ...] = P
     return table
 
 
-def against_load(samples: pd.DataFrame, time: Axis, part: Window) -> pd.DataFrame:
-    """What came of how much was asked, one row a bin that lies wholly in a window.
+def against_load(samples: pd.DataFrame, time: Axis, part: Span) -> pd.DataFrame:
+    """Answers against the offered load, one row for each bin that lies wholly in a part of the run.
 
-    Columns, a second: `offered`, `achieved`, `errors`, `dropped`, all by when a request was due; then
-    `n` successes and their `p50`, `p90`, `p99` in s (NaN where there are too few).
+    Columns, per second: `offered`, `achieved`, `errors`, `dropped`, all by when a request was due; then
+    `n` successes and their `p50`, `p90`, `p99` in s (NaN if there are too few).
     """
     due = ns(samples, "scheduled_ns")
     good, never = succeeded(samples), dropped(samples)
@@ -61,11 +53,8 @@ def against_load(samples: pd.DataFrame, time: Axis, part: Window) -> pd.DataFram
         ("dropped", never),
     ):
         table[name] = time.counts(due[chosen]) / time.bin_s
-    width = time.bin_s * 1_000_000_000
-    begins = -(-(part.first_ns - time.start_ns) // width)
-    ends = (part.last_ns - time.start_ns) // width
     order = ["t_s", "offered", "achieved", "errors", "dropped", "n", "p50", "p90", "p99"]
-    return table.iloc[begins:ends][order].reset_index(drop=True)
+    return table.iloc[time.within(part)][order].reset_index(drop=True)
 
 
 def latency_axis(samples: pd.DataFrame, time: Axis, percent: float) -> Axis:
@@ -85,15 +74,15 @@ def column(percent: float) -> str:
     return f"p{percent:g}"
 
 
-def operations(samples: pd.DataFrame, part: Window, blocks: Axis | None) -> pd.DataFrame:
-    """One row an operation and one for all of them, over a window.
+def operations(samples: pd.DataFrame, part: Span, blocks: Axis | None) -> pd.DataFrame:
+    """One row for each operation and one for all of them, of the requests due in a part of the run.
 
     Columns: `operation`, `n` (all that were due), `ok`, `failed` (sent, but not ok), `dropped`,
-    `rate` (ok a second), and of the successes in s: `response_p50` … and `service_p50` …; NaN where
-    there are too few samples (`statistics.samples_needed`). `response_p50_low` and `_high`, and so on, are
-    the bootstrap's bounds over `blocks`; NaN where there are too few of those, or none.
+    `rate` (ok per second), and of the successes in s: `response_p50` … and `service_p50` …; NaN if
+    there are too few samples (`statistics.samples_needed`). `response_p50_low` and `_high`, and so on, are the
+    bootstrap's bounds over `blocks`; NaN if there are too few of those, or None was given.
     """
-    chosen = within(samples[["scheduled_ns", "response_ns", "service_ns", "kind", "error"]], part)
+    chosen = due_within(samples[["scheduled_ns", "response_ns", "service_ns", "kind", "error"]], part)
     good, never = succeeded(chosen), dropped(chosen)
     kinds = [str(kind) for kind in chosen["kind"].cat.categories]
     codes = chosen["kind"].cat.codes.to_numpy()
@@ -102,61 +91,51 @@ def operations(samples: pd.DataFrame, part: Window, blocks: Axis | None) -> pd.D
         name: statistics.sorted_groups(ns(chosen, f"{name}_ns"), fine, len(kinds))
         for name in ("response", "service")
     }
-    block = blocks.of(ns(chosen, "scheduled_ns")) if blocks else None
+    block = blocks.of(ns(chosen, "scheduled_ns")) if blocks else np.full(len(chosen), -1)
     merged = np.zeros((blocks.bins if blocks else 0, statistics.CELLS), dtype=np.int64)
     rows = []
     for code, kind in enumerate(kinds):
-        own = codes == code
         groups = {name: groups[code] for name, groups in times.items()}
-        row = _operation(kind, own, good, never, groups, part)
-        if block is not None:
-            held = statistics.histograms(
-                ns(chosen, "response_ns"), np.where(fine == code, block, -1), len(merged)
-            )
-            merged += held
-            row |= _bounds(row, held)
-        rows.append(row)
+        row = _operation(kind, codes == code, good, never, groups, part)
+        in_block = np.where(fine == code, block, -1)
+        held = statistics.histograms(ns(chosen, "response_ns"), in_block, len(merged))
+        merged += held
+        rows.append(row | _bounds(row, held))
     if len(kinds) > 1:
-        whole = {name: np.concatenate(groups) for name, groups in times.items()}
-        for values in whole.values():
-            values.sort()
-        row = _operation("all", np.ones(len(chosen), np.bool_), good, never, whole, part)
+        everything = {name: np.sort(np.concatenate(groups)) for name, groups in times.items()}
+        row = _operation("all", np.ones(len(chosen), np.bool_), good, never, everything, part)
         rows.append(row | _bounds(row, merged))
     return pd.DataFrame([row for row in rows if row["n"]])
 
 
-def _bounds(row: dict[str, object], windows: Ints) -> dict[str, object]:
-    shown = [p for p in PERCENTS if math.isfinite(float(str(row[f"response_{column(p)}"])))]
+def _bounds(row: dict[str, float | str], windows: Ints) -> dict[str, float | str]:
+    shown = [p for p in PERCENTS if math.isfinite(float(row[f"response_{column(p)}"]))]
     bounds = statistics.pooled_bounds(windows, shown, seed=3)
-    found: dict[str, object] = {}
-    for percent in PERCENTS:
-        low, high = bounds.get(percent, (math.nan, math.nan))
-        found[f"response_{column(percent)}_low"] = low / 1e9
-        found[f"response_{column(percent)}_high"] = high / 1e9
-    return found
+    return {
+        f"response_{column(percent)}_{end}": bound / 1e9
+        for percent in PERCENTS
+        for end, bound in zip(("low", "high"), bounds.get(percent, (math.nan, math.nan)), strict=True)
+    }
 
 
 def _operation(
-    name: str, own: Mask, good: Mask, never: Mask, ordered: dict[str, Ints], part: Window
-) -> dict[str, object]:
+    name: str, own: Mask, good: Mask, never: Mask, ordered: dict[str, Ints], part: Span
+) -> dict[str, float | str]:
     n, ok, unsent = int(own.sum()), int((own & good).sum()), int((own & never).sum())
-    row: dict[str, object] = {
-        "operation": name,
-        "n": n,
-        "ok": ok,
-        "failed": n - ok - unsent,
-        "dropped": unsent,
-        "rate": ok / part.length_s,
+    counts = {"n": n, "ok": ok, "failed": n - ok - unsent, "dropped": unsent}
+    return {
+        **{"operation": name, **counts, "rate": ok / part.length_s if part.length_s else 0.0},
+        **{
+            f"{kind}_{column(percent)}": statistics.percentile(values, percent) / 1e9
+            for kind, values in ordered.items()
+            for percent in PERCENTS
+        },
     }
-    for kind, values in ordered.items():
-        for percent in PERCENTS:
-            row[f"{kind}_{column(percent)}"] = statistics.percentile(values, percent) / 1e9
-    return row
 
 
-def curve(samples: pd.DataFrame, part: Window) -> pd.DataFrame:
+def curve(samples: pd.DataFrame, part: Span) -> pd.DataFrame:
     """The percentile curve of successes: `percent`, `response` and `service` in s, as far as n allows."""
-    chosen = within(samples, part)
+    chosen = due_within(samples, part)
     chosen = chosen[succeeded(chosen)]
     ordered = {name: np.sort(ns(chosen, f"{name}_ns")) for name in ("response", "service")}
     shown = [percent for percent in CURVE_PERCENTS if statistics.samples_needed(percent) <= len(chosen)]
@@ -170,7 +149,7 @@ def heat(samples: pd.DataFrame, time: Axis, rows: int = 48) -> pd.DataFrame:
     """How many successes fell in each cell of time × response time.
 
     The index is the lower edge of a row in s, in even steps of the logarithm; the columns are the
-    bins' middles in s. An empty table where nothing succeeded.
+    bins' middles in s. The table is empty if nothing succeeded.
     """
     chosen = samples.loc[succeeded(samples), ["scheduled_ns", "response_ns"]]
     if chosen.empty:

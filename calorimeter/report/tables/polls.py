@@ -1,4 +1,4 @@
-"""Tables of what was polled and of the ledger, on the time axis of the load."""
+"""Tables of the watch's polls and of the ledger, on the time axis of the load."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from calorimeter.report.tables.shares import ENGINE_QUEUES, PROXY_TOTALS
 from calorimeter.report.time_axis import Axis
 
 DOWN = ("DOWN", "MAINT", "NOLB", "DRAIN")
-"""How a status begins with which a server gets no new connections."""
+"""Prefixes of a server's status with which it gets no new connections."""
 
 
 def _since(table: pd.DataFrame, time: Axis) -> pd.DataFrame:
@@ -39,7 +39,7 @@ def stacks(ledger: pd.DataFrame, time: Axis) -> pd.DataFrame:
 def sessions(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     """Open connections of each server, and waiting ones: `t_s`, `group`, `name`, `open`, `queued`.
 
-    Several proxies look at the same server, each at its own connections: then the name says whose they are.
+    If several proxies use the same server, the name includes the proxy that counted the connections.
     """
     rows = _since(polled[~polled["server"].isin(PROXY_TOTALS)], time)
     if rows["proxy"].nunique() > 1:
@@ -49,7 +49,7 @@ def sessions(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
 
 
 def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """When a proxy had a server out of its rotation, one poll exact: `name`, `from_s`, `to_s`."""
+    """When a proxy had a server out of its rotation, to within one poll: `name`, `from_s`, `to_s`."""
     rows = _since(polled[~polled["server"].isin(PROXY_TOTALS)], time).sort_values("t_s", kind="stable")
     found = []
     for (_, _, server), own in rows.groupby(["proxy", "section", "server"]):
@@ -64,17 +64,17 @@ def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
 
 
 def workers(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """How each generating process did: `t_s`, `worker`, `cpu_share` of one core, and `lag_p99_s`.
+    """Health of each generating process: `t_s`, `worker`, `cpu_share` of one core, and `lag_p99_s`.
 
-    Its own lag: of arrivals, or of a timer where users wait for their answers; `connections` made since the
-    last look, `users` at it.
+    The lag is that of its arrivals, or of its timer if users are closed; `connections` were made since the
+    last poll, `users` were there at it.
     """
     columns = ["t_s", "worker", "cpu_share", "lag_p99_s", "connections", "users"]
     return _since(polled, time)[columns].reset_index(drop=True)
 
 
 def invalid(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """When a generating process was itself the bottleneck: `worker`, `from_s`, `to_s`, `why`."""
+    """When a generating process was the bottleneck: `worker`, `from_s`, `to_s`, `why`."""
     rows = _since(polled[polled["why_invalid"] != ""], time)
     began_s = (rows["t_ns"] - time.start_ns) / 1e9 - rows["length_s"]
     named = rows.assign(from_s=began_s.clip(lower=0), to_s=rows["t_s"]).rename(
@@ -84,11 +84,11 @@ def invalid(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
 
 
 TOUCHING_S = 0.1
-"""Stretches so near to one another are one: a window ends a little after the next one is due."""
+"""Spans with a smaller gap between them are joined: a window ends a little after the next one is due."""
 
 
-def stretches(table: pd.DataFrame) -> pd.DataFrame:
-    """The time that spans cover together, whosever they are: `from_s`, `to_s`, in order, apart."""
+def union(table: pd.DataFrame) -> pd.DataFrame:
+    """Union of all spans, regardless of worker, as sorted, disjoint intervals: `from_s`, `to_s`."""
     found: list[dict[str, float]] = []
     for row in table.sort_values("from_s", kind="stable").to_dict("records"):
         if found and row["from_s"] <= found[-1]["to_s"] + TOUCHING_S:
@@ -101,7 +101,7 @@ def stretches(table: pd.DataFrame) -> pd.DataFrame:
 def processes(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     """Processor and memory of each part: `t_s`, `part`, `cpus` (processors used), `rss_bytes`.
 
-    One row a poll but the first; where a process began anew (its seconds fell), it counts from 0.
+    One row for each poll but the first. If a process restarted (its seconds fell), it counts from 0.
     """
     rows = _since(polled, time).sort_values(["part", "t_s"], kind="stable")
     parts = rows.groupby("part")

@@ -1,19 +1,22 @@
-"""Tables of what the load met: rates, latencies, operations, errors. Each is pure and tidy."""
+"""Tables of a load: rates, errors, lateness of the generator; and whether the load was steady."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
+from calorimeter.core.measured import Span
+from calorimeter.core.sample_tables import dropped, ns, succeeded
 from calorimeter.core.statistics import Floats
-from calorimeter.report.time_axis import Axis, Window, dropped, measured, ns, succeeded
+from calorimeter.report.time_axis import Axis
 
 
 def rates(samples: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """What was offered and what came back, one row a bin.
+    """What was offered and what was answered, one row for each bin.
 
     Columns: `t_s`, then per second `offered`, `achieved` (answers as expected), `errors` and
     `dropped`; `in_flight` at the end of the bin. Offered and dropped count by when a request was
@@ -38,9 +41,10 @@ def rates(samples: pd.DataFrame, time: Axis) -> pd.DataFrame:
 
 
 def errors(samples: pd.DataFrame) -> pd.DataFrame:
-    """What was not as expected, over the whole run: `operation`, `error`, `status`, `n`, `share`, `p50`.
+    """Requests of the whole run that were not answered as expected.
 
-    `share` is of all requests of the operation; `p50` is the median of the time it took, in s.
+    Columns: `operation`, `error`, `status`, `n`, `share` (of all requests of the operation) and `p50`
+    (median of the time it took, in s).
     """
     bad = samples[~succeeded(samples)]
     if bad.empty:
@@ -59,7 +63,7 @@ def errors(samples: pd.DataFrame) -> pd.DataFrame:
 
 
 def generator(samples: pd.DataFrame, time: Axis) -> pd.DataFrame:
-    """How late requests were sent: `t_s`, `n`, `lag_p50`, `lag_p99` (where n allows), `lag_max`, in s."""
+    """How late requests were sent: `t_s`, `n`, `lag_p50`, `lag_p99` (if n allows), `lag_max`, in s."""
     sent = samples.loc[~dropped(samples), ["scheduled_ns", "response_ns", "service_ns"]]
     lag = np.maximum(ns(sent, "response_ns") - ns(sent, "service_ns"), 0)
     groups = statistics.sorted_groups(lag, time.of(ns(sent, "scheduled_ns")), time.bins)
@@ -75,11 +79,11 @@ def generator(samples: pd.DataFrame, time: Axis) -> pd.DataFrame:
 
 
 MOST_POINTS = 4000
-"""More points than these become a blot; errors are all kept up to as many again."""
+"""Successes that are drawn at most, and failures: more points than these become a blot."""
 
 
 def points(samples: pd.DataFrame, start_ns: int) -> pd.DataFrame:
-    """Single requests to draw: `t_s`, `response` in s, `ok`; every k-th where there are too many."""
+    """Single requests to draw: `t_s`, `response` in s, `ok`; every k-th if there are too many."""
     sent = samples.loc[~dropped(samples), ["scheduled_ns", "response_ns", "error"]]
     good = sent[succeeded(sent)]
     bad = sent[~succeeded(sent)]
@@ -93,34 +97,45 @@ def points(samples: pd.DataFrame, start_ns: int) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def window(samples: pd.DataFrame, time: Axis) -> Window:
-    """The steady part of the measured phases by `statistics.WARM_UP_RULE`, else all of them.
+@dataclass(frozen=True, slots=True)
+class Steadiness:
+    """Where the measured part of a run is steady: `steady_part`, all of it if nothing else is known.
+
+    `found` is whether a steady state was found; `why` says in a sentence what was found.
+    """
+
+    steady_part: Span
+    found: bool
+    why: str
+
+
+def steadiness(samples: pd.DataFrame, time: Axis, measured: Span) -> Steadiness:
+    """Find the steady part of the measured part by `statistics.WARM_UP_RULE`.
 
     Both the achieved rate and the median response time have to be steady; the later of the two
     beginnings counts.
     """
-    first, last = measured(samples)
-    width = time.bin_s * 1_000_000_000
-    bins = slice(-(-(first - time.start_ns) // width), max(1, (last - time.start_ns) // width))
+    bins = time.within(measured)
+    bins = slice(bins.start, max(bins.stop, 1))
     series = {
         "the achieved rate": rates(samples, time)["achieved"].to_numpy(),
         "the median response time": _medians(samples, time),
     }
-    begins = 0
+    settled = 0
     for name, values in series.items():
         found = statistics.steady(values[bins])
         if not found.settled:
-            return Window(first, last, False, f"No steady state was found: {name} {found.reason}.")
-        begins = max(begins, found.first)
-    if not begins:
-        return Window(first, last, True, "No warm-up was found.")
-    begins_ns = time.start_ns + (bins.start + begins) * width
-    excluded_s = (begins_ns - first) / 1e9
-    return Window(begins_ns, last, True, f"The first {excluded_s:.0f} s are warm-up and excluded.")
+            return Steadiness(measured, False, f"No steady state was found: {name} {found.reason}.")
+        settled = max(settled, found.first)
+    if not settled:
+        return Steadiness(measured, True, "The measured part is steady from its beginning.")
+    first_ns = time.start_ns + (bins.start + settled) * time.bin_s * 1_000_000_000
+    why = f"The measured part is steady after its first {(first_ns - measured.first_ns) / 1e9:.0f} s."
+    return Steadiness(Span(first_ns, measured.last_ns), True, why)
 
 
 def _medians(samples: pd.DataFrame, time: Axis) -> Floats:
-    """The median of each bin however few it holds: for finding the warm-up, never for showing."""
+    """The median of each bin, however few samples it holds: used to find the warm-up, never shown."""
     chosen = samples.loc[succeeded(samples), ["scheduled_ns", "response_ns"]]
     groups = statistics.sorted_groups(
         ns(chosen, "response_ns"), time.of(ns(chosen, "scheduled_ns")), time.bins

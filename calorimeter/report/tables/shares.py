@@ -11,20 +11,20 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.verdict import Verdicts
 
 ENGINE_QUEUES = ("engine", "engine_worker")
-"""The topics that heat-engine serves; each also has queues of its own host and a fanout."""
+"""Queues that all engines consume from; each engine also has queues of its own host and a fanout queue."""
 
 PROXY_TOTALS = ("FRONTEND", "BACKEND")
-"""Rows of the proxy's statistics that are no server."""
+"""Rows of the proxy's statistics that are totals, not servers."""
 
 
 def increments(counter: pd.Series) -> int:
-    """How far a counter rose over its polls; where it fell, it was reset and counts from 0 again."""
+    """Growth of a counter over its polls; after a reset (it fell) it counts from 0."""
     steps = np.diff(counter.to_numpy())
     return int(np.where(steps >= 0, steps, counter.to_numpy()[1:]).sum())
 
 
 def backends_watched(servers: pd.DataFrame) -> pd.DataFrame:
-    """Connections that each server got between the first poll and the last, from all proxies together.
+    """Connections that each server got from all proxies between the first poll and the last.
 
     Columns: `group` (the proxy's section), `name`, `n`, `share`, `expected` (its weight's share).
     """
@@ -38,10 +38,7 @@ def engines_watched(channels: pd.DataFrame) -> pd.DataFrame:
     Columns as in `backends_watched`; `group` is the topic, `name` the process. A channel that was not
     there at the first poll counts from 0.
     """
-    rows = channels.assign(
-        topic=channels["queues"].map(_topic),
-        process=channels["name"].map(_process),
-    )
+    rows = channels.assign(topic=channels["queues"].map(_topic), process=channels["name"].map(_process))
     rows = rows[rows["topic"] != ""]
     if rows.empty:
         return _counted(rows.assign(channel=""), "topic", "process", "deliver")
@@ -84,7 +81,7 @@ def _counted(
     whole = table.groupby("group")[["n", "weight"]].transform("sum")
     table["share"] = (table["n"] / whole["n"]).where(whole["n"] > 0)
     table["expected"] = (table["weight"] / whole["weight"]).where(whole["weight"] > 0)
-    # A part that nothing was sent to is left out as a whole: it has no shares.
+    # A group that nothing was sent to has no shares: it is left out.
     return table[whole["n"] > 0].reset_index(drop=True)[columns]
 
 
@@ -101,7 +98,7 @@ def _prefixed(verdicts: Verdicts, gate: str, prefix: str) -> dict[str, float]:
 
 
 def backends_judged(verdicts: Verdicts, deployment: Deployment | None) -> pd.DataFrame:
-    """The shares of source addresses that gate S1 found, as in `backends_watched` (`n` is unknown)."""
+    """Shares of source addresses that gate S1 found, as in `backends_watched` (`n` is unknown)."""
     shares = _prefixed(verdicts, "S1", "share_")
     sections: dict[str, str] = {}
     for api in (deployment.rest, deployment.cfn) if deployment else ():
@@ -119,7 +116,7 @@ def backends_judged(verdicts: Verdicts, deployment: Deployment | None) -> pd.Dat
 
 
 def engines_judged(verdicts: Verdicts) -> pd.DataFrame:
-    """The deliveries that gate E2 counted for each engine, as in `engines_watched`."""
+    """Deliveries that gate E2 counted for each engine, as in `engines_watched`."""
     counts = _prefixed(verdicts, "E2", "deliveries_")
     table = pd.DataFrame(
         [{"group": "engine", "name": name, "n": int(n)} for name, n in counts.items()],

@@ -1,4 +1,4 @@
-"""How long stacks took: from when an action on one was accepted to its end, as the load saw it."""
+"""How long stacks took: from the acceptance of an action to its end, as the load saw it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
+from calorimeter.core.measured import Span
+from calorimeter.core.sample_tables import ns
 from calorimeter.report.tables.latency import column
-from calorimeter.report.time_axis import Window
 
 PERCENTS = (50.0, 90.0, 99.0)
 
@@ -19,11 +20,11 @@ TAKEN = (*map(column, PERCENTS), "longest")
 COLUMNS = ("operation", "ended", "n", *TAKEN)
 
 
-def endings(ledger: pd.DataFrame | None, actions: pd.DataFrame | None, part: Window) -> pd.DataFrame:
-    """One row an action and a state it ended in, of what was accepted within a window.
+def stack_durations(ledger: pd.DataFrame | None, actions: pd.DataFrame | None, part: Span) -> pd.DataFrame:
+    """One row for each action and state it ended in, of the actions accepted within a part of the run.
 
     Columns: `operation` (API and action), `ended` (such as CREATE_COMPLETE, or `UNSEEN`), `n`, and in s
-    `p50`, `p90`, `p99` (NaN where there are too few, `statistics.samples_needed`) and `longest`.
+    `p50`, `p90`, `p99` (NaN if there are too few, `statistics.samples_needed`) and `longest`.
     """
     tables = []
     if ledger is not None:
@@ -36,7 +37,7 @@ def endings(ledger: pd.DataFrame | None, actions: pd.DataFrame | None, part: Win
     if not tables:
         return pd.DataFrame(columns=list(COLUMNS))
     rows = pd.concat([table[wanted].astype(dict.fromkeys(wanted[:3], str)) for table in tables])
-    rows = rows[(rows["accepted_ns"] >= part.first_ns) & (rows["accepted_ns"] <= part.last_ns)]
+    rows = rows[part.holds(ns(rows, "accepted_ns"))]
     grouped = rows.groupby([rows["api"] + " " + rows["operation"], "final_state"])
     found = [_ending(str(name), str(state), own) for (name, state), own in grouped]
     return pd.DataFrame(found, columns=list(COLUMNS))

@@ -1,4 +1,4 @@
-"""What was polled while a run lasted: `watch/*.jsonl` as tables, however it ended."""
+"""`watch/*.jsonl`, the polls made during a run, as tables; also of a run that was killed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WORKERS = (
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """Tables of polls, empty where there were none; `gaps` says in sentences what is missing."""
+    """Tables of polls, empty if there were none; `gaps` are sentences about what is missing."""
 
     servers: pd.DataFrame
     queues: pd.DataFrame
@@ -38,7 +38,7 @@ class Watched:
 
 
 def read(run: RunDir) -> Watched:
-    """Read what there is. A missing file or a line that was cut off is a gap, not an error."""
+    """Read the files of a run. A missing file or a truncated line is a gap, not an error."""
     gaps: list[str] = []
     folder = run.path / "watch"
     proxy = _rows(folder / "proxy.jsonl", _servers, "shares per backend under load", gaps)
@@ -62,7 +62,7 @@ def _rows(path: Path, rows_of: Callable[[Row], Iterator[Row]], shows: str, gaps:
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        gaps.append(f"{name} is not there: this page cannot show {shows}.")
+        gaps.append(f"{name} is missing: this page cannot show {shows}.")
         return []
     rows: list[Row] = []
     bad, unavailable = 0, []
@@ -72,18 +72,18 @@ def _rows(path: Path, rows_of: Callable[[Row], Iterator[Row]], shows: str, gaps:
             if "unavailable" in poll:
                 unavailable.append(str(poll["unavailable"]))
                 continue
-            # All rows of a poll or none: half a poll would look like a server that had vanished.
+            # All rows of a poll or none: in half a poll a server would seem to have vanished.
             rows.extend(list(rows_of(poll)))
         except (ValueError, KeyError, TypeError, AttributeError):
             bad += 1
     if unavailable:
         gaps.append(
-            f"{name}: {len(unavailable)} of {len(lines)} polls saw nothing, at first: {unavailable[0]}"
+            f"{name}: {len(unavailable)} of {len(lines)} polls got no answer; the first: {unavailable[0]}"
         )
     if bad:
-        gaps.append(f"{name}: {bad} of {len(lines)} polls were cut off or unreadable and are left out.")
+        gaps.append(f"{name}: {bad} of {len(lines)} polls are truncated or unreadable and were left out.")
     if not rows:
-        gaps.append(f"{name} holds no poll that can be read: this page cannot show {shows}.")
+        gaps.append(f"{name} holds no readable poll: this page cannot show {shows}.")
     return rows
 
 
@@ -95,11 +95,8 @@ def _servers(poll: Row) -> Iterator[Row]:
             "section": str(row["section"]),
             "server": str(row["server"]),
             "status": str(row.get("status", "")),
-            "scur": _count(row.get("scur")),
-            "stot": _count(row.get("stot")),
-            "qcur": _count(row.get("qcur")),
             "check_status": str(row.get("check_status") or ""),
-            "weight": _count(row.get("weight")),
+            **{key: _count(row.get(key)) for key in ("scur", "stot", "qcur", "weight")},
         }
 
 
@@ -130,16 +127,16 @@ def _processes(poll: Row) -> Iterator[Row]:
         }
 
 
-def _workers(look: Row) -> Iterator[Row]:
+def _workers(poll: Row) -> Iterator[Row]:
     yield {
-        "t_ns": int(look["t_ns"]),
-        "worker": str(look["worker"]),
-        "cpu_share": float(look["cpu_share"]),
-        "lag_p99_s": float(look.get("lag_p99_s", math.nan)),
-        "connections": _count(look.get("connections")),
-        "users": _count(look.get("users")),
-        "length_s": float(look.get("length_s", 1.0)),
-        "why_invalid": str(look.get("why_invalid") or ""),
+        "t_ns": int(poll["t_ns"]),
+        "worker": str(poll["worker"]),
+        "cpu_share": float(poll["cpu_share"]),
+        "lag_p99_s": float(poll.get("lag_p99_s", math.nan)),
+        "connections": _count(poll.get("connections")),
+        "users": _count(poll.get("users")),
+        "length_s": float(poll.get("length_s", 1.0)),
+        "why_invalid": str(poll.get("why_invalid") or ""),
     }
 
 

@@ -1,4 +1,4 @@
-"""Golden evidence of T1 and T3: promises kept, broken and open; generators with time and without."""
+"""Golden evidence of T1 and T3: objectives met, missed and undecided; generators with and without time."""
 
 from __future__ import annotations
 
@@ -36,44 +36,48 @@ EVERYTHING = Objective(
 )
 
 
-def test_kept_promises_pass() -> None:
-    """A value at its bound keeps it; each of the five bounds counts as a promise."""
+def test_objectives_that_are_met_pass() -> None:
+    """A value at its bound meets it; each of the five bounds counts."""
     found = judged(EVERYTHING)
     assert found.outcome is Outcome.PASS
+    assert found.why == "all objectives were met over the 100 s window"
     assert found.figures["kept"] == 5
     assert found.figures["rest.list_per_s"] == 50.0
 
 
 @pytest.mark.parametrize(
-    ("objective", "said"),
+    ("objective", "message"),
     [
-        (Objective(p99_ms=199), "*: p99 200.0 ms, at most 199 promised"),
+        (Objective(p99_ms=199), "*: p99 200.0 ms, the objective is at most 199 ms"),
         (Objective(p50_ms=19.9), "*: p50 20.0 ms"),
-        (Objective(max_error_ratio=0.05), "*: 500 of 5000 failed, at most 5.0000% promised"),
-        (Objective(min_per_s=50), "*: 45.00 successes/s, at least 50 promised"),
+        (
+            Objective(max_error_ratio=0.05),
+            "*: 500 of 5000 requests failed, the objective is at most 5.0000%",
+        ),
+        (Objective(min_per_s=50), "*: 45.00 successes/s, the objective is at least 50"),
     ],
 )
-def test_each_broken_promise_fails_and_is_quoted(objective: Objective, said: str) -> None:
-    """The counter-example says what was promised and what was measured."""
+def test_each_objective_that_is_missed_fails_and_is_quoted(objective: Objective, message: str) -> None:
+    """The counter-example names the objective and what was measured."""
     found = judged(objective, ok=4500)
     assert found.outcome is Outcome.FAIL
-    assert found.counter_examples[0].startswith(said)
+    assert found.counter_examples[0].startswith(message)
 
 
 def test_a_run_in_which_everything_failed_never_passes() -> None:
-    """Not with a promise that errors cannot break, nor with no promise at all."""
+    """Not with an objective that errors cannot miss, nor without any objective."""
     for objectives in ((Objective(max_error_ratio=1.0),), (Objective(p99_ms=1e9),), ()):
         assert judged(*objectives, ok=0).outcome is Outcome.FAIL
 
 
-def test_an_operation_that_always_failed_fails_its_latency_promise() -> None:
+def test_an_operation_that_always_failed_fails_its_latency_objective() -> None:
     """Successes of other operations do not hide it."""
     served = (
         Served(operation="*", requests=5000, ok=4000, dropped=0, response_ms=QUICK),
         Served(operation="rest.create", requests=1000, ok=0, dropped=0, response_ms={}),
     )
-    promise = (Objective(operation="rest.create", p50_ms=100),)
-    evidence = Service(run="r", whole=True, window_s=9, objectives=promise, served=served)
+    objective = (Objective(operation="rest.create", p50_ms=100),)
+    evidence = Service(run="r", whole=True, window_s=9, objectives=objective, served=served)
     assert objectives_hold(evidence).outcome is Outcome.FAIL
 
 
@@ -88,23 +92,23 @@ def test_an_operation_that_always_failed_fails_its_latency_promise() -> None:
         (Objective(min_per_s=0.1), 19),
     ],
 )
-def test_too_few_samples_leave_a_promise_open(objective: Objective, requests: int) -> None:
+def test_too_few_samples_decide_no_objective(objective: Objective, requests: int) -> None:
     """One sample fewer than are needed is INCONCLUSIVE, just enough is PASS."""
     assert judged(objective, ok=requests, requests=requests).outcome is Outcome.INCONCLUSIVE
     assert judged(objective, ok=requests + 1, requests=requests + 1).outcome is Outcome.PASS
 
 
-def test_empty_cut_short_and_unpromised_runs_are_inconclusive() -> None:
+def test_runs_that_are_empty_cut_short_or_without_objectives_are_inconclusive() -> None:
     """No request, an end before the time was up, no objective, an objective without a bound."""
-    promise = Objective(p50_ms=30)
-    assert judged(promise, ok=0, requests=0).outcome is Outcome.INCONCLUSIVE
-    assert judged(promise, whole=False).why == "the run was cut short"
+    objective = Objective(p50_ms=30)
+    assert judged(objective, ok=0, requests=0).outcome is Outcome.INCONCLUSIVE
+    assert judged(objective, whole=False).why == "the run was cut short"
     assert judged().outcome is Outcome.INCONCLUSIVE
     assert judged(Objective()).outcome is Outcome.INCONCLUSIVE
 
 
-def test_one_broken_promise_outweighs_open_ones() -> None:
-    """What is refuted stays refuted, also in a run that was cut short."""
+def test_one_missed_objective_outweighs_undecided_ones() -> None:
+    """A refuted objective stays refuted, also in a run that was cut short."""
     found = judged(Objective(p99_ms=300), Objective(p50_ms=1), ok=500, requests=500, whole=False)
     assert found.outcome is Outcome.FAIL
 
@@ -124,13 +128,13 @@ GENERATOR = Generator(
 
 def generator(busy: int = 0, **changes: object) -> Judgement:
     """T3 where a process had no time left in so many seconds, with something else changed."""
-    told = tuple(f"worker-00 after {n} s: the generator used 95% of its core" for n in range(busy))
-    return not_the_bottleneck(GENERATOR.model_copy(update={"busy": told, **changes}))
+    seconds = tuple(f"worker-00 after {n} s: the generator used 95% of its core" for n in range(busy))
+    return not_the_bottleneck(GENERATOR.model_copy(update={"busy": seconds, **changes}))
 
 
 @pytest.mark.parametrize(("percent", "allowed"), [(99.0, 1), (95.0, 5), (50.0, 50)])
-def test_seconds_that_cannot_move_what_is_promised_are_allowed(percent: float, allowed: int) -> None:
-    """As many as lie beyond the highest percentile promised pass, one more fails and is quoted."""
+def test_seconds_that_cannot_move_the_percentile_are_allowed(percent: float, allowed: int) -> None:
+    """As many as lie beyond the highest percentile judged pass; one more fails and is quoted."""
     assert generator(allowed, percent=percent).outcome is Outcome.PASS
     found = generator(allowed + 1, percent=percent)
     assert found.outcome is Outcome.FAIL
@@ -138,7 +142,7 @@ def test_seconds_that_cannot_move_what_is_promised_are_allowed(percent: float, a
 
 
 @pytest.mark.parametrize(("percent", "allowed"), [(99.0, 50), (95.0, 250), (50.0, 2500)])
-def test_late_arrivals_that_cannot_move_what_is_promised_are_allowed(percent: float, allowed: int) -> None:
+def test_late_arrivals_that_cannot_move_the_percentile_are_allowed(percent: float, allowed: int) -> None:
     """One late arrival of few in a second does not spoil a median; more than a percent of all do a p99."""
     seconds = (
         "worker-00 after 7 s: 1 % of the generator's lags were 41.0 ms or more; 40.0 ms are allowed",
@@ -151,6 +155,6 @@ def test_late_arrivals_that_cannot_move_what_is_promised_are_allowed(percent: fl
 
 
 @pytest.mark.parametrize("changes", [{"windows": 0}, {"timed": 0}, {"sent": 0}])
-def test_what_was_not_seen_is_not_passed(changes: dict[str, object]) -> None:
-    """Nothing noted, nothing sent."""
+def test_a_generator_without_evidence_does_not_pass(changes: dict[str, object]) -> None:
+    """No second recorded, nothing timed, nothing sent."""
     assert generator(**changes).outcome is Outcome.INCONCLUSIVE

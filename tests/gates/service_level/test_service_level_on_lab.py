@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 
 SCENARIO = """
 name = "promising"
-about = "Promises what nobody can keep."
+about = "Has an objective that nobody can meet."
 users = 4
 duration_s = 6
 warm_up_s = 1
@@ -72,8 +72,8 @@ def calorimeter(*words: str, **variables: str) -> subprocess.CompletedProcess[st
     )
 
 
-def test_broken_promises_and_a_halting_generator_are_red(lab: Deployment, tmp_path: Path) -> None:
-    """T1 fails for the rate and keeps the other promise, T3 for lag, T2 lacks runs; status 1."""
+def test_missed_objectives_and_a_halting_generator_are_red(lab: Deployment, tmp_path: Path) -> None:
+    """T1 fails for the rate and meets the other objective, T3 fails for lag, T2 lacks runs; status 1."""
     scenario, job = tmp_path / "promising.toml", tmp_path / "job.md"
     scenario.write_text(SCENARIO)
     last = halting_load(str(scenario), "--deployment", str(lab.path), "--runs", str(tmp_path))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter import cli
-from calorimeter.commands import load
+from calorimeter.commands import run as run_command
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector, execute_schedule
@@ -120,7 +120,7 @@ def test_a_run_that_leaves_something_broken_is_kept(
         until((tmp_path / "drained").exists, 10)
         return 0, f"run: {run.path}", 0
 
-    monkeypatch.setattr(load, "_follow", follow)
+    monkeypatch.setattr(run_command, "_follow", follow)
     file = str(tmp_path / "cloud.toml")
     words = ["run", "--deployment", file, "--fault", "a:drain@0s+60s", "--yes-break-it"]
     monkeypatch.setattr(sys, "argv", ["calorimeter", *words])

@@ -12,7 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 
-from calorimeter.report import figure_list, findings
+from calorimeter.report import figure_list, page_content
 from calorimeter.report.figures import (
     gate_figures,
     latency_figures,
@@ -167,7 +167,7 @@ def test_backlog_holds_queues_and_stacks() -> None:
     queues = pd.DataFrame({"t_s": [0.0, 1.0], "name": "engine", "ready": [1, 2], "unacknowledged": [3, 0]})
     stacks = pd.DataFrame({"t_s": [1.0, 2.0], "in_progress": [4, 5]})
     upper, lower = polled_figures.backlog(queues, stacks, Marks(), 2.0, WIDE).axes
-    assert line(upper, "and not acknowledged") == [4, 2]
+    assert line(upper, "ready or unacknowledged") == [4, 2]
     assert np.asarray(lower.lines[0].get_ydata()).tolist() == [4, 5]
     assert [panel.get_title("right") for panel in (upper, lower)] == [
         "queue engine, messages",
@@ -204,12 +204,12 @@ def test_lines_are_told_apart_without_colour() -> None:
 @pytest.mark.slow
 def test_axes_have_units(module_builder: Any) -> None:
     """The lowest panel of every figure says what its x axis is; every panel says what it shows."""
-    for plate in figure_list.of(findings.collect(module_builder.run)):
-        figure: Figure = plate.plot(NARROW)
-        panels = [axes for axes in figure.axes if not str(axes.get_label()).startswith("<colorbar")]
-        assert panels[-1].get_xlabel(), plate.name
+    for each in figure_list.of(page_content.collect(module_builder.run)):
+        drawn: Figure = each.plot(NARROW)
+        panels = [axes for axes in drawn.axes if not str(axes.get_label()).startswith("<colorbar")]
+        assert panels[-1].get_xlabel(), each.name
         for panel in panels:
             names = [panel.get_ylabel(), panel.get_title("right"), panel.get_title("left")]
             ticks = [tick.get_text() for tick in panel.get_yticklabels()]
             named = any(text and not text[0].isdigit() for text in ticks)
-            assert any(names) or named, plate.name
+            assert any(names) or named, each.name

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from calorimeter.report import facts, figure_list, findings
+from calorimeter.report import figure_list, page_content, page_text
 from calorimeter.report.figures.style import Marks
 from calorimeter.report.tables import gate_evidence, polls, watch_files
 from calorimeter.report.time_axis import Axis
@@ -107,7 +107,7 @@ def test_detection_and_recovery_of_a_trial(builder: Any, polls_of: Any) -> None:
     """From the fault until the server was out, and from its healing until it was back."""
     builder.evidence("H2", {"trials": [polls_of.trial()]})
     (found,) = gate_evidence.trials(builder.path / "evidence")
-    assert found.felt.to_numpy().tolist() == [["rest-1", 2.0, 8.0, 2.0, 1.0]]
+    assert found.detections.to_numpy().tolist() == [["rest-1", 2.0, 8.0, 2.0, 1.0]]
 
 
 def test_what_was_not_seen_has_no_figure(builder: Any, polls_of: Any) -> None:
@@ -115,9 +115,9 @@ def test_what_was_not_seen_has_no_figure(builder: Any, polls_of: Any) -> None:
     tree = polls_of.trial()
     builder.evidence("H2", {"trials": [tree | {"changes": []}, tree | {"changes": tree["changes"][:2]}]})
     blind, still = gate_evidence.trials(builder.path / "evidence")
-    assert blind.felt[["detection_s", "recovery_s"]].isna().all(axis=None)
-    assert still.felt["detection_s"].tolist() == [2.0]
-    assert still.felt["recovery_s"].isna().all()
+    assert blind.detections[["detection_s", "recovery_s"]].isna().all(axis=None)
+    assert still.detections["detection_s"].tolist() == [2.0]
+    assert still.detections["recovery_s"].isna().all()
 
 
 def test_faults_of_a_load(builder: Any, polls_of: Any) -> None:
@@ -137,8 +137,8 @@ def test_faults_of_a_load(builder: Any, polls_of: Any) -> None:
 
 
 def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: Axis) -> None:
-    """Each look at each generating process is a row, on the time of the load."""
-    looks = [
+    """Each poll of each generating process is a row, on the time of the load."""
+    each_second = [
         {
             "t_ns": polls_of.start_ns + n * 1_000_000_000,
             "worker": "worker-00",
@@ -149,7 +149,7 @@ def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: Axis) -
         }
         for n in range(3)
     ]
-    table = polls.workers(watch_files.read(builder.watch("generator", looks).run).workers, minute)
+    table = polls.workers(watch_files.read(builder.watch("generator", each_second).run).workers, minute)
     assert table.to_numpy().tolist() == [[float(n), "worker-00", 0.5, 0.002, 4, 20] for n in range(3)]
 
 
@@ -185,7 +185,7 @@ def test_evidence_of_another_shape_is_not_drawn(builder: Any, tree: Any) -> None
     assert gate_evidence.rotation(folder).empty
 
 
-def _looks(polls_of: Any) -> list[dict[str, Any]]:
+def _seconds(polls_of: Any) -> list[dict[str, Any]]:
     """A window a second of each of two workers; those up to 3, 4 and 9 s of the first are invalid."""
     why = "the generator used 95% of its core"
     return [
@@ -201,34 +201,37 @@ def _looks(polls_of: Any) -> list[dict[str, Any]]:
     ]
 
 
-def test_invalid_seconds_are_stretches(builder: Any, polls_of: Any, minute: Axis) -> None:
-    """A mark holds for the window before it; neighbours are one stretch, whosever they are."""
-    found = watch_files.read(builder.watch("generator", _looks(polls_of)).run)
+def test_invalid_seconds_are_joined_to_spans(builder: Any, polls_of: Any, minute: Axis) -> None:
+    """A mark holds for the window before it; adjacent windows are one span, regardless of worker."""
+    found = watch_files.read(builder.watch("generator", _seconds(polls_of)).run)
     table = polls.invalid(found.workers, minute)
     assert table["worker"].tolist() == ["worker-00"] * 3
     assert table["why"].unique().tolist() == ["the generator used 95% of its core"]
     assert table[["from_s", "to_s"]].to_numpy().tolist() == [[2, 3], [3, 4], [8, 9]]
     other = pd.DataFrame({"from_s": [2.5, 8.2], "to_s": [3.5, 10.0]})
-    together = polls.stretches(pd.concat([table, other]))
+    together = polls.union(pd.concat([table, other]))
     assert together.to_numpy().tolist() == [[2, 4], [8, 10]]
 
 
 def test_without_marks_nothing_is_invalid(builder: Any, polls_of: Any, minute: Axis) -> None:
     """Windows without the mark, as of another version, and no windows at all."""
-    looks = [look | {"why_invalid": ""} for look in _looks(polls_of)]
-    del looks[0]["why_invalid"], looks[0]["length_s"]
-    for found in (watch_files.read(builder.run), watch_files.read(builder.watch("generator", looks).run)):
-        assert polls.stretches(polls.invalid(found.workers, minute)).empty
+    each_second = [second | {"why_invalid": ""} for second in _seconds(polls_of)]
+    del each_second[0]["why_invalid"], each_second[0]["length_s"]
+    for found in (
+        watch_files.read(builder.run),
+        watch_files.read(builder.watch("generator", each_second).run),
+    ):
+        assert polls.union(polls.invalid(found.workers, minute)).empty
 
 
 def test_invalid_seconds_are_marked_and_kept(builder: Any, polls_of: Any) -> None:
     """Every figure over time has them, and the limits say how many of how many and what became of them."""
     builder.samples(seconds=30)
-    assert facts.limits(findings.collect(builder.run)) == [
+    assert page_text.limits(page_content.collect(builder.run)) == [
         "One run on one machine: intervals are within this run only."
     ]
-    builder.watch("generator", _looks(polls_of))
-    found = findings.collect(builder.run)
+    builder.watch("generator", _seconds(polls_of))
+    found = page_content.collect(builder.run)
     begin_s = (polls_of.start_ns - found.load.axis.start_ns) / 1e9 if found.load else 0.0
     marks = [
         next(each for each in plate.plot.args if isinstance(each, Marks))  # type: ignore[attr-defined]
@@ -239,16 +242,16 @@ def test_invalid_seconds_are_marked_and_kept(builder: Any, polls_of: Any) -> Non
     for mark in marks:
         spans = (mark.invalid - begin_s).to_numpy()
         assert spans.tolist() == [pytest.approx([2, 4]), pytest.approx([8, 9])]
-    said = facts.limits(found)[0]
-    assert said.startswith("In 3 of 20 seconds of its processes the generator itself was the bottleneck")
-    assert "kept in all tables" in said
+    message = page_text.limits(found)[0]
+    assert message.startswith("In 3 of 20 seconds of its processes the generator itself was the bottleneck")
+    assert "are in all tables" in message
 
 
 def test_invalid_seconds_without_their_watch_are_counted(builder: Any) -> None:
-    """Where only run.json tells, the limits say that which ones is not known."""
+    """If only run.json counts them, the limits say that the seconds are not known."""
     builder.about(workers=[{"worker": "worker-00", "windows": 17, "invalid_windows": 2}]).samples(
         seconds=30
     )
-    said = facts.limits(findings.collect(builder.run))[0]
-    assert said.startswith("In 2 of 17 seconds")
-    assert "which ones is not known" in said
+    message = page_text.limits(page_content.collect(builder.run))[0]
+    assert message.startswith("In 2 of 17 seconds")
+    assert "which seconds is not known" in message

@@ -9,8 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from calorimeter.core import sample_tables
+from calorimeter.core.measured import Span, due_within, measured_part
 from calorimeter.report import time_axis
-from calorimeter.report.tables import frames, latency, rates
+from calorimeter.report.tables import latency, rates
 
 SECOND = 1_000_000_000
 
@@ -18,28 +20,16 @@ SECOND = 1_000_000_000
 def read(builder: Any, *samples: dict[str, Any]) -> pd.DataFrame:
     """Write samples as a run's and read them back."""
     columns = {name: [sample[name] for sample in samples] for name in samples[0]}
-    found = frames.samples(builder.samples(columns).run)
+    found = sample_tables.samples(builder.samples(columns).run)
     assert found is not None
     return found
 
 
-def test_columns_are_durations_and_categories(builder: Any, one: Any) -> None:
-    """Response time counts from when a request was due, service time from when it was sent."""
-    found = read(builder, one("rest list", late_ms=5, took_ms=20), one("cfn ListStacks", took_ms=7))
-    assert found["response_ns"].tolist() == [25_000_000, 7_000_000]
-    assert found["service_ns"].tolist() == [20_000_000, 7_000_000]
-    assert found["kind"].tolist() == ["rest list", "cfn ListStacks"]
-    assert list(found["kind"].cat.categories) == ["cfn ListStacks", "rest list"]
-
-
-def test_files_with_other_dictionaries_are_read_as_one(builder: Any, one: Any) -> None:
-    """Two workers that met operations in another order give one table with the right names."""
-    for worker, kinds in (("w0", ("rest list", "rest show")), ("w1", ("rest show", "cfn ListStacks"))):
-        samples = [one(kind) for kind in kinds]
-        builder.samples({name: [row[name] for row in samples] for name in samples[0]}, name=worker)
-    found = frames.samples(builder.run)
-    assert found is not None
-    assert found["kind"].tolist() == ["rest list", "rest show", "rest show", "cfn ListStacks"]
+def measured(samples: pd.DataFrame) -> Span:
+    """The measured part of a run that notes nothing."""
+    part = measured_part(samples, {})
+    assert part is not None
+    return part
 
 
 def test_rates_count_offers_when_due_and_answers_when_whole(builder: Any, one: Any) -> None:
@@ -66,8 +56,7 @@ def test_failures_have_no_part_in_latencies(builder: Any, one: Any) -> None:
     lost = {"took_ms": 10_000, "error": "timeout", "status": 0}
     samples += [one("rest list", at_ms=i * 50, **lost) for i in range(20)]
     found = read(builder, *samples)
-    time = time_axis.axis(found)
-    (row,) = latency.operations(found, rates.window(found, time), time).to_dict("records")
+    (row,) = latency.operations(found, measured(found), time_axis.axis(found)).to_dict("records")
     assert (row["n"], row["ok"], row["failed"], row["dropped"]) == (40, 20, 20, 0)
     assert row["response_p50"] == pytest.approx(0.010)
     assert math.isnan(row["response_p90"])
@@ -75,12 +64,11 @@ def test_failures_have_no_part_in_latencies(builder: Any, one: Any) -> None:
 
 def test_operations_agree_with_numpy(builder: Any) -> None:
     """Each percentile of each operation is numpy's of the same samples."""
-    found = frames.samples(builder.samples(seed=4, seconds=60).run)
+    found = sample_tables.samples(builder.samples(seed=4, seconds=60).run)
     assert found is not None
-    time = time_axis.axis(found)
-    part = rates.window(found, time)
+    part = measured(found)
     table = latency.operations(found, part, time_axis.axis(found, most=60)).set_index("operation")
-    chosen = time_axis.within(found, part)
+    chosen = due_within(found, part)
     for kind in (*chosen["kind"].cat.categories, "all"):
         rows = chosen[(chosen["error"] == "") & ((chosen["kind"] == kind) | (kind == "all"))]
         assert table.loc[kind, "ok"] == len(rows)
@@ -102,8 +90,7 @@ def test_windows_against_their_load(builder: Any, one: Any) -> None:
     samples += [one("rest list", at_ms=2500)]
     found = read(builder, *samples)
     time = time_axis.Axis(int(found["scheduled_ns"].min()), 1, 2)
-    first, last = time_axis.measured(found)
-    table = latency.against_load(found, time, time_axis.Window(first, last, True, ""))
+    table = latency.against_load(found, time, measured(found))
     assert table[["offered", "achieved", "errors", "dropped", "n"]].to_numpy().tolist() == [
         [100, 100, 0, 0, 100],
         [20, 16, 1, 3, 16],
@@ -125,8 +112,8 @@ def test_phases_that_a_scenario_sets_apart_are_not_measured(builder: Any, one: A
         one("rest list", at_ms=11_000, phase="clean_up"),
     )
     start = int(found["scheduled_ns"].min())
-    part = rates.window(found, time_axis.axis(found))
-    assert ((time_axis.within(found, part)["scheduled_ns"] - start) / 1e9).tolist() == [6, 7, 9]
+    part = measured(found)
+    assert ((due_within(found, part)["scheduled_ns"] - start) / 1e9).tolist() == [6, 7, 9]
     table = time_axis.phases(found, start)
     assert table.to_dict("list") == {
         "phase": ["warm_up", "load", "clean_up"],
@@ -135,14 +122,14 @@ def test_phases_that_a_scenario_sets_apart_are_not_measured(builder: Any, one: A
     }
 
 
-def test_a_warm_up_is_left_out_of_tables(builder: Any) -> None:
-    """A run whose first 12 of 120 s are four times as slow is measured from about the 12th second on."""
-    found = frames.samples(builder.samples(seed=3, seconds=120, warm_up_s=12, failing=0.0).run)
+def test_a_warm_up_is_found(builder: Any) -> None:
+    """A run whose first 12 of 120 s are four times as slow is steady from about the 12th second on."""
+    found = sample_tables.samples(builder.samples(seed=3, seconds=120, warm_up_s=12, failing=0.0).run)
     assert found is not None
     time = time_axis.axis(found)
-    part = rates.window(found, time)
-    assert part.steady
-    assert 11 <= (part.first_ns - time.start_ns) / SECOND <= 20
+    steadiness = rates.steadiness(found, time, measured(found))
+    assert steadiness.found
+    assert 11 <= (steadiness.steady_part.first_ns - time.start_ns) / SECOND <= 20
 
 
 def test_errors_are_counted_by_operation_kind_and_status(builder: Any, one: Any) -> None:
@@ -162,9 +149,9 @@ def test_errors_are_counted_by_operation_kind_and_status(builder: Any, one: Any)
 
 def test_the_curve_ends_where_ten_samples_are_left(builder: Any) -> None:
     """With 1,800 successes the curve reaches past 99 % but not 99.9 %."""
-    found = frames.samples(builder.samples(seed=4, seconds=30, rate=60, failing=0.0).run)
+    found = sample_tables.samples(builder.samples(seed=4, seconds=30, rate=60, failing=0.0).run)
     assert found is not None
-    table = latency.curve(found, rates.window(found, time_axis.axis(found)))
+    table = latency.curve(found, measured(found))
     assert 99 < table["percent"].max() < 99.9
     assert (table["response"].diff().dropna() >= 0).all()
     assert (table["response"] >= table["service"]).all()

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from calorimeter.core import sample_tables
 from calorimeter.core.verdict import Verdicts
-from calorimeter.report.tables import expected_shares, frames, shares, watch_files
+from calorimeter.report.tables import expected_shares, shares, watch_files
 
 
 def test_a_counter_that_was_reset_counts_on() -> None:
@@ -18,7 +19,7 @@ def test_a_counter_that_was_reset_counts_on() -> None:
 
 
 def test_backends_are_counted_between_the_first_poll_and_the_last(builder: Any, polls: Any) -> None:
-    """What a server had taken before the run is not the run's; sections are counted apart."""
+    """Connections before the run do not count; each section is counted on its own."""
     found = watch_files.read(builder.watch("proxy", polls.proxy(60)).run)
     table = shares.backends_watched(found.servers)
     assert table[["group", "name", "n"]].to_numpy().tolist() == [
@@ -78,11 +79,11 @@ def test_shares_of_verdicts_stand_in(polls: Any, builder: Any) -> None:
 
 
 def test_what_was_cut_off_is_a_gap(builder: Any, polls: Any) -> None:
-    """A last line that `kill -9` cut off is left out and said; a file that is not there is said."""
+    """A last line that `kill -9` truncated is left out and listed; so is a missing file."""
     found = watch_files.read(builder.watch("proxy", polls.proxy(3), tail='{"t_ns": 17').run)
     assert found.servers["t_ns"].nunique() == 4
-    assert found.gaps[0] == "watch/proxy.jsonl: 1 of 5 polls were cut off or unreadable and are left out."
-    assert found.gaps[1].startswith("watch/broker.jsonl is not there")
+    assert found.gaps[0] == "watch/proxy.jsonl: 1 of 5 polls are truncated or unreadable and were left out."
+    assert found.gaps[1].startswith("watch/broker.jsonl is missing")
 
 
 def test_a_poll_that_saw_nothing_says_why(builder: Any, polls: Any) -> None:
@@ -90,7 +91,8 @@ def test_a_poll_that_saw_nothing_says_why(builder: Any, polls: Any) -> None:
     lost = [{"t_ns": 1, "unavailable": "broker: connection refused"}]
     found = watch_files.read(builder.watch("broker", [*polls.broker(3), *lost]).run)
     assert (
-        "watch/broker.jsonl: 1 of 5 polls saw nothing, at first: broker: connection refused" in found.gaps
+        "watch/broker.jsonl: 1 of 5 polls got no answer; the first: broker: connection refused"
+        in found.gaps
     )
 
 
@@ -105,7 +107,7 @@ def test_foreign_lines_are_left_out(builder: Any, line: str) -> None:
 def _opened(builder: Any, one: Any, sources: list[tuple[str, int]]) -> pd.DataFrame:
     """Connections of samples with these sources and ports."""
     samples = [one("rest list", source=source, source_port=port) for source, port in sources]
-    found = frames.samples(
+    found = sample_tables.samples(
         builder.samples({name: [row[name] for row in samples] for name in samples[0]}).run
     )
     assert found is not None
@@ -152,7 +154,7 @@ def test_random_addresses_lie_in_the_band_as_often_as_it_says(builder: Any, poll
 def test_a_server_that_was_out_leaves_no_one_prediction(
     builder: Any, one: Any, polls: Any, status: str
 ) -> None:
-    """Where a server left the rotation meanwhile, its section has no predicted share."""
+    """If a server left the rotation during the run, its section has no predicted share."""
     every = polls.proxy(3)
     every[1]["servers"][1]["status"] = status
     servers = watch_files.read(builder.watch("proxy", every).run).servers

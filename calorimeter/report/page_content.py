@@ -1,17 +1,19 @@
-"""Everything that a page shows, as tables and sentences, from one run folder."""
+"""The content of a page, as tables and sentences, from one run folder."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from calorimeter.core import statistics, verdict
+from calorimeter.core import sample_tables, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.measured import Span, measured_part
 from calorimeter.core.rundir import RunDir
+from calorimeter.core.sample_tables import ns, succeeded
 from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Verdicts
 from calorimeter.report import capacity_result
@@ -19,7 +21,6 @@ from calorimeter.report import time_axis as axes
 from calorimeter.report.capacity_result import Capacity
 from calorimeter.report.tables import (
     expected_shares,
-    frames,
     gate_evidence,
     latency,
     polls,
@@ -27,27 +28,34 @@ from calorimeter.report.tables import (
     shares,
     watch_files,
 )
-from calorimeter.report.tables.stack_durations import endings
+from calorimeter.report.tables.rates import Steadiness
+from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.watch_files import Watched
-from calorimeter.report.time_axis import Axis, Window
+from calorimeter.report.time_axis import Axis
 
 MOST_LATE_S = 2.0
-"""A watch that begins later than this after the first request has missed something worth saying."""
+"""A watch that begins later than this after the first request is listed as a gap."""
 
 MOST_BLOCKS = 60
-"""Windows that intervals are bootstrapped over: long enough that one hardly depends on the last."""
+"""Windows that intervals are bootstrapped over, at most: long ones hardly depend on one another."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """Tables of the load part of a run; their columns are those of the functions in `load`."""
+    """Tables of a load; their columns are those of the functions in `tables.rates` and `tables.latency`.
+
+    `rate`, `operations`, `curve` and `against` are of the measured part (`core.measured`). `all_measured`
+    is whether that is the whole run, because no request was due in a measured part.
+    """
 
     count: int
     duration_s: float
     sources: int
     axis: Axis
     blocks: Axis
-    window: Window
+    measured: Span
+    all_measured: bool
+    steadiness: Steadiness
     rate: Interval
     rates: pd.DataFrame
     points: pd.DataFrame
@@ -68,7 +76,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """A table of shares (see `shares`) and the sentence that says where it comes from."""
+    """A table of shares (see `tables.shares`), and the source of its data as a sentence."""
 
     table: pd.DataFrame
     source: str
@@ -77,7 +85,7 @@ class Shares:
 
 @dataclass(frozen=True, slots=True)
 class Polled:
-    """Tables of `polls`, empty where nothing was polled."""
+    """Tables of `tables.polls`, empty if nothing was polled."""
 
     queues: pd.DataFrame
     stacks: pd.DataFrame
@@ -89,8 +97,8 @@ class Polled:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """Tables of `evidence`: what gates saw, and what was broken while the load ran."""
+class GateEvidence:
+    """Tables of `tables.gate_evidence`: the evidence of gates, and the faults injected during the load."""
 
     mapping: pd.DataFrame
     rotation: pd.DataFrame
@@ -108,10 +116,10 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Findings:
-    """What one run found.
+class PageContent:
+    """The content of the page of one run.
 
-    `endings` is the table of that name, `gaps` are sentences about what is missing.
+    `endings` is the table of `tables.stack_durations`, `gaps` are sentences about what is missing.
     """
 
     about: dict[str, Any]
@@ -123,24 +131,24 @@ class Findings:
     endings: pd.DataFrame
     capacity: Capacity | None
     polled: Polled | None
-    seen: Seen
+    evidence: GateEvidence
     backends: Shares | None
     engines: Shares | None
     files: tuple[File, ...]
     gaps: tuple[str, ...]
 
 
-def collect(run: RunDir) -> Findings:
-    """Read a run folder and make its tables; raises `InputError` where what it holds is damaged."""
+def collect(run: RunDir) -> PageContent:
+    """Read a run folder and make its tables; raises `InputError` if it is damaged or holds nothing."""
     gaps: list[str] = []
     verdicts = _verdicts(run, gaps)
     deployment = _deployment(run, gaps)
-    samples = frames.samples(run)
+    samples = sample_tables.samples(run)
     opened, sources = pd.DataFrame(), 0
     if samples is not None:
         opened, sources = expected_shares.connections(samples), int(samples["source"].nunique())
         samples = samples.drop(columns=["source", "source_port"])  # 60 MB of ten million rows
-    loaded = None if samples is None else _load(samples, opened, sources)
+    loaded = None if samples is None else _load(samples, opened, sources, run.about)
     del samples
     watched = watch_files.read(run)
     if loaded is None:
@@ -153,19 +161,21 @@ def collect(run: RunDir) -> Findings:
         raise InputError(
             str(run.path), "holds neither samples nor verdicts", "valid: what `run` or `verify` wrote"
         )
-    ledger = frames.ledger(run) if loaded else None
+    ledger = sample_tables.ledger(run) if loaded else None
     polled = _polled(watched, ledger, loaded.axis) if loaded else None
-    return Findings(
+    return PageContent(
         about=run.about,
         scenario=_text(run.path / "scenario.toml"),
         proxies={path.name: _text(path) or "" for path in sorted(run.path.glob("proxy/*.cfg"))},
         deployment=deployment,
         verdicts=verdicts,
         load=loaded,
-        endings=endings(ledger, frames.actions(run), loaded.window) if loaded else pd.DataFrame(),
+        endings=stack_durations(ledger, sample_tables.actions(run), loaded.measured)
+        if loaded
+        else pd.DataFrame(),
         capacity=capacity_result.read(run.path),
         polled=polled,
-        seen=_seen(run.path / "evidence", loaded, polled),
+        evidence=_gate_evidence(run.path / "evidence", loaded, polled),
         backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
         files=_files(run.path),
@@ -184,7 +194,7 @@ def _verdicts(run: RunDir, gaps: list[str]) -> Verdicts:
 def _deployment(run: RunDir, gaps: list[str]) -> Deployment | None:
     if (run.path / "deployment.toml").exists():
         return run.deployment()
-    gaps.append("deployment.toml is not in the run folder: the topology is not known.")
+    gaps.append("deployment.toml is missing in the run folder: the topology is not known.")
     return None
 
 
@@ -195,32 +205,35 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int) -> Load:
+def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int, about: dict[str, Any]) -> Load:
     time = axes.axis(samples)
-    window = rates.window(samples, time)
+    last_ns = int((samples["scheduled_ns"] + samples["response_ns"]).max())
+    found = measured_part(samples, about)
+    measured = found or Span(time.start_ns, int(samples["scheduled_ns"].max()))
     blocks = axes.axis(samples, most=MOST_BLOCKS)
     wider, widest = (latency.latency_axis(samples, time, percent) for percent in (90, 99))
-    achieved = rates.rates(samples, blocks)["achieved"].to_numpy()[_bins_within(blocks, window)]
-    last_ns = int((samples["scheduled_ns"] + samples["response_ns"]).max())
+    operations = latency.operations(samples, measured, blocks)
     return Load(
         count=len(samples),
         duration_s=(last_ns - time.start_ns) / 1e9,
         sources=sources,
         axis=time,
         blocks=blocks,
-        window=window,
-        rate=statistics.bootstrap(achieved, statistics.mean, seed=1),
+        measured=measured,
+        all_measured=found is None,
+        steadiness=rates.steadiness(samples, time, measured),
+        rate=_rate(samples, blocks, measured, float(operations["rate"].iloc[-1])),
         rates=rates.rates(samples, time),
         points=rates.points(samples, time.start_ns),
         latencies=latency.latencies(samples, wider, (50.0, 90.0)),
         latency_bin_s=wider.bin_s,
         tails=latency.latencies(samples, widest, (99.0,)),
         tail_bin_s=widest.bin_s,
-        operations=latency.operations(samples, window, blocks),
+        operations=operations,
         errors=rates.errors(samples),
-        curve=latency.curve(samples, window),
+        curve=latency.curve(samples, measured),
         heat=latency.heat(samples, time),
-        against=latency.against_load(samples, wider, window),
+        against=latency.against_load(samples, wider, measured),
         against_bin_s=wider.bin_s,
         connections=opened,
         generator=rates.generator(samples, time),
@@ -228,14 +241,15 @@ def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int) -> Load:
     )
 
 
-def _bins_within(time: Axis, window: Window) -> slice:
-    """The bins that lie wholly in a window."""
-    width = time.bin_s * 1_000_000_000
-    return slice(-(-(window.first_ns - time.start_ns) // width), (window.last_ns - time.start_ns) // width)
+def _rate(samples: pd.DataFrame, blocks: Axis, measured: Span, per_s: float) -> Interval:
+    """Successes per second of the measured part, with the bootstrap's bounds over the blocks within it."""
+    due = ns(samples, "scheduled_ns")[succeeded(samples)]
+    achieved = blocks.counts(due)[blocks.within(measured)] / blocks.bin_s
+    return replace(statistics.bootstrap(achieved, statistics.mean, seed=1), estimate=per_s)
 
 
 def _late(watched: Watched, time: Axis) -> list[str]:
-    """What was polled only from some time after the first request on."""
+    """Files of the watch that begin late."""
     tables = {"proxy": watched.servers, "broker": watched.queues, "processes": watched.processes}
     firsts = {
         name: (int(table["t_ns"].min()) - time.start_ns) / 1e9
@@ -243,7 +257,7 @@ def _late(watched: Watched, time: Axis) -> list[str]:
         if len(table)
     }
     return [
-        f"watch/{name}.jsonl begins {late_s:.1f} s after the first request: it lacks what came before."
+        f"watch/{name}.jsonl begins {late_s:.1f} s after the first request: earlier polls are missing."
         for name, late_s in firsts.items()
         if late_s > MOST_LATE_S
     ]
@@ -262,12 +276,19 @@ def _limits_of(loaded: Load) -> list[str]:
             f"Too few successes for a 99th percentile ({statistics.samples_needed(99):,} are needed): "
             f"{', '.join(few)}."
         )
-    if not loaded.window.steady:
-        limits.append(f"{loaded.window.why} Tables are made from all of what was measured.")
+    if loaded.all_measured:
+        limits.append("No request was due in the measured part: all figures are of the whole run.")
+    if not loaded.steadiness.found:
+        limits.append(f"{loaded.steadiness.why} Tables are of the whole measured part.")
+    elif settling_s := (loaded.steadiness.steady_part.first_ns - loaded.measured.first_ns) / 1e9:
+        limits.append(
+            f"The first {settling_s:.0f} s of the measured part are not yet steady, and are in all tables "
+            "and in gate T1: a longer warm_up_s in the scenario excludes them."
+        )
     late = loaded.generator["lag_max"].max()
     if late > 0.05:
         limits.append(
-            f"The generator sent late by up to {late:.2f} s: response times hold that wait, "
+            f"The generator sent requests up to {late:.2f} s late: response times include that wait, "
             "service times do not."
         )
     unsent = int(table.loc[table["operation"] != "all", "dropped"].sum())
@@ -288,16 +309,18 @@ def _polled(watched: Watched, ledger: pd.DataFrame | None, time: Axis) -> Polled
     )
 
 
-def _seen(folder: Path, loaded: Load | None, polled: Polled | None) -> Seen:
+def _gate_evidence(folder: Path, loaded: Load | None, polled: Polled | None) -> GateEvidence:
     trials = gate_evidence.trials(folder)
     injected = gate_evidence.injected(folder, loaded.axis.start_ns if loaded else 0)
     if loaded is not None and polled is not None and len(injected):
         trials = [_trial_of_load(injected, loaded, polled), *trials]
-    return Seen(gate_evidence.mapping(folder), gate_evidence.rotation(folder), tuple(trials), injected)
+    return GateEvidence(
+        gate_evidence.mapping(folder), gate_evidence.rotation(folder), tuple(trials), injected
+    )
 
 
 def _trial_of_load(injected: pd.DataFrame, loaded: Load, polled: Polled) -> gate_evidence.Trial:
-    """What was broken while the load ran, as gates' trials are: their clients are those of the load."""
+    """The faults injected during the load, as one trial: its clients are those of the load."""
     length_s = float(loaded.axis.bins * loaded.axis.bin_s)
     bad = loaded.rates[loaded.rates["errors"] > 0]
     spans = pd.concat(
@@ -329,24 +352,22 @@ def _backends(
         if loaded is not None:
             predicted = expected_shares.bands(loaded.connections, watched.servers, deployment)
             table = table.merge(predicted, on=["group", "name"], how="left")
-        return Shares(table, "Connections each server took, counted by the proxy during the run.", True)
+        return Shares(table, "Connections to each server, as the proxy counted them during the run.", True)
     table = shares.backends_judged(verdicts, deployment)
     if len(table):
-        return Shares(
-            table, "Source addresses on each server, as gate S1 found them (not under load).", False
-        )
+        source = "Source addresses on each server, as gate S1 found them (not under load)."
+        return Shares(table, source, False)
     return None
 
 
 def _engines(watched: Watched, verdicts: Verdicts) -> Shares | None:
     table = shares.engines_watched(watched.channels)
     if len(table):
-        return Shares(
-            table, "Messages delivered to each engine process, counted by the broker during the run.", True
-        )
+        source = "Messages delivered to each engine process, as the broker counted them during the run."
+        return Shares(table, source, True)
     table = shares.engines_judged(verdicts)
     if len(table):
-        return Shares(table, "Calls delivered to each engine, as gate E2 saw them (not under load).", False)
+        return Shares(table, "Calls to each engine, as gate E2 counted them (not under load).", False)
     return None
 
 
@@ -355,10 +376,8 @@ def _files(folder: Path) -> tuple[File, ...]:
     for entry in sorted(folder.iterdir()):
         if entry.name == "report" or entry.name.endswith(".partial") or entry.name.startswith("."):
             continue
-        inside = (
-            [path for path in sorted(entry.rglob("*")) if path.is_file()] if entry.is_dir() else [entry]
-        )
-        if inside:
+        sizes = [path.stat().st_size for path in (entry, *entry.rglob("*")) if path.is_file()]
+        if sizes:
             name = f"{entry.name}/" if entry.is_dir() else entry.name
-            found.append(File(name, len(inside), sum(path.stat().st_size for path in inside)))
+            found.append(File(name, len(sizes), sum(sizes)))
     return tuple(found)

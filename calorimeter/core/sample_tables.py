@@ -1,4 +1,4 @@
-"""The samples, the ledger and the actions of a run as tables, made to hold ten million rows."""
+"""The samples, the ledger and the actions of a run, read and validated; made for ten million rows."""
 
 from __future__ import annotations
 
@@ -18,31 +18,24 @@ from calorimeter.core.samples import ACTION, LEDGER, SAMPLE, SCHEMA_VERSION
 from calorimeter.core.statistics import Ints
 
 WANTED = (
-    "scheduled_ns",
-    "sent_ns",
-    "done_ns",
-    "api",
-    "operation",
-    "status",
-    "error",
-    "source",
-    "source_port",
-    "phase",
+    *("scheduled_ns", "sent_ns", "done_ns", "api", "operation", "status"),
+    *("error", "source", "source_port", "phase"),
 )
-"""The columns that tables are made from; the others are left on the disk."""
+"""The columns that are read; the others are left on the disk."""
 
+Mask = npt.NDArray[np.bool_]
 
 MOST_TAKEN_NS = 4 * 3600 * 10**9
-"""No request of a run takes longer: what does is damaged or foreign."""
+"""No request of a run takes longer. A file with a longer one is damaged, or is not of this suite."""
 
 
 def samples(run: RunDir) -> pd.DataFrame | None:
-    """All samples of a run, or None where it has none.
+    """All samples of a run, in the order of its files; None if it has none.
 
-    Columns: `scheduled_ns`, `response_ns`, `service_ns` (0 for what was never sent); `kind` (API and
-    operation, a category), `status`, `error` (a category; empty: as expected), `source`, `source_port` and
-    `phase` (`source` and `phase` are categories). Rows keep the order of the files. Raises `InputError`
-    where a file is truncated, foreign or of another version.
+    Columns: `scheduled_ns`, `response_ns` and `service_ns` (both 0 for a request that was never sent);
+    `kind` (API and operation, as in `rest list`), `status`, `error` (empty: answered as expected),
+    `source`, `source_port` and `phase`. `kind`, `error`, `source` and `phase` are categories. Raises
+    `InputError` if a file is truncated, foreign or of another version, or has times that no request has.
     """
     table = _table(run, "samples", SAMPLE, WANTED)
     if table is None:
@@ -53,7 +46,7 @@ def samples(run: RunDir) -> pd.DataFrame | None:
     columns["kind"] = pd.Series(_joined(table["api"].to_pandas(), table["operation"].to_pandas()))
     due, sent, done = (table[name].to_numpy() for name in ("scheduled_ns", "sent_ns", "done_ns"))
     del table
-    never = (columns["error"] == "dropped").to_numpy()
+    never = _is(columns["error"], "dropped")
     service = _taken(done, sent, never)
     del sent  # a spare column of ten million rows is 80 MB
     response = _taken(done, due, never)
@@ -69,7 +62,34 @@ def samples(run: RunDir) -> pd.DataFrame | None:
     )
 
 
-def _taken(done: Ints, since: Ints, never: npt.NDArray[np.bool_]) -> Ints:
+def succeeded(samples: pd.DataFrame) -> Mask:
+    """Which requests got the answer that their operation expects."""
+    return _is(samples["error"], "")
+
+
+def dropped(samples: pd.DataFrame) -> Mask:
+    """Which requests were due but never sent, because too many were in flight."""
+    return _is(samples["error"], "dropped")
+
+
+def in_phase(samples: pd.DataFrame, name: str) -> Mask:
+    """Which requests are labelled with a phase."""
+    return _is(samples["phase"], name)
+
+
+def _is(column: pd.Series, name: str) -> Mask:
+    names = list(column.cat.categories)
+    if name not in names:
+        return np.zeros(len(column), dtype=np.bool_)
+    return np.asarray(column.cat.codes.to_numpy() == names.index(name))
+
+
+def ns(table: pd.DataFrame, name: str) -> Ints:
+    """A column of times or durations in ns, as an array."""
+    return table[name].to_numpy(dtype=np.int64)
+
+
+def _taken(done: Ints, since: Ints, never: Mask) -> Ints:
     taken = done - since
     np.maximum(taken, 0, out=taken)
     taken[never] = 0
@@ -77,13 +97,13 @@ def _taken(done: Ints, since: Ints, never: npt.NDArray[np.bool_]) -> Ints:
 
 
 def ledger(run: RunDir) -> pd.DataFrame | None:
-    """One row an accepted stack, with the columns of `calorimeter.core.samples.LEDGER`; see `samples`."""
+    """One row for each accepted stack, in columns of `LEDGER`; None and errors as for `samples`."""
     table = _table(run, "ledger", LEDGER, ("accepted_ns", "final_ns", "final_state", "deleted_ns", "api"))
     return None if table is None else table.to_pandas()
 
 
 def actions(run: RunDir) -> pd.DataFrame | None:
-    """One row an accepted action, with the columns of `calorimeter.core.samples.ACTION`; see `samples`."""
+    """One row for each accepted action, in columns of `ACTION`; None and errors as for `samples`."""
     table = _table(run, "actions", ACTION, ("accepted_ns", "final_ns", "final_state", "operation", "api"))
     return None if table is None else table.to_pandas()
 

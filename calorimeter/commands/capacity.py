@@ -1,0 +1,73 @@
+"""`calorimeter capacity`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from calorimeter.commands.load_options import Duration, deployment_option, runs_option
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.rundir import RunDir
+from calorimeter.workload import catalogue
+
+
+@click.command()
+@click.argument("scenario")
+@deployment_option
+@click.option("--by", type=click.Choice(["rate", "users"]),
+              help="Unit of a level: arrivals/s or users (default: as in the scenario).")  # fmt: skip
+@click.option("--start", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True,
+              help="First level to try.")  # fmt: skip
+@click.option("--most", type=click.FloatRange(0, min_open=True), default=10_000.0, show_default=True,
+              help="Highest level to try.")  # fmt: skip
+@click.option("--precision", type=click.FloatRange(0.01, 1), default=0.1, show_default=True,
+              help="Relative distance between the level that holds and the one that breaks.")  # fmt: skip
+@click.option("--probe", "probe_s", type=Duration(), default="8s", show_default=True,
+              help="Length of the load at each level; a fifth of it is warm-up.")  # fmt: skip
+@click.option("--hold", "hold_s", type=Duration(), default="20s", show_default=True,
+              help="Length of the load at the capacity; longer if an objective needs it.")  # fmt: skip
+@runs_option
+def capacity(
+    scenario: str,
+    deployment: Path | None,
+    by: str | None,
+    start: float,
+    most: float,
+    precision: float,
+    probe_s: float,
+    hold_s: float,
+    runs: Path,
+) -> int:
+    """Find the highest load of SCENARIO at which all its objectives hold and no backlog grows.
+
+    Levels are doubled until one breaks, then bisected. The level that holds is loaded again for longer, and
+    the one above it is probed again. A level holds if no objective is broken, no backlog grows (queues,
+    stacks in progress, requests in flight) and the generator was not the bottleneck. Levels around the
+    capacity are loaded last, for the curve. The study's folder keeps all loads, capacity.json, a page, its
+    figure and its table.
+
+    Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 it cannot be tried.
+    """
+    from calorimeter.studies import capacity as study
+    from calorimeter.studies import capacity_page
+    from calorimeter.studies.level_search import Plan
+
+    wanted = catalogue.read(catalogue.find(scenario))
+    study.require_objectives(wanted)
+    unit = study.unit_of(wanted, by)
+    whole = unit == "users"
+    plan = Plan(max(1.0, round(start)) if whole else start, 1.0 if whole else 0.1, most, precision, whole)
+    described = deployments.read(paths.deployment(deployment))
+    folder = RunDir.create(described, runs=runs, name=f"capacity-{wanted.name}")
+    folder.note_command()
+    load = study.recorded_load(
+        scenario, described.path, folder.path, unit, lambda line: click.echo(line, err=True)
+    )
+    result = study.find_capacity(wanted, described, folder, load, plan, unit, probe_s, hold_s)
+    study.keep(result, folder)
+    click.echo(capacity_page.table(result))
+    click.echo(capacity_page.sentence(result))
+    click.echo(f"report: {folder.path / 'report' / 'index.html'}")
+    return 0 if result.confirmed else 1

@@ -1,0 +1,180 @@
+"""`calorimeter run`: runs the locustfile headless, once or in turn on two sides."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calorimeter.commands.load_options import Duration, deployment_option, runs_option
+from calorimeter.core import deployment as deployments
+from calorimeter.core import netns, paths, shipped, statistics
+from calorimeter.core.errors import InputError
+from calorimeter.core.faults.schedule import parse
+from calorimeter.core.rundir import RunDir
+from calorimeter.load.run.faults_under_load import ScheduledFaults
+from calorimeter.workload import catalogue
+
+LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
+
+OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
+"""Options that a single run of a series does not get as they were given."""
+
+
+@click.command()
+@click.argument("scenario", default="first-mix")
+@deployment_option
+@click.option("--users", type=click.IntRange(1), help="Number of users (default: the scenario's).")
+@click.option("--duration", type=Duration(),
+              help="Length of the load, as in 90, 60s or 2m (default: the scenario's).")  # fmt: skip
+@click.option("--rate", type=click.FloatRange(0, 1_000_000, min_open=True), metavar="PER_S",
+              help="Open-loop load: start PER_S operations per second, no matter how many are still in "
+              "flight (default: the scenario's arrivals).")  # fmt: skip
+@click.option("--processes", type=click.IntRange(1),
+              help="Number of processes that generate load (default: 1).")  # fmt: skip
+@runs_option
+@click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
+              help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "
+              "(default: the scenario's faults only).")  # fmt: skip
+@click.option("--yes-break-it", is_flag=True,
+              help="Also allow fault injection on a deployment that is not a lab "
+              '(needs `consent.level = "invasive"`).')  # fmt: skip
+@click.option("--web", is_flag=True,
+              help="Locust's web page on 127.0.0.1:8089: the load starts from there.")  # fmt: skip
+@click.option("--repeat", type=click.IntRange(1), metavar="N",
+              help=f"Runs per side (default: 1, with --against {statistics.MINIMUM_SIDE}).")  # fmt: skip
+@click.option("--against", metavar="OTHER",
+              help="Other side of a comparison: a deployment.toml, or another scenario.")  # fmt: skip
+@click.pass_context
+def run(
+    context: click.Context, /, scenario: str, repeat: int | None, against: str | None, **options: Any
+) -> int:
+    """Load a deployment with SCENARIO and record every request in a run folder.
+
+    SCENARIO is a name from the catalogue (default: first-mix) or the path of a scenario file. The command
+    does the same as `locust -f loadtests/locustfile.py --headless`. The last line printed is `run: ` and
+    the run folder.
+
+    With --rate, an operation starts when it is due, with exponentially distributed times between two.
+    --users is then the limit of operations in flight (default: two seconds of the rate, or the scenario's
+    users); an arrival beyond it is dropped and counted as a failure.
+
+    The times of faults, of the scenario and of --fault, count from the start of the load.
+    evidence/faults.json records what was broken and when.
+
+    With --against the load is repeated, both sides in turn (A B A B …), and the last line printed is
+    `compare: ` and the command that compares them. Five turns or more are compared as runs, fewer as
+    windows within runs.
+
+    Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not run, or a fault
+    could not be injected or healed; 130 it was interrupted (what was recorded until then is kept).
+    """
+    if repeat is None and against is None:
+        return _once(scenario, **options)
+    if options["web"]:
+        raise InputError("--web", "given with --repeat or --against", "valid: for a single run")
+    from calorimeter.studies import interleaved_runs
+
+    chosen = interleaved_runs.sides(scenario, paths.deployment(options["deployment"]), against)
+    words = _words(context.command.params, options)
+    made = []
+    for path in interleaved_runs.record(
+        chosen,
+        repeat or statistics.MINIMUM_SIDE,
+        options["runs"],
+        words,
+        lambda line: click.echo(line, err=True),
+    ):
+        made.append(path)
+        click.echo(f"run: {path}")
+    if len(chosen) == 2:
+        despite = ["--despite", "scenario.toml"] if chosen[0].scenario != chosen[1].scenario else []
+        click.echo(f"compare: {shlex.join(['calorimeter', 'compare', *map(str, made), *despite])}")
+    return 0
+
+
+def _words(params: list[click.Parameter], given: dict[str, Any]) -> list[str]:
+    """The options that were given, for each run of a series."""
+    words: list[str] = []
+    for param in params:
+        value = given.get(param.name or "")
+        if not isinstance(param, click.Option) or param.name in OF_THE_SERIES or not value:
+            continue
+        name = param.opts[0]
+        values = value if isinstance(value, tuple) else (value,)
+        words += [name] if param.is_flag else [word for each in values for word in (name, str(each))]
+    return words
+
+
+def _once(
+    scenario: str,
+    deployment: Path | None,
+    users: int | None,
+    duration: float | None,
+    rate: float | None,
+    processes: int | None,
+    runs: Path,
+    faults: tuple[str, ...],
+    yes_break_it: bool,
+    web: bool,
+) -> int:
+    wanted = catalogue.read(catalogue.find(scenario))
+    file = paths.deployment(deployment)
+    breaking = ScheduledFaults.of(
+        netns.enter_client_netns(deployments.read(file)), (*wanted.fault, *map(parse, faults)), yes_break_it
+    )
+    command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
+    command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
+    command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
+    command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
+    sizes = {"--users": users, "--rate": rate, "--duration": duration, "--processes": processes}
+    command += [word for name, value in sizes.items() if value for word in (name, repr(value))]
+    last = ""
+    try:
+        with breaking:
+            status, last, received = _follow(command, breaking.begin)
+    finally:  # also if something stays broken
+        if last:
+            breaking.keep(RunDir.open(Path(last.removeprefix("run: "))))
+            click.echo(last)
+    if received:
+        return 128 + received
+    return 0 if status == 0 and not breaking.problem else 2
+
+
+def _follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
+    """Run Locust to its end: its exit status, its last `run:` line, and the first signal (0: none).
+
+    Signals are passed on as Ctrl-C, on which Locust ends in order. `begun` is called when the load begins.
+    If this process is killed, the pipe to Locust's standard input closes, and Locust ends itself.
+    """
+    last = ""
+    received: list[int] = []
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as locust:
+        assert locust.stdout is not None
+
+        def pass_on(number: int, _: object) -> None:
+            received.append(number)
+            locust.send_signal(signal.SIGINT)
+
+        before = [(number, signal.signal(number, pass_on)) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            for line in locust.stdout:
+                if line.startswith("load: begun"):
+                    begun()
+                elif line.startswith("run: "):
+                    last = line.rstrip("\n")
+            locust.wait()
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+    return locust.returncode, last, received[0] if received else 0

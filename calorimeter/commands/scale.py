@@ -1,0 +1,109 @@
+"""`calorimeter scale`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from calorimeter.commands.load_options import Duration, deployment_option, runs_option
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.rundir import RunDir
+from calorimeter.workload import catalogue
+
+
+class Sizes(click.ParamType[tuple[int, ...]]):
+    """`1,2,4`: sizes, ascending, each once."""
+
+    name = "N,N,…"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of numbers from 1 to 64."""
+        if isinstance(value, tuple):
+            return value
+        words = str(value).split(",")
+        if not all(word.strip().isdigit() and 1 <= int(word) <= 64 for word in words):
+            self.fail(f"{value!r} given; valid: numbers from 1 to 64 such as 1,2,4", param, ctx)
+        return tuple(sorted({int(word) for word in words}))
+
+
+@click.command()
+@click.argument("scenario", default="engine-wait")
+@deployment_option
+@click.option("--rest", type=Sizes(), help="Numbers of REST APIs (default: as many as there are).")
+@click.option("--cfn", type=Sizes(), help="Number of CFN APIs, one (default: as many as there are).")
+@click.option("--engines", type=Sizes(), required=True, help="Numbers of engines, as in 1,2,4.")
+@click.option("--check", type=click.IntRange(1, 64), metavar="N",
+              help="Number of engines to predict, then measure (default: the first left out).")  # fmt: skip
+@click.option("--users-per-engine", type=click.IntRange(1), default=6, show_default=True,
+              help="Number of users for each engine: enough to keep it busy.")  # fmt: skip
+@click.option("--duration", type=Duration(), default="20s", show_default=True,
+              help="Length of the load at each size; a fifth of it is warm-up.")  # fmt: skip
+@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True,
+              help="Number of loads per size.")  # fmt: skip
+@click.option("--measure", type=click.Choice(["stacks", "requests"]),
+              help="What throughput counts (default: stacks, if the scenario makes some).")  # fmt: skip
+@runs_option
+def scale(
+    scenario: str,
+    deployment: Path | None,
+    rest: tuple[int, ...] | None,
+    cfn: tuple[int, ...] | None,
+    engines: tuple[int, ...],
+    check: int | None,
+    users_per_engine: int,
+    duration: float,
+    repeat: int,
+    measure: str | None,
+    runs: Path,
+) -> int:
+    """Load a deployment at several sizes and fit the Universal Scalability Law to its throughput.
+
+    A lab is resized automatically, any other deployment by the commands of [scale] in its file. A law needs
+    three sizes; its intervals need six sizes of engines. One size is left out, predicted, and measured to
+    check the prediction. The processor time per stack or request shows which component saturates first.
+
+    On a machine with few cores use a load that waits in the engines, as engine-wait does with `lab up
+    --engine-threads 2`. Otherwise the machine is measured, not the engines.
+
+    Exit status: 0 the study was made; 1 a prediction lies outside its interval; 2 it cannot be made.
+    """
+    from calorimeter.report import page
+    from calorimeter.studies import scale as study
+    from calorimeter.studies import scale_page, study_circumstances
+    from calorimeter.studies.scale_result import Scale
+
+    study.refuse_several(cfn)
+    left_out = study.left_out(engines, check)
+    wanted = catalogue.read(catalogue.find(scenario))
+    path = paths.deployment(deployment)
+    described = deployments.read(path)
+    before = study.counted(described)
+    grid = study.shapes(rest or (before["rest"],), cfn or (before["cfn"],), engines)
+    shapes = [(shape, False) for shape in grid]
+    if left_out is not None:
+        shapes.append(((grid[-1][0], grid[-1][1], left_out), True))
+    folder = RunDir.create(described, runs=runs, name=f"scale-{wanted.name}")
+    folder.note_command()
+    empty = Scale(
+        circumstances=study_circumstances.of(folder, described),
+        scenario=wanted.name,
+        deployment=described.name,
+        measure=study.measure_of(wanted, measure),
+        users_per_engine=users_per_engine,
+        duration_s=duration,
+        repeat=repeat,
+        took_s=0.0,
+        cpus=len(os.sched_getaffinity(0)),
+        sizes=(),
+    )
+    loads = study.Study(scenario, path, folder.path / "runs", duration, users_per_engine)
+    result = study.run_study(loads, empty, shapes, folder, lambda line: click.echo(line, err=True))
+    page.write(scale_page.files(result), folder.path / "report")
+    for line in scale_page.lines(result):
+        click.echo(line)
+    click.echo(f"report: {folder.path / 'report' / 'index.html'}")
+    return 1 if any(each.inside is False for each in result.predictions) else 0

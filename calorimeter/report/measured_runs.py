@@ -1,0 +1,201 @@
+"""Runs as a comparison uses them: their values, their sides, and whether they may be compared."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from calorimeter.core import sample_tables, statistics
+from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.measured import Span, due_within, measured_part
+from calorimeter.core.rundir import RunDir
+from calorimeter.core.sample_tables import ns, succeeded
+from calorimeter.core.series import runs_of_side
+from calorimeter.core.statistics import Ints
+from calorimeter.report import circumstances, run_integrity
+from calorimeter.report import time_axis as axes
+from calorimeter.report.tables import latency, rates
+from calorimeter.report.time_axis import BIN_LADDER_S, Axis
+
+RESPONSE = "median response (s)"
+ACHIEVED = "achieved (1/s)"
+
+MOST_WINDOWS = 60
+"""Windows that a run is cut into at most."""
+
+MUST_AGREE = (
+    *("scenario.toml", "templates", "users"),
+    *("load.arrivals", "load.stages", "load.duration_s", "load.warm_up_s"),
+    *("environment.calorimeter", "environment.machine", "environment.cpu", "environment.cpus"),
+)
+"""What has to be the same in all runs, else their difference would have two causes."""
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredRun:
+    """One run's values over the steady part of its measured part.
+
+    `runs` has one row for each operation and measure, `windows` one for each window as well. Columns:
+    `operation`, `measure` (`RESPONSE` or `ACHIEVED`), `value`. Of `count` requests `failed` were not
+    answered as expected. `topology` names the parts of the deployment.
+    """
+
+    name: str
+    about: Mapping[str, Any]
+    runs: pd.DataFrame
+    windows: pd.DataFrame
+    operations: tuple[str, ...]
+    count: int
+    failed: int
+    topology: tuple[tuple[str, str], ...] = ()
+
+
+def group(about: Mapping[str, Any]) -> str:
+    """The name of the side of a run, if no baseline is given."""
+    return str(about.get("side") or about.get("deployment"))
+
+
+def measure(path: Path) -> MeasuredRun:
+    """Read a run's values; raises `InputError` if it has no samples, is damaged or is not complete."""
+    run = RunDir.open(path)
+    if why := run_integrity.why_not(run.about):
+        raise InputError(str(path), f"cannot be compared: {why}", "valid: runs that lasted their time")
+    samples = sample_tables.samples(run)
+    if samples is None:
+        raise InputError(str(path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
+    measured = measured_part(samples, run.about)
+    if measured is None:
+        raise InputError(str(path), "cannot be compared: no request was due in its measured part")
+    part = rates.steadiness(samples, axes.axis(samples), measured).steady_part
+    chosen = due_within(samples, part)
+    ok = chosen[succeeded(chosen)]
+    about = _flat(run.about)
+    about["scenario.toml"] = _digest(path / "scenario.toml")
+    deployment = run.deployment() if (path / "deployment.toml").exists() else None
+    return MeasuredRun(
+        name=path.name,
+        about=about,
+        runs=_of_run(ok, part),
+        windows=_of_windows(ok, part),
+        operations=tuple(str(kind) for kind in chosen["kind"].unique()),
+        count=len(chosen),
+        failed=len(chosen) - len(ok),
+        topology=tuple(circumstances.topology(deployment, run.about)),
+    )
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat[prefix + key] = value
+        if isinstance(value, dict):
+            flat |= _flat(value, f"{prefix}{key}.")
+    return flat
+
+
+def _digest(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else None
+
+
+def _of_run(ok: pd.DataFrame, part: Span) -> pd.DataFrame:
+    rows = [("all", ACHIEVED, len(ok) / part.length_s if part.length_s else np.nan)]
+    for kind, own in ok.groupby("kind", observed=True):
+        middle = statistics.percentile(np.sort(ns(own, "response_ns")), 50) / 1e9
+        rows.append((str(kind), RESPONSE, middle))
+    return pd.DataFrame(rows, columns=["operation", "measure", "value"]).dropna()
+
+
+def _of_windows(ok: pd.DataFrame, part: Span) -> pd.DataFrame:
+    rows: list[tuple[str, str, float]] = []
+    due = ns(ok, "scheduled_ns")
+    time = _windows(due, part, least=1)
+    if time is not None:
+        rows += [("all", ACHIEVED, float(value)) for value in time.counts(due) / time.bin_s]
+    for kind, own in ok.groupby("kind", observed=True):
+        time = _windows(ns(own, "scheduled_ns"), part, least=statistics.samples_needed(50))
+        if time is not None:
+            values = latency.latencies(own, time, (50.0,))["p50"].dropna()
+            rows += [(str(kind), RESPONSE, float(value)) for value in values]
+    return pd.DataFrame(rows, columns=["operation", "measure", "value"])
+
+
+def _windows(due_ns: Ints, part: Span, *, least: int) -> Axis | None:
+    """At most `MOST_WINDOWS` windows, half of which hold at least `least`; None if these are too few."""
+    for width in BIN_LADDER_S:
+        bins = int(part.length_s // width)
+        if bins < statistics.MINIMUM_WINDOWS:
+            return None
+        time = Axis(part.first_ns, width, bins)
+        if bins <= MOST_WINDOWS and np.median(time.counts(due_ns)) >= least:
+            return time
+    return None
+
+
+def refuse_incomparable(runs: Sequence[MeasuredRun], despite: Sequence[str]) -> None:
+    """Raise `InputError` if runs differ in a key of `MUST_AGREE` that is not in `despite`."""
+    for key in despite:
+        if key not in MUST_AGREE:
+            raise unknown("--despite", "key", key, MUST_AGREE)
+    first = runs[0]
+    for run in runs[1:]:
+        for key in MUST_AGREE:
+            here, there = _disagreeing(key, run.about.get(key), first.about.get(key), despite)
+            if here != there and key not in despite:
+                raise InputError(
+                    run.name,
+                    f"cannot be compared with {first.name}: {key} is {here!r} here and {there!r} there",
+                    f"to compare nevertheless: --despite {key}",
+                )
+
+
+def _disagreeing(key: str, here: Any, there: Any, despite: Sequence[str]) -> tuple[Any, Any]:
+    """What two runs note; of templates only those that differ, because digests are long.
+
+    Runs made before templates were noted have none. Other scenarios may name other templates, so if
+    scenarios may differ, only templates of the same name have to agree.
+    """
+    if key != "templates" or not (isinstance(here, dict) and isinstance(there, dict)):
+        return here, there
+    names = here.keys() & there.keys() if "scenario.toml" in despite else here.keys() | there.keys()
+    differ = sorted(name for name in names if here.get(name) != there.get(name))
+    left, right = ({name: str(each.get(name))[:12] for name in differ} for each in (here, there))
+    return left, right
+
+
+def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], list[Path]]:
+    """Which runs are on which side.
+
+    Those of `baseline` are left, if any are given, and one run of a series stands for its whole side; else
+    of two runs the first is left; else the runs of the deployment that comes first. Raises `InputError` if
+    that does not give two sides.
+    """
+    given = [path.resolve() for path in (*baseline, *runs)]
+    for path in given:
+        if given.count(path) > 1:
+            raise InputError(str(path), "is given twice", "valid: each run once, on one side")
+    if baseline:
+        return _with_series(baseline), _with_series(runs)
+    if len(runs) == 2:
+        return [runs[0]], [runs[1]]
+    groups: dict[str, list[Path]] = {}
+    for path in runs:
+        groups.setdefault(group(RunDir.open(path).about), []).append(path)
+    if len(groups) != 2:
+        names = ", ".join(sorted(groups))
+        raise InputError(
+            "compare",
+            f"{len(runs)} runs of {len(groups)} deployments ({names}) are not two sides",
+            "valid: two runs, runs of two deployments, or --baseline RUN for each run of the left side",
+        )
+    left, right = groups.values()
+    return left, right
+
+
+def _with_series(side: Sequence[Path]) -> list[Path]:
+    return list(dict.fromkeys(path.resolve() for run in side for path in runs_of_side(run)))
