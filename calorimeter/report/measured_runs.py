@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import tomllib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,7 +103,14 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:12] if path.exists() else None
+    """Digest of what a scenario does: its comments and its `about` text do not count."""
+    if not path.exists():
+        return None
+    content = path.read_bytes()
+    with suppress(ValueError):
+        scenario = tomllib.loads(content.decode("utf-8"))
+        content = json.dumps({**scenario, "about": ""}, sort_keys=True, default=str).encode()
+    return hashlib.sha256(content).hexdigest()[:12]
 
 
 def _of_run(ok: pd.DataFrame, part: Span) -> pd.DataFrame:

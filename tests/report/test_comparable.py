@@ -76,3 +76,17 @@ def test_the_page_says_the_templates(builder: Any) -> None:
     found = page_content.collect(builder.run)
     assert dict(page_text.run(found))["Templates"] == "t.yaml (SHA-256 aaaaaaaaaaaa…)"
     assert "templates" not in dict(page_text.environment(found))
+
+
+def test_only_what_a_scenario_does_is_compared(builder: Any) -> None:
+    """A reworded `about` or comment is the same scenario; another number of users is not."""
+    builder.samples(seconds=5)
+
+    def digest(text: str) -> str:
+        (builder.path / "scenario.toml").write_text(text, encoding="utf-8")
+        return str(measured_runs.measure(builder.path).about["scenario.toml"])
+
+    plain = digest('name = "x"\nabout = "Old words."\nusers = 3\n')
+    assert digest('# A comment.\nname = "x"\nusers = 3\nabout = "New words."\n') == plain
+    assert digest('name = "x"\nabout = "Old words."\nusers = 4\n') != plain
+    assert digest("not TOML =") != plain
