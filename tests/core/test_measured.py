@@ -19,7 +19,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.measured import Span, due_within, measured_part
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.samples import SAMPLE
-from calorimeter.core.statistics import needed
+from calorimeter.core.statistics import samples_needed
 from calorimeter.gates.service_level.recorded_load import service_of
 from calorimeter.report import page_content
 
@@ -211,7 +211,7 @@ def agree(run: RunDir) -> None:
             assert row["rate"] == pytest.approx(gate.ok / judged.window_s)
         for percent in (50, 99):
             shown = row[f"response_p{percent}"]
-            assert math.isnan(shown) == (gate.ok < needed(percent))
+            assert math.isnan(shown) == (gate.ok < samples_needed(percent))
             if not math.isnan(shown):
                 assert shown * 1e3 == pytest.approx(gate.response_ms[f"p{percent}"], abs=1e-5)
     assert load.rate.estimate == pytest.approx(load.operations["rate"].iloc[-1])

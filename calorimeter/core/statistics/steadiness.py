@@ -33,8 +33,7 @@ WARM_UP_RULE = (
     "The end of the warm-up is found by MSER (White 1997): the window in the first half that minimizes the "
     "standard error of the windows after it. These windows are steady unless they drift, that is, unless "
     f"their Theil–Sen slope changes them by more than {MOST_DRIFT * 100:.0f} % of their median and "
-    f"Kendall's test gives this trend p ≤ {CHANCE}. With fewer than {MINIMUM_SERIES} windows nothing is "
-    "excluded."
+    f"Kendall's test gives this trend p ≤ {CHANCE}. Fewer than {MINIMUM_SERIES} windows are too few to decide."
 )
 
 

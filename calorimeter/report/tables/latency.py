@@ -79,7 +79,7 @@ def operations(samples: pd.DataFrame, part: Span, blocks: Axis | None) -> pd.Dat
 
     Columns: `operation`, `n` (all that were due), `ok`, `failed` (sent, but not ok), `dropped`,
     `rate` (ok per second), and of the successes in s: `response_p50` … and `service_p50` …; NaN if
-    there are too few samples (`statistics.samples_needed`). `response_p50_low` and `_high`, and so on, are the
+    there are too few samples (`statistics.samples_needed`). `response_p50_low`, `_high` and so on are the
     bootstrap's bounds over `blocks`; NaN if there are too few of those, or None was given.
     """
     chosen = due_within(samples[["scheduled_ns", "response_ns", "service_ns", "kind", "error"]], part)
