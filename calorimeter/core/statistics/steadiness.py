@@ -33,7 +33,8 @@ WARM_UP_RULE = (
     "The end of the warm-up is found by MSER (White 1997): the window in the first half that minimizes the "
     "standard error of the windows after it. These windows are steady unless they drift, that is, unless "
     f"their Theil–Sen slope changes them by more than {MOST_DRIFT * 100:.0f} % of their median and "
-    f"Kendall's test gives this trend p ≤ {CHANCE}. Fewer than {MINIMUM_SERIES} windows are too few to decide."
+    f"Kendall's test gives this trend p ≤ {CHANCE}. Fewer than {MINIMUM_SERIES} windows are too few to "
+    "decide."
 )
 
 
