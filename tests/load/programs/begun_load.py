@@ -14,8 +14,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from locust.runners import WorkerRunner
+from tests.bench.contender import Environment, Session, Timeouts
 
-from calorimeter.bench.contender import Environment, Session, Timeouts
 from calorimeter.core import deployment
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.run import workers

@@ -8,7 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from calorimeter.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
+from tests.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
+
 from calorimeter.load.apis.stack_api import Target
 from calorimeter.load.operations.operation import SoftwareConfig, Stack
 from calorimeter.load.recording.recorder import LedgerRow

@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from calorimeter.bench.contender import (
+from tests.bench.contender import (
     Arrivals,
     DropRecorder,
     Environment,
@@ -19,6 +19,7 @@ from calorimeter.bench.contender import (
     pq,
     session,
 )
+
 from calorimeter.core.generator import windows
 from calorimeter.load.run.generator_monitor import GeneratorMonitor
 from tests.load.programs.list_server import ListServer

@@ -1,4 +1,4 @@
-"""How long ten million samples take: `python -m calorimeter.bench.report [MILLIONS]`.
+"""How long ten million samples take: `python -m tests.bench.report [MILLIONS]`.
 
 Makes a run folder as two workers would write it (segments of 10,000 rows), builds the whole report from it,
 and then makes the same tables three ways: by this room, by DuckDB and by polars where those are installed.
@@ -197,7 +197,7 @@ PARTS: dict[str, Callable[[Path], Work]] = {
 
 def _measured(part: str, folder: Path) -> dict[str, float]:
     """Run one part in a process of its own."""
-    command = [sys.executable, "-m", "calorimeter.bench.report", "--part", part, str(folder)]
+    command = [sys.executable, "-m", "tests.bench.report", "--part", part, str(folder)]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     found: dict[str, float] = json.loads(done.stdout)
     return found

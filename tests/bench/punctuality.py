@@ -11,13 +11,13 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.clients import canned, contender, measuring_cores, pauses
-from calorimeter.bench.other_processes import OtherProcesses
-from calorimeter.bench.record import Record, page_option, rounds_option
+from tests.bench.clients import canned, contender, measuring_cores, pauses
+from tests.bench.other_processes import OtherProcesses
+from tests.bench.record import Record, page_option, rounds_option
 
 KINDS = ("calorimeter", "unrecorded")
 SPACINGS = {"poisson": 1, "constant": -1}
-"""The sign of the rate that selects a spacing in `calorimeter.bench.contender`."""
+"""The sign of the rate that selects a spacing in `tests.bench.contender`."""
 
 Found = dict[tuple[str, str], list[dict[str, float]]]
 """The results of all rounds, by kind and spacing."""

@@ -1,6 +1,6 @@
 """Measures one generator in a process of its own.
 
-`python -m calorimeter.bench.contender KIND URL USERS SECONDS [RATE]`
+`python -m tests.bench.contender KIND URL USERS SECONDS [RATE]`
 
 Prints one JSON object. KIND is `calorimeter` (everything on), `unrecorded` (without the recorder), or
 `fasthttp` (Locust's FastHttpUser). With RATE, arrivals are open; a negative RATE spaces them evenly.

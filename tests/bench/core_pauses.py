@@ -1,4 +1,4 @@
-"""Pauses of a core of this machine: `python -m calorimeter.bench.core_pauses SECONDS`.
+"""Pauses of a core of this machine: `python -m tests.bench.core_pauses SECONDS`.
 
 Prints one JSON object: `longest_s`, the longest time between two readings of the clock by a process that
 does nothing else, and `lost`, the share of the time in pauses of a millisecond or more. No generator on

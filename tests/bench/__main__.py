@@ -1,4 +1,4 @@
-"""`python -m calorimeter.bench`, which `bin/bench` runs."""
+"""`python -m tests.bench`, which `bin/bench` runs."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import sys
 
 import click
 
-from calorimeter.bench.clients import client
-from calorimeter.bench.punctuality import arrivals
 from calorimeter.core.errors import InputError
+from tests.bench.clients import client
+from tests.bench.punctuality import arrivals
 
 
 @click.group()

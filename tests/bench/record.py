@@ -8,9 +8,9 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.other_processes import OtherProcesses
 from calorimeter.core import environment
 from calorimeter.core.errors import InputError
+from tests.bench.other_processes import OtherProcesses
 
 RECORDER_SHARE = 0.10
 BYTES_PER_SAMPLE = 36

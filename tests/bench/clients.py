@@ -21,10 +21,10 @@ from pathlib import Path
 
 import click
 
-from calorimeter.bench.other_processes import OtherProcesses, own_s
-from calorimeter.bench.record import Record, page_option, rounds_option
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
+from tests.bench.other_processes import OtherProcesses, own_s
+from tests.bench.record import Record, page_option, rounds_option
 
 CONFIG = Path(__file__).with_name("haproxy.cfg")
 KINDS = ("calorimeter", "unrecorded", "fasthttp", "hey", "wrk")
@@ -133,7 +133,7 @@ def measure(kind: str, url: str, users: int, seconds: float, core: int) -> dict[
 def contender(
     kind: str, url: str, users: int, seconds: float, core: int, rate: float = 0
 ) -> dict[str, float]:
-    """One measurement of `calorimeter.bench.contender`; with `rate`, of open arrivals."""
+    """One measurement of `tests.bench.contender`; with `rate`, of open arrivals."""
     words = [kind, url, str(users), str(seconds), *([str(rate)] if rate else [])]
     result = _module("contender", words, core)
     if result["failures"] and not rate:
@@ -142,13 +142,13 @@ def contender(
 
 
 def pauses(seconds: float, core: int) -> dict[str, float]:
-    """One measurement of `calorimeter.bench.core_pauses`."""
+    """One measurement of `tests.bench.core_pauses`."""
     return _module("core_pauses", [str(seconds)], core)
 
 
 def _module(name: str, words: list[str], core: int) -> dict[str, float]:
     """The JSON object that a module of this package prints, run in a process of its own on one core."""
-    command = ["taskset", "-c", str(core), sys.executable, "-m", f"calorimeter.bench.{name}", *words]
+    command = ["taskset", "-c", str(core), sys.executable, "-m", f"tests.bench.{name}", *words]
     result: dict[str, float] = json.loads(_run(command))
     return result
 

@@ -1,1 +1,0 @@
-"""Benchmarks of the load generator and of the report on this machine, beside other programs."""
