@@ -75,7 +75,7 @@ TOUCHING = ("lab", "doctor", "run", "clean", "capacity", "scale", "verify", "tra
 """Commands that touch a deployment. They first heal the faults that a killed run left behind."""
 
 
-class Commands(click.Group):
+class LazyGroup(click.Group):
     """A group whose commands are imported only when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -105,7 +105,7 @@ class Commands(click.Group):
                     formatter.write_dl([(name, line) for name, (_, _, line) in commands.items()])
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="calorimeter")
 def calorimeter() -> None:
     """Load-test and verify a scaled-out OpenStack Heat.

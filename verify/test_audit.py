@@ -21,7 +21,7 @@ NOTES = {
 """Gate → what its docstring says besides the heading."""
 
 
-def declared(subject: judgement.Gate) -> Callable[[Context, Judge], None]:
+def declared(subject: judgement.AuditGate) -> Callable[[Context, Judge], None]:
     """The test function of one gate of the audit, named for its heading."""
     files = (("proxy files", subject.needs_proxy), ("heat files", subject.needs_heat))
 

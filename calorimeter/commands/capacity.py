@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from calorimeter.commands.load_options import Duration, deployment_option, runs_option
+from calorimeter.commands.load_options import DurationParam, deployment_option, runs_option
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.rundir import RunDir
@@ -24,9 +24,9 @@ from calorimeter.workload import catalogue
               help="Highest level to try.")  # fmt: skip
 @click.option("--precision", type=click.FloatRange(0.01, 1), default=0.1, show_default=True,
               help="Relative distance between the level that holds and the one that breaks.")  # fmt: skip
-@click.option("--probe", "probe_s", type=Duration(), default="8s", show_default=True,
+@click.option("--probe", "probe_s", type=DurationParam(), default="8s", show_default=True,
               help="Length of the load at each level; a fifth of it is warm-up.")  # fmt: skip
-@click.option("--hold", "hold_s", type=Duration(), default="20s", show_default=True,
+@click.option("--hold", "hold_s", type=DurationParam(), default="20s", show_default=True,
               help="Length of the load at the capacity; longer if an objective needs it.")  # fmt: skip
 @runs_option
 def capacity(
@@ -52,13 +52,15 @@ def capacity(
     """
     from calorimeter.studies import capacity as study
     from calorimeter.studies import capacity_page
-    from calorimeter.studies.level_search import Plan
+    from calorimeter.studies.level_search import SearchPlan
 
     wanted = catalogue.read(catalogue.find(scenario))
     study.require_objectives(wanted)
     unit = study.unit_of(wanted, by)
     whole = unit == "users"
-    plan = Plan(max(1.0, round(start)) if whole else start, 1.0 if whole else 0.1, most, precision, whole)
+    plan = SearchPlan(
+        max(1.0, round(start)) if whole else start, 1.0 if whole else 0.1, most, precision, whole
+    )
     described = deployments.read(paths.deployment(deployment))
     folder = RunDir.create(described, runs=runs, name=f"capacity-{wanted.name}")
     folder.note_command()

@@ -14,7 +14,7 @@ from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
 if TYPE_CHECKING:
-    from calorimeter.config.audit import Inputs, Report
+    from calorimeter.config.audit import AuditReport, Inputs
 
 
 def _of_files(command: Callable[..., int]) -> Callable[..., int]:
@@ -142,7 +142,7 @@ def _adjusted(
     return named_files.with_options(inputs, **options)
 
 
-def _write_report(report: Report, form: str, output: Path | None) -> None:
+def _write_report(report: AuditReport, form: str, output: Path | None) -> None:
     from calorimeter.config.audit import output as writing
     from calorimeter.core.files import write
 
@@ -155,7 +155,7 @@ def _write_report(report: Report, form: str, output: Path | None) -> None:
         click.echo(text, nl=False)
 
 
-def _write_verdicts(report: Report, run: Path) -> None:
+def _write_verdicts(report: AuditReport, run: Path) -> None:
     from calorimeter.config.audit.judgement import verdicts
     from calorimeter.core import verdict
 

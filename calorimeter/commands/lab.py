@@ -41,7 +41,7 @@ def _choice(name: str, text: str, *values: str) -> Callable[..., Any]:
 NAME = _option("--name", "Name of the lab.", default="lab")
 
 
-class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+class WeightsParam(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """`1,2,1`: weights of the servers, in order."""
 
     name = "W,W,…"
@@ -56,7 +56,7 @@ class Weights(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         return tuple(int(word) for word in words)
 
 
-class Timeouts(click.ParamType[dict[str, str]]):
+class TimeoutsParam(click.ParamType[dict[str, str]]):
     """`client=2s,server=3s`: timeouts of the proxy by their names."""
 
     name = "NAME=TIME,…"
@@ -95,10 +95,10 @@ _PROXY_OPTIONS = (
     _option("--hash-type", "`hash-type` for `balance source` (default: that of --proxy).",
             type=click.Choice(["map-based", "consistent"])),
     _option("--weights", "Weights of the servers, such as 1,2,1 (default: all equal).",
-            type=Weights(), default=(), show_default=False),
+            type=WeightsParam(), default=(), show_default=False),
     _choice("--mode", "HAProxy mode of both sections.", "tcp", "http"),
     _option("--timeouts", "Timeouts of the proxy that differ from the guide's, such as client=2s,server=3s "
-            "(default: none).", type=Timeouts(), default="", show_default=False),
+            "(default: none).", type=TimeoutsParam(), default="", show_default=False),
     _option("--maxconn", "maxconn of the whole proxy (default: the guide's).", type=PORT),
     _option("--server-maxconn", "maxconn of each server (default: no limit).", type=PORT),
 )  # fmt: skip
@@ -128,7 +128,7 @@ _PROXY_OPTIONS = (
 def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     """Bring a lab up, and wait until all of it serves."""
     from calorimeter.lab import bring_up
-    from calorimeter.lab.topology import Topology
+    from calorimeter.lab.topology import LabTopology
 
     _check_weights(asked["weights"], max(asked["rest"], asked["cfn"]))
     ports = {name: port for name, port in (("rest", rest_port), ("cfn", cfn_port)) if port is not None}
@@ -136,7 +136,7 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
         _check_sample(asked["rest"], asked["cfn"], ports)
     asked["engines"] = asked["engines"] or (4 if asked["sample"] else 3)
     with _daemons():
-        started = bring_up.up(Topology(**asked), ports, _say)
+        started = bring_up.up(LabTopology(**asked), ports, _say)
     click.echo(f"REST        {started.url('rest')}/v1")
     click.echo(f"CFN         {started.url('cfn')}/v1")
     click.echo(f"deployment  {started.deployment}")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from calorimeter.commands.load_options import Duration, deployment_option
+from calorimeter.commands.load_options import DurationParam, deployment_option
 from calorimeter.core import deployment as deployments
 from calorimeter.core import netns, paths
 from calorimeter.core.rundir import RunDir
@@ -15,7 +15,7 @@ from calorimeter.core.rundir import RunDir
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @deployment_option
-@click.option("--within", type=Duration(), default="60s", show_default=True, help="Time limit.")
+@click.option("--within", type=DurationParam(), default="60s", show_default=True, help="Time limit.")
 def clean(run: Path, deployment: Path | None, within: float) -> int:
     """Remove what RUN, a run folder, left behind: stacks, software configs, tenants.
 

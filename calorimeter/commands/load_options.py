@@ -10,7 +10,7 @@ import click
 from calorimeter.core.errors import InputError
 
 
-class Duration(click.ParamType[float]):
+class DurationParam(click.ParamType[float]):
     """Seconds, as in `90`, `60s`, `2m` or `1h`."""
 
     name = "duration"

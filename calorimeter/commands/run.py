@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from calorimeter.commands.load_options import Duration, deployment_option, runs_option
+from calorimeter.commands.load_options import DurationParam, deployment_option, runs_option
 from calorimeter.core import deployment as deployments
 from calorimeter.core import netns, paths, shipped, statistics
 from calorimeter.core.errors import InputError
@@ -32,7 +32,7 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 @click.argument("scenario", default="first-mix")
 @deployment_option
 @click.option("--users", type=click.IntRange(1), help="Number of users (default: the scenario's).")
-@click.option("--duration", type=Duration(),
+@click.option("--duration", type=DurationParam(),
               help="Length of the load, as in 90, 60s or 2m (default: the scenario's).")  # fmt: skip
 @click.option("--rate", type=click.FloatRange(0, 1_000_000, min_open=True), metavar="PER_S",
               help="Open-loop load: start PER_S operations per second, no matter how many are still in "

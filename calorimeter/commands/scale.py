@@ -8,14 +8,14 @@ from typing import Any
 
 import click
 
-from calorimeter.commands.load_options import Duration, deployment_option, runs_option
+from calorimeter.commands.load_options import DurationParam, deployment_option, runs_option
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.rundir import RunDir
 from calorimeter.workload import catalogue
 
 
-class Sizes(click.ParamType[tuple[int, ...]]):
+class SizesParam(click.ParamType[tuple[int, ...]]):
     """`1,2,4`: sizes, ascending, each once."""
 
     name = "N,N,…"
@@ -33,14 +33,14 @@ class Sizes(click.ParamType[tuple[int, ...]]):
 @click.command()
 @click.argument("scenario", default="engine-wait")
 @deployment_option
-@click.option("--rest", type=Sizes(), help="Numbers of REST APIs (default: as many as there are).")
-@click.option("--cfn", type=Sizes(), help="Number of CFN APIs, one (default: as many as there are).")
-@click.option("--engines", type=Sizes(), required=True, help="Numbers of engines, as in 1,2,4.")
+@click.option("--rest", type=SizesParam(), help="Numbers of REST APIs (default: as many as there are).")
+@click.option("--cfn", type=SizesParam(), help="Number of CFN APIs, one (default: as many as there are).")
+@click.option("--engines", type=SizesParam(), required=True, help="Numbers of engines, as in 1,2,4.")
 @click.option("--check", type=click.IntRange(1, 64), metavar="N",
               help="Number of engines to predict, then measure (default: the first left out).")  # fmt: skip
 @click.option("--users-per-engine", type=click.IntRange(1), default=6, show_default=True,
               help="Number of users for each engine: enough to keep it busy.")  # fmt: skip
-@click.option("--duration", type=Duration(), default="20s", show_default=True,
+@click.option("--duration", type=DurationParam(), default="20s", show_default=True,
               help="Length of the load at each size; a fifth of it is warm-up.")  # fmt: skip
 @click.option("--repeat", type=click.IntRange(1), default=1, show_default=True,
               help="Number of loads per size.")  # fmt: skip
@@ -74,7 +74,7 @@ def scale(
     from calorimeter.report import page
     from calorimeter.studies import scale as study
     from calorimeter.studies import scale_page, study_circumstances
-    from calorimeter.studies.scale_result import Scale
+    from calorimeter.studies.scale_result import ScaleResult
 
     study.refuse_several(cfn)
     left_out = study.left_out(engines, check)
@@ -88,7 +88,7 @@ def scale(
         shapes.append(((grid[-1][0], grid[-1][1], left_out), True))
     folder = RunDir.create(described, runs=runs, name=f"scale-{wanted.name}")
     folder.note_command()
-    empty = Scale(
+    empty = ScaleResult(
         circumstances=study_circumstances.of(folder, described),
         scenario=wanted.name,
         deployment=described.name,
@@ -100,7 +100,7 @@ def scale(
         cpus=len(os.sched_getaffinity(0)),
         sizes=(),
     )
-    loads = study.Study(scenario, path, folder.path / "runs", duration, users_per_engine)
+    loads = study.ScaleStudy(scenario, path, folder.path / "runs", duration, users_per_engine)
     result = study.run_study(loads, empty, shapes, folder, lambda line: click.echo(line, err=True))
     page.write(scale_page.files(result), folder.path / "report")
     for line in scale_page.lines(result):

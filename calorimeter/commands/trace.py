@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from calorimeter.gates.request_path.follow import FollowedCommand
-    from calorimeter.gates.request_path.path import Path as RequestPath
-    from calorimeter.gates.request_path.path import Paths
+    from calorimeter.gates.request_path.path import RequestPath, RequestPaths
 
 ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
 
@@ -119,7 +118,7 @@ def _request(path: RequestPath, hosts: Mapping[str, str], when: str) -> Iterator
         yield f"  missing: {link}"
 
 
-def _of_run(run: RunDir, of_run: Paths) -> Iterator[str]:
+def _of_run(run: RunDir, of_run: RequestPaths) -> Iterator[str]:
     from calorimeter.gates.request_path.completeness import join_completeness
 
     found = join_completeness(of_run)

@@ -62,10 +62,10 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
         progress.later(1.0, "reading the deployment file and connecting")
         import pytest
 
-        from calorimeter.gates.judge import Prepared, Session
+        from calorimeter.gates.judge import AcceptanceRun, Prepared
         from calorimeter.pytest_plugin import SESSION_PLUGIN
 
-        session = Session.prepare(Given.of(str(deployment) if deployment else None, options))
+        session = AcceptanceRun.prepare(Given.of(str(deployment) if deployment else None, options))
         for line in session.announce():
             progress.line(line)
         prepared = Prepared(session, progress)

@@ -21,7 +21,7 @@ _BLOCK_ENDS = re.compile(r"\n\s*\n|\n(?=- )")
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class DocsSection:
     """A heading of a page, and the lines below it up to the next heading of its level or above."""
 
     page: str
@@ -75,7 +75,7 @@ def gate_ids(text: str) -> set[str]:
     return found
 
 
-def sections() -> list[Section]:
+def sections() -> list[DocsSection]:
     """The sections of all pages about gates."""
     found = []
     for file in sorted(file for pattern in PAGES for file in shipped.folder(FOLDER).glob(pattern)):
@@ -85,11 +85,11 @@ def sections() -> list[Section]:
         ]
         for at, level, title in headings:
             end = next((there for there, other, _ in headings if there > at and other <= level), len(lines))
-            found.append(Section(f"{FOLDER}/{file.name}", title, level, tuple(lines[at + 1 : end])))
+            found.append(DocsSection(f"{FOLDER}/{file.name}", title, level, tuple(lines[at + 1 : end])))
     return found
 
 
-def about(gate_id: str) -> tuple[list[Section], list[tuple[Section, str]]]:
+def about(gate_id: str) -> tuple[list[DocsSection], list[tuple[DocsSection, str]]]:
     """The sections whose headings name a gate, and the passages about it in all other sections."""
     everything = sections()
     named = [section for section in everything if section.names(gate_id)]

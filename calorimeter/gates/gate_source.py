@@ -20,7 +20,7 @@ READERS = "calorimeter.gates.evidence."
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class CodePlace:
     """A function or class: its name with its module, its file (relative to a clone) and its line."""
 
     name: str
@@ -39,10 +39,10 @@ class GateSource:
     empty if the test function does not call `judge(experiment(…), check)`.
     """
 
-    function: Place
-    experiment: Place | None = None
-    record: Place | None = None
-    check: Place | None = None
+    function: CodePlace
+    experiment: CodePlace | None = None
+    record: CodePlace | None = None
+    check: CodePlace | None = None
     evidence: str | None = None
     readers: tuple[str, ...] = ()
 
@@ -87,7 +87,7 @@ def _resolved(function: Callable[..., None], node: ast.expr, assigned: dict[str,
     return found if callable(found) else None
 
 
-def _record(experiment: Any, check: Any) -> Place | None:
+def _record(experiment: Any, check: Any) -> CodePlace | None:
     """The class of the evidence: what the experiment returns, or else what the check takes."""
     for function, which in ((experiment, -1), (check, 0)):
         try:
@@ -117,10 +117,10 @@ def _readers(module: str, seen: set[str]) -> set[str]:
     return found.union(*(_readers(name, seen) for name in others))
 
 
-def place(found: Any) -> Place:
+def place(found: Any) -> CodePlace:
     """Where a function or a class is defined."""
     plain = inspect.unwrap(found)
     file, line = Path(inspect.getsourcefile(plain) or ""), inspect.getsourcelines(plain)[1]
     if file.is_relative_to(PACKAGE.parent):
         file = file.relative_to(PACKAGE.parent)
-    return Place(f"{plain.__module__}.{plain.__qualname__}", str(file), line)
+    return CodePlace(f"{plain.__module__}.{plain.__qualname__}", str(file), line)

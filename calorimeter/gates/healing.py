@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from calorimeter.core.faults.schedule import Commands
+from calorimeter.core.faults.schedule import FaultCommands
 from calorimeter.core.faults.shell_command import CommandFailed, CommandResult
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -21,7 +21,7 @@ def healing(context: Context) -> Iterator[None]:
         injector.heal_all()
 
 
-def carried_out(act: Callable[[Commands], CommandResult], commands: Commands) -> CommandResult:
+def carried_out(act: Callable[[FaultCommands], CommandResult], commands: FaultCommands) -> CommandResult:
     """Inject or heal a fault with `act`. Raises EvidenceUnavailable if the owner's command fails."""
     try:
         return act(commands)

@@ -39,7 +39,7 @@ PREPARED = "calorimeter-session"
 """Name of the pytest plugin that hands over the session of `calorimeter verify`."""
 
 
-class Session:
+class AcceptanceRun:
     """One acceptance run: its deployment, its run folder and its verdicts so far.
 
     `repeat` gives the command that runs a gate again, with the options of this run.
@@ -55,7 +55,7 @@ class Session:
         self.repeat: Callable[[str], str] = lambda gate_id: repeat.verify(given, self.named, gate_id)
 
     @classmethod
-    def prepare(cls, given: Given) -> Session:
+    def prepare(cls, given: Given) -> AcceptanceRun:
         """Read the deployment, select the gates, check that the deployment answers, open the run folder.
 
         Raises InputError: such a problem is no verdict on the deployment.
@@ -219,7 +219,7 @@ class Prepared:
 
     __name__ = PREPARED
 
-    def __init__(self, session: Session, progress: Progress) -> None:
+    def __init__(self, session: AcceptanceRun, progress: Progress) -> None:
         self.session = session
         self.interrupted = False
         self._progress = progress
@@ -254,7 +254,7 @@ class Prepared:
 class Judge:
     """The fixture `judge`: a gate calls `judge(evidence, check)`."""
 
-    def __init__(self, session: Session, gate: Gate) -> None:
+    def __init__(self, session: AcceptanceRun, gate: Gate) -> None:
         self._session = session
         self._gate = gate
 

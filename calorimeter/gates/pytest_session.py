@@ -16,11 +16,11 @@ from calorimeter.core.errors import InputError
 from calorimeter.gates import repeat
 from calorimeter.gates.context import Context
 from calorimeter.gates.given import OPTIONS, Given, Option
-from calorimeter.gates.judge import PREPARED, Judge, Prepared, Session
+from calorimeter.gates.judge import PREPARED, AcceptanceRun, Judge, Prepared
 from calorimeter.gates.registry import Gate
 from calorimeter.pytest_plugin import MARKER
 
-SESSION = pytest.StashKey[Session]()
+SESSION = pytest.StashKey[AcceptanceRun]()
 
 UNUSABLE = 2
 """Exit status if the input or the set-up cannot be used."""
@@ -77,7 +77,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     # `calorimeter verify` has prepared its session, and reported what was wrong.
     prepared: Prepared | None = config.pluginmanager.get_plugin(PREPARED)
     try:
-        session = prepared.session if prepared else Session.prepare(_given(config, gates))
+        session = prepared.session if prepared else AcceptanceRun.prepare(_given(config, gates))
     except InputError as problem:
         print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
         # This line is the whole report; pytest would frame it.
@@ -118,7 +118,7 @@ def _given(config: pytest.Config, gates: Iterable[tuple[Gate, pytest.Item]]) -> 
 
 
 @pytest.fixture(scope="session")
-def calorimeter_session(request: pytest.FixtureRequest) -> Iterator[Session]:
+def calorimeter_session(request: pytest.FixtureRequest) -> Iterator[AcceptanceRun]:
     """The acceptance run: the verdicts so far, and what they are judged from."""
     session = request.config.stash[SESSION]
     if not request.config.pluginmanager.has_plugin(PREPARED):  # its owner has printed the announcement
@@ -130,19 +130,19 @@ def calorimeter_session(request: pytest.FixtureRequest) -> Iterator[Session]:
 
 
 @pytest.fixture
-def context(calorimeter_session: Session) -> Context:
+def context(calorimeter_session: AcceptanceRun) -> Context:
     """The deployment under test and its evidence readers."""
     return calorimeter_session.context
 
 
 @pytest.fixture
-def deployment(calorimeter_session: Session) -> Deployment:
+def deployment(calorimeter_session: AcceptanceRun) -> Deployment:
     """The deployment under test."""
     return calorimeter_session.deployment
 
 
 @pytest.fixture
-def judge(calorimeter_session: Session, request: pytest.FixtureRequest) -> Judge:
+def judge(calorimeter_session: AcceptanceRun, request: pytest.FixtureRequest) -> Judge:
     """Judge evidence with a check, keep both, and fail the test unless the verdict is acceptable."""
     gate = _gate(request.node)
     if gate is None:

@@ -17,7 +17,7 @@ import pytest
 from calorimeter.core import shipped
 from calorimeter.core.deployment import Consent, Deployment, Part
 from calorimeter.core.errors import unknown
-from calorimeter.core.faults.schedule import Commands, commands
+from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.verdict import gate_order
 
 F = TypeVar("F", bound=Callable[..., None])
@@ -37,9 +37,9 @@ class Break:
     def __str__(self) -> str:
         return f"{self.fault} ({', '.join(f'{self.which} {kind}' for kind in self.kinds)})"
 
-    def planned(self, deployment: Deployment) -> list[Commands]:
+    def planned(self, deployment: Deployment) -> list[FaultCommands]:
         """The commands that inject the fault into the parts of a deployment."""
-        found: list[Commands] = []
+        found: list[FaultCommands] = []
         for kind in self.kinds:
             able = [c for part in _parts(deployment, kind) if (c := commands(part, self.fault))]
             found += {"first": able[:1], "last": able[-1:], "every": able}[self.which]
@@ -74,7 +74,7 @@ class Gate:
     may_break: tuple[Break, ...]
     function: Callable[..., None]
 
-    def planned(self, deployment: Deployment, *, may_break: bool) -> list[Commands]:
+    def planned(self, deployment: Deployment, *, may_break: bool) -> list[FaultCommands]:
         """The commands that inject its faults; those of `may_break` only if `may_break`."""
         breaks = self.breaks + (self.may_break if may_break else ())
         return [each for one in breaks for each in one.planned(deployment)]

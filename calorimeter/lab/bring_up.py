@@ -24,13 +24,13 @@ from calorimeter.lab.daemons import (
     rabbitmq,
 )
 from calorimeter.lab.sample import layout, network
-from calorimeter.lab.topology import Lab, Topology
+from calorimeter.lab.topology import Lab, LabTopology
 
 Say = Callable[[str], None]
 """Receives one line of progress."""
 
 
-def up(asked: Topology, wanted: Mapping[str, int], say: Say) -> Lab:
+def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     """Bring up the requested lab, with the requested front ports (`rest`, `cfn`).
 
     Raises `InputError` (missing programs, a taken port, a lab of that name is up) and `DaemonError`. Then,
@@ -66,7 +66,7 @@ def _clear_remnant(folder: Path, say: Say) -> None:
         take_down.clear(folder)
 
 
-def _reserved(asked: Topology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
+def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
     folder.mkdir(mode=0o700, parents=True)
     (folder / "logs").mkdir(mode=0o700)
     secrets = topology.fresh_secrets()

@@ -32,7 +32,7 @@ from calorimeter.core.secrets import Secret
 from calorimeter.lab import part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
 from calorimeter.lab.sample import hosts, layout, network
-from calorimeter.lab.topology import PROJECT, REGION, USER, Lab, Topology
+from calorimeter.lab.topology import PROJECT, REGION, USER, Lab, LabTopology
 
 SOURCES = "127.16.0.0/12"
 """Loopback addresses for clients; the lab's own daemons are at 127.0.0.1."""
@@ -128,7 +128,7 @@ def _scaling(lab: Lab) -> Scaling:
     return Scaling.model_validate({kind: f'{_command(lab, "scale")} --{kind} "$N"' for kind in kinds})
 
 
-def _waived(asked: Topology) -> dict[str, str]:
+def _waived(asked: LabTopology) -> dict[str, str]:
     """Known failures that a lab's owner accepts. Nothing that the guide's own files show is waived."""
     waived = {"E9": DROPPED}
     if asked.health == "shallow":

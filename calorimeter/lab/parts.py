@@ -36,7 +36,7 @@ def daemon_of(lab: Lab, part: str) -> Daemon:
     raise unknown(f"lab {lab.topology.name}", "part", part, known)
 
 
-def state(found: list[processes.Process]) -> str:
+def state(found: list[processes.LabProcess]) -> str:
     """`running`, `frozen` or `stopped`, from the processes of a part."""
     if not found:
         return "stopped"
@@ -92,7 +92,7 @@ def _stop(lab: Lab, part: str) -> int:
     return at
 
 
-def _masters(lab: Lab, part: str) -> list[processes.Process]:
+def _masters(lab: Lab, part: str) -> list[processes.LabProcess]:
     """The processes that receive a part's SIGTERM: session leaders, which end their children.
 
     For RabbitMQ it is the Erlang VM alone. The VM is not a session leader, its helpers are; without

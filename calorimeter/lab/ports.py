@@ -21,7 +21,7 @@ LOWEST, HIGHEST = 20000, 32000
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListeningSocket:
     """A listening TCP socket in the kernel's table."""
 
     address: str
@@ -105,7 +105,7 @@ def _registry() -> Iterator[dict[str, str]]:
         files.write(file, json.dumps(kept), mode=0o600)
 
 
-def listening() -> list[Listener]:
+def listening() -> list[ListeningSocket]:
     """All listening TCP sockets of this network namespace, from `/proc/self/net/tcp` and `tcp6`."""
     found = []
     for table in ("tcp", "tcp6"):
@@ -117,7 +117,7 @@ def listening() -> list[Listener]:
             fields = line.split()
             if fields[3] == "0A":
                 host, _, port = fields[1].partition(":")
-                found.append(Listener(_address(host), int(port, 16), int(fields[9])))
+                found.append(ListeningSocket(_address(host), int(port, 16), int(fields[9])))
     return found
 
 

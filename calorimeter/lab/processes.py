@@ -24,7 +24,7 @@ NICENESS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class LabProcess:
     """A running process of a lab: `name` is its command name, `state` the kernel's letter (T: stopped)."""
 
     pid: int
@@ -42,7 +42,7 @@ def marks(folder: Path, part: str) -> dict[str, str]:
     return {LAB: str(folder), PART: part, "SPT_NOENV": "1"}
 
 
-def running(folder: Path, part: str | None = None) -> list[Process]:
+def running(folder: Path, part: str | None = None) -> list[LabProcess]:
     """The running processes of the lab in `folder`, or of one part; zombies are left out."""
     mark = f"{LAB}={folder}".encode()
     found = []
@@ -55,7 +55,7 @@ def running(folder: Path, part: str | None = None) -> list[Process]:
     return found
 
 
-def _marked(pid: int, mark: bytes) -> Process | None:
+def _marked(pid: int, mark: bytes) -> LabProcess | None:
     try:
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         if mark not in environment:
@@ -68,10 +68,10 @@ def _marked(pid: int, mark: bytes) -> Process | None:
     part = next((v.removeprefix(prefix).decode() for v in environment if v.startswith(prefix)), "")
     fields = after.split()
     name = before.partition("(")[2]
-    return None if fields[0] in "ZX" else Process(pid, name, int(fields[3]), part, fields[0])
+    return None if fields[0] in "ZX" else LabProcess(pid, name, int(fields[3]), part, fields[0])
 
 
-def send(processes: Iterable[Process], folder: Path, signum: signal.Signals) -> None:
+def send(processes: Iterable[LabProcess], folder: Path, signum: signal.Signals) -> None:
     """Send a signal to those processes that still belong to the lab."""
     mark = f"{LAB}={folder}".encode()
     for process in processes:

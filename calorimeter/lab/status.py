@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from calorimeter.lab import parts, processes, topology
-from calorimeter.lab.processes import Process
+from calorimeter.lab.processes import LabProcess
 from calorimeter.lab.topology import Lab
 
 
@@ -22,7 +22,7 @@ def status(name: str) -> dict[str, Any]:
     }
 
 
-def _part(lab: Lab, part: str, found: list[Process]) -> dict[str, Any]:
+def _part(lab: Lab, part: str, found: list[LabProcess]) -> dict[str, Any]:
     port_of = {"rabbitmq": "amqp", "proxy": "rest"}.get(part, part)
     pids = sorted(process.pid for process in found)
     address = lab.address(port_of) if port_of in lab.topology.ports else None

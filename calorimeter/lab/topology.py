@@ -30,7 +30,7 @@ SERVICES = ("rabbitmq", "mariadb", "memcached", "keystone")
 _PORTS = ("rest", "cfn", "log", "amqp", "management", "epmd", "erlang", "mariadb", "memcached", "keystone")
 
 
-class Topology(Model):
+class LabTopology(Model):
     """The requested shape of a lab and the ports that are reserved for it (`lab.json`).
 
     `weights`: server weights in order, the same for REST and CFN; servers beyond the list have none.
@@ -110,12 +110,12 @@ class Lab:
     """A lab with everything that is needed to start its daemons."""
 
     folder: Path
-    topology: Topology
+    topology: LabTopology
     secrets: Mapping[str, str]
     programs: Programs
 
     def port(self, name: str) -> int:
-        """The port reserved under `name` (see `Topology.port_names`)."""
+        """The port reserved under `name` (see `LabTopology.port_names`)."""
         return self.topology.ports[name]
 
     def address(self, name: str) -> str:
@@ -171,15 +171,15 @@ def names(*, whole: bool = True) -> list[str]:
     )
 
 
-def write(topology: Topology, path: Path) -> None:
+def write(topology: LabTopology, path: Path) -> None:
     """Write `lab.json` into the state folder."""
     files.write(path / "lab.json", topology.model_dump_json(indent=2) + "\n")
 
 
-def read(path: Path) -> Topology:
+def read(path: Path) -> LabTopology:
     """Read `lab.json` from a state folder. Raises `InputError` if it is absent or damaged."""
     try:
-        return Topology.model_validate_json((path / "lab.json").read_text(encoding="utf-8"))
+        return LabTopology.model_validate_json((path / "lab.json").read_text(encoding="utf-8"))
     except FileNotFoundError as problem:
         known = ", ".join(names()) or "none is up"
         raise InputError("--name", f"no lab named {path.name!r}", f"labs: {known}") from problem

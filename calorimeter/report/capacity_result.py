@@ -10,7 +10,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 
 
-class Capacity(Model):
+class CapacityResult(Model):
     """The result of a search: the highest level that held, and what ended the search above it.
 
     A level is in `unit` (`arrivals/s` or `users`); the study's own page uses the other fields.
@@ -25,7 +25,7 @@ class Capacity(Model):
     limit: str
 
 
-def read(folder: Path) -> Capacity | None:
+def read(folder: Path) -> CapacityResult | None:
     """The result of the search that a run belongs to; None if it belongs to none.
 
     Raises `InputError` if the file is damaged.
@@ -34,6 +34,6 @@ def read(folder: Path) -> Capacity | None:
     if not path.exists():
         return None
     try:
-        return Capacity.model_validate_json(path.read_text(encoding="utf-8"))
+        return CapacityResult.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as problem:
         raise InputError(str(path), "is damaged, or is no capacity.json") from problem

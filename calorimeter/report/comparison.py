@@ -34,7 +34,7 @@ RULE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ComparisonRow:
     """One measure of one operation on both sides, over units (runs or windows)."""
 
     operation: str
@@ -81,7 +81,7 @@ class Comparison:
     right: tuple[str, ...]
     deployments: tuple[str, str]
     unit: str
-    rows: tuple[Row, ...]
+    rows: tuple[ComparisonRow, ...]
     failed: tuple[float, float]
     left_out: tuple[str, ...]
     despite: tuple[str, ...]
@@ -120,13 +120,13 @@ def compare(
     enough = min(len(left), len(right)) >= ENOUGH_RUNS
     tables = [pd.concat([run.runs if enough else run.windows for run in side]) for side in (left, right)]
     least = ENOUGH_RUNS if enough else statistics.MINIMUM_WINDOWS
-    rows: list[Row] = []
+    rows: list[ComparisonRow] = []
     lost: list[str] = []
     for operation, measured in _keys([run.runs for run in both]):
         values = [_values(table, operation, measured) for table in tables]
         if min(map(len, values)) >= least:
             units = (tuple(map(float, side)) for side in values)
-            rows.append(Row(operation, measured, statistics.difference(*values), *units))
+            rows.append(ComparisonRow(operation, measured, statistics.difference(*values), *units))
         elif len(values[0]) >= least:
             lost.append(operation)
     known = {operation for run in both for operation in run.operations}

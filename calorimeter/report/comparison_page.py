@@ -13,7 +13,7 @@ from calorimeter.core.baseline import percent
 from calorimeter.core.toml import Model
 from calorimeter.report import circumstances, comparison, page
 from calorimeter.report.circumstances import Rows
-from calorimeter.report.comparison import Comparison, Row, TopologyPart
+from calorimeter.report.comparison import Comparison, ComparisonRow, TopologyPart
 from calorimeter.report.figures import forest, style
 from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
@@ -40,7 +40,7 @@ class ComparedRow(Model):
     said: str
 
 
-class Compared(Model):
+class ComparisonSummary(Model):
     """The summary.json of a comparison."""
 
     schema_version: int = SCHEMA
@@ -57,9 +57,9 @@ class Compared(Model):
     rows: tuple[ComparedRow, ...]
 
 
-def record(found: Comparison) -> Compared:
+def record(found: Comparison) -> ComparisonSummary:
     """A comparison as its summary.json."""
-    return Compared(
+    return ComparisonSummary(
         **{name: getattr(found, name) for name in ("left", "right", "unit", "label", "despite")},
         deployment_left=found.deployments[0],
         deployment_right=found.deployments[1],
@@ -70,7 +70,7 @@ def record(found: Comparison) -> Compared:
     )
 
 
-def _row(row: Row) -> ComparedRow:
+def _row(row: ComparisonRow) -> ComparedRow:
     found = row.found
     return ComparedRow(
         operation=row.operation,

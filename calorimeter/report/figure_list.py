@@ -21,7 +21,7 @@ from calorimeter.report.figures import (
     style,
 )
 from calorimeter.report.figures.style import Marks, Plot
-from calorimeter.report.page_content import GateEvidence, Load, PageContent, Polled, Shares
+from calorimeter.report.page_content import GateEvidence, LoadTables, PageContent, PollTables, SharesTable
 from calorimeter.report.tables.polls import union
 
 SECTIONS = (
@@ -102,7 +102,7 @@ def _marks(found: PageContent) -> Marks:
     )
 
 
-def _of_load(load: Load, marks: Marks) -> Iterator[PageFigure]:
+def _of_load(load: LoadTables, marks: Marks) -> Iterator[PageFigure]:
     yield PageFigure(
         "throughput",
         OVER_TIME,
@@ -175,7 +175,7 @@ LEAST_SPREAD = 1.5
 """Ratio of the load of busy windows to that of quiet ones from which figures against load are drawn."""
 
 
-def _spread(load: Load) -> tuple[float, float]:
+def _spread(load: LoadTables) -> tuple[float, float]:
     """The 5th and 95th percentile over windows of the offered load per second; 0 if windows are too few.
 
     Windows in which few requests were due differ by chance alone, so only those that allow a 90th
@@ -227,7 +227,7 @@ def _optional(found: PageContent) -> Iterator[OmittedFigure]:
         yield OmittedFigure("generator", GENERATOR, "Lateness of the generator", "no request was sent")
 
 
-def _shares(name: str, title: str, judged: str, found: Shares) -> PageFigure:
+def _shares(name: str, title: str, judged: str, found: SharesTable) -> PageFigure:
     unit = {"backends": "connections", "engines": "deliveries"}[name] if found.under_load else judged
     return PageFigure(
         name,
@@ -238,7 +238,7 @@ def _shares(name: str, title: str, judged: str, found: Shares) -> PageFigure:
     )
 
 
-def _tick(found: Shares) -> str:
+def _tick(found: SharesTable) -> str:
     if "predicted" not in found.table or found.table["predicted"].isna().all():
         return "The tick is the share that weights alone give."
     return (
@@ -283,7 +283,7 @@ def _of_gates(evidence: GateEvidence) -> Iterator[PageFigure]:
         )
 
 
-def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[PageFigure]:
+def _of_polls(polls: PollTables, marks: Marks, end_s: float) -> Iterator[PageFigure]:
     if len(polls.queues) or len(polls.stacks):
         yield PageFigure(
             "backlog",
@@ -314,7 +314,7 @@ def _of_polls(polls: Polled, marks: Marks, end_s: float) -> Iterator[PageFigure]
         )
 
 
-def _generator(load: Load, workers: pd.DataFrame, marks: Marks) -> PageFigure:
+def _generator(load: LoadTables, workers: pd.DataFrame, marks: Marks) -> PageFigure:
     busy = f", and how busy each generating process was (dashed: {MOST_CPU_SHARE:.0%})"
     unknown = "; how busy its processes were was not recorded"
     return PageFigure(

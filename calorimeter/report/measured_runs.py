@@ -24,7 +24,7 @@ from calorimeter.core.statistics import Ints
 from calorimeter.report import circumstances, run_integrity
 from calorimeter.report import time_axis as axes
 from calorimeter.report.tables import latency, rates
-from calorimeter.report.time_axis import BIN_LADDER_S, Axis
+from calorimeter.report.time_axis import BIN_LADDER_S, TimeAxis
 
 RESPONSE = "median response (s)"
 ACHIEVED = "achieved (1/s)"
@@ -135,13 +135,13 @@ def _of_windows(ok: pd.DataFrame, part: Span) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["operation", "measure", "value"])
 
 
-def _windows(due_ns: Ints, part: Span, *, least: int) -> Axis | None:
+def _windows(due_ns: Ints, part: Span, *, least: int) -> TimeAxis | None:
     """At most `MOST_WINDOWS` windows, half of which hold at least `least`; None if these are too few."""
     for width in BIN_LADDER_S:
         bins = int(part.length_s // width)
         if bins < statistics.MINIMUM_WINDOWS:
             return None
-        time = Axis(part.first_ns, width, bins)
+        time = TimeAxis(part.first_ns, width, bins)
         if bins <= MOST_WINDOWS and np.median(time.counts(due_ns)) >= least:
             return time
     return None

@@ -18,7 +18,7 @@ from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Verdicts
 from calorimeter.report import capacity_result
 from calorimeter.report import time_axis as axes
-from calorimeter.report.capacity_result import Capacity
+from calorimeter.report.capacity_result import CapacityResult
 from calorimeter.report.tables import (
     expected_shares,
     gate_evidence,
@@ -30,8 +30,8 @@ from calorimeter.report.tables import (
 )
 from calorimeter.report.tables.rates import Steadiness
 from calorimeter.report.tables.stack_durations import stack_durations
-from calorimeter.report.tables.watch_files import Watched
-from calorimeter.report.time_axis import Axis
+from calorimeter.report.tables.watch_files import WatchTables
+from calorimeter.report.time_axis import TimeAxis
 
 MOST_LATE_S = 2.0
 """A watch that begins later than this after the first request is listed as a gap."""
@@ -41,7 +41,7 @@ MOST_BLOCKS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadTables:
     """Tables of a load; their columns are those of the functions in `tables.rates` and `tables.latency`.
 
     `rate`, `operations`, `curve` and `against` are of the measured part (`core.measured`). `all_measured`
@@ -51,8 +51,8 @@ class Load:
     count: int
     duration_s: float
     sources: int
-    axis: Axis
-    blocks: Axis
+    axis: TimeAxis
+    blocks: TimeAxis
     measured: Span
     all_measured: bool
     steadiness: Steadiness
@@ -75,7 +75,7 @@ class Load:
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class SharesTable:
     """A table of shares (see `tables.shares`), and the source of its data as a sentence."""
 
     table: pd.DataFrame
@@ -84,7 +84,7 @@ class Shares:
 
 
 @dataclass(frozen=True, slots=True)
-class Polled:
+class PollTables:
     """Tables of `tables.polls`, empty if nothing was polled."""
 
     queues: pd.DataFrame
@@ -102,12 +102,12 @@ class GateEvidence:
 
     mapping: pd.DataFrame
     rotation: pd.DataFrame
-    trials: tuple[gate_evidence.Trial, ...]
+    trials: tuple[gate_evidence.FaultTrialRow, ...]
     injected: pd.DataFrame
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class DataFile:
     """One kind of raw data in the run folder."""
 
     path: str
@@ -127,14 +127,14 @@ class PageContent:
     proxies: dict[str, str]
     deployment: Deployment | None
     verdicts: Verdicts
-    load: Load | None
+    load: LoadTables | None
     endings: pd.DataFrame
-    capacity: Capacity | None
-    polled: Polled | None
+    capacity: CapacityResult | None
+    polled: PollTables | None
     evidence: GateEvidence
-    backends: Shares | None
-    engines: Shares | None
-    files: tuple[File, ...]
+    backends: SharesTable | None
+    engines: SharesTable | None
+    files: tuple[DataFile, ...]
     gaps: tuple[str, ...]
 
 
@@ -205,7 +205,7 @@ def _text(path: Path) -> str | None:
         return None
 
 
-def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int, about: dict[str, Any]) -> Load:
+def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int, about: dict[str, Any]) -> LoadTables:
     time = axes.axis(samples)
     last_ns = int((samples["scheduled_ns"] + samples["response_ns"]).max())
     found = measured_part(samples, about)
@@ -213,7 +213,7 @@ def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int, about: dict
     blocks = axes.axis(samples, most=MOST_BLOCKS)
     wider, widest = (latency.latency_axis(samples, time, percent) for percent in (90, 99))
     operations = latency.operations(samples, measured, blocks)
-    return Load(
+    return LoadTables(
         count=len(samples),
         duration_s=(last_ns - time.start_ns) / 1e9,
         sources=sources,
@@ -241,14 +241,14 @@ def _load(samples: pd.DataFrame, opened: pd.DataFrame, sources: int, about: dict
     )
 
 
-def _rate(samples: pd.DataFrame, blocks: Axis, measured: Span, per_s: float) -> Interval:
+def _rate(samples: pd.DataFrame, blocks: TimeAxis, measured: Span, per_s: float) -> Interval:
     """Successes per second of the measured part, with the bootstrap's bounds over the blocks within it."""
     due = ns(samples, "scheduled_ns")[succeeded(samples)]
     achieved = blocks.counts(due)[blocks.within(measured)] / blocks.bin_s
     return replace(statistics.bootstrap(achieved, statistics.mean, seed=1), estimate=per_s)
 
 
-def _late(watched: Watched, time: Axis) -> list[str]:
+def _late(watched: WatchTables, time: TimeAxis) -> list[str]:
     """Files of the watch that begin late."""
     tables = {"proxy": watched.servers, "broker": watched.queues, "processes": watched.processes}
     firsts = {
@@ -263,7 +263,7 @@ def _late(watched: Watched, time: Axis) -> list[str]:
     ]
 
 
-def _limits_of(loaded: Load) -> list[str]:
+def _limits_of(loaded: LoadTables) -> list[str]:
     limits = []
     table = loaded.operations
     few = [
@@ -297,8 +297,8 @@ def _limits_of(loaded: Load) -> list[str]:
     return limits
 
 
-def _polled(watched: Watched, ledger: pd.DataFrame | None, time: Axis) -> Polled:
-    return Polled(
+def _polled(watched: WatchTables, ledger: pd.DataFrame | None, time: TimeAxis) -> PollTables:
+    return PollTables(
         queues=polls.queues(watched.queues, time),
         stacks=pd.DataFrame() if ledger is None else polls.stacks(ledger, time),
         sessions=polls.sessions(watched.servers, time),
@@ -309,7 +309,7 @@ def _polled(watched: Watched, ledger: pd.DataFrame | None, time: Axis) -> Polled
     )
 
 
-def _gate_evidence(folder: Path, loaded: Load | None, polled: Polled | None) -> GateEvidence:
+def _gate_evidence(folder: Path, loaded: LoadTables | None, polled: PollTables | None) -> GateEvidence:
     trials = gate_evidence.trials(folder)
     injected = gate_evidence.injected(folder, loaded.axis.start_ns if loaded else 0)
     if loaded is not None and polled is not None and len(injected):
@@ -319,7 +319,9 @@ def _gate_evidence(folder: Path, loaded: Load | None, polled: Polled | None) -> 
     )
 
 
-def _trial_of_load(injected: pd.DataFrame, loaded: Load, polled: Polled) -> gate_evidence.Trial:
+def _trial_of_load(
+    injected: pd.DataFrame, loaded: LoadTables, polled: PollTables
+) -> gate_evidence.FaultTrialRow:
     """The faults injected during the load, as one trial: its clients are those of the load."""
     length_s = float(loaded.axis.bins * loaded.axis.bin_s)
     bad = loaded.rates[loaded.rates["errors"] > 0]
@@ -341,37 +343,39 @@ def _trial_of_load(injected: pd.DataFrame, loaded: Load, polled: Polled) -> gate
     spans[["from_s", "to_s"]] = spans[["from_s", "to_s"]].clip(0, length_s)
     lanes = sorted(set(spans["lane"]) - {"clients"})
     kinds = ", ".join(sorted({str(fault) for fault in injected["fault"]}))
-    return gate_evidence.Trial("load", kinds, (*lanes, "clients"), spans, length_s)
+    return gate_evidence.FaultTrialRow("load", kinds, (*lanes, "clients"), spans, length_s)
 
 
 def _backends(
-    watched: Watched, verdicts: Verdicts, deployment: Deployment | None, loaded: Load | None
-) -> Shares | None:
+    watched: WatchTables, verdicts: Verdicts, deployment: Deployment | None, loaded: LoadTables | None
+) -> SharesTable | None:
     table = shares.backends_watched(watched.servers)
     if len(table):
         if loaded is not None:
             predicted = expected_shares.bands(loaded.connections, watched.servers, deployment)
             table = table.merge(predicted, on=["group", "name"], how="left")
-        return Shares(table, "Connections to each server, as the proxy counted them during the run.", True)
+        return SharesTable(
+            table, "Connections to each server, as the proxy counted them during the run.", True
+        )
     table = shares.backends_judged(verdicts, deployment)
     if len(table):
         source = "Source addresses on each server, as gate S1 found them (not under load)."
-        return Shares(table, source, False)
+        return SharesTable(table, source, False)
     return None
 
 
-def _engines(watched: Watched, verdicts: Verdicts) -> Shares | None:
+def _engines(watched: WatchTables, verdicts: Verdicts) -> SharesTable | None:
     table = shares.engines_watched(watched.channels)
     if len(table):
         source = "Messages delivered to each engine process, as the broker counted them during the run."
-        return Shares(table, source, True)
+        return SharesTable(table, source, True)
     table = shares.engines_judged(verdicts)
     if len(table):
-        return Shares(table, "Calls to each engine, as gate E2 counted them (not under load).", False)
+        return SharesTable(table, "Calls to each engine, as gate E2 counted them (not under load).", False)
     return None
 
 
-def _files(folder: Path) -> tuple[File, ...]:
+def _files(folder: Path) -> tuple[DataFile, ...]:
     found = []
     for entry in sorted(folder.iterdir()):
         if entry.name == "report" or entry.name.endswith(".partial") or entry.name.startswith("."):
@@ -379,5 +383,5 @@ def _files(folder: Path) -> tuple[File, ...]:
         sizes = [path.stat().st_size for path in (entry, *entry.rglob("*")) if path.is_file()]
         if sizes:
             name = f"{entry.name}/" if entry.is_dir() else entry.name
-            found.append(File(name, len(sizes), sum(sizes)))
+            found.append(DataFile(name, len(sizes), sum(sizes)))
     return tuple(found)

@@ -11,7 +11,7 @@ from calorimeter.core import statistics
 from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Outcome
 from calorimeter.report import circumstances, run_integrity
-from calorimeter.report.capacity_result import Capacity
+from calorimeter.report.capacity_result import CapacityResult
 from calorimeter.report.circumstances import Rows, plain, table
 from calorimeter.report.figures.style import seconds
 from calorimeter.report.page_content import PageContent
@@ -85,7 +85,7 @@ def capacity(found: PageContent) -> str:
     return f"{objectives}: {rate}. {_searched(found.capacity)}"
 
 
-def _searched(capacity: Capacity | None) -> str:
+def _searched(capacity: CapacityResult | None) -> str:
     """The result of the search that this run belongs to, if there was one."""
     if capacity is None:
         return "One run shows one load; calorimeter capacity finds the highest load at which they hold."

@@ -10,9 +10,9 @@ from pydantic import BeforeValidator
 
 from calorimeter.core.statistics import Interval
 from calorimeter.core.toml import Model
-from calorimeter.report.capacity_result import Capacity
+from calorimeter.report.capacity_result import CapacityResult
 from calorimeter.report.circumstances import table
-from calorimeter.report.page_content import PageContent, Shares
+from calorimeter.report.page_content import PageContent, SharesTable
 from calorimeter.report.tables.latency import PERCENTS, column
 from calorimeter.report.tables.stack_durations import TAKEN
 
@@ -37,7 +37,7 @@ class Estimate(Model):
     confidence: float
 
 
-class Operation(Model):
+class OperationRow(Model):
     """One row of the operations table; percentiles in s, None if there were too few samples."""
 
     operation: str
@@ -67,7 +67,7 @@ class SharesOf(Model):
     shares: tuple[Share, ...]
 
 
-class Gate(Model):
+class GateOutcome(Model):
     """The outcome of one gate."""
 
     gate: str
@@ -99,7 +99,7 @@ class LoadSummary(Model):
     window_to_s: float
     steady: bool
     achieved_per_s: Estimate
-    operations: tuple[Operation, ...]
+    operations: tuple[OperationRow, ...]
 
 
 class Summary(Model):
@@ -110,10 +110,10 @@ class Summary(Model):
     started: str | None
     deployment: str | None
     calorimeter: str | None
-    verdicts: tuple[Gate, ...]
+    verdicts: tuple[GateOutcome, ...]
     load: LoadSummary | None
     endings: tuple[Ending, ...]
-    capacity: Capacity | None
+    capacity: CapacityResult | None
     backends: SharesOf | None
     engines: SharesOf | None
     gaps: tuple[str, ...]
@@ -128,7 +128,7 @@ def of(found: PageContent) -> Summary:
         deployment=_text(about.get("deployment")),
         calorimeter=_text(table(about.get("environment")).get("calorimeter")),
         verdicts=tuple(
-            Gate(
+            GateOutcome(
                 gate=verdict.gate,
                 outcome=str(verdict.judgement.outcome),
                 waived=verdict.waived is not None,
@@ -167,12 +167,12 @@ def _ending(row: pd.Series) -> Ending:
     return Ending(operation=str(row["operation"]), ended=str(row["ended"]), n=int(row["n"]), taken_s=taken)
 
 
-def _operation(row: pd.Series) -> Operation:
+def _operation(row: pd.Series) -> OperationRow:
     response = {
         name: Interval(*(float(row[f"response_{name}{end}"]) for end in ("", "_low", "_high")))
         for name in map(column, PERCENTS)
     }
-    return Operation(
+    return OperationRow(
         operation=str(row["operation"]),
         **{name: int(row[name]) for name in ("n", "ok", "failed", "dropped")},
         rate_per_s=float(row["rate"]),
@@ -189,7 +189,7 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _shares(found: Shares | None) -> SharesOf | None:
+def _shares(found: SharesTable | None) -> SharesOf | None:
     if found is None:
         return None
     shares = (

@@ -18,7 +18,7 @@ MOST_BINS = 300
 
 
 @dataclass(frozen=True, slots=True)
-class Axis:
+class TimeAxis:
     """Time in bins of `bin_s` from `start_ns`; the last, incomplete bin is not one of them."""
 
     start_ns: int
@@ -48,13 +48,13 @@ class Axis:
         return np.bincount(bins[bins >= 0], minlength=self.bins).astype(np.int64)
 
 
-def axis(samples: pd.DataFrame, *, least_s: int = 1, most: int = MOST_BINS) -> Axis:
+def axis(samples: pd.DataFrame, *, least_s: int = 1, most: int = MOST_BINS) -> TimeAxis:
     """Bins over a run, from the first request due to the last answer, at most `most`."""
     start = int(samples["scheduled_ns"].min())
     length_s = (int((samples["scheduled_ns"] + samples["response_ns"]).max()) - start) / 1e9
     fits = [width for width in BIN_LADDER_S if width >= least_s and length_s <= width * most]
     width = fits[0] if fits else BIN_LADDER_S[-1]
-    return Axis(start, width, max(1, int(length_s // width)))
+    return TimeAxis(start, width, max(1, int(length_s // width)))
 
 
 def phases(samples: pd.DataFrame, start_ns: int) -> pd.DataFrame:

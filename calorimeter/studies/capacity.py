@@ -13,8 +13,8 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.studies import load_process, study_circumstances
-from calorimeter.studies.capacity_search_result import Capacity
-from calorimeter.studies.level_search import Plan, search, sweep
+from calorimeter.studies.capacity_search_result import CapacitySearchResult
+from calorimeter.studies.level_search import SearchPlan, search, sweep
 from calorimeter.studies.levels import Level, Unit, level_of
 from calorimeter.workload.scenario import Scenario
 
@@ -34,7 +34,7 @@ Load = Callable[[float, Kind, float], Level]
 """Makes one load at a level, of a kind, for a number of seconds; its result."""
 
 
-class Loads:
+class SearchLoads:
     """The loads of one search; `levels` are all of them, in their order."""
 
     def __init__(self, load: Load) -> None:
@@ -134,14 +134,14 @@ def find_capacity(
     deployment: Deployment,
     folder: RunDir,
     load: Load,
-    plan: Plan,
+    plan: SearchPlan,
     unit: Unit,
     probe_s: float,
     hold_s: float,
-) -> Capacity:
+) -> CapacitySearchResult:
     """Search for the capacity, and load the levels around it for the curve."""
     began = time.monotonic()
-    loads = Loads(load)
+    loads = SearchLoads(load)
     found = search(
         plan,
         lambda level: loads.hold(level, "probe", probe_s),
@@ -150,7 +150,7 @@ def find_capacity(
     if found.capacity is not None:
         for level in sweep(found.capacity, [each.level for each in loads.levels], plan):
             loads.hold(level, "sweep", probe_s)
-    return Capacity(
+    return CapacitySearchResult(
         circumstances=study_circumstances.of(folder, deployment),
         scenario=scenario.name,
         deployment=deployment.name,
@@ -167,7 +167,7 @@ def find_capacity(
     )
 
 
-def keep(result: Capacity, folder: RunDir) -> None:
+def keep(result: CapacitySearchResult, folder: RunDir) -> None:
     """Write the page, and capacity.json to the folder of the study and to the run that was held."""
     from calorimeter.report import page
     from calorimeter.studies import capacity_page

@@ -13,13 +13,13 @@ from calorimeter.core.statistics import Floats
 from calorimeter.report.figures import style
 from calorimeter.report.figures.style import Layout
 from calorimeter.studies import study_page
-from calorimeter.studies.capacity_search_result import Capacity
+from calorimeter.studies.capacity_search_result import CapacitySearchResult
 from calorimeter.studies.levels import Level
 
 HEADINGS = ("level", "kind", "offered / s", "achieved / s", "failed", "p50", "p95", "p99", "holds", "why")
 
 
-def sentence(result: Capacity) -> str:
+def sentence(result: CapacitySearchResult) -> str:
     """The result in one sentence."""
     if result.capacity is None:
         lowest = f"the lowest level, {result.broken:g} {result.unit}, does not hold"
@@ -31,13 +31,13 @@ def sentence(result: Capacity) -> str:
     return f"capacity: {result.capacity:g} {result.unit}{rate}, {state}{above}"
 
 
-def levels(result: Capacity) -> study_page.Table:
+def levels(result: CapacitySearchResult) -> study_page.Table:
     """Every load of the search, by level."""
     ordered = sorted(result.levels, key=lambda each: each.level)
     return study_page.Table("levels", "Every level that was tried", HEADINGS, tuple(map(_row, ordered)))
 
 
-def table(result: Capacity) -> str:
+def table(result: CapacitySearchResult) -> str:
     """The levels for a terminal."""
     return study_page.text(levels(result))
 
@@ -56,7 +56,7 @@ def _row(level: Level) -> tuple[str, ...]:
     )
 
 
-def files(result: Capacity) -> study_page.Files:
+def files(result: CapacitySearchResult) -> study_page.Files:
     """All files of the page by their path in its folder."""
     found = sentence(result)
     lead = (
@@ -91,7 +91,7 @@ def files(result: Capacity) -> study_page.Files:
     )
 
 
-def curve(result: Capacity, layout: Layout) -> Figure:
+def curve(result: CapacitySearchResult, layout: Layout) -> Figure:
     """Achieved against level, and percentiles of the response time against level."""
     figure, (above, below) = style.canvas(layout, (2.3, 2.3))
     ordered = sorted((each for each in result.levels if each.conclusive), key=lambda each: each.level)

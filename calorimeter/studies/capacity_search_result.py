@@ -9,7 +9,7 @@ SCHEMA = 1
 """Version of capacity.json."""
 
 
-class Capacity(Result):
+class CapacitySearchResult(Result):
     """The whole of capacity.json.
 
     `capacity` is the highest level that was held, None if none was; `broken` the lowest above it that did

@@ -16,7 +16,7 @@ from calorimeter.workload import catalogue
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class SeriesSide:
     """One side of a series: its name, and the scenario and the deployment file of its runs."""
 
     name: str
@@ -24,7 +24,7 @@ class Side:
     deployment: Path
 
 
-def sides(scenario: str, deployment: Path, against: str | None) -> list[Side]:
+def sides(scenario: str, deployment: Path, against: str | None) -> list[SeriesSide]:
     """The side of a scenario and a deployment, and the other one: another deployment, or another scenario.
 
     Raises `InputError` if `against` is neither.
@@ -37,14 +37,14 @@ def sides(scenario: str, deployment: Path, against: str | None) -> list[Side]:
     names = [_named(side, deployments_differ) for side in (first, other)]
     if names[0] == names[1]:
         names = ["left", "right"]
-    return [Side(n, s.scenario, s.deployment) for n, s in zip(names, (first, other), strict=True)]
+    return [SeriesSide(n, s.scenario, s.deployment) for n, s in zip(names, (first, other), strict=True)]
 
 
-def _side(scenario: str, deployment: Path) -> Side:
-    return Side(deployments.read(deployment).name, scenario, deployment)
+def _side(scenario: str, deployment: Path) -> SeriesSide:
+    return SeriesSide(deployments.read(deployment).name, scenario, deployment)
 
 
-def _named(side: Side, by_deployment: bool) -> str:
+def _named(side: SeriesSide, by_deployment: bool) -> str:
     return side.name if by_deployment else catalogue.read(catalogue.find(side.scenario)).name
 
 
@@ -59,7 +59,7 @@ def _is_deployment(against: str) -> bool:
     return isinstance(rest, dict) and "url" in rest
 
 
-def in_turn(chosen: list[Side], repeat: int) -> Iterator[tuple[int, Side]]:
+def in_turn(chosen: list[SeriesSide], repeat: int) -> Iterator[tuple[int, SeriesSide]]:
     """A B A B …: the number of the turn, and each side once per turn."""
     for turn in range(1, repeat + 1):
         for side in chosen:
@@ -67,7 +67,7 @@ def in_turn(chosen: list[Side], repeat: int) -> Iterator[tuple[int, Side]]:
 
 
 def record(
-    chosen: list[Side], repeat: int, runs: Path, options: list[str], say: Callable[[str], object]
+    chosen: list[SeriesSide], repeat: int, runs: Path, options: list[str], say: Callable[[str], object]
 ) -> Iterator[Path]:
     """Make the runs of a series, one after the other; each run folder when it is complete.
 

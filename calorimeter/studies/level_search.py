@@ -21,7 +21,7 @@ MOST_HOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class SearchPlan:
     """The first level of a search and its limits; `precision` is relative, as in 0.1.
 
     `whole` levels are whole numbers (users), others any (arrivals/s).
@@ -52,7 +52,7 @@ def _rounded(level: float) -> float:
 
 
 @dataclass(slots=True)
-class Found:
+class SearchResult:
     """The result of a search: `capacity` holds and was held, `broken` is the lowest level above that broke.
 
     `capacity` is None if not even the lowest level holds, `broken` is None if the highest one holds.
@@ -65,14 +65,14 @@ class Found:
     probed: list[tuple[float, bool]] = field(default_factory=list)
 
 
-def search(plan: Plan, probe: Probe, hold: Probe) -> Found:
+def search(plan: SearchPlan, probe: Probe, hold: Probe) -> SearchResult:
     """Find the highest level that holds; `hold` loads it for longer than `probe`.
 
     Doubles (or halves) from the start until one level holds and one breaks, bisects them to the precision,
     holds the lower one (going down if it breaks after all) and, if only a probe broke the upper one, probes
     that again (going on upwards if it holds after all, once). At most `MOST_PROBES` loads.
     """
-    found = Found()
+    found = SearchResult()
     once = _counted(probe, found)
     good, bad = _bracket(plan, once, plan.start, None)
     for again in (True, False):
@@ -90,7 +90,7 @@ def search(plan: Plan, probe: Probe, hold: Probe) -> Found:
     return found
 
 
-def _counted(probe: Probe, found: Found) -> Probe:
+def _counted(probe: Probe, found: SearchResult) -> Probe:
     def counted(level: float) -> bool:
         if len(found.probed) >= MOST_PROBES:
             return False
@@ -106,7 +106,7 @@ def _times(probed: Sequence[tuple[float, bool]], level: float) -> int:
 
 
 def _bracket(
-    plan: Plan, probe: Probe, start: float, good: float | None
+    plan: SearchPlan, probe: Probe, start: float, good: float | None
 ) -> tuple[float | None, float | None]:
     """A level that holds and one that breaks, a factor of two apart; None if there is none."""
     level, bad = start, None
@@ -129,7 +129,7 @@ def _bracket(
 
 
 def _bisect(
-    plan: Plan, probe: Probe, good: float | None, bad: float | None
+    plan: SearchPlan, probe: Probe, good: float | None, bad: float | None
 ) -> tuple[float | None, float | None]:
     while good is not None and bad is not None and (middle := plan.between(good, bad)) is not None:
         if not good < middle < bad:
@@ -142,7 +142,7 @@ def _bisect(
 
 
 def _held(
-    plan: Plan, hold: Probe, found: Found, good: float | None, bad: float | None
+    plan: SearchPlan, hold: Probe, found: SearchResult, good: float | None, bad: float | None
 ) -> tuple[float | None, float | None]:
     """The level, or one not far below, that holds for longer; the steps down grow."""
     for step in range(MOST_HOLDS):
@@ -154,7 +154,7 @@ def _held(
     return None, bad
 
 
-def sweep(capacity: float, tried: Sequence[float], plan: Plan) -> list[float]:
+def sweep(capacity: float, tried: Sequence[float], plan: SearchPlan) -> list[float]:
     """Levels from 0.5 to 1.5 times the capacity that have not been tried, for the curve."""
     wanted = [capacity * factor for factor in (0.5, 0.75, 1.25, 1.5)]
     levels = [float(max(1, round(level))) if plan.whole else _rounded(level) for level in wanted]

@@ -13,7 +13,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.service_level import counted_samples
 from calorimeter.gates.service_level.objectives import (
-    Service,
+    ServiceLevel,
     deciding_s,
     not_the_bottleneck,
     objectives_hold,
@@ -116,7 +116,7 @@ def level_of(run: RunDir, level: float, kind: Literal["probe", "hold", "sweep"])
     )
 
 
-def _a_second(count: int, service: Service) -> float:
+def _a_second(count: int, service: ServiceLevel) -> float:
     return round(count / service.window_s, 3) if service.window_s > 0 else 0.0
 
 

@@ -30,15 +30,17 @@ def made(data: Path) -> Files:
     """The files of one report, from its data; raises `InputError` if they are damaged or missing."""
     from calorimeter.report import comparison, comparison_page, page, page_content
     from calorimeter.studies import capacity_page, scale_page
-    from calorimeter.studies.capacity_search_result import Capacity
-    from calorimeter.studies.scale_result import Scale
+    from calorimeter.studies.capacity_search_result import CapacitySearchResult
+    from calorimeter.studies.scale_result import ScaleResult
 
     try:
         if (data / "scale.json").exists():
-            return scale_page.files(Scale.model_validate_json((data / "scale.json").read_text("utf-8")))
+            return scale_page.files(
+                ScaleResult.model_validate_json((data / "scale.json").read_text("utf-8"))
+            )
         if (data / "capacity.json").exists():
             text = (data / "capacity.json").read_text("utf-8")
-            return capacity_page.files(Capacity.model_validate_json(text))
+            return capacity_page.files(CapacitySearchResult.model_validate_json(text))
     except ValidationError as problem:
         first = problem.errors(include_url=False)[0]
         raise InputError(str(data), f"is damaged: {first['loc']}: {first['msg']}") from problem

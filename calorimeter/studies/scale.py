@@ -25,7 +25,7 @@ from calorimeter.gates.service_level.objectives import not_the_bottleneck
 from calorimeter.gates.service_level.recorded_load import generator_of
 from calorimeter.report.tables import watch_files
 from calorimeter.studies import load_process, usl
-from calorimeter.studies.scale_result import Kind, Measure, Scale, Size, Used
+from calorimeter.studies.scale_result import Kind, Measure, ProcessorUse, ScaleResult, Size
 from calorimeter.workload.scenario import Scenario
 
 MOST_TRIES = 2
@@ -72,7 +72,7 @@ def left_out(engines: Sequence[int], check: int | None) -> int | None:
 
 
 @dataclass(slots=True)
-class Study:
+class ScaleStudy:
     """Loads of one scenario at several sizes of one deployment, recorded in `runs`."""
 
     scenario: str
@@ -203,7 +203,7 @@ def _completed(run: RunDir, part: Span | None) -> int:
     return int((complete & part.holds(sample_tables.ns(ledger, "final_ns"))).sum())
 
 
-def processor_used(polls: pd.DataFrame, part: Span | None) -> Iterator[Used]:
+def processor_used(polls: pd.DataFrame, part: Span | None) -> Iterator[ProcessorUse]:
     """Processor time that each kind of component (its name without its number) used in the measured part.
 
     `polls` is the table `processes` of `watch_files`.
@@ -221,7 +221,7 @@ def processor_used(polls: pd.DataFrame, part: Span | None) -> Iterator[Used]:
         kind = head if number.isdigit() and head else str(name)
         used_s.setdefault(kind, []).append((float(last["cpu_s"]) - float(first["cpu_s"])) * scale)
     for kind, seconds in sorted(used_s.items()):
-        yield Used(kind=kind, processes=len(seconds), cpu_s=round(sum(seconds), 3))
+        yield ProcessorUse(kind=kind, processes=len(seconds), cpu_s=round(sum(seconds), 3))
 
 
 def measure_of(scenario: Scenario, given: str | None) -> Measure:
@@ -233,12 +233,12 @@ def measure_of(scenario: Scenario, given: str | None) -> Measure:
 
 
 def run_study(
-    study: Study,
-    empty: Scale,
+    study: ScaleStudy,
+    empty: ScaleResult,
     shapes: Sequence[tuple[Shape, bool]],
     folder: RunDir,
     say: Callable[[str], object],
-) -> Scale:
+) -> ScaleResult:
     """Load the deployment at each shape (and whether it is the one left out), then restore its size.
 
     `empty` is the result without loads. scale.json is written after each load: what was measured is kept if
@@ -269,7 +269,7 @@ def _summary(size: Size, measure: str) -> str:
     return f"{shape}: {size.throughput:.2f} {measure} ({size.done} in {size.window_s:.0f} s){spoilt}{tries}"
 
 
-def _write(result: Scale, folder: RunDir) -> None:
+def _write(result: ScaleResult, folder: RunDir) -> None:
     partial = folder.path / "scale.partial"
     partial.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
     partial.replace(folder.path / "scale.json")

@@ -14,7 +14,7 @@ from calorimeter.core.verdict import Outcome
 from calorimeter.report.figures import style
 from calorimeter.report.figures.style import Layout
 from calorimeter.studies import study_page, usl
-from calorimeter.studies.scale_result import MACHINE, Kind, Scale
+from calorimeter.studies.scale_result import MACHINE, Kind, ScaleResult
 from calorimeter.studies.usl import Bounded, Law
 
 STRANGERS = 0.3
@@ -29,13 +29,13 @@ KINDS: tuple[Kind, ...] = ("engines", "rest")
 NAMES: dict[Kind, str] = {"engines": "engines", "rest": "REST APIs", "cfn": "CFN APIs"}
 
 
-def lines(result: Scale) -> Iterator[str]:
+def lines(result: ScaleResult) -> Iterator[str]:
     """The result for a terminal."""
     yield study_page.text(_sizes(result))
     yield from sentences(result)
 
 
-def sentences(result: Scale) -> Iterator[str]:
+def sentences(result: ScaleResult) -> Iterator[str]:
     """The result in sentences."""
     for kind in KINDS:
         law = result.law(kind)
@@ -53,7 +53,7 @@ def sentences(result: Scale) -> Iterator[str]:
         )
 
 
-def _spoilt(result: Scale) -> Iterator[str]:
+def _spoilt(result: ScaleResult) -> Iterator[str]:
     """How many of the loads gate T3 failed or could not judge."""
     late, unknown = result.judged(Outcome.FAIL), result.judged(Outcome.INCONCLUSIVE)
     most = f"of {len(result.conclusive)} {'sizes' if result.repeat == 1 else 'loads'}"
@@ -63,7 +63,7 @@ def _spoilt(result: Scale) -> Iterator[str]:
         yield f"{unknown} {most}: nothing shows whether the generator was late (T3)."
 
 
-def _points(kind: Kind, result: Scale) -> str:
+def _points(kind: Kind, result: ScaleResult) -> str:
     """Throughput at each size, if the sizes are too few for a law."""
     points = ", ".join(f"{size.throughput:.2f} with {size.of(kind)}" for size in result.along(kind))
     return (
@@ -72,7 +72,7 @@ def _points(kind: Kind, result: Scale) -> str:
     )
 
 
-def _law(kind: Kind, law: Law, result: Scale) -> str:
+def _law(kind: Kind, law: Law, result: ScaleResult) -> str:
     alone = "one engine" if kind == "engines" else "one API"
     sentence = (
         f"By {NAMES[kind]}: {alone} does {_bounded(law.gamma)} "
@@ -90,7 +90,7 @@ def _bounded(value: Bounded) -> str:
     return f"{value.value if value.value > 1e-9 else 0:.3g}{interval}"
 
 
-def _predicted(result: Scale) -> Iterator[str]:
+def _predicted(result: ScaleResult) -> Iterator[str]:
     for each in result.predictions:
         inside = {True: "inside the interval", False: "OUTSIDE the interval", None: "no interval"}[
             each.inside
@@ -103,7 +103,7 @@ def _predicted(result: Scale) -> Iterator[str]:
         )
 
 
-def _first(result: Scale) -> Iterator[str]:
+def _first(result: ScaleResult) -> Iterator[str]:
     found = result.saturation
     if not found:
         yield "No use of the processor was recorded: the component that saturates first is not known."
@@ -120,7 +120,7 @@ def _first(result: Scale) -> Iterator[str]:
         yield "No processor was nearly full at the largest size: waiting, not computing, limits throughput."
 
 
-def _sizes(result: Scale) -> study_page.Table:
+def _sizes(result: ScaleResult) -> study_page.Table:
     headings = ("REST", "CFN", "engines", "users", result.measure, "done", "failed", "efficiency", "")
     law = result.law("engines")
     rows = []
@@ -142,7 +142,7 @@ def _sizes(result: Scale) -> study_page.Table:
     return study_page.Table("sizes", "Every size that was measured", headings, tuple(rows))
 
 
-def _components(result: Scale) -> study_page.Table:
+def _components(result: ScaleResult) -> study_page.Table:
     per_unit = f"processor per {result.measure.removesuffix('s/s')}"
     headings = ("component", "parts", per_unit, "of its cores", f"full at ({result.measure})")
     rows = []
@@ -153,7 +153,7 @@ def _components(result: Scale) -> study_page.Table:
     return study_page.Table("components", title, headings, tuple(rows), notes=False)
 
 
-def files(result: Scale) -> study_page.Files:
+def files(result: ScaleResult) -> study_page.Files:
     """All files of the page by their path in its folder."""
     lead = (
         *sentences(result),
@@ -192,7 +192,7 @@ def files(result: Scale) -> study_page.Files:
     )
 
 
-def _caption(result: Scale, kind: Kind) -> str:
+def _caption(result: ScaleResult, kind: Kind) -> str:
     law = result.law(kind)
     if law is None:
         among = any(size.check for size in result.along(kind, result.sizes))
@@ -209,7 +209,7 @@ def _caption(result: Scale, kind: Kind) -> str:
     return f"{caption}."
 
 
-def _curve(result: Scale, kind: Kind, layout: Layout) -> Figure:
+def _curve(result: ScaleResult, kind: Kind, layout: Layout) -> Figure:
     law = result.law(kind)
     figure, panels = style.canvas(layout, (2.7,) if law is None else (2.7, 1.4))
     loads = result.along(kind, result.sizes)
@@ -247,7 +247,7 @@ def _lines(above: Axes, below: Axes, law: Law, most: int) -> None:
     below.set_ylabel("efficiency")
 
 
-def _surface(result: Scale, layout: Layout) -> Figure:
+def _surface(result: ScaleResult, layout: Layout) -> Figure:
     rests = sorted({size.rest for size in result.fitted})
     engines = sorted({size.engines for size in result.fitted})
     figure, (panel,) = style.canvas(layout, (0.9 + 0.5 * len(rests),))

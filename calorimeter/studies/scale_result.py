@@ -21,7 +21,7 @@ Measure = Literal["stacks/s", "requests/s"]
 Kind = Literal["rest", "cfn", "engines"]
 
 
-class Used(Model):
+class ProcessorUse(Model):
     """Processor time of one kind of component in the measured part, of all its processes."""
 
     kind: str
@@ -46,7 +46,7 @@ class Size(Model):
     throughput: float
     failed: int
     requests: int
-    used: tuple[Used, ...]
+    used: tuple[ProcessorUse, ...]
     generator: Judgement
     check: bool = False
     tries: int = 1
@@ -67,7 +67,7 @@ class Size(Model):
         return {"rest": self.rest, "cfn": self.cfn, "engines": self.engines}[kind]
 
 
-class Saturation(Model):
+class ComponentSaturation(Model):
     """One kind of component at the largest throughput: its processor time per unit, and its limit.
 
     `share` is the share of a core that each of its processes used; at the throughput `saturates_at` (the
@@ -101,7 +101,7 @@ class Prediction(Model):
         return None if low is None or high is None else low <= self.measured <= high
 
 
-class Scale(Result):
+class ScaleResult(Result):
     """The whole of scale.json: the loads; laws and predictions follow from them."""
 
     schema_version: int = SCHEMA
@@ -182,7 +182,7 @@ class Scale(Result):
         return max(self.sizes, key=lambda size: size.throughput)
 
     @property
-    def saturation(self) -> tuple[Saturation, ...]:
+    def saturation(self) -> tuple[ComponentSaturation, ...]:
         """Each kind of component at the largest throughput, in the order in which they saturate."""
         size = self.largest
         if not size.done or size.window_s <= 0:
@@ -193,7 +193,7 @@ class Scale(Result):
             share = used.cpu_s / size.window_s / cores
             if share > 0:
                 found.append(
-                    Saturation(
+                    ComponentSaturation(
                         kind=used.kind,
                         processes=used.processes,
                         cpu_s_per_unit=used.cpu_s / size.done,

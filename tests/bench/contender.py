@@ -24,11 +24,11 @@ from locust.env import Environment
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Api, Backend, Deployment
 from calorimeter.load.apis.rest import RestApi
-from calorimeter.load.http.client import Timeouts
+from calorimeter.load.http.client import RequestTimeouts
 from calorimeter.load.http.connection import endpoint
-from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.http.source_addresses import SourceAddresses
 from calorimeter.load.run.generator_monitor import freeze_garbage
-from calorimeter.load.run.session import ApiUnderLoad, Recorders, Session, open_arrivals
+from calorimeter.load.run.session import ApiUnderLoad, LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.users import DropRecorder, RestUser, StackUser
 from calorimeter.load.tenants.leftovers import Cleaner
 from calorimeter.workload.scenario import Load, Scenario
@@ -62,7 +62,7 @@ def session(
     recorded: bool,
     arrivals: Arrivals | None = None,
     seconds: float = 60,
-) -> Session:
+) -> LoadSession:
     """A session as `calorimeter.load.run.preparation` makes it, of a scenario that only lists stacks."""
     api = Api(url=url, proxy_section="canned", backends=(Backend(name="canned", address="127.0.0.1:1"),))
     to = endpoint(api.front)
@@ -71,10 +71,10 @@ def session(
     scenario = Scenario(
         name="bench", about="", users=users, duration_s=seconds, arrivals=arrivals, rest=load
     )
-    front = ApiUnderLoad(RestApi(api, to, token), to, Sources(["127.16.0.0/12"]))
+    front = ApiUnderLoad(RestApi(api, to, token), to, SourceAddresses(["127.16.0.0/12"]))
     deployment = Deployment(name="bench", rest=api)
     cleaner = Cleaner.of(deployment, token)
-    prepared = Session(deployment, scenario, Timeouts(), token, {"rest": front}, cleaner)
+    prepared = LoadSession(deployment, scenario, RequestTimeouts(), token, {"rest": front}, cleaner)
     recorders = Recorders(folder, "worker-00", sys.exit)
     if not recorded:
         recorders.samples.close()

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import (
-    Check,
-    Listen,
+    HealthCheck,
+    ListenSection,
     ProxyConfig,
-    Server,
+    ServerLine,
     checked,
     render,
 )
@@ -29,15 +29,15 @@ from tests.places import GUIDE
 
 SAMPLE = ProxyConfig(
     listens=(
-        Listen(
+        ListenSection(
             "rest_api_proxy",
             ("10.0.0.1:8004",),
-            (Server("rest-server-1", "10.0.0.2:8004"), Server("rest-server-2", "10.0.0.3:8004")),
+            (ServerLine("rest-server-1", "10.0.0.2:8004"), ServerLine("rest-server-2", "10.0.0.3:8004")),
         ),
-        Listen(
+        ListenSection(
             "cfn_api_proxy",
             ("10.0.0.1:8000",),
-            (Server("cfn-server-1", "10.0.0.2:8000"), Server("cfn-server-2", "10.0.0.3:8000")),
+            (ServerLine("cfn-server-1", "10.0.0.2:8000"), ServerLine("cfn-server-2", "10.0.0.3:8000")),
         ),
     )
 )
@@ -68,10 +68,10 @@ def test_checked_adds_only_checks() -> None:
 
 def test_variations_are_written_as_haproxy_reads_them() -> None:
     """Balance, hash type, weights, mode and verbatim lines become statements of HAProxy."""
-    listen = Listen(
+    listen = ListenSection(
         "api",
         ("127.0.0.1:1",),
-        (Server("a", "127.0.0.1:2", weight=2, check=Check("3s", 4, 5), words=("backup",)),),
+        (ServerLine("a", "127.0.0.1:2", weight=2, check=HealthCheck("3s", 4, 5), words=("backup",)),),
         balance="roundrobin",
         hash_type="consistent",
         lines=("stick on src",),
@@ -109,7 +109,7 @@ def host(**changes: object) -> heat_conf_writer.HeatHost:
         transport="rabbit://heat:pa$$@10.0.0.1:5672/",
         database="mysql+pymysql://heat:x@10.0.0.1/heat?charset=utf8",
         auth_encryption_key="k" * 32,
-        identity=heat_conf_writer.Identity("http://10.0.0.1:5000", "heat", "secret"),
+        identity=heat_conf_writer.KeystoneAccess("http://10.0.0.1:5000", "heat", "secret"),
         stack_domain=heat_conf_writer.StackDomain("heat", "admin", "secret"),
         memcached="10.0.0.1:11211",
         cfn_url="http://10.0.0.1:8000",

@@ -9,13 +9,13 @@ import pytest
 from calorimeter.core.verdict import Verdict
 from calorimeter.gates.context import Settings
 from calorimeter.gates.given import Given
-from calorimeter.gates.judge import Judge, Session
+from calorimeter.gates.judge import AcceptanceRun, Judge
 from calorimeter.gates.registry import GATES
 
 
 def verified(deployment: Path, gates: str, runs: Path, **strength: int) -> dict[str, Verdict]:
     """Run gates on a deployment: gate → verdict. Faults are allowed on what is not a lab, too."""
-    session = Session.prepare(
+    session = AcceptanceRun.prepare(
         Given(str(deployment), gates, None, runs, Settings(**strength), yes_break_it=True)
     )
     with session.context as context:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from calorimeter.config import deployment_writer
-from calorimeter.config.haproxy.haproxy_writer import Listen, ProxyConfig
+from calorimeter.config.haproxy.haproxy_writer import ListenSection, ProxyConfig
 from calorimeter.core.deployment import Deployment
 from calorimeter.lab.sabotage import proxy_sabotage as sabotages
 from calorimeter.lab.topology import Lab
@@ -28,7 +28,7 @@ def elsewhere(lab: Deployment, folder: Path) -> Iterator[Path]:
 
         def change(_: Lab, config: ProxyConfig) -> ProxyConfig:
             lines = ("mode http", "stats enable", "stats uri /stats", f"stats auth {USER}:{PASSWORD}")
-            shown = Listen(
+            shown = ListenSection(
                 name="figures", bind=(f"127.0.0.1:{page}",), servers=(), balance="roundrobin", options=(),
                 lines=(*lines, "no log"),
             )  # fmt: skip

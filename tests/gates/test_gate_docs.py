@@ -7,7 +7,7 @@ import re
 import pytest
 
 from calorimeter.gates import gate_docs
-from calorimeter.gates.gate_docs import Section, gate_ids
+from calorimeter.gates.gate_docs import DocsSection, gate_ids
 from calorimeter.gates.registry import known
 from tests.places import CLONE
 
@@ -64,7 +64,7 @@ def test_passages_are_rows_and_paragraphs_that_begin_with_the_gate() -> None:
 ## Below
 **E1 again.** Not here.
 """
-    section = Section("page.md", "The gates E1 to E3", 1, tuple(text.splitlines()))
+    section = DocsSection("page.md", "The gates E1 to E3", 1, tuple(text.splitlines()))
     assert list(section.passages("E1")) == [
         "gate: E1\nbreaks: nothing\nwhy: a | b",
         "- **First (E1).** It is\n  one bullet.",

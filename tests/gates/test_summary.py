@@ -12,13 +12,13 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, passed
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.given import Given
-from calorimeter.gates.judge import Session
+from calorimeter.gates.judge import AcceptanceRun
 from calorimeter.gates.registry import known
 from tests.gates.test_registry import deployment
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Session:
+def session(tmp_path: Path) -> AcceptanceRun:
     """A session on a deployment file with a space in its name; nothing connects to it."""
     settings = Settings(sources=60)
     given = Given("my cloud.toml", "H", None, Path("runs"), settings, yes_break_it=True)
@@ -26,10 +26,10 @@ def session(tmp_path: Path) -> Session:
     deployment_writer.write(deployment().model_copy(update={"waive": {"H9": "shallow by choice"}}), file)
     described = read(file)
     run = RunDir.create(described, runs=tmp_path, name="verify")
-    return Session(Context(described, settings), run, given)
+    return AcceptanceRun(Context(described, settings), run, given)
 
 
-def lines_of(session: Session, gate_id: str, judgement: Judgement) -> list[str]:
+def lines_of(session: AcceptanceRun, gate_id: str, judgement: Judgement) -> list[str]:
     """The lines of the summary about one gate, with this verdict."""
     session.keep(known()[gate_id], judgement)
     lines = [line for line, _ in session.summary()]
@@ -38,7 +38,9 @@ def lines_of(session: Session, gate_id: str, judgement: Judgement) -> list[str]:
 
 
 @pytest.mark.parametrize("judgement", [failed("too slow", ["rest-1: 9 s"]), inconclusive("no log")])
-def test_red_and_inconclusive_gates_end_with_two_lines(session: Session, judgement: Judgement) -> None:
+def test_red_and_inconclusive_gates_end_with_two_lines(
+    session: AcceptanceRun, judgement: Judgement
+) -> None:
     """The page of the gate, and the command with the options of this run."""
     assert lines_of(session, "H1", judgement)[-2:] == [
         "docs: docs/reference/gates-health.md#h1-health-checks-really-run-on-every-backend",
@@ -54,7 +56,7 @@ def test_red_and_inconclusive_gates_end_with_two_lines(session: Session, judgeme
         ("H9", failed("stays UP")),
     ],
 )
-def test_other_gates_do_not(session: Session, gate_id: str, judgement: Judgement) -> None:
+def test_other_gates_do_not(session: AcceptanceRun, gate_id: str, judgement: Judgement) -> None:
     """A gate that passed, was not run, or is waived needs no reading and no repetition."""
     lines = lines_of(session, gate_id, judgement)
     assert len(lines) == 2

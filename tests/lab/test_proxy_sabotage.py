@@ -11,7 +11,7 @@ from calorimeter.config.haproxy.haproxy_writer import render
 from calorimeter.lab.daemons import haproxy, heat
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sabotage.proxy_sabotage import SABOTAGES
-from calorimeter.lab.topology import Lab, Topology
+from calorimeter.lab.topology import Lab, LabTopology
 
 CHANGES = {
     "roundrobin": {"- balance  source": 2, "+ balance  roundrobin": 2},
@@ -32,7 +32,7 @@ def lab(tmp_path: Path) -> Lab:
     ports = {"rest": 8004, "cfn": 8000, "log": 5140, **{name: 9000 + n for n, name in enumerate(names)}}
     nowhere = Path("/nowhere")
     programs = Programs(nowhere, nowhere, nowhere, nowhere, nowhere, nowhere)
-    return Lab(tmp_path, Topology(name="literal", rest=3, cfn=3, ports=ports), {}, programs)
+    return Lab(tmp_path, LabTopology(name="literal", rest=3, cfn=3, ports=ports), {}, programs)
 
 
 def difference(lab: Lab, sabotage: str) -> list[str]:

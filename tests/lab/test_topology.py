@@ -10,13 +10,13 @@ import pytest
 
 from calorimeter.core.errors import InputError
 from calorimeter.lab import lock, topology
-from calorimeter.lab.topology import Topology
+from calorimeter.lab.topology import LabTopology
 from tests.places import PROGRAMS
 
 
 def test_parts_are_named_by_kind_and_number() -> None:
     """Services come first, the proxy last, as in a bring-up."""
-    assert Topology(name="x", rest=2, cfn=1, engines=1).parts == (
+    assert LabTopology(name="x", rest=2, cfn=1, engines=1).parts == (
         *("rabbitmq", "mariadb", "memcached", "keystone"),
         *("engine-1", "rest-1", "rest-2", "cfn-1", "proxy"),
     )
@@ -31,7 +31,7 @@ def test_names_that_could_escape_the_state_folder_are_refused(name: str) -> None
 
 def test_topology_and_secrets_survive_the_disk(tmp_path: Path) -> None:
     """What is written reads back; the secrets are for their owner only."""
-    asked = Topology(name="x", weights=(1, 2), ports={"rest": 20001})
+    asked = LabTopology(name="x", weights=(1, 2), ports={"rest": 20001})
     topology.write(asked, tmp_path)
     assert topology.read(tmp_path) == asked
     secrets = topology.fresh_secrets()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from calorimeter.core.verdict import failed, passed
 from calorimeter.studies.backlog import backlog
-from calorimeter.studies.capacity_search_result import Capacity
+from calorimeter.studies.capacity_search_result import CapacitySearchResult
 from calorimeter.studies.levels import Level
-from calorimeter.studies.scale_result import MACHINE, Scale, Size, Used
+from calorimeter.studies.scale_result import MACHINE, ProcessorUse, ScaleResult, Size
 from calorimeter.studies.study_circumstances import Circumstances
 
 
@@ -46,7 +46,7 @@ WHERE = Circumstances(
     commands=(("calorimeter", "capacity", "capacity-mix"),),
 )
 
-CAPACITY = Capacity(
+CAPACITY = CapacitySearchResult(
     circumstances=WHERE,
     scenario="capacity-mix",
     deployment="lab",
@@ -85,24 +85,24 @@ def size(rest: int, engines: int, throughput: float, *, check: bool = False) -> 
         failed=0,
         requests=done * 9,
         used=(
-            Used(kind="engine", processes=engines, cpu_s=0.04 * done),
-            Used(kind="rest", processes=rest, cpu_s=0.02 * done),
-            Used(kind="mariadb", processes=1, cpu_s=0.01 * done),
-            Used(kind=MACHINE, processes=1, cpu_s=0.2 * done),
+            ProcessorUse(kind="engine", processes=engines, cpu_s=0.04 * done),
+            ProcessorUse(kind="rest", processes=rest, cpu_s=0.02 * done),
+            ProcessorUse(kind="mariadb", processes=1, cpu_s=0.01 * done),
+            ProcessorUse(kind=MACHINE, processes=1, cpu_s=0.2 * done),
         ),
         generator=passed("at ease"),
         check=check,
     )
 
 
-def scale(engines: tuple[int, ...] = (1, 2, 3, 4, 6, 8), rests: tuple[int, ...] = (1, 2, 3)) -> Scale:
+def scale(engines: tuple[int, ...] = (1, 2, 3, 4, 6, 8), rests: tuple[int, ...] = (1, 2, 3)) -> ScaleResult:
     """γ = 0.5, α = 0.05, β = 0.002 for any number of APIs; five engines are left out to be checked."""
 
     def law(n: int) -> float:
         return 0.5 * n / (1 + 0.05 * (n - 1) + 0.002 * n * (n - 1))
 
     fitted = tuple(size(rest, n, law(n)) for rest in rests for n in engines)
-    return Scale(
+    return ScaleResult(
         circumstances=WHERE,
         scenario="engine-wait",
         deployment="lab",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.studies.backlog import backlog, present
-from calorimeter.studies.level_search import MOST_PROBES, Plan, search, sweep
+from calorimeter.studies.level_search import MOST_PROBES, SearchPlan, search, sweep
 
 CAPACITY = st.floats(0.5, 5000)
 START = st.floats(0.5, 500)
@@ -21,7 +21,9 @@ def test_a_known_capacity_is_found_to_the_precision(
     capacity: float, start: float, precision: float
 ) -> None:
     """From above or below: what is given holds, and what is not much higher breaks."""
-    found = search(Plan(start, 0.01, 1e6, precision), lambda x: x <= capacity, lambda x: x <= capacity)
+    found = search(
+        SearchPlan(start, 0.01, 1e6, precision), lambda x: x <= capacity, lambda x: x <= capacity
+    )
     assert found.capacity is not None
     assert found.broken is not None
     assert found.capacity <= capacity < found.broken
@@ -33,7 +35,7 @@ def test_a_known_capacity_is_found_to_the_precision(
 @given(capacity=st.integers(1, 3000), start=st.integers(1, 400))
 def test_whole_levels_stay_whole(capacity: int, start: int) -> None:
     """Users are counted, and few of them exactly."""
-    plan = Plan(start, 1, 100_000, 0.1, whole=True)
+    plan = SearchPlan(start, 1, 100_000, 0.1, whole=True)
     found = search(plan, lambda x: x <= capacity, lambda x: x <= capacity)
     assert found.capacity is not None
     assert found.broken is not None
@@ -59,7 +61,7 @@ def noisy(capacity: float, spread: float, random: Random) -> tuple[list[float], 
 def test_noise_near_the_limit_moves_the_answer_little(capacity: float, seed: int) -> None:
     """With a limit blurred by 2 %, the answer is within 30 % below and 15 % above it, and ends."""
     _, probe = noisy(capacity, 0.02, Random(seed))
-    found = search(Plan(1, 0.01, 1e6), probe, probe)  # type: ignore[arg-type]
+    found = search(SearchPlan(1, 0.01, 1e6), probe, probe)  # type: ignore[arg-type]
     assert found.capacity is not None
     assert 0.7 * capacity <= found.capacity <= 1.15 * capacity
     assert len(found.probed) <= MOST_PROBES + 1
@@ -73,14 +75,14 @@ def test_one_hiccup_does_not_halve_the_answer() -> None:
         seen.append(level)
         return level <= 100 and not (level == 8 and seen.count(8.0) == 1)
 
-    found = search(Plan(1, 0.1, 1e6), probe, lambda level: level <= 100)
+    found = search(SearchPlan(1, 0.1, 1e6), probe, lambda level: level <= 100)
     assert found.capacity is not None
     assert 90 <= found.capacity <= 100
 
 
 def test_a_level_that_does_not_hold_for_long_is_left() -> None:
     """Probes that flatter are corrected by the hold."""
-    found = search(Plan(1, 0.1, 1e6), lambda level: level <= 120, lambda level: level <= 100)
+    found = search(SearchPlan(1, 0.1, 1e6), lambda level: level <= 120, lambda level: level <= 100)
     assert found.capacity is not None
     assert 85 <= found.capacity <= 100
     assert found.confirmed
@@ -88,16 +90,16 @@ def test_a_level_that_does_not_hold_for_long_is_left() -> None:
 
 def test_nothing_holds_and_everything_holds() -> None:
     """No capacity where the least level breaks; no broken level where the most holds."""
-    nothing = search(Plan(8, 1, 100), lambda _: False, lambda _: False)
+    nothing = search(SearchPlan(8, 1, 100), lambda _: False, lambda _: False)
     assert (nothing.capacity, nothing.broken) == (None, 1)
-    everything = search(Plan(8, 1, 100), lambda _: True, lambda _: True)
+    everything = search(SearchPlan(8, 1, 100), lambda _: True, lambda _: True)
     assert (everything.capacity, everything.broken) == (100, None)
 
 
 @given(st.floats(1, 1000))
 def test_the_sweep_goes_around_the_capacity(capacity: float) -> None:
     """From half of it to half more, without what was tried."""
-    plan = Plan(1, 0.1, 1e6)
+    plan = SearchPlan(1, 0.1, 1e6)
     levels = sweep(capacity, [capacity, capacity * 1.26], plan)
     assert len(levels) == 3
     assert min(levels) < 0.52 * capacity

@@ -47,7 +47,7 @@ def test_what_a_load_shows(found: Level, conclusive: bool, holds: bool) -> None:
     assert (found.conclusive, found.holds) == (conclusive, holds)
 
 
-def loads(*found: Level) -> tuple[capacity.Loads, list[float]]:
+def loads(*found: Level) -> tuple[capacity.SearchLoads, list[float]]:
     """Loads whose results are given, one after the other; and how long each lasted."""
     results, seconds = list(found), []
 
@@ -55,7 +55,7 @@ def loads(*found: Level) -> tuple[capacity.Loads, list[float]]:
         seconds.append(length_s)
         return results.pop(0).model_copy(update={"level": at, "kind": kind})
 
-    return capacity.Loads(load), seconds
+    return capacity.SearchLoads(load), seconds
 
 
 def test_a_load_that_shows_nothing_is_repeated() -> None:

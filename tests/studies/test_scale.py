@@ -13,7 +13,7 @@ from calorimeter.core.measured import Span
 from calorimeter.core.verdict import failed, inconclusive, passed
 from calorimeter.studies import capacity_page, scale_page
 from calorimeter.studies.scale import better, left_out, processor_used, refuse_several, shapes, unmeasured
-from calorimeter.studies.scale_result import MACHINE, Size, Used
+from calorimeter.studies.scale_result import MACHINE, ProcessorUse, Size
 from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 
@@ -134,7 +134,9 @@ def test_a_machine_that_was_not_quiet_is_told() -> None:
     quiet = scale()
     assert quiet.strangers == pytest.approx(0.2 * 55 * 0.65 / 40, abs=0.02)
     assert "NOT A QUIET MACHINE" not in " ".join(scale_page.sentences(quiet))
-    busy = quiet.sizes[0].model_copy(update={"used": (Used(kind=MACHINE, processes=1, cpu_s=30.0),)})
+    busy = quiet.sizes[0].model_copy(
+        update={"used": (ProcessorUse(kind=MACHINE, processes=1, cpu_s=30.0),)}
+    )
     found = quiet.model_copy(update={"sizes": (busy, *quiet.sizes[1:])})
     assert "NOT A QUIET MACHINE: up to 75%" in " ".join(scale_page.sentences(found))
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from calorimeter.config.audit.audit_report import Report, audit, corrected, patch
+from calorimeter.config.audit.audit_report import AuditReport, audit, corrected, patch
 from calorimeter.config.audit.model import Finding, Rule, Severity
 from calorimeter.config.audit.subject import Inputs
 
-__all__ = ["Finding", "Inputs", "Report", "Rule", "Severity", "audit", "corrected", "patch"]
+__all__ = ["AuditReport", "Finding", "Inputs", "Rule", "Severity", "audit", "corrected", "patch"]

@@ -16,7 +16,7 @@ _ROUNDS = 8
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
-class Report(Model):
+class AuditReport(Model):
     """An audit, which is also the evidence of the gates A; no password is in it.
 
     `files` were read; `proxy_files` and `heat_files` tell whether there were any of each kind. `faults` are
@@ -49,7 +49,7 @@ class Report(Model):
         return "; ".join(dict.fromkeys(given)) if given and len(given) == len(reasons) else None
 
 
-def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> Report:
+def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> AuditReport:
     """Read the texts and apply every rule; never raises, and reads nothing but the texts.
 
     `waive` holds the owner's reasons by rule (`A6-no-check`) or by gate (`A6`).
@@ -68,7 +68,7 @@ def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> Report:
         for finding in rule.findings(subject)
     ]
     findings.sort(key=lambda f: (gate_order(f.gate), _ORDER[f.severity], f.rule, f.file, f.line))
-    return Report(
+    return AuditReport(
         files=tuple(readable(name) for name in texts),
         proxy_files=bool(inputs.proxies),
         heat_files=bool(inputs.heat),

@@ -5,63 +5,63 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Mapping
 
-from calorimeter.config.audit.model import Change, Place
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.haproxy import Line, Section
-from calorimeter.config.heat.heat_conf import HeatConf
-from calorimeter.config.heat.oslo import Entry, UnreadableLine, Value
+from calorimeter.config.audit.model import Change, LinePlace
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.haproxy import HAProxyLine, HAProxySection
+from calorimeter.config.heat.heat_conf import HeatProcessConf
+from calorimeter.config.heat.oslo import Assignment, OptionValue, UnreadableLine
 
 _INDENT = "    "
 
 
-def at(line: Line | Entry | UnreadableLine) -> Place:
+def at(line: HAProxyLine | Assignment | UnreadableLine) -> LinePlace:
     """The place of a line."""
-    return Place(line.file, line.number)
+    return LinePlace(line.file, line.number)
 
 
-def at_option(conf: HeatConf, value: Value | None, group: str = "DEFAULT") -> Place:
+def at_option(conf: HeatProcessConf, value: OptionValue | None, group: str = "DEFAULT") -> LinePlace:
     """The place of an option of a Heat file; if it is not set, that of its group (see `at_group`)."""
     return at(value.entry) if value else at_group(conf, group)
 
 
-def at_group(conf: HeatConf, group: str = "DEFAULT") -> Place:
+def at_group(conf: HeatProcessConf, group: str = "DEFAULT") -> LinePlace:
     """The line that starts a group; if it is absent, that of [DEFAULT], or else the first line."""
     for wanted in (group, "DEFAULT"):
         for file in conf.options.files:
             for name, number in file.groups:
                 if name == wanted:
-                    return Place(file.name, number)
-    return Place(conf.file, 1)
+                    return LinePlace(file.name, number)
+    return LinePlace(conf.file, 1)
 
 
-def replace_line(line: Line, *statements: str) -> Change:
+def replace_line(line: HAProxyLine, *statements: str) -> Change:
     """Replace a line by statements with the same indentation."""
     return Change(line.file, line.number, 1, _indented(line, statements))
 
 
-def remove_line(line: Line) -> Change:
+def remove_line(line: HAProxyLine) -> Change:
     """Remove a line."""
     return replace_line(line)
 
 
-def insert_before(line: Line, *statements: str) -> Change:
+def insert_before(line: HAProxyLine, *statements: str) -> Change:
     """Insert statements before a line, with the same indentation."""
     return Change(line.file, line.number, 0, _indented(line, statements))
 
 
-def insert_after(line: Line, *statements: str) -> Change:
+def insert_after(line: HAProxyLine, *statements: str) -> Change:
     """Insert statements after a line, with the same indentation."""
     return Change(line.file, line.number + 1, 0, _indented(line, statements))
 
 
-def insert_into(section: Section, *statements: str) -> Change:
+def insert_into(section: HAProxySection, *statements: str) -> Change:
     """Insert statements at the start of a section, indented as its first statement is."""
     first = next(section.statements, None)
     lines = _indented(first, statements) if first else tuple(_INDENT + s for s in statements)
     return Change(section.header.file, section.header.number + 1, 0, lines)
 
 
-def append_words(line: Line, words: str) -> Change:
+def append_words(line: HAProxyLine, words: str) -> Change:
     """Append words to a line, before its comment."""
     text = line.text.rstrip("\r\n")
     comment = line.parsed.comment
@@ -70,7 +70,7 @@ def append_words(line: Line, words: str) -> Change:
     return Change(line.file, line.number, 1, (f"{text[:comment].rstrip()} {words}  {text[comment:]}",))
 
 
-def set_option(conf: HeatConf, group: str, key: str, value: str) -> Change:
+def set_option(conf: HeatProcessConf, group: str, key: str, value: str) -> Change:
     """Set an option of a Heat file: on its own line, below the header of its group, or in a new group."""
     entries = conf.options.found.get((group, key))
     if entries:
@@ -85,12 +85,12 @@ def set_option(conf: HeatConf, group: str, key: str, value: str) -> Change:
     return Change(first.name, line, 0, (f"[{group}]", f"{key} = {value}"))
 
 
-def remove_option(entry: Entry) -> Change:
+def remove_option(entry: Assignment) -> Change:
     """Remove an assignment."""
     return Change(entry.file, entry.number, entry.count, ())
 
 
-def shared_section(subject: Subject, section: Section) -> Section:
+def shared_section(subject: AuditedFiles, section: HAProxySection) -> HAProxySection:
     """The section for a statement that concerns every proxy: the only `defaults`, or else `section`."""
     for proxy in subject.proxies:
         sections = list(proxy.configuration.tree.sections)
@@ -158,6 +158,6 @@ def diff(name: str, before: str, after: str, *, context: int = 3) -> str:
     )
 
 
-def _indented(line: Line, statements: Iterable[str]) -> tuple[str, ...]:
+def _indented(line: HAProxyLine, statements: Iterable[str]) -> tuple[str, ...]:
     indent = line.text[: len(line.text) - len(line.text.lstrip(" \t"))]
     return tuple(indent + statement for statement in statements)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from calorimeter.config.audit.audit_report import Report
-from calorimeter.config.audit.model import Finding, Place, Quote, Rule, Severity
+from calorimeter.config.audit.audit_report import AuditReport
+from calorimeter.config.audit.model import Finding, LinePlace, Quote, Rule, Severity
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.haproxy import program
 
@@ -18,7 +18,7 @@ REFUSES = Rule("A2-haproxy-refuses", Severity.ERROR, _TITLE, _REMEDY, _QUOTE, la
 WARNS = Rule("A2-haproxy-warns", Severity.WARNING, _TITLE, _REMEDY, _QUOTE, lambda rule, subject: ())
 
 
-def with_haproxy_messages(report: Report, inputs: Inputs) -> Report:
+def with_haproxy_messages(report: AuditReport, inputs: Inputs) -> AuditReport:
     """The report, extended by a finding for each message of `haproxy -c`, if the program is installed."""
     paths = [Path(name) for _, files in inputs.proxies for name, _ in files]
     return report.model_copy(update={"faults": (*report.faults, *_findings(paths))})
@@ -28,4 +28,4 @@ def _findings(paths: Sequence[Path]) -> Iterator[Finding]:
     for message in (program.messages(paths) or ()) if paths else ():
         rule = REFUSES if message.fatal else WARNS
         effect = "HAProxy does not start" if message.fatal else "HAProxy starts with a warning"
-        yield rule.finding(Place(message.file, max(1, message.line)), "", message.text, effect)
+        yield rule.finding(LinePlace(message.file, max(1, message.line)), "", message.text, effect)

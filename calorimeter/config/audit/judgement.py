@@ -6,14 +6,14 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from calorimeter.config.audit.audit_report import Report
+from calorimeter.config.audit.audit_report import AuditReport
 from calorimeter.config.audit.model import GUIDE, Severity
 from calorimeter.config.audit.rules.all_rules import RULES
 from calorimeter.core.verdict import Judgement, Verdict, failed, inconclusive, passed
 
 
 @dataclass(frozen=True, slots=True)
-class Gate:
+class AuditGate:
     """A gate: its id, what it proves, and which files it needs."""
 
     id: str
@@ -29,31 +29,33 @@ class Gate:
 
 
 GATES = (
-    Gate("A1", "Every API process has an address of its own", needs_heat=True),
-    Gate(
+    AuditGate("A1", "Every API process has an address of its own", needs_heat=True),
+    AuditGate(
         "A2", "The proxy has the addresses that clients use, and its servers are the APIs", needs_proxy=True
     ),
-    Gate("A3", "No machine uses its own loopback address for a service elsewhere", needs_heat=True),
-    Gate("A4", "All engines and APIs use one broker, one database and one key", needs_heat=True),
-    Gate("A5", "The proxy keeps each source on one API", needs_proxy=True),
-    Gate("A6", "The proxy checks the health of every API", needs_proxy=True),
-    Gate("A7", "Keep-alive is on, and retries can reach another server", needs_proxy=True),
-    Gate("A8", "Limits and timeouts of proxy and Heat fit together", needs_proxy=True),
-    Gate("A9", "The proxy's log and state can be read", needs_proxy=True),
-    Gate("A10", "Heat reads every option that is set", needs_heat=True),
-    Gate("A11", "The number of engine processes is set, and the database can serve them", needs_heat=True),
-    Gate("A12", "The CFN API has the credentials and policies that it needs", needs_heat=True),
+    AuditGate("A3", "No machine uses its own loopback address for a service elsewhere", needs_heat=True),
+    AuditGate("A4", "All engines and APIs use one broker, one database and one key", needs_heat=True),
+    AuditGate("A5", "The proxy keeps each source on one API", needs_proxy=True),
+    AuditGate("A6", "The proxy checks the health of every API", needs_proxy=True),
+    AuditGate("A7", "Keep-alive is on, and retries can reach another server", needs_proxy=True),
+    AuditGate("A8", "Limits and timeouts of proxy and Heat fit together", needs_proxy=True),
+    AuditGate("A9", "The proxy's log and state can be read", needs_proxy=True),
+    AuditGate("A10", "Heat reads every option that is set", needs_heat=True),
+    AuditGate(
+        "A11", "The number of engine processes is set, and the database can serve them", needs_heat=True
+    ),
+    AuditGate("A12", "The CFN API has the credentials and policies that it needs", needs_heat=True),
 )
 
 BY_ID = {gate.id: gate for gate in GATES}
 
 
-def judged(gate_id: str) -> Callable[[Report], Judgement]:
+def judged(gate_id: str) -> Callable[[AuditReport], Judgement]:
     """The check of one gate: FAIL with an error or a warning, INCONCLUSIVE without files, else PASS."""
     return lambda report: _judgement(BY_ID[gate_id], report)
 
 
-def verdicts(report: Report) -> tuple[Verdict, ...]:
+def verdicts(report: AuditReport) -> tuple[Verdict, ...]:
     """The verdict of each gate."""
     return tuple(
         Verdict(
@@ -68,7 +70,7 @@ def verdicts(report: Report) -> tuple[Verdict, ...]:
     )
 
 
-def _judgement(gate: Gate, report: Report) -> Judgement:
+def _judgement(gate: AuditGate, report: AuditReport) -> Judgement:
     findings = report.of(gate.id)
     counts = Counter(finding.severity for finding in findings)
     figures = {f"{severity}s": counts[severity] for severity in Severity}

@@ -12,7 +12,7 @@ from pydantic import Field
 from calorimeter.core.toml import Model
 
 if TYPE_CHECKING:
-    from calorimeter.config.audit.subject import Subject
+    from calorimeter.config.audit.subject import AuditedFiles
 
 GUIDE = "OpenStack Heat, Scaling a Deployment"
 MANUAL = "HAProxy 2.6 Configuration Manual"
@@ -35,7 +35,7 @@ class Quote:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class LinePlace:
     """A line of a file."""
 
     file: str
@@ -99,7 +99,7 @@ class Rule:
     title: str
     remedy: str
     quote: Quote
-    search: Callable[[Rule, Subject], Iterable[Finding]]
+    search: Callable[[Rule, AuditedFiles], Iterable[Finding]]
 
     @property
     def gate(self) -> str:
@@ -107,7 +107,7 @@ class Rule:
         return gate_of(self.id)
 
     def finding(
-        self, place: Place, where: str, says: str, follows: str, changes: Iterable[Change] = ()
+        self, place: LinePlace, where: str, says: str, follows: str, changes: Iterable[Change] = ()
     ) -> Finding:
         """A finding of this rule (see `Finding`)."""
         return Finding(
@@ -121,7 +121,7 @@ class Rule:
             changes=tuple(changes),
         )
 
-    def findings(self, subject: Subject) -> list[Finding]:
+    def findings(self, subject: AuditedFiles) -> list[Finding]:
         """Everything that the rule finds; findings at one place that state the same are merged."""
         found: dict[tuple[str, int, str], Finding] = {}
         for finding in self.search(self, subject):
@@ -132,10 +132,10 @@ class Rule:
 
 def rule(
     rule_id: str, severity: Severity, *, remedy: str, quote: Quote
-) -> Callable[[Callable[[Rule, Subject], Iterable[Finding]]], Rule]:
+) -> Callable[[Callable[[Rule, AuditedFiles], Iterable[Finding]]], Rule]:
     """Decorate the search of a rule; the decorated name is the `Rule`, and the docstring its title."""
 
-    def declare(search: Callable[[Rule, Subject], Iterable[Finding]]) -> Rule:
+    def declare(search: Callable[[Rule, AuditedFiles], Iterable[Finding]]) -> Rule:
         title = (search.__doc__ or "").partition("\n")[0].removesuffix(".")
         return Rule(rule_id, severity, title, remedy, quote, search)
 

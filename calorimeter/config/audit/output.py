@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from calorimeter import __version__
 from calorimeter.config.audit import haproxy_messages
-from calorimeter.config.audit.audit_report import Report
+from calorimeter.config.audit.audit_report import AuditReport
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity
 from calorimeter.config.audit.rules.all_rules import RULES
 from calorimeter.core.masking import mask
@@ -22,12 +22,12 @@ _INDEX = {rule.id: index for index, rule in enumerate(RULES)}
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
 
-def text(report: Report) -> str:
+def text(report: AuditReport) -> str:
     """The report for people; the last line holds the counts."""
     return "\n".join(_text(report)) + "\n"
 
 
-def _text(report: Report) -> Iterator[str]:
+def _text(report: AuditReport) -> Iterator[str]:
     for finding in report.faults:
         rule = _BY_ID[finding.rule]
         waived = f" (waived: {finding.waived})" if finding.waived is not None else ""
@@ -51,7 +51,7 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def as_json(report: Report) -> str:
+def as_json(report: AuditReport) -> str:
     """The report as JSON: `schema_version`, `files`, `counts`, `findings`."""
     counts = Counter(finding.severity for finding in report.open)
     tree = {
@@ -80,7 +80,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
     }
 
 
-def sarif(report: Report) -> str:
+def sarif(report: AuditReport) -> str:
     """The report as SARIF 2.1.0; changes of lines with passwords are left out."""
     driver = {"name": "calorimeter audit", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
     results = [_result(finding) for finding in report.faults]

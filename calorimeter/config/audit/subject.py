@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Literal
 
 from calorimeter.config import haproxy
-from calorimeter.config.haproxy import Configuration, Server, Service
+from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedService
 from calorimeter.config.heat import heat_conf
-from calorimeter.config.heat.heat_conf import DEFAULT_PORTS, HeatConf, Listener
+from calorimeter.config.heat.heat_conf import DEFAULT_PORTS, ApiListener, HeatProcessConf
 from calorimeter.core.deployment import Address
 
 ApiName = Literal["rest", "cfn"]
@@ -60,11 +60,11 @@ class HeatProxy:
     """One HAProxy in front of Heat: its configuration, and the services of each API."""
 
     name: str
-    configuration: Configuration
-    services: Mapping[ApiName, tuple[Service, ...]]
+    configuration: HAProxyConfig
+    services: Mapping[ApiName, tuple[ProxiedService, ...]]
 
     @property
-    def api_services(self) -> Iterator[tuple[ApiName, Service]]:
+    def api_services(self) -> Iterator[tuple[ApiName, ProxiedService]]:
         """Every service, with its API."""
         return ((api, service) for api in APIS for service in self.services[api])
 
@@ -72,7 +72,7 @@ class HeatProxy:
 class Listeners:
     """The addresses at which the APIs of the Heat files listen, indexed by API."""
 
-    def __init__(self, confs: Iterable[HeatConf]) -> None:
+    def __init__(self, confs: Iterable[HeatProcessConf]) -> None:
         self._addresses: dict[str, set[tuple[str, int | None]]] = {api: set() for api in APIS}
         for conf in confs:
             for api in APIS:
@@ -84,42 +84,42 @@ class Listeners:
         """Whether any file sets the address of this API."""
         return bool(self._addresses[api])
 
-    def at(self, api: str, server: Server) -> bool:
+    def at(self, api: str, server: HAProxyServer) -> bool:
         """Whether an API of the files can be the one at a server's address."""
         return not {(server.host, server.port), ("*", server.port)}.isdisjoint(self._addresses[api])
 
 
 @dataclass(frozen=True)
-class Subject:
+class AuditedFiles:
     """The parsed and resolved files."""
 
     inputs: Inputs
     proxies: tuple[HeatProxy, ...]
-    heat: tuple[HeatConf, ...]
+    heat: tuple[HeatProcessConf, ...]
     listeners: Listeners
 
     @property
-    def api_services(self) -> Iterator[tuple[ApiName, Service]]:
+    def api_services(self) -> Iterator[tuple[ApiName, ProxiedService]]:
         """Every service of every proxy, with its API."""
         return (pair for proxy in self.proxies for pair in proxy.api_services)
 
     @property
-    def services(self) -> Iterator[Service]:
+    def services(self) -> Iterator[ProxiedService]:
         """Every service of every proxy."""
         return (service for _, service in self.api_services)
 
     @property
-    def servers(self) -> Iterator[tuple[Service, Server]]:
+    def servers(self) -> Iterator[tuple[ProxiedService, HAProxyServer]]:
         """Every server, with its service."""
         return ((service, server) for service in self.services for server in service.back.servers)
 
     @property
-    def api_listeners(self) -> Iterator[tuple[HeatConf, ApiName, Listener]]:
+    def api_listeners(self) -> Iterator[tuple[HeatProcessConf, ApiName, ApiListener]]:
         """Every API of every Heat file, with the address at which it listens."""
         return ((conf, api, conf.listener(api)) for conf in self.heat for api in APIS)
 
     @property
-    def engines(self) -> tuple[HeatConf, ...]:
+    def engines(self) -> tuple[HeatProcessConf, ...]:
         """The Heat files of engines; all Heat files if none of the known engines is among them.
 
         An engine is known by its machine, or by the option `host`.
@@ -160,12 +160,12 @@ class Subject:
         return found
 
 
-def _own_name(conf: HeatConf) -> str:
+def _own_name(conf: HeatProcessConf) -> str:
     value = conf.get("host")
     return value.text if value else conf.host
 
 
-def build(inputs: Inputs) -> Subject:
+def build(inputs: Inputs) -> AuditedFiles:
     """Parse and resolve all files; never raises."""
     confs = tuple(heat_conf.parse(host, *files) for host, files in inputs.heat)
     listeners = Listeners(confs)
@@ -173,14 +173,14 @@ def build(inputs: Inputs) -> Subject:
     for name, files in inputs.proxies:
         configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
         proxies.append(HeatProxy(name, configuration, services(configuration, listeners, inputs.sections)))
-    return Subject(inputs, tuple(proxies), confs, listeners)
+    return AuditedFiles(inputs, tuple(proxies), confs, listeners)
 
 
 def services(
-    configuration: Configuration, listeners: Listeners, sections: Mapping[str, str]
-) -> dict[ApiName, tuple[Service, ...]]:
+    configuration: HAProxyConfig, listeners: Listeners, sections: Mapping[str, str]
+) -> dict[ApiName, tuple[ProxiedService, ...]]:
     """The services of Heat's REST API and of its CFN API; services of neither are left out."""
-    found: dict[ApiName, list[Service]] = {"rest": [], "cfn": []}
+    found: dict[ApiName, list[ProxiedService]] = {"rest": [], "cfn": []}
     for service in configuration.services:
         api = _api(service, listeners, sections)
         if api:
@@ -188,7 +188,7 @@ def services(
     return {api: tuple(group) for api, group in found.items()}
 
 
-def _api(service: Service, listeners: Listeners, sections: Mapping[str, str]) -> ApiName | None:
+def _api(service: ProxiedService, listeners: Listeners, sections: Mapping[str, str]) -> ApiName | None:
     for api in APIS:
         if sections.get(api) in (service.name, service.front.name):
             return api

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from calorimeter.config.audit.subject import APIS, ApiName, HeatProxy, Inputs, Subject, Texts, build
+from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
 from calorimeter.config.describe.answers import Answers, Missing
 from calorimeter.config.describe.stats_urls import pages, socket_urls
-from calorimeter.config.haproxy import Bind, Server, Service
+from calorimeter.config.haproxy import Bind, HAProxyServer, ProxiedService
 from calorimeter.config.heat.heat_conf import Transport
 from calorimeter.config.hosts import WILDCARDS, host_of_url, host_port, is_loopback
 from calorimeter.core.deployment import (
@@ -59,7 +59,7 @@ def describe(inputs: Inputs, answers: Answers, *, folder: Path, secrets_file: st
 
 
 class _Describer:
-    def __init__(self, subject: Subject, answers: Answers, folder: Path, secrets_file: str) -> None:
+    def __init__(self, subject: AuditedFiles, answers: Answers, folder: Path, secrets_file: str) -> None:
         self.subject = subject
         self.answers = answers
         self.folder = folder
@@ -98,7 +98,7 @@ class _Describer:
         self.secrets[key] = value
         return Secret(file=self.secrets_file, key=key)
 
-    def _services(self, api: ApiName) -> list[Service]:
+    def _services(self, api: ApiName) -> list[ProxiedService]:
         return [service for name, service in self.subject.api_services if name == api]
 
     def _api(self, api: ApiName, url: str | None) -> Api | None:
@@ -119,7 +119,7 @@ class _Describer:
             backends=tuple(backends),
         )
 
-    def _front_url(self, api: ApiName, services: list[Service]) -> str:
+    def _front_url(self, api: ApiName, services: list[ProxiedService]) -> str:
         binds = [bind for service in services for bind in service.front.binds if bind.port]
         for bind in binds:
             host = self._front_host(bind)
@@ -302,13 +302,13 @@ class _Describer:
         )
 
 
-def _checks(services: Sequence[Service]) -> Checks | None:
+def _checks(services: Sequence[ProxiedService]) -> Checks | None:
     """How the servers of a section are checked: the most frequent way; None if no server is checked."""
     checked = [service.back.checks(s) for service in services for s in service.back.servers if s.check]
     return Counter(checked).most_common(1)[0][0] if checked else None
 
 
-def _cut(servers: Sequence[Server]) -> bool:
+def _cut(servers: Sequence[HAProxyServer]) -> bool:
     """Whether the connections of every checked server end when it goes DOWN."""
     actions = [server.parameters.get("on-marked-down") for server in servers if server.check]
     return bool(actions) and all(action and action.value == "shutdown-sessions" for action in actions)

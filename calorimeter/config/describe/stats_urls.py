@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.haproxy import Bind, Configuration
+from calorimeter.config.haproxy import Bind, HAProxyConfig
 from calorimeter.config.hosts import WILDCARDS, host_port
 
 
-def socket_urls(configuration: Configuration) -> Iterator[str]:
+def socket_urls(configuration: HAProxyConfig) -> Iterator[str]:
     """The URLs of the `stats socket` lines, except sockets that only HAProxy's own processes reach."""
     for setting in configuration.globals.all("stats"):
         if setting.words[:1] == ("socket",) and len(setting.words) > 1:
             yield from _socket_url(setting.words[1])
 
 
-def pages(configuration: Configuration) -> Iterator[tuple[list[str], str | None]]:
+def pages(configuration: HAProxyConfig) -> Iterator[tuple[list[str], str | None]]:
     """(URLs, `USER:PASSWORD` or None) of each stats page; one without a TCP port has no URLs."""
     for proxy in configuration.proxies:
         settings = {s.words[0]: s.words[1] for s in reversed(proxy.values.all("stats")) if len(s.words) > 1}

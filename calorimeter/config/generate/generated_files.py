@@ -12,7 +12,7 @@ from calorimeter.config.audit.rules.health_checks import ENDED, PATH
 from calorimeter.config.audit.rules.limits import answer_timeout
 from calorimeter.config.generate.topology import SECRETS, Host, Topology
 from calorimeter.config.haproxy import haproxy_writer
-from calorimeter.config.haproxy.haproxy_writer import Check, Listen, ProxyConfig, Server
+from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.config.hosts import host_port, with_brackets
 
@@ -52,7 +52,7 @@ def proxy_config(topology: Topology) -> ProxyConfig:
         log=topology.log,
         stats_socket=topology.stats,
     )
-    return haproxy_writer.checked(config, Check(inter="2s", fall=3, rise=2), "2s")
+    return haproxy_writer.checked(config, HealthCheck(inter="2s", fall=3, rise=2), "2s")
 
 
 def heat_files(topology: Topology, secrets: Mapping[str, str]) -> Iterator[GeneratedFile]:
@@ -87,15 +87,15 @@ def _database_pool(topology: Topology) -> heat_conf_writer.Sections:
     return {"database": {"max_pool_size": size, "max_overflow": connections - size}}
 
 
-def _listen(topology: Topology, api: str) -> Listen:
+def _listen(topology: Topology, api: str) -> ListenSection:
     servers = []
     for host in topology.hosts:
         count = host.rest if api == "rest" else host.cfn
         for number in range(count):
             suffix = "" if count == 1 else f"-{number + 1}"
             address = host_port(host.address, topology.port(api, number))
-            servers.append(Server(f"{api}-{host.name}{suffix}", address, words=(ENDED,)))
-    return Listen(
+            servers.append(ServerLine(f"{api}-{host.name}{suffix}", address, words=(ENDED,)))
+    return ListenSection(
         name=f"{api}_api_proxy",
         bind=(host_port(topology.proxy, topology.port(api, 0)),),
         servers=tuple(servers),
@@ -110,7 +110,7 @@ def _heat_host(
     at_proxy = with_brackets(topology.proxy)
     broker = topology.broker or f"{at_proxy}:5672"
     database = topology.database or f"{at_proxy}:3306"
-    identity = heat_conf_writer.Identity(
+    identity = heat_conf_writer.KeystoneAccess(
         url=topology.keystone or f"http://{at_proxy}:5000",
         username="heat",
         password=secrets["service"],

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from calorimeter.config.haproxy.proxies import Configuration, Proxy, Service, Setting, resolve
-from calorimeter.config.haproxy.servers import Bind, Server
-from calorimeter.config.haproxy.text import Line, Section, Tree, parse
+from calorimeter.config.haproxy.proxies import (
+    HAProxyConfig,
+    ProxiedService,
+    ProxySection,
+    Statement,
+    resolve,
+)
+from calorimeter.config.haproxy.servers import Bind, HAProxyServer
+from calorimeter.config.haproxy.text import HAProxyFiles, HAProxyLine, HAProxySection, parse
 
 __all__ = [
     "Bind",
-    "Configuration",
-    "Line",
-    "Proxy",
-    "Section",
-    "Server",
-    "Service",
-    "Setting",
-    "Tree",
+    "HAProxyConfig",
+    "HAProxyFiles",
+    "HAProxyLine",
+    "HAProxySection",
+    "HAProxyServer",
+    "ProxiedService",
+    "ProxySection",
+    "Statement",
     "parse",
     "resolve",
 ]

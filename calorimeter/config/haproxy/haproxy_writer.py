@@ -21,7 +21,7 @@ GUIDE_TIMEOUTS: Mapping[str, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class HealthCheck:
     """A server's health check: `check inter 1s fall 2 rise 2`."""
 
     inter: str = "1s"
@@ -33,13 +33,13 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerLine:
     """One `server` line; `words` are appended verbatim."""
 
     name: str
     address: str
     weight: int | None = None
-    check: Check | None = None
+    check: HealthCheck | None = None
     words: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -52,12 +52,12 @@ class Server:
 
 
 @dataclass(frozen=True, slots=True)
-class Listen:
+class ListenSection:
     """One `listen` section; `lines` are added verbatim before the servers."""
 
     name: str
     bind: tuple[str, ...]
-    servers: tuple[Server, ...]
+    servers: tuple[ServerLine, ...]
     balance: str = "source"
     hash_type: str | None = None
     options: tuple[str, ...] = ("tcpka", "httpchk")
@@ -72,7 +72,7 @@ class ProxyConfig:
     `global_lines` and `default_lines` are added verbatim.
     """
 
-    listens: tuple[Listen, ...]
+    listens: tuple[ListenSection, ...]
     maxconn: int = 4000
     default_maxconn: int = 8000
     default_options: tuple[str, ...] = ("redispatch",)
@@ -85,9 +85,11 @@ class ProxyConfig:
     default_lines: tuple[str, ...] = ()
 
 
-def checked(config: ProxyConfig, check: Check | None = None, timeout_check: str = "1s") -> ProxyConfig:
+def checked(
+    config: ProxyConfig, check: HealthCheck | None = None, timeout_check: str = "1s"
+) -> ProxyConfig:
     """A copy of the configuration with `check` on every server, and with `timeout check`."""
-    check = check or Check()
+    check = check or HealthCheck()
     listens = tuple(
         replace(listen, servers=tuple(replace(server, check=check) for server in listen.servers))
         for listen in config.listens
@@ -127,7 +129,7 @@ def _defaults(config: ProxyConfig) -> Iterator[str]:
     yield from config.default_lines
 
 
-def _listen(listen: Listen) -> Iterator[str]:
+def _listen(listen: ListenSection) -> Iterator[str]:
     for address in listen.bind:
         yield f"bind {address}"
     yield f"balance  {listen.balance}"

@@ -15,7 +15,7 @@ _DEADLINE_S = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class HAProxyMessage:
     """One alert (`fatal`) or warning of HAProxy; `line` is 0 if the message names no line."""
 
     fatal: bool
@@ -24,7 +24,7 @@ class Message:
     text: str
 
 
-def messages(paths: Sequence[Path], program: str = "haproxy") -> tuple[Message, ...] | None:
+def messages(paths: Sequence[Path], program: str = "haproxy") -> tuple[HAProxyMessage, ...] | None:
     """Run `haproxy -c` on the files and return its messages; None if the program is missing or cannot run.
 
     `haproxy -c` reads and checks the files; it opens no port.
@@ -44,7 +44,7 @@ def messages(paths: Sequence[Path], program: str = "haproxy") -> tuple[Message, 
     return tuple(_messages(done.stderr + done.stdout, str(paths[0]) if paths else ""))
 
 
-def _messages(output: str, file: str) -> list[Message]:
+def _messages(output: str, file: str) -> list[HAProxyMessage]:
     found = []
     for line in output.splitlines():
         match = _MESSAGE.match(line)
@@ -54,7 +54,7 @@ def _messages(output: str, file: str) -> list[Message]:
             continue
         place = _PLACE.match(match[2])
         if place:
-            found.append(Message(match[1] == "ALERT", place[1], int(place[2]), place[3]))
+            found.append(HAProxyMessage(match[1] == "ALERT", place[1], int(place[2]), place[3]))
         else:
-            found.append(Message(match[1] == "ALERT", file, 0, match[2]))
+            found.append(HAProxyMessage(match[1] == "ALERT", file, 0, match[2]))
     return found

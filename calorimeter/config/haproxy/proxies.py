@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from calorimeter.config.haproxy import servers as server_lines
-from calorimeter.config.haproxy.servers import Bind, Server
-from calorimeter.config.haproxy.text import PROXIES, Line, Section, Tree
+from calorimeter.config.haproxy.servers import Bind, HAProxyServer
+from calorimeter.config.haproxy.text import PROXIES, HAProxyFiles, HAProxyLine, HAProxySection
 from calorimeter.config.haproxy.units import integer_or_none, seconds_or_none
 from calorimeter.core.deployment import Checks
 
@@ -22,11 +22,11 @@ _DEFAULTS = {"mode": "tcp", "balance": "roundrobin", "hash-type": "map-based", "
 
 
 @dataclass(frozen=True, slots=True)
-class Setting:
+class Statement:
     """One statement in force: its words after the keyword, and its line."""
 
     words: tuple[str, ...]
-    line: Line
+    line: HAProxyLine
 
     @property
     def text(self) -> str:
@@ -42,26 +42,26 @@ class Values:
     switches off is absent.
     """
 
-    single: Mapping[str, Setting] = field(default_factory=dict)
-    lists: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
+    single: Mapping[str, Statement] = field(default_factory=dict)
+    lists: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict)
 
-    def get(self, key: str) -> Setting | None:
+    def get(self, key: str) -> Statement | None:
         """The statement in force for `key`; None if there is none."""
         return self.single.get(key)
 
-    def all(self, key: str) -> tuple[Setting, ...]:
+    def all(self, key: str) -> tuple[Statement, ...]:
         """All statements of a keyword that may repeat."""
         return self.lists.get(key, ())
 
 
 @dataclass(frozen=True, slots=True)
-class Proxy:
+class ProxySection:
     """A `listen`, `frontend` or `backend` section; `values` include the inherited ones."""
 
-    section: Section
+    section: HAProxySection
     values: Values
     binds: tuple[Bind, ...] = ()
-    servers: tuple[Server, ...] = ()
+    servers: tuple[HAProxyServer, ...] = ()
 
     @property
     def name(self) -> str:
@@ -74,7 +74,7 @@ class Proxy:
         return self.section.kind
 
     @property
-    def line(self) -> Line:
+    def line(self) -> HAProxyLine:
         """The line that starts the section."""
         return self.section.header
 
@@ -83,7 +83,7 @@ class Proxy:
         setting = self.values.get(key)
         return setting.words[0] if setting and setting.words else _DEFAULTS.get(key, "")
 
-    def option(self, *names: str) -> Setting | None:
+    def option(self, *names: str) -> Statement | None:
         """The first of the options `names` that is on."""
         return next((found for name in names if (found := self.values.get(f"option {name}"))), None)
 
@@ -92,7 +92,7 @@ class Proxy:
         setting = self.values.get(f"timeout {name}")
         return seconds_or_none(setting.words[0]) if setting and setting.words else None
 
-    def checks(self, server: Server) -> Checks:
+    def checks(self, server: HAProxyServer) -> Checks:
         """How HAProxy checks a server of this section."""
         return Checks(
             inter_s=server.inter_s,
@@ -111,11 +111,11 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ProxiedService:
     """A path from binds to servers: a `listen` section, or a frontend with a backend that it uses."""
 
-    front: Proxy
-    back: Proxy
+    front: ProxySection
+    back: ProxySection
 
     @property
     def name(self) -> str:
@@ -124,41 +124,41 @@ class Service:
 
 
 @dataclass(frozen=True, slots=True)
-class Configuration:
+class HAProxyConfig:
     """A whole HAProxy configuration, resolved."""
 
-    tree: Tree
+    tree: HAProxyFiles
     globals: Values
-    proxies: tuple[Proxy, ...]
+    proxies: tuple[ProxySection, ...]
 
     @property
-    def services(self) -> tuple[Service, ...]:
+    def services(self) -> tuple[ProxiedService, ...]:
         """Every path from binds to servers, in the order of the `listen` and `frontend` sections."""
         by_name = {proxy.name: proxy for proxy in self.proxies if proxy.kind in ("backend", "listen")}
-        found: list[Service] = []
+        found: list[ProxiedService] = []
         for proxy in self.proxies:
             if proxy.kind == "listen" and proxy.servers:
-                found.append(Service(proxy, proxy))
+                found.append(ProxiedService(proxy, proxy))
             names = [proxy.word("default_backend")] if proxy.kind != "backend" else []
             names += [use.words[0] for use in proxy.values.all("use_backend") if use.words]
             for name in dict.fromkeys(names):
                 back = by_name.get(name)
                 if back and back is not proxy and back.servers:
-                    found.append(Service(proxy, back))
+                    found.append(ProxiedService(proxy, back))
         return tuple(found)
 
     @property
-    def global_section(self) -> Section | None:
+    def global_section(self) -> HAProxySection | None:
         """The first `global` section."""
         return next((section for section in self.tree.sections if section.kind == "global"), None)
 
 
-def resolve(tree: Tree) -> Configuration:
+def resolve(tree: HAProxyFiles) -> HAProxyConfig:
     """Resolve inheritance in a tree; never raises."""
     named: dict[str, Values] = {}
     latest = Values()
     globals_ = Values()
-    proxies: list[Proxy] = []
+    proxies: list[ProxySection] = []
     for section in tree.sections:
         if section.kind == "global":
             globals_ = _merge(globals_, section)
@@ -169,27 +169,27 @@ def resolve(tree: Tree) -> Configuration:
         elif section.kind in PROXIES:
             inherited = named.get(section.parent, Values()) if section.parent else latest
             proxies.append(_proxy(section, inherited))
-    return Configuration(tree, globals_, tuple(proxies))
+    return HAProxyConfig(tree, globals_, tuple(proxies))
 
 
-def _proxy(section: Section, inherited: Values) -> Proxy:
+def _proxy(section: HAProxySection, inherited: Values) -> ProxySection:
     values = _merge(replace(inherited, lists=_inheritable(inherited.lists)), section)
     binds = [server_lines.bind(setting.line) for setting in values.all("bind")]
-    servers: list[Server] = []
+    servers: list[HAProxyServer] = []
     defaults = [s.line for s in inherited.lists.get("default-server", ())]
     for line in section.statements:
         if line.keyword == "default-server":
             defaults.append(line)
         elif line.keyword in ("server", "server-template"):
             servers.extend(server_lines.servers(line, defaults))
-    return Proxy(section, values, tuple(bind for group in binds for bind in group), tuple(servers))
+    return ProxySection(section, values, tuple(bind for group in binds for bind in group), tuple(servers))
 
 
-def _inheritable(lists: Mapping[str, tuple[Setting, ...]]) -> dict[str, tuple[Setting, ...]]:
+def _inheritable(lists: Mapping[str, tuple[Statement, ...]]) -> dict[str, tuple[Statement, ...]]:
     return {key: value for key, value in lists.items() if key in _INHERITED_LISTS}
 
 
-def _merge(inherited: Values, section: Section) -> Values:
+def _merge(inherited: Values, section: HAProxySection) -> Values:
     single = dict(inherited.single)
     lists = dict(inherited.lists)
     for line in section.statements:
@@ -206,9 +206,9 @@ def _merge(inherited: Values, section: Section) -> Values:
             single.pop(key, None)
             lists.pop(key, None)
         elif keyword in _INHERITED_LISTS or keyword in _OWN_LISTS:
-            lists[keyword] = (*lists.get(keyword, ()), Setting(words[1:], line))
+            lists[keyword] = (*lists.get(keyword, ()), Statement(words[1:], line))
         else:
-            single[key] = Setting(words[length:], line)
+            single[key] = Statement(words[length:], line)
             if key in ("option httpchk", "option tcp-check"):
                 # Each of the two options replaces the other: the last one wins.
                 single.pop("option tcp-check" if key == "option httpchk" else "option httpchk", None)

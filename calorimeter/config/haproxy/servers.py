@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from calorimeter.config.haproxy.text import Line
+from calorimeter.config.haproxy.text import HAProxyLine
 from calorimeter.config.haproxy.units import integer_or_none, seconds_or_none
 from calorimeter.config.hosts import host_port, without_brackets
 
@@ -33,7 +33,7 @@ class Bind:
     host: str
     port: int | None
     options: tuple[str, ...]
-    line: Line
+    line: HAProxyLine
 
     @property
     def text(self) -> str:
@@ -42,15 +42,15 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
-class Parameter:
+class ServerParameter:
     """One parameter of a server: its value (empty for a bare word) and the line that sets it."""
 
     value: str
-    line: Line
+    line: HAProxyLine
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class HAProxyServer:
     """One server with its parameters in force, including those of `default-server`.
 
     Parameters that are absent have HAProxy's defaults (manual, section 5.2: inter 2 s, fall 3, rise 2,
@@ -60,8 +60,8 @@ class Server:
     name: str
     host: str
     port: int | None
-    parameters: Mapping[str, Parameter]
-    line: Line
+    parameters: Mapping[str, ServerParameter]
+    line: HAProxyLine
 
     @property
     def text(self) -> str:
@@ -113,7 +113,7 @@ class Server:
         return 1 if weight is None else weight
 
 
-def bind(line: Line) -> list[Bind]:
+def bind(line: HAProxyLine) -> list[Bind]:
     """The addresses of a `bind` line: each of a comma-separated list, each port of a range."""
     addresses, options = (line.words[1] if len(line.words) > 1 else ""), line.words[2:]
     binds: list[Bind] = []
@@ -124,21 +124,21 @@ def bind(line: Line) -> list[Bind]:
     return binds
 
 
-def servers(line: Line, defaults: Iterable[Line]) -> Iterator[Server]:
+def servers(line: HAProxyLine, defaults: Iterable[HAProxyLine]) -> Iterator[HAProxyServer]:
     """The server of a `server` line, or the servers of a `server-template` line."""
     template = line.keyword == "server-template"
     words = line.words
     if len(words) < (4 if template else 3):
         return
     start = 4 if template else 3
-    parameters: dict[str, Parameter] = {}
+    parameters: dict[str, ServerParameter] = {}
     for default in defaults:
         _apply(parameters, default.words[1:], default)
     _apply(parameters, words[start:], line)
     host, ports = _address(words[start - 1])
     port = ports[0] if ports else None
     for name in _names(words[1], words[2]) if template else [words[1]]:
-        yield Server(name, host, port, parameters, line)
+        yield HAProxyServer(name, host, port, parameters, line)
 
 
 def _names(prefix: str, count: str) -> list[str]:
@@ -149,16 +149,16 @@ def _names(prefix: str, count: str) -> list[str]:
     return [f"{prefix}{n}" for n in range(low, min(high, low + 9999) + 1)]
 
 
-def _apply(parameters: dict[str, Parameter], words: Iterable[str], line: Line) -> None:
+def _apply(parameters: dict[str, ServerParameter], words: Iterable[str], line: HAProxyLine) -> None:
     """Add parameters; `no-check` removes `check`. Unknown words become parameters without a value."""
     rest = iter(words)
     for word in rest:
         if word in _WITH_VALUE:
-            parameters[word] = Parameter(next(rest, ""), line)
+            parameters[word] = ServerParameter(next(rest, ""), line)
         elif word.startswith("no-") and word != "no-verifyhost":
             parameters.pop(word.removeprefix("no-"), None)
         else:
-            parameters[word] = Parameter("", line)
+            parameters[word] = ServerParameter("", line)
             if word in ("enabled", "disabled"):
                 parameters.pop("disabled" if word == "enabled" else "enabled", None)
 

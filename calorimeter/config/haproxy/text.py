@@ -20,7 +20,7 @@ PROXIES = frozenset({"listen", "frontend", "backend"})
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class HAProxyLine:
     """One line: its file and number, its text with the line end, and its words.
 
     `active` is False for lines that an `.if` switches off, and for the `.if` lines themselves.
@@ -44,11 +44,11 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class HAProxySection:
     """A section: the line that starts it, and all lines up to the next section."""
 
-    header: Line
-    lines: tuple[Line, ...]
+    header: HAProxyLine
+    lines: tuple[HAProxyLine, ...]
 
     @property
     def kind(self) -> str:
@@ -69,21 +69,21 @@ class Section:
         return words[at + 1] if 0 < at < len(words) - 1 else None
 
     @property
-    def statements(self) -> Iterator[Line]:
+    def statements(self) -> Iterator[HAProxyLine]:
         """The active lines, without comments and blank lines."""
         return (line for line in self.lines if line.keyword and line.active)
 
 
 @dataclass(frozen=True, slots=True)
-class File:
+class HAProxyFile:
     """One file: the lines before its first section, and its sections."""
 
     name: str
-    preamble: tuple[Line, ...]
-    sections: tuple[Section, ...]
+    preamble: tuple[HAProxyLine, ...]
+    sections: tuple[HAProxySection, ...]
 
     @property
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[HAProxyLine]:
         """All lines, in order."""
         yield from self.preamble
         for section in self.sections:
@@ -97,34 +97,34 @@ class File:
 
 
 @dataclass(frozen=True, slots=True)
-class Tree:
+class HAProxyFiles:
     """The files of one HAProxy, in the order of its `-f` options."""
 
-    files: tuple[File, ...]
+    files: tuple[HAProxyFile, ...]
 
     @property
-    def sections(self) -> Iterator[Section]:
+    def sections(self) -> Iterator[HAProxySection]:
         """All sections, in order."""
         return (section for file in self.files for section in file.sections)
 
     @property
-    def lines(self) -> Iterator[Line]:
+    def lines(self) -> Iterator[HAProxyLine]:
         """All lines, in order."""
         return (line for file in self.files for line in file.lines)
 
 
-def parse(texts: Iterable[tuple[str, str]], environment: Mapping[str, str] | None = None) -> Tree:
+def parse(texts: Iterable[tuple[str, str]], environment: Mapping[str, str] | None = None) -> HAProxyFiles:
     """Parse (file name, text) pairs in order; never raises.
 
     `environment` is the one that HAProxy starts with; `setenv` and its relatives in the files change it.
     """
     variables = dict(environment or {})
-    return Tree(tuple(_file(name, text, variables) for name, text in texts))
+    return HAProxyFiles(tuple(_file(name, text, variables) for name, text in texts))
 
 
-def _file(name: str, text: str, variables: dict[str, str]) -> File:
-    preamble: list[Line] = []
-    sections: list[tuple[Line, list[Line]]] = []
+def _file(name: str, text: str, variables: dict[str, str]) -> HAProxyFile:
+    preamble: list[HAProxyLine] = []
+    sections: list[tuple[HAProxyLine, list[HAProxyLine]]] = []
     conditions = Conditions(variables)
     for number, raw in enumerate(_lines(text), start=1):
         line = _line(name, number, raw, conditions)
@@ -134,7 +134,9 @@ def _file(name: str, text: str, variables: dict[str, str]) -> File:
         (sections[-1][1] if sections else preamble).append(line)
         if line.active and sections and sections[-1][0].keyword == "global":
             _change(variables, line.words)
-    return File(name, tuple(preamble), tuple(Section(head, tuple(lines)) for head, lines in sections))
+    return HAProxyFile(
+        name, tuple(preamble), tuple(HAProxySection(head, tuple(lines)) for head, lines in sections)
+    )
 
 
 def _lines(text: str) -> list[str]:
@@ -143,9 +145,9 @@ def _lines(text: str) -> list[str]:
     return [line + "\n" for line in whole] + ([rest] if rest else [])
 
 
-def _line(name: str, number: int, raw: str, conditions: Conditions) -> Line:
+def _line(name: str, number: int, raw: str, conditions: Conditions) -> HAProxyLine:
     parsed = word_rules.split(raw.removesuffix("\n"), conditions.variables)
-    return Line(name, number, raw, parsed, conditions.step(parsed.words))
+    return HAProxyLine(name, number, raw, parsed, conditions.step(parsed.words))
 
 
 def _change(variables: dict[str, str], words: tuple[str, ...]) -> None:

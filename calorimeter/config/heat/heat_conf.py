@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qs, unquote
 
 from calorimeter.config.heat import oslo
-from calorimeter.config.heat.oslo import Options, Value
+from calorimeter.config.heat.oslo import OptionValue, OsloOptions
 from calorimeter.config.hosts import WILDCARDS, host_port, without_brackets
 
 RPC_RESPONSE_TIMEOUT_S = 60
@@ -23,12 +23,12 @@ GROUPS = {"rest": "heat_api", "cfn": "heat_api_cfn"}
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ApiListener:
     """The address at which an API listens; `value` is the option that sets it, None for Heat's default."""
 
     host: str
     port: int
-    value: Value | None
+    value: OptionValue | None
 
     @property
     def wildcard(self) -> bool:
@@ -61,18 +61,18 @@ class Transport:
     hosts: tuple[BrokerHost, ...]
     vhost: str
     tls: bool
-    value: Value | None
+    value: OptionValue | None
     old: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class HeatConf:
+class HeatProcessConf:
     """The configuration of one Heat process: its host and its options."""
 
     host: str
-    options: Options
+    options: OsloOptions
 
-    def get(self, key: str, group: str = "DEFAULT") -> Value | None:
+    def get(self, key: str, group: str = "DEFAULT") -> OptionValue | None:
         """The value in force; None if the files do not set the option."""
         return self.options.get(key, group)
 
@@ -86,21 +86,21 @@ class HeatConf:
         """The name of the first file."""
         return self.options.files[0].name if self.options.files else self.host
 
-    def listener(self, api: str) -> Listener:
+    def listener(self, api: str) -> ApiListener:
         """The address at which the API (`rest` or `cfn`) of this process listens."""
         group = GROUPS[api]
         # Both were options of [DEFAULT] once, and Heat still reads them there.
         host = self.get("bind_host", group) or self.get("bind_host")
         port = self.get("bind_port", group) or self.get("bind_port")
         number = port.number if port else None
-        return Listener(
+        return ApiListener(
             without_brackets(host.text.strip()) if host else "0.0.0.0",  # noqa: S104 - Heat's default
             DEFAULT_PORTS[api] if number is None else number,
             host or port,
         )
 
     @property
-    def database(self) -> Value | None:
+    def database(self) -> OptionValue | None:
         """The URL of the database; the new option name has precedence."""
         return self.get("connection", "database") or self.get("sql_connection")
 
@@ -124,7 +124,7 @@ class HeatConf:
         return self.integer("num_engine_workers")
 
     @property
-    def keystone(self) -> Value | None:
+    def keystone(self) -> OptionValue | None:
         """The URL of Keystone."""
         for key, group in (
             ("www_authenticate_uri", "keystone_authtoken"),
@@ -140,12 +140,12 @@ class HeatConf:
         return None
 
 
-def parse(host: str, *texts: tuple[str, str]) -> HeatConf:
+def parse(host: str, *texts: tuple[str, str]) -> HeatProcessConf:
     """Parse the files of one process, given as (file name, text) pairs; never raises."""
-    return HeatConf(host, oslo.options(oslo.parse(name, text) for name, text in texts))
+    return HeatProcessConf(host, oslo.options(oslo.parse(name, text) for name, text in texts))
 
 
-def _from_url(value: Value) -> Transport:
+def _from_url(value: OptionValue) -> Transport:
     match = re.match(r"[^:]*://([^/?]*)(?:/([^?]*))?(?:\?(.*))?", value.text.strip())
     if not match:
         return Transport((), "/", False, value)
@@ -165,8 +165,8 @@ def _node(text: str, user: str = "guest", password: str = "guest") -> BrokerHost
     return BrokerHost(without_brackets(host) or "localhost", int(port[:6]), user, password)
 
 
-def _from_old(conf: HeatConf) -> Transport:
-    def old(key: str) -> Value | None:
+def _from_old(conf: HeatProcessConf) -> Transport:
+    def old(key: str) -> OptionValue | None:
         return conf.get(f"rabbit_{key}", "oslo_messaging_rabbit") or conf.get(f"rabbit_{key}")
 
     def text(key: str, default: str) -> str:

@@ -10,7 +10,7 @@ Sections = Mapping[str, Mapping[str, str | int | bool]]
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class KeystoneAccess:
     """How Heat reaches Keystone: its root URL (without `/v3`) and the service user."""
 
     url: str
@@ -43,7 +43,7 @@ class HeatHost:
     transport: str
     database: str
     auth_encryption_key: str
-    identity: Identity
+    identity: KeystoneAccess
     stack_domain: StackDomain
     memcached: str
     cfn_url: str
@@ -101,7 +101,7 @@ def sections(heat: HeatHost) -> dict[str, dict[str, str | int | bool]]:
     return tree
 
 
-def _service_user(identity: Identity) -> dict[str, str | int | bool]:
+def _service_user(identity: KeystoneAccess) -> dict[str, str | int | bool]:
     return {
         "auth_type": "password",
         "auth_url": identity.url,

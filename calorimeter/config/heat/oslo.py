@@ -17,7 +17,7 @@ _DEPTH = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class Assignment:
     """One assignment: its group, key and value as written, its file, first line and number of lines."""
 
     group: str
@@ -44,7 +44,7 @@ class IniFile:
 
     name: str
     lines: tuple[str, ...]
-    entries: tuple[Entry, ...]
+    entries: tuple[Assignment, ...]
     groups: tuple[tuple[str, int], ...]
     unreadable: tuple[UnreadableLine, ...]
 
@@ -55,11 +55,11 @@ class IniFile:
 
 
 @dataclass(frozen=True, slots=True)
-class Value:
+class OptionValue:
     """A value in force with its `$name`s replaced, and its assignment."""
 
     text: str
-    entry: Entry
+    entry: Assignment
 
     @property
     def true(self) -> bool:
@@ -74,18 +74,18 @@ class Value:
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class OsloOptions:
     """The options of one process; `files` are in the order of its `--config-file` options."""
 
     files: tuple[IniFile, ...]
-    found: dict[tuple[str, str], tuple[Entry, ...]]
+    found: dict[tuple[str, str], tuple[Assignment, ...]]
 
-    def get(self, key: str, group: str = "DEFAULT") -> Value | None:
+    def get(self, key: str, group: str = "DEFAULT") -> OptionValue | None:
         """The value in force; None if the files do not set the option."""
         entries = self.found.get((group, key))
-        return Value(self._filled(entries[-1].raw, group), entries[-1]) if entries else None
+        return OptionValue(self._filled(entries[-1].raw, group), entries[-1]) if entries else None
 
-    def starting(self, *prefixes: str, group: str) -> Iterator[Value]:
+    def starting(self, *prefixes: str, group: str) -> Iterator[OptionValue]:
         """The values in force of the options of a group whose names start with one of the prefixes."""
         for where, key in self.found:
             value = self.get(key, where) if where == group and key.startswith(prefixes) else None
@@ -127,15 +127,15 @@ def parse(name: str, text: str) -> IniFile:
     )
 
 
-def options(files: Iterable[IniFile]) -> Options:
+def options(files: Iterable[IniFile]) -> OsloOptions:
     """The options of a process with these files, in this order."""
     ordered = tuple(files)
-    found: dict[tuple[str, str], tuple[Entry, ...]] = {}
+    found: dict[tuple[str, str], tuple[Assignment, ...]] = {}
     for file in ordered:
         for entry in file.entries:
             place = (entry.group, entry.key)
             found[place] = (*found.get(place, ()), entry)
-    return Options(ordered, found)
+    return OsloOptions(ordered, found)
 
 
 def _group(name: str) -> str:
@@ -149,7 +149,7 @@ class _Reader:
         self.name = name
         self.group = "DEFAULT"
         self.groups: dict[str, int] = {}
-        self.entries: list[Entry] = []
+        self.entries: list[Assignment] = []
         self.unreadable: list[UnreadableLine] = []
         self.open = False
 
@@ -175,7 +175,7 @@ class _Reader:
             self._refuse(number, line, "starts with a blank but continues no value")
             return
         last = self.entries[-1]
-        self.entries[-1] = Entry(
+        self.entries[-1] = Assignment(
             last.group, last.key, f"{last.raw}\n{line.lstrip()}", last.file, last.number, last.count + 1
         )
 
@@ -196,4 +196,4 @@ class _Reader:
         value = match[2].strip()
         if value and value[0] == value[-1] and value[0] in "\"'":
             value = value[1:-1]
-        self.entries.append(Entry(self.group, key, value, self.name, number))
+        self.entries.append(Assignment(self.group, key, value, self.name, number))

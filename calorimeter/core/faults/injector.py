@@ -16,7 +16,7 @@ from calorimeter.core import guardian, signals
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.journal import MARK, Journal, JournalContent, OpenFault, Unhealed
-from calorimeter.core.faults.schedule import Commands, Fault, is_lab
+from calorimeter.core.faults.schedule import Fault, FaultCommands, is_lab
 from calorimeter.core.faults.shell_command import COMMAND_S, CommandFailed, CommandResult, run
 from calorimeter.core.toml import Model
 
@@ -68,7 +68,7 @@ class FaultInjector:
             self._closing = True
             self.heal_all()
 
-    def inject(self, commands: Commands) -> CommandResult:
+    def inject(self, commands: FaultCommands) -> CommandResult:
         """Inject a fault. Raises CommandFailed; the fault may be in force even then, until it is healed."""
         each = OpenFault(
             part=commands.part, fault=commands.fault, heal=commands.heal, begun_ns=time.time_ns()
@@ -85,7 +85,7 @@ class FaultInjector:
                 self._injecting -= 1
                 self._changed.notify_all()
 
-    def heal(self, commands: Commands) -> CommandResult:
+    def heal(self, commands: FaultCommands) -> CommandResult:
         """Heal a fault. Raises CommandFailed; the fault then stays in the journal."""
         result = run(commands.heal)
         healed = (commands.part, commands.fault)
@@ -142,7 +142,7 @@ class ExecutedFaults(Model):
 
 def execute_schedule(
     injector: FaultInjector,
-    planned: Sequence[tuple[Fault, Commands]],
+    planned: Sequence[tuple[Fault, FaultCommands]],
     say: Callable[[str], None],
     stop: threading.Event | None = None,
     executed: list[ExecutedFault] | None = None,
@@ -158,7 +158,7 @@ def execute_schedule(
     executed = [] if executed is None else executed
     problems: list[CommandFailed] = []
 
-    def execute(fault: Fault, commands: Commands) -> None:
+    def execute(fault: Fault, commands: FaultCommands) -> None:
         try:
             if stop.wait(max(0.0, began + fault.at_s - time.monotonic())):
                 return

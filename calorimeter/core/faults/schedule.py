@@ -54,7 +54,7 @@ class Schedule(Model):
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
+class FaultCommands:
     """The shell commands that inject and heal one fault of one part."""
 
     part: str
@@ -85,25 +85,25 @@ def _seconds(text: str, whole: str, where: str) -> float:
     return float(found[1]) * _UNITS[found[2]]
 
 
-def commands(part: Part, fault: str) -> Commands | None:
+def commands(part: Part, fault: str) -> FaultCommands | None:
     """The commands for a fault of a part. None unless the owner gave both, to inject and to heal."""
     if fault in HEALED_BY:
         inject, heal = getattr(part, fault), getattr(part, HEALED_BY[fault])
     else:
         found = part.faults.get(fault)  # type: ignore[call-overload]
         inject, heal = (found.inject, found.heal) if found else (None, None)
-    return Commands(part.name, fault, inject, heal) if inject and heal else None
+    return FaultCommands(part.name, fault, inject, heal) if inject and heal else None
 
 
 def resolve(
     schedule: Schedule, deployment: Deployment, where: str = "--fault"
-) -> list[tuple[Fault, Commands]]:
+) -> list[tuple[Fault, FaultCommands]]:
     """All faults of a schedule, one per part, in order of time, each with its commands.
 
     Raises InputError for an unknown part, for a fault without commands, and for two faults of one part at
     the same time (healing the first would heal the second).
     """
-    found: list[tuple[Fault, Commands]] = []
+    found: list[tuple[Fault, FaultCommands]] = []
     for fault in schedule.fault:
         parts = [part for part in deployment.parts if fnmatchcase(part.name, fault.part)]
         if not parts:
@@ -153,7 +153,7 @@ def refusal(deployment: Deployment, yes_break_it: bool) -> str | None:
     return None
 
 
-def announcement(deployment: Deployment, planned: Iterable[Commands]) -> list[str]:
+def announcement(deployment: Deployment, planned: Iterable[FaultCommands]) -> list[str]:
     """What is about to be broken, and where, as lines for the terminal."""
     kind = "the lab" if is_lab(deployment) else "DEPLOYMENT"
     lines = [f"about to break parts of {kind} {deployment.name!r} ({deployment.path}):"]

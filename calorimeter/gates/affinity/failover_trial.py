@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from calorimeter.core import waiting
 from calorimeter.core.deployment import Api
 from calorimeter.core.detection_bounds import answer_s, detection_s, recovery_s
-from calorimeter.core.faults.schedule import Commands, commands
+from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.gates.affinity.failover import Failover, Failovers
 from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.own_address import own_address, struck
@@ -101,7 +101,7 @@ def _steady_round(
     return found
 
 
-def breakable(context: Context, api: Api, stats: Sequence[StatsSource], fault: str) -> Commands | None:
+def breakable(context: Context, api: Api, stats: Sequence[StatsSource], fault: str) -> FaultCommands | None:
     """How to inject this fault into the last backend that is up in the proxy and may be given it."""
     up = {row.name for row in proxy_polling.server_rows(stats, api.proxy_section) if row.takes_connections}
     parts = {part.name: part for part in context.deployment.parts}
@@ -112,7 +112,7 @@ def breakable(context: Context, api: Api, stats: Sequence[StatsSource], fault: s
     return None
 
 
-def victim(context: Context, api: Api, stats: Sequence[StatsSource]) -> Commands:
+def victim(context: Context, api: Api, stats: Sequence[StatsSource]) -> FaultCommands:
     """The last backend that is up in the proxy and that its owner allows to be killed and started."""
     found = breakable(context, api, stats, "kill")
     if found is None:
@@ -129,7 +129,7 @@ def _checked(stats: Sequence[StatsSource], api: Api, server: str) -> bool:
 
 
 def await_state(
-    context: Context, stats: Sequence[StatsSource], api: Api, fault: Commands, *, up: bool
+    context: Context, stats: Sequence[StatsSource], api: Api, fault: FaultCommands, *, up: bool
 ) -> int | None:
     """Wait until all proxies have the server of a fault UP, or none has; when (ns), None if too late."""
 

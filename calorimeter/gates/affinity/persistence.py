@@ -19,7 +19,7 @@ from calorimeter.gates.clients.visits import (
 )
 
 
-class Load(Model):
+class LoadBetweenVisits(Model):
     """A load by Locust: its exit status, and how many requests it sent between the first and last visit.
 
     `seconds` is the time from the first to the last of those visits.
@@ -37,7 +37,7 @@ class Persistence(Model):
 
     quiet: tuple[Visits, ...]
     loaded: tuple[Visits, ...]
-    load: Load
+    load: LoadBetweenVisits
 
 
 def sources_stay_under_load(evidence: Persistence) -> Judgement:
@@ -46,7 +46,7 @@ def sources_stay_under_load(evidence: Persistence) -> Judgement:
     return both_apis.together((quiet.api, _stays(quiet, loaded, evidence.load)) for quiet, loaded in pairs)
 
 
-def _stays(quiet: Visits, loaded: Visits, load: Load) -> Judgement:
+def _stays(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
     (quiet_visits, quiet_problem), (loaded_visits, loaded_problem) = undisturbed(quiet), undisturbed(loaded)
     before, then = by_source(quiet_visits), by_source(loaded_visits)
     visited = {visit.source for visit in loaded.visits}

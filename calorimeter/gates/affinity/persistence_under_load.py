@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 
 from calorimeter.gates.affinity.locust_load import USERS, LocustLoad, locust_load
-from calorimeter.gates.affinity.persistence import Load, Persistence
+from calorimeter.gates.affinity.persistence import LoadBetweenVisits, Persistence
 from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.visit_rounds import all_visits, finished, strongest
 from calorimeter.gates.clients.visiting import GIVE_UP
@@ -53,7 +53,7 @@ def persistence_under_load(context: Context) -> Persistence:
     return Persistence(
         quiet=quiet,
         loaded=loaded,
-        load=Load(
+        load=LoadBetweenVisits(
             users=USERS,
             status=status,
             requests=len(sent),

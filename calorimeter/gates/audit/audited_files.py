@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calorimeter.config import named_files
-from calorimeter.config.audit import Report, audit
+from calorimeter.config.audit import AuditReport, audit
 from calorimeter.config.audit.haproxy_messages import with_haproxy_messages
 from calorimeter.core.errors import InputError
 from calorimeter.gates.context import Context, shared
@@ -11,7 +11,7 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 
 @shared
-def audited(context: Context) -> Report:
+def audited(context: Context) -> AuditReport:
     """Read and audit the files once for all gates. Raises EvidenceUnavailable if one cannot be read."""
     deployment = context.deployment
     try:

@@ -18,7 +18,7 @@ from calorimeter.core.deployment import Api
 from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources, visit_all
 from calorimeter.gates.clients.visits import EvidenceKind, LogCount, StateLine, Visit
 from calorimeter.gates.context import Context
-from calorimeter.gates.evidence.proxy_log import Connection, plain
+from calorimeter.gates.evidence.proxy_log import LoggedConnection, plain
 from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -89,7 +89,7 @@ class Attribution(ABC):
         self.start([api])
         return self.attributed(api, self.visit(api, sources, in_flight, give_up))
 
-    def lines(self, api: Api, wanted: int, within_s: float) -> list[Connection]:
+    def lines(self, api: Api, wanted: int, within_s: float) -> list[LoggedConnection]:
         """The log lines of an API's section since `start`, after waiting for `wanted` of them.
 
         Empty if this evidence has no lines.

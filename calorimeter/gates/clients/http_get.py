@@ -47,7 +47,7 @@ LOCAL_ERRORS = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class GetRecord:
     """The record of one request. Times are ns since the epoch.
 
     `source` and `port` are the client's end of the connection (port 0: it was never open). `status` is 0 if
@@ -99,7 +99,7 @@ class HttpConnection:
         keep: bool = False,
         body: bool = True,
         if_cancelled: str | None = None,
-    ) -> Answer:
+    ) -> GetRecord:
         """Send `GET path` and read the answer: to its end, or (not `body`) no further than its head.
 
         `keep` asks the server to keep the connection; the body then needs a Content-Length. If the task is
@@ -126,7 +126,7 @@ class HttpConnection:
         except ValueError as problem:
             error = str(problem)
         source, port = self._end
-        return Answer(
+        return GetRecord(
             source or self.source or "", port, sent_ns, time.time_ns(), status, error, unsent, received
         )
 

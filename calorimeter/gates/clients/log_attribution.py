@@ -17,7 +17,7 @@ from calorimeter.gates.clients.log_join import with_lines
 from calorimeter.gates.clients.visits import EvidenceKind, LogCount, StateLine, Visit
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
-from calorimeter.gates.evidence.proxy_log import Connection
+from calorimeter.gates.evidence.proxy_log import LoggedConnection
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
 from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -121,12 +121,12 @@ class LogAttribution(Attribution):
 
         self.logs.await_lines(enough, STRAGGLERS_S)
 
-    def lines(self, api: Api, wanted: int, within_s: float) -> list[Connection]:
+    def lines(self, api: Api, wanted: int, within_s: float) -> list[LoggedConnection]:
         """As `Attribution.lines`; `option dontlognull` may keep some out."""
         self._await_lines(api.proxy_section, wanted, within_s)
         return self._connections(api)
 
-    def _connections(self, api: Api) -> list[Connection]:
+    def _connections(self, api: Api) -> list[LoggedConnection]:
         return [c for log in self.logs.fullest(api.proxy_section) for c in log.connections]
 
     def _await_lines(self, section: str, wanted: int, within_s: float) -> None:
@@ -135,7 +135,7 @@ class LogAttribution(Attribution):
         self.logs.await_lines(lambda: self.logs.holds(f" {section}/", wanted), within_s)
 
 
-def _attributed(visit: Visit, line: Connection | None) -> Visit:
+def _attributed(visit: Visit, line: LoggedConnection | None) -> Visit:
     if line is None:
         return visit
     return visit.model_copy(

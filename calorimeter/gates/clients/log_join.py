@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol, TypeVar
 
-from calorimeter.gates.evidence.proxy_log import Connection
+from calorimeter.gates.evidence.proxy_log import LoggedConnection
 
 
 class Sent(Protocol):
@@ -26,9 +26,9 @@ R = TypeVar("R", bound=Sent)
 
 def with_lines(
     requests: Iterable[R],
-    connections: Iterable[Connection],
+    connections: Iterable[LoggedConnection],
     shares_line: Callable[[R], bool] = lambda _: False,
-) -> Iterator[tuple[R, Connection | None]]:
+) -> Iterator[tuple[R, LoggedConnection | None]]:
     """Each request with the log line of its connection, None if the log has none.
 
     If a port was used twice, its lines are matched in the order of time, so the requests must come in the
@@ -38,7 +38,7 @@ def with_lines(
     The visits of the gates S, the waits of P5 and the probes of a trial are joined here. `request_path` has
     its own join: in `mode http` it must find, by its moment, one request's line of a kept connection.
     """
-    lines: defaultdict[tuple[str, int], deque[Connection]] = defaultdict(deque)
+    lines: defaultdict[tuple[str, int], deque[LoggedConnection]] = defaultdict(deque)
     for connection in sorted(connections, key=lambda c: c.accepted_ns):
         lines[connection.end].append(connection)
     for request in requests:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates.clients.stack_records import StackRecord
-from calorimeter.gates.engines.shares import Shares
+from calorimeter.gates.engines.shares import QueueShares
 
 FEWEST_STACKS = 10
 """Stacks below which a burst proves too little."""
@@ -35,7 +35,7 @@ class StackBurst(Model):
     depths: tuple[QueueDepth, ...] = ()
     left: tuple[str, ...] = ()
     waiting: int = 0
-    worker: Shares | None = None
+    worker: QueueShares | None = None
 
     @property
     def taken(self) -> list[StackRecord]:

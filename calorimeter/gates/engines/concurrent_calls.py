@@ -8,13 +8,13 @@ from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE
-from calorimeter.gates.engines.shares import Shares
+from calorimeter.gates.engines.shares import QueueShares
 from calorimeter.gates.engines.traced_calls import call_counts, trace_broker
 
 IN_FLIGHT = 8
 
 
-def make_concurrent_calls(context: Context) -> Shares:
+def make_concurrent_calls(context: Context) -> QueueShares:
     """Make the context's number of calls, eight at a time, and count the deliveries to each engine."""
     client = HeatClient(context)
     with trace_broker(context) as trace:

@@ -9,7 +9,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
 
 
-class Consuming(Model):
+class RosterConsumer(Model):
     """One consumer of a queue.
 
     `server` is the name of the process on this topic: its host on `engine`, its engine id on
@@ -31,7 +31,7 @@ class Consuming(Model):
         return self.role == "heat-engine"
 
 
-class Service(Model):
+class ServiceEntry(Model):
     """One entry of Heat's service table (`openstack orchestration service list`)."""
 
     engine_id: str
@@ -50,8 +50,8 @@ class ConsumerRoster(Model):
     workers: int
     expected_queues: tuple[str, ...]
     queues: tuple[str, ...]
-    consumers: dict[str, tuple[Consuming, ...]]
-    services: tuple[Service, ...] | None = None
+    consumers: dict[str, tuple[RosterConsumer, ...]]
+    services: tuple[ServiceEntry, ...] | None = None
     services_unread: str | None = None
 
 
@@ -96,7 +96,9 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
     )
 
 
-def why_not_breakable(consumers: Mapping[str, tuple[Consuming, ...]], parts: Collection[str]) -> str | None:
+def why_not_breakable(
+    consumers: Mapping[str, tuple[RosterConsumer, ...]], parts: Collection[str]
+) -> str | None:
     """Why a fault of these engines would prove nothing; None if it can be judged.
 
     The loss of an engine that does not consume has no effect. A stranger may drop a message or pass it on,
@@ -114,7 +116,7 @@ def why_not_breakable(consumers: Mapping[str, tuple[Consuming, ...]], parts: Col
     return None
 
 
-def _strangers(consumers: Mapping[str, tuple[Consuming, ...]]) -> Iterator[str]:
+def _strangers(consumers: Mapping[str, tuple[RosterConsumer, ...]]) -> Iterator[str]:
     for queue, consumer in ((queue, c) for queue, found in consumers.items() for c in found):
         if consumer.listed and not (consumer.is_engine and consumer.server):
             yield f"a stranger consumes from {queue}: {consumer.name}"

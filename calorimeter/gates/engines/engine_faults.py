@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from http import HTTPStatus
 
-from calorimeter.core.faults.schedule import Commands, commands
+from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import CallStream, HeatClient
@@ -49,7 +49,7 @@ SHARE_ROUNDS = 20
 STACKS, RESOURCES = 6, 4
 
 
-def engine_commands(context: Context, fault: str) -> list[Commands]:
+def engine_commands(context: Context, fault: str) -> list[FaultCommands]:
     """The commands for a fault of each engine, in the order of the deployment file.
 
     Raises `EvidenceUnavailable` if there are none, or no engines are described.
@@ -63,7 +63,7 @@ def engine_commands(context: Context, fault: str) -> list[Commands]:
     return found
 
 
-def require_judgeable(trace: BrokerTrace, chosen: Sequence[Commands]) -> None:
+def require_judgeable(trace: BrokerTrace, chosen: Sequence[FaultCommands]) -> None:
     """Raise `EvidenceUnavailable`, before anything is broken, if faults of engines could not be judged.
 
     See `why_not_breakable`; and the host of the engines' consumers on `engine_worker` must be known.
@@ -84,7 +84,7 @@ class EngineFaultRun:
     """One trial: a stream of calls, a fault of the `chosen` engines, its end."""
 
     def __init__(
-        self, context: Context, trace: BrokerTrace, client: HeatClient, chosen: list[Commands]
+        self, context: Context, trace: BrokerTrace, client: HeatClient, chosen: list[FaultCommands]
     ) -> None:
         self.context = context
         self.trace = trace
@@ -130,7 +130,7 @@ class EngineFaultRun:
                 f"{self.stream.open} calls are open",
             )
 
-    def _on_all(self, act: Callable[[Commands], CommandResult]) -> list[CommandResult]:
+    def _on_all(self, act: Callable[[FaultCommands], CommandResult]) -> list[CommandResult]:
         """Do the same to all chosen engines at once."""
         with ThreadPoolExecutor(len(self.chosen)) as pool:
             return list(pool.map(partial(carried_out, act), self.chosen))

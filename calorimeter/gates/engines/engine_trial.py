@@ -8,7 +8,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.stack_records import StackRecord
-from calorimeter.gates.engines.shares import Shares
+from calorimeter.gates.engines.shares import QueueShares
 
 FEWEST_CALLS = 10
 
@@ -48,7 +48,7 @@ class EngineTrial(Model):
     heartbeat_s: int | None = None
     calls: tuple[HeatCall, ...]
     stacks: tuple[StackRecord, ...] = ()
-    after: Shares | None = None
+    after: QueueShares | None = None
     most_deliveries: int = 1
     unmarked: int = 0
     incomplete: str | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from calorimeter.core.errors import InputError
 from calorimeter.gates.context import Context
-from calorimeter.gates.engines.consumers import ENGINE, WORKER, ConsumerRoster, Consuming, Service
-from calorimeter.gates.engines.queue_window import Consumer
+from calorimeter.gates.engines.consumers import ENGINE, WORKER, ConsumerRoster, RosterConsumer, ServiceEntry
+from calorimeter.gates.engines.queue_window import QueueConsumer
 from calorimeter.gates.evidence import broker_records, heat_services
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import EngineConsumer, join_consumers
@@ -33,22 +33,22 @@ def read_roster(context: Context) -> ConsumerRoster:
     )
 
 
-def read_consumers(api: BrokerApi) -> dict[str, tuple[Consuming, ...]]:
+def read_consumers(api: BrokerApi) -> dict[str, tuple[RosterConsumer, ...]]:
     """Topic → its consumers, as evidence of E1."""
     return {topic: tuple(consuming(c) for c in api.engine_consumers(topic)) for topic in (ENGINE, WORKER)}
 
 
-def _services(context: Context) -> tuple[tuple[Service, ...] | None, str | None]:
+def _services(context: Context) -> tuple[tuple[ServiceEntry, ...] | None, str | None]:
     try:
         found = heat_services.read(context.deployment)
     except (EvidenceUnavailable, InputError) as problem:
         return None, str(problem)
-    return tuple(Service(engine_id=s.engine_id, host=s.host, up=s.status == "up") for s in found), None
+    return tuple(ServiceEntry(engine_id=s.engine_id, host=s.host, up=s.status == "up") for s in found), None
 
 
-def consuming(found: EngineConsumer) -> Consuming:
+def consuming(found: EngineConsumer) -> RosterConsumer:
     """A consumer as evidence of E1."""
-    return Consuming(
+    return RosterConsumer(
         id=consumer_id(found),
         name=str(found),
         role=found.process.role if found.process else None,
@@ -70,9 +70,9 @@ def host_of(name: str) -> str:
 
 def name_consumers(
     topic: str,
-    consumers: tuple[broker_records.Consumer, ...],
-    connections: tuple[broker_records.Connection, ...],
-) -> tuple[Consumer, ...]:
+    consumers: tuple[broker_records.BrokerConsumer, ...],
+    connections: tuple[broker_records.BrokerConnection, ...],
+) -> tuple[QueueConsumer, ...]:
     """The consumers of a topic, named `engine-1 [pid]` if their host is known.
 
     On `engine_worker` an engine is named by an id; its host is that of the same process on `engine`.
@@ -84,5 +84,5 @@ def name_consumers(
     for found in join_consumers(topic, consumers, connections):
         server = servers.get(found.connection) or processes.get(found.process) if found.process else None
         name = f"{server} [{found.process.pid}]" if server and found.process else str(found)
-        result.append(Consumer(id=consumer_id(found), name=name))
+        result.append(QueueConsumer(id=consumer_id(found), name=name))
     return tuple(result)

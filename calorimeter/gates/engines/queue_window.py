@@ -8,7 +8,7 @@ from math import log
 from calorimeter.core.toml import Model
 
 
-class Consumer(Model):
+class QueueConsumer(Model):
     """One consumer of a queue: `id` is `connection#channel`, `name` that of the engine process."""
 
     id: str
@@ -24,8 +24,8 @@ class QueueWindow(Model):
     """
 
     queue: str
-    before: tuple[Consumer, ...]
-    after: tuple[Consumer, ...]
+    before: tuple[QueueConsumer, ...]
+    after: tuple[QueueConsumer, ...]
     counted: int | None = None
     incomplete: str | None = None
     unquiet: str | None = None

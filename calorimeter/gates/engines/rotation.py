@@ -10,7 +10,7 @@ from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
 from calorimeter.gates.engines.queue_window import QueueWindow, missed_rate_95
 
 
-class Delivered(Model):
+class TracedDelivery(Model):
     """One delivery, in the order of the broker's trace."""
 
     consumer: str
@@ -26,7 +26,7 @@ class Rotation(QueueWindow):
 
     described: int
     calls: tuple[str, ...]
-    deliveries: tuple[Delivered, ...]
+    deliveries: tuple[TracedDelivery, ...]
 
 
 def exact_rotation(evidence: Rotation) -> Judgement:

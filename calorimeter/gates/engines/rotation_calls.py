@@ -7,7 +7,7 @@ import time
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE
-from calorimeter.gates.engines.rotation import Delivered, Rotation
+from calorimeter.gates.engines.rotation import Rotation, TracedDelivery
 from calorimeter.gates.engines.traced_calls import (
     BrokerTrace,
     consumer_of,
@@ -43,7 +43,7 @@ def make_rotation_calls(context: Context) -> Rotation:
         after=end.consumers,
         calls=tuple(calls),
         deliveries=tuple(
-            Delivered(consumer=consumer_of(e), request_id=e.request_id, redelivered=e.redelivered)
+            TracedDelivery(consumer=consumer_of(e), request_id=e.request_id, redelivered=e.redelivered)
             for e in trace.deliveries(ENGINE, start.event)
         ),
         counted=counted_between(start, end),

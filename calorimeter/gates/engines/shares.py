@@ -6,13 +6,13 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
-from calorimeter.gates.engines.queue_window import Consumer, QueueWindow, missed_rate_95
+from calorimeter.gates.engines.queue_window import QueueConsumer, QueueWindow, missed_rate_95
 
 FEWEST_ROUNDS = 10
 """Deliveries per consumer below which equal shares prove little."""
 
 
-class Shares(QueueWindow):
+class QueueShares(QueueWindow):
     """Evidence of E3 and E4: the deliveries of one queue between two quiet points.
 
     `counts` maps a consumer's id to its deliveries. `published` counts the messages published to the queue,
@@ -30,7 +30,7 @@ class Shares(QueueWindow):
     in_flight: int = 1
 
 
-def equal_shares(evidence: Shares) -> Judgement:
+def equal_shares(evidence: QueueShares) -> Judgement:
     """E3, E4: whether the shares of all consumers differ by at most one delivery.
 
     RabbitMQ delivers messages to its ready consumers in turn, so between two quiet points with the same
@@ -78,20 +78,20 @@ def equal_shares(evidence: Shares) -> Judgement:
     )
 
 
-def _names(consumers: Sequence[Consumer]) -> dict[str, str]:
+def _names(consumers: Sequence[QueueConsumer]) -> dict[str, str]:
     """Consumer id → name; followed by the id if several consumers have the same name."""
     often = Counter(consumer.name for consumer in consumers)
     return {c.id: c.name if often[c.name] == 1 else f"{c.name} ({c.id})" for c in consumers}
 
 
-def _busy_range(evidence: Shares) -> str:
+def _busy_range(evidence: QueueShares) -> str:
     busy = [s for s in evidence.busy_s.values() if s > 0]
     if len(busy) < 2:
         return ""
     return f"they kept each engine busy for {min(busy):.1f} to {max(busy):.1f} s; "
 
 
-def _gaps(evidence: Shares) -> Iterator[str]:
+def _gaps(evidence: QueueShares) -> Iterator[str]:
     """The reasons why the shares cannot be judged, the worst first."""
     total = sum(evidence.counts.values())
     yield from evidence.gaps()

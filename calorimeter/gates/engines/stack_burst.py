@@ -15,7 +15,7 @@ from calorimeter.gates.clients.stacks import POLL_S, TIMEOUT_MIN, temporary_stac
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.engines.backlog import QueueDepth, StackBurst
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
-from calorimeter.gates.engines.shares import Shares
+from calorimeter.gates.engines.shares import QueueShares
 from calorimeter.gates.engines.traced_calls import trace_broker
 from calorimeter.gates.evidence.firehose import connect, depth
 from calorimeter.gates.repeated import Repeated
@@ -54,7 +54,7 @@ def stack_burst(context: Context) -> StackBurst:
     return found.model_copy(update={"worker": worker})
 
 
-def worker_shares(context: Context) -> Shares:
+def worker_shares(context: Context) -> QueueShares:
     """Each worker's share of the work on those stacks."""
     found = stack_burst(context).worker
     assert found is not None

@@ -14,10 +14,10 @@ from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.engines.liveness_watch import LivenessWatch
 from calorimeter.gates.engines.queue_consumers import name_consumers
-from calorimeter.gates.engines.queue_window import Consumer
-from calorimeter.gates.engines.shares import Shares
+from calorimeter.gates.engines.queue_window import QueueConsumer
+from calorimeter.gates.engines.shares import QueueShares
 from calorimeter.gates.evidence.broker_api import BrokerApi
-from calorimeter.gates.evidence.broker_records import Process
+from calorimeter.gates.evidence.broker_records import BrokerProcess
 from calorimeter.gates.evidence.firehose import Firehose, depth
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.tracing import tracing
@@ -46,7 +46,7 @@ class QuietPoint:
     """
 
     queue: str
-    consumers: tuple[Consumer, ...]
+    consumers: tuple[QueueConsumer, ...]
     event: int
     counted: int | None
     unquiet: str | None
@@ -64,9 +64,9 @@ class BrokerTrace:
     firehose: Firehose
     known: dict[str, str]
     liveness: LivenessWatch
-    processes: dict[str, Process]
+    processes: dict[str, BrokerProcess]
 
-    def consumers(self, topic: str = ENGINE) -> tuple[Consumer, ...]:
+    def consumers(self, topic: str = ENGINE) -> tuple[QueueConsumer, ...]:
         """The consumers of a topic now; their names are kept for traced deliveries."""
         settled = self.api.settled()
         self.processes |= {c.name: c.process for c in settled[1] if c.process is not None}
@@ -188,12 +188,12 @@ class BrokerTrace:
 
         return self._poll_count(start.queue, agreed)
 
-    def shares(self, start: QuietPoint, **more: object) -> Shares:
+    def shares(self, start: QuietPoint, **more: object) -> QueueShares:
         """Each consumer's deliveries from quiet point `start` to the next one, which is awaited."""
         end, queue = self.quiet_point(start.queue, start), start.queue
         events = self.firehose.since(start.event)[: end.event - start.event]
         delivered = [e for e in events if e.kind == "deliver" and e.queue == queue]
-        return Shares.model_validate(
+        return QueueShares.model_validate(
             {
                 "queue": queue,
                 "before": start.consumers,
@@ -232,7 +232,7 @@ def counted_between(start: QuietPoint, end: QuietPoint) -> int | None:
 
 
 def call_counts(calls: Sequence[HeatCall]) -> dict[str, object]:
-    """How many calls there were and how many failed, as fields of `Shares`."""
+    """How many calls there were and how many failed, as fields of `QueueShares`."""
     bad = [call for call in calls if not call.ok]
     return {"calls": len(calls), "failed_calls": len(bad), "first_failed": str(bad[0]) if bad else ""}
 

@@ -13,12 +13,12 @@ from requests.auth import HTTPBasicAuth
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.waiting import poll
 from calorimeter.gates.evidence.broker_records import (
+    BrokerConnection,
+    BrokerConsumer,
+    BrokerProcess,
     Channel,
-    Connection,
-    Consumer,
     EngineConsumer,
     Overview,
-    Process,
     Queue,
     join_consumers,
     read_channel,
@@ -114,12 +114,12 @@ class BrokerApi:
         tree = self._get(f"/queues/{self._vhost}/{quote(name, safe='')}", absent=None)
         return None if tree is None else self._records([tree], read_queue)[0]
 
-    def consumers(self) -> tuple[Consumer, ...]:
+    def consumers(self) -> tuple[BrokerConsumer, ...]:
         """All consumers of the vhost."""
         self._must_see("consumers")
         return self._records(self._get(f"/consumers/{self._vhost}"), read_consumer)
 
-    def connections(self) -> tuple[Connection, ...]:
+    def connections(self) -> tuple[BrokerConnection, ...]:
         """The connections to the vhost; a new one is listed with its first statistics."""
         self._must_see("connections")
         listed = self._get(f"/vhosts/{self._vhost}/connections")
@@ -136,7 +136,7 @@ class BrokerApi:
         """The consumers of `engine` or `engine_worker`, each with its process; waits as `settled` does."""
         return join_consumers(topic, *self.settled())
 
-    def processes(self, names: Collection[str] = ()) -> dict[str, Process]:
+    def processes(self, names: Collection[str] = ()) -> dict[str, BrokerProcess]:
         """Connection name → process, for every connection whose name shows it.
 
         Waits until the connections `names` are listed, at most `statistics_lag_s` and `BEYOND_S`: some
@@ -150,11 +150,11 @@ class BrokerApi:
         )
         return {c.name: process for c in connections if (process := c.process) is not None}
 
-    def settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
+    def settled(self) -> tuple[tuple[BrokerConsumer, ...], tuple[BrokerConnection, ...]]:
         """The consumers and connections, as soon as the connections of all consumers are listed; waits as
         `processes` does."""
 
-        def all_listed(found: tuple[tuple[Consumer, ...], tuple[Connection, ...]]) -> bool:
+        def all_listed(found: tuple[tuple[BrokerConsumer, ...], tuple[BrokerConnection, ...]]) -> bool:
             return {c.connection for c in found[0]} <= {c.name for c in found[1]}
 
         return poll(

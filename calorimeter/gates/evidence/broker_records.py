@@ -12,7 +12,7 @@ from calorimeter.core.toml import Model
 _PROCESS = re.compile(r"^(?P<role>[A-Za-z][\w.+-]*):(?P<pid>\d+):[0-9a-fA-F-]{32,36}$")
 
 
-class Process(Model):
+class BrokerProcess(Model):
     """An OpenStack process, from the name of its connection: `heat-engine:<pid>:<uuid>`.
 
     The pid is that of the eventlet worker, so every worker is a process here. A pid is unique only on one
@@ -54,7 +54,7 @@ class Queue(Model):
     arguments: dict[str, str | int | float | bool | None] = {}
 
 
-class Consumer(Model):
+class BrokerConsumer(Model):
     """One consumer of one queue; `connection` and `channel` are the ones it consumes on."""
 
     queue: str
@@ -67,7 +67,7 @@ class Consumer(Model):
     user: str
 
 
-class Connection(Model):
+class BrokerConnection(Model):
     """One AMQP connection; `name` is `client -> server`, as in traced messages.
 
     `given_name` is the name that the client gives itself (`connection_name`), None if it gives none.
@@ -84,12 +84,12 @@ class Connection(Model):
     heartbeat_s: int | None = None
 
     @property
-    def process(self) -> Process | None:
+    def process(self) -> BrokerProcess | None:
         """The OpenStack process of this connection, or None if its name has another form."""
         found = _PROCESS.match(self.given_name or "")
         if found is None:
             return None
-        return Process(role=found["role"], pid=int(found["pid"]), host=self.peer_host)
+        return BrokerProcess(role=found["role"], pid=int(found["pid"]), host=self.peer_host)
 
 
 class Channel(Model):
@@ -135,7 +135,7 @@ class EngineConsumer(Model):
     user: str
     given_name: str | None
     peer_host: str | None
-    process: Process | None
+    process: BrokerProcess | None
     server: str | None
 
     def __str__(self) -> str:
@@ -145,13 +145,13 @@ class EngineConsumer(Model):
         return f"{who} ({self.connection}, channel {self.channel})"
 
 
-def hosts(engines: Iterable[EngineConsumer]) -> dict[Process, str]:
+def hosts(engines: Iterable[EngineConsumer]) -> dict[BrokerProcess, str]:
     """Process → host of each engine, as the consumers of `engine` name it.
 
     A process that appears on several hosts is left out: in containers all engines may have the same process
     id, and behind an address translation or a balancer also the same address.
     """
-    named: defaultdict[Process, set[str]] = defaultdict(set)
+    named: defaultdict[BrokerProcess, set[str]] = defaultdict(set)
     for each in engines:
         if each.process and each.server:
             named[each.process].add(each.server)
@@ -159,7 +159,7 @@ def hosts(engines: Iterable[EngineConsumer]) -> dict[Process, str]:
 
 
 def join_consumers(
-    topic: str, consumers: tuple[Consumer, ...], connections: tuple[Connection, ...]
+    topic: str, consumers: tuple[BrokerConsumer, ...], connections: tuple[BrokerConnection, ...]
 ) -> tuple[EngineConsumer, ...]:
     """The consumers of `topic`, joined with their connections (by name) and with the other queues of their
     channels."""
@@ -218,10 +218,10 @@ def read_queue(tree: dict[str, Any]) -> Queue:
     )
 
 
-def read_consumer(tree: dict[str, Any]) -> Consumer:
+def read_consumer(tree: dict[str, Any]) -> BrokerConsumer:
     """A consumer, from its object in the management API."""
     place = tree["channel_details"] or {"connection_name": "", "number": 0}  # [] while the channel closes
-    return Consumer(
+    return BrokerConsumer(
         queue=tree["queue"]["name"],
         tag=tree["consumer_tag"],
         connection=place["connection_name"],
@@ -233,10 +233,10 @@ def read_consumer(tree: dict[str, Any]) -> Consumer:
     )
 
 
-def read_connection(tree: dict[str, Any]) -> Connection:
+def read_connection(tree: dict[str, Any]) -> BrokerConnection:
     """A connection, from its object in the management API."""
     properties = tree.get("client_properties") or {}
-    return Connection(
+    return BrokerConnection(
         name=tree["name"],
         peer_host=tree["peer_host"],
         peer_port=tree["peer_port"],

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from calorimeter.core.deployment import Address, Proxy
 from calorimeter.core.errors import InputError
-from calorimeter.gates.evidence.proxy_log import Line
+from calorimeter.gates.evidence.proxy_log import LogLine
 
 RECEIVE_BUFFER = 64 * 1024 * 1024
 """Bytes requested; without privileges the kernel allows only net.core.rmem_max (about 212 kB)."""
@@ -39,28 +39,28 @@ class LogSource(AbstractContextManager["LogSource"]):
     where: str
 
     def __init__(self) -> None:
-        self._lines: list[Line] = []
+        self._lines: list[LogLine] = []
         self._doubts: list[str] = []
         self._changed = threading.Condition()
 
-    def add(self, lines: Sequence[Line]) -> None:
+    def add(self, lines: Sequence[LogLine]) -> None:
         """Add lines that were received."""
         with self._changed:
             self._lines.extend(lines)
             self._changed.notify_all()
 
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[LogLine, ...]:
         """All lines received and not drained, oldest first."""
         with self._changed:
             return tuple(self._lines)
 
-    def drain(self) -> tuple[Line, ...]:
+    def drain(self) -> tuple[LogLine, ...]:
         """Return the same lines, and forget them."""
         with self._changed:
             drained, self._lines = tuple(self._lines), []
             return drained
 
-    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
+    def wait_for(self, predicate: Callable[[Sequence[LogLine]], bool], timeout_s: float) -> bool:
         """Wait until `predicate` holds for the lines not drained, at most `timeout_s`; whether it does."""
         with self._changed:
             return self._changed.wait_for(lambda: predicate(self._lines), timeout_s)
@@ -87,7 +87,7 @@ def await_lines(logs: Sequence[LogSource], enough: Callable[[], bool], within_s:
         if left <= 0 or not logs:
             return False
 
-        def news(lines: Sequence[Line], seen: int = seen) -> bool:
+        def news(lines: Sequence[LogLine], seen: int = seen) -> bool:
             return len(lines) != seen
 
         # New lines of the first log end the wait; those of the others are noticed within 0.5 s. `enough`
@@ -192,7 +192,7 @@ class UdpLog(LogSource):
     def _fetch(self, receiver: socket.socket) -> None:
         """Receive all waiting datagrams, at most 1000 at once so that waiting threads see them soon."""
         while True:
-            fetched: list[Line] = []
+            fetched: list[LogLine] = []
             for _ in range(1000):
                 try:
                     datagram = receiver.recv(LARGEST_DATAGRAM)
@@ -200,7 +200,7 @@ class UdpLog(LogSource):
                     break
                 now = time.time_ns()
                 text = datagram.decode("utf-8", "replace")
-                fetched.extend(Line(now, line) for line in text.splitlines() if line.strip("\x00 "))
+                fetched.extend(LogLine(now, line) for line in text.splitlines() if line.strip("\x00 "))
             if not fetched:
                 return
             self.add(fetched)
@@ -306,7 +306,7 @@ class FileLog(LogSource):
                 del whole[0]
                 self._skip_to_newline = False
             now = time.time_ns()
-            lines = [Line(now, raw.decode("utf-8", "replace")) for raw in whole if raw.strip()]
+            lines = [LogLine(now, raw.decode("utf-8", "replace")) for raw in whole if raw.strip()]
             if lines:
                 self.add(lines)
 

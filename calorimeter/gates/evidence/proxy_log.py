@@ -1,7 +1,7 @@
 """Parses lines of HAProxy's log: those of `option tcplog` and `option httplog`, and HAProxy's own messages.
 
 Formats: HAProxy configuration manual, section 8.2; messages about servers and proxies as HAProxy 2.4 to 3.x
-emit them. Nothing is dropped: a line of another format is kept as `Unparsed`.
+emit them. Nothing is dropped: a line of another format is kept as `UnparsedLine`.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from calorimeter.core.toml import Model
 QUOTED_UNPARSED = 5
 
 
-class Line(NamedTuple):
+class LogLine(NamedTuple):
     """One line of a log, and when it was received, ns since the epoch."""
 
     received_ns: int
     text: str
 
 
-class Connection(Model):
+class LoggedConnection(Model):
     """One line of `tcplog` (a connection) or `httplog` (a request on a connection).
 
     Times are ms; None if HAProxy writes -1: the session ended before. `total_ms` is Tt (tcp: from accept to
@@ -74,7 +74,7 @@ def plain(address: str) -> str:
     return address.removeprefix("::ffff:")
 
 
-class Accepted(Model):
+class LoggedAccept(Model):
     """`Connect from … to … (proxy/MODE)`: written at accept, without a server (no `option tcplog`)."""
 
     received_ns: int
@@ -108,24 +108,24 @@ class Notice(Model):
     text: str
 
 
-class Unparsed(Model):
+class UnparsedLine(Model):
     """A line of no known format."""
 
     received_ns: int
     text: str
 
 
-Entry = Connection | Accepted | ServerEvent | Notice | Unparsed
+Entry = LoggedConnection | LoggedAccept | ServerEvent | Notice | UnparsedLine
 
 
 class ProxyLog(Model):
     """All entries of some lines, by kind and in the order of the lines."""
 
-    connections: tuple[Connection, ...] = ()
-    accepted: tuple[Accepted, ...] = ()
+    connections: tuple[LoggedConnection, ...] = ()
+    accepted: tuple[LoggedAccept, ...] = ()
     events: tuple[ServerEvent, ...] = ()
     notices: tuple[Notice, ...] = ()
-    unparsed: tuple[Unparsed, ...] = ()
+    unparsed: tuple[UnparsedLine, ...] = ()
 
     @property
     def doubt(self) -> str | None:
@@ -198,7 +198,7 @@ _NOTICES = re.compile(
 )
 
 
-def parse(line: Line | str, zone: tzinfo | None = None) -> Entry:
+def parse(line: LogLine | str, zone: tzinfo | None = None) -> Entry:
     """The entry of one line; `zone` is the proxy's time zone (None: this machine's)."""
     received_ns, raw = (0, line) if isinstance(line, str) else line
     text = without_header(raw)
@@ -207,7 +207,7 @@ def parse(line: Line | str, zone: tzinfo | None = None) -> Entry:
         return _connection(received_ns, found, zone)
     found = _ACCEPTED.fullmatch(text)
     if found:
-        return Accepted(
+        return LoggedAccept(
             received_ns=received_ns,
             client=found["client"] or "unix",  # HAProxy logs only `Connect to unix:1` for those
             client_port=int(found["port"] or found["to_port"]),
@@ -219,7 +219,7 @@ def parse(line: Line | str, zone: tzinfo | None = None) -> Entry:
     return _message(received_ns, text, raw)
 
 
-def read(lines: Iterable[Line | str], zone: tzinfo | None = None) -> ProxyLog:
+def read(lines: Iterable[LogLine | str], zone: tzinfo | None = None) -> ProxyLog:
     """All entries of `lines`; empty lines, which some senders add, are skipped."""
     entries = [
         parse(line, zone)
@@ -227,11 +227,11 @@ def read(lines: Iterable[Line | str], zone: tzinfo | None = None) -> ProxyLog:
         if (line if isinstance(line, str) else line.text).strip("\x00 \r\n\t")
     ]
     return ProxyLog(
-        connections=tuple(e for e in entries if isinstance(e, Connection)),
-        accepted=tuple(e for e in entries if isinstance(e, Accepted)),
+        connections=tuple(e for e in entries if isinstance(e, LoggedConnection)),
+        accepted=tuple(e for e in entries if isinstance(e, LoggedAccept)),
         events=tuple(e for e in entries if isinstance(e, ServerEvent)),
         notices=tuple(e for e in entries if isinstance(e, Notice)),
-        unparsed=tuple(e for e in entries if isinstance(e, Unparsed)),
+        unparsed=tuple(e for e in entries if isinstance(e, UnparsedLine)),
     )
 
 
@@ -242,11 +242,11 @@ def without_header(text: str) -> str:
     return text[header.end() :] if header else text
 
 
-def _connection(received_ns: int, found: re.Match[str], zone: tzinfo | None) -> Connection:
+def _connection(received_ns: int, found: re.Match[str], zone: tzinfo | None) -> LoggedConnection:
     got = found.groupdict()
     http = "status" in got
     status = int(got["status"]) if http else -1
-    return Connection(
+    return LoggedConnection(
         mode="http" if http else "tcp",
         received_ns=received_ns,
         client=got["client"],
@@ -277,7 +277,7 @@ def _connection(received_ns: int, found: re.Match[str], zone: tzinfo | None) -> 
     )
 
 
-def _message(received_ns: int, text: str, raw: str) -> ServerEvent | Notice | Unparsed:
+def _message(received_ns: int, text: str, raw: str) -> ServerEvent | Notice | UnparsedLine:
     found = _CHECK.fullmatch(text)
     state: Literal["UP", "DOWN", "DRAIN", "MAINT", "STOPPING", "CHECK"] | None = "CHECK" if found else None
     if not found:
@@ -298,7 +298,7 @@ def _message(received_ns: int, text: str, raw: str) -> ServerEvent | Notice | Un
         )
     if _NOTICES.match(text):
         return Notice(received_ns=received_ns, text=text)
-    return Unparsed(received_ns=received_ns, text=raw)
+    return UnparsedLine(received_ns=received_ns, text=raw)
 
 
 def _ms(text: str) -> int | None:

@@ -15,8 +15,8 @@ from typing import NamedTuple, Self, TypeVar
 from calorimeter.core.deployment import Proxy
 from calorimeter.gates.evidence.log_listener import LogSource, await_lines, log_source
 from calorimeter.gates.evidence.proxy_log import (
-    Connection,
-    Line,
+    LoggedConnection,
+    LogLine,
     ProxyLog,
     ServerEvent,
     read,
@@ -26,7 +26,7 @@ from calorimeter.gates.evidence.proxy_log import (
 _DATED = re.compile(r" \[\d\d/[A-Z][a-z]{2}/\d{4}:")
 """The time stamp in every line of a connection, to the millisecond."""
 
-E = TypeVar("E", Connection, ServerEvent)
+E = TypeVar("E", LoggedConnection, ServerEvent)
 
 
 class FullestLog(NamedTuple):
@@ -38,7 +38,7 @@ class FullestLog(NamedTuple):
 
     log: LogSource
     entries: ProxyLog
-    connections: tuple[Connection, ...]
+    connections: tuple[LoggedConnection, ...]
     repeated: int
     passed_over: tuple[str, ...]
 
@@ -49,7 +49,7 @@ class ProxyLogs:
     def __init__(self, groups: Iterable[Sequence[LogSource]]) -> None:
         self.groups = tuple(tuple(group) for group in groups)
         self._forgotten: dict[LogSource, frozenset[str]] = {}
-        self._parsed: dict[LogSource, tuple[list[Line], ProxyLog]] = {}
+        self._parsed: dict[LogSource, tuple[list[LogLine], ProxyLog]] = {}
         self._entered = ExitStack()
 
     @classmethod
@@ -91,7 +91,7 @@ class ProxyLogs:
             self._forgotten |= dict.fromkeys(group, seen)
         self._parsed.clear()
 
-    def _lines(self, log: LogSource) -> list[Line]:
+    def _lines(self, log: LogSource) -> list[LogLine]:
         """The lines of a log that were not forgotten."""
         forgotten = self._forgotten.get(log, frozenset())
         return [line for line in log.lines() if not forgotten or without_header(line.text) not in forgotten]
@@ -167,7 +167,7 @@ def _used(group: Sequence[ProxyLog]) -> list[int]:
     return list(dict.fromkeys(max(range(len(group)), key=lambda n: held[n][s]) for s in sections)) or [0]
 
 
-def _different(lines: Sequence[Line]) -> int:
+def _different(lines: Sequence[LogLine]) -> int:
     return len({without_header(line.text) for line in lines})
 
 
@@ -189,13 +189,13 @@ def _fullest(group: Mapping[LogSource, ProxyLog], section: str) -> FullestLog:
     )
 
 
-def without_repeats(connections: Iterable[Connection]) -> tuple[Connection, ...]:
+def without_repeats(connections: Iterable[LoggedConnection]) -> tuple[LoggedConnection, ...]:
     """The connections without those that differ from an earlier one only in when the line was received.
 
     No two connections are equal in client, port, time (ms), durations, bytes and counters; two requests on
     one connection could be, but only if they were answered within the same millisecond.
     """
-    kept: dict[object, Connection] = {}
+    kept: dict[object, LoggedConnection] = {}
     for connection in connections:
         key = tuple(value for name, value in connection if name != "received_ns")
         kept.setdefault(key, connection)
@@ -212,5 +212,5 @@ def _of(entries: Iterable[E], section: str) -> tuple[E, ...]:
     return tuple(each for each in entries if _section(each) == section)
 
 
-def _section(entry: Connection | ServerEvent) -> str:
-    return entry.backend if isinstance(entry, Connection) else entry.section
+def _section(entry: LoggedConnection | ServerEvent) -> str:
+    return entry.backend if isinstance(entry, LoggedConnection) else entry.section

@@ -15,7 +15,7 @@ from pathlib import Path
 from calorimeter.core import guardian, paths
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence.broker_api import BrokerApi
-from calorimeter.gates.evidence.tracing_guardian import Claim, Order
+from calorimeter.gates.evidence.tracing_guardian import TracingClaim, TracingOrder
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 ON_WITHIN_S = 30.0
@@ -33,7 +33,7 @@ def tracing(deployment: Deployment, *, state: Path | None = None) -> Iterator[Br
     """
     api = BrokerApi.of(deployment)
     assert deployment.broker is not None
-    order = Order(
+    order = TracingOrder(
         url=api.url,
         user=api.user,
         password=deployment.reveal(deployment.broker.password),
@@ -46,7 +46,7 @@ def tracing(deployment: Deployment, *, state: Path | None = None) -> Iterator[Br
 
 
 @contextmanager
-def _guarded(order: Order) -> Iterator[None]:
+def _guarded(order: TracingOrder) -> Iterator[None]:
     guard = guardian.start(
         "calorimeter.gates.evidence.tracing_guardian", order=json.dumps(order._asdict()), mute=True
     )
@@ -56,10 +56,10 @@ def _guarded(order: Order) -> Iterator[None]:
     finally:
         if guardian.dismiss(guard, OFF_WITHIN_S) != 0:
             # The guardian died: release the claim here.
-            Claim(order, f"{guard.pid}").release()
+            TracingClaim(order, f"{guard.pid}").release()
 
 
-def _heed(answer: str | None, order: Order) -> None:
+def _heed(answer: str | None, order: TracingOrder) -> None:
     if answer == "on":
         return
     try:

@@ -1,8 +1,8 @@
 """The guardian of tracing: a process that outlives a killed suite, to switch tracing off again.
 
-`python -m calorimeter.gates.evidence.tracing_guardian` reads one `Order` (JSON, one line) from standard
-input, switches tracing on, prints `on`, waits until standard input is closed, and switches it off. It
-prints `{"why": …}` if it cannot switch it on.
+`python -m calorimeter.gates.evidence.tracing_guardian` reads one `TracingOrder` (JSON, one line) from
+standard input, switches tracing on, prints `on`, waits until standard input is closed, and switches it off.
+It prints `{"why": …}` if it cannot switch it on.
 
 Runs of the suite on one machine that trace the same vhost share it: each holds a lock on its own file,
 which the kernel releases when the process dies, and the last one switches tracing off. The file `ours`
@@ -30,7 +30,7 @@ OFF_TRIES = 20
 OFF_PAUSE_S = 1.0
 
 
-class Order(NamedTuple):
+class TracingOrder(NamedTuple):
     """The vhost to trace and how to reach it; contains a password and is never written to a file."""
 
     url: str
@@ -51,10 +51,10 @@ class Order(NamedTuple):
         return Path(self.state) / "tracing" / name
 
 
-class Claim:
+class TracingClaim:
     """One run's use of tracing; `name` is unique among the runs of this machine."""
 
-    def __init__(self, order: Order, name: str) -> None:
+    def __init__(self, order: TracingOrder, name: str) -> None:
         self._order = order
         self._file = order.folder / f"user-{name}"
         self._held: IO[bytes] | None = None
@@ -106,7 +106,7 @@ def _is_held(path: Path) -> bool:
     return False
 
 
-def _release(claim: Claim, tries: int) -> int:
+def _release(claim: TracingClaim, tries: int) -> int:
     """Release the claim, in up to `tries` attempts; the exit status."""
     for attempt in range(tries):
         if attempt:
@@ -125,8 +125,8 @@ def main() -> int:
     line = sys.stdin.readline()
     if not line:
         return 0
-    order = Order(**json.loads(line))
-    claim = Claim(order, str(os.getpid()))
+    order = TracingOrder(**json.loads(line))
+    claim = TracingClaim(order, str(os.getpid()))
     try:
         claim.take()
     except EvidenceUnavailable as problem:

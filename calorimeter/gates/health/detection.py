@@ -19,11 +19,11 @@ from calorimeter.core import detection_bounds
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates.health.trial import (
     Attempt,
+    FaultTrial,
+    FaultTrials,
     InjectedFault,
     LoggedStatus,
     StatusChange,
-    Trial,
-    Trials,
 )
 
 AGREE_S = 0.1
@@ -59,7 +59,7 @@ class JudgementBuilder:
         )
 
 
-def detected_in_time(evidence: Trials) -> Judgement:
+def detected_in_time(evidence: FaultTrials) -> Judgement:
     """Whether the proxy detected each fault within the configuration's bound, that bound is within
     `max_detection_s`, and clients were served from then on."""
     builder = JudgementBuilder()
@@ -84,7 +84,7 @@ def prefix(fault: InjectedFault) -> str:
     return f"{fault.api}_{fault.fault}".replace("-", "_")
 
 
-def check_before(trial: Trial, builder: JudgementBuilder) -> None:
+def check_before(trial: FaultTrial, builder: JudgementBuilder) -> None:
     """Doubt a trial without a fault, or with failed or too few requests before its first one."""
     if not trial.injected:
         builder.doubts.append(f"{trial.fault}: no fault was injected")
@@ -118,7 +118,7 @@ def unproven(fault: InjectedFault, down: StatusChange | None) -> str | None:
     return None
 
 
-def _detected(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) -> None:
+def _detected(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder) -> None:
     down = trial.down(fault)
     doubt = unproven(fault, down)
     if doubt:
@@ -170,12 +170,12 @@ def check_bound(
         )
 
 
-def check_s(trial: Trial, fault: InjectedFault) -> float:
+def check_s(trial: FaultTrial, fault: InjectedFault) -> float:
     """One check that was in progress: as long as this server's longest successful one."""
     return trial.check_ms.get(f"{fault.section}/{fault.server}", 0) / 1e3
 
 
-def _undetected(trial: Trial, fault: InjectedFault) -> str:
+def _undetected(trial: FaultTrial, fault: InjectedFault) -> str:
     watched_s = (min(fault.over_ns, trial.ended_ns) - fault.at_ns) / 1e9
     statuses = [
         c.status
@@ -206,14 +206,14 @@ def _check_agreement(
         )
 
 
-def _first_line(trial: Trial, fault: InjectedFault) -> LoggedStatus | None:
+def _first_line(trial: FaultTrial, fault: InjectedFault) -> LoggedStatus | None:
     """The log's first line that the server was DOWN because of the fault."""
     place, latest_ns = (fault.section, fault.server, "DOWN"), fault.over_ns + AGREE_S * 1e9
     lines = (line for line in trial.said if (line.section, line.server, line.state) == place)
     return next((line for line in lines if fault.at_ns < line.received_ns <= latest_ns), None)
 
 
-def _served_after(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) -> None:
+def _served_after(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder) -> None:
     """Judge whether other servers served the clients once the server was DOWN, and its sessions ended."""
     down = trial.down(fault)
     if down is None or len(trial.backends[fault.section]) < 2:
@@ -233,7 +233,7 @@ def _served_after(trial: Trial, fault: InjectedFault, builder: JudgementBuilder)
             )
 
 
-def _hung(trial: Trial, fault: InjectedFault, down: StatusChange) -> Iterator[Attempt]:
+def _hung(trial: FaultTrial, fault: InjectedFault, down: StatusChange) -> Iterator[Attempt]:
     """Requests that were still with the server well after it was DOWN.
 
     HAProxy cuts sessions that have a connection to the server. One whose connection is still being made
@@ -248,7 +248,7 @@ def _hung(trial: Trial, fault: InjectedFault, down: StatusChange) -> Iterator[At
             yield a
 
 
-def _client_figures(trial: Trial, fault: InjectedFault) -> dict[str, Figure]:
+def _client_figures(trial: FaultTrial, fault: InjectedFault) -> dict[str, Figure]:
     """What an API's clients saw from the fault on; nothing is judged by it."""
     name = prefix(fault)
     during = [a for a in trial.clients(fault.api) if a.done_ns > fault.at_ns]
@@ -273,7 +273,7 @@ def outage_s(bad: list[Attempt]) -> float:
     return round((max(a.done_ns for a in bad) - min(a.due_ns for a in bad)) / 1e9, 2) if bad else 0.0
 
 
-def _moved(trial: Trial, fault: InjectedFault) -> int | None:
+def _moved(trial: FaultTrial, fault: InjectedFault) -> int | None:
     """How many sources of other servers moved while the server was DOWN; None if the log cannot show it."""
     down = trial.down(fault)
     if not trial.logged or down is None:

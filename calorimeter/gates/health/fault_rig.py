@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from calorimeter.core.deployment import Address, Api, address
-from calorimeter.core.faults.schedule import Commands, commands
+from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.waiting import poll
 from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.context import Context
@@ -26,10 +26,10 @@ from calorimeter.gates.health.probes import Probes, attributed
 from calorimeter.gates.health.trial import (
     DirectRequest,
     Expectations,
+    FaultTrial,
     InjectedFault,
     LoggedStatus,
     StatusChange,
-    Trial,
 )
 from calorimeter.gates.repeated import Repeated
 
@@ -113,7 +113,7 @@ class FaultTarget:
 
     api: str
     section: str
-    commands: Commands
+    commands: FaultCommands
     address: Address
 
     @property
@@ -256,7 +256,7 @@ class FaultRig:
     def _direct(self, server: str) -> list[DirectRequest]:
         return [*self.probes.directs.get(server, ()), *self._noted.get(server, ())]
 
-    def trial(self, wait_s: float = 3.0) -> Trial:
+    def trial(self, wait_s: float = 3.0) -> FaultTrial:
         """Stop the clients and return the evidence; requests open after `wait_s` count as not answered."""
         self.probes.stop(wait_s)
         self.states.check()
@@ -274,7 +274,7 @@ class FaultRig:
         )
         apis = {api.proxy_section: api for api in self._apis.values()}
         connections = [c for c in entries.connections if c.backend in apis]
-        return Trial(
+        return FaultTrial(
             fault=self.fault,
             began_ns=self.began_ns,
             ended_ns=ended_ns,

@@ -11,7 +11,7 @@ from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.health.fault_rig import FaultRig, FaultTarget, fault_targets
 from calorimeter.gates.health.rpc_requests import RpcClient
-from calorimeter.gates.health.trial import Trial, Trials
+from calorimeter.gates.health.trial import FaultTrial, FaultTrials
 
 AFTER_S = 1.5
 """How long clients go on after each step: what they see then is judged."""
@@ -29,20 +29,20 @@ RPC_TRIES = 10
 FLAPS = 2
 
 
-def outages(context: Context, fault: str, *optional: str) -> Trials:
+def outages(context: Context, fault: str, *optional: str) -> FaultTrials:
     """The trials of a fault, and of those optional faults for which the owner gave commands."""
     able = [other for other in optional if _able(context, other)]
     paths = {"refuse-checks": "/healthcheck"}
-    return Trials(trials=tuple(outage(context, each, paths.get(each, "/")) for each in (fault, *able)))
+    return FaultTrials(trials=tuple(outage(context, each, paths.get(each, "/")) for each in (fault, *able)))
 
 
-def recoveries(context: Context) -> Trials:
+def recoveries(context: Context) -> FaultTrials:
     """The trials that end with a recovery, as far as the owner gave commands; at least one."""
     chosen = [fault for fault in ("kill", "freeze", "unreachable") if _able(context, fault)]
     if not chosen:
         fault_targets(context, "kill")
     flaps = (flapping(context),) if _able(context, "refuse-checks") else ()
-    return Trials(trials=(*(outage(context, fault) for fault in chosen), *flaps))
+    return FaultTrials(trials=(*(outage(context, fault) for fault in chosen), *flaps))
 
 
 def _able(context: Context, fault: str) -> bool:
@@ -54,7 +54,7 @@ def _able(context: Context, fault: str) -> bool:
 
 
 @shared
-def outage(context: Context, fault: str, direct_path: str = "/") -> Trial:
+def outage(context: Context, fault: str, direct_path: str = "/") -> FaultTrial:
     """Inject a fault into one backend of each API, await its detection, heal it, await its recovery."""
     with FaultRig(context, fault, fault_targets(context, fault), direct_path) as rig:
         rig.inject()
@@ -66,7 +66,7 @@ def outage(context: Context, fault: str, direct_path: str = "/") -> Trial:
 
 
 @shared
-def flapping(context: Context) -> Trial:
+def flapping(context: Context) -> FaultTrial:
     """Make the health checks of one backend of each API fail and succeed in turns."""
     fault = "refuse-checks"
     with FaultRig(context, "flapping", fault_targets(context, fault), "/healthcheck") as rig:
@@ -103,7 +103,7 @@ def detection_wait_s(context: Context, fault: str) -> float:
 
 
 @shared
-def drained(context: Context) -> Trial:
+def drained(context: Context) -> FaultTrial:
     """Take one backend of each API out by the owner's `drain`, and put it back."""
     with FaultRig(context, "drain", fault_targets(context, "drain")) as rig:
         rig.inject()
@@ -116,7 +116,7 @@ def drained(context: Context) -> Trial:
 
 
 @shared
-def rolled(context: Context) -> Trial:
+def rolled(context: Context) -> FaultTrial:
     """Restart every API in turn: drain, wait until no session is left (at most `DRAIN_S`), stop, start,
     wait until it is back, undrain."""
     stops = fault_targets(context, "stop", every=True)
@@ -150,7 +150,7 @@ def _turns(stops: list[FaultTarget]) -> list[list[FaultTarget]]:
 
 
 @shared
-def all_down(context: Context) -> Trial:
+def all_down(context: Context) -> FaultTrial:
     """Kill every backend, and start them again."""
     with FaultRig(context, "kill", fault_targets(context, "kill", every=True)) as rig:
         rig.inject()
@@ -162,7 +162,7 @@ def all_down(context: Context) -> Trial:
 
 
 @shared
-def cut_off(context: Context) -> Trial:
+def cut_off(context: Context) -> FaultTrial:
     """Cut one API of each kind off from RabbitMQ, and ask it for what needs RPC, past the proxy."""
     chosen = fault_targets(context, "cut-off")
     client = RpcClient(context)

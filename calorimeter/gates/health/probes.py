@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from calorimeter.core.deployment import Address, Api, Tls
-from calorimeter.gates.clients.http_get import Answer, HttpConnection, tls_context
+from calorimeter.gates.clients.http_get import GetRecord, HttpConnection, tls_context
 from calorimeter.gates.clients.log_join import with_lines
 from calorimeter.gates.clients.visiting import Sources
-from calorimeter.gates.evidence.proxy_log import Connection
+from calorimeter.gates.evidence.proxy_log import LoggedConnection
 from calorimeter.gates.health.trial import Attempt, DirectRequest
 
 EVERY_S = 0.5
@@ -130,7 +130,7 @@ class Probes:
 
         async for due in self._ticks(EVERY_S, offset):
             if len(mine) >= IN_FLIGHT:
-                never_sent = Answer(source or "", 0, due, time.time_ns(), 0, "dropped")
+                never_sent = GetRecord(source or "", 0, due, time.time_ns(), 0, "dropped")
                 self._note(name, due, never_sent, kept=False)
                 continue
             task = self._spawn(once(due))
@@ -165,7 +165,7 @@ class Probes:
         async for _ in self._ticks(DIRECT_EVERY_S, 0):
             self._spawn(once())
 
-    def _note(self, api: str, due_ns: int, answer: Answer, *, kept: bool) -> None:
+    def _note(self, api: str, due_ns: int, answer: GetRecord, *, kept: bool) -> None:
         if answer.status:
             self.answered.add((api, answer.source))
         source, port = answer.source, answer.port
@@ -174,7 +174,7 @@ class Probes:
         )
 
 
-def attributed(attempts: Iterable[Attempt], connections: Iterable[Connection]) -> tuple[Attempt, ...]:
+def attributed(attempts: Iterable[Attempt], connections: Iterable[LoggedConnection]) -> tuple[Attempt, ...]:
     """The attempts in the order in which they were sent, each with the server of its connection's line.
 
     Requests on a kept connection share its line.

@@ -12,10 +12,10 @@ from calorimeter.gates.health.detection import (
     prefix,
     unproven,
 )
-from calorimeter.gates.health.trial import InjectedFault, StatusChange, Trial, Trials
+from calorimeter.gates.health.trial import FaultTrial, FaultTrials, InjectedFault, StatusChange
 
 
-def recovered_in_time(evidence: Trials) -> Judgement:
+def recovered_in_time(evidence: FaultTrials) -> Judgement:
     """Whether each healed server was UP within the configuration's bound, that bound is within
     `max_recovery_s`, its sources came back, and no client with a connection per request saw an error."""
     builder = JudgementBuilder()
@@ -36,7 +36,7 @@ def recovered_in_time(evidence: Trials) -> Judgement:
     )
 
 
-def _recovered(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) -> None:
+def _recovered(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder) -> None:
     down = trial.down(fault)
     doubt = unproven(fault, down)
     if doubt or not fault.healed_ns:
@@ -75,7 +75,7 @@ def _recovered(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) ->
     _check_sources(trial, fault, up, builder)
 
 
-def _check_errors(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) -> None:
+def _check_errors(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder) -> None:
     """Judge whether a request failed between the healing and the end, or the next fault.
 
     A server that goes DOWN again may have its sessions ended (`on-marked-down shutdown-sessions`): the next
@@ -90,7 +90,9 @@ def _check_errors(trial: Trial, fault: InjectedFault, builder: JudgementBuilder)
         builder.against.append(f"{fault}: {len(bad)} requests failed while it returned ({bad[0]})")
 
 
-def _check_sources(trial: Trial, fault: InjectedFault, up: StatusChange, builder: JudgementBuilder) -> None:
+def _check_sources(
+    trial: FaultTrial, fault: InjectedFault, up: StatusChange, builder: JudgementBuilder
+) -> None:
     """Judge whether the server's sources were on it again at the end."""
     name = f"{prefix(fault)}_sources_back"
     if not trial.logged:

@@ -11,10 +11,10 @@ from calorimeter.gates.health.detection import (
     outage_s,
     unproven,
 )
-from calorimeter.gates.health.trial import InjectedFault, Trial, Trials
+from calorimeter.gates.health.trial import FaultTrial, FaultTrials, InjectedFault
 
 
-def drain_unnoticed(trial: Trial) -> Judgement:
+def drain_unnoticed(trial: FaultTrial) -> Judgement:
     """Whether a drained server got no new connection, and no client with a connection per request saw an
     error."""
     builder = JudgementBuilder()
@@ -42,7 +42,7 @@ def drain_unnoticed(trial: Trial) -> Judgement:
     return builder.judgement(f"none of {_requests(trial)} requests failed during a drain")
 
 
-def rolling_restart_unnoticed(trial: Trial) -> Judgement:
+def rolling_restart_unnoticed(trial: FaultTrial) -> Judgement:
     """Whether every API was restarted, and no client with a connection per request saw an error."""
     builder = JudgementBuilder()
     check_before(trial, builder)
@@ -58,15 +58,15 @@ def rolling_restart_unnoticed(trial: Trial) -> Judgement:
     )
 
 
-def _requests(trial: Trial) -> int:
+def _requests(trial: FaultTrial) -> int:
     return sum(not a.kept for a in trial.attempts)
 
 
-def _apis(trial: Trial) -> list[str]:
+def _apis(trial: FaultTrial) -> list[str]:
     return sorted({fault.api for fault in trial.injected})
 
 
-def _check_errors(trial: Trial, builder: JudgementBuilder) -> None:
+def _check_errors(trial: FaultTrial, builder: JudgementBuilder) -> None:
     for api in _apis(trial):
         attempts, kept = trial.clients(api), trial.clients(api, kept=True)
         bad = [a for a in attempts if not a.ok]
@@ -83,7 +83,7 @@ def _check_errors(trial: Trial, builder: JudgementBuilder) -> None:
             )
 
 
-def back_by_itself(trial: Trial) -> Judgement:
+def back_by_itself(trial: FaultTrial) -> Judgement:
     """Whether clients got errors in time while every server was dead, and service came back with them."""
     builder = JudgementBuilder()
     check_before(trial, builder)
@@ -97,7 +97,7 @@ def back_by_itself(trial: Trial) -> Judgement:
     )
 
 
-def _check_waits(trial: Trial, dead: list[InjectedFault], builder: JudgementBuilder) -> None:
+def _check_waits(trial: FaultTrial, dead: list[InjectedFault], builder: JudgementBuilder) -> None:
     """Judge how long clients waited for an error while all servers of an API were dead."""
     api = dead[0].api
     dead_ns, first_ns = max(f.ended_ns for f in dead), min(f.heal_began_ns for f in dead)
@@ -117,7 +117,7 @@ def _check_waits(trial: Trial, dead: list[InjectedFault], builder: JudgementBuil
         )
 
 
-def _check_return(trial: Trial, dead: list[InjectedFault], builder: JudgementBuilder) -> None:
+def _check_return(trial: FaultTrial, dead: list[InjectedFault], builder: JudgementBuilder) -> None:
     """Judge whether requests succeed from the moment that the first server is used again."""
     api, serving = dead[0].api, [fault.serving_ns for fault in dead]
     bound_s = detection_bounds.recovery_s(trial.checks, "kill") if trial.checks else 0.0
@@ -149,9 +149,9 @@ REMEDY = (
 )
 
 
-def cut_off_goes_down(trial: Trial) -> Judgement:
+def cut_off_goes_down(trial: FaultTrial) -> Judgement:
     """Whether an API that is cut off from RabbitMQ, and can serve nobody, is taken out of service."""
-    judged = detected_in_time(Trials(trials=(trial,)))
+    judged = detected_in_time(FaultTrials(trials=(trial,)))
     blind = [fault.server for fault in trial.injected if trial.down(fault) is None]
     if judged.outcome is not Outcome.FAIL or not blind:
         return judged

@@ -139,7 +139,7 @@ class Expectations(Model):
     hang_s: float = 60.0
 
 
-class Trial(Model):
+class FaultTrial(Model):
     """Evidence of H2 to H9: one fault, or a sequence of them, from some time before to some time after.
 
     `backends` are all servers by section; `check_ms` is the longest successful check of each
@@ -229,7 +229,7 @@ class Trial(Model):
         return {a.source: a.server for a in early if a.server is not None}
 
 
-class Trials(Model):
+class FaultTrials(Model):
     """Several trials that one gate is judged from."""
 
-    trials: tuple[Trial, ...]
+    trials: tuple[FaultTrial, ...]

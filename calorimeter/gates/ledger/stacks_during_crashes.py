@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 from calorimeter.core.deployment import Address, address
-from calorimeter.core.faults.schedule import Commands, commands
+from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.clients.own_address import struck
@@ -80,7 +80,7 @@ def create_stacks_during_crashes(context: Context) -> StacksDuringCrashes:
         )
 
 
-def _api_victims(context: Context, cfn: bool) -> list[Commands]:
+def _api_victims(context: Context, cfn: bool) -> list[FaultCommands]:
     """The first API of each kind, unless it is the only one: its crash would cut off all clients."""
     kinds = ("rest", "cfn") if cfn else ("rest",)
     apis = [[p for p in context.deployment.parts if p.kind == kind] for kind in kinds]
@@ -108,7 +108,7 @@ def _open_known_connections(client: HeatClient, trace: BrokerTrace) -> None:
 
 
 def _crash(
-    context: Context, trace: BrokerTrace, created: Stacks, victim: Commands, consumers: int
+    context: Context, trace: BrokerTrace, created: Stacks, victim: FaultCommands, consumers: int
 ) -> Crash:
     """Kill the victim in the middle of a burst, and start it again after the burst."""
     kind = next(p.kind for p in context.deployment.parts if p.name == victim.part)

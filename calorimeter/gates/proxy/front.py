@@ -12,7 +12,7 @@ MULTIPLE_CHOICES = 300
 """Heat's status for `GET /`: its body is the version document."""
 
 
-class Version(Model):
+class ApiVersion(Model):
     """One version of a version document, with its link."""
 
     id: str
@@ -20,7 +20,7 @@ class Version(Model):
     href: str
 
 
-class Reply(Model):
+class FrontReply(Model):
     """The reply to one `GET /` over a fresh connection from `source`.
 
     `status` is 0 if no answer came, and `error` then says why. `unsent`: this machine could not even send
@@ -32,10 +32,10 @@ class Reply(Model):
     error: str = ""
     unsent: bool = False
     answer: str = ""
-    versions: tuple[Version, ...] = ()
+    versions: tuple[ApiVersion, ...] = ()
 
 
-class Front(Model):
+class FrontReplies(Model):
     """Evidence of P1 and P2: `GET /` at a front address, from several sources, one after another.
 
     A request without an answer is the last one. `backends` are the described backends' own addresses.
@@ -48,17 +48,17 @@ class Front(Model):
     front: str
     backends: dict[str, str]
     section: str
-    replies: tuple[Reply, ...]
+    replies: tuple[FrontReply, ...]
     counted: int | None = None
     section_known: bool | None = None
 
     @property
-    def answered(self) -> tuple[Reply, ...]:
+    def answered(self) -> tuple[FrontReply, ...]:
         """The replies with an answer, whatever it was."""
         return tuple(reply for reply in self.replies if reply.status)
 
 
-def answers_at_the_front(evidence: Front) -> Judgement:
+def answers_at_the_front(evidence: FrontReplies) -> Judgement:
     """Whether the API answers with its versions at the address that clients know, through the proxy.
 
     The address and the links are facts; whether every request finds them depends on how many were sent.
@@ -66,7 +66,7 @@ def answers_at_the_front(evidence: Front) -> Judgement:
     """
     # The first reply without versions explains most.
     strange = [reply for reply in evidence.replies if not reply.versions]
-    shown = (*strange, *evidence.replies, Reply(status=0))[0]
+    shown = (*strange, *evidence.replies, FrontReply(status=0))[0]
     figures: dict[str, Figure] = {
         "url": evidence.url,
         "status": shown.status,
@@ -97,7 +97,7 @@ def answers_at_the_front(evidence: Front) -> Judgement:
     )
 
 
-def _doubts(evidence: Front) -> Iterator[str]:
+def _doubts(evidence: FrontReplies) -> Iterator[str]:
     """Why nothing is proven, if nothing is refuted."""
     answered = len(evidence.answered)
     if not evidence.replies:
@@ -112,7 +112,7 @@ def _doubts(evidence: Front) -> Iterator[str]:
         )
 
 
-def _wrong(evidence: Front, name: str) -> Iterator[tuple[str, ...]]:
+def _wrong(evidence: FrontReplies, name: str) -> Iterator[tuple[str, ...]]:
     """Why the API does not answer as it should, followed by counter-examples; the gravest first."""
     front, section = evidence.front, evidence.section
     unanswered = [reply for reply in evidence.replies if not reply.status and not reply.unsent]

@@ -15,7 +15,7 @@ from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.placement import ServerAt
 from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
-from calorimeter.gates.proxy.front import Front, Reply, Version
+from calorimeter.gates.proxy.front import ApiVersion, FrontReplies, FrontReply
 
 SHOWN = 200
 
@@ -23,7 +23,7 @@ REQUESTS = 59
 """The fewest requests that show a violation in one of twenty (rule of three, 95 %)."""
 
 
-def front(context: Context, api_name: str) -> Front:
+def front(context: Context, api_name: str) -> FrontReplies:
     """Request the versions at the API's front address, and read whether the proxy counted that."""
     api = context.api(api_name)
     clients = sources(context, api)
@@ -31,7 +31,7 @@ def front(context: Context, api_name: str) -> Front:
     before = proxy_polling.sessions(stats, api.proxy_section)
     got = replies(api, in_turn(clients, REQUESTS), context.deployment.tls)
     after = proxy_polling.sessions(stats, api.proxy_section)
-    return Front(
+    return FrontReplies(
         api=api_name,
         url=f"{api.parts.scheme}://{api.front}/",
         front=str(api.front),
@@ -50,20 +50,20 @@ def _backends(api: Api, placed: Sequence[ServerAt]) -> dict[str, str]:
     return described | {f"{at.server} in the proxy": at.address for at in placed if at.address not in known}
 
 
-def replies(api: Api, clients: Sequence[str | None], tls: Tls) -> tuple[Reply, ...]:
+def replies(api: Api, clients: Sequence[str | None], tls: Tls) -> tuple[FrontReply, ...]:
     """The replies to a request from each source, one after another, up to the first without an answer."""
     return tuple(asyncio.run(_replies(api, clients, tls)))
 
 
-async def _replies(api: Api, clients: Sequence[str | None], tls: Tls) -> list[Reply]:
-    secure, got = tls_context(api, tls), list[Reply]()
+async def _replies(api: Api, clients: Sequence[str | None], tls: Tls) -> list[FrontReply]:
+    secure, got = tls_context(api, tls), list[FrontReply]()
     for source in clients:
         connection = HttpConnection(api.front, source, secure)
         answer = await connection.get(within_s=ANSWER_S)
         connection.close()
         body = answer.body if answer.status else ""
         got.append(
-            Reply(
+            FrontReply(
                 source=source or "",
                 status=answer.status,
                 error=answer.error,
@@ -77,12 +77,12 @@ async def _replies(api: Api, clients: Sequence[str | None], tls: Tls) -> list[Re
     return got
 
 
-def _versions(text: str) -> tuple[Version, ...]:
+def _versions(text: str) -> tuple[ApiVersion, ...]:
     """The versions of Heat's document; empty if it is another document."""
     try:
         found = json.loads(text)["versions"]
         return tuple(
-            Version(
+            ApiVersion(
                 id=str(version["id"]),
                 status=str(version.get("status", "")),
                 href=next((str(link["href"]) for link in version.get("links", [])), ""),

@@ -11,7 +11,7 @@ from calorimeter.gates import both_apis
 from calorimeter.gates.clients.visits import no_violation
 
 
-class Socket(Model):
+class EstablishedSocket(Model):
     """One established connection in a socket table, and whether a keep-alive timer runs on it."""
 
     local: str
@@ -32,8 +32,8 @@ class KeptAlive(Model):
     wanted: bool
     front: str
     held: tuple[str, ...]
-    client_side: tuple[Socket, ...]
-    server_side: tuple[Socket, ...]
+    client_side: tuple[EstablishedSocket, ...]
+    server_side: tuple[EstablishedSocket, ...]
     tables: int
     lines: int
 
@@ -47,7 +47,7 @@ class AllKeptAlive(Model):
 _ADDRESS = re.compile(r"\[?(?:::ffff:)?(?P<host>[0-9a-fA-F:.]+?)\]?(?:%\w+)?(?:\])?:(?P<port>\d+)")
 
 
-def sockets(table: str) -> dict[tuple[str, str], Socket]:
+def sockets(table: str) -> dict[tuple[str, str], EstablishedSocket]:
     """(local, peer) → each established connection in what `ss -tanoe` or `netstat -tano` prints."""
     found = {}
     for line in table.splitlines():
@@ -56,7 +56,7 @@ def sockets(table: str) -> dict[tuple[str, str], Socket]:
         ends = [plain for word in line.split() if (plain := _plain(word)) is not None][:2]
         if len(ends) == 2:
             timer = re.search(r"\bkeepalive\b", line) is not None
-            found[ends[0], ends[1]] = Socket(local=ends[0], peer=ends[1], keepalive=timer)
+            found[ends[0], ends[1]] = EstablishedSocket(local=ends[0], peer=ends[1], keepalive=timer)
     return found
 
 
@@ -115,7 +115,7 @@ def _is_set(evidence: KeptAlive) -> Judgement:
     )
 
 
-def _different(side: str, found: Iterable[Socket], wanted: bool) -> list[str]:
+def _different(side: str, found: Iterable[EstablishedSocket], wanted: bool) -> list[str]:
     state = "no keep-alive timer" if wanted else "a keep-alive timer"
     return [
         f"{side} side {socket.local} → {socket.peer}: {state}"

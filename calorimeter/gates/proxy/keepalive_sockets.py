@@ -15,7 +15,7 @@ from calorimeter.gates.clients.visit_rounds import apis, sources
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.proxy_log import plain
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.proxy.keepalive import AllKeptAlive, KeptAlive, Socket, sockets
+from calorimeter.gates.proxy.keepalive import AllKeptAlive, EstablishedSocket, KeptAlive, sockets
 
 HELD = 12
 TABLE_S = 30.0
@@ -64,7 +64,9 @@ def _kept_alive(context: Context, name: str, api: Api, commands: Sequence[str]) 
     )
 
 
-def _read(context: Context, api: Api, commands: Sequence[str]) -> tuple[dict[str, str], list[Socket], int]:
+def _read(
+    context: Context, api: Api, commands: Sequence[str]
+) -> tuple[dict[str, str], list[EstablishedSocket], int]:
     """Hold connections, and read the proxy's table twice.
 
     Returns our end → the proxy's end of the held connections (empty if the proxy closed one of them), the
@@ -114,9 +116,9 @@ def _end(name: tuple[str, int]) -> str:
     return f"{plain(name[0])}:{name[1]}"
 
 
-def _tables(commands: Sequence[str]) -> dict[tuple[str, str], Socket]:
+def _tables(commands: Sequence[str]) -> dict[tuple[str, str], EstablishedSocket]:
     """The connections in the socket tables of all proxies' hosts."""
-    found: dict[tuple[str, str], Socket] = {}
+    found: dict[tuple[str, str], EstablishedSocket] = {}
     for command in commands:
         try:
             done = subprocess.run(

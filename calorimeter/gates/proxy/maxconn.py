@@ -46,7 +46,7 @@ class ServerSaturation(Model):
     visits: tuple[Visit, ...] = ()
 
 
-class Saturation(Model):
+class MaxconnSaturation(Model):
     """Evidence of P4. `timeout_queue_s` is the described one (if unset, HAProxy uses `timeout connect`)."""
 
     whole: ProxySaturation
@@ -54,7 +54,7 @@ class Saturation(Model):
     timeout_queue_s: float | None
 
 
-def nothing_is_dropped(evidence: Saturation) -> Judgement:
+def nothing_is_dropped(evidence: MaxconnSaturation) -> Judgement:
     """Whether all visits beyond a maxconn were held back and served, or waited for `timeout queue`."""
     figures = _figures(evidence)
     against = [*_against_whole(evidence.whole), *_against_servers(evidence)]
@@ -80,12 +80,12 @@ def nothing_is_dropped(evidence: Saturation) -> Judgement:
     return no_violation(why, _waited(evidence), "visits dropped", figures)
 
 
-def _waited(evidence: Saturation) -> int:
+def _waited(evidence: MaxconnSaturation) -> int:
     """How many visits were beyond a maxconn, or made together with those that were."""
     return len(evidence.whole.visits) + sum(len(each.visits) for each in evidence.servers)
 
 
-def _figures(evidence: Saturation) -> dict[str, Figure]:
+def _figures(evidence: MaxconnSaturation) -> dict[str, Figure]:
     whole = evidence.whole
     figures: dict[str, Figure] = {
         "maxconn": whole.limit,
@@ -133,7 +133,7 @@ def _doubts_of_whole(whole: ProxySaturation) -> Iterator[str]:
         yield "no visit was made while the proxy was full"
 
 
-def _against_servers(evidence: Saturation) -> Iterator[str]:
+def _against_servers(evidence: MaxconnSaturation) -> Iterator[str]:
     for each in evidence.servers:
         wanted = each.wanted_limit
         if wanted is not None:
@@ -153,7 +153,7 @@ def _against_servers(evidence: Saturation) -> Iterator[str]:
                 )
 
 
-def _doubts_of_servers(evidence: Saturation) -> Iterator[str]:
+def _doubts_of_servers(evidence: MaxconnSaturation) -> Iterator[str]:
     for each in evidence.servers:
         if not each.limits:
             continue

@@ -22,7 +22,7 @@ from calorimeter.gates.evidence.proxy_state import ServerStat
 from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.proxy.maxconn import ProxySaturation, Saturation, ServerSaturation
+from calorimeter.gates.proxy.maxconn import MaxconnSaturation, ProxySaturation, ServerSaturation
 from calorimeter.gates.repeated import Repeated
 
 PROCESS = "the process's"
@@ -44,7 +44,7 @@ STAYS_S = 0.3
 ANSWER_S = 90.0
 
 
-def saturation(context: Context) -> Saturation:
+def saturation(context: Context) -> MaxconnSaturation:
     """Fill the proxy and its servers. Raises EvidenceUnavailable if its limits cannot be read."""
     stats = proxy_stats(context.deployment)
     if not all(source.shows_sessions for source in stats):
@@ -56,7 +56,7 @@ def saturation(context: Context) -> Saturation:
         )
     expect = context.deployment.expect
     servers = tuple(_fill_servers(context, stats[0], name, api) for name, api in apis(context).items())
-    return Saturation(
+    return MaxconnSaturation(
         whole=_fill_proxy(context, stats[0], tuple(apis(context).values())),
         servers=servers,
         timeout_queue_s=expect.timeout_queue_s or expect.timeout_connect_s,

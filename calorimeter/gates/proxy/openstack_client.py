@@ -7,7 +7,7 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates.clients.visits import no_violation
 
 
-class Call(Model):
+class ClientCall(Model):
     """One call of the `openstack` client: its words, exit status, last line of its errors, and seconds.
 
     `keystone` says why Keystone gave no token right after a call that failed; empty if it gave one.
@@ -33,7 +33,7 @@ class ClientCalls(Model):
     endpoint: str | None
     at_front: bool | None = None
     stack: str
-    calls: tuple[Call, ...]
+    calls: tuple[ClientCall, ...]
     listed: bool = False
     shown: str | None = None
     left: bool = False

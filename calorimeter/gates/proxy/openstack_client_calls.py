@@ -23,7 +23,7 @@ from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.identity import session
 from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.proxy.openstack_client import Call, ClientCalls
+from calorimeter.gates.proxy.openstack_client import ClientCall, ClientCalls
 
 CALL_S = 120.0
 SAID = 300
@@ -118,7 +118,7 @@ class _Client:
     command: list[str]
     environment: Mapping[str, str]
     folder: str
-    calls: list[Call] = field(default_factory=list)
+    calls: list[ClientCall] = field(default_factory=list)
 
     def stack(self, *words: str) -> str:
         """Call `openstack stack …`, and return its output; empty if it failed.
@@ -150,7 +150,7 @@ class _Client:
         took = round(time.monotonic() - began, 2)
         last = errors.splitlines()[-1] if errors and status else ""
         self.calls.append(
-            Call(
+            ClientCall(
                 words=("stack", *words),
                 status=status,
                 said=last[:SAID],

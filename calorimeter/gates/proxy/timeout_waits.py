@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from calorimeter.core import waiting
 from calorimeter.core.deployment import Address, Api, Expect
-from calorimeter.core.faults.schedule import Commands
+from calorimeter.core.faults.schedule import FaultCommands
 from calorimeter.gates.affinity.failover_trial import await_state, breakable
 from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.http_get import connect, request, tls_context
@@ -32,8 +32,8 @@ from calorimeter.gates.proxy.timeouts import (
     APPLY,
     LATE_S,
     Mode,
-    Timeouts,
-    Wait,
+    TimeoutWait,
+    TimeoutWaits,
     WaitKind,
     masked_by_checks,
 )
@@ -67,9 +67,11 @@ class _Section:
     api: Api
     mode: Mode
 
-    def wait(self, kind: WaitKind, opening: float, began: float, watch_s: float, **seen: Any) -> Wait:
+    def wait(
+        self, kind: WaitKind, opening: float, began: float, watch_s: float, **seen: Any
+    ) -> TimeoutWait:
         """The record of a wait; `opening` and `began` are when its connection and it started."""
-        return Wait(
+        return TimeoutWait(
             api=self.name,
             mode=self.mode,
             what=kind,
@@ -89,12 +91,12 @@ class _Section:
 class _Made:
     """A wait, and the client's end of its connection."""
 
-    wait: Wait
+    wait: TimeoutWait
     source: str
     port: int
 
 
-def timeouts(context: Context) -> Timeouts:
+def timeouts(context: Context) -> TimeoutWaits:
     """Make the waits of both APIs at once, then those that need a broken backend.
 
     Raises EvidenceUnavailable if the proxy does not show in which mode it runs.
@@ -117,7 +119,7 @@ def timeouts(context: Context) -> Timeouts:
                 except EvidenceUnavailable as problem:
                     why = f"{problem.where}: {problem.why}"
                     missed[section.name] = (*missed.get(section.name, ()), why)
-    return Timeouts(
+    return TimeoutWaits(
         described=described, waits=tuple(waits), masked=masked, missed=missed, late_s=lateness.worst_s
     )
 
@@ -224,7 +226,9 @@ def _wait(
     return _Made(wait, source, port)
 
 
-def _with_terminations(attribution: Attribution, section: _Section, made: Sequence[_Made]) -> list[Wait]:
+def _with_terminations(
+    attribution: Attribution, section: _Section, made: Sequence[_Made]
+) -> list[TimeoutWait]:
     """A section's waits, each with the termination state in the proxy's log, if it has a line of it."""
     own = [each for each in made if each.wait.api == section.name]
     # `option dontlognull` may keep some out.
@@ -243,7 +247,7 @@ def _with_fault(
     kind: WaitKind,
     described: dict[str, float],
     masked: dict[str, str],
-) -> list[Wait]:
+) -> list[TimeoutWait]:
     """One whole request to a backend that is broken for it, unless health checks end that wait first."""
     name, api = APPLY[section.mode, kind][0], section.api
     if name not in described:
@@ -277,7 +281,7 @@ def _with_fault(
 
 
 def _masked(
-    context: Context, stats: Sequence[StatsSource], api: Api, fault: Commands, timeout_s: float
+    context: Context, stats: Sequence[StatsSource], api: Api, fault: FaultCommands, timeout_s: float
 ) -> str | None:
     """Why health checks may end the wait before this timeout does; None if no proxy's checks can."""
     rows = [row for row in proxy_polling.server_rows(stats, api.proxy_section) if row.name == fault.part]
@@ -316,7 +320,7 @@ def _first_retry(
     before: int,
     opening: float,
     watch_s: float,
-) -> Wait:
+) -> TimeoutWait:
     """The wait until the proxy counts more than `before` retries of a server."""
     began = time.monotonic()
 

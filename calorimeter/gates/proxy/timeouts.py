@@ -43,7 +43,7 @@ LATE_S = 1.0
 """A timer may fire late if the proxy's host is busy; more than a second late, it is another timeout."""
 
 
-class Wait(Model):
+class TimeoutWait(Model):
     """One wait that a timeout of the proxy had to end.
 
     `ended_s` is when it ended, in seconds from its start, None if it still lasted at `gave_up_s`. `begun_s`
@@ -62,7 +62,7 @@ class Wait(Model):
     termination: str | None = None
 
 
-class Timeouts(Model):
+class TimeoutWaits(Model):
     """Evidence of P5. `described` is timeout → seconds as the owner wants them.
 
     `masked` is API → timeout → why no wait could show it. `missed` is API → why waits that were due were
@@ -71,19 +71,19 @@ class Timeouts(Model):
     """
 
     described: dict[str, float]
-    waits: tuple[Wait, ...]
+    waits: tuple[TimeoutWait, ...]
     masked: dict[str, dict[str, str]] = {}
     missed: dict[str, tuple[str, ...]] = {}
     late_s: float = 0.0
 
-    def of(self, api: str) -> Timeouts:
+    def of(self, api: str) -> TimeoutWaits:
         """The evidence on one API."""
         waits = tuple(wait for wait in self.waits if wait.api == api)
         masked, missed = {api: self.masked.get(api, {})}, {api: self.missed.get(api, ())}
         return self.model_copy(update={"waits": waits, "masked": masked, "missed": missed})
 
 
-def timeouts_as_described(evidence: Timeouts) -> Judgement:
+def timeouts_as_described(evidence: TimeoutWaits) -> Judgement:
     """Whether each wait of each API ended when the shortest of the timeouts that apply to it fires.
 
     A timer that fires does so each time. Each is observed once, so no rate of missed violations is given.
@@ -108,7 +108,7 @@ def timeouts_as_described(evidence: Timeouts) -> Judgement:
     return passed("; ".join(f"{' and '.join(names)}: {s}" for s, names in sentences.items()), **figures)
 
 
-def _figures(evidence: Timeouts, apis: dict[str, Timeouts]) -> dict[str, Figure]:
+def _figures(evidence: TimeoutWaits, apis: dict[str, TimeoutWaits]) -> dict[str, Figure]:
     figures: dict[str, Figure] = {f"described_{name}_s": s for name, s in evidence.described.items()}
     figures["connections"] = len(evidence.waits)
     for wait in evidence.waits:
@@ -121,14 +121,14 @@ def _figures(evidence: Timeouts, apis: dict[str, Timeouts]) -> dict[str, Figure]
     return figures
 
 
-def _sentence(of: Timeouts) -> str:
+def _sentence(of: TimeoutWaits) -> str:
     """What was proven of one API, and what masks the others."""
     proven = ", ".join(f"timeout {name} {of.described[name]:g} s" for name in sorted(_proven(of)))
     masked = "; ".join(f"timeout {name} {why}" for name, why in sorted(_unseen(of).items()))
     return f"proven: {proven or 'none'}" + (f"; masked: {masked}" if masked else "")
 
 
-def effective(evidence: Timeouts, wait: Wait) -> tuple[str, float] | None:
+def effective(evidence: TimeoutWaits, wait: TimeoutWait) -> tuple[str, float] | None:
     """The timeout that must end a wait; None if not all timeouts that apply are described."""
     apply = APPLY[wait.mode, wait.what]
     if not all(name in evidence.described for name in apply):
@@ -137,7 +137,7 @@ def effective(evidence: Timeouts, wait: Wait) -> tuple[str, float] | None:
     return name, evidence.described[name]
 
 
-def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
+def _against(evidence: TimeoutWaits, wait: TimeoutWait) -> Iterator[str]:
     found = effective(evidence, wait)
     if found is None or _queued(wait):
         return
@@ -156,7 +156,9 @@ def _against(evidence: Timeouts, wait: Wait) -> Iterator[str]:
         yield f"{where} was waited for {wait.ended_s:.2f} s, {described}"
 
 
-def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before", "about", "at", "after"]:
+def _moment(
+    evidence: TimeoutWaits, wait: TimeoutWait, bound_s: float
+) -> Literal["before", "about", "at", "after"]:
     """When a wait ended relative to its timeout; "about": the timer was late, or it was another timeout."""
     ended_s = wait.ended_s or 0.0
     if ended_s + wait.begun_s < bound_s - TICK_S:
@@ -167,7 +169,7 @@ def _moment(evidence: Timeouts, wait: Wait, bound_s: float) -> Literal["before",
     return "about" if early or ended_s > bound_s + LATE_S else "at"
 
 
-def _by_the_proxy(wait: Wait) -> bool:
+def _by_the_proxy(wait: TimeoutWait) -> bool:
     """Whether a timer of the proxy ended a wait, as far as the evidence shows.
 
     A termination state that begins with `c` or `s` is a timeout of the client's or the server's side.
@@ -180,12 +182,12 @@ def _by_the_proxy(wait: Wait) -> bool:
     return wait.mode == "http" and wait.ended_by.split()[1:2] in (["408"], ["504"])
 
 
-def _queued(wait: Wait) -> bool:
+def _queued(wait: TimeoutWait) -> bool:
     """Whether it ended in HAProxy's queue for a server, by the log: then `timeout queue` ended it."""
     return (wait.termination or "")[1:2] == "Q"
 
 
-def _doubts(of: Timeouts) -> Iterator[str]:
+def _doubts(of: TimeoutWaits) -> Iterator[str]:
     """What could not be determined for one API."""
     unproven = [f"{MEANS[wait.what]}: {why}" for wait in of.waits if (why := _unproven(of, wait))]
     yield from unproven
@@ -199,7 +201,7 @@ def _doubts(of: Timeouts) -> Iterator[str]:
             yield f"timeout {name} was not observed to fire, and no reason for that is known"
 
 
-def _unproven(of: Timeouts, wait: Wait) -> str | None:
+def _unproven(of: TimeoutWaits, wait: TimeoutWait) -> str | None:
     """Why a wait does not prove its timeout; None if it does."""
     found = effective(of, wait)
     if found is None:
@@ -230,7 +232,7 @@ def _applying(mode: str) -> set[str]:
     return {name for (where, _), names in APPLY.items() if where == mode for name in names}
 
 
-def _proven(of: Timeouts) -> set[str]:
+def _proven(of: TimeoutWaits) -> set[str]:
     """The timeouts that ended a wait."""
     return {
         found[0]
@@ -239,14 +241,14 @@ def _proven(of: Timeouts) -> set[str]:
     }
 
 
-def _unseen(of: Timeouts) -> dict[str, str]:
+def _unseen(of: TimeoutWaits) -> dict[str, str]:
     """Timeouts that no wait of an API could show: timeout → why."""
     reasons = {name: why for each in of.masked.values() for name, why in each.items()} | _masked(of)
     proven = _proven(of)
     return {name: why for name, why in reasons.items() if name not in proven}
 
 
-def _masked(of: Timeouts) -> dict[str, str]:
+def _masked(of: TimeoutWaits) -> dict[str, str]:
     """Timeouts that apply to some wait and are never the shortest: timeout → what masks it.
 
     Two equal timeouts cannot be told apart; the one that is named first counts as proven.

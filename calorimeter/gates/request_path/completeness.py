@@ -6,7 +6,7 @@ from collections import Counter
 
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure
-from calorimeter.gates.request_path.path import NO_LOG_LINE, Paths
+from calorimeter.gates.request_path.path import NO_LOG_LINE, RequestPaths
 
 ENOUGH = 0.999
 """Share of answered requests below which it is uncertain which engine had which request."""
@@ -29,7 +29,7 @@ class JoinCompleteness(Model):
         return self.whole / self.answered if self.answered else None
 
 
-def join_completeness(paths: Paths, *, proxy: bool = True) -> JoinCompleteness:
+def join_completeness(paths: RequestPaths, *, proxy: bool = True) -> JoinCompleteness:
     """Count the paths of the answered requests: without an answer no request id is known."""
     answered = [
         tuple(link for link in path.missing if proxy or link != NO_LOG_LINE)

@@ -16,8 +16,8 @@ from calorimeter.core.deployment import Deployment, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.proxy_polling import same_place
-from calorimeter.gates.request_path.path import Paths, Request, join, request_from, requests_of
-from calorimeter.gates.request_path.recording import Recording, recorder
+from calorimeter.gates.request_path.path import RequestPaths, SentRequest, join, request_from, requests_of
+from calorimeter.gates.request_path.recording import PathEvidence, recorder
 from calorimeter.gates.request_path.relay import Relay, Relayed
 
 
@@ -32,11 +32,11 @@ class FollowedCommand(NamedTuple):
     status: int
     started_ns: int
     ended_ns: int
-    paths: Paths
-    recording: Recording
+    paths: RequestPaths
+    recording: PathEvidence
     elsewhere: int
     hidden: int
-    runs: tuple[tuple[RunDir, Paths], ...]
+    runs: tuple[tuple[RunDir, RequestPaths], ...]
 
 
 TRACE = "trace"
@@ -82,14 +82,14 @@ def follow(
     )
 
 
-def joined(requests: Sequence[Request], recording: Recording) -> Paths:
+def joined(requests: Sequence[SentRequest], recording: PathEvidence) -> RequestPaths:
     """The paths of requests, joined from a recording."""
     return join(requests, recording.connections, recording.events, recording.processes)
 
 
-def samples(run: RunDir) -> tuple[Request, ...]:
+def samples(run: RunDir) -> tuple[SentRequest, ...]:
     """The requests of a recorded load. Raises InputError if its samples cannot be read."""
-    rows: list[Request] = []
+    rows: list[SentRequest] = []
     for path in run.parquet("samples"):
         try:
             rows += requests_of(pq.read_table(path).to_pylist())
@@ -143,6 +143,6 @@ def _api_of(deployment: Deployment, relayed: Relayed) -> str | None:
     return None
 
 
-def _request(deployment: Deployment, relayed: Relayed) -> Request:
+def _request(deployment: Deployment, relayed: Relayed) -> SentRequest:
     api, operation = _api_of(deployment, relayed) or "", f"{relayed.method} {relayed.path}"
     return request_from(relayed.model_dump(), api=api, operation=operation)

@@ -14,8 +14,8 @@ from http import HTTPStatus
 from typing import Any
 
 from calorimeter.core.toml import Model
-from calorimeter.gates.evidence.broker_records import Process
-from calorimeter.gates.evidence.proxy_log import Connection, plain
+from calorimeter.gates.evidence.broker_records import BrokerProcess
+from calorimeter.gates.evidence.proxy_log import LoggedConnection, plain
 from calorimeter.gates.evidence.rpc_message import Delivery
 
 LOG_RESOLUTION_NS = 2_000_000
@@ -34,7 +34,7 @@ contains its stack's place, and the estimated cost of every template is the same
 the list of versions (status 300)."""
 
 
-class Request(Model):
+class SentRequest(Model):
     """One request as its client recorded it; times in ns since the epoch, `status` 0 without an answer."""
 
     api: str
@@ -47,7 +47,7 @@ class Request(Model):
     status: int
 
 
-class Leg(Model):
+class RpcLeg(Model):
     """One RPC message of a request. A process is None if its connection does not name one.
 
     `published_ns` and `delivered_ns` are when the broker's report arrived. Channels report separately, so
@@ -59,9 +59,9 @@ class Leg(Model):
     queue: str
     unique_id: str
     published_ns: int | None
-    publisher: Process | None
+    publisher: BrokerProcess | None
     delivered_ns: int | None
-    consumer: Process | None
+    consumer: BrokerProcess | None
     consumer_connection: str | None
     redelivered: bool
     replied_ns: int | None
@@ -70,49 +70,49 @@ class Leg(Model):
     resource_id: str | None
 
 
-class Path(Model):
+class RequestPath(Model):
     """One request and what is known of its path; `missing` names each unknown link."""
 
-    request: Request
+    request: SentRequest
     backend: str | None
-    api_process: Process | None
-    legs: tuple[Leg, ...]
+    api_process: BrokerProcess | None
+    legs: tuple[RpcLeg, ...]
     missing: tuple[str, ...]
 
     @property
-    def engine(self) -> Process | None:
+    def engine(self) -> BrokerProcess | None:
         """The engine process that the request's first call was delivered to."""
         return next((leg.consumer for leg in self.legs if leg.queue == "engine"), None)
 
 
-class Paths(Model):
+class RequestPaths(Model):
     """The paths of some requests."""
 
-    paths: tuple[Path, ...]
+    paths: tuple[RequestPath, ...]
 
 
-def request_from(record: Mapping[str, Any], **more: str) -> Request:
+def request_from(record: Mapping[str, Any], **more: str) -> SentRequest:
     """A request from a record that has fields of the same names, and `more`; other fields are ignored.
 
     Raises KeyError or ValueError if a field is missing or of another type.
     """
     fields = {**record, **more, "request_id": record["request_id"] or ""}
-    return Request.model_validate({name: fields[name] for name in Request.model_fields})
+    return SentRequest.model_validate({name: fields[name] for name in SentRequest.model_fields})
 
 
-def requests_of(rows: Iterable[Mapping[str, Any]]) -> tuple[Request, ...]:
+def requests_of(rows: Iterable[Mapping[str, Any]]) -> tuple[SentRequest, ...]:
     """The requests in rows of `calorimeter.core.samples.SAMPLE`; a dropped arrival was never sent."""
     return tuple(request_from(row) for row in rows if row["error"] != "dropped")
 
 
 def join(
-    requests: Sequence[Request],
-    connections: Iterable[Connection],
+    requests: Sequence[SentRequest],
+    connections: Iterable[LoggedConnection],
     events: Sequence[Delivery],
-    processes: Mapping[str, Process],
+    processes: Mapping[str, BrokerProcess],
     *,
     topics: Sequence[str] = TOPICS,
-) -> Paths:
+) -> RequestPaths:
     """Follow each request; `topics` are the queues whose deliveries were recorded.
 
     `processes` maps connection names to processes; it may be merged from several snapshots of the broker,
@@ -120,10 +120,10 @@ def join(
     """
     log = _ProxyLines(connections)
     messages = _RpcMessages(events, processes, topics)
-    return Paths(paths=tuple(_path(request, log, messages) for request in requests))
+    return RequestPaths(paths=tuple(_path(request, log, messages) for request in requests))
 
 
-def _path(request: Request, log: _ProxyLines, messages: _RpcMessages) -> Path:
+def _path(request: SentRequest, log: _ProxyLines, messages: _RpcMessages) -> RequestPath:
     backend = log.backend(request)
     legs, api_process = messages.legs(request.request_id)
     missing = [] if backend else [NO_LOG_LINE]
@@ -140,12 +140,12 @@ def _path(request: Request, log: _ProxyLines, messages: _RpcMessages) -> Path:
         missing.append("a delivery is missing")
     if any(leg.delivered_ns is not None and leg.consumer is None for leg in recorded):
         missing.append("engine process unknown")
-    return Path(
+    return RequestPath(
         request=request, backend=backend, api_process=api_process, legs=legs, missing=tuple(missing)
     )
 
 
-def _needs_engine(request: Request) -> bool:
+def _needs_engine(request: SentRequest) -> bool:
     """Whether the request must have reached an engine: an API can reject any request on its own, but can
     complete only a few."""
     if request.status == HTTPStatus.MULTIPLE_CHOICES or request.operation in BY_THE_API_ITSELF:
@@ -156,12 +156,12 @@ def _needs_engine(request: Request) -> bool:
 class _ProxyLines:
     """The lines of the proxy's log by client address and port, in order of accept."""
 
-    def __init__(self, connections: Iterable[Connection]) -> None:
-        self._lines: defaultdict[tuple[str, int], list[Connection]] = defaultdict(list)
+    def __init__(self, connections: Iterable[LoggedConnection]) -> None:
+        self._lines: defaultdict[tuple[str, int], list[LoggedConnection]] = defaultdict(list)
         for line in sorted(connections, key=lambda line: line.accepted_ns):
             self._lines[plain(line.client.lower()), line.client_port].append(line)
 
-    def backend(self, request: Request) -> str | None:
+    def backend(self, request: SentRequest) -> str | None:
         """The server that the proxy sent the request to; None if unknown.
 
         In tcp mode the line is that of the connection that was open when the request was answered, new or
@@ -184,7 +184,7 @@ class _ProxyLines:
         return line.server if fits else None
 
 
-def _ended_ns(line: Connection) -> float:
+def _ended_ns(line: LoggedConnection) -> float:
     if line.early or line.total_ms is None:
         return float("inf")
     return line.accepted_ns + line.total_ms * 1e6 + LOG_RESOLUTION_NS
@@ -194,7 +194,7 @@ class _RpcMessages:
     """The events of the firehose by request id."""
 
     def __init__(
-        self, events: Sequence[Delivery], processes: Mapping[str, Process], topics: Sequence[str]
+        self, events: Sequence[Delivery], processes: Mapping[str, BrokerProcess], topics: Sequence[str]
     ) -> None:
         self.topics = frozenset(topics)
         self._processes = processes
@@ -216,14 +216,14 @@ class _RpcMessages:
         side[event.unique_id].append(event)
         self._ids[event.request_id].setdefault(event.unique_id, event)
 
-    def legs(self, request_id: str) -> tuple[tuple[Leg, ...], Process | None]:
+    def legs(self, request_id: str) -> tuple[tuple[RpcLeg, ...], BrokerProcess | None]:
         """The messages of a request in order of publish, and the API process that published the first."""
         legs = [leg for unique_id in self._ids.get(request_id, ()) for leg in self._legs(unique_id)]
         legs.sort(key=lambda leg: leg.published_ns or leg.delivered_ns or 0)
         api = next((leg.publisher for leg in legs if leg.publisher and _is_api(leg.publisher)), None)
         return tuple(legs), api
 
-    def _legs(self, unique_id: str) -> Iterable[Leg]:
+    def _legs(self, unique_id: str) -> Iterable[RpcLeg]:
         """One leg per delivery (a redelivered message has several), or one without a delivery."""
         published = next(iter(self._published.get(unique_id, ())), None)
         deliveries: Sequence[Delivery | None] = self._delivered.get(unique_id) or [None]
@@ -232,7 +232,7 @@ class _RpcMessages:
             assert event is not None
             reply = self._replies.get(event.msg_id) if event.msg_id else None
             routed = published.routed[0] if published and published.routed else ""
-            yield Leg(
+            yield RpcLeg(
                 method=event.method,
                 queue=delivered.queue if delivered else routed or ",".join(event.routing_keys),
                 unique_id=unique_id,
@@ -249,6 +249,6 @@ class _RpcMessages:
             )
 
 
-def _is_api(process: Process) -> bool:
+def _is_api(process: BrokerProcess) -> bool:
     """heat-api, heat-api-cfn, or the WSGI server that hosts one: any process that is not an engine."""
     return process.role != "heat-engine"

@@ -12,7 +12,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence import proxy_log
 from calorimeter.gates.evidence.broker_api import BrokerApi
-from calorimeter.gates.evidence.broker_records import Process, hosts
+from calorimeter.gates.evidence.broker_records import BrokerProcess, hosts
 from calorimeter.gates.evidence.firehose import Firehose
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
 from calorimeter.gates.evidence.rpc_message import Delivery
@@ -22,7 +22,7 @@ QUIET_S = 2.0
 LOG_WITHIN_S = 5.0
 
 
-class Recording(Model):
+class PathEvidence(Model):
     """Evidence of the paths of some requests.
 
     `processes` maps AMQP connections to processes, `hosts` an engine process (as text) to its host's name
@@ -31,13 +31,13 @@ class Recording(Model):
 
     schema_version: int = 1
     events: tuple[Delivery, ...]
-    connections: tuple[proxy_log.Connection, ...]
-    processes: dict[str, Process]
+    connections: tuple[proxy_log.LoggedConnection, ...]
+    processes: dict[str, BrokerProcess]
     hosts: dict[str, str]
     doubts: tuple[str, ...]
 
 
-class Recorder:
+class PathRecorder:
     """The open sources of evidence."""
 
     def __init__(self, api: BrokerApi, firehose: Firehose, logs: ProxyLogs) -> None:
@@ -49,7 +49,7 @@ class Recorder:
 
     def finish(
         self, request_ids: Collection[str] | None, ports: Collection[int], wait_s: float
-    ) -> Recording:
+    ) -> PathEvidence:
         """The recording of these requests (None: of all), once their work has ended.
 
         Convergence goes on after an answer, so that is after 2 s without an event of theirs, or after
@@ -70,7 +70,7 @@ class Recorder:
             log.doubt,
             *(d for source in self._logs.used() for d in source.doubts),
         ]
-        return Recording(
+        return PathEvidence(
             events=events,
             connections=log.connections,
             processes={**self._processes, **self._api.processes(unknown)},
@@ -93,7 +93,7 @@ class Recorder:
 
 
 @contextmanager
-def recorder(deployment: Deployment) -> Iterator[Recorder]:
+def recorder(deployment: Deployment) -> Iterator[PathRecorder]:
     """Switch tracing on and open the firehose and the logs, while the context is open.
 
     Raises InputError without consent to trace the broker or if a log cannot be received, and
@@ -110,13 +110,13 @@ def recorder(deployment: Deployment) -> Iterator[Recorder]:
         Firehose(deployment) as firehose,
         ProxyLogs.of(deployment.proxy) as logs,
     ):
-        yield Recorder(api, firehose, logs)
+        yield PathRecorder(api, firehose, logs)
 
 
-def read(path: Path) -> Recording:
+def read(path: Path) -> PathEvidence:
     """Read a recording. Raises InputError if the file is not one."""
     try:
-        return Recording.model_validate_json(path.read_text(encoding="utf-8"))
+        return PathEvidence.model_validate_json(path.read_text(encoding="utf-8"))
     except OSError as problem:
         raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
     except ValueError as problem:

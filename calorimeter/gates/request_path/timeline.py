@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from calorimeter.gates.evidence.broker_records import Process
-from calorimeter.gates.request_path.path import Leg, Path
+from calorimeter.gates.evidence.broker_records import BrokerProcess
+from calorimeter.gates.request_path.path import RequestPath, RpcLeg
 
 SHOWN_LINES = 200
 
@@ -13,10 +13,10 @@ Step = tuple[int, str, str]
 """When (ns since the epoch), who, what."""
 
 
-def timeline(path: Path, hosts: Mapping[str, str]) -> list[str]:
+def timeline(path: RequestPath, hosts: Mapping[str, str]) -> list[str]:
     """Lines of `+ms  who  what`, ms since the request was sent.
 
-    `hosts` maps engine processes (as text) to their hosts. The broker's reports have a delay (see `Leg`),
+    `hosts` maps engine processes (text) to their hosts. The broker's reports have a delay (see `RpcLeg`),
     so single ms mean little.
     """
     sent_ns = path.request.sent_ns
@@ -28,7 +28,7 @@ def timeline(path: Path, hosts: Mapping[str, str]) -> list[str]:
     return lines
 
 
-def _steps(path: Path, hosts: Mapping[str, str]) -> Iterator[Step]:
+def _steps(path: RequestPath, hosts: Mapping[str, str]) -> Iterator[Step]:
     request = path.request
     yield request.sent_ns, f"client {request.source}:{request.source_port}", f"sends {request.operation}"
     yield (
@@ -45,7 +45,7 @@ def _steps(path: Path, hosts: Mapping[str, str]) -> Iterator[Step]:
     )
 
 
-def _of_leg(leg: Leg, hosts: Mapping[str, str]) -> Iterator[Step]:
+def _of_leg(leg: RpcLeg, hosts: Mapping[str, str]) -> Iterator[Step]:
     about = f" of resource {leg.resource_id}" if leg.resource_id else ""
     what = f"{leg.method}{about}"
     if leg.published_ns is not None:
@@ -58,7 +58,7 @@ def _of_leg(leg: Leg, hosts: Mapping[str, str]) -> Iterator[Step]:
         yield leg.replied_ns, consumer, f"{'fails' if leg.failure else 'answers'} {leg.method}"
 
 
-def _name(process: Process | None, hosts: Mapping[str, str]) -> str:
+def _name(process: BrokerProcess | None, hosts: Mapping[str, str]) -> str:
     if process is None:
         return "? unknown process"
     host = hosts.get(str(process))

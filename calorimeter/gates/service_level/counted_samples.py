@@ -13,7 +13,7 @@ from calorimeter.core.measured import Span, due_within, measured_part
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.sample_tables import dropped, succeeded
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.service_level.objectives import PERCENTS, Served
+from calorimeter.gates.service_level.objectives import PERCENTS, ServedOperation
 
 
 def read(run: RunDir) -> tuple[pd.DataFrame, Span | None]:
@@ -32,19 +32,21 @@ def read(run: RunDir) -> tuple[pd.DataFrame, Span | None]:
     return samples, measured_part(samples, run.about)
 
 
-def served(samples: pd.DataFrame, operations: Iterable[str], part: Span | None) -> tuple[Served, ...]:
+def served(
+    samples: pd.DataFrame, operations: Iterable[str], part: Span | None
+) -> tuple[ServedOperation, ...]:
     """What became of the requests due in the measured part (None: no part), for each operation named."""
     chosen = samples.iloc[:0] if part is None else due_within(samples, part)
     return tuple(_served(chosen, name) for name in operations)
 
 
-def _served(samples: pd.DataFrame, name: str) -> Served:
+def _served(samples: pd.DataFrame, name: str) -> ServedOperation:
     if name != "*":
         samples = samples[samples["kind"] == name.replace(".", " ", 1)]
     good = succeeded(samples)
     # Exact percentiles (Hyndman and Fan's type 7), however few: the judgement decides whether they suffice.
     found = np.percentile(samples["response_ns"].to_numpy()[good], PERCENTS) if good.any() else ()
-    return Served(
+    return ServedOperation(
         operation=name,
         requests=len(samples),
         ok=int(good.sum()),

@@ -14,7 +14,7 @@ PERCENTS = (50.0, 95.0, 99.0)
 """The percentiles that an objective can name."""
 
 
-class Served(Model):
+class ServedOperation(Model):
     """What became of the requests of one operation (`rest.list`; `*`: all) in the measured part of a run.
 
     `ok` were answered as expected; `dropped` were due and never sent. `response_ms` are percentiles of the
@@ -28,16 +28,16 @@ class Served(Model):
     response_ms: dict[str, float]
 
 
-class Service(Model):
+class ServiceLevel(Model):
     """Evidence of T1. `whole` is whether the load ran to its end; the measured part lasted `window_s`."""
 
     run: str
     whole: bool
     window_s: float
     objectives: tuple[Objective, ...]
-    served: tuple[Served, ...]
+    served: tuple[ServedOperation, ...]
 
-    def of(self, operation: str) -> Served:
+    def of(self, operation: str) -> ServedOperation:
         """What became of the requests of one operation."""
         return next(each for each in self.served if each.operation == operation)
 
@@ -46,7 +46,7 @@ Finding = tuple[bool | None, str]
 """Whether an objective was missed, None if it is not decided; and a sentence with the figures."""
 
 
-def objectives_hold(evidence: Service) -> Judgement:
+def objectives_hold(evidence: ServiceLevel) -> Judgement:
     """Whether every objective of the scenario was met; each of its bounds is judged from the raw samples.
 
     FAIL if one was missed, or if not one request was answered as expected, whatever the objectives are.
@@ -81,7 +81,7 @@ def _counted(sentences: list[str]) -> str:
     return "1 objective was" if len(sentences) == 1 else f"{len(sentences)} objectives were"
 
 
-def _judged(objective: Objective, evidence: Service) -> Iterator[Finding]:
+def _judged(objective: Objective, evidence: ServiceLevel) -> Iterator[Finding]:
     """A finding for each bound of an objective."""
     found = evidence.of(objective.operation)
     for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True):
@@ -96,7 +96,7 @@ def _judged(objective: Objective, evidence: Service) -> Iterator[Finding]:
         yield (rate < least if enough else None), sentence
 
 
-def _percentile(found: Served, percent: float, bound_ms: float) -> Finding:
+def _percentile(found: ServedOperation, percent: float, bound_ms: float) -> Finding:
     name, least = f"p{percent:g}", samples_needed(percent)
     if found.requests and not found.ok:
         return (True, f"{found.operation}: none of {found.requests} requests succeeded, there is no {name}")
@@ -107,7 +107,7 @@ def _percentile(found: Served, percent: float, bound_ms: float) -> Finding:
     return value > bound_ms, sentence
 
 
-def _errors(found: Served, bound: float) -> Finding:
+def _errors(found: ServedOperation, bound: float) -> Finding:
     """The share of requests that were not answered as expected; dropped requests are among them."""
     if not found.requests:
         return None, f"{found.operation}: there is no request, so no share of errors"
@@ -126,7 +126,7 @@ def _least(error_ratio: float) -> int:
     return ceil(1 / error_ratio) if error_ratio else samples_needed(50)
 
 
-def deciding_s(evidence: Service) -> float:
+def deciding_s(evidence: ServiceLevel) -> float:
     """Length of such a load that decides every objective; `inf` if one's operation was not requested."""
     shares = [
         need / have if have else inf
@@ -136,7 +136,7 @@ def deciding_s(evidence: Service) -> float:
     return evidence.window_s * max(shares, default=0.0)
 
 
-def _needs(objective: Objective, found: Served) -> Iterator[tuple[int, int]]:
+def _needs(objective: Objective, found: ServedOperation) -> Iterator[tuple[int, int]]:
     """How many requests decide each bound, and how many there are."""
     for percent, bound in zip(PERCENTS, objective.percentiles_ms, strict=True):
         if bound is not None:
@@ -147,7 +147,7 @@ def _needs(objective: Objective, found: Served) -> Iterator[tuple[int, int]]:
         yield samples_needed(50), found.ok
 
 
-def _figures(evidence: Service) -> dict[str, Figure]:
+def _figures(evidence: ServiceLevel) -> dict[str, Figure]:
     figures: dict[str, Figure] = {"window_s": round(evidence.window_s, 3)}
     for each in evidence.served:
         name = "all" if each.operation == "*" else each.operation
@@ -160,7 +160,7 @@ def _figures(evidence: Service) -> dict[str, Figure]:
     return figures
 
 
-class Generator(Model):
+class GeneratorRecord(Model):
     """Evidence of T3: what the processes that generate load recorded of themselves, about once a second.
 
     `windows` are those seconds within the measured part, of all processes. `busy` names each in which a
@@ -181,7 +181,7 @@ class Generator(Model):
     lag_p99_ms: float
 
 
-def not_the_bottleneck(evidence: Generator) -> Judgement:
+def not_the_bottleneck(evidence: GeneratorRecord) -> Judgement:
     """Whether the deployment was measured, not the processes that loaded it.
 
     The generator can move the p-th percentile once it spoils more than (100 − p) % of all requests: that

@@ -18,7 +18,7 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.core.series import runs_of_side
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.service_level.objectives import PERCENTS, Generator, Service
+from calorimeter.gates.service_level.objectives import PERCENTS, GeneratorRecord, ServiceLevel
 from calorimeter.workload import catalogue
 from calorimeter.workload.scenario import Scenario
 
@@ -26,7 +26,7 @@ COMPARE_S = 300.0
 """Time limit of a comparison; ten million samples take half a minute per run."""
 
 
-def service_of(run: RunDir) -> Service:
+def service_of(run: RunDir) -> ServiceLevel:
     """Evidence of T1: what became of the requests of the measured part, for each objective.
 
     Raises `EvidenceUnavailable` if the run holds no samples or no scenario, or one of them is damaged.
@@ -36,7 +36,7 @@ def service_of(run: RunDir) -> Service:
     scenario = _scenario(run)
     samples, part = read(run)
     names = dict.fromkeys(("*", *(objective.operation for objective in scenario.objectives)))
-    return Service(
+    return ServiceLevel(
         run=run.path.name,
         whole=_whole(run.about),
         window_s=part.length_s if part else 0.0,
@@ -45,7 +45,7 @@ def service_of(run: RunDir) -> Service:
     )
 
 
-def generator_of(run: RunDir) -> Generator:
+def generator_of(run: RunDir) -> GeneratorRecord:
     """Evidence of T3: what the load's generating processes recorded of themselves in its measured part.
 
     Raises `EvidenceUnavailable` as `service_of` does.
@@ -70,7 +70,7 @@ def generator_of(run: RunDir) -> Generator:
             f"{each.worker} after {(each.t_ns - begin_ns) / 1e9:.0f} s: {why}" for each, why in found if why
         )
 
-    return Generator(
+    return GeneratorRecord(
         sent=everything.requests - everything.dropped,
         windows=len(seconds),
         busy=marked(generators.cpu_shortage),

@@ -114,15 +114,16 @@ def _corrected(proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
     return replace(proxy, listens=tuple(listens), default_maxconn=min(proxy.default_maxconn, proxy.maxconn))
 
 
-def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.Listen:
+def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.ListenSection:
     weights = dict(zip(parts, lab.topology.weights, strict=False))
     limit = lab.topology.server_maxconn
     words = (f"maxconn {limit}",) if limit else ()
-    return haproxy_writer.Listen(
+    return haproxy_writer.ListenSection(
         name=SECTIONS[api],
         bind=(lab.address(api),),
         servers=tuple(
-            haproxy_writer.Server(part, lab.address(part), weights.get(part), words=words) for part in parts
+            haproxy_writer.ServerLine(part, lab.address(part), weights.get(part), words=words)
+            for part in parts
         ),
         balance=lab.topology.balance,
         hash_type=lab.topology.hash_type,

@@ -62,7 +62,9 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         transport=rabbitmq.transport(lab),
         database=mariadb.url(lab, "heat"),
         auth_encryption_key=lab.secrets["auth_encryption_key"],
-        identity=heat_conf_writer.Identity(lab.url("keystone"), "heat", lab.secrets["heat"], region=REGION),
+        identity=heat_conf_writer.KeystoneAccess(
+            lab.url("keystone"), "heat", lab.secrets["heat"], region=REGION
+        ),
         stack_domain=heat_conf_writer.StackDomain(
             bootstrap_accounts.STACK_DOMAIN,
             bootstrap_accounts.STACK_DOMAIN_ADMIN,

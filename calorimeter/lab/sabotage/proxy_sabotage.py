@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from calorimeter.config.haproxy.haproxy_writer import Check, Listen, ProxyConfig, Server
+from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import deployment_file, lock, processes, topology
@@ -35,7 +35,9 @@ class Sabotage:
     proxy: Change
 
 
-def _listens(config: ProxyConfig, change: Callable[[Listen], Listen], only: str = "") -> ProxyConfig:
+def _listens(
+    config: ProxyConfig, change: Callable[[ListenSection], ListenSection], only: str = ""
+) -> ProxyConfig:
     """The configuration with `change` applied to each `listen` section, or to one API's."""
     wanted = haproxy.SECTIONS.get(only, "")
     listens = tuple(change(each) if each.name == wanted or not only else each for each in config.listens)
@@ -47,7 +49,7 @@ def _balance(how: str, only: str = "") -> Change:
 
 
 def _weight(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    def heavier(servers: tuple[Server, ...]) -> tuple[Server, ...]:
+    def heavier(servers: tuple[ServerLine, ...]) -> tuple[ServerLine, ...]:
         first, *others = servers
         return (replace(first, weight=3 * (first.weight or 1)), *others)
 
@@ -64,18 +66,18 @@ def _missing(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _no_keepalive(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    def without(each: Listen) -> Listen:
+    def without(each: ListenSection) -> ListenSection:
         return replace(each, options=tuple(option for option in each.options if option != "tcpka"))
 
     return _listens(config, without)
 
 
 def _small_maxconn(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    def limited(server: Server) -> Server:
+    def limited(server: ServerLine) -> ServerLine:
         words = tuple(word for word in server.words if not word.startswith("maxconn"))
         return replace(server, words=(*words, "maxconn 1"))
 
-    def change(each: Listen) -> Listen:
+    def change(each: ListenSection) -> ListenSection:
         return replace(each, servers=tuple(limited(server) for server in each.servers))
 
     return replace(_listens(config, change), timeouts={**config.timeouts, "queue": "100ms"})
@@ -98,10 +100,10 @@ def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
         inner = f"{ELSEWHERE}:{lab.port(api)}"
         behind.append(replace(listen, bind=(inner,)))
         fronts.append(
-            Listen(
+            ListenSection(
                 name=f"{api}_translation",
                 bind=listen.bind,
-                servers=(Server("inner", inner),),
+                servers=(ServerLine("inner", inner),),
                 balance="roundrobin",
                 options=("tcpka",),
                 lines=("mode tcp", "no log"),
@@ -115,7 +117,7 @@ def _unchecked(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _patient(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    check = Check(fall=100)
+    check = HealthCheck(fall=100)
     return _servers(config, lambda server: replace(server, check=check))
 
 
@@ -124,7 +126,7 @@ def _slow_checks(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _any_path(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    def asked(each: Listen) -> Listen:
+    def asked(each: ListenSection) -> ListenSection:
         options = (o if not o.startswith("httpchk") else "httpchk GET /" for o in each.options)
         return replace(each, options=tuple(options))
 
@@ -132,21 +134,21 @@ def _any_path(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _sessions_stay(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    def without(server: Server) -> Server:
+    def without(server: ServerLine) -> ServerLine:
         return replace(server, words=tuple(w for w in server.words if not w.startswith("on-marked-down")))
 
     return _servers(config, without)
 
 
 def _backup(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    def change(each: Listen) -> Listen:
+    def change(each: ListenSection) -> ListenSection:
         *others, last = each.servers
         return replace(each, servers=(*others, replace(last, words=(*last.words, "backup"))))
 
     return _listens(config, change, "rest")
 
 
-def _servers(config: ProxyConfig, change: Callable[[Server], Server]) -> ProxyConfig:
+def _servers(config: ProxyConfig, change: Callable[[ServerLine], ServerLine]) -> ProxyConfig:
     return _listens(config, lambda each: replace(each, servers=tuple(map(change, each.servers))))
 
 
@@ -197,7 +199,7 @@ def heal(name: str) -> None:
 
 
 def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
-    """Change the requested proxy (fields of `Topology`) and describe it in deployment.toml."""
+    """Change the requested proxy (fields of `LabTopology`) and describe it in deployment.toml."""
     with lock.held(topology.folder(name), 30):
         before = topology.opened(name)
         asked = before.topology.model_copy(update=dict(changes))

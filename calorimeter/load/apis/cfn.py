@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from calorimeter.core.deployment import Api
 from calorimeter.core.sigv4 import Signer
-from calorimeter.load.apis.stack_api import Target, UnintelligibleError
+from calorimeter.load.apis.stack_api import StackIdentity, UnintelligibleError
 from calorimeter.load.http.client import Answer
 from calorimeter.load.http.connection import Endpoint
 from calorimeter.workload.template import Template
@@ -31,11 +31,11 @@ class CfnApi:
         """ListStacks."""
         return self.call("ListStacks")
 
-    def show(self, stack: Target) -> bytes:
+    def show(self, stack: StackIdentity) -> bytes:
         """DescribeStacks of one stack."""
         return self.call("DescribeStacks", StackName=stack.identity)
 
-    def show_resource(self, stack: Target, resource: str) -> bytes:
+    def show_resource(self, stack: StackIdentity, resource: str) -> bytes:
         """DescribeStackResource."""
         return self.call("DescribeStackResource", StackName=stack.identity, LogicalResourceId=resource)
 
@@ -49,7 +49,7 @@ class CfnApi:
             TimeoutInMinutes="10",
         )
 
-    def delete(self, stack: Target) -> bytes:
+    def delete(self, stack: StackIdentity) -> bytes:
         """DeleteStack."""
         return self.call("DeleteStack", StackName=stack.identity)
 
@@ -58,10 +58,10 @@ class CfnApi:
         if b"<StackSummaries" not in answer.body[:200]:
             raise UnintelligibleError("not a list of stacks")
 
-    def created(self, answer: Answer, name: str) -> Target:
+    def created(self, answer: Answer, name: str) -> StackIdentity:
         """The new stack's ARN, which ends in its id."""
         arn = _text(answer, ".//StackId")
-        return Target(name, arn.rpartition("/")[2], arn)
+        return StackIdentity(name, arn.rpartition("/")[2], arn)
 
     def state(self, answer: Answer) -> str:
         """`StackStatus`."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from calorimeter.core.deployment import Api
 from calorimeter.load.apis.keystone_tokens import Token
-from calorimeter.load.apis.stack_api import Target, UnintelligibleError
+from calorimeter.load.apis.stack_api import StackIdentity, UnintelligibleError
 from calorimeter.load.http.client import Answer
 from calorimeter.load.http.connection import Endpoint
 from calorimeter.workload.template import Template
@@ -83,11 +83,11 @@ class RestApi:
         after = f"&marker={marker}" if marker else ""
         return self._without_body("GET", f"/stacks?limit={limit}&sort_keys=created_at{after}")
 
-    def show(self, stack: Target) -> bytes:
+    def show(self, stack: StackIdentity) -> bytes:
         """GET /stacks/{name}/{id}."""
         return self._without_body("GET", f"/stacks/{stack.name}/{stack.identity}?resolve_outputs=false")
 
-    def show_resource(self, stack: Target, resource: str) -> bytes:
+    def show_resource(self, stack: StackIdentity, resource: str) -> bytes:
         """GET /stacks/{name}/{id}/resources/{resource}."""
         return self._without_body("GET", f"/stacks/{stack.name}/{stack.identity}/resources/{resource}")
 
@@ -107,7 +107,7 @@ class RestApi:
             self._create_bodies[id(template)] = body
         return body
 
-    def delete(self, stack: Target) -> bytes:
+    def delete(self, stack: StackIdentity) -> bytes:
         """DELETE /stacks/{name}/{id}."""
         return self._without_body("DELETE", f"/stacks/{stack.name}/{stack.identity}")
 
@@ -116,10 +116,10 @@ class RestApi:
         if not answer.body.startswith(b'{"stacks": ['):
             raise UnintelligibleError("not a list of stacks")
 
-    def created(self, answer: Answer, name: str) -> Target:
+    def created(self, answer: Answer, name: str) -> StackIdentity:
         """The new stack's id."""
         stack_id = text_in(answer, "stack", "id")
-        return Target(name, stack_id, stack_id)
+        return StackIdentity(name, stack_id, stack_id)
 
     def state(self, answer: Answer) -> str:
         """`stack_status`."""

@@ -14,7 +14,7 @@ class UnintelligibleError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class StackIdentity:
     """A stack, as an API names it: `identity` is the REST id or the CFN ARN."""
 
     name: str
@@ -32,22 +32,22 @@ class StackApi(Protocol):
     def list(self) -> bytes:
         """List all stacks of the project."""
 
-    def show(self, stack: Target) -> bytes:
+    def show(self, stack: StackIdentity) -> bytes:
         """Show one stack with its state."""
 
-    def show_resource(self, stack: Target, resource: str) -> bytes:
+    def show_resource(self, stack: StackIdentity, resource: str) -> bytes:
         """Show one resource of a stack with its state."""
 
     def create(self, name: str, template: Template) -> bytes:
         """Create a stack."""
 
-    def delete(self, stack: Target) -> bytes:
+    def delete(self, stack: StackIdentity) -> bytes:
         """Delete a stack."""
 
     def check_list(self, answer: Answer) -> None:
         """Check that the answer is a list of stacks."""
 
-    def created(self, answer: Answer, name: str) -> Target:
+    def created(self, answer: Answer, name: str) -> StackIdentity:
         """The stack whose create was accepted."""
 
     def state(self, answer: Answer) -> str:

@@ -33,7 +33,7 @@ def connections_made() -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Timeouts:
+class RequestTimeouts:
     """Limits in seconds: to connect; from sending to the first byte, and to the end of the answer."""
 
     connect_s: float = 5.0
@@ -84,10 +84,10 @@ class Client:
         self,
         to: Endpoint,
         source: str | None = None,
-        timeouts: Timeouts | None = None,
+        timeouts: RequestTimeouts | None = None,
         max_answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> None:
-        timeouts = timeouts or Timeouts()
+        timeouts = timeouts or RequestTimeouts()
         self._to = to
         self._source = source
         self._max = max_answer_bytes

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_network
 from calorimeter.core.errors import InputError
 
 
-class Sources(Sequence[str]):
+class SourceAddresses(Sequence[str]):
     """The usable addresses of a list of networks and single addresses, in order; computed, not stored."""
 
     def __init__(self, given: Sequence[str], *, where: str = "clients.sources") -> None:
@@ -23,10 +23,10 @@ class Sources(Sequence[str]):
                     where, f"{text!r} is not an address", "valid: ADDRESS or NETWORK/BITS"
                 ) from problem
 
-    def of_family(self, family: int) -> Sources:
+    def of_family(self, family: int) -> SourceAddresses:
         """The addresses of one family (`socket.AF_INET` or `socket.AF_INET6`)."""
         version = 6 if family == socket.AF_INET6 else 4
-        return Sources([str(network) for network in self._networks if network.version == version])
+        return SourceAddresses([str(network) for network in self._networks if network.version == version])
 
     def __len__(self) -> int:
         return min(sum(_usable(network)[1] for network in self._networks), 2**62)

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any, Protocol, TypeVar
 
 from calorimeter.load.apis.quota import Quota
-from calorimeter.load.apis.stack_api import StackApi, Target
+from calorimeter.load.apis.stack_api import StackApi, StackIdentity
 from calorimeter.load.http.client import Answer
 from calorimeter.load.recording.recorder import ActionRow, LedgerRow
 from calorimeter.workload.template import Template
@@ -24,7 +24,7 @@ class Stack:
     `urls` are the addresses at which its handles take signals, by handle.
     """
 
-    target: Target
+    target: StackIdentity
     entry: LedgerRow
     template: Template
     state: str = ""

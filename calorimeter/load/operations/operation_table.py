@@ -94,7 +94,7 @@ def _unknown(where: str, name: str, valid: object) -> InputError:
     )
 
 
-class Mix:
+class OperationMix:
     """Operations with weights, from which all users of an API draw."""
 
     def __init__(self, weights: dict[Operation, float]) -> None:
@@ -125,13 +125,13 @@ class Mix:
         return drawer
 
 
-def mix_of(scenario: Scenario, api: str) -> Mix:
+def mix_of(scenario: Scenario, api: str) -> OperationMix:
     """The mix of one API's users. Raises InputError if the scenario has none."""
     load = scenario.load(api)
     if load is None:
         raise InputError(str(scenario.path), f"has no [{api}] table")
     operations = mixable(api)
-    return Mix({operations[name]: weight for name, weight in load.mix.items()})
+    return OperationMix({operations[name]: weight for name, weight in load.mix.items()})
 
 
 def remove_configs(actor: Actor) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import gevent
 
 from calorimeter.core.clock import now_ns
-from calorimeter.load.apis.stack_api import Target
+from calorimeter.load.apis.stack_api import StackIdentity
 from calorimeter.load.http import answers
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import signals
@@ -87,7 +87,7 @@ def make(
     await_final(actor, stack, ends)
 
 
-def _entry(actor: Actor, target: Target, answer: Answer) -> LedgerRow:
+def _entry(actor: Actor, target: StackIdentity, answer: Answer) -> LedgerRow:
     request_id = answer.request_id.decode("ascii", "replace")
     return LedgerRow(target.stack_id, target.name, actor.api.name, request_id, answer.done_ns, actor.number)
 

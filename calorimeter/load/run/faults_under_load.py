@@ -13,7 +13,7 @@ import click
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import ExecutedFault, ExecutedFaults, FaultInjector, execute_schedule
-from calorimeter.core.faults.schedule import Commands, Fault, Schedule, announcement, refusal, resolve
+from calorimeter.core.faults.schedule import Fault, FaultCommands, Schedule, announcement, refusal, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
 from calorimeter.core.rundir import RunDir
 
@@ -24,7 +24,7 @@ class ScheduledFaults:
     `problem` is the first fault that could not be injected, None if there was none.
     """
 
-    def __init__(self, deployment: Deployment, planned: list[tuple[Fault, Commands]]) -> None:
+    def __init__(self, deployment: Deployment, planned: list[tuple[Fault, FaultCommands]]) -> None:
         self._deployment = deployment
         self._planned = planned
         self._stack = ExitStack()

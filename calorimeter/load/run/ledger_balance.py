@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Balance:
+class LedgerBalance:
     """Counts of a run's samples and ledger; `findings` is empty if they balance.
 
     `unknown` counts creates whose answer does not show whether they were accepted. They may have created a
@@ -35,7 +35,7 @@ class Balance:
     findings: tuple[str, ...]
 
 
-def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
+def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> LedgerBalance:
     """Compare samples (`api`, `operation`, `status`, `error`, `request_id`) with the rows of the ledger."""
     requests = errors = 0
     outcomes: Counter[str] = Counter()
@@ -50,7 +50,7 @@ def balance(samples: Iterable[Row], ledger: Iterable[Row]) -> Balance:
                 accepted.add(sample["request_id"])
     rows = list(ledger)
     states = Counter(row["final_state"].rpartition("_")[2] for row in rows)
-    return Balance(
+    return LedgerBalance(
         requests=requests,
         errors=errors,
         creates=sum(outcomes.values()),
@@ -81,7 +81,7 @@ def _findings(accepted: set[str], accepted_count: int, rows: list[Row]) -> Itera
             yield f"{row['name']} was never seen gone"
 
 
-def balance_of_run(run: RunDir) -> Balance:
+def balance_of_run(run: RunDir) -> LedgerBalance:
     """Compare the samples and the ledger of a run folder."""
     columns = ["api", "operation", "status", "error", "request_id"]
     return balance(_rows(run, "samples", columns), _rows(run, "ledger", None))

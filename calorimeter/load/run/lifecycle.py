@@ -30,7 +30,7 @@ from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, workers
 from calorimeter.load.run.cleanup import remove_tenants
 from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
-from calorimeter.load.run.session import Recorders, Session, open_arrivals
+from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
 from calorimeter.load.run.watch_process import WatchProcess
 from calorimeter.load.tenants import tenants
@@ -78,7 +78,7 @@ class UserStages(LoadTestShape):
 class Lifecycle:
     """One Locust process and its consecutive runs."""
 
-    def __init__(self, environment: Any, session: Session, runs: Path, given: dict[str, Any]) -> None:
+    def __init__(self, environment: Any, session: LoadSession, runs: Path, given: dict[str, Any]) -> None:
         """`given` are the settings of the command line that replace the scenario's (`Scenario.instead`)."""
         self._environment = environment
         self._runner = environment.runner

@@ -12,16 +12,16 @@ from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi
-from calorimeter.load.http.client import Answer, Client, Timeouts
-from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.http.client import Answer, Client, RequestTimeouts
+from calorimeter.load.http.source_addresses import SourceAddresses
 from calorimeter.load.operations import operation_table
-from calorimeter.load.run.session import ApiUnderLoad, Session, target
+from calorimeter.load.run.session import ApiUnderLoad, LoadSession, target
 from calorimeter.load.tenants import tenants
 from calorimeter.load.tenants.leftovers import TIMEOUTS, Cleaner
 from calorimeter.workload import catalogue
 
 
-def prepare(deployment_file: Path, scenario_name: str) -> Session:
+def prepare(deployment_file: Path, scenario_name: str) -> LoadSession:
     """The session of a load whose deployment accepts requests.
 
     Raises InputError for unusable files, missing consent, no token, an API that cannot be reached or does
@@ -36,7 +36,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
             f"{deployment.consent.level.value!r} does not allow a load",
             "valid: 'load' or 'invasive', by the deployment's owner",
         )
-    Sources(deployment.clients.sources).check()
+    SourceAddresses(deployment.clients.sources).check()
     tenants.check(deployment, scenario)
     token = Token(deployment)
     tagged = operation_table.tagged(scenario)
@@ -46,9 +46,9 @@ def prepare(deployment_file: Path, scenario_name: str) -> Session:
     for api in operation_table.apis(scenario) - fronts.keys():
         target(deployment, api)
     given = scenario.timeouts
-    timeouts = Timeouts(given.connect_s, given.first_byte_s, given.whole_s)
+    timeouts = RequestTimeouts(given.connect_s, given.first_byte_s, given.whole_s)
     cleaner = Cleaner.of(deployment, token)
-    return Session(deployment, scenario, timeouts, token, fronts, cleaner, tagged)
+    return LoadSession(deployment, scenario, timeouts, token, fronts, cleaner, tagged)
 
 
 def _front(deployment: Deployment, name: str, token: Token, tagged: bool) -> ApiUnderLoad:

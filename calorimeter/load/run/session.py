@@ -17,9 +17,9 @@ from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.stack_api import StackApi
 from calorimeter.load.arrivals.due_times import RateProfile, schedule
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
-from calorimeter.load.http.client import Client, Timeouts
+from calorimeter.load.http.client import Client, RequestTimeouts
 from calorimeter.load.http.connection import Endpoint, front_endpoint
-from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.http.source_addresses import SourceAddresses
 from calorimeter.load.recording.recorder import LedgerRecorder, SampleRecorder
 from calorimeter.load.tenants import leftovers, tenants
 from calorimeter.load.tenants.leftovers import Cleaner
@@ -33,7 +33,7 @@ class ApiUnderLoad:
 
     api: StackApi
     endpoint: Endpoint
-    sources: Sources
+    sources: SourceAddresses
 
 
 class Recorders:
@@ -58,12 +58,12 @@ class Recorders:
 
 
 @dataclass(slots=True)
-class Session:
+class LoadSession:
     """The state that the users of this process share."""
 
     deployment: Deployment
     scenario: Scenario
-    timeouts: Timeouts
+    timeouts: RequestTimeouts
     token: Token
     fronts: dict[str, ApiUnderLoad]
     cleaner: Cleaner
@@ -170,7 +170,7 @@ class Session:
         return Client(to, source, self.timeouts), source or ""
 
 
-def open_arrivals(session: Session, dropped: Callable[[str, int, int], None]) -> OpenArrivals:
+def open_arrivals(session: LoadSession, dropped: Callable[[str, int, int], None]) -> OpenArrivals:
     """This process's part of the scenario's open arrivals; the APIs share them by their users' weights."""
     scenario = session.scenario
     shares = {api: load.users for api in session.fronts if (load := scenario.load(api))}
@@ -185,7 +185,7 @@ def open_arrivals(session: Session, dropped: Callable[[str, int, int], None]) ->
     return OpenArrivals(due, tuple(shares), dropped)
 
 
-def target(deployment: Deployment, api: str) -> tuple[Endpoint, Sources]:
+def target(deployment: Deployment, api: str) -> tuple[Endpoint, SourceAddresses]:
     """The front address of an API, and the sources that can reach it. Raises InputError if it has none."""
     described = deployment.api(api)
     if described is None:
@@ -193,4 +193,4 @@ def target(deployment: Deployment, api: str) -> tuple[Endpoint, Sources]:
             str(deployment.path), f"has no [{api}] table", "the scenario has operations of that API"
         )
     to = front_endpoint(described, deployment.tls)
-    return to, Sources(deployment.clients.sources).of_family(to.family)
+    return to, SourceAddresses(deployment.clients.sources).of_family(to.family)

@@ -17,7 +17,7 @@ from calorimeter.load.http.client import Answer, Client
 from calorimeter.load.operations import operation_table, stack_life
 from calorimeter.load.operations.operation import Operation, SoftwareConfig, Stack
 from calorimeter.load.recording.recorder import ActionRow, LedgerRow
-from calorimeter.load.run.session import Session
+from calorimeter.load.run.session import LoadSession
 
 T = TypeVar("T")
 _LogRequest = Callable[[str, str, float, int], None]
@@ -43,7 +43,7 @@ class StackUser(User):
 
     abstract = True
     api_name: ClassVar[str]
-    session: ClassVar[Session]
+    session: ClassVar[LoadSession]
 
     def __init__(self, environment: Any) -> None:
         super().__init__(environment)
@@ -253,7 +253,7 @@ class DropRecorder:
     Each is a failure of an operation of the mix, drawn by weight. `user` is -1: it had no user.
     """
 
-    def __init__(self, environment: Any, session: Session) -> None:
+    def __init__(self, environment: Any, session: LoadSession) -> None:
         assert session.recorders is not None
         scenario = session.scenario
         self._session = session

@@ -11,16 +11,16 @@ from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.apis.rest import RestApi
-from calorimeter.load.apis.stack_api import StackApi, Target
-from calorimeter.load.http.client import Client, Timeouts
+from calorimeter.load.apis.stack_api import StackApi, StackIdentity
+from calorimeter.load.http.client import Client, RequestTimeouts
 from calorimeter.load.http.connection import front_endpoint
-from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.http.source_addresses import SourceAddresses
 
 PAGE = 100
 POLL_S = 0.5
 CONFIGS = "software_configs"
 DEPLOYMENTS = "software_deployments"
-TIMEOUTS = Timeouts(connect_s=5.0, first_byte_s=20.0, whole_s=30.0)
+TIMEOUTS = RequestTimeouts(connect_s=5.0, first_byte_s=20.0, whole_s=30.0)
 
 
 def prefix(run_id: str) -> str:
@@ -39,7 +39,7 @@ class Cleaner:
     def of(cls, deployment: Deployment, token: Token) -> Cleaner:
         """The cleaner of the token's project. Raises InputError if the API's host cannot be resolved."""
         to = front_endpoint(deployment.rest, deployment.tls)
-        source = Sources(deployment.clients.sources).of_family(to.family).of_user(0)
+        source = SourceAddresses(deployment.clients.sources).of_family(to.family).of_user(0)
         return cls(RestApi(deployment.rest, to, token), Client(to, source, TIMEOUTS))
 
     def for_project_of(self, api: StackApi) -> Cleaner:
@@ -47,7 +47,7 @@ class Cleaner:
         assert isinstance(api, RestApi)
         return Cleaner(api, self._client)
 
-    def remaining(self, prefix: str, until_ns: int) -> list[Target] | None:
+    def remaining(self, prefix: str, until_ns: int) -> list[StackIdentity] | None:
         """The stacks whose names begin with `prefix`; None if they cannot be listed in time."""
         try:
             return self._stacks(prefix, until_ns)
@@ -94,8 +94,8 @@ class Cleaner:
             now_ns() >= until_ns or not self._deleted(self._api.call("DELETE", path)) for path in paths
         )
 
-    def _stacks(self, prefix: str, until_ns: int) -> list[Target] | None:
-        found: list[Target] = []
+    def _stacks(self, prefix: str, until_ns: int) -> list[StackIdentity] | None:
+        found: list[StackIdentity] = []
         marker = ""
         while now_ns() < until_ns:
             page = self._listed(self._api.page(marker, PAGE), "stacks")
@@ -103,7 +103,7 @@ class Cleaner:
                 gevent.sleep(POLL_S)
                 continue
             found += [
-                Target(stack["stack_name"], stack["id"], stack["id"])
+                StackIdentity(stack["stack_name"], stack["id"], stack["id"])
                 for stack in page
                 if stack["stack_name"].startswith(prefix)
             ]

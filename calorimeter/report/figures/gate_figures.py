@@ -12,7 +12,7 @@ from matplotlib.patches import Patch
 
 from calorimeter.report.figures import style
 from calorimeter.report.figures.style import Layout
-from calorimeter.report.tables.gate_evidence import Trial
+from calorimeter.report.tables.gate_evidence import FaultTrialRow
 
 
 def mapping(table: pd.DataFrame, layout: Layout) -> Figure:
@@ -67,7 +67,7 @@ _KINDS = (
 )
 
 
-def faults(trials: Sequence[Trial], layout: Layout) -> Figure:
+def faults(trials: Sequence[FaultTrialRow], layout: Layout) -> Figure:
     """One panel per trial: faults, outages at the proxy, and requests that were not served."""
     lanes = [list(trial.lanes)[::-1] for trial in trials]
     heights = tuple(0.48 + 0.24 * len(each) for each in lanes)
@@ -82,7 +82,7 @@ def faults(trials: Sequence[Trial], layout: Layout) -> Figure:
     return figure
 
 
-def _trial(panel: Axes, trial: Trial, names: list[str]) -> None:
+def _trial(panel: Axes, trial: FaultTrialRow, names: list[str]) -> None:
     for kind, colour, _, height in _KINDS:
         own = trial.spans[trial.spans["kind"] == kind]
         panel.barh(
@@ -102,7 +102,7 @@ def _trial(panel: Axes, trial: Trial, names: list[str]) -> None:
     panel.set_title(f"{trial.file}: {trial.fault}{_delays(trial)}", loc="left", fontsize=8.5, pad=3)
 
 
-def _delays(trial: Trial) -> str:
+def _delays(trial: FaultTrialRow) -> str:
     """Detection and recovery of the first broken server, or the range over several."""
     detections = trial.detections
     words = []

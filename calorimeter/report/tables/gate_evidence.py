@@ -18,7 +18,7 @@ SHAPE = (KeyError, TypeError, ValueError, AttributeError, IndexError)
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class FaultTrialRow:
     """One trial of a fault.
 
     `lanes` are the broken servers and those that left the rotation, then the clients of each API, even if
@@ -97,7 +97,7 @@ def rotation(folder: Path) -> pd.DataFrame:
     return pd.DataFrame({"call": [], "engine": []})
 
 
-def trials(folder: Path) -> list[Trial]:
+def trials(folder: Path) -> list[FaultTrialRow]:
     """Every trial of the gates, in the order of their files."""
     found = []
     for name, tree in _trees(folder, "H*.json"):
@@ -109,7 +109,7 @@ def trials(folder: Path) -> list[Trial]:
     return found
 
 
-def _trial(name: str, tree: Tree) -> Trial:
+def _trial(name: str, tree: Tree) -> FaultTrialRow:
     begins = int(tree["began_ns"])
     length_s = (int(tree["ended_ns"]) - begins) / 1e9
 
@@ -129,7 +129,7 @@ def _trial(name: str, tree: Tree) -> Trial:
     table = pd.DataFrame(spans, columns=["lane", "kind", "from_s", "to_s"])
     clients = sorted({f"{str(attempt['api']).upper()} clients" for attempt in tree["attempts"]})
     servers = sorted(set(table["lane"]) - set(clients))
-    return Trial(name, str(tree["fault"]).replace("_", " "), (*servers, *clients), table, length_s)
+    return FaultTrialRow(name, str(tree["fault"]).replace("_", " "), (*servers, *clients), table, length_s)
 
 
 def _out(tree: Tree) -> Iterator[tuple[str, int, int]]:

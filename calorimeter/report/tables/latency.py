@@ -11,7 +11,7 @@ from calorimeter.core import statistics
 from calorimeter.core.measured import Span, due_within
 from calorimeter.core.sample_tables import Mask, dropped, ns, succeeded
 from calorimeter.core.statistics import Ints
-from calorimeter.report.time_axis import BIN_LADDER_S, Axis, axis
+from calorimeter.report.time_axis import BIN_LADDER_S, TimeAxis, axis
 
 PERCENTS = (50.0, 90.0, 99.0, 99.9)
 """The percentiles of the tables."""
@@ -25,7 +25,9 @@ CURVE_PERCENTS = (
 """The percentiles of the percentile curve: even steps in each decade towards 99.99."""
 
 
-def latencies(samples: pd.DataFrame, time: Axis, percents: tuple[float, ...] = PERCENTS) -> pd.DataFrame:
+def latencies(
+    samples: pd.DataFrame, time: TimeAxis, percents: tuple[float, ...] = PERCENTS
+) -> pd.DataFrame:
     """Response time of successes by when they were due: `t_s`, `n` and a column per percentile, in s."""
     chosen = samples.loc[succeeded(samples), ["scheduled_ns", "response_ns"]]
     groups = statistics.sorted_groups(
@@ -37,7 +39,7 @@ def latencies(samples: pd.DataFrame, time: Axis, percents: tuple[float, ...] = P
     return table
 
 
-def against_load(samples: pd.DataFrame, time: Axis, part: Span) -> pd.DataFrame:
+def against_load(samples: pd.DataFrame, time: TimeAxis, part: Span) -> pd.DataFrame:
     """Answers against the offered load, one row for each bin that lies wholly in a part of the run.
 
     Columns, per second: `offered`, `achieved`, `errors`, `dropped`, all by when a request was due; then
@@ -57,7 +59,7 @@ def against_load(samples: pd.DataFrame, time: Axis, part: Span) -> pd.DataFrame:
     return table.iloc[time.within(part)][order].reset_index(drop=True)
 
 
-def latency_axis(samples: pd.DataFrame, time: Axis, percent: float) -> Axis:
+def latency_axis(samples: pd.DataFrame, time: TimeAxis, percent: float) -> TimeAxis:
     """Bins wide enough that half of them can show a percentile, but at least ten of them."""
     needed = statistics.samples_needed(percent)
     for width in BIN_LADDER_S:
@@ -74,7 +76,7 @@ def column(percent: float) -> str:
     return f"p{percent:g}"
 
 
-def operations(samples: pd.DataFrame, part: Span, blocks: Axis | None) -> pd.DataFrame:
+def operations(samples: pd.DataFrame, part: Span, blocks: TimeAxis | None) -> pd.DataFrame:
     """One row for each operation and one for all of them, of the requests due in a part of the run.
 
     Columns: `operation`, `n` (all that were due), `ok`, `failed` (sent, but not ok), `dropped`,
@@ -145,7 +147,7 @@ def curve(samples: pd.DataFrame, part: Span) -> pd.DataFrame:
     return table
 
 
-def heat(samples: pd.DataFrame, time: Axis, rows: int = 48) -> pd.DataFrame:
+def heat(samples: pd.DataFrame, time: TimeAxis, rows: int = 48) -> pd.DataFrame:
     """How many successes fell in each cell of time × response time.
 
     The index is the lower edge of a row in s, in even steps of the logarithm; the columns are the

@@ -6,27 +6,27 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.report.tables.shares import ENGINE_QUEUES, PROXY_TOTALS
-from calorimeter.report.time_axis import Axis
+from calorimeter.report.time_axis import TimeAxis
 
 DOWN = ("DOWN", "MAINT", "NOLB", "DRAIN")
 """Prefixes of a server's status with which it gets no new connections."""
 
 
-def _since(table: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def _since(table: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """The rows from a second before the load to its end, with `t_s`."""
     t_s = (table["t_ns"] - time.start_ns) / 1e9
     kept = (t_s >= -1) & (t_s <= time.bins * time.bin_s + 1)
     return table[kept].assign(t_s=t_s[kept].clip(lower=0))
 
 
-def queues(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def queues(polled: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """Messages in the engines' queues: `t_s`, `name`, `ready`, `unacknowledged`."""
     rows = _since(polled[polled["name"].isin(ENGINE_QUEUES)], time)
     named = rows.rename(columns={"messages_ready": "ready", "messages_unacknowledged": "unacknowledged"})
     return named[["t_s", "name", "ready", "unacknowledged"]].reset_index(drop=True)
 
 
-def stacks(ledger: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def stacks(ledger: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """Stacks accepted and not yet seen in a final state: `t_s`, `in_progress`, at the ends of bins."""
     accepted = np.sort(ledger["accepted_ns"].to_numpy(dtype=np.int64))
     final = np.sort(ledger.loc[ledger["final_ns"] > 0, "final_ns"].to_numpy(dtype=np.int64))
@@ -36,7 +36,7 @@ def stacks(ledger: pd.DataFrame, time: Axis) -> pd.DataFrame:
     return pd.DataFrame({"t_s": ends_s.astype(float), "in_progress": in_progress})
 
 
-def sessions(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def sessions(polled: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """Open connections of each server, and waiting ones: `t_s`, `group`, `name`, `open`, `queued`.
 
     If several proxies use the same server, the name includes the proxy that counted the connections.
@@ -48,7 +48,7 @@ def sessions(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     return named[["t_s", "group", "name", "open", "queued"]].reset_index(drop=True)
 
 
-def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def outages(polled: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """When a proxy had a server out of its rotation, to within one poll: `name`, `from_s`, `to_s`."""
     rows = _since(polled[~polled["server"].isin(PROXY_TOTALS)], time).sort_values("t_s", kind="stable")
     found = []
@@ -63,7 +63,7 @@ def outages(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["name", "from_s", "to_s"])
 
 
-def workers(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def workers(polled: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """Health of each generating process: `t_s`, `worker`, `cpu_share` of one core, and `lag_p99_s`.
 
     The lag is that of its arrivals, or of its timer if users are closed; `connections` were made since the
@@ -73,7 +73,7 @@ def workers(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
     return _since(polled, time)[columns].reset_index(drop=True)
 
 
-def invalid(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def invalid(polled: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """When a generating process was the bottleneck: `worker`, `from_s`, `to_s`, `why`."""
     rows = _since(polled[polled["why_invalid"] != ""], time)
     began_s = (rows["t_ns"] - time.start_ns) / 1e9 - rows["length_s"]
@@ -98,7 +98,7 @@ def union(table: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found, columns=["from_s", "to_s"])
 
 
-def processes(polled: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def processes(polled: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """Processor and memory of each part: `t_s`, `part`, `cpus` (processors used), `rss_bytes`.
 
     One row for each poll but the first. If a process restarted (its seconds fell), it counts from 0.

@@ -12,10 +12,10 @@ from calorimeter.core import statistics
 from calorimeter.core.measured import Span
 from calorimeter.core.sample_tables import dropped, ns, succeeded
 from calorimeter.core.statistics import Floats
-from calorimeter.report.time_axis import Axis
+from calorimeter.report.time_axis import TimeAxis
 
 
-def rates(samples: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def rates(samples: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """What was offered and what was answered, one row for each bin.
 
     Columns: `t_s`, then per second `offered`, `achieved` (answers as expected), `errors` and
@@ -62,7 +62,7 @@ def errors(samples: pd.DataFrame) -> pd.DataFrame:
     ]
 
 
-def generator(samples: pd.DataFrame, time: Axis) -> pd.DataFrame:
+def generator(samples: pd.DataFrame, time: TimeAxis) -> pd.DataFrame:
     """How late requests were sent: `t_s`, `n`, `lag_p50`, `lag_p99` (if n allows), `lag_max`, in s."""
     sent = samples.loc[~dropped(samples), ["scheduled_ns", "response_ns", "service_ns"]]
     lag = np.maximum(ns(sent, "response_ns") - ns(sent, "service_ns"), 0)
@@ -109,7 +109,7 @@ class Steadiness:
     why: str
 
 
-def steadiness(samples: pd.DataFrame, time: Axis, measured: Span) -> Steadiness:
+def steadiness(samples: pd.DataFrame, time: TimeAxis, measured: Span) -> Steadiness:
     """Find the steady part of the measured part by `statistics.WARM_UP_RULE`.
 
     Both the achieved rate and the median response time have to be steady; the later of the two
@@ -134,7 +134,7 @@ def steadiness(samples: pd.DataFrame, time: Axis, measured: Span) -> Steadiness:
     return Steadiness(Span(first_ns, measured.last_ns), True, why)
 
 
-def _medians(samples: pd.DataFrame, time: Axis) -> Floats:
+def _medians(samples: pd.DataFrame, time: TimeAxis) -> Floats:
     """The median of each bin, however few samples it holds: used to find the warm-up, never shown."""
     chosen = samples.loc[succeeded(samples), ["scheduled_ns", "response_ns"]]
     groups = statistics.sorted_groups(

@@ -26,7 +26,7 @@ WORKERS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class WatchTables:
     """Tables of polls, empty if there were none; `gaps` are sentences about what is missing."""
 
     servers: pd.DataFrame
@@ -37,7 +37,7 @@ class Watched:
     gaps: tuple[str, ...] = field(default=())
 
 
-def read(run: RunDir) -> Watched:
+def read(run: RunDir) -> WatchTables:
     """Read the files of a run. A missing file or a truncated line is a gap, not an error."""
     gaps: list[str] = []
     folder = run.path / "watch"
@@ -47,7 +47,7 @@ def read(run: RunDir) -> Watched:
     channels = _rows(broker, _channels, "", []) if broker.exists() else []
     processes = _rows(folder / "processes.jsonl", _processes, "processor and memory of each part", gaps)
     workers = _rows(folder / "generator.jsonl", _workers, "how busy the generator's processes were", gaps)
-    return Watched(
+    return WatchTables(
         servers=pd.DataFrame(proxy, columns=list(SERVERS)),
         queues=pd.DataFrame(queues, columns=list(QUEUES)),
         channels=pd.DataFrame(channels, columns=list(CHANNELS)),

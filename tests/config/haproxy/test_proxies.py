@@ -5,16 +5,16 @@ from __future__ import annotations
 import pytest
 
 from calorimeter.config import haproxy
-from calorimeter.config.haproxy import Configuration, Proxy
+from calorimeter.config.haproxy import HAProxyConfig, ProxySection
 from calorimeter.core.deployment import Checks
 
 
-def resolved(*texts: str) -> Configuration:
+def resolved(*texts: str) -> HAProxyConfig:
     """The configuration of one or more files."""
     return haproxy.resolve(haproxy.parse([(f"f{n}", text) for n, text in enumerate(texts)], {}))
 
 
-def only(*texts: str) -> Proxy:
+def only(*texts: str) -> ProxySection:
     """The only proxy of a configuration."""
     (proxy,) = resolved(*texts).proxies
     return proxy

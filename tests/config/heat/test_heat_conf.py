@@ -11,7 +11,7 @@ from calorimeter.config.heat import heat_conf
 from calorimeter.config.heat.heat_conf import BrokerHost
 
 
-def conf(text: str) -> heat_conf.HeatConf:
+def conf(text: str) -> heat_conf.HeatProcessConf:
     """A configuration of host B."""
     return heat_conf.parse("B", ("heat.conf", text))
 

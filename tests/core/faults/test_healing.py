@@ -15,7 +15,7 @@ from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Journal, Unhealed, recover_all
-from calorimeter.core.faults.schedule import Commands, Schedule, commands, parse, resolve
+from calorimeter.core.faults.schedule import FaultCommands, Schedule, commands, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed, run
 from calorimeter.core.waiting import until
 
@@ -56,7 +56,7 @@ def cloud(tmp_path: Path) -> Deployment:
     return read(file)
 
 
-def of(cloud: Deployment, fault: str) -> Commands:
+def of(cloud: Deployment, fault: str) -> FaultCommands:
     """The commands for a fault of the only part."""
     found = commands(cloud.parts[0], fault)
     assert found is not None

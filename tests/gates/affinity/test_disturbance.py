@@ -9,7 +9,7 @@ import pytest
 from calorimeter.core.source_hash import HashServer
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.affinity.mapping import mapping_is_the_predicted_one
-from calorimeter.gates.affinity.persistence import Load, Persistence, sources_stay_under_load
+from calorimeter.gates.affinity.persistence import LoadBetweenVisits, Persistence, sources_stay_under_load
 from calorimeter.gates.affinity.spreading import sources_spread_as_predicted
 from calorimeter.gates.affinity.stability import each_source_on_one_backend, enough_distinct_sources
 from calorimeter.gates.clients.visits import GIVEN_UP, AllVisits, LogCount, StateLine, Visit, Visits
@@ -49,7 +49,7 @@ def quiet() -> tuple[Visit, ...]:
 
 def of_all_gates(visits: Visits) -> dict[str, Judgement]:
     """Gate → judgement."""
-    load = Load(users=12, status=0, requests=100, requests_meanwhile=80, seconds=5.0)
+    load = LoadBetweenVisits(users=12, status=0, requests=100, requests_meanwhile=80, seconds=5.0)
     whole = AllVisits(apis=(visits,))
     before = evidence(*quiet())
     return {

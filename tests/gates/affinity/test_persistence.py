@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from calorimeter.core.verdict import Judgement, Outcome
-from calorimeter.gates.affinity.persistence import Load, Persistence, sources_stay_under_load
+from calorimeter.gates.affinity.persistence import LoadBetweenVisits, Persistence, sources_stay_under_load
 from calorimeter.gates.clients.visits import LogCount, Visit, Visits
 
 QUIET = {"1": "a", "2": "b"}
-LOAD = Load(users=12, status=0, requests=100, requests_meanwhile=80, seconds=5.0)
+LOAD = LoadBetweenVisits(users=12, status=0, requests=100, requests_meanwhile=80, seconds=5.0)
 
 
 def visits(places: dict[str, str | None], at_s: int = 0, **changes: object) -> Visits:
@@ -23,7 +23,7 @@ def visits(places: dict[str, str | None], at_s: int = 0, **changes: object) -> V
     return Visits.model_validate(fields | changes)
 
 
-def judged(loaded: Visits, load: Load = LOAD) -> Judgement:
+def judged(loaded: Visits, load: LoadBetweenVisits = LOAD) -> Judgement:
     """The judgement on two sources that were on a and b without load."""
     return sources_stay_under_load(Persistence(quiet=(visits(dict(QUIET)),), loaded=(loaded,), load=load))
 

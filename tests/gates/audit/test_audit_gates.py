@@ -13,7 +13,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.audit.audited_files import audited
 from calorimeter.gates.context import Context, Settings
-from calorimeter.gates.judge import Given, Session
+from calorimeter.gates.judge import AcceptanceRun, Given
 from calorimeter.gates.registry import known
 from tests.places import GUIDE
 
@@ -37,11 +37,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def session(folder: Path, text: str, gates: str) -> Session:
+def session(folder: Path, text: str, gates: str) -> AcceptanceRun:
     """An acceptance run before its first gate."""
     file = folder / "deployment.toml"
     file.write_text(text)
-    return Session.prepare(Given(str(file), gates, None, folder / "runs", Settings()))
+    return AcceptanceRun.prepare(Given(str(file), gates, None, folder / "runs", Settings()))
 
 
 def outcomes(folder: Path, text: str) -> dict[str, Outcome]:

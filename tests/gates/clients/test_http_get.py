@@ -10,17 +10,17 @@ import ssl
 import pytest
 
 from calorimeter.core.deployment import Address
-from calorimeter.gates.clients.http_get import Answer, HttpConnection, reason
+from calorimeter.gates.clients.http_get import GetRecord, HttpConnection, reason
 from tests.load.http.raw_server import answering, serving
 
 LENGTH = b"HTTP/1.1 300 Choices\r\nContent-Length: 2\r\n\r\nok"
 CHUNKS = b"HTTP/1.1 300 Choices\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"
 
 
-def got(answer: bytes, requests: int = 1, *, keep: bool = False, body: bool = True) -> list[Answer]:
+def got(answer: bytes, requests: int = 1, *, keep: bool = False, body: bool = True) -> list[GetRecord]:
     """What the client makes of this answer to each of its requests on one connection."""
 
-    async def get(to: Address) -> list[Answer]:
+    async def get(to: Address) -> list[GetRecord]:
         connection = HttpConnection(to, "127.16.0.9")
         answers = [await connection.get(within_s=5, keep=keep, body=body) for _ in range(requests)]
         connection.close()

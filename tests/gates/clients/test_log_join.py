@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from calorimeter.gates.clients.log_join import with_lines
-from calorimeter.gates.evidence.proxy_log import Connection
+from calorimeter.gates.evidence.proxy_log import LoggedConnection
 
 
 @dataclass(frozen=True)
@@ -17,14 +17,14 @@ class Request:
     kept: bool = False
 
 
-def line(client: str, port: int, server: str, accepted_ns: int = 0) -> Connection:
+def line(client: str, port: int, server: str, accepted_ns: int = 0) -> LoggedConnection:
     """A line of the log."""
-    return Connection.model_construct(
+    return LoggedConnection.model_construct(
         client=client, client_port=port, server=server, accepted_ns=accepted_ns
     )
 
 
-def servers(requests: list[Request], lines: list[Connection]) -> list[str | None]:
+def servers(requests: list[Request], lines: list[LoggedConnection]) -> list[str | None]:
     """The server of each request's line."""
     joined = with_lines(requests, lines, lambda request: request.kept)
     return [found.server if found else None for _, found in joined]

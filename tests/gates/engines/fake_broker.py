@@ -10,7 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.faults.schedule import Commands
+from calorimeter.core.faults.schedule import FaultCommands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.context import Context, Settings
@@ -18,8 +18,8 @@ from calorimeter.gates.engines.liveness_watch import LivenessWatch
 from calorimeter.gates.engines.traced_calls import BrokerTrace
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import (
-    Connection,
-    Consumer,
+    BrokerConnection,
+    BrokerConsumer,
     EngineConsumer,
     Queue,
     join_consumers,
@@ -39,12 +39,12 @@ class Engine:
     connection: str
     peer: str = ""
 
-    def consumers(self) -> Iterator[Consumer]:
+    def consumers(self) -> Iterator[BrokerConsumer]:
         """Its consumers on both topics, and on its own queue of each."""
         queues = ("engine", f"engine.{self.host}"), ("engine_worker", f"engine_worker.id-{self.connection}")
         for channel, names in enumerate(queues, 1):
             for queue in names:
-                yield Consumer(
+                yield BrokerConsumer(
                     queue=queue, tag=queue, connection=self.work if channel == 2 else self.connection,
                     channel=channel, prefetch=0, acknowledges=True, exclusive=False, user="heat",
                 )  # fmt: skip
@@ -54,10 +54,10 @@ class Engine:
         """The name of its connection for `engine_worker`."""
         return f"{self.connection}-work"
 
-    def connections(self) -> Iterator[Connection]:
+    def connections(self) -> Iterator[BrokerConnection]:
         """Its two connections."""
         for name in (self.connection, self.work):
-            yield Connection(
+            yield BrokerConnection(
                 name=name, peer_host=self.peer or self.host, peer_port=1, user="heat", state="running",
                 given_name=f"heat-engine:{self.pid}:{UUID}", product="py-amqp",
             )  # fmt: skip
@@ -74,11 +74,11 @@ class FakeBroker:
     on_poll: Callable[[], None] = lambda: None
     where: str = "broker"
 
-    def connections(self) -> tuple[Connection, ...]:
+    def connections(self) -> tuple[BrokerConnection, ...]:
         """The connections of all engines."""
         return tuple(c for engine in self.engines for c in engine.connections())
 
-    def settled(self) -> tuple[tuple[Consumer, ...], tuple[Connection, ...]]:
+    def settled(self) -> tuple[tuple[BrokerConsumer, ...], tuple[BrokerConnection, ...]]:
         """All consumers and connections."""
         return tuple(c for engine in self.engines for c in engine.consumers()), self.connections()
 
@@ -175,13 +175,13 @@ class FakeInjector:
         self.done: list[str] = []
         self.on_inject = lambda: None
 
-    def inject(self, commands: Commands) -> CommandResult:
+    def inject(self, commands: FaultCommands) -> CommandResult:
         """Inject a fault."""
         self.done.append(f"{commands.fault} {commands.part}")
         self.on_inject()
         return self._ended()
 
-    def heal(self, commands: Commands) -> CommandResult:
+    def heal(self, commands: FaultCommands) -> CommandResult:
         """End a fault."""
         self.done.append(f"heal {commands.part}")
         return self._ended()

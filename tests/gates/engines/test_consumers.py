@@ -5,8 +5,8 @@ from __future__ import annotations
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.engines.consumers import (
     ConsumerRoster,
-    Consuming,
-    Service,
+    RosterConsumer,
+    ServiceEntry,
     as_described,
     why_not_breakable,
 )
@@ -14,12 +14,12 @@ from calorimeter.gates.engines.consumers import (
 HOSTS = ("engine-1", "engine-2")
 
 
-def consumers(*hosts: str) -> dict[str, tuple[Consuming, ...]]:
+def consumers(*hosts: str) -> dict[str, tuple[RosterConsumer, ...]]:
     """One consumer on each queue for each host; the engine id is `id-HOST`."""
     return {
-        "engine": tuple(Consuming(id=h, name=h, role="heat-engine", server=h) for h in hosts),
+        "engine": tuple(RosterConsumer(id=h, name=h, role="heat-engine", server=h) for h in hosts),
         "engine_worker": tuple(
-            Consuming(id=f"w-{h}", name=h, role="heat-engine", server=f"id-{h}") for h in hosts
+            RosterConsumer(id=f"w-{h}", name=h, role="heat-engine", server=f"id-{h}") for h in hosts
         ),
     }
 
@@ -32,7 +32,7 @@ def evidence(**changes: object) -> ConsumerRoster:
         "expected_queues": ("engine", "engine_worker"),
         "queues": ("engine", "engine_worker"),
         "consumers": consumers(*HOSTS),
-        "services": tuple(Service(engine_id=f"id-{h}", host=h, up=True) for h in HOSTS),
+        "services": tuple(ServiceEntry(engine_id=f"id-{h}", host=h, up=True) for h in HOSTS),
     }
     return ConsumerRoster.model_validate(fields | changes)
 
@@ -70,15 +70,15 @@ def test_stranger_fails() -> None:
     """A process that is no heat-engine is a stranger, and so is a heat-engine without its own queue."""
     mine = consumers(*HOSTS)
     for stranger in (
-        Consuming(id="s", name="pika@10.0.0.9", role=None, server=None),
-        Consuming(id="s", name="pika@10.0.0.9", role="heat-engine", server=None),
+        RosterConsumer(id="s", name="pika@10.0.0.9", role=None, server=None),
+        RosterConsumer(id="s", name="pika@10.0.0.9", role="heat-engine", server=None),
     ):
         judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"], stranger)}))
         assert judgement.outcome is Outcome.FAIL
         assert judgement.counter_examples == ("a stranger consumes from engine: pika@10.0.0.9",)
 
 
-UNLISTED = Consuming(
+UNLISTED = RosterConsumer(
     id="u", name="unlisted (c, channel 1)", role=None, server="engine-2", prefetch=0, listed=False
 )
 
@@ -93,7 +93,7 @@ def test_consumer_whose_connection_is_not_listed_is_unknown() -> None:
 
 def test_stranger_beside_an_unknown_consumer_fails() -> None:
     """A known stranger is FAIL beside an unknown consumer."""
-    stranger = Consuming(id="s", name="pika@10.0.0.9", role=None, server=None)
+    stranger = RosterConsumer(id="s", name="pika@10.0.0.9", role=None, server=None)
     mine = consumers(*HOSTS)
     judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"], UNLISTED, stranger)}))
     assert judgement.outcome is Outcome.FAIL
@@ -109,8 +109,8 @@ def test_missing_queue_fails() -> None:
 def test_consumer_that_the_table_lists_as_down_fails() -> None:
     """Service table and consumers must agree."""
     services = (
-        Service(engine_id="id-engine-1", host="engine-1", up=True),
-        Service(engine_id="id-engine-2", host="engine-2", up=False),
+        ServiceEntry(engine_id="id-engine-1", host="engine-1", up=True),
+        ServiceEntry(engine_id="id-engine-2", host="engine-2", up=False),
     )
     judgement = as_described(evidence(services=services))
     assert judgement.outcome is Outcome.FAIL
@@ -119,7 +119,7 @@ def test_consumer_that_the_table_lists_as_down_fails() -> None:
 
 def test_entry_of_an_engine_that_was_restarted_is_counted_only() -> None:
     """The table lists a crashed process as up for two report intervals: that refutes nothing."""
-    services = (*evidence().services, Service(engine_id="id-old", host="engine-2", up=True))  # type: ignore[misc]
+    services = (*evidence().services, ServiceEntry(engine_id="id-old", host="engine-2", up=True))  # type: ignore[misc]
     judgement = as_described(evidence(services=services))
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["services_not_yet_down"] == 1
@@ -153,7 +153,7 @@ def test_engine_that_does_not_consume_is_not_breakable() -> None:
 
 def test_with_a_stranger_no_engine_is_breakable() -> None:
     """On either queue; a consumer without a listed connection is not called a stranger."""
-    stranger = Consuming(id="s", name="unnamed@10.0.0.9", role=None, server=None)
+    stranger = RosterConsumer(id="s", name="unnamed@10.0.0.9", role=None, server=None)
     for queue in ("engine", "engine_worker"):
         found = consumers(*HOSTS)
         found[queue] = (*found[queue], stranger)

@@ -10,7 +10,7 @@ import pytest
 from calorimeter.core.waiting import until
 from calorimeter.gates.engines import liveness_watch
 from calorimeter.gates.engines.liveness_watch import LivenessWatch
-from calorimeter.gates.evidence.broker_records import Consumer
+from calorimeter.gates.evidence.broker_records import BrokerConsumer
 from calorimeter.gates.evidence.firehose import Firehose
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from tests.gates.engines.fake_broker import Engine, FakeBroker, FakeContext, FakeFirehose
@@ -24,7 +24,7 @@ class Broker(FakeBroker):
 
     down = False
 
-    def consumers(self) -> tuple[Consumer, ...]:
+    def consumers(self) -> tuple[BrokerConsumer, ...]:
         """All consumers; raises if the broker is down."""
         self.polls += 1
         if self.down:

@@ -4,20 +4,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.engines.queue_window import Consumer
-from calorimeter.gates.engines.rotation import Delivered, Rotation, exact_rotation
+from calorimeter.gates.engines.queue_window import QueueConsumer
+from calorimeter.gates.engines.rotation import Rotation, TracedDelivery, exact_rotation
 
 
 def evidence(order: str, **changes: object) -> Rotation:
     """Deliveries to consumers named by letters, one call each."""
-    consumers = tuple(Consumer(id=letter, name=f"engine-{letter}") for letter in "ABC")
+    consumers = tuple(QueueConsumer(id=letter, name=f"engine-{letter}") for letter in "ABC")
     fields: dict[str, object] = {
         "queue": "engine",
         "described": 3,
         "before": consumers,
         "after": consumers,
         "calls": tuple(f"req-{n}" for n in range(len(order))),
-        "deliveries": tuple(Delivered(consumer=c, request_id=f"req-{n}") for n, c in enumerate(order)),
+        "deliveries": tuple(TracedDelivery(consumer=c, request_id=f"req-{n}") for n, c in enumerate(order)),
     }
     return Rotation.model_validate(fields | changes)
 
@@ -43,7 +43,7 @@ def test_period_over_too_few_consumers_fails() -> None:
 
 def test_changed_consumers_are_inconclusive() -> None:
     """Without constant consumers there is no expected order."""
-    judgement = exact_rotation(evidence("ABCABC", after=(Consumer(id="A", name="engine-A"),)))
+    judgement = exact_rotation(evidence("ABCABC", after=(QueueConsumer(id="A", name="engine-A"),)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
 
 
@@ -81,7 +81,7 @@ def test_too_few_deliveries_are_inconclusive() -> None:
 
 def test_single_consumer_is_inconclusive() -> None:
     """One consumer cannot rotate."""
-    one = (Consumer(id="A", name="engine-A"),)
+    one = (QueueConsumer(id="A", name="engine-A"),)
     assert exact_rotation(evidence("AAAA", before=one, after=one)).outcome is Outcome.INCONCLUSIVE
 
 

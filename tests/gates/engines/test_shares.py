@@ -6,13 +6,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.engines.queue_window import Consumer
-from calorimeter.gates.engines.shares import Shares, equal_shares
+from calorimeter.gates.engines.queue_window import QueueConsumer
+from calorimeter.gates.engines.shares import QueueShares, equal_shares
 
-CONSUMERS = tuple(Consumer(id=letter, name=f"engine-{letter}") for letter in "ABC")
+CONSUMERS = tuple(QueueConsumer(id=letter, name=f"engine-{letter}") for letter in "ABC")
 
 
-def evidence(a: int, b: int, c: int, **changes: object) -> Shares:
+def evidence(a: int, b: int, c: int, **changes: object) -> QueueShares:
     """So many deliveries to each of three engines."""
     fields: dict[str, object] = {
         "queue": "engine_worker",
@@ -21,7 +21,7 @@ def evidence(a: int, b: int, c: int, **changes: object) -> Shares:
         "counts": {"A": a, "B": b, "C": c},
         "published": a + b + c,
     }
-    return Shares.model_validate(fields | changes)
+    return QueueShares.model_validate(fields | changes)
 
 
 def test_shares_that_differ_by_one_pass() -> None:
@@ -35,7 +35,7 @@ def test_shares_that_differ_by_one_pass() -> None:
 
 def test_consumers_of_one_name_are_counted_each() -> None:
     """Containers behind one address may be called the same: 500, 40, 500 is no equal share."""
-    twins = tuple(Consumer(id=letter, name="engine-3 [7]") for letter in "ABC")
+    twins = tuple(QueueConsumer(id=letter, name="engine-3 [7]") for letter in "ABC")
     judgement = equal_shares(evidence(500, 40, 500, before=twins, after=twins))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples[0] == (
@@ -106,11 +106,11 @@ def test_restless_queue_few_deliveries_or_changed_consumers_are_inconclusive() -
 @given(st.integers(2, 9), st.integers(90, 2000), st.integers(0, 8))
 def test_any_turn_passes_and_any_theft_of_two_fails(size: int, total: int, first: int) -> None:
     """Turns pass wherever they begin; two deliveries moved from one consumer to another do not."""
-    consumers = tuple(Consumer(id=str(n), name=f"e{n}") for n in range(size))
+    consumers = tuple(QueueConsumer(id=str(n), name=f"e{n}") for n in range(size))
     counts = dict.fromkeys((c.id for c in consumers), 0)
     for k in range(total):
         counts[str((first + k) % size)] += 1
-    given_ = Shares(queue="engine", before=consumers, after=consumers, counts=counts)
+    given_ = QueueShares(queue="engine", before=consumers, after=consumers, counts=counts)
     assert equal_shares(given_).outcome is Outcome.PASS
     low, high = min(counts, key=lambda i: counts[i]), max(counts, key=lambda i: counts[i])
     low = low if low != high else str((int(high) + 1) % size)

@@ -9,8 +9,8 @@ import pytest
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.engines.engine_trial import EngineTrial
-from calorimeter.gates.engines.queue_window import Consumer
-from calorimeter.gates.engines.shares import Shares
+from calorimeter.gates.engines.queue_window import QueueConsumer
+from calorimeter.gates.engines.shares import QueueShares
 from calorimeter.gates.engines.stop import (
     clean_stop_loses_nothing,
     crash_is_survived,
@@ -39,10 +39,10 @@ def test_clean_stop_without_a_loss_passes_and_a_lost_call_fails() -> None:
     )
 
 
-def shares(*counts: int) -> Shares:
+def shares(*counts: int) -> QueueShares:
     """That many calls of each engine after the join."""
-    consumers = tuple(Consumer(id=str(n), name=f"engine-{n}") for n in range(len(counts)))
-    return Shares(
+    consumers = tuple(QueueConsumer(id=str(n), name=f"engine-{n}") for n in range(len(counts)))
+    return QueueShares(
         queue="engine", before=consumers, after=consumers, counts={str(n): c for n, c in enumerate(counts)}
     )
 

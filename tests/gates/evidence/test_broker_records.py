@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from calorimeter.gates.engines import queue_consumers
 from calorimeter.gates.evidence.broker_records import (
+    BrokerConnection,
+    BrokerConsumer,
+    BrokerProcess,
     Channel,
-    Connection,
-    Consumer,
-    Process,
     Queue,
     hosts,
     join_consumers,
@@ -80,9 +80,9 @@ QUEUE = {
 }
 
 
-def connection(name: str, given_name: str | None, host: str = "127.0.0.1") -> Connection:
+def connection(name: str, given_name: str | None, host: str = "127.0.0.1") -> BrokerConnection:
     """A connection with these names."""
-    return Connection(
+    return BrokerConnection(
         name=name,
         peer_host=host,
         peer_port=1,
@@ -93,9 +93,9 @@ def connection(name: str, given_name: str | None, host: str = "127.0.0.1") -> Co
     )
 
 
-def consumer(queue: str, on: str, tag: str = "1") -> Consumer:
+def consumer(queue: str, on: str, tag: str = "1") -> BrokerConsumer:
     """A consumer like an engine's."""
-    return Consumer(
+    return BrokerConsumer(
         queue=queue,
         tag=tag,
         connection=on,
@@ -110,7 +110,7 @@ def consumer(queue: str, on: str, tag: str = "1") -> Consumer:
 def test_a_connection_shows_its_process() -> None:
     """`heat-engine:<pid>:<uuid>` is a role and a pid on the peer's host."""
     found = read_connection(CONNECTION)
-    assert found.process == Process(role="heat-engine", pid=7684, host="127.0.0.1")
+    assert found.process == BrokerProcess(role="heat-engine", pid=7684, host="127.0.0.1")
     assert str(found.process) == "heat-engine[7684]@127.0.0.1"
 
 
@@ -119,7 +119,7 @@ def test_a_role_may_hold_dashes_and_other_names_are_no_process() -> None:
     uuid = "cacb641d-eff6-4773-9bdb-fc5ff77c46f6"
     names = [f"heat-api-cfn:12:{uuid}", "rally", None, f"heat-engine:x:{uuid}", f"heat-engine:12:{uuid} "]
     found = [connection("c", name).process for name in names]
-    assert found == [Process(role="heat-api-cfn", pid=12, host="127.0.0.1"), None, None, None, None]
+    assert found == [BrokerProcess(role="heat-api-cfn", pid=12, host="127.0.0.1"), None, None, None, None]
 
 
 def test_a_consumer_is_read() -> None:

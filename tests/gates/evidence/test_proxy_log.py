@@ -18,12 +18,12 @@ from calorimeter.core.deployment import Address
 from calorimeter.core.waiting import until
 from calorimeter.gates.evidence.log_listener import UdpLog
 from calorimeter.gates.evidence.proxy_log import (
-    Accepted,
-    Connection,
-    Line,
+    LoggedAccept,
+    LoggedConnection,
+    LogLine,
     Notice,
     ServerEvent,
-    Unparsed,
+    UnparsedLine,
     parse,
     read,
     without_header,
@@ -38,7 +38,7 @@ HTTP = (
 
 def test_tcplog() -> None:
     """Every field of a tcplog line is read."""
-    assert parse(Line(7, TCP), UTC) == Connection(
+    assert parse(LogLine(7, TCP), UTC) == LoggedConnection(
         mode="tcp",
         received_ns=7,
         client="127.0.0.12",
@@ -68,7 +68,7 @@ def test_tcplog() -> None:
 def test_httplog() -> None:
     """Every further field of an httplog line is read."""
     line = parse(HTTP, UTC)
-    assert isinstance(line, Connection)
+    assert isinstance(line, LoggedConnection)
     assert (line.mode, line.status, line.request) == ("http", 401, "GET /stats HTTP/1.1")
     assert (line.request_ms, line.queue_ms, line.connect_ms, line.response_ms, line.total_ms) == (
         3,
@@ -80,10 +80,10 @@ def test_httplog() -> None:
     assert (line.server, line.termination, line.bytes_sent) == ("a", "----", 263)
 
 
-def connection(text: str) -> Connection:
+def connection(text: str) -> LoggedConnection:
     """The connection of one line."""
     line = parse(text, UTC)
-    assert isinstance(line, Connection), line
+    assert isinstance(line, LoggedConnection), line
     return line
 
 
@@ -159,8 +159,8 @@ def test_zone() -> None:
     """HAProxy logs local time without a zone; the proxy's zone determines the moment."""
     east = parse(TCP, timezone(timedelta(hours=2)))
     here = parse(TCP, UTC)
-    assert isinstance(east, Connection)
-    assert isinstance(here, Connection)
+    assert isinstance(east, LoggedConnection)
+    assert isinstance(here, LoggedConnection)
     assert here.accepted_ns - east.accepted_ns == 2 * 3600 * 10**9
 
 
@@ -168,7 +168,7 @@ def test_accepted_without_server() -> None:
     """Without `option tcplog` a line names the client, but no server."""
     assert parse(
         "<134>Nov 22 19:07:22 haproxy[7]: Connect from ::1:48186 to 10.0.0.9:8004 (heat/TCP)"
-    ) == Accepted(
+    ) == LoggedAccept(
         received_ns=0,
         client="::1",
         client_port=48186,
@@ -215,7 +215,7 @@ EVENTS = [
 @pytest.mark.parametrize(("text", "state", "reason"), EVENTS)
 def test_server_events(text: str, state: str, reason: str | None) -> None:
     """The new state of a server and its reason are read from each of HAProxy's messages."""
-    event = parse(Line(5, f"<129>Nov 22 19:07:17 haproxy[7789]: {text}"))
+    event = parse(LogLine(5, f"<129>Nov 22 19:07:17 haproxy[7789]: {text}"))
     assert isinstance(event, ServerEvent)
     assert (event.section, event.server, event.state, event.reason) == ("t", "b", state, reason)
     assert (event.received_ns, event.text) == (5, text)
@@ -250,7 +250,7 @@ def test_unparsed_lines_are_quoted() -> None:
 @given(st.text())
 def test_any_text_is_some_entry(text: str) -> None:
     """No text makes the parser fail."""
-    assert isinstance(parse(text), Connection | Accepted | ServerEvent | Notice | Unparsed)
+    assert isinstance(parse(text), LoggedConnection | LoggedAccept | ServerEvent | Notice | UnparsedLine)
 
 
 def test_order_is_kept() -> None:

@@ -15,7 +15,7 @@ from calorimeter.gates.clients import log_attribution
 from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.evidence import proxy_log, proxy_logs
-from calorimeter.gates.evidence.proxy_log import Line, ProxyLog
+from calorimeter.gates.evidence.proxy_log import LogLine, ProxyLog
 from calorimeter.gates.evidence.proxy_logs import ProxyLogs
 
 
@@ -36,16 +36,16 @@ class Written:
     def __exit__(self, *of: object) -> None:
         """Nothing to close."""
 
-    def lines(self) -> tuple[Line, ...]:
+    def lines(self) -> tuple[LogLine, ...]:
         """All lines."""
-        return tuple(Line(n, text) for n, text in enumerate(self.texts))
+        return tuple(LogLine(n, text) for n, text in enumerate(self.texts))
 
-    def drain(self) -> tuple[Line, ...]:
+    def drain(self) -> tuple[LogLine, ...]:
         """All lines, and they are gone."""
         drained, self.texts = self.lines(), ()
         return drained
 
-    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
+    def wait_for(self, predicate: Callable[[Sequence[LogLine]], bool], timeout_s: float) -> bool:
         """They are all here already."""
         return predicate(self.lines())
 
@@ -96,7 +96,7 @@ class Late(Written):
         super().__init__(where, *texts)
         self.late = list(late)
 
-    def wait_for(self, predicate: Callable[[Sequence[Line]], bool], timeout_s: float) -> bool:
+    def wait_for(self, predicate: Callable[[Sequence[LogLine]], bool], timeout_s: float) -> bool:
         """One comes."""
         if self.late:
             self.texts = (*self.texts, self.late.pop(0))
@@ -243,7 +243,7 @@ def test_lines_are_parsed_once_as_long_as_none_comes(monkeypatch: pytest.MonkeyP
     """What is asked of the same lines again takes no second look at them; a new line is seen."""
     parsed: list[int] = []
 
-    def read(lines: Sequence[Line]) -> ProxyLog:
+    def read(lines: Sequence[LogLine]) -> ProxyLog:
         parsed.append(len(lines))
         return proxy_log.read(lines)
 

@@ -7,13 +7,13 @@ import pytest
 from calorimeter.core.deployment import Checks
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.health.detection import detected_in_time
-from calorimeter.gates.health.trial import Expectations, Trial, Trials
+from calorimeter.gates.health.trial import Expectations, FaultTrial, FaultTrials
 from tests.gates.health.trials import CHECKS, at, attempt, change, direct, injected, log_line, steady, trial
 
 
-def judged(*trials: Trial) -> Judgement:
+def judged(*trials: FaultTrial) -> Judgement:
     """The judgement on some trials."""
-    return detected_in_time(Trials(trials=trials))
+    return detected_in_time(FaultTrials(trials=trials))
 
 
 def test_a_crash_within_its_bound_passes_with_what_clients_saw() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from calorimeter.core.deployment import Api, Backend, Tls, address
 from calorimeter.core.waiting import until
-from calorimeter.gates.evidence.proxy_log import Connection, parse
+from calorimeter.gates.evidence.proxy_log import LoggedConnection, parse
 from calorimeter.gates.health.probes import Probes, attributed
 from calorimeter.gates.health.trial import Attempt
 
@@ -100,10 +100,10 @@ def test_a_request_that_hangs_is_recorded_and_delays_no_other(server: str) -> No
     assert max(d.sent_ns for d in unanswered) - min(d.sent_ns for d in unanswered) < 0.6e9
 
 
-def line(port: int, when: str, server: str) -> Connection:
+def line(port: int, when: str, server: str) -> LoggedConnection:
     """A connection of the proxy's log."""
     found = parse(f"127.0.0.1:{port} [22/Nov/2026:19:00:{when}] r r/{server} 1/0/5 300 -- 1/1/1/1/0 0/0")
-    assert isinstance(found, Connection)
+    assert isinstance(found, LoggedConnection)
     return found
 
 

@@ -7,13 +7,13 @@ import pytest
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.health.detection import detected_in_time
 from calorimeter.gates.health.recovery import recovered_in_time
-from calorimeter.gates.health.trial import Attempt, Expectations, Trial, Trials
+from calorimeter.gates.health.trial import Attempt, Expectations, FaultTrial, FaultTrials
 from tests.gates.health.trials import at, attempt, change, direct, injected, log_line, steady, trial
 
 
-def judged(*trials: Trial) -> Judgement:
+def judged(*trials: FaultTrial) -> Judgement:
     """The judgement on some trials."""
-    return recovered_in_time(Trials(trials=trials))
+    return recovered_in_time(FaultTrials(trials=trials))
 
 
 def test_a_recovery_within_its_bound_passes() -> None:
@@ -58,7 +58,7 @@ def test_an_error_on_the_way_back_fails() -> None:
     assert "1 requests failed while it returned" in judgement.why
 
 
-def flapping(*more: Attempt) -> Trial:
+def flapping(*more: Attempt) -> FaultTrial:
     """Server a fails at 10 and again at 30; it is DOWN at 11.5 and 31.5, UP at 21.9 and 41.9."""
     first = trial()
     again = injected(
@@ -136,12 +136,12 @@ def test_unhealed_or_unproven_is_inconclusive() -> None:
 
 
 @pytest.mark.parametrize("check", [recovered_in_time, detected_in_time])
-def test_lost_lines_of_the_log_are_inconclusive(check: Callable[[Trials], Judgement]) -> None:
+def test_lost_lines_of_the_log_are_inconclusive(check: Callable[[FaultTrials], Judgement]) -> None:
     """If lines of the log are missing or unread, what it does not show may have happened."""
     good = trial()
     unplaced = [a.model_copy(update={"server": None}) if a.sent_ns == at(1) else a for a in good.attempts]
     for changes in ({"attempts": tuple(unplaced)}, {"log_doubts": ("udp://x: 3 lines were lost",)}):
-        judgement = check(Trials(trials=(good.model_copy(update=changes),)))
+        judgement = check(FaultTrials(trials=(good.model_copy(update=changes),)))
         assert judgement.outcome is Outcome.INCONCLUSIVE, judgement
         assert "not in the log" in judgement.why or "3 lines were lost" in judgement.why
     unnamed = [a.model_copy(update={"server": None}) for a in good.attempts]

@@ -9,13 +9,13 @@ from calorimeter.gates.health.service import (
     drain_unnoticed,
     rolling_restart_unnoticed,
 )
-from calorimeter.gates.health.trial import Trial
+from calorimeter.gates.health.trial import FaultTrial
 from tests.gates.health.trials import HEALED, S, attempt, change, direct, injected, steady, trial
 
 BOTH_UP = (change(5, "UP", gap=5), change(5, "UP", "b", gap=5))
 
 
-def drain(*more: Any, shown: bool = True) -> Trial:
+def drain(*more: Any, shown: bool = True) -> FaultTrial:
     """Server a is drained from 10 to 20; its clients go to b during that time."""
     changes = (*BOTH_UP, change(10.1, "DRAIN"), change(20.1, "UP")) if shown else BOTH_UP
     attempts = (
@@ -46,7 +46,7 @@ def test_a_drain_that_was_not_seen_is_inconclusive() -> None:
     assert drain_unnoticed(drain(shown=False)).outcome is Outcome.INCONCLUSIVE
 
 
-def rolling(*more: Any, servers: str = "ab") -> Trial:
+def rolling(*more: Any, servers: str = "ab") -> FaultTrial:
     """Servers are stopped in turn."""
     stops = tuple(injected("stop", server=server) for server in servers)
     attempts = (*steady(0, 25, "a"), *steady(0, 25, "b"), *more)
@@ -71,7 +71,7 @@ def test_a_restart_that_nothing_proves_is_inconclusive() -> None:
     assert judgement.why == "nothing proves that 'stop' happened: a cannot be reached at its own address"
 
 
-def dead(*more: Any, took: float = 2.0, back: bool = True) -> Trial:
+def dead(*more: Any, took: float = 2.0, back: bool = True) -> FaultTrial:
     """Both servers die at 10, are DOWN at 11.5, serve again at 20.5 and are UP at 22."""
     changes = [*BOTH_UP, change(11.5, "DOWN"), change(11.5, "DOWN", "b")]
     if back:
@@ -105,7 +105,7 @@ def test_no_request_while_all_are_dead_is_inconclusive() -> None:
     assert back_by_itself(quiet.model_copy(update={"attempts": idle})).outcome is Outcome.INCONCLUSIVE
 
 
-def cut_off(down: float | None) -> Trial:
+def cut_off(down: float | None) -> FaultTrial:
     """Server a is cut off from RabbitMQ; clients' `GET /` does not need it."""
     changes = (*BOTH_UP, *((change(down, "DOWN"),) if down else ()))
     return trial(

@@ -9,10 +9,10 @@ from calorimeter.gates.health.trial import (
     Attempt,
     DirectRequest,
     Expectations,
+    FaultTrial,
     InjectedFault,
     LoggedStatus,
     StatusChange,
-    Trial,
 )
 
 S = 1_000_000_000
@@ -78,7 +78,7 @@ def injected(
     return InjectedFault(**{**given, **more})
 
 
-def trial(down: float | None = 11.5, up: float | None = 21.9, **more: Any) -> Trial:
+def trial(down: float | None = 11.5, up: float | None = 21.9, **more: Any) -> FaultTrial:
     """A good trial: DOWN at `down`, UP at `up`; a's clients fail until it is DOWN, b's never fail."""
     seen = down or 20.0
     changes = [change(5, "UP", gap=5), change(5, "UP", "b", gap=5)]
@@ -103,4 +103,4 @@ def trial(down: float | None = 11.5, up: float | None = 21.9, **more: Any) -> Tr
         "changes": tuple(changes), "logged": True, "said": tuple(lines),
         "check_ms": {f"{SECTION}/a": 4}, "largest_gap_ns": at(0.06), "attempts": tuple(attempts),
     }  # fmt: skip
-    return Trial(**{**given, **more})
+    return FaultTrial(**{**given, **more})

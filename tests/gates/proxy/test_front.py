@@ -4,22 +4,22 @@ from __future__ import annotations
 
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.clients.visits import missed_rate
-from calorimeter.gates.proxy.front import Front, Reply, Version, answers_at_the_front
+from calorimeter.gates.proxy.front import ApiVersion, FrontReplies, FrontReply, answers_at_the_front
 from calorimeter.gates.proxy.front_requests import REQUESTS
 
 FRONT = "10.0.0.1:8004"
 
 
-V1 = Version(id="v1.0", status="CURRENT", href=f"http://{FRONT}/v1/")
-PAST = Version(id="v1.0", status="CURRENT", href="http://10.0.0.2:8004/v1/")
+V1 = ApiVersion(id="v1.0", status="CURRENT", href=f"http://{FRONT}/v1/")
+PAST = ApiVersion(id="v1.0", status="CURRENT", href="http://10.0.0.2:8004/v1/")
 
 
-def reply(source: str = "10.0.0.8", **changes: object) -> Reply:
+def reply(source: str = "10.0.0.8", **changes: object) -> FrontReply:
     """Heat's version document, whose links lead to the front address."""
-    return Reply.model_validate({"source": source, "status": 300, "versions": (V1,)} | changes)
+    return FrontReply.model_validate({"source": source, "status": 300, "versions": (V1,)} | changes)
 
 
-def front(*replies: Reply, **changes: object) -> Front:
+def front(*replies: FrontReply, **changes: object) -> FrontReplies:
     """The REST API that answers through the proxy, to two sources."""
     fields: dict[str, object] = {
         "api": "rest",
@@ -31,7 +31,7 @@ def front(*replies: Reply, **changes: object) -> Front:
         "counted": 3,
         "section_known": True,
     }
-    return Front.model_validate(fields | changes)
+    return FrontReplies.model_validate(fields | changes)
 
 
 def test_version_document_through_the_proxy_passes() -> None:

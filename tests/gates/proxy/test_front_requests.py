@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from calorimeter.core.deployment import Api, Backend, Tls
-from calorimeter.gates.proxy.front import Version
+from calorimeter.gates.proxy.front import ApiVersion
 from calorimeter.gates.proxy.front_requests import replies
 
 BODY = b'{"versions": [{"id": "v1.0", "status": "CURRENT", "links": [{"href": "http://f/v1/"}]}]}'
@@ -57,7 +57,7 @@ def test_every_source_has_its_own_connection() -> None:
         got = replies(api, ["127.16.0.1", "127.16.0.2", None], Tls())
     assert came == ["127.16.0.1", "127.16.0.2", "127.0.0.1"]
     assert [reply.status for reply in got] == [300, 300, 300]
-    assert got[1].versions == (Version(id="v1.0", status="CURRENT", href="http://f/v1/"),)
+    assert got[1].versions == (ApiVersion(id="v1.0", status="CURRENT", href="http://f/v1/"),)
 
 
 def test_the_first_without_an_answer_is_the_last() -> None:

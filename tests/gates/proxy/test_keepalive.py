@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from calorimeter.core.verdict import Judgement, Outcome
-from calorimeter.gates.proxy.keepalive import AllKeptAlive, KeptAlive, Socket, keepalive_is_set, sockets
+from calorimeter.gates.proxy.keepalive import (
+    AllKeptAlive,
+    EstablishedSocket,
+    KeptAlive,
+    keepalive_is_set,
+    sockets,
+)
 
 SS = """\
 State  Recv-Q Send-Q    Local Address:Port     Peer Address:Port Process
@@ -43,7 +49,9 @@ def judged(
 ) -> Judgement:
     """The judgement on this many `sockets` of a side, with or without a timer (None: not in the table)."""
     sides = [
-        () if on is None else tuple(Socket(local="p:1", peer=peer, keepalive=on) for _ in range(count))
+        ()
+        if on is None
+        else tuple(EstablishedSocket(local="p:1", peer=peer, keepalive=on) for _ in range(count))
         for on, peer, count in ((client, "c:1", sockets[0]), (server, "s:1", sockets[1]))
     ]
     kept = KeptAlive(

@@ -5,8 +5,8 @@ from __future__ import annotations
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.clients.visits import Visit
 from calorimeter.gates.proxy.maxconn import (
+    MaxconnSaturation,
     ProxySaturation,
-    Saturation,
     ServerSaturation,
     nothing_is_dropped,
 )
@@ -36,7 +36,7 @@ def judged(
     whole: ProxySaturation = WHOLE, servers: ServerSaturation = SERVERS, queue_s: float | None = 60.0
 ) -> Judgement:
     """The judgement on the proxy and one API."""
-    return nothing_is_dropped(Saturation(whole=whole, servers=(servers,), timeout_queue_s=queue_s))
+    return nothing_is_dropped(MaxconnSaturation(whole=whole, servers=(servers,), timeout_queue_s=queue_s))
 
 
 def test_all_that_waited_and_were_served_pass() -> None:

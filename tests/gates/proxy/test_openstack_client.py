@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calorimeter.core.verdict import Outcome
-from calorimeter.gates.proxy.openstack_client import Call, ClientCalls, client_works
+from calorimeter.gates.proxy.openstack_client import ClientCall, ClientCalls, client_works
 
 FRONT = "10.0.0.1:8004"
 
@@ -16,7 +16,7 @@ def client(**changes: object) -> ClientCalls:
         "endpoint": f"http://{FRONT}/v1/abc",
         "stack": "tiny",
         "calls": tuple(
-            Call(words=("stack", verb), status=0, said="", took_s=3.0)
+            ClientCall(words=("stack", verb), status=0, said="", took_s=3.0)
             for verb in ("list", "create", "show", "delete")
         ),
         "listed": True,
@@ -37,7 +37,7 @@ def test_client_that_works_passes() -> None:
 
 def test_failed_call_fails_and_is_quoted() -> None:
     """A call that failed is quoted with the last line of its errors."""
-    bad = Call(words=("stack", "list"), status=1, said="Unable to establish connection", took_s=3.0)
+    bad = ClientCall(words=("stack", "list"), status=1, said="Unable to establish connection", took_s=3.0)
     judgement = client_works(client(calls=(bad,)))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == (
@@ -71,8 +71,10 @@ def test_no_call_is_inconclusive() -> None:
 
 def test_commands_that_keystone_let_down_are_inconclusive() -> None:
     """If Keystone gives no token right after a command failed, Heat was perhaps not called at all."""
-    locked = Call(words=("stack", "list"), status=1, said="Gone", took_s=1.0, keystone="cannot be reached")
-    bad = Call(words=("stack", "show"), status=1, said="ERROR", took_s=1.0)
+    locked = ClientCall(
+        words=("stack", "list"), status=1, said="Gone", took_s=1.0, keystone="cannot be reached"
+    )
+    bad = ClientCall(words=("stack", "show"), status=1, said="ERROR", took_s=1.0)
     judgement = client_works(client(calls=(locked,)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert "Keystone gave no token (cannot be reached)" in judgement.why

@@ -8,8 +8,8 @@ from calorimeter.core.deployment import Checks
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.proxy.timeouts import (
     Mode,
-    Timeouts,
-    Wait,
+    TimeoutWait,
+    TimeoutWaits,
     WaitKind,
     masked_by_checks,
     timeouts_as_described,
@@ -18,14 +18,18 @@ from calorimeter.gates.proxy.timeouts import (
 
 def wait(
     what: WaitKind, ended_s: float | None, mode: Mode = "tcp", gave_up_s: float = 10.0, api: str = "rest"
-) -> Wait:
+) -> TimeoutWait:
     """One wait, on the REST API by default."""
-    return Wait(api=api, mode=mode, what=what, ended_s=ended_s, gave_up_s=gave_up_s, termination="cD")
+    return TimeoutWait(
+        api=api, mode=mode, what=what, ended_s=ended_s, gave_up_s=gave_up_s, termination="cD"
+    )
 
 
-def evidence(*waits: Wait, masked: dict[str, dict[str, str]] | None = None, **described: float) -> Timeouts:
+def evidence(
+    *waits: TimeoutWait, masked: dict[str, dict[str, str]] | None = None, **described: float
+) -> TimeoutWaits:
     """Waits under described timeouts."""
-    return Timeouts(
+    return TimeoutWaits(
         described={name.replace("_", "-"): s for name, s in described.items()},
         waits=waits,
         masked=masked or {},
@@ -118,7 +122,7 @@ def test_time_before_the_start_may_have_counted_for_the_timer() -> None:
         ),
     ],
 )
-def test_wait_that_the_api_ended_says_nothing_of_the_proxy(made: Wait, by: str) -> None:
+def test_wait_that_the_api_ended_says_nothing_of_the_proxy(made: TimeoutWait, by: str) -> None:
     """A web server before Heat has its own, shorter timeouts; that those fire is no fault of the proxy."""
     judgement = timeouts_as_described(evidence(made, client=60, server=60))
     assert judgement.outcome is Outcome.INCONCLUSIVE

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 from calorimeter.gates.request_path.completeness import JoinCompleteness, join_completeness, why_incomplete
-from calorimeter.gates.request_path.path import Path, Paths
+from calorimeter.gates.request_path.path import RequestPath, RequestPaths
 from tests.gates.request_path.test_path import API, request
 
 
-def path(*missing: str, status: int = 200) -> Path:
+def path(*missing: str, status: int = 200) -> RequestPath:
     """A request with these links missing."""
-    return Path(request=request(status=status), backend="rest-1", api_process=API, legs=(), missing=missing)
+    return RequestPath(
+        request=request(status=status), backend="rest-1", api_process=API, legs=(), missing=missing
+    )
 
 
 def test_requests_without_an_answer_are_not_counted() -> None:
     """They have no request id and cannot be followed."""
-    found = join_completeness(Paths(paths=(path(), path("no RPC message", status=0))), proxy=True)
+    found = join_completeness(RequestPaths(paths=(path(), path("no RPC message", status=0))), proxy=True)
     assert (found.answered, found.whole, found.missing) == (1, 1, {})
 
 
 def test_missing_links_are_counted() -> None:
     """Each link is counted separately: a request may lack several."""
-    found = join_completeness(Paths(paths=(path(), path("a", "b"), path("b"))), proxy=True)
+    found = join_completeness(RequestPaths(paths=(path(), path("a", "b"), path("b"))), proxy=True)
     assert (found.answered, found.whole, found.missing) == (3, 1, {"a": 1, "b": 2})
 
 
 def test_proxy_log_without_servers_does_not_make_the_join_incomplete() -> None:
     """The guide's proxy logs no servers; client, API and engine are joined nevertheless."""
-    blind = Paths(paths=(path("no line of the proxy's log"),))
+    blind = RequestPaths(paths=(path("no line of the proxy's log"),))
     assert join_completeness(blind, proxy=False).whole == 1
     assert join_completeness(blind, proxy=True).whole == 0
 

@@ -6,17 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calorimeter.gates.evidence.broker_records import Process
-from calorimeter.gates.evidence.proxy_log import Connection
+from calorimeter.gates.evidence.broker_records import BrokerProcess
+from calorimeter.gates.evidence.proxy_log import LoggedConnection
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.request_path.completeness import join_completeness
-from calorimeter.gates.request_path.path import BY_THE_API_ITSELF, Path, Paths, Request, join, requests_of
+from calorimeter.gates.request_path.path import (
+    BY_THE_API_ITSELF,
+    RequestPath,
+    RequestPaths,
+    SentRequest,
+    join,
+    requests_of,
+)
 from calorimeter.load.operations.cfn_operations import OPERATIONS as CFN_OPERATIONS
 from calorimeter.load.operations.rest_operations import OPERATIONS as REST_OPERATIONS
 
-API = Process(role="heat-api", pid=10, host="10.0.0.2")
-ENGINE_1 = Process(role="heat-engine", pid=21, host="10.0.0.3")
-ENGINE_2 = Process(role="heat-engine", pid=22, host="10.0.0.3")
+API = BrokerProcess(role="heat-api", pid=10, host="10.0.0.2")
+ENGINE_1 = BrokerProcess(role="heat-engine", pid=21, host="10.0.0.3")
+ENGINE_2 = BrokerProcess(role="heat-engine", pid=22, host="10.0.0.3")
 PROCESSES = {"api": API, "e1": ENGINE_1, "e2": ENGINE_2}
 
 MS = 1_000_000
@@ -25,9 +32,9 @@ T0 = 1_700_000_000_000 * MS
 
 def request(
     request_id: str = "req-1", port: int = 40000, sent_ms: int = 0, done_ms: int = 50, status: int = 200
-) -> Request:
+) -> SentRequest:
     """A request as its client saw it, at ms after T0."""
-    return Request(
+    return SentRequest(
         api="rest",
         operation="stack_create",
         source="127.0.0.10",
@@ -47,9 +54,9 @@ def line(
     mode: str = "tcp",
     client: str = "127.0.0.10",
     early: bool = False,
-) -> Connection:
+) -> LoggedConnection:
     """A line of the proxy's log."""
-    return Connection.model_validate(
+    return LoggedConnection.model_validate(
         {
             "mode": mode,
             "received_ns": T0 + (at_ms + (total_ms or 0)) * MS,
@@ -119,7 +126,7 @@ CREATE = (
 )
 
 
-def one(paths: Paths) -> Path:
+def one(paths: RequestPaths) -> RequestPath:
     """The only path."""
     (path,) = paths.paths
     return path

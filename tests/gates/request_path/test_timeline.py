@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from calorimeter.gates.evidence.broker_records import Process
-from calorimeter.gates.request_path.path import Leg, Path, Request
+from calorimeter.gates.evidence.broker_records import BrokerProcess
+from calorimeter.gates.request_path.path import RequestPath, RpcLeg, SentRequest
 from calorimeter.gates.request_path.timeline import SHOWN_LINES, timeline
 
 T0 = 1_700_000_000_000_000_000
 MS = 1_000_000
 
-API = Process(role="heat-api", pid=10, host="10.0.0.2")
-ENGINE = Process(role="heat-engine", pid=21, host="10.0.0.3")
+API = BrokerProcess(role="heat-api", pid=10, host="10.0.0.2")
+ENGINE = BrokerProcess(role="heat-engine", pid=21, host="10.0.0.3")
 
-REQUEST = Request(
+REQUEST = SentRequest(
     api="rest",
     operation="create",
     source="127.0.0.10",
@@ -24,7 +24,7 @@ REQUEST = Request(
 )
 
 
-def leg(**changes: object) -> Leg:
+def leg(**changes: object) -> RpcLeg:
     """A call that an engine took and answered."""
     fields: dict[str, object] = {
         "method": "create_stack",
@@ -41,12 +41,12 @@ def leg(**changes: object) -> Leg:
         "stack_name": None,
         "resource_id": None,
     }
-    return Leg.model_validate(fields | changes)
+    return RpcLeg.model_validate(fields | changes)
 
 
-def path(*legs: Leg, backend: str | None = "rest-1") -> Path:
+def path(*legs: RpcLeg, backend: str | None = "rest-1") -> RequestPath:
     """A path of these legs."""
-    return Path(request=REQUEST, backend=backend, api_process=API, legs=legs, missing=())
+    return RequestPath(request=REQUEST, backend=backend, api_process=API, legs=legs, missing=())
 
 
 def test_path_is_shown_in_order_of_time() -> None:

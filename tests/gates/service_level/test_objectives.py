@@ -6,9 +6,9 @@ import pytest
 
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.service_level.objectives import (
-    Generator,
-    Served,
-    Service,
+    GeneratorRecord,
+    ServedOperation,
+    ServiceLevel,
     not_the_bottleneck,
     objectives_hold,
 )
@@ -23,11 +23,11 @@ def judged(
     """T1 on a run of `list` requests that took 20, 80 and 200 ms at p50, p95 and p99."""
     names = dict.fromkeys(("*", *(objective.operation for objective in objectives)))
     served = tuple(
-        Served(operation=n, requests=requests, ok=ok, dropped=0, response_ms=QUICK if ok else {})
+        ServedOperation(operation=n, requests=requests, ok=ok, dropped=0, response_ms=QUICK if ok else {})
         for n in names
     )
     return objectives_hold(
-        Service(run="r", whole=whole, window_s=window_s, objectives=objectives, served=served)
+        ServiceLevel(run="r", whole=whole, window_s=window_s, objectives=objectives, served=served)
     )
 
 
@@ -73,11 +73,11 @@ def test_a_run_in_which_everything_failed_never_passes() -> None:
 def test_an_operation_that_always_failed_fails_its_latency_objective() -> None:
     """Successes of other operations do not hide it."""
     served = (
-        Served(operation="*", requests=5000, ok=4000, dropped=0, response_ms=QUICK),
-        Served(operation="rest.create", requests=1000, ok=0, dropped=0, response_ms={}),
+        ServedOperation(operation="*", requests=5000, ok=4000, dropped=0, response_ms=QUICK),
+        ServedOperation(operation="rest.create", requests=1000, ok=0, dropped=0, response_ms={}),
     )
     objective = (Objective(operation="rest.create", p50_ms=100),)
-    evidence = Service(run="r", whole=True, window_s=9, objectives=objective, served=served)
+    evidence = ServiceLevel(run="r", whole=True, window_s=9, objectives=objective, served=served)
     assert objectives_hold(evidence).outcome is Outcome.FAIL
 
 
@@ -113,7 +113,7 @@ def test_one_missed_objective_outweighs_undecided_ones() -> None:
     assert found.outcome is Outcome.FAIL
 
 
-GENERATOR = Generator(
+GENERATOR = GeneratorRecord(
     sent=5000,
     windows=100,
     busy=(),

@@ -13,7 +13,7 @@ from calorimeter.lab import topology
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sample import layout, network
-from calorimeter.lab.topology import Lab, Topology
+from calorimeter.lab.topology import Lab, LabTopology
 from tests.places import GUIDE
 
 PROGRAM = Path("/usr/sbin/haproxy")
@@ -21,7 +21,7 @@ PROGRAM = Path("/usr/sbin/haproxy")
 
 def lab(**asked: object) -> Lab:
     """A sample that is not up."""
-    wanted = Topology.model_validate({"name": "s", "sample": "guide", "engines": 4, **asked})
+    wanted = LabTopology.model_validate({"name": "s", "sample": "guide", "engines": 4, **asked})
     ports = layout.ports((*wanted.rest_parts, *wanted.cfn_parts))
     programs = Programs(PROGRAM, PROGRAM, PROGRAM, PROGRAM, PROGRAM, Path("/venv"))
     return Lab(Path("/s"), wanted.model_copy(update={"ports": ports}), {"amqp": "x"}, programs)
@@ -89,7 +89,7 @@ def test_every_part_has_its_host(name: str, host: str) -> None:
 
 def test_other_labs_have_no_hosts() -> None:
     """Without a sample everything is on loopback, in no namespace."""
-    plain = Lab(Path("/p"), Topology(name="p"), {}, lab().programs)
+    plain = Lab(Path("/p"), LabTopology(name="p"), {}, lab().programs)
     assert (plain.host("rest"), plain.namespace("rest-1")) == (topology.LOOPBACK, None)
 
 

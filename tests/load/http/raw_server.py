@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from calorimeter.core.deployment import address
-from calorimeter.load.http.client import Answer, Client, Timeouts
+from calorimeter.load.http.client import Answer, Client, RequestTimeouts
 from calorimeter.load.http.connection import Endpoint, endpoint
 
 Conversation = Callable[[socket.socket], None]
@@ -18,11 +18,11 @@ Conversation = Callable[[socket.socket], None]
 GET = b"GET /v1/stacks HTTP/1.1\r\nHost: heat\r\n\r\n"
 POST = b"POST /v1/stacks HTTP/1.1\r\nHost: heat\r\nContent-Length: 2\r\n\r\n{}"
 HELLO = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"
-QUICK = Timeouts(connect_s=0.3, first_byte_s=0.3, whole_s=0.6)
+QUICK = RequestTimeouts(connect_s=0.3, first_byte_s=0.3, whole_s=0.6)
 
 
 def ask(
-    to: Endpoint, *requests: bytes, timeouts: Timeouts = QUICK, repeatable: bool = True
+    to: Endpoint, *requests: bytes, timeouts: RequestTimeouts = QUICK, repeatable: bool = True
 ) -> list[Answer]:
     """The answers to these requests, in order, from one client."""
     client = Client(to, timeouts=timeouts)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calorimeter.load.http.client import Client, Timeouts
+from calorimeter.load.http.client import Client, RequestTimeouts
 from tests.load.http.raw_server import GET, HELLO, QUICK, answering, ask, read_request, serving
 
 
@@ -61,7 +61,7 @@ def test_answer_is_the_same_however_the_network_cuts_it(cuts: list[int], chunked
             time.sleep(0.0005)
 
     with serving(converse) as to:
-        [answer] = ask(to, GET, timeouts=Timeouts())
+        [answer] = ask(to, GET, timeouts=RequestTimeouts())
     assert (answer.status, answer.body, answer.request_id, answer.error) == (201, body, b"req-7", "")
 
 

@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from calorimeter.core.deployment import Tls, address
-from calorimeter.load.http.client import Client, Timeouts
+from calorimeter.load.http.client import Client, RequestTimeouts
 from calorimeter.load.http.connection import Endpoint, endpoint, tls_context
 from calorimeter.load.http.deadlines import TimedOutError
 from tests.load.http.raw_server import GET, HELLO, POST, QUICK, answering, ask, read_request, serving
@@ -214,7 +214,7 @@ def test_large_request_is_sent_whole() -> None:
         sock.sendall(HELLO)
 
     with serving(count) as to:
-        [answer] = ask(to, request, timeouts=Timeouts())
+        [answer] = ask(to, request, timeouts=RequestTimeouts())
     assert (got, answer.body) == ([len(request)], b"hello")
 
 
@@ -247,7 +247,7 @@ def test_killed_request_leaves_no_half_answer_behind() -> None:
         sock.sendall(HELLO)
 
     with serving(late, answering(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nnew")) as to:
-        client = Client(to, timeouts=Timeouts())
+        client = Client(to, timeouts=RequestTimeouts())
         greenlet = gevent.spawn(client.send, GET)
         with gevent.Timeout(5):
             while not asked.is_set():
@@ -289,7 +289,7 @@ def test_tls_with_verification(certificate: tuple[Path, Path]) -> None:
     """With the right authority, TLS works and is kept alive, even with a body of many records."""
     large = b"HTTP/1.1 200 OK\r\nContent-Length: 300000\r\n\r\n" + b"y" * 300_000
     with serving(answering(HELLO, large), certificate=certificate) as to:
-        answers = ask(over_tls(to, Tls(ca_file=certificate[0])), GET, GET, timeouts=Timeouts())
+        answers = ask(over_tls(to, Tls(ca_file=certificate[0])), GET, GET, timeouts=RequestTimeouts())
     assert [len(answer.body) for answer in answers] == [5, 300_000]
     assert answers[0].port == answers[1].port
 
@@ -297,8 +297,8 @@ def test_tls_with_verification(certificate: tuple[Path, Path]) -> None:
 def test_tls_that_does_not_verify_is_connect(certificate: tuple[Path, Path]) -> None:
     """A certificate of an unknown authority gives `connect`, unless verification is off."""
     with serving(answering(HELLO), answering(HELLO), certificate=certificate) as to:
-        [refused] = ask(over_tls(to, Tls()), GET, timeouts=Timeouts())
-        [accepted] = ask(over_tls(to, Tls(verify=False)), GET, timeouts=Timeouts())
+        [refused] = ask(over_tls(to, Tls()), GET, timeouts=RequestTimeouts())
+        [accepted] = ask(over_tls(to, Tls(verify=False)), GET, timeouts=RequestTimeouts())
     assert refused.error == "connect"
     assert "certificate verify failed" in refused.detail
     assert accepted.body == b"hello"

@@ -10,21 +10,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.errors import InputError
-from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.http.source_addresses import SourceAddresses
 from tests.load.programs import command
 from tests.places import CLONE
 
 
 def test_addresses_of_networks_in_order() -> None:
     """Network and broadcast addresses are left out, single addresses are taken as they are."""
-    sources = Sources(["127.0.1.0/30", "127.0.2.7", "fd00::/126"])
+    sources = SourceAddresses(["127.0.1.0/30", "127.0.2.7", "fd00::/126"])
     assert list(sources) == ["127.0.1.1", "127.0.1.2", "127.0.2.7", "fd00::1", "fd00::2", "fd00::3"]
 
 
 @given(prefix=st.integers(8, 32), number=st.integers(0, 2**24))
 def test_index_is_the_nth_host(prefix: int, number: int) -> None:
     """The n-th address lies inside its network, and users wrap around its end."""
-    sources = Sources([f"127.0.0.0/{prefix}"])
+    sources = SourceAddresses([f"127.0.0.0/{prefix}"])
     address = sources.of_user(number)
     assert address == sources[number % len(sources)]
     assert address == sources.of_user(number + len(sources))
@@ -32,28 +32,28 @@ def test_index_is_the_nth_host(prefix: int, number: int) -> None:
 
 def test_users_get_distinct_addresses_while_there_are_any() -> None:
     """2,000 users of a large network have 2,000 addresses."""
-    sources = Sources(["127.16.0.0/12"])
+    sources = SourceAddresses(["127.16.0.0/12"])
     assert len({sources.of_user(number) for number in range(2000)}) == 2000
 
 
 def test_family_of_the_target_decides() -> None:
     """Only addresses of the target's family are used; none of it means the system's choice."""
-    sources = Sources(["127.0.1.0/30", "::1"])
+    sources = SourceAddresses(["127.0.1.0/30", "::1"])
     assert list(sources.of_family(socket.AF_INET6)) == ["::1"]
-    assert Sources(["127.0.1.0/30"]).of_family(socket.AF_INET6).of_user(5) is None
+    assert SourceAddresses(["127.0.1.0/30"]).of_family(socket.AF_INET6).of_user(5) is None
 
 
 def test_what_is_no_address_is_one_line() -> None:
     """A word that is no address is quoted."""
     with pytest.raises(InputError, match=r"clients\.sources: 'all' is not an address"):
-        Sources(["all"])
+        SourceAddresses(["all"])
 
 
 def test_address_of_another_machine_is_refused() -> None:
     """An address that this machine does not have is named before the load."""
-    Sources(["127.0.5.0/24"]).check()
+    SourceAddresses(["127.0.5.0/24"]).check()
     with pytest.raises(InputError, match=r"192\.0\.2\.1 cannot be a source address here"):
-        Sources(["192.0.2.0/24"]).check()
+        SourceAddresses(["192.0.2.0/24"]).check()
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from calorimeter.core.clock import now_ns
-from calorimeter.load.apis.stack_api import Target
+from calorimeter.load.apis.stack_api import StackIdentity
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import operation_table, stack_life
 from calorimeter.load.operations.operation import SoftwareConfig, Stack
@@ -23,7 +23,7 @@ class Api:
     name = "rest"
     gone_statuses = frozenset({404})
 
-    def delete(self, target: Target) -> bytes:
+    def delete(self, target: StackIdentity) -> bytes:
         """Any request."""
         return b"delete"
 
@@ -76,7 +76,9 @@ class User:
 
 def removed(user: User) -> Stack:
     """A stack that the user has removed, as its row has it."""
-    stack = Stack(Target("cal-r-0-1", "id", "id"), LedgerRow("id", "cal-r-0-1", "rest", "req", 1, 0), None)  # type: ignore[arg-type]
+    stack = Stack(
+        StackIdentity("cal-r-0-1", "id", "id"), LedgerRow("id", "cal-r-0-1", "rest", "req", 1, 0), None
+    )  # type: ignore[arg-type]
     stack_life.remove(user, DELETE, stack)  # type: ignore[arg-type]
     assert user.finished == [stack]
     return stack

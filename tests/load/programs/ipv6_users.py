@@ -9,7 +9,7 @@ from calorimeter.core.deployment import address
 from calorimeter.core.errors import InputError
 from calorimeter.load.http.client import Client
 from calorimeter.load.http.connection import endpoint
-from calorimeter.load.http.source_addresses import Sources
+from calorimeter.load.http.source_addresses import SourceAddresses
 
 listener = socket.create_server(("::1", 0), family=socket.AF_INET6)
 seen: list[str] = []
@@ -31,7 +31,7 @@ def accept() -> None:
 
 threading.Thread(target=accept, daemon=True).start()
 to = endpoint(address(f"[::1]:{listener.getsockname()[1]}"))
-sources = Sources(["127.16.0.0/12", "fd00:ca1::/64"]).of_family(to.family)
+sources = SourceAddresses(["127.16.0.0/12", "fd00:ca1::/64"]).of_family(to.family)
 sources.check()
 clients = [Client(to, sources.of_user(number)) for number in range(40)]
 for client in clients * 3:
@@ -39,6 +39,6 @@ for client in clients * 3:
 assert seen == [sources.of_user(number) for number in range(40)], seen
 assert len(set(seen)) == 40 and sum(client.connections for client in clients) == 40
 try:
-    Sources(["2001:db8::/64"]).check()
+    SourceAddresses(["2001:db8::/64"]).check()
 except InputError as problem:
     print(problem)

@@ -8,11 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
-
-from calorimeter.load.apis.stack_api import Target
+from calorimeter.load.apis.stack_api import StackIdentity
 from calorimeter.load.operations.operation import SoftwareConfig, Stack
 from calorimeter.load.recording.recorder import LedgerRow
+from tests.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
 
 folder = Path(tempfile.mkdtemp())
 shared = session("http://127.0.0.1:1/v1", 1, folder, True)
@@ -21,7 +20,7 @@ user = RestUser(Environment(user_classes=[RestUser], events=events))
 template: Any = SimpleNamespace()
 for name in ("a", "b"):
     entry = LedgerRow(f"id-{name}", name, "rest", f"req-{name}", 1, 0, 2, "CREATE_COMPLETE")
-    user.stacks.append(Stack(Target(name, f"id-{name}", f"id-{name}"), entry, template))
+    user.stacks.append(Stack(StackIdentity(name, f"id-{name}", f"id-{name}"), entry, template))
 user.configs.append(SoftwareConfig("c"))
 shared.stopping()
 stopping = gevent.spawn(user.on_stop)

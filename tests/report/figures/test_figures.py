@@ -23,7 +23,7 @@ from calorimeter.report.figures import (
     style,
 )
 from calorimeter.report.figures.style import NARROW, WIDE, Marks
-from calorimeter.report.tables.gate_evidence import Trial
+from calorimeter.report.tables.gate_evidence import FaultTrialRow
 
 
 def points(panel: Axes, label: str) -> list[list[float]]:
@@ -156,7 +156,9 @@ def test_a_fault_says_detection_and_recovery() -> None:
     """A trial's lanes hold its spans, its title how long detection and recovery took."""
     rows = [("rest-1", "fault", 2.0, 8.0), ("rest-1", "out", 4.0, 9.0), ("clients", "failed", 3.0, 3.5)]
     table = pd.DataFrame(rows, columns=["lane", "kind", "from_s", "to_s"])
-    (panel,) = gate_figures.faults([Trial("H2", "kill", ("rest-1", "clients"), table, 12.0)], WIDE).axes
+    (panel,) = gate_figures.faults(
+        [FaultTrialRow("H2", "kill", ("rest-1", "clients"), table, 12.0)], WIDE
+    ).axes
     assert panel.get_title("left") == "H2: kill: detected after 2.0 s, back after 1.0 s"
     bars = [(bar.get_x(), bar.get_width()) for each in panel.containers for bar in each]
     assert bars == [(2.0, 6.0), (4.0, 5.0), (3.0, 0.5)]

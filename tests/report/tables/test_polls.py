@@ -10,13 +10,13 @@ import pytest
 from calorimeter.report import figure_list, page_content, page_text
 from calorimeter.report.figures.style import Marks
 from calorimeter.report.tables import gate_evidence, polls, watch_files
-from calorimeter.report.time_axis import Axis
+from calorimeter.report.time_axis import TimeAxis
 
 
 @pytest.fixture
-def minute(polls_of: Any) -> Axis:
+def minute(polls_of: Any) -> TimeAxis:
     """Sixty bins of a second."""
-    return Axis(polls_of.start_ns, 1, 60)
+    return TimeAxis(polls_of.start_ns, 1, 60)
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def polls_of(polls: Any) -> Any:
     return polls
 
 
-def test_processors_used_between_polls(builder: Any, polls_of: Any, minute: Axis) -> None:
+def test_processors_used_between_polls(builder: Any, polls_of: Any, minute: TimeAxis) -> None:
     """Processor seconds become processors used; memory stays bytes."""
     found = watch_files.read(builder.watch("processes", polls_of.processes()).run)
     table = polls.processes(found.processes, minute)
@@ -34,7 +34,7 @@ def test_processors_used_between_polls(builder: Any, polls_of: Any, minute: Axis
     assert used.loc["engine-1"].tolist() == pytest.approx([0.5, 0.5])
 
 
-def test_a_part_that_began_anew_counts_from_zero(builder: Any, polls_of: Any, minute: Axis) -> None:
+def test_a_part_that_began_anew_counts_from_zero(builder: Any, polls_of: Any, minute: TimeAxis) -> None:
     """A process that was started again has its own seconds, not a negative use."""
     every = polls_of.processes(4)
     for poll in every[3:]:
@@ -43,7 +43,7 @@ def test_a_part_that_began_anew_counts_from_zero(builder: Any, polls_of: Any, mi
     assert table[table["part"] == "rest-1"]["cpus"].tolist() == pytest.approx([0.25, 0.25, 0.1, 0.0])
 
 
-def test_stacks_in_progress(polls_of: Any, minute: Axis) -> None:
+def test_stacks_in_progress(polls_of: Any, minute: TimeAxis) -> None:
     """A stack is in progress from when it was accepted until it was seen final, if it ever was."""
     second = 1_000_000_000
     ledger = pd.DataFrame(
@@ -55,7 +55,7 @@ def test_stacks_in_progress(polls_of: Any, minute: Axis) -> None:
     assert polls.stacks(ledger, minute)["in_progress"].tolist()[:5] == [1, 2, 1, 1, 1]
 
 
-def test_outages_are_what_the_proxy_showed(builder: Any, polls_of: Any, minute: Axis) -> None:
+def test_outages_are_what_the_proxy_showed(builder: Any, polls_of: Any, minute: TimeAxis) -> None:
     """A server that the proxy showed DOWN from poll 10 to 14 was out until poll 15."""
     every = polls_of.proxy(30)
     for poll in every[10:15]:
@@ -64,7 +64,7 @@ def test_outages_are_what_the_proxy_showed(builder: Any, polls_of: Any, minute: 
     assert found.to_dict("records") == [{"name": "rest-1", "from_s": 10.0, "to_s": 15.0}]
 
 
-def test_what_one_of_two_proxies_showed_is_its_own(builder: Any, polls_of: Any, minute: Axis) -> None:
+def test_what_one_of_two_proxies_showed_is_its_own(builder: Any, polls_of: Any, minute: TimeAxis) -> None:
     """A server that one proxy has DOWN and the other UP is out once, and its connections are two lines."""
     other = [{**poll, "proxy": "standby"} for poll in polls_of.proxy(30)]
     down = polls_of.proxy(30)
@@ -79,7 +79,7 @@ def test_what_one_of_two_proxies_showed_is_its_own(builder: Any, polls_of: Any, 
 
 
 def test_polls_from_before_and_after_the_load_are_left_out(
-    builder: Any, polls_of: Any, minute: Axis
+    builder: Any, polls_of: Any, minute: TimeAxis
 ) -> None:
     """A queue is shown for the time of the load only."""
     every = polls_of.broker(60)
@@ -136,7 +136,7 @@ def test_faults_of_a_load(builder: Any, polls_of: Any) -> None:
     assert found.to_numpy().tolist() == [["rest-1", "kill", 5.0, 25.0]]
 
 
-def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: Axis) -> None:
+def test_how_busy_the_generator_was(builder: Any, polls_of: Any, minute: TimeAxis) -> None:
     """Each poll of each generating process is a row, on the time of the load."""
     each_second = [
         {
@@ -201,7 +201,7 @@ def _seconds(polls_of: Any) -> list[dict[str, Any]]:
     ]
 
 
-def test_invalid_seconds_are_joined_to_spans(builder: Any, polls_of: Any, minute: Axis) -> None:
+def test_invalid_seconds_are_joined_to_spans(builder: Any, polls_of: Any, minute: TimeAxis) -> None:
     """A mark holds for the window before it; adjacent windows are one span, regardless of worker."""
     found = watch_files.read(builder.watch("generator", _seconds(polls_of)).run)
     table = polls.invalid(found.workers, minute)
@@ -213,7 +213,7 @@ def test_invalid_seconds_are_joined_to_spans(builder: Any, polls_of: Any, minute
     assert together.to_numpy().tolist() == [[2, 4], [8, 10]]
 
 
-def test_without_marks_nothing_is_invalid(builder: Any, polls_of: Any, minute: Axis) -> None:
+def test_without_marks_nothing_is_invalid(builder: Any, polls_of: Any, minute: TimeAxis) -> None:
     """Windows without the mark, as of another version, and no windows at all."""
     each_second = [second | {"why_invalid": ""} for second in _seconds(polls_of)]
     del each_second[0]["why_invalid"], each_second[0]["length_s"]

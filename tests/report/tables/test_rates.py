@@ -89,7 +89,7 @@ def test_windows_against_their_load(builder: Any, one: Any) -> None:
     samples += [one("rest list", at_ms=1900 + i, error="dropped", status=0, took_ms=0) for i in range(3)]
     samples += [one("rest list", at_ms=2500)]
     found = read(builder, *samples)
-    time = time_axis.Axis(int(found["scheduled_ns"].min()), 1, 2)
+    time = time_axis.TimeAxis(int(found["scheduled_ns"].min()), 1, 2)
     table = latency.against_load(found, time, measured(found))
     assert table[["offered", "achieved", "errors", "dropped", "n"]].to_numpy().tolist() == [
         [100, 100, 0, 0, 100],

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, at_option, insert_after, remove_line, replace_line
-from calorimeter.config.audit.model import Finding, Place, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.subject import APIS, Subject
-from calorimeter.config.heat.heat_conf import GROUPS, HeatConf
+from calorimeter.config.audit.model import Finding, LinePlace, Rule, Severity, guide, manual, rule
+from calorimeter.config.audit.subject import APIS, AuditedFiles
+from calorimeter.config.heat.heat_conf import GROUPS, HeatProcessConf
 from calorimeter.config.hosts import WILDCARDS, is_loopback
 
 _REST_ADDRESSES = guide(
@@ -15,15 +15,15 @@ _REST_ADDRESSES = guide(
 )
 
 
-def _api_place(conf: HeatConf, api: str) -> Place:
+def _api_place(conf: HeatProcessConf, api: str) -> LinePlace:
     return at_option(conf, conf.listener(api).value, GROUPS[api])
 
 
-def _api_name(conf: HeatConf, api: str) -> str:
+def _api_name(conf: HeatProcessConf, api: str) -> str:
     return f"[{GROUPS[api]}] of {conf.host}"
 
 
-def _binds(subject: Subject) -> set[str]:
+def _binds(subject: AuditedFiles) -> set[str]:
     return {bind.text for service in subject.services for bind in service.front.binds}
 
 
@@ -33,7 +33,7 @@ def _binds(subject: Subject) -> set[str]:
     remedy="give each process its own bind_port, or the bind_host of its own host",
     quote=guide("Each API service must have a unique address to listen."),
 )
-def address_shared(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def address_shared(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every API process listens at an address of its own."""
     seen: dict[tuple[str, str, int], str] = {}
     for conf, api, listener in subject.api_listeners:
@@ -60,7 +60,7 @@ def address_shared(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="list each API once; use weight to give one a larger share",
     quote=_REST_ADDRESSES,
 )
-def server_twice(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def server_twice(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every server of a section has an address of its own."""
     for service in subject.services:
         seen: dict[str, str] = {}
@@ -85,7 +85,7 @@ def server_twice(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "because these addresses must be free to be used by the proxy."
     ),
 )
-def address_of_proxy(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def address_of_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No API is started at the address of the proxy."""
     binds = _binds(subject)
     for conf, api, listener in subject.api_listeners:
@@ -107,7 +107,7 @@ def address_of_proxy(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "This way, there is no need to update, on the CLI, the addresses where it should look for the APIs."
     ),
 )
-def bind_unknown(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def bind_unknown(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The proxy is bound to the addresses that clients use."""
     for proxy in subject.proxies:
         for api in APIS:
@@ -133,7 +133,7 @@ def bind_unknown(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="use the address of the API itself",
     quote=guide("these addresses must be free to be used by the proxy."),
 )
-def server_is_proxy(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def server_is_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No server is the proxy itself."""
     for proxy in subject.proxies:
         binds = {
@@ -160,7 +160,7 @@ def server_is_proxy(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="correct the address, or give the audit the heat.conf of that API too (--heat-conf)",
     quote=_REST_ADDRESSES,
 )
-def server_without_api(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def server_without_api(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every server is a configured API."""
     for api, service in subject.api_services:
         if not subject.listeners.any(api):
@@ -184,7 +184,7 @@ def server_without_api(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "The values required below are the different addresses supplied when running the CFN API instances."
     ),
 )
-def section_mixed(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def section_mixed(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """A section serves one API."""
     for api, service in subject.api_services:
         other = "cfn" if api == "rest" else "rest"
@@ -204,7 +204,7 @@ def section_mixed(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="add it as a server to its section",
     quote=guide("The HAProxy server, acting as a load balancer, redirects the call to an API instance"),
 )
-def api_behind_no_server(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def api_behind_no_server(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every configured API is behind the proxy."""
     servers = [(api, server) for api, service in subject.api_services for server in service.back.servers]
     last = dict(servers)
@@ -236,7 +236,7 @@ def api_behind_no_server(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "to this server.",
     ),
 )
-def send_proxy(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def send_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The proxy speaks HTTP to the servers."""
     for _, server in subject.servers:
         for word in ("send-proxy", "send-proxy-v2"):

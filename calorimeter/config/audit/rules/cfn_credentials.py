@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, at_group, at_option, set_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.heat.heat_conf import HeatConf
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.heat.heat_conf import HeatProcessConf
 
 _SERVICE_USER = (
     "auth_type",
@@ -20,7 +20,7 @@ _SERVICE_USER = (
 )
 
 
-def _cfn_confs(subject: Subject) -> tuple[HeatConf, ...]:
+def _cfn_confs(subject: AuditedFiles) -> tuple[HeatProcessConf, ...]:
     return subject.heat if subject.serves_cfn else ()
 
 
@@ -33,7 +33,7 @@ def _cfn_confs(subject: Subject) -> tuple[HeatConf, ...]:
         "Select deferred auth method, stored password or trusts.", "Heat, help of deferred_auth_method"
     ),
 )
-def trusts(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def trusts(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """CFN can create stacks."""
     for conf in _cfn_confs(subject):
         value = conf.get("deferred_auth_method")
@@ -58,7 +58,7 @@ def trusts(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "Heat, warning of heat-api-cfn",
     ),
 )
-def ec2_credentials(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def ec2_credentials(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """heat-api-cfn may ask Keystone to check EC2 signatures."""
     for conf in _cfn_confs(subject):
         if conf.get("auth_type", "ec2authtoken") or conf.get("auth_section", "ec2authtoken"):
@@ -84,7 +84,7 @@ def ec2_credentials(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="remove the version from the URL",
     quote=Quote("v3/ec2tokens", "Heat, heat/api/aws/ec2token.py: the path it appends"),
 )
-def ec2_endpoint(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def ec2_endpoint(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """heat-api-cfn uses the root URL of Keystone."""
     for conf in _cfn_confs(subject):
         value = conf.get("endpoint_override", "ec2authtoken")
@@ -110,7 +110,7 @@ def ec2_endpoint(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "oslo.policy, help of enforce_new_defaults",
     ),
 )
-def policy(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def policy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The policies allow CFN requests."""
     for conf in _cfn_confs(subject):
         defaults = conf.get("enforce_new_defaults", "oslo_policy")

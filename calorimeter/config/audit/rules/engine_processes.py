@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at_group, at_option, set_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.heat.heat_conf import HeatConf
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.heat.heat_conf import HeatProcessConf
 
 MAX_POOL_SIZE = 5
 """oslo.db's default of max_pool_size."""
@@ -27,7 +27,7 @@ MYSQL_CONNECTIONS = 151
         "Heat, help of num_engine_workers",
     ),
 )
-def workers_unset(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def workers_unset(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The number of engine processes is set."""
     for conf in subject.engines:
         if conf.engine_workers is None:
@@ -42,7 +42,7 @@ def workers_unset(rule: Rule, subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _database_option(conf: HeatConf, key: str, default: int) -> int:
+def _database_option(conf: HeatProcessConf, key: str, default: int) -> int:
     number = conf.integer(key, "database")
     return default if number is None else number
 
@@ -55,7 +55,7 @@ def _database_option(conf: HeatConf, key: str, default: int) -> int:
         "If set, use this value for max_overflow with SQLAlchemy.", "oslo.db, help of max_overflow (50)"
     ),
 )
-def database_connections(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def database_connections(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The database accepts the connections of all engines."""
     limit = subject.inputs.database_connections
     workers = [conf.engine_workers for conf in subject.engines]

@@ -7,8 +7,8 @@ from itertools import groupby
 
 from calorimeter.config.audit.changes import append_words, at, insert_before, insert_into, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.haproxy import Line, Proxy, Server
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.haproxy import HAProxyLine, HAProxyServer, ProxySection
 from calorimeter.config.haproxy.units import time_text
 from calorimeter.core.detection_bounds import detection_s
 
@@ -28,7 +28,7 @@ PATH = "/healthcheck"
         "when not set, no health checking is performed, and the server is always considered available.",
     ),
 )
-def no_check(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def no_check(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """HAProxy checks the health of every server."""
     for service in subject.services:
         back = service.back
@@ -50,7 +50,7 @@ def no_check(rule: Rule, subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _add_checks(back: Proxy, unchecked: list[Server]) -> list[Change]:
+def _add_checks(back: ProxySection, unchecked: list[HAProxyServer]) -> list[Change]:
     if len(unchecked) == len(back.servers):
         return [insert_before(unchecked[0].line, f"default-server {CHECK}")]
     by_line = groupby(unchecked, key=lambda server: server.line)
@@ -66,7 +66,7 @@ def _add_checks(back: Proxy, unchecked: list[Server]) -> list[Change]:
         "By default, server health checks only consist in trying to establish a TCP connection.",
     ),
 )
-def check_without_http(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def check_without_http(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Checks need an HTTP answer, not only a connection."""
     for service in subject.services:
         back = service.back
@@ -91,7 +91,7 @@ def check_without_http(rule: Rule, subject: Subject) -> Iterator[Finding]:
         'When not set, the "OPTIONS" method is used, as it generally requires low server processing',
     ),
 )
-def check_shallow(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def check_shallow(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Checks request the API's own health page."""
     for service in subject.services:
         option = service.back.option("httpchk")
@@ -108,7 +108,7 @@ def check_shallow(rule: Rule, subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _requests_a_path(back: Proxy) -> bool:
+def _requests_a_path(back: ProxySection) -> bool:
     option = back.option("httpchk")
     sends = [s.words for s in back.values.all("http-check") if s.words[:1] == ("send",)]
     paths = [word for word in (option.words if option else ()) if word.startswith("/") and word != "/"]
@@ -125,7 +125,7 @@ def _requests_a_path(back: Proxy) -> bool:
         '"timeout check" as an additional read timeout.',
     ),
 )
-def slow_detection(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def slow_detection(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """HAProxy detects a failed API in time."""
     limit = subject.inputs.max_detection_s
     for service in subject.services:
@@ -149,7 +149,7 @@ def slow_detection(rule: Rule, subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _shorten(back: Proxy, server: Server, limit: float) -> Iterator[Change]:
+def _shorten(back: ProxySection, server: HAProxyServer, limit: float) -> Iterator[Change]:
     """Shorten `timeout check`; if that is not enough, also give the server HAProxy's default times."""
     timeout = back.values.get("timeout check")
     timeout_s = min(TIMEOUT_CHECK_S, server.inter_s)
@@ -182,13 +182,13 @@ def _without(words: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:
         "immediately terminated when the server goes down.",
     ),
 )
-def sessions_stay(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def sessions_stay(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Connections end when their server goes DOWN."""
     for service in subject.services:
         back = service.back
         if back.word("mode") != "tcp":
             continue  # in mode http every request is sent to a server that is UP
-        by_line: dict[Line, list[Server]] = {}
+        by_line: dict[HAProxyLine, list[HAProxyServer]] = {}
         for server in back.servers:
             action = server.parameters.get("on-marked-down")
             if server.check and (action is None or action.value != "shutdown-sessions"):
@@ -211,7 +211,7 @@ def sessions_stay(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="add option allbackups",
     quote=guide("it can be helpful to run multiple load-balanced APIs and engines."),
 )
-def one_backup_only(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def one_backup_only(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Backup servers share the load."""
     for service in subject.services:
         backups = [server for server in service.back.servers if server.has("backup")]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, insert_into, remove_line, replace_line
 from calorimeter.config.audit.model import Finding, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.subject import Subject
+from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy.units import integer_or_none, time_text
 
 _MARGIN_S = 10
@@ -23,7 +23,7 @@ def answer_timeout(rpc_s: int) -> str:
     remedy="lower the maxconn of the frontend, or raise the global one",
     quote=manual("4.2 maxconn", "This value should not exceed the global maxconn."),
 )
-def maxconn_order(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def maxconn_order(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No frontend may hold more connections than the process."""
     for proxy in subject.proxies:
         setting = proxy.configuration.globals.get("maxconn")
@@ -54,7 +54,7 @@ def maxconn_order(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "put there, it's often good to start with what would be considered as unacceptable response times",
     ),
 )
-def timeout_races_rpc(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def timeout_races_rpc(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The proxy waits longer than the API waits for an engine."""
     rpc_s = subject.rpc_response_timeout_s
     for service in subject.services:
@@ -85,7 +85,7 @@ def timeout_races_rpc(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "An unspecified timeout results in an infinite timeout, which is not recommended.",
     ),
 )
-def no_timeout(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def no_timeout(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every connection has timeouts."""
     answer = answer_timeout(subject.rpc_response_timeout_s)
     for service in subject.services:
@@ -115,7 +115,7 @@ def no_timeout(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "server-specific or global to the backend.",
     ),
 )
-def timeout_without_effect(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def timeout_without_effect(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every timeout that is set has an effect."""
     for service in subject.services:
         request = service.front.values.get("timeout http-request")
@@ -146,7 +146,7 @@ def timeout_without_effect(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="raise the maxconn of the section above the sum of its servers', or lower theirs",
     quote=guide("maxconn 8000"),
 )
-def server_maxconn_order(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def server_maxconn_order(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The frontend accepts as many connections as its servers may hold."""
     for service in subject.services:
         own, maxconn = service.front.values.get("maxconn"), service.front.maxconn

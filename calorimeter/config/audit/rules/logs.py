@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, insert_after, insert_into
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, manual, rule
-from calorimeter.config.audit.subject import HeatProxy, Subject
+from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
 
 _TARGET = "log 127.0.0.1:514 local0"
 _SOCKET = "stats socket /run/haproxy/admin.sock mode 660 level admin"
@@ -31,7 +31,7 @@ def _into_global(proxy: HeatProxy, statement: str) -> list[Change]:
         '"global" section.',
     ),
 )
-def log_nowhere(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def log_nowhere(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The proxy's log has a target."""
     for proxy in subject.proxies:
         has_target = bool(proxy.configuration.globals.all("log"))
@@ -68,7 +68,7 @@ def log_nowhere(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "addresses, and the instance name.",
     ),
 )
-def log_without_server(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def log_without_server(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Log lines name the server and how the connection ended."""
     for service in subject.services:
         front = service.front
@@ -96,7 +96,7 @@ def log_without_server(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "be issued to change some runtime settings.",
     ),
 )
-def no_stats(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def no_stats(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The proxy's state can be read."""
     for proxy in subject.proxies:
         if _has_stats(proxy) or not any(True for _ in proxy.api_services):

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, at_option, set_option
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.heat.heat_conf import HeatConf
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback
 
 _URLS = (
@@ -31,7 +31,7 @@ _QUOTE = guide(
 )
 
 
-def _service_machine(subject: Subject) -> str | None:
+def _service_machine(subject: AuditedFiles) -> str | None:
     """The address that the files use for database or broker (or else the proxy's), if they agree on one."""
     services, proxies = set(), set()
     for conf in subject.heat:
@@ -47,7 +47,7 @@ def _service_machine(subject: Subject) -> str | None:
     return None
 
 
-def _remote_confs(subject: Subject, service_machine: str | None) -> Iterator[HeatConf]:
+def _remote_confs(subject: AuditedFiles, service_machine: str | None) -> Iterator[HeatProcessConf]:
     """The Heat files of machines other than that of the database and the broker."""
     machines = {index: host for index, host in subject.machines.items() if not is_loopback(host)}
     known = {*machines.values()} | ({service_machine} if service_machine else set())
@@ -64,7 +64,7 @@ def _remote_confs(subject: Subject, service_machine: str | None) -> Iterator[Hea
     remedy="use the address of the machine where the service runs",
     quote=_QUOTE,
 )
-def loopback_service(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def loopback_service(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No machine uses its own loopback address for a service of another machine."""
     address = _service_machine(subject)
     for conf in _remote_confs(subject, address):
@@ -89,7 +89,7 @@ def loopback_service(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="use the address of the machine where RabbitMQ runs",
     quote=_QUOTE,
 )
-def loopback_broker(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def loopback_broker(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No machine uses its own loopback address for the broker of another machine."""
     address = _service_machine(subject)
     for conf in _remote_confs(subject, address):
@@ -111,7 +111,7 @@ def loopback_broker(rule: Rule, subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _with_broker_host(conf: HeatConf, host: str, address: str | None) -> list[Change]:
+def _with_broker_host(conf: HeatProcessConf, host: str, address: str | None) -> list[Change]:
     value = conf.transport.value
     if not value or not address or not (conf.transport.old or value.entry.key == "transport_url"):
         return []

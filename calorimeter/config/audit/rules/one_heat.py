@@ -7,9 +7,9 @@ from collections.abc import Callable, Hashable, Iterator
 
 from calorimeter.config.audit.changes import at_group, at_option, set_option
 from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, guide, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatConf
-from calorimeter.config.heat.oslo import Value
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatProcessConf
+from calorimeter.config.heat.oslo import OptionValue
 from calorimeter.config.hosts import host_of_url, is_loopback, split_url
 
 _KEY_HELP = Quote(
@@ -18,7 +18,7 @@ _KEY_HELP = Quote(
 )
 
 
-def _common_host(subject: Subject, index: int, host: str) -> str:
+def _common_host(subject: AuditedFiles, index: int, host: str) -> str:
     """The host as all machines write it: loopback is the address of the machine of file `index`."""
     if not is_loopback(host):
         return host
@@ -28,7 +28,7 @@ def _common_host(subject: Subject, index: int, host: str) -> str:
     return subject.machines.get(index, "loopback")
 
 
-def _broker(subject: Subject, index: int, conf: HeatConf) -> Hashable:
+def _broker(subject: AuditedFiles, index: int, conf: HeatProcessConf) -> Hashable:
     transport = conf.transport
     nodes = frozenset(
         (_common_host(subject, index, node.host), node.port, node.user, node.password)
@@ -37,7 +37,7 @@ def _broker(subject: Subject, index: int, conf: HeatConf) -> Hashable:
     return nodes, transport.vhost, transport.tls
 
 
-def _database(subject: Subject, index: int, conf: HeatConf) -> Hashable:
+def _database(subject: AuditedFiles, index: int, conf: HeatProcessConf) -> Hashable:
     value = conf.database
     parts = split_url(value.text) if value else None
     if value is None or parts is None:
@@ -47,14 +47,14 @@ def _database(subject: Subject, index: int, conf: HeatConf) -> Hashable:
     return kind, host, parts.port, parts.username, parts.password, parts.path
 
 
-def _key(subject: Subject, index: int, conf: HeatConf) -> Hashable:
+def _key(subject: AuditedFiles, index: int, conf: HeatProcessConf) -> Hashable:
     value = conf.get("auth_encryption_key")
     return value.text if value else None
 
 
 def _differing(
-    subject: Subject, property_of: Callable[[Subject, int, HeatConf], Hashable]
-) -> Iterator[tuple[HeatConf, HeatConf]]:
+    subject: AuditedFiles, property_of: Callable[[AuditedFiles, int, HeatProcessConf], Hashable]
+) -> Iterator[tuple[HeatProcessConf, HeatProcessConf]]:
     """(a file that differs, a file with the most frequent value); of equal counts the first value wins."""
     if len(subject.heat) < 2:
         return
@@ -66,7 +66,7 @@ def _differing(
             yield conf, pattern
 
 
-def _copied(conf: HeatConf, pattern: Value | None) -> list[Change]:
+def _copied(conf: HeatProcessConf, pattern: OptionValue | None) -> list[Change]:
     if pattern is None or is_loopback(host_of_url(pattern.text)):
         return []
     return [set_option(conf, pattern.entry.group, pattern.entry.key, pattern.entry.raw)]
@@ -78,7 +78,7 @@ def _copied(conf: HeatConf, pattern: Value | None) -> list[Change]:
     remedy="give every machine the same transport_url",
     quote=guide("All engines must be configured to use the same AMQP service."),
 )
-def broker_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def broker_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """All engines and APIs use the same broker."""
     for conf, pattern in _differing(subject, _broker):
         yield rule.finding(
@@ -100,7 +100,7 @@ def broker_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "to the devstack server's IP"
     ),
 )
-def database_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def database_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """All engines use the same database."""
     for conf, pattern in _differing(subject, _database):
         yield rule.finding(
@@ -119,7 +119,7 @@ def database_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="give every machine the same auth_encryption_key",
     quote=_KEY_HELP,
 )
-def encryption_key_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def encryption_key_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """All engines use the same encryption key."""
     for conf, pattern in _differing(subject, _key):
         yield rule.finding(
@@ -138,7 +138,7 @@ def encryption_key_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="create one with `openssl rand -hex 16`, the same for every machine",
     quote=_KEY_HELP,
 )
-def encryption_key_default(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def encryption_key_default(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The encryption key is a secret."""
     for conf in subject.heat:
         if conf.get("auth_encryption_key") is None:
@@ -151,9 +151,9 @@ def encryption_key_default(rule: Rule, subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _messaging_options(conf: HeatConf) -> dict[str, Value]:
+def _messaging_options(conf: HeatProcessConf) -> dict[str, OptionValue]:
     """The rabbit_*, kombu_* and other messaging options of a file, except those that set the broker."""
-    found: dict[str, Value] = {}
+    found: dict[str, OptionValue] = {}
     old = conf.options.starting("rabbit_", "kombu_", group="DEFAULT")
     for value in (*old, *conf.options.starting("", group="oslo_messaging_rabbit")):
         if value.entry.key not in (*OLD_BROKER_OPTIONS, "rabbit_login_method"):
@@ -173,7 +173,7 @@ def _messaging_options(conf: HeatConf) -> dict[str, Value]:
         "/etc/heat/heat.conf match across each machine that will be running an engine."
     ),
 )
-def messaging_differs(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def messaging_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The messaging options are the same on every machine."""
     files = [_messaging_options(conf) for conf in subject.heat]
     for key in dict.fromkeys(key for file in files for key in file):

@@ -7,9 +7,9 @@ from urllib.parse import quote
 
 from calorimeter.config.audit.changes import at, remove_option, set_option
 from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, guide, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatConf
-from calorimeter.config.heat.oslo import Entry
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatProcessConf
+from calorimeter.config.heat.oslo import Assignment
 from calorimeter.config.hosts import host_port
 
 _DATABASE = {
@@ -60,7 +60,7 @@ _GONE = Quote(
         "you have to update the loopback addresses found at the sql_connection and rabbit_host properties"
     ),
 )
-def database_option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def database_option_gone(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The database is set with the options that today's Heat reads."""
     for conf in subject.heat:
         for old, new in _DATABASE.items():
@@ -83,7 +83,7 @@ def database_option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
 
 
 @rule("A10-broker-option-gone", Severity.ERROR, remedy="use transport_url", quote=_GONE)
-def broker_option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def broker_option_gone(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The broker is set with the option that today's Heat reads."""
     for conf in subject.heat:
         groups = ("DEFAULT", "oslo_messaging_rabbit")
@@ -103,7 +103,7 @@ def broker_option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
         )
 
 
-def _as_transport_url(conf: HeatConf, first: Entry, entries: list[Entry]) -> list[Change]:
+def _as_transport_url(conf: HeatProcessConf, first: Assignment, entries: list[Assignment]) -> list[Change]:
     """Put one `transport_url` in the place of the old options; only remove them if there is one already."""
     removed = [remove_option(entry) for entry in entries if entry is not first]
     if not conf.transport.old:
@@ -115,7 +115,7 @@ def _as_transport_url(conf: HeatConf, first: Entry, entries: list[Entry]) -> lis
     return [Change(first.file, first.number, first.count, (line,)), *removed]
 
 
-def _transport_url(conf: HeatConf) -> str:
+def _transport_url(conf: HeatProcessConf) -> str:
     transport = conf.transport
     nodes = ",".join(
         f"{quote(node.user, safe='')}:{quote(node.password, safe='')}@{host_port(node.host, node.port)}"
@@ -130,7 +130,7 @@ def _transport_url(conf: HeatConf) -> str:
 @rule(
     "A10-option-gone", Severity.WARNING, remedy="remove it, or use the option that replaces it", quote=_GONE
 )
-def option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def option_gone(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Heat reads every option that is set."""
     for conf in subject.heat:
         for (group, key), instead in _IGNORED.items():
@@ -162,7 +162,7 @@ def option_gone(rule: Rule, subject: Subject) -> Iterator[Finding]:
     remedy="make it `key = value` or a comment, or remove it",
     quote=Quote("No ':' or '=' found in assignment", "oslo.config, message of its reader"),
 )
-def line_unreadable(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def line_unreadable(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """oslo.config can read every line."""
     for conf in subject.heat:
         for line in conf.options.unreadable:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at
 from calorimeter.config.audit.model import Finding, Rule, Severity, manual, rule
-from calorimeter.config.audit.subject import Subject
+from calorimeter.config.audit.subject import AuditedFiles
 
 
 @rule(
@@ -15,7 +15,7 @@ from calorimeter.config.audit.subject import Subject
     remedy="close the quote, or set the variable in the environment that the proxy starts with",
     quote=manual("2.3", "Variables are expanded during the configuration parsing."),
 )
-def line_unreadable(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def line_unreadable(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """HAProxy can read every line."""
     for proxy in subject.proxies:
         for line in proxy.configuration.tree.lines:

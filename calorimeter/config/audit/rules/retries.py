@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, insert_after, insert_into, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.haproxy import Service
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.haproxy import ProxiedService
 
 _HASHED = ("source", "uri", "hdr", "url_param", "rdp-cookie", "hash")
 
@@ -22,7 +22,7 @@ _HASHED = ("source", "uri", "hdr", "url_param", "rdp-cookie", "hash")
         "server sides of a connection.",
     ),
 )
-def no_keepalive(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def no_keepalive(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """TCP keep-alive is on, on both sides."""
     for service in subject.services:
         client = service.front.option("tcpka", "clitcpka")
@@ -39,7 +39,7 @@ def no_keepalive(rule: Rule, subject: Subject) -> Iterator[Finding]:
             )
 
 
-def _add_keepalive(service: Service, missing: list[str]) -> Iterator[Change]:
+def _add_keepalive(service: ProxiedService, missing: list[str]) -> Iterator[Change]:
     if len(missing) == 2 and service.front is service.back:
         yield insert_into(service.front.section, "option tcpka")
         return
@@ -59,7 +59,7 @@ def _add_keepalive(service: Service, missing: list[str]) -> Iterator[Change]:
         "persistence and redistribute them to a working server.",
     ),
 )
-def redispatch_map_based(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def redispatch_map_based(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Redispatch works with the hash type in use."""
     for service in subject.services:
         back = service.back
@@ -93,7 +93,7 @@ def redispatch_map_based(rule: Rule, subject: Subject) -> Iterator[Finding]:
 @rule(
     "A7-no-redispatch", Severity.WARNING, remedy="add option redispatch", quote=guide("option redispatch")
 )
-def no_redispatch(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def no_redispatch(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """HAProxy tries a refused connection on another server."""
     for service in subject.services:
         if service.back.option("redispatch") or len(service.back.servers) < 2:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, insert_into, remove_line, replace_line, shared_section
 from calorimeter.config.audit.model import Finding, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.subject import Subject
-from calorimeter.config.haproxy import Proxy
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.haproxy import ProxySection
 
 
-def _is_sticky(proxy: Proxy) -> bool:
+def _is_sticky(proxy: ProxySection) -> bool:
     return bool(proxy.values.all("stick")) or proxy.values.get("cookie") is not None
 
 
@@ -24,7 +24,7 @@ def _is_sticky(proxy: Proxy) -> bool:
         "to designate which server will receive the request.",
     ),
 )
-def balance_not_source(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def balance_not_source(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Each source stays on one API."""
     for service in subject.services:
         back = service.back
@@ -54,7 +54,7 @@ def balance_not_source(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "HTTP load balancer server will be deployed between them."
     ),
 )
-def mode_unset(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def mode_unset(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The mode is set."""
     for service in subject.services:
         if service.front.values.get("mode") is None:
@@ -80,7 +80,7 @@ def mode_unset(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "persistent connections.",
     ),
 )
-def weight_zero(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def weight_zero(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every server gets sources."""
     for _, server in subject.servers:
         if server.weight == 0:
@@ -101,7 +101,7 @@ def weight_zero(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "weight changes while a server is up will be ignored. This means that there will be no slow start.",
     ),
 )
-def slowstart_map_based(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def slowstart_map_based(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Changing weights work with the hash type in use."""
     for service, server in subject.servers:
         back = service.back
@@ -125,7 +125,7 @@ def slowstart_map_based(rule: Rule, subject: Subject) -> Iterator[Finding]:
         "By default HAProxy operates in keep-alive mode with regards to persistent connections",
     ),
 )
-def closes_connections(rule: Rule, subject: Subject) -> Iterator[Finding]:
+def closes_connections(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Connections of clients are kept alive."""
     for service in subject.services:
         closing = service.front.option("httpclose", "forceclose") or service.back.option("httpclose")
