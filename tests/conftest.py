@@ -14,7 +14,7 @@ import pytest
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
-from calorimeter.lab import topology
+from calorimeter.lab import lab_state
 
 
 def pytest_configure() -> None:
@@ -31,7 +31,7 @@ def lab_command(*words: str, timeout_s: float = 400) -> subprocess.CompletedProc
 
 def _clear_abandoned() -> None:
     """Take down the labs of test sessions that were killed."""
-    for name in topology.names():
+    for name in lab_state.names():
         prefix, _, pid = name.rpartition("-")
         if prefix == "test" and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             lab_command("down", "--name", name)

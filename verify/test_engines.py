@@ -10,10 +10,10 @@ from calorimeter.gates.engines import engine_faults, freeze, service_return, sto
 from calorimeter.gates.engines.backlog import backlog_drains
 from calorimeter.gates.engines.concurrent_calls import make_concurrent_calls
 from calorimeter.gates.engines.consumers import as_described
+from calorimeter.gates.engines.equal_shares import equal_shares
 from calorimeter.gates.engines.queue_consumers import read_roster
 from calorimeter.gates.engines.rotation import exact_rotation
 from calorimeter.gates.engines.rotation_calls import make_rotation_calls
-from calorimeter.gates.engines.shares import equal_shares
 from calorimeter.gates.engines.stack_burst import stack_burst, worker_shares
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import Break, gate

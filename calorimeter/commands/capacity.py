@@ -50,8 +50,8 @@ def capacity(
 
     Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 it cannot be tried.
     """
-    from calorimeter.studies import capacity as study
     from calorimeter.studies import capacity_page
+    from calorimeter.studies import capacity_search as study
     from calorimeter.studies.level_search import SearchPlan
 
     wanted = catalogue.read(catalogue.find(scenario))

@@ -220,7 +220,7 @@ def describe(
     """
     from calorimeter.config import named_files
     from calorimeter.config.describe import described_files
-    from calorimeter.config.describe.answers import Answers
+    from calorimeter.config.describe.owner_answers import Answers
 
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from calorimeter.commands.load_options import runs_option
-from calorimeter.studies import guide_against_correction as study
+from calorimeter.studies import guide_comparison as study
 
 
 @click.command("guide-against-correction")

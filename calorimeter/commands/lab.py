@@ -128,7 +128,7 @@ _PROXY_OPTIONS = (
 def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     """Bring a lab up, and wait until all of it serves."""
     from calorimeter.lab import bring_up
-    from calorimeter.lab.topology import LabTopology
+    from calorimeter.lab.lab_state import LabTopology
 
     _check_weights(asked["weights"], max(asked["rest"], asked["cfn"]))
     ports = {name: port for name, port in (("rest", rest_port), ("cfn", cfn_port)) if port is not None}
@@ -182,11 +182,11 @@ def status_(name: str | None, json: bool) -> None:
     """
     from json import dumps
 
-    from calorimeter.lab import status, topology
+    from calorimeter.lab import lab_state, status
 
     if name is not None:
-        topology.read(topology.folder(name))
-    found = [status.status(each) for each in ([name] if name else topology.names())]
+        lab_state.read(lab_state.folder(name))
+    found = [status.status(each) for each in ([name] if name else lab_state.names())]
     if json:
         click.echo(dumps(found, indent=2))
     elif not found:
@@ -202,11 +202,11 @@ def status_(name: str | None, json: bool) -> None:
 @_option("--all", "Every lab on this machine (default: only the one named).", is_flag=True)
 def down(name: str, all: bool) -> None:
     """Take a lab down: end its processes, free its ports, remove its files, also after a crash of `up`."""
-    from calorimeter.lab import take_down, topology
+    from calorimeter.lab import lab_state, take_down
 
-    for each in topology.names(whole=False) if all else [name]:
+    for each in lab_state.names(whole=False) if all else [name]:
         with _daemons():
-            was_up = take_down.down(topology.folder(each))
+            was_up = take_down.down(lab_state.folder(each))
         click.echo(f"lab {each} is down" if was_up else f"no lab named {each!r} is up", err=True)
 
 
@@ -216,11 +216,11 @@ def down(name: str, all: bool) -> None:
 @_option("--lines", "Number of lines.", type=click.IntRange(1), default=50)
 def logs(daemon: str | None, name: str, lines: int) -> None:
     """Print the end of the log of DAEMON; without DAEMON, the paths of all logs."""
-    from calorimeter.lab import topology
+    from calorimeter.lab import lab_state
     from calorimeter.lab.daemons.daemon import tail
 
-    folder = topology.folder(name) / "logs"
-    topology.read(folder.parent)
+    folder = lab_state.folder(name) / "logs"
+    lab_state.read(folder.parent)
     found = {path.stem: path for path in sorted(folder.glob("*.log"))}
     if daemon is None:
         for path in found.values():
@@ -238,12 +238,12 @@ def logs(daemon: str | None, name: str, lines: int) -> None:
 @NAME
 def scale(name: str, **counts: int | None) -> None:
     """Add or remove APIs and engines while the lab runs."""
-    from calorimeter.lab import resize, topology
+    from calorimeter.lab import lab_state, resize
 
     asked = {what: count for what, count in counts.items() if count is not None}
     if not asked:
         raise click.UsageError("no number given; give --rest N, --cfn N or --engines N")
-    opened = topology.opened(name)
+    opened = lab_state.opened(name)
     for what in ("rest", "cfn"):
         if opened.topology.sample and what in asked:
             raise InputError(f"--{what}", f"{asked[what]} given for a sample", "valid: --engines alone")
@@ -267,9 +267,9 @@ def part(part: str, action: str, name: str) -> None:
     Prints the time at which the action took effect, in ns since the epoch. A fault in a part that does not
     run is an error; healing a part that runs is not.
     """
-    from calorimeter.lab import parts, topology
+    from calorimeter.lab import lab_state, parts
 
-    opened = topology.opened(name)
+    opened = lab_state.opened(name)
     opened.enter_network()
     with _daemons():
         at = parts.act(opened, part, action)
@@ -287,10 +287,10 @@ def usage(name: str) -> None:
     import json
     import sys
 
-    from calorimeter.lab import topology
+    from calorimeter.lab import lab_state
     from calorimeter.lab.usage import polls
 
-    for reading in polls(topology.opened(name), sys.stdin):
+    for reading in polls(lab_state.opened(name), sys.stdin):
         print(json.dumps(reading), flush=True)
 
 
@@ -302,10 +302,10 @@ def proxy(name: str, **asked: Any) -> None:
 
     The lab's deployment.toml describes the new configuration. A sabotage of the proxy ends.
     """
-    from calorimeter.lab import topology
+    from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import proxy_sabotage
 
-    opened = topology.opened(name)
+    opened = lab_state.opened(name)
     opened.enter_network()
     _check_weights(asked["weights"], max(opened.topology.rest, opened.topology.cfn))
     with _daemons():
@@ -320,7 +320,7 @@ def sabotage_(what: str | None, name: str) -> None:
 
     The lab's deployment.toml is not changed: it describes what should be. `lab heal` ends a sabotage.
     """
-    from calorimeter.lab import topology
+    from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
     from calorimeter.lab.sabotage.found_by import FOUND_BY
 
@@ -332,7 +332,7 @@ def sabotage_(what: str | None, name: str) -> None:
         return
     if what not in ways:
         raise unknown("lab sabotage", "sabotage", what, ways)
-    topology.opened(name).enter_network()
+    lab_state.opened(name).enter_network()
     with _daemons():
         if what in engine_sabotage.ENGINE_SABOTAGES:
             engine_sabotage.sabotage(name, what)
@@ -344,10 +344,10 @@ def sabotage_(what: str | None, name: str) -> None:
 @NAME
 def heal(name: str) -> None:
     """End a sabotage: configure the proxy and the engines as the lab's deployment.toml describes them."""
-    from calorimeter.lab import topology
+    from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
 
-    topology.opened(name).enter_network()
+    lab_state.opened(name).enter_network()
     with _daemons():
         engine_sabotage.heal(name)
         proxy_sabotage.heal(name)

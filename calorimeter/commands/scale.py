@@ -72,8 +72,8 @@ def scale(
     Exit status: 0 the study was made; 1 a prediction lies outside its interval; 2 it cannot be made.
     """
     from calorimeter.report import page
-    from calorimeter.studies import scale as study
     from calorimeter.studies import scale_page, study_circumstances
+    from calorimeter.studies import scale_study as study
     from calorimeter.studies.scale_result import ScaleResult
 
     study.refuse_several(cfn)

@@ -9,10 +9,10 @@ from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
 
-from calorimeter.core import signals
+from calorimeter.core import signal_handlers
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import CancelledError
-from calorimeter.lab import deployment_file, lock, ports, processes, programs, take_down, topology
+from calorimeter.lab import deployment_file, lab_state, lock, ports, processes, programs, take_down
 from calorimeter.lab.daemons import (
     bootstrap_accounts,
     daemon,
@@ -23,8 +23,8 @@ from calorimeter.lab.daemons import (
     memcached,
     rabbitmq,
 )
+from calorimeter.lab.lab_state import Lab, LabTopology
 from calorimeter.lab.sample import layout, network
-from calorimeter.lab.topology import Lab, LabTopology
 
 Say = Callable[[str], None]
 """Receives one line of progress."""
@@ -37,8 +37,8 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     as after Ctrl-C and SIGTERM, nothing of the lab remains.
     """
     found = programs.found()
-    folder = topology.folder(asked.name)
-    with lock.held(folder, 2), signals.interrupted_by(SIGTERM, SIGHUP):
+    folder = lab_state.folder(asked.name)
+    with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
             lab = _reserved(asked, wanted, folder, found)
@@ -47,7 +47,7 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
                 lab.enter_network()
             return _BringUp(lab, say).all()
         except BaseException:
-            with signals.ignoring(SIGINT, SIGTERM, SIGHUP):
+            with signal_handlers.ignoring(SIGINT, SIGTERM, SIGHUP):
                 take_down.clear(folder)
             raise
 
@@ -69,7 +69,7 @@ def _clear_remnant(folder: Path, say: Say) -> None:
 def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
     folder.mkdir(mode=0o700, parents=True)
     (folder / "logs").mkdir(mode=0o700)
-    secrets = topology.fresh_secrets()
+    secrets = lab_state.fresh_secrets()
     if asked.sample:
         # The hosts are the sample's own, so no other program can hold these ports.
         reserved = layout.ports((*asked.rest_parts, *asked.cfn_parts))
@@ -77,8 +77,8 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     else:
         reserved = ports.reserve(asked.port_names, folder, wanted, udp=("log",))
     lab = Lab(folder, asked.model_copy(update={"ports": reserved}), secrets, found)
-    topology.write(lab.topology, folder)
-    topology.write_secrets(lab.secrets, folder)
+    lab_state.write(lab.topology, folder)
+    lab_state.write_secrets(lab.secrets, folder)
     return lab
 
 
@@ -112,7 +112,7 @@ class _BringUp:
             _raise_first(steps)
         self.cancel.clear()
         made = {**lab.secrets, **identity.result()}
-        topology.write_secrets(made, lab.folder)
+        lab_state.write_secrets(made, lab.folder)
         self.lab = lab = Lab(lab.folder, lab.topology, made, lab.programs)
         haproxy.prepare(lab)
         self.simple(haproxy.daemon(lab), ())

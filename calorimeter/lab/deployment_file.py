@@ -31,8 +31,8 @@ from calorimeter.core.deployment import (
 from calorimeter.core.secrets import Secret
 from calorimeter.lab import part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
-from calorimeter.lab.sample import hosts, layout, network
-from calorimeter.lab.topology import PROJECT, REGION, USER, Lab, LabTopology
+from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab, LabTopology
+from calorimeter.lab.sample import host_faults, layout, network
 
 SOURCES = "127.16.0.0/12"
 """Loopback addresses for clients; the lab's own daemons are at 127.0.0.1."""
@@ -104,7 +104,7 @@ def describe(lab: Lab) -> Deployment:
             *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
             _part(lab, "proxy", "proxy"),
             _part(lab, "rabbitmq", "broker"),
-            *((_host(lab, name) for name in hosts.HOSTS) if asked.sample else ()),
+            *((_host(lab, name) for name in host_faults.HOSTS) if asked.sample else ()),
         ),
         expect=_expect(lab, config),
         consent=ConsentTable(level=Consent.INVASIVE),
@@ -162,7 +162,7 @@ def _host(lab: Lab, name: str) -> Part:
     base = _command(lab, "part", name)
     breaks = {
         fault: Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
-        for fault, heal in hosts.HEALS.items()
+        for fault, heal in host_faults.HEALS.items()
     }
     power = {"kill": f"{base} kill", "start": f"{base} start"} if name in layout.API_HOSTS else {}
     return Part.model_validate(

@@ -22,7 +22,7 @@ from calorimeter.core.waiting import until
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import daemon, health_check, heat
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 
 DELAY_S = 3.0
 """Delay of a slow part's answers; longer than the checked proxy's `timeout check`."""

@@ -13,8 +13,8 @@ from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lock, part_faults, processes
 from calorimeter.lab.daemons import daemon, haproxy, heat, keystone, mariadb, memcached, rabbitmq
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
-from calorimeter.lab.sample import hosts
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.sample import host_faults
 
 STOP_S = 60.0
 
@@ -32,7 +32,7 @@ def daemon_of(lab: Lab, part: str) -> Daemon:
         return fixed[part](lab)
     if part in lab.topology.heat_parts:
         return heat.daemon(lab, part)
-    known = (*lab.topology.parts, *(hosts.HOSTS if lab.topology.sample else ()))
+    known = (*lab.topology.parts, *(host_faults.HOSTS if lab.topology.sample else ()))
     raise unknown(f"lab {lab.topology.name}", "part", part, known)
 
 
@@ -49,8 +49,8 @@ def act(lab: Lab, part: str, action: str) -> int:
     Healing actions (`start`, `thaw`, `undrain`) may be repeated. A fault raises `InputError` if the part is
     not running, so that a fault that did not happen is noticed.
     """
-    if lab.topology.sample and part in hosts.HOSTS:
-        return hosts.act(lab, part, action)
+    if lab.topology.sample and part in host_faults.HOSTS:
+        return host_faults.act(lab, part, action)
     if action not in ACTIONS:
         raise unknown(f"lab part {part}", "action", action, ACTIONS)
     what = daemon_of(lab, part)

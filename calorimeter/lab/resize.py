@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from calorimeter.core.errors import InputError
-from calorimeter.lab import deployment_file, lock, parts, ports, processes, topology
+from calorimeter.lab import deployment_file, lab_state, lock, parts, ports, processes
 from calorimeter.lab.daemons import daemon, haproxy, heat
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 
 
 def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab:
@@ -16,8 +16,8 @@ def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab
     New APIs join the proxy once they serve; removed APIs leave it first. Raises `InputError` and
     `DaemonError`; the lab is unchanged then.
     """
-    with lock.held(topology.folder(name), 30):
-        before = topology.opened(name)
+    with lock.held(lab_state.folder(name), 30):
+        before = lab_state.opened(name)
         after = _grown(before, wanted)
         removed = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
         new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]
@@ -33,7 +33,7 @@ def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab
             haproxy.prepare(before)
             ports.release((after.port(part) for part in new if part in after.topology.ports), after.folder)
             raise
-        topology.write(after.topology, after.folder)
+        lab_state.write(after.topology, after.folder)
         deployment_file.write(after)
         for part in removed:
             processes.terminate(after.folder, part, grace_s=parts.STOP_S)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from calorimeter.lab import parts, processes, topology
+from calorimeter.lab import lab_state, parts, processes
+from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.processes import LabProcess
-from calorimeter.lab.topology import Lab
 
 
 def status(name: str) -> dict[str, Any]:
     """Name, addresses and parts of a lab as a JSON-ready tree."""
-    lab = topology.opened(name)
+    lab = lab_state.opened(name)
     running = processes.running(lab.folder)
     return {
         "name": name,

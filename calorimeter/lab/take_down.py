@@ -10,7 +10,7 @@ from pathlib import Path
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lock, part_faults, ports, processes, topology
+from calorimeter.lab import lab_state, lock, part_faults, ports, processes
 from calorimeter.lab.sample import network
 
 
@@ -30,7 +30,7 @@ def clear(folder: Path) -> None:
     """End the lab's processes, check its ports and remove its folder. The caller holds the lab's lock."""
     reserved: list[int] = []
     with suppress(InputError):
-        known = topology.read(folder)
+        known = lab_state.read(folder)
         reserved = [] if known.sample else list(known.ports.values())
     try:
         processes.terminate(folder)

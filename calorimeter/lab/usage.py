@@ -15,7 +15,7 @@ import psutil
 
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import haproxy
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 
 MACHINE = "(this machine)"
 """The row for the whole machine, including the load generator."""

@@ -20,7 +20,7 @@ from calorimeter.gates.service_level.objectives import (
 )
 from calorimeter.gates.service_level.recorded_load import generator_of, service_of
 from calorimeter.report.tables import watch_files
-from calorimeter.studies.backlog import Backlog, backlog, present
+from calorimeter.studies.backlog_growth import Backlog, backlog, present
 
 Unit = Literal["arrivals/s", "users"]
 

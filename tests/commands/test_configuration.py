@@ -16,8 +16,8 @@ from calorimeter.cli import COMMANDS
 from calorimeter.commands import configuration
 from calorimeter.config import named_files
 from calorimeter.config.audit import Inputs
-from calorimeter.config.describe.answers import Answers
 from calorimeter.config.describe.deployment_from_files import describe
+from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.core import deployment as deployments
 from calorimeter.core.deployment import Checks, Expect
 from calorimeter.core.errors import InputError

@@ -13,8 +13,8 @@ from pathlib import Path
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ListenSection, ProxyConfig
 from calorimeter.core.deployment import Deployment
+from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.sabotage import proxy_sabotage as sabotages
-from calorimeter.lab.topology import Lab
 
 USER = "watcher"
 PASSWORD = "s3cr3t-of-the-page"

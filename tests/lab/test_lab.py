@@ -25,7 +25,7 @@ from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.waiting import until
-from calorimeter.lab import ports, processes, topology
+from calorimeter.lab import lab_state, ports, processes
 from tests.conftest import lab_command
 
 pytestmark = pytest.mark.lab
@@ -141,7 +141,7 @@ def test_nothing_listens_beyond_loopback(lab: Deployment) -> None:
     assert {(part, address) for part, address, _ in found if address != "127.0.0.1"} <= {
         ("rabbitmq", "::1")
     }
-    reserved = topology.read(lab.path.parent).ports
+    reserved = lab_state.read(lab.path.parent).ports
     assert {port for _, _, port in found} == {port for name, port in reserved.items() if name != "log"}
 
 
@@ -305,7 +305,7 @@ def test_kill_of_up_itself_leaves_what_down_clears(name: str) -> None:
     up.kill()
     up.communicate(timeout=10)
     folder = paths.lab(name)
-    reserved = topology.read(folder).ports
+    reserved = lab_state.read(folder).ports
     assert processes.running(folder)
     done = lab_command("down", "--name", name)
     assert (done.returncode, done.stderr) == (0, f"lab {name} is down\n")
@@ -316,7 +316,7 @@ def test_kill_of_up_itself_leaves_what_down_clears(name: str) -> None:
 def test_an_interrupted_up_cleans_up_by_itself(name: str, signum: signal.Signals) -> None:
     """Ctrl-C during a bring-up is status 130 and leaves nothing."""
     up = bringing_up(name)
-    reserved = topology.read(paths.lab(name)).ports
+    reserved = lab_state.read(paths.lab(name)).ports
     up.send_signal(signum)
     _, told = up.communicate(timeout=60)
     assert (up.returncode, told.splitlines()[-1]) == (130, "calorimeter: interrupted")
@@ -326,7 +326,7 @@ def test_an_interrupted_up_cleans_up_by_itself(name: str, signum: signal.Signals
 def test_down_ends_a_bring_up_under_way(name: str) -> None:
     """`down` need not wait for `up`."""
     up = bringing_up(name)
-    reserved = topology.read(paths.lab(name)).ports
+    reserved = lab_state.read(paths.lab(name)).ports
     assert lab_command("down", "--name", name).returncode == 0
     up.communicate(timeout=10)
     assert up.returncode != 0
@@ -360,7 +360,7 @@ def test_every_variation_at_once_serves_and_goes_without_trace(name: str) -> Non
     )
     assert up.returncode == 0, up.stderr
     folder = paths.lab(name)
-    reserved = topology.read(folder).ports
+    reserved = lab_state.read(folder).ports
     varied = deployments.read(folder / "deployment.toml")
     assert varied.expect.weights == {"rest-1": 1, "rest-2": 2, "cfn-1": 1}
     assert varied.expect.hash_type == "consistent"

@@ -9,9 +9,9 @@ import pytest
 
 from calorimeter.config.haproxy.haproxy_writer import render
 from calorimeter.lab.daemons import haproxy, heat
+from calorimeter.lab.lab_state import Lab, LabTopology
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sabotage.proxy_sabotage import SABOTAGES
-from calorimeter.lab.topology import Lab, LabTopology
 
 CHANGES = {
     "roundrobin": {"- balance  source": 2, "+ balance  roundrobin": 2},

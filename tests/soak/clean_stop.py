@@ -14,7 +14,7 @@ from pathlib import Path
 
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import verdict
-from calorimeter.lab import topology
+from calorimeter.lab import lab_state
 from calorimeter.lab.daemons import rabbitmq
 from calorimeter.lab.sabotage import engine_sabotage
 from tests.soak.labs import judged, lab
@@ -25,7 +25,7 @@ SERVER = Path(__file__).with_name("stopped_server.py")
 
 def alone(name: str, stops: int) -> None:
     """oslo.messaging without Heat: one line per setting."""
-    opened = topology.opened(name)
+    opened = lab_state.opened(name)
     command = [opened.programs.heat("python"), "-W", "ignore", str(SERVER), str(stops)]
     environment = {**os.environ, "TRANSPORT": rabbitmq.transport(opened)}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)

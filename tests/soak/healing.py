@@ -32,9 +32,9 @@ from calorimeter.core import paths
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.evidence.proxy_state import read_stat
-from calorimeter.lab import part_faults, processes, topology
+from calorimeter.lab import lab_state, part_faults, processes
 from calorimeter.lab.daemons import haproxy
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 from tests.soak import labs
 from tests.soak.labs import calorimeter
 
@@ -144,7 +144,7 @@ def left(lab: Lab, journal: Journal) -> list[str]:
 
 def tried(name: str, planned: Round, healthy: int) -> tuple[str, list[str]]:
     """One round: the faults open when it was ended, and the problems after `doctor`."""
-    lab = topology.opened(name)
+    lab = lab_state.opened(name)
     deployment = paths.lab(name) / "deployment.toml"
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
         broken, how = ended(deployment, planned, Path(runs))

@@ -27,9 +27,9 @@ from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.evidence.proxy_state import read_stat
-from calorimeter.lab import parts, topology
+from calorimeter.lab import lab_state, parts
 from calorimeter.lab.daemons import haproxy
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 from tests.soak import labs
 
 NAME = "soak-remedy"
@@ -137,7 +137,7 @@ class Outage:
 
 def outage(name: str) -> Outage:
     """Freeze the broker of a lab, and watch. It is always thawed again."""
-    lab = topology.opened(name)
+    lab = lab_state.opened(name)
     described = deployments.read(paths.lab(name) / "deployment.toml")
     apis = [api for api in (described.api("rest"), described.api("cfn")) if api is not None]
     with Context(described, Settings()) as context, ThreadPoolExecutor(64) as pool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from calorimeter.core.verdict import failed, passed
-from calorimeter.studies.backlog import backlog
+from calorimeter.studies.backlog_growth import backlog
 from calorimeter.studies.capacity_search_result import CapacitySearchResult
 from calorimeter.studies.levels import Level
 from calorimeter.studies.scale_result import MACHINE, ProcessorUse, ScaleResult, Size

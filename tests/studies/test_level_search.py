@@ -8,7 +8,7 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calorimeter.studies.backlog import backlog, present
+from calorimeter.studies.backlog_growth import backlog, present
 from calorimeter.studies.level_search import MOST_PROBES, SearchPlan, search, sweep
 
 CAPACITY = st.floats(0.5, 5000)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
-from calorimeter.studies import capacity
-from calorimeter.studies.backlog import backlog
+from calorimeter.studies import capacity_search
+from calorimeter.studies.backlog_growth import backlog
 from calorimeter.studies.levels import Level
 from tests.studies.results import level
 
@@ -47,15 +47,15 @@ def test_what_a_load_shows(found: Level, conclusive: bool, holds: bool) -> None:
     assert (found.conclusive, found.holds) == (conclusive, holds)
 
 
-def loads(*found: Level) -> tuple[capacity.SearchLoads, list[float]]:
+def loads(*found: Level) -> tuple[capacity_search.SearchLoads, list[float]]:
     """Loads whose results are given, one after the other; and how long each lasted."""
     results, seconds = list(found), []
 
-    def load(at: float, kind: capacity.Kind, length_s: float) -> Level:
+    def load(at: float, kind: capacity_search.Kind, length_s: float) -> Level:
         seconds.append(length_s)
         return results.pop(0).model_copy(update={"level": at, "kind": kind})
 
-    return capacity.SearchLoads(load), seconds
+    return capacity_search.SearchLoads(load), seconds
 
 
 def test_a_load_that_shows_nothing_is_repeated() -> None:
@@ -69,7 +69,7 @@ def test_a_generator_that_is_always_the_bottleneck_ends_the_search() -> None:
     """Three times, and the level does not hold: the result names the generator."""
     study, _ = loads(*[shown(KEPT, LATE)] * 3)
     assert not study.hold(8, "probe", 10)
-    assert capacity.limit(study.levels, 4, 8).startswith("the generator, not the deployment: ")
+    assert capacity_search.limit(study.levels, 4, 8).startswith("the generator, not the deployment: ")
 
 
 def test_a_level_that_breaks_is_not_loaded_again() -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
-from calorimeter.config.describe.answers import Answers, Missing
+from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.describe.stats_urls import pages, socket_urls
 from calorimeter.config.haproxy import Bind, HAProxyServer, ProxiedService
 from calorimeter.config.heat.heat_conf import Transport

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from calorimeter.config import deployment_writer
 from calorimeter.config.audit.subject import Inputs
-from calorimeter.config.describe.answers import Answers, Missing
 from calorimeter.config.describe.deployment_from_files import Description, describe
+from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 

@@ -12,7 +12,7 @@ from signal import SIGINT, SIGTERM
 from types import TracebackType
 from typing import Self
 
-from calorimeter.core import guardian, signals
+from calorimeter.core import guardian, signal_handlers
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.journal import MARK, Journal, JournalContent, OpenFault, Unhealed
@@ -56,7 +56,7 @@ class FaultInjector:
                     str(self.deployment.path),
                     f"another run injects faults into this deployment ({self.journal.holder()})",
                 )
-            self._stack.enter_context(signals.interrupted_by(SIGTERM))
+            self._stack.enter_context(signal_handlers.interrupted_by(SIGTERM))
             self._stack.callback(guardian.dismiss, self._start_guardian(), DISMISSED_S)
             self._stack = self._stack.pop_all()
         return self
@@ -97,7 +97,7 @@ class FaultInjector:
         """Heal every open fault, ignoring SIGINT and SIGTERM. Raises Unhealed, after it has tried all."""
         if not self._content.open:
             return
-        with signals.ignoring(SIGINT, SIGTERM), self._changed:
+        with signal_handlers.ignoring(SIGINT, SIGTERM), self._changed:
             # Another thread's command may be injecting a fault at this moment: heal after it, not before.
             self._changed.wait_for(lambda: not self._injecting, COMMAND_S)
             try:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates.clients.stack_records import StackRecord
-from calorimeter.gates.engines.shares import QueueShares
+from calorimeter.gates.engines.equal_shares import QueueShares
 
 FEWEST_STACKS = 10
 """Stacks below which a burst proves too little."""

@@ -8,7 +8,7 @@ from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE
-from calorimeter.gates.engines.shares import QueueShares
+from calorimeter.gates.engines.equal_shares import QueueShares
 from calorimeter.gates.engines.traced_calls import call_counts, trace_broker
 
 IN_FLIGHT = 8

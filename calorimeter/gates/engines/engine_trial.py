@@ -8,7 +8,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.stack_records import StackRecord
-from calorimeter.gates.engines.shares import QueueShares
+from calorimeter.gates.engines.equal_shares import QueueShares
 
 FEWEST_CALLS = 10
 

@@ -15,7 +15,7 @@ from calorimeter.gates.clients.stacks import POLL_S, TIMEOUT_MIN, temporary_stac
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.engines.backlog import QueueDepth, StackBurst
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
-from calorimeter.gates.engines.shares import QueueShares
+from calorimeter.gates.engines.equal_shares import QueueShares
 from calorimeter.gates.engines.traced_calls import trace_broker
 from calorimeter.gates.evidence.firehose import connect, depth
 from calorimeter.gates.repeated import Repeated

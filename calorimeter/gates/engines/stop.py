@@ -6,8 +6,8 @@ from itertools import chain
 
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, passed
 from calorimeter.gates.engines.engine_trial import EngineTrial
+from calorimeter.gates.engines.equal_shares import equal_shares
 from calorimeter.gates.engines.service_return import ServiceReturn
-from calorimeter.gates.engines.shares import equal_shares
 
 
 def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:

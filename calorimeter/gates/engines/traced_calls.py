@@ -12,10 +12,10 @@ from calorimeter.core import waiting
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
+from calorimeter.gates.engines.equal_shares import QueueShares
 from calorimeter.gates.engines.liveness_watch import LivenessWatch
 from calorimeter.gates.engines.queue_consumers import name_consumers
 from calorimeter.gates.engines.queue_window import QueueConsumer
-from calorimeter.gates.engines.shares import QueueShares
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import BrokerProcess
 from calorimeter.gates.evidence.firehose import Firehose, depth

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from calorimeter.lab.daemons.daemon import DaemonError, tail
-from calorimeter.lab.topology import PROJECT, REGION, USER, Lab
+from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 
 STACK_DOMAIN = "heat"
 STACK_DOMAIN_ADMIN = "heat_domain_admin"

@@ -12,7 +12,7 @@ from threading import Event
 from calorimeter.core import netns
 from calorimeter.core.waiting import CancelledError, DeadlineError, until
 from calorimeter.lab import processes, programs
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 
 LOG_LINES = 25
 

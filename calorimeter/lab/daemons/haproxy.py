@@ -13,8 +13,8 @@ from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
+from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.sample import layout
-from calorimeter.lab.topology import Lab
 
 SECTIONS = {"rest": "rest_api_proxy", "cfn": "cfn_api_proxy"}
 """API → its `listen` section, with the guide's name."""

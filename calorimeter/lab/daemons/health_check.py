@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 from calorimeter.config.heat.heat_conf_writer import Sections
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 
 SOURCE = Path(__file__).parents[1] / "rpc_health"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.lab.daemons import bootstrap_accounts, health_check, mariadb, rabbitmq, readiness
 from calorimeter.lab.daemons.daemon import Daemon
-from calorimeter.lab.topology import REGION, Lab, write_private
+from calorimeter.lab.lab_state import REGION, Lab, write_private
 
 PROGRAMS = {"rest": "heat-api", "cfn": "heat-api-cfn", "engine": "heat-engine"}
 

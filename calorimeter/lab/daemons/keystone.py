@@ -9,7 +9,7 @@ from threading import Event
 
 from calorimeter.lab.daemons import mariadb, readiness
 from calorimeter.lab.daemons.daemon import Daemon, run
-from calorimeter.lab.topology import REGION, Lab, write_private
+from calorimeter.lab.lab_state import REGION, Lab, write_private
 
 _CONF = """\
 [DEFAULT]

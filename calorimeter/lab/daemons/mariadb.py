@@ -18,7 +18,7 @@ from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run, start, tail
-from calorimeter.lab.topology import Lab, write_private
+from calorimeter.lab.lab_state import Lab, write_private
 
 DATABASES = ("heat", "keystone")
 

@@ -6,7 +6,7 @@ import getpass
 
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 
 
 def daemon(lab: Lab) -> Daemon:

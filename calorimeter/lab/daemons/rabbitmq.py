@@ -8,8 +8,8 @@ from urllib.parse import quote
 
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon
+from calorimeter.lab.lab_state import LOOPBACK, Lab, write_private
 from calorimeter.lab.sample import layout
-from calorimeter.lab.topology import LOOPBACK, Lab, write_private
 
 USER = "calorimeter"
 STATISTICS_LAG_S = 2.0

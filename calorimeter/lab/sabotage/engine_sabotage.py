@@ -15,10 +15,10 @@ import requests
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lock, processes, topology
+from calorimeter.lab import lab_state, lock, processes
 from calorimeter.lab.daemons import daemon, heat, rabbitmq
 from calorimeter.lab.daemons.daemon import DaemonError
-from calorimeter.lab.topology import Lab, write_private
+from calorimeter.lab.lab_state import Lab, write_private
 
 ELSEWHERE = "elsewhere"
 """A vhost that no API uses."""
@@ -79,8 +79,8 @@ def sabotage(name: str, what: str) -> None:
     if what not in ENGINE_SABOTAGES:
         raise unknown("lab sabotage", "sabotage", what, ENGINE_SABOTAGES)
     chosen = ENGINE_SABOTAGES[what]
-    with lock.held(topology.folder(name), 30):
-        lab = topology.opened(name)
+    with lock.held(lab_state.folder(name), 30):
+        lab = lab_state.opened(name)
         if chosen.vhost != "/":
             _make_vhost(lab, chosen.vhost)
         part = lab.topology.engine_parts[-1]
@@ -93,8 +93,8 @@ def changed(name: str, options: heat_conf_writer.Sections) -> None:
 
     This is a setting to compare with, not a sabotage. `heal` reverts it. Raises as `sabotage` does.
     """
-    with lock.held(topology.folder(name), 30):
-        lab = topology.opened(name)
+    with lock.held(lab_state.folder(name), 30):
+        lab = lab_state.opened(name)
         part = lab.topology.engine_parts[-1]
         changed_conf = heat_conf_writer.changed(heat.conf(lab, part), options)
         _restart(lab, part, changed_conf, EngineSabotage("", lambda _: {}, lab.topology.workers))
@@ -105,8 +105,8 @@ def heal(name: str) -> None:
 
     Raises as `sabotage` does.
     """
-    with lock.held(topology.folder(name), 30):
-        lab = topology.opened(name)
+    with lock.held(lab_state.folder(name), 30):
+        lab = lab_state.opened(name)
         part = lab.topology.engine_parts[-1]
         options = heat.conf(lab, part)
         own = heat.file(lab, part).read_text(encoding="utf-8") == heat_conf_writer.render(options)

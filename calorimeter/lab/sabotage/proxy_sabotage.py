@@ -13,10 +13,10 @@ from typing import Any
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import deployment_file, lock, processes, topology
+from calorimeter.lab import deployment_file, lab_state, lock, processes
 from calorimeter.lab.daemons import haproxy, readiness
 from calorimeter.lab.daemons.daemon import DaemonError, tail
-from calorimeter.lab.topology import Lab
+from calorimeter.lab.lab_state import Lab
 
 Change = Callable[[Lab, ProxyConfig], ProxyConfig]
 
@@ -186,26 +186,26 @@ def sabotage(name: str, what: str) -> None:
 
 def vary(name: str, change: Change) -> None:
     """Change the proxy's configuration in any way, until `heal`. Raises as `sabotage` does."""
-    with lock.held(topology.folder(name), 30):
-        lab = topology.opened(name)
+    with lock.held(lab_state.folder(name), 30):
+        lab = lab_state.opened(name)
         _take_over(lab, change(lab, haproxy.config(lab)))
 
 
 def heal(name: str) -> None:
     """Restore the lab's own proxy configuration. Raises as `sabotage` does."""
-    with lock.held(topology.folder(name), 30):
-        lab = topology.opened(name)
+    with lock.held(lab_state.folder(name), 30):
+        lab = lab_state.opened(name)
         _take_over(lab, haproxy.config(lab))
 
 
 def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
     """Change the requested proxy (fields of `LabTopology`) and describe it in deployment.toml."""
-    with lock.held(topology.folder(name), 30):
-        before = topology.opened(name)
+    with lock.held(lab_state.folder(name), 30):
+        before = lab_state.opened(name)
         asked = before.topology.model_copy(update=dict(changes))
         after = Lab(before.folder, asked, before.secrets, before.programs)
         _take_over(after, haproxy.config(after))
-        topology.write(after.topology, after.folder)
+        lab_state.write(after.topology, after.folder)
         deployment_file.write(after)
         return after
 

@@ -8,14 +8,14 @@ from collections.abc import Sequence
 
 from calorimeter.core import netns
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.lab import processes, topology
+from calorimeter.lab import lab_state, processes
+from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.sample import layout, network
-from calorimeter.lab.topology import PROJECT, REGION, USER, Lab
 
 
 def run(name: str, host: str, command: Sequence[str]) -> None:
     """Replace this process by the command. Raises `InputError` if that is not possible."""
-    lab = topology.opened(name)
+    lab = lab_state.opened(name)
     if not lab.topology.sample:
         raise InputError(f"lab {name}", "has no hosts", "valid: a lab started with `lab up --sample guide`")
     if host not in layout.HOSTS:

@@ -9,8 +9,8 @@ import pytest
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.engines.engine_trial import EngineTrial
+from calorimeter.gates.engines.equal_shares import QueueShares
 from calorimeter.gates.engines.queue_window import QueueConsumer
-from calorimeter.gates.engines.shares import QueueShares
 from calorimeter.gates.engines.stop import (
     clean_stop_loses_nothing,
     crash_is_survived,

@@ -9,11 +9,11 @@ import pytest
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.core import netns
 from calorimeter.core.errors import InputError
-from calorimeter.lab import topology
+from calorimeter.lab import lab_state
 from calorimeter.lab.daemons import haproxy
+from calorimeter.lab.lab_state import Lab, LabTopology
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sample import layout, network
-from calorimeter.lab.topology import Lab, LabTopology
 from tests.places import GUIDE
 
 PROGRAM = Path("/usr/sbin/haproxy")
@@ -90,7 +90,7 @@ def test_every_part_has_its_host(name: str, host: str) -> None:
 def test_other_labs_have_no_hosts() -> None:
     """Without a sample everything is on loopback, in no namespace."""
     plain = Lab(Path("/p"), LabTopology(name="p"), {}, lab().programs)
-    assert (plain.host("rest"), plain.namespace("rest-1")) == (topology.LOOPBACK, None)
+    assert (plain.host("rest"), plain.namespace("rest-1")) == (lab_state.LOOPBACK, None)
 
 
 def test_labs_stand_side_by_side() -> None:

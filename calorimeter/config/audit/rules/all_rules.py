@@ -8,14 +8,14 @@ from calorimeter.config.audit.rules import (
     cfn_credentials,
     engine_processes,
     health_checks,
+    keepalive_and_redispatch,
     limits,
     logs,
     loopback,
     one_heat,
-    options,
     proxy_lines,
-    retries,
     source_balance,
+    unread_options,
 )
 
 _MODULES = (
@@ -25,10 +25,10 @@ _MODULES = (
     one_heat,
     source_balance,
     health_checks,
-    retries,
+    keepalive_and_redispatch,
     limits,
     logs,
-    options,
+    unread_options,
     engine_processes,
     cfn_credentials,
 )

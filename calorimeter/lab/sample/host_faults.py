@@ -9,8 +9,8 @@ from collections.abc import Callable
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.lab import lock, part_faults, processes
 from calorimeter.lab.daemons import daemon, heat
+from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.sample import layout, network
-from calorimeter.lab.topology import Lab
 
 HOSTS = ("A", *layout.API_HOSTS)
 

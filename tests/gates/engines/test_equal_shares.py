@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calorimeter.core.verdict import Outcome
+from calorimeter.gates.engines.equal_shares import QueueShares, equal_shares
 from calorimeter.gates.engines.queue_window import QueueConsumer
-from calorimeter.gates.engines.shares import QueueShares, equal_shares
 
 CONSUMERS = tuple(QueueConsumer(id=letter, name=f"engine-{letter}") for letter in "ABC")
 

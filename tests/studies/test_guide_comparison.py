@@ -1,7 +1,7 @@
 """The table of the comparison, from literal verdicts."""
 
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, Verdicts
-from calorimeter.studies.guide_against_correction import table
+from calorimeter.studies.guide_comparison import table
 
 
 def verdicts(**figures: dict[str, float | None]) -> Verdicts:

@@ -12,8 +12,15 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.measured import Span
 from calorimeter.core.verdict import failed, inconclusive, passed
 from calorimeter.studies import capacity_page, scale_page
-from calorimeter.studies.scale import better, left_out, processor_used, refuse_several, shapes, unmeasured
 from calorimeter.studies.scale_result import MACHINE, ProcessorUse, Size
+from calorimeter.studies.scale_study import (
+    better,
+    left_out,
+    processor_used,
+    refuse_several,
+    shapes,
+    unmeasured,
+)
 from tests.markdown import broken_tables
 from tests.studies.results import CAPACITY, scale, size
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.lab import lock, topology
-from calorimeter.lab.topology import LabTopology
+from calorimeter.lab import lab_state, lock
+from calorimeter.lab.lab_state import LabTopology
 from tests.places import PROGRAMS
 
 
@@ -26,23 +26,23 @@ def test_parts_are_named_by_kind_and_number() -> None:
 def test_names_that_could_escape_the_state_folder_are_refused(name: str) -> None:
     """A name is 1 to 20 of a-z, 0-9 and -."""
     with pytest.raises(InputError, match="valid: 1 to 20 of a-z, 0-9 and -"):
-        topology.folder(name)
+        lab_state.folder(name)
 
 
 def test_topology_and_secrets_survive_the_disk(tmp_path: Path) -> None:
     """What is written reads back; the secrets are for their owner only."""
     asked = LabTopology(name="x", weights=(1, 2), ports={"rest": 20001})
-    topology.write(asked, tmp_path)
-    assert topology.read(tmp_path) == asked
-    secrets = topology.fresh_secrets()
-    topology.write_secrets(secrets, tmp_path)
-    assert topology.read_secrets(tmp_path) == secrets
+    lab_state.write(asked, tmp_path)
+    assert lab_state.read(tmp_path) == asked
+    secrets = lab_state.fresh_secrets()
+    lab_state.write_secrets(secrets, tmp_path)
+    assert lab_state.read_secrets(tmp_path) == secrets
     assert (tmp_path / "secrets.toml").stat().st_mode & 0o777 == 0o600
 
 
 def test_no_two_labs_have_a_password_in_common() -> None:
     """Secrets are drawn anew for each lab, and differ from one another."""
-    drawn = [*topology.fresh_secrets().values(), *topology.fresh_secrets().values()]
+    drawn = [*lab_state.fresh_secrets().values(), *lab_state.fresh_secrets().values()]
     assert len(set(drawn)) == len(drawn)
 
 
@@ -50,7 +50,7 @@ def test_damaged_state_is_one_clear_line(tmp_path: Path) -> None:
     """A lab.json that is none says what clears it."""
     (tmp_path / "lab.json").write_text("{")
     with pytest.raises(InputError, match="is damaged; `calorimeter lab down` clears it"):
-        topology.read(tmp_path)
+        lab_state.read(tmp_path)
 
 
 def test_a_second_command_is_told_who_changes_the_lab(tmp_path: Path) -> None:
