@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 
-from calorimeter.gates import given
+from calorimeter.gates import verify_options
 
 FILE = click.Path(path_type=Path)
 
 DEPLOYMENT = click.argument("deployment", required=False, type=FILE)
 
-YES_BREAK_IT = click.option("--yes-break-it", is_flag=True, help=given.YES_BREAK_IT)
+YES_BREAK_IT = click.option("--yes-break-it", is_flag=True, help=verify_options.YES_BREAK_IT)

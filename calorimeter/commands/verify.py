@@ -14,7 +14,7 @@ from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.core import netns, paths, shipped
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.rundir import RunDir
-from calorimeter.gates.given import OPTIONS, Given
+from calorimeter.gates.verify_options import OPTIONS, Given
 
 _UNFOLDED = 400
 """Columns of a table for a file or a program: nothing is cut or folded."""

@@ -17,10 +17,9 @@ from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
-from calorimeter.gates import gate_docs, markdown_summary, repeat
+from calorimeter.gates import gate_docs, markdown_summary, repeat_command
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.given import Given
 from calorimeter.gates.progress import STYLES, Progress, Style
 from calorimeter.gates.registry import (
     GATES,
@@ -32,6 +31,7 @@ from calorimeter.gates.registry import (
     missing_recordings,
     select,
 )
+from calorimeter.gates.verify_options import Given
 
 E = TypeVar("E", bound=Model)
 
@@ -52,7 +52,9 @@ class AcceptanceRun:
         self.new: dict[str, Verdict] = {}
         self.allowed: list[str] = []
         self.items: dict[str, Gate] = {}
-        self.repeat: Callable[[str], str] = lambda gate_id: repeat.verify(given, self.named, gate_id)
+        self.repeat: Callable[[str], str] = lambda gate_id: repeat_command.verify(
+            given, self.named, gate_id
+        )
 
     @classmethod
     def prepare(cls, given: Given) -> AcceptanceRun:

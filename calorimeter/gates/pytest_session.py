@@ -13,11 +13,11 @@ from _pytest.terminal import TerminalReporter
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
-from calorimeter.gates import repeat
+from calorimeter.gates import repeat_command
 from calorimeter.gates.context import Context
-from calorimeter.gates.given import OPTIONS, Given, Option
 from calorimeter.gates.judge import PREPARED, AcceptanceRun, Judge, Prepared
 from calorimeter.gates.registry import Gate
+from calorimeter.gates.verify_options import OPTIONS, Given, Option
 from calorimeter.pytest_plugin import MARKER
 
 SESSION = pytest.StashKey[AcceptanceRun]()
@@ -95,7 +95,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
         def command(gate_id: str) -> str:
             item = tests[gate_id]
-            return repeat.pytest(session.given, session.named, gate_id, item.path, item.name, renamed)
+            return repeat_command.pytest(
+                session.given, session.named, gate_id, item.path, item.name, renamed
+            )
 
         session.repeat = command
 

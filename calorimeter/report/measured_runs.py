@@ -16,10 +16,10 @@ import pandas as pd
 
 from calorimeter.core import sample_tables, statistics
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.core.measured import Span, due_within, measured_part
+from calorimeter.core.measured_part import Span, due_within, measured_part
+from calorimeter.core.run_series import runs_of_side
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.sample_tables import ns, succeeded
-from calorimeter.core.series import runs_of_side
 from calorimeter.core.statistics import Ints
 from calorimeter.report import circumstances, run_integrity
 from calorimeter.report import time_axis as axes

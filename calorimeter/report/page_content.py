@@ -11,7 +11,7 @@ import pandas as pd
 from calorimeter.core import sample_tables, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured import Span, measured_part
+from calorimeter.core.measured_part import Span, measured_part
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.sample_tables import ns, succeeded
 from calorimeter.core.statistics import Interval

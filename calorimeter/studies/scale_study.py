@@ -17,7 +17,7 @@ from calorimeter.core import deployment as deployments
 from calorimeter.core import sample_tables
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured import Span
+from calorimeter.core.measured_part import Span
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.service_level import counted_samples

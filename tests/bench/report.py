@@ -98,7 +98,7 @@ def report(folder: Path) -> Work:
 def ours(folder: Path) -> Work:
     """The tables of `_queries`, by this room."""
     from calorimeter.core import sample_tables
-    from calorimeter.core.measured import measured_part
+    from calorimeter.core.measured_part import measured_part
     from calorimeter.core.rundir import RunDir
     from calorimeter.report import time_axis
     from calorimeter.report.tables import latency, rates

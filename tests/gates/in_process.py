@@ -8,9 +8,9 @@ import pytest
 
 from calorimeter.core.verdict import Verdict
 from calorimeter.gates.context import Settings
-from calorimeter.gates.given import Given
 from calorimeter.gates.judge import AcceptanceRun, Judge
 from calorimeter.gates.registry import GATES
+from calorimeter.gates.verify_options import Given
 
 
 def verified(deployment: Path, gates: str, runs: Path, **strength: int) -> dict[str, Verdict]:

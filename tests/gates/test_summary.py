@@ -11,9 +11,9 @@ from calorimeter.core.deployment import read
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, passed
 from calorimeter.gates.context import Context, Settings
-from calorimeter.gates.given import Given
 from calorimeter.gates.judge import AcceptanceRun
 from calorimeter.gates.registry import known
+from calorimeter.gates.verify_options import Given
 from tests.gates.test_registry import deployment
 
 

@@ -22,7 +22,7 @@ import pytest
 
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.generator import windows
+from calorimeter.core.load_generator import windows
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.arrivals.due_times import RateProfile, schedule

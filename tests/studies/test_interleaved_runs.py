@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from calorimeter.commands.run import run
-from calorimeter.core import series
+from calorimeter.core import run_series
 from calorimeter.core.errors import InputError
 from calorimeter.studies import interleaved_runs, load_process
 
@@ -76,8 +76,8 @@ def test_a_run_of_a_series_stands_for_its_side(tmp_path: Path) -> None:
         (tmp_path / f"r{number}" / "run.json").write_text(json.dumps(about))
     (tmp_path / "broken").mkdir()
     (tmp_path / "broken" / "run.json").write_text("{")
-    assert [path.name for path in series.runs_of_side(tmp_path / "r0")] == ["r1", "r0"]
-    assert [path.name for path in series.runs_of_side(tmp_path / "r4")] == ["r4"]
+    assert [path.name for path in run_series.runs_of_side(tmp_path / "r0")] == ["r1", "r0"]
+    assert [path.name for path in run_series.runs_of_side(tmp_path / "r4")] == ["r4"]
 
 
 def test_the_command_makes_the_runs_of_both_sides(

@@ -22,7 +22,7 @@ from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
-from calorimeter.gates.repeated import Repeated
+from calorimeter.gates.repeated_work import RepeatedWork
 
 POLL_EVERY_S = 0.02
 UNKNOWN_BOUND_S = 30.0
@@ -172,7 +172,7 @@ def _visits_meanwhile(
         if len(visits) < MOST_VISITS:
             visits.extend(visit_all(api, ours + others, tls, MANY_IN_FLIGHT))
 
-    with Repeated("visits", PROBE_EVERY_S, visit) as visiting:
+    with RepeatedWork("visits", PROBE_EVERY_S, visit) as visiting:
         yield visits
     visiting.check()
     visits[:] = attribution.attributed(api, visits).visits

@@ -14,7 +14,7 @@ from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.firehose import Firehose
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.repeated import Repeated
+from calorimeter.gates.repeated_work import RepeatedWork
 
 POLL_S = 0.5
 POLLS_WITHIN_S = 5.0
@@ -24,7 +24,7 @@ POLLS_THAT_AGREE = 2
 T = TypeVar("T")
 
 
-class LivenessWatch(Repeated):
+class LivenessWatch(RepeatedWork):
     """Polls the engines' consumers, the management API and the trace, twice a second.
 
     `names` maps the ids of the consumers at the start to their names. Once one of them has gone that is not

@@ -18,7 +18,7 @@ from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.engines.equal_shares import QueueShares
 from calorimeter.gates.engines.traced_calls import trace_broker
 from calorimeter.gates.evidence.firehose import connect, depth
-from calorimeter.gates.repeated import Repeated
+from calorimeter.gates.repeated_work import RepeatedWork
 
 RESOURCES = 12
 DEPTH_EVERY_S = 0.1
@@ -32,7 +32,7 @@ def stack_burst(context: Context) -> StackBurst:
     with trace_broker(context) as trace, temporary_stacks(client, RESOURCES, trace.check) as created:
         start = trace.quiet_point(WORKER)
         with poll_queue_depths(context.deployment) as depths:
-            with Repeated("states", POLL_S, created.poll):
+            with RepeatedWork("states", POLL_S, created.poll):
                 created.burst(context.settings.stacks)
             created.await_final(waited_s)
         created.read_back()
@@ -77,7 +77,7 @@ def poll_queue_depths(deployment: Deployment) -> Iterator[list[QueueDepth]]:
 
     try:
         # If polling ends early, the peak is that of the polls that were made.
-        with Repeated("depths", DEPTH_EVERY_S, poll):
+        with RepeatedWork("depths", DEPTH_EVERY_S, poll):
             yield depths
     finally:
         with suppress(pika.exceptions.AMQPError):

@@ -31,7 +31,7 @@ from calorimeter.gates.health.trial import (
     LoggedStatus,
     StatusChange,
 )
-from calorimeter.gates.repeated import Repeated
+from calorimeter.gates.repeated_work import RepeatedWork
 
 SOURCES = 24
 """Source addresses of each API, the last `KEPT` of which keep their connection."""
@@ -49,7 +49,7 @@ SETTLE_S = 20.0
 """Time for every source to get one answer before a fault is injected."""
 
 
-class StatePolling(Repeated):
+class StatePolling(RepeatedWork):
     """The state of all servers in all proxies, polled in a thread while this is entered.
 
     `changes` are the changes of status in order; `status` is (proxy, section, server) → the latest status;

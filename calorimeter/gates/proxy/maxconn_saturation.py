@@ -23,7 +23,7 @@ from calorimeter.gates.evidence.proxy_stats import StatsSource
 from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.proxy.maxconn import MaxconnSaturation, ProxySaturation, ServerSaturation
-from calorimeter.gates.repeated import Repeated
+from calorimeter.gates.repeated_work import RepeatedWork
 
 PROCESS = "the process's"
 """`limited_by` of the maxconn in `global`."""
@@ -157,7 +157,7 @@ def _fill_servers(context: Context, stats: StatsSource, name: str, api: Api) -> 
             if row.kind == "server":
                 most[row.name] = max(most[row.name], row.scur or 0)
 
-    with Repeated("peak", POLL_EVERY_S, read) as polling:
+    with RepeatedWork("peak", POLL_EVERY_S, read) as polling:
         clients = in_turn(sources(context, api), at_once)
         visits = asyncio.run(_stay(api, clients, context.deployment.tls))
     polling.check()

@@ -37,7 +37,7 @@ from calorimeter.gates.proxy.timeouts import (
     WaitKind,
     masked_by_checks,
 )
-from calorimeter.gates.repeated import Repeated
+from calorimeter.gates.repeated_work import RepeatedWork
 
 POLL_EVERY_S = 0.02
 SPARE_S = 2.0
@@ -349,7 +349,7 @@ class _Lateness:
     def __init__(self, proxy: StatsSource) -> None:
         self.worst_s = 0.0
         self._proxy = proxy
-        self.polling = Repeated("lateness", self.EVERY_S, self._read)
+        self.polling = RepeatedWork("lateness", self.EVERY_S, self._read)
         self._since = time.monotonic()
 
     def _read(self) -> None:

@@ -9,7 +9,7 @@ import pandas as pd
 
 from calorimeter.core import sample_tables
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured import Span, due_within, measured_part
+from calorimeter.core.measured_part import Span, due_within, measured_part
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.sample_tables import dropped, succeeded
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable

@@ -14,7 +14,7 @@ import gevent
 import numpy as np
 
 from calorimeter.core.clock import now_ns
-from calorimeter.core.generator import GeneratorWindow, allowed_lag_s, bottleneck
+from calorimeter.core.load_generator import GeneratorWindow, allowed_lag_s, bottleneck
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http import client
 from calorimeter.load.recording.histogram import Histogram

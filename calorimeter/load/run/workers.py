@@ -22,7 +22,7 @@ import gevent
 
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
-from calorimeter.core.generator import clock_is_off
+from calorimeter.core.load_generator import clock_is_off
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.load.recording.histogram import Histogram
 

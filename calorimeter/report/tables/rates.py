@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
-from calorimeter.core.measured import Span
+from calorimeter.core.measured_part import Span
 from calorimeter.core.sample_tables import dropped, ns, succeeded
 from calorimeter.core.statistics import Floats
 from calorimeter.report.time_axis import TimeAxis

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
-from calorimeter.core.measured import Span
+from calorimeter.core.measured_part import Span
 from calorimeter.core.sample_tables import ns
 from calorimeter.report.tables.latency import column
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from calorimeter.core import sample_tables
-from calorimeter.core.measured import Span, due_within, measured_part
+from calorimeter.core.measured_part import Span, due_within, measured_part
 from calorimeter.report import time_axis
 from calorimeter.report.tables import latency, rates
 

@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from calorimeter.gates import repeated as under_test
+from calorimeter.gates import repeated_work as under_test
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
-from calorimeter.gates.repeated import Repeated
+from calorimeter.gates.repeated_work import RepeatedWork
 
 
 def test_work_is_repeated_until_the_context_is_left() -> None:
@@ -20,7 +20,7 @@ def test_work_is_repeated_until_the_context_is_left() -> None:
         if calls[0] == 3:
             enough.set()
 
-    with Repeated("calls", 0.001, work) as repeated:
+    with RepeatedWork("calls", 0.001, work) as repeated:
         assert enough.wait(5)
     count = calls[0]
     repeated.check()
@@ -36,7 +36,7 @@ def test_what_the_work_raises_ends_it_and_is_kept() -> None:
         failed.set()
         raise EvidenceUnavailable("/run/haproxy.sock", "is not there")
 
-    with Repeated("reader", 0.001, work) as repeated:
+    with RepeatedWork("reader", 0.001, work) as repeated:
         assert failed.wait(5)
     assert calls == [1]
     with pytest.raises(EvidenceUnavailable, match="is not there"):
@@ -52,7 +52,7 @@ def test_a_last_call_that_does_not_return_is_reported(monkeypatch: pytest.Monkey
         began.set()
         enough.wait(5)
 
-    with Repeated("reader", 0.001, work) as repeated:
+    with RepeatedWork("reader", 0.001, work) as repeated:
         assert began.wait(5)
     with pytest.raises(EvidenceUnavailable, match=r"did not end within 0\.01 s"):
         repeated.check()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.core.generator import GeneratorWindow, bottleneck, windows
+from calorimeter.core.load_generator import GeneratorWindow, bottleneck, windows
 
 GOOD = GeneratorWindow(
     t_ns=1,

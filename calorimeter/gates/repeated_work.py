@@ -13,7 +13,7 @@ LAST_CALL_S = 30.0
 """Time for the last call to return after the context is left."""
 
 
-class Repeated:
+class RepeatedWork:
     """Calls `work` every `every_s` seconds while the context lasts, for the first time after `every_s`.
 
     An exception of `work` ends the calls. `problem` keeps it, or EvidenceUnavailable if the last call did

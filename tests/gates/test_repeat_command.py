@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from calorimeter.commands.verify import verify
-from calorimeter.gates import repeat
+from calorimeter.gates import repeat_command
 from calorimeter.gates.context import Settings
-from calorimeter.gates.given import Given
+from calorimeter.gates.verify_options import Given
 
 
 def given(**differing: object) -> Given:
@@ -37,7 +37,7 @@ def given(**differing: object) -> Given:
 )
 def test_command_has_the_options_of_the_run(options: Given, deployment: Path | None, command: str) -> None:
     """Options with their defaults are left out; the deployment, too, if the run folder has it."""
-    text = repeat.verify(options, deployment, "H2")
+    text = repeat_command.verify(options, deployment, "H2")
     assert text == f"calorimeter verify {command}"
     arguments = shlex.split(text)[2:]
     parsed = verify.make_context("verify", arguments).params
@@ -55,7 +55,9 @@ def test_pytest_command_names_the_test_from_the_current_folder(
     monkeypatch.chdir(tmp_path)
     options = given(settings=Settings(calls=5), run=Path("runs/a"))
     file = tmp_path / "my gates/test_x.py"
-    text = repeat.pytest(options, Path("c.toml"), "X1", file, "test_x", {"--run": "--calorimeter-run"})
+    text = repeat_command.pytest(
+        options, Path("c.toml"), "X1", file, "test_x", {"--run": "--calorimeter-run"}
+    )
     assert text == (
         "pytest 'my gates/test_x.py::test_x' --deployment c.toml --gates X1 "
         "--calorimeter-run runs/a --calls 5"

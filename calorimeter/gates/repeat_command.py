@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from calorimeter.gates.given import OPTIONS, Given
+from calorimeter.gates.verify_options import OPTIONS, Given
 
 
 def verify(given: Given, deployment: Path | None, gate_id: str) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from calorimeter.core import sample_tables
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured import Span, due_within, measured_part
+from calorimeter.core.measured_part import Span, due_within, measured_part
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.samples import SAMPLE
 from calorimeter.core.statistics import samples_needed
