@@ -33,7 +33,7 @@ def benchmarks(folder: Path, check: bool) -> int:
             page.write(files, folder / name)
             click.echo(f"{name}: made, {len(files)} files")
             continue
-        changed = published.differing(files, folder / name)
+        changed = published.differing_files(files, folder / name)
         status = 1 if changed else status
         click.echo(
             f"{name}: differs: {', '.join(changed)}" if changed else f"{name}: as made, {len(files)} files"

@@ -68,7 +68,7 @@ def capacity(
         scenario, described.path, folder.path, unit, lambda line: click.echo(line, err=True)
     )
     result = study.find_capacity(wanted, described, folder, load, plan, unit, probe_s, hold_s)
-    study.keep(result, folder)
+    study.write_result(result, folder)
     click.echo(capacity_page.table(result))
     click.echo(capacity_page.sentence(result))
     click.echo(f"report: {folder.path / 'report' / 'index.html'}")

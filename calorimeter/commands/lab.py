@@ -243,7 +243,7 @@ def scale(name: str, **counts: int | None) -> None:
     asked = {what: count for what, count in counts.items() if count is not None}
     if not asked:
         raise click.UsageError("no number given; give --rest N, --cfn N or --engines N")
-    opened = lab_state.opened(name)
+    opened = lab_state.open_lab(name)
     for what in ("rest", "cfn"):
         if opened.topology.sample and what in asked:
             raise InputError(f"--{what}", f"{asked[what]} given for a sample", "valid: --engines alone")
@@ -269,7 +269,7 @@ def part(part: str, action: str, name: str) -> None:
     """
     from calorimeter.lab import lab_state, parts
 
-    opened = lab_state.opened(name)
+    opened = lab_state.open_lab(name)
     opened.enter_network()
     with _daemons():
         at = parts.act(opened, part, action)
@@ -290,7 +290,7 @@ def usage(name: str) -> None:
     from calorimeter.lab import lab_state
     from calorimeter.lab.usage import polls
 
-    for reading in polls(lab_state.opened(name), sys.stdin):
+    for reading in polls(lab_state.open_lab(name), sys.stdin):
         print(json.dumps(reading), flush=True)
 
 
@@ -305,7 +305,7 @@ def proxy(name: str, **asked: Any) -> None:
     from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import proxy_sabotage
 
-    opened = lab_state.opened(name)
+    opened = lab_state.open_lab(name)
     opened.enter_network()
     _check_weights(asked["weights"], max(opened.topology.rest, opened.topology.cfn))
     with _daemons():
@@ -332,7 +332,7 @@ def sabotage_(what: str | None, name: str) -> None:
         return
     if what not in ways:
         raise unknown("lab sabotage", "sabotage", what, ways)
-    lab_state.opened(name).enter_network()
+    lab_state.open_lab(name).enter_network()
     with _daemons():
         if what in engine_sabotage.ENGINE_SABOTAGES:
             engine_sabotage.sabotage(name, what)
@@ -347,7 +347,7 @@ def heal(name: str) -> None:
     from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
 
-    lab_state.opened(name).enter_network()
+    lab_state.open_lab(name).enter_network()
     with _daemons():
         engine_sabotage.heal(name)
         proxy_sabotage.heal(name)

@@ -12,7 +12,7 @@ E = TypeVar("E")
 _WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.NOT_RUN, Outcome.PASS)
 
 
-def together(judgements: Iterable[tuple[str, Judgement]]) -> Judgement:
+def worst_of_apis(judgements: Iterable[tuple[str, Judgement]]) -> Judgement:
     """The worst outcome of the APIs, the sentences of those with that outcome, and all figures, by API."""
     judged = dict(judgements)
     if not judged:
@@ -29,6 +29,8 @@ def together(judgements: Iterable[tuple[str, Judgement]]) -> Judgement:
     )
 
 
-def each(evidence: Iterable[E], name: Callable[[E], str], check: Callable[[E], Judgement]) -> Judgement:
+def check_each_api(
+    evidence: Iterable[E], name: Callable[[E], str], check: Callable[[E], Judgement]
+) -> Judgement:
     """Check the evidence of each API (`name` gives it), and combine the judgements."""
-    return together((name(one), check(one)) for one in evidence)
+    return worst_of_apis((name(one), check(one)) for one in evidence)

@@ -135,7 +135,7 @@ class Context:
             if api is None:
                 continue
             try:
-                reach(f"{self.deployment.path}: {name}.url", api)
+                check_reachable(f"{self.deployment.path}: {name}.url", api)
             except InputError as problem:
                 problems.append(problem)
             else:
@@ -184,7 +184,7 @@ def shared(experiment: Callable[Concatenate[Context, P], T]) -> Callable[Concate
     return run_once
 
 
-def reach(where: str, api: Api) -> None:
+def check_reachable(where: str, api: Api) -> None:
     """Open and close a connection to an API's front address. Raises InputError if that fails."""
     front = api.front
     try:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.gates.context import reach
+from calorimeter.gates.context import check_reachable
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 State = Literal["ok", "unreachable", "not described"]
@@ -68,7 +68,7 @@ def _readers(deployment: Deployment) -> dict[str, Reader | None]:
 def _front(deployment: Deployment, name: str) -> str:
     api = deployment.api(name)
     assert api is not None
-    reach(f"{name}.url", api)
+    check_reachable(f"{name}.url", api)
     return f"{api.url} accepts connections"
 
 

@@ -226,7 +226,7 @@ def read_secrets(path: Path) -> dict[str, str]:
         ) from problem
 
 
-def opened(name: str) -> Lab:
+def open_lab(name: str) -> Lab:
     """The lab called `name`. Raises `InputError` if there is none."""
     from calorimeter.lab import programs
 

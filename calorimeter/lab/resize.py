@@ -17,7 +17,7 @@ def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab
     `DaemonError`; the lab is unchanged then.
     """
     with lock.held(lab_state.folder(name), 30):
-        before = lab_state.opened(name)
+        before = lab_state.open_lab(name)
         after = _grown(before, wanted)
         removed = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
         new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]

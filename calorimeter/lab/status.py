@@ -11,7 +11,7 @@ from calorimeter.lab.processes import LabProcess
 
 def status(name: str) -> dict[str, Any]:
     """Name, addresses and parts of a lab as a JSON-ready tree."""
-    lab = lab_state.opened(name)
+    lab = lab_state.open_lab(name)
     running = processes.running(lab.folder)
     return {
         "name": name,

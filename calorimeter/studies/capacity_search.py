@@ -167,7 +167,7 @@ def find_capacity(
     )
 
 
-def keep(result: CapacitySearchResult, folder: RunDir) -> None:
+def write_result(result: CapacitySearchResult, folder: RunDir) -> None:
     """Write the page, and capacity.json to the folder of the study and to the run that was held."""
     from calorimeter.report import page
     from calorimeter.studies import capacity_page

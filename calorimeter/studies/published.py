@@ -52,7 +52,7 @@ def made(data: Path) -> Files:
     raise InputError(str(data), "holds nothing to report", "valid: scale.json, capacity.json, or runs")
 
 
-def differing(files: Files, folder: Path) -> list[str]:
+def differing_files(files: Files, folder: Path) -> list[str]:
     """The files that differ from those in the folder, missing and additional ones included."""
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     changed = [name for name in files if name in there and (folder / name).read_bytes() != files[name]]

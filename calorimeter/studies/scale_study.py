@@ -110,7 +110,7 @@ class ScaleStudy:
 
     def load(self, shape: Shape, measure: Measure, check: bool) -> Size:
         """Load at the size that was reached; again if the generator was the bottleneck."""
-        return better(lambda: self._load(shape, measure, check))
+        return best_load(lambda: self._load(shape, measure, check))
 
     def _load(self, shape: Shape, measure: Measure, check: bool) -> Size:
         users = self.users_per_engine * shape[2]
@@ -120,7 +120,7 @@ class ScaleStudy:
         return size_of(RunDir.open(load_process.load(words)), shape, users, measure, check)
 
 
-def better(load: Callable[[], Size]) -> Size:
+def best_load(load: Callable[[], Size]) -> Size:
     """The better of at most `MOST_TRIES` loads by gate T3, not by throughput; a PASS ends them.
 
     PASS is better than FAIL, FAIL is better than INCONCLUSIVE (nothing is known of it); then fewer busy

@@ -25,7 +25,7 @@ SERVER = Path(__file__).with_name("stopped_server.py")
 
 def alone(name: str, stops: int) -> None:
     """oslo.messaging without Heat: one line per setting."""
-    opened = lab_state.opened(name)
+    opened = lab_state.open_lab(name)
     command = [opened.programs.heat("python"), "-W", "ignore", str(SERVER), str(stops)]
     environment = {**os.environ, "TRANSPORT": rabbitmq.transport(opened)}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)

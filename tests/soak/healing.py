@@ -144,7 +144,7 @@ def left(lab: Lab, journal: Journal) -> list[str]:
 
 def tried(name: str, planned: Round, healthy: int) -> tuple[str, list[str]]:
     """One round: the faults open when it was ended, and the problems after `doctor`."""
-    lab = lab_state.opened(name)
+    lab = lab_state.open_lab(name)
     deployment = paths.lab(name) / "deployment.toml"
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
         broken, how = ended(deployment, planned, Path(runs))

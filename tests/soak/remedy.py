@@ -137,7 +137,7 @@ class Outage:
 
 def outage(name: str) -> Outage:
     """Freeze the broker of a lab, and watch. It is always thawed again."""
-    lab = lab_state.opened(name)
+    lab = lab_state.open_lab(name)
     described = deployments.read(paths.lab(name) / "deployment.toml")
     apis = [api for api in (described.api("rest"), described.api("cfn")) if api is not None]
     with Context(described, Settings()) as context, ThreadPoolExecutor(64) as pool:

@@ -41,7 +41,7 @@ def test_the_folder_of_a_study_is_reported_like_a_run(tmp_path: Path) -> None:
     done = CliRunner().invoke(report, [str(tmp_path)])
     assert done.output == f"report: {tmp_path / 'report' / 'index.html'}\n"
     files = scale_page.files(scale(rests=(1,)))
-    assert published.differing(files, tmp_path / "report") == []
+    assert published.differing_files(files, tmp_path / "report") == []
     assert b"    calorimeter report FOLDER\n" in files["report.md"]
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "worker-00.parquet").write_bytes(b"")

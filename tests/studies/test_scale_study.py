@@ -14,7 +14,7 @@ from calorimeter.core.verdict import failed, inconclusive, passed
 from calorimeter.studies import capacity_page, scale_page
 from calorimeter.studies.scale_result import MACHINE, ProcessorUse, Size
 from calorimeter.studies.scale_study import (
-    better,
+    best_load,
     left_out,
     processor_used,
     refuse_several,
@@ -108,7 +108,7 @@ def test_a_load_with_a_late_generator_is_made_once_more() -> None:
         ([_late(5), size(1, 1, 1).model_copy(update={"generator": inconclusive("unknown")})], 0, 2),
     ):
         left = iter(loads)
-        assert better(lambda left=left: next(left)) == loads[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
+        assert best_load(lambda left=left: next(left)) == loads[kept].model_copy(update={"tries": tries})  # type: ignore[misc]
         assert next(left, None) is None
 
 

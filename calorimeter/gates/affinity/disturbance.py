@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from calorimeter.gates.clients.visits import GIVEN_UP, Visit, Visits, incomplete
+from calorimeter.gates.clients.visits import GIVEN_UP, Visit, Visits, why_no_proof
 
 LOG_LATE_NS = 1_000_000_000
 """How late a line of the proxy's log may be read. A higher value only makes a FAIL less likely."""
@@ -31,7 +31,7 @@ def undisturbed(evidence: Visits) -> tuple[Visits, str | None]:
     """
     found = disturbance(evidence)
     if found is None:
-        return evidence, incomplete(evidence)
+        return evidence, why_no_proof(evidence)
     early = tuple(visit for visit in evidence.visits if visit.done_ns < found.since_ns)
     return evidence.model_copy(update={"visits": early}), found.why
 

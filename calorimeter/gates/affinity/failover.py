@@ -9,7 +9,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.mapping import described_rules
-from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, incomplete, log_used, no_violation
+from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, log_used, no_violation, why_no_proof
 
 LEAST_SERVERS = 3
 """S6: with two servers all sources must move to the one that is left, whatever the hash."""
@@ -90,7 +90,7 @@ def seconds(begin_ns: int, end_ns: int | None) -> float | None:
     return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
 
 
-def unproven(evidence: Failover) -> str | None:
+def why_unproven(evidence: Failover) -> str | None:
     """Why it is not certain that the victim died at all; None if it is."""
     if evidence.happened is False:
         return (
@@ -124,13 +124,13 @@ def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
 
     The hash is the described one; servers, weights and states are those in force in the proxy.
     """
-    return both_apis.each(evidence.apis, lambda failover: failover.api, _moves)
+    return both_apis.check_each_api(evidence.apis, lambda failover: failover.api, _moves)
 
 
 def _moves(evidence: Failover) -> Judgement:
     figures = _figures(evidence, evidence.before, evidence.during)
     if (
-        problem := unproven(evidence) or (_incomparable(evidence) if evidence.checked else None)
+        problem := why_unproven(evidence) or (_incomparable(evidence) if evidence.checked else None)
     ) is not None:
         return inconclusive(problem, **figures)
     if not evidence.checked:
@@ -184,7 +184,7 @@ def _incomparable(evidence: Failover) -> str | None:
     if evidence.down_ns is None:
         return f"the proxy did not take {evidence.victim} out after it was killed (see the gates H)"
     for visits in (evidence.before, evidence.during):
-        if (problem := incomplete(visits)) is not None:
+        if (problem := why_no_proof(visits)) is not None:
             return problem
         if visits.before != visits.after:
             return "the state of a server changed while the sources visited"
@@ -234,16 +234,16 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
 
 def sources_return(evidence: Failovers) -> Judgement:
     """Whether every source is back on its backend once the killed one has returned."""
-    return both_apis.each(evidence.apis, lambda failover: failover.api, _return)
+    return both_apis.check_each_api(evidence.apis, lambda failover: failover.api, _return)
 
 
 def _return(evidence: Failover) -> Judgement:
     figures = _figures(evidence, evidence.before, evidence.during, evidence.after)
-    if problem := unproven(evidence):
+    if problem := why_unproven(evidence):
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
-    problem = _incomparable(evidence) or incomplete(evidence.after)
+    problem = _incomparable(evidence) or why_no_proof(evidence.after)
     problem = problem or _others_unanswered(evidence, evidence.after)
     if evidence.up_ns is None:
         problem = f"the proxy did not take {evidence.victim} back after its start (see the gates H)"

@@ -12,7 +12,7 @@ from calorimeter.core.detection_bounds import answer_s, detection_s, recovery_s
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.gates.affinity.failover import Failover, Failovers
 from calorimeter.gates.clients.attribution import Attribution
-from calorimeter.gates.clients.own_address import own_address, struck
+from calorimeter.gates.clients.own_address import inject_and_probe, own_address
 from calorimeter.gates.clients.visit_rounds import apis, round_of_visits, sources, strongest
 from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources, visit_all
 from calorimeter.gates.clients.visits import Visit, Visits
@@ -62,7 +62,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
         before = _steady_round(context, api_name, attribution, clients)
         with _visits_meanwhile(api, attribution, before, fault.part) as meanwhile:
             context.say(f"{fault.part} {fault.fault}")
-            done, happened = struck(own, lambda: carried_out(injector.inject, fault))
+            done, happened = inject_and_probe(own, lambda: carried_out(injector.inject, fault))
             killed_ns = done.at_ns or done.began_ns
             down_ns = await_state(context, stats, api, fault, up=False) if checked else None
             if not checked:

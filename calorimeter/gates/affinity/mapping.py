@@ -15,10 +15,10 @@ from calorimeter.gates.clients.visits import (
     Visits,
     by_source,
     counted,
+    moved_sources,
     no_violation,
     seen_in,
     strength,
-    torn,
 )
 from calorimeter.gates.evidence.placement import placement
 
@@ -76,7 +76,7 @@ def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
     The evidence names servers. Whether a server is the backend described under its name is judged by its
     address, if the proxy shows it.
     """
-    return both_apis.each(evidence.apis, lambda visits: visits.api, _mapping)
+    return both_apis.check_each_api(evidence.apis, lambda visits: visits.api, _mapping)
 
 
 def _mapping(evidence: Visits) -> Judgement:
@@ -140,7 +140,7 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
     quiet, problem = undisturbed(evidence)
     found = by_source(quiet)
     figures: dict[str, Figure] = {**strength(evidence), "not_predicted": reason}
-    if several := torn(found):
+    if several := moved_sources(found):
         return failed(
             f"cannot be predicted ({reason}), and no mapping was observed: {len(several)} of {len(found)} "
             f"sources were on more than one {evidence.name} backend",

@@ -14,8 +14,8 @@ from calorimeter.gates.clients.visits import (
     by_source,
     counted,
     log_used,
+    moved_sources,
     no_violation,
-    torn,
 )
 
 
@@ -43,7 +43,9 @@ class Persistence(Model):
 def sources_stay_under_load(evidence: Persistence) -> Judgement:
     """Whether each source had one backend in all its visits, and each client of the load one too."""
     pairs = list(zip(evidence.quiet, evidence.loaded, strict=True))
-    return both_apis.together((quiet.api, _stays(quiet, loaded, evidence.load)) for quiet, loaded in pairs)
+    return both_apis.worst_of_apis(
+        (quiet.api, _stays(quiet, loaded, evidence.load)) for quiet, loaded in pairs
+    )
 
 
 def _stays(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
@@ -70,7 +72,7 @@ def _stays(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
     several = [
         *(
             f"{source}: {counted(servers)}, without and under load"
-            for source, servers in torn(all_of).items()
+            for source, servers in moved_sources(all_of).items()
         ),
         *(
             f"{client} of the load: {counted(servers)}"

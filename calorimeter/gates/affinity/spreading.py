@@ -37,7 +37,7 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
     What could have been missed (`missed_rate_95`) is a part of all sources: the deviation from its share
     that a backend may have without being seen (`unseen_deviation`, the largest of all backends).
     """
-    return both_apis.each(evidence.apis, lambda visits: visits.api, _spread)
+    return both_apis.check_each_api(evidence.apis, lambda visits: visits.api, _spread)
 
 
 def _spread(evidence: Visits) -> Judgement:

@@ -13,12 +13,12 @@ from calorimeter.gates.clients.visits import (
     Visits,
     by_source,
     counted,
-    incomplete,
     log_doubts,
+    moved_sources,
     no_violation,
     seen_in,
     strength,
-    torn,
+    why_no_proof,
 )
 
 RATE_TO_SHOW = 0.01
@@ -41,7 +41,7 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     first = Counter(servers.most_common(1)[0][0] for servers in found.values())
     shares = {f"share_{server}": round(n / len(found), 4) for server, n in sorted(first.items())}
     figures = {**strength(evidence), **shares}
-    if several := torn(found):
+    if several := moved_sources(found):
         return failed(
             f"{len(several)} of {len(found)} source addresses were sent to more than one "
             f"{evidence.name} backend",
@@ -74,7 +74,7 @@ def enough_distinct_sources(evidence: AllVisits) -> Judgement:
     Every answered visit must be found under its own address and port. With n sources, all of them seen as
     themselves, a rate of translated ones above 1 − 0.05^(1/n) would have been seen with 95 % probability.
     """
-    return both_apis.each(evidence.apis, lambda visits: visits.api, _enough)
+    return both_apis.check_each_api(evidence.apis, lambda visits: visits.api, _enough)
 
 
 def _enough(evidence: Visits) -> Judgement:
@@ -88,7 +88,7 @@ def _enough(evidence: Visits) -> Judgement:
         "clients_seen_by_the_proxy": len(seen) if evidence.evidence != "counters" else None,
     }
     if not sent:
-        return inconclusive(incomplete(evidence) or "no source visited", **figures)
+        return inconclusive(why_no_proof(evidence) or "no source visited", **figures)
     if len(evidence.visits) < (evidence.planned or 0) and (disturbed := disturbance(evidence)):
         return inconclusive(disturbed.why, **figures)
     answered = sum(visit.status != 0 for visit in evidence.visits)
@@ -108,7 +108,7 @@ def _enough(evidence: Visits) -> Judgement:
             f"{needed} would do ([clients] sources, or more client machines)",
             **figures,
         )
-    problem = incomplete(evidence) or (NO_ADDRESSES if evidence.evidence == "counters" else None)
+    problem = why_no_proof(evidence) or (NO_ADDRESSES if evidence.evidence == "counters" else None)
     if problem:
         return inconclusive(problem, **figures)
     why = f"{len(sent)} source addresses reach the proxy as {len(seen)}; {needed} would do"

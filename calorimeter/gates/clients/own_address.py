@@ -26,7 +26,9 @@ def serves(where: Address, within_s: float = WITHIN_S) -> bool:
         return False
 
 
-def struck(own: Address | None, act: Callable[[], CommandResult]) -> tuple[CommandResult, bool | None]:
+def inject_and_probe(
+    own: Address | None, act: Callable[[], CommandResult]
+) -> tuple[CommandResult, bool | None]:
     """Inject a fault, and report whether the backend stopped answering at its own address.
 
     None if it did not answer before, or cannot be reached there: a command may succeed and hit another.

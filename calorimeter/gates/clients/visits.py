@@ -137,7 +137,7 @@ class AllVisits(Model):
     apis: tuple[Visits, ...]
 
 
-def incomplete(evidence: Visits) -> str | None:
+def why_no_proof(evidence: Visits) -> str | None:
     """Why the visits prove nothing (servers are missing or may be wrong); None if they can be judged."""
     return next(_doubts(evidence), None)
 
@@ -186,7 +186,7 @@ def by_source(evidence: Visits) -> dict[str, Counter[str]]:
     return found
 
 
-def torn(found: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
+def moved_sources(found: Mapping[str, Counter[str]]) -> dict[str, Counter[str]]:
     """The sources that were on more than one server, in order."""
     return {source: servers for source, servers in sorted(found.items()) if len(servers) > 1}
 

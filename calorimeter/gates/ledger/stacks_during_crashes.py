@@ -13,7 +13,7 @@ from calorimeter.core.deployment import Address, address
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.heat_client import HeatClient
-from calorimeter.gates.clients.own_address import struck
+from calorimeter.gates.clients.own_address import inject_and_probe
 from calorimeter.gates.clients.stack_records import with_traced_request_ids
 from calorimeter.gates.clients.stacks import CHAINS, Stacks, temporary_stacks
 from calorimeter.gates.context import Context
@@ -135,7 +135,7 @@ def _crash(
                 context.deployment.rest.url,
                 f"accepted fewer than {BEGUN} stacks within {BACK_S:g} s, so {victim.part} was not killed",
             )
-        done, happened = struck(own, kill)
+        done, happened = inject_and_probe(own, kill)
         if is_engine:
             happened = _await_gone(trace, own_consumers)
             trace.firehose.settle()

@@ -73,7 +73,7 @@ def keepalive_is_set(evidence: AllKeptAlive) -> Judgement:
     side with fewer sockets: with n of them and none in violation, a rate above 1 − 0.05^(1/n) would have
     been seen with 95 % probability.
     """
-    return both_apis.each(evidence.apis, lambda kept: kept.api, _is_set)
+    return both_apis.check_each_api(evidence.apis, lambda kept: kept.api, _is_set)
 
 
 def _is_set(evidence: KeptAlive) -> Judgement:

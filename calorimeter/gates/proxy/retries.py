@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.failover import Failover, Failovers, places, seconds, unproven
+from calorimeter.gates.affinity.failover import Failover, Failovers, places, seconds, why_unproven
 from calorimeter.gates.clients.visits import Visit, no_violation
 
 
@@ -17,7 +17,7 @@ def retries_as_measured(evidence: Failovers) -> Judgement:
     other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
     1 − 0.05^(1/n) would have been seen with 95 % probability; without visits of others it is INCONCLUSIVE.
     """
-    return both_apis.each(evidence.apis, lambda failover: failover.api, _retries)
+    return both_apis.check_each_api(evidence.apis, lambda failover: failover.api, _retries)
 
 
 def _retries(evidence: Failover) -> Judgement:
@@ -45,7 +45,7 @@ def _retries(evidence: Failover) -> Judgement:
         "down_after_s": seconds(evidence.killed_ns, evidence.down_ns),
     }
     harmed = [visit for visit in others if not visit.served]
-    if (problem := unproven(evidence) or _other_cause(evidence, others, harmed)) is not None:
+    if (problem := why_unproven(evidence) or _other_cause(evidence, others, harmed)) is not None:
         return inconclusive(problem, **figures)
     if harmed:
         return failed(

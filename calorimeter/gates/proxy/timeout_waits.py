@@ -19,7 +19,7 @@ from calorimeter.gates.affinity.failover_trial import await_state, breakable
 from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.http_get import connect, request, tls_context
 from calorimeter.gates.clients.log_join import with_lines
-from calorimeter.gates.clients.own_address import own_address, struck
+from calorimeter.gates.clients.own_address import inject_and_probe, own_address
 from calorimeter.gates.clients.visit_rounds import apis, sources, strongest
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
@@ -264,7 +264,7 @@ def _with_fault(
     with healing(context):
         context.say(f"{fault.part} {fault.fault}")
         own = own_address(api, fault.part)
-        _, happened = struck(own, lambda: carried_out(context.injector.inject, fault))
+        _, happened = inject_and_probe(own, lambda: carried_out(context.injector.inject, fault))
         if happened is False:
             raise EvidenceUnavailable(
                 f"{fault.part}: {fault.fault}",

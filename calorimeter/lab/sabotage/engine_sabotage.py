@@ -80,7 +80,7 @@ def sabotage(name: str, what: str) -> None:
         raise unknown("lab sabotage", "sabotage", what, ENGINE_SABOTAGES)
     chosen = ENGINE_SABOTAGES[what]
     with lock.held(lab_state.folder(name), 30):
-        lab = lab_state.opened(name)
+        lab = lab_state.open_lab(name)
         if chosen.vhost != "/":
             _make_vhost(lab, chosen.vhost)
         part = lab.topology.engine_parts[-1]
@@ -94,7 +94,7 @@ def changed(name: str, options: heat_conf_writer.Sections) -> None:
     This is a setting to compare with, not a sabotage. `heal` reverts it. Raises as `sabotage` does.
     """
     with lock.held(lab_state.folder(name), 30):
-        lab = lab_state.opened(name)
+        lab = lab_state.open_lab(name)
         part = lab.topology.engine_parts[-1]
         changed_conf = heat_conf_writer.changed(heat.conf(lab, part), options)
         _restart(lab, part, changed_conf, EngineSabotage("", lambda _: {}, lab.topology.workers))
@@ -106,7 +106,7 @@ def heal(name: str) -> None:
     Raises as `sabotage` does.
     """
     with lock.held(lab_state.folder(name), 30):
-        lab = lab_state.opened(name)
+        lab = lab_state.open_lab(name)
         part = lab.topology.engine_parts[-1]
         options = heat.conf(lab, part)
         own = heat.file(lab, part).read_text(encoding="utf-8") == heat_conf_writer.render(options)

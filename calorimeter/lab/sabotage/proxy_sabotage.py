@@ -187,21 +187,21 @@ def sabotage(name: str, what: str) -> None:
 def vary(name: str, change: Change) -> None:
     """Change the proxy's configuration in any way, until `heal`. Raises as `sabotage` does."""
     with lock.held(lab_state.folder(name), 30):
-        lab = lab_state.opened(name)
+        lab = lab_state.open_lab(name)
         _take_over(lab, change(lab, haproxy.config(lab)))
 
 
 def heal(name: str) -> None:
     """Restore the lab's own proxy configuration. Raises as `sabotage` does."""
     with lock.held(lab_state.folder(name), 30):
-        lab = lab_state.opened(name)
+        lab = lab_state.open_lab(name)
         _take_over(lab, haproxy.config(lab))
 
 
 def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
     """Change the requested proxy (fields of `LabTopology`) and describe it in deployment.toml."""
     with lock.held(lab_state.folder(name), 30):
-        before = lab_state.opened(name)
+        before = lab_state.open_lab(name)
         asked = before.topology.model_copy(update=dict(changes))
         after = Lab(before.folder, asked, before.secrets, before.programs)
         _take_over(after, haproxy.config(after))

@@ -15,7 +15,7 @@ from calorimeter.lab.sample import layout, network
 
 def run(name: str, host: str, command: Sequence[str]) -> None:
     """Replace this process by the command. Raises `InputError` if that is not possible."""
-    lab = lab_state.opened(name)
+    lab = lab_state.open_lab(name)
     if not lab.topology.sample:
         raise InputError(f"lab {name}", "has no hosts", "valid: a lab started with `lab up --sample guide`")
     if host not in layout.HOSTS:
