@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from calorimeter.commands.load_options import DurationParam, deployment_option, runs_option
+from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION
+from calorimeter.commands.param_types import DurationParam
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.rundir import RunDir
@@ -15,7 +16,7 @@ from calorimeter.workload import catalogue
 
 @click.command()
 @click.argument("scenario")
-@deployment_option
+@DEPLOYMENT_OPTION
 @click.option("--by", type=click.Choice(["rate", "users"]),
               help="Unit of a level: arrivals/s or users (default: as in the scenario).")  # fmt: skip
 @click.option("--start", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True,
@@ -28,7 +29,7 @@ from calorimeter.workload import catalogue
               help="Length of the load at each level; a fifth of it is warm-up.")  # fmt: skip
 @click.option("--hold", "hold_s", type=DurationParam(), default="20s", show_default=True,
               help="Length of the load at the capacity; longer if an objective needs it.")  # fmt: skip
-@runs_option
+@RUNS_OPTION
 def capacity(
     scenario: str,
     deployment: Path | None,

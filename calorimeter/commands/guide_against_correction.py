@@ -7,12 +7,12 @@ from pathlib import Path
 
 import click
 
-from calorimeter.commands.load_options import runs_option
+from calorimeter.commands.options import RUNS_OPTION
 from calorimeter.studies import guide_comparison as study
 
 
 @click.command("guide-against-correction")
-@runs_option
+@RUNS_OPTION
 @click.option(
     "--name", default="guide-study", show_default=True, help="Name of the lab, which must not be up."
 )

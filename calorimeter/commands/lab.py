@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from calorimeter.commands.param_types import NumbersParam
 from calorimeter.core.errors import InputError, unknown
 
 COUNT = click.IntRange(1, 64)
@@ -39,21 +40,6 @@ def _choice(name: str, text: str, *values: str) -> Callable[..., Any]:
 
 
 NAME = _option("--name", "Name of the lab.", default="lab")
-
-
-class WeightsParam(click.ParamType):  # type: ignore[type-arg,unused-ignore]
-    """`1,2,1`: weights of the servers, in order."""
-
-    name = "W,W,…"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of numbers from 0 to 256, the range that HAProxy allows."""
-        if isinstance(value, tuple):
-            return value
-        words = str(value).split(",")
-        if not all(word.strip().isdigit() and int(word) <= 256 for word in words):
-            self.fail(f"{value!r} given; valid: numbers from 0 to 256 such as 1,2,1", param, ctx)
-        return tuple(int(word) for word in words)
 
 
 class TimeoutsParam(click.ParamType[dict[str, str]]):
@@ -95,7 +81,7 @@ _PROXY_OPTIONS = (
     _option("--hash-type", "`hash-type` for `balance source` (default: that of --proxy).",
             type=click.Choice(["map-based", "consistent"])),
     _option("--weights", "Weights of the servers, such as 1,2,1 (default: all equal).",
-            type=WeightsParam(), default=(), show_default=False),
+            type=NumbersParam("W,W,…", 0, 256), default=(), show_default=False),
     _choice("--mode", "HAProxy mode of both sections.", "tcp", "http"),
     _option("--timeouts", "Timeouts of the proxy that differ from the guide's, such as client=2s,server=3s "
             "(default: none).", type=TimeoutsParam(), default="", show_default=False),

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import click
 
-from calorimeter.commands.load_options import DurationParam, deployment_option
+from calorimeter.commands.options import DEPLOYMENT_OPTION
+from calorimeter.commands.param_types import DurationParam
 from calorimeter.core import deployment as deployments
 from calorimeter.core import netns, paths
 from calorimeter.core.rundir import RunDir
@@ -14,7 +15,7 @@ from calorimeter.core.rundir import RunDir
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
-@deployment_option
+@DEPLOYMENT_OPTION
 @click.option("--within", type=DurationParam(), default="60s", show_default=True, help="Time limit.")
 def clean(run: Path, deployment: Path | None, within: float) -> int:
     """Remove what RUN, a run folder, left behind: stacks, software configs, tenants.

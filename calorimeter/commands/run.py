@@ -13,7 +13,8 @@ from typing import Any
 
 import click
 
-from calorimeter.commands.load_options import DurationParam, deployment_option, runs_option
+from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
+from calorimeter.commands.param_types import DurationParam
 from calorimeter.core import deployment as deployments
 from calorimeter.core import netns, paths, shipped, statistics
 from calorimeter.core.errors import InputError
@@ -30,7 +31,7 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 
 @click.command()
 @click.argument("scenario", default="first-mix")
-@deployment_option
+@DEPLOYMENT_OPTION
 @click.option("--users", type=click.IntRange(1), help="Number of users (default: the scenario's).")
 @click.option("--duration", type=DurationParam(),
               help="Length of the load, as in 90, 60s or 2m (default: the scenario's).")  # fmt: skip
@@ -39,13 +40,11 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
               "flight (default: the scenario's arrivals).")  # fmt: skip
 @click.option("--processes", type=click.IntRange(1),
               help="Number of processes that generate load (default: 1).")  # fmt: skip
-@runs_option
+@RUNS_OPTION
 @click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "
               "(default: the scenario's faults only).")  # fmt: skip
-@click.option("--yes-break-it", is_flag=True,
-              help="Also allow fault injection on a deployment that is not a lab "
-              '(needs `consent.level = "invasive"`).')  # fmt: skip
+@YES_BREAK_IT
 @click.option("--web", is_flag=True,
               help="Locust's web page on 127.0.0.1:8089: the load starts from there.")  # fmt: skip
 @click.option("--repeat", type=click.IntRange(1), metavar="N",

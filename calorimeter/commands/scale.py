@@ -4,38 +4,25 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 import click
 
-from calorimeter.commands.load_options import DurationParam, deployment_option, runs_option
+from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION
+from calorimeter.commands.param_types import DurationParam, NumbersParam
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.rundir import RunDir
 from calorimeter.workload import catalogue
 
-
-class SizesParam(click.ParamType[tuple[int, ...]]):
-    """`1,2,4`: sizes, ascending, each once."""
-
-    name = "N,N,…"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of numbers from 1 to 64."""
-        if isinstance(value, tuple):
-            return value
-        words = str(value).split(",")
-        if not all(word.strip().isdigit() and 1 <= int(word) <= 64 for word in words):
-            self.fail(f"{value!r} given; valid: numbers from 1 to 64 such as 1,2,4", param, ctx)
-        return tuple(sorted({int(word) for word in words}))
+SIZES = NumbersParam("N,N,…", 1, 64)
 
 
 @click.command()
 @click.argument("scenario", default="engine-wait")
-@deployment_option
-@click.option("--rest", type=SizesParam(), help="Numbers of REST APIs (default: as many as there are).")
-@click.option("--cfn", type=SizesParam(), help="Number of CFN APIs, one (default: as many as there are).")
-@click.option("--engines", type=SizesParam(), required=True, help="Numbers of engines, as in 1,2,4.")
+@DEPLOYMENT_OPTION
+@click.option("--rest", type=SIZES, help="Numbers of REST APIs (default: as many as there are).")
+@click.option("--cfn", type=SIZES, help="Number of CFN APIs, one (default: as many as there are).")
+@click.option("--engines", type=SIZES, required=True, help="Numbers of engines, as in 1,2,4.")
 @click.option("--check", type=click.IntRange(1, 64), metavar="N",
               help="Number of engines to predict, then measure (default: the first left out).")  # fmt: skip
 @click.option("--users-per-engine", type=click.IntRange(1), default=6, show_default=True,
@@ -46,7 +33,7 @@ class SizesParam(click.ParamType[tuple[int, ...]]):
               help="Number of loads per size.")  # fmt: skip
 @click.option("--measure", type=click.Choice(["stacks", "requests"]),
               help="What throughput counts (default: stacks, if the scenario makes some).")  # fmt: skip
-@runs_option
+@RUNS_OPTION
 def scale(
     scenario: str,
     deployment: Path | None,
@@ -76,6 +63,8 @@ def scale(
     from calorimeter.studies import scale_study as study
     from calorimeter.studies.scale_result import ScaleResult
 
+    rest, cfn = (tuple(sorted(set(sizes))) if sizes else None for sizes in (rest, cfn))
+    engines = tuple(sorted(set(engines)))
     study.refuse_several(cfn)
     left_out = study.left_out(engines, check)
     wanted = catalogue.read(catalogue.find(scenario))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from calorimeter.core import files
 from calorimeter.core.deployment import Deployment
 
 
@@ -20,9 +21,7 @@ def render(deployment: Deployment, comment: str = "") -> str:
 
 def write(deployment: Deployment, path: Path, comment: str = "") -> None:
     """Write the file atomically: a reader finds the old or the new file, never a part of one."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(render(deployment, comment), encoding="utf-8")
-    partial.replace(path)
+    files.write(path, render(deployment, comment))
 
 
 def _table(path: tuple[str, ...], tree: dict[str, Any]) -> Iterator[str]:

@@ -9,25 +9,7 @@ import sys
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
-from calorimeter.core import netns
-from calorimeter.core.deployment import (
-    Api,
-    Backend,
-    Broker,
-    Checks,
-    Clients,
-    Consent,
-    ConsentTable,
-    Deployment,
-    Engines,
-    Expect,
-    HeatConf,
-    Identity,
-    Injection,
-    Part,
-    Proxy,
-    Scaling,
-)
+from calorimeter.core import deployment, netns
 from calorimeter.core.secrets import Secret
 from calorimeter.lab import part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
@@ -61,16 +43,16 @@ def write(lab: Lab) -> None:
     deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
 
 
-def describe(lab: Lab) -> Deployment:
+def describe(lab: Lab) -> deployment.Deployment:
     """The lab as a deployment."""
     asked = lab.topology
     config = haproxy.config(lab)
-    return Deployment(
+    return deployment.Deployment(
         name=asked.name,
         rest=_api(lab, "rest", asked.rest_parts),
         cfn=_api(lab, "cfn", asked.cfn_parts),
         proxy=(
-            Proxy(
+            deployment.Proxy(
                 stats=(
                     f"tcp://{haproxy.stats_address(lab)}"
                     if asked.sample
@@ -82,15 +64,15 @@ def describe(lab: Lab) -> Deployment:
                 checks=_checks(config),
             ),
         ),
-        broker=Broker(
+        broker=deployment.Broker(
             amqp=f"amqp://{lab.address('amqp')}",
             management=lab.url("management"),
             statistics_lag_s=rabbitmq.STATISTICS_LAG_S,
             user=rabbitmq.user(lab),
             password=_secret("amqp"),
         ),
-        engines=Engines(names=asked.engine_parts, workers=asked.workers),
-        identity=Identity(
+        engines=deployment.Engines(names=asked.engine_parts, workers=asked.workers),
+        identity=deployment.Identity(
             auth_url=f"{lab.url('keystone')}/v3",
             username=USER,
             password=_secret(USER),
@@ -107,9 +89,9 @@ def describe(lab: Lab) -> Deployment:
             *((_host(lab, name) for name in host_faults.HOSTS) if asked.sample else ()),
         ),
         expect=_expect(lab, config),
-        consent=ConsentTable(level=Consent.INVASIVE),
+        consent=deployment.ConsentTable(level=deployment.Consent.INVASIVE),
         heat_conf=tuple(
-            HeatConf(
+            deployment.HeatConf(
                 host=part if not asked.sample else layout.host_of(part),
                 files=(heat.file(lab, part).relative_to(lab.folder),),
             )
@@ -122,10 +104,12 @@ def describe(lab: Lab) -> Deployment:
     )
 
 
-def _scaling(lab: Lab) -> Scaling:
+def _scaling(lab: Lab) -> deployment.Scaling:
     """The commands that scale the lab. In a sample only engines scale: each host has one API."""
     kinds = ("engines",) if lab.topology.sample else ("rest", "cfn", "engines")
-    return Scaling.model_validate({kind: f'{_command(lab, "scale")} --{kind} "$N"' for kind in kinds})
+    return deployment.Scaling.model_validate(
+        {kind: f'{_command(lab, "scale")} --{kind} "$N"' for kind in kinds}
+    )
 
 
 def _waived(asked: LabTopology) -> dict[str, str]:
@@ -141,31 +125,31 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     return waived
 
 
-def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> Api:
-    backends = tuple(Backend(name=part, address=lab.address(part)) for part in parts)
-    return Api(url=f"{lab.url(api)}/v1", proxy_section=haproxy.SECTIONS[api], backends=backends)
+def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> deployment.Api:
+    backends = tuple(deployment.Backend(name=part, address=lab.address(part)) for part in parts)
+    return deployment.Api(url=f"{lab.url(api)}/v1", proxy_section=haproxy.SECTIONS[api], backends=backends)
 
 
-def _clients(lab: Lab) -> Clients:
+def _clients(lab: Lab) -> deployment.Clients:
     openstack = lab.programs.heat("openstack")
     if not lab.topology.sample:
-        return Clients(sources=(SOURCES,), openstack=openstack)
+        return deployment.Clients(sources=(SOURCES,), openstack=openstack)
     own = network.namespace(lab.topology.name, layout.CLIENT)
-    return Clients(netns=own, sources=(layout.SOURCES[layout.CLIENT],), openstack=openstack)
+    return deployment.Clients(netns=own, sources=(layout.SOURCES[layout.CLIENT],), openstack=openstack)
 
 
 def _secret(key: str) -> Secret:
     return Secret.model_validate_json(f'{{"file": "secrets.toml", "key": "{key}"}}')
 
 
-def _host(lab: Lab, name: str) -> Part:
+def _host(lab: Lab, name: str) -> deployment.Part:
     base = _command(lab, "part", name)
     breaks = {
-        fault: Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
+        fault: deployment.Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
         for fault, heal in host_faults.HEALS.items()
     }
     power = {"kill": f"{base} kill", "start": f"{base} start"} if name in layout.API_HOSTS else {}
-    return Part.model_validate(
+    return deployment.Part.model_validate(
         {"name": name, "kind": "host", "sockets": _sockets(lab, name), "faults": breaks, **power}
     )
 
@@ -175,7 +159,7 @@ def _sockets(lab: Lab, host: str | None) -> str:
     return shlex.join(netns.within(within, "ss", "-tanoe"))
 
 
-def _part(lab: Lab, name: str, kind: str) -> Part:
+def _part(lab: Lab, name: str, kind: str) -> deployment.Part:
     base = _command(lab, "part", name)
     actions = ["kill", "stop", "start", "freeze", "thaw"]
     if kind in ("rest", "cfn"):
@@ -183,7 +167,7 @@ def _part(lab: Lab, name: str, kind: str) -> Part:
     commands = {action: f"{base} {action}" for action in actions}
     sockets = _sockets(lab, layout.host_of(name) if lab.topology.sample else None)
     further = part_faults.injections(base) if kind in ("rest", "cfn") else {}
-    return Part.model_validate(
+    return deployment.Part.model_validate(
         {"name": name, "kind": kind, "sockets": sockets, "faults": further, **commands}
     )
 
@@ -197,11 +181,11 @@ def _command(lab: Lab, what: str, *words: str) -> str:
     return shlex.join([*prefix, *base, *words])
 
 
-def _checks(config: ProxyConfig) -> Checks | None:
+def _checks(config: ProxyConfig) -> deployment.Checks | None:
     check = config.listens[0].servers[0].check
     if check is None:
         return None
-    return Checks(
+    return deployment.Checks(
         inter_s=seconds(check.inter),
         fall=check.fall,
         rise=check.rise,
@@ -214,7 +198,7 @@ def _seconds(config: ProxyConfig, timeout: str) -> float | None:
     return seconds(config.timeouts[timeout]) if timeout in config.timeouts else None
 
 
-def _expect(lab: Lab, config: ProxyConfig) -> Expect:
+def _expect(lab: Lab, config: ProxyConfig) -> deployment.Expect:
     asked = lab.topology
     parts = (*asked.rest_parts, *asked.cfn_parts)
     weights = {
@@ -224,7 +208,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         if server.weight is not None
     }
     assert set(weights) <= set(parts)
-    return Expect(
+    return deployment.Expect(
         balance=asked.balance,
         hash_type=config.listens[0].hash_type or "map-based",
         weights=weights,

@@ -15,6 +15,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from calorimeter.core import files
+
 CHUNK = 65536
 
 
@@ -70,9 +72,7 @@ async def serve(given: argparse.Namespace) -> None:
         writer.close()
 
     server = await asyncio.start_server(connected, given.host, 0, backlog=512)
-    partial = given.port_file.with_suffix(".partial")
-    partial.write_text(str(server.sockets[0].getsockname()[1]))
-    partial.replace(given.port_file)
+    files.write(given.port_file, str(server.sockets[0].getsockname()[1]))
     async with server:
         await server.serve_forever()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 import tomllib
@@ -191,17 +190,8 @@ def read(path: Path) -> LabTopology:
 
 def fresh_secrets() -> dict[str, str]:
     """New passwords and keys, in hexadecimal digits so that no file format needs escaping."""
-    keys = (
-        "amqp",
-        "erlang_cookie",
-        "mariadb_root",
-        "mariadb",
-        "keystone_admin",
-        "heat",
-        "stack_domain",
-        USER,
-    )
-    return {**{key: secrets.token_hex(16) for key in keys}, "auth_encryption_key": secrets.token_hex(16)}
+    services = ("amqp", "erlang_cookie", "mariadb_root", "mariadb", "keystone_admin", "heat")
+    return {key: secrets.token_hex(16) for key in (*services, "stack_domain", USER, "auth_encryption_key")}
 
 
 def write_private(path: Path, text: str) -> None:
@@ -211,9 +201,7 @@ def write_private(path: Path, text: str) -> None:
 
 def write_secrets(values: Mapping[str, str], path: Path) -> None:
     """Write `secrets.toml` into the state folder."""
-    write_private(
-        path / "secrets.toml", "".join(f"{key} = {json.dumps(value)}\n" for key, value in values.items())
-    )
+    files.write_secrets(path / "secrets.toml", values)
 
 
 def read_secrets(path: Path) -> dict[str, str]:

@@ -13,7 +13,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 
 from calorimeter.core import netns
 from calorimeter.core.deployment import Injection
@@ -122,6 +121,10 @@ def remove_table(table: str, namespace: str | None) -> int:
     return at
 
 
+def _without_table(fault: str) -> Callable[[Lab, str], int]:
+    return lambda lab, part: remove_table(table_of(lab, part, fault), lab.namespace(part))
+
+
 def _unreachable(lab: Lab, part: str) -> int:
     port = lab.port(part)
     return make_table(
@@ -133,10 +136,6 @@ def _unreachable(lab: Lab, part: str) -> int:
             f"tcp sport {port} drop",
         ),
     )
-
-
-def _reachable(lab: Lab, part: str) -> int:
-    return remove_table(table_of(lab, part, "unreachable"), lab.namespace(part))
 
 
 def _cut_off(lab: Lab, part: str) -> int:
@@ -155,23 +154,15 @@ def _cut_off(lab: Lab, part: str) -> int:
     )
 
 
-def _join(lab: Lab, part: str) -> int:
-    return remove_table(table_of(lab, part, "cut-off"), lab.namespace(part))
-
-
-def _refusal(lab: Lab, part: str) -> Path:
-    return health_check.refusal(lab, part)
-
-
 def _refuse_checks(lab: Lab, part: str) -> int:
     at = time.time_ns()
-    _refusal(lab, part).touch(mode=0o600)
+    health_check.refusal(lab, part).touch(mode=0o600)
     return at
 
 
 def _allow_checks(lab: Lab, part: str) -> int:
     at = time.time_ns()
-    _refusal(lab, part).unlink(missing_ok=True)
+    health_check.refusal(lab, part).unlink(missing_ok=True)
     return at
 
 
@@ -187,16 +178,8 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
         port_file.unlink(missing_ok=True)
         host, port = lab.host(part), lab.port(part)
         source = host if lab.topology.sample else RELAY
-        argv = (
-            sys.executable,
-            "-m",
-            "calorimeter.lab.fault_relay",
-            str(port_file),
-            source,
-            host,
-            str(port),
-            *words,
-        )
+        given = (str(port_file), source, host, str(port), *words)
+        argv = (sys.executable, "-m", "calorimeter.lab.fault_relay", *given)
         process = daemon.launch(lab, Daemon(name, argv, lambda: True, 20))
 
         def listening() -> str:
@@ -261,7 +244,7 @@ def _forget(lab: Lab, part: str) -> None:
 
 ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "unreachable": _unreachable,
-    "reachable": _reachable,
+    "reachable": _without_table("unreachable"),
     "slow": _relay("slow", "--delay-s", str(DELAY_S)),
     "fast": _no_relay("slow"),
     "errors": _relay("errors", "--status", "503"),
@@ -269,6 +252,6 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "refuse-checks": _refuse_checks,
     "allow-checks": _allow_checks,
     "cut-off": _cut_off,
-    "join": _join,
+    "join": _without_table("cut-off"),
 }
 """Action → function that applies it, called with the lab's lock held."""

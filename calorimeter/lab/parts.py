@@ -104,22 +104,10 @@ def _masters(lab: Lab, part: str) -> list[processes.LabProcess]:
     return [each for each in found if each.pid == each.session]
 
 
-def _freeze(lab: Lab, part: str) -> int:
-    return _signal(lab, part, signal.SIGSTOP)
-
-
 def _thaw(lab: Lab, part: str) -> int:
     at = time.time_ns()
     processes.send(processes.running(lab.folder, part), lab.folder, signal.SIGCONT)
     return at
-
-
-def _drain(lab: Lab, part: str) -> int:
-    return _set_state(lab, part, "drain")
-
-
-def _undrain(lab: Lab, part: str) -> int:
-    return _set_state(lab, part, "ready")
 
 
 def _set_state(lab: Lab, part: str, wanted: str) -> int:
@@ -154,10 +142,10 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "kill": _kill,
     "stop": _stop,
     "start": lambda lab, part: _start(lab, daemon_of(lab, part)),
-    "freeze": _freeze,
+    "freeze": partial(_signal, signum=signal.SIGSTOP),
     "thaw": _thaw,
-    "drain": _drain,
-    "undrain": _undrain,
+    "drain": partial(_set_state, wanted="drain"),
+    "undrain": partial(_set_state, wanted="ready"),
     **{action: partial(part_faults.act, action=action) for action in part_faults.ACTIONS},
 }
 """Action → function that applies it, called with the lab's lock held."""

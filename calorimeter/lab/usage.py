@@ -79,11 +79,8 @@ def versions(lab: Lab) -> dict[str, str]:
     for name, pattern in (("heat", "openstack_heat-*.dist-info"), ("keystone", "keystone-*.dist-info")):
         for path in lab.programs.heat_venv.glob(f"lib/python3*/site-packages/{pattern}"):
             found[name] = path.name.removesuffix(".dist-info").rpartition("-")[2]
-    for name, package in (
-        ("rabbitmq", "rabbitmq-server"),
-        ("mariadb", "mariadb-server"),
-        ("memcached", "memcached"),
-    ):
+    packages = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
+    for name, package in packages.items():
         command = ["dpkg-query", "--show", "--showformat=${Version}", package]
         with suppress(OSError):
             done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from calorimeter.core import deployment as deployments
-from calorimeter.core import sample_tables
+from calorimeter.core import files, sample_tables
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.measured_part import Span
@@ -270,6 +270,4 @@ def _summary(size: Size, measure: str) -> str:
 
 
 def _write(result: ScaleResult, folder: RunDir) -> None:
-    partial = folder.path / "scale.partial"
-    partial.write_text(result.model_dump_json(indent=2) + "\n", encoding="utf-8")
-    partial.replace(folder.path / "scale.json")
+    files.write(folder.path / "scale.json", result.model_dump_json(indent=2) + "\n")

@@ -48,6 +48,13 @@ def _balance(how: str, only: str = "") -> Change:
     return lambda _, config: _listens(config, lambda each: replace(each, balance=how, hash_type=None), only)
 
 
+def _servers(change: Callable[[ServerLine], ServerLine]) -> Change:
+    """The change of every server line by `change`."""
+    return lambda _, config: _listens(
+        config, lambda each: replace(each, servers=tuple(map(change, each.servers)))
+    )
+
+
 def _weight(_: Lab, config: ProxyConfig) -> ProxyConfig:
     def heavier(servers: tuple[ServerLine, ...]) -> tuple[ServerLine, ...]:
         first, *others = servers
@@ -77,18 +84,15 @@ def _small_maxconn(_: Lab, config: ProxyConfig) -> ProxyConfig:
         words = tuple(word for word in server.words if not word.startswith("maxconn"))
         return replace(server, words=(*words, "maxconn 1"))
 
-    def change(each: ListenSection) -> ListenSection:
-        return replace(each, servers=tuple(limited(server) for server in each.servers))
-
-    return replace(_listens(config, change), timeouts={**config.timeouts, "queue": "100ms"})
+    return replace(_servers(limited)(_, config), timeouts={**config.timeouts, "queue": "100ms"})
 
 
 def _elsewhere(lab: Lab, config: ProxyConfig) -> ProxyConfig:
     return _listens(config, lambda each: replace(each, bind=(f"{ELSEWHERE}:{lab.port('cfn')}",)), "cfn")
 
 
-def _short_timeout(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    return replace(config, timeouts={**config.timeouts, "client": "1s"})
+def _timeout(name: str, value: str) -> Change:
+    return lambda _, config: replace(config, timeouts={**config.timeouts, name: value})
 
 
 def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
@@ -112,17 +116,8 @@ def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
     return replace(config, listens=(*fronts, *behind))
 
 
-def _unchecked(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    return _servers(config, lambda server: replace(server, check=None))
-
-
-def _patient(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    check = HealthCheck(fall=100)
-    return _servers(config, lambda server: replace(server, check=check))
-
-
-def _slow_checks(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    return replace(config, timeouts={**config.timeouts, "check": "30s"})
+def _check(check: HealthCheck | None) -> Change:
+    return _servers(lambda server: replace(server, check=check))
 
 
 def _any_path(_: Lab, config: ProxyConfig) -> ProxyConfig:
@@ -133,11 +128,8 @@ def _any_path(_: Lab, config: ProxyConfig) -> ProxyConfig:
     return _listens(config, asked)
 
 
-def _sessions_stay(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    def without(server: ServerLine) -> ServerLine:
-        return replace(server, words=tuple(w for w in server.words if not w.startswith("on-marked-down")))
-
-    return _servers(config, without)
+def _sessions_stay(server: ServerLine) -> ServerLine:
+    return replace(server, words=tuple(w for w in server.words if not w.startswith("on-marked-down")))
 
 
 def _backup(_: Lab, config: ProxyConfig) -> ProxyConfig:
@@ -146,10 +138,6 @@ def _backup(_: Lab, config: ProxyConfig) -> ProxyConfig:
         return replace(each, servers=(*others, replace(last, words=(*last.words, "backup"))))
 
     return _listens(config, change, "rest")
-
-
-def _servers(config: ProxyConfig, change: Callable[[ServerLine], ServerLine]) -> ProxyConfig:
-    return _listens(config, lambda each: replace(each, servers=tuple(map(change, each.servers))))
 
 
 SABOTAGES: Mapping[str, Sabotage] = {
@@ -162,12 +150,14 @@ SABOTAGES: Mapping[str, Sabotage] = {
     "keepalive-off": Sabotage("no option tcpka", _no_keepalive),
     "small-maxconn": Sabotage("servers with maxconn 1, and timeout queue 100ms", _small_maxconn),
     "wrong-address": Sabotage("the CFN proxy listens on another address", _elsewhere),
-    "short-timeout": Sabotage("timeout client 1s", _short_timeout),
-    "unchecked": Sabotage("no check on any server line", _unchecked),
-    "fall-100": Sabotage("fall 100: a server is DOWN after a hundred failed checks", _patient),
-    "slow-checks": Sabotage("timeout check 30s", _slow_checks),
+    "short-timeout": Sabotage("timeout client 1s", _timeout("client", "1s")),
+    "unchecked": Sabotage("no check on any server line", _check(None)),
+    "fall-100": Sabotage(
+        "fall 100: a server is DOWN after a hundred failed checks", _check(HealthCheck(fall=100))
+    ),
+    "slow-checks": Sabotage("timeout check 30s", _timeout("check", "30s")),
     "any-path": Sabotage("health checks of a path that is answered in any state of health", _any_path),
-    "sessions-stay": Sabotage("no on-marked-down shutdown-sessions", _sessions_stay),
+    "sessions-stay": Sabotage("no on-marked-down shutdown-sessions", _servers(_sessions_stay)),
     "backup": Sabotage("the last REST server is only a backup", _backup),
     "translation": Sabotage("the clients' addresses are hidden from the proxy", _translated),
 }

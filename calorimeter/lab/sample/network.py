@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from ipaddress import IPv4Address
 
 from calorimeter.core import netns
@@ -105,9 +104,7 @@ def _ip(*words: str) -> None:
         raise InputError("lab", "missing iproute2", "sudo apt-get install iproute2")
     done = subprocess.run([program, *words], capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        reason = "; ".join(_lines(done.stderr)) or f"status {done.returncode}"
+        reason = (
+            "; ".join(filter(None, map(str.strip, done.stderr.splitlines()))) or f"status {done.returncode}"
+        )
         raise InputError(f"ip {' '.join(words)}", reason)
-
-
-def _lines(text: str) -> Iterator[str]:
-    return (line.strip() for line in text.splitlines() if line.strip())
