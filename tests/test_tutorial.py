@@ -6,6 +6,8 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -40,13 +42,20 @@ def test_only_installation_is_skipped() -> None:
     assert skipped == ["bin/demo", "."]
 
 
+@pytest.fixture
+def state() -> Iterator[str]:
+    """A state folder with a path that is short enough for the lab's sockets."""
+    with tempfile.TemporaryDirectory(prefix="cal-") as folder:
+        yield folder
+
+
 @pytest.mark.lab
-def test_the_tutorial_as_a_reader_types_it(tmp_path: Path) -> None:
+def test_the_tutorial_as_a_reader_types_it(tmp_path: Path, state: str) -> None:
     """Each step exits as the text says: H1 and the reader's own gate are red once, for the reason given."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "XDG_STATE_HOME": state,
     }
     environment.pop("CALORIMETER_DEPLOYMENT", None)
     try:
@@ -56,7 +65,7 @@ def test_the_tutorial_as_a_reader_types_it(tmp_path: Path) -> None:
         )  # fmt: skip
         output = done.stdout + done.stderr
         assert done.returncode == 0, output
-        assert done.stdout.count("exit status 1") == 2, output
+        assert re.findall(r"^exit status .*$", done.stdout, re.MULTILINE) == ["exit status 1"] * 2, output
         assert re.search(r"FAIL +H1 ", output), output
         assert "rest-2: no answer" in output
         assert output.count("PASS         X1") == 2, output

@@ -136,7 +136,7 @@ def test_an_engine_has_no_faults_of_an_api(lab: Deployment) -> None:
     """A fault that an engine cannot have is refused in one line."""
     done = lab_command("part", "--name", lab.name, "engine-1", "slow")
     assert done.returncode == 2
-    assert "valid: a rest or cfn part" in done.stderr
+    assert "valid: a REST or CFN part" in done.stderr
 
 
 @pytest.mark.skipif(shutil.which("nft", path="/usr/sbin:/sbin:/usr/bin") is None, reason="no nftables")

@@ -165,7 +165,7 @@ def test_an_ended_run_leaves_nothing_broken(
 
 def frozen(lab: Deployment) -> list[str]:
     """The parts of a lab that are frozen."""
-    return [part["name"] for part in status.of(lab.name)["parts"] if part["state"] == "frozen"]
+    return [part["name"] for part in status.status(lab.name)["parts"] if part["state"] == "frozen"]
 
 
 def test_a_healthy_lab_passes_and_h9_is_waived(

@@ -24,7 +24,7 @@ from tests.places import PROGRAMS
 pytestmark = pytest.mark.lab
 
 NOT_PERMITTED = "--sample guide: network namespaces cannot be created here"
-ADVICE = "run it as root; in a container, one with --privileged"
+ADVICE = "run it as root; a container needs --privileged"
 
 
 def permitted() -> bool:
