@@ -7,8 +7,7 @@ from pathlib import Path
 import click
 
 from calorimeter.commands.options import DEPLOYMENT, FILE, YES_BREAK_IT
-from calorimeter.core import netns, paths, toml
-from calorimeter.core.deployment import read
+from calorimeter.core import netns, toml
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Unhealed
@@ -30,7 +29,7 @@ def fault(
 
     Exit status: 0 all faults were injected and healed; 1 a command failed; 2 the input cannot be used.
     """
-    described = netns.enter_client_netns(read(paths.deployment(deployment)))
+    described = netns.open_deployment(deployment)
     given = toml.read(schedule, Schedule).fault if schedule else ()
     wanted = Schedule(fault=(*given, *(parse(text) for text in texts)))
     if not wanted.fault:

@@ -132,10 +132,10 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
 
 def _check_sample(rest: int, cfn: int, ports: dict[str, int]) -> None:
     """Refuse other numbers and ports than the sample's: it has one API of each kind on B and one on C."""
-    for option, given, valid in (("--rest", rest, 2), ("--cfn", cfn, 2)):
-        if given != valid:
+    for option, given in (("--rest", rest), ("--cfn", cfn)):
+        if given != 2:
             raise InputError(
-                option, f"{given} given with --sample guide", f"valid: {valid}, one on B and one on C"
+                option, f"{given} given with --sample guide", "valid: 2, one on B and one on C"
             )
     for api in ports:
         raise InputError(

@@ -8,8 +8,7 @@ import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION
 from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import deployment as deployments
-from calorimeter.core import netns, paths
+from calorimeter.core import netns
 from calorimeter.core.rundir import RunDir
 
 
@@ -28,7 +27,7 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
     from calorimeter.load.run.cleanup import clean_run
 
     folder = RunDir.open(run)
-    described = netns.enter_client_netns(deployments.read(paths.deployment(deployment)))
+    described = netns.open_deployment(deployment)
     run_id = folder.about["id"]
     done = clean_run(described, run_id, now_ns() + int(within * 1e9))
     if done.tenants_removed or done.tenants_left:

@@ -15,7 +15,6 @@ import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
 from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import deployment as deployments
 from calorimeter.core import netns, paths, shipped, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
@@ -126,9 +125,8 @@ def _once(
 ) -> int:
     wanted = catalogue.read(catalogue.find(scenario))
     file = paths.deployment(deployment)
-    breaking = ScheduledFaults.of(
-        netns.enter_client_netns(deployments.read(file)), (*wanted.fault, *map(parse, faults)), yes_break_it
-    )
+    asked = (*wanted.fault, *map(parse, faults))
+    breaking = ScheduledFaults.of(netns.open_deployment(file), asked, yes_break_it)
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from calorimeter.commands.options import FILE
-from calorimeter.core import netns, paths
-from calorimeter.core.deployment import read as read_deployment
+from calorimeter.core import netns
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 
@@ -48,7 +47,7 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
     from calorimeter.gates.request_path.follow import follow
 
     given, command = split(arguments)
-    deployment = netns.enter_client_netns(read_deployment(paths.deployment(given)))
+    deployment = netns.open_deployment(given)
     try:
         followed = follow(deployment, command, runs=runs, wait_s=wait_s)
     except EvidenceUnavailable as problem:

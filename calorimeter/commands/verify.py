@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from calorimeter.commands.options import DEPLOYMENT, FILE
-from calorimeter.core import netns, paths, shipped
+from calorimeter.core import netns, shipped
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.verify_options import OPTIONS, Given
@@ -99,7 +99,7 @@ def doctor(deployment: Path | None) -> int:
     from calorimeter.gates.doctor import examine
     from calorimeter.gates.registry import check_waivers, known
 
-    described = netns.enter_client_netns(read_deployment(paths.deployment(deployment)))
+    described = netns.open_deployment(deployment)
     gates = known()
     check_waivers(described, gates)
     table = Table(box=None, pad_edge=False)

@@ -7,13 +7,19 @@ import errno
 import os
 from pathlib import Path
 
-from calorimeter.core.deployment import Deployment
+from calorimeter.core import paths
+from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
 
 FOLDER = Path("/run/netns")
 """Where `ip netns` keeps the namespaces, by name."""
 
 _CLONE_NEWNET = 0x40000000
+
+
+def open_deployment(given: str | Path | None) -> Deployment:
+    """Read the deployment file of a command (see `paths.deployment`), and enter its clients' namespace."""
+    return enter_client_netns(read(paths.deployment(given)))
 
 
 def enter_client_netns(deployment: Deployment) -> Deployment:

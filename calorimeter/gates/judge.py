@@ -8,10 +8,9 @@ from typing import TypeVar
 
 import pytest
 
-from calorimeter.core import netns, paths
+from calorimeter.core import netns
 from calorimeter.core import verdict as verdicts
 from calorimeter.core.deployment import Consent, Deployment
-from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.rundir import RunDir
@@ -87,7 +86,7 @@ class AcceptanceRun:
         """The deployment given; or the run's copy, if all chosen gates only judge what the run recorded."""
         if run and not given.deployment and all(set(gate.needs) <= set(RECORDINGS) for gate in chosen):
             return run.deployment()
-        return netns.enter_client_netns(read_deployment(paths.deployment(given.deployment)))
+        return netns.open_deployment(given.deployment)
 
     @property
     def named(self) -> Path | None:

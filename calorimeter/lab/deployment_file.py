@@ -47,17 +47,14 @@ def describe(lab: Lab) -> deployment.Deployment:
     """The lab as a deployment."""
     asked = lab.topology
     config = haproxy.config(lab)
+    stats = f"tcp://{haproxy.stats_address(lab)}" if asked.sample else f"unix://{haproxy.stats(lab)}"
     return deployment.Deployment(
         name=asked.name,
         rest=_api(lab, "rest", asked.rest_parts),
         cfn=_api(lab, "cfn", asked.cfn_parts),
         proxy=(
             deployment.Proxy(
-                stats=(
-                    f"tcp://{haproxy.stats_address(lab)}"
-                    if asked.sample
-                    else f"unix://{haproxy.stats(lab)}",
-                ),
+                stats=(stats,),
                 logs=(f"udp://{lab.address('log')}",),
                 config=(haproxy.conf(lab),),
                 version=haproxy.version(lab),

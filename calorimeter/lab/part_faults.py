@@ -57,7 +57,7 @@ def act(lab: Lab, part: str, action: str) -> int:
     if heat.kind(part) not in ("rest", "cfn"):
         raise InputError(f"lab part {part}", f"does not support {action!r}", "valid: a REST or CFN part")
     if action in HEALS and not processes.running(lab.folder, part):
-        raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
+        raise processes.not_running(part)
     return ACTIONS[action](lab, part)
 
 

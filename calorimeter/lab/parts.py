@@ -63,7 +63,7 @@ def act(lab: Lab, part: str, action: str) -> int:
 def _signal(lab: Lab, part: str, signum: signal.Signals) -> int:
     found = processes.running(lab.folder, part)
     if not found:
-        raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
+        raise processes.not_running(part)
     at = time.time_ns()
     processes.send(found, lab.folder, signum)
     return at
@@ -79,7 +79,7 @@ def _stop(lab: Lab, part: str) -> int:
     """End it with SIGTERM, then kill what remains of it."""
     found = _masters(lab, part)
     if not found:
-        raise InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
+        raise processes.not_running(part)
     at = time.time_ns()
     processes.send(found, lab.folder, signal.SIGTERM)
     try:

@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 
 LAB = "CALORIMETER_LAB"
@@ -53,6 +54,11 @@ def running(folder: Path, part: str | None = None) -> list[LabProcess]:
         if process is not None and part in (None, process.part):
             found.append(process)
     return found
+
+
+def not_running(part: str) -> InputError:
+    """The error of a fault for a part, or a host of a sample, that does not run."""
+    return InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
 
 
 def _marked(pid: int, mark: bytes) -> LabProcess | None:

@@ -120,18 +120,14 @@ def group(lab: Lab, part: str) -> int | None:
 
 def daemon(lab: Lab, part: str) -> Daemon:
     """The daemon of a Heat part."""
-    argv: tuple[str, ...] = (
-        lab.programs.heat(PROGRAMS[kind(part)]),
-        f"--config-file={file(lab, part)}",
-    )
+    argv: tuple[str, ...] = (lab.programs.heat(PROGRAMS[kind(part)]), f"--config-file={file(lab, part)}")
     if kind(part) == "engine":
         return Daemon(
             part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers(lab, part), READY_S
         )
     if lab.topology.serve == "wsgi":
         argv = _under_gunicorn(lab, part)
-    url = lab.url(part)
-    ready = partial(readiness.answers, f"{url}/healthcheck")
+    ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck")
     return Daemon(
         part, argv, ready, READY_S, environment=health_check.environment(lab), group=group(lab, part)
     )

@@ -104,12 +104,8 @@ def _cache() -> Path:
 
 def _versions(lab: Lab) -> str:
     """A short hash of everything that a template depends on."""
-    server = subprocess.run(
-        [str(lab.programs.mariadbd), "--no-defaults", "--version"],
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout
+    argv = [str(lab.programs.mariadbd), "--no-defaults", "--version"]
+    server = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
     packages = sorted(
         path.name
         for pattern in ("openstack_heat-*.dist-info", "keystone-*.dist-info")

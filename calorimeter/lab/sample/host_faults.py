@@ -47,7 +47,7 @@ def _is_on(lab: Lab, host: str) -> bool:
 def _kill(lab: Lab, host: str) -> int:
     """Power it off: it sends no further packet, and its kernel state is lost."""
     if not _is_on(lab, host):
-        raise InputError(f"lab part {host}", "is not running", f"`calorimeter lab part {host} start` first")
+        raise processes.not_running(host)
     with lock.held(lab.folder, 30):
         at = time.time_ns()
         network.plug(lab.topology.name, host, cable_in=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from calorimeter.core import deployment as deployments
 from calorimeter.core import netns
 from calorimeter.core.deployment import Api, Consent, Deployment
 from calorimeter.core.errors import InputError
@@ -29,7 +28,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> LoadSession:
     """
     scenario = catalogue.read(catalogue.find(scenario_name))
     operation_table.check(scenario)
-    deployment = netns.enter_client_netns(deployments.read(deployment_file))
+    deployment = netns.open_deployment(deployment_file)
     if not deployment.consent.level.allows(Consent.LOAD):
         raise InputError(
             f"{deployment_file}: consent.level",
