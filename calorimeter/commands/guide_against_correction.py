@@ -13,9 +13,7 @@ from calorimeter.studies import guide_against_correction as study
 
 @click.command("guide-against-correction")
 @runs_option
-@click.option(
-    "--name", default="guide-study", show_default=True, help="Name of the lab, which must not be up."
-)
+@click.option("--name", default="guide-study", show_default=True, help="Name of the lab to bring up.")
 @click.option("--servers", default=3, show_default=True, type=click.IntRange(2, 16),
               help="Number of backends of each API.")  # fmt: skip
 @click.option("--only", multiple=True, type=click.Choice([v.name for v in study.VARIANTS]),

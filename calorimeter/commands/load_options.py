@@ -20,7 +20,7 @@ class Duration(click.ParamType[float]):
         match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(value))
         if match is None or float(match[1]) <= 0:
             name = param.opts[0] if param is not None else "duration"
-            raise InputError(name, f"{value!r} is no duration", "valid: 90, 60s, 2m, 1h")
+            raise InputError(name, f"{value!r} is not a duration", "valid: 90, 60s, 2m, 1h")
         return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
 
 
@@ -35,5 +35,5 @@ runs_option = click.option(
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="Folder in which run folders are made.",
+    help="Parent of new run folders.",
 )

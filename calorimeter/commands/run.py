@@ -40,14 +40,14 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 @click.option("--processes", type=click.IntRange(1),
               help="Number of processes that generate load (default: 1).")  # fmt: skip
 @runs_option
-@click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
+@click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "
               "(default: the scenario's faults only).")  # fmt: skip
 @click.option("--yes-break-it", is_flag=True,
               help="Also allow fault injection on a deployment that is not a lab "
               '(needs `consent.level = "invasive"`).')  # fmt: skip
 @click.option("--web", is_flag=True,
-              help="Locust's web page on 127.0.0.1:8089: the load starts from there.")  # fmt: skip
+              help="Locust's web page on 127.0.0.1:8089; start the load there.")  # fmt: skip
 @click.option("--repeat", type=click.IntRange(1), metavar="N",
               help=f"Runs per side (default: 1, with --against {statistics.MINIMUM_SIDE}).")  # fmt: skip
 @click.option("--against", metavar="OTHER",
@@ -69,7 +69,7 @@ def run(
     The times of faults, of the scenario and of --fault, count from the start of the load.
     evidence/faults.json records what was broken and when.
 
-    With --against the load is repeated, both sides in turn (A B A B …), and the last line printed is
+    With --against the load is repeated, alternating between the sides (A B A B …); the last line printed is
     `compare: ` and the command that compares them. Five turns or more are compared as runs, fewer as
     windows within runs.
 

@@ -278,8 +278,8 @@ def _newer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_truncate, "is truncated or no Parquet file"),
-        (lambda path: path.write_bytes(b""), "is truncated or no Parquet file (0 bytes)"),
+        (_truncate, "is truncated or not a Parquet file"),
+        (lambda path: path.write_bytes(b""), "is truncated or not a Parquet file (0 bytes)"),
         (_foreign, "was not written as a sample file of Calorimeter"),
         (_newer, "sample schema version 9; valid: 1"),
     ],

@@ -70,7 +70,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
         # Without checks the sources of the dead backend wait for seconds; else the APIs are spared.
         in_flight = IN_FLIGHT if checked else MANY_IN_FLIGHT
         during = _steady_round(context, api_name, attribution, clients, in_flight)
-        context.say(f"{fault.part} {fault.fault} is ended")
+        context.say(f"healing {fault.part} {fault.fault}")
         healed = carried_out(injector.heal, fault)
         up_ns = await_state(context, stats, api, fault, up=True)
         after = _steady_round(context, api_name, attribution, clients)

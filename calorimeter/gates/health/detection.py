@@ -98,7 +98,8 @@ def check_before(trial: Trial, builder: JudgementBuilder) -> None:
         )
     elif len(early) < FEWEST:
         builder.doubts.append(
-            f"{trial.fault}: only {len(early)} requests were answered before the fault, {FEWEST} are needed"
+            f"{trial.fault}: {len(early)} requests were answered before the fault, at least {FEWEST} are "
+            "needed"
         )
 
 
@@ -198,11 +199,11 @@ def _check_agreement(
     name = f"{prefix(fault)}_log_detection_s"
     builder.figures[name] = round((line.received_ns - fault.at_ns) / 1e9, 3) if line else None
     if line is None:
-        builder.doubts.append(f"{fault}: the proxy's state shows DOWN, its log has no line on it")
+        builder.doubts.append(f"{fault}: the proxy's state shows DOWN, but its log has no line about it")
     elif not down.last_ns - AGREE_S * 1e9 <= line.received_ns <= down.seen_ns + AGREE_S * 1e9:
         apart_s = (line.received_ns - down.seen_ns) / 1e9
         builder.doubts.append(
-            f"{fault}: the proxy's log and its state differ by {apart_s:+.2f} s on when it was DOWN"
+            f"{fault}: the proxy's log and its state disagree by {apart_s:+.2f} s on when it went DOWN"
         )
 
 

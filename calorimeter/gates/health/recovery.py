@@ -26,7 +26,9 @@ def recovered_in_time(evidence: Trials) -> Judgement:
     if not builder.against:
         # Only the log shows which server served a source; what else refutes a recovery does not need it.
         unlogged = [trial for trial in evidence.trials if not trial.logged]
-        builder.doubts += [f"{t.fault}: without a log its sources cannot be placed" for t in unlogged]
+        builder.doubts += [
+            f"{t.fault}: without a log, the server of each source is unknown" for t in unlogged
+        ]
         builder.doubts += [gap for trial in evidence.trials if (gap := trial.log_gap())]
     faults = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))
     return builder.judgement(
@@ -44,7 +46,7 @@ def _recovered(trial: Trial, fault: InjectedFault, builder: JudgementBuilder) ->
         return
     if down is None:
         builder.against.append(
-            f"{fault}: never taken out of service, clients were sent to it until it was healed"
+            f"{fault}: never taken out of service: clients were sent to it until it was healed"
         )
         return
     until_ns = min(trial.ended_ns, trial.next_fault_ns(fault))

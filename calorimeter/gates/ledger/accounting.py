@@ -69,7 +69,9 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
         *_too_many(lost, evidence),
     ]
     if wrong:
-        return failed(f"of {len(accepted)} accepted stacks, {wrong[0]}", wrong, **figures)
+        return failed(
+            f"not all of {len(accepted)} accepted stacks are accounted for: {wrong[0]}", wrong, **figures
+        )
     if len(accepted) < FEWEST_STACKS or not any(crash.engine for crash in evidence.crashes):
         return inconclusive(
             f"{len(accepted)} stacks were accepted and {len(evidence.crashes)} parts crashed: at least "
@@ -79,12 +81,12 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
     if alive := [crash.part for crash in evidence.crashes if crash.happened is False]:
         return inconclusive(
             f"the fault did not happen: {', '.join(alive)} {'was' if len(alive) == 1 else 'were'} still "
-            "there after the command for 'kill' had succeeded",
+            "running after the command for 'kill' had succeeded",
             **figures,
         )
     losses = "".join(f"; {name} was lost with {crash.part}" for name, crash in lost.items())
     more = len(taken) - len(accepted)
-    unknown = f" and {more} more created whose client got no answer" if more else ""
+    unknown = f" and {more} more were created although their clients got no answer" if more else ""
     return passed(
         f"while {', '.join(c.part for c in evidence.crashes)} crashed and returned, {len(accepted)} stacks "
         f"were accepted{unknown}: {figures['complete']} complete, {figures['failed']} failed, {len(lost)} "
