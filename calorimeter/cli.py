@@ -64,7 +64,7 @@ GROUPS = {
             "Write the published reports again from the data kept beside them."),
     },
 }  # fmt: skip
-"""Group → command → (its function, an example, its line in the overview). The overview imports no room.
+"""Group → command → (its function, an example, its line in the overview). The overview imports no command.
 
 The group without a name is for maintainers; the overview does not list it.
 """

@@ -114,7 +114,7 @@ def _entry(gate: Gate, width: int) -> Iterator[str]:
     """A gate in the list of a narrow terminal."""
     fields = _fields(gate)
     yield from _wrapped(f"{gate.id:<4} ", gate.heading, width)
-    yield from _wrapped("       guide    ", fields["guide"], width)
+    yield from _wrapped("       guide    ", fields["guide"] or "none", width)
     consent = f"{gate.consent.value}; needs {', '.join(gate.needs) or 'nothing else'}"
     yield from _wrapped("       consent  ", consent, width)
     yield f"       file     {fields['file']}"
@@ -130,7 +130,7 @@ def _page(gate: Gate) -> Iterator[str]:
         yield from _wrapped("", paragraph, width)
     yield ""
     labelled = {
-        "guide": shown["guide"],
+        "guide": shown["guide"] or "none",
         "consent": shown["consent"],
         "needs": ", ".join(gate.needs) or "nothing else",
         "breaks": ", ".join(shown["breaks"]) or "nothing",

@@ -54,7 +54,7 @@ def _files(run: RunDir) -> Files:
 
 
 def newest(runs: Path) -> Path:
-    """The newest run folder, by its name; raises `InputError` if there is none."""
+    """The newest run folder, by its name; raises `InputError` without a run folder."""
     found = sorted(path.parent for path in runs.glob("*/run.json"))
     if not found:
         raise InputError(

@@ -227,7 +227,7 @@ def read_secrets(path: Path) -> dict[str, str]:
 
 
 def opened(name: str) -> Lab:
-    """The lab called `name`. Raises `InputError` if there is none."""
+    """The lab called `name`. Raises `InputError` if it does not exist."""
     from calorimeter.lab import programs
 
     path = folder(name)

@@ -46,7 +46,7 @@ class Values:
     lists: Mapping[str, tuple[Setting, ...]] = field(default_factory=dict)
 
     def get(self, key: str) -> Setting | None:
-        """The statement in force for `key`; None if there is none."""
+        """The statement in force for `key`; None if absent."""
         return self.single.get(key)
 
     def all(self, key: str) -> tuple[Setting, ...]:

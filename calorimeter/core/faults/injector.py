@@ -26,7 +26,7 @@ DISMISSED_S = 1.0
 
 
 class FaultInjector:
-    """Injects faults into one deployment, and heals all of them when the `with` block ends in whatever way.
+    """Injects faults into one deployment, and heals all of them when the `with` block ends.
 
     Inside the block, SIGTERM ends the run as Ctrl-C does. Entering first heals what an earlier run left
     behind. Raises InputError if another run is injecting faults into the same deployment, and Unhealed on

@@ -1,7 +1,7 @@
 """The journal of open faults. It is on disk before a fault is injected, so a killed suite leaves a trace.
 
 There is one file per deployment, under the state folder. The process that injects faults holds the
-journal's lock; the kernel releases it when that process ends, in whatever way. A journal with open faults
+journal's lock; the kernel releases it when that process ends, for any reason. A journal with open faults
 whose lock is free is abandoned, and the next command of the suite heals it.
 """
 

@@ -1,4 +1,4 @@
-"""S6 and S7: which sources move when a backend goes, and whether they return with it."""
+"""S6 and S7: which sources move when a backend fails, and whether they return with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calorimeter.gates.affinity.mapping import described_rules
 from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, incomplete, log_used, no_violation
 
 LEAST_SERVERS = 3
-"""S6: with two servers all sources must move to the one that is left, whatever the hash."""
+"""S6: with two servers all sources must move to the remaining one, whatever the hash."""
 
 
 class Failover(Model):
@@ -194,7 +194,7 @@ def _incomparable(evidence: Failover) -> str | None:
 
 
 def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
-    """Why unanswered visits show that another server failed as well; None if there are none."""
+    """Why unanswered visits show that another server failed as well; None if none do."""
     lost = [visit for visit in visits.visits if not visit.served and visit.server != evidence.victim]
     if not lost:
         return None

@@ -1,4 +1,4 @@
-"""Evidence of the gates S: visits of many sources to an API, each with the server that it was sent to."""
+"""Evidence of gates S: visits of many sources to an API, each with the server that it was sent to."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class JudgementBuilder:
         return passed(good, **self.figures)
 
     def largest(self, ending: str) -> float:
-        """The largest figure whose name ends so; 0 if there is none."""
+        """The largest figure whose name ends in this way; 0 if no name does."""
         return max(
             (float(v) for k, v in self.figures.items() if k.endswith(ending) and v is not None), default=0.0
         )
@@ -167,7 +167,7 @@ def check_bound(
         builder.against.append(sentence)
     elif seen_s > allowed_s + AGREE_S:
         builder.doubts.append(
-            f"{sentence}, but the proxy or this machine stood still for {gap_s:.2f} s in that time"
+            f"{sentence}, but the proxy or this machine was paused for {gap_s:.2f} s in that time"
         )
 
 

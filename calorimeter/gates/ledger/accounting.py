@@ -18,7 +18,7 @@ from calorimeter.gates.request_path.completeness import (
 class Crash(Model):
     """One crash. `held` are the requests of which the crashed engine had unfinished work; empty for an API.
 
-    In doubt work counts as unfinished. `at_ns` is when the part crashed and `back_ns` when it had
+    Ambiguous work counts as unfinished. `at_ns` is when the part crashed and `back_ns` when it had
     returned (0: it did not), ns since the epoch. `happened` is whether the part was gone after the
     command that kills it had ended, None if that cannot be determined.
     """

@@ -247,7 +247,7 @@ def _unseen(of: Timeouts) -> dict[str, str]:
 def _masked(of: Timeouts) -> dict[str, str]:
     """Timeouts that apply to some wait and are never the shortest: timeout → what masks it.
 
-    Two equal timeouts cannot be told apart; the one that is named first counts as proven.
+    Two equal timeouts cannot be distinguished; the one that is named first counts as proven.
     """
     proven = _proven(of)
     masked: dict[str, list[str]] = {}

@@ -74,7 +74,7 @@ def _planned(scenario: Scenario) -> str:
     peak = max(stage.level for stage in scenario.rates)
     return (
         f"{scenario.name}: up to {peak:g} arrivals a second for {scenario.duration_s:g} s, "
-        f"{scenario.users} under way at most"
+        f"{scenario.users} in flight at most"
     )
 
 

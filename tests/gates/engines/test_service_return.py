@@ -61,11 +61,11 @@ def test_cut_connection_and_errors_after_the_return_fail() -> None:
 
 def test_an_error_of_the_proxys_is_not_clear() -> None:
     """In mode http HAProxy answers in Heat's stead: without Heat's error and without a request id."""
-    cut = call(15, None, 504, 8.0).model_copy(update={"request_id": None, "said": "not an error of Heat's"})
+    cut = call(15, None, 504, 8.0).model_copy(update={"request_id": None, "said": "not an error from Heat"})
     judgement = errors_are_clear_and_service_returns(gone(cut))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == (
-        "an answer that did not come from Heat: list : 504 not an error of Heat's after 8.0 s",
+        "an answer that did not come from Heat: list : 504 not an error from Heat after 8.0 s",
     )
     race = errors_are_clear_and_service_returns(gone(cut, proxy_timeout_s=8.0))
     assert "timeout server of the proxy must be longer" in race.counter_examples[0]
