@@ -164,6 +164,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("calorimeter: interrupted", err=True)
         status = 130
-    except _unhealed():  # the injector has printed the commands to type
+    except _unhealed():  # the injector has printed the commands to run
         status = 2
     sys.exit(status or 0)

@@ -171,7 +171,7 @@ def execute_schedule(
             finally:
                 times = asdict(injected) | {"healed_ns": healed_ns or time.time_ns()}
                 executed.append(ExecutedFault(fault=fault, **times))
-            say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} is over")
+            say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} healed")
         except Exception as problem:
             problems.append(CommandFailed(f"{fault}: {problem}"))
             stop.set()
