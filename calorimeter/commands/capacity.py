@@ -48,8 +48,7 @@ def capacity(
     capacity are loaded last, for the curve. The study's folder keeps all loads, capacity.json, a page, its
     figure and its table.
 
-    Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 the search cannot
-    run.
+    Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 it cannot run.
     """
     from calorimeter.studies import capacity as study
     from calorimeter.studies import capacity_page

@@ -83,9 +83,8 @@ def refuse_unusable(target: Path) -> None:
               help="Run of the left side; may be repeated. Makes the comparison gate T2.")  # fmt: skip
 @click.option("--despite", multiple=True, metavar="KEY",
               help="Key of run.json in which runs may differ; may be repeated.")  # fmt: skip
-@click.option(
-    "--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for a page (default: none)."
-)
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder for a page (default: none).")  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
               help="File for the evidence of gate T2, which is then not judged.")  # fmt: skip
 @click.pass_context

@@ -73,7 +73,7 @@ def run(
     `compare: ` and the command that compares them. Five turns or more are compared as runs, fewer as
     windows within runs.
 
-    Exit status: 0 the load ran and was recorded, with any answers; 2 it could not run, or a fault
+    Exit status: 0 the load ran and was recorded, regardless of the answers; 2 it could not run, or a fault
     could not be injected or healed; 130 it was interrupted (what was recorded until then is kept).
     """
     if repeat is None and against is None:

@@ -258,7 +258,7 @@ def run_study(
         try:
             study.restore()
         except InputError as problem:
-            say(f"calorimeter: the deployment could not be restored to its size: {problem}")
+            say(f"calorimeter: the deployment could not be restored to its original size: {problem}")
     return result
 
 

@@ -357,6 +357,6 @@ def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:
     mine.mkdir()
     (mine / "letters.txt").write_text("dear")
     (builder.path / "samples" / "w0-0.parquet").write_bytes(b"not read, for the output is refused first")
-    assert "something else in it" in _command(str(builder.path), "--output", str(mine))[1]
+    assert "is a folder that is not a report" in _command(str(builder.path), "--output", str(mine))[1]
     assert (mine / "letters.txt").exists()
     assert "cannot be written" in _command(str(builder.path), "--output", "/proc/report")[1]

@@ -34,7 +34,7 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     """Whether no source address was seen on two backends.
 
     With n sources and none in violation, a rate of violating sources above 1 − 0.05^(1/n)
-    (about 3/n, the rule of three) would have been detected with 95 % probability.
+    (about 3/n, the rule of three) would be detected with 95 % probability.
     """
     quiet, problem = undisturbed(evidence)
     found = by_source(quiet)
@@ -72,8 +72,7 @@ def enough_distinct_sources(evidence: AllVisits) -> Judgement:
     """Whether the proxy sees as many clients as there are, and enough of them to judge affinity by.
 
     Every answered visit must be found under its own address and port. With n sources, all of them seen as
-    themselves, a rate of translated ones above 1 − 0.05^(1/n) would have been detected with 95 %
-    probability.
+    themselves, a rate of translated ones above 1 − 0.05^(1/n) would be detected with 95 % probability.
     """
     return both_apis.each(evidence.apis, lambda visits: visits.api, _enough)
 

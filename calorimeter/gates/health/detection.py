@@ -98,8 +98,7 @@ def check_before(trial: Trial, builder: JudgementBuilder) -> None:
         )
     elif len(early) < FEWEST:
         builder.doubts.append(
-            f"{trial.fault}: {len(early)} requests were answered before the fault, at least {FEWEST} are "
-            "needed"
+            f"{trial.fault}: {len(early)} requests were answered before the fault, {FEWEST} are needed"
         )
 
 

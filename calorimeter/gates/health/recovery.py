@@ -26,9 +26,7 @@ def recovered_in_time(evidence: Trials) -> Judgement:
     if not builder.against:
         # Only the log shows which server served a source; what else refutes a recovery does not need it.
         unlogged = [trial for trial in evidence.trials if not trial.logged]
-        builder.doubts += [
-            f"{t.fault}: without a log, the server of each source is unknown" for t in unlogged
-        ]
+        builder.doubts += [f"{t.fault}: without a log its sources' servers are unknown" for t in unlogged]
         builder.doubts += [gap for trial in evidence.trials if (gap := trial.log_gap())]
     faults = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))
     return builder.judgement(

@@ -69,9 +69,7 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
         *_too_many(lost, evidence),
     ]
     if wrong:
-        return failed(
-            f"not all of {len(accepted)} accepted stacks are accounted for: {wrong[0]}", wrong, **figures
-        )
+        return failed(f"{len(accepted)} stacks were accepted, but {wrong[0]}", wrong, **figures)
     if len(accepted) < FEWEST_STACKS or not any(crash.engine for crash in evidence.crashes):
         return inconclusive(
             f"{len(accepted)} stacks were accepted and {len(evidence.crashes)} parts crashed: at least "

@@ -62,8 +62,7 @@ def answers_at_the_front(evidence: Front) -> Judgement:
     """Whether the API answers with its versions at the address that clients know, through the proxy.
 
     The address and the links are facts; whether every request finds them depends on how many were sent.
-    With n and none in violation, a rate above 1 − 0.05^(1/n) would have been detected with 95 %
-    probability.
+    With n and none in violation, a rate above 1 − 0.05^(1/n) would be detected with 95 % probability.
     """
     # The first reply without versions explains most.
     strange = [reply for reply in evidence.replies if not reply.versions]

@@ -59,9 +59,7 @@ def nothing_is_dropped(evidence: Saturation) -> Judgement:
     figures = _figures(evidence)
     against = [*_against_whole(evidence.whole), *_against_servers(evidence)]
     if against:
-        return failed(
-            "connections beyond a maxconn do not wait and get served as described", against, **figures
-        )
+        return failed("connections beyond a maxconn are not handled as described", against, **figures)
     doubts = [*_doubts_of_whole(evidence.whole), *_doubts_of_servers(evidence)]
     if doubts:
         return inconclusive("; ".join(doubts), **figures)

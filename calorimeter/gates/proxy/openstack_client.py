@@ -44,7 +44,7 @@ def client_works(evidence: ClientCalls) -> Judgement:
     """Whether list, create, show and delete all did what they say, at the proxy's address.
 
     That the client works once is a fact. That it works each time is not: with n commands and none failed, a
-    rate of failures above 1 − 0.05^(1/n) would have been detected with 95 % probability, and n is small.
+    rate of failures above 1 − 0.05^(1/n) would be detected with 95 % probability, and n is small.
     """
     figures: dict[str, Figure] = {
         "commands": len(evidence.calls),

@@ -15,8 +15,7 @@ def retries_as_measured(evidence: Failovers) -> Judgement:
 
     A measured fact: the gate passes whatever they did for the victim's sources, and fails if sources of the
     other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
-    1 − 0.05^(1/n) would have been detected with 95 % probability; without visits of others the gate is
-    INCONCLUSIVE.
+    1 − 0.05^(1/n) would be detected with 95 % probability; without visits of others it is INCONCLUSIVE.
     """
     return both_apis.each(evidence.apis, lambda failover: failover.api, _retries)
 

@@ -260,7 +260,7 @@ def _masked(of: Timeouts) -> dict[str, str]:
                 same = of.described[name] == found[1]
                 how = "is equal to" if same else f"({of.described[name]:g} s) is longer than"
                 masked.setdefault(name, []).append(
-                    f"{how} timeout {found[0]}, which fires first during the wait for {MEANS[wait.what]}"
+                    f"{how} timeout {found[0]}, which ends the wait for {MEANS[wait.what]}"
                 )
     return {name: " and ".join(dict.fromkeys(reasons)) for name, reasons in masked.items()}
 

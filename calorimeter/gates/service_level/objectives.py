@@ -99,10 +99,7 @@ def _judged(objective: Objective, evidence: Service) -> Iterator[Finding]:
 def _percentile(found: Served, percent: float, bound_ms: float) -> Finding:
     name, least = f"p{percent:g}", samples_needed(percent)
     if found.requests and not found.ok:
-        return (
-            True,
-            f"{found.operation}: none of {found.requests} requests succeeded, so {name} is unknown",
-        )
+        return True, f"{found.operation}: none of {found.requests} requests succeeded, so {name} is unknown"
     if found.ok < least:
         return None, f"{found.operation}: {name} needs {least} successes, but there are {found.ok}"
     value = found.response_ms[name]
@@ -202,15 +199,12 @@ def not_the_bottleneck(evidence: Generator) -> Judgement:
         "largest_lag_p99_ms": round(evidence.lag_p99_ms, 3),
     }
     if not evidence.windows or not evidence.timed:
-        return inconclusive(
-            "the load generator recorded no data about itself in the measured part", **figures
-        )
+        return inconclusive("the load generator recorded no data on itself in the measured part", **figures)
     if not evidence.sent:
         return inconclusive("no request was sent in the measured part of the run", **figures)
     if len(evidence.busy) > evidence.windows * share:
-        count = f"{len(evidence.busy)} of {evidence.windows} seconds"
-        bound = f"at most {share:.0%} is allowed"
-        why = f"the generator was the bottleneck in {count}, {bound}: {evidence.busy[0]}"
+        count = f"{len(evidence.busy)} of {evidence.windows} seconds, at most {share:.0%} is allowed"
+        why = f"the generator was the bottleneck in {count}: {evidence.busy[0]}"
         return failed(why, evidence.busy, **figures)
     late = (
         f"the generator was late by more than a tenth of the response time in {evidence.late:,} of "
