@@ -38,15 +38,15 @@ GROUPS = {
             "describe --proxy haproxy.cfg --heat-conf B=heat-b.conf --heat-conf C=heat-c.conf",
             "Write a deployment.toml from HAProxy's and Heat's files."),
         "audit": ("calorimeter.commands.configuration:audit", "audit haproxy.cfg B=heat.conf",
-            "Find faults in HAProxy's and Heat's configuration."),
+            "Find mistakes in HAProxy's and Heat's configuration."),
         "generate": ("calorimeter.commands.configuration:generate", "generate topology.toml -o heat-config",
-            "Write the configuration of a scaled-out Heat from a few lines."),
+            "Write the configuration of a scaled-out Heat from a short topology file."),
     },
     "Report": {
         "report": ("calorimeter.commands.report:report", "report runs/RUN",
-            "Turn a run, or a study, into a page that can be published."),
+            "Make a page from a run or a study."),
         "compare": ("calorimeter.commands.report:compare", "compare runs/RUN --baseline runs/EARLIER",
-            "Show what differs between two runs, or two sides of runs."),
+            "Compare two runs, or two sides of several runs."),
     },
     "Studies": {
         "capacity": ("calorimeter.commands.capacity:capacity", "capacity rest-and-cfn",
@@ -64,7 +64,7 @@ GROUPS = {
             "Write the published reports again from the data kept beside them."),
     },
 }  # fmt: skip
-"""Group → command → (its function, an example, its line in the overview). The overview imports no room.
+"""Group → command → (its function, an example, its line in the overview). The overview imports no command.
 
 The group without a name is for maintainers; the overview does not list it.
 """
@@ -164,6 +164,6 @@ def main() -> None:
     except (click.Abort, KeyboardInterrupt):
         click.echo("calorimeter: interrupted", err=True)
         status = 130
-    except _unhealed():  # the injector has printed the commands to type
+    except _unhealed():  # the injector has printed the commands to run
         status = 2
     sys.exit(status or 0)

@@ -69,9 +69,9 @@ def test_sources_stay_under_load(context: Context, judge: Judge) -> None:
     breaks=(Break("kill", "last"),),
 )
 def test_exactly_the_sources_move_that_must(context: Context, judge: Judge) -> None:
-    """When a backend goes, exactly the sources move that the hash says must.
+    """When a backend fails, exactly the sources move that the hash predicts.
 
-    One backend of each API is killed; when the proxy has taken it out, every source visits again. The
+    One backend of each API is killed; once the proxy shows it DOWN, every source visits again. The
     verdict counts the sources of surviving backends that moved.
     """
     judge(failovers(context), failover.exactly_the_sources_move_that_must, name="failovers")

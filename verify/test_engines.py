@@ -68,7 +68,7 @@ def test_engines_have_equal_shares_of_calls_under_load(context: Context, judge: 
 
 @fault_gate("E5", breaks=(Break("stop", "last", ENGINE),))
 def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> None:
-    """An engine that joins gets its share, and how soon.
+    """An engine that joins gets its share; how soon is measured.
 
     One engine is stopped cleanly and started again under load.
     """
@@ -77,7 +77,7 @@ def test_engine_that_joins_gets_its_share(context: Context, judge: Judge) -> Non
 
 @fault_gate("E6", breaks=(Break("kill", "last", ENGINE),))
 def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Judge) -> None:
-    """When an engine crashes the others go on.
+    """When an engine crashes, the others continue.
 
     Heat acknowledges on receipt, so calls that the crashed engine had accepted are lost. They are counted
     by request.
@@ -87,7 +87,7 @@ def test_crash_of_an_engine_costs_only_what_it_held(context: Context, judge: Jud
 
 @fault_gate("E7", breaks=(Break("freeze", "last", ENGINE),))
 def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> None:
-    """A frozen engine costs its own share and no more.
+    """A frozen engine costs no more than its own share of the calls.
 
     The broker goes on delivering calls to it; the time until the broker notices is a figure.
     """
@@ -96,7 +96,7 @@ def test_frozen_engine_costs_only_its_share(context: Context, judge: Judge) -> N
 
 @fault_gate("E8", breaks=(Break("kill", "every", ENGINE),))
 def test_without_engines_errors_are_clear_and_service_returns(context: Context, judge: Judge) -> None:
-    """Without engines calls get clear errors in time, and service returns with the engines."""
+    """Without engines, calls get clear errors in time; service returns with the engines."""
     judge(engine_faults.kill_all_engines(context), service_return.errors_are_clear_and_service_returns)
 
 
@@ -108,7 +108,7 @@ def test_clean_stop_of_an_engine_loses_nothing(context: Context, judge: Judge) -
 
 @traced_gate("E10", guide=SUBSCRIBES)
 def test_backlog_of_a_burst_drains(context: Context, judge: Judge) -> None:
-    """The backlog of a burst drains, and how fast.
+    """The backlog of a burst drains; how fast is measured.
 
     Many stacks are created at once. Every stack must be final within its own timeout.
     """

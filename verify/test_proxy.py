@@ -52,7 +52,7 @@ def test_openstack_client_works(context: Context, judge: Judge) -> None:
 
 @gate("P4", guide="maxconn 4000", needs=("rest", "cfn", "proxy stats"), consent=Consent.LOAD)
 def test_maxconn_holds_back_and_does_not_drop(context: Context, judge: Judge) -> None:
-    """Beyond a maxconn connections wait, and none is dropped.
+    """Connections beyond a maxconn wait, and none is dropped.
 
     The proxy is filled up to its own maxconn, beyond which connections wait in the kernel's backlog, and
     its servers up to theirs, beyond which they wait in HAProxy's queue for at most `timeout queue`.
@@ -93,7 +93,7 @@ def test_tcp_keepalive_is_set_on_both_sides(context: Context, judge: Judge) -> N
     breaks=(Break("kill", "last"),),
 )
 def test_retries_and_redispatch_as_measured(context: Context, judge: Judge) -> None:
-    """What retries and redispatch do while a backend is dead and not yet out, as a measured fact.
+    """What retries and redispatch do while a backend is dead and not yet DOWN, as a measured fact.
 
     Sources of the killed backend and of others visit from the kill until the proxy has detected it.
     """

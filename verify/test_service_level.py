@@ -24,5 +24,5 @@ def test_no_worse_than_the_baseline(context: Context, judge: Judge) -> None:
 
 @gate("T3", guide=GUIDE, needs=("recorded load",))
 def test_the_generator_was_not_the_bottleneck(context: Context, judge: Judge) -> None:
-    """The generator was not the bottleneck: nothing sent late, and time to spare."""
+    """The generator was not the bottleneck: it sent on time and had CPU time to spare."""
     judge(generator_of(context.recorded), not_the_bottleneck)

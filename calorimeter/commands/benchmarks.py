@@ -12,7 +12,7 @@ from calorimeter.studies import published
 
 @click.command()
 @click.argument("folder", default=published.HERE, type=click.Path(path_type=Path))
-@click.option("--check", is_flag=True, help="Comparison only: change nothing, list the files that differ.")
+@click.option("--check", is_flag=True, help="Comparison only: list the files that differ, change nothing.")
 def benchmarks(folder: Path, check: bool) -> int:
     """Make the published reports in FOLDER (default: reports) again from the data beside them.
 

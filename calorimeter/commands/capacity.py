@@ -24,7 +24,7 @@ from calorimeter.workload import catalogue
 @click.option("--most", type=click.FloatRange(0, min_open=True), default=10_000.0, show_default=True,
               help="Highest level to try.")  # fmt: skip
 @click.option("--precision", type=click.FloatRange(0.01, 1), default=0.1, show_default=True,
-              help="Relative distance between the level that holds and the one that breaks.")  # fmt: skip
+              help="Relative distance between the level that holds and the one that does not.")  # fmt: skip
 @click.option("--probe", "probe_s", type=DurationParam(), default="8s", show_default=True,
               help="Length of the load at each level; a fifth of it is warm-up.")  # fmt: skip
 @click.option("--hold", "hold_s", type=DurationParam(), default="20s", show_default=True,
@@ -43,13 +43,13 @@ def capacity(
 ) -> int:
     """Find the highest load of SCENARIO at which all its objectives hold and no backlog grows.
 
-    Levels are doubled until one breaks, then bisected. The level that holds is loaded again for longer, and
-    the one above it is probed again. A level holds if no objective is broken, no backlog grows (queues,
+    Levels are doubled until one does not hold, then bisected. The one that holds is loaded for longer, and
+    the one above it is probed again. A level holds if no objective is missed, no backlog grows (queues,
     stacks in progress, requests in flight) and the generator was not the bottleneck. Levels around the
     capacity are loaded last, for the curve. The study's folder keeps all loads, capacity.json, a page, its
     figure and its table.
 
-    Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 it cannot be tried.
+    Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 it cannot run.
     """
     from calorimeter.studies import capacity_page
     from calorimeter.studies import capacity_search as study

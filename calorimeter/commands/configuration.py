@@ -21,7 +21,7 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that name files, sections, addresses and hosts."""
     for option in (
         click.option("--engine", "engines", multiple=True, metavar="HOST",
-                     help="Host with an engine; may be given again (default: the host of each heat.conf)."),
+                     help="Host with an engine; may be repeated (default: the host of each heat.conf)."),
         click.option("--cfn-url", metavar="URL",
                      help="URL of the CFN API as clients know it (default: from the proxy's bind)."),
         click.option("--rest-url", metavar="URL",
@@ -32,9 +32,9 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="HAProxy section of the REST API (default: the one that serves it)."),
         click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
-                     "given again."),
+                     "repeated."),
         click.option("--proxy", "proxies", multiple=True, type=FILE,
-                     help="HAProxy's configuration; may be given again, in the order of HAProxy's -f."),
+                     help="HAProxy's configuration; may be repeated, in the order of HAProxy's -f."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -57,7 +57,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.option("--patch", type=FILE, help="File for all changes, for `patch -p1`; mode 600: it may hold "
               "passwords (default: none).")  # fmt: skip
 @click.option("--run", "run", type=FILE,
-              help="Run folder that the verdicts of A1 to A12 are added to (default: none).")  # fmt: skip
+              help="Run folder to which the verdicts of A1 to A12 are added (default: none).")  # fmt: skip
 @click.option("--haproxy/--no-haproxy", default=True, show_default=True,
               help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
 def audit(
@@ -77,7 +77,7 @@ def audit(
     run: Path | None,
     haproxy: bool,
 ) -> int:
-    """Find faults in HAProxy's and Heat's configuration before any load runs.
+    """Find mistakes in HAProxy's and Heat's configuration before any load runs.
 
     FILES are HAProxy configurations, heat.conf files (as HOST=FILE if the name does not have the host), or
     one deployment.toml that names them. docs/reference/audit.md explains each rule.
@@ -193,12 +193,12 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option("--project", envvar="OS_PROJECT_NAME", metavar="NAME",
               help="Project of the suite (default: $OS_PROJECT_NAME).")  # fmt: skip
 @click.option("--user-domain", envvar="OS_USER_DOMAIN_NAME", default="Default",
-              show_default=True, help="Domain of the user.")  # fmt: skip
+              show_default=True, help="Keystone domain of the user.")  # fmt: skip
 @click.option("--project-domain", envvar="OS_PROJECT_DOMAIN_NAME", default="Default",
-              show_default=True, help="Domain of the project.")  # fmt: skip
+              show_default=True, help="Keystone domain of the project.")  # fmt: skip
 @click.option("--region", envvar="OS_REGION_NAME", metavar="NAME",
               help="Region of Heat (default: $OS_REGION_NAME, or none).")  # fmt: skip
-@click.option("--ca-file", type=FILE, help="CA certificates that the proxy's certificate is verified with.")
+@click.option("--ca-file", type=FILE, help="CA certificates that verify the proxy's certificate.")
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
               show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
 def describe(

@@ -17,9 +17,9 @@ from calorimeter.core.faults.shell_command import CommandFailed
 
 @click.command()
 @DEPLOYMENT
-@click.option("--fault", "texts", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
+@click.option("--fault", "texts", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject, such as rest-1:kill@5s+20s or rest-*:freeze@0s+10s; may be "
-              "given again.")  # fmt: skip
+              "repeated.")  # fmt: skip
 @click.option("--schedule", type=FILE, help="TOML file of [[fault]] tables (default: none).")
 @YES_BREAK_IT
 def fault(
@@ -33,7 +33,7 @@ def fault(
     given = toml.read(schedule, Schedule).fault if schedule else ()
     wanted = Schedule(fault=(*given, *(parse(text) for text in texts)))
     if not wanted.fault:
-        raise InputError("fault", "no fault given", "valid: --fault PART:FAULT@BEGIN+LENGTH, or --schedule")
+        raise InputError("fault", "no fault given", "valid: --fault PART:FAULT@START+LENGTH, or --schedule")
     planned = resolve(wanted, described)
     why = refusal(described, yes_break_it)
     if why is not None:

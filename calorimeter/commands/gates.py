@@ -1,4 +1,4 @@
-"""The command `gates`: what each gate proves, and where everything about it is."""
+"""The command `gates`: what each gate proves, and where its code and documentation are."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDE = 150
 @click.argument("gate_id", required=False, metavar="[GATE]")
 @click.option("--json", "as_json", is_flag=True, help="JSON output, for programs (default: text).")
 def gates(gate_id: str | None, as_json: bool) -> int:
-    """List all gates, or show one GATE with everything about it.
+    """List all gates, or show one GATE in detail.
 
     The list has each gate's heading, the sentence of the guide that it tests, the consent that it needs,
     the parts of a deployment that it needs (as `calorimeter doctor` names them), and its file. GATE adds
@@ -114,14 +114,14 @@ def _entry(gate: Gate, width: int) -> Iterator[str]:
     """A gate in the list of a narrow terminal."""
     fields = _fields(gate)
     yield from _wrapped(f"{gate.id:<4} ", gate.heading, width)
-    yield from _wrapped("       guide    ", fields["guide"], width)
+    yield from _wrapped("       guide    ", fields["guide"] or "none", width)
     consent = f"{gate.consent.value}; needs {', '.join(gate.needs) or 'nothing else'}"
     yield from _wrapped("       consent  ", consent, width)
     yield f"       file     {fields['file']}"
 
 
 def _page(gate: Gate) -> Iterator[str]:
-    """Everything about one gate, as text."""
+    """The details of one gate, as text."""
     width = min(shutil.get_terminal_size().columns, 100)
     shown = _fields(gate) | _details(gate)
     yield from _wrapped(f"{gate.id}  ", gate.heading, width)
@@ -130,7 +130,7 @@ def _page(gate: Gate) -> Iterator[str]:
         yield from _wrapped("", paragraph, width)
     yield ""
     labelled = {
-        "guide": shown["guide"],
+        "guide": shown["guide"] or "none",
         "consent": shown["consent"],
         "needs": ", ".join(gate.needs) or "nothing else",
         "breaks": ", ".join(shown["breaks"]) or "nothing",

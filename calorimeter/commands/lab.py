@@ -298,11 +298,11 @@ def proxy(name: str, **asked: Any) -> None:
         proxy_sabotage.reshape(name, asked)
 
 
-@_command("Sabotage a lab in one way, which gates must find.", "sabotage roundrobin", "sabotage")
+@_command("Break a lab in one way that gates must find.", "sabotage roundrobin", "sabotage")
 @click.argument("what", required=False)
 @NAME
 def sabotage_(what: str | None, name: str) -> None:
-    """Sabotage a lab in one way, which gates must find; without WHAT, list the ways and those gates.
+    """Break a lab in one way that gates must find; without WHAT, list the ways and those gates.
 
     The lab's deployment.toml is not changed: it describes what should be. `lab heal` ends a sabotage.
     """

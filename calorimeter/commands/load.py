@@ -1,4 +1,4 @@
-"""What remains of a recorded load: `calorimeter clean` and `calorimeter balance`."""
+"""After a load: `calorimeter clean` and `calorimeter balance`."""
 
 from __future__ import annotations
 

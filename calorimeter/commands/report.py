@@ -54,7 +54,7 @@ def _files(run: RunDir) -> Files:
 
 
 def newest(runs: Path) -> Path:
-    """The newest run folder, by its name; raises `InputError` if there is none."""
+    """The newest run folder, by its name; raises `InputError` without a run folder."""
     found = sorted(path.parent for path in runs.glob("*/run.json"))
     if not found:
         raise InputError(
@@ -68,7 +68,7 @@ def refuse_unusable(target: Path) -> None:
     try:
         if target.is_dir() and any(target.iterdir()) and not (target / "summary.json").exists():
             raise InputError(
-                str(target), "is a folder with something else in it", "valid: a new folder, or a report"
+                str(target), "is a folder that is not a report", "valid: a new folder, or a report"
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".calorimeter-", dir=target.parent):
@@ -82,8 +82,9 @@ def refuse_unusable(target: Path) -> None:
 @click.option("--baseline", multiple=True, type=click.Path(path_type=Path), metavar="RUN",
               help="Run of the left side; may be repeated. Makes the comparison gate T2.")  # fmt: skip
 @click.option("--despite", multiple=True, metavar="KEY",
-              help="Key in which runs may differ; may be repeated.")  # fmt: skip
-@click.option("--output", type=click.Path(path_type=Path, file_okay=False), help="Folder for a page.")
+              help="Key of run.json in which runs may differ; may be repeated.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path, file_okay=False),
+              help="Folder for a page (default: none).")  # fmt: skip
 @click.option("--record", type=click.Path(path_type=Path, dir_okay=False),
               help="File for the evidence of gate T2, which is then not judged.")  # fmt: skip
 @click.pass_context

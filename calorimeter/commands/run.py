@@ -1,4 +1,4 @@
-"""`calorimeter run`: runs the locustfile headless, once or in turn on two sides."""
+"""`calorimeter run`: runs the locustfile headless, once or alternately on two sides."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 @click.option("--processes", type=click.IntRange(1),
               help="Number of processes that generate load (default: 1).")  # fmt: skip
 @RUNS_OPTION
-@click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@BEGIN+LENGTH",
+@click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "
               "(default: the scenario's faults only).")  # fmt: skip
 @YES_BREAK_IT
 @click.option("--web", is_flag=True,
-              help="Locust's web page on 127.0.0.1:8089: the load starts from there.")  # fmt: skip
+              help="Locust's web page on 127.0.0.1:8089; start the load there.")  # fmt: skip
 @click.option("--repeat", type=click.IntRange(1), metavar="N",
               help=f"Runs per side (default: 1, with --against {statistics.MINIMUM_SIDE}).")  # fmt: skip
 @click.option("--against", metavar="OTHER",
@@ -67,11 +67,11 @@ def run(
     The times of faults, of the scenario and of --fault, count from the start of the load.
     evidence/faults.json records what was broken and when.
 
-    With --against the load is repeated, both sides in turn (A B A B …), and the last line printed is
+    With --against the load is repeated, alternating between the sides (A B A B …); the last line printed is
     `compare: ` and the command that compares them. Five turns or more are compared as runs, fewer as
     windows within runs.
 
-    Exit status: 0 the load ran and was recorded, whatever the answers were; 2 it could not run, or a fault
+    Exit status: 0 the load ran and was recorded, regardless of the answers; 2 it could not run, or a fault
     could not be injected or healed; 130 it was interrupted (what was recorded until then is kept).
     """
     if repeat is None and against is None:

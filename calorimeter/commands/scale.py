@@ -56,7 +56,8 @@ def scale(
     On a machine with few cores use a load that waits in the engines, as engine-wait does with `lab up
     --engine-threads 2`. Otherwise the machine is measured, not the engines.
 
-    Exit status: 0 the study was made; 1 a prediction lies outside its interval; 2 it cannot be made.
+    Exit status: 0 the study is complete; 1 a measurement lies outside its predicted interval; 2 it cannot
+    run.
     """
     from calorimeter.report import page
     from calorimeter.studies import scale_page, study_circumstances

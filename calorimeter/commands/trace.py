@@ -62,7 +62,7 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
 def split(arguments: tuple[str, ...]) -> tuple[str | None, list[str]]:
     """The deployment file, if the first argument ends in .toml (else None), and the command.
 
-    Click drops a leading `--`, so only its name tells a deployment file from a command.
+    Click drops a leading `--`, so only its name distinguishes a deployment file from a command.
     """
     words = list(arguments)
     given = None

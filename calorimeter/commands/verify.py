@@ -50,7 +50,7 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
     DEPLOYMENT is a deployment.toml (default: $CALORIMETER_DEPLOYMENT, ./deployment.toml, or the lab's).
     `pytest verify --deployment FILE` in a clone does the same. Gates T judge a recorded load:
     `calorimeter verify --run RUN --gates T` needs only that folder. A run of a series
-    (`calorimeter run --repeat`) stands for its whole side. If $GITHUB_STEP_SUMMARY names a file, the
+    (`calorimeter run --repeat`) represents its whole side. If $GITHUB_STEP_SUMMARY names a file, the
     verdicts are added to it as Markdown.
 
     Exit status: 0 every gate passed or was waived; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the

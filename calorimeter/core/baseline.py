@@ -79,8 +79,8 @@ def no_worse(evidence: Baseline) -> Judgement:
     if evidence.unit != "run":
         least = statistics.MINIMUM_SIDE
         return inconclusive(
-            f"compared within one run only: {len(evidence.left)} and {len(evidence.right)} runs given, "
-            f"{least} per side needed",
+            f"{least} runs per side are needed, but {len(evidence.left)} and {len(evidence.right)} were "
+            "given: a comparison within one run says nothing about other runs",
             **figures,
         )
     if worse:

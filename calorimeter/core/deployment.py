@@ -47,7 +47,7 @@ def _schemes(*schemes: str) -> AfterValidator:
         if parts.port == 0:  # `parts.port` itself raises above 65535 and for text
             raise ValueError("Port out of range 0-65535")
         if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
-            raise ValueError(f"a URL here starts with {' or '.join(f'{s}://' for s in schemes)}")
+            raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
         if parts.password is not None:
             raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
         return text

@@ -23,7 +23,7 @@ def deployment(given: str | os.PathLike[str] | None) -> Path:
     """The deployment file of a command.
 
     The first of: the file given, `$CALORIMETER_DEPLOYMENT`, `./deployment.toml`, the file of the only lab
-    on this machine. Raises InputError if there is none, or if several labs are up.
+    on this machine. Raises InputError if no file is found, or if several labs are up.
     """
     if given is not None:
         return Path(given)

@@ -135,7 +135,7 @@ def _part(path: Path, name: str, schema: pa.Schema, columns: Sequence[str]) -> p
     except pa.ArrowException as problem:
         raise InputError(
             str(path),
-            f"is truncated or no Parquet file ({path.stat().st_size} bytes)",
+            f"is truncated or not a Parquet file ({path.stat().st_size} bytes)",
             "move it away to report what the other files hold",
         ) from problem
 

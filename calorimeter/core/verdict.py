@@ -89,7 +89,7 @@ class Verdicts(Model):
     verdicts: tuple[Verdict, ...] = ()
 
     def of(self, gate: str) -> Verdict:
-        """The verdict of one gate. Raises KeyError if there is none."""
+        """The verdict of one gate. Raises KeyError without a verdict."""
         for verdict in self.verdicts:
             if verdict.gate == gate:
                 return verdict

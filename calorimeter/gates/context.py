@@ -151,7 +151,7 @@ class Context:
     def preflight(self, gates: Iterable[str]) -> None:
         """Check before the first gate that the deployment answers and that the password is right.
 
-        Raises InputError: an unusable set-up is no verdict on the deployment.
+        Raises InputError: an unusable set-up is not a verdict on the deployment.
         """
         from calorimeter.gates.evidence.identity import session
         from calorimeter.gates.evidence.log_listener import open_logs

@@ -1,6 +1,6 @@
-"""Where the code of a gate is: its test function, experiment, check and evidence record.
+"""The code of a gate: its test function, experiment, check and evidence record.
 
-All is read from the test function's call `judge(experiment(context), check)`, so it cannot drift from it.
+Everything is read from the test function's call `judge(experiment(context), check)`, so it cannot drift.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ class AcceptanceRun:
     def prepare(cls, given: Given) -> AcceptanceRun:
         """Read the deployment, select the gates, check that the deployment answers, open the run folder.
 
-        Raises InputError: such a problem is no verdict on the deployment.
+        Raises InputError: such a problem is not a verdict on the deployment.
         """
         gates = known()
         available = {gate_id: gates[gate_id] for gate_id in gates if gate_id in (given.collected or gates)}

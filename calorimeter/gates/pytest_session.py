@@ -103,7 +103,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _gate(item: pytest.Item) -> Gate | None:
-    """The gate that a test is; None if it is none."""
+    """The gate that a test declares; None for any other test."""
     mark = item.get_closest_marker(MARKER)
     return mark.args[0] if mark else None
 

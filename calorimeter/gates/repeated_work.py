@@ -40,7 +40,7 @@ class RepeatedWork:
             self.problem = EvidenceUnavailable(self._thread.name, f"did not end within {LAST_CALL_S:g} s")
 
     def check(self) -> None:
-        """Raise `problem`, if there is one."""
+        """Raise `problem`, if set."""
         if self.problem is not None:
             raise self.problem
 

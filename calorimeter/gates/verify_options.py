@@ -43,20 +43,20 @@ def _count(text: str) -> int:
 
 STRENGTHS = {
     "sources": "Number of source addresses that visit each API",
-    "visits": "Number of fresh connections from each source address",
-    "calls": "Number of RPC calls to the engines, one at a time, and as many again under load",
-    "stacks": "Number of stacks, of 12 resources each, that are created in one burst",
-    "connections": "Maximum of connections that are held at once to saturate the proxy",
-    "notice": "Seconds for which E7 may keep an engine frozen until AMQP's heartbeat detects it",
+    "visits": "Number of new connections from each source address",
+    "calls": "Number of RPC calls to the engines in E2 (one at a time) and in E4 (under load)",
+    "stacks": "Number of stacks, of 12 resources each, in one burst",
+    "connections": "Maximum number of connections held at once to saturate the proxy",
+    "notice": "Longest time in seconds that E7 keeps an engine frozen until AMQP's heartbeat detects it",
 }
 
 OPTIONS: dict[str, Option] = {
     "gates": Option("Gates or groups of gates, as in S1,H1,E (default: all).", "IDS"),
-    "run": Option("Run folder that the verdicts are added to (default: a new one).", "RUN", Path),
-    "runs": Option("Parent of a new run folder (default: runs).", "DIR", Path, default=Path("runs")),
+    "run": Option("Run folder to which the verdicts are added (default: a new one).", "RUN", Path),
+    "runs": Option("Parent of new run folders (default: runs).", "DIR", Path, default=Path("runs")),
     **{name: _strength(name, text) for name, text in STRENGTHS.items()},
     "baseline": Option(
-        "Earlier run to compare --run with (gate T2); may be given again.", "RUN", Path, "append", ()
+        "Earlier run that --run is compared with (gate T2); may be repeated.", "RUN", Path, "append", ()
     ),
     "yes_break_it": Option(YES_BREAK_IT, type=None, action="store_true", default=False),
     "summary": Option("File for the verdicts as Markdown (default: none).", "FILE", Path),

@@ -62,7 +62,7 @@ def _clear_remnant(folder: Path, say: Say) -> None:
         what = f"has network namespaces of an earlier lab ({others[0]}, …)"
         raise InputError(f"lab {folder.name}", what, f"`calorimeter lab down --name {folder.name}`")
     if alive or folder.exists():
-        say("removing what an earlier lab of that name left")
+        say("removing the remains of an earlier lab of this name")
         take_down.clear(folder)
 
 

@@ -37,7 +37,7 @@ def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab
         deployment_file.write(after)
         for part in removed:
             processes.terminate(after.folder, part, grace_s=parts.STOP_S)
-            say(f"{part} is removed")
+            say(f"{part} removed")
         ports.release(
             (before.port(part) for part in removed if part in before.topology.ports), after.folder
         )

@@ -36,4 +36,4 @@ def read(folder: Path) -> CapacityResult | None:
     try:
         return CapacityResult.model_validate_json(path.read_text(encoding="utf-8"))
     except (ValidationError, UnicodeDecodeError) as problem:
-        raise InputError(str(path), "is damaged, or is no capacity.json") from problem
+        raise InputError(str(path), "is damaged, or is not a capacity.json") from problem

@@ -72,7 +72,7 @@ class Comparison:
 
     `failed` is the share of requests on each side that were not answered as expected; `left_out` names
     operations with too few samples, `lost` those of them that have enough on the left. `in_turn` is whether
-    the runs were made in turn (`calorimeter run --repeat 5 --against …`), so that drift met both sides
+    the runs were interleaved (`calorimeter run --repeat 5 --against …`), so that drift affected both sides
     alike. `about` is run.json of the first run of the left side, which agrees with all in `MUST_AGREE`.
     `topology` has the parts of both sides; `named` is whether `sides` finds the sides without a baseline.
     """
@@ -97,7 +97,7 @@ class Comparison:
         if self.unit == "run":
             runs = f"between runs: {len(self.left)} against {len(self.right)}"
             drift = (
-                ", not made in turn: a change on the machine between the runs counts as a difference, too"
+                ", not interleaved: a change on the machine between the runs counts as a difference, too"
             )
             return runs if self.in_turn else runs + drift
         return (
@@ -178,7 +178,7 @@ def _named(left: Sequence[MeasuredRun], right: Sequence[MeasuredRun]) -> bool:
 
 
 def _in_turn(left: Sequence[MeasuredRun], right: Sequence[MeasuredRun]) -> bool:
-    """Whether no more than two runs of a side were made in a row (A B A B …, or A B B A …)."""
+    """Whether at most two runs of a side were made in a row (A B A B …, or A B B A …)."""
     runs = sorted(
         [(str(run.about.get("started")), side) for side, many in enumerate((left, right)) for run in many]
     )

@@ -68,7 +68,7 @@ def measure(path: Path) -> MeasuredRun:
     """Read a run's values; raises `InputError` if it has no samples, is damaged or is not complete."""
     run = RunDir.open(path)
     if why := run_integrity.why_not(run.about):
-        raise InputError(str(path), f"cannot be compared: {why}", "valid: runs that lasted their time")
+        raise InputError(str(path), f"cannot be compared: {why}", "valid: runs that were completed")
     samples = sample_tables.samples(run)
     if samples is None:
         raise InputError(str(path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
@@ -160,7 +160,7 @@ def refuse_incomparable(runs: Sequence[MeasuredRun], despite: Sequence[str]) -> 
                 raise InputError(
                     run.name,
                     f"cannot be compared with {first.name}: {key} is {here!r} here and {there!r} there",
-                    f"to compare nevertheless: --despite {key}",
+                    f"to compare them anyway: --despite {key}",
                 )
 
 
@@ -181,7 +181,7 @@ def _disagreeing(key: str, here: Any, there: Any, despite: Sequence[str]) -> tup
 def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], list[Path]]:
     """Which runs are on which side.
 
-    Those of `baseline` are left, if any are given, and one run of a series stands for its whole side; else
+    Those of `baseline` are left, if any are given, and one run of a series represents its whole side; else
     of two runs the first is left; else the runs of the deployment that comes first. Raises `InputError` if
     that does not give two sides.
     """

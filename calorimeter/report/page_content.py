@@ -277,9 +277,9 @@ def _limits_of(loaded: LoadTables) -> list[str]:
             f"{', '.join(few)}."
         )
     if loaded.all_measured:
-        limits.append("No request was due in the measured part: all figures are of the whole run.")
+        limits.append("No request was due in the measured part: all figures cover the whole run.")
     if not loaded.steadiness.found:
-        limits.append(f"{loaded.steadiness.why} Tables are of the whole measured part.")
+        limits.append(f"{loaded.steadiness.why} Tables cover the whole measured part.")
     elif settling_s := (loaded.steadiness.steady_part.first_ns - loaded.measured.first_ns) / 1e9:
         limits.append(
             f"The first {settling_s:.0f} s of the measured part are not yet steady, and are in all tables "

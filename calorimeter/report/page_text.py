@@ -180,10 +180,10 @@ def _judged_elsewhere(found: PageContent) -> list[str]:
 
 
 _ENDS = {
-    "ended": "its time was up",
+    "ended": "its duration had elapsed",
     "interrupted": "it was interrupted",
     "failed": "the generator failed: figures are of the requests recorded until then",
-    "None": "not known: the run was killed or is still under way",
+    "None": "not known: the run was killed or is still running",
 }
 
 
@@ -206,16 +206,16 @@ def method(found: PageContent) -> list[str]:
         f"{load.count:,} requests from {load.sources:,} source addresses; the last answer came "
         f"{load.duration_s:.1f} s after the first request was due.",
         "Response time counts from the moment a request was due, so it includes any wait in the "
-        "generator; service time counts from when it was sent. Latencies are of successes only; failures "
+        "generator; service time counts from when it was sent. Latencies count successes only; failures "
         "are counted separately.",
         "Percentiles are exact, from every sample, interpolated between the two nearest ranks (type 7 "
         f"of Hyndman and Fan). One is shown only where at least {statistics.SHOWN_BEYOND} samples lie "
         "beyond it.",
         f"The measured part is {begins:.1f} s to {ends:.1f} s after the first request was due, without the "
         "scenario's warm-up and clean-up; a request belongs to it if it was due in it. The numbers at the "
-        "top, the tables of operations and stacks, the percentile curve and the figures against load are "
-        "of the measured part, and so are the verdicts of gates T1 and T3. Figures over time and the table "
-        "of errors are of the whole run.",
+        "top, the tables of operations and stacks, the percentile curve and the figures against load cover "
+        "the measured part, and so do the verdicts of gates T1 and T3. Figures over time and the table of "
+        "errors cover the whole run.",
         "Whether the measured part is steady is reported, and excludes nothing. "
         f"{statistics.WARM_UP_RULE} {load.steadiness.why}",
         f"Intervals are 95 % bootstraps over whole windows of {load.blocks.bin_s} s, not over requests, "

@@ -23,11 +23,11 @@ def why_not(about: About) -> str:
         return f"{', '.join(gone)} was lost, and its part of the load with it"
     stopped = about.get("stopped")
     if stopped == "interrupted":
-        return "it was interrupted before its time was up"
+        return "it was interrupted before its duration had elapsed"
     if stopped == "failed":
         return "its generator or its recording failed"
     if about.get("clean_stop") is False:
-        return "it was killed, or is still under way"
+        return "it was killed, or is still running"
     return ""
 
 

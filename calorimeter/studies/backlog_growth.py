@@ -17,7 +17,7 @@ DEVIATIONS = 3.0
 class Backlog(Model):
     """One queue over a load: its mean over the first and last third, and the growth allowed by chance.
 
-    `name` is a queue, `stacks in progress` or `requests in flight`; `looks` is the number of values.
+    `name` is a queue, `stacks in progress` or `requests in flight`; `looks` is the number of polls.
     """
 
     name: str

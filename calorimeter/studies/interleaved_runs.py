@@ -1,4 +1,4 @@
-"""Runs of two sides in turn, so that drift meets both: `calorimeter run --repeat N --against OTHER`."""
+"""Interleaved runs of two sides: `calorimeter run --repeat N --against OTHER`. Drift affects both."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _is_deployment(against: str) -> bool:
     try:
         tree = tomllib.loads(Path(against).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        catalogue.find(against)  # raises if there is none
+        catalogue.find(against)  # raises if the scenario does not exist
         return False
     rest = tree.get("rest")
     return isinstance(rest, dict) and "url" in rest

@@ -108,7 +108,7 @@ def _times(probed: Sequence[tuple[float, bool]], level: float) -> int:
 def _bracket(
     plan: SearchPlan, probe: Probe, start: float, good: float | None
 ) -> tuple[float | None, float | None]:
-    """A level that holds and one that breaks, a factor of two apart; None if there is none."""
+    """A level that holds and one that breaks, a factor of two apart; None if no two were found."""
     level, bad = start, None
     while bad is None:
         if not probe(level):

@@ -49,7 +49,7 @@ def sentences(result: ScaleResult) -> Iterator[str]:
     if result.strangers > STRANGERS:
         yield (
             f"NOT A QUIET MACHINE: up to {result.strangers:.0%} of its processor was used by none of the "
-            "components, which is more than the load generator needs; the figures are too low for it."
+            "components, which is more than the load generator needs; the figures are too low as a result."
         )
 
 

@@ -96,7 +96,7 @@ class Prediction(Model):
 
     @property
     def inside(self) -> bool | None:
-        """Whether it lies in the interval; None if there is none."""
+        """Whether it lies in the interval; None without an interval."""
         low, high = self.predicted.low, self.predicted.high
         return None if low is None or high is None else low <= self.measured <= high
 

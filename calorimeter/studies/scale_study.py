@@ -165,7 +165,7 @@ def _run(command: str, kind: str, number: int) -> None:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise InputError(f"scale.{kind}", f"did not get to {number} within {SCALE_S:g} s") from None
+        raise InputError(f"scale.{kind}", f"did not reach {number} within {SCALE_S:g} s") from None
     if done.returncode != 0:
         output = (done.stdout.strip().splitlines() or ["no output"])[-1]
         raise InputError(f"scale.{kind}", f"status {done.returncode} for {number}: {output}")
@@ -258,7 +258,7 @@ def run_study(
         try:
             study.restore()
         except InputError as problem:
-            say(f"calorimeter: the deployment is left at another size: {problem}")
+            say(f"calorimeter: the deployment could not be restored to its original size: {problem}")
     return result
 
 

@@ -43,7 +43,7 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
         ('[consent]\nlevel = "invasiv"\n', "did you mean 'invasive'?"),
         ('[engines]\nnames = ["e"]\nworkers = 0\n', "engines.workers: 0 given; input should be greater"),
         ("[broker]\n", "broker.amqp: is missing"),
-        ('[[proxy]]\nstats = ["ftp://x"]\n', "proxy[1].stats[1]: 'ftp://x' given; a URL here starts with"),
+        ('[[proxy]]\nstats = ["ftp://x"]\n', "proxy[1].stats[1]: 'ftp://x' given; a URL here must start"),
         (
             "[cfn]\nurl = 'http://10.0.0.1:8000'\nproxy_section = 'c'\nbackends = []\n",
             "0 given; valid: 1 or more",

@@ -196,7 +196,7 @@ def agree(run: RunDir) -> None:
     everything = judged.of("*")
     if not everything.requests:
         assert load.all_measured
-        assert any("all figures are of the whole run" in gap for gap in page.gaps)
+        assert any("all figures cover the whole run" in gap for gap in page.gaps)
         return
     assert load.measured.length_s == judged.window_s
     table = load.operations.set_index("operation")

@@ -58,7 +58,7 @@ def test_runs_that_were_not_made_in_turn_are_said_to_be(runs: dict[str, list[Pat
     assert _compared(runs["a"][:5], runs["b"][:5]).label == "between runs: 5 against 5"
     found = [measured_runs.measure(path) for path in runs["a"][:5]]
     later = [replace(run, about={**run.about, "started": "2027"}) for run in found]
-    assert "not made in turn" in comparison.compare(found, later).label
+    assert "not interleaved" in comparison.compare(found, later).label
 
 
 def test_equal_runs_are_not_told_apart(runs: dict[str, list[Path]]) -> None:

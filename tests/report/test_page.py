@@ -278,8 +278,8 @@ def _newer(path: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (_truncate, "is truncated or no Parquet file"),
-        (lambda path: path.write_bytes(b""), "is truncated or no Parquet file (0 bytes)"),
+        (_truncate, "is truncated or not a Parquet file"),
+        (lambda path: path.write_bytes(b""), "is truncated or not a Parquet file (0 bytes)"),
         (_foreign, "was not written as a sample file of Calorimeter"),
         (_newer, "sample schema version 9; valid: 1"),
     ],
@@ -357,6 +357,6 @@ def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:
     mine.mkdir()
     (mine / "letters.txt").write_text("dear")
     (builder.path / "samples" / "w0-0.parquet").write_bytes(b"not read, for the output is refused first")
-    assert "something else in it" in _command(str(builder.path), "--output", str(mine))[1]
+    assert "is a folder that is not a report" in _command(str(builder.path), "--output", str(mine))[1]
     assert (mine / "letters.txt").exists()
     assert "cannot be written" in _command(str(builder.path), "--output", "/proc/report")[1]

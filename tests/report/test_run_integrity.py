@@ -62,9 +62,9 @@ def test_nothing_wrong_is_nothing_said(noted: Any) -> None:
     ("noted", "message"),
     [
         ({"workers": [LOST], "stopped": "failed", "clean_stop": False}, "worker-01 was lost"),
-        ({"stopped": "interrupted", "clean_stop": True}, "it was interrupted before its time was up"),
+        ({"stopped": "interrupted", "clean_stop": True}, "it was interrupted before its duration"),
         ({"stopped": "failed", "clean_stop": False}, "its generator or its recording failed"),
-        ({"clean_stop": False}, "it was killed, or is still under way"),
+        ({"clean_stop": False}, "it was killed, or is still running"),
     ],
 )
 def test_a_run_that_did_not_end_whole_is_not_compared(

@@ -19,7 +19,7 @@ _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 class AuditReport(Model):
     """An audit, which is also the evidence of the gates A; no password is in it.
 
-    `files` were read; `proxy_files` and `heat_files` tell whether there were any of each kind. `faults` are
+    `files` were read; `proxy_files` and `heat_files` are whether any of each kind were given. `faults` are
     the findings by gate, the worst of each gate first.
     """
 

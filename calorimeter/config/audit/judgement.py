@@ -76,8 +76,8 @@ def _judgement(gate: AuditGate, report: AuditReport) -> Judgement:
     figures = {f"{severity}s": counts[severity] for severity in Severity}
     serious = [f"{f.file}:{f.line}: {f.rule}: {f.says}" for f in findings if f.serious]
     if serious:
-        faults = "1 fault" if len(serious) == 1 else f"{len(serious)} faults"
-        return failed(f"the audit finds {faults} in the files", serious, **figures)
+        count = "1 error or warning" if len(serious) == 1 else f"{len(serious)} errors or warnings"
+        return failed(f"the audit finds {count} in the files", serious, **figures)
     missing = [
         name
         for name, needed, given in (
@@ -88,4 +88,4 @@ def _judgement(gate: AuditGate, report: AuditReport) -> Judgement:
     ]
     if missing:
         return inconclusive(f"the audit was not given {' and '.join(missing)}", **figures)
-    return passed("the audit finds no fault in the files", **figures)
+    return passed("the audit finds no error or warning in the files", **figures)

@@ -106,7 +106,7 @@ class Topology(Model):
 
     @property
     def engine_processes(self) -> int:
-        """Engine processes if every file were an engine's: the files do not tell which are."""
+        """Engine processes if every file were an engine's: the files do not show which are."""
         return sum(len(host.files) * max(host.engines, 1) * host.workers for host in self.hosts)
 
     @property

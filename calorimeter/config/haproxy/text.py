@@ -39,7 +39,7 @@ class HAProxyLine:
 
     @property
     def keyword(self) -> str:
-        """The first word; empty if there is none."""
+        """The first word; empty for a comment or a blank line."""
         return self.parsed.words[0] if self.parsed.words else ""
 
 

@@ -26,7 +26,7 @@ DISMISSED_S = 1.0
 
 
 class FaultInjector:
-    """Injects faults into one deployment, and heals all of them when the `with` block ends in whatever way.
+    """Injects faults into one deployment, and heals all of them when the `with` block ends.
 
     Inside the block, SIGTERM ends the run as Ctrl-C does. Entering first heals what an earlier run left
     behind. Raises InputError if another run is injecting faults into the same deployment, and Unhealed on
@@ -171,7 +171,7 @@ def execute_schedule(
             finally:
                 times = asdict(injected) | {"healed_ns": healed_ns or time.time_ns()}
                 executed.append(ExecutedFault(fault=fault, **times))
-            say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} is over")
+            say(f"{time.monotonic() - began:6.1f} s  {fault.part}: {fault.fault} healed")
         except Exception as problem:
             problems.append(CommandFailed(f"{fault}: {problem}"))
             stop.set()

@@ -1,7 +1,7 @@
 """The journal of open faults. It is on disk before a fault is injected, so a killed suite leaves a trace.
 
 There is one file per deployment, under the state folder. The process that injects faults holds the
-journal's lock; the kernel releases it when that process ends, in whatever way. A journal with open faults
+journal's lock; the kernel releases it when that process ends, for any reason. A journal with open faults
 whose lock is free is abandoned, and the next command of the suite heals it.
 """
 
@@ -52,11 +52,11 @@ class JournalContent(Model):
 
 
 class Unhealed(Exception):  # noqa: N818 - a state, not a defect
-    """Faults could not be healed. `commands` heal them, and are left for a person to type."""
+    """Faults could not be healed. `commands` heal them, and are left for a person to run."""
 
     def __init__(self, name: str, failures: list[tuple[OpenFault, str]]) -> None:
         self.commands = [each.heal for each, _ in failures]
-        lines = [f"NOT HEALED: {name} is still broken. Type these commands until each succeeds:"]
+        lines = [f"NOT HEALED: {name} is still broken. Run these commands until each succeeds:"]
         for each, why in failures:
             lines += [f"  {each.heal}", f"      ({each.part}: {each.fault}; {why})"]
         super().__init__("\n".join(lines))

@@ -22,7 +22,7 @@ FAULTS: tuple[str, ...] = (*HEALED_BY, *get_args(FurtherFault))
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 _TEXT = re.compile(r"(?P<part>[^:@]+):(?P<fault>[^:@]+)@(?P<at>[\d.]+[a-z]+)\+(?P<for>[\d.]+[a-z]+)")
-_VALID = "valid: PART:FAULT@BEGIN+LENGTH, such as rest-1:kill@5s+20s"
+_VALID = "valid: PART:FAULT@START+LENGTH, such as rest-1:kill@5s+20s"
 
 
 class Fault(Model):
@@ -64,7 +64,7 @@ class FaultCommands:
 
 
 def parse(text: str, where: str = "--fault") -> Fault:
-    """Parse `PART:FAULT@BEGIN+LENGTH`. Raises InputError if the text is not of this form."""
+    """Parse `PART:FAULT@START+LENGTH`. Raises InputError if the text is not of this form."""
     found = _TEXT.fullmatch(text.strip())
     if found is None:
         raise InputError(where, f"{text!r} given", _VALID)

@@ -92,7 +92,7 @@ def relative_shift(left: Floats, right: Floats, confidence: float = 1 - ALPHA) -
 
 
 def _rank(m: int, n: int, tail: float) -> int:
-    """The largest u with P(U ≤ u) ≤ `tail` for equal sides, −1 if there is none."""
+    """The largest u with P(U ≤ u) ≤ `tail` for equal sides; −1 if no u qualifies."""
     if m * n <= _EXACT:
         ways = _ways(m, n)
         return int(np.searchsorted(ways.cumsum() / ways.sum(), tail * (1 + 1e-12), side="right")) - 1

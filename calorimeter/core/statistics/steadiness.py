@@ -13,7 +13,7 @@ from calorimeter.core.statistics.arrays import Floats
 
 @dataclass(frozen=True, slots=True)
 class Steady:
-    """The steady part of a series: windows before `first` are warm-up. `reason` is why there is none."""
+    """The steady part of a series: windows before `first` are warm-up. `reason`: why it is not steady."""
 
     first: int
     settled: bool

@@ -48,9 +48,9 @@ def disturbance(evidence: Visits) -> Disturbance | None:
     whys = list(dict.fromkeys([*changed, *(why for why, _ in signs)]))
     stopped = ""
     if evidence.planned is not None and len(evidence.visits) < evidence.planned:
-        stopped = f"; given up after {len(evidence.visits)} of {evidence.planned} visits"
+        stopped = f"; stopped after {len(evidence.visits)} of {evidence.planned} visits"
     return Disturbance(
-        "the servers did not stay as they were while the sources visited, so their places prove nothing: "
+        "the servers changed while the sources visited, so where the sources landed proves nothing: "
         f"{'; '.join(whys)}{stopped}",
         min((since for _, since in signs), default=0),
     )
@@ -63,7 +63,7 @@ def _state_lines(evidence: Visits) -> Iterator[tuple[str, int]]:
             seen.add((line.server, line.state))
             reason = f" ({line.reason})" if line.reason else ""
             yield (
-                f"the proxy's log says that {line.server} was {line.state}{reason}",
+                f"the proxy's log reports {line.server} {line.state}{reason}",
                 (line.received_ns - LOG_LATE_NS),
             )
 
@@ -76,11 +76,11 @@ def _changed(evidence: Visits) -> Iterator[str]:
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)
         if old is None or new is None:
-            yield f"{name} is {'new' if old is None else 'gone'} in the proxy"
+            yield f"{name} was {'added to' if old is None else 'removed from'} the proxy"
         elif old.up != new.up:
             yield f"{name} {'came up' if new.up else 'went down'}"
         elif old != new:
-            yield f"{name} has another weight or place than before"
+            yield f"{name} changed its weight or position"
 
 
 def _unanswered(evidence: Visits) -> Iterator[tuple[str, int]]:

@@ -1,4 +1,4 @@
-"""S6 and S7: which sources move when a backend goes, and whether they return with it."""
+"""S6 and S7: which sources move when a backend fails, and whether they return with it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from calorimeter.gates.affinity.mapping import described_rules
 from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, log_used, no_violation, why_no_proof
 
 LEAST_SERVERS = 3
-"""S6: with two servers all sources must move to the one that is left, whatever the hash."""
+"""S6: with two servers all sources must move to the remaining one, whatever the hash."""
 
 
 class Failover(Model):
@@ -95,7 +95,7 @@ def why_unproven(evidence: Failover) -> str | None:
     if evidence.happened is False:
         return (
             f"the fault did not happen: {evidence.victim} answered at its own address after the command "
-            "for 'kill' had ended well"
+            "for 'kill' had succeeded"
         )
     if evidence.happened is None and evidence.down_ns is None:
         return f"nothing shows that {evidence.victim} died: it cannot be reached at its own address"
@@ -110,7 +110,7 @@ def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement
     rescued = len(lost) - len(dead)
     by_retries = f", {rescued} were rescued by a retry each time" if rescued else ""
     return failed(
-        f"without health checks nothing ever moves: {evidence.victim} was dead and stayed in the hash; "
+        f"without health checks no source ever moves: {evidence.victim} was dead and stayed in the hash; "
         f"{len(dead)} of its {len(lost)} sources were not answered{by_retries}",
         [f"{source}: on {evidence.victim} before, not answered after it was killed" for source in dead],
         sources_not_answered=len(dead),
@@ -138,8 +138,8 @@ def _moves(evidence: Failover) -> Judgement:
     servers = len(evidence.before.before or evidence.before.servers)
     if servers < LEAST_SERVERS:
         return inconclusive(
-            f"with {servers} backends all sources of the one that goes must move to the one that stays, "
-            f"whatever the hash: the hash shows only with {LEAST_SERVERS} or more",
+            f"with {servers} backends all sources of the failed one must move to the other, whatever the "
+            f"hash: testing the hash takes {LEAST_SERVERS} backends or more",
             **figures,
         )
     try:
@@ -153,7 +153,7 @@ def _moves(evidence: Failover) -> Judgement:
         old, new = then.server(hashed[source]), now.server(hashed[source])
         must += was != evidence.victim and old != new
         if was is not None and (was, found.get(source)) != (old, new):
-            wrong.append(f"{source}: {was} → {found.get(source)}, the hash says {old} → {new}")
+            wrong.append(f"{source}: {was} → {found.get(source)}, the hash predicts {old} → {new}")
     survivors = int(figures["sources_of_survivors"] or 0)
     figures["predicted_moved_share"] = round(must / survivors, 4) if survivors else None
     if evidence.before.described.hash_type.split()[:1] == ["map-based"]:
@@ -166,11 +166,11 @@ def _moves(evidence: Failover) -> Judgement:
             **figures,
         )
     why = (
-        f"with {evidence.victim} down exactly the sources moved that the hash says must: its own "
+        f"with {evidence.victim} down exactly the sources moved that the hash predicts: its own "
         f"{figures['sources_of_the_victim']}, and {figures['survivors_moved']} of the {survivors} of "
-        "surviving backends (the least possible is none)"
+        "surviving backends (the minimum is 0)"
     )
-    return no_violation(why, len(hashed), "sources elsewhere", figures)
+    return no_violation(why, len(hashed), "misplaced sources", figures)
 
 
 def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> SourceHash:
@@ -182,7 +182,7 @@ def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> SourceHa
 def _incomparable(evidence: Failover) -> str | None:
     """Why the rounds cannot be compared; None if they can."""
     if evidence.down_ns is None:
-        return f"the proxy did not take {evidence.victim} out after it was killed (see the gates H)"
+        return f"the proxy did not mark {evidence.victim} DOWN after it was killed (see gates H)"
     for visits in (evidence.before, evidence.during):
         if (problem := why_no_proof(visits)) is not None:
             return problem
@@ -194,14 +194,14 @@ def _incomparable(evidence: Failover) -> str | None:
 
 
 def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
-    """Why unanswered visits show that another server failed as well; None if there are none."""
+    """Why unanswered visits show that another server failed as well; None if none do."""
     lost = [visit for visit in visits.visits if not visit.served and visit.server != evidence.victim]
     if not lost:
         return None
     whose = ", ".join(sorted({visit.server or "no server" for visit in lost}))
     return (
-        f"{len(lost)} of {len(visits.visits)} visits to others than {evidence.victim} were not answered "
-        f"({whose}): another backend was in trouble as well"
+        f"{len(lost)} of {len(visits.visits)} visits to backends other than {evidence.victim} failed "
+        f"({whose}): another backend failed as well"
     )
 
 
@@ -227,9 +227,7 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
         f"elsewhere, and {figures['survivors_moved']} of {figures['sources_of_survivors']} of surviving "
         "backends moved"
     )
-    return no_violation(
-        why, lost, "its sources without another backend", {"not_predicted": reason, **figures}
-    )
+    return no_violation(why, lost, "unserved sources", {"not_predicted": reason, **figures})
 
 
 def sources_return(evidence: Failovers) -> Judgement:
@@ -246,7 +244,7 @@ def _return(evidence: Failover) -> Judgement:
     problem = _incomparable(evidence) or why_no_proof(evidence.after)
     problem = problem or _others_unanswered(evidence, evidence.after)
     if evidence.up_ns is None:
-        problem = f"the proxy did not take {evidence.victim} back after its start (see the gates H)"
+        problem = f"the proxy did not mark {evidence.victim} UP after it was started (see gates H)"
     if problem:
         return inconclusive(problem, **figures)
     before, during, after = (places(v) for v in (evidence.before, evidence.during, evidence.after))
@@ -260,11 +258,11 @@ def _return(evidence: Failover) -> Judgement:
     if elsewhere:
         return failed(
             f"{len(elsewhere)} of {len(before)} sources did not return to the backend that they had "
-            f"before {evidence.victim} went",
+            f"before {evidence.victim} failed",
             elsewhere,
             **figures,
         )
     if not away:
         return inconclusive(f"no source moved while {evidence.victim} was down", **figures)
     why = f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed"
-    return no_violation(why, len(away), "movers elsewhere", figures)
+    return no_violation(why, len(away), "sources that do not return", figures)

@@ -29,7 +29,7 @@ UNKNOWN_BOUND_S = 30.0
 """Time for the proxy to change a server's state if the deployment does not say how it checks."""
 
 SCHEDULING_S = 5.0
-"""Time beyond the configuration's own bound; whether that bound is kept is judged by the gates H."""
+"""Time beyond the configuration's own bound; whether that bound is kept is judged by gates H."""
 
 UNCHECKED_S = 5.0
 """How long visits to a dead server without checks go on: longer than its retries take."""
@@ -60,7 +60,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
     injector, own = context.injector, own_address(api, fault.part)
     with strongest(context, api, stats) as attribution, healing(context):
         before = _steady_round(context, api_name, attribution, clients)
-        with _visits_meanwhile(api, attribution, before, fault.part) as meanwhile:
+        with _visits_meanwhile(api, attribution, before, fault.part) as visited:
             context.say(f"{fault.part} {fault.fault}")
             done, happened = inject_and_probe(own, lambda: carried_out(injector.inject, fault))
             killed_ns = done.at_ns or done.began_ns
@@ -70,7 +70,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
         # Without checks the sources of the dead backend wait for seconds; else the APIs are spared.
         in_flight = IN_FLIGHT if checked else MANY_IN_FLIGHT
         during = _steady_round(context, api_name, attribution, clients, in_flight)
-        context.say(f"{fault.part} {fault.fault} is ended")
+        context.say(f"healing {fault.part} {fault.fault}")
         healed = carried_out(injector.heal, fault)
         up_ns = await_state(context, stats, api, fault, up=True)
         after = _steady_round(context, api_name, attribution, clients)
@@ -80,7 +80,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
         checked=checked,
         happened=happened,
         before=before,
-        meanwhile=tuple(meanwhile),
+        meanwhile=tuple(visited),
         during=during,
         after=after,
         killed_ns=killed_ns,

@@ -43,7 +43,7 @@ class LocustLoad:
     runs: Path
 
     def await_begin(self) -> None:
-        """Wait until answers are recorded. Raises EvidenceUnavailable if there are none in time."""
+        """Wait until answers are recorded. Raises EvidenceUnavailable if that takes too long."""
 
         def recorded() -> bool:
             # A run has its folder before its first user; what was sent is on the disk within a second.

@@ -56,13 +56,13 @@ def differences(evidence: Visits) -> Iterator[str]:
     for name in evidence.servers:
         wanted = evidence.described.weights.get(name, 1)
         if name not in shown:
-            yield f"{name} is described, and is not in the proxy's section {evidence.section}"
+            yield f"{name} is described, but is not in the proxy's section {evidence.section}"
         elif shown[name].weight != wanted:
             since = _changed_since(evidence, shown[name])
             yield f"{name} has weight {shown[name].weight} in the proxy{since}, {wanted} is described"
     for name in shown:
         if name not in evidence.servers:
-            yield f"{name} is in the proxy's section {evidence.section}, and is not described"
+            yield f"{name} is in the proxy's section {evidence.section}, but is not described"
 
 
 def _changed_since(evidence: Visits, server: HashServer) -> str:
@@ -114,12 +114,12 @@ def _mapping(evidence: Visits) -> Judgement:
         )
     if problem := problem or where.doubt or _one_only(found):
         return inconclusive(problem, **figures)
-    assumed = "" if evidence.before is not None else ", the described order of servers assumed"
+    assumed = "" if evidence.before is not None else ", assuming the described order of servers"
     why = (
         f"each of {len(found)} sources is on the predicted {evidence.name} backend "
         f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)})"
     )
-    return no_violation(why, len(found), "sources elsewhere", figures)
+    return no_violation(why, len(found), "misplaced sources", figures)
 
 
 def _one_only(found: Mapping[str, Counter[str]]) -> str | None:
@@ -156,5 +156,5 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
         f"{evidence.name} backend (seen in {seen_in(evidence)})"
     )
     return no_violation(
-        why, sum(servers.total() > 1 for servers in found.values()), "sources that do not", figures
+        why, sum(servers.total() > 1 for servers in found.values()), "sources that change backend", figures
     )

@@ -95,10 +95,10 @@ def _stays(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
     if problem := quiet_problem or loaded_problem:
         return inconclusive(problem, **figures)
     if len({server for servers in all_of.values() for server in servers}) < 2:
-        return inconclusive("all sources are on one backend: they have nowhere else to go", **figures)
+        return inconclusive("all sources are on one backend, so staying on it proves nothing", **figures)
     why = (
         f"each of {len(then)} sources kept its {loaded.name} backend over {figures['span_s']} s, "
         f"{figures['connections_before']} connections before and {figures['connections']} under a load of "
         f"{load.requests_meanwhile} requests by {load.users} users"
     )
-    return no_violation(why, len(then), "sources in violation", figures)
+    return no_violation(why, len(then), "sources that change backend", figures)

@@ -39,7 +39,7 @@ def persistence_under_load(context: Context) -> Persistence:
         context.say("Locust loads the APIs")
         with locust_load(context.deployment) as load:
             load.await_begin()
-            context.say("the sources visit again, under that load")
+            context.say("the sources visit again under that load")
             made = visits_under_load(context, attribution, quiet, load)
             status = load.await_end()
             # The connections of the load have ended now, too: the counts of the log are complete.

@@ -69,8 +69,8 @@ def _spread(evidence: Visits) -> Judgement:
     ]
     if off:
         return failed(
-            f"{len(off)} of {len(names)} {evidence.name} backends have another share of the sources than "
-            f"{rule}",
+            f"{len(off)} of {len(names)} {evidence.name} backends have a different share of the sources "
+            f"than {rule}",
             [*differences(evidence), *off],
             **figures,
         )
@@ -83,13 +83,14 @@ def _spread(evidence: Visits) -> Judgement:
         for clients in POPULATIONS
         if f"skew_of_{clients}_clients" in figures
     )
-    expected_skew = f"; expect up to {skew} clients on the fullest backend (95 %)" if skew else ""
+    expected_skew = f"; expect up to {skew} clients on the busiest backend (95 %)" if skew else ""
     missed = max(
         unseen_deviation(len(found), shares.get(name, 0.0), *between) for name, between in bounds.items()
     )
     return passed(
-        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {rule}; a backend with "
-        f"{missed:.2%} of all sources more or fewer would have been seen (95 % confidence){expected_skew}",
+        f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {rule}; a backend "
+        f"with {missed:.2%} of all sources more or fewer would have been detected (95 % "
+        f"confidence){expected_skew}",
         missed_rate_95=round(missed, 6),
         **figures,
     )
@@ -100,8 +101,8 @@ def _torn(evidence: Visits, torn: int, sources: int) -> str | None:
     if not torn:
         return None
     return (
-        f"{torn} of {sources} sources were on more than one {evidence.name} backend (see S1, S2): for "
-        "which of them they count cannot be determined"
+        f"{torn} of {sources} sources were on more than one {evidence.name} backend (see S1, S2): "
+        "which of the backends to count them for cannot be determined"
     )
 
 

@@ -34,7 +34,7 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     """Whether no source address was seen on two backends.
 
     With n sources and none in violation, a rate of violating sources above 1 − 0.05^(1/n)
-    (about 3/n, the rule of three) would have been seen with 95 % probability.
+    (about 3/n, the rule of three) would be detected with 95 % probability.
     """
     quiet, problem = undisturbed(evidence)
     found = by_source(quiet)
@@ -57,7 +57,7 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     if len(used) < 2:
         return inconclusive(
             f"all {len(found)} sources landed on {used.pop()}: with one backend in use, "
-            "staying cannot be told from having nowhere else to go",
+            "staying on it proves nothing",
             **figures,
         )
     why = (
@@ -65,14 +65,14 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
         f"{evidence.name} backends over {figures['connections']} fresh connections (seen in "
         f"{seen_in(evidence)})"
     )
-    return no_violation(why, len(repeated), "sources in violation", figures)
+    return no_violation(why, len(repeated), "sources that change backend", figures)
 
 
 def enough_distinct_sources(evidence: AllVisits) -> Judgement:
     """Whether the proxy sees as many clients as there are, and enough of them to judge affinity by.
 
     Every answered visit must be found under its own address and port. With n sources, all of them seen as
-    themselves, a rate of translated ones above 1 − 0.05^(1/n) would have been seen with 95 % probability.
+    themselves, a rate of translated ones above 1 − 0.05^(1/n) would be detected with 95 % probability.
     """
     return both_apis.check_each_api(evidence.apis, lambda visits: visits.api, _enough)
 
@@ -98,7 +98,8 @@ def _enough(evidence: Visits) -> Judgement:
     if complete and seen.total() >= answered and len(seen) < len(sent):
         return failed(
             f"{len(sent)} source addresses reach the proxy as {len(seen)}: address translation (NAT) or "
-            "another proxy lies between, and the source hash sends all behind one address to one backend",
+            "another proxy lies between, and the source hash sends everyone behind one address to one "
+            "backend",
             [f"{address}: {n} connections" for address, n in seen.most_common()],
             **figures,
         )
@@ -112,7 +113,7 @@ def _enough(evidence: Visits) -> Judgement:
     if problem:
         return inconclusive(problem, **figures)
     why = f"{len(sent)} source addresses reach the proxy as {len(seen)}; {needed} would do"
-    return no_violation(why, len(by_source(evidence)), "addresses translated on their way", figures)
+    return no_violation(why, len(by_source(evidence)), "translated addresses", figures)
 
 
 def sources_needed(evidence: Visits) -> int:

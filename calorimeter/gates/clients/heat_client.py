@@ -55,7 +55,7 @@ class HeatClient:
     def call(
         self, operation: str, method: str, path: str, body: Mapping[str, Any] | None = None
     ) -> tuple[HeatCall, Any]:
-        """One REST request: its record and the JSON of its answer (None if there is none). Never raises."""
+        """One REST request: its record and the JSON of its answer (None without JSON). Never raises."""
         headers = {"X-Auth-Token": self._valid_token(), "Accept": "application/json"}
         request = requests.Request(method, f"{self._url}{path}", json=body, headers=headers)
         record, answer = self._send("rest", operation, request)
@@ -167,7 +167,7 @@ def _error_text(answer: requests.Response | None) -> str:
         error = tree.get("error") or {}
         words = f"{error.get('type', '')}: {error.get('message', '') or tree.get('title', '')}"
     except (ValueError, AttributeError):
-        words = "not an error of Heat's"
+        words = "not an error from Heat"
     return " ".join(words.split())[:ERROR_TEXT_LENGTH]
 
 
@@ -175,7 +175,7 @@ class CallStream:
     """Calls of `ask` at a fixed pace, whether or not earlier ones were answered (open loop).
 
     They are sent until the context is left; leaving it waits for all answers. `late_s` is the largest delay
-    of a call behind its schedule: how long this process, or its machine, stood still.
+    of a call behind its schedule: how long this process, or its machine, was paused.
     """
 
     def __init__(self, ask: Callable[[], HeatCall], every_s: float, most: int = 256) -> None:

@@ -35,7 +35,7 @@ def with_lines(
     order in which they were sent. `shares_line` says of a request that its connection carries others, too,
     and that the log has one line for all of them.
 
-    The visits of the gates S, the waits of P5 and the probes of a trial are joined here. `request_path` has
+    The visits of gates S, the waits of P5 and the probes of a trial are joined here. `request_path` has
     its own join: in `mode http` it must find, by its moment, one request's line of a kept connection.
     """
     lines: defaultdict[tuple[str, int], deque[LoggedConnection]] = defaultdict(deque)

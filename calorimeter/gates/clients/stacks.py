@@ -186,8 +186,8 @@ class Stacks:
         outputs = answer["stack"].get("outputs", []) if call.ok and answer else []
         word = next((str(o.get("output_value") or "") for o in outputs if o["output_key"] == "word"), "")
         as_made = SECRET.fullmatch(word) is not None
-        said = f"{len(word)} characters instead of 32 letters and digits" if not as_made else "made"
-        return OutputRead(call=call, as_made=as_made, said=said)
+        form = f"{len(word)} characters instead of 32 letters and digits" if not as_made else "made"
+        return OutputRead(call=call, as_made=as_made, said=form)
 
     def delete_all(self) -> tuple[str, ...]:
         """Delete all stacks and wait until they are gone; the names of those that are left.

@@ -1,4 +1,4 @@
-"""Evidence of the gates S: visits of many sources to an API, each with the server that it was sent to."""
+"""Evidence of gates S: visits of many sources to an API, each with the server that it was sent to."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def log_doubts(evidence: Visits) -> Iterator[str]:
     """Reasons why log lines may be missing, for our connections or anyone else's."""
     for log in evidence.logs:
         if log.unparsed:
-            yield f"{log.source} has {len(log.unparsed)} lines not of HAProxy: {log.unparsed[0]!r}"
+            yield f"{log.source} has {len(log.unparsed)} lines that are not HAProxy's: {log.unparsed[0]!r}"
         if log.dropped:
             yield f"{log.source} lost {log.dropped} lines in this machine's socket buffer"
         yield from log.doubts
@@ -227,10 +227,10 @@ def missed_rate(trials: int) -> float:
 def no_violation(
     why: str, trials: int, violations: str, figures: Mapping[str, Figure], after: str = "", digits: int = 2
 ) -> Judgement:
-    """PASS, with the rate of `violations` ("sources elsewhere") that n trials would have shown."""
+    """PASS, with the rate of `violations` ("misplaced sources") that n trials would have shown."""
     missed = missed_rate(trials)
     return passed(
-        f"{why}; more than {missed:.{digits}%} of {violations} would have been seen "
+        f"{why}; a rate of {violations} above {missed:.{digits}%} would have been detected "
         f"(95 % confidence){after}",
         missed_rate_95=round(missed, 6),
         **figures,

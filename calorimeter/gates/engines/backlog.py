@@ -72,10 +72,10 @@ class StackBurst(Model):
         untaken = [e.create for e in self.entries if not e.taken]
         if len(self.taken) >= FEWEST_STACKS and 2 * len(untaken) <= len(self.entries):
             return None
-        first = f"; the first that was not: {untaken[0]}" if untaken else ""
+        first = f"; the first that was not created: {untaken[0]}" if untaken else ""
         return (
-            f"{len(self.taken)} of {len(self.entries)} stacks were created, too few "
-            f"(at least {FEWEST_STACKS} and half of those requested are needed{first})"
+            f"{len(self.taken)} of {len(self.entries)} stacks were created: at least {FEWEST_STACKS} and "
+            f"half of those requested are needed{first}"
         )
 
 

@@ -82,7 +82,7 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
             **figures,
         )
     if unlisted := _unlisted(evidence):
-        why = "some consumers cannot be identified, because the broker does not list their connection: "
+        why = "some consumers cannot be identified because the broker does not list their connections: "
         return inconclusive(why + ", ".join(unlisted), **figures)
     if evidence.services is None:
         return inconclusive(f"the service table cannot be read: {evidence.services_unread}", **figures)
@@ -149,7 +149,7 @@ def _hosts(evidence: ConsumerRoster) -> Iterator[str]:
             table = f"; the service table lists {up[host]} of it as up" if evidence.services else ""
             yield f"{host} has {have[host]} consumers on {ENGINE}, {evidence.workers} described{table}"
     for host in sorted(str(h) for h in set(have) - set(evidence.described)):
-        yield f"{host} consumes from {ENGINE} and is not described"
+        yield f"{host} consumes from {ENGINE}, but is not described"
     wanted = len(evidence.described) * evidence.workers
     workers = sum(c.is_engine for c in evidence.consumers.get(WORKER, ()))
     if workers != len(engines) or (workers != wanted and len(engines) == wanted):
@@ -175,4 +175,4 @@ def _services(evidence: ConsumerRoster) -> Iterator[str]:
     up = {s.engine_id for s in evidence.services if s.up}
     for consumer in evidence.consumers.get(WORKER, ()):
         if consumer.is_engine and consumer.server and consumer.server not in up:
-            yield f"{consumer.name} consumes from {WORKER}, and the service table does not list it as up"
+            yield f"{consumer.name} consumes from {WORKER}, but the service table does not list it as up"

@@ -52,7 +52,7 @@ STACKS, RESOURCES = 6, 4
 def engine_commands(context: Context, fault: str) -> list[FaultCommands]:
     """The commands for a fault of each engine, in the order of the deployment file.
 
-    Raises `EvidenceUnavailable` if there are none, or no engines are described.
+    Raises `EvidenceUnavailable` if commands are missing, or no engines are described.
     """
     context.engines  # noqa: B018 - raises if no engines are described
     found = [c for p in context.deployment.parts if p.kind == "engine" and (c := commands(p, fault))]

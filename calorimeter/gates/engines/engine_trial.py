@@ -127,8 +127,8 @@ class EngineTrial(Model):
         if not bad:
             return None
         return (
-            f"{len(bad)} of {len(before)} calls that were sent before the fault, to engines that were "
-            f"never broken, failed too: {bad[0]}"
+            f"{len(bad)} of {len(before)} calls sent before the fault, to engines that were never "
+            f"broken, failed as well: {bad[0]}"
         )
 
     def why_not_broken(self) -> str | None:
@@ -140,8 +140,8 @@ class EngineTrial(Model):
         if self.noticed_ns or not self.engines:
             return None
         return (
-            f"nothing shows that {self.fault!r} of {self.part_names} had an effect: the broker had its "
-            "consumers all the time"
+            f"nothing shows that {self.fault!r} of {self.part_names} had an effect: the broker kept "
+            "listing its consumers"
         )
 
     def unattributed(self, until_ns: int = 0) -> list[HeatCall]:
@@ -166,7 +166,7 @@ class EngineTrial(Model):
         if calls:
             yield (
                 f"{len(calls)} failed calls could not be attributed to an engine, because they have no "
-                f"request id of Heat's{self._timeout_hint()}: {calls[0]}"
+                f"request id from Heat{self._timeout_hint()}: {calls[0]}"
             )
 
     def never_excused(self) -> Iterator[str]:
@@ -186,7 +186,7 @@ class EngineTrial(Model):
             if not call.status:
                 yield f"no answer at all{self._timeout_hint()}: {call}"
             elif not call.request_id:
-                yield f"an answer that is not Heat's{self._timeout_hint()}: {call}"
+                yield f"an answer that did not come from Heat{self._timeout_hint()}: {call}"
             elif call.took_s > deadline_s + self.late_s:
                 yield f"an answer later than {deadline_s:.1f} s: {call}"
 

@@ -60,7 +60,7 @@ def equal_shares(evidence: QueueShares) -> Judgement:
         mean = total / len(names)
         return failed(
             f"the consumers' shares of {total} deliveries from the {evidence.queue} queue differ by "
-            f"{spread}; delivered in turn they differ by at most 1",
+            f"{spread}; under round robin they differ by at most 1",
             [f"{name} had {n} deliveries, {n - mean:+.1f} compared with an equal share" for name, n in
              sorted(counts.items(), key=lambda item: item[1])],
             **figures,
@@ -98,7 +98,7 @@ def _gaps(evidence: QueueShares) -> Iterator[str]:
     if evidence.failed_calls:
         yield (
             f"{evidence.failed_calls} of {evidence.calls} calls failed (first: {evidence.first_failed}): "
-            "shares of calls that fail prove nothing"
+            "shares of failing calls prove nothing"
         )
     yield from evidence.delivery_gaps(evidence.counts, total, FEWEST_ROUNDS)
     if evidence.published is not None and evidence.published + evidence.redelivered != total:

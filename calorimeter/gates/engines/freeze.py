@@ -99,7 +99,7 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
         else f"in {figures['frozen_s']} s the broker did not notice{_notice_bound(evidence)}"
     )
     return passed(
-        f"frozen {evidence.part_names} was still given {figures['share_of_the_frozen']:.0%} of the calls, "
+        f"frozen {evidence.part_names} still got {figures['share_of_the_frozen']:.0%} of the calls, "
         f"{figures['failed_of_them']} of which failed after {evidence.rpc_timeout_s:g} s{in_hand}; "
         f"{noticed}; the other engines answered all their calls",
         **figures,

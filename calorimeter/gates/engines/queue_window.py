@@ -31,7 +31,7 @@ class QueueWindow(Model):
     unquiet: str | None = None
 
     def gaps(self) -> Iterator[str]:
-        """Why deliveries in turn cannot be expected, or seen: the trace, or the consumers."""
+        """Why round robin cannot be expected, or cannot be observed: the trace, or the consumers."""
         if self.incomplete:
             yield self.incomplete
         ids = {consumer.id for consumer in self.before}

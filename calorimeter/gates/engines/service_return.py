@@ -92,7 +92,7 @@ def errors_are_clear_and_service_returns(evidence: EngineTrial) -> Judgement:
         return inconclusive(f"no call {missing}", **figures)
     late = f", except {len(starting)} delivered to engines that were still starting" if starting else ""
     return passed(
-        f"without engines {len(bad) - len(starting)} calls got an error of Heat's after at most "
+        f"without engines {len(bad) - len(starting)} calls got an error from Heat after at most "
         f"{figures['longest_failed_s']} s; all engines consumed again {figures['recovery_s']} s after "
         f"their start began, with nothing else restarted, and each had answered after "
         f"{figures['serving_s']} s; all {len(back.calls)} calls since were answered{late}",
@@ -110,6 +110,6 @@ def _engines_left(evidence: EngineTrial) -> Iterator[str]:
         )
     if answered := evidence.answered_during:
         yield (
-            f"{len(answered)} calls were answered while all of {evidence.part_names} were gone: another "
+            f"{len(answered)} calls were answered while all of {evidence.part_names} were down: another "
             f"process consumes, see gate E1 ({answered[0]})"
         )

@@ -109,7 +109,7 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
         ),
     ]
     if wrong:
-        return failed(f"a clean stop of {evidence.part_names} did harm: {wrong[0]}", wrong, **figures)
+        return failed(f"a clean stop of {evidence.part_names} caused damage: {wrong[0]}", wrong, **figures)
     if gap := next(evidence.gaps(), None):
         return inconclusive(gap, **figures)
     return passed(

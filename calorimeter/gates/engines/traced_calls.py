@@ -142,7 +142,7 @@ class BrokerTrace:
         """Wait until a queue is quiet and the broker's counters have caught up (`statistics_lag_s`).
 
         At the end of a window that began at `since`, counters have caught up when they agree with the
-        trace; at its beginning, when they stand still. The wait is bounded by `CAUGHT_UP_WITHIN_S`.
+        trace; at its beginning, when they no longer change. The wait is bounded by `CAUGHT_UP_WITHIN_S`.
         """
         lag_s = self.context.broker.statistics_lag_s
         unquiet = self.await_quiet([queue], QUIET_WITHIN_S + lag_s, lag_s)

@@ -193,7 +193,7 @@ class BrokerApi:
             if entry.get("name") == self.vhost:
                 return dict(entry)
         raise EvidenceUnavailable(
-            self.where, f"vhost {self.vhost!r} does not exist, or user {self.user!r} may not see it"
+            self.where, f"vhost {self.vhost!r} does not exist, or user {self.user!r} has no access to it"
         )
 
     def _must_see(self, what: str) -> None:

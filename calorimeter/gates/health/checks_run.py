@@ -69,7 +69,7 @@ def checks_really_run(evidence: ProxyStates) -> Judgement:
     if backups:
         return failed(
             f"{len(backups)} of {len(described)} servers are only backups: they get clients only "
-            "when all others are down, so their checks protect nobody",
+            "when all others are down, so their health checks do not protect clients",
             [f"{section}/{name}" for section, name in backups],
             **figures,
         )

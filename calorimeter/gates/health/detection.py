@@ -53,7 +53,7 @@ class JudgementBuilder:
         return passed(good, **self.figures)
 
     def largest(self, ending: str) -> float:
-        """The largest figure whose name ends so; 0 if there is none."""
+        """The largest figure whose name ends in this way; 0 if no name does."""
         return max(
             (float(v) for k, v in self.figures.items() if k.endswith(ending) and v is not None), default=0.0
         )
@@ -98,7 +98,7 @@ def check_before(trial: FaultTrial, builder: JudgementBuilder) -> None:
         )
     elif len(early) < FEWEST:
         builder.doubts.append(
-            f"{trial.fault}: only {len(early)} requests were answered before the fault, {FEWEST} are needed"
+            f"{trial.fault}: {len(early)} requests were answered before the fault, {FEWEST} are needed"
         )
 
 
@@ -166,7 +166,7 @@ def check_bound(
         builder.against.append(sentence)
     elif seen_s > allowed_s + AGREE_S:
         builder.doubts.append(
-            f"{sentence}, but the proxy or this machine stood still for {gap_s:.2f} s in that time"
+            f"{sentence}, but the proxy or this machine was paused for {gap_s:.2f} s in that time"
         )
 
 
@@ -198,11 +198,11 @@ def _check_agreement(
     name = f"{prefix(fault)}_log_detection_s"
     builder.figures[name] = round((line.received_ns - fault.at_ns) / 1e9, 3) if line else None
     if line is None:
-        builder.doubts.append(f"{fault}: the proxy's state shows DOWN, its log has no line on it")
+        builder.doubts.append(f"{fault}: the proxy's state shows DOWN, but its log has no line about it")
     elif not down.last_ns - AGREE_S * 1e9 <= line.received_ns <= down.seen_ns + AGREE_S * 1e9:
         apart_s = (line.received_ns - down.seen_ns) / 1e9
         builder.doubts.append(
-            f"{fault}: the proxy's log and its state differ by {apart_s:+.2f} s on when it was DOWN"
+            f"{fault}: the proxy's log and its state disagree by {apart_s:+.2f} s on when it went DOWN"
         )
 
 

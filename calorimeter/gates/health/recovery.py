@@ -26,7 +26,7 @@ def recovered_in_time(evidence: FaultTrials) -> Judgement:
     if not builder.against:
         # Only the log shows which server served a source; what else refutes a recovery does not need it.
         unlogged = [trial for trial in evidence.trials if not trial.logged]
-        builder.doubts += [f"{t.fault}: without a log its sources cannot be placed" for t in unlogged]
+        builder.doubts += [f"{t.fault}: without a log its sources' servers are unknown" for t in unlogged]
         builder.doubts += [gap for trial in evidence.trials if (gap := trial.log_gap())]
     faults = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))
     return builder.judgement(
@@ -44,7 +44,7 @@ def _recovered(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilde
         return
     if down is None:
         builder.against.append(
-            f"{fault}: never taken out of service, clients were sent to it until it was healed"
+            f"{fault}: never taken out of service: clients were sent to it until it was healed"
         )
         return
     until_ns = min(trial.ended_ns, trial.next_fault_ns(fault))

@@ -50,11 +50,12 @@ def rolling_restart_unnoticed(trial: FaultTrial) -> Judgement:
     for section, servers in trial.backends.items():
         left = [server for server in servers if (section, server) not in restarted]
         if left:
-            builder.doubts.append(f"{section}: {', '.join(left)} was not restarted")
+            builder.doubts.append(f"{section}: not restarted: {', '.join(left)}")
     builder.doubts += [doubt for fault in trial.injected if (doubt := unproven(fault, None))]
     _check_errors(trial, builder)
     return builder.judgement(
-        f"{len(restarted)} APIs were restarted in turn, and none of {_requests(trial)} requests failed"
+        f"{len(restarted)} APIs were restarted one after another, and none of {_requests(trial)} requests "
+        "failed"
     )
 
 
@@ -93,7 +94,7 @@ def back_by_itself(trial: FaultTrial) -> Judgement:
         _check_waits(trial, dead, builder)
         _check_return(trial, dead, builder)
     return builder.judgement(
-        "with all APIs dead, clients got an error in time, and once the APIs were back they were served"
+        "with all APIs dead, clients got errors in time; once the APIs were back, requests succeeded"
     )
 
 

@@ -62,7 +62,7 @@ class InjectedFault(Model):
     """One fault of one backend as it was carried out; a moment is 0 if it never came.
 
     `at_ns` is the moment that the command printed (`exact`), else when the command began; `ended_ns` is
-    when it had ended. `heal_began_ns` and `healed_ns` are begin and end of the healing command. `direct`
+    when it had ended. `heal_began_ns` and `healed_ns` are start and end of the healing command. `direct`
     are requests to the backend itself.
     """
 

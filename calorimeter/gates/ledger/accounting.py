@@ -18,7 +18,7 @@ from calorimeter.gates.request_path.completeness import (
 class Crash(Model):
     """One crash. `held` are the requests of which the crashed engine had unfinished work; empty for an API.
 
-    In doubt work counts as unfinished. `at_ns` is when the part crashed and `back_ns` when it had
+    Ambiguous work counts as unfinished. `at_ns` is when the part crashed and `back_ns` when it had
     returned (0: it did not), ns since the epoch. `happened` is whether the part was gone after the
     command that kills it had ended, None if that cannot be determined.
     """
@@ -69,7 +69,7 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
         *_too_many(lost, evidence),
     ]
     if wrong:
-        return failed(f"of {len(accepted)} accepted stacks, {wrong[0]}", wrong, **figures)
+        return failed(f"{len(accepted)} stacks were accepted, but {wrong[0]}", wrong, **figures)
     if len(accepted) < FEWEST_STACKS or not any(crash.engine for crash in evidence.crashes):
         return inconclusive(
             f"{len(accepted)} stacks were accepted and {len(evidence.crashes)} parts crashed: at least "
@@ -79,12 +79,12 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
     if alive := [crash.part for crash in evidence.crashes if crash.happened is False]:
         return inconclusive(
             f"the fault did not happen: {', '.join(alive)} {'was' if len(alive) == 1 else 'were'} still "
-            "there after the command for 'kill' had succeeded",
+            "running after the command for 'kill' had succeeded",
             **figures,
         )
     losses = "".join(f"; {name} was lost with {crash.part}" for name, crash in lost.items())
     more = len(taken) - len(accepted)
-    unknown = f" and {more} more created whose client got no answer" if more else ""
+    unknown = f" and {more} more were created although their clients got no answer" if more else ""
     return passed(
         f"while {', '.join(c.part for c in evidence.crashes)} crashed and returned, {len(accepted)} stacks "
         f"were accepted{unknown}: {figures['complete']} complete, {figures['failed']} failed, {len(lost)} "

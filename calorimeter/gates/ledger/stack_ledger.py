@@ -26,13 +26,13 @@ def all_final(evidence: StackBurst) -> Judgement:
     wrong = list(_wrong_ends(evidence))
     if wrong:
         return failed(
-            f"{len(wrong)} of {len(taken)} stacks did not end as they must: {wrong[0]}", wrong, **figures
+            f"{len(wrong)} of {len(taken)} stacks did not end as required: {wrong[0]}", wrong, **figures
         )
     if too_small := evidence.why_too_small():
         return inconclusive(too_small, **figures)
     return passed(
         f"{len(taken)} stacks{evidence.exceptions()} became CREATE_COMPLETE, each once, and every output "
-        "that was read back was as created",
+        "that was read back had its original value",
         **figures,
     )
 
@@ -41,7 +41,7 @@ def _wrong_ends(evidence: StackBurst) -> Iterator[str]:
     for record in evidence.taken:
         read = record.read
         if not record.states:
-            yield f"{record} was accepted and never listed"
+            yield f"{record} was accepted, but never listed"
         elif not record.final:
             yield f"{record} is {record.outcome} after {evidence.waited_s:g} s"
         elif record.outcome != "CREATE_COMPLETE":
@@ -77,9 +77,9 @@ def nothing_left(evidence: StackBurst) -> Judgement:
     }
     wrong = [f"{name} is still listed" for name in evidence.left]
     if evidence.waiting:
-        wrong.append(f"{evidence.waiting} messages wait in the engines' queues")
+        wrong.append(f"{evidence.waiting} messages are left in the engines' queues")
     if wrong:
-        return failed(f"after {len(deletes)} deletes {wrong[0]}", wrong, **figures)
+        return failed(f"after {len(deletes)} deletes: {wrong[0]}", wrong, **figures)
     if len(deletes) < FEWEST_STACKS:
         return inconclusive(
             f"{len(deletes)} stacks were deleted, at least {FEWEST_STACKS} are needed", **figures

@@ -157,7 +157,7 @@ def _crash(
 
 
 def _own_address(context: Context, kind: str, part: str) -> Address | None:
-    """The address that an API of this kind listens on; None if its part is none of the backends."""
+    """The address that an API of this kind listens on; None if its part is not a backend."""
     backends = context.api(kind).backends
     return next((address(backend.address) for backend in backends if backend.name == part), None)
 

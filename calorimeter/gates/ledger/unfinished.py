@@ -27,8 +27,8 @@ def unfinished(
     converged: it is open until it has published the `leaves` of the stack, the resources that depend on no
     other. A resource is open until the next of its chain is published, one for one.
 
-    In doubt a message counts as unfinished: after the last resource of a chain nothing is published, and a
-    publish by an unknown connection cannot be attributed to the engine.
+    An ambiguous message counts as unfinished: after the last resource of a chain nothing is published, and
+    a publish by an unknown connection cannot be attributed to the engine.
     """
     delivered = [e for e in events if e.kind == "deliver" and f"{e.connection}#{e.channel}" in consumers]
     answered = {e.msg_id for e in events if e.kind == "publish" and e.reply}

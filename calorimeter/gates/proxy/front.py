@@ -62,7 +62,7 @@ def answers_at_the_front(evidence: FrontReplies) -> Judgement:
     """Whether the API answers with its versions at the address that clients know, through the proxy.
 
     The address and the links are facts; whether every request finds them depends on how many were sent.
-    With n and none in violation, a rate above 1 − 0.05^(1/n) would have been seen with 95 % probability.
+    With n and none in violation, a rate above 1 − 0.05^(1/n) would be detected with 95 % probability.
     """
     # The first reply without versions explains most.
     strange = [reply for reply in evidence.replies if not reply.versions]
@@ -89,11 +89,11 @@ def answers_at_the_front(evidence: FrontReplies) -> Judgement:
     return no_violation(
         why,
         len(evidence.replies),
-        "requests in violation",
+        "failing requests",
         figures,
         after=""
         if evidence.counted
-        else "; whether through the proxy cannot be determined without its stats",
+        else "; whether they went through the proxy cannot be determined without its stats",
     )
 
 
@@ -107,8 +107,8 @@ def _doubts(evidence: FrontReplies) -> Iterator[str]:
             yield f"this machine could not send request {number} to {evidence.front}: {reply.error}"
     if evidence.counted is not None and evidence.counted < answered:
         yield (
-            f"the proxy counted {evidence.counted} sessions of {answered} that were answered: something "
-            "else answers there too, or the proxy was restarted during the requests"
+            f"the proxy counted {evidence.counted} sessions, but {answered} requests were answered: "
+            "something else answers there too, or the proxy was restarted during the requests"
         )
 
 
@@ -119,7 +119,7 @@ def _wrong(evidence: FrontReplies, name: str) -> Iterator[tuple[str, ...]]:
     if unanswered:
         error = unanswered[0].error
         many = f"{len(unanswered)} of {len(evidence.replies)} requests were not answered"
-        why = f"{many} for" if evidence.answered else "nobody answers for"
+        why = f"{many} for" if evidence.answered else "nothing answers for"
         yield f"{why} the {name} API at {front}: {error}", f"GET {evidence.url}: {error}"
         return
     for backend, address in evidence.backends.items():
@@ -145,5 +145,5 @@ def _wrong(evidence: FrontReplies, name: str) -> Iterator[tuple[str, ...]]:
         why = f"the proxy has no section {section}: something else answers at {front}"
         yield why, f"{section} is not in `show stat`"
     if evidence.counted == 0:
-        why = f"{front} answers, but not the proxy: its section {section} counted nothing"
+        why = f"{front} answers, but not the proxy: its section {section} counted no session"
         yield why, f"{section}: 0 sessions"

@@ -98,20 +98,20 @@ def _is_set(evidence: KeptAlive) -> Judgement:
     wrong = [*_different("client", client, evidence.wanted), *_different("server", server, evidence.wanted)]
     if wrong:
         state = "have no" if evidence.wanted else "have a"
-        wish = "wanted" if evidence.wanted else "not wanted"
+        wish = "describes one" if evidence.wanted else "describes none"
         return failed(
             f"{len(wrong)} of {len(client) + len(server)} connections of the proxy {state} keep-alive "
-            f"timer, which is {wish} (`option tcpka` sets both sides)",
+            f"timer, but [expect] {wish} (`option tcpka` sets both sides)",
             wrong,
             **figures,
         )
-    state = "run" if evidence.wanted else "do not run, as wanted,"
+    state = "run" if evidence.wanted else "do not run, as described,"
     why = (
         f"keep-alive timers {state} on all {len(client)} of the proxy's connections to clients and all "
-        f"{len(server)} to servers, by the kernel's own table"
+        f"{len(server)} to servers, according to the kernel's socket table"
     )
     return no_violation(
-        why, min(len(client), len(server)), "either side's connections in violation", figures
+        why, min(len(client), len(server)), "connections with a wrong timer on either side", figures
     )
 
 

@@ -59,9 +59,7 @@ def nothing_is_dropped(evidence: MaxconnSaturation) -> Judgement:
     figures = _figures(evidence)
     against = [*_against_whole(evidence.whole), *_against_servers(evidence)]
     if against:
-        return failed(
-            "connections beyond a maxconn are not held back and served as described", against, **figures
-        )
+        return failed("connections beyond a maxconn are not handled as described", against, **figures)
     doubts = [*_doubts_of_whole(evidence.whole), *_doubts_of_servers(evidence)]
     if doubts:
         return inconclusive("; ".join(doubts), **figures)
@@ -77,7 +75,7 @@ def nothing_is_dropped(evidence: MaxconnSaturation) -> Judgement:
         f"with {whole.most} connections ({whole.limited_by} maxconn {whole.limit}) {len(whole.visits)} "
         f"more waited in the kernel's backlog, and all were served once there was room{queue}"
     )
-    return no_violation(why, _waited(evidence), "visits dropped", figures)
+    return no_violation(why, _waited(evidence), "dropped visits", figures)
 
 
 def _waited(evidence: MaxconnSaturation) -> int:
@@ -113,7 +111,7 @@ def _dropped(visit: Visit) -> bool:
 
 def _against_whole(whole: ProxySaturation) -> Iterator[str]:
     if whole.most > whole.limit:
-        yield f"the proxy had {whole.most} connections, its maxconn is {whole.limit}"
+        yield f"the proxy had {whole.most} connections, but its maxconn is {whole.limit}"
     for visit in whole.visits:
         if not visit.status:
             yield (
@@ -142,7 +140,7 @@ def _against_servers(evidence: MaxconnSaturation) -> Iterator[str]:
             if wanted is not None and limit != wanted:
                 yield f"{server}: maxconn {limit} in the proxy, {wanted} is described"
             if each.most.get(server, 0) > limit:
-                yield f"{server} had {each.most[server]} sessions, its maxconn is {limit}"
+                yield f"{server} had {each.most[server]} sessions, but its maxconn is {limit}"
         if evidence.timeout_queue_s is None:
             continue
         for visit in each.visits:

@@ -44,7 +44,7 @@ def client_works(evidence: ClientCalls) -> Judgement:
     """Whether list, create, show and delete all did what they say, at the proxy's address.
 
     That the client works once is a fact. That it works each time is not: with n commands and none failed, a
-    rate of failures above 1 − 0.05^(1/n) would have been seen with 95 % probability, and n is small.
+    rate of failures above 1 − 0.05^(1/n) would be detected with 95 % probability, and n is small.
     """
     figures: dict[str, Figure] = {
         "commands": len(evidence.calls),
@@ -61,7 +61,7 @@ def client_works(evidence: ClientCalls) -> Judgement:
         f"the unmodified openstack client listed, created, showed and deleted a stack at {evidence.front}, "
         f"in {len(evidence.calls)} commands"
     )
-    return no_violation(why, len(evidence.calls), "commands failing", figures, digits=0)
+    return no_violation(why, len(evidence.calls), "failing commands", figures, digits=0)
 
 
 def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:
@@ -74,11 +74,11 @@ def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:
     ]
     if not unsuccessful and evidence.calls:
         if not evidence.listed:
-            wrong.append(f"{evidence.stack} was created and is not in the list")
+            wrong.append(f"{evidence.stack} was created, but is not in the list")
         if evidence.shown != "CREATE_COMPLETE":
             wrong.append(f"{evidence.stack} is shown as {evidence.shown}")
         if evidence.left:
-            wrong.append(f"{evidence.stack} was deleted and is still in the list")
+            wrong.append(f"{evidence.stack} was deleted, but is still in the list")
     if wrong:
         return "the unmodified openstack client does not work", wrong
     if unsuccessful or not evidence.calls:
@@ -88,7 +88,7 @@ def _refuted(evidence: ClientCalls) -> tuple[str, list[str]] | None:
         why = f"the client works, but the catalog sends it to {endpoint}, not to {front}"
         return why, [f"endpoint of orchestration: {endpoint}"]
     if evidence.counted == 0:
-        return "the client works, but not through the proxy: it counted nothing", []
+        return "the client works, but not through the proxy, which counted no session", []
     return None
 
 

@@ -142,7 +142,7 @@ class _Client:
             )
             status, output, errors = done.returncode, done.stdout, done.stderr.strip()
         except subprocess.TimeoutExpired:
-            status, output, errors = -1, "", f"no end within {CALL_S:g} s"
+            status, output, errors = -1, "", f"did not end within {CALL_S:g} s"
         if status and NO_COMMAND in errors:
             raise EvidenceUnavailable(
                 self.command[0], "has no `stack` commands: python-heatclient is not installed beside it"

@@ -15,7 +15,7 @@ def retries_as_measured(evidence: Failovers) -> Judgement:
 
     A measured fact: the gate passes whatever they did for the victim's sources, and fails if sources of the
     other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
-    1 − 0.05^(1/n) would have been seen with 95 % probability; without visits of others it is INCONCLUSIVE.
+    1 − 0.05^(1/n) would be detected with 95 % probability; without visits of others it is INCONCLUSIVE.
     """
     return both_apis.check_each_api(evidence.apis, lambda failover: failover.api, _retries)
 
@@ -57,28 +57,28 @@ def _retries(evidence: Failover) -> Judgement:
     if not ours or not others:
         whose = evidence.victim if not ours else f"another backend than {evidence.victim}"
         return inconclusive(
-            f"no source of {whose} visited between its death and the moment when the proxy noticed it",
+            f"no source of {whose} visited between its death and its detection by the proxy",
             **figures,
         )
     if unknown := sum(visit.server is None for visit in answered):
         return inconclusive(
-            f"by which backend {unknown} of {len(answered)} answered visits of sources of "
-            f"{evidence.victim} were answered is in no log: it may not have been dead yet",
+            f"no log shows which backend answered {unknown} of {len(answered)} answered visits of sources "
+            f"of {evidence.victim}, which may not have been dead yet",
             **figures,
         )
     kind = f"hash-type {evidence.before.described.hash_type}"
-    checks = "and without health checks that does not end"
+    checks = "without end, as there are no health checks"
     if evidence.checked and evidence.down_ns is None:
-        checks = "and the checks did not take it out in time"
+        checks = "and the checks did not mark it DOWN in time"
     elif evidence.checked:
-        checks = f"until the checks took it out after {figures['down_after_s']} s"
+        checks = f"until the checks marked it DOWN after {figures['down_after_s']} s"
     why = (
         f"measured: of {len(ours)} visits to the dead {evidence.victim} retries and redispatch rescued "
         f"{len(answered)} with {kind} (up to {figures['most_retries']} retries, "
         f"{figures['redispatched']} redispatched, {figures['longest_s']} s at most), {checks}; the "
         f"{len(others)} visits of other sources were all answered"
     )
-    return no_violation(why, len(others), "such visits harmed", figures)
+    return no_violation(why, len(others), "unanswered visits of other sources", figures)
 
 
 def _other_cause(evidence: Failover, others: Sequence[Visit], harmed: Sequence[Visit]) -> str | None:
@@ -87,8 +87,8 @@ def _other_cause(evidence: Failover, others: Sequence[Visit], harmed: Sequence[V
     strays = sum(v.server == evidence.victim or bool(v.retries or v.redispatched) for v in others)
     if strays:
         return (
-            f"{strays} of {len(others)} visits of sources of other backends met a dead one: where sources "
-            "do not stay (S1, S2), it is not known whose retries these are"
+            f"{strays} of {len(others)} visits of sources of other backends met a dead backend: while "
+            "sources do not stay (S1, S2), retries cannot be attributed to a backend"
         )
     made = (*evidence.before.visits, *evidence.meanwhile)
     earlier = sum(not visit.served for visit in made if visit.done_ns < evidence.killed_ns)

@@ -268,7 +268,7 @@ def _with_fault(
         if happened is False:
             raise EvidenceUnavailable(
                 f"{fault.part}: {fault.fault}",
-                "did not happen: it answered at its own address after the command had ended well",
+                "did not happen: it answered at its own address after the command had succeeded",
             )
         if kind == "connect":
             before, opening = _retries(stats, api, fault.part), time.monotonic()

@@ -94,7 +94,7 @@ def timeouts_as_described(evidence: TimeoutWaits) -> Judgement:
         return inconclusive("[expect] describes no timeout", **figures)
     against = [line for wait in evidence.waits for line in _against(evidence, wait)]
     if against:
-        return failed("the proxy's timeouts are not those that are described", against, **figures)
+        return failed("the proxy's timeouts are not the described ones", against, **figures)
     doubts = [line for each in apis.values() for line in _doubts(each)]
     if doubts or not any(_proven(each) for each in apis.values()):
         return inconclusive(
@@ -145,15 +145,15 @@ def _against(evidence: TimeoutWaits, wait: TimeoutWait) -> Iterator[str]:
     where = f"{wait.api.upper()}: {MEANS[wait.what]}"
     if wait.ended_s is None:
         if wait.gave_up_s >= bound + LATE_S + evidence.late_s:
-            yield f"{where} is still waited for after {wait.gave_up_s:.1f} s, timeout {name} is {bound:g} s"
+            yield f"{where}: still open after {wait.gave_up_s:.1f} s, but timeout {name} is {bound:g} s"
         return
     described = f"timeout {name} is described as {bound:g} s"
     moment = _moment(evidence, wait, bound)
     if moment == "before" and _by_the_proxy(wait):
         by = wait.termination or wait.ended_by
-        yield f"{where} was waited for {wait.ended_s:.2f} s ({by}), {described}"
+        yield f"{where}: ended after {wait.ended_s:.2f} s ({by}), but {described}"
     elif moment == "after":
-        yield f"{where} was waited for {wait.ended_s:.2f} s, {described}"
+        yield f"{where}: ended after {wait.ended_s:.2f} s, but {described}"
 
 
 def _moment(
@@ -198,7 +198,7 @@ def _doubts(of: TimeoutWaits) -> Iterator[str]:
     seen = _proven(of) | _unseen(of).keys()
     for name in of.described:
         if name not in seen and any(name in _applying(wait.mode) for wait in of.waits):
-            yield f"timeout {name} was not observed to fire, and no reason for that is known"
+            yield f"timeout {name} was not observed to fire, for an unknown reason"
 
 
 def _unproven(of: TimeoutWaits, wait: TimeoutWait) -> str | None:
@@ -208,22 +208,20 @@ def _unproven(of: TimeoutWaits, wait: TimeoutWait) -> str | None:
         names = [name for name in APPLY[wait.mode, wait.what] if name not in of.described]
         return f"[expect] does not describe timeout {' and timeout '.join(names)}"
     if wait.ended_s is None:
-        return f"was not waited for long enough ({wait.gave_up_s:.1f} s)"
+        return f"still open after {wait.gave_up_s:.1f} s, when the wait was given up"
     name, bound = found
     if _queued(wait):
         return f"ended after {wait.ended_s:.2f} s in HAProxy's queue ({wait.termination}; see P4)"
     if not _by_the_proxy(wait):
         by = wait.termination or wait.ended_by
-        return f"was ended after {wait.ended_s:.2f} s by the API, not the proxy ({by})"
+        return f"ended after {wait.ended_s:.2f} s by the API, not the proxy ({by})"
     if _moment(of, wait, bound) == "about":
         slow = (
             f"timers were up to {of.late_s:.2f} s late during the waits"
             if wait.ended_s > bound
             else f"{wait.begun_s:.2f} s passed before it started"
         )
-        return (
-            f"was waited for {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s, and {slow}"
-        )
+        return f"ended after {wait.ended_s:.2f} s, timeout {name} is described as {bound:g} s, and {slow}"
     return None
 
 
@@ -251,7 +249,7 @@ def _unseen(of: TimeoutWaits) -> dict[str, str]:
 def _masked(of: TimeoutWaits) -> dict[str, str]:
     """Timeouts that apply to some wait and are never the shortest: timeout → what masks it.
 
-    Two equal timeouts cannot be told apart; the one that is named first counts as proven.
+    Two equal timeouts cannot be distinguished; the one that is named first counts as proven.
     """
     proven = _proven(of)
     masked: dict[str, list[str]] = {}
@@ -276,10 +274,10 @@ def masked_by_checks(checks: Checks | None, fault: str, timeout_s: float) -> str
     detection bound; sooner by up to `inter` if the fault came just before a check.
     """
     if checks is None:
-        return "may be masked by the health checks, of which [[proxy]] says nothing"
+        return "may be masked by the health checks, which [[proxy]] does not describe"
     latest_s = detection_s(checks, fault)
     if latest_s <= timeout_s:
-        how = f"which take the server out in {latest_s:g} s"
+        how = f"which mark the server DOWN within {latest_s:g} s"
         return f"({timeout_s:g} s) is masked by the health checks, {how}"
     earliest_s = min(checks.inter_s, latest_s - checks.inter_s)
     if timeout_s > earliest_s:

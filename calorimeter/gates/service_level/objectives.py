@@ -71,7 +71,7 @@ def objectives_hold(evidence: ServiceLevel) -> Judgement:
     if undecided:
         open_ = f"{_counted(undecided)} not decided {window}: {undecided[0]}"
     elif not findings:
-        open_ = "the scenario has no objectives ([[objectives]])"
+        open_ = "the scenario defines no [[objectives]]"
     if open_:
         return inconclusive(open_, **figures)
     return passed(f"all objectives were met {window}", **figures)
@@ -99,9 +99,9 @@ def _judged(objective: Objective, evidence: ServiceLevel) -> Iterator[Finding]:
 def _percentile(found: ServedOperation, percent: float, bound_ms: float) -> Finding:
     name, least = f"p{percent:g}", samples_needed(percent)
     if found.requests and not found.ok:
-        return (True, f"{found.operation}: none of {found.requests} requests succeeded, there is no {name}")
+        return True, f"{found.operation}: none of {found.requests} requests succeeded, so {name} is unknown"
     if found.ok < least:
-        return None, f"{found.operation}: {name} needs {least} successes, there are {found.ok}"
+        return None, f"{found.operation}: {name} needs {least} successes, but there are {found.ok}"
     value = found.response_ms[name]
     sentence = f"{found.operation}: {name} {value:.1f} ms, the objective is at most {bound_ms:g} ms"
     return value > bound_ms, sentence
@@ -110,7 +110,7 @@ def _percentile(found: ServedOperation, percent: float, bound_ms: float) -> Find
 def _errors(found: ServedOperation, bound: float) -> Finding:
     """The share of requests that were not answered as expected; dropped requests are among them."""
     if not found.requests:
-        return None, f"{found.operation}: there is no request, so no share of errors"
+        return None, f"{found.operation}: there is no request, so the share of errors is unknown"
     failures = found.requests - found.ok
     share = failures / found.requests
     count = f"{failures} of {found.requests} requests failed"
@@ -199,16 +199,16 @@ def not_the_bottleneck(evidence: GeneratorRecord) -> Judgement:
         "largest_lag_p99_ms": round(evidence.lag_p99_ms, 3),
     }
     if not evidence.windows or not evidence.timed:
-        return inconclusive("the load generator recorded nothing of itself in the measured part", **figures)
+        return inconclusive("the load generator recorded no data on itself in the measured part", **figures)
     if not evidence.sent:
         return inconclusive("no request was sent in the measured part of the run", **figures)
     if len(evidence.busy) > evidence.windows * share:
-        count = f"{len(evidence.busy)} of {evidence.windows} seconds"
-        why = f"the generator was the bottleneck in {count}, {share:.0%} is allowed: {evidence.busy[0]}"
+        count = f"{len(evidence.busy)} of {evidence.windows} seconds, at most {share:.0%} is allowed"
+        why = f"the generator was the bottleneck in {count}: {evidence.busy[0]}"
         return failed(why, evidence.busy, **figures)
     late = (
-        f"{evidence.late:,} of {evidence.timed:,} times the generator was late by more than a tenth of the "
-        f"response time, {share:.0%} is allowed"
+        f"the generator was late by more than a tenth of the response time in {evidence.late:,} of "
+        f"{evidence.timed:,} cases, at most {share:.0%} is allowed"
     )
     if evidence.late > evidence.timed * share:
         return failed(late, evidence.limited, **figures)

@@ -119,5 +119,5 @@ def _scenario(run: RunDir) -> Scenario:
 
 
 def _whole(about: dict[str, Any]) -> bool:
-    """Whether the load ended when its time was up."""
+    """Whether the load ended when its duration had elapsed."""
     return about.get("stopped") == "ended" and about.get("clean_stop") is True

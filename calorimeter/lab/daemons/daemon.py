@@ -29,7 +29,7 @@ class DaemonError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Daemon:
-    """How to start a part: `ready` tells whether it serves; `forks`: the command itself exits; `group` is
+    """How to start a part: `ready` is whether it serves; `forks`: the command itself exits; `group` is
     the group id that identifies its packets (root only)."""
 
     part: str
@@ -55,7 +55,7 @@ def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> 
 
 
 def tail(log: Path, lines: int = LOG_LINES) -> str:
-    """The last lines of a log; empty if there is none."""
+    """The last lines of a log; empty if the log is absent."""
     try:
         with log.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))

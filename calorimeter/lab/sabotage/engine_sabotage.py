@@ -1,4 +1,4 @@
-"""Sabotages of a lab's last engine that the gates E and L must find.
+"""Sabotages of a lab's last engine that gates E and L must find.
 
 A sabotage changes the engine's heat.conf and restarts it. The lab's deployment.toml is unchanged: it
 describes the intended state.

@@ -139,7 +139,7 @@ def text_of(template: Template) -> dict[str, object]:
 
 
 def text_in(answer: Answer, *names: str) -> str:
-    """The text at the path `names` in a JSON answer. Raises UnintelligibleError if there is none."""
+    """The text at the path `names` in a JSON answer. Raises UnintelligibleError if it is absent."""
     found = _member(answer, *names)
     if not isinstance(found, str):
         raise UnintelligibleError(f"{names[-1]!r} is not text")

@@ -1,4 +1,4 @@
-"""Faults during a load: a schedule that is carried out beside it; all faults are healed at its end."""
+"""Faults during a load: a schedule that runs beside it; all faults are healed at its end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ScheduledFaults:
 
     @classmethod
     def of(cls, deployment: Deployment, faults: Sequence[Fault], yes_break_it: bool) -> Self:
-        """Resolve the faults. Raises InputError if one cannot be carried out, or is not permitted."""
+        """Resolve the faults. Raises InputError if one cannot be injected, or is not permitted."""
         planned = resolve(Schedule(fault=tuple(faults)), deployment)
         objection = refusal(deployment, yes_break_it) if planned else None
         if objection is not None:
@@ -82,6 +82,6 @@ class ScheduledFaults:
             click.echo(f"calorimeter: {problem}", err=True)
 
     def keep(self, run: RunDir) -> None:
-        """Write the faults that were carried out to the run folder, if any were planned."""
+        """Write the executed faults to the run folder, if any were planned."""
         if self._planned:
             run.save_evidence("faults", ExecutedFaults(faults=tuple(self._carried)))

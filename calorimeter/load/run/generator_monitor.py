@@ -23,7 +23,7 @@ WINDOW_S = 1.0
 TICK_S = 0.01
 TICK_NS = round(TICK_S * 1e9)
 MOST_SWALLOWED = 1_000
-"""The most ticks that one halt counts for: ten seconds."""
+"""The most ticks counted for one pause: ten seconds."""
 
 
 def freeze_garbage() -> None:
@@ -37,7 +37,7 @@ def freeze_garbage() -> None:
 
 
 def lateness(late_ns: int) -> list[int]:
-    """The lateness of a tick, and of those that a halt of the process swallowed, each due 10 ms later."""
+    """The lateness of a tick, and of those missed while the process paused, each due 10 ms later."""
     swallowed = min(max(0, late_ns - 1) // TICK_NS, MOST_SWALLOWED)
     return [max(0, late_ns) - TICK_NS * n for n in range(swallowed + 1)]
 

@@ -61,7 +61,7 @@ def show_draining(environment: Any, until_s: float) -> None:
     while True:
         left = max(0.0, ends - time.monotonic())
         print_line(
-            f"the load has ended; {environment.runner.user_count} users await their answers and remove "
+            f"the load has ended; {environment.runner.user_count} users wait for their answers and remove "
             f"their stacks, for {left:.0f} s at most",
             anywhere=True,
         )
@@ -74,7 +74,7 @@ def _planned(scenario: Scenario) -> str:
     peak = max(stage.level for stage in scenario.rates)
     return (
         f"{scenario.name}: up to {peak:g} arrivals a second for {scenario.duration_s:g} s, "
-        f"{scenario.users} under way at most"
+        f"{scenario.users} in flight at most"
     )
 
 

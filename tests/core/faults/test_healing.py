@@ -195,7 +195,7 @@ def test_a_schedule_is_executed_in_time(cloud: Deployment, tmp_path: Path) -> No
     assert 0.5 <= time.monotonic() - began < 5
     assert not (tmp_path / "a.broken").exists()
     assert [each.fault.fault for each in executed] == ["kill"]
-    assert [line.split("s  ")[1] for line in lines] == ["a: kill", "a: kill is over"]
+    assert [line.split("s  ")[1] for line in lines] == ["a: kill", "a: kill healed"]
 
 
 def test_a_stopped_schedule_heals(cloud: Deployment, tmp_path: Path) -> None:

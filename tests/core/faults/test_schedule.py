@@ -60,9 +60,9 @@ def test_units() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("rest-1", "valid: PART:FAULT@BEGIN+LENGTH"),
+        ("rest-1", "valid: PART:FAULT@START+LENGTH"),
         ("rest-1:kil@5s+1s", "did you mean 'kill'?"),
-        ("rest-1:kill@5+1s", "PART:FAULT@BEGIN+LENGTH"),
+        ("rest-1:kill@5+1s", "PART:FAULT@START+LENGTH"),
         ("rest-1:kill@5d+1s", "is not a duration"),
         ("rest-1:kill@5s+0s", "the length is 0"),
     ],

@@ -127,7 +127,7 @@ def test_enough_sources_pass_with_the_number_that_would_do() -> None:
     assert judgement.outcome is Outcome.PASS
     assert judgement.figures["rest_sources_needed"] == 299
     assert judgement.figures["rest_missed_rate_95"] == 0.009936  # 1 - 0.05^(1/300)
-    assert "0.99% of addresses translated" in judgement.why
+    assert "a rate of translated addresses above 0.99%" in judgement.why
 
 
 def test_single_client_machine_is_inconclusive_with_how_many_would_do() -> None:

@@ -63,7 +63,7 @@ def test_too_many_workers_fail() -> None:
 def test_engine_that_is_not_described_fails() -> None:
     """An engine of another host is named."""
     judgement = as_described(evidence(consumers=consumers(*HOSTS, "engine-9")))
-    assert "engine-9 consumes from engine and is not described" in judgement.counter_examples
+    assert "engine-9 consumes from engine, but is not described" in judgement.counter_examples
 
 
 def test_stranger_fails() -> None:
@@ -88,7 +88,7 @@ def test_consumer_whose_connection_is_not_listed_is_unknown() -> None:
     mine = consumers("engine-1")
     judgement = as_described(evidence(consumers={**mine, "engine": (*mine["engine"], UNLISTED)}))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why.endswith("does not list their connection: unlisted (c, channel 1) on engine")
+    assert judgement.why.endswith("does not list their connections: unlisted (c, channel 1) on engine")
 
 
 def test_stranger_beside_an_unknown_consumer_fails() -> None:

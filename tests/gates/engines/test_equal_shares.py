@@ -79,7 +79,7 @@ def test_shares_of_calls_that_fail_tell_nothing() -> None:
         assert judgement.outcome is Outcome.INCONCLUSIVE
         assert judgement.why == (
             "3 of 1000 calls failed (first: list req-1: 504 after 60.0 s): "
-            "shares of calls that fail prove nothing"
+            "shares of failing calls prove nothing"
         )
         assert judgement.figures["failed_calls"] == 3
     assert equal_shares(evidence(334, 333, 333, calls=1000)).figures["failed_calls"] == 0

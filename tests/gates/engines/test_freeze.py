@@ -55,7 +55,7 @@ def test_proxys_error_during_a_freeze_is_not_clear() -> None:
     """Whosoever the call was, its caller got nothing of Heat's, and that is told as it is."""
     judgement = freeze_costs_its_share(frozen(calls=(*frozen().calls, cut(15, 504))))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.counter_examples == ("an answer that is not Heat's: list : 504 after 10.0 s",)
+    assert judgement.counter_examples == ("an answer that did not come from Heat: list : 504 after 10.0 s",)
 
 
 def test_call_that_the_proxy_cut_off_during_a_freeze_had_no_error_in_time() -> None:

@@ -35,14 +35,14 @@ def test_engines_that_were_not_all_gone_prove_nothing() -> None:
     judgement = errors_are_clear_and_service_returns(gone(noticed_ns=0))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
-        "nothing shows that 'kill' of engine-1, engine-2, engine-3 had an effect: the broker had its "
-        "consumers all the time"
+        "nothing shows that 'kill' of engine-1, engine-2, engine-3 had an effect: the broker kept "
+        "listing its consumers"
     )
     other = call(15, "engine-9 [9]")
     judgement = errors_are_clear_and_service_returns(gone(other))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
-        "1 calls were answered while all of engine-1, engine-2, engine-3 were gone: another process "
+        "1 calls were answered while all of engine-1, engine-2, engine-3 were down: another process "
         f"consumes, see gate E1 ({other})"
     )
     queued = call(HEALING - 2, NAMES[0], took_s=7.0)
@@ -61,11 +61,11 @@ def test_cut_connection_and_errors_after_the_return_fail() -> None:
 
 def test_an_error_of_the_proxys_is_not_clear() -> None:
     """In mode http HAProxy answers in Heat's stead: without Heat's error and without a request id."""
-    cut = call(15, None, 504, 8.0).model_copy(update={"request_id": None, "said": "not an error of Heat's"})
+    cut = call(15, None, 504, 8.0).model_copy(update={"request_id": None, "said": "not an error from Heat"})
     judgement = errors_are_clear_and_service_returns(gone(cut))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == (
-        "an answer that is not Heat's: list : 504 not an error of Heat's after 8.0 s",
+        "an answer that did not come from Heat: list : 504 not an error from Heat after 8.0 s",
     )
     race = errors_are_clear_and_service_returns(gone(cut, proxy_timeout_s=8.0))
     assert "timeout server of the proxy must be longer" in race.counter_examples[0]

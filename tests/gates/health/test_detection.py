@@ -46,7 +46,7 @@ def test_a_proxy_that_stood_still_is_inconclusive_only_as_far_as_that_explains()
     """2.48 s where 2.004 s are allowed: 0.6 s without an answer explain the delay, 0.3 s do not."""
     judgement = judged(trial(down=12.5, gaps=((at(11.5), at(12.1)),)))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "stood still for 0.60 s" in judgement.why
+    assert "was paused for 0.60 s" in judgement.why
     assert judged(trial(down=12.5, gaps=((at(11.5), at(11.8)),))).outcome is Outcome.FAIL
 
 

@@ -123,7 +123,7 @@ def test_without_a_log_sources_cannot_be_placed() -> None:
     """The gate is about sources, so it is INCONCLUSIVE; what the state alone refutes is FAIL."""
     judgement = judged(trial(logged=False, said=()))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == "kill: without a log its sources cannot be placed"
+    assert judgement.why == "kill: without a log its sources' servers are unknown"
     assert judgement.figures["rest_kill_sources_back"] is None
     assert judged(trial(up=23.0, logged=False, said=())).outcome is Outcome.FAIL
 

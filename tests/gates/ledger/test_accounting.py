@@ -70,7 +70,10 @@ def test_counts_of_ends_add_up_to_what_was_taken() -> None:
     cut = record(12, create=call("create", 12, 0, error="ConnectionError"))
     judgement = all_accounted_for(evidence(OPEN, cut))
     assert judgement.figures["complete"] == 11
-    assert "11 stacks were accepted and 1 more created whose client got no answer" in judgement.why
+    assert (
+        "11 stacks were accepted and 1 more were created although their clients got no answer"
+        in judgement.why
+    )
     assert "11 complete, 0 failed, 1 lost by name" in judgement.why
 
 
@@ -100,7 +103,8 @@ def test_crash_that_did_not_happen_is_inconclusive(crash: Crash) -> None:
     judgement = all_accounted_for(evidence(**crashes))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
-        f"the fault did not happen: {crash.part} was still there after the command for 'kill' had succeeded"
+        f"the fault did not happen: {crash.part} was still running after the command for 'kill' had "
+        "succeeded"
     )
     stuck = evidence(record(11, "CREATE_IN_PROGRESS"), **crashes)
     assert all_accounted_for(stuck).outcome is Outcome.FAIL

@@ -28,7 +28,7 @@ def test_stack_that_is_not_final_fails() -> None:
 def test_stack_that_is_never_listed_two_ends_or_a_failure_fail() -> None:
     """An accepted stack is created once, and a template that cannot fail does not fail."""
     for odd, said in (
-        (record(10, states=()), "was accepted and never listed"),
+        (record(10, states=()), "was accepted, but never listed"),
         (record(10, "CREATE_FAILED", "CREATE_COMPLETE"), "had another final state before: CREATE_FAILED"),
         (record(10, "CREATE_FAILED"), "although its template cannot fail"),
     ):
@@ -62,8 +62,8 @@ def test_refused_creates_are_counted_and_more_than_half_are_inconclusive() -> No
         judgement = check(burst(*refused(11)))
         assert judgement.outcome is Outcome.INCONCLUSIVE
         assert judgement.why == (
-            "10 of 21 stacks were created, too few (at least 10 and half of those requested are needed; "
-            "the first that was not: create req-create-10: 500 after 0.1 s)"
+            "10 of 21 stacks were created: at least 10 and half of those requested are needed; "
+            "the first that was not created: create req-create-10: 500 after 0.1 s"
         )
         assert judgement.figures["refused"] == 11
         assert check(burst(*refused(11), record(30, "CREATE_IN_PROGRESS"))).outcome is Outcome.FAIL

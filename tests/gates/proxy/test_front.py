@@ -52,7 +52,7 @@ def test_front_without_an_answer_fails() -> None:
     """The request that was not answered is the counter-example."""
     judgement = answers_at_the_front(front(reply(status=0, error="Connection refused", versions=())))
     assert judgement.outcome is Outcome.FAIL
-    assert judgement.why == f"nobody answers for the REST API at {FRONT}: Connection refused"
+    assert judgement.why == f"nothing answers for the REST API at {FRONT}: Connection refused"
     assert judgement.counter_examples == (f"GET http://{FRONT}/: Connection refused",)
 
 
@@ -124,7 +124,7 @@ def test_answers_that_the_proxy_did_not_count_are_inconclusive() -> None:
     """Something else may answer too, or the proxy was restarted."""
     judgement = answers_at_the_front(front(counted=2))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "counted 2 sessions of 3 that were answered" in judgement.why
+    assert "counted 2 sessions, but 3 requests were answered" in judgement.why
 
 
 def test_proxy_without_stats_is_mentioned() -> None:

@@ -93,7 +93,7 @@ def test_drop_at_timeout_queue_is_as_described() -> None:
 def test_more_sessions_than_a_servers_maxconn_fail() -> None:
     """A server with more sessions than its maxconn was not held back."""
     over = SERVERS.model_copy(update={"most": {"a": 6, "b": 5}})
-    assert judged(servers=over).counter_examples == ("a had 6 sessions, its maxconn is 5",)
+    assert judged(servers=over).counter_examples == ("a had 6 sessions, but its maxconn is 5",)
 
 
 def test_other_maxconn_than_described_fails() -> None:

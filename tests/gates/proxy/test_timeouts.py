@@ -66,7 +66,8 @@ def test_too_early_fails() -> None:
     judgement = timeouts_as_described(evidence(wait("silent", 1.0), client=60, server=60))
     assert judgement.outcome is Outcome.FAIL
     assert judgement.counter_examples == (
-        "REST: a client that sends nothing was waited for 1.00 s (cD), timeout client is described as 60 s",
+        "REST: a client that sends nothing: ended after 1.00 s (cD), but timeout client is described as 60 "
+        "s",
     )
 
 
@@ -83,7 +84,7 @@ def test_wait_that_is_late_by_no_more_than_timers_were_proves_nothing() -> None:
     judgement = timeouts_as_described(late)
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
-        "a client that sends nothing: was waited for 3.50 s, timeout client is described as 2 s, and "
+        "a client that sends nothing: ended after 3.50 s, timeout client is described as 2 s, and "
         "timers were up to 0.60 s late during the waits"
     )
     good = evidence(wait("silent", 2.9), client=2, server=2).model_copy(update={"late_s": 0.6})
@@ -100,7 +101,7 @@ def test_time_before_the_start_may_have_counted_for_the_timer() -> None:
     judgement = timeouts_as_described(evidence(stood, client=2, server=2))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
-        "a client that sends nothing: was waited for 0.20 s, timeout client is described as 2 s, and "
+        "a client that sends nothing: ended after 0.20 s, timeout client is described as 2 s, and "
         "2.50 s passed before it started"
     )
 
@@ -126,7 +127,7 @@ def test_wait_that_the_api_ended_says_nothing_of_the_proxy(made: TimeoutWait, by
     """A web server before Heat has its own, shorter timeouts; that those fire is no fault of the proxy."""
     judgement = timeouts_as_described(evidence(made, client=60, server=60))
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why.endswith(f"was ended after {made.ended_s:.2f} s by the API, not the proxy ({by})")
+    assert judgement.why.endswith(f"ended after {made.ended_s:.2f} s by the API, not the proxy ({by})")
     late = made.model_copy(update={"ended_s": 90.0})
     assert timeouts_as_described(evidence(late, client=60, server=60)).outcome is Outcome.FAIL
 
@@ -156,7 +157,7 @@ def test_apis_are_named_if_they_differ() -> None:
     half = evidence(*rest, wait("silent", 2.0, api="cfn"), client=2, server=3, connect=1)
     judgement = timeouts_as_described(half)
     assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert judgement.why == "timeout connect was not observed to fire, and no reason for that is known"
+    assert judgement.why == "timeout connect was not observed to fire, for an unknown reason"
     told = half.model_copy(update={"masked": {"cfn": {"connect": "is not proven: it may not be broken"}}})
     judgement = timeouts_as_described(told)
     assert judgement.outcome is Outcome.PASS
@@ -208,11 +209,15 @@ def test_wait_that_was_given_up_early_is_inconclusive() -> None:
     ("fault", "timeout_s", "why"),
     [
         # inter 2 + fall 3 · min(connect, inter) + 2 · 2; `timeout check` begins with the connection
-        ("unreachable", 12, "(12 s) is masked by the health checks, which take the server out in 12 s"),
+        (
+            "unreachable",
+            12,
+            "(12 s) is masked by the health checks, which mark the server DOWN within 12 s",
+        ),
         ("unreachable", 10, "(10 s) and the health checks (2 to 12 s) race"),
         ("unreachable", 2, None),
         ("freeze", 12, "(12 s) and the health checks (2 to 36 s) race"),
-        ("freeze", 36, "(36 s) is masked by the health checks, which take the server out in 36 s"),
+        ("freeze", 36, "(36 s) is masked by the health checks, which mark the server DOWN within 36 s"),
     ],
 )
 def test_health_checks_mask_by_the_bound_of_the_fault(
@@ -228,5 +233,5 @@ def test_health_checks_may_fail_within_their_interval() -> None:
     checks = Checks(inter_s=10, fall=1, timeout_check_s=2)
     assert masked_by_checks(checks, "freeze", 5) == "(5 s) and the health checks (2 to 12 s) race"
     assert masked_by_checks(None, "freeze", 5) == (
-        "may be masked by the health checks, of which [[proxy]] says nothing"
+        "may be masked by the health checks, which [[proxy]] does not describe"
     )

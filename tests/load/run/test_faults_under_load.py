@@ -112,7 +112,7 @@ def test_a_fault_that_fails_for_another_reason_is_reported(cloud: Deployment, tm
 def test_a_run_that_leaves_something_broken_is_kept(
     cloud: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """A part that stays broken gives the commands to type, the evidence, the `run:` line and status 2."""
+    """A part that stays broken gives the commands to run, the evidence, the `run:` line and status 2."""
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
 
     def follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:

@@ -146,7 +146,7 @@ def encryption_key_default(rule: Rule, subject: AuditedFiles) -> Iterator[Findin
                 at_group(conf),
                 conf.host,
                 "auth_encryption_key is not set",
-                "Heat uses the key in its published source: everybody who can read the database can "
+                "Heat uses the key in its published source: anyone who can read the database can "
                 "decrypt the credentials in it",
             )
 
