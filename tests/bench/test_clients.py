@@ -7,6 +7,7 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+
 from tests.bench.clients import contender, pauses
 
 CORE = min(os.sched_getaffinity(0))

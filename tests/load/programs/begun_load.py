@@ -14,13 +14,13 @@ from types import SimpleNamespace
 from typing import Any
 
 from locust.runners import WorkerRunner
-from tests.bench.contender import Environment, Session, Timeouts
 
 from calorimeter.core import deployment
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.run import workers
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.workload import catalogue
+from tests.bench.contender import Environment, Session, Timeouts
 
 folder = Path(sys.argv[1])
 (folder / "deployment.toml").write_text(

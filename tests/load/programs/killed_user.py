@@ -8,11 +8,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from tests.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
-
 from calorimeter.load.apis.stack_api import Target
 from calorimeter.load.operations.operation import SoftwareConfig, Stack
 from calorimeter.load.recording.recorder import LedgerRow
+from tests.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
 
 folder = Path(tempfile.mkdtemp())
 shared = session("http://127.0.0.1:1/v1", 1, folder, True)

@@ -6,6 +6,8 @@ import json
 import tempfile
 from pathlib import Path
 
+from calorimeter.core.generator import windows
+from calorimeter.load.run.generator_monitor import GeneratorMonitor
 from tests.bench.contender import (
     Arrivals,
     DropRecorder,
@@ -19,9 +21,6 @@ from tests.bench.contender import (
     pq,
     session,
 )
-
-from calorimeter.core.generator import windows
-from calorimeter.load.run.generator_monitor import GeneratorMonitor
 from tests.load.programs.list_server import ListServer
 
 server = ListServer(lambda number: 0.1)

@@ -8,7 +8,6 @@ import tempfile
 from pathlib import Path
 
 from tests.bench.contender import Environment, RestUser, StackUser, events, gevent, pq, session
-
 from tests.load.programs.list_server import ListServer
 
 server = ListServer(lambda number: 0.2 if number < 60 else 1.0)
