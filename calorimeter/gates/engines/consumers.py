@@ -118,7 +118,7 @@ def why_not_breakable(
 
 def _strangers(consumers: Mapping[str, tuple[RosterConsumer, ...]]) -> Iterator[str]:
     for queue, consumer in ((queue, c) for queue, found in consumers.items() for c in found):
-        if consumer.listed and not (consumer.is_engine and consumer.server):
+        if consumer.listed and (not consumer.is_engine or consumer.server is None):
             yield f"a stranger consumes from {queue}: {consumer.name}"
 
 

@@ -44,12 +44,10 @@ class QueueWindow(Model):
         """Why `total` deliveries to `consumers` (ids) are not all that the broker made, or are too few."""
         if self.unquiet:
             yield self.unquiet
-        if total < rounds * len(self.before):
-            yield (
-                f"{total} deliveries to {len(self.before)} consumers are too few, at least "
-                f"{rounds * len(self.before)} are needed"
-            )
-        if unknown := sorted({*consumers} - {consumer.id for consumer in self.before}):
+        ids = {consumer.id for consumer in self.before}
+        if total < (least := rounds * len(ids)):
+            yield f"{total} deliveries to {len(ids)} consumers are too few, at least {least} are needed"
+        if unknown := sorted({*consumers} - ids):
             more = f" and {len(unknown) - 3} more" if len(unknown) > 3 else ""
             names = ", ".join(unknown[:3])
             yield f"deliveries went to consumers that the broker does not list: {names}{more}"

@@ -41,6 +41,12 @@ def test_period_over_too_few_consumers_fails() -> None:
     assert exact_rotation(evidence("ABAABA")).outcome is Outcome.FAIL
 
 
+def test_consumer_listed_twice_needs_no_more_deliveries() -> None:
+    """A consumer counts once, however many entries the broker's list has of its channel."""
+    twice = tuple(Consumer(id=letter, name=f"engine-{letter}") for letter in "ABCABC")
+    assert exact_rotation(evidence("ABCABB", before=twice, after=twice)).outcome is Outcome.FAIL
+
+
 def test_changed_consumers_are_inconclusive() -> None:
     """Without constant consumers there is no expected order."""
     judgement = exact_rotation(evidence("ABCABC", after=(QueueConsumer(id="A", name="engine-A"),)))
