@@ -43,7 +43,7 @@ def test_period_over_too_few_consumers_fails() -> None:
 
 def test_consumer_listed_twice_needs_no_more_deliveries() -> None:
     """A consumer counts once, however many entries the broker's list has of its channel."""
-    twice = tuple(Consumer(id=letter, name=f"engine-{letter}") for letter in "ABCABC")
+    twice = tuple(QueueConsumer(id=letter, name=f"engine-{letter}") for letter in "ABCABC")
     assert exact_rotation(evidence("ABCABB", before=twice, after=twice)).outcome is Outcome.FAIL
 
 
