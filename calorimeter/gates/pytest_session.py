@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -95,7 +95,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
         def command(gate_id: str) -> str:
             item = tests[gate_id]
-            return repeat.pytest(session.given, session.named, gate_id, item.path, item.name, renamed)
+            name = item.nodeid.partition("::")[2]  # with its class, which `item.name` lacks
+            return repeat.pytest(session.given, session.named, gate_id, item.path, name, renamed)
 
         session.repeat = command
 
@@ -151,20 +152,26 @@ def judge(calorimeter_session: Session, request: pytest.FixtureRequest) -> Judge
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """Keep INCONCLUSIVE for a gate that raises, and fail its test."""
-    gate = _gate(pyfuncitem)
-    if gate is None or SESSION not in pyfuncitem.config.stash:
-        return (yield)
-    try:
-        return (yield)
-    except pytest.fail.Exception:
-        raise
-    except Exception as problem:
-        # InputError, too: unusable input was refused before the first gate; this broke during the run.
-        verdict = pyfuncitem.config.stash[SESSION].broken(gate, problem)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep INCONCLUSIVE for a gate that raises, is skipped or judges nothing, and fail its test."""
+    report = yield
+    session = item.config.stash.get(SESSION, None)
+    gate = session.items.get(item.nodeid) if session else None
+    problem = call.excinfo.value if call.excinfo else None
+    if session is None or gate is None or call.when == "teardown" or (call.when == "setup" and not problem):
+        return report
+    if gate.id in session.new and (problem is None or isinstance(problem, pytest.fail.Exception)):
+        return report
+    # InputError, too: unusable input was refused before the first gate; this broke during the run.
+    verdict = session.broken(gate, problem)
     if not verdict.acceptable:
-        pytest.fail(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}", pytrace=False)
+        report.outcome = "failed"
+        report.longrepr = f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}"
+    elif call.when == "call":
+        report.outcome, report.longrepr = "passed", None
+    return report
 
 
 def pytest_report_teststatus(
