@@ -203,6 +203,43 @@ def test_gate_that_pytest_would_let_pass_is_red(suite: Path, gate_id: str) -> No
     assert list(outcomes(suite / "again")) == [gate_id]
 
 
+@pytest.mark.parametrize("suite", ["gates"], indirect=True)
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("test_ordinary.py", "--gates", "X1"),
+            "calorimeter: --gates: 'X1' given, but no gate was collected; valid: a path to gates",
+        ),
+        (("-k", "ordinary", "--gates", "X1"), ""),
+        (
+            ("-k", "has", "--summary", "/proc/x.md"),
+            "calorimeter: /proc/x.md: the summary cannot be written (No such file or directory)",
+        ),
+    ],
+)
+def test_success_is_not_reported_for_what_was_not_done(
+    words: tuple[str, ...], line: str, suite: Path
+) -> None:
+    """No gate was judged although gates were asked for, or the summary is missing: the status is 2."""
+    done = run_pytest(suite, "--deployment", "cloud.toml", *words)
+    assert done.returncode == 2
+    assert done.stderr.strip() == line
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("suite", ["gates"], indirect=True)
+def test_damaged_verdicts_are_refused_before_the_first_gate(suite: Path) -> None:
+    """A run folder keeps the verdicts that it has; what cannot be read is not replaced."""
+    assert run_pytest(suite, "--deployment", "cloud.toml", "-k", "has").returncode == 0
+    (file,) = suite.glob("runs/*/verdicts.json")
+    file.write_text("{")
+    done = run_pytest(suite, "--deployment", "cloud.toml", "-k", "has", "--run", str(file.parent))
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"calorimeter: {file}: is not a verdicts.json"
+    assert file.read_text() == "{"
+
+
 @pytest.mark.parametrize("suite", ["same_id"], indirect=True)
 def test_gate_with_the_id_of_a_shipped_one_is_a_gate_of_its_own(suite: Path) -> None:
     """Its needs and the consent for it are its own, and the docs of the shipped one are not about it."""

@@ -64,6 +64,8 @@ class Session:
         available = {gate_id: gates[gate_id] for gate_id in gates if gate_id in (given.collected or gates)}
         chosen = select(given.gates, available)
         existing = RunDir.open(given.run) if given.run else None
+        if existing and (file := existing.path / "verdicts.json").exists():
+            verdicts.read(file)  # a damaged one is refused here, before the first verdict is added
         for baseline in given.baseline:
             RunDir.open(baseline)
         deployment = cls._deployment(given, existing, [gates[gate_id] for gate_id in chosen])

@@ -72,7 +72,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the selected gates and all other tests; unusable input ends the run with status 2."""
     gates = [(gate, item) for item in items if (gate := _gate(item))]
-    if not gates or config.option.collectonly:
+    wanted = getattr(config.option, f"{PREFIX}gates")
+    if config.option.collectonly or not (gates or wanted):
         return
     # `calorimeter verify` has prepared its session, and reported what was wrong.
     prepared: Prepared | None = config.pluginmanager.get_plugin(PREPARED)
@@ -108,13 +109,17 @@ def _gate(item: pytest.Item) -> Gate | None:
 
 
 def _given(config: pytest.Config, gates: Iterable[tuple[Gate, pytest.Item]]) -> Given:
-    """The options, and the gates that were collected. Raises InputError if one was collected twice."""
+    """The options, and the gates that were collected. Raises InputError if there is none, or one twice."""
     collected: dict[str, str] = {}
     for gate, item in gates:
         if gate.id in collected:
             raise InputError(item.nodeid, f"is gate {gate.id}, and so is {collected[gate.id]}")
         collected[gate.id] = item.nodeid
     values = {name: getattr(config.option, PREFIX + name) for name in OPTIONS}
+    if not collected:
+        raise InputError(
+            "--gates", f"{values['gates']!r} given, but no gate was collected", "valid: a path to gates"
+        )
     return Given.of(getattr(config.option, f"{PREFIX}deployment"), values, frozenset(collected))
 
 
@@ -184,15 +189,25 @@ def pytest_report_teststatus(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Set the exit status: 1 if a gate that was named could not run, 2 if nothing was judged."""
+    """Write the summary and set the exit status.
+
+    1 if a gate that was named could not run; 2 if nothing was judged, or the summary cannot be written.
+    """
     opened = session.config.stash.get(SESSION, None)
-    none = pytest.ExitCode.NO_TESTS_COLLECTED
-    if opened is None or session.exitstatus not in (pytest.ExitCode.OK, none):
+    if opened is None:
         return
-    if opened.refused:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    elif session.exitstatus == none:
-        session.exitstatus = UNUSABLE
+    none = pytest.ExitCode.NO_TESTS_COLLECTED
+    if session.exitstatus in (pytest.ExitCode.OK, none):
+        if opened.refused:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.exitstatus == none or (opened.given.gates and not opened.new):
+            session.exitstatus = UNUSABLE
+    if opened.new and not session.config.pluginmanager.has_plugin(PREPARED):
+        try:
+            opened.write_summary()
+        except InputError as problem:
+            print(f"\ncalorimeter: {problem}", file=sys.stderr, flush=True)
+            session.exitstatus = UNUSABLE
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -200,4 +215,3 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if SESSION in config.stash and config.stash[SESSION].new:
         for line, style in config.stash[SESSION].summary():
             terminalreporter.write_line(line, **{MARKUP.get(key, str(style[key])): True for key in style})
-        config.stash[SESSION].write_summary()
