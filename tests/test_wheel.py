@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -94,6 +95,21 @@ def test_commands_of_the_wheel_work(installed: Path, tmp_path: Path) -> None:
     assert judged.returncode == 1, judged.stderr
     assert "INCONCLUSIVE A1" in judged.stdout
     assert "again: calorimeter verify cloud.toml --gates A1\n" in judged.stdout
+
+
+def test_gates_of_the_wheel_judge_a_published_run(installed: Path, tmp_path: Path) -> None:
+    """Without a lab: `calorimeter verify` and pytest on the gates in the package agree."""
+    (published,) = (CLONE / "reports/data/rest-and-cfn").iterdir()
+    run = shutil.copytree(published, tmp_path / "a 'run'")
+    words = ("--run", run, "--gates", "T1,T3")
+    judged = call(installed / "calorimeter", "verify", *words, cwd=tmp_path)
+    (gates,) = installed.parent.glob("lib/python*/site-packages/calorimeter/shipped/verify")
+    tested = call(
+        installed / "python", "-m", "pytest", "-p", "no:cacheprovider", gates, *words, cwd=tmp_path
+    )
+    for done in (judged, tested):
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "2 PASS of 2 gates" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the selected gates and all other tests; unusable input ends the run with status 2."""
     gates = [(gate, item) for item in items if (gate := _gate(item))]
-    wanted = getattr(config.option, f"{PREFIX}gates")
+    wanted = getattr(config.option, f"{PREFIX}gates", None)  # `calorimeter verify` adds no options
     if config.option.collectonly or not (gates or wanted):
         return
     # `calorimeter verify` has prepared its session, and reported what was wrong.
