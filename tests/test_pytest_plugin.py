@@ -170,6 +170,86 @@ def test_gate_that_is_declared_twice_is_refused(suite: Path) -> None:
     assert "is gate X1, and so is test_copy.py::test_the_deployment_has_a_name" in done.stderr
 
 
+@LOCUST
+@pytest.mark.parametrize("suite", ["broken"], indirect=True)
+def test_gate_without_a_verdict_of_its_own_is_inconclusive(suite: Path, locust: tuple[str, ...]) -> None:
+    """Whether it breaks, is skipped or judges nothing: the reason is one line, and its test fails."""
+    done = run_pytest(suite, "--deployment", "cloud.toml", *locust)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stdout
+    (file,) = suite.glob("runs/*/verdicts.json")
+    assert {v.gate: (v.judgement.outcome, v.judgement.why) for v in read(file).verdicts} == {
+        "X1": (Outcome.INCONCLUSIVE, "the check itself broke: ValueError: of two lines"),
+        "X2": (Outcome.INCONCLUSIVE, "proxy log: is empty"),
+        "X3": (Outcome.INCONCLUSIVE, "the gate judged nothing"),
+        "X4": (Outcome.INCONCLUSIVE, "skipped: not today"),
+        "X5": (Outcome.INCONCLUSIVE, "skipped: not now"),
+        "X6": (Outcome.INCONCLUSIVE, "the gate itself broke: RuntimeError: no set-up"),
+        "X7": (Outcome.INCONCLUSIVE, "the gate itself broke: Failed: by itself"),
+        "X8": (Outcome.INCONCLUSIVE, "the gate itself broke: SystemExit: 0"),
+        "X9": (Outcome.FAIL, "not so"),
+    }
+
+
+@pytest.mark.parametrize("suite", ["broken"], indirect=True)
+@pytest.mark.parametrize("gate_id", ["X3", "X4", "X5", "X9"])
+def test_gate_that_pytest_would_let_pass_is_red(suite: Path, gate_id: str) -> None:
+    """The exit status is 1, and so it is for the command that repeats the gate."""
+    done = run_pytest(suite, "--deployment", "cloud.toml", "--gates", gate_id)
+    assert done.returncode == 1
+    (again,) = [line for line in done.stdout.splitlines() if " again: " in line]
+    done = run_pytest(suite, *shlex.split(again.partition("again: pytest ")[2]), "--runs", "again")
+    assert done.returncode == 1
+    assert list(outcomes(suite / "again")) == [gate_id]
+
+
+@pytest.mark.parametrize("suite", ["gates"], indirect=True)
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (
+            ("test_ordinary.py", "--gates", "X1"),
+            "calorimeter: --gates: 'X1' given, but no gate was collected; valid: a path to gates",
+        ),
+        (("-k", "ordinary", "--gates", "X1"), ""),
+        (
+            ("-k", "has", "--summary", "/proc/x.md"),
+            "calorimeter: /proc/x.md: the summary cannot be written (No such file or directory)",
+        ),
+    ],
+)
+def test_success_is_not_reported_for_what_was_not_done(
+    words: tuple[str, ...], line: str, suite: Path
+) -> None:
+    """No gate was judged although gates were asked for, or the summary is missing: the status is 2."""
+    done = run_pytest(suite, "--deployment", "cloud.toml", *words)
+    assert done.returncode == 2
+    assert done.stderr.strip() == line
+    assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("suite", ["gates"], indirect=True)
+def test_damaged_verdicts_are_refused_before_the_first_gate(suite: Path) -> None:
+    """A run folder keeps the verdicts that it has; what cannot be read is not replaced."""
+    assert run_pytest(suite, "--deployment", "cloud.toml", "-k", "has").returncode == 0
+    (file,) = suite.glob("runs/*/verdicts.json")
+    file.write_text("{")
+    done = run_pytest(suite, "--deployment", "cloud.toml", "-k", "has", "--run", str(file.parent))
+    assert done.returncode == 2
+    assert done.stderr.strip() == f"calorimeter: {file}: is not a verdicts.json"
+    assert file.read_text() == "{"
+
+
+@pytest.mark.parametrize("suite", ["same_id"], indirect=True)
+def test_gate_with_the_id_of_a_shipped_one_is_a_gate_of_its_own(suite: Path) -> None:
+    """Its needs and the consent for it are its own, and the docs of the shipped one are not about it."""
+    done = run_pytest(suite, "--deployment", "cloud.toml")
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert outcomes(suite / "runs") == {"S1": Outcome.FAIL, "S2": Outcome.NOT_RUN}
+    assert "docs:" not in done.stdout
+    assert "again: pytest test_own_s1.py::test_own --deployment cloud.toml --gates S1\n" in done.stdout
+
+
 @pytest.mark.parametrize("autoload", [True, False])
 @pytest.mark.parametrize("addopts", ["", "-o addopts=--import-mode=importlib"], ids=["no-locust", "locust"])
 def test_clone_runs_its_gates(addopts: str, autoload: bool, tmp_path: Path) -> None:
@@ -181,4 +261,6 @@ def test_clone_runs_its_gates(addopts: str, autoload: bool, tmp_path: Path) -> N
     assert done.returncode == 1, done.stdout + done.stderr
     assert "names no heat.conf ([[heat_conf]])" in done.stdout
     assert outcomes(tmp_path / "runs") == {"A1": Outcome.INCONCLUSIVE}
-    assert "docs: docs/reference/audit.md#a1-every-api-process-has-an-address-of-its-own" in done.stdout
+    assert (
+        "docs: docs/reference/audit-heat.md#a1-every-api-process-has-an-address-of-its-own" in done.stdout
+    )

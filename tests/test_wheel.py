@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -82,7 +83,10 @@ def test_commands_of_the_wheel_work(installed: Path, tmp_path: Path) -> None:
     assert listed.returncode == 0, listed.stderr
     assert "calorimeter/shipped/verify/test_affinity.py:" in listed.stdout
     page = call(calorimeter, "gates", "S1", cwd=tmp_path).stdout
-    assert "docs: docs/reference/gates-proxy.md#s1" in page
+    shown = next(line for line in page.splitlines() if line.startswith("docs: "))
+    file, _, anchor = shown.removeprefix("docs: ").partition("#")
+    assert (tmp_path / file).is_file()
+    assert anchor.startswith("s1")
     (tmp_path / "cloud.toml").write_text(
         'name = "cloud"\n[rest]\nurl = "http://127.0.0.1:1/v1"\nproxy_section = "rest"\n'
         'backends = [{ name = "b", address = "127.0.0.1:1" }]\n'
@@ -91,6 +95,21 @@ def test_commands_of_the_wheel_work(installed: Path, tmp_path: Path) -> None:
     assert judged.returncode == 1, judged.stderr
     assert "INCONCLUSIVE A1" in judged.stdout
     assert "again: calorimeter verify cloud.toml --gates A1\n" in judged.stdout
+
+
+def test_gates_of_the_wheel_judge_a_published_run(installed: Path, tmp_path: Path) -> None:
+    """Without a lab: `calorimeter verify` and pytest on the gates in the package agree."""
+    (published,) = (CLONE / "reports/data/rest-and-cfn").iterdir()
+    run = shutil.copytree(published, tmp_path / "a 'run'")
+    words = ("--run", run, "--gates", "T1,T3")
+    judged = call(installed / "calorimeter", "verify", *words, cwd=tmp_path)
+    (gates,) = installed.parent.glob("lib/python*/site-packages/calorimeter/shipped/verify")
+    tested = call(
+        installed / "python", "-m", "pytest", "-p", "no:cacheprovider", gates, *words, cwd=tmp_path
+    )
+    for done in (judged, tested):
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "2 PASS of 2 gates" in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,11 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
         args = [gates_folder, "--rootdir", gates_folder, "-c", os.devnull, "--import-mode=importlib"]
         args += ["-p", "no:locust", "-p", "no:cacheprovider", "-p", SESSION_PLUGIN, "--tb=short"]
         args += ["--junitxml", str(junitxml)] if junitxml else []
-        status = int(pytest.main(args, plugins=[prepared]))
+        try:
+            status = int(pytest.main(args, plugins=[prepared]))
+        except OSError as problem:  # pytest writes the XML when all gates have run
+            progress.line(f"calorimeter: {problem.filename}: cannot be written ({problem.strerror})")
+            status = 2
     click.echo(err=True)
     for text, style in session.summary() if session.new else ():
         click.secho(text, **style)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import takewhile
+from pathlib import Path
 
 from calorimeter.core import shipped
 
@@ -31,7 +32,7 @@ class DocsSection:
 
     @property
     def link(self) -> str:
-        """The path of the page in a clone, with the heading's anchor as GitHub and Gitea make it."""
+        """The path of the page, with the heading's anchor as GitHub and Gitea make it."""
         anchor = _NOT_IN_ANCHOR.sub("", self.title.lower()).replace(" ", "-")
         return f"{self.page}#{anchor}"
 
@@ -55,9 +56,8 @@ class DocsSection:
             if line.startswith("|") and _DELIMITER.fullmatch(following):
                 columns = _cells(line)
             elif line.startswith("|") and gate_id in gate_ids(_cells(line)[0]):
-                yield "\n".join(
-                    f"{column}: {cell}" for column, cell in zip(columns, _cells(line), strict=True)
-                )
+                cells = zip(columns, _cells(line), strict=True)
+                yield "\n".join(f"{column}: {cell}" if column else cell for column, cell in cells)
         for block in _BLOCK_ENDS.split("\n".join(own)):
             if (lead := _LEAD.match(block.lstrip())) and gate_id in gate_ids(lead[1]):
                 yield block.strip()
@@ -79,13 +79,14 @@ def sections() -> list[DocsSection]:
     """The sections of all pages about gates."""
     found = []
     for file in sorted(file for pattern in PAGES for file in shipped.folder(FOLDER).glob(pattern)):
+        page = str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
         lines = file.read_text(encoding="utf-8").splitlines()
         headings = [
             (at, len(m[1]), m[2]) for at, line in enumerate(lines) if (m := _HEADING.fullmatch(line))
         ]
         for at, level, title in headings:
             end = next((there for there, other, _ in headings if there > at and other <= level), len(lines))
-            found.append(DocsSection(f"{FOLDER}/{file.name}", title, level, tuple(lines[at + 1 : end])))
+            found.append(DocsSection(page, title, level, tuple(lines[at + 1 : end])))
     return found
 
 

@@ -65,6 +65,8 @@ class AcceptanceRun:
         available = {gate_id: gates[gate_id] for gate_id in gates if gate_id in (given.collected or gates)}
         chosen = select(given.gates, available)
         existing = RunDir.open(given.run) if given.run else None
+        if existing and (file := existing.path / "verdicts.json").exists():
+            verdicts.read(file)  # a damaged one is refused here, before the first verdict is added
         for baseline in given.baseline:
             RunDir.open(baseline)
         deployment = cls._deployment(given, existing, [gates[gate_id] for gate_id in chosen])
@@ -160,14 +162,18 @@ class AcceptanceRun:
         verdicts.write(old.merged(self.new.values()), file)
         return verdict
 
-    def broken(self, gate: Gate, problem: Exception) -> Verdict:
-        """Keep INCONCLUSIVE for a gate whose experiment raised `problem`."""
-        if isinstance(problem, EvidenceUnavailable):
+    def broken(self, gate: Gate, problem: BaseException | None) -> Verdict:
+        """Keep INCONCLUSIVE for a gate whose test raised `problem`, or judged nothing if that is None."""
+        if problem is None:
+            why = "the gate judged nothing"
+        elif isinstance(problem, EvidenceUnavailable):
             why = f"{problem.where}: {problem.why}"
         elif isinstance(problem, InputError):
             why = str(problem)
+        elif isinstance(problem, pytest.skip.Exception):
+            why = f"skipped: {problem}"
         else:
-            why = f"the gate itself broke: {type(problem).__name__}: {' '.join(str(problem).split())}"
+            why = _crash("gate", problem)
         return self.keep(gate, inconclusive(why))
 
     @property
@@ -192,7 +198,7 @@ class AcceptanceRun:
             for example in judgement.counter_examples:
                 yield f"{'':<17} - {example}", {}
             if _refuses(verdict):
-                if page := gate_docs.link(verdict.gate):
+                if GATES[verdict.gate].shipped and (page := gate_docs.link(verdict.gate)):
                     yield f"{'':<17} docs: {page}", {}
                 yield f"{'':<17} again: {self.repeat(verdict.gate)}", {}
         yield "", {}
@@ -205,6 +211,10 @@ class AcceptanceRun:
         """Write the verdicts as Markdown to the file of --summary and to the summary of a CI job."""
         text = markdown_summary.markdown(self.deployment.name, self.run.path, self.new.values())
         markdown_summary.write(text, self.given.summary)
+
+
+def _crash(part: str, problem: BaseException) -> str:
+    return f"the {part} itself broke: {type(problem).__name__}: {' '.join(str(problem).split())}"
 
 
 def _refuses(verdict: Verdict) -> bool:
@@ -276,7 +286,7 @@ class Judge:
         try:
             judgement = check(evidence)
         except Exception as problem:
-            judgement = inconclusive(f"the check itself broke: {type(problem).__name__}: {problem}")
+            judgement = inconclusive(_crash("check", problem))
         verdict = self._session.keep(self._gate, judgement, [str(kept)], waived)
         if not verdict.acceptable:
             reason = f"{verdict.gate} {judgement.outcome.value}: {judgement.why}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Generator, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 
@@ -72,7 +72,8 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Keep the selected gates and all other tests; unusable input ends the run with status 2."""
     gates = [(gate, item) for item in items if (gate := _gate(item))]
-    if not gates or config.option.collectonly:
+    wanted = getattr(config.option, f"{PREFIX}gates", None)  # `calorimeter verify` adds no options
+    if config.option.collectonly or not (gates or wanted):
         return
     # `calorimeter verify` has prepared its session, and reported what was wrong.
     prepared: Prepared | None = config.pluginmanager.get_plugin(PREPARED)
@@ -95,9 +96,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
         def command(gate_id: str) -> str:
             item = tests[gate_id]
-            return repeat_command.pytest(
-                session.given, session.named, gate_id, item.path, item.name, renamed
-            )
+            name = item.nodeid.partition("::")[2]  # with its class, which `item.name` lacks
+            return repeat_command.pytest(session.given, session.named, gate_id, item.path, name, renamed)
 
         session.repeat = command
 
@@ -109,13 +109,17 @@ def _gate(item: pytest.Item) -> Gate | None:
 
 
 def _given(config: pytest.Config, gates: Iterable[tuple[Gate, pytest.Item]]) -> Given:
-    """The options, and the gates that were collected. Raises InputError if one was collected twice."""
+    """The options, and the gates that were collected. Raises InputError if there is none, or one twice."""
     collected: dict[str, str] = {}
     for gate, item in gates:
         if gate.id in collected:
             raise InputError(item.nodeid, f"is gate {gate.id}, and so is {collected[gate.id]}")
         collected[gate.id] = item.nodeid
     values = {name: getattr(config.option, PREFIX + name) for name in OPTIONS}
+    if not collected:
+        raise InputError(
+            "--gates", f"{values['gates']!r} given, but no gate was collected", "valid: a path to gates"
+        )
     return Given.of(getattr(config.option, f"{PREFIX}deployment"), values, frozenset(collected))
 
 
@@ -153,20 +157,26 @@ def judge(calorimeter_session: AcceptanceRun, request: pytest.FixtureRequest) ->
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:
-    """Keep INCONCLUSIVE for a gate that raises, and fail its test."""
-    gate = _gate(pyfuncitem)
-    if gate is None or SESSION not in pyfuncitem.config.stash:
-        return (yield)
-    try:
-        return (yield)
-    except pytest.fail.Exception:
-        raise
-    except Exception as problem:
-        # InputError, too: unusable input was refused before the first gate; this broke during the run.
-        verdict = pyfuncitem.config.stash[SESSION].broken(gate, problem)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Keep INCONCLUSIVE for a gate that raises, is skipped or judges nothing, and fail its test."""
+    report = yield
+    session = item.config.stash.get(SESSION, None)
+    gate = session.items.get(item.nodeid) if session else None
+    problem = call.excinfo.value if call.excinfo else None
+    if session is None or gate is None or call.when == "teardown" or (call.when == "setup" and not problem):
+        return report
+    if gate.id in session.new and (problem is None or isinstance(problem, pytest.fail.Exception)):
+        return report
+    # InputError, too: unusable input was refused before the first gate; this broke during the run.
+    verdict = session.broken(gate, problem)
     if not verdict.acceptable:
-        pytest.fail(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}", pytrace=False)
+        report.outcome = "failed"
+        report.longrepr = f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}"
+    elif call.when == "call":
+        report.outcome, report.longrepr = "passed", None
+    return report
 
 
 def pytest_report_teststatus(
@@ -179,15 +189,25 @@ def pytest_report_teststatus(
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Set the exit status: 1 if a gate that was named could not run, 2 if nothing was judged."""
+    """Write the summary and set the exit status.
+
+    1 if a gate that was named could not run; 2 if nothing was judged, or the summary cannot be written.
+    """
     opened = session.config.stash.get(SESSION, None)
-    none = pytest.ExitCode.NO_TESTS_COLLECTED
-    if opened is None or session.exitstatus not in (pytest.ExitCode.OK, none):
+    if opened is None:
         return
-    if opened.refused:
-        session.exitstatus = pytest.ExitCode.TESTS_FAILED
-    elif session.exitstatus == none:
-        session.exitstatus = UNUSABLE
+    none = pytest.ExitCode.NO_TESTS_COLLECTED
+    if session.exitstatus in (pytest.ExitCode.OK, none):
+        if opened.refused:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.exitstatus == none or (opened.given.gates and not opened.new):
+            session.exitstatus = UNUSABLE
+    if opened.new and not session.config.pluginmanager.has_plugin(PREPARED):
+        try:
+            opened.write_summary()
+        except InputError as problem:
+            print(f"\ncalorimeter: {problem}", file=sys.stderr, flush=True)
+            session.exitstatus = UNUSABLE
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.Config) -> None:
@@ -195,4 +215,3 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     if SESSION in config.stash and config.stash[SESSION].new:
         for line, style in config.stash[SESSION].summary():
             terminalreporter.write_line(line, **{MARKUP.get(key, str(style[key])): True for key in style})
-        config.stash[SESSION].write_summary()

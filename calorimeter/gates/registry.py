@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Container
 from dataclasses import dataclass
 from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
 from typing import Literal, TypeVar
 
 import pytest
@@ -74,6 +75,11 @@ class Gate:
     may_break: tuple[Break, ...]
     function: Callable[..., None]
 
+    @property
+    def shipped(self) -> bool:
+        """Whether it is a gate of this suite, not one of another suite that may have the same id."""
+        return Path(self.function.__code__.co_filename).resolve().parent == shipped.folder("verify")
+
     def planned(self, deployment: Deployment, *, may_break: bool) -> list[FaultCommands]:
         """The commands that inject its faults; those of `may_break` only if `may_break`."""
         breaks = self.breaks + (self.may_break if may_break else ())
@@ -130,7 +136,11 @@ def gate(
 
 
 def known() -> dict[str, Gate]:
-    """The suite's gates, and those of all test modules that were imported, in order of their ids."""
+    """The suite's gates, and those of all test modules that were imported, in order of their ids.
+
+    A gate of an imported module replaces the suite's gate of that id.
+    """
+    imported = dict(GATES)
     for file in sorted(shipped.folder("verify").glob("test_*.py")):
         name = f"{__name__}.{file.stem}"
         if name not in sys.modules:
@@ -138,6 +148,7 @@ def known() -> dict[str, Gate]:
             assert spec is not None and spec.loader is not None
             sys.modules[name] = module_from_spec(spec)
             spec.loader.exec_module(sys.modules[name])
+    GATES.update(imported)
     return {gate_id: GATES[gate_id] for gate_id in sorted(GATES, key=gate_order)}
 
 

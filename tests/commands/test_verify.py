@@ -90,3 +90,13 @@ def test_doctor_knows_what_may_be_waived(tmp_path: Path, closed_port: int) -> No
     done = calorimeter("doctor", "cloud.toml", cwd=tmp_path)
     assert "cloud.toml: waive: unknown gate 'E99'" in done.stderr
     assert done.returncode == 2
+
+
+def test_unwritable_junit_file_is_one_line(tmp_path: Path) -> None:
+    """The verdicts are printed and kept; the status is that of unusable input, without a traceback."""
+    (tmp_path / "cloud.toml").write_text(DEPLOYMENT.format(port=1))
+    done = calorimeter("verify", "cloud.toml", "--gates", "A1", "--junitxml", "/proc/x.xml", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "INCONCLUSIVE A1" in done.stdout
+    assert "calorimeter: /proc/x.xml: cannot be written (No such file or directory)" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.http import answers
 
@@ -82,14 +83,20 @@ def _findings(accepted: set[str], accepted_count: int, rows: list[Row]) -> Itera
 
 
 def balance_of_run(run: RunDir) -> LedgerBalance:
-    """Compare the samples and the ledger of a run folder."""
+    """Compare the samples and the ledger of a run folder. Raises InputError if they cannot be read."""
+    if not run.parquet("samples"):
+        raise InputError(str(run.path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
     columns = ["api", "operation", "status", "error", "request_id"]
     return balance(_rows(run, "samples", columns), _rows(run, "ledger", None))
 
 
 def _rows(run: RunDir, kind: str, columns: list[str] | None) -> Iterator[Row]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     for path in run.parquet(kind):
-        for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000, columns=columns):
-            yield from batch.to_pylist()
+        try:
+            for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000, columns=columns):
+                yield from batch.to_pylist()
+        except (OSError, pa.ArrowException) as problem:
+            raise InputError(str(path), "is truncated or no Parquet file") from problem

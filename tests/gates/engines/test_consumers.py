@@ -55,7 +55,8 @@ def test_missing_engine_fails_and_is_named_with_its_entry_in_the_table() -> None
 
 def test_engine_with_an_empty_server_name_is_missing_but_no_stranger() -> None:
     """A queue named `engine.` gives an engine an empty server name: it is still an engine."""
-    nameless = consumers(*HOSTS) | {"engine": (RosterConsumer(id="x", name="x", role="heat-engine", server=""),)}
+    nobody = RosterConsumer(id="x", name="x", role="heat-engine", server="")
+    nameless = consumers(*HOSTS) | {"engine": (nobody,)}
     judgement = as_described(evidence(consumers=nameless))
     assert judgement.outcome is Outcome.FAIL
     assert not [found for found in judgement.counter_examples if "stranger" in found]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from calorimeter.load.run.ledger_balance import balance
+from calorimeter.core.errors import InputError
+from calorimeter.core.rundir import RunDir
+from calorimeter.load.run.ledger_balance import balance, balance_of_run
 
 
 def create(request_id: str, status: int = 201, error: str = "") -> dict[str, Any]:
@@ -49,3 +52,14 @@ def test_what_does_not_balance_is_named(
 ) -> None:
     """A lost row, an unexpected row, a stack without an end or a delete, and a duplicate are findings."""
     assert balance(samples, ledger).findings == (finding,)
+
+
+def test_run_without_samples_does_not_balance(tmp_path: Path) -> None:
+    """Nothing was compared: that is unusable input, as is a damaged file."""
+    (tmp_path / "run.json").write_text('{"id": "r"}')
+    with pytest.raises(InputError, match="holds no samples"):
+        balance_of_run(RunDir(tmp_path))
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "samples/worker-00.parquet").write_bytes(bytes(100))
+    with pytest.raises(InputError, match=r"worker-00\.parquet: is truncated or no Parquet file"):
+        balance_of_run(RunDir(tmp_path))
