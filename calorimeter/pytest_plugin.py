@@ -10,9 +10,10 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
+from calorimeter.gates.marker import MARKER
+
 TRIGGERS = ("--deployment", "--run")
 SESSION_PLUGIN = "calorimeter.gates.pytest_session"
-MARKER = "calorimeter_gate"
 
 
 def pytest_addoption(parser: pytest.Parser, pluginmanager: pytest.PytestPluginManager) -> None:

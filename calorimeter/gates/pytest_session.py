@@ -16,9 +16,9 @@ from calorimeter.core.errors import InputError
 from calorimeter.gates import repeat_command
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import PREPARED, AcceptanceRun, Judge, Prepared
+from calorimeter.gates.marker import MARKER
 from calorimeter.gates.registry import Gate
 from calorimeter.gates.verify_options import OPTIONS, Given, Option
-from calorimeter.pytest_plugin import MARKER
 
 SESSION = pytest.StashKey[AcceptanceRun]()
 

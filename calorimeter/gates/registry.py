@@ -20,6 +20,7 @@ from calorimeter.core.deployment import Consent, Deployment, Part
 from calorimeter.core.errors import unknown
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.verdict import gate_order
+from calorimeter.gates.marker import MARKER
 
 F = TypeVar("F", bound=Callable[..., None])
 
@@ -129,7 +130,7 @@ def gate(
         assert heading, f"gate {gate_id} has no docstring"
         declared = Gate(gate_id, heading, guide, consent, needs, breaks, may_break, function)
         GATES[gate_id] = declared
-        marked: F = pytest.mark.calorimeter_gate(declared)(function)
+        marked: F = getattr(pytest.mark, MARKER)(declared)(function)
         return marked
 
     return declare
