@@ -246,7 +246,7 @@ def generate(topology: Path, output: Path, force: bool) -> int:
     proxy = "10.0.0.1"
     [[hosts]]
     name = "B"
-    address = "10.0.0.2"      # one REST API, one CFN API, one engine: rest, cfn, engines = 1
+    address = "10.0.0.2"      # default: rest = 1, cfn = 1, engines = 1
 
     Passwords that TOPOLOGY does not refer to are generated and kept in secrets.toml of the folder; a
     second call uses them again. Files with passwords have mode 600.

@@ -27,8 +27,9 @@ def gates(gate_id: str | None, as_json: bool) -> int:
 
     The list has each gate's heading, the sentence of the guide that it tests, the consent that it needs,
     the parts of a deployment that it needs (as `calorimeter doctor` names them), and its file. GATE adds
-    what it breaks; its experiment with the evidence readers, the evidence record and the check; the
-    sabotages of a lab that turn it red; and what the docs say about it.
+    what it breaks; its experiment with the evidence readers that its module imports, the evidence record
+    and the check; the sabotages that `calorimeter lab sabotage` lists for it; and what the docs say about
+    it.
 
     Exit status: 0; 2 no gate has that id.
     """
@@ -141,7 +142,7 @@ def _page(gate: Gate) -> Iterator[str]:
         "record": shown["record"],
         "evidence": shown["evidence"] and f"{shown['evidence']} of the run folder",
         "check": shown["check"],
-        "sabotage": ", ".join(shown["sabotages"]) or "none on a lab",
+        "sabotage": ", ".join(shown["sabotages"]) or "none that `calorimeter lab sabotage` lists",
     }
     for label, text in labelled.items():
         if text:

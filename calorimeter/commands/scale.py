@@ -21,7 +21,7 @@ SIZES = NumbersParam("N,N,…", 1, 64)
 @click.argument("scenario", default="engine-wait")
 @DEPLOYMENT_OPTION
 @click.option("--rest", type=SIZES, help="Numbers of REST APIs (default: as many as there are).")
-@click.option("--cfn", type=SIZES, help="Number of CFN APIs, one (default: as many as there are).")
+@click.option("--cfn", type=SIZES, metavar="N", help="Number of CFN APIs (default: as many as there are).")
 @click.option("--engines", type=SIZES, required=True, help="Numbers of engines, as in 1,2,4.")
 @click.option("--check", type=click.IntRange(1, 64), metavar="N",
               help="Number of engines to predict, then measure (default: the first left out).")  # fmt: skip

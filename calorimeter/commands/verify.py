@@ -53,8 +53,8 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
     (`calorimeter run --repeat`) represents its whole side. If $GITHUB_STEP_SUMMARY names a file, the
     verdicts are added to it as Markdown.
 
-    Exit status: 0 every gate passed or was waived; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the
-    set-up cannot be used.
+    Exit status: 0 every gate that ran passed or was waived; 1 a gate is FAIL or INCONCLUSIVE; 2 the input
+    or the set-up cannot be used, or no gate could run; 130 after Ctrl-C.
     """
     from calorimeter.gates.progress import Progress
 
@@ -94,6 +94,8 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
 @DEPLOYMENT
 def doctor(deployment: Path | None) -> int:
     """Show for each part of DEPLOYMENT whether it can be reached, and which gates need it.
+
+    DEPLOYMENT is a deployment.toml (default: $CALORIMETER_DEPLOYMENT, ./deployment.toml, or the lab's).
 
     Exit status: 0 every part that the file names can be reached; 2 one cannot.
     """

@@ -35,8 +35,9 @@ class CodePlace:
 class GateSource:
     """The code of a gate. `evidence` is the name of its file in `evidence/` of a run folder.
 
-    `readers` are the modules of gates/evidence that the experiment uses. All but `function` is None or
-    empty if the test function does not call `judge(experiment(…), check)`.
+    `readers` are the modules of gates/evidence that the experiment's module imports, directly or through
+    modules outside that folder. All but `function` is None or empty if the test function does not call
+    `judge(experiment(…), check)`.
     """
 
     function: CodePlace

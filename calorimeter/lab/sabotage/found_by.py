@@ -1,4 +1,7 @@
-"""Which gates each sabotage of a lab turns red; a test compares the table with the tests on the lab."""
+"""Which gates each sabotage of a lab turns red; a test compares the table with the tests on the lab.
+
+Those tests do not run gates A, which read the sabotaged files, too.
+"""
 
 from __future__ import annotations
 
