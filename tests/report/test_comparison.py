@@ -137,7 +137,7 @@ def test_what_the_sides_were_made_on_is_told_apart(runs: dict[str, list[Path]]) 
     same = comparison.compare(measured[0][:1], measured[0][1:], ("users",))
     assert "compare runs/a0 runs/a1 --despite users --output" in comparison_page._rebuild(same)
     text = comparison_page.files(same)["report.md"].decode()
-    assert "Nothing that is recorded of their parts" in text
+    assert "Nothing recorded about their parts" in text
     assert "The same on both sides: Deployment, REST, CFN" in text
     mixed = comparison.compare(measured[0][:1], [measured[0][1], measured[1][0]])
     assert "compare --baseline runs/a0 runs/a1 runs/c0 --output" in comparison_page._rebuild(mixed)

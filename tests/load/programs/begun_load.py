@@ -20,7 +20,7 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.load.run import workers
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.workload import catalogue
-from tests.bench.contender import Environment, Session, Timeouts
+from tests.bench.contender import Environment, LoadSession, RequestTimeouts
 
 folder = Path(sys.argv[1])
 (folder / "deployment.toml").write_text(
@@ -60,7 +60,7 @@ def attach(environment: Environment, runs: Path) -> None:
     )
     token: Any = SimpleNamespace(start_renewing=lambda: None)
     unused: Any = None
-    session = Session(DEPLOYMENT, SCENARIO, Timeouts(), token, {}, unused)
+    session = LoadSession(DEPLOYMENT, SCENARIO, RequestTimeouts(), token, {}, unused)
     Lifecycle(environment, session, runs, {}).attach()
 
 
