@@ -72,7 +72,7 @@ def _details(gate: Gate) -> dict[str, Any]:
     """What `calorimeter gates GATE` adds."""
     from calorimeter.gates import gate_docs
     from calorimeter.gates.gate_source import source
-    from calorimeter.lab.sabotage.found_by import sabotages
+    from calorimeter.lab.sabotage.found_by import RED_IN_TESTS, sabotages
 
     code = source(gate)
     named, passages = gate_docs.about(gate.id)
@@ -87,6 +87,8 @@ def _details(gate: Gate) -> dict[str, Any]:
         "evidence": f"evidence/{code.evidence}" if code.evidence else None,
         "readers": list(code.readers),
         "sabotages": sabotages(gate.id),
+        "red_in": RED_IN_TESTS.get(gate.id),
+        "golden": list(code.golden),
         "docs": [
             *({"link": section.link, "text": section.text} for section in named),
             *({"link": section.link, "text": passage} for section, passage in passages),
@@ -143,6 +145,8 @@ def _page(gate: Gate) -> Iterator[str]:
         "evidence": shown["evidence"] and f"{shown['evidence']} of the run folder",
         "check": shown["check"],
         "sabotage": ", ".join(shown["sabotages"]) or "none that `calorimeter lab sabotage` lists",
+        "red in": shown["red_in"],
+        "golden": ", ".join(shown["golden"]),
     }
     for label, text in labelled.items():
         if text:

@@ -296,6 +296,7 @@ def proxy(name: str, **asked: Any) -> None:
     _check_weights(asked["weights"], max(opened.topology.rest, opened.topology.cfn))
     with _daemons():
         proxy_sabotage.reshape(name, asked)
+    click.echo(f"lab {name} has the new proxy configuration", err=True)
 
 
 @_command("Break a lab in one way that gates must find.", "sabotage roundrobin", "sabotage")
@@ -324,6 +325,7 @@ def sabotage_(what: str | None, name: str) -> None:
             engine_sabotage.sabotage(name, what)
         else:
             proxy_sabotage.sabotage(name, what)
+    click.echo(f"lab {name} is sabotaged ({what}): {ways[what]}", err=True)
 
 
 @_command("End a sabotage.", "heal")
@@ -337,6 +339,7 @@ def heal(name: str) -> None:
     with _daemons():
         engine_sabotage.heal(name)
         proxy_sabotage.heal(name)
+    click.echo(f"lab {name} is healed", err=True)
 
 
 def _check_weights(weights: tuple[int, ...], servers: int) -> None:

@@ -101,6 +101,16 @@ class Verdicts(Model):
         return Verdicts(verdicts=tuple(by_gate[gate] for gate in sorted(by_gate, key=gate_order)))
 
 
+def count(verdicts: Sequence[Verdict]) -> str:
+    """`35 PASS, 1 FAIL (1 waived), 1 NOT RUN of 37 gates`."""
+    counted = []
+    for outcome in Outcome:
+        judged = [each for each in verdicts if each.judgement.outcome is outcome]
+        waived = outcome is not Outcome.PASS and sum(each.waived is not None for each in judged)
+        counted += [f"{len(judged)} {outcome.value}" + f" ({waived} waived)" * bool(waived)] * bool(judged)
+    return f"{', '.join(counted) or 'nothing'} of {len(verdicts)} gate" + "s" * (len(verdicts) != 1)
+
+
 def gate_order(gate: str) -> tuple[str, int]:
     """Sort key of gate ids: A1, A2, … A10, E1 …"""
     digits = "".join(c for c in gate if c.isdigit())

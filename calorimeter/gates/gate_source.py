@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,7 +37,8 @@ class GateSource:
     """The code of a gate. `evidence` is the name of its file in `evidence/` of a run folder.
 
     `readers` are the modules of gates/evidence that the experiment's module imports, directly or through
-    modules outside that folder. All but `function` is None or empty if the test function does not call
+    modules outside that folder. `golden` are the test files of a clone that give the check literal
+    evidence. All but `function` is None or empty if the test function does not call
     `judge(experiment(…), check)`.
     """
 
@@ -46,6 +48,7 @@ class GateSource:
     check: CodePlace | None = None
     evidence: str | None = None
     readers: tuple[str, ...] = ()
+    golden: tuple[str, ...] = ()
 
 
 def source(gate: Gate) -> GateSource:
@@ -72,6 +75,7 @@ def source(gate: Gate) -> GateSource:
         check=place(check) if check else None,
         evidence=f"{name}.json",
         readers=tuple(sorted(_readers(inspect.unwrap(experiment).__module__, set()))) if experiment else (),
+        golden=_golden(check) if check else (),
     )
 
 
@@ -116,6 +120,14 @@ def _readers(module: str, seen: set[str]) -> set[str]:
     found = {name for name in found if "." not in name and name != "unavailable" and name.islower()}
     others = (name for name in imported if not name.startswith(READERS) and name.count(".") > 2)
     return found.union(*(_readers(name, seen) for name in others))
+
+
+def _golden(check: Any) -> tuple[str, ...]:
+    """The tests of the clone that call a check on literal evidence; empty in a wheel."""
+    called = re.compile(rf"\b{inspect.unwrap(check).__name__.lstrip('_')}\b")
+    tests = sorted((PACKAGE.parent / "tests").glob("*/**/test_*.py"))
+    golden = (file for file in tests if called.search(file.read_text(encoding="utf-8")))
+    return tuple(str(file.relative_to(PACKAGE.parent)) for file in golden)
 
 
 def place(found: Any) -> CodePlace:

@@ -202,9 +202,7 @@ class AcceptanceRun:
                     yield f"{'':<17} docs: {page}", {}
                 yield f"{'':<17} again: {self.repeat(verdict.gate)}", {}
         yield "", {}
-        counts = {o: sum(v.judgement.outcome is o for v in ordered) for o in Outcome}
-        counted = ", ".join(f"{n} {o.value}" for o, n in counts.items() if n)
-        yield f"{counted} of {len(ordered)} gates", {"bold": True}
+        yield verdicts.count(ordered), {"bold": True}
         yield f"verdicts: {self.run.path / 'verdicts.json'}", {}
 
     def write_summary(self) -> None:

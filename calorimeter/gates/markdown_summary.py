@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.verdict import Outcome, Verdict, gate_order
+from calorimeter.core.verdict import Outcome, Verdict, count, gate_order
 
 MARKS = {Outcome.PASS: "✅", Outcome.FAIL: "❌", Outcome.INCONCLUSIVE: "⚠️", Outcome.NOT_RUN: "⏭️"}
 
@@ -18,13 +18,12 @@ VARIABLE = "GITHUB_STEP_SUMMARY"
 def markdown(deployment: str, run: Path, verdicts: Iterable[Verdict]) -> str:
     """A heading with the counts, a row for each gate, and the counter-examples of unacceptable verdicts."""
     ordered = sorted(verdicts, key=lambda verdict: gate_order(verdict.gate))
-    counts = {o: sum(v.judgement.outcome is o for v in ordered) for o in Outcome}
     accepted = all(v.acceptable or v.judgement.outcome is Outcome.NOT_RUN for v in ordered)
-    counted = ", ".join(f"{number} {outcome.value}" for outcome, number in counts.items() if number)
+    passed = any(v.judgement.outcome is Outcome.PASS for v in ordered)
     lines = [
-        f"## {'✅' if accepted and counts[Outcome.PASS] else '❌'} Calorimeter: {_cell(deployment)}",
+        f"## {'✅' if accepted and passed else '❌'} Calorimeter: {_cell(deployment)}",
         "",
-        f"{counted or 'nothing'} of {len(ordered)} gates · run `{run.name}`",
+        f"{count(ordered)} · run `{run.name}`",
         "",
         "| | gate | | why |",
         "|---|---|---|---|",

@@ -12,11 +12,12 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.registry import known
 from calorimeter.lab.sabotage.engine_sabotage import ENGINE_SABOTAGES
-from calorimeter.lab.sabotage.found_by import FOUND_BY
+from calorimeter.lab.sabotage.found_by import FOUND_BY, RED_IN_TESTS
 from calorimeter.lab.sabotage.proxy_sabotage import SABOTAGES
 from tests.gates.engines import test_sabotage_engines as of_engines
 from tests.gates.health import test_sabotage_health as of_health
 from tests.gates.proxy import test_sabotage_proxy as of_proxy
+from tests.places import CLONE
 
 
 def shown(*words: str, columns: int = 80) -> str:
@@ -91,4 +92,14 @@ def test_sabotages_are_those_that_the_tests_on_the_lab_prove() -> None:
         if case.sabotage:
             red = {gate for gate, outcome in case.outcomes.items() if outcome == Outcome.FAIL}
             proven.setdefault(case.sabotage, set()).update(red)
-    assert {name: set(found) for name, found in FOUND_BY.items()} == proven
+    found = {name: {gate for gate in gates if gate[0] != "A"} for name, gates in FOUND_BY.items()}
+    assert found == proven  # tests/lab/test_sabotaged_files.py proves gates A
+
+
+@pytest.mark.parametrize(("gate", "test"), RED_IN_TESTS.items())
+def test_what_turns_a_gate_red_otherwise_is_a_test_on_the_lab(gate: str, test: str) -> None:
+    """The test exists, and its file names the gate."""
+    file, _, name = test.partition("::")
+    text = (CLONE / file).read_text(encoding="utf-8")
+    assert f"def {name}(" in text
+    assert gate in text

@@ -10,6 +10,7 @@ from calorimeter.core.verdict import (
     Judgement,
     Verdict,
     Verdicts,
+    count,
     failed,
     gate_order,
     inconclusive,
@@ -72,3 +73,11 @@ def test_invalid_verdicts_file_is_refused(tmp_path: Path, text: str) -> None:
     file.write_text(text)
     with pytest.raises(InputError, match=r"verdicts\.json"):
         verdicts.read(file)
+
+
+def test_counts_name_what_is_waived() -> None:
+    """A waived FAIL is counted as a FAIL, and as waived; outcomes without a gate are left out."""
+    known = verdict_of("H9", failed("shallow"), waived="known")
+    assert count([verdict_of("H1", passed("x")), known]) == "1 PASS, 1 FAIL (1 waived) of 2 gates"
+    assert count([known]) == "1 FAIL (1 waived) of 1 gate"
+    assert count([]) == "nothing of 0 gates"

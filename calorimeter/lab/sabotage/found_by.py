@@ -1,37 +1,45 @@
-"""Which gates each sabotage of a lab turns red; a test compares the table with the tests on the lab.
-
-Those tests do not run gates A, which read the sabotaged files, too.
-"""
+"""Which gates each sabotage of a lab turns red; tests compare the tables with what is seen on the lab."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 FOUND_BY: Mapping[str, tuple[str, ...]] = {
-    "roundrobin": ("S1", "S2", "S3", "S5", "S6", "S7"),
-    "leastconn": ("S1", "S2", "S3", "S5", "S6", "S7"),
-    "cfn-roundrobin": ("S2", "S3", "S5", "S6", "S7"),
+    "roundrobin": ("A5", "S1", "S2", "S3", "S5", "S6", "S7"),
+    "leastconn": ("A5", "S1", "S2", "S3", "S5", "S6", "S7"),
+    "cfn-roundrobin": ("A5", "S2", "S3", "S5", "S6", "S7"),
     "weight": ("S3", "S4"),
     "stick-table": ("S6", "S7"),
-    "missing-server": ("S3", "S4"),
-    "keepalive-off": ("P6",),
+    "missing-server": ("A2", "S3", "S4"),
+    "keepalive-off": ("A7", "P6"),
     "small-maxconn": ("P4",),
-    "wrong-address": ("P2",),
-    "short-timeout": ("P5",),
-    "translation": ("S8",),
-    "unchecked": ("H1", "H2", "H5"),
+    "wrong-address": ("A2", "P2"),
+    "short-timeout": ("A8", "P5"),
+    "translation": ("A2", "A6", "A9", "S8"),
+    "unchecked": ("A6", "H1", "H2", "H5"),
     "backup": ("H1",),
-    "fall-100": ("H2",),
-    "slow-checks": ("H3",),
-    "any-path": ("H2",),
-    "sessions-stay": ("H3",),
-    "engine-vhost": ("E1",),
+    "fall-100": ("A6", "H2"),
+    "slow-checks": ("A6", "H3"),
+    "any-path": ("A6", "H2"),
+    "sessions-stay": ("A6", "H3"),
+    "engine-vhost": ("A4", "E1"),
     "engine-workers": ("E1",),
     "engine-dies": ("E1",),
-    "engine-prefetch": ("E1",),
-    "engine-key": ("L1",),
+    "engine-prefetch": ("A4", "E1"),
+    "engine-key": ("A4", "L1"),
 }
-"""Sabotage → the gates that it turns red."""
+"""Sabotage → the gates that it turns red. Gates A read the sabotaged files."""
+
+_LOADS = "tests/gates/service_level/test_service_level_on_lab.py"
+
+RED_IN_TESTS: Mapping[str, str] = {
+    "E2": "tests/gates/engines/test_sabotage_engines.py::test_stranger_on_the_queue_is_red",
+    "E4": "tests/gates/engines/test_sabotage_engines.py::test_stranger_on_the_queue_is_red",
+    "H9": "tests/gates/health/test_sabotage_health.py::test_a_healthy_lab_passes_and_h9_is_waived",
+    "T1": f"{_LOADS}::test_missed_objectives_and_a_halting_generator_are_red",
+    "T3": f"{_LOADS}::test_missed_objectives_and_a_halting_generator_are_red",
+}
+"""Gate → a test that turns it red on a lab by other means than `lab sabotage`."""
 
 
 def sabotages(gate_id: str) -> list[str]:
