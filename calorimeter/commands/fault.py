@@ -27,6 +27,8 @@ def fault(
 ) -> int:
     """Inject faults into parts of DEPLOYMENT on a schedule, and heal all of them, also after Ctrl-C.
 
+    DEPLOYMENT is a deployment.toml (default: $CALORIMETER_DEPLOYMENT, ./deployment.toml, or the lab's).
+
     Exit status: 0 all faults were injected and healed; 1 a command failed; 2 the input cannot be used.
     """
     described = netns.open_deployment(deployment)

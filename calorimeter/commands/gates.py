@@ -140,7 +140,7 @@ def _page(gate: Gate) -> Iterator[str]:
         "may break": ", ".join(shown["may_break"]),
         "gate": f"{shown['function']} ({shown['file']})",
         "experiment": shown["experiment"],
-        "readers": shown["readers"] and f"{', '.join(shown['readers'])} (calorimeter/gates/evidence)",
+        "readers": ", ".join(shown["readers"]),
         "record": shown["record"],
         "evidence": shown["evidence"] and f"{shown['evidence']} of the run folder",
         "check": shown["check"],

@@ -17,7 +17,12 @@ from typing import Any, get_type_hints
 from calorimeter.core.shipped import PACKAGE
 from calorimeter.gates.registry import Gate
 
-READERS = "calorimeter.gates.evidence."
+READERS = (
+    "calorimeter.gates.evidence.",
+    "calorimeter.core.sample_tables",
+    "calorimeter.config.named_files",
+)
+"""Modules that read evidence: of a deployment, of a recorded load, of configuration files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,10 +41,10 @@ class CodePlace:
 class GateSource:
     """The code of a gate. `evidence` is the name of its file in `evidence/` of a run folder.
 
-    `readers` are the modules of gates/evidence that the experiment's module imports, directly or through
-    modules outside that folder. `golden` are the test files of a clone that give the check literal
-    evidence. All but `function` is None or empty if the test function does not call
-    `judge(experiment(…), check)`.
+    `readers` are the modules that read evidence (`READERS`) and that the experiment's module imports,
+    directly or through others of the gates; as in `gates.evidence.proxy_log`. `golden` are the test files
+    of a clone that give the check literal evidence. All but `function` is None or empty if the test
+    function does not call `judge(experiment(…), check)`.
     """
 
     function: CodePlace
@@ -105,21 +110,21 @@ def _record(experiment: Any, check: Any) -> CodePlace | None:
 
 
 def _readers(module: str, seen: set[str]) -> set[str]:
-    """The modules of gates/evidence that a module of the gates imports, directly or through others."""
+    """The readers that a module of a gates' folder imports, directly or through others of such folders."""
     file = PACKAGE.parent / f"{module.replace('.', '/')}.py"
-    if module in seen or not file.is_file():
+    in_folder = module.startswith("calorimeter.gates.") and module.count(".") > 2
+    if module in seen or not in_folder or not file.is_file():
         return set()
     seen.add(module)
     imported = {
         name
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("calorimeter.gates.")
+        if isinstance(node, ast.ImportFrom) and node.module
         for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
+        if (PACKAGE.parent / f"{name.replace('.', '/')}.py").is_file()
     }
-    found = {name.removeprefix(READERS) for name in imported if name.startswith(READERS)}
-    found = {name for name in found if "." not in name and name != "unavailable" and name.islower()}
-    others = (name for name in imported if not name.startswith(READERS) and name.count(".") > 2)
-    return found.union(*(_readers(name, seen) for name in others))
+    found = {name.removeprefix("calorimeter.") for name in imported if name.startswith(READERS)}
+    return found.union(*(_readers(name, seen) for name in imported)) - {"gates.evidence.unavailable"}
 
 
 def _golden(check: Any) -> tuple[str, ...]:

@@ -304,10 +304,11 @@ _OPTIONS = st.sampled_from(_HEAT_LINES.splitlines(keepends=True))
 def test_no_files_raise_anything_but_an_input_error(proxy: list[str], options: list[str]) -> None:
     """For any files, audit, correction and description end in a result or an InputError."""
     from calorimeter.config import audit
+    from calorimeter.config.audit import output
 
     heat = (("B", (("b.conf", "".join(options)),)), ("C", (("c.conf", "".join(reversed(options))),)))
     inputs = Inputs(proxies=(("proxy", (("p.cfg", "".join(proxy)),)),), heat=heat)
-    audit.output.text(audit.audit(inputs))
+    output.text(audit.audit(inputs))
     audit.corrected(inputs)
     try:
         named_files.require_apis(inputs)

@@ -14,7 +14,8 @@ def test_every_gate_has_an_experiment_a_record_and_a_check(gate_id: str) -> None
     """Each place is a file of the clone, and its line begins the definition."""
     found = source(known()[gate_id])
     assert found.experiment and found.record and found.check and found.evidence
-    assert all((CLONE / f"calorimeter/gates/evidence/{name}.py").is_file() for name in found.readers)
+    assert all((CLONE / f"calorimeter/{name.replace('.', '/')}.py").is_file() for name in found.readers)
+    assert found.readers
     for each in (found.function, found.experiment, found.record, found.check):
         line = (CLONE / each.file).read_text(encoding="utf-8").splitlines()[each.line - 1]
         assert line.lstrip().startswith(("def ", "class ", "@")), each
@@ -28,7 +29,9 @@ def test_names_are_those_that_the_gate_calls() -> None:
     assert str(found.check).startswith("calorimeter.gates.affinity.stability.")
     assert str(found.record).startswith("calorimeter.gates.clients.visits.")
     assert found.evidence == "visits-rest.json"
-    assert "proxy_log" in found.readers
-    assert source(known()["A1"]).readers == ()
+    assert "gates.evidence.proxy_log" in found.readers
+    assert "gates.evidence.proxy_stats" in source(known()["H2"]).readers
+    assert source(known()["A1"]).readers == ("config.named_files",)
+    assert source(known()["T1"]).readers == ("core.sample_tables",)
     assert source(known()["A1"]).evidence == "audit.json"
     assert source(known()["H2"]).evidence == "H2.json"
