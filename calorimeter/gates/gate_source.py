@@ -11,10 +11,11 @@ import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
-from calorimeter.core.shipped import PACKAGE
+from calorimeter.core.shipped import COPIES, PACKAGE
 from calorimeter.gates.registry import Gate
 
 READERS = (
@@ -111,28 +112,38 @@ def _record(experiment: Any, check: Any) -> CodePlace | None:
 
 def _readers(module: str, seen: set[str]) -> set[str]:
     """The readers that a module of a gates' folder imports, directly or through others of such folders."""
-    file = PACKAGE.parent / f"{module.replace('.', '/')}.py"
-    in_folder = module.startswith("calorimeter.gates.") and module.count(".") > 2
-    if module in seen or not in_folder or not file.is_file():
+    if module in seen or not module.startswith("calorimeter.gates.") or module.count(".") < 3:
         return set()
     seen.add(module)
-    imported = {
+    found = {name.removeprefix("calorimeter.") for name in _imports(module) if name.startswith(READERS)}
+    found |= {reader for name in _imports(module) for reader in _readers(name, seen)}
+    return found - {"gates.evidence.unavailable"}
+
+
+@cache
+def _imports(module: str) -> frozenset[str]:
+    """The modules of the package that a module imports, also in its functions."""
+    file = PACKAGE.parent / f"{module.replace('.', '/')}.py"
+    return frozenset(
         name
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
         if isinstance(node, ast.ImportFrom) and node.module
         for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
         if (PACKAGE.parent / f"{name.replace('.', '/')}.py").is_file()
-    }
-    found = {name.removeprefix("calorimeter.") for name in imported if name.startswith(READERS)}
-    return found.union(*(_readers(name, seen) for name in imported)) - {"gates.evidence.unavailable"}
+    )
 
 
 def _golden(check: Any) -> tuple[str, ...]:
     """The tests of the clone that call a check on literal evidence; empty in a wheel."""
     called = re.compile(rf"\b{inspect.unwrap(check).__name__.lstrip('_')}\b")
-    tests = sorted((PACKAGE.parent / "tests").glob("*/**/test_*.py"))
-    golden = (file for file in tests if called.search(file.read_text(encoding="utf-8")))
-    return tuple(str(file.relative_to(PACKAGE.parent)) for file in golden)
+    return tuple(file for file, text in _tests().items() if called.search(text))
+
+
+@cache
+def _tests() -> dict[str, str]:
+    """The test files of a clone: path relative to it → text; empty in a wheel."""
+    files = [] if COPIES.is_dir() else sorted((PACKAGE.parent / "tests").glob("*/**/test_*.py"))
+    return {str(file.relative_to(PACKAGE.parent)): file.read_text(encoding="utf-8") for file in files}
 
 
 def place(found: Any) -> CodePlace:

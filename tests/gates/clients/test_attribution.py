@@ -63,10 +63,11 @@ def test_rounds_since_the_start_are_counted_together(
     kind: type[Attribution], context: Context, mode: str
 ) -> None:
     """What was seen before the start does not count; each round's sessions, lines and visits do."""
-    if mode == "http" and kind is SessionAttribution:
-        pytest.skip("sessions name no server in mode http")
     api = context.api("rest")
     with kind.opened(context, proxy_stats(context.deployment)) as attribution:
+        if mode == "http" and kind is SessionAttribution:
+            assert "names no server" in str(attribution.doubt(api))
+            return
         assert attribution.doubt(api) is None
         attribution.start([api])
         visits = [visit for _ in range(3) for visit in attribution.visit(api, SOURCES[:2])]
