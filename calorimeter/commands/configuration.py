@@ -159,11 +159,9 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
     from calorimeter.config.audit.judgement import verdicts
     from calorimeter.core import verdict
 
-    file = run / "verdicts.json"
     if not (run / "run.json").exists():
         raise InputError(str(run), "is not a run folder (it has no run.json)")
-    known = verdict.read(file) if file.exists() else verdict.Verdicts()
-    verdict.write(known.merged(verdicts(report)), file)
+    verdict.add(verdicts(report), run / "verdicts.json")
 
 
 @click.command()

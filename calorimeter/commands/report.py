@@ -133,9 +133,7 @@ def compare(
 
 def _judge(verdict: Verdict, run: RunDir) -> int:
     """Add a verdict to those of a run; the exit status."""
-    path = run.path / "verdicts.json"
-    known = verdicts.read(path) if path.exists() else verdicts.Verdicts()
-    verdicts.write(known.merged([verdict]), path)
+    verdicts.add([verdict], run.path / "verdicts.json")
     click.echo(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}")
     for line in verdict.judgement.counter_examples:
         click.echo(f"  {line}")

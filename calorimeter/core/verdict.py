@@ -135,3 +135,12 @@ def read(path: Path) -> Verdicts:
 def write(verdicts: Verdicts, path: Path) -> None:
     """Replace verdicts.json. Raises InputError if it cannot be written."""
     files.write(path, verdicts.model_dump_json(indent=2) + "\n")
+
+
+def add(newer: Iterable[Verdict], path: Path) -> None:
+    """Add verdicts to a verdicts.json, in place of those of the same gates.
+
+    Raises InputError if the file is damaged or cannot be written.
+    """
+    known = read(path) if path.exists() else Verdicts()
+    write(known.merged(newer), path)

@@ -15,7 +15,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.toml import Model
-from calorimeter.core.verdict import Judgement, Outcome, Verdict, Verdicts, inconclusive
+from calorimeter.core.verdict import Judgement, Outcome, Verdict, inconclusive
 from calorimeter.gates import gate_docs, markdown_summary, repeat_command
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -157,9 +157,7 @@ class AcceptanceRun:
             evidence=tuple(evidence),
         )
         self.new[gate.id] = verdict
-        file = self.run.path / "verdicts.json"
-        old = verdicts.read(file) if file.exists() else Verdicts()
-        verdicts.write(old.merged(self.new.values()), file)
+        verdicts.add(self.new.values(), self.run.path / "verdicts.json")
         return verdict
 
     def broken(self, gate: Gate, problem: BaseException | None) -> Verdict:
