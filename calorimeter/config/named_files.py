@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from calorimeter.config.audit.subject import Inputs, Texts, build
+from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.hosts import split_url
 from calorimeter.core.deployment import Address, Deployment
 from calorimeter.core.errors import InputError, unknown
@@ -39,7 +39,7 @@ def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str
         if _kind(path, texts) == "haproxy":
             proxy_texts.extend(texts)
         else:
-            heat_texts.append((path.stem.removeprefix("heat-") or path.stem, texts))
+            heat_texts.append(HeatFiles(path.stem.removeprefix("heat-") or path.stem, texts))
     if not proxy_texts and not heat_texts:
         raise InputError(
             "audit", "no file given", "valid: HAProxy's configuration, heat.conf, deployment.toml"
@@ -62,7 +62,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
     heat = []
     for conf in deployment.heat_conf:
         texts = [text for path in conf.files for text in read_texts(_near(folder, path), "*.conf")]
-        heat.append((conf.host, tuple(texts)))
+        heat.append(HeatFiles(conf.host, tuple(texts)))
     if not proxies and not heat:
         raise InputError(
             str(deployment.path),
@@ -121,12 +121,12 @@ def require_apis(inputs: Inputs) -> None:
             )
 
 
-def _heat_process(given: str) -> tuple[str, Texts]:
+def _heat_process(given: str) -> HeatFiles:
     host, equals, files = given.partition("=")
     if not equals or not host or not files:
         raise InputError("--heat-conf", f"{given!r} given", "valid: HOST=FILE, as in B=heat-b.conf")
     texts = [text for file in files.split(",") if file for text in read_texts(Path(file), "*.conf")]
-    return host, tuple(texts)
+    return HeatFiles(host, tuple(texts))
 
 
 def _near(folder: Path, path: Path) -> Path:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from calorimeter.cli import COMMANDS
 from calorimeter.commands import configuration
 from calorimeter.config import named_files
-from calorimeter.config.audit import Inputs
+from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.describe.deployment_from_files import describe
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.core import deployment as deployments
@@ -306,7 +306,10 @@ def test_no_files_raise_anything_but_an_input_error(proxy: list[str], options: l
     from calorimeter.config import audit
     from calorimeter.config.audit import output
 
-    heat = (("B", (("b.conf", "".join(options)),)), ("C", (("c.conf", "".join(reversed(options))),)))
+    heat = (
+        HeatFiles("B", (("b.conf", "".join(options)),)),
+        HeatFiles("C", (("c.conf", "".join(reversed(options))),)),
+    )
     inputs = Inputs(proxies=(("proxy", (("p.cfg", "".join(proxy)),)),), heat=heat)
     output.text(audit.audit(inputs))
     audit.corrected(inputs)

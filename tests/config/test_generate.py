@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from calorimeter.cli import COMMANDS
 from calorimeter.commands import configuration
 from calorimeter.config import audit
-from calorimeter.config.audit import Inputs
+from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.generate.generated_files import heat_files, instructions, new_secrets, proxy_file
 from calorimeter.config.generate.topology import Host, Topology
 from calorimeter.config.haproxy import program
@@ -42,7 +42,9 @@ def inputs(topology: Topology) -> Inputs:
     proxy = proxy_file(topology)
     return Inputs(
         proxies=(("proxy", ((proxy.name, proxy.text),)),),
-        heat=tuple((file.name, ((file.name, file.text),)) for file in heat_files(topology, SECRETS)),
+        heat=tuple(
+            HeatFiles(file.name, ((file.name, file.text),)) for file in heat_files(topology, SECRETS)
+        ),
     )
 
 

@@ -107,12 +107,19 @@ class Rule:
         return gate_of(self.id)
 
     def finding(
-        self, place: LinePlace, where: str, says: str, follows: str, changes: Iterable[Change] = ()
+        self,
+        place: LinePlace,
+        where: str,
+        says: str,
+        follows: str,
+        changes: Iterable[Change] = (),
+        *,
+        severity: Severity | None = None,
     ) -> Finding:
-        """A finding of this rule (see `Finding`)."""
+        """A finding of this rule (see `Finding`); `severity` only if it is not the rule's."""
         return Finding(
             rule=self.id,
-            severity=self.severity,
+            severity=severity or self.severity,
             file=readable(place.file),
             line=place.line,
             says=readable(f"{where}: {says}" if where else says),

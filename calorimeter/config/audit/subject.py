@@ -16,43 +16,65 @@ from calorimeter.core.deployment import Address
 
 ApiName = Literal["rest", "cfn"]
 APIS: tuple[ApiName, ...] = ("rest", "cfn")
+Role = Literal["rest", "cfn", "engine"]
 Texts = tuple[tuple[str, str], ...]
 """(name, text) of files, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeatFiles:
+    """The configuration files of one Heat process, in the order of its `--config-file` options.
+
+    `host` is its machine. `roles` is what the process is, as its owner says it (None: not said).
+    """
+
+    host: str
+    files: Texts
+    roles: frozenset[Role] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """The input of an audit: texts only, so that corrected texts can be audited again.
 
-    `proxies` and `heat` are (name of the proxy or host, files). `sections` names the proxy section of an
-    API whose section cannot be determined. `fronts` are the front addresses by API. `engines` are the
-    hosts that run heat-engine (None: unknown, every Heat file may be an engine's).
+    `proxies` are (name of the proxy, files). `sections` names the proxy section of an API whose section
+    cannot be determined. `fronts` are the front addresses by API. `engines` are the hosts that run
+    heat-engine (None: unknown, every Heat file may be an engine's). `addresses` are the addresses of host
+    names, if they could be resolved. `expect_balance` is the balance that the owner wants, `heat_release`
+    the major version of Heat, `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not
+    said).
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
-    heat: tuple[tuple[str, Texts], ...] = ()
+    heat: tuple[HeatFiles, ...] = ()
     environment: Mapping[str, str] = field(default_factory=dict)
     sections: Mapping[str, str] = field(default_factory=dict)
     fronts: Mapping[str, Address] = field(default_factory=dict)
     engines: frozenset[str] | None = None
+    addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_detection_s: float = 20.0
+    expect_balance: str | None = None
+    heat_release: int | None = None
+    rabbitmq_release: tuple[int, int] | None = None
     database_connections: int | None = None
 
     @property
     def texts(self) -> dict[str, str]:
         """File name → text, of all files."""
-        return {name: text for _, files in (*self.proxies, *self.heat) for name, text in files}
+        groups = (*(files for _, files in self.proxies), *(process.files for process in self.heat))
+        return {name: text for files in groups for name, text in files}
 
     def with_texts(self, texts: Mapping[str, str]) -> Inputs:
         """A copy with other texts for some files."""
 
-        def changed(owners: tuple[tuple[str, Texts], ...]) -> tuple[tuple[str, Texts], ...]:
-            return tuple(
-                (owner, tuple((name, texts.get(name, text)) for name, text in files))
-                for owner, files in owners
-            )
+        def changed(files: Texts) -> Texts:
+            return tuple((name, texts.get(name, text)) for name, text in files)
 
-        return replace(self, proxies=changed(self.proxies), heat=changed(self.heat))
+        return replace(
+            self,
+            proxies=tuple((name, changed(files)) for name, files in self.proxies),
+            heat=tuple(replace(process, files=changed(process.files)) for process in self.heat),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +189,7 @@ def _own_name(conf: HeatProcessConf) -> str:
 
 def build(inputs: Inputs) -> AuditedFiles:
     """Parse and resolve all files; never raises."""
-    confs = tuple(heat_conf.parse(host, *files) for host, files in inputs.heat)
+    confs = tuple(heat_conf.parse(process.host, *process.files) for process in inputs.heat)
     listeners = Listeners(confs)
     proxies = []
     for name, files in inputs.proxies:

@@ -84,7 +84,8 @@ class _Describer:
             identity=self._identity(),
             tls=Tls(ca_file=self.answers.ca_file),
             heat_conf=tuple(
-                HeatConf(host=host, files=self._paths(files)) for host, files in self.subject.inputs.heat
+                HeatConf(host=process.host, files=self._paths(process.files))
+                for process in self.subject.inputs.heat
             ),
             expect=self._expect(),
             consent=ConsentTable(level=self.answers.consent),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.config.audit import Inputs
+from calorimeter.config.audit import HeatFiles, Inputs
 
 PROXY = """\
 global
@@ -97,7 +97,7 @@ def inputs(proxy: str = PROXY, b: str = heat("10.0.0.2"), c: str = heat("10.0.0.
     """The clean deployment, or an edit of it."""
     return Inputs(
         proxies=(("proxy", (("apis-proxy.conf", proxy),)),),
-        heat=(("B", (("heat-b.conf", b),)), ("C", (("heat-c.conf", c),))),
+        heat=(HeatFiles("B", (("heat-b.conf", b),)), HeatFiles("C", (("heat-c.conf", c),))),
     )
 
 

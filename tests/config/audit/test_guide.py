@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.config import audit
-from calorimeter.config.audit import Inputs
+from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.haproxy import program
 from tests.places import GUIDE
 
@@ -44,7 +44,7 @@ def guide(*hosts: str) -> Inputs:
 
     return Inputs(
         proxies=(("proxy", file("apis-proxy.conf")),),
-        heat=tuple((host, file(f"heat-{host.lower()}.conf")) for host in hosts),
+        heat=tuple(HeatFiles(host, file(f"heat-{host.lower()}.conf")) for host in hosts),
     )
 
 

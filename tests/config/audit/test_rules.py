@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.config import audit
-from calorimeter.config.audit import Inputs, output
+from calorimeter.config.audit import HeatFiles, Inputs, output
 from calorimeter.config.audit.rules.all_rules import RULES
 from calorimeter.core.deployment import Address
 from tests.config.audit import clean
@@ -297,7 +297,7 @@ def test_a_hundred_servers_are_audited_in_a_second() -> None:
     middle = rest[rest.index("\nlisten") : rest.index("    server cfn-1")]
     proxy = head + "".join(f"    server rest-{h} {h}:8004\n" for h in hosts)
     proxy += middle + "".join(f"    server cfn-{h} {h}:8000 weight 0\n" for h in hosts)
-    heat = tuple((h, ((f"{h}.conf", clean.heat(h).replace("@10.0.0.1", "@::1")),)) for h in hosts)
+    heat = tuple(HeatFiles(h, ((f"{h}.conf", clean.heat(h).replace("@10.0.0.1", "@::1")),)) for h in hosts)
     started = time.process_time()
     report = audit.audit(Inputs((("proxy", (("apis-proxy.conf", proxy),)),), heat))
     assert time.process_time() - started < 1.0
