@@ -40,9 +40,9 @@ class Inputs:
     `proxies` are (name of the proxy, files). `sections` names the proxy section of an API whose section
     cannot be determined. `fronts` are the front addresses by API. `engines` are the hosts that run
     heat-engine (None: unknown, every Heat file may be an engine's). `addresses` are the addresses of host
-    names, if they could be resolved. `expect_balance` is the balance that the owner wants, `heat_release`
-    the major version of Heat, `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not
-    said).
+    names, if they could be resolved. `expect_balance` is the balance that the owner wants by API,
+    `heat_release` the major version of Heat, `rabbitmq_release` the version of RabbitMQ as (major, minor)
+    (None: not said).
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -53,7 +53,7 @@ class Inputs:
     engines: frozenset[str] | None = None
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     max_detection_s: float = 20.0
-    expect_balance: str | None = None
+    expect_balance: Mapping[str, str] = field(default_factory=dict)
     heat_release: int | None = None
     rabbitmq_release: tuple[int, int] | None = None
     database_connections: int | None = None
