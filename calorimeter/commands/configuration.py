@@ -107,7 +107,7 @@ def audit(
         from calorimeter.config.audit import patch as difference
         from calorimeter.core.files import write
 
-        write(patch, difference(inputs, corrected(inputs)), mode=0o600)
+        write(patch, difference(inputs, corrected(inputs, waive)), mode=0o600)
     if run:
         _write_verdicts(report, run)
     return report.status
@@ -132,13 +132,15 @@ def _adjusted(
     inputs: Inputs, *, sections: dict[str, str], urls: dict[str, str | None], **options: Any
 ) -> Inputs:
     from calorimeter.config import named_files
+    from calorimeter.config.audit.secrets_in_files import secrets_hidden
 
     inputs = replace(
         inputs,
         sections={**inputs.sections, **sections},
         fronts={**inputs.fronts, **named_files.fronts(urls)},
     )
-    named_files.require_apis(inputs)
+    with secrets_hidden(inputs):
+        named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
 

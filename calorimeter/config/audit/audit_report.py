@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping
 from calorimeter.config.audit import safe_changes
 from calorimeter.config.audit.edited_text import applied, diff
 from calorimeter.config.audit.model import Change, Finding, Severity, readable
+from calorimeter.config.audit.secrets_in_files import secrets_in
 from calorimeter.config.audit.subject import Inputs
-from calorimeter.core.masking import mask_all
+from calorimeter.core.masking import SecretValues
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import gate_order
 
@@ -52,16 +53,17 @@ def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> AuditReport
     """Read the texts and apply every rule; never raises, and reads nothing but the texts.
 
     `waive` holds the owner's reasons by rule (`A6-no-check`) or by gate (`A6`). A finding has the changes
-    that were tried and are safe (see `safe_changes`); one that is waived has none.
+    that were tried and are safe (see `safe_changes`); one that is waived has none. Secrets of the files are
+    masked in it; changes of lines with secrets are only in its masked diff.
     """
     waived = waive or {}
     found = safe_changes.audited(inputs)
     safe = safe_changes.safe(found, frozenset(waived))
+    secrets = secrets_in(inputs)
     findings = [
-        finding.model_copy(
+        finding.masked(secrets, _diff(safe.get(index, ()), found.texts)).model_copy(
             update={
-                "changes": safe.get(index, ()),
-                "diff": _masked_diff(safe.get(index, ()), found.texts),
+                "changes": _without_secrets(safe.get(index, ()), secrets),
                 "waived": waived.get(finding.rule, waived.get(finding.gate)),
             }
         )
@@ -87,10 +89,15 @@ def patch(before: Inputs, after: Inputs) -> str:
     return "".join(diff(name, text, new[name]) for name, text in before.texts.items())
 
 
-def _masked_diff(changes: Iterable[Change], texts: Mapping[str, str]) -> str:
+def _diff(changes: Iterable[Change], texts: Mapping[str, str]) -> str:
     files = dict.fromkeys(change.file for change in changes if change.file in texts)
     if not files:
         return ""
     after = applied({name: texts[name] for name in files}, changes)
     diffs = (diff(name, texts[name], after[name], context=1) for name in files)
-    return readable(mask_all("".join(diffs)))
+    return readable("".join(diffs))
+
+
+def _without_secrets(changes: tuple[Change, ...], secrets: SecretValues) -> tuple[Change, ...]:
+    """The changes, if no line that they write has a secret."""
+    return changes if all(secrets.hide_lines(line) == line for c in changes for line in c.lines) else ()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from calorimeter.core.masking import SecretValues
 from calorimeter.core.toml import Model
 
 if TYPE_CHECKING:
@@ -88,6 +89,12 @@ class Finding(Model):
         changes = tuple(dict.fromkeys((*self.changes, *other.changes)))
         says = where + self.says.removeprefix(self.where)
         return self.model_copy(update={"where": where, "says": says, "changes": changes})
+
+    def masked(self, secrets: SecretValues, diff: str = "") -> Finding:
+        """This finding with a diff, without secrets in any of its texts."""
+        texts = {"says": self.says, "follows": self.follows, "where": self.where}
+        hidden = {name: secrets.hide_in_sentence(text) for name, text in texts.items()}
+        return self.model_copy(update={**hidden, "diff": secrets.hide_lines(diff)})
 
     def competes(self, other: Finding) -> bool:
         """Whether the two put different lines at one place, of which only one can be right."""

@@ -1,8 +1,8 @@
 """Changes that were tried: applied to the texts, read and audited again, and compared with the originals.
 
 A change is safe if its finding is gone, no other finding has come, and the patch keeps what a patch must
-keep (`kept`). A change that leads to a finding with a change of its own (new checks are too slow) takes that
-one along.
+keep (`kept`). A change that leads to a finding with a change of its own (new checks are too slow) takes
+that one along.
 """
 
 from __future__ import annotations
@@ -137,8 +137,8 @@ def tried(
 ) -> Audited | None:
     """The files with the changes of the findings applied; None if that is not safe.
 
-    `follow`: changes of findings that come with these changes are applied, too. `own`: changes of `defaults`
-    are made in the sections that the findings speak of.
+    `follow`: changes of findings that come with these changes are applied, too. `own`: changes of
+    `defaults` are made in the sections that the findings speak of.
     """
     after, changed, come = before, list(group), list(group)
     for _ in range(_ROUNDS if follow else 1):
