@@ -34,6 +34,8 @@ _HAPROXY = re.compile(
     r"|.*\b(?:authorization|cookie|x-[\w-]*(?:token|key|auth|secret)[\w-]*)\s+))(.+)$",
     re.IGNORECASE,
 )
+_ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
+_BLANKS = re.compile(r"[ \t\r\n\f\v]+")
 _LONG = 8
 """A value of this length is masked wherever it is; a shorter one where it is a word of its own."""
 
@@ -99,7 +101,10 @@ def secret_values(values: Iterable[str], words: Iterable[str] = ()) -> SecretVal
 def _plain(text: str) -> str:
     """The text without all that quotes a character, to find quickly what may be in it."""
     text = html.unescape(unquote(unquote(text)))
-    return re.sub(r"[\s+\\]", "", text).replace("$$", "$")
+    if "\\" in text:
+        text = _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), text)
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
+    return re.sub(r"[ \t\r\n\f\v+\\]", "", text).replace("$$", "$")
 
 
 _plain_value = cache(_plain)
@@ -107,7 +112,7 @@ _plain_value = cache(_plain)
 
 @cache
 def _pattern(value: str) -> re.Pattern[str]:
-    found = "".join(_quoted(char) for char in re.sub(r"\s+", " ", value))
+    found = "".join(_quoted(char) for char in _BLANKS.sub(" ", value))
     if len(value) < _LONG:
         found = rf"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{{2}})){found}(?![A-Za-z0-9])"
     return re.compile(found)
@@ -115,15 +120,20 @@ def _pattern(value: str) -> re.Pattern[str]:
 
 @cache
 def _quoted(char: str) -> str:
-    """A pattern of a character, and of all the ways to quote it."""
-    ways = ["".join(f"%(?:25)?(?i:{byte:02x})" for byte in char.encode("utf-8", "surrogateescape"))]
+    """A pattern of a character, and of all the ways to quote it, the longest first."""
     code = ord(char)
+    octets = char.encode("utf-8", "surrogatepass")
+    ways = ["".join(f"%(?:25)?(?i:{byte:02x})" for byte in octets)]
     if char == " ":
-        ways += [r"\\?\s+", r"\+"]
+        ways += [r"\\?[ \t\r\n\f\v]+", r"\+"]
     elif char == "$":
         ways += [r"\\?\$\$?"]
     elif not char.isalnum():
-        ways += [rf"\\*{re.escape(char)}", re.escape(html.escape(char)), rf"&#(?:{code}|x(?i:{code:x}));"]
-    if code > 0x7F:
-        ways += [rf"\\u(?i:{code:04x})", rf"\\x(?i:{code:02x})", "\ufffd"]
-    return f"(?:{'|'.join([re.escape(char) if char not in ' $' else ways.pop(1), *ways])})"
+        named = html.escape(char)
+        ways += [rf"&#(?:{code}|x(?i:{code:x}));", *([re.escape(named)] if named != char else [])]
+        ways += [rf"\\*{re.escape(char)}"]
+    if not 0x20 <= code < 0x7F:
+        pairs = char.encode("utf-16-be", "surrogatepass").hex()
+        units = (pairs[at : at + 4] for at in range(0, len(pairs), 4))
+        ways += ["".join(rf"\\u(?i:{unit})" for unit in units), rf"\\x(?i:{code:02x})", "\ufffd"]
+    return f"(?:{'|'.join([*ways, re.escape(char)])})"

@@ -184,7 +184,7 @@ def _in_url(text: str) -> Iterator[str]:
 
 def _basic(user: str, password: str) -> Iterator[str]:
     """The credentials as an Authorization header has them."""
-    text = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogateescape")
+    text = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogatepass")
     yield base64.b64encode(text).decode().rstrip("=")
 
 

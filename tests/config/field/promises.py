@@ -117,7 +117,7 @@ def _of_texts(before: Inputs, after: Inputs) -> Iterator[str]:
         if lost := Counter(_SERVER.findall(old)) - Counter(_SERVER.findall(new)):
             yield f"removes server {list(lost)}"
         for _, server, address in servers:
-            host = address.rpartition(":")[0]
+            host = address.rpartition(":")[0].strip("[]")
             if host not in everything or re.search(rf"server\s+\S+\s+{re.escape(address)}\b", old):
                 yield f"adds server {server} {address}"
         if len(_BIND.findall(old)) != len(_BIND.findall(new)):
