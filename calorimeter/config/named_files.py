@@ -12,6 +12,7 @@ from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.hosts import split_url
 from calorimeter.core.deployment import Address, Deployment
 from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.masking import mask
 
 _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
@@ -95,7 +96,7 @@ def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
             continue
         parts = split_url(url)
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"--{api}-url", f"{url!r} given", "valid: http://HOST:PORT/PATH")
+            raise InputError(f"--{api}-url", f"{mask(url)!r} given", "valid: http://HOST:PORT/PATH")
         port = parts.port or (443 if parts.scheme == "https" else 80)
         found[api] = Address(host=parts.hostname, port=port)
     return found
