@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,21 @@ def test_multi_line_values_are_copied_in_one_piece() -> None:
     assert "A4-broker-differs" not in {
         finding.rule for finding in audit.audit(audit.corrected(inputs)).faults
     }
+
+
+def test_changes_of_a_hundred_files_are_tried_in_two_seconds() -> None:
+    """With 100 Heat files, a change in each, and one that is not safe, the work is bounded."""
+    texts = [clean.heat(f"10.0.1.{n}").replace("deferred_auth_method = password\n", "") for n in range(100)]
+    texts[7] += "[DEFAULT]\n    loose\n"
+    heat_files = tuple(HeatFiles(f"H{n}", ((f"{n}.conf", text),)) for n, text in enumerate(texts))
+    proxy = clean.PROXY.replace("check inter", "inter").replace("timeout check 2s", "timeout check 10s")
+    for api, port in (("rest", 8004), ("cfn", 8000)):
+        servers = "".join(f"    server {api}-{n + 3} 10.0.1.{n}:{port}\n" for n in range(100))
+        proxy = proxy.replace(f"    server {api}-1", f"{servers}    server {api}-1")
+        proxy = proxy.replace(
+            f"    server {api}-1 10.0.0.2:{port}\n    server {api}-2 10.0.0.3:{port}\n", ""
+        )
+    started = time.process_time()
+    found = audit.audit(Inputs((("proxy", ((PROXY, proxy),)),), heat_files)).faults
+    assert time.process_time() - started < 2.0
+    assert sum(bool(finding.diff) for finding in found) > 90
