@@ -13,7 +13,7 @@ from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles, HeatPr
 from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.describe.stats_urls import pages, socket_urls
 from calorimeter.config.haproxy import Bind, HAProxyServer, ProxiedService
-from calorimeter.config.heat.heat_conf import Transport
+from calorimeter.config.heat.transport_url import Transport
 from calorimeter.config.hosts import WILDCARDS, host_of_url, host_port, is_loopback
 from calorimeter.core.deployment import (
     Api,

@@ -81,6 +81,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A9-log-without-server", "proxy", "    option tcplog\n", ""),
     ("A9-no-stats", "proxy", "    stats socket /run/haproxy/admin.sock mode 660 level admin\n", ""),
     ("A10-line-unreadable", "b", "[database]", "...\n[database]"),
+    ("A10-transport-unreadable", "b", "broker-pw@", "broker#pw@"),
     ("A10-option-gone", "b", "[database]", "rpc_backend = rabbit\n[database]"),
     ("A10-database-option-gone", "b", "[database]", "sql_idle_timeout = 200\n[database]"),
     ("A10-broker-option-gone", "b", "[database]", "rabbit_host = 10.0.0.1\n[database]"),
@@ -108,6 +109,7 @@ ALONGSIDE = {
     "A3-loopback-service": {"A4-database-differs"},
     "A5-closes-connections": {"A8-timeout-without-effect", "A9-log-without-server"},
     "A10-option-gone": GATE_A4,
+    "A10-transport-unreadable": {"A4-broker-differs"},
 }
 BY_HAND = {
     "A1-address-shared": "the owner decides which of the two moves",
