@@ -20,7 +20,7 @@ def test_c01_tls_is_an_option_of_the_driver() -> None:
     assert (transport.vhost, transport.tls) == ("/", True)
     broker = case("c01").describe().deployment.broker
     assert broker
-    assert broker.amqp == "amqps://10.0.0.21:5671"
+    assert broker.amqp == ("amqps://10.0.0.21:5671", "amqps://10.0.0.22:5671")
     (found,) = case("c01").found("A10-transport-unreadable")
     assert "with a slash" in found.says
     assert not found.changes
@@ -56,7 +56,7 @@ def test_c09_an_indented_comment_is_part_of_the_value() -> None:
     assert (transport.vhost, transport.fault) == ("heat", "")
     broker = case("c09").describe().deployment.broker
     assert broker
-    assert (broker.amqp, broker.vhost) == ("amqp://10.0.0.21:5672", "heat")
+    assert (broker.amqp, broker.vhost) == (("amqp://10.0.0.21:5672",), "heat")
     described = case("c09").describe()
     assert "10.0.0.99" not in repr(described)
 
