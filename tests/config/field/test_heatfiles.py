@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
+from calorimeter.config.audit import HeatFiles, Inputs, audit
 from calorimeter.config.audit.subject import build
+from calorimeter.config.generate.generated_files import heat_files, new_secrets
+from calorimeter.config.generate.proxy_files import proxy_files
+from calorimeter.config.generate.topology import Topology
 from calorimeter.config.heat.heat_conf import HeatProcessConf
-from tests.config.field.cases import case
+from calorimeter.core import toml
+from calorimeter.core.errors import InputError
+from tests.config.field.cases import FIELD, case
 
 
 def conf(name: str) -> HeatProcessConf:
@@ -69,3 +77,20 @@ def test_c11_a_hash_in_the_password_stops_heat() -> None:
     assert not any("Pa#ss" in f"{finding.says}{finding.follows}{finding.diff}" for finding in found)
     (change,) = found[0].changes
     assert change.lines == ("transport_url = rabbit://openstack:Pa%23ss@10.0.0.21:5672/",)
+
+
+@pytest.mark.parametrize("name", ["topo-multi", "topo-v6", "topo-vip"])
+def test_g01_topologies(name: str) -> None:
+    """The files of each topology are clean; several brokers in one text are a line that says how."""
+    text = (FIELD / f"g01-generate/{name}.toml").read_text(encoding="utf-8")
+    if name == "topo-multi":
+        with pytest.raises(InputError, match=r"brokers = \['10\.0\.0\.21:5672', '10\.0\.0\.22:5672'\]"):
+            toml.parse(text, Topology, where=name)
+        text = text.replace(
+            'broker = "10.0.0.21:5672,10.0.0.22:5672"', "brokers = ['10.0.0.21:5672', '10.0.0.22:5672']"
+        )
+    topology = toml.parse(text, Topology, where=name)
+    proxies = tuple((file.name, ((file.name, file.text),)) for file in proxy_files(topology))
+    files = heat_files(topology, new_secrets({}))
+    heat = tuple(HeatFiles(file.name, ((file.name, file.text),)) for file in files)
+    assert [(f.rule, f.says) for f in audit(Inputs(proxies=proxies, heat=heat)).faults] == []
