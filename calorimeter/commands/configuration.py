@@ -33,8 +33,11 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
         click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
                      "repeated."),
-        click.option("--proxy", "proxies", multiple=True, type=FILE,
-                     help="HAProxy's configuration; may be repeated, in the order of HAProxy's -f."),
+        click.option("--resolve/--no-resolve", default=True, show_default=True,
+                     help="Resolve host names in the files, to compare them with addresses (at most 2 s)."),
+        click.option("--proxy", "proxies", multiple=True, metavar="FILE | NAME=FILE",
+                     help="HAProxy's configuration; may be repeated, in the order of -f. If there are "
+                     "several proxies: NAME=FILE for each file."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -62,7 +65,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
               help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
 def audit(
     files: tuple[str, ...],
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
@@ -76,6 +79,7 @@ def audit(
     patch: Path | None,
     run: Path | None,
     haproxy: bool,
+    resolve: bool,
 ) -> int:
     """Find mistakes in HAProxy's and Heat's configuration before any load runs.
 
@@ -92,6 +96,7 @@ def audit(
         inputs,
         sections=_sections(rest_section, cfn_section),
         urls={"rest": rest_url, "cfn": cfn_url},
+        resolve=resolve,
         engines=frozenset(engines) or None,
         max_detection_s=max_detection,
         database_connections=database_connections,
@@ -114,7 +119,7 @@ def audit(
 
 
 def _inputs(
-    files: tuple[str, ...], proxies: tuple[Path, ...], heat_confs: tuple[str, ...]
+    files: tuple[str, ...], proxies: tuple[str, ...], heat_confs: tuple[str, ...]
 ) -> tuple[Inputs, dict[str, str]]:
     from calorimeter.config import named_files
     from calorimeter.core.deployment import read
@@ -129,7 +134,12 @@ def _inputs(
 
 
 def _adjusted(
-    inputs: Inputs, *, sections: dict[str, str], urls: dict[str, str | None], **options: Any
+    inputs: Inputs,
+    *,
+    sections: dict[str, str],
+    urls: dict[str, str | None],
+    resolve: bool,
+    **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
 
@@ -138,6 +148,10 @@ def _adjusted(
         sections={**inputs.sections, **sections},
         fronts={**inputs.fronts, **named_files.fronts(urls)},
     )
+    if resolve:
+        from calorimeter.commands import name_resolution
+
+        inputs = name_resolution.with_addresses(inputs)
     named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
@@ -200,13 +214,14 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
               show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
 def describe(
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
     output: Path,
     force: bool,
     consent: str,
+    resolve: bool,
     **answers: Any,
 ) -> int:
     """Write a deployment.toml from HAProxy's and Heat's configuration.
@@ -223,12 +238,14 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={})
+    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
     described = described_files.write(
         inputs, Answers(consent=Consent(consent), **answers), output, force=force
     )
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
+    for note in described.notes:
+        click.echo(f"note: {note}", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
     return 0
 

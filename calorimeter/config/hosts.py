@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -49,3 +50,33 @@ def host_of_url(text: str) -> str:
     """The host of a URL; empty if `text` is not a URL or has no host."""
     parts = split_url(text)
     return (parts.hostname or "") if parts else ""
+
+
+def as_address(host: str) -> str | None:
+    """The address in its shortest form; None if `host` is a name."""
+    try:
+        return str(ip_address(without_brackets(host)))
+    except ValueError:
+        return None
+
+
+def same_host(first: str, second: str, addresses: Mapping[str, tuple[str, ...]]) -> bool | None:
+    """Whether two names or addresses have an address in common; None if that cannot be told.
+
+    `addresses` are the addresses of the names that could be resolved.
+    """
+    first, second = (without_brackets(host).lower().rstrip(".") for host in (first, second))
+    if first == second:
+        return True
+    known = [
+        {address} if (address := as_address(host)) else set(addresses.get(host, ()))
+        for host in (first, second)
+    ]
+    if not known[0] or not known[1]:
+        return None
+    return not known[0].isdisjoint(known[1])
+
+
+def short_name(host: str) -> str:
+    """The name of a machine without its domain; an address unchanged."""
+    return host if as_address(host) else host.lower().partition(".")[0]

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from calorimeter.config.audit.section_questions import question
 from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
-from calorimeter.config.describe import api_tables, proxy_tables
+from calorimeter.config.describe import proxy_tables
+from calorimeter.config.describe.api_tables import ApiTable, describe_api
 from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService
 from calorimeter.config.heat.heat_conf import Transport
@@ -31,12 +33,13 @@ from calorimeter.core.secrets import Secret
 
 @dataclass(slots=True)
 class Description:
-    """A deployment, the secrets that it refers to by key, and what is missing in it."""
+    """A deployment, the secrets that it refers to by key, what is missing in it, and the choices made."""
 
     deployment: Deployment
     secrets: dict[str, str] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
     auth_url: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def describe(inputs: Inputs, answers: Answers, *, folder: Path, secrets_file: str) -> Description:
@@ -62,18 +65,16 @@ class _Describer:
         self.secrets_file = Path(secrets_file)
         self.secrets: dict[str, str] = {}
         self.missing: list[Missing] = []
+        self.notes: list[str] = []
 
     def describe(self) -> Description:
-        rest = api_tables.api(self.subject, "rest", self.answers.rest_url)
-        if rest is None:
-            places = ", ".join(name for _, files in self.subject.inputs.proxies for name, _ in files)
-            raise InputError(
-                places or "--proxy", "no section serves Heat's REST API", "name it with --rest-section"
-            )
+        rest = self._api("rest", self.answers.rest_url)
+        if rest.table is None or rest.service is None:
+            raise self._no_rest()
         deployment = Deployment(
             name=self.answers.name,
-            rest=rest,
-            cfn=api_tables.api(self.subject, "cfn", self.answers.cfn_url),
+            rest=rest.table,
+            cfn=self._api("cfn", self.answers.cfn_url).table,
             proxy=tuple(self._proxy(proxy) for proxy in self.subject.proxies),
             broker=self._broker(),
             engines=self._engines(),
@@ -83,10 +84,10 @@ class _Describer:
                 HeatConf(host=process.host, files=self._paths(process.files))
                 for process in self.subject.inputs.heat
             ),
-            expect=self._expect(),
+            expect=self._expect(rest.service),
             consent=ConsentTable(level=self.answers.consent),
         )
-        return Description(deployment, self.secrets, self.missing, self._auth_url)
+        return Description(deployment, self.secrets, self.missing, self._auth_url, tuple(self.notes))
 
     def _note_missing(self, key: str, what: str, option: str) -> None:
         self.missing.append(Missing(key, what, option))
@@ -98,12 +99,25 @@ class _Describer:
     def _services(self, api: ApiName) -> list[ProxiedService]:
         return [service for name, service in self.subject.api_services if name == api]
 
-    def _proxy(self, proxy: HeatProxy) -> Proxy:
-        described = proxy_tables.table(proxy, self.answers)
+    def _api(self, api: ApiName, url: str | None) -> ApiTable:
+        described = describe_api(self.subject, api, url, self.answers.auth_url)
         self.missing.extend(described.missing)
+        self.notes.extend(described.notes)
+        return described
+
+    def _no_rest(self) -> InputError:
+        if self.subject.proxies:
+            return question(self.subject.proxies[0], "rest")
+        return InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
+
+    def _proxy(self, proxy: HeatProxy) -> Proxy:
+        only = len(self.subject.proxies) == 1
+        described = proxy_tables.table(proxy, self.answers, only=only)
+        self.missing.extend(described.missing)
+        key = "stats_password" if only else f"stats_password_{proxy.name}"
         return described.table.model_copy(
             update={
-                "stats_password": described.password and self._secret("stats_password", described.password),
+                "stats_password": described.password and self._secret(key, described.password),
                 "config": self._paths(dict(self.subject.inputs.proxies)[proxy.name]),
             }
         )
@@ -199,9 +213,8 @@ class _Describer:
         path, folder = Path(name).absolute(), self.folder.absolute()
         return path.relative_to(folder) if path.is_relative_to(folder) else path
 
-    def _expect(self) -> Expect:
+    def _expect(self, rest: ProxiedService) -> Expect:
         """What is configured now, as a start for what the owner wants."""
-        rest = self._services("rest")[0]
         front, back = rest.front, rest.back
         services = [service for name in APIS for service in self._services(name)]
         servers = [server for service in services for server in service.back.servers]
