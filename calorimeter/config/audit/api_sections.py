@@ -30,9 +30,10 @@ class SectionCandidate:
         """The sum of the votes for an API, or for neither."""
         return sum(vote.weight for vote in self.votes if vote.api == api)
 
-    def own(self, api: ApiName) -> bool:
-        """Whether more than a port number says that it is this API."""
-        return any(vote.own for vote in self.votes if vote.api == api)
+    @property
+    def own(self) -> bool:
+        """Whether more than a port number says that it is Heat's."""
+        return any(vote.own for vote in self.votes if vote.api is not None)
 
     @property
     def api(self) -> ApiName | None:
@@ -94,7 +95,7 @@ class ApiSections:
 
     def listed(self, api: ApiName) -> str:
         """The candidates for an API, with their reasons; every section with servers if there are none."""
-        found = self.unclear.get(api) or tuple(each for each in self.candidates if each.heat)
+        found = self.unclear.get(api) or tuple(each for each in self.candidates if each.score(api))
         shown = list(dict.fromkeys(each.text for each in found or self.candidates))
         more = [f"and {len(shown) - _SHOWN} more"] if len(shown) > _SHOWN else []
         return "; ".join(shown[:_SHOWN] + more) or "none"
@@ -168,11 +169,11 @@ def _named(
 
 def _chosen(plain: Iterable[SectionCandidate], api: ApiName) -> tuple[SectionCandidate, ...]:
     """The sections of an API among those whose votes are for it; none if they are not plainly one API's."""
-    ranked = sorted(plain, key=lambda each: (each.own(api), each.score(api)), reverse=True)
+    ranked = sorted(plain, key=lambda each: (each.own, each.score(api)), reverse=True)
     if not ranked:
         return ()
     best = ranked[0]
-    strong = [each for each in ranked if each.own(api) and each.score(api) * 2 > best.score(api)]
+    strong = [each for each in ranked if each.own and each.score(api) * 2 > best.score(api)]
     if not strong:
         strong = [each for each in ranked if each.score(api) == best.score(api)]
         if len({each.servers for each in strong}) > 1:
@@ -186,8 +187,8 @@ def _leave_out_strangers(
 ) -> None:
     """Leave out a section that only its port makes the CFN API, on other machines than the REST API's."""
     rest, cfn = found["rest"], found["cfn"]
-    known = any(each.own("rest") for each in rest)
+    known = any(each.own for each in rest)
     hosts = frozenset[str]().union(*(each.hosts for each in rest))
-    weak = bool(cfn) and not any(each.own("cfn") for each in cfn)
+    weak = bool(cfn) and not any(each.own for each in cfn)
     if known and weak and not any(each.hosts & hosts for each in cfn):
         unclear["cfn"], found["cfn"] = cfn, ()

@@ -40,8 +40,7 @@ def _require_named(subject: AuditedFiles, api: ApiName) -> None:
         raise InputError(
             _files(proxy),
             several if known else f"unknown section of the {api.upper()} API {name!r}",
-            f"valid: {', '.join(sorted(names - {name} if known else names)) or 'none'}; "
-            f"sections with servers: {proxy.sections.listed(api)}",
+            f"name one of the sections with servers: {proxy.sections.listed(api)}",
             None if known else nearest(name, names),
         )
 

@@ -112,6 +112,8 @@ def server_without_api(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         if not listeners.any(api):
             continue
         unknown: list[HAProxyServer] = []
+        # Files of other machines may not have been given. With an API behind no server it is a mistake.
+        severity = None if any(unserved(subject, api)) else Severity.NOTE
         for server in service.back.servers:
             found = [listeners.at(name, server) for name in APIS]
             if server.port is None or True in found:
@@ -124,6 +126,7 @@ def server_without_api(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                 f"server {server.name}",
                 f"{server.text} is not the address of a [{GROUPS[api]}] in the Heat files given",
                 "if nothing listens there, the clients hashed to this server are refused",
+                severity=severity,
             )
         if unknown:
             yield _cannot_be_told(rule, listeners, api, service, unknown)
