@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
@@ -52,6 +53,7 @@ def host_of_url(text: str) -> str:
     return (parts.hostname or "") if parts else ""
 
 
+@lru_cache(maxsize=4096)
 def as_address(host: str) -> str | None:
     """The address in its shortest form; None if `host` is a name."""
     try:
@@ -60,21 +62,21 @@ def as_address(host: str) -> str | None:
         return None
 
 
-def same_host(first: str, second: str, addresses: Mapping[str, tuple[str, ...]]) -> bool | None:
+def addresses_of(host: str, resolved: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """The addresses of a name or address; empty if it is a name without an entry in `resolved`."""
+    address = as_address(host)
+    return (address,) if address else resolved.get(without_brackets(host).lower().rstrip("."), ())
+
+
+def same_host(first: str, second: str, resolved: Mapping[str, tuple[str, ...]]) -> bool | None:
     """Whether two names or addresses have an address in common; None if that cannot be told.
 
-    `addresses` are the addresses of the names that could be resolved.
+    `resolved` are the addresses of the names that could be resolved.
     """
-    first, second = (without_brackets(host).lower().rstrip(".") for host in (first, second))
-    if first == second:
+    if first == second or first.lower().rstrip(".") == second.lower().rstrip("."):
         return True
-    known = [
-        {address} if (address := as_address(host)) else set(addresses.get(host, ()))
-        for host in (first, second)
-    ]
-    if not known[0] or not known[1]:
-        return None
-    return not known[0].isdisjoint(known[1])
+    of_first, of_second = addresses_of(first, resolved), addresses_of(second, resolved)
+    return not set(of_first).isdisjoint(of_second) if of_first and of_second else None
 
 
 def short_name(host: str) -> str:

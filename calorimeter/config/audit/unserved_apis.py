@@ -14,14 +14,26 @@ def unserved(subject: AuditedFiles, api: ApiName) -> Iterator[ConfiguredApi]:
 
     One at an address of the proxy itself is left out, and so are all if the proxies serve no such API.
     """
-    servers = [server for _, server in subject.servers]
     if not any(found == api for found, _ in subject.api_services):
         return
+    listeners = subject.listeners
+    ports: set[int | None] = set()
+    places: set[tuple[str, int | None]] = set()
+    unresolved: list[HAProxyServer] = []
+    for _, server in subject.servers:
+        known = listeners.addresses(server.host)
+        ports.add(server.port)
+        places.update((address, server.port) for address in known)
+        if not known:
+            unresolved.append(server)
     binds = {bind.text for service in subject.services for bind in service.front.binds}
-    for configured in subject.listeners.of(api):
-        if configured.listener.text in binds:
-            continue
-        if not any(_may_be(subject.listeners, configured, server) for server in servers):
+    for configured in listeners.of(api):
+        at = configured.listener
+        known = listeners.addresses(at.host)
+        served = at.wildcard and at.port in ports
+        served = served or at.text in binds or any((address, at.port) in places for address in known)
+        others = unresolved if known else [server for _, server in subject.servers]
+        if not served and not any(_may_be(listeners, configured, server) for server in others):
             yield configured
 
 
