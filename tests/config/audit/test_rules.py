@@ -167,7 +167,12 @@ def test_the_proposed_changes_correct_each_example(rule: str, file: str, old: st
 
 def test_every_rule_has_an_example() -> None:
     """Each rule has an example here."""
-    elsewhere = {"A2-bind-unknown", "A4-encryption-key-default", "A5-slowstart-map-based"}
+    elsewhere = {
+        "A2-bind-unknown",
+        "A2-proxies-differ",
+        "A4-encryption-key-default",
+        "A5-slowstart-map-based",
+    }
     assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
 
 
@@ -179,6 +184,18 @@ def test_a_bind_that_clients_do_not_use() -> None:
     assert ids(audit.corrected(inputs)) == set()
     everywhere = edited("proxy", "bind 10.0.0.1:8004", "bind :8004")
     assert ids(replace(everywhere, fronts=known)) == set()
+
+
+def test_a_pair_of_proxies_with_different_servers() -> None:
+    """A server that only one of two proxies lists is a warning at its line; equal proxies are clean."""
+    (first,) = clean.inputs().proxies
+    same = replace(clean.inputs(), proxies=(("lb1", first[1]), ("lb2", (("lb2.cfg", clean.PROXY),))))
+    assert ids(same) == set()
+    without = clean.PROXY.replace("    server rest-2 10.0.0.3:8004\n", "")
+    less = replace(same, proxies=(same.proxies[0], ("lb2", (("lb2.cfg", without),))))
+    (finding,) = audit.audit(less).faults
+    assert (finding.rule, finding.file, finding.line) == ("A2-proxies-differ", "apis-proxy.conf", 28)
+    assert "lb2" in finding.says
 
 
 def test_an_encryption_key_that_is_not_set() -> None:

@@ -13,6 +13,7 @@ from calorimeter.config.audit.rules import (
     logs,
     loopback,
     one_heat,
+    proxy_addresses,
     proxy_lines,
     source_balance,
     transport,
@@ -21,6 +22,7 @@ from calorimeter.config.audit.rules import (
 
 _MODULES = (
     addresses,
+    proxy_addresses,
     proxy_lines,
     loopback,
     one_heat,
