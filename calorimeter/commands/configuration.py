@@ -30,9 +30,10 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="HAProxy section of the CFN API (default: the one that serves it)."),
         click.option("--rest-section", metavar="NAME",
                      help="HAProxy section of the REST API (default: the one that serves it)."),
-        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
+        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST[:ROLE[,ROLE]]=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
-                     "repeated."),
+                     "repeated. ROLE is rest, cfn or engine (default: from the names and content of the "
+                     "files)."),
         click.option("--proxy", "proxies", multiple=True, type=FILE,
                      help="HAProxy's configuration; may be repeated, in the order of HAProxy's -f."),
     ):  # fmt: skip

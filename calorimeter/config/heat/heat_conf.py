@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import get_args
 from urllib.parse import parse_qs, unquote
 
 from calorimeter.config.heat import oslo
 from calorimeter.config.heat.oslo import OptionValue, OsloOptions
 from calorimeter.config.hosts import WILDCARDS, host_port, without_brackets
+from calorimeter.core.deployment import HeatRole
 
 RPC_RESPONSE_TIMEOUT_S = 60
 """oslo.messaging's default of `rpc_response_timeout`."""
@@ -18,6 +20,8 @@ OLD_BROKER_OPTIONS = tuple(
     f"rabbit_{name}" for name in ("host", "port", "hosts", "userid", "password", "virtual_host", "use_ssl")
 )
 """Options that set the broker before `transport_url` did."""
+
+EVERY_ROLE: frozenset[HeatRole] = frozenset(get_args(HeatRole))
 
 GROUPS = {"rest": "heat_api", "cfn": "heat_api_cfn"}
 
@@ -67,10 +71,11 @@ class Transport:
 
 @dataclass(frozen=True, slots=True)
 class HeatProcessConf:
-    """The configuration of one Heat process: its host and its options."""
+    """The configuration of one Heat process: its host, its options, and what it is (`roles`)."""
 
     host: str
     options: OsloOptions
+    roles: frozenset[HeatRole] = EVERY_ROLE
 
     def get(self, key: str, group: str = "DEFAULT") -> OptionValue | None:
         """The value in force; None if the files do not set the option."""
@@ -120,8 +125,8 @@ class HeatProcessConf:
 
     @property
     def engine_workers(self) -> int | None:
-        """`num_engine_workers`; if None, Heat uses the number of processors, at least 4."""
-        return self.integer("num_engine_workers")
+        """`num_engine_workers`; if None (not set, or 0), Heat uses the number of processors, at least 4."""
+        return self.integer("num_engine_workers") or None
 
     @property
     def keystone(self) -> OptionValue | None:

@@ -14,6 +14,7 @@ from calorimeter.config.audit.rules import (
     loopback,
     one_heat,
     proxy_lines,
+    queues,
     source_balance,
     unread_options,
 )
@@ -23,6 +24,7 @@ _MODULES = (
     proxy_lines,
     loopback,
     one_heat,
+    queues,
     source_balance,
     health_checks,
     keepalive_and_redispatch,
