@@ -26,7 +26,7 @@ _CREDENTIALS = (
 )
 """The options of a service user that logs in with a password."""
 
-_FIRST_WITH_CREDENTIALS = 23
+_FIRST_WITH_CREDENTIALS = 24
 """Older releases of Heat ask Keystone without credentials and have no option for them."""
 _FIRST_WITH_NEW_POLICIES = 23
 """Older releases of Heat come with an oslo.policy that does not enforce the new default policies."""
