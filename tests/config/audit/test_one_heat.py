@@ -109,6 +109,8 @@ def test_database_and_key_are_the_engines() -> None:
         ("heartbeat_in_pthread = true", "heartbeat_in_pthread = false", Severity.NOTE),
         ("heartbeat_in_pthread = true", "heartbeat_in_pthread = 1", None),
         ("heartbeat_in_pthread = true", "", None),
+        ("rabbit_qos_prefetch_count = 50", "", Severity.WARNING),
+        ("rabbit_qos_prefetch_count = 0", "", None),
         ("rabbit_quorum_queue = true", "amqp_durable_queues = true", Severity.ERROR),
         ("rabbit_quorum_queue = off", "", None),
         ("ssl_key_file = /etc/b.pem", "ssl_key_file = /etc/c.pem", None),

@@ -24,7 +24,7 @@ _DATABASES = {"mariadb": "mysql", "postgres": "postgresql"}
 _DATABASE_PORTS = {"mysql": 3306, "postgresql": 5432}
 
 
-class Difference(NamedTuple):
+class HeatDifference(NamedTuple):
     """How one file differs from the pattern, and how grave that is."""
 
     severity: Severity
@@ -73,7 +73,7 @@ def _logins(transport: Transport) -> dict[str, str]:
     return {node.user: node.password for node in transport.hosts}
 
 
-def _broker_difference(subject: AuditedFiles, one: int, other: int) -> Difference | None:
+def _broker_difference(subject: AuditedFiles, one: int, other: int) -> HeatDifference | None:
     ours, theirs = subject.heat[one].transport, subject.heat[other].transport
     name = subject.heat[other].host
     hosts = _hosts_differ(subject, one, other)
@@ -86,12 +86,12 @@ def _broker_difference(subject: AuditedFiles, one: int, other: int) -> Differenc
     }
     if any(differing.values()):
         what = ", ".join(key for key, differs in differing.items() if differs)
-        return Difference(Severity.ERROR, f"its broker ({what}) differs from that of {name}")
+        return HeatDifference(Severity.ERROR, f"its broker ({what}) differs from that of {name}")
     if hosts == Severity.WARNING:
-        return Difference(hosts, f"its RabbitMQ nodes are not all those of {name}")
+        return HeatDifference(hosts, f"its RabbitMQ nodes are not all those of {name}")
     if hosts == Severity.NOTE:
         says = f"its RabbitMQ nodes have other names than those of {name}: they may be the same broker"
-        return Difference(hosts, says)
+        return HeatDifference(hosts, says)
     return None
 
 
@@ -137,8 +137,8 @@ def _compared(
     subject: AuditedFiles,
     indices: list[int],
     key: Callable[[AuditedFiles, int], Hashable],
-    difference_of: Callable[[AuditedFiles, int, int], Difference | None],
-) -> Iterator[tuple[int, Difference]]:
+    difference_of: Callable[[AuditedFiles, int, int], HeatDifference | None],
+) -> Iterator[tuple[int, HeatDifference]]:
     """(index of a file, its difference from the file with the most frequent key)."""
     if len(indices) < 2:
         return
@@ -177,10 +177,10 @@ def _database_key(subject: AuditedFiles, index: int) -> Hashable:
     return value and (_database_url(subject, index, value) or value.text)
 
 
-def _database_difference(subject: AuditedFiles, one: int, other: int) -> Difference | None:
+def _database_difference(subject: AuditedFiles, one: int, other: int) -> HeatDifference | None:
     values = subject.heat[one].database, subject.heat[other].database
     name = subject.heat[other].host
-    differs = Difference(Severity.ERROR, f"its database differs from that of {name}")
+    differs = HeatDifference(Severity.ERROR, f"its database differs from that of {name}")
     if values[0] is None or values[1] is None:
         return None if values[0] is values[1] else differs
     ours, theirs = (_database_url(subject, one, values[0]), _database_url(subject, other, values[1]))
@@ -190,10 +190,10 @@ def _database_difference(subject: AuditedFiles, one: int, other: int) -> Differe
     if (ours.kind, ours.port, ours.name) != (theirs.kind, theirs.port, theirs.name) or same is False:
         return differs
     if ours.user == theirs.user and ours.password != theirs.password:
-        return Difference(Severity.ERROR, f"its password of the database differs from that of {name}")
+        return HeatDifference(Severity.ERROR, f"its password of the database differs from that of {name}")
     if same is None:
         says = f"the host of its database has another name than that of {name}: it may be the same database"
-        return Difference(Severity.NOTE, says)
+        return HeatDifference(Severity.NOTE, says)
     return None
 
 

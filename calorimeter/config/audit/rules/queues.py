@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, guide, rule
 from calorimeter.config.audit.rules.one_heat import usual
-from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.audit.subject import APIS, AuditedFiles
 from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatProcessConf
 from calorimeter.config.heat.oslo import OptionValue
 from calorimeter.core.deployment import HeatRole
@@ -23,11 +23,11 @@ _DECLARED_TWICE = (
 
 
 @dataclass(frozen=True, slots=True)
-class Declaration:
-    """A property of queues or exchanges that several processes declare.
+class CommonOption:
+    """What several processes have to agree on.
 
-    `option` sets it. `of` is its value for a process; None if the process declares no such queue. Processes
-    with one of `roles` declare it.
+    `option` sets it. `of` is the value for a process; None if it does not matter there, because the process
+    declares no such queue. The processes with one of `roles` have to agree.
     """
 
     option: str
@@ -35,6 +35,7 @@ class Declaration:
     roles: tuple[HeatRole, ...] = ("engine",)
     group: str = _RABBIT
     effect: str = _DECLARED_TWICE
+    severity: Severity = Severity.ERROR
 
 
 def _option(conf: HeatProcessConf, key: str) -> OptionValue | None:
@@ -79,26 +80,43 @@ def _exchange(conf: HeatProcessConf) -> Hashable:
 
 _ALL: tuple[HeatRole, ...] = ("rest", "cfn", "engine")
 
-DECLARATIONS = (
-    Declaration("rabbit_quorum_queue", lambda conf: _true(conf, "rabbit_quorum_queue")),
-    Declaration("amqp_durable_queues", _durable, _ALL),
-    Declaration("amqp_auto_delete", lambda conf: _true(conf, "amqp_auto_delete"), _ALL),
-    Declaration("rabbit_transient_quorum_queue", _durable_fanout),
-    Declaration("rabbit_transient_queues_ttl", _stream_age),
+COMMON_OPTIONS = (
+    CommonOption("rabbit_quorum_queue", lambda conf: _true(conf, "rabbit_quorum_queue")),
+    CommonOption("amqp_durable_queues", _durable, _ALL),
+    CommonOption("amqp_auto_delete", lambda conf: _true(conf, "amqp_auto_delete"), _ALL),
+    CommonOption("rabbit_transient_quorum_queue", _durable_fanout),
+    CommonOption("rabbit_transient_queues_ttl", _stream_age),
     *(
-        Declaration(key, _quorum_limit(key))
+        CommonOption(key, _quorum_limit(key))
         for key in (
             "rabbit_quorum_delivery_limit",
             "rabbit_quorum_max_memory_length",
             "rabbit_quorum_max_memory_bytes",
         )
     ),
-    Declaration(
+    CommonOption(
         "control_exchange",
         _exchange,
         _ALL,
         "DEFAULT",
         "the APIs of one exchange do not reach the engines of the other",
+    ),
+    CommonOption(
+        "rabbit_qos_prefetch_count",
+        lambda conf: _number(conf, "rabbit_qos_prefetch_count", 0),
+        effect="the engines do not get equal shares of the work: one with a smaller limit gets less",
+        severity=Severity.WARNING,
+    ),
+    *(
+        CommonOption(
+            "rpc_response_timeout",
+            lambda conf: conf.rpc_response_timeout_s,
+            (api,),
+            "DEFAULT",
+            "a slow request fails or succeeds depending on the API that gets it",
+            Severity.WARNING,
+        )
+        for api in APIS
     ),
 )
 """The APIs declare the exchange of calls; the engines also its queues, and the exchanges of fanout."""
@@ -121,20 +139,23 @@ _OWN = frozenset(
 def messaging_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """All processes declare the same queues and exchanges."""
     judged: set[tuple[int, str]] = set()
-    for declaration in DECLARATIONS:
-        confs = [conf for conf in subject.having(*declaration.roles) if declaration.of(conf) is not None]
-        for conf, pattern in _differing(confs, declaration.of):
-            if declaration.option == "amqp_durable_queues" and (id(conf), "rabbit_quorum_queue") in judged:
-                continue  # quorum queues are durable: the finding about them says it
-            judged.add((id(conf), declaration.option))
+    for common in COMMON_OPTIONS:
+        readers = subject.engines if common.roles == ("engine",) else subject.having(*common.roles)
+        confs = [conf for conf in readers if common.of(conf) is not None]
+        for conf, pattern in _differing(confs, common.of):
+            # Quorum queues are durable: one finding says both. A process may be both APIs.
+            same = "rabbit_quorum_queue" if common.option == "amqp_durable_queues" else common.option
+            if (id(conf), same) in judged:
+                continue
+            judged.add((id(conf), common.option))
             yield rule.finding(
-                at_option(conf, _setting(conf, declaration), declaration.group),
+                at_option(conf, _setting(conf, common), common.group),
                 conf.host,
-                f"{_said(conf, declaration)}, but {_said(pattern, declaration)} on {pattern.host}",
-                declaration.effect,
+                f"{_said(conf, common)}, but {_said(pattern, common)} on {pattern.host}",
+                common.effect,
+                severity=common.severity,
             )
     yield from _other_options(rule, subject.engines)
-    yield from _response_timeouts(rule, subject)
 
 
 def _differing(
@@ -148,22 +169,22 @@ def _differing(
             yield conf, confs[pattern]
 
 
-def _setting(conf: HeatProcessConf, declaration: Declaration) -> OptionValue | None:
-    return _option(conf, declaration.option)
+def _setting(conf: HeatProcessConf, common: CommonOption) -> OptionValue | None:
+    return _option(conf, common.option)
 
 
-def _said(conf: HeatProcessConf, declaration: Declaration) -> str:
+def _said(conf: HeatProcessConf, common: CommonOption) -> str:
     """The option and its value in force; durable queues are also those of another option."""
-    value = _setting(conf, declaration)
-    if declaration.of(conf) is True and not (value and value.true):
+    value = _setting(conf, common)
+    if common.of(conf) is True and not (value and value.true):
         others = ("rabbit_quorum_queue", "rabbit_stream_fanout")
         return f"{next(key for key in others if _true(conf, key))} is true"
-    return f"{declaration.option} is {value.text.strip() if value else 'not set'}"
+    return f"{common.option} is {value.text.strip() if value else 'not set'}"
 
 
 def _other_options(rule: Rule, engines: Sequence[HeatProcessConf]) -> Iterator[Finding]:
     """The options that declare nothing, where the engines' files set different values."""
-    declared = {declaration.option for declaration in DECLARATIONS}
+    declared = {common.option for common in COMMON_OPTIONS}
     keys = dict.fromkeys(
         value.entry.key
         for conf in engines
@@ -191,25 +212,6 @@ def _other_options(rule: Rule, engines: Sequence[HeatProcessConf]) -> Iterator[F
 def _normal(value: OptionValue | None) -> str:
     text = value.text.strip().lower() if value else ""
     return "true" if value and value.true else "false" if text in ("0", "no", "off") else text
-
-
-def _response_timeouts(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """APIs that wait for engines for different times."""
-    apis: tuple[HeatRole, ...] = ("rest", "cfn")
-    found: set[int] = set()
-    for api in apis:
-        for conf, pattern in _differing(subject.having(api), lambda conf: conf.rpc_response_timeout_s):
-            if id(conf) in found:
-                continue
-            found.add(id(conf))
-            yield rule.finding(
-                at_option(conf, conf.get("rpc_response_timeout")),
-                conf.host,
-                f"rpc_response_timeout is {conf.rpc_response_timeout_s} s, but "
-                f"{pattern.rpc_response_timeout_s} s on {pattern.host}",
-                "a slow request fails or succeeds depending on the API that gets it",
-                severity=Severity.WARNING,
-            )
 
 
 @rule(
