@@ -33,7 +33,9 @@ def place(subject: AuditedFiles, index: int, host: str) -> Place:
     try:
         host = str(ip_address(host))
     except ValueError:
-        return Place(host, frozenset(subject.inputs.addresses.get(host, ())))
+        # A machine often resolves its own name as loopback, which says nothing to the others.
+        resolved = subject.inputs.addresses.get(host, ())
+        return Place(host, frozenset(each for each in resolved if not is_loopback(each)))
     return Place(host, frozenset({host}))
 
 

@@ -67,6 +67,7 @@ def test_resolved_names_are_compared() -> None:
     urls = "rabbit://u:p@10.0.0.1/", "rabbit://u:p@rabbit-1/"
     assert brokers(*urls, addresses={"rabbit-1": ("10.0.0.1",)}) == set()
     assert brokers(*urls, addresses={"rabbit-1": ("10.0.0.9",)}) == {("error", "A4-broker-differs")}
+    assert brokers(*urls, addresses={"rabbit-1": ("127.0.1.1",)}) == {("note", "A4-broker-differs")}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from calorimeter.config.audit.places import place
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.config.heat.oslo import OptionValue
-from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback
+from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback, with_brackets
 from calorimeter.core.deployment import HeatRole
 
 _APIS: frozenset[HeatRole] = frozenset({"rest", "cfn"})
@@ -141,15 +142,13 @@ def loopback_service(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             conf, value = found.conf, service.value_of(found.conf)
             if value is None:
                 continue
-            key = value.entry.key
-            url = value.entry.raw.replace(found.host, found.address, 1) if found.address else None
             yield rule.finding(
                 at(value.entry),
                 conf.host,
-                f"{key} has the host {found.host}: the {service.name} of the machine itself",
+                f"{value.entry.key} has the host {found.host}: the {service.name} of the machine itself",
                 f"Heat on {conf.host} finds no {service.name} there, or another one than the other "
                 "machines use",
-                [set_option(conf, value.entry.group, key, url)] if url and found.certain else (),
+                _with_address(found, value),
                 severity=None if found.certain else Severity.NOTE,
             )
 
@@ -173,14 +172,22 @@ def loopback_broker(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             f"{setting}: the RabbitMQ of the machine itself",
             f"the engines and APIs of {conf.host} have a queue of their own or none; no other engine "
             "answers the calls sent there",
-            _with_broker_host(found) if found.certain else (),
+            _with_address(found, value) if value and _names_hosts(value) else (),
             severity=None if found.certain else Severity.NOTE,
         )
 
 
-def _with_broker_host(found: _Loopback) -> list[Change]:
-    conf, value = found.conf, found.conf.transport.value
-    if not value or not found.address or not (conf.transport.old or value.entry.key == "transport_url"):
+def _names_hosts(value: OptionValue) -> bool:
+    return value.entry.key in ("transport_url", "rabbit_host", "rabbit_hosts")
+
+
+def _with_address(found: _Loopback, value: OptionValue) -> list[Change]:
+    """The option with the address that the other files have; nothing if they do not agree on one."""
+    if not found.certain or not found.address:
         return []
-    raw = value.entry.raw.replace(found.host, found.address, 1)
-    return [set_option(conf, value.entry.group, value.entry.key, raw)] if raw != value.entry.raw else []
+    # The host, where it stands for itself: not as a user or a part of another name.
+    written = rf"(?:^|(?<=[/@,\s])){re.escape(with_brackets(found.host))}(?=[:/?,\s]|$)(?![^/?,]*@)"
+    raw = re.sub(written, with_brackets(found.address), value.entry.raw, count=1, flags=re.IGNORECASE)
+    if raw == value.entry.raw:
+        return []
+    return [set_option(found.conf, value.entry.group, value.entry.key, raw)]
