@@ -33,9 +33,10 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="HAProxy section of the CFN API (default: the one that serves it)."),
         click.option("--rest-section", metavar="NAME",
                      help="HAProxy section of the REST API (default: the one that serves it)."),
-        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
+        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST[:ROLE[,ROLE]]=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
-                     "repeated."),
+                     "repeated. ROLE is rest, cfn or engine (default: from the names and content of the "
+                     "files)."),
         click.option("--resolve/--no-resolve", default=True, show_default=True,
                      help="Resolve host names in the files, to compare them with addresses (at most 2 s)."),
         click.option("--proxy", "proxies", multiple=True, metavar="FILE | NAME=FILE",

@@ -239,14 +239,20 @@ class Part(Model):
     faults: dict[FurtherFault, Injection] = {}
 
 
+HeatRole = Literal["rest", "cfn", "engine"]
+"""What a Heat process is: the REST API, the CFN API or an engine."""
+
+
 class HeatConf(Model):
     """Copies of the configuration files of one Heat process, in the order of its `--config-file` options.
 
-    `host` is the machine that it runs on. Paths are relative to the deployment file. The audit reads them.
+    `host` is the machine that it runs on, `roles` what the process is; if empty, the audit determines it
+    from the files. Paths are relative to the deployment file. The audit reads them.
     """
 
     host: str
     files: tuple[Path, ...] = Field(min_length=1)
+    roles: tuple[HeatRole, ...] = ()
 
 
 class ConsentTable(Model):

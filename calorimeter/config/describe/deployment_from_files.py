@@ -78,7 +78,11 @@ class _Describer:
             identity=self._identity(),
             tls=Tls(ca_file=self.answers.ca_file),
             heat_conf=tuple(
-                HeatConf(host=process.host, files=self._paths(process.files))
+                HeatConf(
+                    host=process.host,
+                    files=self._paths(process.files),
+                    roles=tuple(sorted(process.roles or ())),
+                )
                 for process in self.subject.inputs.heat
             ),
             expect=expectations_found.expect(self.subject, services, self.answers),
