@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from calorimeter.config import wanted
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.hosts import split_url
 from calorimeter.core.deployment import Address, Deployment
@@ -77,7 +78,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
         engines=frozenset(deployment.engines.names) if deployment.engines else None,
-        max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
+        **wanted.of_deployment(deployment),
     )
 
 

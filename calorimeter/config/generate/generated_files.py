@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from calorimeter.config.audit.rules.engine_processes import MAX_OVERFLOW, MAX_POOL_SIZE
-from calorimeter.config.audit.rules.health_checks import ENDED, PATH
+from calorimeter.config.audit.rules.health_checks import ENDED
 from calorimeter.config.audit.rules.limits import answer_timeout
 from calorimeter.config.generate.topology import SECRETS, Host, Topology
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.config.heat import heat_conf_writer
+from calorimeter.config.heat.api_answers import HEALTH_PAGE
 from calorimeter.config.hosts import host_port, with_brackets
 
 
@@ -100,7 +101,7 @@ def _listen(topology: Topology, api: str) -> ListenSection:
         bind=(host_port(topology.proxy, topology.port(api, 0)),),
         servers=tuple(servers),
         hash_type="consistent",
-        options=("tcpka", f"httpchk GET {PATH}"),
+        options=("tcpka", f"httpchk GET {HEALTH_PAGE}"),
     )
 
 

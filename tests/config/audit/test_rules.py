@@ -32,6 +32,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A2-send-proxy", "proxy", "rest-1 10.0.0.2:8004", "rest-1 10.0.0.2:8004 send-proxy"),
     ("A2-line-unreadable", "proxy", "retries 3", 'retries "3'),
     ("A2-line-unreadable", "proxy", "retries 3", 'retries "$NOWHERE"'),
+    ("A2-https-links", "proxy", "bind 10.0.0.1:8004", "mode http\n    bind 10.0.0.1:8004 ssl crt a.pem"),
     ("A3-loopback-service", "b", "@10.0.0.1/heat", "@127.0.0.1/heat"),
     ("A3-loopback-service", "b", "auth_url = http://10.0.0.1:5000", "auth_url = http://localhost:5000"),
     ("A3-loopback-broker", "b", "broker-pw@10.0.0.1:5672", "broker-pw@localhost:5672"),
@@ -43,7 +44,14 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A4-messaging-differs", "c", "rpc_response_timeout = 60\n", "rpc_response_timeout = 30\n"),
     ("A5-balance-not-source", "proxy", "    balance source\n    hash-type consistent\n", ""),
     ("A5-balance-not-source", "proxy", "balance source", "balance roundrobin"),
+    (
+        "A5-balance-not-source",
+        "proxy",
+        "    balance source",
+        "    stick-table type ip size 1k\n    balance first",
+    ),
     ("A5-mode-unsaid", "proxy", "    mode tcp\n", ""),
+    ("A5-backup", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 backup"),
     ("A5-weight-zero", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 weight 0"),
     (
         "A5-closes-connections",
@@ -53,6 +61,18 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ),
     ("A6-no-check", "proxy", "default-server check", "default-server"),
     ("A6-no-check", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 no-check"),
+    (
+        "A6-check-refused",
+        "proxy",
+        "httpchk GET /healthcheck",
+        "httpchk GET /\n    http-check expect status 200",
+    ),
+    (
+        "A6-check-refused",
+        "proxy",
+        "httpchk GET /healthcheck",
+        "httpchk HEAD /healthcheck\n    http-check expect status 200",
+    ),
     ("A6-check-without-http", "proxy", "    option httpchk GET /healthcheck\n", ""),
     ("A6-check-shallow", "proxy", "httpchk GET /healthcheck", "httpchk"),
     ("A6-slow-detection", "proxy", "timeout check 2s", "timeout check 10s"),
@@ -107,6 +127,7 @@ ALONGSIDE = {
     "A3-loopback-broker": {"A4-broker-differs"},
     "A3-loopback-service": {"A4-database-differs"},
     "A5-closes-connections": {"A8-timeout-without-effect", "A9-log-without-server"},
+    "A2-https-links": {"A8-timeout-without-effect", "A9-log-without-server"},
     "A10-option-gone": GATE_A4,
 }
 BY_HAND = {
@@ -117,6 +138,10 @@ BY_HAND = {
     "A2-send-proxy": "the API may understand it",
     "A2-line-unreadable": "the intended line is not in the files",
     "A5-weight-zero": "the owner decides the weight",
+    "A5-backup": "the owner decides which APIs are active",
+    "A5-closes-connections": "it may be the owner's choice",
+    "A6-one-backup-only": "one active API may be the owner's choice",
+    "A4-transient-queues": "all processes switch together, or the broker permits them",
     "A8-server-maxconn-order": "the owner decides which limit is right",
     "A10-line-unreadable": "the intended line is not in the files",
     "A4-encryption-key-default": "a secret has to be created",
@@ -157,7 +182,13 @@ def test_the_proposed_changes_correct_each_example(rule: str, file: str, old: st
 
 def test_every_rule_has_an_example() -> None:
     """Each rule has an example here."""
-    elsewhere = {"A2-bind-unknown", "A4-encryption-key-default", "A5-slowstart-map-based"}
+    elsewhere = {
+        "A4-transient-queues",
+        "A5-balance-unwanted",
+        "A2-bind-unknown",
+        "A4-encryption-key-default",
+        "A5-slowstart-map-based",
+    }
     assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
 
 
