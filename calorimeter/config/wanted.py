@@ -53,11 +53,11 @@ def options(
 def of_deployment(deployment: Deployment) -> dict[str, Any]:
     """The fields of `Inputs` that `[expect]` and `[versions]` of a deployment file set."""
     expect, versions = deployment.expect, deployment.versions
-    balance = expect.balance if "balance" in expect.model_fields_set else None
+    balance = {api: expect.own_balance(api) for api in APIS}
     return {
         "max_detection_s": expect.max_detection_s,
         "tcp_keepalive": expect.tcp_keepalive,
-        "expect_balance": dict.fromkeys(APIS, balance.partition("(")[0]) if balance else {},
+        "expect_balance": {api: said.partition("(")[0] for api, said in balance.items() if said},
         "heat_release": releases.heat(versions.get("heat", "")),
         "rabbitmq_release": releases.rabbitmq(versions.get("rabbitmq", "")),
     }
