@@ -44,9 +44,12 @@ def options(
     """The fields of `Inputs` that three options of `audit` set; None where one is not given."""
     return {
         "expect_balance": balances(expect_balance),
-        "heat_release": heat_release and releases.given_heat("--heat-release", heat_release),
-        "rabbitmq_release": rabbitmq_release
-        and releases.given_rabbitmq("--rabbitmq-release", rabbitmq_release),
+        "heat_release": None
+        if heat_release is None
+        else releases.given_heat("--heat-release", heat_release),
+        "rabbitmq_release": None
+        if rabbitmq_release is None
+        else releases.given_rabbitmq("--rabbitmq-release", rabbitmq_release),
     }
 
 
