@@ -11,7 +11,7 @@ from calorimeter.config.audit.rules.balance import HASHED, balance_of
 from calorimeter.config.audit.rules.health_requests import connects_only, refusal
 from calorimeter.config.audit.section_changes import set_statement
 from calorimeter.config.audit.subject import AuditedFiles
-from calorimeter.config.haproxy import HAProxyLine, HAProxyServer, ProxySection
+from calorimeter.config.haproxy import HAProxyServer, ProxySection
 from calorimeter.config.haproxy.units import time_text
 from calorimeter.core.deployment import Checks
 from calorimeter.core.detection_bounds import detection_s
@@ -150,22 +150,24 @@ def sessions_stay(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         back = service.back
         if back.word("mode") != "tcp":
             continue  # in mode http every request is sent to a server that is UP
-        by_line: dict[HAProxyLine, list[HAProxyServer]] = {}
-        for server in back.servers:
-            action = server.parameters.get("on-marked-down")
-            if server.check and (action is None or action.value != "shutdown-sessions"):
-                by_line.setdefault(server.parameters["check"].line, []).append(server)
-        for line, servers in by_line.items():
-            names = ", ".join(server.name for server in servers)
+        staying = [s for s in back.servers if s.check and _on_marked_down(s) != "shutdown-sessions"]
+        lines = dict.fromkeys(server.parameters["check"].line for server in staying)
+        if lines:
             yield rule.finding(
-                at(line),
+                at(next(iter(lines))),
                 back.name,
-                f"connections stay open when their server goes DOWN: {names}",
+                "connections stay open when their server goes DOWN: "
+                + ", ".join(server.name for server in staying),
                 "a kept-alive client stays on a server that is DOWN: if the API is frozen or unreachable, "
                 "its requests hang until a timeout",
-                [append_words(line, ENDED)] if line in back.section.lines else (),
+                [append_words(line, ENDED) for line in lines if line in back.section.lines],
                 severity=Severity.NOTE if connects_only(back) else Severity.WARNING,
             )
+
+
+def _on_marked_down(server: HAProxyServer) -> str:
+    action = server.parameters.get("on-marked-down")
+    return action.value if action else ""
 
 
 @rule(
