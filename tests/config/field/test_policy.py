@@ -190,3 +190,29 @@ def test_tls_at_the_proxy_needs_a_header_and_an_api_that_reads_it() -> None:
     (inside,) = audit(Inputs(proxies=(("proxy", (("p", tcp),)),))).of("A2")
     assert "mode tcp" in inside.says
     assert not inside.diff
+
+
+def test_no_change_touches_defaults_that_other_services_may_use() -> None:
+    """kolla's defaults are in a file of their own: each change is in a section of Heat."""
+    inputs = case("h01").inputs(heat_release=24, max_detection_s=20.0, **SOURCE)
+    after, defaults = corrected(inputs), str(case("h01").folder / "haproxy.cfg")
+    assert after.texts[defaults] == inputs.texts[defaults]
+    assert serious(list(audit(after).faults)) == set()
+
+
+def test_keep_alive_is_judged_by_what_the_owner_wants() -> None:
+    """Wanted: a warning; not wanted: nothing; unsaid: a note."""
+    severities = {
+        wanted: {finding.severity for finding in case("h03").found("A7-no-keepalive", tcp_keepalive=wanted)}
+        for wanted in (True, False, None)
+    }
+    assert severities == {True: {Severity.WARNING}, False: set(), None: {Severity.NOTE}}
+
+
+def test_a_missing_redispatch_matters_most_to_clients_of_a_hash() -> None:
+    """h17 hashes its clients: a warning, and a change that gives a hash with which redispatch works."""
+    assert {finding.severity for finding in case("h04").found("A7-no-redispatch")} == {Severity.NOTE}
+    hashed = case("h17").found("A7-no-redispatch")
+    assert {finding.severity for finding in hashed} == {Severity.WARNING}
+    assert all("+  hash-type consistent" in finding.diff for finding in hashed)
+    assert audit(corrected(case("h17").inputs())).of("A7") == ()
