@@ -55,7 +55,17 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
 @click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="Detection bound of a failed API (default: expect.max_detection_s, or 20).")  # fmt: skip
+              help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
+              "none: the bounds are a note).")  # fmt: skip
+@click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
+              help="Balance that you want, of both APIs or of rest or cfn; may be repeated (default: "
+              "[expect] balance, or none: a difference from the guide is a note).")  # fmt: skip
+@click.option("--heat-release", metavar="RELEASE",
+              help="Release of Heat: 24, 24.1.2, 2025.1 or epoxy (default: [versions] heat, or "
+              "unknown).")  # fmt: skip
+@click.option("--rabbitmq-release", metavar="VERSION",
+              help="Version of RabbitMQ, such as 4.3 (default: [versions] rabbitmq, or "
+              "unknown).")  # fmt: skip
 @click.option("--database-connections", type=click.IntRange(1), metavar="N",
               help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
@@ -77,6 +87,9 @@ def audit(
     cfn_url: str | None,
     engines: tuple[str, ...],
     max_detection: float | None,
+    expect_balance: tuple[str, ...],
+    heat_release: str | None,
+    rabbitmq_release: str | None,
     database_connections: int | None,
     form: str,
     output: Path | None,
@@ -93,6 +106,7 @@ def audit(
     Exit status: 0 nothing found, or only notes; 1 an error or a warning is not waived; 2 the files cannot
     be used.
     """
+    from calorimeter.config import wanted
     from calorimeter.config.audit import audit as judge
     from calorimeter.config.describe.engine_hosts import named_engine
 
@@ -104,6 +118,7 @@ def audit(
         resolve=resolve,
         engines=frozenset(named_engine(text)[0] for text in engines) or None,
         max_detection_s=max_detection,
+        **wanted.options(expect_balance, heat_release, rabbitmq_release),
         database_connections=database_connections,
     )
     report = judge(inputs, waive)

@@ -292,7 +292,8 @@ class Deployment(Model):
 
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
-    `versions` (component → version) is recorded only. `scale` changes the deployment's size.
+    `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
+    changes the deployment's size.
     """
 
     name: str
