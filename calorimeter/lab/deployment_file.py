@@ -10,6 +10,7 @@ from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import deployment, netns
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 from calorimeter.lab import part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
@@ -69,7 +70,7 @@ def describe(lab: Lab) -> deployment.Deployment:
             password=_secret("amqp"),
         ),
         engines=deployment.Engines(names=asked.engine_parts, workers=asked.workers),
-        identity=deployment.Identity(
+        identity=Identity(
             auth_url=f"{lab.url('keystone')}/v3",
             username=USER,
             password=_secret(USER),

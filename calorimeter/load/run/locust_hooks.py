@@ -67,6 +67,8 @@ def install(environment: Any) -> None:
                 "duration_s": options.duration or options.run_time,
             }
             session.scenario = session.scenario.with_overrides(**given)
+            session.token.check_lasts(session.scenario.duration_s)
+            session.token.warn_if_restricted()
     except (InputError, KeyboardInterrupt) as problem:
         progress_line.clear()
         print(f"calorimeter: {problem if str(problem) else 'interrupted'}", file=sys.stderr)

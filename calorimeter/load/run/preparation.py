@@ -38,6 +38,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> LoadSession:
     SourceAddresses(deployment.clients.sources).check()
     tenants.check(deployment, scenario)
     token = Token(deployment)
+    tenants.check_owner(deployment, scenario, token)
     tagged = operation_table.tagged(scenario)
     fronts = {
         name: _front(deployment, name, token, tagged) for name in ("rest", "cfn") if scenario.load(name)
