@@ -113,8 +113,11 @@ class Login:
         from keystoneauth1 import exceptions
 
         match problem:
-            case exceptions.Unauthorized() if not self.renewable:
-                given, valid = f"Keystone refuses {self.who} (401): it may have expired", "valid: a new one"
+            case exceptions.Unauthorized() | exceptions.NotFound() if not self.renewable:
+                # Keystone does not find a token that has expired or was revoked: 404.
+                status = problem.http_status
+                given = f"Keystone refuses {self.who} ({status}): it may have expired"
+                valid = "valid: a new one, and Keystone's URL with /v3"
             case exceptions.Unauthorized():
                 given, valid = f"Keystone refuses {self.who} (401)", self.remedy
             case exceptions.Forbidden():

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 from keystoneauth1 import loading
 
+from calorimeter.config import deployment_writer
 from calorimeter.core import deployment as deployments
-from calorimeter.core import keystone_login
+from calorimeter.core import keystone_login, toml
 from calorimeter.core.errors import InputError
 from calorimeter.core.identities import _SECRET
 from calorimeter.core.keystone_login import Login
@@ -32,6 +33,7 @@ auth_url = "http://10.0.0.1:5000/v3/"
 auth_type = "v3token"
 auth = { token = { env = "PERF_WORD" }, project_name = "perf", project_domain_name = "Default" }
 """
+CLOUD = 'cloud = "c"\nclouds_file = "c.yaml"'
 OIDC = """
 auth_url = "http://10.0.0.1:5000/v3"
 auth_type = "v3oidcpassword"
@@ -86,6 +88,17 @@ def test_each_kind_logs_in_with_its_own_options(
     assert variables.items() <= found.environment.items()
     assert found.environment["OS_AUTH_URL"] == "http://10.0.0.1:5000/v3"
     assert "s3cr3t" not in f"{found!r} {found.who} {found.refusal(ValueError('x'))}"
+
+
+@pytest.mark.parametrize(
+    "table", [PASSWORD, CREDENTIAL, TOKEN, OIDC, 'cloud = "c"\nclouds_file = "c.yaml"']
+)
+def test_written_identity_reads_back_the_same(tmp_path: Path, table: str) -> None:
+    """The writer keeps plugin options, and secrets as references."""
+    found = deployments.read(written(tmp_path, f"{SMALLEST}[identity]\n{table}"))
+    text = deployment_writer.render(found)
+    assert toml.parse(text, deployments.Deployment, where="test").identity == found.identity
+    assert "s3cr3t" not in text
 
 
 def test_only_a_password_can_be_handed_to_heat(tmp_path: Path) -> None:

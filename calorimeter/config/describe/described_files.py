@@ -52,6 +52,7 @@ def _identity(described: Description) -> Iterator[str]:
             f"# auth_url = {json.dumps(described.auth_url or 'http://HOST:5000')}",
         )
         yield from ('# username = "NAME"', '# project = "NAME"', '# password = { env = "OS_PASSWORD" }')
+        yield '# or, instead of all of these: cloud = "NAME", an entry of clouds.yaml'
 
 
 def _missing(missing: list[Missing]) -> Iterator[str]:

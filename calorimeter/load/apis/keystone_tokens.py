@@ -66,11 +66,6 @@ class Token:
                 "valid: a newer token, a shorter --duration, or a password or application credential",
             )
 
-    def warn_if_restricted(self) -> None:
-        """Log a warning if this is an application credential with which Heat can create no trusts."""
-        if self.restricted:
-            log.warning("%s is restricted: %s", self.login.who, keystone_login.UNRESTRICTED)
-
     def start_renewing(self) -> None:
         """Renew the token in the background from now on, if Keystone gives another."""
         if self._renewer is None and self.login.renewable:

@@ -75,7 +75,6 @@ class TenantAccounts:
         user = self._post("users", "user", name=named, domain_id=domain, password=secret)
         for role in roles:
             self._call("PUT", f"projects/{project}/users/{user}/roles/{role}")
-        self._call("POST", f"users/{user}/credentials/OS-EC2", json={"tenant_id": project})
 
     def names(self, run_id: str) -> list[str]:
         """The names of a run's existing tenants.
@@ -134,14 +133,22 @@ class TenantAccounts:
 
 
 def ec2_of(token: Token) -> tuple[str, str]:
-    """The EC2 access key and secret of a tenant's user. Raises InputError if it has none."""
+    """The EC2 access key and secret of a tenant's user, who creates them if there are none.
+
+    Keystone lets no application credential of the owner create them. Raises InputError.
+    """
     url = f"{token.login.api}/users/{token.user_id}/credentials/OS-EC2"
+    auth = token.login.plugin
     try:
-        answer = token.session.get(url, auth=token.login.plugin)
-        credential = answer.json()["credentials"][0]
-    except (exceptions.ClientException, IndexError, KeyError) as problem:
-        raise InputError(token.login.where, "a tenant has no EC2 credentials") from problem
-    return str(credential["access"]), str(credential["secret"])
+        there = token.session.get(url, auth=auth).json()["credentials"]
+        found = there or [
+            token.session.post(url, auth=auth, json={"tenant_id": token.project_id}).json()["credential"]
+        ]
+        return str(found[0]["access"]), str(found[0]["secret"])
+    except (exceptions.ClientException, KeyError) as problem:
+        raise InputError(
+            token.login.where, f"a tenant has no EC2 credentials ({_reason(problem)})"
+        ) from problem
 
 
 def _reason(problem: Exception) -> str:
