@@ -21,7 +21,6 @@ ENVIRONMENT = "envvars"
 WAYS = 'valid: cloud = "NAME"; or auth_url, username, password and project; or auth_url, auth_type and auth'
 
 _SECRET = re.compile(r"(password|secret|token|passcode|code|otp_key)$")
-"""Names of plugin options whose values are secret; a test compares it with keystoneauth's own plugins."""
 
 _USER = ("username", "password", "project")
 _DOMAINS = ("user_domain", "project_domain")
@@ -95,7 +94,7 @@ class Identity(Model):
         if "auth_url" in self.auth:
             raise ValueError("auth.auth_url belongs to [identity], as auth_url")
         for name, value in self.auth.items():
-            if isinstance(value, str) and _SECRET.search(name):
+            if isinstance(value, str) and is_secret(name):
                 raise ValueError(
                     f"auth.{name} is a secret: name where it is, "
                     '{ env = "NAME" } or { file = "PATH", key = "NAME" }'
@@ -105,3 +104,8 @@ class Identity(Model):
     def described(self) -> str:
         """What a report says of it: the cloud's name, or Keystone's URL."""
         return f"cloud {self.cloud}" if self.cloud is not None else str(self.auth_url)
+
+
+def is_secret(option: str) -> bool:
+    """Whether an option of a plugin is secret; a test compares it with keystoneauth's own plugins."""
+    return bool(_SECRET.search(option))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from calorimeter.core import clouds
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.core.identities import WAYS, Identity
+from calorimeter.core.identities import WAYS, Identity, is_secret
 from calorimeter.core.keystone_session import keystone_session
 
 if TYPE_CHECKING:
@@ -130,8 +130,14 @@ class Login:
                     "valid: its URL with /v3",
                 )
             case _:
-                given, valid = f"Keystone gives no token at {self.auth_url} ({_kind(problem)})", ""
+                given, valid = f"Keystone gives no token at {self.auth_url} ({self._reason(problem)})", ""
         return InputError(self.where, given, valid)
+
+    def _reason(self, problem: Exception) -> str:
+        """keystoneauth's message, or the kind of the error if the message could hold a secret or a URL."""
+        text = str(problem).partition(" (HTTP")[0].partition("\n")[0]
+        hidden = any(value in text for name, value in self.options.items() if is_secret(name))
+        return type(problem).__name__ if hidden or not text or "://" in text else text
 
     def needs_project(self) -> InputError:
         """The error for a token without a project, which no call to Heat's REST API can use."""
@@ -295,9 +301,3 @@ def restricted(access: AccessInfo) -> bool:
 def _versioned(url: str) -> str:
     url = url.rstrip("/")
     return url if url.endswith("/v3") else f"{url}/v3"
-
-
-def _kind(problem: Exception) -> str:
-    """A short reason without secrets: keystoneauth's message, or the kind of the error."""
-    text = str(problem).partition(" (HTTP")[0].partition("\n")[0]
-    return text if text and "://" not in text else type(problem).__name__

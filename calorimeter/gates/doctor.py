@@ -85,6 +85,8 @@ def _identity(deployment: Deployment) -> str:
         f"a token for user {access.username!r} in {scope} ({login.kind}, "
         f"region {login.region or 'any'}, {login.interface} interface)"
     ]
+    if deployment.identity is not None and deployment.identity.cloud is not None:
+        found[0] += f", from {login.who}"
     if not access.project_id:
         found.append("note: Heat's REST API needs a project: loads, and gates that call Heat, cannot run")
     endpoint = identity.orchestration_endpoint() if access.project_id else None

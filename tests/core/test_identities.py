@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from keystoneauth1 import loading
+from keystoneauth1 import exceptions, loading
 
 from calorimeter.config import deployment_writer
 from calorimeter.core import deployment as deployments
 from calorimeter.core import keystone_login, toml
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import _SECRET
+from calorimeter.core.identities import is_secret
 from calorimeter.core.keystone_login import Login
 from tests.core.test_deployment import SMALLEST, written
 
@@ -146,4 +146,35 @@ def test_secret_options_are_known_by_their_names() -> None:
     for name in loading.get_available_plugin_names():
         for option in loading.get_plugin_loader(name).get_options():
             secret = option.secret or option.dest == "idp_otp_key"  # a one-time password
-            assert bool(_SECRET.search(option.dest)) is bool(secret), (name, option.dest)
+            assert is_secret(option.dest) is bool(secret), (name, option.dest)
+
+
+@pytest.mark.parametrize(
+    ("table", "problem", "line"),
+    [
+        (
+            PASSWORD,
+            exceptions.Unauthorized(),
+            "Keystone refuses user 'perf' in project 'perf' (401); valid: ",
+        ),
+        (CREDENTIAL, exceptions.Unauthorized(), "Keystone refuses application credential 'c1' (401); "),
+        (TOKEN, exceptions.NotFound(), "the token of [identity.auth] (404): it may have expired; valid: "),
+        (TOKEN, exceptions.Unauthorized(), "the token of [identity.auth] (401): it may have expired; "),
+        (PASSWORD, exceptions.NotFound(), "is not a Keystone with the v3 API; valid: its URL with /v3"),
+        (OIDC, exceptions.Forbidden(), "Keystone forbids user 'u' (v3oidcpassword) to log in (403); "),
+        (PASSWORD, exceptions.ConnectFailure("s3cr3t"), "Keystone cannot be reached at http://10.0.0.1"),
+        (
+            PASSWORD,
+            exceptions.BadRequest("s3cr3t"),
+            "gives no token at http://10.0.0.1:5000/v3 (BadRequest)",
+        ),
+        (PASSWORD, exceptions.ServiceUnavailable("away"), "/v3 (away)"),
+    ],
+)
+def test_refusal_is_one_line_without_secrets(
+    tmp_path: Path, table: str, problem: Exception, line: str
+) -> None:
+    """It says who was refused and what to check; Keystone does not find an expired token: 404."""
+    refusal = str(login(tmp_path, table).refusal(problem))
+    assert line in refusal
+    assert "s3cr3t" not in refusal

@@ -107,6 +107,7 @@ def test_cloud_of_the_labs_own_clouds_yaml(lab: Deployment, tmp_path: Path) -> N
     file = with_identity(lab, tmp_path, Identity(cloud=CLOUD, clouds_file=clouds))
     said = found_by_doctor(file)
     assert "ok a token for user 'load' in project 'load' (password, region RegionOne, public" in said
+    assert f"interface), from cloud 'calorimeter' of {clouds}" in said
     assert "note:" not in said
     works(file, tmp_path)
 
