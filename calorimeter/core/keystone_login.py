@@ -192,11 +192,13 @@ def of_tenant(owner: Login, name: str, domain_id: str, password: str) -> Login:
         "user_domain_id": domain_id,
         "project_domain_id": domain_id,
     }
-    return replace(_with_password(options, owner.where), **_settings(owner))
-
-
-def _settings(owner: Login) -> dict[str, Any]:
-    return {name: getattr(owner, name) for name in ("verify", "certificate", "region", "interface")}
+    return replace(
+        _with_password(options, owner.where),
+        verify=owner.verify,
+        certificate=owner.certificate,
+        region=owner.region,
+        interface=owner.interface,
+    )
 
 
 def _with_password(options: dict[str, str], where: str) -> Login:

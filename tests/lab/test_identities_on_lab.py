@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,16 +159,16 @@ def test_token_is_used_until_it_ends(lab: Deployment, tmp_path: Path) -> None:
     assert long.returncode == 2
     assert "s and cannot be renewed; the load takes 172800 s; valid: a newer token" in long.stderr
     who.session.delete(f"{who.login.api}/auth/tokens", headers={"X-Subject-Token": value})
-    refused = "Keystone refuses the token of [identity.auth] (404): it may have expired"
-    assert f"unreachable {file}: identity: {refused}" in found_by_doctor(file)
-    for words in (["run"], ["verify", "--gates", "E1"]):
-        done = (
-            calorimeter(*words, "--deployment", str(file))
-            if words == ["run"]
-            else calorimeter(*words, str(file), "--runs", str(tmp_path / "none"))
-        )
+    refused = r"identity: Keystone refuses the token of \[identity.auth\] \(40[14]\): it may have expired"
+    said = found_by_doctor(file)
+    assert re.search(rf"unreachable .*{refused}", said), said
+    for words in (
+        ["run", "--deployment", str(file)],
+        ["verify", str(file), "--gates", "E1", "--runs", str(tmp_path / "none")],
+    ):
+        done = calorimeter(*words)
         assert done.returncode == 2
-        assert refused in done.stderr.splitlines()[-1]
+        assert re.search(refused, done.stderr.splitlines()[-1]), done.stderr
         assert "Traceback" not in done.stderr
 
 
