@@ -15,6 +15,7 @@ from calorimeter.config.audit.rules import (
     one_heat,
     proxy_lines,
     source_balance,
+    transport,
     unread_options,
 )
 
@@ -29,6 +30,7 @@ _MODULES = (
     limits,
     logs,
     unread_options,
+    transport,
     engine_processes,
     cfn_credentials,
 )
