@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import get_args
 
+from calorimeter.config import wanted
 from calorimeter.config.audit import section_questions
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.hosts import split_url, without_brackets
@@ -116,7 +117,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
         engines=frozenset(deployment.engine_consumers) or None,
-        max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
+        **wanted.of_deployment(deployment),
     )
 
 

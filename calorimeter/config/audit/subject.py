@@ -51,9 +51,9 @@ class Inputs:
     `proxies` are (name of the proxy, files). `sections` names the proxy section of an API whose section
     cannot be determined. `fronts` are the front addresses by API. `engines` are the hosts that run
     heat-engine (None: unknown, every Heat file may be an engine's). `addresses` are the addresses of host
-    names, if they could be resolved. `expect_balance` is the balance that the owner wants by API,
-    `heat_release` the major version of Heat, `rabbitmq_release` the version of RabbitMQ as (major, minor)
-    (None: not said).
+    names, if they could be resolved. What the owner wants, None or absent if not said: `max_detection_s`,
+    `tcp_keepalive`, and `expect_balance` by API. `heat_release` is the major version of Heat,
+    `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not said).
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -63,7 +63,8 @@ class Inputs:
     fronts: Mapping[str, Address] = field(default_factory=dict)
     engines: frozenset[str] | None = None
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    max_detection_s: float = 20.0
+    max_detection_s: float | None = None
+    tcp_keepalive: bool | None = None
     expect_balance: Mapping[str, str] = field(default_factory=dict)
     heat_release: int | None = None
     rabbitmq_release: tuple[int, int] | None = None
