@@ -41,9 +41,11 @@ def table(proxy: HeatProxy, answers: Answers, *, only: bool) -> DescribedProxy:
         missing.append(Missing(f"{key}.stats", what, option))
     if not logs:
         targets = ", ".join(s.words[0] for s in proxy.configuration.globals.all("log") if s.words)
-        what = f"the place to read HAProxy's log (it logs to {targets or 'no target'})"
-        option = f"--log {name}udp://HOST:PORT, or --log {name}file:///var/log/haproxy.log"
-        missing.append(Missing(f"{key}.logs", what, option))
+        what = (
+            "the place to read HAProxy's log, a file or udp://HOST:PORT "
+            f"(it logs to {targets or 'no target'})"
+        )
+        missing.append(Missing(f"{key}.logs", what, f"--log {name}file:///var/log/haproxy.log"))
     described = Proxy(
         name=proxy.name,
         stats=stats,

@@ -16,6 +16,7 @@ from calorimeter.config.audit.rules import (
     proxy_addresses,
     proxy_lines,
     source_balance,
+    transport,
     unread_options,
 )
 
@@ -31,6 +32,7 @@ _MODULES = (
     limits,
     logs,
     unread_options,
+    transport,
     engine_processes,
     cfn_credentials,
 )
