@@ -90,12 +90,13 @@ class _Describer:
             self.gathered.secrets,
             self.gathered.missing,
             self._auth_url,
-            tuple(note for table in apis.values() for note in table.notes),
+            tuple(self.gathered.remarks),
         )
 
     def _api(self, api: ApiName, url: str | None) -> ApiTable:
         described = describe_api(self.subject, api, url, self.answers.auth_url)
         self.gathered.missing.extend(described.missing)
+        self.gathered.remarks.extend(described.notes)
         return described
 
     def _no_rest(self) -> InputError:

@@ -11,7 +11,7 @@ from calorimeter.core.secrets import Secret
 
 @dataclass(slots=True)
 class Gathered:
-    """Secrets by key in `secrets_file`, missing answers, and remarks for the heading of the file."""
+    """Secrets by key in `secrets_file`, missing answers, and remarks on choices that were made."""
 
     secrets_file: Path
     secrets: dict[str, str] = field(default_factory=dict)
