@@ -143,6 +143,7 @@ def _adjusted(
     sections: dict[str, str],
     urls: dict[str, str | None],
     resolve: bool,
+    asked: tuple[str | None, ...] = (),
     **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
@@ -155,7 +156,7 @@ def _adjusted(
     if resolve:
         from calorimeter.commands import name_resolution
 
-        inputs = name_resolution.with_addresses(inputs)
+        inputs = name_resolution.with_addresses(inputs, asked)
     named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
@@ -257,7 +258,13 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
+    inputs = _adjusted(
+        inputs,
+        sections=_sections(rest_section, cfn_section),
+        urls={},
+        resolve=resolve,
+        asked=tuple(answers.get(name) for name in ("auth_url", "rest_url", "cfn_url")),
+    )
     described = described_files.write(
         inputs, Answers(consent=Consent(consent), **answers), output, force=force
     )
