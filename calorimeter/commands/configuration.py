@@ -33,9 +33,10 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="HAProxy section of the CFN API (default: the one that serves it)."),
         click.option("--rest-section", metavar="NAME",
                      help="HAProxy section of the REST API (default: the one that serves it)."),
-        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
+        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST[:ROLE[,ROLE]]=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
-                     "repeated."),
+                     "repeated. ROLE is rest, cfn or engine (default: from the names and content of the "
+                     "files)."),
         click.option("--resolve/--no-resolve", default=True, show_default=True,
                      help="Resolve host names in the files, to compare them with addresses (at most 2 s)."),
         click.option("--proxy", "proxies", multiple=True, metavar="FILE | NAME=FILE",
@@ -54,7 +55,17 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
 @click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="Detection bound of a failed API (default: expect.max_detection_s, or 20).")  # fmt: skip
+              help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
+              "none: the bounds are a note).")  # fmt: skip
+@click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
+              help="Balance that you want, of both APIs or of rest or cfn; may be repeated (default: "
+              "[expect] balance, or none: a difference from the guide is a note).")  # fmt: skip
+@click.option("--heat-release", metavar="RELEASE",
+              help="Release of Heat: 24, 24.1.2, 2025.1 or epoxy (default: [versions] heat, or "
+              "unknown).")  # fmt: skip
+@click.option("--rabbitmq-release", metavar="VERSION",
+              help="Version of RabbitMQ, such as 4.3 (default: [versions] rabbitmq, or "
+              "unknown).")  # fmt: skip
 @click.option("--database-connections", type=click.IntRange(1), metavar="N",
               help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
@@ -76,6 +87,9 @@ def audit(
     cfn_url: str | None,
     engines: tuple[str, ...],
     max_detection: float | None,
+    expect_balance: tuple[str, ...],
+    heat_release: str | None,
+    rabbitmq_release: str | None,
     database_connections: int | None,
     form: str,
     output: Path | None,
@@ -92,6 +106,7 @@ def audit(
     Exit status: 0 nothing found, or only notes; 1 an error or a warning is not waived; 2 the files cannot
     be used.
     """
+    from calorimeter.config import wanted
     from calorimeter.config.audit import audit as judge
     from calorimeter.config.describe.engine_hosts import named_engine
 
@@ -103,6 +118,7 @@ def audit(
         resolve=resolve,
         engines=frozenset(named_engine(text)[0] for text in engines) or None,
         max_detection_s=max_detection,
+        **wanted.options(expect_balance, heat_release, rabbitmq_release),
         database_connections=database_connections,
     )
     report = judge(inputs, waive)
@@ -200,6 +216,11 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
     type=click.IntRange(1),
     help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
 )
+@click.option("--cloud", envvar="OS_CLOUD", metavar="NAME",
+              help="Cloud of clouds.yaml whose account the suite uses; envvars: OS_* (default: $OS_CLOUD, "
+              "or the four options that follow).")  # fmt: skip
+@click.option("--clouds-file", type=FILE,
+              help="File with the clouds (default: the clouds.yaml that `openstack` finds).")  # fmt: skip
 @click.option(
     "--max-detection",
     "max_detection_s",
@@ -251,6 +272,7 @@ def describe(
 
     Exit status: 0 the file is written; 2 the files cannot be used.
     """
+    from calorimeter.commands.cloud_answers import with_cloud
     from calorimeter.config import named_files
     from calorimeter.config.describe import described_files
     from calorimeter.config.describe.owner_answers import Answers
@@ -258,26 +280,23 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
+    owner = with_cloud(Answers(consent=Consent(consent), **answers))
     inputs = _adjusted(
         inputs,
         sections=_sections(rest_section, cfn_section),
         urls={},
         resolve=resolve,
-        asked=tuple(answers.get(name) for name in ("auth_url", "rest_url", "cfn_url")),
+        asked=(owner.keystone_url, owner.rest_url, owner.cfn_url),
     )
-    described = described_files.write(
-        inputs, Answers(consent=Consent(consent), **answers), output, force=force
-    )
+    described = described_files.write(inputs, owner, output, force=force)
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
     for note in described.notes:
         click.echo(f"note: {note}", err=True)
     if described.missing:
-        given = [word for word in sys.argv[2:] if word != "--force"]
+        given = shlex.join(word for word in sys.argv[2:] if word != "--force")
         options = " ".join(missing.option for missing in described.missing)
-        click.echo(
-            f"with all of them: calorimeter describe {shlex.join(given)} {options} --force", err=True
-        )
+        click.echo(f"with all of them: calorimeter describe {given} {options} --force", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
     return 0
 

@@ -6,13 +6,16 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
+from typing import get_args
 
+from calorimeter.config import wanted
 from calorimeter.config.audit import section_questions
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
-from calorimeter.config.hosts import split_url
-from calorimeter.core.deployment import Address, Deployment, address_of_url
-from calorimeter.core.errors import InputError
+from calorimeter.config.hosts import split_url, without_brackets
+from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
+from calorimeter.core.errors import InputError, unknown
 
 _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
@@ -26,8 +29,8 @@ def from_files(proxies: Sequence[Path | str], heat: Sequence[str], files: Sequen
     """Read named files.
 
     `proxies` are the files of one HAProxy, in order; NAME=FILE each for several. `heat` are
-    `HOST=FILE[,FILE…]`, one for each process. `files` are of either kind, which their content decides.
-    Raises InputError if a file cannot be read or is of neither kind.
+    `HOST[:ROLE[,ROLE]]=FILE[,FILE…]`, one for each process. `files` are of either kind, which their content
+    decides. Raises InputError if a file cannot be read or is of neither kind.
     """
     named = _by_proxy(proxies)
     proxy_texts = [text for path in named.pop("", ()) for text in read_texts(path, "*.cfg")]
@@ -99,7 +102,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
     heat = []
     for conf in deployment.heat_conf:
         texts = [text for path in conf.files for text in read_texts(_near(folder, path), "*.conf")]
-        heat.append(HeatFiles(conf.host, tuple(texts)))
+        heat.append(HeatFiles(conf.host, tuple(texts), frozenset(conf.roles) or None))
     if not proxies and not heat:
         raise InputError(
             str(deployment.path),
@@ -114,7 +117,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
         engines=frozenset(deployment.engine_consumers) or None,
-        max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
+        **wanted.of_deployment(deployment),
     )
 
 
@@ -143,11 +146,34 @@ def require_apis(inputs: Inputs) -> None:
 
 
 def _heat_process(given: str) -> HeatFiles:
-    host, equals, files = given.partition("=")
+    process, equals, files = given.partition("=")
+    host, roles = _host_and_roles(process)
     if not equals or not host or not files:
-        raise InputError("--heat-conf", f"{given!r} given", "valid: HOST=FILE, as in B=heat-b.conf")
+        raise InputError(
+            "--heat-conf", f"{given!r} given", "valid: HOST=FILE or HOST:ROLE=FILE, as in B=heat-b.conf"
+        )
     texts = [text for file in files.split(",") if file for text in read_texts(Path(file), "*.conf")]
-    return HeatFiles(host, tuple(texts))
+    return HeatFiles(host, tuple(texts), roles)
+
+
+def _host_and_roles(process: str) -> tuple[str, frozenset[HeatRole] | None]:
+    """The host and the roles of `HOST[:ROLE[,ROLE]]`. No role can be a part of an IPv6 address."""
+    host, colon, said = process.rpartition(":")
+    if not colon or _is_address(process):
+        return process, None
+    names: dict[str, HeatRole] = {role: role for role in get_args(HeatRole)}
+    for name in said.split(","):
+        if name not in names:
+            raise unknown("--heat-conf", "role", name, names)
+    return without_brackets(host), frozenset(names[name] for name in said.split(","))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(without_brackets(host))
+    except ValueError:
+        return False
+    return True
 
 
 def _near(folder: Path, path: Path) -> Path:

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pr
 from calorimeter.core import engine_groups, toml
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 from calorimeter.core.toml import Count, Model, Seconds
+from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
 
 
 class Address(Model):
@@ -49,25 +51,7 @@ def _host_port(text: str) -> str:
     return text
 
 
-def _schemes(*schemes: str) -> AfterValidator:
-    def check(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.port == 0:  # `parts.port` itself raises above 65535 and for text
-            raise ValueError("Port out of range 0-65535")
-        if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
-            raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
-        if parts.password is not None:
-            raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
-        return text
-
-    return AfterValidator(check)
-
-
 HostPort = Annotated[str, AfterValidator(_host_port)]
-HttpUrl = Annotated[str, _schemes("http", "https")]
-AmqpUrl = Annotated[str, _schemes("amqp", "amqps")]
-StatsUrl = Annotated[str, _schemes("unix", "tcp", "http", "https")]
-LogUrl = Annotated[str, _schemes("udp", "file")]
 Entry = TypeVar("Entry")
 OneOrMore = Annotated[
     tuple[Entry, ...],
@@ -177,20 +161,6 @@ class Broker(Model):
     shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
 
 
-class Identity(Model):
-    """Keystone, and the suite's user there. The EC2 credentials sign CFN requests."""
-
-    auth_url: HttpUrl
-    username: str
-    password: Secret
-    project: str
-    user_domain: str = "Default"
-    project_domain: str = "Default"
-    region: str | None = None
-    ec2_access: str | None = None
-    ec2_secret: Secret | None = None
-
-
 class Tls(Model):
     """How TLS servers are verified: by the system's certificate authorities, or by those in `ca_file`."""
 
@@ -239,14 +209,20 @@ class Part(Model):
     faults: dict[FurtherFault, Injection] = {}
 
 
+HeatRole = Literal["rest", "cfn", "engine"]
+"""What a Heat process is: the REST API, the CFN API or an engine."""
+
+
 class HeatConf(Model):
     """Copies of the configuration files of one Heat process, in the order of its `--config-file` options.
 
-    `host` is the machine that it runs on. Paths are relative to the deployment file. The audit reads them.
+    `host` is the machine that it runs on, `roles` what the process is; if empty, the audit determines it
+    from the files. Paths are relative to the deployment file. The audit reads them.
     """
 
     host: str
     files: tuple[Path, ...] = Field(min_length=1)
+    roles: tuple[HeatRole, ...] = ()
 
 
 class ConsentTable(Model):
@@ -286,7 +262,8 @@ class Deployment(Model):
 
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
-    `versions` (component → version) is recorded only. `scale` changes the deployment's size.
+    `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
+    changes the deployment's size.
     """
 
     name: str

@@ -43,6 +43,11 @@ class _Group:
     unresolved: list[ConfiguredApi] = field(default_factory=list)
 
 
+def listeners_of(conf: HeatProcessConf) -> Iterator[tuple[ApiName, ApiListener]]:
+    """Each API that a process is, with the address at which it listens."""
+    return ((api, conf.listener(api)) for api in APIS if api in conf.roles)
+
+
 class Listeners:
     """The APIs whose addresses the Heat files set; `addresses` are those of resolved names."""
 
@@ -52,8 +57,7 @@ class Listeners:
         self._addresses = addresses or {}
         self._groups: dict[tuple[ApiName, int], _Group] = {}
         for conf in confs:
-            for api in APIS:
-                listener = conf.listener(api)
+            for api, listener in listeners_of(conf):
                 if listener.value is not None:
                     self._add(ConfiguredApi(api, conf, listener))
 

@@ -8,21 +8,22 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from calorimeter.config.audit.section_questions import question
-from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
+from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
 from calorimeter.config.describe import broker_nodes, engine_hosts, expectations_found, proxy_tables
 from calorimeter.config.describe.api_tables import ApiTable, describe_api
 from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers, Missing
+from calorimeter.config.haproxy import ProxiedService
 from calorimeter.config.hosts import host_of_url, is_loopback
 from calorimeter.core.deployment import (
     ConsentTable,
     Deployment,
     HeatConf,
-    Identity,
     Proxy,
     Tls,
 )
 from calorimeter.core.errors import InputError
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 
 
@@ -60,43 +61,42 @@ class _Describer:
         self.gathered = Gathered(Path(secrets_file))
 
     def describe(self) -> Description:
-        urls = {"rest": self.answers.rest_url, "cfn": self.answers.cfn_url}
-        apis = {api: self._api(api, urls[api]) for api in APIS}
-        rest = apis["rest"].table
-        if rest is None:
+        rest = self._api("rest", self.answers.rest_url)
+        if rest.table is None or rest.service is None:
             raise self._no_rest()
+        cfn = self._api("cfn", self.answers.cfn_url)
+        services: dict[ApiName, ProxiedService] = {"rest": rest.service}
+        if cfn.service:
+            services["cfn"] = cfn.service
         deployment = Deployment(
             name=self.answers.name,
-            rest=rest,
-            cfn=apis["cfn"].table,
+            rest=rest.table,
+            cfn=cfn.table,
             proxy=tuple(self._proxy(proxy) for proxy in self.subject.proxies),
             broker=broker_nodes.broker(self.subject, self.answers, self.gathered),
             engines=engine_hosts.engines(self.subject, self.answers, self.gathered),
             identity=self._identity(),
-            tls=Tls(ca_file=self.answers.ca_file),
+            tls=Tls(ca_file=self.answers.ca_file, verify=self.answers.verify),
             heat_conf=tuple(
-                HeatConf(host=process.host, files=self._paths(process.files))
+                HeatConf(
+                    host=process.host,
+                    files=self._paths(process.files),
+                    roles=tuple(sorted(process.roles or ())),
+                )
                 for process in self.subject.inputs.heat
             ),
-            expect=expectations_found.expect(
-                self.subject,
-                {api: table.service for api, table in apis.items() if table.service},
-                self.answers,
-            ),
+            expect=expectations_found.expect(self.subject, services, self.answers),
             consent=ConsentTable(level=self.answers.consent),
         )
+        gathered = self.gathered
         return Description(
-            deployment,
-            self.gathered.secrets,
-            self.gathered.missing,
-            self._auth_url,
-            tuple(self.gathered.remarks),
+            deployment, gathered.secrets, gathered.missing, self._auth_url, tuple(gathered.notes)
         )
 
     def _api(self, api: ApiName, url: str | None) -> ApiTable:
-        described = describe_api(self.subject, api, url, self.answers.auth_url)
+        described = describe_api(self.subject, api, url, self.answers.keystone_url)
         self.gathered.missing.extend(described.missing)
-        self.gathered.remarks.extend(described.notes)
+        self.gathered.notes.extend(described.notes)
         return described
 
     def _no_rest(self) -> InputError:
@@ -130,10 +130,17 @@ class _Describer:
 
     def _identity(self) -> Identity | None:
         answers = self.answers
+        if answers.cloud is not None:
+            return self._cloud(answers.cloud)
         url = self._auth_url
         for key, what, option, value in (
             ("identity.auth_url", "Keystone's URL", "--auth-url URL", url),
-            ("identity.username", "the user of the suite", "--username NAME", answers.username),
+            (
+                "identity.username",
+                "the user of the suite",
+                "--username NAME, or --cloud NAME of clouds.yaml",
+                answers.username,
+            ),
             ("identity.project", "the project of the suite", "--project NAME", answers.project),
         ):
             if not value:
@@ -149,6 +156,15 @@ class _Describer:
             project_domain=answers.project_domain,
             region=answers.region,
         )
+
+    def _cloud(self, name: str) -> Identity:
+        answers = self.answers
+        if answers.cloud_problem:
+            self.gathered.lacks("identity.cloud", answers.cloud_problem, "--cloud NAME --clouds-file FILE")
+        file = answers.clouds_file
+        if file is None:
+            return Identity(cloud=name, region=answers.region)
+        return Identity(cloud=name, clouds_file=self._near(str(file)), region=answers.region)
 
     def _paths(self, files: Texts) -> tuple[Path, ...]:
         """The paths of files as the deployment file names them."""

@@ -42,8 +42,8 @@ def table(proxy: HeatProxy, answers: Answers, *, only: bool) -> DescribedProxy:
     if not logs:
         targets = ", ".join(s.words[0] for s in proxy.configuration.globals.all("log") if s.words)
         what = (
-            "the place to read HAProxy's log, a file or udp://HOST:PORT "
-            f"(it logs to {targets or 'no target'})"
+            "the place to read HAProxy's log, a file or udp://HOST:PORT (it logs to "
+            f"{targets or 'no target'})"
         )
         missing.append(Missing(f"{key}.logs", what, f"--log {name}file:///var/log/haproxy.log"))
     described = Proxy(

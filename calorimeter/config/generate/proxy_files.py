@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from calorimeter.config.audit.rules.health_checks import ENDED, PATH
+from calorimeter.config.audit.rules.health_checks import ENDED
 from calorimeter.config.audit.rules.limits import answer_timeout
 from calorimeter.config.generate.topology import ProxyHost, Topology
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
+from calorimeter.config.heat.api_answers import HEALTH_PAGE
 from calorimeter.config.hosts import host_port
 
 ALIVE = "127.0.0.1:8405"
@@ -85,7 +86,7 @@ def _listen(topology: Topology, api: str) -> ListenSection:
         bind=(" ".join(words),),
         servers=tuple(servers),
         hash_type="consistent",
-        options=("tcpka", f"httpchk GET {PATH}"),
+        options=("tcpka", f"httpchk GET {HEALTH_PAGE}"),
         lines=("http-request set-header X-Forwarded-Proto https if { ssl_fc }",) if topology.tls else (),
     )
 
