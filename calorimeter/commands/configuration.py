@@ -159,6 +159,7 @@ def _adjusted(
     sections: dict[str, str],
     urls: dict[str, str | None],
     resolve: bool,
+    asked: tuple[str | None, ...] = (),
     **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
@@ -172,7 +173,7 @@ def _adjusted(
     if resolve:
         from calorimeter.commands import name_resolution
 
-        inputs = name_resolution.with_addresses(inputs)
+        inputs = name_resolution.with_addresses(inputs, asked)
     with secrets_hidden(inputs):
         named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
@@ -281,8 +282,14 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
     owner = with_cloud(Answers(consent=Consent(consent), **answers))
+    inputs = _adjusted(
+        inputs,
+        sections=_sections(rest_section, cfn_section),
+        urls={},
+        resolve=resolve,
+        asked=(owner.keystone_url, owner.rest_url, owner.cfn_url),
+    )
     described = described_files.write(inputs, owner, output, force=force)
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
