@@ -9,7 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
+from calorimeter.config.haproxy.refused_lines import includes
 from calorimeter.config.hosts import split_url
+from calorimeter.config.other_proxies import first_statement, program_of
 from calorimeter.core.deployment import Address, Deployment
 from calorimeter.core.errors import InputError, unknown
 
@@ -28,6 +30,7 @@ def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str
     is of neither kind.
     """
     proxy_texts = [text for path in proxies for text in read_texts(path, "*.cfg")]
+    _require_haproxy(proxy_texts)
     heat_texts = [_heat_process(given) for given in heat]
     for given in files:
         host, equals, _ = given.partition("=")
@@ -58,6 +61,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
     for proxy in deployment.proxy:
         texts = [text for path in proxy.config for text in read_texts(_near(folder, path), "*.cfg")]
         if texts:
+            _require_haproxy(texts)
             proxies.append((proxy.name, tuple(texts)))
     heat = []
     for conf in deployment.heat_conf:
@@ -77,6 +81,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
         engines=frozenset(deployment.engines.names) if deployment.engines else None,
+        ask_haproxy=frozenset(proxy.name for proxy in deployment.proxy if proxy.check_with_haproxy),
         max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
     )
 
@@ -114,6 +119,12 @@ def require_apis(inputs: Inputs) -> None:
             if section not in names:
                 raise unknown(files, f"section of the {api.upper()} API", section, names or {"none"})
         if not any(True for _ in proxy.api_services):
+            for line in includes(proxy.configuration.tree):
+                raise InputError(
+                    f"{line.file}:{line.number}",
+                    f"{' '.join(line.words)!r} is no statement of HAProxy: the files are not read",
+                    "valid: --proxy FILE and --proxy FOLDER, in the order in which they are included",
+                )
             raise InputError(
                 files,
                 "no section is recognized as Heat's REST or CFN API",
@@ -136,12 +147,17 @@ def _near(folder: Path, path: Path) -> Path:
 
 
 def read_texts(path: Path, pattern: str) -> Texts:
-    """Read a file, or the files of a folder that match a pattern, in the order of their names.
+    """Read a file, or the files of a folder that match a pattern, as HAProxy and oslo.config do.
+
+    Hidden files of a folder are left out; the order is that of the bytes of their names.
 
     Bytes that are not UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError
     if a file cannot be read or a folder has no such file.
     """
-    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        found_there = (file for file in path.glob(pattern) if file.is_file() and file.name[0] != ".")
+        files = sorted(found_there, key=lambda file: os.fsencode(file.name))
     if not files:
         raise InputError(str(path), f"is a folder without {pattern}")
     found = []
@@ -153,8 +169,24 @@ def read_texts(path: Path, pattern: str) -> Texts:
     return tuple(found)
 
 
+def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
+    """Raise InputError if no file has a section of HAProxy."""
+    if texts and not any(_HAPROXY.search(text) for _, text in texts):
+        name, text = texts[0]
+        number, statement = first_statement(text)
+        looks = program_of(text)
+        raise InputError(
+            f"{name}:{number}",
+            f"{statement[:60]!r} is no statement of HAProxy"
+            + (f" (it looks like {looks})" if looks else ""),
+            "valid: HAProxy's configuration, with sections like `frontend NAME`, `backend NAME`",
+        )
+
+
 def _kind(path: Path, texts: Texts) -> str:
     text = "".join(text for _, text in texts)
+    if program_of(text) and not _HAPROXY.search(text):
+        _require_haproxy(texts)
     if _HAPROXY.search(text):
         return "haproxy"
     if _OSLO.search(text):

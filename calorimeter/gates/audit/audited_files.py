@@ -17,6 +17,6 @@ def audited(context: Context) -> AuditReport:
     try:
         inputs = named_files.from_deployment(deployment)
         named_files.require_apis(inputs)
+        return with_haproxy_messages(audit(inputs, deployment.waive), inputs)
     except InputError as problem:
         raise EvidenceUnavailable(problem.where, problem.given) from problem
-    return with_haproxy_messages(audit(inputs, deployment.waive), inputs)
