@@ -6,6 +6,7 @@ from calorimeter.config.audit.model import Rule
 from calorimeter.config.audit.rules import (
     addresses,
     cfn_credentials,
+    check_rules,
     engine_processes,
     health_checks,
     keepalive_and_redispatch,
@@ -25,6 +26,7 @@ _MODULES = (
     one_heat,
     source_balance,
     health_checks,
+    check_rules,
     keepalive_and_redispatch,
     limits,
     logs,
