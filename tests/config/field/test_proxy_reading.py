@@ -40,7 +40,7 @@ def test_backends_behind_an_expression_are_services() -> None:
     assert ("heat_api_external_back", "dynamic") in found
     inputs = case("h02").inputs(sections={"rest": "heat_api_external_back"})
     named_files.require_apis(inputs)
-    with pytest.raises(InputError, match="heat_api_cfn_external_back"):
+    with pytest.raises(InputError, match="heat_api_external_back"):
         named_files.require_apis(case("h02").inputs(sections={"rest": "no_such_back"}))
 
 
