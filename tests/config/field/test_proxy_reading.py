@@ -13,6 +13,7 @@ from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.describe.stats_urls import pages
 from calorimeter.config.haproxy import HAProxyConfig, ProxySection, program
 from calorimeter.core.errors import InputError
+from tests.config.audit import clean
 from tests.config.field.cases import case
 
 
@@ -172,3 +173,24 @@ def test_the_files_of_another_proxy_are_named(text: str, looks: str, tmp_path: P
     for given in (([file], [], []), ([], [], [str(file)])):
         with pytest.raises(InputError, match=rf"proxy\.cfg:\d: .* is no statement of HAProxy .*{looks}"):
             named_files.from_files(*given)
+
+
+def _clean(old: str, new: str) -> list[tuple[str, str]]:
+    """The rules that find something in an edit of the clean deployment, with their severities."""
+    inputs = clean.inputs(clean.PROXY.replace(old, new))
+    return [(each.rule, str(each.severity)) for each in audit(inputs).faults]
+
+
+@pytest.mark.parametrize("address", ["$HEAT1:8004", '"${HEAT1}:8004"', "10.0.0.2:${HEAT_PORT}", "$HEAT1"])
+def test_an_address_with_an_unset_variable_is_one_note(address: str) -> None:
+    """The address cannot be determined: nothing else is said about it, nor about the API that it may be."""
+    assert _clean("10.0.0.2:8004", address) == [("A2-variable-unset", "note")]
+    assert _clean("bind 10.0.0.1:8004", f"bind {address}") == [("A2-variable-unset", "note")]
+
+
+def test_a_template_that_dns_fills_is_not_the_same_server_twice() -> None:
+    """The number of servers of a template with resolvers is a maximum."""
+    servers = "    server rest-1 10.0.0.2:8004\n    server rest-2 10.0.0.3:8004\n"
+    template = "    server-template rest 1-5 heat.internal:8004 resolvers dns\n"
+    assert "A1-server-twice" not in [rule for rule, _ in _clean(servers, template)]
+    assert "A1-server-twice" in [rule for rule, _ in _clean(servers, template.replace("resolvers dns", ""))]
