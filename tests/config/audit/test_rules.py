@@ -216,6 +216,7 @@ def test_every_rule_has_an_example() -> None:
         "A4-transient-queues",
         "A5-balance-unwanted",
         "A5-slowstart-map-based",
+        "A6-check-sends-nothing",
         "A11-engine-name-shared",
     }
     assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
