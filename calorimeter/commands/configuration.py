@@ -286,6 +286,10 @@ def generate(topology: Path, output: Path, force: bool) -> int:
     name = "B"
     address = "10.0.0.2"      # default: rest = 1, cfn = 1, engines = 1
 
+    \b
+    [[proxies]] with virtual_address instead of proxy, brokers, and [tls] certificate are for several
+    proxies, several brokers, and TLS; see docs/explanation/scaling-heat.md.
+
     Passwords that TOPOLOGY does not refer to are generated and kept in secrets.toml of the folder; a
     second call uses them again. Files with passwords have mode 600.
 

@@ -139,10 +139,12 @@ def _near(folder: Path, path: Path) -> Path:
 def read_texts(path: Path, pattern: str) -> Texts:
     """Read a file, or the files of a folder that match a pattern, in the order of their names.
 
-    Bytes that are not UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError
-    if a file cannot be read or a folder has no such file.
+    Hidden files are left out, as HAProxy and oslo.config do. Bytes that are not UTF-8 are read as
+    surrogates, so that a corrected file keeps them. Raises InputError if a file cannot be read or a folder
+    has no such file.
     """
-    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    shown = (file for file in path.glob(pattern) if not file.name.startswith("."))
+    files = sorted(shown) if path.is_dir() else [path]
     if not files:
         raise InputError(str(path), f"is a folder without {pattern}")
     found = []

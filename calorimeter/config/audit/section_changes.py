@@ -6,7 +6,7 @@ from calorimeter.config.audit.changes import insert_into, remove_line, replace_l
 from calorimeter.config.audit.model import Change
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyLine, ProxySection
-from calorimeter.config.haproxy.proxies import Statement
+from calorimeter.config.haproxy.values import Statement
 
 
 def is_own(section: ProxySection, statement: Statement | None) -> bool:

@@ -18,6 +18,7 @@ from calorimeter.config.audit.rules import (
     one_heat,
     proxy_lines,
     transient_queues,
+    transport,
     unread_options,
 )
 
@@ -35,6 +36,7 @@ _MODULES = (
     limits,
     logs,
     unread_options,
+    transport,
     engine_processes,
     cfn_credentials,
 )
