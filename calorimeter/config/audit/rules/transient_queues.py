@@ -47,8 +47,8 @@ def transient_queues(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 def _transient(conf: HeatProcessConf) -> list[str]:
     """The kinds of queues that oslo.messaging declares neither durable nor exclusive with these options."""
     transport = conf.transport
-    if not transport.hosts:
-        return []  # another broker, or a URL that cannot be read
+    if not transport.hosts and not transport.fault:
+        return []  # another broker
 
     def on(key: str) -> bool:
         value = conf.get(key, _GROUP)
