@@ -33,11 +33,15 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="HAProxy section of the CFN API (default: the one that serves it)."),
         click.option("--rest-section", metavar="NAME",
                      help="HAProxy section of the REST API (default: the one that serves it)."),
-        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
+        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST[:ROLE[,ROLE]]=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
-                     "repeated."),
-        click.option("--proxy", "proxies", multiple=True, type=FILE,
-                     help="HAProxy's configuration; may be repeated, in the order of HAProxy's -f."),
+                     "repeated. ROLE is rest, cfn or engine (default: from the names and content of the "
+                     "files)."),
+        click.option("--resolve/--no-resolve", default=True, show_default=True,
+                     help="Resolve host names in the files, to compare them with addresses (at most 2 s)."),
+        click.option("--proxy", "proxies", multiple=True, metavar="FILE | NAME=FILE",
+                     help="HAProxy's configuration; may be repeated, in the order of -f. If there are "
+                     "several proxies: NAME=FILE for each file."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -75,7 +79,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
               help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
 def audit(
     files: tuple[str, ...],
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
@@ -92,6 +96,7 @@ def audit(
     patch: Path | None,
     run: Path | None,
     haproxy: bool,
+    resolve: bool,
 ) -> int:
     """Find mistakes in HAProxy's and Heat's configuration before any load runs.
 
@@ -110,6 +115,7 @@ def audit(
         inputs,
         sections=_sections(rest_section, cfn_section),
         urls={"rest": rest_url, "cfn": cfn_url},
+        resolve=resolve,
         engines=frozenset(named_engine(text)[0] for text in engines) or None,
         max_detection_s=max_detection,
         **wanted.options(expect_balance, heat_release, rabbitmq_release),
@@ -133,7 +139,7 @@ def audit(
 
 
 def _inputs(
-    files: tuple[str, ...], proxies: tuple[Path, ...], heat_confs: tuple[str, ...]
+    files: tuple[str, ...], proxies: tuple[str, ...], heat_confs: tuple[str, ...]
 ) -> tuple[Inputs, dict[str, str]]:
     from calorimeter.config import named_files
     from calorimeter.core.deployment import read
@@ -148,7 +154,12 @@ def _inputs(
 
 
 def _adjusted(
-    inputs: Inputs, *, sections: dict[str, str], urls: dict[str, str | None], **options: Any
+    inputs: Inputs,
+    *,
+    sections: dict[str, str],
+    urls: dict[str, str | None],
+    resolve: bool,
+    **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
 
@@ -157,6 +168,10 @@ def _adjusted(
         sections={**inputs.sections, **sections},
         fronts={**inputs.fronts, **named_files.fronts(urls)},
     )
+    if resolve:
+        from calorimeter.commands import name_resolution
+
+        inputs = name_resolution.with_addresses(inputs)
     named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
@@ -234,13 +249,14 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
               show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
 def describe(
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
     output: Path,
     force: bool,
     consent: str,
+    resolve: bool,
     **answers: Any,
 ) -> int:
     """Write a deployment.toml from HAProxy's and Heat's configuration.
@@ -257,18 +273,18 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={})
+    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
     described = described_files.write(
         inputs, Answers(consent=Consent(consent), **answers), output, force=force
     )
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
+    for note in described.notes:
+        click.echo(f"note: {note}", err=True)
     if described.missing:
-        given = [word for word in sys.argv[2:] if word != "--force"]
+        given = shlex.join(word for word in sys.argv[2:] if word != "--force")
         options = " ".join(missing.option for missing in described.missing)
-        click.echo(
-            f"with all of them: calorimeter describe {shlex.join(given)} {options} --force", err=True
-        )
+        click.echo(f"with all of them: calorimeter describe {given} {options} --force", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
     return 0
 

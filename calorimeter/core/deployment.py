@@ -38,6 +38,12 @@ def address(text: str) -> Address:
     return Address(host=host, port=int(port))
 
 
+def address_of_url(parts: SplitResult) -> Address:
+    """The host and port of an http or https URL; the port of its scheme if it names none."""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Address(host=parts.hostname or "", port=port)
+
+
 def _host_port(text: str) -> str:
     address(text)
     return text
@@ -114,9 +120,7 @@ class Api(Model):
     @property
     def front(self) -> Address:
         """The front address: the proxy's address for this API."""
-        parts = self.parts
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return Address(host=parts.hostname or "", port=port)
+        return address_of_url(self.parts)
 
 
 class Checks(Model):
@@ -235,14 +239,20 @@ class Part(Model):
     faults: dict[FurtherFault, Injection] = {}
 
 
+HeatRole = Literal["rest", "cfn", "engine"]
+"""What a Heat process is: the REST API, the CFN API or an engine."""
+
+
 class HeatConf(Model):
     """Copies of the configuration files of one Heat process, in the order of its `--config-file` options.
 
-    `host` is the machine that it runs on. Paths are relative to the deployment file. The audit reads them.
+    `host` is the machine that it runs on, `roles` what the process is; if empty, the audit determines it
+    from the files. Paths are relative to the deployment file. The audit reads them.
     """
 
     host: str
     files: tuple[Path, ...] = Field(min_length=1)
+    roles: tuple[HeatRole, ...] = ()
 
 
 class ConsentTable(Model):

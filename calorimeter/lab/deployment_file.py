@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from typing import get_args
 
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
@@ -93,6 +94,7 @@ def describe(lab: Lab) -> deployment.Deployment:
             deployment.HeatConf(
                 host=part if not asked.sample else layout.host_of(part),
                 files=(heat.file(lab, part).relative_to(lab.folder),),
+                roles=tuple(role for role in get_args(deployment.HeatRole) if role == heat.kind(part)),
             )
             for part in asked.heat_parts
         ),

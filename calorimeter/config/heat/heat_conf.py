@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import get_args
 
 from calorimeter.config.heat import oslo, transport_url
 from calorimeter.config.heat.oslo import OptionValue, OsloOptions
 from calorimeter.config.heat.transport_url import BrokerHost, Transport
 from calorimeter.config.hosts import WILDCARDS, host_port, without_brackets
+from calorimeter.core.deployment import HeatRole
 
 RPC_RESPONSE_TIMEOUT_S = 60
 """oslo.messaging's default of `rpc_response_timeout`."""
@@ -20,6 +22,7 @@ OLD_BROKER_OPTIONS = tuple(
 
 MESSAGING = "oslo_messaging_rabbit"
 """The group of the options of RabbitMQ."""
+EVERY_ROLE: frozenset[HeatRole] = frozenset(get_args(HeatRole))
 
 GROUPS = {"rest": "heat_api", "cfn": "heat_api_cfn"}
 
@@ -45,10 +48,11 @@ class ApiListener:
 
 @dataclass(frozen=True, slots=True)
 class HeatProcessConf:
-    """The configuration of one Heat process: its host and its options."""
+    """The configuration of one Heat process: its host, its options, and what it is (`roles`)."""
 
     host: str
     options: OsloOptions
+    roles: frozenset[HeatRole] = EVERY_ROLE
 
     def get(self, key: str, group: str = "DEFAULT") -> OptionValue | None:
         """The value in force; None if the files do not set the option."""
@@ -104,8 +108,8 @@ class HeatProcessConf:
 
     @property
     def engine_workers(self) -> int | None:
-        """`num_engine_workers`; if None, Heat uses the number of processors, at least 4."""
-        return self.integer("num_engine_workers")
+        """`num_engine_workers`; if None (not set, or 0), Heat uses the number of processors, at least 4."""
+        return self.integer("num_engine_workers") or None
 
     @property
     def keystone(self) -> OptionValue | None:

@@ -19,7 +19,6 @@ from tests.config.audit.clean import edited
 from tests.places import GUIDE
 
 MANUAL = Path("/usr/share/doc/haproxy/configuration.txt.gz")
-GATE_A4 = {"A4-messaging-differs"}
 
 EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A1-address-shared", "c", "bind_host = 10.0.0.3", "bind_host = 10.0.0.2"),
@@ -43,7 +42,14 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A3-loopback-service", "b", "@10.0.0.1/heat", "@127.0.0.1/heat"),
     ("A3-loopback-service", "b", "auth_url = http://10.0.0.1:5000", "auth_url = http://localhost:5000"),
     ("A3-loopback-broker", "b", "broker-pw@10.0.0.1:5672", "broker-pw@localhost:5672"),
-    ("A4-broker-differs", "c", "rabbit://heat:", "rabbit://other:"),
+    ("A4-broker-differs", "c", "broker-pw@", "other@"),
+    ("A4-broker-differs", "c", "broker-pw@10.0.0.1", "broker-pw@10.0.0.9"),
+    (
+        "A4-broker-differs",
+        "c",
+        "broker-pw@10.0.0.1:5672",
+        "broker-pw@10.0.0.1:5672,heat:broker-pw@10.0.0.9",
+    ),
     ("A4-broker-differs", "c", ":5672/", ":5672/other"),
     ("A4-database-differs", "c", "db-pw@10.0.0.1/heat", "db-pw@10.0.0.1/other"),
     ("A4-encryption-key-differs", "c", "key = 0123", "key = 3210"),
@@ -122,7 +128,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
         "endpoint_override = http://10.0.0.1:5000",
         "endpoint_override = http://k:5/v3/",
     ),
-    ("A12-cfn-policy", "b", "enforce_scope = false", "enforce_scope = true"),
+    ("A12-cfn-policy", "b", "enforce_new_defaults = false", "enforce_new_defaults = true"),
 ]
 ALONGSIDE = {
     # The edited file is the only one with the API at that address: another rule finds that too.
@@ -136,10 +142,10 @@ ALONGSIDE = {
     "A3-loopback-service": {"A4-database-differs"},
     "A5-closes-connections": {"A8-timeout-without-effect", "A9-log-without-server"},
     "A2-https-links": {"A8-timeout-without-effect", "A9-log-without-server"},
-    "A10-option-gone": GATE_A4,
     "A10-transport-unreadable": {"A4-broker-differs"},
 }
 BY_HAND = {
+    "A10-transport-unreadable": "the broken password of the example is not that of the other machine",
     "A1-address-shared": "the owner decides which of the two moves",
     "A1-address-of-proxy": "the guide stops the process and keeps the file",
     "A2-server-without-api": "the address is not in the files",
@@ -154,8 +160,15 @@ BY_HAND = {
     "A4-transient-queues": "all processes switch together, or the broker permits them",
     "A8-server-maxconn-order": "the owner decides which limit is right",
     "A10-line-unreadable": "the intended line is not in the files",
+    "A4-broker-differs": "the owner knows which file is right",
+    "A4-database-differs": "the owner knows which file is right",
+    "A4-encryption-key-differs": "the owner knows which key the database has",
+    "A4-messaging-differs": "the owner knows which queues the broker has",
     "A4-encryption-key-default": "a secret has to be created",
+    "A11-workers-unsaid": "the owner decides the number of engines",
+    "A12-cfn-trusts": "Heat's default is right for the REST API",
     "A12-ec2-credentials": "the service user may not be in the file",
+    "A12-cfn-policy": "in a file of the REST API, too, the option opens that",
     "A11-database-connections": "the owner decides the number of engines",
     "A2-server-is-proxy": "the removed server may be the only one",
 }
@@ -193,11 +206,14 @@ def test_the_proposed_changes_correct_each_example(rule: str, file: str, old: st
 def test_every_rule_has_an_example() -> None:
     """Each rule has an example here."""
     elsewhere = {
+        "A2-bind-unknown",
+        "A2-proxies-differ",
+        "A4-encryption-key-default",
+        "A4-reply-queue-shared",
         "A4-transient-queues",
         "A5-balance-unwanted",
-        "A2-bind-unknown",
-        "A4-encryption-key-default",
         "A5-slowstart-map-based",
+        "A11-engine-name-shared",
     }
     assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
 
@@ -210,6 +226,18 @@ def test_a_bind_that_clients_do_not_use() -> None:
     assert ids(audit.corrected(inputs)) == set()
     everywhere = edited("proxy", "bind 10.0.0.1:8004", "bind :8004")
     assert ids(replace(everywhere, fronts=known)) == set()
+
+
+def test_a_pair_of_proxies_with_different_servers() -> None:
+    """A server that only one of two proxies lists is a warning at its line; equal proxies are clean."""
+    (first,) = clean.inputs().proxies
+    same = replace(clean.inputs(), proxies=(("lb1", first[1]), ("lb2", (("lb2.cfg", clean.PROXY),))))
+    assert ids(same) == set()
+    without = clean.PROXY.replace("    server rest-2 10.0.0.3:8004\n", "")
+    less = replace(same, proxies=(same.proxies[0], ("lb2", (("lb2.cfg", without),))))
+    (finding,) = audit.audit(less).faults
+    assert (finding.rule, finding.file, finding.line) == ("A2-proxies-differ", "apis-proxy.conf", 28)
+    assert "lb2" in finding.says
 
 
 def test_an_encryption_key_that_is_not_set() -> None:

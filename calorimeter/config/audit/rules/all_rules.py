@@ -16,7 +16,9 @@ from calorimeter.config.audit.rules import (
     logs,
     loopback,
     one_heat,
+    proxy_addresses,
     proxy_lines,
+    queues,
     transient_queues,
     transport,
     unread_options,
@@ -24,10 +26,12 @@ from calorimeter.config.audit.rules import (
 
 _MODULES = (
     addresses,
+    proxy_addresses,
     proxy_lines,
     https_links,
     loopback,
     one_heat,
+    queues,
     transient_queues,
     balance,
     health_checks,
