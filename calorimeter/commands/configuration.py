@@ -215,6 +215,11 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
     type=click.IntRange(1),
     help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
 )
+@click.option("--cloud", envvar="OS_CLOUD", metavar="NAME",
+              help="Cloud of clouds.yaml whose account the suite uses; envvars: OS_* (default: $OS_CLOUD, "
+              "or the four options that follow).")  # fmt: skip
+@click.option("--clouds-file", type=FILE,
+              help="File with the clouds (default: the clouds.yaml that `openstack` finds).")  # fmt: skip
 @click.option(
     "--max-detection",
     "max_detection_s",
@@ -266,6 +271,7 @@ def describe(
 
     Exit status: 0 the file is written; 2 the files cannot be used.
     """
+    from calorimeter.commands.cloud_answers import with_cloud
     from calorimeter.config import named_files
     from calorimeter.config.describe import described_files
     from calorimeter.config.describe.owner_answers import Answers
@@ -274,9 +280,8 @@ def describe(
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
     inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
-    described = described_files.write(
-        inputs, Answers(consent=Consent(consent), **answers), output, force=force
-    )
+    owner = with_cloud(Answers(consent=Consent(consent), **answers))
+    described = described_files.write(inputs, owner, output, force=force)
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
     for note in described.notes:

@@ -19,11 +19,11 @@ from calorimeter.core.deployment import (
     ConsentTable,
     Deployment,
     HeatConf,
-    Identity,
     Proxy,
     Tls,
 )
 from calorimeter.core.errors import InputError
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 
 
@@ -76,7 +76,7 @@ class _Describer:
             broker=broker_nodes.broker(self.subject, self.answers, self.gathered),
             engines=engine_hosts.engines(self.subject, self.answers, self.gathered),
             identity=self._identity(),
-            tls=Tls(ca_file=self.answers.ca_file),
+            tls=Tls(ca_file=self.answers.ca_file, verify=self.answers.verify),
             heat_conf=tuple(
                 HeatConf(
                     host=process.host,
@@ -130,10 +130,17 @@ class _Describer:
 
     def _identity(self) -> Identity | None:
         answers = self.answers
+        if answers.cloud is not None:
+            return self._cloud(answers.cloud)
         url = self._auth_url
         for key, what, option, value in (
             ("identity.auth_url", "Keystone's URL", "--auth-url URL", url),
-            ("identity.username", "the user of the suite", "--username NAME", answers.username),
+            (
+                "identity.username",
+                "the user of the suite",
+                "--username NAME, or --cloud NAME of clouds.yaml",
+                answers.username,
+            ),
             ("identity.project", "the project of the suite", "--project NAME", answers.project),
         ):
             if not value:
@@ -149,6 +156,15 @@ class _Describer:
             project_domain=answers.project_domain,
             region=answers.region,
         )
+
+    def _cloud(self, name: str) -> Identity:
+        answers = self.answers
+        if answers.cloud_problem:
+            self.gathered.lacks("identity.cloud", answers.cloud_problem, "--cloud NAME --clouds-file FILE")
+        file = answers.clouds_file
+        if file is None:
+            return Identity(cloud=name, region=answers.region)
+        return Identity(cloud=name, clouds_file=self._near(str(file)), region=answers.region)
 
     def _paths(self, files: Texts) -> tuple[Path, ...]:
         """The paths of files as the deployment file names them."""

@@ -55,6 +55,7 @@ def _identity(described: Description) -> Iterator[str]:
             f"# auth_url = {json.dumps(described.auth_url or 'http://HOST:5000')}",
         )
         yield from ('# username = "NAME"', '# project = "NAME"', '# password = { env = "OS_PASSWORD" }')
+        yield '# or, instead of all of these: cloud = "NAME", an entry of clouds.yaml'
 
 
 def _notes(notes: tuple[str, ...]) -> Iterator[str]:

@@ -12,9 +12,10 @@ from pydantic import AfterValidator, Field, model_validator
 
 from calorimeter.config.audit.rules.engine_processes import MYSQL_CONNECTIONS
 from calorimeter.config.hosts import with_brackets
-from calorimeter.core.deployment import HttpUrl, address
+from calorimeter.core.deployment import address
 from calorimeter.core.secrets import Secret
 from calorimeter.core.toml import Count, Model
+from calorimeter.core.urls import HttpUrl
 
 PORT_STEP = 10
 """Difference between the ports of two API processes on one host: 8004, 8014, …; CFN 8000, 8010, …"""
