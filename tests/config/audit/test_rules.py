@@ -84,6 +84,18 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A10-option-gone", "b", "[database]", "rpc_backend = rabbit\n[database]"),
     ("A10-database-option-gone", "b", "[database]", "sql_idle_timeout = 200\n[database]"),
     ("A10-broker-option-gone", "b", "[database]", "rabbit_host = 10.0.0.1\n[database]"),
+    ("A10-default-group", "b", "[database]", "[default]\nmax_stacks_per_tenant = 9\n[database]"),
+    ("A10-group-unknown", "b", "[database]", "[databases]\nmax_retries = 3\n[database]"),
+    ("A10-option-unknown", "b", "[database]", "max_stack_per_tenant = 9\n[database]"),
+    ("A10-value-refused", "b", "[database]", "max_stacks_per_tenant = many\n[database]"),
+    ("A10-option-renamed", "b", "[keystone_authtoken]\nauth_type", "[keystone_authtoken]\nauth_plugin"),
+    ("A10-option-ending", "b", "[database]", "convergence_engine = true\n[database]"),
+    (
+        "A10-option-dropped",
+        "b",
+        "[keystone_authtoken]",
+        "[keystone_authtoken]\nauth_uri = http://10.0.0.1:5000",
+    ),
     ("A11-workers-unsaid", "b", "num_engine_workers = 2\n", ""),
     ("A11-database-connections", "b", "num_engine_workers = 2", "num_engine_workers = 60"),
     ("A12-cfn-trusts", "b", "deferred_auth_method = password\n", ""),
@@ -118,6 +130,10 @@ BY_HAND = {
     "A2-line-unreadable": "the intended line is not in the files",
     "A5-weight-zero": "the owner decides the weight",
     "A8-server-maxconn-order": "the owner decides which limit is right",
+    "A10-group-unknown": "what was meant is not certain",
+    "A10-option-unknown": "what was meant is not certain",
+    "A10-value-refused": "the intended value is not in the files",
+    "A10-option-ending": "the owner decides how to do without it",
     "A10-line-unreadable": "the intended line is not in the files",
     "A4-encryption-key-default": "a secret has to be created",
     "A12-ec2-credentials": "the service user may not be in the file",
@@ -157,7 +173,12 @@ def test_the_proposed_changes_correct_each_example(rule: str, file: str, old: st
 
 def test_every_rule_has_an_example() -> None:
     """Each rule has an example here."""
-    elsewhere = {"A2-bind-unknown", "A4-encryption-key-default", "A5-slowstart-map-based"}
+    elsewhere = {
+        "A2-bind-unknown",
+        "A10-release-not-judged",
+        "A4-encryption-key-default",
+        "A5-slowstart-map-based",
+    }
     assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
 
 
@@ -169,6 +190,13 @@ def test_a_bind_that_clients_do_not_use() -> None:
     assert ids(audit.corrected(inputs)) == set()
     everywhere = edited("proxy", "bind 10.0.0.1:8004", "bind :8004")
     assert ids(replace(everywhere, fronts=known)) == set()
+
+
+def test_a_release_older_than_the_table_of_options() -> None:
+    """The options of Heat 11 are not judged, which is said once."""
+    b = clean.heat("10.0.0.2").replace("[DEFAULT]\n", "[DEFAULT]\nno_such_option = 1\nsql_connection = x\n")
+    assert ids(replace(clean.inputs(b=b), heat_release=11)) == {"A10-release-not-judged"}
+    assert "A10-option-unknown" in ids(replace(clean.inputs(b=b), heat_release=12))
 
 
 def test_an_encryption_key_that_is_not_set() -> None:

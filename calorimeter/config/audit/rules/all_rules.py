@@ -12,9 +12,11 @@ from calorimeter.config.audit.rules import (
     limits,
     logs,
     loopback,
+    old_options,
     one_heat,
     proxy_lines,
     source_balance,
+    unknown_options,
     unread_options,
 )
 
@@ -28,6 +30,8 @@ _MODULES = (
     keepalive_and_redispatch,
     limits,
     logs,
+    old_options,
+    unknown_options,
     unread_options,
     engine_processes,
     cfn_credentials,
