@@ -11,9 +11,13 @@ from oslo_config import cfg
 
 conf = cfg.ConfigOpts()
 for point in metadata.entry_points(group="oslo.config.opts"):
-    if point.name.startswith(("heat.", "oslo.", "keystonemiddleware.", "osprofiler")):
+    # ConfigOpts registers oslo.config's own options.
+    if point.name.startswith(("heat.", "oslo.", "keystonemiddleware.", "osprofiler")) and (
+        point.name != "oslo.config"
+    ):
         for group, options in point.load()():
             for option in options:
+                option.required = False
                 with contextlib.suppress(cfg.DuplicateOptError):
                     conf.register_opt(option, group=getattr(group, "name", group))
 
