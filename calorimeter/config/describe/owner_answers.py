@@ -17,9 +17,15 @@ class Answers:
     cfn_url: str | None = None
     stats: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
-    management_url: str | None = None
+    management_urls: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     engine_workers: int | None = None
+    cloud: str | None = None
+    clouds_file: Path | None = None
+    cloud_problem: str | None = None
+    """Why the cloud cannot be read here; None if it can."""
+    max_detection_s: float | None = None
+    max_recovery_s: float | None = None
     auth_url: str | None = None
     username: str | None = None
     password_env: str = "OS_PASSWORD"  # noqa: S105 - the name of a variable
@@ -28,6 +34,7 @@ class Answers:
     project_domain: str = "Default"
     region: str | None = None
     ca_file: Path | None = None
+    verify: bool = True
     consent: Consent = Consent.PASSIVE
 
 

@@ -148,6 +148,18 @@ def test_an_old_option_is_right_in_an_old_release() -> None:
     assert "oslo.messaging 14.7.0 (Heat 22) is the first that does" in early.says
 
 
+def test_a_release_older_than_the_table() -> None:
+    """The options of Heat 11 are not judged, which is said once; those of Heat 12 are."""
+    text = "[DEFAULT]\nzzz = 1\nsql_connection = mysql://h/heat\nrabbit_host = h\n"
+    (finding,) = found(text, 11)
+    assert (finding.rule, finding.severity) == ("A10-release-not-judged", Severity.NOTE)
+    assert {each.rule for each in found(text, 12)} == {
+        "A10-broker-option-gone",
+        "A10-option-renamed",
+        "A10-option-unknown",
+    }
+
+
 def test_leftovers_of_a_distribution_are_notes() -> None:
     """heat-dist.conf still has sql_connection and rpc_backend; heat.conf sets what replaced them."""
     assert {finding.severity for finding in case("c05").found("A10")} == {Severity.NOTE}
@@ -158,6 +170,8 @@ def test_default_in_lower_case_is_an_error() -> None:
     (finding,) = case("c08").found("A10-default-group")
     assert (finding.severity, finding.line) == (Severity.ERROR, 1)
     assert "+[DEFAULT]" in finding.diff
+    both = found("[DEFAULT]\nhost = a\n[default]\nhost = b\n")
+    assert [each.diff for each in both if each.rule == "A10-default-group"] == [""]
 
 
 def test_a_file_of_junos_time_on_a_heat_of_today() -> None:
