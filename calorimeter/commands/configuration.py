@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 def _of_files(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that name files, sections, addresses and hosts."""
     for option in (
-        click.option("--engine", "engines", multiple=True, metavar="HOST",
-                     help="Host with an engine; may be repeated (default: the host of each heat.conf)."),
+        click.option("--engine", "engines", multiple=True, metavar="HOST[=PROCESSES]",
+                     help="Host with engines, and how many heat-engine run there (default: 1); may be "
+                     "repeated (default: the host of each heat.conf)."),
         click.option("--cfn-url", metavar="URL",
                      help="URL of the CFN API as clients know it (default: from the proxy's bind)."),
         click.option("--rest-url", metavar="URL",
@@ -87,13 +90,14 @@ def audit(
     be used.
     """
     from calorimeter.config.audit import audit as judge
+    from calorimeter.config.describe.engine_hosts import named_engine
 
     inputs, waive = _inputs(files, proxies, heat_confs)
     inputs = _adjusted(
         inputs,
         sections=_sections(rest_section, cfn_section),
         urls={"rest": rest_url, "cfn": cfn_url},
-        engines=frozenset(engines) or None,
+        engines=frozenset(named_engine(text)[0] for text in engines) or None,
         max_detection_s=max_detection,
         database_connections=database_connections,
     )
@@ -175,11 +179,26 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
               "unix:///run/haproxy.sock, tcp://HOST:PORT, http://HOST:PORT/stats.")  # fmt: skip
 @click.option("--log", "logs", multiple=True, metavar="URL",
               help="Source of the proxy's log: udp://HOST:PORT or file:///PATH.")  # fmt: skip
-@click.option("--management-url", metavar="URL", help="URL of RabbitMQ's management API.")
+@click.option("--management-url", "management_urls", multiple=True, metavar="URL",
+              help="URL of RabbitMQ's management API; may be repeated, for each node.")  # fmt: skip
 @click.option(
     "--engine-workers",
     type=click.IntRange(1),
     help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
+)
+@click.option(
+    "--max-detection",
+    "max_detection_s",
+    type=click.FloatRange(0, 86400, min_open=True),
+    metavar="SECONDS",
+    help="Time in which a failed API must be detected (default: not said).",
+)
+@click.option(
+    "--max-recovery",
+    "max_recovery_s",
+    type=click.FloatRange(0, 86400, min_open=True),
+    metavar="SECONDS",
+    help="Time in which a healed API must serve (default: not said).",
 )
 @click.option(
     "--auth-url", envvar="OS_AUTH_URL", metavar="URL", help="URL of Keystone (default: $OS_AUTH_URL)."
@@ -230,6 +249,12 @@ def describe(
     )
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
+    if described.missing:
+        given = [word for word in sys.argv[2:] if word != "--force"]
+        options = " ".join(missing.option for missing in described.missing)
+        click.echo(
+            f"with all of them: calorimeter describe {shlex.join(given)} {options} --force", err=True
+        )
     click.echo(f"{output} is written; next: calorimeter audit {output}")
     return 0
 

@@ -78,7 +78,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
         environment=dict(os.environ),
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
-        engines=frozenset(deployment.engines.names) if deployment.engines else None,
+        engines=frozenset(deployment.engine_consumers) or None,
         max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
     )
 

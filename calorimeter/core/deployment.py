@@ -5,14 +5,16 @@ from __future__ import annotations
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
-from calorimeter.core import toml
+from calorimeter.core import engine_groups, toml
+from calorimeter.core.engine_groups import EngineGroup
+from calorimeter.core.expect import Expect
 from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Count, Model, Seconds
 
 
 class Address(Model):
@@ -60,8 +62,17 @@ HttpUrl = Annotated[str, _schemes("http", "https")]
 AmqpUrl = Annotated[str, _schemes("amqp", "amqps")]
 StatsUrl = Annotated[str, _schemes("unix", "tcp", "http", "https")]
 LogUrl = Annotated[str, _schemes("udp", "file")]
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Entry = TypeVar("Entry")
+OneOrMore = Annotated[
+    tuple[Entry, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else _as_tuple(given)),
+    PlainSerializer(lambda entries: entries[0] if len(entries) == 1 else list(entries)),
+]
+"""Several texts, or a single one without an array."""
+
+
+def _as_tuple(given: object) -> object:
+    return tuple(given) if isinstance(given, list) else given
 
 
 class Consent(StrEnum):
@@ -147,23 +158,19 @@ class Proxy(Model):
 
 
 class Broker(Model):
-    """RabbitMQ: the AMQP address for the trace, the management API for counts and names."""
+    """RabbitMQ: its AMQP addresses for the trace, its management APIs for counts and names.
 
-    amqp: AmqpUrl
-    management: HttpUrl | None = None
+    Of several addresses, those of the nodes of one cluster, the first that answers is used.
+    """
+
+    amqp: OneOrMore[AmqpUrl] = Field(min_length=1)
+    management: OneOrMore[HttpUrl] = ()
     user: str
     password: Secret
     vhost: str = "/"
     statistics_lag_s: Seconds = 10.0
     """How old figures of the management API may be: the sum of `collect_statistics_interval` and the
     shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
-
-
-class Engines(Model):
-    """The heat-engine processes expected on the broker. `names` are their host names in its queues."""
-
-    names: tuple[str, ...] = Field(min_length=1)
-    workers: Count = 1
 
 
 class Identity(Model):
@@ -228,25 +235,6 @@ class Part(Model):
     faults: dict[FurtherFault, Injection] = {}
 
 
-class Expect(Model):
-    """What the owner requires. Gates judge the bounds that the configuration implies against it."""
-
-    balance: str = "source"
-    hash_type: str = "map-based"
-    weights: dict[str, int] = {}
-    server_maxconn: int | None = None
-    timeout_client_s: Seconds | None = None
-    timeout_server_s: Seconds | None = None
-    timeout_connect_s: Seconds | None = None
-    timeout_queue_s: Seconds | None = None
-    timeout_http_request_s: Seconds | None = None
-    tcp_keepalive: bool = True
-    max_detection_s: Seconds | None = None
-    max_recovery_s: Seconds | None = None
-    cut_sessions: bool = False
-    rpc_timeout_s: Seconds = 60.0
-
-
 HeatRole = Literal["rest", "cfn", "engine"]
 """What a Heat process is: the REST API, the CFN API or an engine."""
 
@@ -308,7 +296,7 @@ class Deployment(Model):
     cfn: Api | None = None
     proxy: tuple[Proxy, ...] = ()
     broker: Broker | None = None
-    engines: Engines | None = None
+    engines: tuple[EngineGroup, ...] = ()
     identity: Identity | None = None
     tenants: tuple[Identity, ...] = ()
     tls: Tls = Tls()
@@ -331,11 +319,17 @@ class Deployment(Model):
             ("cfn.backends", [backend.name for backend in self.cfn.backends] if self.cfn else []),
             ("parts", [part.name for part in self.parts]),
             ("proxy", [proxy.name for proxy in self.proxy]),
+            ("engines", [name for group in self.engines for name in group.names]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} has two entries named {twice[0]!r}")
         return self
+
+    @property
+    def engine_consumers(self) -> dict[str, int]:
+        """Host → consumers of the queue `engine` of its engines; empty if none are described."""
+        return engine_groups.consumers(self.engines)
 
     @property
     def path(self) -> Path:
@@ -353,7 +347,7 @@ class Deployment(Model):
 
 def read(path: Path) -> Deployment:
     """Read a deployment file; `ca_file` is relative to it. Raises InputError (see `toml.read`)."""
-    deployment = toml.read(path, Deployment)
+    deployment = toml.read(path, Deployment, engine_groups.renewed)
     if deployment.tls.ca_file is not None:
         beside = path.absolute().parent / deployment.tls.ca_file
         tls = deployment.tls.model_copy(update={"ca_file": beside})

@@ -140,7 +140,9 @@ def _trace(deployment: Deployment) -> str:
                 api.url, f"user {api.user!r} lacks the tag administrator, which switching tracing needs"
             )
     connect(deployment).close()
-    return f"{deployment.broker.amqp} accepts {deployment.broker.user!r}, who may switch tracing"
+    return (
+        f"{' or '.join(deployment.broker.amqp)} accepts {deployment.broker.user!r}, who may switch tracing"
+    )
 
 
 def _sources(deployment: Deployment) -> str:

@@ -11,6 +11,8 @@ from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import deployment, netns
+from calorimeter.core.engine_groups import EngineGroup
+from calorimeter.core.expect import Expect
 from calorimeter.core.secrets import Secret
 from calorimeter.lab import part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
@@ -63,13 +65,13 @@ def describe(lab: Lab) -> deployment.Deployment:
             ),
         ),
         broker=deployment.Broker(
-            amqp=f"amqp://{lab.address('amqp')}",
-            management=lab.url("management"),
+            amqp=(f"amqp://{lab.address('amqp')}",),
+            management=(lab.url("management"),),
             statistics_lag_s=rabbitmq.STATISTICS_LAG_S,
             user=rabbitmq.user(lab),
             password=_secret("amqp"),
         ),
-        engines=deployment.Engines(names=asked.engine_parts, workers=asked.workers),
+        engines=(EngineGroup(hosts=asked.engine_parts, workers=asked.workers),),
         identity=deployment.Identity(
             auth_url=f"{lab.url('keystone')}/v3",
             username=USER,
@@ -197,7 +199,7 @@ def _seconds(config: ProxyConfig, timeout: str) -> float | None:
     return seconds(config.timeouts[timeout]) if timeout in config.timeouts else None
 
 
-def _expect(lab: Lab, config: ProxyConfig) -> deployment.Expect:
+def _expect(lab: Lab, config: ProxyConfig) -> Expect:
     asked = lab.topology
     parts = (*asked.rest_parts, *asked.cfn_parts)
     weights = {
@@ -207,7 +209,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> deployment.Expect:
         if server.weight is not None
     }
     assert set(weights) <= set(parts)
-    return deployment.Expect(
+    return Expect(
         balance=asked.balance,
         hash_type=config.listens[0].hash_type or "map-based",
         weights=weights,

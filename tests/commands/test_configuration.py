@@ -19,8 +19,9 @@ from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.describe.deployment_from_files import describe
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.core import deployment as deployments
-from calorimeter.core.deployment import Checks, Expect
+from calorimeter.core.deployment import Checks
 from calorimeter.core.errors import InputError
+from calorimeter.core.expect import Expect
 from calorimeter.core.verdict import Outcome
 from calorimeter.core.verdict import read as read_verdicts
 from tests.config.audit import clean
@@ -72,10 +73,9 @@ def test_the_guides_files_are_a_deployment() -> None:
     assert deployment.cfn is not None
     assert deployment.cfn.proxy_section == "cfn_api_proxy"
     assert deployment.broker is not None
-    assert deployment.broker.amqp == "amqp://10.0.0.1:5672"
+    assert deployment.broker.amqp == ("amqp://10.0.0.1:5672",)
     assert deployment.reveal(deployment.broker.password) == "admin"
-    assert deployment.engines is not None
-    assert (deployment.engines.names, deployment.engines.workers) == (("B", "C"), 2)
+    assert deployment.engine_consumers == {"B": 2, "C": 2}
     assert deployment.proxy[0].checks is None
     assert deployment.expect.timeout_server_s == 60.0
     assert deployment.consent.level == "passive"
@@ -85,7 +85,8 @@ def test_the_guides_files_are_a_deployment() -> None:
 def test_each_missing_value_is_named() -> None:
     """Each missing value is one line with the option that gives it, and a comment in the file."""
     result = described()
-    missing = [line.split(":")[1].strip() for line in result.stderr.splitlines()]
+    *lines, again = result.stderr.splitlines()
+    missing = [line.split(":")[1].strip() for line in lines]
     assert missing == [
         "proxy.stats",
         "proxy.logs",
@@ -93,8 +94,9 @@ def test_each_missing_value_is_named() -> None:
         "engines.workers",
         "identity.username",
         "identity.project",
-        "expect.max_detection_s",
     ]
+    assert again.startswith("with all of them: calorimeter describe ")
+    assert "--management-url http://10.0.0.1:15672" in again and again.endswith("--force")
     text = Path("deployment.toml").read_text()
     assert '# [identity]\n# auth_url = "http://10.0.0.1:5000/v3"\n' in text
     assert deployments.read(Path("deployment.toml")).identity is None
@@ -238,7 +240,9 @@ def test_frontends_checks_and_stats_are_described(here: Path) -> None:
     assert proxy.stats_password is not None
     assert deployment.reveal(proxy.stats_password) == "word"
     assert proxy.checks == Checks(inter_s=1.0, fall=2, rise=2, timeout_check_s=2.0)
-    wanted = Expect(hash_type="consistent", weights={"r1": 3}, server_maxconn=9, tcp_keepalive=False)
+    wanted = Expect(
+        balance="source", hash_type="consistent", weights={"r1": 3}, server_maxconn=9, tcp_keepalive=False
+    )
     assert deployment.expect == wanted
 
 

@@ -167,8 +167,7 @@ def test_what_was_generated_can_be_described(tmp_path: Path, monkeypatch: pytest
     words = ["--proxy", "apis-proxy.conf", "--heat-conf", "B=heat-B.conf", "--heat-conf", "C=heat-C.conf"]
     CliRunner().invoke(configuration.describe, words, standalone_mode=False)
     deployment = deployments.read(Path("deployment.toml"))
-    assert deployment.engines is not None
-    assert deployment.engines.workers == 4
+    assert {group.workers for group in deployment.engines} == {4}
     assert deployment.proxy[0].checks is not None
 
 

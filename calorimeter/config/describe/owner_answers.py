@@ -17,9 +17,11 @@ class Answers:
     cfn_url: str | None = None
     stats: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
-    management_url: str | None = None
+    management_urls: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     engine_workers: int | None = None
+    max_detection_s: float | None = None
+    max_recovery_s: float | None = None
     auth_url: str | None = None
     username: str | None = None
     password_env: str = "OS_PASSWORD"  # noqa: S105 - the name of a variable

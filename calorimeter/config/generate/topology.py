@@ -11,9 +11,9 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from calorimeter.config.audit.rules.engine_processes import MYSQL_CONNECTIONS
-from calorimeter.core.deployment import Count, HostPort, HttpUrl
+from calorimeter.core.deployment import HostPort, HttpUrl
 from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Count, Model
 
 PORT_STEP = 10
 """Difference between the ports of two API processes on one host: 8004, 8014, …; CFN 8000, 8010, …"""
