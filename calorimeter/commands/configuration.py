@@ -37,8 +37,11 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
                      "repeated. ROLE is rest, cfn or engine (default: from the names and content of the "
                      "files)."),
-        click.option("--proxy", "proxies", multiple=True, type=FILE,
-                     help="HAProxy's configuration; may be repeated, in the order of HAProxy's -f."),
+        click.option("--resolve/--no-resolve", default=True, show_default=True,
+                     help="Resolve host names in the files, to compare them with addresses (at most 2 s)."),
+        click.option("--proxy", "proxies", multiple=True, metavar="FILE | NAME=FILE",
+                     help="HAProxy's configuration; may be repeated, in the order of -f. If there are "
+                     "several proxies: NAME=FILE for each file."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -52,7 +55,17 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
 @click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="Detection bound of a failed API (default: expect.max_detection_s, or 20).")  # fmt: skip
+              help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
+              "none: the bounds are a note).")  # fmt: skip
+@click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
+              help="Balance that you want, of both APIs or of rest or cfn; may be repeated (default: "
+              "[expect] balance, or none: a difference from the guide is a note).")  # fmt: skip
+@click.option("--heat-release", metavar="RELEASE",
+              help="Release of Heat: 24, 24.1.2, 2025.1 or epoxy (default: [versions] heat, or "
+              "unknown).")  # fmt: skip
+@click.option("--rabbitmq-release", metavar="VERSION",
+              help="Version of RabbitMQ, such as 4.3 (default: [versions] rabbitmq, or "
+              "unknown).")  # fmt: skip
 @click.option("--database-connections", type=click.IntRange(1), metavar="N",
               help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
@@ -66,7 +79,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
               help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
 def audit(
     files: tuple[str, ...],
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
@@ -74,12 +87,16 @@ def audit(
     cfn_url: str | None,
     engines: tuple[str, ...],
     max_detection: float | None,
+    expect_balance: tuple[str, ...],
+    heat_release: str | None,
+    rabbitmq_release: str | None,
     database_connections: int | None,
     form: str,
     output: Path | None,
     patch: Path | None,
     run: Path | None,
     haproxy: bool,
+    resolve: bool,
 ) -> int:
     """Find mistakes in HAProxy's and Heat's configuration before any load runs.
 
@@ -89,6 +106,7 @@ def audit(
     Exit status: 0 nothing found, or only notes; 1 an error or a warning is not waived; 2 the files cannot
     be used.
     """
+    from calorimeter.config import wanted
     from calorimeter.config.audit import audit as judge
     from calorimeter.config.describe.engine_hosts import named_engine
 
@@ -97,8 +115,10 @@ def audit(
         inputs,
         sections=_sections(rest_section, cfn_section),
         urls={"rest": rest_url, "cfn": cfn_url},
+        resolve=resolve,
         engines=frozenset(named_engine(text)[0] for text in engines) or None,
         max_detection_s=max_detection,
+        **wanted.options(expect_balance, heat_release, rabbitmq_release),
         database_connections=database_connections,
     )
     report = judge(inputs, waive)
@@ -119,7 +139,7 @@ def audit(
 
 
 def _inputs(
-    files: tuple[str, ...], proxies: tuple[Path, ...], heat_confs: tuple[str, ...]
+    files: tuple[str, ...], proxies: tuple[str, ...], heat_confs: tuple[str, ...]
 ) -> tuple[Inputs, dict[str, str]]:
     from calorimeter.config import named_files
     from calorimeter.core.deployment import read
@@ -134,7 +154,12 @@ def _inputs(
 
 
 def _adjusted(
-    inputs: Inputs, *, sections: dict[str, str], urls: dict[str, str | None], **options: Any
+    inputs: Inputs,
+    *,
+    sections: dict[str, str],
+    urls: dict[str, str | None],
+    resolve: bool,
+    **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
 
@@ -143,6 +168,10 @@ def _adjusted(
         sections={**inputs.sections, **sections},
         fronts={**inputs.fronts, **named_files.fronts(urls)},
     )
+    if resolve:
+        from calorimeter.commands import name_resolution
+
+        inputs = name_resolution.with_addresses(inputs)
     named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
@@ -186,6 +215,11 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
     type=click.IntRange(1),
     help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
 )
+@click.option("--cloud", envvar="OS_CLOUD", metavar="NAME",
+              help="Cloud of clouds.yaml whose account the suite uses; envvars: OS_* (default: $OS_CLOUD, "
+              "or the four options that follow).")  # fmt: skip
+@click.option("--clouds-file", type=FILE,
+              help="File with the clouds (default: the clouds.yaml that `openstack` finds).")  # fmt: skip
 @click.option(
     "--max-detection",
     "max_detection_s",
@@ -220,13 +254,14 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
               show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
 def describe(
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
     output: Path,
     force: bool,
     consent: str,
+    resolve: bool,
     **answers: Any,
 ) -> int:
     """Write a deployment.toml from HAProxy's and Heat's configuration.
@@ -236,6 +271,7 @@ def describe(
 
     Exit status: 0 the file is written; 2 the files cannot be used.
     """
+    from calorimeter.commands.cloud_answers import with_cloud
     from calorimeter.config import named_files
     from calorimeter.config.describe import described_files
     from calorimeter.config.describe.owner_answers import Answers
@@ -243,18 +279,17 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={})
-    described = described_files.write(
-        inputs, Answers(consent=Consent(consent), **answers), output, force=force
-    )
+    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
+    owner = with_cloud(Answers(consent=Consent(consent), **answers))
+    described = described_files.write(inputs, owner, output, force=force)
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
+    for note in described.notes:
+        click.echo(f"note: {note}", err=True)
     if described.missing:
-        given = [word for word in sys.argv[2:] if word != "--force"]
+        given = shlex.join(word for word in sys.argv[2:] if word != "--force")
         options = " ".join(missing.option for missing in described.missing)
-        click.echo(
-            f"with all of them: calorimeter describe {shlex.join(given)} {options} --force", err=True
-        )
+        click.echo(f"with all of them: calorimeter describe {given} {options} --force", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
     return 0
 
@@ -271,6 +306,10 @@ def generate(topology: Path, output: Path, force: bool) -> int:
     [[hosts]]
     name = "B"
     address = "10.0.0.2"      # default: rest = 1, cfn = 1, engines = 1
+
+    \b
+    [[proxies]] with virtual_address instead of proxy, brokers, and [tls] certificate are for several
+    proxies, several brokers, and TLS; see docs/explanation/scaling-heat.md.
 
     Passwords that TOPOLOGY does not refer to are generated and kept in secrets.toml of the folder; a
     second call uses them again. Files with passwords have mode 600.

@@ -10,26 +10,30 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import get_args
 
+from calorimeter.config import wanted
+from calorimeter.config.audit import section_questions
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.hosts import split_url, without_brackets
-from calorimeter.core.deployment import Address, Deployment, HeatRole
+from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
 from calorimeter.core.errors import InputError, unknown
 
 _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
     re.MULTILINE,
 )
+_PROXY_NAME = re.compile(r"[\w.-]+")
 _OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
 
 
-def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str] = ()) -> Inputs:
+def from_files(proxies: Sequence[Path | str], heat: Sequence[str], files: Sequence[str] = ()) -> Inputs:
     """Read named files.
 
-    `proxies` are the files of one HAProxy, in order. `heat` are `HOST[:ROLE[,ROLE]]=FILE[,FILE…]`, one for
-    each process. `files` are of either kind, which their content decides. Raises InputError if a file
-    cannot be read or is of neither kind.
+    `proxies` are the files of one HAProxy, in order; NAME=FILE each for several. `heat` are
+    `HOST[:ROLE[,ROLE]]=FILE[,FILE…]`, one for each process. `files` are of either kind, which their content
+    decides. Raises InputError if a file cannot be read or is of neither kind.
     """
-    proxy_texts = [text for path in proxies for text in read_texts(path, "*.cfg")]
+    named = _by_proxy(proxies)
+    proxy_texts = [text for path in named.pop("", ()) for text in read_texts(path, "*.cfg")]
     heat_texts = [_heat_process(given) for given in heat]
     for given in files:
         host, equals, _ = given.partition("=")
@@ -42,14 +46,48 @@ def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str
             proxy_texts.extend(texts)
         else:
             heat_texts.append(HeatFiles(path.stem.removeprefix("heat-") or path.stem, texts))
-    if not proxy_texts and not heat_texts:
+    if proxy_texts and named:
+        raise _unnamed(proxy_texts[0][0], named)
+    named_texts = {
+        name: tuple(text for path in paths for text in read_texts(path, "*.cfg"))
+        for name, paths in named.items()
+    }
+    if proxy_texts:
+        named_texts["proxy"] = tuple(proxy_texts)
+    if not named_texts and not heat_texts:
         raise InputError(
             "audit", "no file given", "valid: HAProxy's configuration, heat.conf, deployment.toml"
         )
     return Inputs(
-        proxies=(("proxy", tuple(proxy_texts)),) if proxy_texts else (),
+        proxies=tuple(named_texts.items()),
         heat=tuple(heat_texts),
         environment=dict(os.environ),
+    )
+
+
+def _by_proxy(given: Sequence[Path | str]) -> dict[str, list[Path]]:
+    """Name of a proxy → its files; those without a name are the proxy named "" here.
+
+    A file whose own name has an equals sign is one without a name, if it exists.
+    """
+    found: dict[str, list[Path]] = {}
+    for each in given:
+        name, equals, file = str(each).partition("=")
+        if not equals or Path(each).exists():
+            name, file = "", str(each)
+        elif not _PROXY_NAME.fullmatch(name) or not file:
+            raise InputError(
+                "--proxy", f"{str(each)!r} given", "valid: FILE, or NAME=FILE as in lb1=lb1.cfg"
+            )
+        found.setdefault(name, []).append(Path(file))
+    return found
+
+
+def _unnamed(file: str, named: Mapping[str, object]) -> InputError:
+    return InputError(
+        "--proxy",
+        f"{file} is of no proxy, while others are of {', '.join(named)}",
+        "valid: NAME=FILE for each file, or FILE for each if all are one proxy's",
     )
 
 
@@ -79,7 +117,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
         engines=frozenset(deployment.engine_consumers) or None,
-        max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
+        **wanted.of_deployment(deployment),
     )
 
 
@@ -98,29 +136,13 @@ def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
         parts = split_url(url)
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"--{api}-url", f"{url!r} given", "valid: http://HOST:PORT/PATH")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        found[api] = Address(host=parts.hostname, port=port)
+        found[api] = address_of_url(parts)
     return found
 
 
 def require_apis(inputs: Inputs) -> None:
-    """Raise InputError if the files of a proxy have no section that serves one of Heat's APIs.
-
-    An audit of another service's files would find nothing, which would look like a good result.
-    """
-    for proxy in build(inputs).proxies:
-        services = proxy.configuration.services
-        names = {name for service in services for name in (service.name, service.front.name)}
-        files = ", ".join(file.name for file in proxy.configuration.tree.files)
-        for api, section in inputs.sections.items():
-            if section not in names:
-                raise unknown(files, f"section of the {api.upper()} API", section, names or {"none"})
-        if not any(True for _ in proxy.api_services):
-            raise InputError(
-                files,
-                "no section is recognized as Heat's REST or CFN API",
-                f"name it with --rest-section; with servers: {', '.join(sorted(names)) or 'none'}",
-            )
+    """Raise InputError if it is not plain which sections of the proxies serve Heat's APIs."""
+    section_questions.require_apis(build(inputs))
 
 
 def _heat_process(given: str) -> HeatFiles:
@@ -163,10 +185,12 @@ def _near(folder: Path, path: Path) -> Path:
 def read_texts(path: Path, pattern: str) -> Texts:
     """Read a file, or the files of a folder that match a pattern, in the order of their names.
 
-    Bytes that are not UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError
-    if a file cannot be read or a folder has no such file.
+    Hidden files are left out, as HAProxy and oslo.config do. Bytes that are not UTF-8 are read as
+    surrogates, so that a corrected file keeps them. Raises InputError if a file cannot be read or a folder
+    has no such file.
     """
-    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    shown = (file for file in path.glob(pattern) if not file.name.startswith("."))
+    files = sorted(shown) if path.is_dir() else [path]
     if not files:
         raise InputError(str(path), f"is a folder without {pattern}")
     found = []

@@ -13,8 +13,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pr
 from calorimeter.core import engine_groups, toml
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 from calorimeter.core.toml import Count, Model, Seconds
+from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
 
 
 class Address(Model):
@@ -38,30 +40,18 @@ def address(text: str) -> Address:
     return Address(host=host, port=int(port))
 
 
+def address_of_url(parts: SplitResult) -> Address:
+    """The host and port of an http or https URL; the port of its scheme if it names none."""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Address(host=parts.hostname or "", port=port)
+
+
 def _host_port(text: str) -> str:
     address(text)
     return text
 
 
-def _schemes(*schemes: str) -> AfterValidator:
-    def check(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.port == 0:  # `parts.port` itself raises above 65535 and for text
-            raise ValueError("Port out of range 0-65535")
-        if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
-            raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
-        if parts.password is not None:
-            raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
-        return text
-
-    return AfterValidator(check)
-
-
 HostPort = Annotated[str, AfterValidator(_host_port)]
-HttpUrl = Annotated[str, _schemes("http", "https")]
-AmqpUrl = Annotated[str, _schemes("amqp", "amqps")]
-StatsUrl = Annotated[str, _schemes("unix", "tcp", "http", "https")]
-LogUrl = Annotated[str, _schemes("udp", "file")]
 Entry = TypeVar("Entry")
 OneOrMore = Annotated[
     tuple[Entry, ...],
@@ -114,9 +104,7 @@ class Api(Model):
     @property
     def front(self) -> Address:
         """The front address: the proxy's address for this API."""
-        parts = self.parts
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return Address(host=parts.hostname or "", port=port)
+        return address_of_url(self.parts)
 
 
 class Checks(Model):
@@ -171,20 +159,6 @@ class Broker(Model):
     statistics_lag_s: Seconds = 10.0
     """How old figures of the management API may be: the sum of `collect_statistics_interval` and the
     shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
-
-
-class Identity(Model):
-    """Keystone, and the suite's user there. The EC2 credentials sign CFN requests."""
-
-    auth_url: HttpUrl
-    username: str
-    password: Secret
-    project: str
-    user_domain: str = "Default"
-    project_domain: str = "Default"
-    region: str | None = None
-    ec2_access: str | None = None
-    ec2_secret: Secret | None = None
 
 
 class Tls(Model):
@@ -288,7 +262,8 @@ class Deployment(Model):
 
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
-    `versions` (component → version) is recorded only. `scale` changes the deployment's size.
+    `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
+    changes the deployment's size.
     """
 
     name: str

@@ -11,10 +11,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from calorimeter.core.deployment import Api, Broker, Deployment, Identity, Proxy
+from calorimeter.core.deployment import Api, Broker, Deployment, Proxy
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector
+from calorimeter.core.identities import Identity
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 

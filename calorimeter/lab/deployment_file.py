@@ -7,14 +7,17 @@ import shlex
 import sys
 from typing import get_args
 
+import yaml
+
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import deployment, netns
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
-from calorimeter.lab import part_faults, usage
+from calorimeter.lab import lab_state, part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab, LabTopology
 from calorimeter.lab.sample import host_faults, layout, network
@@ -41,9 +44,26 @@ Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a
 The passwords are in secrets.toml beside it."""
 
 
+CLOUD = "calorimeter"
+"""The lab's name in its clouds.yaml."""
+
+
 def write(lab: Lab) -> None:
-    """Write the deployment file into the lab's state folder."""
+    """Write the deployment file, and a clouds.yaml for the `openstack` client, into the state folder."""
     deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
+    lab_state.write_private(lab.clouds, yaml.safe_dump({"clouds": {CLOUD: _cloud(lab)}}))
+
+
+def _cloud(lab: Lab) -> dict[str, object]:
+    account = {
+        "auth_url": f"{lab.url('keystone')}/v3",
+        "username": USER,
+        "password": lab.secrets[USER],
+        "project_name": PROJECT,
+        "user_domain_name": "Default",
+        "project_domain_name": "Default",
+    }
+    return {"auth": account, "region_name": REGION}
 
 
 def describe(lab: Lab) -> deployment.Deployment:
@@ -72,7 +92,7 @@ def describe(lab: Lab) -> deployment.Deployment:
             password=_secret("amqp"),
         ),
         engines=(EngineGroup(hosts=asked.engine_parts, workers=asked.workers),),
-        identity=deployment.Identity(
+        identity=Identity(
             auth_url=f"{lab.url('keystone')}/v3",
             username=USER,
             password=_secret(USER),

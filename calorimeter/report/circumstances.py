@@ -91,7 +91,7 @@ def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
     if deployment.broker is not None:
         yield "Broker", f"{', '.join(deployment.broker.amqp)}, vhost {deployment.broker.vhost}"
     if deployment.identity is not None:
-        yield "Identity", deployment.identity.auth_url
+        yield "Identity", deployment.identity.described
     if deployment.versions:
         versions = sorted(deployment.versions.items())
         yield "Versions", ", ".join(f"{name} {version}" for name, version in versions)

@@ -22,6 +22,7 @@ from calorimeter.core import deployment as deployments
 from calorimeter.core.deployment import Checks
 from calorimeter.core.errors import InputError
 from calorimeter.core.expect import Expect
+from calorimeter.core.identities import Identity
 from calorimeter.core.verdict import Outcome
 from calorimeter.core.verdict import read as read_verdicts
 from tests.config.audit import clean
@@ -39,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "clean-b.conf").write_text(clean.heat("10.0.0.2"))
     (tmp_path / "clean-c.conf").write_text(clean.heat("10.0.0.3"))
     monkeypatch.chdir(tmp_path)
-    for name in ("AUTH_URL", "USERNAME", "PROJECT_NAME", "REGION_NAME"):
+    for name in ("AUTH_URL", "USERNAME", "PROJECT_NAME", "REGION_NAME", "CLOUD", "AUTH_TYPE"):
         monkeypatch.delenv(f"OS_{name}", raising=False)
     return tmp_path
 
@@ -100,6 +101,34 @@ def test_each_missing_value_is_named() -> None:
     text = Path("deployment.toml").read_text()
     assert '# [identity]\n# auth_url = "http://10.0.0.1:5000/v3"\n' in text
     assert deployments.read(Path("deployment.toml")).identity is None
+
+
+@pytest.mark.usefixtures("here")
+def test_cloud_is_an_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--cloud` or `$OS_CLOUD` is all that is needed; its certificates become `[tls]`."""
+    Path("clouds.yaml").write_text(
+        "clouds: {prod: {cacert: /etc/ca.pem, auth: {auth_url: 'https://k:5000/v3', username: u,"
+        " password: s3cr3t, project_name: p}}}\n"
+    )
+    monkeypatch.setenv("OS_CLOUD", "prod")
+    result = described("--clouds-file", "clouds.yaml")
+    assert result.return_value == 0, result.output
+    deployment = deployments.read(Path("deployment.toml"))
+    assert deployment.identity == Identity(cloud="prod", clouds_file=Path("clouds.yaml"))
+    assert deployment.tls.ca_file == Path("/etc/ca.pem")
+    assert "identity." not in result.stderr
+    assert "s3cr3t" not in Path("deployment.toml").read_text() + result.output + result.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_cloud_that_cannot_be_read_is_missing() -> None:
+    """The file names it all the same, and one line says where it was looked for."""
+    result = described("--cloud", "prod", "--clouds-file", "none.yaml")
+    assert result.return_value == 0, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "identity." in line]
+    assert line.startswith("missing: identity.cloud: identity.clouds_file: none.yaml does not exist")
+    identity = deployments.read(Path("deployment.toml")).identity
+    assert identity is not None and identity.cloud == "prod"
 
 
 @pytest.mark.usefixtures("here")

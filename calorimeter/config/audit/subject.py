@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 from calorimeter.config import haproxy
+from calorimeter.config.audit import api_sections
+from calorimeter.config.audit.api_sections import ApiSections
+from calorimeter.config.audit.listeners import APIS, ApiName, Listeners, listeners_of
 from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedService
 from calorimeter.config.heat import heat_conf
-from calorimeter.config.heat.heat_conf import DEFAULT_PORTS, ApiListener, HeatProcessConf
+from calorimeter.config.heat.heat_conf import ApiListener, HeatProcessConf
 from calorimeter.config.heat.roles import with_roles
 from calorimeter.config.hosts import is_loopback
 from calorimeter.core.deployment import Address, HeatRole
 
-ApiName = Literal["rest", "cfn"]
-APIS: tuple[ApiName, ...] = ("rest", "cfn")
+__all__ = [
+    "APIS",
+    "ApiName",
+    "AuditedFiles",
+    "HeatFiles",
+    "HeatProxy",
+    "Inputs",
+    "Texts",
+    "build",
+]
+
 Texts = tuple[tuple[str, str], ...]
 """(name, text) of files, in order."""
 
@@ -41,9 +51,9 @@ class Inputs:
     `proxies` are (name of the proxy, files). `sections` names the proxy section of an API whose section
     cannot be determined. `fronts` are the front addresses by API. `engines` are the hosts that run
     heat-engine (None: unknown, every Heat file may be an engine's). `addresses` are the addresses of host
-    names, if they could be resolved. `expect_balance` is the balance that the owner wants by API,
-    `heat_release` the major version of Heat, `rabbitmq_release` the version of RabbitMQ as (major, minor)
-    (None: not said).
+    names, if they could be resolved. What the owner wants, None or absent if not said: `max_detection_s`,
+    `tcp_keepalive`, and `expect_balance` by API. `heat_release` is the major version of Heat,
+    `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not said).
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -53,7 +63,8 @@ class Inputs:
     fronts: Mapping[str, Address] = field(default_factory=dict)
     engines: frozenset[str] | None = None
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    max_detection_s: float = 20.0
+    max_detection_s: float | None = None
+    tcp_keepalive: bool | None = None
     expect_balance: Mapping[str, str] = field(default_factory=dict)
     heat_release: int | None = None
     rabbitmq_release: tuple[int, int] | None = None
@@ -80,35 +91,21 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class HeatProxy:
-    """One HAProxy in front of Heat: its configuration, and the services of each API."""
+    """One HAProxy in front of Heat: its configuration, and the sections of each API."""
 
     name: str
     configuration: HAProxyConfig
-    services: Mapping[ApiName, tuple[ProxiedService, ...]]
+    sections: ApiSections
+
+    @property
+    def services(self) -> Mapping[ApiName, tuple[ProxiedService, ...]]:
+        """The services of each API."""
+        return self.sections.services
 
     @property
     def api_services(self) -> Iterator[tuple[ApiName, ProxiedService]]:
         """Every service, with its API."""
         return ((api, service) for api in APIS for service in self.services[api])
-
-
-class Listeners:
-    """The addresses at which the APIs of the Heat files listen, indexed by API."""
-
-    def __init__(self, confs: Iterable[HeatProcessConf]) -> None:
-        self._addresses: dict[str, set[tuple[str, int | None]]] = {api: set() for api in APIS}
-        for conf in confs:
-            for api, listener in listeners_of(conf):
-                if listener.value is not None:
-                    self._addresses[api].add(("*" if listener.wildcard else listener.host, listener.port))
-
-    def any(self, api: str) -> bool:
-        """Whether any file sets the address of this API."""
-        return bool(self._addresses[api])
-
-    def at(self, api: str, server: HAProxyServer) -> bool:
-        """Whether an API of the files can be the one at a server's address."""
-        return not {(server.host, server.port), ("*", server.port)}.isdisjoint(self._addresses[api])
 
 
 @dataclass(frozen=True)
@@ -199,11 +196,6 @@ class AuditedFiles:
         return found
 
 
-def listeners_of(conf: HeatProcessConf) -> Iterator[tuple[ApiName, ApiListener]]:
-    """Each API that a process is, with the address at which it listens."""
-    return ((api, conf.listener(api)) for api in APIS if api in conf.roles)
-
-
 def _own_name(conf: HeatProcessConf) -> str:
     value = conf.get("host")
     return value.text if value else conf.host
@@ -215,40 +207,11 @@ def build(inputs: Inputs) -> AuditedFiles:
         [heat_conf.parse(process.host, *process.files) for process in inputs.heat],
         [process.roles for process in inputs.heat],
     )
-    listeners = Listeners(confs)
+    listeners = Listeners(confs, inputs.addresses)
     proxies = []
     for name, files in inputs.proxies:
         configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
-        proxies.append(HeatProxy(name, configuration, services(configuration, listeners, inputs.sections)))
+        proxies.append(
+            HeatProxy(name, configuration, api_sections.find(configuration, listeners, inputs.sections))
+        )
     return AuditedFiles(inputs, tuple(proxies), confs, listeners)
-
-
-def services(
-    configuration: HAProxyConfig, listeners: Listeners, sections: Mapping[str, str]
-) -> dict[ApiName, tuple[ProxiedService, ...]]:
-    """The services of Heat's REST API and of its CFN API; services of neither are left out."""
-    found: dict[ApiName, list[ProxiedService]] = {"rest": [], "cfn": []}
-    for service in configuration.services:
-        api = _api(service, listeners, sections)
-        if api:
-            found[api].append(service)
-    return {api: tuple(group) for api, group in found.items()}
-
-
-def _api(service: ProxiedService, listeners: Listeners, sections: Mapping[str, str]) -> ApiName | None:
-    for api in APIS:
-        if sections.get(api) in (service.name, service.front.name):
-            return api
-    votes: Counter[ApiName] = Counter()
-    for server in service.back.servers:
-        for api in APIS:
-            votes[api] += listeners.at(api, server)
-    name = f"{service.front.name} {service.name}".lower()
-    ports = {server.port for server in service.back.servers} | {bind.port for bind in service.front.binds}
-    for api in APIS:
-        votes[api] += DEFAULT_PORTS[api] in ports
-    if not any(votes.values()):
-        return "cfn" if "cfn" in name else "rest" if "heat" in name or "rest_api" in name else None
-    if votes["rest"] == votes["cfn"]:
-        return "cfn" if "cfn" in name else "rest"
-    return votes.most_common(1)[0][0]

@@ -7,7 +7,7 @@ from collections import Counter
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers
-from calorimeter.config.heat.heat_conf import Transport
+from calorimeter.config.heat.transport_url import Transport
 from calorimeter.config.hosts import host_port, is_loopback
 from calorimeter.core.deployment import Broker
 
@@ -21,7 +21,9 @@ def broker(subject: AuditedFiles, answers: Answers, gathered: Gathered) -> Broke
     named = [(index, each) for index, each in transports if each.value and each.hosts]
     if not named:
         if subject.heat:
-            gathered.lacks("broker", "RabbitMQ, which no Heat file sets", "transport_url in heat.conf")
+            fault = next((each.fault for _, each in transports if each.fault), None)
+            what = f"RabbitMQ: transport_url {fault}" if fault else "RabbitMQ, which no Heat file sets"
+            gathered.lacks("broker", what, "transport_url in heat.conf")
         return None
     # On the broker's own machine the file may name localhost; those of other machines have the address.
     remote = [pair for pair in named if not is_loopback(pair[1].hosts[0].host)]

@@ -7,14 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
-from calorimeter.config.describe import (
-    api_tables,
-    broker_nodes,
-    engine_hosts,
-    expectations_found,
-    proxy_tables,
-)
+from calorimeter.config.audit.section_questions import question
+from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
+from calorimeter.config.describe import broker_nodes, engine_hosts, expectations_found, proxy_tables
+from calorimeter.config.describe.api_tables import ApiTable, describe_api
 from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.haproxy import ProxiedService
@@ -23,22 +19,23 @@ from calorimeter.core.deployment import (
     ConsentTable,
     Deployment,
     HeatConf,
-    Identity,
     Proxy,
     Tls,
 )
 from calorimeter.core.errors import InputError
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 
 
 @dataclass(slots=True)
 class Description:
-    """A deployment, the secrets that it refers to by key, and what is missing in it."""
+    """A deployment, the secrets that it refers to by key, what is missing in it, and the choices made."""
 
     deployment: Deployment
     secrets: dict[str, str] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
     auth_url: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def describe(inputs: Inputs, answers: Answers, *, folder: Path, secrets_file: str) -> Description:
@@ -64,21 +61,22 @@ class _Describer:
         self.gathered = Gathered(Path(secrets_file))
 
     def describe(self) -> Description:
-        rest = api_tables.api(self.subject, "rest", self.answers.rest_url)
-        if rest is None:
-            places = ", ".join(name for _, files in self.subject.inputs.proxies for name, _ in files)
-            raise InputError(
-                places or "--proxy", "no section serves Heat's REST API", "name it with --rest-section"
-            )
+        rest = self._api("rest", self.answers.rest_url)
+        if rest.table is None or rest.service is None:
+            raise self._no_rest()
+        cfn = self._api("cfn", self.answers.cfn_url)
+        services: dict[ApiName, ProxiedService] = {"rest": rest.service}
+        if cfn.service:
+            services["cfn"] = cfn.service
         deployment = Deployment(
             name=self.answers.name,
-            rest=rest,
-            cfn=api_tables.api(self.subject, "cfn", self.answers.cfn_url),
+            rest=rest.table,
+            cfn=cfn.table,
             proxy=tuple(self._proxy(proxy) for proxy in self.subject.proxies),
             broker=broker_nodes.broker(self.subject, self.answers, self.gathered),
             engines=engine_hosts.engines(self.subject, self.answers, self.gathered),
             identity=self._identity(),
-            tls=Tls(ca_file=self.answers.ca_file),
+            tls=Tls(ca_file=self.answers.ca_file, verify=self.answers.verify),
             heat_conf=tuple(
                 HeatConf(
                     host=process.host,
@@ -87,22 +85,31 @@ class _Describer:
                 )
                 for process in self.subject.inputs.heat
             ),
-            expect=expectations_found.expect(
-                self.subject,
-                {api: services[0] for api in APIS if (services := self._services(api))},
-                self.answers,
-            ),
+            expect=expectations_found.expect(self.subject, services, self.answers),
             consent=ConsentTable(level=self.answers.consent),
         )
-        return Description(deployment, self.gathered.secrets, self.gathered.missing, self._auth_url)
+        gathered = self.gathered
+        return Description(
+            deployment, gathered.secrets, gathered.missing, self._auth_url, tuple(gathered.notes)
+        )
 
-    def _services(self, api: ApiName) -> list[ProxiedService]:
-        return [service for name, service in self.subject.api_services if name == api]
+    def _api(self, api: ApiName, url: str | None) -> ApiTable:
+        described = describe_api(self.subject, api, url, self.answers.auth_url)
+        self.gathered.missing.extend(described.missing)
+        self.gathered.notes.extend(described.notes)
+        return described
+
+    def _no_rest(self) -> InputError:
+        if self.subject.proxies:
+            return question(self.subject.proxies[0], "rest")
+        return InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
 
     def _proxy(self, proxy: HeatProxy) -> Proxy:
-        described = proxy_tables.table(proxy, self.answers)
+        only = len(self.subject.proxies) == 1
+        described = proxy_tables.table(proxy, self.answers, only=only)
         self.gathered.missing.extend(described.missing)
-        password = described.password and self.gathered.secret("stats_password", described.password)
+        key = "stats_password" if only else f"stats_password_{proxy.name}"
+        password = described.password and self.gathered.secret(key, described.password)
         return described.table.model_copy(
             update={
                 "stats_password": password,
@@ -123,10 +130,17 @@ class _Describer:
 
     def _identity(self) -> Identity | None:
         answers = self.answers
+        if answers.cloud is not None:
+            return self._cloud(answers.cloud)
         url = self._auth_url
         for key, what, option, value in (
             ("identity.auth_url", "Keystone's URL", "--auth-url URL", url),
-            ("identity.username", "the user of the suite", "--username NAME", answers.username),
+            (
+                "identity.username",
+                "the user of the suite",
+                "--username NAME, or --cloud NAME of clouds.yaml",
+                answers.username,
+            ),
             ("identity.project", "the project of the suite", "--project NAME", answers.project),
         ):
             if not value:
@@ -142,6 +156,15 @@ class _Describer:
             project_domain=answers.project_domain,
             region=answers.region,
         )
+
+    def _cloud(self, name: str) -> Identity:
+        answers = self.answers
+        if answers.cloud_problem:
+            self.gathered.lacks("identity.cloud", answers.cloud_problem, "--cloud NAME --clouds-file FILE")
+        file = answers.clouds_file
+        if file is None:
+            return Identity(cloud=name, region=answers.region)
+        return Identity(cloud=name, clouds_file=self._near(str(file)), region=answers.region)
 
     def _paths(self, files: Texts) -> tuple[Path, ...]:
         """The paths of files as the deployment file names them."""

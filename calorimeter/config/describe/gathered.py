@@ -11,12 +11,12 @@ from calorimeter.core.secrets import Secret
 
 @dataclass(slots=True)
 class Gathered:
-    """Secrets by key in `secrets_file`, missing answers, and remarks for the heading of the file."""
+    """Secrets by key in `secrets_file`, missing answers, and notes about what was chosen."""
 
     secrets_file: Path
     secrets: dict[str, str] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def lacks(self, key: str, what: str, option: str) -> None:
         """Note that the files do not have `key`, and the option that gives it."""

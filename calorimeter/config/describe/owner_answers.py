@@ -20,6 +20,10 @@ class Answers:
     management_urls: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     engine_workers: int | None = None
+    cloud: str | None = None
+    clouds_file: Path | None = None
+    cloud_problem: str | None = None
+    """Why the cloud cannot be read here; None if it can."""
     max_detection_s: float | None = None
     max_recovery_s: float | None = None
     auth_url: str | None = None
@@ -30,6 +34,7 @@ class Answers:
     project_domain: str = "Default"
     region: str | None = None
     ca_file: Path | None = None
+    verify: bool = True
     consent: Consent = Consent.PASSIVE
 
 

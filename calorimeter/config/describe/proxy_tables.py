@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +12,9 @@ from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.describe.stats_urls import pages, socket_urls
 from calorimeter.config.haproxy import ProxiedService
 from calorimeter.core.deployment import Checks, Proxy
+from calorimeter.core.errors import InputError
+
+_NAMED_URL = re.compile(r"([\w.-]+)=(\w+://.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,39 +26,50 @@ class DescribedProxy:
     missing: tuple[Missing, ...]
 
 
-def table(proxy: HeatProxy, answers: Answers) -> DescribedProxy:
-    """Describe one proxy from its configuration and the owner's answers."""
-    stats, user, password = _stats(proxy, answers)
+def table(proxy: HeatProxy, answers: Answers, *, only: bool) -> DescribedProxy:
+    """Describe one proxy from its configuration and the owner's answers.
+
+    If it is not the only one, the answers for it start with `NAME=`; raises InputError if one has no name.
+    """
+    given = _of(proxy, "--stats", answers.stats, only=only)
+    logs = _of(proxy, "--log", answers.logs, only=only)
+    stats, user, password = _stats(proxy, given)
+    key, name = ("proxy", "") if only else (f"proxy.{proxy.name}", f"{proxy.name}=")
     missing = []
     if not stats:
-        missing.append(
-            Missing(
-                "proxy.stats", "HAProxy's stats socket or stats page", "--stats unix:///run/haproxy.sock"
-            )
-        )
-    if not answers.logs:
+        what, option = "HAProxy's stats socket or stats page", f"--stats {name}unix:///run/haproxy.sock"
+        missing.append(Missing(f"{key}.stats", what, option))
+    if not logs:
         targets = ", ".join(s.words[0] for s in proxy.configuration.globals.all("log") if s.words)
-        missing.append(
-            Missing(
-                "proxy.logs",
-                "the place to read HAProxy's log, a file or udp://HOST:PORT (it logs to "
-                f"{targets or 'no target'})",
-                "--log file:///var/log/haproxy.log",
-            )
+        what = (
+            "the place to read HAProxy's log, a file or udp://HOST:PORT (it logs to "
+            f"{targets or 'no target'})"
         )
+        missing.append(Missing(f"{key}.logs", what, f"--log {name}file:///var/log/haproxy.log"))
     described = Proxy(
         name=proxy.name,
         stats=stats,
         stats_user=user,
-        logs=answers.logs,
+        logs=logs,
         checks=_checks(proxy.services["rest"]),
     )
     return DescribedProxy(described, password, tuple(missing))
 
 
-def _stats(proxy: HeatProxy, answers: Answers) -> tuple[tuple[str, ...], str | None, str | None]:
+def _of(proxy: HeatProxy, option: str, urls: tuple[str, ...], *, only: bool) -> tuple[str, ...]:
+    """The URLs that the owner gives for a proxy."""
+    found: list[str] = []
+    for url in urls:
+        named = _NAMED_URL.fullmatch(url)
+        if named is None and not only:
+            raise InputError(option, f"{url!r} given", f"valid with several proxies: {proxy.name}={url}")
+        if named is None or named[1] == proxy.name:
+            found.append(named[2] if named else url)
+    return tuple(found)
+
+
+def _stats(proxy: HeatProxy, given: tuple[str, ...]) -> tuple[tuple[str, ...], str | None, str | None]:
     """The stats URLs, and the user and password of the first page that has them."""
-    given = answers.stats
     found = list(given or socket_urls(proxy.configuration))
     login = None
     for urls, page_login in pages(proxy.configuration):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import get_args
-from urllib.parse import parse_qs, unquote
 
-from calorimeter.config.heat import oslo
+from calorimeter.config.heat import oslo, transport_url
 from calorimeter.config.heat.oslo import OptionValue, OsloOptions
+from calorimeter.config.heat.transport_url import BrokerHost, Transport
 from calorimeter.config.hosts import WILDCARDS, host_port, without_brackets
 from calorimeter.core.deployment import HeatRole
 
@@ -21,6 +20,8 @@ OLD_BROKER_OPTIONS = tuple(
 )
 """Options that set the broker before `transport_url` did."""
 
+MESSAGING = "oslo_messaging_rabbit"
+"""The group of the options of RabbitMQ."""
 EVERY_ROLE: frozenset[HeatRole] = frozenset(get_args(HeatRole))
 
 GROUPS = {"rest": "heat_api", "cfn": "heat_api_cfn"}
@@ -43,30 +44,6 @@ class ApiListener:
     def text(self) -> str:
         """`HOST:PORT`."""
         return host_port(self.host, self.port)
-
-
-@dataclass(frozen=True, slots=True)
-class BrokerHost:
-    """One RabbitMQ node of a transport."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """How the process reaches RabbitMQ; `value` is the option that sets it, None if it is the default.
-
-    `old`: it is set with `rabbit_host` and its relatives, which today's Heat ignores.
-    """
-
-    hosts: tuple[BrokerHost, ...]
-    vhost: str
-    tls: bool
-    value: OptionValue | None
-    old: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +90,15 @@ class HeatProcessConf:
     def transport(self) -> Transport:
         """How the process reaches RabbitMQ: `transport_url`, else the old `rabbit_*`, else the default."""
         url = self.get("transport_url")
-        if url and url.text.strip():
-            return _from_url(url)
-        return _from_old(self)
+        if url is None:
+            return _from_old(self)
+        tls = self.get("ssl", MESSAGING)
+        return transport_url.parse(url, ssl=bool(tls and tls.true))
+
+    def messaging(self, key: str) -> str | None:
+        """The value in force of an option of [oslo_messaging_rabbit]: the URL's query has precedence."""
+        value = self.get(key, MESSAGING)
+        return self.transport.query.get(key) or (value.text if value else None)
 
     @property
     def rpc_response_timeout_s(self) -> int:
@@ -150,29 +133,9 @@ def parse(host: str, *texts: tuple[str, str]) -> HeatProcessConf:
     return HeatProcessConf(host, oslo.options(oslo.parse(name, text) for name, text in texts))
 
 
-def _from_url(value: OptionValue) -> Transport:
-    match = re.match(r"[^:]*://([^/?]*)(?:/([^?]*))?(?:\?(.*))?", value.text.strip())
-    if not match:
-        return Transport((), "/", False, value)
-    hosts = tuple(_node(part) for part in match[1].split(",") if part)
-    query = parse_qs(match[3] or "")
-    tls = query.get("ssl", ["0"])[-1].lower() in ("1", "true", "on", "yes")
-    return Transport(hosts or (_node(""),), unquote(match[2] or "") or "/", tls, value)
-
-
-def _node(text: str, user: str = "guest", password: str = "guest") -> BrokerHost:  # noqa: S107 - RabbitMQ's
-    credentials, at, place = text.rpartition("@")
-    if at:
-        user, _, password = (unquote(part) for part in credentials.partition(":"))
-    host, colon, port = place.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
-        host, port = place, "5672"
-    return BrokerHost(without_brackets(host) or "localhost", int(port[:6]), user, password)
-
-
 def _from_old(conf: HeatProcessConf) -> Transport:
     def old(key: str) -> OptionValue | None:
-        return conf.get(f"rabbit_{key}", "oslo_messaging_rabbit") or conf.get(f"rabbit_{key}")
+        return conf.get(f"rabbit_{key}", MESSAGING) or conf.get(f"rabbit_{key}")
 
     def text(key: str, default: str) -> str:
         value = old(key)
@@ -182,7 +145,14 @@ def _from_old(conf: HeatProcessConf) -> Transport:
     port = text("port", "5672")
     places = [part.strip() for part in text("hosts", "").split(",") if part.strip()]
     places = places or [f"{text('host', 'localhost')}:{port}"]
-    hosts = tuple(_node(place, user, password) for place in places)
-    tls = old("use_ssl") or conf.get("ssl", "oslo_messaging_rabbit")
+    hosts = tuple(BrokerHost(*_place(place), user, password) for place in places)
+    tls = old("use_ssl") or conf.get("ssl", MESSAGING)
     value = old("hosts") or old("host") or old("password") or old("userid")
     return Transport(hosts, text("virtual_host", "/"), bool(tls and tls.true), value, old=value is not None)
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
+        host, port = text, "5672"
+    return without_brackets(host) or "localhost", int(port[:6])

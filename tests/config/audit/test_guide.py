@@ -10,6 +10,7 @@ import pytest
 from calorimeter.config import audit
 from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.haproxy import program
+from tests.config.audit.clean import SAID
 from tests.places import GUIDE
 
 PROXY_FAULTS = {
@@ -46,6 +47,7 @@ def guide(*hosts: str) -> Inputs:
     return Inputs(
         proxies=(("proxy", file("apis-proxy.conf")),),
         heat=tuple(HeatFiles(host, file(f"heat-{host.lower()}.conf")) for host in hosts),
+        **SAID,
     )
 
 

@@ -105,7 +105,7 @@ def test_faults_of_a_line_are_recorded_not_raised() -> None:
     """An open quote, a bad escape and a variable that is not set are recorded with the line."""
     assert words.split('a "b', {}).fault == "a double quote is not closed"
     assert words.split(r"a \xzz", {}).fault is not None
-    assert words.split('a "$NOPE"', {}).unset == ("NOPE",)
+    assert words.split('a "$NOPE"', {}).unset == ((1, "NOPE"),)
 
 
 @pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")

@@ -10,8 +10,8 @@ from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, guide, rule
 from calorimeter.config.audit.places import Place, place
 from calorimeter.config.audit.subject import AuditedFiles
-from calorimeter.config.heat.heat_conf import BrokerHost, Transport
 from calorimeter.config.heat.oslo import OptionValue
+from calorimeter.config.heat.transport_url import BrokerHost, Transport
 from calorimeter.config.hosts import split_url
 
 _KEY_HELP = Quote(

@@ -1,0 +1,70 @@
+"""Resolves the host names in the files of proxies and Heat, so that they can be compared with addresses."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from threading import Thread
+from time import monotonic
+
+from calorimeter.config.audit.subject import AuditedFiles, Inputs, build
+from calorimeter.config.hosts import WILDCARDS, as_address, is_loopback, without_brackets
+
+DEADLINE_S = 2.0
+_MOST_NAMES = 200
+
+
+def with_addresses(inputs: Inputs) -> Inputs:
+    """A copy of the inputs with the addresses of the names that matter, as far as they resolve in 2 s.
+
+    Names matter only if there are addresses to compare them with: those of the Heat files, or of clients.
+    """
+    names = _names(build(inputs))
+    return replace(inputs, addresses={**inputs.addresses, **resolved(names)}) if names else inputs
+
+
+def resolved(names: Iterable[str], deadline_s: float = DEADLINE_S) -> Mapping[str, tuple[str, ...]]:
+    """Name → its addresses, of the names that resolve before the deadline.
+
+    Loopback addresses are left out: what this machine calls itself is another machine's business.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+
+    def resolve(name: str) -> None:
+        try:
+            answers = socket.getaddrinfo(name, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            return
+        addresses = dict.fromkeys(str(answer[4][0]).partition("%")[0] for answer in answers)
+        found[name] = tuple(address for address in addresses if not is_loopback(address))
+
+    threads = [
+        Thread(target=resolve, args=(name,), daemon=True) for name in sorted(set(names))[:_MOST_NAMES]
+    ]
+    end = monotonic() + deadline_s
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, end - monotonic()))
+    return {name: addresses for name, addresses in found.copy().items() if addresses}
+
+
+def _names(subject: AuditedFiles) -> set[str]:
+    """The names of servers, APIs, binds and fronts that are compared with one another."""
+    listeners = [listener.host for _, _, listener in subject.api_listeners if listener.value is not None]
+    fronts = [front.host for front in subject.inputs.fronts.values()]
+    hosts = [*listeners, *fronts]
+    if listeners:
+        hosts += [server.host for _, server in subject.servers]
+    if fronts:
+        hosts += [bind.host for service in subject.services for bind in service.front.binds]
+    plain = {without_brackets(host).lower().rstrip(".") for host in hosts}
+    if all(as_address(host) for host in plain) or not any(as_address(host) for host in plain):
+        return set()
+    return {host for host in plain if _is_name(host)}
+
+
+def _is_name(host: str) -> bool:
+    shaped = host.isascii() and host.replace("-", "").replace(".", "").replace("_", "").isalnum()
+    return shaped and host not in WILDCARDS and not as_address(host) and not is_loopback(host)
