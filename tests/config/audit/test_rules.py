@@ -141,7 +141,6 @@ ALONGSIDE = {
     "A3-loopback-broker": {"A4-broker-differs"},
     "A3-loopback-service": {"A4-database-differs"},
     "A5-closes-connections": {"A8-timeout-without-effect", "A9-log-without-server"},
-    "A10-transport-unreadable": {"A4-broker-differs"},
     "A2-https-links": {"A8-timeout-without-effect", "A9-log-without-server"},
 }
 BY_HAND = {
