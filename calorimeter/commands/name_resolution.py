@@ -52,7 +52,7 @@ def resolved(names: Iterable[str], deadline_s: float = DEADLINE_S) -> Mapping[st
 
 
 def _names(subject: AuditedFiles, given: list[str]) -> set[str]:
-    """The names of servers, APIs, binds and fronts that are compared with one another."""
+    """The names of servers, APIs, binds, fronts, brokers and databases that are compared."""
     listeners = [listener.host for _, _, listener in subject.api_listeners if listener.value is not None]
     fronts = [*given, *(front.host for front in subject.inputs.fronts.values())]
     hosts = [*listeners, *fronts]
@@ -60,10 +60,23 @@ def _names(subject: AuditedFiles, given: list[str]) -> set[str]:
         hosts += [server.host for _, server in subject.servers]
     if fronts:
         hosts += [bind.host for service in subject.services for bind in service.front.binds]
-    plain = {without_brackets(host).lower().rstrip(".") for host in hosts}
-    if all(as_address(host) for host in plain) or not any(as_address(host) for host in plain):
-        return set()
-    return {host for host in plain if _is_name(host)}
+    plain = {_plain(host) for host in hosts}
+    if not any(as_address(host) for host in plain):
+        plain = set()
+    return {host for host in plain | _used_differently(subject) if _is_name(host)}
+
+
+def _used_differently(subject: AuditedFiles) -> set[str]:
+    """The hosts of broker and database, if not all Heat files write them alike."""
+    brokers = [{_plain(node.host) for node in conf.transport.hosts} for conf in subject.heat]
+    urls = [conf.database.text for conf in subject.engines if conf.database]
+    databases = [{_plain(host_of_url(url))} for url in urls]
+    differing = (group for group in (brokers, databases) if any(hosts != group[0] for hosts in group))
+    return {host for group in differing for hosts in group for host in hosts}
+
+
+def _plain(host: str) -> str:
+    return without_brackets(host).lower().rstrip(".")
 
 
 def _is_name(host: str) -> bool:

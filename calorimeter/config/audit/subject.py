@@ -14,7 +14,6 @@ from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedServ
 from calorimeter.config.heat import heat_conf
 from calorimeter.config.heat.heat_conf import ApiListener, HeatProcessConf
 from calorimeter.config.heat.roles import with_roles
-from calorimeter.config.hosts import is_loopback
 from calorimeter.core.deployment import Address, HeatRole
 
 __all__ = [
@@ -190,7 +189,7 @@ class AuditedFiles:
             elif len(free) == 1:
                 found[index] = free.pop()
         resolved = self.inputs.addresses.items()
-        by_host = {name: each[0] for name, each in resolved if len(each) == 1 and not is_loopback(each[0])}
+        by_host = {name: each[0] for name, each in resolved if len(each) == 1}
         by_host |= {self.heat[index].host: address for index, address in found.items()}
         for index, conf in enumerate(self.heat):
             if conf.host in by_host:
