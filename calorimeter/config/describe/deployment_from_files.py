@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
-from calorimeter.config.describe import broker_nodes, engine_hosts, expectations_found
+from calorimeter.config.describe import (
+    api_tables,
+    broker_nodes,
+    engine_hosts,
+    expectations_found,
+    proxy_tables,
+)
 from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers, Missing
-from calorimeter.config.describe.stats_urls import pages, socket_urls
-from calorimeter.config.haproxy import Bind, ProxiedService
-from calorimeter.config.hosts import WILDCARDS, host_of_url, host_port, is_loopback
+from calorimeter.config.haproxy import ProxiedService
+from calorimeter.config.hosts import host_of_url, is_loopback
 from calorimeter.core.deployment import (
-    Api,
-    Backend,
-    Checks,
     ConsentTable,
     Deployment,
     HeatConf,
@@ -64,7 +64,7 @@ class _Describer:
         self.gathered = Gathered(Path(secrets_file))
 
     def describe(self) -> Description:
-        rest = self._api("rest", self.answers.rest_url)
+        rest = api_tables.api(self.subject, "rest", self.answers.rest_url)
         if rest is None:
             places = ", ".join(name for _, files in self.subject.inputs.proxies for name, _ in files)
             raise InputError(
@@ -73,7 +73,7 @@ class _Describer:
         deployment = Deployment(
             name=self.answers.name,
             rest=rest,
-            cfn=self._api("cfn", self.answers.cfn_url),
+            cfn=api_tables.api(self.subject, "cfn", self.answers.cfn_url),
             proxy=tuple(self._proxy(proxy) for proxy in self.subject.proxies),
             broker=broker_nodes.broker(self.subject, self.answers, self.gathered),
             engines=engine_hosts.engines(self.subject, self.answers, self.gathered),
@@ -95,88 +95,16 @@ class _Describer:
     def _services(self, api: ApiName) -> list[ProxiedService]:
         return [service for name, service in self.subject.api_services if name == api]
 
-    def _api(self, api: ApiName, url: str | None) -> Api | None:
-        services = self._services(api)
-        if not services:
-            return None
-        servers = {server.name: server for service in services for server in service.back.servers}
-        backends = [
-            Backend(name=server.name, address=server.text)
-            for server in servers.values()
-            if server.port is not None and server.port > 0
-        ]
-        if not backends:
-            raise InputError(services[0].name, "has no server with an address and a port")
-        return Api(
-            url=url or self._front_url(api, services),
-            proxy_section=services[0].name,
-            backends=tuple(backends),
-        )
-
-    def _front_url(self, api: ApiName, services: list[ProxiedService]) -> str:
-        binds = [bind for service in services for bind in service.front.binds if bind.port]
-        for bind in binds:
-            host = self._front_host(bind)
-            if host:
-                scheme = "https" if "ssl" in bind.options else "http"
-                return f"{scheme}://{host_port(host, bind.port)}/v1"
-        raise InputError(
-            f"{api}.url",
-            f"{services[0].front.name} is bound to {', '.join(b.text for b in binds) or 'no port'}",
-            f"valid: --{api}-url http://HOST:PORT/v1, the address that clients use",
-        )
-
-    def _front_host(self, bind: Bind) -> str | None:
-        """The host of a bind; for a wildcard, that of a Heat file with the port (the guide's machine A)."""
-        if bind.host not in WILDCARDS:
-            return bind.host
-        servers = {server.text for _, server in self.subject.servers}
-        hosts = (
-            listener.host
-            for _, _, listener in self.subject.api_listeners
-            if listener.port == bind.port and not listener.wildcard and listener.text not in servers
-        )
-        return next(hosts, None)
-
     def _proxy(self, proxy: HeatProxy) -> Proxy:
-        stats, user, password = self._stats(proxy)
-        logs = self.answers.logs
-        if not stats:
-            self.gathered.lacks(
-                "proxy.stats", "HAProxy's stats socket or stats page", "--stats unix:///run/haproxy.sock"
-            )
-        if not logs:
-            targets = ", ".join(s.words[0] for s in proxy.configuration.globals.all("log") if s.words)
-            self.gathered.lacks(
-                "proxy.logs",
-                f"the place to read HAProxy's log, a file or udp://HOST:PORT (it logs to "
-                f"{targets or 'no target'})",
-                "--log file:///var/log/haproxy.log",
-            )
-        return Proxy(
-            name=proxy.name,
-            stats=stats,
-            stats_user=user,
-            stats_password=password,
-            logs=logs,
-            config=self._paths(dict(self.subject.inputs.proxies)[proxy.name]),
-            checks=_checks(self._services("rest")),
+        described = proxy_tables.table(proxy, self.answers)
+        self.gathered.missing.extend(described.missing)
+        password = described.password and self.gathered.secret("stats_password", described.password)
+        return described.table.model_copy(
+            update={
+                "stats_password": password,
+                "config": self._paths(dict(self.subject.inputs.proxies)[proxy.name]),
+            }
         )
-
-    def _stats(self, proxy: HeatProxy) -> tuple[tuple[str, ...], str | None, Secret | None]:
-        """The stats URLs, and the user and password of the first page that has them."""
-        given = self.answers.stats
-        found = list(given or socket_urls(proxy.configuration))
-        login = None
-        for urls, page_login in pages(proxy.configuration):
-            if not given:
-                found.extend(urls)
-            if urls or given:
-                login = login or page_login
-        if not login:
-            return tuple(dict.fromkeys(found)), None, None
-        user, _, password = login.partition(":")
-        return tuple(dict.fromkeys(found)), user, self.gathered.secret("stats_password", password)
 
     @property
     def _auth_url(self) -> str | None:
@@ -219,9 +147,3 @@ class _Describer:
         """A path relative to the folder of the deployment file, if it is below it."""
         path, folder = Path(name).absolute(), self.folder.absolute()
         return path.relative_to(folder) if path.is_relative_to(folder) else path
-
-
-def _checks(services: Sequence[ProxiedService]) -> Checks | None:
-    """How the servers of a section are checked: the most frequent way; None if no server is checked."""
-    checked = [service.back.checks(s) for service in services for s in service.back.servers if s.check]
-    return Counter(checked).most_common(1)[0][0] if checked else None

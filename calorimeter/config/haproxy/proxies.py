@@ -10,7 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from calorimeter.config.haproxy import servers as server_lines
+from calorimeter.config.haproxy import stickiness
+from calorimeter.config.haproxy.health_requests import (
+    CHECK_OPTIONS,
+    AcceptedStatuses,
+    HealthRequest,
+    HealthRules,
+)
 from calorimeter.config.haproxy.servers import Bind, HAProxyServer
+from calorimeter.config.haproxy.stickiness import Stickiness
 from calorimeter.config.haproxy.text import PROXIES, HAProxyFiles, HAProxyLine, HAProxySection
 from calorimeter.config.haproxy.units import integer_or_none, seconds_or_none
 from calorimeter.core.deployment import Checks
@@ -44,6 +52,7 @@ class Values:
 
     single: Mapping[str, Statement] = field(default_factory=dict)
     lists: Mapping[str, tuple[Statement, ...]] = field(default_factory=dict)
+    health: HealthRules = field(default_factory=HealthRules)
 
     def get(self, key: str) -> Statement | None:
         """The statement in force for `key`; None if there is none."""
@@ -103,6 +112,28 @@ class ProxySection:
             timeout_check_s=self.timeout_s("check") or None,
             timeout_connect_s=self.timeout_s("connect") or None,
         )
+
+    @property
+    def health_request(self) -> HealthRequest | None:
+        """The HTTP request of the health checks; None if they are no HTTP, or send nothing."""
+        return self.values.health.request
+
+    @property
+    def accepted_statuses(self) -> AcceptedStatuses:
+        """The statuses that keep a checked server UP."""
+        return self.values.health.accepted
+
+    @property
+    def persistence(self) -> Stickiness | None:
+        """What keeps a client on one server, beside `balance`: one that works, or else why it does not."""
+        table = self.values.get("stick-table")
+        rules = [rule.line for rule in self.values.all("stick")]
+        found = [stickiness.of_stick_rules(rules, table.line if table else None)]
+        cookie = self.values.get("cookie")
+        if cookie:
+            http, key = self.word("mode") == "http", self.values.get("dynamic-cookie-key") is not None
+            found.append(stickiness.of_cookie(cookie.line, self.servers, http=http, dynamic_key=key))
+        return min(filter(None, found), key=lambda each: len(each.lacks), default=None)
 
     @property
     def maxconn(self) -> int | None:
@@ -192,6 +223,7 @@ def _inheritable(lists: Mapping[str, tuple[Statement, ...]]) -> dict[str, tuple[
 def _merge(inherited: Values, section: HAProxySection) -> Values:
     single = dict(inherited.single)
     lists = dict(inherited.lists)
+    health = inherited.health.inherited()
     for line in section.statements:
         words = line.words
         negated = words[0] in ("no", "default")
@@ -209,7 +241,9 @@ def _merge(inherited: Values, section: HAProxySection) -> Values:
             lists[keyword] = (*lists.get(keyword, ()), Statement(words[1:], line))
         else:
             single[key] = Statement(words[length:], line)
-            if key in ("option httpchk", "option tcp-check"):
-                # Each of the two options replaces the other: the last one wins.
-                single.pop("option tcp-check" if key == "option httpchk" else "option httpchk", None)
-    return Values(single, lists)
+            if length == 2 and words[1] in CHECK_OPTIONS:
+                for other in CHECK_OPTIONS - {words[1]}:
+                    single.pop(f"option {other}", None)  # the last one wins
+        if not negated:
+            health = health.after(words, line)
+    return Values(single, lists, health)
