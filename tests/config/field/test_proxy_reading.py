@@ -183,6 +183,13 @@ def test_the_files_of_another_proxy_are_named(text: str, looks: str, tmp_path: P
             named_files.from_files(*given)
 
 
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    """A file of comments only is no configuration."""
+    (tmp_path / "empty.cfg").write_text("# nothing\n")
+    with pytest.raises(InputError, match=r"empty\.cfg: is empty"):
+        named_files.from_files([tmp_path], [])
+
+
 def _clean(old: str, new: str) -> list[tuple[str, str]]:
     """The rules that find something in an edit of the clean deployment, with their severities."""
     inputs = clean.inputs(clean.PROXY.replace(old, new))
