@@ -134,7 +134,7 @@ def audit(
         from calorimeter.config.audit import patch as difference
         from calorimeter.core.files import write
 
-        write(patch, difference(inputs, corrected(inputs)), mode=0o600)
+        write(patch, difference(inputs, corrected(inputs, waive)), mode=0o600)
     if run:
         _write_verdicts(report, run)
     return report.status
@@ -161,9 +161,11 @@ def _adjusted(
     sections: dict[str, str],
     urls: dict[str, str | None],
     resolve: bool,
+    asked: tuple[str | None, ...] = (),
     **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
+    from calorimeter.config.audit.secrets_in_files import secrets_hidden
 
     inputs = replace(
         inputs,
@@ -173,8 +175,9 @@ def _adjusted(
     if resolve:
         from calorimeter.commands import name_resolution
 
-        inputs = name_resolution.with_addresses(inputs)
-    named_files.require_apis(inputs)
+        inputs = name_resolution.with_addresses(inputs, asked)
+    with secrets_hidden(inputs):
+        named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
 
@@ -281,8 +284,14 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
     owner = with_cloud(Answers(consent=Consent(consent), **answers))
+    inputs = _adjusted(
+        inputs,
+        sections=_sections(rest_section, cfn_section),
+        urls={},
+        resolve=resolve,
+        asked=(owner.keystone_url, owner.rest_url, owner.cfn_url),
+    )
     described = described_files.write(inputs, owner, output, force=force)
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calorimeter.config.audit.audit_report import AuditReport
 from calorimeter.config.audit.model import Finding, LinePlace, Quote, Rule, Severity
+from calorimeter.config.audit.secrets_in_files import secrets_in
 from calorimeter.config.audit.subject import Inputs, Texts
 from calorimeter.config.haproxy import program
 from calorimeter.core.errors import InputError
@@ -33,8 +34,9 @@ def with_haproxy_messages(report: AuditReport, inputs: Inputs) -> AuditReport:
 
     Raises InputError if one is to be asked and the program cannot be run.
     """
+    secrets = secrets_in(inputs)
     asked = [files for name, files in inputs.proxies if name in inputs.ask_haproxy]
-    found = [finding for files in asked for finding in _findings(files)]
+    found = [finding.masked(secrets) for files in asked for finding in _findings(files)]
     return report.model_copy(update={"faults": (*report.faults, *found)})
 
 

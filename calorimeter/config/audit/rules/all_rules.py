@@ -16,12 +16,14 @@ from calorimeter.config.audit.rules import (
     limits,
     logs,
     loopback,
+    old_options,
     one_heat,
     proxy_addresses,
     proxy_lines,
     queues,
     transient_queues,
     transport,
+    unknown_options,
     unread_options,
 )
 
@@ -41,6 +43,8 @@ _MODULES = (
     keepalive_and_redispatch,
     limits,
     logs,
+    old_options,
+    unknown_options,
     unread_options,
     transport,
     engine_processes,

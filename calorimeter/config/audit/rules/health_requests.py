@@ -125,7 +125,7 @@ def check_shallow(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     release = subject.inputs.heat_release
     if release is not None and release < HEALTH_PAGE_SINCE:
         return  # there is no such page
-    used = any(conf.get("backends", "healthcheck") for conf in subject.heat)
+    used = any(conf.get("backends", "healthcheck") for conf in subject.having("rest", "cfn"))
     for api, service in subject.api_services:
         back, request = service.back, service.back.health_request
         if request is None or not _asked(back) or refusal(subject, api, back) is not None:
