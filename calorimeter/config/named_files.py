@@ -221,6 +221,8 @@ def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
     if texts and not any(_HAPROXY.search(text) for _, text in texts):
         name, text = texts[0]
         number, statement = first_statement(text)
+        if not statement:
+            raise InputError(name, "is empty", "valid: HAProxy's configuration")
         looks = program_of(text)
         raise InputError(
             f"{name}:{number}",
