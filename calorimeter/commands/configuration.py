@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -20,8 +22,9 @@ if TYPE_CHECKING:
 def _of_files(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options that name files, sections, addresses and hosts."""
     for option in (
-        click.option("--engine", "engines", multiple=True, metavar="HOST",
-                     help="Host with an engine; may be repeated (default: the host of each heat.conf)."),
+        click.option("--engine", "engines", multiple=True, metavar="HOST[=PROCESSES]",
+                     help="Host with engines, and how many heat-engine run there (default: 1); may be "
+                     "repeated (default: the host of each heat.conf)."),
         click.option("--cfn-url", metavar="URL",
                      help="URL of the CFN API as clients know it (default: from the proxy's bind)."),
         click.option("--rest-url", metavar="URL",
@@ -30,11 +33,15 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="HAProxy section of the CFN API (default: the one that serves it)."),
         click.option("--rest-section", metavar="NAME",
                      help="HAProxy section of the REST API (default: the one that serves it)."),
-        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST=FILE[,FILE…]",
+        click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST[:ROLE[,ROLE]]=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
-                     "repeated."),
-        click.option("--proxy", "proxies", multiple=True, type=FILE,
-                     help="HAProxy's configuration; may be repeated, in the order of HAProxy's -f."),
+                     "repeated. ROLE is rest, cfn or engine (default: from the names and content of the "
+                     "files)."),
+        click.option("--resolve/--no-resolve", default=True, show_default=True,
+                     help="Resolve host names in the files, to compare them with addresses (at most 2 s)."),
+        click.option("--proxy", "proxies", multiple=True, metavar="FILE | NAME=FILE",
+                     help="HAProxy's configuration; may be repeated, in the order of -f. If there are "
+                     "several proxies: NAME=FILE for each file."),
     ):  # fmt: skip
         command = option(command)
     return command
@@ -48,7 +55,17 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
 @click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
-              help="Detection bound of a failed API (default: expect.max_detection_s, or 20).")  # fmt: skip
+              help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
+              "none: the bounds are a note).")  # fmt: skip
+@click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
+              help="Balance that you want, of both APIs or of rest or cfn; may be repeated (default: "
+              "[expect] balance, or none: a difference from the guide is a note).")  # fmt: skip
+@click.option("--heat-release", metavar="RELEASE",
+              help="Release of Heat: 24, 24.1.2, 2025.1 or epoxy (default: [versions] heat, or "
+              "unknown).")  # fmt: skip
+@click.option("--rabbitmq-release", metavar="VERSION",
+              help="Version of RabbitMQ, such as 4.3 (default: [versions] rabbitmq, or "
+              "unknown).")  # fmt: skip
 @click.option("--database-connections", type=click.IntRange(1), metavar="N",
               help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
@@ -58,11 +75,12 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
               "passwords (default: none).")  # fmt: skip
 @click.option("--run", "run", type=FILE,
               help="Run folder to which the verdicts of A1 to A12 are added (default: none).")  # fmt: skip
-@click.option("--haproxy/--no-haproxy", default=True, show_default=True,
-              help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
+@click.option("--check-with-haproxy", is_flag=True,
+              help="Check with `haproxy -c`, too: only where the proxy runs, as copied files lack its "
+              "certificates, users and folders (default: as deployment.toml says, or no).")  # fmt: skip
 def audit(
     files: tuple[str, ...],
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
@@ -70,12 +88,16 @@ def audit(
     cfn_url: str | None,
     engines: tuple[str, ...],
     max_detection: float | None,
+    expect_balance: tuple[str, ...],
+    heat_release: str | None,
+    rabbitmq_release: str | None,
     database_connections: int | None,
     form: str,
     output: Path | None,
     patch: Path | None,
     run: Path | None,
-    haproxy: bool,
+    check_with_haproxy: bool,
+    resolve: bool,
 ) -> int:
     """Find mistakes in HAProxy's and Heat's configuration before any load runs.
 
@@ -85,19 +107,24 @@ def audit(
     Exit status: 0 nothing found, or only notes; 1 an error or a warning is not waived; 2 the files cannot
     be used.
     """
+    from calorimeter.config import wanted
     from calorimeter.config.audit import audit as judge
+    from calorimeter.config.describe.engine_hosts import named_engine
 
     inputs, waive = _inputs(files, proxies, heat_confs)
     inputs = _adjusted(
         inputs,
         sections=_sections(rest_section, cfn_section),
         urls={"rest": rest_url, "cfn": cfn_url},
-        engines=frozenset(engines) or None,
+        resolve=resolve,
+        engines=frozenset(named_engine(text)[0] for text in engines) or None,
         max_detection_s=max_detection,
+        **wanted.options(expect_balance, heat_release, rabbitmq_release),
         database_connections=database_connections,
+        ask_haproxy=frozenset(name for name, _ in inputs.proxies) if check_with_haproxy else None,
     )
     report = judge(inputs, waive)
-    if haproxy:
+    if inputs.ask_haproxy:
         from calorimeter.config.audit.haproxy_messages import with_haproxy_messages
 
         report = with_haproxy_messages(report, inputs)
@@ -114,7 +141,7 @@ def audit(
 
 
 def _inputs(
-    files: tuple[str, ...], proxies: tuple[Path, ...], heat_confs: tuple[str, ...]
+    files: tuple[str, ...], proxies: tuple[str, ...], heat_confs: tuple[str, ...]
 ) -> tuple[Inputs, dict[str, str]]:
     from calorimeter.config import named_files
     from calorimeter.core.deployment import read
@@ -129,7 +156,13 @@ def _inputs(
 
 
 def _adjusted(
-    inputs: Inputs, *, sections: dict[str, str], urls: dict[str, str | None], **options: Any
+    inputs: Inputs,
+    *,
+    sections: dict[str, str],
+    urls: dict[str, str | None],
+    resolve: bool,
+    asked: tuple[str | None, ...] = (),
+    **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
     from calorimeter.config.audit.secrets_in_files import secrets_hidden
@@ -139,6 +172,10 @@ def _adjusted(
         sections={**inputs.sections, **sections},
         fronts={**inputs.fronts, **named_files.fronts(urls)},
     )
+    if resolve:
+        from calorimeter.commands import name_resolution
+
+        inputs = name_resolution.with_addresses(inputs, asked)
     with secrets_hidden(inputs):
         named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
@@ -176,11 +213,31 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
               "unix:///run/haproxy.sock, tcp://HOST:PORT, http://HOST:PORT/stats.")  # fmt: skip
 @click.option("--log", "logs", multiple=True, metavar="URL",
               help="Source of the proxy's log: udp://HOST:PORT or file:///PATH.")  # fmt: skip
-@click.option("--management-url", metavar="URL", help="URL of RabbitMQ's management API.")
+@click.option("--management-url", "management_urls", multiple=True, metavar="URL",
+              help="URL of RabbitMQ's management API; may be repeated, for each node.")  # fmt: skip
 @click.option(
     "--engine-workers",
     type=click.IntRange(1),
     help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
+)
+@click.option("--cloud", envvar="OS_CLOUD", metavar="NAME",
+              help="Cloud of clouds.yaml whose account the suite uses; envvars: OS_* (default: $OS_CLOUD, "
+              "or the four options that follow).")  # fmt: skip
+@click.option("--clouds-file", type=FILE,
+              help="File with the clouds (default: the clouds.yaml that `openstack` finds).")  # fmt: skip
+@click.option(
+    "--max-detection",
+    "max_detection_s",
+    type=click.FloatRange(0, 86400, min_open=True),
+    metavar="SECONDS",
+    help="Time in which a failed API must be detected (default: not said).",
+)
+@click.option(
+    "--max-recovery",
+    "max_recovery_s",
+    type=click.FloatRange(0, 86400, min_open=True),
+    metavar="SECONDS",
+    help="Time in which a healed API must serve (default: not said).",
 )
 @click.option(
     "--auth-url", envvar="OS_AUTH_URL", metavar="URL", help="URL of Keystone (default: $OS_AUTH_URL)."
@@ -202,13 +259,14 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option("--consent", type=click.Choice([str(level) for level in Consent]), default="passive",
               show_default=True, help="Consent level: how far the suite may go.")  # fmt: skip
 def describe(
-    proxies: tuple[Path, ...],
+    proxies: tuple[str, ...],
     heat_confs: tuple[str, ...],
     rest_section: str | None,
     cfn_section: str | None,
     output: Path,
     force: bool,
     consent: str,
+    resolve: bool,
     **answers: Any,
 ) -> int:
     """Write a deployment.toml from HAProxy's and Heat's configuration.
@@ -218,6 +276,7 @@ def describe(
 
     Exit status: 0 the file is written; 2 the files cannot be used.
     """
+    from calorimeter.commands.cloud_answers import with_cloud
     from calorimeter.config import named_files
     from calorimeter.config.describe import described_files
     from calorimeter.config.describe.owner_answers import Answers
@@ -225,12 +284,23 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={})
-    described = described_files.write(
-        inputs, Answers(consent=Consent(consent), **answers), output, force=force
+    owner = with_cloud(Answers(consent=Consent(consent), **answers))
+    inputs = _adjusted(
+        inputs,
+        sections=_sections(rest_section, cfn_section),
+        urls={},
+        resolve=resolve,
+        asked=(owner.keystone_url, owner.rest_url, owner.cfn_url),
     )
+    described = described_files.write(inputs, owner, output, force=force)
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
+    for note in described.notes:
+        click.echo(f"note: {note}", err=True)
+    if described.missing:
+        given = shlex.join(word for word in sys.argv[2:] if word != "--force")
+        options = " ".join(missing.option for missing in described.missing)
+        click.echo(f"with all of them: calorimeter describe {given} {options} --force", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
     return 0
 
@@ -247,6 +317,10 @@ def generate(topology: Path, output: Path, force: bool) -> int:
     [[hosts]]
     name = "B"
     address = "10.0.0.2"      # default: rest = 1, cfn = 1, engines = 1
+
+    \b
+    [[proxies]] with virtual_address instead of proxy, brokers, and [tls] certificate are for several
+    proxies, several brokers, and TLS; see docs/explanation/scaling-heat.md.
 
     Passwords that TOPOLOGY does not refer to are generated and kept in secrets.toml of the folder; a
     second call uses them again. Files with passwords have mode 600.

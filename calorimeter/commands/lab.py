@@ -128,6 +128,9 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     click.echo(f"deployment  {started.deployment}")
     if started.topology.sample:
         click.echo(f"a client    calorimeter lab exec --name {started.topology.name} openstack stack list")
+    else:
+        client = f"OS_CLIENT_CONFIG_FILE={started.clouds} {started.programs.heat('openstack')}"
+        click.echo(f"a client    {client} --os-cloud calorimeter stack list")
 
 
 def _check_sample(rest: int, cfn: int, ports: dict[str, int]) -> None:

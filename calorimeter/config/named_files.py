@@ -6,11 +6,16 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from ipaddress import ip_address
 from pathlib import Path
+from typing import get_args
 
+from calorimeter.config import wanted
+from calorimeter.config.audit import section_questions
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
-from calorimeter.config.hosts import split_url
-from calorimeter.core.deployment import Address, Deployment
+from calorimeter.config.hosts import split_url, without_brackets
+from calorimeter.config.other_proxies import first_statement, program_of
+from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.masking import mask
 
@@ -18,17 +23,19 @@ _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
     re.MULTILINE,
 )
+_PROXY_NAME = re.compile(r"[\w.-]+")
 _OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
 
 
-def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str] = ()) -> Inputs:
+def from_files(proxies: Sequence[Path | str], heat: Sequence[str], files: Sequence[str] = ()) -> Inputs:
     """Read named files.
 
-    `proxies` are the files of one HAProxy, in order. `heat` are `HOST=FILE[,FILE…]`, one for each process.
-    `files` are of either kind, which their content decides. Raises InputError if a file cannot be read or
-    is of neither kind.
+    `proxies` are the files of one HAProxy, in order; NAME=FILE each for several. `heat` are
+    `HOST[:ROLE[,ROLE]]=FILE[,FILE…]`, one for each process. `files` are of either kind, which their content
+    decides. Raises InputError if a file cannot be read or is of neither kind.
     """
-    proxy_texts = [text for path in proxies for text in read_texts(path, "*.cfg")]
+    named = _by_proxy(proxies)
+    proxy_texts = list(_proxy_texts(named.pop("", ())))
     heat_texts = [_heat_process(given) for given in heat]
     for given in files:
         host, equals, _ = given.partition("=")
@@ -41,14 +48,45 @@ def from_files(proxies: Sequence[Path], heat: Sequence[str], files: Sequence[str
             proxy_texts.extend(texts)
         else:
             heat_texts.append(HeatFiles(path.stem.removeprefix("heat-") or path.stem, texts))
-    if not proxy_texts and not heat_texts:
+    if proxy_texts and named:
+        raise _unnamed(proxy_texts[0][0], named)
+    named_texts = {name: _proxy_texts(paths) for name, paths in named.items()}
+    if proxy_texts:
+        named_texts["proxy"] = tuple(proxy_texts)
+    if not named_texts and not heat_texts:
         raise InputError(
             "audit", "no file given", "valid: HAProxy's configuration, heat.conf, deployment.toml"
         )
     return Inputs(
-        proxies=(("proxy", tuple(proxy_texts)),) if proxy_texts else (),
+        proxies=tuple(named_texts.items()),
         heat=tuple(heat_texts),
         environment=dict(os.environ),
+    )
+
+
+def _by_proxy(given: Sequence[Path | str]) -> dict[str, list[Path]]:
+    """Name of a proxy → its files; those without a name are the proxy named "" here.
+
+    A file whose own name has an equals sign is one without a name, if it exists.
+    """
+    found: dict[str, list[Path]] = {}
+    for each in given:
+        name, equals, file = str(each).partition("=")
+        if not equals or Path(each).exists():
+            name, file = "", str(each)
+        elif not _PROXY_NAME.fullmatch(name) or not file:
+            raise InputError(
+                "--proxy", f"{str(each)!r} given", "valid: FILE, or NAME=FILE as in lb1=lb1.cfg"
+            )
+        found.setdefault(name, []).append(Path(file))
+    return found
+
+
+def _unnamed(file: str, named: Mapping[str, object]) -> InputError:
+    return InputError(
+        "--proxy",
+        f"{file} is of no proxy, while others are of {', '.join(named)}",
+        "valid: NAME=FILE for each file, or FILE for each if all are one proxy's",
     )
 
 
@@ -57,13 +95,13 @@ def from_deployment(deployment: Deployment) -> Inputs:
     folder = deployment.path.parent
     proxies = []
     for proxy in deployment.proxy:
-        texts = [text for path in proxy.config for text in read_texts(_near(folder, path), "*.cfg")]
-        if texts:
-            proxies.append((proxy.name, tuple(texts)))
+        proxy_texts = _proxy_texts([_near(folder, path) for path in proxy.config])
+        if proxy_texts:
+            proxies.append((proxy.name, proxy_texts))
     heat = []
     for conf in deployment.heat_conf:
-        texts = [text for path in conf.files for text in read_texts(_near(folder, path), "*.conf")]
-        heat.append(HeatFiles(conf.host, tuple(texts)))
+        own = _heat_texts([_near(folder, path) for path in conf.files])
+        heat.append(HeatFiles(conf.host, own, frozenset(conf.roles) or None))
     if not proxies and not heat:
         raise InputError(
             str(deployment.path),
@@ -77,8 +115,9 @@ def from_deployment(deployment: Deployment) -> Inputs:
         environment=dict(os.environ),
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
-        engines=frozenset(deployment.engines.names) if deployment.engines else None,
-        max_detection_s=deployment.expect.max_detection_s or Inputs().max_detection_s,
+        engines=frozenset(deployment.engine_consumers) or None,
+        ask_haproxy=frozenset(proxy.name for proxy in deployment.proxy if proxy.check_with_haproxy),
+        **wanted.of_deployment(deployment),
     )
 
 
@@ -97,37 +136,49 @@ def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
         parts = split_url(url)
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
             raise InputError(f"--{api}-url", f"{mask(url)!r} given", "valid: http://HOST:PORT/PATH")
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        found[api] = Address(host=parts.hostname, port=port)
+        found[api] = address_of_url(parts)
     return found
 
 
 def require_apis(inputs: Inputs) -> None:
-    """Raise InputError if the files of a proxy have no section that serves one of Heat's APIs.
-
-    An audit of another service's files would find nothing, which would look like a good result.
-    """
-    for proxy in build(inputs).proxies:
-        services = proxy.configuration.services
-        names = {name for service in services for name in (service.name, service.front.name)}
-        files = ", ".join(file.name for file in proxy.configuration.tree.files)
-        for api, section in inputs.sections.items():
-            if section not in names:
-                raise unknown(files, f"section of the {api.upper()} API", section, names or {"none"})
-        if not any(True for _ in proxy.api_services):
-            raise InputError(
-                files,
-                "no section is recognized as Heat's REST or CFN API",
-                f"name it with --rest-section; with servers: {', '.join(sorted(names)) or 'none'}",
-            )
+    """Raise InputError if it is not plain which sections of the proxies serve Heat's APIs."""
+    section_questions.require_apis(build(inputs))
 
 
 def _heat_process(given: str) -> HeatFiles:
-    host, equals, files = given.partition("=")
+    process, equals, files = given.partition("=")
+    host, roles = _host_and_roles(process)
     if not equals or not host or not files:
-        raise InputError("--heat-conf", f"{given!r} given", "valid: HOST=FILE, as in B=heat-b.conf")
-    texts = [text for file in files.split(",") if file for text in read_texts(Path(file), "*.conf")]
-    return HeatFiles(host, tuple(texts))
+        raise InputError(
+            "--heat-conf", f"{given!r} given", "valid: HOST=FILE or HOST:ROLE=FILE, as in B=heat-b.conf"
+        )
+    return HeatFiles(host, _heat_texts([Path(file) for file in files.split(",") if file]), roles)
+
+
+def _heat_texts(paths: Sequence[Path]) -> Texts:
+    """The files of one process, in order. A folder may be empty if there are other files (`conf.d`)."""
+    shown = [path for path in paths if len(paths) == 1 or not path.is_dir() or any(path.glob("[!.]*.conf"))]
+    return tuple(text for path in shown or paths for text in read_texts(path, "*.conf"))
+
+
+def _host_and_roles(process: str) -> tuple[str, frozenset[HeatRole] | None]:
+    """The host and the roles of `HOST[:ROLE[,ROLE]]`. No role can be a part of an IPv6 address."""
+    host, colon, said = process.rpartition(":")
+    if not colon or _is_address(process):
+        return process, None
+    names: dict[str, HeatRole] = {role: role for role in get_args(HeatRole)}
+    for name in said.split(","):
+        if name not in names:
+            raise unknown("--heat-conf", "role", name, names)
+    return without_brackets(host), frozenset(names[name] for name in said.split(","))
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(without_brackets(host))
+    except ValueError:
+        return False
+    return True
 
 
 def _near(folder: Path, path: Path) -> Path:
@@ -136,13 +187,24 @@ def _near(folder: Path, path: Path) -> Path:
     return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
 
-def read_texts(path: Path, pattern: str) -> Texts:
-    """Read a file, or the files of a folder that match a pattern, in the order of their names.
+def _proxy_texts(paths: Sequence[Path]) -> Texts:
+    """The texts of the files of one HAProxy. Raises InputError if none has a section of HAProxy."""
+    texts = tuple(text for path in paths for text in read_texts(path, "*.cfg"))
+    _require_haproxy(texts)
+    return texts
 
-    Bytes that are not UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError
-    if a file cannot be read or a folder has no such file.
+
+def read_texts(path: Path, pattern: str) -> Texts:
+    """Read a file, or the files of a folder that match a pattern, as HAProxy and oslo.config do.
+
+    Hidden files of a folder are left out; the order is that of the bytes of their names. Bytes that are not
+    UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError if a file cannot be
+    read or a folder has no such file.
     """
-    files = sorted(path.glob(pattern)) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        found_there = (file for file in path.glob(pattern) if file.is_file() and file.name[0] != ".")
+        files = sorted(found_there, key=lambda file: os.fsencode(file.name))
     if not files:
         raise InputError(str(path), f"is a folder without {pattern}")
     found = []
@@ -154,8 +216,26 @@ def read_texts(path: Path, pattern: str) -> Texts:
     return tuple(found)
 
 
+def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
+    """Raise InputError if no file has a section of HAProxy."""
+    if texts and not any(_HAPROXY.search(text) for _, text in texts):
+        name, text = texts[0]
+        number, statement = first_statement(text)
+        if not statement:
+            raise InputError(name, "is empty", "valid: HAProxy's configuration")
+        looks = program_of(text)
+        raise InputError(
+            f"{name}:{number}",
+            f"{statement[:60]!r} is no statement of HAProxy"
+            + (f" (it looks like {looks})" if looks else ""),
+            "valid: HAProxy's configuration, with sections like `frontend NAME`, `backend NAME`",
+        )
+
+
 def _kind(path: Path, texts: Texts) -> str:
     text = "".join(text for _, text in texts)
+    if program_of(text) and not _HAPROXY.search(text):
+        _require_haproxy(texts)
     if _HAPROXY.search(text):
         return "haproxy"
     if _OSLO.search(text):

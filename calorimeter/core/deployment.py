@@ -5,14 +5,18 @@ from __future__ import annotations
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, Field, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
-from calorimeter.core import toml
+from calorimeter.core import engine_groups, toml
+from calorimeter.core.engine_groups import EngineGroup
+from calorimeter.core.expect import Expect
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Count, Model, Seconds
+from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
 
 
 class Address(Model):
@@ -36,32 +40,29 @@ def address(text: str) -> Address:
     return Address(host=host, port=int(port))
 
 
+def address_of_url(parts: SplitResult) -> Address:
+    """The host and port of an http or https URL; the port of its scheme if it names none."""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return Address(host=parts.hostname or "", port=port)
+
+
 def _host_port(text: str) -> str:
     address(text)
     return text
 
 
-def _schemes(*schemes: str) -> AfterValidator:
-    def check(text: str) -> str:
-        parts = urlsplit(text)
-        if parts.port == 0:  # `parts.port` itself raises above 65535 and for text
-            raise ValueError("Port out of range 0-65535")
-        if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
-            raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
-        if parts.password is not None:
-            raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
-        return text
-
-    return AfterValidator(check)
-
-
 HostPort = Annotated[str, AfterValidator(_host_port)]
-HttpUrl = Annotated[str, _schemes("http", "https")]
-AmqpUrl = Annotated[str, _schemes("amqp", "amqps")]
-StatsUrl = Annotated[str, _schemes("unix", "tcp", "http", "https")]
-LogUrl = Annotated[str, _schemes("udp", "file")]
-Seconds = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
+Entry = TypeVar("Entry")
+OneOrMore = Annotated[
+    tuple[Entry, ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str) else _as_tuple(given)),
+    PlainSerializer(lambda entries: entries[0] if len(entries) == 1 else list(entries)),
+]
+"""Several texts, or a single one without an array."""
+
+
+def _as_tuple(given: object) -> object:
+    return tuple(given) if isinstance(given, list) else given
 
 
 class Consent(StrEnum):
@@ -103,9 +104,7 @@ class Api(Model):
     @property
     def front(self) -> Address:
         """The front address: the proxy's address for this API."""
-        parts = self.parts
-        port = parts.port or (443 if parts.scheme == "https" else 80)
-        return Address(host=parts.hostname or "", port=port)
+        return address_of_url(self.parts)
 
 
 class Checks(Model):
@@ -132,8 +131,8 @@ class Proxy(Model):
     `stats` lists stats sockets and pages: `unix:///run/haproxy.sock`, `tcp://HOST:PORT`,
     `http://HOST:PORT/stats` (with `stats_user` and `stats_password`). `logs` lists where its log arrives:
     `udp://HOST:PORT` (the suite listens there) or `file:///var/log/haproxy.log`. `config` lists copies of
-    its configuration files; `version` is recorded only. Without `checks`, no detection bound can be
-    computed.
+    its configuration files; `check_with_haproxy` is whether the gates check them with `haproxy -c`, too.
+    `version` is recorded only. Without `checks`, no detection bound can be computed.
     """
 
     name: str = "proxy"
@@ -142,42 +141,25 @@ class Proxy(Model):
     stats_password: Secret | None = None
     logs: tuple[LogUrl, ...] = ()
     config: tuple[Path, ...] = ()
+    check_with_haproxy: bool = False
     version: str | None = None
     checks: Checks | None = None
 
 
 class Broker(Model):
-    """RabbitMQ: the AMQP address for the trace, the management API for counts and names."""
+    """RabbitMQ: its AMQP addresses for the trace, its management APIs for counts and names.
 
-    amqp: AmqpUrl
-    management: HttpUrl | None = None
+    Of several addresses, those of the nodes of one cluster, the first that answers is used.
+    """
+
+    amqp: OneOrMore[AmqpUrl] = Field(min_length=1)
+    management: OneOrMore[HttpUrl] = ()
     user: str
     password: Secret
     vhost: str = "/"
     statistics_lag_s: Seconds = 10.0
     """How old figures of the management API may be: the sum of `collect_statistics_interval` and the
     shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
-
-
-class Engines(Model):
-    """The heat-engine processes expected on the broker. `names` are their host names in its queues."""
-
-    names: tuple[str, ...] = Field(min_length=1)
-    workers: Count = 1
-
-
-class Identity(Model):
-    """Keystone, and the suite's user there. The EC2 credentials sign CFN requests."""
-
-    auth_url: HttpUrl
-    username: str
-    password: Secret
-    project: str
-    user_domain: str = "Default"
-    project_domain: str = "Default"
-    region: str | None = None
-    ec2_access: str | None = None
-    ec2_secret: Secret | None = None
 
 
 class Tls(Model):
@@ -228,33 +210,20 @@ class Part(Model):
     faults: dict[FurtherFault, Injection] = {}
 
 
-class Expect(Model):
-    """What the owner requires. Gates judge the bounds that the configuration implies against it."""
-
-    balance: str = "source"
-    hash_type: str = "map-based"
-    weights: dict[str, int] = {}
-    server_maxconn: int | None = None
-    timeout_client_s: Seconds | None = None
-    timeout_server_s: Seconds | None = None
-    timeout_connect_s: Seconds | None = None
-    timeout_queue_s: Seconds | None = None
-    timeout_http_request_s: Seconds | None = None
-    tcp_keepalive: bool = True
-    max_detection_s: Seconds | None = None
-    max_recovery_s: Seconds | None = None
-    cut_sessions: bool = False
-    rpc_timeout_s: Seconds = 60.0
+HeatRole = Literal["rest", "cfn", "engine"]
+"""What a Heat process is: the REST API, the CFN API or an engine."""
 
 
 class HeatConf(Model):
     """Copies of the configuration files of one Heat process, in the order of its `--config-file` options.
 
-    `host` is the machine that it runs on. Paths are relative to the deployment file. The audit reads them.
+    `host` is the machine that it runs on, `roles` what the process is; if empty, the audit determines it
+    from the files. Paths are relative to the deployment file. The audit reads them.
     """
 
     host: str
     files: tuple[Path, ...] = Field(min_length=1)
+    roles: tuple[HeatRole, ...] = ()
 
 
 class ConsentTable(Model):
@@ -294,7 +263,8 @@ class Deployment(Model):
 
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
-    `versions` (component → version) is recorded only. `scale` changes the deployment's size.
+    `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
+    changes the deployment's size.
     """
 
     name: str
@@ -302,7 +272,7 @@ class Deployment(Model):
     cfn: Api | None = None
     proxy: tuple[Proxy, ...] = ()
     broker: Broker | None = None
-    engines: Engines | None = None
+    engines: tuple[EngineGroup, ...] = ()
     identity: Identity | None = None
     tenants: tuple[Identity, ...] = ()
     tls: Tls = Tls()
@@ -325,11 +295,17 @@ class Deployment(Model):
             ("cfn.backends", [backend.name for backend in self.cfn.backends] if self.cfn else []),
             ("parts", [part.name for part in self.parts]),
             ("proxy", [proxy.name for proxy in self.proxy]),
+            ("engines", [name for group in self.engines for name in group.names]),
         ):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} has two entries named {twice[0]!r}")
         return self
+
+    @property
+    def engine_consumers(self) -> dict[str, int]:
+        """Host → consumers of the queue `engine` of its engines; empty if none are described."""
+        return engine_groups.consumers(self.engines)
 
     @property
     def path(self) -> Path:
@@ -347,7 +323,7 @@ class Deployment(Model):
 
 def read(path: Path) -> Deployment:
     """Read a deployment file; `ca_file` is relative to it. Raises InputError (see `toml.read`)."""
-    deployment = toml.read(path, Deployment)
+    deployment = toml.read(path, Deployment, engine_groups.renewed)
     if deployment.tls.ca_file is not None:
         beside = path.absolute().parent / deployment.tls.ca_file
         tls = deployment.tls.model_copy(update={"ca_file": beside})

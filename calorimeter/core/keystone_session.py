@@ -30,12 +30,16 @@ def bypasses_proxy(deployment: Deployment, url: str) -> bool:
 
 
 def keystone_session(
-    deployment: Deployment, url: str, timeout_s: float, auth: BaseIdentityPlugin | None = None
+    deployment: Deployment,
+    url: str,
+    timeout_s: float,
+    auth: BaseIdentityPlugin | None,
+    verify: bool | str,
 ) -> Session:
-    """A session with the Keystone at `url`. `auth` is the default of its requests."""
+    """A session with the Keystone at `url`. `auth` and `verify` are the defaults of its requests."""
     import requests
     from keystoneauth1.session import Session
 
     http = requests.Session()
     http.trust_env = not bypasses_proxy(deployment, url)
-    return Session(auth=auth, verify=deployment.tls.for_requests, timeout=timeout_s, session=http)
+    return Session(auth=auth, verify=verify, timeout=timeout_s, session=http)

@@ -9,7 +9,8 @@ from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
-from calorimeter.core.deployment import Api, Deployment, Identity
+from calorimeter.core.deployment import Api, Deployment
+from calorimeter.core.identities import Identity
 
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
 _REGION = "RegionOne"

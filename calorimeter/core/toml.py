@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 import tomllib
 import types
+from collections.abc import Callable, Iterable
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from calorimeter.core import masking
 from calorimeter.core.errors import InputError, nearest
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
 
 
 class Model(BaseModel):
@@ -23,10 +29,12 @@ class Model(BaseModel):
 
 
 M = TypeVar("M", bound=Model)
+Renewal = Callable[[dict[str, Any]], Iterable[str]]
+"""Rewrites the tree of an older file in place; yields one line about each thing that is new."""
 
 
-def read(path: Path, model: type[M]) -> M:
-    """Read the TOML file at `path` into `model`.
+def read(path: Path, model: type[M], renew: Renewal | None = None) -> M:
+    """Read the TOML file at `path` into `model`. `renew` rewrites the tree of an older file, and is logged.
 
     Raises InputError if there is no such file, if it is not TOML, or for an unknown key, a wrong type or a
     wrong value.
@@ -37,20 +45,27 @@ def read(path: Path, model: type[M]) -> M:
         raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
     except UnicodeDecodeError as problem:
         raise InputError(str(path), "is not UTF-8 text", "valid: a TOML file") from problem
-    return parse(text, model, where=str(path))
+    return parse(text, model, where=str(path), renew=renew)
 
 
-def parse(text: str, model: type[M], *, where: str) -> M:
+def parse(text: str, model: type[M], *, where: str, renew: Renewal | None = None) -> M:
     """Read TOML `text` into `model`. `where` names its origin in errors. Raises InputError (see `read`)."""
     try:
         tree = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise InputError(where, f"is not valid TOML: {problem}") from problem
+    for line in renew(tree) if renew else ():
+        _say_once(f"{where}: {line}")
     try:
         # Via JSON: only there does strict mode accept an array for a tuple and a string for an enum.
         return model.model_validate_json(json.dumps(tree, default=str))
     except ValidationError as problem:
         raise _first(problem.errors(include_url=False), model, where) from problem
+
+
+@cache
+def _say_once(line: str) -> None:
+    logging.getLogger("calorimeter").warning(line)
 
 
 def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputError:

@@ -11,9 +11,11 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from calorimeter.core.deployment import Api, Broker, Deployment, Engines, Identity, Proxy
+from calorimeter.core.deployment import Api, Broker, Deployment, Proxy
+from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector
+from calorimeter.core.identities import Identity
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -118,8 +120,8 @@ class Context:
         return self._described(self.deployment.broker, "broker")
 
     @property
-    def engines(self) -> Engines:
-        """The engines. Raises EvidenceUnavailable if none are described."""
+    def engines(self) -> tuple[EngineGroup, ...]:
+        """The groups of engines. Raises EvidenceUnavailable if none are described."""
         return self._described(self.deployment.engines, "engines")
 
     @property

@@ -73,11 +73,30 @@ def _front(deployment: Deployment, name: str) -> str:
 
 
 def _identity(deployment: Deployment) -> str:
-    from calorimeter.gates.evidence.identity import session
+    from calorimeter.core.keystone_login import UNRESTRICTED, restricted
+    from calorimeter.gates.evidence.identity import leads_to, session
 
-    session(deployment)
-    assert deployment.identity is not None
-    return f"a token for {deployment.identity.username} in {deployment.identity.project}"
+    identity = session(deployment)
+    login, access = identity.login, identity.access()
+    scope = (
+        f"project {access.project_name!r}" if access.project_id else "no project (system or domain scope)"
+    )
+    found = [
+        f"a token for user {access.username!r} in {scope} ({login.kind}, "
+        f"region {login.region or 'any'}, {login.interface} interface)"
+    ]
+    if deployment.identity is not None and deployment.identity.cloud is not None:
+        found[0] += f", from {login.who}"
+    if not access.project_id:
+        found.append("note: Heat's REST API needs a project: loads, and gates that call Heat, cannot run")
+    endpoint = identity.orchestration_endpoint() if access.project_id else None
+    if endpoint is not None and not leads_to(endpoint, deployment.rest):
+        found.append(f"note: the catalog's orchestration endpoint is {endpoint}, not rest.url")
+    if not login.renewable and access.expires is not None:
+        found.append(f"note: it expires at {access.expires:%Y-%m-%d %H:%M} UTC and cannot be renewed")
+    if restricted(access):
+        found.append(f"note: it is restricted: {UNRESTRICTED}")
+    return "; ".join(found)
 
 
 def _ec2(deployment: Deployment) -> str:
@@ -140,7 +159,9 @@ def _trace(deployment: Deployment) -> str:
                 api.url, f"user {api.user!r} lacks the tag administrator, which switching tracing needs"
             )
     connect(deployment).close()
-    return f"{deployment.broker.amqp} accepts {deployment.broker.user!r}, who may switch tracing"
+    return (
+        f"{' or '.join(deployment.broker.amqp)} accepts {deployment.broker.user!r}, who may switch tracing"
+    )
 
 
 def _sources(deployment: Deployment) -> str:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from typing import get_args
+
+import yaml
 
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import deployment, netns
+from calorimeter.core.engine_groups import EngineGroup
+from calorimeter.core.expect import Expect
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
-from calorimeter.lab import part_faults, usage
+from calorimeter.lab import lab_state, part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab, LabTopology
 from calorimeter.lab.sample import host_faults, layout, network
@@ -38,9 +44,26 @@ Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a
 The passwords are in secrets.toml beside it."""
 
 
+CLOUD = "calorimeter"
+"""The lab's name in its clouds.yaml."""
+
+
 def write(lab: Lab) -> None:
-    """Write the deployment file into the lab's state folder."""
+    """Write the deployment file, and a clouds.yaml for the `openstack` client, into the state folder."""
     deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
+    lab_state.write_private(lab.clouds, yaml.safe_dump({"clouds": {CLOUD: _cloud(lab)}}))
+
+
+def _cloud(lab: Lab) -> dict[str, object]:
+    account = {
+        "auth_url": f"{lab.url('keystone')}/v3",
+        "username": USER,
+        "password": lab.secrets[USER],
+        "project_name": PROJECT,
+        "user_domain_name": "Default",
+        "project_domain_name": "Default",
+    }
+    return {"auth": account, "region_name": REGION}
 
 
 def describe(lab: Lab) -> deployment.Deployment:
@@ -57,19 +80,20 @@ def describe(lab: Lab) -> deployment.Deployment:
                 stats=(stats,),
                 logs=(f"udp://{lab.address('log')}",),
                 config=(haproxy.conf(lab),),
+                check_with_haproxy=True,
                 version=haproxy.version(lab),
                 checks=_checks(config),
             ),
         ),
         broker=deployment.Broker(
-            amqp=f"amqp://{lab.address('amqp')}",
-            management=lab.url("management"),
+            amqp=(f"amqp://{lab.address('amqp')}",),
+            management=(lab.url("management"),),
             statistics_lag_s=rabbitmq.STATISTICS_LAG_S,
             user=rabbitmq.user(lab),
             password=_secret("amqp"),
         ),
-        engines=deployment.Engines(names=asked.engine_parts, workers=asked.workers),
-        identity=deployment.Identity(
+        engines=(EngineGroup(hosts=asked.engine_parts, workers=asked.workers),),
+        identity=Identity(
             auth_url=f"{lab.url('keystone')}/v3",
             username=USER,
             password=_secret(USER),
@@ -91,6 +115,7 @@ def describe(lab: Lab) -> deployment.Deployment:
             deployment.HeatConf(
                 host=part if not asked.sample else layout.host_of(part),
                 files=(heat.file(lab, part).relative_to(lab.folder),),
+                roles=tuple(role for role in get_args(deployment.HeatRole) if role == heat.kind(part)),
             )
             for part in asked.heat_parts
         ),
@@ -195,7 +220,7 @@ def _seconds(config: ProxyConfig, timeout: str) -> float | None:
     return seconds(config.timeouts[timeout]) if timeout in config.timeouts else None
 
 
-def _expect(lab: Lab, config: ProxyConfig) -> deployment.Expect:
+def _expect(lab: Lab, config: ProxyConfig) -> Expect:
     asked = lab.topology
     parts = (*asked.rest_parts, *asked.cfn_parts)
     weights = {
@@ -205,7 +230,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> deployment.Expect:
         if server.weight is not None
     }
     assert set(weights) <= set(parts)
-    return deployment.Expect(
+    return Expect(
         balance=asked.balance,
         hash_type=config.listens[0].hash_type or "map-based",
         weights=weights,

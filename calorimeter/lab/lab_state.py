@@ -149,6 +149,11 @@ class Lab:
         """The lab's `deployment.toml`; it exists once the lab is up."""
         return self.folder / "deployment.toml"
 
+    @property
+    def clouds(self) -> Path:
+        """The lab's clouds.yaml, for `openstack --os-cloud calorimeter`; mode 600."""
+        return self.folder / "clouds.yaml"
+
 
 def folder(name: str) -> Path:
     """The state folder of the lab called `name`. Raises `InputError` if the name is invalid."""

@@ -84,20 +84,31 @@ def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
         if checks := proxy.checks:
             version += f", checks every {checks.inter_s:g} s, fall {checks.fall}, rise {checks.rise}"
         yield f"Proxy {proxy.name}", version
-    expect = deployment.expect
-    weights = "".join(f", {name} weight {weight}" for name, weight in sorted(expect.weights.items()))
-    yield "Balance expected", f"{expect.balance}, {expect.hash_type}{weights}"
-    if deployment.engines is not None:
-        engines = deployment.engines
-        yield "Engines", f"{', '.join(engines.names)}: {len(engines.names)} × {engines.workers} workers"
+    yield from _balances(deployment)
+    if deployment.engines:
+        groups = (f"{len(group.names)} × {group}" for group in deployment.engines)
+        yield "Engines", "; ".join(groups)
     if deployment.broker is not None:
-        yield "Broker", f"{deployment.broker.amqp}, vhost {deployment.broker.vhost}"
+        yield "Broker", f"{', '.join(deployment.broker.amqp)}, vhost {deployment.broker.vhost}"
     if deployment.identity is not None:
-        yield "Identity", deployment.identity.auth_url
+        yield "Identity", deployment.identity.described
     if deployment.versions:
         versions = sorted(deployment.versions.items())
         yield "Versions", ", ".join(f"{name} {version}" for name, version in versions)
     yield "Consent", deployment.consent.level.value
+
+
+def _balances(deployment: Deployment) -> Iterator[tuple[str, str]]:
+    """How the proxy is to balance; one row if both APIs are balanced alike."""
+    found = {}
+    for api in ("rest", "cfn") if deployment.cfn else ("rest",):
+        wanted = deployment.expect.of(api)
+        weights = "".join(f", {name} weight {weight}" for name, weight in sorted(wanted.weights.items()))
+        found[api] = f"{wanted.balance}, {wanted.hash_type}{weights}"
+    if len({*found.values()}) == 1:
+        yield "Balance expected", found["rest"]
+    else:
+        yield from ((f"Balance expected of {api.upper()}", text) for api, text in found.items())
 
 
 def _api(api: Api) -> str:

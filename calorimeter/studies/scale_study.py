@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from calorimeter.core import deployment as deployments
-from calorimeter.core import files, sample_tables
+from calorimeter.core import engine_groups, files, sample_tables
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.measured_part import Span
@@ -148,7 +148,7 @@ def counted(described: Deployment) -> dict[str, int]:
     return {
         "rest": len(described.rest.backends),
         "cfn": len(described.cfn.backends) if described.cfn else 0,
-        "engines": len(described.engines.names) if described.engines else 0,
+        "engines": engine_groups.processes(described.engines),
     }
 
 

@@ -8,10 +8,9 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
-from calorimeter.core.deployment import Count, Seconds
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import Fault
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Count, Model, Seconds
 from calorimeter.workload import stages as open_arrivals
 from calorimeter.workload.stages import Arrivals, Stage
 from calorimeter.workload.template import Template

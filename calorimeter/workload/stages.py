@@ -7,8 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from calorimeter.core.deployment import Seconds
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Model, Seconds
 
 Rate = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 Users = Annotated[int, Field(ge=0, le=1_000_000)]

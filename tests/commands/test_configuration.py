@@ -19,8 +19,10 @@ from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.describe.deployment_from_files import describe
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.core import deployment as deployments
-from calorimeter.core.deployment import Checks, Expect
+from calorimeter.core.deployment import Checks
 from calorimeter.core.errors import InputError
+from calorimeter.core.expect import Expect
+from calorimeter.core.identities import Identity
 from calorimeter.core.verdict import Outcome
 from calorimeter.core.verdict import read as read_verdicts
 from tests.config.audit import clean
@@ -38,7 +40,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "clean-b.conf").write_text(clean.heat("10.0.0.2"))
     (tmp_path / "clean-c.conf").write_text(clean.heat("10.0.0.3"))
     monkeypatch.chdir(tmp_path)
-    for name in ("AUTH_URL", "USERNAME", "PROJECT_NAME", "REGION_NAME"):
+    for name in ("AUTH_URL", "USERNAME", "PROJECT_NAME", "REGION_NAME", "CLOUD", "AUTH_TYPE"):
         monkeypatch.delenv(f"OS_{name}", raising=False)
     return tmp_path
 
@@ -72,10 +74,9 @@ def test_the_guides_files_are_a_deployment() -> None:
     assert deployment.cfn is not None
     assert deployment.cfn.proxy_section == "cfn_api_proxy"
     assert deployment.broker is not None
-    assert deployment.broker.amqp == "amqp://10.0.0.1:5672"
+    assert deployment.broker.amqp == ("amqp://10.0.0.1:5672",)
     assert deployment.reveal(deployment.broker.password) == "admin"
-    assert deployment.engines is not None
-    assert (deployment.engines.names, deployment.engines.workers) == (("B", "C"), 2)
+    assert deployment.engine_consumers == {"B": 2, "C": 2}
     assert deployment.proxy[0].checks is None
     assert deployment.expect.timeout_server_s == 60.0
     assert deployment.consent.level == "passive"
@@ -85,7 +86,8 @@ def test_the_guides_files_are_a_deployment() -> None:
 def test_each_missing_value_is_named() -> None:
     """Each missing value is one line with the option that gives it, and a comment in the file."""
     result = described()
-    missing = [line.split(":")[1].strip() for line in result.stderr.splitlines()]
+    *lines, again = result.stderr.splitlines()
+    missing = [line.split(":")[1].strip() for line in lines]
     assert missing == [
         "proxy.stats",
         "proxy.logs",
@@ -93,11 +95,40 @@ def test_each_missing_value_is_named() -> None:
         "engines.workers",
         "identity.username",
         "identity.project",
-        "expect.max_detection_s",
     ]
+    assert again.startswith("with all of them: calorimeter describe ")
+    assert "--management-url http://10.0.0.1:15672" in again and again.endswith("--force")
     text = Path("deployment.toml").read_text()
     assert '# [identity]\n# auth_url = "http://10.0.0.1:5000/v3"\n' in text
     assert deployments.read(Path("deployment.toml")).identity is None
+
+
+@pytest.mark.usefixtures("here")
+def test_cloud_is_an_identity(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--cloud` or `$OS_CLOUD` is all that is needed; its certificates become `[tls]`."""
+    Path("clouds.yaml").write_text(
+        "clouds: {prod: {cacert: /etc/ca.pem, auth: {auth_url: 'https://k:5000/v3', username: u,"
+        " password: s3cr3t, project_name: p}}}\n"
+    )
+    monkeypatch.setenv("OS_CLOUD", "prod")
+    result = described("--clouds-file", "clouds.yaml")
+    assert result.return_value == 0, result.output
+    deployment = deployments.read(Path("deployment.toml"))
+    assert deployment.identity == Identity(cloud="prod", clouds_file=Path("clouds.yaml"))
+    assert deployment.tls.ca_file == Path("/etc/ca.pem")
+    assert "identity." not in result.stderr
+    assert "s3cr3t" not in Path("deployment.toml").read_text() + result.output + result.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_cloud_that_cannot_be_read_is_missing() -> None:
+    """The file names it all the same, and one line says where it was looked for."""
+    result = described("--cloud", "prod", "--clouds-file", "none.yaml")
+    assert result.return_value == 0, result.output
+    (line,) = [line for line in result.stderr.splitlines() if "identity." in line]
+    assert line.startswith("missing: identity.cloud: identity.clouds_file: none.yaml does not exist")
+    identity = deployments.read(Path("deployment.toml")).identity
+    assert identity is not None and identity.cloud == "prod"
 
 
 @pytest.mark.usefixtures("here")
@@ -127,10 +158,8 @@ def test_existing_files_are_not_replaced_without_force() -> None:
 def test_a_described_deployment_can_be_audited() -> None:
     """The audit of deployment.toml and the audit of the files that it names find the same."""
     described(*IDENTITY)
-    by_name = call("audit", "deployment.toml", "--format", "json", "--no-haproxy")
-    by_files = call(
-        "audit", "apis-proxy.conf", "B=heat-b.conf", "heat-c.conf", "--format", "json", "--no-haproxy"
-    )
+    by_name = call("audit", "deployment.toml", "--format", "json")
+    by_files = call("audit", "apis-proxy.conf", "B=heat-b.conf", "heat-c.conf", "--format", "json")
     assert by_name.return_value == by_files.return_value == 1
     found = [
         [(f["id"], f["file"], f["line"]) for f in json.loads(result.output)["findings"]]
@@ -238,7 +267,9 @@ def test_frontends_checks_and_stats_are_described(here: Path) -> None:
     assert proxy.stats_password is not None
     assert deployment.reveal(proxy.stats_password) == "word"
     assert proxy.checks == Checks(inter_s=1.0, fall=2, rise=2, timeout_check_s=2.0)
-    wanted = Expect(hash_type="consistent", weights={"r1": 3}, server_maxconn=9, tcp_keepalive=False)
+    wanted = Expect(
+        balance="source", hash_type="consistent", weights={"r1": 3}, server_maxconn=9, tcp_keepalive=False
+    )
     assert deployment.expect == wanted
 
 

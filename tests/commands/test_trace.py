@@ -86,8 +86,7 @@ def test_a_create_is_followed_on_the_lab(lab: Deployment, tmp_path: Path) -> Non
     assert "publishes create_stack to engine" in result.output
     assert result.output.count("receives check_resource") >= len(resources)
     assert any(f"sends it to {backend.name}" in result.output for backend in lab.rest.backends)
-    assert lab.engines is not None
-    assert any(f"{name} heat-engine[" in result.output for name in lab.engines.names)
+    assert any(f"{name} heat-engine[" in result.output for name in lab.engine_consumers)
     assert "requests followed to their engines; 1 went elsewhere" in result.output
     with BrokerApi.of(lab) as api:
         assert not api.tracing()

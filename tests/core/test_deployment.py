@@ -41,7 +41,7 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
         ('[expect]\nbalanse = "source"\n', "expect.balanse: unknown key 'balanse'"),
         ('[expect]\nmax_detection_s = "two"\n', "expect.max_detection_s: 'two' given; input should be"),
         ('[consent]\nlevel = "invasiv"\n', "did you mean 'invasive'?"),
-        ('[engines]\nnames = ["e"]\nworkers = 0\n', "engines.workers: 0 given; input should be greater"),
+        ('[engines]\nnames = ["e"]\nworkers = 0\n', "engines[1].workers: 0 given; input should be greater"),
         ("[broker]\n", "broker.amqp: is missing"),
         ('[[proxy]]\nstats = ["ftp://x"]\n', "proxy[1].stats[1]: 'ftp://x' given; a URL here must start"),
         (
@@ -125,3 +125,54 @@ def test_a_relative_ca_file_is_relative_to_the_deployment_file(tmp_path: Path) -
     assert tls.for_requests == str(tmp_path / "ca.pem")
     assert tls.model_copy(update={"verify": False}).for_requests is False
     assert deployments.read(file).path == file
+
+
+def test_engines_of_an_older_file_are_still_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The table [engines] with names means a group of hosts, and one line says what is new."""
+    path = written(tmp_path, SMALLEST + '[engines]\nnames = ["a", "b"]\nworkers = 2\n')
+    assert deployments.read(path).engine_consumers == {"a": 2, "b": 2}
+    (record,) = caplog.records
+    assert record.message.startswith(
+        f"{path}: [engines] names = […] is read as [[engines]] hosts = […]; new"
+    )
+
+
+def test_engines_of_one_host_are_counted_by_processes_and_workers(tmp_path: Path) -> None:
+    """A host of two heat-engine with four workers each has eight consumers; groups of hosts are alike."""
+    more = '[[engines]]\nhost = "a"\nprocesses = 2\nworkers = 4\n[[engines]]\nhosts = ["b", "c"]\n'
+    found = deployments.read(written(tmp_path, SMALLEST + more))
+    assert found.engine_consumers == {"a": 8, "b": 1, "c": 1}
+    assert [str(group) for group in found.engines] == ["a: 2 × 4 workers", "b, c: 1 worker"]
+
+
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ("[[engines]]\nworkers = 2\n", 'engines[1]: give host = "NAME", or hosts = ["NAME", …]'),
+        ('[[engines]]\nhost = "a"\nhosts = ["b"]\n', 'engines[1]: give host = "NAME", or hosts'),
+        ('[[engines]]\nhost = "a"\n[[engines]]\nhosts = ["a"]\n', "engines has two entries named 'a'"),
+    ],
+)
+def test_wrong_engines_get_one_clear_line(tmp_path: Path, table: str, message: str) -> None:
+    """A group names its hosts in one way, and no host is in two groups."""
+    with pytest.raises(InputError) as refused:
+        deployments.read(written(tmp_path, SMALLEST + table))
+    assert message in str(refused.value)
+
+
+def test_each_api_can_be_balanced_in_its_own_way(tmp_path: Path) -> None:
+    """[expect.cfn] replaces what [expect] says for both; unsaid, the balance is the guide's."""
+    more = '[expect]\nweights = { b = 2 }\n[expect.cfn]\nbalance = "leastconn"\nweights = { b = 3 }\n'
+    wanted = deployments.read(written(tmp_path, SMALLEST + more)).expect
+    assert (wanted.of("rest").balance, wanted.of("rest").weights) == ("source", {"b": 2})
+    assert (wanted.of("cfn").balance, wanted.of("cfn").weights) == ("leastconn", {"b": 3})
+    assert (wanted.own_balance("rest"), wanted.own_balance("cfn")) == (None, "leastconn")
+
+
+def test_a_broker_has_one_address_or_those_of_its_nodes(tmp_path: Path) -> None:
+    """A single URL needs no array."""
+    text = SMALLEST + '[broker]\namqp = URL\nuser = "heat"\npassword = { env = "P" }\n'
+    one = deployments.read(written(tmp_path, text.replace("URL", '"amqp://a"'))).broker
+    two = deployments.read(written(tmp_path, text.replace("URL", '["amqp://a", "amqp://b"]'))).broker
+    assert one and one.amqp == ("amqp://a",) and one.management == ()
+    assert two and two.amqp == ("amqp://a", "amqp://b")

@@ -9,7 +9,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from calorimeter.core.deployment import Api, Backend, Deployment, Identity
+from calorimeter.core.deployment import Api, Backend, Deployment
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 from calorimeter.core.sigv4 import Signer, cfn_url
 

@@ -160,8 +160,8 @@ def test_dead_broker_is_inconclusive(guides_lab: Deployment, tmp_path: Path) -> 
     status, verdicts, _ = verified(guides_lab.path, tmp_path, "H1,E2")
     assert status == 1
     assert outcomes(verdicts) == {"E2": "INCONCLUSIVE", "H1": "FAIL"}
-    assert guides_lab.broker is not None and guides_lab.broker.management is not None
-    gone = f"broker management {guides_lab.broker.management}"
+    assert guides_lab.broker is not None and guides_lab.broker.management
+    gone = f"broker management {guides_lab.broker.management[0]}"
     assert verdicts.of("E2").judgement.why == f"{gone}: cannot be reached"
     examined = calorimeter("doctor", str(guides_lab.path))
     assert examined.returncode == 2

@@ -62,7 +62,7 @@ def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
 
 def tenants_of(lab: Deployment, run: Path) -> list[str]:
     """The projects of a run that are there still."""
-    return TenantAccounts(lab, Token(lab)).names(run.name)
+    return TenantAccounts(Token(lab)).names(run.name)
 
 
 @pytest.mark.lab

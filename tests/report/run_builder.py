@@ -34,9 +34,8 @@ backends = [
   { name = "cfn-1", address = "127.0.1.1:8000" },
   { name = "cfn-2", address = "127.0.1.2:8000" },
 ]
-[engines]
-names = ["engine-1", "engine-2", "engine-3"]
-workers = 1
+[[engines]]
+hosts = ["engine-1", "engine-2", "engine-3"]
 [[proxy]]
 name = "proxy"
 stats = ["unix:///tmp/proxy.sock"]

@@ -35,7 +35,7 @@ GATES = (
     ),
     AuditGate("A3", "No machine uses its own loopback address for a service elsewhere", needs_heat=True),
     AuditGate("A4", "All engines and APIs use one broker, one database and one key", needs_heat=True),
-    AuditGate("A5", "The proxy keeps each source on one API", needs_proxy=True),
+    AuditGate("A5", "The proxy balances as its owner wants", needs_proxy=True),
     AuditGate("A6", "The proxy checks the health of every API", needs_proxy=True),
     AuditGate("A7", "Keep-alive is on, and retries can reach another server", needs_proxy=True),
     AuditGate("A8", "Limits and timeouts of proxy and Heat fit together", needs_proxy=True),

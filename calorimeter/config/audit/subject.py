@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Literal
 
 from calorimeter.config import haproxy
+from calorimeter.config.audit import api_sections
+from calorimeter.config.audit.api_sections import ApiSections
+from calorimeter.config.audit.listeners import APIS, ApiName, Listeners, listeners_of
 from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedService
 from calorimeter.config.heat import heat_conf
-from calorimeter.config.heat.heat_conf import DEFAULT_PORTS, ApiListener, HeatProcessConf
-from calorimeter.core.deployment import Address
+from calorimeter.config.heat.heat_conf import ApiListener, HeatProcessConf
+from calorimeter.config.heat.roles import with_roles
+from calorimeter.core.deployment import Address, HeatRole
 
-ApiName = Literal["rest", "cfn"]
-APIS: tuple[ApiName, ...] = ("rest", "cfn")
-Role = Literal["rest", "cfn", "engine"]
+__all__ = [
+    "APIS",
+    "ApiName",
+    "AuditedFiles",
+    "HeatFiles",
+    "HeatProxy",
+    "Inputs",
+    "Texts",
+    "build",
+]
+
 Texts = tuple[tuple[str, str], ...]
 """(name, text) of files, in order."""
 
@@ -30,7 +40,7 @@ class HeatFiles:
 
     host: str
     files: Texts
-    roles: frozenset[Role] | None = None
+    roles: frozenset[HeatRole] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +50,10 @@ class Inputs:
     `proxies` are (name of the proxy, files). `sections` names the proxy section of an API whose section
     cannot be determined. `fronts` are the front addresses by API. `engines` are the hosts that run
     heat-engine (None: unknown, every Heat file may be an engine's). `addresses` are the addresses of host
-    names, if they could be resolved. `expect_balance` is the balance that the owner wants by API,
-    `heat_release` the major version of Heat, `rabbitmq_release` the version of RabbitMQ as (major, minor)
-    (None: not said).
+    names, if they could be resolved. What the owner wants, None or absent if not said: `max_detection_s`,
+    `tcp_keepalive`, and `expect_balance` by API. `heat_release` is the major version of Heat,
+    `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not said). `ask_haproxy` names the
+    proxies that run on this machine, so that `haproxy -c` can check their files.
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -52,11 +63,13 @@ class Inputs:
     fronts: Mapping[str, Address] = field(default_factory=dict)
     engines: frozenset[str] | None = None
     addresses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    max_detection_s: float = 20.0
+    max_detection_s: float | None = None
+    tcp_keepalive: bool | None = None
     expect_balance: Mapping[str, str] = field(default_factory=dict)
     heat_release: int | None = None
     rabbitmq_release: tuple[int, int] | None = None
     database_connections: int | None = None
+    ask_haproxy: frozenset[str] = frozenset()
 
     @property
     def texts(self) -> dict[str, str]:
@@ -79,36 +92,21 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class HeatProxy:
-    """One HAProxy in front of Heat: its configuration, and the services of each API."""
+    """One HAProxy in front of Heat: its configuration, and the sections of each API."""
 
     name: str
     configuration: HAProxyConfig
-    services: Mapping[ApiName, tuple[ProxiedService, ...]]
+    sections: ApiSections
+
+    @property
+    def services(self) -> Mapping[ApiName, tuple[ProxiedService, ...]]:
+        """The services of each API."""
+        return self.sections.services
 
     @property
     def api_services(self) -> Iterator[tuple[ApiName, ProxiedService]]:
         """Every service, with its API."""
         return ((api, service) for api in APIS for service in self.services[api])
-
-
-class Listeners:
-    """The addresses at which the APIs of the Heat files listen, indexed by API."""
-
-    def __init__(self, confs: Iterable[HeatProcessConf]) -> None:
-        self._addresses: dict[str, set[tuple[str, int | None]]] = {api: set() for api in APIS}
-        for conf in confs:
-            for api in APIS:
-                listener = conf.listener(api)
-                if listener.value is not None:
-                    self._addresses[api].add(("*" if listener.wildcard else listener.host, listener.port))
-
-    def any(self, api: str) -> bool:
-        """Whether any file sets the address of this API."""
-        return bool(self._addresses[api])
-
-    def at(self, api: str, server: HAProxyServer) -> bool:
-        """Whether an API of the files can be the one at a server's address."""
-        return not {(server.host, server.port), ("*", server.port)}.isdisjoint(self._addresses[api])
 
 
 @dataclass(frozen=True)
@@ -138,38 +136,49 @@ class AuditedFiles:
     @property
     def api_listeners(self) -> Iterator[tuple[HeatProcessConf, ApiName, ApiListener]]:
         """Every API of every Heat file, with the address at which it listens."""
-        return ((conf, api, conf.listener(api)) for conf in self.heat for api in APIS)
+        return ((conf, api, listener) for conf in self.heat for api, listener in listeners_of(conf))
+
+    def having(self, *roles: HeatRole) -> tuple[HeatProcessConf, ...]:
+        """The Heat processes with one of these roles."""
+        return tuple(conf for conf in self.heat if not conf.roles.isdisjoint(roles))
 
     @property
     def engines(self) -> tuple[HeatProcessConf, ...]:
-        """The Heat files of engines; all Heat files if none of the known engines is among them.
+        """The Heat files of engines; all that can be an engine's if no known engine is among them.
 
         An engine is known by its machine, or by the option `host`.
         """
         known = self.inputs.engines or frozenset()
-        found = tuple(conf for conf in self.heat if not known.isdisjoint((conf.host, _own_name(conf))))
-        return found or self.heat
+        possible = self.having("engine")
+        found = tuple(conf for conf in possible if not known.isdisjoint((conf.host, _own_name(conf))))
+        return found or possible
 
     @property
     def serves_cfn(self) -> bool:
         """Whether a CFN API is deployed, according to the files."""
+        if any(conf.roles == {"cfn"} for conf in self.heat):
+            return True
         if self.proxies:
             return any(proxy.services["cfn"] for proxy in self.proxies)
-        return any(conf.listener("cfn").value for conf in self.heat)
+        return any(conf.listener("cfn").value for conf in self.having("cfn"))
 
     @property
     def rpc_response_timeout_s(self) -> int:
         """The longest time in seconds that an API waits for an engine."""
-        return max((conf.rpc_response_timeout_s for conf in self.heat), default=60)
+        apis = self.having("rest", "cfn") or self.heat
+        return max((conf.rpc_response_timeout_s for conf in apis), default=60)
 
     @cached_property
     def machines(self) -> dict[int, str]:
-        """Index of a Heat file → address of its machine, if that can be determined."""
+        """Index of a Heat file → address of its machine, if that can be determined.
+
+        It is where an API of the machine listens, or else the only address of the machine's name.
+        """
         by_port: dict[tuple[str, int | None], set[str]] = {}
         for api, service in self.api_services:
             for server in service.back.servers:
                 by_port.setdefault((api, server.port), set()).add(server.host)
-        own = [[(api, conf.listener(api)) for api in APIS] for conf in self.heat]
+        own = [list(listeners_of(conf)) for conf in self.heat]
         claimed = {listener.host for pair in own for _, listener in pair}
         found: dict[int, str] = {}
         for index, pair in enumerate(own):
@@ -179,6 +188,12 @@ class AuditedFiles:
                 found[index] = named[0]
             elif len(free) == 1:
                 found[index] = free.pop()
+        resolved = self.inputs.addresses.items()
+        by_host = {name: each[0] for name, each in resolved if len(each) == 1}
+        by_host |= {self.heat[index].host: address for index, address in found.items()}
+        for index, conf in enumerate(self.heat):
+            if conf.host in by_host:
+                found.setdefault(index, by_host[conf.host])
         return found
 
 
@@ -201,43 +216,15 @@ def build(inputs: Inputs, parsed: ParsedFiles | None = None) -> AuditedFiles:
     for process in inputs.heat:
         if process not in known.heat:
             known.heat[process] = heat_conf.parse(process.host, *process.files)
-    confs = tuple(known.heat[process] for process in inputs.heat)
-    listeners = Listeners(confs)
+    confs = with_roles(
+        [known.heat[process] for process in inputs.heat], [process.roles for process in inputs.heat]
+    )
+    listeners = Listeners(confs, inputs.addresses)
     proxies = []
     for name, files in inputs.proxies:
         if files not in known.proxies:
             known.proxies[files] = haproxy.resolve(haproxy.parse(files, inputs.environment))
         configuration = known.proxies[files]
-        proxies.append(HeatProxy(name, configuration, services(configuration, listeners, inputs.sections)))
+        sections = api_sections.find(configuration, listeners, inputs.sections)
+        proxies.append(HeatProxy(name, configuration, sections))
     return AuditedFiles(inputs, tuple(proxies), confs, listeners)
-
-
-def services(
-    configuration: HAProxyConfig, listeners: Listeners, sections: Mapping[str, str]
-) -> dict[ApiName, tuple[ProxiedService, ...]]:
-    """The services of Heat's REST API and of its CFN API; services of neither are left out."""
-    found: dict[ApiName, list[ProxiedService]] = {"rest": [], "cfn": []}
-    for service in configuration.services:
-        api = _api(service, listeners, sections)
-        if api:
-            found[api].append(service)
-    return {api: tuple(group) for api, group in found.items()}
-
-
-def _api(service: ProxiedService, listeners: Listeners, sections: Mapping[str, str]) -> ApiName | None:
-    for api in APIS:
-        if sections.get(api) in (service.name, service.front.name):
-            return api
-    votes: Counter[ApiName] = Counter()
-    for server in service.back.servers:
-        for api in APIS:
-            votes[api] += listeners.at(api, server)
-    name = f"{service.front.name} {service.name}".lower()
-    ports = {server.port for server in service.back.servers} | {bind.port for bind in service.front.binds}
-    for api in APIS:
-        votes[api] += DEFAULT_PORTS[api] in ports
-    if not any(votes.values()):
-        return "cfn" if "cfn" in name else "rest" if "heat" in name or "rest_api" in name else None
-    if votes["rest"] == votes["cfn"]:
-        return "cfn" if "cfn" in name else "rest"
-    return votes.most_common(1)[0][0]

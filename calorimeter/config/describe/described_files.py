@@ -45,8 +45,8 @@ def render(described: Description, inputs: Inputs) -> str:
     """The text of deployment.toml without secrets; comments at its end list what is missing."""
     heading = _HEADING.format(files=", ".join(inputs.texts))
     text = deployment_writer.render(described.deployment, heading.strip())
-    text += "".join(f"{line}\n" for line in (*_identity(described), *_missing(described.missing)))
-    return secrets_in(inputs).hide(text)
+    more = (*_identity(described), *_notes(described.notes), *_missing(described.missing))
+    return secrets_in(inputs).hide(text + "".join(f"{line}\n" for line in more))
 
 
 def _identity(described: Description) -> Iterator[str]:
@@ -58,6 +58,15 @@ def _identity(described: Description) -> Iterator[str]:
             f"# auth_url = {json.dumps(described.auth_url or 'http://HOST:5000')}",
         )
         yield from ('# username = "NAME"', '# project = "NAME"', '# password = { env = "OS_PASSWORD" }')
+        yield '# or, instead of all of these: cloud = "NAME", an entry of clouds.yaml'
+
+
+def _notes(notes: tuple[str, ...]) -> Iterator[str]:
+    """The choices that were made, as comments."""
+    if notes:
+        yield ""
+        yield "# Chosen among several:"
+        yield from (f"#   {note}" for note in notes)
 
 
 def _missing(missing: list[Missing]) -> Iterator[str]:

@@ -17,9 +17,17 @@ class Answers:
     cfn_url: str | None = None
     stats: tuple[str, ...] = ()
     logs: tuple[str, ...] = ()
-    management_url: str | None = None
+    management_urls: tuple[str, ...] = ()
     engines: tuple[str, ...] = ()
     engine_workers: int | None = None
+    cloud: str | None = None
+    clouds_file: Path | None = None
+    cloud_problem: str | None = None
+    """Why the cloud cannot be read here; None if it can."""
+    cloud_auth_url: str | None = None
+    """Keystone's URL in the cloud's entry."""
+    max_detection_s: float | None = None
+    max_recovery_s: float | None = None
     auth_url: str | None = None
     username: str | None = None
     password_env: str = "OS_PASSWORD"  # noqa: S105 - the name of a variable
@@ -28,7 +36,13 @@ class Answers:
     project_domain: str = "Default"
     region: str | None = None
     ca_file: Path | None = None
+    verify: bool = True
     consent: Consent = Consent.PASSIVE
+
+    @property
+    def keystone_url(self) -> str | None:
+        """Keystone's URL, as the user knows it."""
+        return self.cloud_auth_url or self.auth_url
 
 
 @dataclass(frozen=True, slots=True)

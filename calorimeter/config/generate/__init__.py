@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.config.generate.generated_files import proxy_config
-from calorimeter.config.generate.topology import Host, Topology
+from calorimeter.config.generate.proxy_files import proxy_config
+from calorimeter.config.generate.topology import FrontTls, Host, ProxyHost, Topology
 
-__all__ = ["Host", "Topology", "proxy_config"]
+__all__ = ["FrontTls", "Host", "ProxyHost", "Topology", "proxy_config"]

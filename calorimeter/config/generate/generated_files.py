@@ -1,29 +1,16 @@
-"""The files of a scaled-out Heat from its topology, as the guide writes them by hand."""
+"""The heat.conf files of a scaled-out Heat from its topology, as the guide writes them by hand."""
 
 from __future__ import annotations
 
 import secrets as random_secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from urllib.parse import quote
 
 from calorimeter.config.audit.rules.engine_processes import MAX_OVERFLOW, MAX_POOL_SIZE
-from calorimeter.config.audit.rules.health_checks import ENDED, PATH
-from calorimeter.config.audit.rules.limits import answer_timeout
+from calorimeter.config.generate.proxy_files import GeneratedFile
 from calorimeter.config.generate.topology import SECRETS, Host, Topology
-from calorimeter.config.haproxy import haproxy_writer
-from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.config.heat import heat_conf_writer
-from calorimeter.config.hosts import host_port, with_brackets
-
-
-@dataclass(frozen=True, slots=True)
-class GeneratedFile:
-    """One file: its name, its text, and whether it holds passwords."""
-
-    name: str
-    text: str
-    secret: bool = False
+from calorimeter.config.hosts import as_address, with_brackets
 
 
 def new_secrets(given: Mapping[str, str]) -> dict[str, str]:
@@ -31,42 +18,23 @@ def new_secrets(given: Mapping[str, str]) -> dict[str, str]:
     return {key: given.get(key) or random_secrets.token_hex(16) for key in SECRETS}
 
 
-def proxy_file(topology: Topology) -> GeneratedFile:
-    """`apis-proxy.conf`: the guide's, with the changes that make it keep the guide's promises."""
-    return GeneratedFile("apis-proxy.conf", haproxy_writer.render(proxy_config(topology)))
-
-
-def proxy_config(topology: Topology) -> ProxyConfig:
-    """The configuration in `apis-proxy.conf`."""
-    timeout = answer_timeout(topology.rpc_response_timeout_s)
-    listens = [listen for api in ("rest", "cfn") if (listen := _listen(topology, api)).servers]
-    config = ProxyConfig(
-        listens=tuple(listens),
-        maxconn=topology.maxconn,
-        default_maxconn=topology.maxconn // len(listens),
-        default_options=("tcplog", "redispatch"),
-        # A request to a server that has vanished takes `timeout connect` (the guide's 10 s), as a check
-        # does not end a connection attempt. A server on the same LAN accepts at once or after a second SYN.
-        timeouts={"connect": "2s", "client": timeout, "server": timeout},
-        mode="tcp",
-        log=topology.log,
-        stats_socket=topology.stats,
-    )
-    return haproxy_writer.checked(config, HealthCheck(inter="2s", fall=3, rise=2), "2s")
-
-
 def heat_files(topology: Topology, secrets: Mapping[str, str]) -> Iterator[GeneratedFile]:
     """A heat.conf for each host, and copies with other ports if several APIs share a host."""
     for host in topology.hosts:
         for number, name in enumerate(host.files):
             tree = heat_conf_writer.sections(_heat_host(topology, host, number, secrets))
-            tree = heat_conf_writer.changed(tree, _database_pool(topology))
+            for changes in (_database_pool(topology), _links(topology), _queues(topology)):
+                tree = heat_conf_writer.changed(tree, changes)
             yield GeneratedFile(name, heat_conf_writer.render(tree), secret=True)
 
 
 def instructions(topology: Topology) -> Iterator[str]:
     """The commands that start the processes, each with its host."""
-    yield f"{topology.proxy}: haproxy -f apis-proxy.conf"
+    if not topology.proxies:
+        yield f"{topology.proxy}: haproxy -f apis-proxy.conf"
+    for proxy in topology.proxies:
+        yield f"{proxy.name}: haproxy -f apis-proxy-{proxy.name}.conf"
+        yield f"{proxy.name}: keepalived -f keepalived-{proxy.name}.conf"
     for host in topology.hosts:
         for number, file in enumerate(host.files):
             if number < host.rest:
@@ -87,28 +55,23 @@ def _database_pool(topology: Topology) -> heat_conf_writer.Sections:
     return {"database": {"max_pool_size": size, "max_overflow": connections - size}}
 
 
-def _listen(topology: Topology, api: str) -> ListenSection:
-    servers = []
-    for host in topology.hosts:
-        count = host.rest if api == "rest" else host.cfn
-        for number in range(count):
-            suffix = "" if count == 1 else f"-{number + 1}"
-            address = host_port(host.address, topology.port(api, number))
-            servers.append(ServerLine(f"{api}-{host.name}{suffix}", address, words=(ENDED,)))
-    return ListenSection(
-        name=f"{api}_api_proxy",
-        bind=(host_port(topology.proxy, topology.port(api, 0)),),
-        servers=tuple(servers),
-        hash_type="consistent",
-        options=("tcpka", f"httpchk GET {PATH}"),
-    )
+def _queues(topology: Topology) -> heat_conf_writer.Sections:
+    """The queues of replies and fanout as quorum queues, too: RabbitMQ 4.3 refuses transient ones."""
+    return {"oslo_messaging_rabbit": {"rabbit_transient_quorum_queue": True}} if topology.quorum else {}
+
+
+def _links(topology: Topology) -> heat_conf_writer.Sections:
+    """What makes Heat's links https where the proxy ends TLS."""
+    return {"oslo_middleware": {"enable_proxy_headers_parsing": True}} if topology.tls else {}
 
 
 def _heat_host(
     topology: Topology, host: Host, number: int, secrets: Mapping[str, str]
 ) -> heat_conf_writer.HeatHost:
-    at_proxy = with_brackets(topology.proxy)
-    broker = topology.broker or f"{at_proxy}:5672"
+    at_proxy = with_brackets(topology.front)
+    login = f"{topology.broker_user}:{quote(secrets['broker'], safe='')}"
+    nodes = ",".join(f"{login}@{node}" for node in topology.broker_nodes)
+    scheme = "https" if topology.tls else "http"
     database = topology.database or f"{at_proxy}:3306"
     identity = heat_conf_writer.KeystoneAccess(
         url=topology.keystone or f"http://{at_proxy}:5000",
@@ -116,23 +79,25 @@ def _heat_host(
         password=secrets["service"],
         region=topology.region,
     )
+    # Heat refuses a host name here: oslo.config takes bind_host only as an IP address.
+    bind = host.address if as_address(host.address) else "0.0.0.0"  # noqa: S104 - Heat's default
     binds = {
-        api: (host.address, topology.port(api, number))
+        api: (bind, topology.port(api, number))
         for api, count in (("rest", host.rest), ("cfn", host.cfn))
         if number < count
     }
     return heat_conf_writer.HeatHost(
         host=host.name,
-        transport=f"rabbit://{topology.broker_user}:{quote(secrets['broker'], safe='')}@{broker}/",
+        transport=f"rabbit://{nodes}/",
         database=f"mysql+pymysql://heat:{quote(secrets['database'], safe='')}@{database}/heat?charset=utf8",
         auth_encryption_key=secrets["auth_encryption_key"],
         identity=identity,
         stack_domain=heat_conf_writer.StackDomain("heat", "heat_domain_admin", secrets["stack_domain"]),
         memcached=topology.memcached or f"{at_proxy}:11211",
-        cfn_url=f"http://{at_proxy}:{topology.cfn_port}",
+        cfn_url=f"{scheme}://{at_proxy}:{topology.cfn_port}",
         rest_bind=binds.get("rest"),
         cfn_bind=binds.get("cfn"),
         engine_workers=host.workers,
-        quorum_queues=topology.quorum_queues,
+        quorum_queues=topology.quorum,
         rpc_response_timeout_s=topology.rpc_response_timeout_s,
     )

@@ -6,7 +6,8 @@ import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
-from calorimeter.config.generate.generated_files import heat_files, instructions, new_secrets, proxy_file
+from calorimeter.config.generate.generated_files import heat_files, instructions, new_secrets
+from calorimeter.config.generate.proxy_files import proxy_files
 from calorimeter.config.generate.topology import SECRETS, Topology
 from calorimeter.core import files, toml
 from calorimeter.core.errors import InputError
@@ -26,9 +27,15 @@ def write(topology_file: Path, folder: Path, *, force: bool) -> Iterator[str]:
             raise InputError(
                 f"{topology_file}: secrets.{name}", "is not a line of text", "valid: a password"
             )
+    if "/" in given.get("broker", ""):
+        raise InputError(
+            f"{topology_file}: secrets.broker",
+            "has a slash, which Heat's libraries take for the end of the host, however it is encoded",
+            "valid: a password without a slash",
+        )
     secrets_file = folder / "secrets.toml"
     secrets = new_secrets({**_earlier_secrets(secrets_file), **given})
-    generated = [proxy_file(topology), *heat_files(topology, secrets)]
+    generated = [*proxy_files(topology), *heat_files(topology, secrets)]
     files.refuse_existing(*(folder / file.name for file in generated), force=force)
     try:
         folder.mkdir(parents=True, exist_ok=True)

@@ -35,7 +35,7 @@ class Conditions:
     A condition that only HAProxy can decide counts as true, so that an audit sees the larger configuration.
     """
 
-    variables: dict[str, str]
+    variables: Mapping[str, str]
     blocks: list[_Block] = field(default_factory=list)
 
     def step(self, words: tuple[str, ...]) -> bool:

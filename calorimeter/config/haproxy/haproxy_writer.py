@@ -58,7 +58,7 @@ class ListenSection:
     name: str
     bind: tuple[str, ...]
     servers: tuple[ServerLine, ...]
-    balance: str = "source"
+    balance: str | None = "source"
     hash_type: str | None = None
     options: tuple[str, ...] = ("tcpka", "httpchk")
     lines: tuple[str, ...] = ()
@@ -97,6 +97,11 @@ def checked(
     return replace(config, listens=listens, timeouts={**config.timeouts, "check": timeout_check})
 
 
+def with_listen(config: ProxyConfig, listen: ListenSection) -> ProxyConfig:
+    """A copy of the configuration with one more section at its end."""
+    return replace(config, listens=(*config.listens, listen))
+
+
 def render(config: ProxyConfig) -> str:
     """The text of the file."""
     sections = [("global", _global(config)), ("defaults", _defaults(config))]
@@ -132,7 +137,8 @@ def _defaults(config: ProxyConfig) -> Iterator[str]:
 def _listen(listen: ListenSection) -> Iterator[str]:
     for address in listen.bind:
         yield f"bind {address}"
-    yield f"balance  {listen.balance}"
+    if listen.balance:
+        yield f"balance  {listen.balance}"
     if listen.hash_type:
         yield f"hash-type  {listen.hash_type}"
     for option in listen.options:

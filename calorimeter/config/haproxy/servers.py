@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from calorimeter.config.haproxy import words
 from calorimeter.config.haproxy.text import HAProxyLine
 from calorimeter.config.haproxy.units import integer_or_none, seconds_or_none
 from calorimeter.config.hosts import host_port, without_brackets
@@ -28,12 +29,16 @@ _INTER_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """One address that a proxy listens at; `host` is `*` for all addresses, `port` is None for a socket."""
+    """One address that a proxy listens at; `host` is `*` for all addresses, `port` is None for a socket.
+
+    `unset` names variables in it that are not set: then its host or port cannot be determined.
+    """
 
     host: str
     port: int | None
     options: tuple[str, ...]
     line: HAProxyLine
+    unset: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
@@ -54,7 +59,8 @@ class HAProxyServer:
     """One server with its parameters in force, including those of `default-server`.
 
     Parameters that are absent have HAProxy's defaults (manual, section 5.2: inter 2 s, fall 3, rise 2,
-    weight 1).
+    weight 1). `unset` names variables in its address that are not set: then its host or port cannot be
+    determined.
     """
 
     name: str
@@ -62,11 +68,17 @@ class HAProxyServer:
     port: int | None
     parameters: Mapping[str, ServerParameter]
     line: HAProxyLine
+    unset: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """`HOST:PORT`."""
         return host_port(self.host, self.port)
+
+    @property
+    def resolved_later(self) -> bool:
+        """Whether it is one of a `server-template` with `resolvers`: DNS decides how many there are."""
+        return self.line.keyword == "server-template" and self.has("resolvers")
 
     def has(self, name: str) -> bool:
         """Whether a bare parameter (`check`, `backup`) is in force."""
@@ -113,32 +125,32 @@ class HAProxyServer:
         return 1 if weight is None else weight
 
 
-def bind(line: HAProxyLine) -> list[Bind]:
-    """The addresses of a `bind` line: each of a comma-separated list, each port of a range."""
-    addresses, options = (line.words[1] if len(line.words) > 1 else ""), line.words[2:]
+def bind(line: HAProxyLine, index: int = 1) -> list[Bind]:
+    """The addresses in the word `index` of a line: each of a comma-separated list, each port of a range."""
     binds: list[Bind] = []
-    for text in filter(None, addresses.split(",")):
-        host, ports = _address(text)
+    given = line.words[index] if len(line.words) > index else ""
+    for text in filter(None, given.split(",")):
+        host, ports, unset = _address(text, line, index)
         every: list[int | None] = [*ports] or [None]
-        binds.extend(Bind(host or "*", port, options, line) for port in every)
+        binds.extend(Bind(host or "*", port, line.words[index + 1 :], line, unset) for port in every)
     return binds
 
 
 def servers(line: HAProxyLine, defaults: Iterable[HAProxyLine]) -> Iterator[HAProxyServer]:
     """The server of a `server` line, or the servers of a `server-template` line."""
     template = line.keyword == "server-template"
-    words = line.words
-    if len(words) < (4 if template else 3):
+    given = line.words
+    if len(given) < (4 if template else 3):
         return
     start = 4 if template else 3
     parameters: dict[str, ServerParameter] = {}
     for default in defaults:
         _apply(parameters, default.words[1:], default)
-    _apply(parameters, words[start:], line)
-    host, ports = _address(words[start - 1])
+    _apply(parameters, given[start:], line)
+    host, ports, unset = _address(given[start - 1], line, start - 1)
     port = ports[0] if ports else None
-    for name in _names(words[1], words[2]) if template else [words[1]]:
-        yield HAProxyServer(name, host, port, parameters, line)
+    for name in _names(given[1], given[2]) if template else [given[1]]:
+        yield HAProxyServer(name, host, port, parameters, line, unset)
 
 
 def _names(prefix: str, count: str) -> list[str]:
@@ -149,9 +161,9 @@ def _names(prefix: str, count: str) -> list[str]:
     return [f"{prefix}{n}" for n in range(low, min(high, low + 9999) + 1)]
 
 
-def _apply(parameters: dict[str, ServerParameter], words: Iterable[str], line: HAProxyLine) -> None:
+def _apply(parameters: dict[str, ServerParameter], given: Iterable[str], line: HAProxyLine) -> None:
     """Add parameters; `no-check` removes `check`. Unknown words become parameters without a value."""
-    rest = iter(words)
+    rest = iter(given)
     for word in rest:
         if word in _WITH_VALUE:
             parameters[word] = ServerParameter(next(rest, ""), line)
@@ -163,15 +175,24 @@ def _apply(parameters: dict[str, ServerParameter], words: Iterable[str], line: H
                 parameters.pop("disabled" if word == "enabled" else "enabled", None)
 
 
-def _address(text: str) -> tuple[str, list[int]]:
-    """Host and ports of an address; for a socket its text and no port."""
+def _address(text: str, line: HAProxyLine, index: int) -> tuple[str, list[int], tuple[str, ...]]:
+    """Host, ports and unset variables of an address; for a socket its text and no port."""
+    text, unset = words.expand(text, line.environment)
+    quoted = tuple(name for at, name in line.parsed.unset if at == index)
+    host, ports = _host_and_ports(text)
+    if quoted and not host:
+        host = f"${quoted[0]}"
+    return host, ports, (*quoted, *unset)
+
+
+def _host_and_ports(text: str) -> tuple[str, list[int]]:
     for family in _FAMILIES:
         text = text.removeprefix(family)
     if text.startswith(_NOT_TCP):
         return text, []
     host, colon, tail = text.rpartition(":")
     ports = _PORTS.fullmatch(tail) if tail else None
-    if not colon or (tail and not ports):
+    if not colon or (tail and not ports and "$" not in tail):
         return without_brackets(text), []
     if ports is None or ports[1]:
         return without_brackets(host), []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from calorimeter.config.haproxy import words as word_rules
 from calorimeter.config.haproxy.conditions import Conditions
@@ -24,6 +24,7 @@ class HAProxyLine:
     """One line: its file and number, its text with the line end, and its words.
 
     `active` is False for lines that an `.if` switches off, and for the `.if` lines themselves.
+    `environment` holds the variables at this line.
     """
 
     file: str
@@ -31,6 +32,7 @@ class HAProxyLine:
     text: str
     parsed: Words
     active: bool = True
+    environment: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -67,6 +69,11 @@ class HAProxySection:
         words = self.header.words
         at = words.index("from") if "from" in words[1:] else 0
         return words[at + 1] if 0 < at < len(words) - 1 else None
+
+    @property
+    def has_address(self) -> bool:
+        """Whether its first line has an address, as HAProxy 1 allowed it: `listen NAME ADDRESS:PORT`."""
+        return self.kind in ("listen", "frontend") and self.header.words[2:3] not in ((), ("from",))
 
     @property
     def statements(self) -> Iterator[HAProxyLine]:
@@ -118,14 +125,14 @@ def parse(texts: Iterable[tuple[str, str]], environment: Mapping[str, str] | Non
 
     `environment` is the one that HAProxy starts with; `setenv` and its relatives in the files change it.
     """
-    variables = dict(environment or {})
-    return HAProxyFiles(tuple(_file(name, text, variables) for name, text in texts))
+    conditions = Conditions(dict(environment or {}))
+    return HAProxyFiles(tuple(_file(name, text, conditions) for name, text in texts))
 
 
-def _file(name: str, text: str, variables: dict[str, str]) -> HAProxyFile:
+def _file(name: str, text: str, conditions: Conditions) -> HAProxyFile:
     preamble: list[HAProxyLine] = []
     sections: list[tuple[HAProxyLine, list[HAProxyLine]]] = []
-    conditions = Conditions(variables)
+    conditions.blocks.clear()
     for number, raw in enumerate(_lines(text), start=1):
         line = _line(name, number, raw, conditions)
         if line.active and line.keyword in SECTIONS:
@@ -133,7 +140,7 @@ def _file(name: str, text: str, variables: dict[str, str]) -> HAProxyFile:
             continue
         (sections[-1][1] if sections else preamble).append(line)
         if line.active and sections and sections[-1][0].keyword == "global":
-            _change(variables, line.words)
+            conditions.variables = _changed(conditions.variables, line.words)
     return HAProxyFile(
         name, tuple(preamble), tuple(HAProxySection(head, tuple(lines)) for head, lines in sections)
     )
@@ -147,19 +154,18 @@ def _lines(text: str) -> list[str]:
 
 def _line(name: str, number: int, raw: str, conditions: Conditions) -> HAProxyLine:
     parsed = word_rules.split(raw.removesuffix("\n"), conditions.variables)
-    return HAProxyLine(name, number, raw, parsed, conditions.step(parsed.words))
+    return HAProxyLine(name, number, raw, parsed, conditions.step(parsed.words), conditions.variables)
 
 
-def _change(variables: dict[str, str], words: tuple[str, ...]) -> None:
-    """Apply a line of `global` that changes the environment."""
+def _changed(variables: Mapping[str, str], words: tuple[str, ...]) -> Mapping[str, str]:
+    """The variables after a line of `global`."""
     match words:
         case ("setenv", name, value, *_):
-            variables[name] = value
+            return {**variables, name: value}
         case ("presetenv", name, value, *_):
-            variables.setdefault(name, value)
+            return {name: value, **variables}
         case ("unsetenv", *names):
-            for name in names:
-                variables.pop(name, None)
+            return {name: value for name, value in variables.items() if name not in names}
         case ("resetenv", *names):
-            for name in set(variables) - set(names):
-                del variables[name]
+            return {name: value for name, value in variables.items() if name in names}
+    return variables

@@ -18,6 +18,7 @@ _VARIABLE = re.compile(
     r"\$(?:\{(?P<braced>[A-Za-z_.]\w*)(?P<expand>\[\*\])?(?:-(?P<default>[^}]*))?\}|(?P<plain>[A-Za-z_.]\w*))",
     re.ASCII,
 )
+_IN_ADDRESS = re.compile(r"\$(?:\{(\w+)\}|(\w+))", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,29 @@ class Words:
     """The words of one line.
 
     `comment` is the index of the `#` that starts a comment, or None. `fault` describes what HAProxy rejects
-    in the line, or is None. `unset` names the variables in it that are not set.
+    in the line, or is None. `unset` are the variables in it that are not set: (index of the word, name).
     """
 
     words: tuple[str, ...] = ()
     comment: int | None = None
     fault: str | None = None
-    unset: tuple[str, ...] = ()
+    unset: tuple[tuple[int, str], ...] = ()
+
+
+def expand(text: str, environment: Mapping[str, str]) -> tuple[str, tuple[str, ...]]:
+    """Replace variables in an address, where HAProxy replaces them without quotes, too.
+
+    Returns the text and the names of the variables that are not set; those stay as they are written.
+    """
+    unset: list[str] = []
+
+    def value(match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name not in environment:
+            unset.append(name)
+        return environment.get(name, match[0])
+
+    return _IN_ADDRESS.sub(value, text), tuple(unset)
 
 
 def split(line: str, environment: Mapping[str, str]) -> Words:
@@ -51,7 +68,7 @@ class _Splitter:
         self.word: list[str] | None = None
         self.comment: int | None = None
         self.fault: str | None = None
-        self.unset: list[str] = []
+        self.unset: list[tuple[int, str]] = []
 
     def split(self) -> Words:
         quote = ""
@@ -122,7 +139,7 @@ class _Splitter:
         if value is None:
             value = match["default"]
         if value is None:
-            self.unset.append(name)
+            self.unset.append((len(self.words), name))
             value = ""
         if match["expand"]:
             first, *rest = value.split() or [""]

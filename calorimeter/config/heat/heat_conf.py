@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote
+from typing import get_args
 
-from calorimeter.config.heat import oslo
+from calorimeter.config.heat import oslo, transport_url
 from calorimeter.config.heat.oslo import OptionValue, OsloOptions
+from calorimeter.config.heat.transport_url import BrokerHost, Transport
 from calorimeter.config.hosts import WILDCARDS, host_port, without_brackets
+from calorimeter.core.deployment import HeatRole
 
 RPC_RESPONSE_TIMEOUT_S = 60
 """oslo.messaging's default of `rpc_response_timeout`."""
@@ -18,6 +19,10 @@ OLD_BROKER_OPTIONS = tuple(
     f"rabbit_{name}" for name in ("host", "port", "hosts", "userid", "password", "virtual_host", "use_ssl")
 )
 """Options that set the broker before `transport_url` did."""
+
+MESSAGING = "oslo_messaging_rabbit"
+"""The group of the options of RabbitMQ."""
+EVERY_ROLE: frozenset[HeatRole] = frozenset(get_args(HeatRole))
 
 GROUPS = {"rest": "heat_api", "cfn": "heat_api_cfn"}
 
@@ -42,35 +47,12 @@ class ApiListener:
 
 
 @dataclass(frozen=True, slots=True)
-class BrokerHost:
-    """One RabbitMQ node of a transport."""
-
-    host: str
-    port: int
-    user: str
-    password: str
-
-
-@dataclass(frozen=True, slots=True)
-class Transport:
-    """How the process reaches RabbitMQ; `value` is the option that sets it, None if it is the default.
-
-    `old`: it is set with `rabbit_host` and its relatives, which today's Heat ignores.
-    """
-
-    hosts: tuple[BrokerHost, ...]
-    vhost: str
-    tls: bool
-    value: OptionValue | None
-    old: bool = False
-
-
-@dataclass(frozen=True, slots=True)
 class HeatProcessConf:
-    """The configuration of one Heat process: its host and its options."""
+    """The configuration of one Heat process: its host, its options, and what it is (`roles`)."""
 
     host: str
     options: OsloOptions
+    roles: frozenset[HeatRole] = EVERY_ROLE
 
     def get(self, key: str, group: str = "DEFAULT") -> OptionValue | None:
         """The value in force; None if the files do not set the option."""
@@ -108,9 +90,16 @@ class HeatProcessConf:
     def transport(self) -> Transport:
         """How the process reaches RabbitMQ: `transport_url`, else the old `rabbit_*`, else the default."""
         url = self.get("transport_url")
-        if url and url.text.strip():
-            return _from_url(url)
-        return _from_old(self)
+        if url is None:
+            return _from_old(self)
+        tls = self.get("ssl", MESSAGING)
+        return transport_url.parse(url, ssl=bool(tls and tls.true))
+
+    def messaging(self, key: str) -> OptionValue | None:
+        """The value in force of an option of [oslo_messaging_rabbit]: the URL's query has precedence."""
+        url = self.get("transport_url")
+        text = self.transport.query.get(key) if url and "?" in url.text else None
+        return OptionValue(text, url.entry) if url and text is not None else self.get(key, MESSAGING)
 
     @property
     def rpc_response_timeout_s(self) -> int:
@@ -120,8 +109,8 @@ class HeatProcessConf:
 
     @property
     def engine_workers(self) -> int | None:
-        """`num_engine_workers`; if None, Heat uses the number of processors, at least 4."""
-        return self.integer("num_engine_workers")
+        """`num_engine_workers`; if None (not set, or 0), Heat uses the number of processors, at least 4."""
+        return self.integer("num_engine_workers") or None
 
     @property
     def keystone(self) -> OptionValue | None:
@@ -145,29 +134,9 @@ def parse(host: str, *texts: tuple[str, str]) -> HeatProcessConf:
     return HeatProcessConf(host, oslo.options(oslo.parse(name, text) for name, text in texts))
 
 
-def _from_url(value: OptionValue) -> Transport:
-    match = re.match(r"[^:]*://([^/?]*)(?:/([^?]*))?(?:\?(.*))?", value.text.strip())
-    if not match:
-        return Transport((), "/", False, value)
-    hosts = tuple(_node(part) for part in match[1].split(",") if part)
-    query = parse_qs(match[3] or "")
-    tls = query.get("ssl", ["0"])[-1].lower() in ("1", "true", "on", "yes")
-    return Transport(hosts or (_node(""),), unquote(match[2] or "") or "/", tls, value)
-
-
-def _node(text: str, user: str = "guest", password: str = "guest") -> BrokerHost:  # noqa: S107 - RabbitMQ's
-    credentials, at, place = text.rpartition("@")
-    if at:
-        user, _, password = (unquote(part) for part in credentials.partition(":"))
-    host, colon, port = place.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
-        host, port = place, "5672"
-    return BrokerHost(without_brackets(host) or "localhost", int(port[:6]), user, password)
-
-
 def _from_old(conf: HeatProcessConf) -> Transport:
     def old(key: str) -> OptionValue | None:
-        return conf.get(f"rabbit_{key}", "oslo_messaging_rabbit") or conf.get(f"rabbit_{key}")
+        return conf.get(f"rabbit_{key}", MESSAGING) or conf.get(f"rabbit_{key}")
 
     def text(key: str, default: str) -> str:
         value = old(key)
@@ -177,7 +146,14 @@ def _from_old(conf: HeatProcessConf) -> Transport:
     port = text("port", "5672")
     places = [part.strip() for part in text("hosts", "").split(",") if part.strip()]
     places = places or [f"{text('host', 'localhost')}:{port}"]
-    hosts = tuple(_node(place, user, password) for place in places)
-    tls = old("use_ssl") or conf.get("ssl", "oslo_messaging_rabbit")
+    hosts = tuple(BrokerHost(*_place(place), user, password) for place in places)
+    tls = old("use_ssl") or conf.get("ssl", MESSAGING)
     value = old("hosts") or old("host") or old("password") or old("userid")
     return Transport(hosts, text("virtual_host", "/"), bool(tls and tls.true), value, old=value is not None)
+
+
+def _place(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
+        host, port = text, "5672"
+    return without_brackets(host) or "localhost", int(port[:6])

@@ -91,14 +91,14 @@ def round_of_visits(
 
 def _section(context: Context, api_name: str, attribution: Attribution) -> Visits:
     """What is known of an API's section before its visits."""
-    api, expect = context.api(api_name), context.deployment.expect
+    api, wanted = context.api(api_name), context.deployment.expect.of(api_name)
     return Visits(
         api=api_name,
         section=api.proxy_section,
         servers=tuple(backend.name for backend in api.backends),
         visits=(),
         described=ExpectedBalance(
-            balance=expect.balance, hash_type=expect.hash_type, weights=expect.weights
+            balance=wanted.balance, hash_type=wanted.hash_type, weights=wanted.weights
         ),
         before=proxy_polling.servers(attribution.stats, api.proxy_section),
         backends=proxy_polling.resolved(api),

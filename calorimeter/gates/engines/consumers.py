@@ -42,12 +42,11 @@ class ServiceEntry(Model):
 class ConsumerRoster(Model):
     """Evidence of E1: the queues, their consumers, and Heat's service table.
 
-    `queues` are the expected queues that exist. `services` is None if the table cannot be read, for the
-    reason `services_unread`.
+    `described` is the number of consumers of each host. `queues` are the expected queues that exist.
+    `services` is None if the table cannot be read, for the reason `services_unread`.
     """
 
-    described: tuple[str, ...]
-    workers: int
+    described: dict[str, int]
     expected_queues: tuple[str, ...]
     queues: tuple[str, ...]
     consumers: dict[str, tuple[RosterConsumer, ...]]
@@ -67,7 +66,7 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
     consumer whose connection the broker does not list, no engine is reported as missing: it may be that
     one.
     """
-    wanted = len(evidence.described) * evidence.workers
+    wanted = sum(evidence.described.values())
     figures = {
         "described": wanted,
         **{f"consumers_{queue}": len(found) for queue, found in evidence.consumers.items()},
@@ -76,8 +75,7 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
     wrong = list(_wrong(evidence))
     if wrong:
         return failed(
-            f"the consumers are not those of the {len(evidence.described)} engines with {evidence.workers} "
-            f"workers each that the deployment file describes: {wrong[0]}",
+            f"the consumers are not the {wanted} that the deployment file describes: {wrong[0]}",
             wrong,
             **figures,
         )
@@ -89,11 +87,19 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
     ids = {consumer.server for consumer in evidence.consumers.get(WORKER, ())}
     stale = sum(s.up and s.engine_id not in ids for s in evidence.services)
     return passed(
-        f"{ENGINE} and {WORKER} have {wanted} consumers each, {evidence.workers} of each of "
-        f"{', '.join(evidence.described)}, and no stranger; the service table agrees",
+        f"{ENGINE} and {WORKER} have {wanted} consumers each ({_listed(evidence.described)}), and no "
+        "stranger; the service table agrees",
         services_not_yet_down=stale,
         **figures,
     )
+
+
+def _listed(described: Mapping[str, int]) -> str:
+    """`2 of each of a, b`, or `a 2, b 3`."""
+    counts = {*described.values()}
+    if len(counts) == 1 and len(described) > 1:
+        return f"{counts.pop()} of each of {', '.join(described)}"
+    return ", ".join(f"{count} of {host}" for host, count in described.items())
 
 
 def why_not_breakable(
@@ -144,13 +150,13 @@ def _hosts(evidence: ConsumerRoster) -> Iterator[str]:
     engines = [c for c in evidence.consumers.get(ENGINE, ()) if c.is_engine and c.server]
     have = Counter(c.server for c in engines)
     up = Counter(s.host for s in evidence.services or () if s.up)
-    for host in evidence.described:
-        if have[host] != evidence.workers:
+    for host, described in evidence.described.items():
+        if have[host] != described:
             table = f"; the service table lists {up[host]} of it as up" if evidence.services else ""
-            yield f"{host} has {have[host]} consumers on {ENGINE}, {evidence.workers} described{table}"
+            yield f"{host} has {have[host]} consumers on {ENGINE}, {described} described{table}"
     for host in sorted(str(h) for h in set(have) - set(evidence.described)):
         yield f"{host} consumes from {ENGINE}, but is not described"
-    wanted = len(evidence.described) * evidence.workers
+    wanted = sum(evidence.described.values())
     workers = sum(c.is_engine for c in evidence.consumers.get(WORKER, ()))
     if workers != len(engines) or (workers != wanted and len(engines) == wanted):
         yield f"{workers} engines consume from {WORKER}, {len(engines)} from {ENGINE}"

@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 from http import HTTPStatus
 
+from calorimeter.core import engine_groups
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.calls import HeatCall
@@ -350,7 +351,7 @@ def kill_all_engines(context: Context) -> EngineTrial:
     """Kill every engine until calls have failed, and start them all; for E8."""
     client = HeatClient(context)
     chosen = engine_commands(context, "kill")
-    if len(chosen) < len(context.engines.names):
+    if len(chosen) < engine_groups.processes(context.engines):
         raise EvidenceUnavailable(
             str(context.deployment.path), "does not have commands to kill and start every engine"
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from calorimeter.core import engine_groups
 from calorimeter.core.errors import InputError
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE, WORKER, ConsumerRoster, RosterConsumer, ServiceEntry
@@ -16,15 +17,13 @@ LISTENER = "heat-engine-listener"
 
 def read_roster(context: Context) -> ConsumerRoster:
     """Read the queues, their consumers and the service table; changes nothing."""
-    engines = context.engines
     expected = (ENGINE, WORKER, LISTENER)
     with BrokerApi.of(context.deployment) as api:
         there = {queue.name for queue in api.queues()}
         consumers = read_consumers(api)
     services, unread = _services(context)
     return ConsumerRoster(
-        described=engines.names,
-        workers=engines.workers,
+        described=engine_groups.consumers(context.engines),
         expected_queues=expected,
         queues=tuple(name for name in expected if name in there),
         consumers=consumers,

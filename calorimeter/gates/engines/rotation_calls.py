@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from calorimeter.core import engine_groups
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE
@@ -38,7 +39,7 @@ def make_rotation_calls(context: Context) -> Rotation:
         end = trace.quiet_point(ENGINE, start)
     return Rotation(
         queue=ENGINE,
-        described=len(context.engines.names) * context.engines.workers,
+        described=sum(engine_groups.consumers(context.engines).values()),
         before=start.consumers,
         after=end.consumers,
         calls=tuple(calls),

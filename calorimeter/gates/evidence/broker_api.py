@@ -73,18 +73,33 @@ class BrokerApi:
 
     @classmethod
     def of(cls, deployment: Deployment) -> BrokerApi:
-        """The management API of a deployment. Raises `EvidenceUnavailable` if none is described."""
+        """The management API of a deployment; of several, the first that answers, else the last.
+
+        Each node's API shows the whole cluster. Raises `EvidenceUnavailable` if none is described.
+        """
         broker = deployment.broker
-        if broker is None or broker.management is None:
+        if broker is None or not broker.management:
             raise EvidenceUnavailable(str(deployment.path), "has no broker.management")
-        return cls(
-            broker.management,
-            broker.user,
-            deployment.reveal(broker.password),
-            broker.vhost,
-            verify=deployment.tls.for_requests,
-            lag_s=broker.statistics_lag_s,
-        )
+        for url in broker.management:
+            api = cls(
+                url,
+                broker.user,
+                deployment.reveal(broker.password),
+                broker.vhost,
+                verify=deployment.tls.for_requests,
+                lag_s=broker.statistics_lag_s,
+            )
+            if url == broker.management[-1] or api._answers():
+                break
+        return api
+
+    def _answers(self) -> bool:
+        try:
+            self.overview()
+        except EvidenceUnavailable:
+            self._http.close()
+            return False
+        return True
 
     def __enter__(self) -> BrokerApi:
         return self

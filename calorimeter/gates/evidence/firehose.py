@@ -16,12 +16,12 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import pika
 import pika.exceptions
 
-from calorimeter.core.deployment import Deployment
+from calorimeter.core.deployment import Broker, Deployment
 from calorimeter.gates.evidence import rpc_message
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -38,12 +38,19 @@ BEAT_S = 0.5
 CONNECT_S = 10.0
 
 
-def parameters(deployment: Deployment) -> pika.ConnectionParameters:
-    """How to connect to the deployment's broker. Raises `EvidenceUnavailable` if none is described."""
+def parameters(deployment: Deployment) -> list[pika.ConnectionParameters]:
+    """How to connect to each node of the broker. Raises `EvidenceUnavailable` if none is described."""
     broker = deployment.broker
     if broker is None:
         raise EvidenceUnavailable(str(deployment.path), "has no [broker]")
-    url = urlsplit(broker.amqp)
+    return [_parameters(deployment, broker, urlsplit(node)) for node in broker.amqp]
+
+
+def _where(deployment: Deployment) -> str:
+    return f"RabbitMQ {', '.join(deployment.broker.amqp)}" if deployment.broker else "RabbitMQ"
+
+
+def _parameters(deployment: Deployment, broker: Broker, url: SplitResult) -> pika.ConnectionParameters:
     secure = url.scheme == "amqps"
     tls = None
     if secure:
@@ -73,14 +80,14 @@ def connect(deployment: Deployment) -> pika.BlockingConnection:
     """A new AMQP connection. Raises `EvidenceUnavailable` with the reason if it cannot be opened."""
     given = parameters(deployment)
     assert deployment.broker is not None
-    where, user = f"RabbitMQ {deployment.broker.amqp}", deployment.broker.user
+    where, user, vhost = _where(deployment), deployment.broker.user, deployment.broker.vhost
     try:
         return pika.BlockingConnection(given)
     except pika.exceptions.ProbableAuthenticationError:
         raise EvidenceUnavailable(where, f"refuses user {user!r}: wrong user or password") from None
     except pika.exceptions.ProbableAccessDeniedError:
         raise EvidenceUnavailable(
-            where, f"vhost {given.virtual_host!r} does not exist, or user {user!r} has no permission on it"
+            where, f"vhost {vhost!r} does not exist, or user {user!r} has no permission on it"
         ) from None
     except pika.exceptions.ConnectionClosedByBroker as problem:
         raise EvidenceUnavailable(where, f"closes the connection: {problem.reply_text}") from None
@@ -97,8 +104,7 @@ def depth(deployment: Deployment, queue: str) -> tuple[int, int]:
         try:
             method = connection.channel().queue_declare(queue, passive=True).method
         except pika.exceptions.ChannelClosedByBroker as problem:
-            where = f"RabbitMQ {deployment.broker.amqp}"  # type: ignore[union-attr]
-            raise EvidenceUnavailable(where, problem.reply_text) from None
+            raise EvidenceUnavailable(_where(deployment), problem.reply_text) from None
         return int(method.message_count), int(method.consumer_count)
 
 
@@ -227,7 +233,7 @@ class Firehose:
     def where(self) -> str:
         """The broker that is recorded, for error messages."""
         assert self._deployment.broker is not None
-        return f"RabbitMQ {self._deployment.broker.amqp}"
+        return _where(self._deployment)
 
     def _declare(self) -> None:
         try:

@@ -51,8 +51,7 @@ def read(deployment: Deployment, who: identity.KeystoneIdentity | None = None) -
     except ValueError:
         raise EvidenceUnavailable(where, "its service list is not JSON") from None
     if answer.status_code == HTTPStatus.FORBIDDEN:
-        assert deployment.identity is not None
-        why = f"user {deployment.identity.username!r} may not list services (policy service:index)"
+        why = f"{who.login.who} may not list services (policy service:index)"
         raise EvidenceUnavailable(where, why)
     if body is None:
         raise EvidenceUnavailable(where, f"answers {answer.status_code} to /services")

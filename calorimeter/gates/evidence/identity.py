@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
 
 from keystoneauth1 import exceptions
-from keystoneauth1.identity import v3
 from keystoneauth1.session import Session
 
-from calorimeter.core.deployment import Deployment
-from calorimeter.core.errors import InputError
-from calorimeter.core.keystone_session import keystone_session
+from calorimeter.core import keystone_login
+from calorimeter.core.deployment import Api, Deployment
+from calorimeter.core.keystone_login import Login
+from calorimeter.gates.evidence import proxy_polling
+
+if TYPE_CHECKING:
+    from keystoneauth1.access import AccessInfo
+
+T = TypeVar("T")
 
 TIMEOUT_S = 30.0
 
@@ -21,65 +27,63 @@ class KeystoneIdentity:
     The token is a secret: it is used only in requests.
     """
 
-    def __init__(self, deployment: Deployment, session: Session) -> None:
+    def __init__(self, deployment: Deployment, login: Login) -> None:
         self._deployment = deployment
-        self.session = session
+        self.login = login
+        self.session: Session = login.session(deployment, TIMEOUT_S, with_token=True)
 
     def token(self) -> str:
         """A token that is valid now."""
-        return str(_asked(self._deployment, self.session.get_token))
+        return str(self._asked(self.session.get_token))
 
     def project_id(self) -> str:
-        """The id of the deployment's project."""
-        return str(_asked(self._deployment, self.session.get_project_id))
+        """The id of the deployment's project. Raises InputError if the token has none."""
+        found = self._asked(self.session.get_project_id)
+        if not found:
+            raise self.login.needs_project()
+        return str(found)
+
+    def access(self) -> AccessInfo:
+        """The token with what Keystone says about it."""
+        return self._asked(lambda: self.login.plugin.get_access(self.session))
 
     def rest_url(self, path: str = "") -> str:
         """The URL of `path` (`/stacks`) at the REST API's front address; the catalog is not used."""
         return f"{self._deployment.rest.url.rstrip('/')}/{self.project_id()}{path}"
 
+    def orchestration_endpoint(self) -> str | None:
+        """Heat's endpoint in the catalog, for the identity's region and interface; None without one."""
+        try:
+            found = self.session.get_endpoint(
+                service_type="orchestration",
+                interface=self.login.interface,
+                region_name=self.login.region,
+            )
+        except exceptions.ClientException:
+            return None
+        return str(found) if found else None
+
+    def _asked(self, ask: Callable[[], T]) -> T:
+        try:
+            return ask()
+        except exceptions.ClientException as problem:
+            raise self.login.refusal(problem) from None
+
 
 def session(deployment: Deployment) -> KeystoneIdentity:
     """Log in at the deployment's Keystone.
 
-    Raises `InputError` if [identity] is missing, Keystone cannot be reached, or user, password or project
-    are wrong.
+    Raises `InputError` if [identity] is missing or cannot be used, Keystone cannot be reached, or it
+    refuses.
     """
-    who = deployment.identity
-    if who is None:
-        raise InputError(str(deployment.path), "[identity] is missing", "valid: auth_url, username, …")
-    auth = v3.Password(
-        auth_url=_versioned(who.auth_url),
-        username=who.username,
-        password=deployment.reveal(who.password),
-        project_name=who.project,
-        user_domain_name=who.user_domain,
-        project_domain_name=who.project_domain,
-    )
-    made = keystone_session(deployment, who.auth_url, TIMEOUT_S, auth)
-    identity = KeystoneIdentity(deployment, made)
+    identity = KeystoneIdentity(deployment, keystone_login.of(deployment))
     identity.token()
     return identity
 
 
-def _versioned(url: str) -> str:
-    url = url.rstrip("/")
-    return url if url.endswith("/v3") else f"{url}/v3"
-
-
-def _asked(deployment: Deployment, ask: Any) -> Any:
-    who = deployment.identity
-    assert who is not None
-    where = f"{deployment.path}: identity"
+def leads_to(endpoint: str, api: Api) -> bool:
+    """Whether an endpoint is the front address, also by another name of its host or its usual port."""
     try:
-        return ask()
-    except exceptions.Unauthorized:
-        raise InputError(
-            where, f"Keystone refuses user {who.username!r} in project {who.project!r}",
-            "valid: the user's password, domain and project",
-        ) from None  # fmt: skip
-    except (exceptions.ConnectFailure, exceptions.DiscoveryFailure):
-        raise InputError(where, f"Keystone cannot be reached at {who.auth_url}") from None
-    except exceptions.NotFound:
-        raise InputError(where, f"{who.auth_url} is not a Keystone with the v3 API") from None
-    except exceptions.ClientException as problem:
-        raise InputError(where, f"Keystone fails at {who.auth_url} ({type(problem).__name__})") from None
+        return proxy_polling.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
+    except ValueError:
+        return False

@@ -141,7 +141,7 @@ def _fill_servers(context: Context, stats: StatsSource, name: str, api: Api) -> 
     servers = proxy_polling.server_rows([stats], api.proxy_section)
     limits = {row.name: row.slim for row in servers if row.slim}
     unlimited = tuple(row.name for row in servers if not row.slim)
-    wanted = context.deployment.expect.server_maxconn
+    wanted = context.deployment.expect.of(name).server_maxconn
     evidence = ServerSaturation(api=name, limits=limits, unlimited=unlimited, wanted_limit=wanted)
     if not limits:
         return evidence

@@ -14,13 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from keystoneauth1 import exceptions
-
-from calorimeter.core.deployment import Api, Deployment, Identity
+from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.keystone_login import Login
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
-from calorimeter.gates.evidence.identity import session
+from calorimeter.gates.evidence.identity import leads_to, session
 from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.proxy.openstack_client import ClientCall, ClientCalls
@@ -45,8 +44,9 @@ def client_calls(context: Context) -> ClientCalls:
     not be called at all then.
     """
     command = _command(context.deployment)
-    environment = _environment(context.deployment, context.identity)
-    session(context.deployment)
+    _ = context.identity
+    identity = session(context.deployment)
+    environment = _environment(identity.login)
     api = context.api("rest")
     stats = proxy_stats_if_visible(context.deployment)
     before = proxy_polling.sessions(stats, api.proxy_section)
@@ -65,7 +65,7 @@ def client_calls(context: Context) -> ClientCalls:
             client.stack("delete", "--yes", "--wait", name)
         left = name in client.stack("list")
     after = proxy_polling.sessions(stats, api.proxy_section)
-    endpoint = _endpoint(context.deployment)
+    endpoint = identity.orchestration_endpoint()
     return ClientCalls(
         command=Path(command[0]).name,
         front=str(api.front),
@@ -91,23 +91,10 @@ def _command(deployment: Deployment) -> list[str]:
     return words
 
 
-def _environment(deployment: Deployment, who: Identity) -> dict[str, str]:
+def _environment(login: Login) -> dict[str, str]:
     """The variables that `openrc` would set, and none of the caller's own cloud."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith("OS_")}
-    own = {
-        "OS_AUTH_URL": who.auth_url,
-        "OS_USERNAME": who.username,
-        "OS_PASSWORD": deployment.reveal(who.password),
-        "OS_PROJECT_NAME": who.project,
-        "OS_USER_DOMAIN_NAME": who.user_domain,
-        "OS_PROJECT_DOMAIN_NAME": who.project_domain,
-        "OS_IDENTITY_API_VERSION": "3",
-    }
-    if who.region:
-        own["OS_REGION_NAME"] = who.region
-    if deployment.tls.ca_file:
-        own["OS_CACERT"] = str(deployment.tls.ca_file)
-    return {**kept, **own}
+    return {**kept, **login.environment}
 
 
 @dataclass
@@ -166,26 +153,6 @@ def _state(shown: str) -> str | None:
         return str(json.loads(shown)["stack_status"])
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _endpoint(deployment: Deployment) -> str | None:
-    """The endpoint of the orchestration service in the catalog; None if it names none."""
-    region = deployment.identity.region if deployment.identity else None
-    try:
-        found = session(deployment).session.get_endpoint(
-            service_type="orchestration", interface="public", region_name=region
-        )
-    except (exceptions.ClientException, InputError):
-        return None
-    return str(found) if found else None
-
-
-def leads_to(endpoint: str, api: Api) -> bool:
-    """Whether an endpoint is the front address, also by another name of its host or its usual port."""
-    try:
-        return proxy_polling.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
-    except ValueError:
-        return False
 
 
 def _no_token(deployment: Deployment) -> str:

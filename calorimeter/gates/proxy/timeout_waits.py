@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from calorimeter.core import waiting
-from calorimeter.core.deployment import Address, Api, Expect
+from calorimeter.core.deployment import Address, Api
+from calorimeter.core.expect import Expect
 from calorimeter.core.faults.schedule import FaultCommands
 from calorimeter.gates.affinity.failover_trial import await_state, breakable
 from calorimeter.gates.clients.attribution import Attribution

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pyarrow.parquet as pq
 
+from calorimeter.core import keystone_login
 from calorimeter.core.deployment import Deployment, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
@@ -103,28 +104,17 @@ def command_environment(deployment: Deployment) -> dict[str, str]:
 
     The EC2 credentials for CFN are in the variables of AWS's clients. Raises InputError without [identity].
     """
-    who = deployment.identity
-    if who is None:
-        raise InputError(str(deployment.path), "[identity] is missing", "valid: auth_url, username, …")
+    login, who = keystone_login.of(deployment), deployment.identity
+    assert who is not None
     kept = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith("OS_") and name.lower() not in ("no_proxy", "http_proxy", "https_proxy")
     }
-    given = {
-        "OS_AUTH_URL": who.auth_url,
-        "OS_IDENTITY_API_VERSION": "3",
-        "OS_USERNAME": who.username,
-        "OS_PASSWORD": deployment.reveal(who.password),
-        "OS_PROJECT_NAME": who.project,
-        "OS_USER_DOMAIN_NAME": who.user_domain,
-        "OS_PROJECT_DOMAIN_NAME": who.project_domain,
-        "OS_REGION_NAME": who.region,
-        "OS_CACERT": str(deployment.tls.ca_file) if deployment.tls.ca_file else None,
-        "AWS_ACCESS_KEY_ID": who.ec2_access,
-        "AWS_SECRET_ACCESS_KEY": deployment.reveal(who.ec2_secret) if who.ec2_secret else None,
-    }
-    return {**kept, **{name: value for name, value in given.items() if value is not None}}
+    if who.ec2_access and who.ec2_secret:
+        kept["AWS_ACCESS_KEY_ID"] = who.ec2_access
+        kept["AWS_SECRET_ACCESS_KEY"] = deployment.reveal(who.ec2_secret)
+    return {**kept, **login.environment}
 
 
 def _run(command: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 import gevent
 from keystoneauth1 import exceptions
-from keystoneauth1.identity import generic
 
-from calorimeter.core.deployment import Deployment, Identity
+from calorimeter.core import keystone_login
+from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.keystone_session import keystone_session
+from calorimeter.core.identities import Identity
+from calorimeter.core.keystone_login import Login
 from calorimeter.core.sigv4 import Signer
 
 log = logging.getLogger(__name__)
@@ -23,13 +24,6 @@ RENEW_AT = 0.8
 """The fraction of its lifetime after which a token is renewed."""
 
 RETRY_S = 5.0
-
-
-def identity_of(deployment: Deployment) -> Identity:
-    """The deployment's own identity. Raises InputError if the deployment file has none."""
-    if deployment.identity is None:
-        raise InputError(str(deployment.path), "has no [identity]", "a load needs one")
-    return deployment.identity
 
 
 def cfn_signer(deployment: Deployment, identity: Identity | None = None) -> Signer:
@@ -47,37 +41,34 @@ def cfn_signer(deployment: Deployment, identity: Identity | None = None) -> Sign
 class Token:
     """The current token and its project. `bytes` changes when the token is renewed."""
 
-    def __init__(
-        self, deployment: Deployment, identity: Identity | None = None, password: str = ""
-    ) -> None:
-        """Fetch the first token. Raises InputError if Keystone cannot be reached, or refuses.
+    def __init__(self, deployment: Deployment, login: Login | None = None) -> None:
+        """Fetch the first token with `login` (default: the deployment's own identity).
 
-        `identity` defaults to the deployment's own; `password` to the secret that the identity names.
+        Raises InputError if Keystone cannot be reached, or refuses, and for a token without a project.
         """
-        identity = identity or identity_of(deployment)
-        self._where = f"identity.auth_url {identity.auth_url}"
-        self._user = identity.username
-        password = password or deployment.reveal(identity.password)
-        self.auth = generic.Password(
-            auth_url=identity.auth_url,
-            username=identity.username,
-            password=password,
-            project_name=identity.project,
-            user_domain_name=identity.user_domain,
-            project_domain_name=identity.project_domain,
-        )
-        self.session = keystone_session(deployment, identity.auth_url, REQUEST_TIMEOUT_S)
-        self.deferred_headers = f"\r\nX-Auth-User: {identity.username}\r\nX-Auth-Key: {password}".encode()
-        """Header lines that let Heat act later on the user's behalf."""
+        self.login = login or keystone_login.of(deployment)
+        self.session = self.login.session(deployment, REQUEST_TIMEOUT_S)
+        self.deferred_headers = _deferred(self.login)
+        """Header lines that let Heat act later on the user's behalf; only a password can do that."""
         self.bytes = b""
-        self.project_id = self.user_id = ""
-        self._lifetime_s = 0.0
         self._fetch()
+        if not self.project_id:
+            raise self.login.needs_project()
         self._renewer: gevent.Greenlet | None = None
 
+    def check_lasts(self, duration_s: float) -> None:
+        """Raise InputError if the token cannot be renewed and expires within this time."""
+        if not self.login.renewable and self._lifetime_s < duration_s:
+            raise InputError(
+                self.login.where,
+                f"{self.login.who} expires in {self._lifetime_s:.0f} s and cannot be renewed; "
+                f"the load takes {duration_s:.0f} s",
+                "valid: a newer token, a shorter --duration, or a password or application credential",
+            )
+
     def start_renewing(self) -> None:
-        """Renew the token in the background from now on."""
-        if self._renewer is None:
+        """Renew the token in the background from now on, if Keystone gives another."""
+        if self._renewer is None and self.login.renewable:
             self._renewer = gevent.spawn(self._renew)
 
     def stop_renewing(self) -> None:
@@ -88,20 +79,15 @@ class Token:
 
     def _fetch(self) -> None:
         try:
-            access = self.auth.get_access(self.session)
-        except exceptions.Unauthorized as problem:
-            raise InputError(
-                self._where,
-                f"Keystone refuses user {self._user!r} (401)",
-                "check identity.username and password",
-            ) from problem
+            access = self.login.plugin.get_access(self.session)
         except exceptions.ClientException as problem:
-            reason = str(problem).partition(": HTTP")[0].partition("\n")[0]
-            raise InputError(self._where, f"Keystone gives no token: {reason}") from problem
+            raise self.login.refusal(problem) from None
         assert access.auth_token is not None and access.expires is not None
         self.bytes = access.auth_token.encode("ascii")
-        self.project_id = access.project_id or ""
+        self.project_id, self.project_name = access.project_id or "", access.project_name or ""
+        self.domain_id = access.project_domain_id or ""
         self.user_id = access.user_id or ""
+        self.restricted = keystone_login.restricted(access)
         self._lifetime_s = (access.expires - datetime.now(UTC)).total_seconds()
 
     def _renew(self) -> None:
@@ -109,9 +95,14 @@ class Token:
             gevent.sleep(max(1.0, self._lifetime_s * RENEW_AT))
             while True:
                 try:
-                    self.auth.invalidate()
+                    self.login.plugin.invalidate()
                     self._fetch()
                     break
                 except InputError as problem:
                     log.warning("the token cannot be renewed: %s", problem)
                     gevent.sleep(RETRY_S)
+
+
+def _deferred(login: Login) -> bytes:
+    known = login.password_of_user
+    return f"\r\nX-Auth-User: {known[0]}\r\nX-Auth-Key: {known[1]}".encode() if known else b""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from calorimeter.core import keystone_login
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
@@ -31,7 +32,7 @@ class CleanupResult:
 def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> CleanupResult:
     """Remove everything of a run. Raises InputError if stacks, configs or tenants cannot be listed."""
     token = Token(deployment)
-    keystone = keystone_accounts.TenantAccounts(deployment, token)
+    keystone = keystone_accounts.TenantAccounts(token)
     names = keystone.names(run_id)
     removed = left = 0
     for cleaner in _cleaners(deployment, token, names):
@@ -62,6 +63,6 @@ def _cleaners(deployment: Deployment, token: Token, names: list[str]) -> Iterato
     """The cleaners of the deployment's own project, of its tenants, and of those that the run created."""
     yield Cleaner.of(deployment, token)
     for given in deployment.tenants:
-        yield Cleaner.of(deployment, Token(deployment, given))
+        yield Cleaner.of(deployment, Token(deployment, keystone_login.of(deployment, given)))
     for name in names:
-        yield Cleaner.of(deployment, Token(deployment, *keystone_accounts.identity(deployment, name)))
+        yield Cleaner.of(deployment, keystone_accounts.log_in(deployment, token, name))

@@ -16,7 +16,7 @@ from calorimeter.core import paths
 from calorimeter.core.errors import InputError
 from calorimeter.load.run import progress_line
 from calorimeter.load.run.lifecycle import Lifecycle
-from calorimeter.load.run.preparation import prepare
+from calorimeter.load.run.preparation import prepare, warn_of_delegation
 
 SLOW_S = 1.0
 """Checks that take longer are announced even if standard error is not a terminal."""
@@ -67,6 +67,8 @@ def install(environment: Any) -> None:
                 "duration_s": options.duration or options.run_time,
             }
             session.scenario = session.scenario.with_overrides(**given)
+            session.token.check_lasts(session.scenario.duration_s)
+            warn_of_delegation(session)
     except (InputError, KeyboardInterrupt) as problem:
         progress_line.clear()
         print(f"calorimeter: {problem if str(problem) else 'interrupted'}", file=sys.stderr)

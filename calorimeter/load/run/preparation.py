@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from calorimeter.core import netns
 from calorimeter.core.deployment import Api, Consent, Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.keystone_login import UNRESTRICTED
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
 from calorimeter.load.apis.rest import RestApi
@@ -18,6 +20,8 @@ from calorimeter.load.run.session import ApiUnderLoad, LoadSession, target
 from calorimeter.load.tenants import tenants
 from calorimeter.load.tenants.leftovers import TIMEOUTS, Cleaner
 from calorimeter.workload import catalogue
+
+log = logging.getLogger(__name__)
 
 
 def prepare(deployment_file: Path, scenario_name: str) -> LoadSession:
@@ -38,6 +42,7 @@ def prepare(deployment_file: Path, scenario_name: str) -> LoadSession:
     SourceAddresses(deployment.clients.sources).check()
     tenants.check(deployment, scenario)
     token = Token(deployment)
+    tenants.check_owner(deployment, scenario, token)
     tagged = operation_table.tagged(scenario)
     fronts = {
         name: _front(deployment, name, token, tagged) for name in ("rest", "cfn") if scenario.load(name)
@@ -48,6 +53,21 @@ def prepare(deployment_file: Path, scenario_name: str) -> LoadSession:
     timeouts = RequestTimeouts(given.connect_s, given.first_byte_s, given.whole_s)
     cleaner = Cleaner.of(deployment, token)
     return LoadSession(deployment, scenario, timeouts, token, fronts, cleaner, tagged)
+
+
+def warn_of_delegation(session: LoadSession) -> None:
+    """Log what Heat cannot do with this identity, because a stack's owner delegates to Heat."""
+    login = session.token.login
+    if session.token.restricted:
+        log.warning("%s is restricted: %s", login.who, UNRESTRICTED)
+    rest = session.scenario.load("rest")
+    deferred = [template.name for template in rest.templates if template.deferred] if rest else []
+    if deferred and not session.token.deferred_headers:
+        log.warning(
+            "%s has no password for Heat to keep: stacks of %s need deferred_auth_method = trusts",
+            login.who,
+            ", ".join(deferred),
+        )
 
 
 def _front(deployment: Deployment, name: str, token: Token, tagged: bool) -> ApiUnderLoad:

@@ -92,7 +92,7 @@ class LoadSession:
     def begin(self, recorders: Recorders, *, worker: int = 0, workers: int = 1) -> None:
         """Start recording a run; the numbers of users start again."""
         self.tenants = tenants.log_in(
-            self.deployment, self.scenario, recorders.run.name, workers, self.tagged
+            self.deployment, self.scenario, self.token, recorders.run.name, workers, self.tagged
         )
         self.recorders = recorders
         self.worker, self.workers = worker, max(workers, worker + 1)

@@ -1,8 +1,8 @@
 """Projects, users and EC2 credentials of a run's tenants: created in Keystone, found by name, removed.
 
 Nothing is stored: a tenant is named after the run, and its password is derived (HMAC-SHA256) from the
-password of the deployment's own identity. So each worker, and `calorimeter clean` later, can log in as the
-tenant's user, and nobody else can.
+secret of the deployment's own identity: its password, or that of its application credential. So each
+worker, and `calorimeter clean` later, can log in as the tenant's user, and nobody else can.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import Any
 
 from keystoneauth1 import exceptions
 
-from calorimeter.core.deployment import Deployment, Identity
+from calorimeter.core import keystone_login
+from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.load.apis.keystone_tokens import Token, identity_of
+from calorimeter.core.keystone_login import Login
+from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.tenants import leftovers
 
 ROLES = ("member", "heat_stack_owner")
@@ -27,47 +29,52 @@ def name(run_id: str, number: int) -> str:
     return f"{leftovers.prefix(run_id)}tenant-{number}"
 
 
-def identity(deployment: Deployment, named: str) -> tuple[Identity, str]:
-    """The identity of a tenant's user, and its password."""
-    owner = identity_of(deployment)
-    key = deployment.reveal(owner.password).encode()
-    password = hmac.new(key, named.encode(), "sha256").hexdigest()
-    new: dict[str, Any] = {"username": named, "project": named, "ec2_access": None, "ec2_secret": None}
-    new["user_domain"] = owner.project_domain
-    return owner.model_copy(update=new), password
+def password(owner: Login, named: str) -> str:
+    """The password of a tenant's user. Raises InputError if `owner` has no secret that stays the same."""
+    secret = owner.lasting_secret
+    if secret is None:
+        raise InputError(
+            owner.where,
+            f"{owner.who} cannot create tenants: their passwords are derived from a secret that stays the "
+            f"same, and {owner.auth_type} has none",
+            "valid: a password or an application credential, or [[tenants]] in the deployment file",
+        )
+    return hmac.new(secret.encode(), named.encode(), "sha256").hexdigest()
+
+
+def log_in(deployment: Deployment, owner: Token, named: str) -> Token:
+    """A token of a tenant's user; `owner` is that of the deployment's own identity. Raises InputError."""
+    login = keystone_login.of_tenant(owner.login, named, owner.domain_id, password(owner.login, named))
+    return Token(deployment, login)
 
 
 class TenantAccounts:
     """The identity API, with the rights of the deployment's own user."""
 
-    def __init__(self, deployment: Deployment, token: Token) -> None:
-        self._deployment = deployment
-        self._where = f"identity.username {identity_of(deployment).username!r}"
+    def __init__(self, token: Token) -> None:
+        self._where = token.login.where
         self._token = token
-        self._root = _root(deployment)
 
     def create(self, run_id: str, count: int) -> None:
         """Create the tenants of a run. Raises InputError, and leaves nothing, if Keystone refuses."""
         try:
-            domain = self._token.auth.get_access(self._token.session).project_domain_id or ""
             roles = [role["id"] for role in self._get("roles") if role["name"] in ROLES]
             for number in range(count):
-                self._create(name(run_id, number), domain, roles)
+                self._create(name(run_id, number), self._token.domain_id, roles)
         except exceptions.ClientException as problem:
             self.remove(run_id)
             raise InputError(
                 self._where,
-                f"Keystone refuses to create tenants ({_reason(problem)})",
+                f"Keystone refuses {self._token.login.who} to create tenants ({_reason(problem)})",
                 "valid: a user who may create projects and users, or [[tenants]] in the deployment file",
             ) from problem
 
     def _create(self, named: str, domain: str, roles: list[str]) -> None:
-        _, password = identity(self._deployment, named)
         project = self._post("projects", "project", name=named, domain_id=domain)
-        user = self._post("users", "user", name=named, domain_id=domain, password=password)
+        secret = password(self._token.login, named)
+        user = self._post("users", "user", name=named, domain_id=domain, password=secret)
         for role in roles:
             self._call("PUT", f"projects/{project}/users/{user}/roles/{role}")
-        self._call("POST", f"users/{user}/credentials/OS-EC2", json={"tenant_id": project})
 
     def names(self, run_id: str) -> list[str]:
         """The names of a run's existing tenants.
@@ -121,24 +128,27 @@ class TenantAccounts:
         return str(self._call("POST", kind, json={single: values}).json()[single]["id"])
 
     def _call(self, method: str, path: str, **more: Any) -> Any:
-        return self._token.session.request(f"{self._root}/{path}", method, auth=self._token.auth, **more)
+        url = f"{self._token.login.api}/{path}"
+        return self._token.session.request(url, method, auth=self._token.login.plugin, **more)
 
 
-def ec2_of(deployment: Deployment, token: Token) -> tuple[str, str]:
-    """The EC2 access key and secret of a tenant's user. Raises InputError if it has none."""
-    url = f"{_root(deployment)}/users/{token.user_id}/credentials/OS-EC2"
+def ec2_of(token: Token) -> tuple[str, str]:
+    """The EC2 access key and secret of a tenant's user, who creates them if there are none.
+
+    Keystone lets no application credential of the owner create them. Raises InputError.
+    """
+    url = f"{token.login.api}/users/{token.user_id}/credentials/OS-EC2"
+    auth = token.login.plugin
     try:
-        answer = token.session.get(url, auth=token.auth)
-        credential = answer.json()["credentials"][0]
-    except (exceptions.ClientException, IndexError, KeyError) as problem:
-        where = f"identity.auth_url {identity_of(deployment).auth_url}"
-        raise InputError(where, "a tenant has no EC2 credentials") from problem
-    return str(credential["access"]), str(credential["secret"])
-
-
-def _root(deployment: Deployment) -> str:
-    url = identity_of(deployment).auth_url.rstrip("/")
-    return url if url.endswith("/v3") else f"{url}/v3"
+        there = token.session.get(url, auth=auth).json()["credentials"]
+        found = there or [
+            token.session.post(url, auth=auth, json={"tenant_id": token.project_id}).json()["credential"]
+        ]
+        return str(found[0]["access"]), str(found[0]["secret"])
+    except (exceptions.ClientException, KeyError) as problem:
+        raise InputError(
+            token.login.where, f"a tenant has no EC2 credentials ({_reason(problem)})"
+        ) from problem
 
 
 def _reason(problem: Exception) -> str:

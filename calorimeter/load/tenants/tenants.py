@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from calorimeter.core import keystone_login
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.sigv4 import Signer
 from calorimeter.load.apis.cfn import CfnApi
-from calorimeter.load.apis.keystone_tokens import Token, cfn_signer, identity_of
+from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.rest import RestApi
 from calorimeter.load.apis.stack_api import StackApi
@@ -66,6 +67,12 @@ class TenantPool:
             tenant.token.stop_renewing()
 
 
+def check_owner(deployment: Deployment, scenario: Scenario, token: Token) -> None:
+    """Raise InputError if the run creates its tenants, and this account's kind cannot."""
+    if created_by_run(deployment, scenario):
+        keystone_accounts.password(token.login, "")
+
+
 def check(deployment: Deployment, scenario: Scenario) -> None:
     """Raise InputError if a deployment has tenants, but fewer than the scenario needs."""
     wanted, given = scenario.tenants, len(deployment.tenants)
@@ -85,22 +92,25 @@ def created_by_run(deployment: Deployment, scenario: Scenario) -> bool:
 def create(deployment: Deployment, scenario: Scenario, token: Token, run_id: str) -> None:
     """Create the tenants of a run, if it needs its own. Raises InputError."""
     if scenario.tenants is not None and created_by_run(deployment, scenario):
-        keystone_accounts.TenantAccounts(deployment, token).create(run_id, scenario.tenants.count)
+        keystone_accounts.TenantAccounts(token).create(run_id, scenario.tenants.count)
 
 
 def log_in(
-    deployment: Deployment, scenario: Scenario, run_id: str, workers: int, tagged: bool
+    deployment: Deployment, scenario: Scenario, owner: Token, run_id: str, workers: int, tagged: bool
 ) -> TenantPool | None:
     """Get the credentials of all tenants, and renew their tokens; None if the scenario has no tenants.
 
-    The workers share the quota. `tagged`: stacks get a tag. Raises InputError.
+    `owner` is the token of the deployment's own identity. The workers share the quota. `tagged`: stacks get
+    a tag. Raises InputError.
     """
     wanted = scenario.tenants
     if wanted is None:
         return None
     found = []
     for number in range(wanted.count):
-        name, token, signer = _credentials(deployment, run_id, number, scenario.load("cfn") is not None)
+        name, token, signer = _credentials(
+            deployment, owner, run_id, number, scenario.load("cfn") is not None
+        )
         token.start_renewing()
         most = None if wanted.stacks_max is None else max(1, wanted.stacks_max // workers)
         found.append(Tenant(name, token, _apis(deployment, token, signer, tagged), Quota(most)))
@@ -108,18 +118,18 @@ def log_in(
 
 
 def _credentials(
-    deployment: Deployment, run_id: str, number: int, with_ec2: bool
+    deployment: Deployment, owner: Token, run_id: str, number: int, with_ec2: bool
 ) -> tuple[str, Token, Signer | None]:
     if deployment.tenants:
         given = deployment.tenants[number]
-        token = Token(deployment, given)
-        return given.project, token, cfn_signer(deployment, given) if with_ec2 else None
+        token = Token(deployment, keystone_login.of(deployment, given))
+        return token.project_name, token, cfn_signer(deployment, given) if with_ec2 else None
     name = keystone_accounts.name(run_id, number)
-    token = Token(deployment, *keystone_accounts.identity(deployment, name))
+    token = keystone_accounts.log_in(deployment, owner, name)
     if not with_ec2:
         return name, token, None
-    access, secret = keystone_accounts.ec2_of(deployment, token)
-    return name, token, Signer(access, secret, identity_of(deployment).region)
+    access, secret = keystone_accounts.ec2_of(token)
+    return name, token, Signer(access, secret, token.login.region)
 
 
 def _apis(deployment: Deployment, token: Token, signer: Signer | None, tagged: bool) -> dict[str, StackApi]:

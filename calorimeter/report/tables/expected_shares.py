@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.expect import Balance
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
 from calorimeter.report.tables.shares import PROXY_TOTALS
 
@@ -56,13 +57,14 @@ def bands(opened: pd.DataFrame, servers: pd.DataFrame, deployment: Deployment | 
             if described is None:
                 continue
             section = described.proxy_section
-            hashing = _hash(servers[servers["section"] == section], deployment)
+            wanted = deployment.expect.of(api)
+            hashing = _hash(servers[servers["section"] == section], wanted)
             if hashing is not None:
                 rows += _of_section(section, hashing, opened[opened["api"] == api])
     return pd.DataFrame(rows, columns=["group", "name", "predicted", "low", "high"])
 
 
-def _hash(servers: pd.DataFrame, deployment: Deployment) -> SourceHash | None:
+def _hash(servers: pd.DataFrame, wanted: Balance) -> SourceHash | None:
     rows = servers[~servers["server"].isin(PROXY_TOTALS)]
     # HAProxy gives a server's number by its place in the file, which is the order of its statistics.
     order = list(dict.fromkeys(rows["server"]))
@@ -71,7 +73,7 @@ def _hash(servers: pd.DataFrame, deployment: Deployment) -> SourceHash | None:
         return None
     weights = rows.groupby("server")["weight"].first()
     try:
-        rules = HashRules.from_words(deployment.expect.balance, deployment.expect.hash_type)
+        rules = HashRules.from_words(wanted.balance, wanted.hash_type)
         found = [
             HashServer(name=name, puid=number + 1, weight=int(weights[name]))
             for number, name in enumerate(order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from calorimeter.config.audit import HeatFiles, Inputs
 
 PROXY = """\
@@ -85,6 +87,15 @@ enforce_new_defaults = false
 enforce_scope = false
 """
 
+SAID: dict[str, Any] = {
+    "max_detection_s": 20.0,
+    "tcp_keepalive": True,
+    "expect_balance": {"rest": "source", "cfn": "source"},
+    "heat_release": 24,
+    "rabbitmq_release": (4, 2),
+}
+"""What the owner of the clean deployment, and of the guide's, says."""
+
 SECRETS = ("broker-pw", "db-pw", "service-pw", "0123456789abcdef")
 
 
@@ -98,6 +109,7 @@ def inputs(proxy: str = PROXY, b: str = heat("10.0.0.2"), c: str = heat("10.0.0.
     return Inputs(
         proxies=(("proxy", (("apis-proxy.conf", proxy),)),),
         heat=(HeatFiles("B", (("heat-b.conf", b),)), HeatFiles("C", (("heat-c.conf", c),))),
+        **SAID,
     )
 
 

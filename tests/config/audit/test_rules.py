@@ -19,7 +19,6 @@ from tests.config.audit.clean import edited
 from tests.places import GUIDE
 
 MANUAL = Path("/usr/share/doc/haproxy/configuration.txt.gz")
-GATE_A4 = {"A4-messaging-differs"}
 
 EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A1-address-shared", "c", "bind_host = 10.0.0.3", "bind_host = 10.0.0.2"),
@@ -31,11 +30,26 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A2-api-behind-no-server", "proxy", "    server cfn-2 10.0.0.3:8000\n", ""),
     ("A2-send-proxy", "proxy", "rest-1 10.0.0.2:8004", "rest-1 10.0.0.2:8004 send-proxy"),
     ("A2-line-unreadable", "proxy", "retries 3", 'retries "3'),
-    ("A2-line-unreadable", "proxy", "retries 3", 'retries "$NOWHERE"'),
+    ("A2-line-unreadable", "proxy", "retries 3", "retires 3"),
+    ("A2-line-unreadable", "proxy", "retries 3", "include conf.d/*.cfg"),
+    ("A2-line-unreadable", "proxy", "global\n", "daemon\nglobal\n"),
+    ("A2-line-of-haproxy-1", "proxy", "timeout queue 1m", "timeout queue 1m\n    option http-tunnel"),
+    ("A2-line-of-haproxy-1", "proxy", "timeout connect 10s", "contimeout 10s"),
+    ("A2-line-of-haproxy-1", "proxy", "_proxy\n    bind 10.0.0.1:8004", "_proxy 10.0.0.1:8004"),
+    ("A2-variable-unset", "proxy", "retries 3", 'retries "$NOWHERE"'),
+    ("A2-variable-unset", "proxy", "cfn_api_proxy\n", "cfn_api_proxy\n    bind $NOWHERE:8000\n"),
+    ("A2-https-links", "proxy", "bind 10.0.0.1:8004", "mode http\n    bind 10.0.0.1:8004 ssl crt a.pem"),
     ("A3-loopback-service", "b", "@10.0.0.1/heat", "@127.0.0.1/heat"),
     ("A3-loopback-service", "b", "auth_url = http://10.0.0.1:5000", "auth_url = http://localhost:5000"),
     ("A3-loopback-broker", "b", "broker-pw@10.0.0.1:5672", "broker-pw@localhost:5672"),
-    ("A4-broker-differs", "c", "rabbit://heat:", "rabbit://other:"),
+    ("A4-broker-differs", "c", "broker-pw@", "other@"),
+    ("A4-broker-differs", "c", "broker-pw@10.0.0.1", "broker-pw@10.0.0.9"),
+    (
+        "A4-broker-differs",
+        "c",
+        "broker-pw@10.0.0.1:5672",
+        "broker-pw@10.0.0.1:5672,heat:broker-pw@10.0.0.9",
+    ),
     ("A4-broker-differs", "c", ":5672/", ":5672/other"),
     ("A4-database-differs", "c", "db-pw@10.0.0.1/heat", "db-pw@10.0.0.1/other"),
     ("A4-encryption-key-differs", "c", "key = 0123", "key = 3210"),
@@ -43,7 +57,14 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A4-messaging-differs", "c", "rpc_response_timeout = 60\n", "rpc_response_timeout = 30\n"),
     ("A5-balance-not-source", "proxy", "    balance source\n    hash-type consistent\n", ""),
     ("A5-balance-not-source", "proxy", "balance source", "balance roundrobin"),
+    (
+        "A5-balance-not-source",
+        "proxy",
+        "    balance source",
+        "    stick-table type ip size 1k\n    balance first",
+    ),
     ("A5-mode-unsaid", "proxy", "    mode tcp\n", ""),
+    ("A5-backup", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 backup"),
     ("A5-weight-zero", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 weight 0"),
     (
         "A5-closes-connections",
@@ -53,6 +74,18 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ),
     ("A6-no-check", "proxy", "default-server check", "default-server"),
     ("A6-no-check", "proxy", "10.0.0.2:8004", "10.0.0.2:8004 no-check"),
+    (
+        "A6-check-refused",
+        "proxy",
+        "httpchk GET /healthcheck",
+        "httpchk GET /\n    http-check expect status 200",
+    ),
+    (
+        "A6-check-refused",
+        "proxy",
+        "httpchk GET /healthcheck",
+        "httpchk HEAD /healthcheck\n    http-check expect status 200",
+    ),
     ("A6-check-without-http", "proxy", "    option httpchk GET /healthcheck\n", ""),
     ("A6-check-shallow", "proxy", "httpchk GET /healthcheck", "httpchk"),
     ("A6-slow-detection", "proxy", "timeout check 2s", "timeout check 10s"),
@@ -81,9 +114,22 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A9-log-without-server", "proxy", "    option tcplog\n", ""),
     ("A9-no-stats", "proxy", "    stats socket /run/haproxy/admin.sock mode 660 level admin\n", ""),
     ("A10-line-unreadable", "b", "[database]", "...\n[database]"),
+    ("A10-transport-unreadable", "b", "broker-pw@", "broker#pw@"),
     ("A10-option-gone", "b", "[database]", "rpc_backend = rabbit\n[database]"),
     ("A10-database-option-gone", "b", "[database]", "sql_idle_timeout = 200\n[database]"),
     ("A10-broker-option-gone", "b", "[database]", "rabbit_host = 10.0.0.1\n[database]"),
+    ("A10-default-group", "b", "[database]", "[default]\nmax_stacks_per_tenant = 9\n[database]"),
+    ("A10-group-unknown", "b", "[database]", "[databases]\nmax_retries = 3\n[database]"),
+    ("A10-option-unknown", "b", "[database]", "max_stack_per_tenant = 9\n[database]"),
+    ("A10-value-refused", "b", "[database]", "max_stacks_per_tenant = many\n[database]"),
+    ("A10-option-renamed", "b", "[keystone_authtoken]\nauth_type", "[keystone_authtoken]\nauth_plugin"),
+    ("A10-option-ending", "b", "[database]", "wsgi_keep_alive = true\n[database]"),
+    (
+        "A10-option-dropped",
+        "b",
+        "[keystone_authtoken]",
+        "[keystone_authtoken]\nauth_uri = http://10.0.0.1:5000",
+    ),
     ("A11-workers-unsaid", "b", "num_engine_workers = 2\n", ""),
     ("A11-database-connections", "b", "num_engine_workers = 2", "num_engine_workers = 60"),
     ("A12-cfn-trusts", "b", "deferred_auth_method = password\n", ""),
@@ -94,7 +140,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
         "endpoint_override = http://10.0.0.1:5000",
         "endpoint_override = http://k:5/v3/",
     ),
-    ("A12-cfn-policy", "b", "enforce_scope = false", "enforce_scope = true"),
+    ("A12-cfn-policy", "b", "enforce_new_defaults = false", "enforce_new_defaults = true"),
 ]
 ALONGSIDE = {
     # The edited file is the only one with the API at that address: another rule finds that too.
@@ -107,20 +153,37 @@ ALONGSIDE = {
     "A3-loopback-broker": {"A4-broker-differs"},
     "A3-loopback-service": {"A4-database-differs"},
     "A5-closes-connections": {"A8-timeout-without-effect", "A9-log-without-server"},
-    "A10-option-gone": GATE_A4,
+    "A2-https-links": {"A8-timeout-without-effect", "A9-log-without-server"},
 }
 BY_HAND = {
+    "A10-transport-unreadable": "the broken password of the example is not that of the other machine",
     "A1-address-shared": "the owner decides which of the two moves",
     "A1-address-of-proxy": "the guide stops the process and keeps the file",
     "A2-server-without-api": "the address is not in the files",
     "A2-section-mixed": "the address is not in the files",
     "A2-send-proxy": "the API may understand it",
     "A2-line-unreadable": "the intended line is not in the files",
+    "A2-variable-unset": "the value is not in the files",
     "A5-weight-zero": "the owner decides the weight",
+    "A5-backup": "the owner decides which APIs are active",
+    "A5-closes-connections": "it may be the owner's choice",
+    "A6-one-backup-only": "one active API may be the owner's choice",
+    "A4-transient-queues": "all processes switch together, or the broker permits them",
     "A8-server-maxconn-order": "the owner decides which limit is right",
+    "A10-group-unknown": "what was meant is not certain",
+    "A10-option-unknown": "what was meant is not certain",
+    "A10-value-refused": "the intended value is not in the files",
+    "A10-option-ending": "the owner decides how to do without it",
     "A10-line-unreadable": "the intended line is not in the files",
+    "A4-broker-differs": "the owner knows which file is right",
+    "A4-database-differs": "the owner knows which file is right",
+    "A4-encryption-key-differs": "the owner knows which key the database has",
+    "A4-messaging-differs": "the owner knows which queues the broker has",
     "A4-encryption-key-default": "a secret has to be created",
+    "A11-workers-unsaid": "the owner decides the number of engines",
+    "A12-cfn-trusts": "Heat's default is right for the REST API",
     "A12-ec2-credentials": "the service user may not be in the file",
+    "A12-cfn-policy": "in a file of the REST API, too, the option opens that",
     "A11-database-connections": "the owner decides the number of engines",
     "A1-server-twice": "a patch removes no server",
     "A2-server-is-proxy": "a patch removes no server",
@@ -161,7 +224,18 @@ def test_the_proposed_changes_correct_each_example(rule: str, file: str, old: st
 
 def test_every_rule_has_an_example() -> None:
     """Each rule has an example here."""
-    elsewhere = {"A2-bind-unknown", "A4-encryption-key-default", "A5-slowstart-map-based"}
+    elsewhere = {
+        "A2-bind-unknown",
+        "A10-release-not-judged",
+        "A2-proxies-differ",
+        "A4-encryption-key-default",
+        "A4-reply-queue-shared",
+        "A4-transient-queues",
+        "A5-balance-unwanted",
+        "A5-slowstart-map-based",
+        "A6-check-sends-nothing",
+        "A11-engine-name-shared",
+    }
     assert {rule.id for rule in RULES} == {example[0] for example in EXAMPLES} | elsewhere
 
 
@@ -173,6 +247,18 @@ def test_a_bind_that_clients_do_not_use() -> None:
     assert ids(audit.corrected(inputs)) == set()
     everywhere = edited("proxy", "bind 10.0.0.1:8004", "bind :8004")
     assert ids(replace(everywhere, fronts=known)) == set()
+
+
+def test_a_pair_of_proxies_with_different_servers() -> None:
+    """A server that only one of two proxies lists is a warning at its line; equal proxies are clean."""
+    (first,) = clean.inputs().proxies
+    same = replace(clean.inputs(), proxies=(("lb1", first[1]), ("lb2", (("lb2.cfg", clean.PROXY),))))
+    assert ids(same) == set()
+    without = clean.PROXY.replace("    server rest-2 10.0.0.3:8004\n", "")
+    less = replace(same, proxies=(same.proxies[0], ("lb2", (("lb2.cfg", without),))))
+    (finding,) = audit.audit(less).faults
+    assert (finding.rule, finding.file, finding.line) == ("A2-proxies-differ", "apis-proxy.conf", 28)
+    assert "lb2" in finding.says
 
 
 def test_an_encryption_key_that_is_not_set() -> None:

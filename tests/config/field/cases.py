@@ -31,7 +31,11 @@ class FieldCase:
 
     def audit(self, **options: object) -> AuditReport:
         """The audit of the files."""
-        return audit(self.inputs(**options))
+        return self.report(self.inputs(**options))
+
+    def report(self, inputs: Inputs) -> AuditReport:
+        """The audit of changed inputs."""
+        return audit(inputs)
 
     def found(self, rule: str = "", **options: object) -> list[Finding]:
         """The findings whose rule starts with `rule`."""
@@ -39,9 +43,11 @@ class FieldCase:
 
     def describe(self, answers: Answers | None = None, **options: object) -> Description:
         """The deployment that `calorimeter describe` makes of the files."""
-        return describe(
-            self.inputs(**options), answers or Answers(), folder=self.folder, secrets_file="s.toml"
-        )
+        return self.described(self.inputs(**options), answers)
+
+    def described(self, inputs: Inputs, answers: Answers | None = None) -> Description:
+        """The deployment that `calorimeter describe` makes of changed inputs."""
+        return describe(inputs, answers or Answers(), folder=self.folder, secrets_file="s.toml")
 
 
 @cache

@@ -104,7 +104,53 @@ def test_frontends_are_paired_with_the_backends_they_use() -> None:
     assert pairs == [("in", "rest"), ("in", "cfn"), ("both", "both")]
 
 
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ("use_backend b1", ["b1"]),
+        ("use_backend b1 if TRUE", ["rest", "b1"]),
+        ("use_backend b1 unless TRUE\n use_backend b2\n use_backend x1", ["b1", "b2"]),
+        ("use_backend b%[hdr(host)]", ["rest", "b1", "b2"]),
+        ("use_backend %[hdr(host),map(/f,x1)]", ["rest", "x1", "b1", "b2"]),
+        ("use_backend gone", []),
+        ("use_backend x2", []),
+        ("disabled", []),
+    ],
+)
+def test_the_backends_of_a_frontend(lines: str, names: list[str]) -> None:
+    """Conditions, the last rule without one, expressions; disabled sections serve nobody."""
+    backs = "".join(f"backend {name}\n server s 10.0.0.1:1\n" for name in ("rest", "b1", "b2", "x1", "x2"))
+    text = f"frontend in\n bind :80\n default_backend rest\n {lines}\n{backs} disabled\n"
+    found = [each.name for each in resolved(text).services]
+    assert sorted(found) == sorted(names)
+
+
 def test_logs_of_defaults_and_section_add_up() -> None:
     """A section has the `log` lines of its `defaults`, and its own."""
     proxy = only("defaults\n log global\nlisten a\n log 127.0.0.1:514 local0\n")
     assert [setting.text for setting in proxy.values.all("log")] == ["global", "127.0.0.1:514 local0"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "kind", "lacks"),
+    [
+        ("balance roundrobin", None, None),
+        ("cookie S insert", "cookie", "no cookie value: a"),
+        ("mode tcp\n cookie S insert\n default-server cookie x", "cookie", "mode http only"),
+        ("cookie S insert indirect nocache\n default-server cookie x", "cookie", ""),
+        ("cookie S prefix\n default-server cookie x", "cookie", "Heat sets none"),
+        ("cookie S insert dynamic", "cookie", "dynamic-cookie-key"),
+        ("cookie S insert dynamic\n dynamic-cookie-key k", "cookie", ""),
+        ("stick-table type ip size 1k store http_err_rate(10s)", "stick", "only counts"),
+        ("stick-table type ip size 1k\n stick on src", "stick", ""),
+        ("stick-table type ip size 1k\n stick match src", "stick", "stores"),
+        ("stick match src\n stick store-request src", "stick", ""),
+        ("stick store-request src", "stick", "matches"),
+        ("stick on src\n cookie S insert", "stick", ""),
+    ],
+)
+def test_persistence_says_why_it_does_not_work(lines: str, kind: str | None, lacks: str | None) -> None:
+    """A cookie needs values on the servers, mode http and insert; a table needs stick rules."""
+    found = only(f"defaults\n mode http\nbackend b\n {lines}\n server a 10.0.0.1:1\n").persistence
+    assert (found.kind if found else None) == kind
+    assert found is None or (lacks in found.lacks if lacks else found.works)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from calorimeter.config import hosts
 from calorimeter.config.heat import heat_conf
-from calorimeter.config.heat.heat_conf import BrokerHost
+from calorimeter.config.heat.transport_url import BrokerHost
 
 
 def conf(text: str) -> heat_conf.HeatProcessConf:

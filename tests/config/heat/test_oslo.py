@@ -35,7 +35,7 @@ def test_any_text_is_kept_and_raises_nothing(text: str) -> None:
         ("a: 1 = 2", "1 = 2"),
         ('a = "quoted # no comment"', "quoted # no comment"),
         ("a = one\n  two\n\n", "one\ntwo"),
-        ("a = 1\n[default]\na = 2", "2"),
+        ("[DEFAULT]\na = 1\n[default]\na = 2", "1"),
         ("[x]\na = 1\n", None),
         ("#a = 1\n;a = 2\n", None),
     ],

@@ -217,7 +217,7 @@ class FakeContext(Context):
                     "password": {"env": "UNUSED"},
                     "statistics_lag_s": 0.001,
                 },
-                "engines": {"names": ("engine-1", "engine-2"), "workers": 1},
+                "engines": [{"hosts": ("engine-1", "engine-2")}],
                 "parts": [{"name": f"engine-{n}", "kind": "engine", **commands} for n in (1, 2)],
                 "expect": {"rpc_timeout_s": 1.0},
             },

@@ -27,8 +27,7 @@ def consumers(*hosts: str) -> dict[str, tuple[RosterConsumer, ...]]:
 def evidence(**changes: object) -> ConsumerRoster:
     """Two engines with one worker each, as described."""
     fields: dict[str, object] = {
-        "described": HOSTS,
-        "workers": 1,
+        "described": dict.fromkeys(HOSTS, 1),
         "expected_queues": ("engine", "engine_worker"),
         "queues": ("engine", "engine_worker"),
         "consumers": consumers(*HOSTS),
@@ -172,3 +171,25 @@ def test_with_a_stranger_no_engine_is_breakable() -> None:
         assert why.endswith("see gate E1")
         found[queue] = (*found[queue][:-1], stranger.model_copy(update={"listed": False}))
         assert why_not_breakable(found, HOSTS[:1]) is None
+
+
+def test_engines_that_share_a_host_name_are_counted_together() -> None:
+    """Two heat-engine with two workers each under one name have four consumers; three are one too few."""
+    found = {
+        topic: tuple(
+            RosterConsumer(
+                id=f"{topic}-{n}", name=f"heat [{n}]", role="heat-engine", server=server.format(n)
+            )
+            for n in range(4)
+        )
+        for topic, server in (("engine", "heat"), ("engine_worker", "id-{}"))
+    }
+    services = tuple(ServiceEntry(engine_id=f"id-{n}", host="heat", up=True) for n in range(4))
+    whole = evidence(described={"heat": 4}, consumers=found, services=services)
+    assert as_described(whole).outcome is Outcome.PASS
+    assert "4 consumers each (4 of heat)" in as_described(whole).why
+    fewer = {topic: consumers[:3] for topic, consumers in found.items()}
+    assert (
+        "heat has 3 consumers on engine, 4 described"
+        in as_described(whole.model_copy(update={"consumers": fewer})).why
+    )

@@ -178,13 +178,12 @@ def test_nothing_is_left_on_the_broker(lab: Deployment, traced: BrokerApi) -> No
 
 def test_a_right_that_is_missing_is_named(lab: Deployment, traced: BrokerApi) -> None:
     """Without configure permission there is no queue to record into."""
-    assert lab.broker is not None and lab.broker.management is not None
+    assert lab.broker is not None and lab.broker.management
     auth = (lab.broker.user, lab.reveal(lab.broker.password))
     name = f"calorimeter-test-{uuid.uuid4().hex[:8]}"
-    users = f"{lab.broker.management}/api/users/{name}"
-    rights = (
-        f"{lab.broker.management}/api/permissions/{requests.utils.quote(lab.broker.vhost, safe='')}/{name}"
-    )
+    api = f"{lab.broker.management[0]}/api"
+    users = f"{api}/users/{name}"
+    rights = f"{api}/permissions/{requests.utils.quote(lab.broker.vhost, safe='')}/{name}"
     body = {"password": auth[1], "tags": "monitoring"}
     requests.put(users, json=body, auth=auth, timeout=10).raise_for_status()
     limited = lab.model_copy(update={"broker": lab.broker.model_copy(update={"user": name})})

@@ -157,7 +157,7 @@ def test_a_broker_that_is_away_is_reported(lab: Deployment, tmp_path: Path) -> N
     """Without a broker tracing fails in one line and within seconds."""
     assert lab.broker is not None
     away = lab.model_copy(
-        update={"broker": lab.broker.model_copy(update={"management": "http://127.0.0.1:1"})}
+        update={"broker": lab.broker.model_copy(update={"management": ("http://127.0.0.1:1",)})}
     )
     away._path = lab.path
     started = time.monotonic()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.core.deployment import Api, Backend, Clients, Deployment, Identity
+from calorimeter.core.deployment import Api, Backend, Clients, Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.context import Context, Settings
@@ -42,7 +43,7 @@ def context(keystone: Keystone, folder: Path, delete: str, client: str = "") -> 
 
 def test_six_commands_are_the_evidence(tmp_path: Path) -> None:
     """List, create, list, show, delete, list, with the environment of the deployment alone."""
-    with small_keystone(False, False) as keystone:
+    with small_keystone(False) as keystone:
         evidence = client_calls(context(keystone, tmp_path, f"rm {tmp_path}/stack"))
     assert [call.words[1] for call in evidence.calls] == [
         "list",
@@ -62,7 +63,7 @@ def test_failed_call_is_heats_only_if_keystone_gave_a_token(
     tmp_path: Path, refuses: bool, outcome: Outcome
 ) -> None:
     """Keystone is asked after the call that failed; the call is quoted by its last line."""
-    with small_keystone(False, refuses, False) as keystone:
+    with small_keystone(False, refuses) as keystone:
         evidence = client_calls(context(keystone, tmp_path, "echo a; echo Unauthorized >&2; exit 1"))
     assert client_works(evidence).outcome is outcome
     (failed,) = [call for call in evidence.calls if call.status]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from calorimeter.core import deployment
-from calorimeter.core.deployment import Address, Clients, Expect
+from calorimeter.core.deployment import Address, Clients
+from calorimeter.core.expect import Expect
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.evidence.stats_sources import proxy_stats

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,8 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1 import exceptions
 
-from calorimeter.core.deployment import Api, Backend, Deployment, Identity
+from calorimeter.core import keystone_login
+from calorimeter.core.deployment import Api, Backend, Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.identities import Identity
 from calorimeter.core.keystone_session import bypasses_proxy
 from calorimeter.core.secrets import Secret
 from calorimeter.load.apis.quota import Quota
@@ -84,12 +87,25 @@ def test_a_quota_is_taken_and_given_back() -> None:
 
 def test_accounts_of_a_run_follow_from_the_owners_password(tmp_path: Path) -> None:
     """Name and password follow from run and owner: the same again, others for another run."""
-    described = deployment(tmp_path)
-    first = keystone_accounts.identity(described, keystone_accounts.name("r1", 0))
-    assert first == keystone_accounts.identity(described, keystone_accounts.name("r1", 0))
-    assert first[0].username == first[0].project == "cal-r1-tenant-0"
-    assert first[1] != keystone_accounts.identity(described, keystone_accounts.name("r2", 0))[1]
-    assert "sesame" not in first[1]
+    owner = keystone_login.of(deployment(tmp_path))
+    name = keystone_accounts.name("r1", 0)
+    first = keystone_accounts.password(owner, name)
+    assert first == keystone_accounts.password(owner, name)
+    assert first != keystone_accounts.password(owner, keystone_accounts.name("r2", 0))
+    assert "sesame" not in first
+    login = keystone_login.of_tenant(owner, name, "d", first)
+    assert login.password_of_user == ("cal-r1-tenant-0", first)
+    assert login.options["project_name"] == "cal-r1-tenant-0"
+    assert login.verify is owner.verify
+
+
+def test_tenants_are_not_created_with_a_token(tmp_path: Path) -> None:
+    """Passwords that follow from a token would be lost with it; the line says what is valid."""
+    made = keystone_login.of(deployment(tmp_path))
+    owner = replace(made, auth_type="v3token", options={"token": "t0ken"}, who="the token")
+    with pytest.raises(InputError, match=r"the token cannot create tenants.*or \[\[tenants\]\]") as refused:
+        keystone_accounts.password(owner, "x")
+    assert "t0ken" not in f"{refused.value} {owner!r}"
 
 
 def test_fewer_tenants_than_the_scenario_has_are_one_line(tmp_path: Path) -> None:
@@ -128,8 +144,9 @@ def keystone(tmp_path: Path, answers: dict[str, Any]) -> keystone_accounts.Tenan
             raise given
         return SimpleNamespace(json=lambda: given)
 
-    token: Any = SimpleNamespace(session=SimpleNamespace(request=request), auth=None)
-    return keystone_accounts.TenantAccounts(deployment(tmp_path), token)
+    login = replace(keystone_login.of(deployment(tmp_path)), plugin=None)  # type: ignore[arg-type]
+    token: Any = SimpleNamespace(session=SimpleNamespace(request=request), login=login)
+    return keystone_accounts.TenantAccounts(token)
 
 
 PROJECTS = {"projects": [{"name": "cal-r-tenant-0", "id": "p0"}, {"name": "other", "id": "p1"}]}

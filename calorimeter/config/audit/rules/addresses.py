@@ -1,14 +1,17 @@
-"""A1: every API process has an address of its own. A2: the addresses of the proxy are correct."""
+"""A1: every API process has an address of its own."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, at_option, insert_after, remove_line, replace_line
-from calorimeter.config.audit.model import Finding, LinePlace, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.subject import APIS, AuditedFiles
+from calorimeter.config.audit.changes import at, at_option
+from calorimeter.config.audit.listeners import ApiName
+from calorimeter.config.audit.model import Change, Finding, LinePlace, Rule, Severity, guide, rule
+from calorimeter.config.audit.subject import AuditedFiles
+from calorimeter.config.audit.unserved_apis import unserved
+from calorimeter.config.haproxy import HAProxyServer, ProxiedService
 from calorimeter.config.heat.heat_conf import GROUPS, HeatProcessConf
-from calorimeter.config.hosts import WILDCARDS, is_loopback
+from calorimeter.config.hosts import is_loopback
 
 _REST_ADDRESSES = guide(
     "The values required below are the different addresses supplied when running the REST API instances."
@@ -21,10 +24,6 @@ def _api_place(conf: HeatProcessConf, api: str) -> LinePlace:
 
 def _api_name(conf: HeatProcessConf, api: str) -> str:
     return f"[{GROUPS[api]}] of {conf.host}"
-
-
-def _binds(subject: AuditedFiles) -> set[str]:
-    return {bind.text for service in subject.services for bind in service.front.binds}
 
 
 @rule(
@@ -62,18 +61,31 @@ def address_shared(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 )
 def server_twice(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every server of a section has an address of its own."""
-    for service in subject.services:
+    for api, service in subject.api_services:
         seen: dict[str, str] = {}
         for server in service.back.servers:
-            if server.text in seen and server.port is not None:
+            if server.text in seen and server.port is not None and not server.resolved_later:
                 yield rule.finding(
                     at(server.line),
                     f"server {server.name}",
                     f"has the address {server.text} of server {seen[server.text]}",
                     "one API gets the share of two, and when it fails two servers fail with it",
-                    [remove_line(server.line)],
+                    _other_address(subject, api, service, server),
                 )
             seen.setdefault(server.text, server.name)
+
+
+def _other_address(
+    subject: AuditedFiles, api: ApiName, service: ProxiedService, twin: HAProxyServer
+) -> Iterator[Change]:
+    """The address of the only API that is behind no server, if the twin is the only one of its section."""
+    texts = [server.text for server in service.back.servers]
+    free = [each.listener for each in unserved(subject, api)]
+    if len(texts) - len(set(texts)) == len(free) == 1 and free[0].port == twin.port:
+        old = twin.line.words[2]
+        before, found, after = twin.line.text.rstrip("\r\n").partition(f" {old}")
+        if found and not free[0].wildcard:
+            yield Change(twin.line.file, twin.line.number, 1, (f"{before} {free[0].text}{after}",))
 
 
 @rule(
@@ -87,7 +99,7 @@ def server_twice(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 )
 def address_of_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No API is started at the address of the proxy."""
-    binds = _binds(subject)
+    binds = {bind.text for service in subject.services for bind in service.front.binds}
     for conf, api, listener in subject.api_listeners:
         if listener.value is not None and not listener.wildcard and listener.text in binds:
             yield rule.finding(
@@ -97,153 +109,3 @@ def address_of_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                 "an API with this file and the proxy cannot both run on that machine; this is what the "
                 "guide asks for, as long as the API is not started",
             )
-
-
-@rule(
-    "A2-bind-unknown",
-    Severity.ERROR,
-    remedy="bind the address that the APIs had before the proxy, or change the endpoints in the catalog",
-    quote=guide(
-        "This way, there is no need to update, on the CLI, the addresses where it should look for the APIs."
-    ),
-)
-def bind_unknown(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """The proxy is bound to the addresses that clients use."""
-    for proxy in subject.proxies:
-        for api in APIS:
-            front, group = subject.inputs.fronts.get(api), proxy.services[api]
-            binds = [bind for service in group for bind in service.front.binds]
-            if front is None or not binds:
-                continue
-            if any(b.port == front.port and b.host in (front.host, *WILDCARDS) for b in binds):
-                continue
-            first = binds[0]
-            yield rule.finding(
-                at(first.line),
-                group[0].front.name,
-                f"is bound to {', '.join(bind.text for bind in binds)}; clients use {front}",
-                "no client reaches the proxy at the address in its catalog or on its command line",
-                [replace_line(first.line, " ".join(("bind", str(front), *first.options)))],
-            )
-
-
-@rule(
-    "A2-server-is-proxy",
-    Severity.ERROR,
-    remedy="use the address of the API itself",
-    quote=guide("these addresses must be free to be used by the proxy."),
-)
-def server_is_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """No server is the proxy itself."""
-    for proxy in subject.proxies:
-        binds = {
-            bind.text
-            for other in proxy.configuration.proxies
-            for bind in other.binds
-            if bind.host not in WILDCARDS
-        }
-        for _, service in proxy.api_services:
-            for server in service.back.servers:
-                if server.text in binds and server.port is not None:
-                    yield rule.finding(
-                        at(server.line),
-                        f"server {server.name}",
-                        f"has the address {server.text} of the proxy itself",
-                        "the proxy connects to itself until it has no connections left",
-                        [remove_line(server.line)],
-                    )
-
-
-@rule(
-    "A2-server-without-api",
-    Severity.WARNING,
-    remedy="correct the address, or give the audit the heat.conf of that API too (--heat-conf)",
-    quote=_REST_ADDRESSES,
-)
-def server_without_api(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """Every server is a configured API."""
-    for api, service in subject.api_services:
-        if not subject.listeners.any(api):
-            continue
-        for server in service.back.servers:
-            if server.port is None or any(subject.listeners.at(name, server) for name in APIS):
-                continue
-            yield rule.finding(
-                at(server.line),
-                f"server {server.name}",
-                f"{server.text} is not the address of a [{GROUPS[api]}] in the Heat files given",
-                "if nothing listens there, the clients hashed to this server are refused",
-            )
-
-
-@rule(
-    "A2-section-mixed",
-    Severity.ERROR,
-    remedy="move the server to the other section, or correct its port",
-    quote=guide(
-        "The values required below are the different addresses supplied when running the CFN API instances."
-    ),
-)
-def section_mixed(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """A section serves one API."""
-    for api, service in subject.api_services:
-        other = "cfn" if api == "rest" else "rest"
-        for server in service.back.servers:
-            if subject.listeners.at(other, server) and not subject.listeners.at(api, server):
-                yield rule.finding(
-                    at(server.line),
-                    f"server {server.name}",
-                    f"{server.text} is a {other.upper()} API in the {api.upper()} section {service.name}",
-                    "clients hashed to it speak to the wrong API and get 404 or 403",
-                )
-
-
-@rule(
-    "A2-api-behind-no-server",
-    Severity.WARNING,
-    remedy="add it as a server to its section",
-    quote=guide("The HAProxy server, acting as a load balancer, redirects the call to an API instance"),
-)
-def api_behind_no_server(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """Every configured API is behind the proxy."""
-    servers = [(api, server) for api, service in subject.api_services for server in service.back.servers]
-    last = dict(servers)
-    named = {server.text for _, server in servers}
-    ports = {server.port for _, server in servers}
-    binds = _binds(subject)
-    for conf, api, listener in subject.api_listeners:
-        if listener.value is None or api not in last or listener.text in binds:
-            continue
-        if listener.text in named or (listener.wildcard and listener.port in ports):
-            continue
-        line = f"server {conf.host}-{api} {listener.text} check"
-        yield rule.finding(
-            _api_place(conf, api),
-            _api_name(conf, api),
-            f"listens at {listener.text}, which no server line has",
-            "this API gets no requests",
-            [] if listener.wildcard else [insert_after(last[api].line, line)],
-        )
-
-
-@rule(
-    "A2-send-proxy",
-    Severity.WARNING,
-    remedy="remove send-proxy",
-    quote=manual(
-        "5.2 send-proxy",
-        'The "send-proxy" parameter enforces use of the PROXY protocol over any connection established '
-        "to this server.",
-    ),
-)
-def send_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """The proxy speaks HTTP to the servers."""
-    for _, server in subject.servers:
-        for word in ("send-proxy", "send-proxy-v2"):
-            if server.has(word):
-                yield rule.finding(
-                    at(server.parameters[word].line),
-                    f"server {server.name}",
-                    f"receives the PROXY protocol ({word})",
-                    "heat-api and heat-api-cfn do not understand it and answer every request with 400",
-                )

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, insert_after, insert_into, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
+from calorimeter.config.audit.rules.balance import HASHED, balance_of
+from calorimeter.config.audit.section_changes import is_own
 from calorimeter.config.audit.subject import AuditedFiles
-from calorimeter.config.haproxy import ProxiedService
-
-_HASHED = ("source", "uri", "hdr", "url_param", "rdp-cookie", "hash")
+from calorimeter.config.haproxy import ProxiedService, ProxySection
 
 
 @rule(
@@ -23,7 +23,10 @@ _HASHED = ("source", "uri", "hdr", "url_param", "rdp-cookie", "hash")
     ),
 )
 def no_keepalive(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """TCP keep-alive is on, on both sides."""
+    """TCP keep-alive is on, on both sides, if the owner wants it."""
+    wanted = subject.inputs.tcp_keepalive
+    if wanted is False:
+        return
     for service in subject.services:
         client = service.front.option("tcpka", "clitcpka")
         server = service.back.option("tcpka", "srvtcpka")
@@ -36,6 +39,7 @@ def no_keepalive(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                 "a connection that a firewall has dropped, or whose other end has vanished, stays open "
                 "until a timeout",
                 _add_keepalive(service, missing),
+                severity=Severity.WARNING if wanted else Severity.NOTE,
             )
 
 
@@ -63,22 +67,14 @@ def redispatch_map_based(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]
     """Redispatch works with the hash type in use."""
     for service in subject.services:
         back = service.back
-        hashed = back.word("balance").partition("(")[0] in _HASHED
-        if not back.option("redispatch") or not hashed or len(back.servers) < 2:
+        if not back.option("redispatch") or balance_of(back) not in HASHED or len(back.servers) < 2:
             continue
         if back.word("hash-type") != "map-based":
             continue
         hash_type, balance = (
-            setting if setting and setting.line in back.section.lines else None
+            setting if is_own(back, setting) else None
             for setting in (back.values.get("hash-type"), back.values.get("balance"))
         )
-        if hash_type:
-            words = " ".join(("hash-type consistent", *hash_type.words[1:]))
-            change = replace_line(hash_type.line, words)
-        elif balance:
-            change = insert_after(balance.line, "hash-type consistent")
-        else:
-            change = insert_into(back.section, "hash-type consistent")
         place = hash_type or balance
         yield rule.finding(
             at(place.line if place else back.line),
@@ -86,8 +82,17 @@ def redispatch_map_based(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]
             "option redispatch is on, but the hash is map-based",
             "the hash sends a retry to the same dead server: no request is rescued until a check detects "
             "the failure, and none ever without checks",
-            [change],
+            [_consistent(back)],
         )
+
+
+def _consistent(back: ProxySection) -> Change:
+    hash_type, balance = back.values.get("hash-type"), back.values.get("balance")
+    if hash_type and is_own(back, hash_type):
+        return replace_line(hash_type.line, " ".join(("hash-type consistent", *hash_type.words[1:])))
+    if balance and is_own(back, balance):
+        return insert_after(balance.line, "hash-type consistent")
+    return insert_into(back.section, "hash-type consistent")
 
 
 @rule(
@@ -96,12 +101,23 @@ def redispatch_map_based(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]
 def no_redispatch(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """HAProxy tries a refused connection on another server."""
     for service in subject.services:
-        if service.back.option("redispatch") or len(service.back.servers) < 2:
+        back = service.back
+        if back.option("redispatch") or len(back.servers) < 2:
             continue
+        hashed, checked = balance_of(back) in HASHED, all(server.check for server in back.servers)
+        requests = "requests of its clients" if hashed else "requests for it"
         yield rule.finding(
-            at(service.back.line),
+            at(back.line),
             service.name,
             "has no option redispatch",
-            "a connection that a server refuses is retried on the same server only, and then fails",
-            [insert_into(service.back.section, "option redispatch")],
+            "a connection that a server refuses is retried on the same server only, and then fails: until "
+            f"a check takes a crashed server DOWN, all {requests} fail",
+            _add_redispatch(back),
+            severity=Severity.NOTE if checked and not hashed else Severity.WARNING,
         )
+
+
+def _add_redispatch(back: ProxySection) -> Iterator[Change]:
+    yield insert_into(back.section, "option redispatch")
+    if balance_of(back) in HASHED and back.word("hash-type") == "map-based":
+        yield _consistent(back)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, insert_into, remove_line, replace_line
+from calorimeter.config.audit.changes import at, insert_into
 from calorimeter.config.audit.model import Finding, Rule, Severity, guide, manual, rule
+from calorimeter.config.audit.section_changes import set_statement, without_statement
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy.units import integer_or_none, time_text
 
@@ -40,7 +41,7 @@ def maxconn_order(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                     f"maxconn {maxconn} is more than the {limit} of the whole process",
                     "it is never reached: clients of one API can use all connections of the process, and "
                     "those of the other wait in the kernel's queue, to which no timeout of HAProxy applies",
-                    [replace_line(own.line, f"maxconn {max(1, limit // len(fronts))}")],
+                    [set_statement(subject, front, own, f"maxconn {max(1, limit // len(fronts))}")],
                 )
 
 
@@ -72,7 +73,7 @@ def timeout_races_rpc(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                 f"timeout {name} {setting.text} is not longer than rpc_response_timeout ({rpc_s} s)",
                 "when an engine is slow, the proxy cuts the connection before or while the API answers: "
                 "the client sees a closed connection instead of Heat's error",
-                [replace_line(setting.line, f"timeout {name} {answer_timeout(rpc_s)}")],
+                [set_statement(subject, proxy, setting, f"timeout {name} {answer_timeout(rpc_s)}")],
             )
 
 
@@ -126,7 +127,7 @@ def timeout_without_effect(rule: Rule, subject: AuditedFiles) -> Iterator[Findin
                 "timeout http-request has no effect in mode tcp",
                 "a client that never completes its request is cut by timeout client only, and never while "
                 "it sends a byte now and then",
-                [remove_line(request.line)],
+                without_statement(subject, service.front, request),
             )
         queue = service.back.values.get("timeout queue")
         if queue and not any(server.count("maxconn") for server in service.back.servers):
@@ -136,7 +137,7 @@ def timeout_without_effect(rule: Rule, subject: AuditedFiles) -> Iterator[Findin
                 "timeout queue has no effect without maxconn on the servers",
                 "connections beyond the limits wait in the kernel's accept queue, to which no timeout of "
                 "HAProxy applies",
-                [remove_line(queue.line)],
+                without_statement(subject, service.back, queue),
             )
 
 

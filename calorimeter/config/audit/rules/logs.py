@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, insert_after, insert_into
+from calorimeter.config.audit.changes import at, insert_into
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, manual, rule
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
 
@@ -79,10 +79,10 @@ def log_without_server(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         yield rule.finding(
             at(logs[0].line),
             front.name,
-            "neither option tcplog nor option httplog is set",
+            f"neither option tcplog nor option httplog is set; its mode needs option {name}",
             "the log line is written when a connection is accepted and does not name the server: which API "
             "served a client, how long it took and how it ended cannot be determined",
-            [insert_after(logs[0].line, f"option {name}")],
+            [insert_into(front.section, f"option {name}")],
         )
 
 
@@ -99,24 +99,25 @@ def log_without_server(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 def no_stats(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The proxy's state can be read."""
     for proxy in subject.proxies:
-        if _has_stats(proxy) or not any(True for _ in proxy.api_services):
+        names = [service.name for _, service in proxy.api_services]
+        pages = [page for _, page in proxy.configuration.stats_pages]
+        if not names or _has_socket(proxy) or any(page.shows(name) for page in pages for name in names):
             continue
         section = proxy.configuration.global_section
         line = section.header if section else next(iter(proxy.configuration.tree.lines), None)
         if line is not None:
+            shown = ", ".join(dict.fromkeys(name for page in pages for name in page.scope))
             yield rule.finding(
                 at(line),
                 proxy.name,
-                "has no stats socket and no stats page",
+                f"has no stats socket, and its stats page shows only {shown}"
+                if shown
+                else "has no stats socket and no stats page",
                 "whether a server is UP, whether it is checked and how many connections it holds cannot be "
                 "read; no server can be drained",
                 _into_global(proxy, _SOCKET),
             )
 
 
-def _has_stats(proxy: HeatProxy) -> bool:
-    configuration = proxy.configuration
-    sockets = [s for s in configuration.globals.all("stats") if s.words[:1] == ("socket",)]
-    settings = [setting for each in configuration.proxies for setting in each.values.all("stats")]
-    pages = [setting for setting in settings if setting.words[:1] in (("enable",), ("uri",))]
-    return bool(sockets or pages)
+def _has_socket(proxy: HeatProxy) -> bool:
+    return any(setting.words[:1] == ("socket",) for setting in proxy.configuration.globals.all("stats"))

@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from calorimeter.config.audit.changes import at, at_option, set_option
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, rule
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.heat_conf import HeatProcessConf
-from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback
+from calorimeter.config.heat.oslo import OptionValue
+from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback, same_host, with_brackets
+from calorimeter.core.deployment import HeatRole
+
+_APIS: frozenset[HeatRole] = frozenset({"rest", "cfn"})
+_ENGINE: frozenset[HeatRole] = frozenset({"engine"})
+_CFN: frozenset[HeatRole] = frozenset({"cfn"})
 
 _URLS = (
-    ("connection", "database", "database"),
-    ("sql_connection", "DEFAULT", "database"),
-    ("auth_url", "keystone_authtoken", "Keystone"),
-    ("www_authenticate_uri", "keystone_authtoken", "Keystone"),
-    ("auth_uri", "keystone_authtoken", "Keystone"),
-    ("auth_uri", "clients_keystone", "Keystone"),
-    ("auth_uri", "ec2authtoken", "Keystone"),
-    ("auth_url", "ec2authtoken", "Keystone"),
-    ("auth_url", "trustee", "Keystone"),
-    ("heat_metadata_server_url", "DEFAULT", "CFN API"),
-    ("heat_waitcondition_server_url", "DEFAULT", "CFN API"),
+    ("auth_url", "keystone_authtoken", "Keystone", _APIS),
+    ("www_authenticate_uri", "keystone_authtoken", "Keystone", _APIS | _ENGINE),
+    ("auth_uri", "keystone_authtoken", "Keystone", _APIS | _ENGINE),
+    ("auth_uri", "clients_keystone", "Keystone", _APIS | _ENGINE),
+    ("auth_uri", "ec2authtoken", "Keystone", _CFN),
+    ("auth_url", "ec2authtoken", "Keystone", _CFN),
+    ("auth_url", "trustee", "Keystone", _ENGINE),
+    ("heat_metadata_server_url", "DEFAULT", "CFN API", _ENGINE),
+    ("heat_waitcondition_server_url", "DEFAULT", "CFN API", _ENGINE),
 )
-"""Option, its group, and the service whose URL it holds."""
+"""Option, its group, the service whose URL it holds, and the processes that read it."""
 
 _QUOTE = guide(
     "you have to update the loopback addresses found at the sql_connection and rabbit_host properties "
@@ -31,7 +37,75 @@ _QUOTE = guide(
 )
 
 
-def _service_machine(subject: AuditedFiles) -> str | None:
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """A service that the Heat files name: its name, and its hosts and option in one file."""
+
+    name: str
+    roles: frozenset[HeatRole]
+    hosts_of: Callable[[HeatProcessConf], tuple[str, ...]]
+    value_of: Callable[[HeatProcessConf], OptionValue | None]
+
+
+def _url_service(key: str, group: str, name: str, roles: frozenset[HeatRole]) -> _Service:
+    return _url(name, roles, lambda conf: conf.get(key, group))
+
+
+def _url(
+    name: str, roles: frozenset[HeatRole], value_of: Callable[[HeatProcessConf], OptionValue | None]
+) -> _Service:
+    def hosts_of(conf: HeatProcessConf) -> tuple[str, ...]:
+        value = value_of(conf)
+        host = host_of_url(value.text) if value else ""
+        return (host,) if host else ()
+
+    return _Service(name, roles, hosts_of, value_of)
+
+
+_SERVICES = (
+    _url("database", _ENGINE, lambda conf: conf.database),
+    *(_url_service(*each) for each in _URLS),
+)
+_BROKER = _Service(
+    "RabbitMQ",
+    _APIS | _ENGINE,
+    lambda conf: tuple(node.host for node in conf.transport.hosts),
+    lambda conf: conf.transport.value,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Loopback:
+    """A file with a loopback host; `address` is where all other files have the service, if they agree."""
+
+    conf: HeatProcessConf
+    host: str
+    address: str | None
+    certain: bool
+
+
+def _loopbacks(subject: AuditedFiles, service: _Service) -> Iterator[_Loopback]:
+    """The files that name loopback for a service of another machine.
+
+    It is another machine if the other files name one. If all have loopback, it is the one that the files
+    use for database and broker, or else the proxy's.
+    """
+    readers = [i for i, conf in enumerate(subject.heat) if not conf.roles.isdisjoint(service.roles)]
+    hosts = {index: service.hosts_of(subject.heat[index]) for index in readers}
+    remote = {host: index for index, each in hosts.items() for host in each if not is_loopback(host)}
+    used = list(remote) or _service_machines(subject)
+    for index in readers:
+        own = [host for host in hosts[index] if is_loopback(host)]
+        machine = subject.machines.get(index, "localhost")
+        if not own or is_loopback(machine):
+            continue
+        same = [same_host(machine, host, subject.inputs.addresses) for host in used]
+        if True not in same:
+            agreed = next(iter(remote)) if len(remote) == 1 else None
+            yield _Loopback(subject.heat[index], own[0], agreed, None not in same)
+
+
+def _service_machines(subject: AuditedFiles) -> list[str]:
     """The address that the files use for database or broker (or else the proxy's), if they agree on one."""
     services, proxies = set(), set()
     for conf in subject.heat:
@@ -43,19 +117,14 @@ def _service_machine(subject: AuditedFiles) -> str | None:
     for hosts in (services, proxies):
         remote = [host for host in hosts if not is_loopback(host)]
         if remote:
-            return remote[0] if len(remote) == 1 else None
-    return None
+            return remote if len(remote) == 1 else []
+    return []
 
 
-def _remote_confs(subject: AuditedFiles, service_machine: str | None) -> Iterator[HeatProcessConf]:
-    """The Heat files of machines other than that of the database and the broker."""
-    machines = {index: host for index, host in subject.machines.items() if not is_loopback(host)}
-    known = {*machines.values()} | ({service_machine} if service_machine else set())
-    if len(known) < 2:
-        return  # according to the files everything is on one machine, where loopback is correct
-    for index, conf in enumerate(subject.heat):
-        if index in machines and machines[index] != service_machine:
-            yield conf
+def _several_machines(subject: AuditedFiles) -> bool:
+    """Whether the files name more than one machine; on a single one loopback is correct."""
+    machines = {host for host in subject.machines.values() if not is_loopback(host)}
+    return len(machines | {*_service_machines(subject)}) > 1
 
 
 @rule(
@@ -66,20 +135,19 @@ def _remote_confs(subject: AuditedFiles, service_machine: str | None) -> Iterato
 )
 def loopback_service(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No machine uses its own loopback address for a service of another machine."""
-    address = _service_machine(subject)
-    for conf in _remote_confs(subject, address):
-        for key, group, service in _URLS:
-            value = conf.get(key, group)
-            host = host_of_url(value.text) if value else ""
-            if value is None or not is_loopback(host):
+    for service in _SERVICES if _several_machines(subject) else ():
+        for found in _loopbacks(subject, service):
+            conf, value = found.conf, service.value_of(found.conf)
+            if value is None:
                 continue
-            url = value.entry.raw.replace(host, address, 1) if address else None
             yield rule.finding(
                 at(value.entry),
                 conf.host,
-                f"{key} has the host {host}: the {service} of the machine itself",
-                f"Heat on {conf.host} finds no {service} there, or another one than the other machines use",
-                [set_option(conf, group, key, url)] if url else (),
+                f"{value.entry.key} has the host {found.host}: the {service.name} of the machine itself",
+                f"Heat on {conf.host} finds no {service.name} there, or another one than the other "
+                "machines use",
+                _with_address(found, value),
+                severity=None if found.certain else Severity.NOTE,
             )
 
 
@@ -91,15 +159,10 @@ def loopback_service(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 )
 def loopback_broker(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No machine uses its own loopback address for the broker of another machine."""
-    address = _service_machine(subject)
-    for conf in _remote_confs(subject, address):
-        transport = conf.transport
-        value = transport.value
-        hosts = [node.host for node in transport.hosts if is_loopback(node.host)]
-        if not hosts:
-            continue
+    for found in _loopbacks(subject, _BROKER) if _several_machines(subject) else ():
+        conf, value = found.conf, _BROKER.value_of(found.conf)
         setting = (
-            f"{value.entry.key} has the host {hosts[0]}" if value else "no broker is set, so localhost"
+            f"{value.entry.key} has the host {found.host}" if value else "no broker is set, so localhost"
         )
         yield rule.finding(
             at_option(conf, value),
@@ -107,13 +170,22 @@ def loopback_broker(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             f"{setting}: the RabbitMQ of the machine itself",
             f"the engines and APIs of {conf.host} have a queue of their own or none; no other engine "
             "answers the calls sent there",
-            _with_broker_host(conf, hosts[0], address),
+            _with_address(found, value) if value and _names_hosts(value) else (),
+            severity=None if found.certain else Severity.NOTE,
         )
 
 
-def _with_broker_host(conf: HeatProcessConf, host: str, address: str | None) -> list[Change]:
-    value = conf.transport.value
-    if not value or not address or not (conf.transport.old or value.entry.key == "transport_url"):
+def _names_hosts(value: OptionValue) -> bool:
+    return value.entry.key in ("transport_url", "rabbit_host", "rabbit_hosts")
+
+
+def _with_address(found: _Loopback, value: OptionValue) -> list[Change]:
+    """The option with the address that the other files have; nothing if they do not agree on one."""
+    if not found.certain or not found.address:
         return []
-    raw = value.entry.raw.replace(host, address, 1)
-    return [set_option(conf, value.entry.group, value.entry.key, raw)] if raw != value.entry.raw else []
+    # The host, where it stands for itself: not as a user or a part of another name.
+    written = rf"(?:^|(?<=[/@,\s])){re.escape(with_brackets(found.host))}(?=[:/?,\s]|$)(?![^/?,]*@)"
+    raw = re.sub(written, with_brackets(found.address), value.entry.raw, count=1, flags=re.IGNORECASE)
+    if raw == value.entry.raw:
+        return []
+    return [set_option(found.conf, value.entry.group, value.entry.key, raw)]

@@ -1,0 +1,54 @@
+"""Describes `[expect]`: what is configured now, as a start for what the owner wants."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles
+from calorimeter.config.describe.owner_answers import Answers
+from calorimeter.config.haproxy import HAProxyServer, ProxiedService
+from calorimeter.core.expect import ApiExpect, Expect
+
+
+def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answers: Answers) -> Expect:
+    """What is configured in the sections of the APIs; a value of one API only stands in its own table."""
+    front, back = services["rest"].front, services["rest"].back
+    servers = [server for service in services.values() for server in service.back.servers]
+    own = {api: _of(service) for api, service in services.items()}
+    alike = len({each.model_dump_json() for each in own.values()}) == 1
+    shared = own["rest"] if alike else ApiExpect()
+    return Expect(
+        balance=shared.balance,
+        hash_type=shared.hash_type,
+        weights=shared.weights or {},
+        server_maxconn=shared.server_maxconn,
+        timeout_client_s=front.timeout_s("client") or None,
+        timeout_server_s=back.timeout_s("server") or None,
+        timeout_connect_s=back.timeout_s("connect") or None,
+        timeout_queue_s=back.timeout_s("queue") or None,
+        timeout_http_request_s=front.timeout_s("http-request") or None,
+        max_detection_s=answers.max_detection_s,
+        max_recovery_s=answers.max_recovery_s,
+        cut_sessions=_cut(servers),
+        tcp_keepalive=bool(front.option("tcpka", "clitcpka") and back.option("tcpka", "srvtcpka")),
+        rpc_timeout_s=float(subject.rpc_response_timeout_s),
+        **({} if alike else {api: own[api] for api in APIS if api in own}),
+    )
+
+
+def _of(service: ProxiedService) -> ApiExpect:
+    back = service.back
+    limits = {server.count("maxconn") for server in back.servers}
+    weights = {server.name: server.weight for server in back.servers if server.weight != 1}
+    return ApiExpect(
+        balance=back.word("balance"),
+        hash_type=back.word("hash-type") if back.word("balance") == "source" else None,
+        weights=weights or None,
+        server_maxconn=limits.pop() if len(limits) == 1 else None,
+    )
+
+
+def _cut(servers: Sequence[HAProxyServer]) -> bool:
+    """Whether the connections of every checked server end when it goes DOWN."""
+    actions = [server.parameters.get("on-marked-down") for server in servers if server.check]
+    return bool(actions) and all(action and action.value == "shutdown-sessions" for action in actions)

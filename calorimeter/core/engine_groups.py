@@ -1,0 +1,71 @@
+"""`[[engines]]` of a deployment file: the heat-engine processes that are expected on the broker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from pydantic import model_validator
+
+from calorimeter.core.toml import Count, Model
+
+OLD_TABLE = "[engines] names = […] is read as [[engines]] hosts = […]; new there: processes of one host"
+
+
+class EngineGroup(Model):
+    """Engines of one host (`host`), or of each of several (`hosts`).
+
+    A host is the name under which its engines consume from the queue: Heat's option `host`, or the
+    machine's own name. `processes` heat-engine processes share it, each with `workers` worker processes
+    (`num_engine_workers`).
+    """
+
+    host: str | None = None
+    hosts: tuple[str, ...] = ()
+    processes: Count = 1
+    workers: Count = 1
+
+    @model_validator(mode="after")
+    def _named(self) -> EngineGroup:
+        if (self.host is None) == (not self.hosts):
+            raise ValueError('give host = "NAME", or hosts = ["NAME", …]')
+        return self
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its hosts."""
+        return self.hosts or (self.host or "",)
+
+    @property
+    def consumers(self) -> int:
+        """Consumers of the queue `engine` that each host has."""
+        return self.processes * self.workers
+
+    def __str__(self) -> str:
+        times = f"{self.processes} × " if self.processes > 1 else ""
+        unit = "worker" if self.workers == 1 else "workers"
+        return f"{', '.join(self.names)}: {times}{self.workers} {unit}"
+
+
+def consumers(groups: Iterable[EngineGroup]) -> dict[str, int]:
+    """Host → consumers of the queue `engine` that its engines have together."""
+    found: dict[str, int] = {}
+    for group in groups:
+        for name in group.names:
+            found[name] = found.get(name, 0) + group.consumers
+    return found
+
+
+def processes(groups: Iterable[EngineGroup]) -> int:
+    """The number of heat-engine processes."""
+    return sum(len(group.names) * group.processes for group in groups)
+
+
+def renewed(tree: dict[str, Any]) -> Iterator[str]:
+    """Rewrite the table `[engines]` of older files in a deployment file; yield a line if it was there."""
+    old = tree.get("engines")
+    if isinstance(old, dict):
+        if "names" in old:
+            old["hosts"] = old.pop("names")
+        tree["engines"] = [old]
+        yield OLD_TABLE

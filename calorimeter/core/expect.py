@@ -1,0 +1,71 @@
+"""`[expect]` of a deployment file: what the owner wants of the deployment."""
+
+from __future__ import annotations
+
+from calorimeter.core.toml import Model, Seconds
+
+
+class ApiExpect(Model):
+    """What the owner wants of one API; what is not given is as `[expect]` says for both.
+
+    `weights` are by server name; a server without an entry has weight 1.
+    """
+
+    balance: str | None = None
+    hash_type: str | None = None
+    weights: dict[str, int] | None = None
+    server_maxconn: int | None = None
+
+
+class Expect(Model):
+    """What the owner requires. Gates judge the bounds that the configuration implies against it.
+
+    `balance` and `hash_type` are None if the owner does not say them; `of` then gives the guide's.
+    """
+
+    balance: str | None = None
+    hash_type: str | None = None
+    weights: dict[str, int] = {}
+    server_maxconn: int | None = None
+    timeout_client_s: Seconds | None = None
+    timeout_server_s: Seconds | None = None
+    timeout_connect_s: Seconds | None = None
+    timeout_queue_s: Seconds | None = None
+    timeout_http_request_s: Seconds | None = None
+    tcp_keepalive: bool = True
+    max_detection_s: Seconds | None = None
+    max_recovery_s: Seconds | None = None
+    cut_sessions: bool = False
+    rpc_timeout_s: Seconds = 60.0
+    rest: ApiExpect = ApiExpect()
+    cfn: ApiExpect = ApiExpect()
+
+    def own_balance(self, api: str) -> str | None:
+        """The balance wanted for the API `rest` or `cfn`; None if the file does not say it."""
+        return self._own(api).balance or self.balance
+
+    def of(self, api: str) -> Balance:
+        """How the proxy is to balance the API `rest` or `cfn`."""
+        own = self._own(api)
+        limit = own.server_maxconn if own.server_maxconn is not None else self.server_maxconn
+        return Balance(
+            balance=self.own_balance(api) or GUIDE_BALANCE,
+            hash_type=own.hash_type or self.hash_type or "map-based",
+            weights=self.weights if own.weights is None else own.weights,
+            server_maxconn=limit,
+        )
+
+    def _own(self, api: str) -> ApiExpect:
+        return self.rest if api == "rest" else self.cfn
+
+
+GUIDE_BALANCE = "source"
+
+
+class Balance(Model):
+    """How the proxy is to balance one API (see `Expect`)."""
+
+    balance: str
+    hash_type: str
+    weights: dict[str, int]
+    server_maxconn: int | None

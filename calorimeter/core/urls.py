@@ -1,0 +1,28 @@
+"""Types of URLs in a deployment file. Which schemes each may have; none may contain a password."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+
+def _schemes(*schemes: str) -> AfterValidator:
+    def check(text: str) -> str:
+        parts = urlsplit(text)
+        if parts.port == 0:  # `parts.port` itself raises above 65535 and for text
+            raise ValueError("Port out of range 0-65535")
+        if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
+            raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
+        if parts.password is not None:
+            raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
+        return text
+
+    return AfterValidator(check)
+
+
+HttpUrl = Annotated[str, _schemes("http", "https")]
+AmqpUrl = Annotated[str, _schemes("amqp", "amqps")]
+StatsUrl = Annotated[str, _schemes("unix", "tcp", "http", "https")]
+LogUrl = Annotated[str, _schemes("udp", "file")]
