@@ -132,7 +132,7 @@ def audit(
         from calorimeter.config.audit import patch as difference
         from calorimeter.core.files import write
 
-        write(patch, difference(inputs, corrected(inputs)), mode=0o600)
+        write(patch, difference(inputs, corrected(inputs, waive)), mode=0o600)
     if run:
         _write_verdicts(report, run)
     return report.status
@@ -162,6 +162,7 @@ def _adjusted(
     **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
+    from calorimeter.config.audit.secrets_in_files import secrets_hidden
 
     inputs = replace(
         inputs,
@@ -172,7 +173,8 @@ def _adjusted(
         from calorimeter.commands import name_resolution
 
         inputs = name_resolution.with_addresses(inputs)
-    named_files.require_apis(inputs)
+    with secrets_hidden(inputs):
+        named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
 

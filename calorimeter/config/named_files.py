@@ -101,8 +101,8 @@ def from_deployment(deployment: Deployment) -> Inputs:
             proxies.append((proxy.name, tuple(texts)))
     heat = []
     for conf in deployment.heat_conf:
-        texts = [text for path in conf.files for text in read_texts(_near(folder, path), "*.conf")]
-        heat.append(HeatFiles(conf.host, tuple(texts), frozenset(conf.roles) or None))
+        own = _heat_texts([_near(folder, path) for path in conf.files])
+        heat.append(HeatFiles(conf.host, own, frozenset(conf.roles) or None))
     if not proxies and not heat:
         raise InputError(
             str(deployment.path),
@@ -152,8 +152,13 @@ def _heat_process(given: str) -> HeatFiles:
         raise InputError(
             "--heat-conf", f"{given!r} given", "valid: HOST=FILE or HOST:ROLE=FILE, as in B=heat-b.conf"
         )
-    texts = [text for file in files.split(",") if file for text in read_texts(Path(file), "*.conf")]
-    return HeatFiles(host, tuple(texts), roles)
+    return HeatFiles(host, _heat_texts([Path(file) for file in files.split(",") if file]), roles)
+
+
+def _heat_texts(paths: Sequence[Path]) -> Texts:
+    """The files of one process, in order. A folder may be empty if there are other files (`conf.d`)."""
+    shown = [path for path in paths if len(paths) == 1 or not path.is_dir() or any(path.glob("[!.]*.conf"))]
+    return tuple(text for path in shown or paths for text in read_texts(path, "*.conf"))
 
 
 def _host_and_roles(process: str) -> tuple[str, frozenset[HeatRole] | None]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from calorimeter.config.audit.audit_report import AuditReport
 from calorimeter.config.audit.model import Finding, LinePlace, Quote, Rule, Severity
+from calorimeter.config.audit.secrets_in_files import secrets_in
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.haproxy import program
 
@@ -21,7 +22,9 @@ WARNS = Rule("A2-haproxy-warns", Severity.WARNING, _TITLE, _REMEDY, _QUOTE, lamb
 def with_haproxy_messages(report: AuditReport, inputs: Inputs) -> AuditReport:
     """The report, extended by a finding for each message of `haproxy -c`, if the program is installed."""
     paths = [Path(name) for _, files in inputs.proxies for name, _ in files]
-    return report.model_copy(update={"faults": (*report.faults, *_findings(paths))})
+    secrets = secrets_in(inputs)
+    found = (finding.masked(secrets) for finding in _findings(paths))
+    return report.model_copy(update={"faults": (*report.faults, *found)})
 
 
 def _findings(paths: Sequence[Path]) -> Iterator[Finding]:

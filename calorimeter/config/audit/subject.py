@@ -200,16 +200,24 @@ def _own_name(conf: HeatProcessConf) -> str:
     return value.text if value else conf.host
 
 
-def build(inputs: Inputs) -> AuditedFiles:
-    """Parse and resolve all files; never raises."""
+def build(inputs: Inputs, known: AuditedFiles | None = None) -> AuditedFiles:
+    """Parse and resolve all files; never raises. Files that `known` has, too, are not parsed again."""
+    parsed = dict(zip(known.inputs.heat, known.heat, strict=True)) if known else {}
+    resolved = (
+        dict(zip(known.inputs.proxies, (proxy.configuration for proxy in known.proxies), strict=True))
+        if known
+        else {}
+    )
     confs = with_roles(
-        [heat_conf.parse(process.host, *process.files) for process in inputs.heat],
+        [parsed.get(process) or heat_conf.parse(process.host, *process.files) for process in inputs.heat],
         [process.roles for process in inputs.heat],
     )
     listeners = Listeners(confs, inputs.addresses)
     proxies = []
     for name, files in inputs.proxies:
-        configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
+        configuration = resolved.get((name, files)) or haproxy.resolve(
+            haproxy.parse(files, inputs.environment)
+        )
         proxies.append(
             HeatProxy(name, configuration, api_sections.find(configuration, listeners, inputs.sections))
         )

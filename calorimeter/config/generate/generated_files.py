@@ -23,7 +23,7 @@ def heat_files(topology: Topology, secrets: Mapping[str, str]) -> Iterator[Gener
     for host in topology.hosts:
         for number, name in enumerate(host.files):
             tree = heat_conf_writer.sections(_heat_host(topology, host, number, secrets))
-            for changes in (_database_pool(topology), _links(topology)):
+            for changes in (_database_pool(topology), _links(topology), _queues(topology)):
                 tree = heat_conf_writer.changed(tree, changes)
             yield GeneratedFile(name, heat_conf_writer.render(tree), secret=True)
 
@@ -53,6 +53,11 @@ def _database_pool(topology: Topology) -> heat_conf_writer.Sections:
         return {}
     size = min(MAX_POOL_SIZE, connections)
     return {"database": {"max_pool_size": size, "max_overflow": connections - size}}
+
+
+def _queues(topology: Topology) -> heat_conf_writer.Sections:
+    """The queues of replies and fanout as quorum queues, too: RabbitMQ 4.3 refuses transient ones."""
+    return {"oslo_messaging_rabbit": {"rabbit_transient_quorum_queue": True}} if topology.quorum else {}
 
 
 def _links(topology: Topology) -> heat_conf_writer.Sections:

@@ -169,7 +169,11 @@ BY_HAND = {
     "A12-ec2-credentials": "the service user may not be in the file",
     "A12-cfn-policy": "in a file of the REST API, too, the option opens that",
     "A11-database-connections": "the owner decides the number of engines",
-    "A2-server-is-proxy": "the removed server may be the only one",
+    "A1-server-twice": "a patch removes no server",
+    "A2-server-is-proxy": "a patch removes no server",
+    "A9-log-nowhere": "the address of the log's reader is not in the files",
+    "A8-timeout-without-effect": "it is inherited: another section may use it",
+    "A9-no-stats": "the path of the socket is not in the files",
 }
 """Rules whose findings may have no change, and why."""
 

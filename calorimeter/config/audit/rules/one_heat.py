@@ -116,8 +116,8 @@ _BROKER_EFFECTS = {
 )
 def broker_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """All engines and APIs use the same broker."""
-    # A URL that cannot be read is a finding of its own.
-    indices = [i for i, conf in enumerate(subject.heat) if conf.roles and not conf.transport.fault]
+    # A URL that Heat cannot read is a finding of its own, and has no hosts to compare.
+    indices = [n for n, conf in enumerate(subject.heat) if conf.roles and not conf.transport.fault]
     for index, difference in _compared(subject, indices, _broker_key, _broker_difference):
         conf = subject.heat[index]
         yield rule.finding(
