@@ -15,12 +15,13 @@ DEADLINE_S = 2.0
 _MOST_NAMES = 200
 
 
-def with_addresses(inputs: Inputs) -> Inputs:
+def with_addresses(inputs: Inputs, urls: Iterable[str | None] = ()) -> Inputs:
     """A copy of the inputs with the addresses of the names that matter, as far as they resolve in 2 s.
 
     Names matter only if there are addresses to compare them with: those of the Heat files, or of clients.
+    `urls` are those that the user gives: their hosts decide between the fronts of the proxy.
     """
-    names = _names(build(inputs))
+    names = _names(build(inputs), [host for url in urls if (host := host_of_url(url or ""))])
     return replace(inputs, addresses={**inputs.addresses, **resolved(names)}) if names else inputs
 
 
@@ -50,10 +51,10 @@ def resolved(names: Iterable[str], deadline_s: float = DEADLINE_S) -> Mapping[st
     return {name: addresses for name, addresses in found.copy().items() if addresses}
 
 
-def _names(subject: AuditedFiles) -> set[str]:
+def _names(subject: AuditedFiles, given: list[str]) -> set[str]:
     """The names of servers, APIs, binds, fronts, brokers and databases that are compared."""
     listeners = [listener.host for _, _, listener in subject.api_listeners if listener.value is not None]
-    fronts = [front.host for front in subject.inputs.fronts.values()]
+    fronts = [*given, *(front.host for front in subject.inputs.fronts.values())]
     hosts = [*listeners, *fronts]
     if listeners:
         hosts += [server.host for _, server in subject.servers]

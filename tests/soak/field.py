@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
 import sys
 import time
 import traceback
 from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+from calorimeter.config.audit import Inputs, corrected, patch
+from calorimeter.config.haproxy import program
 from tests.config.field.mutations import mutated
 from tests.config.field.promises import broken_promises
 
@@ -15,9 +22,38 @@ SHOWN = 3
 """Examples shown of one kind of fault."""
 
 
+def _by_programs(inputs: Inputs) -> Iterator[str]:
+    """`patch -p1` gives the corrected files, and HAProxy says nothing new about them."""
+    after = corrected(inputs)
+    if after == inputs:
+        return
+    with TemporaryDirectory() as folder:
+        old = _messages(inputs, Path(folder))
+        written = patch(inputs, after).encode("utf-8", "surrogateescape")
+        command = ["patch", "-p1", "--batch", "--no-backup-if-mismatch"]
+        done = subprocess.run(command, cwd=folder, input=written, capture_output=True, check=False)
+        if done.returncode:
+            yield f"patch: {done.stdout.decode(errors='replace')}"
+        for name, text in after.texts.items():
+            if (Path(folder) / name).read_bytes() != text.encode("utf-8", "surrogateescape"):
+                yield "patch does not give the corrected file"
+        yield from (f"haproxy -c: {text}" for text in sorted(_messages(after, Path(folder)) - old))
+
+
+def _messages(inputs: Inputs, folder: Path) -> set[str]:
+    """What `haproxy -c` says about the proxy's files, without numbers of lines."""
+    for name, text in inputs.texts.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
+    files = [folder / name for _, files in inputs.proxies for name, _ in files]
+    said = program.messages(files) or ()
+    return {re.sub(r"\d+|/\S+", "N", message.text) for message in said}
+
+
 def _faults(number: int) -> list[str]:
     try:
-        return broken_promises(mutated(number))
+        case = mutated(number)
+        return [*broken_promises(case), *_by_programs(case.inputs)]
     except Exception as problem:
         last = traceback.extract_tb(problem.__traceback__)[-1]
         return [f"raises {type(problem).__name__} in {last.filename}:{last.lineno}: {problem}"]

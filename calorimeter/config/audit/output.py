@@ -16,7 +16,10 @@ from calorimeter.config.audit.model import Change, Finding, Rule, Severity
 from calorimeter.config.audit.rules.all_rules import RULES
 
 SCHEMA_VERSION = 1
-_BY_ID = {rule.id: rule for rule in (*RULES, haproxy_messages.REFUSES, haproxy_messages.WARNS)}
+_BY_ID = {
+    rule.id: rule
+    for rule in (*RULES, haproxy_messages.REFUSES, haproxy_messages.WARNS, haproxy_messages.LACKS)
+}
 _INDEX = {rule.id: index for index, rule in enumerate(RULES)}
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 

@@ -52,7 +52,8 @@ class Inputs:
     heat-engine (None: unknown, every Heat file may be an engine's). `addresses` are the addresses of host
     names, if they could be resolved. What the owner wants, None or absent if not said: `max_detection_s`,
     `tcp_keepalive`, and `expect_balance` by API. `heat_release` is the major version of Heat,
-    `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not said).
+    `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not said). `ask_haproxy` names the
+    proxies that run on this machine, so that `haproxy -c` can check their files.
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -68,6 +69,7 @@ class Inputs:
     heat_release: int | None = None
     rabbitmq_release: tuple[int, int] | None = None
     database_connections: int | None = None
+    ask_haproxy: frozenset[str] = frozenset()
 
     @property
     def texts(self) -> dict[str, str]:

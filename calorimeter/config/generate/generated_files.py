@@ -10,7 +10,7 @@ from calorimeter.config.audit.rules.engine_processes import MAX_OVERFLOW, MAX_PO
 from calorimeter.config.generate.proxy_files import GeneratedFile
 from calorimeter.config.generate.topology import SECRETS, Host, Topology
 from calorimeter.config.heat import heat_conf_writer
-from calorimeter.config.hosts import with_brackets
+from calorimeter.config.hosts import as_address, with_brackets
 
 
 def new_secrets(given: Mapping[str, str]) -> dict[str, str]:
@@ -79,8 +79,10 @@ def _heat_host(
         password=secrets["service"],
         region=topology.region,
     )
+    # Heat refuses a host name here: oslo.config takes bind_host only as an IP address.
+    bind = host.address if as_address(host.address) else "0.0.0.0"  # noqa: S104 - Heat's default
     binds = {
-        api: (host.address, topology.port(api, number))
+        api: (bind, topology.port(api, number))
         for api, count in (("rest", host.rest), ("cfn", host.cfn))
         if number < count
     }

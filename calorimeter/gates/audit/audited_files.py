@@ -19,6 +19,6 @@ def audited(context: Context) -> AuditReport:
         inputs = named_files.from_deployment(deployment)
         with secrets_hidden(inputs):
             named_files.require_apis(inputs)
+            return with_haproxy_messages(audit(inputs, deployment.waive), inputs)
     except InputError as problem:
         raise EvidenceUnavailable(problem.where, problem.given) from problem
-    return with_haproxy_messages(audit(inputs, deployment.waive), inputs)

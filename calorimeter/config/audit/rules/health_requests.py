@@ -9,7 +9,7 @@ from calorimeter.config.audit.model import Change, Finding, Rule, Severity, manu
 from calorimeter.config.audit.section_changes import is_own
 from calorimeter.config.audit.subject import ApiName, AuditedFiles
 from calorimeter.config.haproxy import HAProxyServer, ProxySection
-from calorimeter.config.haproxy.health_requests import CHECK_OPTIONS
+from calorimeter.config.haproxy.http_checks import CHECK_OPTIONS
 from calorimeter.config.heat import api_answers
 from calorimeter.config.heat.api_answers import HEALTH_PAGE, HEALTH_PAGE_SINCE
 
@@ -125,7 +125,7 @@ def check_shallow(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     release = subject.inputs.heat_release
     if release is not None and release < HEALTH_PAGE_SINCE:
         return  # there is no such page
-    used = any(conf.get("backends", "healthcheck") for conf in subject.heat)
+    used = any(conf.get("backends", "healthcheck") for conf in subject.having("rest", "cfn"))
     for api, service in subject.api_services:
         back, request = service.back, service.back.health_request
         if request is None or not _asked(back) or refusal(subject, api, back) is not None:

@@ -9,7 +9,7 @@ from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severit
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyLine, ProxiedService
 from calorimeter.config.haproxy.servers import Bind
-from calorimeter.config.heat.heat_conf import HeatProcessConf
+from calorimeter.config.heat.heat_conf import EVERY_ROLE, HeatProcessConf
 
 _HEADER = "X-Forwarded-Proto"
 _SETS = ("set-header", "add-header")
@@ -91,21 +91,12 @@ def _sets_https(line: HAProxyLine) -> bool:
 def _not_parsing(subject: AuditedFiles) -> tuple[HeatProcessConf, ...]:
     """The Heat files of REST APIs that do not read the header.
 
-    If it is not known which files are a REST API's, and one of them reads it, that one is taken for it.
+    A file of which it is not known whether a REST API reads it counts only if no other file is right.
     """
-    known = [
-        conf
-        for process, conf in zip(subject.inputs.heat, subject.heat, strict=True)
-        if process.roles is not None and "rest" in process.roles
-    ]
-    unknown = [
-        conf
-        for process, conf in zip(subject.inputs.heat, subject.heat, strict=True)
-        if process.roles is None
-    ]
-    if not known and any(_parses(conf) for conf in unknown):
-        unknown = [conf for conf in unknown if conf.listener("rest").value]
-    return tuple(conf for conf in known or unknown if not _parses(conf))
+    rest = subject.having("rest")
+    if any(map(_parses, rest)):
+        rest = tuple(conf for conf in rest if conf.roles != EVERY_ROLE or conf.listener("rest").value)
+    return tuple(conf for conf in rest if not _parses(conf))
 
 
 def _parses(conf: HeatProcessConf) -> bool:

@@ -8,11 +8,11 @@ from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, rule
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.heat_conf import HeatProcessConf
+from calorimeter.config.heat.oslo import as_boolean
 
 REFUSES_TRANSIENT = (4, 3)
 """The first version of RabbitMQ that refuses transient queues that are not exclusive, by default."""
 _GROUP = "oslo_messaging_rabbit"
-_DRIVERS = ("rabbit", "kombu", "amqp")
 
 
 @rule(
@@ -46,13 +46,14 @@ def transient_queues(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 
 def _transient(conf: HeatProcessConf) -> list[str]:
     """The kinds of queues that oslo.messaging declares neither durable nor exclusive with these options."""
-    url = conf.get("transport_url")
-    driver = url.text.strip().partition(":")[0].partition("+")[0] if url else "rabbit"
-    if driver not in _DRIVERS:
-        return []
+    transport = conf.transport
+    if not transport.hosts and not transport.fault:
+        return []  # another broker
 
     def on(key: str) -> bool:
         value = conf.get(key, _GROUP)
+        if key in transport.query:
+            return as_boolean(transport.query[key]) is True
         return value is not None and value.true
 
     quorum = on("rabbit_transient_quorum_queue")
