@@ -33,7 +33,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A2-line-unreadable", "proxy", "retries 3", "retires 3"),
     ("A2-line-unreadable", "proxy", "retries 3", "include conf.d/*.cfg"),
     ("A2-line-unreadable", "proxy", "global\n", "daemon\nglobal\n"),
-    ("A2-line-of-haproxy-1", "proxy", "timeout queue 1m", "timeout queue 1m\n    option http-tunnel"),
+    ("A2-line-of-haproxy-1", "proxy", "    option redispatch", "    redispatch"),
     ("A2-line-of-haproxy-1", "proxy", "timeout connect 10s", "contimeout 10s"),
     ("A2-line-of-haproxy-1", "proxy", "_proxy\n    bind 10.0.0.1:8004", "_proxy 10.0.0.1:8004"),
     ("A2-variable-unset", "proxy", "retries 3", 'retries "$NOWHERE"'),
