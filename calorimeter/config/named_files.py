@@ -17,6 +17,7 @@ from calorimeter.config.hosts import split_url, without_brackets
 from calorimeter.config.other_proxies import first_statement, program_of
 from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
 from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.masking import mask
 
 _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
@@ -134,7 +135,7 @@ def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
             continue
         parts = split_url(url)
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"--{api}-url", f"{url!r} given", "valid: http://HOST:PORT/PATH")
+            raise InputError(f"--{api}-url", f"{mask(url)!r} given", "valid: http://HOST:PORT/PATH")
         found[api] = address_of_url(parts)
     return found
 
@@ -220,6 +221,8 @@ def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
     if texts and not any(_HAPROXY.search(text) for _, text in texts):
         name, text = texts[0]
         number, statement = first_statement(text)
+        if not statement:
+            raise InputError(name, "is empty", "valid: HAProxy's configuration")
         looks = program_of(text)
         raise InputError(
             f"{name}:{number}",

@@ -54,8 +54,9 @@ def _overlap(one: Change, other: Change) -> bool:
 def _changed(text: str, changes: list[Change]) -> str:
     lines = lines_of(text)
     ended = not lines or lines[-1].endswith("\n")
+    last_end = "\r\n" if lines and lines[0].endswith("\r\n") else "\n"
     if not ended:
-        lines[-1] += "\n"
+        lines[-1] += last_end
     # Changes are applied from the end of the file, so that line numbers above stay valid. Of several
     # insertions at one line the first comes first.
     order = sorted(enumerate(_one_header(changes)), key=lambda pair: (pair[1].line, pair[1].count, pair[0]))
@@ -66,7 +67,7 @@ def _changed(text: str, changes: list[Change]) -> str:
         lines[start : start + change.count] = [line.rstrip("\r") + end for line in change.lines]
         ended = ended or (ends_here and bool(change.lines) and not change.count)
     result = "".join(lines)
-    return result if ended else result.removesuffix("\n").removesuffix("\r")
+    return result if ended else result.removesuffix(last_end)
 
 
 def _line_end(lines: list[str], at: int) -> str:

@@ -72,6 +72,7 @@ def _servers(patched: Patched) -> Iterator[str]:
     known = {
         (listener.host, listener.port) for _, _, listener in patched.before.api_listeners if listener.value
     }
+    listed = _listed(patched.before)
     before = _servers_of(patched.before)
     for place, servers in _servers_of(patched.after).items():
         old = before.pop(place, [])
@@ -80,11 +81,21 @@ def _servers(patched: Patched) -> Iterator[str]:
         for server in servers:
             if (server.name, server.text) in olds:
                 continue
-            if (server.host, server.port) not in known or news.count((server.name, server.text)) > 1:
-                yield f"adds server {server.name}, which no file names"
+            if (server.host, server.port) not in known or server.port not in {other.port for other in old}:
+                yield f"adds server {server.name}, which is not an API of this section"
+            if f"{server.host}:{server.port}" in listed or news.count((server.name, server.text)) > 1:
+                yield f"adds server {server.name}, which is listed elsewhere"
             if any(server.name == other.name or _may_be_one(patched, server, other) for other in old):
                 yield f"adds server {server.name} a second time"
     yield from (f"loses the servers of {place}" for place, servers in before.items() if servers)
+
+
+def _listed(subject: AuditedFiles) -> set[str]:
+    """The addresses of all server lines, also of those that are switched off or in other sections."""
+    lines = (line.words for proxy in subject.proxies for line in proxy.configuration.tree.lines)
+    return {
+        re.sub(r"[\[\]]", "", words[2]) for words in lines if words[:1] == ("server",) and len(words) > 2
+    }
 
 
 def _may_be_one(patched: Patched, server: HAProxyServer, other: HAProxyServer) -> bool:
@@ -277,7 +288,7 @@ def _log_formats(patched: Patched) -> Iterator[str]:
 
 _DEFAULT_VALUES = {"mode": ("tcp",), "balance": ("roundrobin",), "hash-type": ("map-based",)}
 _OF_FRONTS = frozenset(
-    {"timeout client", "maxconn", "monitor-uri", "timeout http-request", "option clitcpka"}
+    {"timeout client", "maxconn", "monitor-uri", "timeout http-request", "option clitcpka", *_FORMATS}
 )
 _OF_BACKS = frozenset(
     {"balance", "hash-type", "retries", "fullconn", "cookie", "http-check", "default-server"}
@@ -286,9 +297,14 @@ _OF_BACKS = frozenset(
 )
 
 
+def without_effect(kind: str) -> frozenset[str]:
+    """The statements that HAProxy ignores in sections of a kind."""
+    return {"frontend": _OF_BACKS, "backend": _OF_FRONTS}.get(kind, frozenset())
+
+
 def effective(section: ProxySection) -> dict[str, object]:
     """The values that count in a section, inherited ones too; HAProxy's defaults are left out."""
-    other = {"frontend": _OF_BACKS, "backend": _OF_FRONTS}.get(section.kind, frozenset())
+    other = without_effect(section.kind)
     values: dict[str, object] = {
         key: statement.words
         for key, statement in section.values.single.items()

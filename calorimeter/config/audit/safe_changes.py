@@ -204,6 +204,14 @@ def _in_own_sections(subject: AuditedFiles, finding: Finding) -> tuple[Change, .
         if (change.file, change.line - (not change.count)) not in inherited:
             changes.append(change)
         elif change.lines:  # what is inherited cannot be removed in a section
-            statements = [line.strip() for line in change.lines]
-            changes.extend(insert_into(section, *statements) for section in named)
+            for section in named:
+                other = kept.without_effect(section.kind)
+                own = [line.strip() for line in change.lines if other.isdisjoint(_keys(line))]
+                changes += [insert_into(section, *own)] if own else []
     return tuple(changes)
+
+
+def _keys(statement: str) -> tuple[str, str]:
+    """What a statement may be known by: its keyword, or its first two words (`option tcplog`)."""
+    words = statement.split()
+    return " ".join(words[:1]), " ".join(words[:2])

@@ -16,6 +16,7 @@ from calorimeter.core.masking import SECRET_NAME, SecretValues, mask_all, secret
 
 _ENTRY = re.compile(r"[#;\s]*([\w.-]+)\s*[=:]\s*(.*)", re.DOTALL)
 _IN_QUERY = re.compile(r"[?&;](\w+)=([^&\s]+)")
+_LOGIN = re.compile(r"[^:@]*:[^@]*@")
 _URL_MARKS = re.compile(r"[/@:?#,&\s]")
 _REFERENCE = re.compile(r"\$\{?([\w.]+)\}?")
 _HEADER = re.compile(r"\b(?:authorization|cookie|x-[\w-]*(?:token|key|auth|secret)[\w-]*)\b", re.IGNORECASE)
@@ -171,7 +172,9 @@ def _in_url(text: str) -> Iterator[str]:
     _, *urls = text.split("://")
     for url in urls:
         for chunk in {url, url.split()[0] if url.split() else "", url.partition("/")[0]}:
-            for part in {chunk, *chunk.split(",")}:
+            parts = chunk.split(",")  # of a transport_url with several hosts; a password may have commas
+            several = len(parts) > 1 and all(_LOGIN.match(part) for part in parts)
+            for part in parts if several else (chunk, *parts):
                 credentials, at, _ = part.rpartition("@")
                 user, colon, password = credentials.partition(":")
                 if at and colon and password:

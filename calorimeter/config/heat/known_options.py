@@ -110,7 +110,7 @@ class _Known:
 class _Table:
     installations: tuple[Installation, ...]
     names: dict[OptionName, _Known]
-    groups: frozenset[str]
+    groups: dict[str, int]
 
     def scope(self, release: int | None) -> int:
         """The installations of a release; of all maintained ones if it is not known."""
@@ -151,7 +151,10 @@ def _table() -> _Table:
                 for old in _old_names(name, kind):
                     known = found.get(old, _Known())
                     found[old] = _Known(known.options, (*known.renamed, (mask, name, kind["from"])))
-    return _Table(installations, found, frozenset(name.group for name in found))
+    groups: dict[str, int] = {}
+    for name, known in found.items():
+        groups[name.group] = groups.get(name.group, 0) | known.mask
+    return _Table(installations, found, groups)
 
 
 def _old_names(name: OptionName, kind: dict[str, Any]) -> Iterator[OptionName]:
@@ -231,9 +234,11 @@ def known_group(group: str) -> bool:
     return _plain_group(group) in _table().groups
 
 
-def near_group(group: str) -> str | None:
-    """The known group whose name is almost this one."""
-    return _nearest(group, _table().groups)
+def near_group(group: str, release: int | None = None) -> str | None:
+    """The group whose name is almost this one, and of which the judged releases read options."""
+    table = _table()
+    scope = table.scope(release)
+    return _nearest(group, [name for name, mask in table.groups.items() if mask & scope])
 
 
 def near_key(group: str, key: str, release: int | None = None) -> str | None:

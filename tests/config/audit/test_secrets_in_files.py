@@ -125,6 +125,14 @@ def test_ordinary_words_do_not_garble_a_report() -> None:
     assert "guest" not in repr(secrets)
 
 
+def test_hosts_and_users_are_no_secrets() -> None:
+    """Of a URL with several hosts only the passwords are masked."""
+    secrets = heat(
+        f"transport_url = rabbit://rabbit-user:{WORD}@ctl00.localdomain,rabbit-user:{WORD}@ctl01:5672/v"
+    )
+    assert secrets.hide("rabbit-user at ctl00.localdomain:5672") == "rabbit-user at ctl00.localdomain:5672"
+
+
 def test_short_values_are_masked_as_words_only() -> None:
     """A short password is not taken for a part of another word."""
     assert (

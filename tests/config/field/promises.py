@@ -37,6 +37,7 @@ def broken_promises(mutated: MutatedCase) -> list[str]:
     }
     return [
         *_of_shown(shown, mutated.secrets),
+        *_garbled(mutated, report),
         *_of_single_patches(mutated.inputs, report),
         *_of_the_patch(mutated.inputs, after),
         *_new_findings(report.faults, again),
@@ -68,6 +69,14 @@ def _of_shown(shown: dict[str, str], secrets: tuple[str, ...]) -> Iterator[str]:
         yield "the InputError has several lines"
     for form in ("json", "sarif"):
         json.loads(shown[form])
+
+
+def _garbled(mutated: MutatedCase, report: AuditReport) -> Iterator[str]:
+    """Sentences without a secret are shown as they are."""
+    shown = {finding.says for finding in report.faults}
+    for finding in audited(mutated.inputs).findings:
+        if finding.says not in shown and not any(part in finding.says for part in mutated.secrets):
+            yield f"garbles: {finding.says}"
 
 
 def _around(text: str, secret: str) -> str:

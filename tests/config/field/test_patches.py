@@ -17,7 +17,7 @@ SERVER = re.compile(r"^\s*server\s+(\S+)\s+(\S+)", re.MULTILINE)
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_patch_makes_no_new_finding_and_is_complete(name: str) -> None:
-    """With all changes no rule finds more, correcting again changes nothing, nothing is invented.
+    """With all changes no rule finds more than before; correcting again changes nothing.
 
     Where a stats socket or the reader of a log is, only the owner knows.
     """

@@ -135,6 +135,14 @@ def test_copied_files_are_not_errors() -> None:
     assert {(each.rule, each.serious) for each in faults} == {("A2-haproxy-lacks", False)}
 
 
+def test_a_missing_program_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If HAProxy is to be asked and is not there, the audit does not look as if it had agreed."""
+    monkeypatch.setattr(program, "messages", lambda paths: None)
+    asked = case("h28").inputs(ask_haproxy=frozenset({"proxy"}))
+    with pytest.raises(InputError, match="--check-with-haproxy: the haproxy program cannot be run here"):
+        with_haproxy_messages(audit(asked), asked)
+
+
 @pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_each_section_gets_the_log_option_of_its_mode(tmp_path: Path) -> None:
     """Sections of both modes under one defaults: HAProxy has nothing to say about the corrected file."""
@@ -173,6 +181,13 @@ def test_the_files_of_another_proxy_are_named(text: str, looks: str, tmp_path: P
     for given in (([file], [], []), ([], [], [str(file)])):
         with pytest.raises(InputError, match=rf"proxy\.cfg:\d: .* is no statement of HAProxy .*{looks}"):
             named_files.from_files(*given)
+
+
+def test_an_empty_file_is_named(tmp_path: Path) -> None:
+    """A file of comments only is no configuration."""
+    (tmp_path / "empty.cfg").write_text("# nothing\n")
+    with pytest.raises(InputError, match=r"empty\.cfg: is empty"):
+        named_files.from_files([tmp_path], [])
 
 
 def _clean(old: str, new: str) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from calorimeter.config.heat.known_options import OptionName, Reading, look_up
 from tests.places import CLONE
 
 PYTHON = CLONE / ".venv-heat/bin/python"
+TABLE = Path(known_options.__file__).with_name("options.json")
 RABBIT = "oslo_messaging_rabbit"
 
 
@@ -30,8 +31,7 @@ def test_the_table_holds_each_release_with_its_libraries() -> None:
 
 def test_the_table_is_small() -> None:
     """It is less than 100 kB."""
-    file = Path(known_options.__file__).with_name("options.json")
-    assert file.stat().st_size < 100_000
+    assert TABLE.stat().st_size < 100_000
 
 
 @pytest.mark.parametrize(
@@ -64,6 +64,23 @@ def test_what_a_release_makes_of_an_option(
     assert look_up(group, key, release).reading is reading
 
 
+def test_an_option_is_read_by_the_releases_that_list_it() -> None:
+    """An option that a release lists is read; another one is gone, to come, or an old name."""
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
+    releases = [int(each["heat"].partition(".")[0]) for each in table["environments"]]
+    for group, where in table["groups"].items():
+        for key, variants in table["options"][where].items():
+            listing = {
+                release for bit, release in enumerate(releases) for mask, _ in variants if mask >> bit & 1
+            }
+            for release in range(12, 28, 3):
+                reading = look_up(group, key, release).reading
+                if release in listing:
+                    assert reading in (Reading.READ, Reading.ENDING, Reading.DROPPED)
+                else:
+                    assert reading not in (Reading.READ, Reading.ENDING, Reading.UNKNOWN)
+
+
 def test_what_replaces_an_option_and_who_had_it_last() -> None:
     """The new name is one that the judged release reads; the versions are the library's."""
     found = look_up(RABBIT, "kombu_ssl_ca_certs", 24)
@@ -81,6 +98,7 @@ def test_almost_equal_names() -> None:
     assert known_options.near_key(RABBIT, "rabbit_durable_queues") is None
     assert known_options.near_group("keystone_authtokens") == "keystone_authtoken"
     assert known_options.near_group("my_plugin") is None
+    assert known_options.near_group("oslo_messaging_zmq") is None
     assert known_options.elsewhere("DEFAULT", "connection") == ("database",)
 
 
@@ -103,7 +121,7 @@ def heat(*words: str | Path, given: str = "") -> str:
 def test_the_table_agrees_with_the_installed_heat() -> None:
     """Every option that the locked Heat 24 and its libraries list is in the table, and no other one."""
     listed = json.loads(heat(CLONE / "bin/option-tables", "--list"))
-    table = json.loads(Path(known_options.__file__).with_name("options.json").read_text(encoding="utf-8"))
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
     (index,) = (
         index for index, each in enumerate(table["environments"]) if each["versions"] == listed["versions"]
     )
@@ -137,7 +155,7 @@ def test_values_are_refused_as_the_libraries_refuse_them() -> None:
         "a,b",
         "http://h",
     )
-    table = json.loads(Path(known_options.__file__).with_name("options.json").read_text(encoding="utf-8"))
+    table = json.loads(TABLE.read_text(encoding="utf-8"))
     asked = []
     refused = []
     for group, where in table["groups"].items():

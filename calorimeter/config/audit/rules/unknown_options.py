@@ -80,7 +80,7 @@ def group_unknown(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         for group in dict.fromkeys(group for group, _ in conf.options.found):
             if group in own or is_default(group) or known_options.known_group(group):
                 continue
-            near = known_options.near_group(group)
+            near = known_options.near_group(group, subject.inputs.heat_release)
             says = f"neither Heat nor its libraries have options in [{group}]"
             yield rule.finding(
                 at_group(conf, group),

@@ -11,10 +11,6 @@ from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.known_options import OptionName, Reading
 from calorimeter.config.heat.replaced_options import REPLACED, Replacement, moved
 
-_GONE = Quote(
-    "Ensure that all of the rabbit_* and kombu_* configuration options in the [DEFAULT] section",
-    "OpenStack Heat, Scaling a Deployment; the options are gone from oslo.messaging and oslo.db",
-)
 _JUDGED_BY_A12 = ("deferred_auth_method", "enforce_scope")
 _ENDING = Quote(
     "Its value may be silently ignored in the future.",
@@ -83,7 +79,10 @@ def _reason(setting: JudgedSetting, before: str, after: str) -> str:
 
 
 @rule(
-    "A10-option-gone", Severity.WARNING, remedy="remove it, or use the option that replaces it", quote=_GONE
+    "A10-option-gone",
+    Severity.WARNING,
+    remedy="remove it, or use the option that replaces it",
+    quote=_ENDING,
 )
 def option_gone(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Heat reads every option that is set."""
