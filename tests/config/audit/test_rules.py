@@ -233,6 +233,7 @@ def test_every_rule_has_an_example() -> None:
         "A4-transient-queues",
         "A5-balance-unwanted",
         "A5-slowstart-map-based",
+        "A5-source-hidden",
         "A6-check-sends-nothing",
         "A11-engine-name-shared",
     }
