@@ -30,6 +30,7 @@ def with_cloud(answers: Answers) -> Answers:
     return replace(
         answers,
         cloud=name,
+        cloud_auth_url=found.auth_url or None,
         ca_file=answers.ca_file or authorities,
         verify=bool(answers.ca_file) or found.verify is not False,
     )

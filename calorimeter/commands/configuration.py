@@ -75,8 +75,9 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
               "passwords (default: none).")  # fmt: skip
 @click.option("--run", "run", type=FILE,
               help="Run folder to which the verdicts of A1 to A12 are added (default: none).")  # fmt: skip
-@click.option("--haproxy/--no-haproxy", default=True, show_default=True,
-              help="Also check with `haproxy -c`, if the program is installed.")  # fmt: skip
+@click.option("--check-with-haproxy", is_flag=True,
+              help="Check with `haproxy -c`, too: only where the proxy runs, as copied files lack its "
+              "certificates, users and folders (default: as deployment.toml says, or no).")  # fmt: skip
 def audit(
     files: tuple[str, ...],
     proxies: tuple[str, ...],
@@ -95,7 +96,7 @@ def audit(
     output: Path | None,
     patch: Path | None,
     run: Path | None,
-    haproxy: bool,
+    check_with_haproxy: bool,
     resolve: bool,
 ) -> int:
     """Find mistakes in HAProxy's and Heat's configuration before any load runs.
@@ -120,9 +121,10 @@ def audit(
         max_detection_s=max_detection,
         **wanted.options(expect_balance, heat_release, rabbitmq_release),
         database_connections=database_connections,
+        ask_haproxy=frozenset(name for name, _ in inputs.proxies) if check_with_haproxy else None,
     )
     report = judge(inputs, waive)
-    if haproxy:
+    if inputs.ask_haproxy:
         from calorimeter.config.audit.haproxy_messages import with_haproxy_messages
 
         report = with_haproxy_messages(report, inputs)
@@ -132,7 +134,7 @@ def audit(
         from calorimeter.config.audit import patch as difference
         from calorimeter.core.files import write
 
-        write(patch, difference(inputs, corrected(inputs)), mode=0o600)
+        write(patch, difference(inputs, corrected(inputs, waive)), mode=0o600)
     if run:
         _write_verdicts(report, run)
     return report.status
@@ -159,9 +161,11 @@ def _adjusted(
     sections: dict[str, str],
     urls: dict[str, str | None],
     resolve: bool,
+    asked: tuple[str | None, ...] = (),
     **options: Any,
 ) -> Inputs:
     from calorimeter.config import named_files
+    from calorimeter.config.audit.secrets_in_files import secrets_hidden
 
     inputs = replace(
         inputs,
@@ -171,8 +175,9 @@ def _adjusted(
     if resolve:
         from calorimeter.commands import name_resolution
 
-        inputs = name_resolution.with_addresses(inputs)
-    named_files.require_apis(inputs)
+        inputs = name_resolution.with_addresses(inputs, asked)
+    with secrets_hidden(inputs):
+        named_files.require_apis(inputs)
     return named_files.with_options(inputs, **options)
 
 
@@ -279,8 +284,14 @@ def describe(
     if not proxies:
         raise InputError("describe", "no --proxy given", "valid: --proxy FILE, HAProxy's configuration")
     inputs = named_files.from_files(proxies, heat_confs)
-    inputs = _adjusted(inputs, sections=_sections(rest_section, cfn_section), urls={}, resolve=resolve)
     owner = with_cloud(Answers(consent=Consent(consent), **answers))
+    inputs = _adjusted(
+        inputs,
+        sections=_sections(rest_section, cfn_section),
+        urls={},
+        resolve=resolve,
+        asked=(owner.keystone_url, owner.rest_url, owner.cfn_url),
+    )
     described = described_files.write(inputs, owner, output, force=force)
     for missing in described.missing:
         click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)

@@ -9,18 +9,19 @@ from threading import Thread
 from time import monotonic
 
 from calorimeter.config.audit.subject import AuditedFiles, Inputs, build
-from calorimeter.config.hosts import WILDCARDS, as_address, is_loopback, without_brackets
+from calorimeter.config.hosts import WILDCARDS, as_address, host_of_url, is_loopback, without_brackets
 
 DEADLINE_S = 2.0
 _MOST_NAMES = 200
 
 
-def with_addresses(inputs: Inputs) -> Inputs:
+def with_addresses(inputs: Inputs, urls: Iterable[str | None] = ()) -> Inputs:
     """A copy of the inputs with the addresses of the names that matter, as far as they resolve in 2 s.
 
     Names matter only if there are addresses to compare them with: those of the Heat files, or of clients.
+    `urls` are those that the user gives: their hosts decide between the fronts of the proxy.
     """
-    names = _names(build(inputs))
+    names = _names(build(inputs), [host for url in urls if (host := host_of_url(url or ""))])
     return replace(inputs, addresses={**inputs.addresses, **resolved(names)}) if names else inputs
 
 
@@ -50,19 +51,32 @@ def resolved(names: Iterable[str], deadline_s: float = DEADLINE_S) -> Mapping[st
     return {name: addresses for name, addresses in found.copy().items() if addresses}
 
 
-def _names(subject: AuditedFiles) -> set[str]:
-    """The names of servers, APIs, binds and fronts that are compared with one another."""
+def _names(subject: AuditedFiles, given: list[str]) -> set[str]:
+    """The names of servers, APIs, binds, fronts, brokers and databases that are compared."""
     listeners = [listener.host for _, _, listener in subject.api_listeners if listener.value is not None]
-    fronts = [front.host for front in subject.inputs.fronts.values()]
+    fronts = [*given, *(front.host for front in subject.inputs.fronts.values())]
     hosts = [*listeners, *fronts]
     if listeners:
         hosts += [server.host for _, server in subject.servers]
     if fronts:
         hosts += [bind.host for service in subject.services for bind in service.front.binds]
-    plain = {without_brackets(host).lower().rstrip(".") for host in hosts}
-    if all(as_address(host) for host in plain) or not any(as_address(host) for host in plain):
-        return set()
-    return {host for host in plain if _is_name(host)}
+    plain = {_plain(host) for host in hosts}
+    if not any(as_address(host) for host in plain):
+        plain = set()
+    return {host for host in plain | _used_differently(subject) if _is_name(host)}
+
+
+def _used_differently(subject: AuditedFiles) -> set[str]:
+    """The hosts of broker and database, if not all Heat files write them alike."""
+    brokers = [{_plain(node.host) for node in conf.transport.hosts} for conf in subject.heat]
+    urls = [conf.database.text for conf in subject.engines if conf.database]
+    databases = [{_plain(host_of_url(url))} for url in urls]
+    differing = (group for group in (brokers, databases) if any(hosts != group[0] for hosts in group))
+    return {host for group in differing for hosts in group for host in hosts}
+
+
+def _plain(host: str) -> str:
+    return without_brackets(host).lower().rstrip(".")
 
 
 def _is_name(host: str) -> bool:

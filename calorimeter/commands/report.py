@@ -65,11 +65,10 @@ def newest(runs: Path) -> Path:
 
 def refuse_unusable(target: Path) -> None:
     """Raise `InputError` if a report cannot be written there, or would replace other files."""
+    from calorimeter.report import page
+
+    page.refuse_foreign(target)
     try:
-        if target.is_dir() and any(target.iterdir()) and not (target / "summary.json").exists():
-            raise InputError(
-                str(target), "is a folder that is not a report", "valid: a new folder, or a report"
-            )
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".calorimeter-", dir=target.parent):
             pass  # if this can be made, the report can be

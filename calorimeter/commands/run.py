@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -22,6 +23,9 @@ from calorimeter.core.rundir import RunDir
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.workload import catalogue
 
+MOST_PROCESSES = 4 * (os.cpu_count() or 1)
+"""More would only wait for one another, and so many that the machine stands still are easily typed."""
+
 LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
 
 OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
@@ -37,8 +41,8 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 @click.option("--rate", type=click.FloatRange(0, 1_000_000, min_open=True), metavar="PER_S",
               help="Open-loop load: start PER_S operations per second, no matter how many are still in "
               "flight (default: the scenario's arrivals).")  # fmt: skip
-@click.option("--processes", type=click.IntRange(1),
-              help="Number of processes that generate load (default: 1).")  # fmt: skip
+@click.option("--processes", type=click.IntRange(1, MOST_PROCESSES),
+              help="Number of processes that generate load, up to 4 a processor (default: 1).")  # fmt: skip
 @RUNS_OPTION
 @click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "

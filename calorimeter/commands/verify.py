@@ -100,6 +100,7 @@ def doctor(deployment: Path | None) -> int:
     Exit status: 0 every part that the file names can be reached; 2 one cannot.
     """
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
     from calorimeter.gates.doctor import examine
@@ -116,7 +117,7 @@ def doctor(deployment: Path | None) -> int:
         healthy = healthy and part.state != "unreachable"
         style = {"ok": "green", "unreachable": "red", "not described": "yellow"}[part.state]
         needing = [gate.id for gate in gates.values() if part.name in gate.needs]
-        table.add_row(part.name, f"[{style}]{part.state}[/]", part.found, " ".join(needing) or "–")
+        table.add_row(part.name, f"[{style}]{part.state}[/]", escape(part.found), " ".join(needing) or "–")
     console = Console() if sys.stdout.isatty() else Console(width=_UNFOLDED)
     console.print(table)
     level = described.consent.level

@@ -14,8 +14,10 @@ from calorimeter.config import wanted
 from calorimeter.config.audit import section_questions
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.hosts import split_url, without_brackets
+from calorimeter.config.other_proxies import first_statement, program_of
 from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
 from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.masking import mask
 
 _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
@@ -33,7 +35,7 @@ def from_files(proxies: Sequence[Path | str], heat: Sequence[str], files: Sequen
     decides. Raises InputError if a file cannot be read or is of neither kind.
     """
     named = _by_proxy(proxies)
-    proxy_texts = [text for path in named.pop("", ()) for text in read_texts(path, "*.cfg")]
+    proxy_texts = list(_proxy_texts(named.pop("", ())))
     heat_texts = [_heat_process(given) for given in heat]
     for given in files:
         host, equals, _ = given.partition("=")
@@ -48,10 +50,7 @@ def from_files(proxies: Sequence[Path | str], heat: Sequence[str], files: Sequen
             heat_texts.append(HeatFiles(path.stem.removeprefix("heat-") or path.stem, texts))
     if proxy_texts and named:
         raise _unnamed(proxy_texts[0][0], named)
-    named_texts = {
-        name: tuple(text for path in paths for text in read_texts(path, "*.cfg"))
-        for name, paths in named.items()
-    }
+    named_texts = {name: _proxy_texts(paths) for name, paths in named.items()}
     if proxy_texts:
         named_texts["proxy"] = tuple(proxy_texts)
     if not named_texts and not heat_texts:
@@ -96,13 +95,13 @@ def from_deployment(deployment: Deployment) -> Inputs:
     folder = deployment.path.parent
     proxies = []
     for proxy in deployment.proxy:
-        texts = [text for path in proxy.config for text in read_texts(_near(folder, path), "*.cfg")]
-        if texts:
-            proxies.append((proxy.name, tuple(texts)))
+        proxy_texts = _proxy_texts([_near(folder, path) for path in proxy.config])
+        if proxy_texts:
+            proxies.append((proxy.name, proxy_texts))
     heat = []
     for conf in deployment.heat_conf:
-        texts = [text for path in conf.files for text in read_texts(_near(folder, path), "*.conf")]
-        heat.append(HeatFiles(conf.host, tuple(texts), frozenset(conf.roles) or None))
+        own = _heat_texts([_near(folder, path) for path in conf.files])
+        heat.append(HeatFiles(conf.host, own, frozenset(conf.roles) or None))
     if not proxies and not heat:
         raise InputError(
             str(deployment.path),
@@ -117,6 +116,7 @@ def from_deployment(deployment: Deployment) -> Inputs:
         sections={name: api.proxy_section for name, api in apis.items() if api},
         fronts={name: api.front for name, api in apis.items() if api},
         engines=frozenset(deployment.engine_consumers) or None,
+        ask_haproxy=frozenset(proxy.name for proxy in deployment.proxy if proxy.check_with_haproxy),
         **wanted.of_deployment(deployment),
     )
 
@@ -135,7 +135,7 @@ def fronts(urls: Mapping[str, str | None]) -> dict[str, Address]:
             continue
         parts = split_url(url)
         if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-            raise InputError(f"--{api}-url", f"{url!r} given", "valid: http://HOST:PORT/PATH")
+            raise InputError(f"--{api}-url", f"{mask(url)!r} given", "valid: http://HOST:PORT/PATH")
         found[api] = address_of_url(parts)
     return found
 
@@ -152,8 +152,13 @@ def _heat_process(given: str) -> HeatFiles:
         raise InputError(
             "--heat-conf", f"{given!r} given", "valid: HOST=FILE or HOST:ROLE=FILE, as in B=heat-b.conf"
         )
-    texts = [text for file in files.split(",") if file for text in read_texts(Path(file), "*.conf")]
-    return HeatFiles(host, tuple(texts), roles)
+    return HeatFiles(host, _heat_texts([Path(file) for file in files.split(",") if file]), roles)
+
+
+def _heat_texts(paths: Sequence[Path]) -> Texts:
+    """The files of one process, in order. A folder may be empty if there are other files (`conf.d`)."""
+    shown = [path for path in paths if len(paths) == 1 or not path.is_dir() or any(path.glob("[!.]*.conf"))]
+    return tuple(text for path in shown or paths for text in read_texts(path, "*.conf"))
 
 
 def _host_and_roles(process: str) -> tuple[str, frozenset[HeatRole] | None]:
@@ -182,15 +187,24 @@ def _near(folder: Path, path: Path) -> Path:
     return found.relative_to(Path.cwd()) if found.is_relative_to(Path.cwd()) else found
 
 
-def read_texts(path: Path, pattern: str) -> Texts:
-    """Read a file, or the files of a folder that match a pattern, in the order of their names.
+def _proxy_texts(paths: Sequence[Path]) -> Texts:
+    """The texts of the files of one HAProxy. Raises InputError if none has a section of HAProxy."""
+    texts = tuple(text for path in paths for text in read_texts(path, "*.cfg"))
+    _require_haproxy(texts)
+    return texts
 
-    Hidden files are left out, as HAProxy and oslo.config do. Bytes that are not UTF-8 are read as
-    surrogates, so that a corrected file keeps them. Raises InputError if a file cannot be read or a folder
-    has no such file.
+
+def read_texts(path: Path, pattern: str) -> Texts:
+    """Read a file, or the files of a folder that match a pattern, as HAProxy and oslo.config do.
+
+    Hidden files of a folder are left out; the order is that of the bytes of their names. Bytes that are not
+    UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError if a file cannot be
+    read or a folder has no such file.
     """
-    shown = (file for file in path.glob(pattern) if not file.name.startswith("."))
-    files = sorted(shown) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        found_there = (file for file in path.glob(pattern) if file.is_file() and file.name[0] != ".")
+        files = sorted(found_there, key=lambda file: os.fsencode(file.name))
     if not files:
         raise InputError(str(path), f"is a folder without {pattern}")
     found = []
@@ -202,8 +216,26 @@ def read_texts(path: Path, pattern: str) -> Texts:
     return tuple(found)
 
 
+def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
+    """Raise InputError if no file has a section of HAProxy."""
+    if texts and not any(_HAPROXY.search(text) for _, text in texts):
+        name, text = texts[0]
+        number, statement = first_statement(text)
+        if not statement:
+            raise InputError(name, "is empty", "valid: HAProxy's configuration")
+        looks = program_of(text)
+        raise InputError(
+            f"{name}:{number}",
+            f"{statement[:60]!r} is no statement of HAProxy"
+            + (f" (it looks like {looks})" if looks else ""),
+            "valid: HAProxy's configuration, with sections like `frontend NAME`, `backend NAME`",
+        )
+
+
 def _kind(path: Path, texts: Texts) -> str:
     text = "".join(text for _, text in texts)
+    if program_of(text) and not _HAPROXY.search(text):
+        _require_haproxy(texts)
     if _HAPROXY.search(text):
         return "haproxy"
     if _OSLO.search(text):

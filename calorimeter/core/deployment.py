@@ -131,8 +131,8 @@ class Proxy(Model):
     `stats` lists stats sockets and pages: `unix:///run/haproxy.sock`, `tcp://HOST:PORT`,
     `http://HOST:PORT/stats` (with `stats_user` and `stats_password`). `logs` lists where its log arrives:
     `udp://HOST:PORT` (the suite listens there) or `file:///var/log/haproxy.log`. `config` lists copies of
-    its configuration files; `version` is recorded only. Without `checks`, no detection bound can be
-    computed.
+    its configuration files; `check_with_haproxy` is whether the gates check them with `haproxy -c`, too.
+    `version` is recorded only. Without `checks`, no detection bound can be computed.
     """
 
     name: str = "proxy"
@@ -141,6 +141,7 @@ class Proxy(Model):
     stats_password: Secret | None = None
     logs: tuple[LogUrl, ...] = ()
     config: tuple[Path, ...] = ()
+    check_with_haproxy: bool = False
     version: str | None = None
     checks: Checks | None = None
 

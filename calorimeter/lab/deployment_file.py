@@ -80,6 +80,7 @@ def describe(lab: Lab) -> deployment.Deployment:
                 stats=(stats,),
                 logs=(f"udp://{lab.address('log')}",),
                 config=(haproxy.conf(lab),),
+                check_with_haproxy=True,
                 version=haproxy.version(lab),
                 checks=_checks(config),
             ),

@@ -50,12 +50,28 @@ def words(found: PageContent, drawn: list[DrawnFigure]) -> Files:
     }
 
 
+_OF_A_REPORT = re.compile(
+    r"index\.html|report\.md|(summary|capacity|scale)\.json|figures/[\w-]+\.(svg|png)|tables/[\w-]+\.csv",
+    re.ASCII,
+)
+
+
+def not_of_a_report(folder: Path) -> str | None:
+    """The first file of a folder that no report makes; None if a report may replace the folder."""
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not (path.is_dir() or _OF_A_REPORT.fullmatch(name)):
+            return name
+    return None
+
+
 def write(made: Files, folder: Path) -> None:
     """Write a report's files; a reader sees the old report or the new one, never a part of one.
 
     Two processes that write the same report do not mix their files: the later report stays. Raises
-    `InputError` if the folder cannot be written.
+    `InputError` if the folder cannot be written, or holds a file that no report makes.
     """
+    refuse_foreign(folder)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".calorimeter-", dir=folder.parent) as scratch:
@@ -69,6 +85,20 @@ def write(made: Files, folder: Path) -> None:
             new.rename(folder)
     except OSError as problem:
         raise InputError(str(folder), f"cannot be written ({problem.strerror})") from problem
+
+
+def refuse_foreign(folder: Path) -> None:
+    """Raise `InputError` if a folder holds a file that no report makes."""
+    try:
+        foreign = not_of_a_report(folder) if folder.is_dir() else None
+    except OSError as problem:
+        raise InputError(str(folder), f"cannot be read ({problem.strerror})") from problem
+    if foreign is not None:
+        raise InputError(
+            str(folder),
+            f"is a folder that is not a report: it holds {foreign}",
+            "valid: a new folder, or a report",
+        )
 
 
 def _tables(found: PageContent) -> dict[str, pd.DataFrame]:

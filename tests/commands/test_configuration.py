@@ -158,10 +158,8 @@ def test_existing_files_are_not_replaced_without_force() -> None:
 def test_a_described_deployment_can_be_audited() -> None:
     """The audit of deployment.toml and the audit of the files that it names find the same."""
     described(*IDENTITY)
-    by_name = call("audit", "deployment.toml", "--format", "json", "--no-haproxy")
-    by_files = call(
-        "audit", "apis-proxy.conf", "B=heat-b.conf", "heat-c.conf", "--format", "json", "--no-haproxy"
-    )
+    by_name = call("audit", "deployment.toml", "--format", "json")
+    by_files = call("audit", "apis-proxy.conf", "B=heat-b.conf", "heat-c.conf", "--format", "json")
     assert by_name.return_value == by_files.return_value == 1
     found = [
         [(f["id"], f["file"], f["line"]) for f in json.loads(result.output)["findings"]]

@@ -119,6 +119,17 @@ def test_names_are_resolved_unless_it_is_switched_off(here: Path, monkeypatch: p
     assert unresolved.stdout.count("cannot be told") == 2
 
 
+def test_the_name_of_the_users_keystone_decides_between_fronts(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """OS_AUTH_URL by name: the front at its address is described."""
+    monkeypatch.setattr(socket, "getaddrinfo", _answer)
+    text = clean.PROXY.replace("bind 10.0.0.1:8004", "bind 10.0.0.1:8004\n    bind 10.0.0.9:8004")
+    (here / "lb1.cfg").write_text(text)
+    assert call("describe", "--proxy", "lb1.cfg", "--auth-url", "http://c.example:5000").return_value == 0
+    assert deployments.read(Path("deployment.toml")).rest.url == "http://10.0.0.9:8004/v1"
+
+
 def test_a_resolver_that_does_not_answer_ends_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     """Names without an answer in time are left out; those with one are kept."""
 

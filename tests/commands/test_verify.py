@@ -84,6 +84,14 @@ def test_doctor_exits_2_if_the_proxy_cannot_be_reached(tmp_path: Path, closed_po
     assert "not described" in done.stdout
 
 
+def test_doctor_shows_names_in_brackets(tmp_path: Path, closed_port: int) -> None:
+    """Text in brackets is no markup: it stays in the line."""
+    identity = '[identity]\ncloud = "prod"\nclouds_file = "[mine].yaml"\n'
+    (tmp_path / "cloud.toml").write_text(DEPLOYMENT.format(port=closed_port) + identity)
+    done = calorimeter("doctor", "cloud.toml", cwd=tmp_path)
+    assert "[mine].yaml does not exist; valid: a clouds.yaml" in " ".join(done.stdout.split())
+
+
 def test_doctor_knows_what_may_be_waived(tmp_path: Path, closed_port: int) -> None:
     """The doctor refuses a waiver of a gate that does not exist, as `verify` does."""
     (tmp_path / "cloud.toml").write_text(DEPLOYMENT.format(port=closed_port) + '[waive]\nE99 = "why"\n')

@@ -359,4 +359,10 @@ def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:
     (builder.path / "samples" / "w0-0.parquet").write_bytes(b"not read, for the output is refused first")
     assert "is a folder that is not a report" in _command(str(builder.path), "--output", str(mine))[1]
     assert (mine / "letters.txt").exists()
+    (mine / "summary.json").write_text("{}")  # which made the folder a report once, and deleted it
+    assert "it holds letters.txt" in _command(str(builder.path), "--output", str(mine))[1]
+    assert (
+        "is a folder that is not a report" in _command(str(builder.path), "--output", str(builder.path))[1]
+    )
+    assert (mine / "letters.txt").exists() and (builder.path / "run.json").exists()
     assert "cannot be written" in _command(str(builder.path), "--output", "/proc/report")[1]

@@ -26,6 +26,10 @@ SOAKS = {
         "tests.soak.catalogue",
         "every scenario, cut short: answers, errors, the ledger's balance",
     ),
+    "field": (
+        "tests.soak.field",
+        "audit, patches and descriptions of mutated field cases: tracebacks, unsafe patches, secrets shown",
+    ),
     "healing": (
         "tests.soak.healing",
         "gates H interrupted at random: `doctor` must find everything healed",

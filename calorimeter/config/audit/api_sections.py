@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from calorimeter.config.audit.listeners import APIS, ApiName, Listeners
-from calorimeter.config.audit.routes import Route, is_dynamic, route
+from calorimeter.config.audit.routes import Route, route
 from calorimeter.config.audit.section_votes import SectionVote, votes
 from calorimeter.config.haproxy import HAProxyConfig, ProxiedService
 
@@ -133,18 +133,11 @@ def _candidates(configuration: HAProxyConfig, listeners: Listeners) -> Iterator[
     services = configuration.services
     uses = Counter(service.front.name for service in services if service.front is not service.back)
     backs = {id(service.back) for service in services}
-    dynamic = [
-        proxy
-        for proxy in configuration.proxies
-        if any(is_dynamic(use.words) for use in proxy.values.all("use_backend"))
-    ]
+    unused = (proxy for proxy in configuration.proxies if proxy.kind != "frontend" and proxy.servers)
     pairs = [(service, True) for service in services]
-    for proxy in configuration.proxies:
-        if proxy.kind != "frontend" and proxy.servers and id(proxy) not in backs:
-            pairs += [(ProxiedService(front, proxy), True) for front in dynamic]
-            pairs += [] if dynamic else [(ProxiedService(proxy, proxy), False)]
+    pairs += [(ProxiedService(proxy, proxy), False) for proxy in unused if id(proxy) not in backs]
     for service, reached in pairs:
-        way = route(service.front, service.back)
+        way = route(service)
         shared = bool(way.dynamic) or uses[service.front.name] > 1
         found = votes(service, way, listeners, shared_front=shared)
         yield SectionCandidate(service, way, tuple(found), reached)

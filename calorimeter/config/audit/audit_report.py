@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from calorimeter.config.audit.changes import applied, diff
+from calorimeter.config.audit import safe_changes
+from calorimeter.config.audit.edited_text import applied, diff
 from calorimeter.config.audit.model import Change, Finding, Severity, readable
-from calorimeter.config.audit.rules.all_rules import RULES
-from calorimeter.config.audit.subject import Inputs, build
-from calorimeter.core.masking import mask_all
+from calorimeter.config.audit.secrets_in_files import secrets_in
+from calorimeter.config.audit.subject import Inputs
+from calorimeter.core.masking import SecretValues
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import gate_order
 
-_ROUNDS = 8
 _ORDER = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -52,44 +52,35 @@ class AuditReport(Model):
 def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> AuditReport:
     """Read the texts and apply every rule; never raises, and reads nothing but the texts.
 
-    `waive` holds the owner's reasons by rule (`A6-no-check`) or by gate (`A6`).
+    `waive` holds the owner's reasons by rule (`A6-no-check`) or by gate (`A6`). A finding has the changes
+    that were tried and are safe (see `safe_changes`); one that is waived has none. Secrets of the files are
+    masked in it; changes of lines with secrets are only in its masked diff.
     """
-    subject = build(inputs)
     waived = waive or {}
-    texts = inputs.texts
+    found = safe_changes.audited(inputs)
+    safe = safe_changes.safe(found, frozenset(waived))
+    secrets = secrets_in(inputs)
     findings = [
-        finding.model_copy(
+        finding.masked(secrets, _diff(safe.get(index, ()), found.texts)).model_copy(
             update={
-                "diff": _masked_diff(finding.changes, texts),
-                "waived": waived.get(rule.id, waived.get(rule.gate)),
+                "changes": _without_secrets(safe.get(index, ()), secrets),
+                "waived": waived.get(finding.rule, waived.get(finding.gate)),
             }
         )
-        for rule in RULES
-        for finding in rule.findings(subject)
+        for index, finding in enumerate(found.findings)
     ]
     findings.sort(key=lambda f: (gate_order(f.gate), _ORDER[f.severity], f.rule, f.file, f.line))
     return AuditReport(
-        files=tuple(readable(name) for name in texts),
+        files=tuple(readable(name) for name in found.texts),
         proxy_files=bool(inputs.proxies),
         heat_files=bool(inputs.heat),
         faults=tuple(findings),
     )
 
 
-def corrected(inputs: Inputs) -> Inputs:
-    """The inputs with all changes applied that the findings propose.
-
-    A change can cause a finding of another rule (a new check can be too slow), so the result is audited and
-    changed again until nothing changes.
-    """
-    for _ in range(_ROUNDS):
-        subject = build(inputs)
-        changes = [change for rule in RULES for found in rule.findings(subject) for change in found.changes]
-        texts = applied(inputs.texts, changes)
-        if texts == inputs.texts:
-            break
-        inputs = inputs.with_texts(texts)
-    return inputs
+def corrected(inputs: Inputs, waive: Mapping[str, str] | None = None) -> Inputs:
+    """The inputs with all safe changes applied, except those of waived findings."""
+    return safe_changes.corrected(inputs, frozenset(waive or {}))
 
 
 def patch(before: Inputs, after: Inputs) -> str:
@@ -98,10 +89,15 @@ def patch(before: Inputs, after: Inputs) -> str:
     return "".join(diff(name, text, new[name]) for name, text in before.texts.items())
 
 
-def _masked_diff(changes: Iterable[Change], texts: Mapping[str, str]) -> str:
+def _diff(changes: Iterable[Change], texts: Mapping[str, str]) -> str:
     files = dict.fromkeys(change.file for change in changes if change.file in texts)
     if not files:
         return ""
     after = applied({name: texts[name] for name in files}, changes)
     diffs = (diff(name, texts[name], after[name], context=1) for name in files)
-    return readable(mask_all("".join(diffs)))
+    return readable("".join(diffs))
+
+
+def _without_secrets(changes: tuple[Change, ...], secrets: SecretValues) -> tuple[Change, ...]:
+    """The changes, if no line that they write has a secret."""
+    return changes if all(secrets.hide_lines(line) == line for c in changes for line in c.lines) else ()

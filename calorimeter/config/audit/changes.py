@@ -1,9 +1,8 @@
-"""Changes of files: made from lines, applied to texts, shown as unified diffs."""
+"""Changes of files, made from lines and options (`edited_text` applies and shows them)."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from calorimeter.config.audit.model import Change, LinePlace
 from calorimeter.config.audit.subject import AuditedFiles
@@ -72,17 +71,26 @@ def append_words(line: HAProxyLine, words: str) -> Change:
 
 def set_option(conf: HeatProcessConf, group: str, key: str, value: str) -> Change:
     """Set an option of a Heat file: on its own line, below the header of its group, or in a new group."""
+    lines = _assignment(key, value)
     entries = conf.options.found.get((group, key))
     if entries:
         entry = entries[-1]
-        return Change(entry.file, entry.number, entry.count, (f"{key} = {value}",))
+        return Change(entry.file, entry.number, entry.count, lines)
     for file in reversed(conf.options.files):
         for name, number in file.groups:
             if name == group:
-                return Change(file.name, number + 1, 0, (f"{key} = {value}",))
+                return Change(file.name, number + 1, 0, lines)
     first = conf.options.files[0]
     line = 1 if group == "DEFAULT" else len(first.lines) + 1
-    return Change(first.name, line, 0, (f"[{group}]", f"{key} = {value}"))
+    return Change(first.name, line, 0, (f"[{group}]", *lines))
+
+
+def _assignment(key: str, value: str) -> tuple[str, ...]:
+    """The lines of an assignment: a value of several lines is continued, one with outer blanks quoted."""
+    first, *more = value.split("\n")
+    if not more and (first != first.strip() or (first[:1] in ("'", '"') and first[0] == first[-1])):
+        first = f"'{first}'" if first.startswith('"') else f'"{first}"'
+    return (f"{key} = {first}", *(f"{_INDENT}{line}" for line in more))
 
 
 def remove_option(entry: Assignment) -> Change:
@@ -98,64 +106,6 @@ def shared_section(subject: AuditedFiles, section: HAProxySection) -> HAProxySec
         if section in sections and len(defaults) == 1:
             return defaults[0]
     return section
-
-
-def applied(texts: Mapping[str, str], changes: Iterable[Change]) -> dict[str, str]:
-    """The texts with the changes applied; of two changes of the same line only the first is applied."""
-    by_file: dict[str, list[Change]] = {}
-    for change in dict.fromkeys(changes):
-        group = by_file.setdefault(change.file, [])
-        if not any(_overlap(change, other) for other in group):
-            group.append(change)
-    result = dict(texts)
-    for file, group in by_file.items():
-        if file in result:
-            result[file] = _changed(result[file], group)
-    return result
-
-
-def _overlap(one: Change, other: Change) -> bool:
-    if not one.count or not other.count:
-        return False  # an insertion replaces no line
-    return one.line < other.line + other.count and other.line < one.line + one.count
-
-
-def _changed(text: str, changes: list[Change]) -> str:
-    *whole, rest = text.split("\n")
-    lines = [*whole, rest] if rest else whole
-    ended = not rest
-    changes = _one_header(changes)
-    # Changes are applied from the end of the file, so that line numbers above stay valid. Of several
-    # insertions at one line the first comes first.
-    order = sorted(enumerate(changes), key=lambda pair: (pair[1].line, pair[1].count, pair[0]))
-    for _, change in reversed(order):
-        start = min(change.line - 1, len(lines))
-        lines[start : start + change.count] = change.lines
-    return "\n".join(lines) + ("\n" if ended or lines else "")
-
-
-def _one_header(changes: list[Change]) -> list[Change]:
-    """Merge insertions of options into the same new group, so that its header is written once."""
-    merged: dict[tuple[int, str], Change] = {}
-    rest: list[Change] = []
-    for change in changes:
-        if change.count or not change.lines or not change.lines[0].startswith("["):
-            rest.append(change)
-            continue
-        key = (change.line, change.lines[0])
-        before = merged[key].lines if key in merged else change.lines[:1]
-        merged[key] = Change(change.file, change.line, 0, before + change.lines[1:])
-    return rest + list(merged.values())
-
-
-def diff(name: str, before: str, after: str, *, context: int = 3) -> str:
-    """The unified diff of one file; empty if nothing changes."""
-    old = before.splitlines(keepends=True)
-    new = after.splitlines(keepends=True)
-    return "".join(
-        line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n"
-        for line in difflib.unified_diff(old, new, f"a/{name}", f"b/{name}", n=context)
-    )
 
 
 def _indented(line: HAProxyLine, statements: Iterable[str]) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
+from calorimeter.core.masking import SecretValues
 from calorimeter.core.toml import Model
 
 if TYPE_CHECKING:
@@ -89,6 +90,20 @@ class Finding(Model):
         says = where + self.says.removeprefix(self.where)
         return self.model_copy(update={"where": where, "says": says, "changes": changes})
 
+    def masked(self, secrets: SecretValues, diff: str = "") -> Finding:
+        """This finding with a diff, without secrets in any of its texts."""
+        texts = {"says": self.says, "follows": self.follows, "where": self.where}
+        hidden = {name: secrets.hide_in_sentence(text) for name, text in texts.items()}
+        return self.model_copy(update={**hidden, "diff": secrets.hide_lines(diff)})
+
+    def competes(self, other: Finding) -> bool:
+        """Whether the two put different lines at one place, of which only one can be right."""
+        return any(
+            (one.file, one.line, one.count) == (two.file, two.line, two.count) and one.lines != two.lines
+            for one in self.changes
+            for two in other.changes
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -130,9 +145,11 @@ class Rule:
 
     def findings(self, subject: AuditedFiles) -> list[Finding]:
         """Everything that the rule finds; findings at one place that state the same are merged."""
-        found: dict[tuple[str, int, str], Finding] = {}
+        found: dict[tuple[object, ...], Finding] = {}
         for finding in self.search(self, subject):
-            key = (finding.file, finding.line, finding.says.removeprefix(finding.where))
+            key: tuple[object, ...] = (finding.file, finding.line, finding.says.removeprefix(finding.where))
+            if key in found and found[key].competes(finding):
+                key = (*key, finding.where)
             found[key] = found[key].merged(finding) if key in found else finding
         return list(found.values())
 

@@ -14,10 +14,12 @@ from calorimeter.config.audit import haproxy_messages
 from calorimeter.config.audit.audit_report import AuditReport
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity
 from calorimeter.config.audit.rules.all_rules import RULES
-from calorimeter.core.masking import mask
 
 SCHEMA_VERSION = 1
-_BY_ID = {rule.id: rule for rule in (*RULES, haproxy_messages.REFUSES, haproxy_messages.WARNS)}
+_BY_ID = {
+    rule.id: rule
+    for rule in (*RULES, haproxy_messages.REFUSES, haproxy_messages.WARNS, haproxy_messages.LACKS)
+}
 _INDEX = {rule.id: index for index, rule in enumerate(RULES)}
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 
@@ -81,7 +83,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
 
 
 def sarif(report: AuditReport) -> str:
-    """The report as SARIF 2.1.0; changes of lines with passwords are left out."""
+    """The report as SARIF 2.1.0; a fix that would write a password is left out."""
     driver = {"name": "calorimeter audit", "version": __version__, "rules": [_rule(rule) for rule in RULES]}
     results = [_result(finding) for finding in report.faults]
     run = {"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}
@@ -110,15 +112,11 @@ def _result(finding: Finding) -> dict[str, Any]:
         result["ruleIndex"] = _INDEX[finding.rule]
     if finding.waived is not None:
         result["suppressions"] = [{"kind": "external", "justification": finding.waived}]
-    if finding.changes and not any(_secret(change) for change in finding.changes):
+    if finding.changes:
         changes = [_changes(file, finding) for file in dict.fromkeys(c.file for c in finding.changes)]
         remedy = _BY_ID[finding.rule].remedy
         result["fixes"] = [{"description": {"text": remedy}, "artifactChanges": changes}]
     return result
-
-
-def _secret(change: Change) -> bool:
-    return any(mask(line) != line for line in change.lines)
 
 
 def _changes(file: str, finding: Finding) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from calorimeter.config.haproxy import ProxySection
+from calorimeter.config.haproxy import ProxiedService, ProxySection
 
 _HOSTS = ("hdr(host)", "hdr_dom(host)", "req.hdr(host)", "req_ssl_sni", "req.ssl_sni", "ssl_fc_sni")
 _HOST_PARTS = ("hdr_beg(host)", "hdr_end(host)", "hdr_reg(host)", "hdr_sub(host)")
@@ -31,14 +31,14 @@ class Route:
     dynamic: str = ""
 
 
-def route(front: ProxySection, back: ProxySection) -> Route:
-    """The conditions under which `front` uses `back`."""
-    if front is back or front.word("default_backend") == back.name:
+def route(service: ProxiedService) -> Route:
+    """The conditions under which the front of a service uses its back."""
+    front, back = service.front, service.back
+    if service.via == "dynamic":
+        return Route(conditional=True, dynamic=service.line.words[1] if service.line else "?")
+    if service.via != "use_backend":
         return Route()
     named = [use.words for use in front.values.all("use_backend") if use.words[:1] == (back.name,)]
-    if not named:
-        expressions = (use.words[0] for use in front.values.all("use_backend") if is_dynamic(use.words))
-        return Route(conditional=True, dynamic=next(expressions, ""))
     found: list[tuple[str, ...]] = []
     words: list[str] = []
     conditional = all(len(use) > 1 for use in named)
@@ -48,11 +48,6 @@ def route(front: ProxySection, back: ProxySection) -> Route:
                 words.append(name)
                 found.append(criterion)
     return _route(found, words, conditional=conditional)
-
-
-def is_dynamic(words: tuple[str, ...]) -> bool:
-    """Whether a `use_backend` rule computes the name of the backend from the request."""
-    return bool(words) and "%[" in words[0]
 
 
 def _route(criteria: list[tuple[str, ...]], names: list[str], *, conditional: bool) -> Route:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calorimeter.config.audit.listeners import APIS, ApiName
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
+from calorimeter.config.haproxy.refused_lines import includes
 from calorimeter.core.errors import InputError, nearest
 
 
@@ -16,6 +17,12 @@ def require_apis(subject: AuditedFiles) -> None:
         _require_named(subject, api)
     for proxy in subject.proxies:
         if not any(True for _ in proxy.api_services) or proxy.sections.unclear.get("rest"):
+            for line in includes(proxy.configuration.tree):
+                raise InputError(
+                    f"{line.file}:{line.number}",
+                    f"{' '.join(line.words)!r} is no statement of HAProxy: the files are not read",
+                    "valid: --proxy FILE and --proxy FOLDER, in the order in which they are included",
+                )
             raise question(proxy, "rest")
 
 

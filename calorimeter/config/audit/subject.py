@@ -14,7 +14,6 @@ from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedServ
 from calorimeter.config.heat import heat_conf
 from calorimeter.config.heat.heat_conf import ApiListener, HeatProcessConf
 from calorimeter.config.heat.roles import with_roles
-from calorimeter.config.hosts import is_loopback
 from calorimeter.core.deployment import Address, HeatRole
 
 __all__ = [
@@ -53,7 +52,8 @@ class Inputs:
     heat-engine (None: unknown, every Heat file may be an engine's). `addresses` are the addresses of host
     names, if they could be resolved. What the owner wants, None or absent if not said: `max_detection_s`,
     `tcp_keepalive`, and `expect_balance` by API. `heat_release` is the major version of Heat,
-    `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not said).
+    `rabbitmq_release` the version of RabbitMQ as (major, minor) (None: not said). `ask_haproxy` names the
+    proxies that run on this machine, so that `haproxy -c` can check their files.
     """
 
     proxies: tuple[tuple[str, Texts], ...] = ()
@@ -69,6 +69,7 @@ class Inputs:
     heat_release: int | None = None
     rabbitmq_release: tuple[int, int] | None = None
     database_connections: int | None = None
+    ask_haproxy: frozenset[str] = frozenset()
 
     @property
     def texts(self) -> dict[str, str]:
@@ -188,7 +189,7 @@ class AuditedFiles:
             elif len(free) == 1:
                 found[index] = free.pop()
         resolved = self.inputs.addresses.items()
-        by_host = {name: each[0] for name, each in resolved if len(each) == 1 and not is_loopback(each[0])}
+        by_host = {name: each[0] for name, each in resolved if len(each) == 1}
         by_host |= {self.heat[index].host: address for index, address in found.items()}
         for index, conf in enumerate(self.heat):
             if conf.host in by_host:
@@ -201,16 +202,24 @@ def _own_name(conf: HeatProcessConf) -> str:
     return value.text if value else conf.host
 
 
-def build(inputs: Inputs) -> AuditedFiles:
-    """Parse and resolve all files; never raises."""
+def build(inputs: Inputs, known: AuditedFiles | None = None) -> AuditedFiles:
+    """Parse and resolve all files; never raises. Files that `known` has, too, are not parsed again."""
+    parsed = dict(zip(known.inputs.heat, known.heat, strict=True)) if known else {}
+    resolved = (
+        dict(zip(known.inputs.proxies, (proxy.configuration for proxy in known.proxies), strict=True))
+        if known
+        else {}
+    )
     confs = with_roles(
-        [heat_conf.parse(process.host, *process.files) for process in inputs.heat],
+        [parsed.get(process) or heat_conf.parse(process.host, *process.files) for process in inputs.heat],
         [process.roles for process in inputs.heat],
     )
     listeners = Listeners(confs, inputs.addresses)
     proxies = []
     for name, files in inputs.proxies:
-        configuration = haproxy.resolve(haproxy.parse(files, inputs.environment))
+        configuration = resolved.get((name, files)) or haproxy.resolve(
+            haproxy.parse(files, inputs.environment)
+        )
         proxies.append(
             HeatProxy(name, configuration, api_sections.find(configuration, listeners, inputs.sections))
         )

@@ -12,9 +12,12 @@ from calorimeter.config.haproxy import HAProxyServer
 def unserved(subject: AuditedFiles, api: ApiName) -> Iterator[ConfiguredApi]:
     """The configured APIs that no server is, and that no server of an unresolved name can be.
 
-    One at an address of the proxy itself is left out, and so are all if the proxies serve no such API.
+    One at an address of the proxy itself is left out, and so are all if the proxies serve no such API, or
+    if the address of a server has a variable that is not set: it may be any.
     """
     if not any(found == api for found, _ in subject.api_services):
+        return
+    if any(server.unset for _, server in subject.servers):
         return
     listeners = subject.listeners
     ports: set[int | None] = set()

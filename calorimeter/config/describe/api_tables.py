@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy
 from calorimeter.config.describe.front_urls import Front, fronts
@@ -44,7 +44,8 @@ def describe_api(subject: AuditedFiles, api: ApiName, url: str | None, auth_url:
     missing = []
     if front and front.route.dynamic and url == front.url:
         how = f"{front.service.front.name} chooses the backend with {front.route.dynamic}"
-        missing.append(Missing(f"{api}.url", f"the host name that clients use: {how}", f"--{api}-url URL"))
+        what = f"the host name that clients use: {how}"
+        missing.append(Missing(f"{api}.url", what, f"--{api}-url {replace(front, host=None).url}"))
     return ApiTable(table, service, tuple(missing), tuple(_notes(api, table, services, ranked[1:])))
 
 
@@ -56,7 +57,7 @@ def _url(api: ApiName, front: Front | None, services: list[ProxiedService]) -> s
     raise InputError(
         f"{api}.url",
         f"{names} is bound to {', '.join(binds) or 'no port'}",
-        f"valid: --{api}-url http://HOST:PORT/v1, the address that clients use",
+        f"valid: --{api}-url {front.url if front else 'http://HOST:PORT/v1'}, the address that clients use",
     )
 
 

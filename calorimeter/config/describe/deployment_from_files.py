@@ -94,7 +94,7 @@ class _Describer:
         )
 
     def _api(self, api: ApiName, url: str | None) -> ApiTable:
-        described = describe_api(self.subject, api, url, self.answers.auth_url)
+        described = describe_api(self.subject, api, url, self.answers.keystone_url)
         self.gathered.missing.extend(described.missing)
         self.gathered.notes.extend(described.notes)
         return described

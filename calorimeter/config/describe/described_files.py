@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from calorimeter.config import deployment_writer
+from calorimeter.config.audit.secrets_in_files import secrets_hidden, secrets_in
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.describe.deployment_from_files import Description, describe
 from calorimeter.config.describe.owner_answers import Answers, Missing
@@ -28,7 +30,10 @@ def write(inputs: Inputs, answers: Answers, output: Path, *, force: bool) -> Des
     for name, text in inputs.texts.items():
         if not text.isascii() and text.encode("utf-8", "replace").decode("utf-8") != text:
             raise InputError(name, "is not UTF-8 text", "valid: UTF-8 (comments too)")
-    described = describe(inputs, answers, folder=output.parent, secrets_file=secrets.name)
+    with secrets_hidden(inputs):
+        described = describe(inputs, answers, folder=output.parent, secrets_file=secrets.name)
+    hide = secrets_in(inputs).hide_in_sentence
+    described.missing = [replace(each, what=hide(each.what)) for each in described.missing]
     files.refuse_existing(output, *([secrets] if described.secrets else []), force=force)
     if described.secrets:
         files.write_secrets(secrets, described.secrets)
@@ -37,13 +42,11 @@ def write(inputs: Inputs, answers: Answers, output: Path, *, force: bool) -> Des
 
 
 def render(described: Description, inputs: Inputs) -> str:
-    """The text of deployment.toml; comments at its end list what is missing."""
+    """The text of deployment.toml without secrets; comments at its end list what is missing."""
     heading = _HEADING.format(files=", ".join(inputs.texts))
     text = deployment_writer.render(described.deployment, heading.strip())
-    return text + "".join(
-        f"{line}\n"
-        for line in (*_identity(described), *_notes(described.notes), *_missing(described.missing))
-    )
+    more = (*_identity(described), *_notes(described.notes), *_missing(described.missing))
+    return secrets_in(inputs).hide(text + "".join(f"{line}\n" for line in more))
 
 
 def _identity(described: Description) -> Iterator[str]:

@@ -24,6 +24,8 @@ class Answers:
     clouds_file: Path | None = None
     cloud_problem: str | None = None
     """Why the cloud cannot be read here; None if it can."""
+    cloud_auth_url: str | None = None
+    """Keystone's URL in the cloud's entry."""
     max_detection_s: float | None = None
     max_recovery_s: float | None = None
     auth_url: str | None = None
@@ -36,6 +38,11 @@ class Answers:
     ca_file: Path | None = None
     verify: bool = True
     consent: Consent = Consent.PASSIVE
+
+    @property
+    def keystone_url(self) -> str | None:
+        """Keystone's URL, as the user knows it."""
+        return self.cloud_auth_url or self.auth_url
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from calorimeter.config.audit.rules.engine_processes import MAX_OVERFLOW, MAX_PO
 from calorimeter.config.generate.proxy_files import GeneratedFile
 from calorimeter.config.generate.topology import SECRETS, Host, Topology
 from calorimeter.config.heat import heat_conf_writer
-from calorimeter.config.hosts import with_brackets
+from calorimeter.config.hosts import as_address, with_brackets
 
 
 def new_secrets(given: Mapping[str, str]) -> dict[str, str]:
@@ -23,7 +23,7 @@ def heat_files(topology: Topology, secrets: Mapping[str, str]) -> Iterator[Gener
     for host in topology.hosts:
         for number, name in enumerate(host.files):
             tree = heat_conf_writer.sections(_heat_host(topology, host, number, secrets))
-            for changes in (_database_pool(topology), _links(topology)):
+            for changes in (_database_pool(topology), _links(topology), _queues(topology)):
                 tree = heat_conf_writer.changed(tree, changes)
             yield GeneratedFile(name, heat_conf_writer.render(tree), secret=True)
 
@@ -55,6 +55,11 @@ def _database_pool(topology: Topology) -> heat_conf_writer.Sections:
     return {"database": {"max_pool_size": size, "max_overflow": connections - size}}
 
 
+def _queues(topology: Topology) -> heat_conf_writer.Sections:
+    """The queues of replies and fanout as quorum queues, too: RabbitMQ 4.3 refuses transient ones."""
+    return {"oslo_messaging_rabbit": {"rabbit_transient_quorum_queue": True}} if topology.quorum else {}
+
+
 def _links(topology: Topology) -> heat_conf_writer.Sections:
     """What makes Heat's links https where the proxy ends TLS."""
     return {"oslo_middleware": {"enable_proxy_headers_parsing": True}} if topology.tls else {}
@@ -74,8 +79,10 @@ def _heat_host(
         password=secrets["service"],
         region=topology.region,
     )
+    # Heat refuses a host name here: oslo.config takes bind_host only as an IP address.
+    bind = host.address if as_address(host.address) else "0.0.0.0"  # noqa: S104 - Heat's default
     binds = {
-        api: (host.address, topology.port(api, number))
+        api: (bind, topology.port(api, number))
         for api, count in (("rest", host.rest), ("cfn", host.cfn))
         if number < count
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.config.haproxy.health_requests import AcceptedStatuses, HealthRequest
+from calorimeter.config.haproxy.http_checks import AcceptedStatuses, HealthRequest
 from calorimeter.config.haproxy.proxied_service import ProxiedService
 from calorimeter.config.haproxy.proxies import HAProxyConfig, resolve
 from calorimeter.config.haproxy.proxy_section import ProxySection

@@ -11,6 +11,11 @@ from pathlib import Path
 
 _MESSAGE = re.compile(r"\[(ALERT|WARNING|NOTICE)\]\s+\(\d+\) : (?:config : )?(.*)")
 _PLACE = re.compile(r"(?:parsing )?\[(.+?):(\d+)\]\s*:?\s*(.*)")
+_HERE = re.compile(
+    r"No such file|[Cc]annot find (user|group) id|unknown (user|group) name|[Cc](an't|annot|ould ?n't) open"
+    r"|unable to (stat|load|open|read)|error opening file|failed to open|could not resolve"
+    r"|Permission denied"
+)
 _DEADLINE_S = 20
 
 
@@ -22,6 +27,11 @@ class HAProxyMessage:
     file: str
     line: int
     text: str
+
+    @property
+    def about_this_machine(self) -> bool:
+        """Whether it misses a file, user, group or name that a copied configuration need not have here."""
+        return _HERE.search(self.text) is not None
 
 
 def messages(paths: Sequence[Path], program: str = "haproxy") -> tuple[HAProxyMessage, ...] | None:

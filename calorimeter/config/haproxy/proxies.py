@@ -35,14 +35,14 @@ class HAProxyConfig:
     @property
     def stats_pages(self) -> Iterator[tuple[ProxySection, ConfiguredStats]]:
         """The stats pages that clients can open, each with the section whose binds lead to it."""
+        fronts = [each for each in self.proxies if each.kind != "backend" and not each.disabled]
+        pairs = [(front, front.stats_page) for front in fronts]
+        pairs += [(route.front, route.back.stats_page) for route in routes(self.proxies)]
         seen = set()
-        for front in self.proxies:
-            if front.kind != "backend" and not front.disabled and front.stats_page:
-                seen.add(front.name)
-                yield front, front.stats_page
-        for route in routes(self.proxies):
-            if route.back.stats_page and route.front.name not in seen:
-                yield route.front, route.back.stats_page
+        for front, page in pairs:
+            if page and front.word("mode") == "http" and (front.name, page.uri) not in seen:
+                seen.add((front.name, page.uri))
+                yield front, page
 
     @property
     def global_section(self) -> HAProxySection | None:

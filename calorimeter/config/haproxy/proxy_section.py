@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from calorimeter.config.haproxy import servers as server_lines
 from calorimeter.config.haproxy import stickiness
-from calorimeter.config.haproxy.health_requests import AcceptedStatuses, HealthRequest
+from calorimeter.config.haproxy.http_checks import AcceptedStatuses, HealthRequest
 from calorimeter.config.haproxy.servers import Bind, HAProxyServer
 from calorimeter.config.haproxy.stats_settings import ConfiguredStats, stats_page
 from calorimeter.config.haproxy.stickiness import Stickiness

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from calorimeter.config.haproxy.health_requests import CHECK_OPTIONS, HealthRules
+from calorimeter.config.haproxy.http_checks import CHECK_OPTIONS, HealthRules
 from calorimeter.config.haproxy.text import HAProxyLine, HAProxySection
 
 _INHERITED_LISTS = ("log", "default-server", "http-check", "stats")

@@ -95,10 +95,11 @@ class HeatProcessConf:
         tls = self.get("ssl", MESSAGING)
         return transport_url.parse(url, ssl=bool(tls and tls.true))
 
-    def messaging(self, key: str) -> str | None:
+    def messaging(self, key: str) -> OptionValue | None:
         """The value in force of an option of [oslo_messaging_rabbit]: the URL's query has precedence."""
-        value = self.get(key, MESSAGING)
-        return self.transport.query.get(key) or (value.text if value else None)
+        url = self.get("transport_url")
+        text = self.transport.query.get(key) if url and "?" in url.text else None
+        return OptionValue(text, url.entry) if url and text is not None else self.get(key, MESSAGING)
 
     @property
     def rpc_response_timeout_s(self) -> int:

@@ -42,7 +42,8 @@ class UnreadableLine:
     @property
     def why(self) -> str:
         """What is wrong with the line, as the end of a sentence that begins with it."""
-        return f"is rejected by oslo.config: {self.message}"
+        where = "stands above the first section, as [DEFAULT], and " if self.message == NO_SECTION else ""
+        return f"{where}is rejected by oslo.config: {self.message}"
 
 
 @dataclass(frozen=True, slots=True)

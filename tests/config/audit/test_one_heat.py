@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import replace
 
 import pytest
 
+from calorimeter.commands import name_resolution
 from calorimeter.config.audit import HeatFiles, Inputs, Severity, audit
 from calorimeter.core.deployment import HeatRole
 from tests.config.audit import clean
@@ -52,6 +54,7 @@ def brokers(*urls: str, addresses: dict[str, tuple[str, ...]] | None = None) -> 
         ("rabbit://u:p@10.0.0.1/", "rabbit://u:p@10.0.0.3/", Severity.ERROR),
         ("rabbit://u:p@10.0.0.1,u:p@10.0.0.2/", "rabbit://u:p@10.0.0.1/", Severity.WARNING),
         ("rabbit://u:p@10.0.0.1/", "rabbit://u:p@rabbit-1/", Severity.NOTE),
+        ("rabbit://u:p@10.0.0.1/", "rabbit://u:p@localhost/", Severity.NOTE),
         ("rabbit://u:p@rabbit-2/", "rabbit://u:p@RABBIT-2./", None),
     ],
 )
@@ -67,7 +70,24 @@ def test_resolved_names_are_compared() -> None:
     urls = "rabbit://u:p@10.0.0.1/", "rabbit://u:p@rabbit-1/"
     assert brokers(*urls, addresses={"rabbit-1": ("10.0.0.1",)}) == set()
     assert brokers(*urls, addresses={"rabbit-1": ("10.0.0.9",)}) == {("error", "A4-broker-differs")}
-    assert brokers(*urls, addresses={"rabbit-1": ("127.0.1.1",)}) == {("note", "A4-broker-differs")}
+
+
+def test_names_of_brokers_and_databases_are_resolved(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command resolves them if the files do not name the same, and only then."""
+    asked: list[str] = []
+
+    def answer(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        asked.append(name)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", answer)
+    text = "[DEFAULT]\ntransport_url = rabbit://u:p@{}/\n[database]\nconnection = mysql://h:p@{}/heat\n"
+    alike = processes(b=text.format("rabbit-1", "db"), c=text.format("RABBIT-1", "db"))
+    assert name_resolution.with_addresses(alike).addresses == {}
+    other = processes(b=text.format("rabbit-1", "db"), c=text.format("10.0.0.1", "10.0.0.1"))
+    assert found(other, "A4-broker") == {("note", "A4-broker-differs")}
+    assert not found(name_resolution.with_addresses(other), "A4-broker")
+    assert sorted(asked) == ["db", "rabbit-1"]
 
 
 @pytest.mark.parametrize(
@@ -114,6 +134,7 @@ def test_database_and_key_are_the_engines() -> None:
         ("rabbit_qos_prefetch_count = 0", "", None),
         ("rabbit_quorum_queue = true", "amqp_durable_queues = true", Severity.ERROR),
         ("rabbit_quorum_queue = off", "", None),
+        ("use_queue_manager = true\nhostname = b", "use_queue_manager = true\nhostname = c", None),
         ("ssl_key_file = /etc/b.pem", "ssl_key_file = /etc/c.pem", None),
         ("hostname = b-heat", "hostname = c-heat", None),
     ],
@@ -237,3 +258,13 @@ def test_no_rule_of_a4_proposes_a_change() -> None:
         "A4-messaging-differs",
     }
     assert not any(fault.changes for fault in faults if fault.gate == "A4")
+
+
+def test_the_query_of_the_broker_has_precedence() -> None:
+    """oslo.messaging reads options of its group in the query of transport_url, too."""
+    text = "[DEFAULT]\nauth_encryption_key = 1\ntransport_url = rabbit://u:p@h/{}\n[oslo_messaging_rabbit]\n{}\n"
+    quorum = "rabbit_quorum_queue=true"
+    option = text.format("", quorum)
+    assert not found(processes(b=option, c=text.format(f"?{quorum}", "")))
+    overridden = processes(b=option, c=text.format("?rabbit_quorum_queue=false", quorum))
+    assert found(overridden) == {("error", "A4-messaging-differs")}

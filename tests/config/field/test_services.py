@@ -232,7 +232,7 @@ def test_a_backend_that_a_map_chooses_is_usable() -> None:
     )
     (missing,) = (each for each in described.missing if each.key == "rest.url")
     assert "req.hdr(host)" in missing.what
-    assert "--rest-url" in missing.option
+    assert missing.option == "--rest-url http://HOST:443/v1"
     with pytest.raises(InputError, match="did you mean 'heat_api_external_back'"):
         named_files.require_apis(files.inputs(sections={"rest": "heat_api_external_bak"}))
 

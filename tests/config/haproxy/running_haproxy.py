@@ -59,10 +59,10 @@ class RunningHAProxy:
 
 
 @contextmanager
-def running(text: str, folder: Path) -> Iterator[RunningHAProxy]:
-    """Start HAProxy on a configuration without `global`; it ends with the context."""
+def running(text: str, folder: Path, globals_: str = "") -> Iterator[RunningHAProxy]:
+    """Start HAProxy on a configuration; `globals_` are the lines of `global`. It ends with the context."""
     file, path = folder / "haproxy.cfg", folder / "s"
-    file.write_text(f"global\n    stats socket {path} level admin\n{text}")
+    file.write_text(f"global\n    stats socket {path} level admin\n{globals_}{text}")
     with subprocess.Popen(
         [str(PROGRAM), "-db", "-f", str(file)], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
     ) as process:

@@ -104,6 +104,27 @@ def test_frontends_are_paired_with_the_backends_they_use() -> None:
     assert pairs == [("in", "rest"), ("in", "cfn"), ("both", "both")]
 
 
+@pytest.mark.parametrize(
+    ("lines", "names"),
+    [
+        ("use_backend b1", ["b1"]),
+        ("use_backend b1 if TRUE", ["rest", "b1"]),
+        ("use_backend b1 unless TRUE\n use_backend b2\n use_backend x1", ["b1", "b2"]),
+        ("use_backend b%[hdr(host)]", ["rest", "b1", "b2"]),
+        ("use_backend %[hdr(host),map(/f,x1)]", ["rest", "x1", "b1", "b2"]),
+        ("use_backend gone", []),
+        ("use_backend x2", []),
+        ("disabled", []),
+    ],
+)
+def test_the_backends_of_a_frontend(lines: str, names: list[str]) -> None:
+    """Conditions, the last rule without one, expressions; disabled sections serve nobody."""
+    backs = "".join(f"backend {name}\n server s 10.0.0.1:1\n" for name in ("rest", "b1", "b2", "x1", "x2"))
+    text = f"frontend in\n bind :80\n default_backend rest\n {lines}\n{backs} disabled\n"
+    found = [each.name for each in resolved(text).services]
+    assert sorted(found) == sorted(names)
+
+
 def test_logs_of_defaults_and_section_add_up() -> None:
     """A section has the `log` lines of its `defaults`, and its own."""
     proxy = only("defaults\n log global\nlisten a\n log 127.0.0.1:514 local0\n")

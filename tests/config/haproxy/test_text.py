@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from calorimeter.config import haproxy
 from calorimeter.config.haproxy import program, units, words
+from calorimeter.config.haproxy.refused_lines import old_lines, refused_lines
 from calorimeter.config.named_files import read_texts
 from calorimeter.core.errors import InputError
 
@@ -43,12 +44,14 @@ def test_the_tree_keeps_the_text(text: str) -> None:
 _WORDS = """
 global defaults listen frontend backend from a b no option timeout server bind check inter 1s
 default-server redispatch 10.0.0.1:80 :::1 [::1]:5 unix@/x httpchk .if .else .endif 1 "$A" "${B
-use_backend server-template 1-3 1-99999 setenv resetenv cookie
+use_backend server-template 1-3 1-99999 setenv resetenv cookie http-check send expect ! rstatus ( 200-
+connect uri meth stick on match stats uri scope socket disabled enabled $A:$B ${A}:1 %[hdr(x)]_b include
+clitimeout redispatch stick-table 2.6 map(f,b) default_backend unix-bind prefix insert no-check
 """
 _LINE = st.lists(st.sampled_from(_WORDS.split()), max_size=6).map(" ".join)
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(st.lists(_LINE, max_size=25).map("\n".join))
 def test_configuration_like_text_never_raises(text: str) -> None:
     """Sections, servers and conditions in any order resolve without an exception."""
@@ -57,6 +60,10 @@ def test_configuration_like_text_never_raises(text: str) -> None:
     resolved = haproxy.resolve(tree)
     for service in resolved.services:
         assert all(server.inter_s > 0 for server in service.back.servers)
+        _ = service.back.persistence, service.back.health_request
+        assert service.back.accepted_statuses.accepts(200) in (True, False, None)
+    assert all(page.uri for _, page in resolved.stats_pages)
+    assert all(refused.says for refused in (*refused_lines(tree), *old_lines(tree)))
 
 
 def test_sections_have_kind_name_and_parent() -> None:

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oslo_config import cfg
 
+from calorimeter.config import named_files
 from calorimeter.config.heat import oslo
 from calorimeter.config.named_files import read_texts
+from calorimeter.core.errors import InputError
 
 KEYS = ("a", "b_c", "d-e", "e")
 
@@ -127,3 +129,14 @@ def test_words_for_true(word: str) -> None:
     """oslo.config's words for true, in any case."""
     assert oslo.as_boolean(word) is True
     assert oslo.as_boolean(f" {word}") is None
+
+
+def test_an_empty_folder_beside_a_file_is_no_error(tmp_path: Path) -> None:
+    """As for oslo.config, `conf.d` may be empty; a folder alone needs a file."""
+    (tmp_path / "heat.conf").write_text("[DEFAULT]\n")
+    (tmp_path / "conf.d").mkdir()
+    (tmp_path / "conf.d/.hidden.conf").write_text("[DEFAULT]\n")
+    given = named_files.from_files([], [f"B={tmp_path}/heat.conf,{tmp_path}/conf.d"])
+    assert [name for name, _ in given.heat[0].files] == [f"{tmp_path}/heat.conf"]
+    with pytest.raises(InputError, match="folder without"):
+        named_files.from_files([], [f"B={tmp_path}/conf.d"])

@@ -64,7 +64,7 @@ def server_twice(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     for api, service in subject.api_services:
         seen: dict[str, str] = {}
         for server in service.back.servers:
-            if server.text in seen and server.port is not None:
+            if server.text in seen and server.port is not None and not server.resolved_later:
                 yield rule.finding(
                     at(server.line),
                     f"server {server.name}",

@@ -9,7 +9,7 @@ from calorimeter.config.audit.model import Change, Finding, Rule, Severity, manu
 from calorimeter.config.audit.section_changes import is_own
 from calorimeter.config.audit.subject import ApiName, AuditedFiles
 from calorimeter.config.haproxy import HAProxyServer, ProxySection
-from calorimeter.config.haproxy.health_requests import CHECK_OPTIONS
+from calorimeter.config.haproxy.http_checks import CHECK_OPTIONS
 from calorimeter.config.heat import api_answers
 from calorimeter.config.heat.api_answers import HEALTH_PAGE, HEALTH_PAGE_SINCE
 

@@ -58,7 +58,7 @@ def engine_name_shared(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     named: dict[str, dict[str, HeatProcessConf]] = {}
     for index, conf in enumerate(subject.heat):
         value = conf.get("host")
-        if id(conf) in engines and value and "$" not in value.text:
+        if id(conf) in engines and value and not value.unresolved:
             machine = subject.machines.get(index, conf.host)
             named.setdefault(value.text.strip(), {}).setdefault(machine, conf)
     for name, machines in named.items():

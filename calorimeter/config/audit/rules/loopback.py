@@ -8,11 +8,10 @@ from dataclasses import dataclass
 
 from calorimeter.config.audit.changes import at, at_option, set_option
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, rule
-from calorimeter.config.audit.places import place
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.config.heat.oslo import OptionValue
-from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback, with_brackets
+from calorimeter.config.hosts import WILDCARDS, host_of_url, is_loopback, same_host, with_brackets
 from calorimeter.core.deployment import HeatRole
 
 _APIS: frozenset[HeatRole] = frozenset({"rest", "cfn"})
@@ -100,8 +99,7 @@ def _loopbacks(subject: AuditedFiles, service: _Service) -> Iterator[_Loopback]:
         machine = subject.machines.get(index, "localhost")
         if not own or is_loopback(machine):
             continue
-        here = place(subject, index, machine)
-        same = [here.same(place(subject, remote.get(host, index), host)) for host in used]
+        same = [same_host(machine, host, subject.inputs.addresses) for host in used]
         if True not in same:
             agreed = next(iter(remote)) if len(remote) == 1 else None
             yield _Loopback(subject.heat[index], own[0], agreed, None not in same)

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, guide, rule
-from calorimeter.config.audit.places import Place, place
+from calorimeter.config.audit.places import place
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.oslo import OptionValue
 from calorimeter.config.heat.transport_url import BrokerHost, Transport
-from calorimeter.config.hosts import split_url
+from calorimeter.config.hosts import same_host, split_url
 
 _KEY_HELP = Quote(
     "Key used to encrypt authentication info in the database. Length of this key must be 32 characters.",
@@ -40,7 +40,7 @@ def usual(values: Sequence[Hashable]) -> int:
 # --- the broker ---------------------------------------------------------------------------------------
 
 
-def _nodes(subject: AuditedFiles, index: int, transport: Transport) -> list[tuple[Place, int | None]]:
+def _nodes(subject: AuditedFiles, index: int, transport: Transport) -> list[tuple[str, int | None]]:
     """The nodes of a transport; the port is None if it is the usual one."""
     return [
         (
@@ -56,7 +56,7 @@ def _hosts_differ(subject: AuditedFiles, one: int, other: int) -> Severity | Non
     ours = _nodes(subject, one, subject.heat[one].transport)
     theirs = _nodes(subject, other, subject.heat[other].transport)
     pairs = {
-        (a, b): ours[a][0].same(theirs[b][0]) if ours[a][1] == theirs[b][1] else False
+        (a, b): ours[a][1] == theirs[b][1] and same_host(ours[a][0], theirs[b][0], subject.inputs.addresses)
         for a in range(len(ours))
         for b in range(len(theirs))
     }
@@ -116,7 +116,8 @@ _BROKER_EFFECTS = {
 )
 def broker_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """All engines and APIs use the same broker."""
-    indices = [index for index, conf in enumerate(subject.heat) if conf.roles]
+    # A URL that Heat cannot read is a finding of its own, and has no hosts to compare.
+    indices = [n for n, conf in enumerate(subject.heat) if conf.roles and not conf.transport.fault]
     for index, difference in _compared(subject, indices, _broker_key, _broker_difference):
         conf = subject.heat[index]
         yield rule.finding(
@@ -154,7 +155,7 @@ def _compared(
 
 class _DatabaseUrl(NamedTuple):
     kind: str
-    host: Place
+    host: str
     port: int | None
     name: str
     user: str | None
@@ -186,7 +187,7 @@ def _database_difference(subject: AuditedFiles, one: int, other: int) -> HeatDif
     ours, theirs = (_database_url(subject, one, values[0]), _database_url(subject, other, values[1]))
     if ours is None or theirs is None:
         return None if values[0].text == values[1].text else differs
-    same = ours.host.same(theirs.host)
+    same = same_host(ours.host, theirs.host, subject.inputs.addresses)
     if (ours.kind, ours.port, ours.name) != (theirs.kind, theirs.port, theirs.name) or same is False:
         return differs
     if ours.user == theirs.user and ours.password != theirs.password:

@@ -34,7 +34,7 @@ def bind_unknown(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             binds = list(dict.fromkeys(bind for service in group for bind in service.front.binds))
             if front is None or not binds:
                 continue
-            at_port = [bind for bind in binds if bind.port == front.port]
+            at_port = [bind for bind in binds if bind.port == front.port or bind.unset]
             if any(
                 bind.host in WILDCARDS or same_host(bind.host, front.host, addresses) is not False
                 for bind in at_port
@@ -116,7 +116,7 @@ def server_without_api(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         severity = None if any(unserved(subject, api)) else Severity.NOTE
         for server in service.back.servers:
             found = [listeners.at(name, server) for name in APIS]
-            if server.port is None or True in found:
+            if server.port is None or server.unset or True in found:
                 continue
             if None in found:
                 unknown.append(server)
@@ -212,9 +212,9 @@ def proxies_differ(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every proxy has the same servers."""
     for api in APIS:
         for proxy, other in permutations(subject.proxies, 2):
-            known = {server.text for server in _servers(other, api)}
-            for server in _servers(proxy, api) if known else []:
-                if server.text not in known:
+            known = {server.text: server.unset for server in _servers(other, api)}
+            for server in _servers(proxy, api) if known and not any(known.values()) else []:
+                if server.text not in known and not server.unset:
                     yield rule.finding(
                         at(server.line),
                         f"server {server.name} of proxy {proxy.name}",

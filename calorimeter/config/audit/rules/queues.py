@@ -9,11 +9,10 @@ from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, guide, rule
 from calorimeter.config.audit.rules.one_heat import usual
 from calorimeter.config.audit.subject import APIS, AuditedFiles
-from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatProcessConf
+from calorimeter.config.heat.heat_conf import MESSAGING, OLD_BROKER_OPTIONS, HeatProcessConf
 from calorimeter.config.heat.oslo import OptionValue
 from calorimeter.core.deployment import HeatRole
 
-_RABBIT = "oslo_messaging_rabbit"
 _RENAMED = {"amqp_durable_queues": "rabbit_durable_queues"}
 
 _DECLARED_TWICE = (
@@ -33,7 +32,7 @@ class CommonOption:
     option: str
     of: Callable[[HeatProcessConf], Hashable]
     roles: tuple[HeatRole, ...] = ("engine",)
-    group: str = _RABBIT
+    group: str = MESSAGING
     effect: str = _DECLARED_TWICE
     severity: Severity = Severity.ERROR
 
@@ -41,7 +40,7 @@ class CommonOption:
 def _option(conf: HeatProcessConf, key: str) -> OptionValue | None:
     """An option of oslo.messaging, by its name and group of today or by the old ones."""
     names = (key, _RENAMED[key]) if key in _RENAMED else (key,)
-    values = (conf.get(name, group) for group in (_RABBIT, "DEFAULT") for name in names)
+    values = (get(name) for get in (conf.messaging, conf.get) for name in names)
     return next((value for value in values if value), None)
 
 
@@ -190,7 +189,7 @@ def _other_options(rule: Rule, engines: Sequence[HeatProcessConf]) -> Iterator[F
         for conf in engines
         for value in (
             *conf.options.starting("rabbit_", "kombu_", group="DEFAULT"),
-            *conf.options.starting("", group=_RABBIT),
+            *conf.options.starting("", group=MESSAGING),
         )
     )
     for key in keys:
@@ -233,9 +232,9 @@ def reply_queue_shared(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             continue
         elsewhere = conf.host != other.host
         key = "hostname" if elsewhere else "processname"
-        value = conf.get(key, _RABBIT)
+        value = conf.messaging(key)
         yield rule.finding(
-            at_option(conf, value) if value else at_group(conf, _RABBIT),
+            at_option(conf, value) if value else at_group(conf, MESSAGING),
             conf.host,
             f"{key} is {value.text.strip() if value else 'not set'}, as "
             f"{f'on {other.host}' if elsewhere else f'in {other.file}'}, and use_queue_manager is on",
@@ -259,7 +258,6 @@ def _one_queue(one: HeatProcessConf, other: HeatProcessConf) -> bool:
 
 
 def _own(conf: HeatProcessConf, key: str) -> str | None:
-    value = conf.get(key, _RABBIT)
-    text = value.text.strip() if value else ""
+    value = conf.messaging(key)
     # `$host` and its like stand for defaults that differ between machines.
-    return text if text and "$" not in text else None
+    return value.text.strip() or None if value and not value.unresolved else None

@@ -1,159 +1,162 @@
-"""A10: options that today's Heat does not read, and lines that oslo.config rejects."""
+"""A10: options that Heat no longer reads, or will not read for long, and lines that oslo.config rejects."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from urllib.parse import quote
+from collections.abc import Iterable, Iterator
 
 from calorimeter.config.audit.changes import at, remove_option, set_option
-from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, guide, rule
+from calorimeter.config.audit.judged_options import JudgedSetting, listed, release_name, settings
+from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, rule
 from calorimeter.config.audit.subject import AuditedFiles
-from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatProcessConf
-from calorimeter.config.heat.oslo import Assignment
-from calorimeter.config.hosts import host_port
+from calorimeter.config.heat.known_options import OptionName, Reading
+from calorimeter.config.heat.replaced_options import REPLACED, Replacement, moved
 
-_DATABASE = {
-    "sql_connection": "connection",
-    "sql_idle_timeout": "connection_recycle_time",
-    "sql_min_pool_size": None,
-    "sql_max_pool_size": "max_pool_size",
-    "sql_max_retries": "max_retries",
-    "sql_retry_interval": "retry_interval",
-    "sql_max_overflow": "max_overflow",
-    "sql_connection_debug": "connection_debug",
-    "sql_connection_trace": "connection_trace",
-    "db_backend": None,
-}
-"""Old option of [DEFAULT] → its name in [database] today; None if nothing replaces it."""
-
-_IGNORED = {
-    ("DEFAULT", "rpc_backend"): "the driver is the scheme of transport_url",
-    ("DEFAULT", "verbose"): "use debug",
-    ("DEFAULT", "use_syslog_rfc_format"): "the format is always RFC 5424",
-    ("DEFAULT", "heat_watch_server_url"): "the CloudWatch API was removed",
-    ("DEFAULT", "enable_cloud_watch_lite"): "the CloudWatch API was removed",
-    ("DEFAULT", "instance_user"): "Heat uses the user of the image",
-    ("keystone_authtoken", "auth_host"): "use auth_url",
-    ("keystone_authtoken", "auth_port"): "use auth_url",
-    ("keystone_authtoken", "auth_protocol"): "use auth_url",
-    ("keystone_authtoken", "identity_uri"): "use auth_url",
-    ("keystone_authtoken", "admin_user"): "use username",
-    ("keystone_authtoken", "admin_password"): "use password",
-    ("keystone_authtoken", "admin_tenant_name"): "use project_name",
-    ("keystone_authtoken", "admin_token"): "use username and password",
-    ("keystone_authtoken", "signing_dir"): "there are no PKI tokens any longer",
-}
-
-"""(Group, option) → what replaces it, or why it is gone."""
-
-_GONE = Quote(
-    "Ensure that all of the rabbit_* and kombu_* configuration options in the [DEFAULT] section",
-    "OpenStack Heat, Scaling a Deployment; the options are gone from oslo.messaging and oslo.db",
+_JUDGED_BY_A12 = ("deferred_auth_method", "enforce_scope")
+_ENDING = Quote(
+    "Its value may be silently ignored in the future.",
+    "oslo.config, warning of an option that will be removed",
 )
 
 
 @rule(
-    "A10-database-option-gone",
-    Severity.ERROR,
-    remedy="use [database] connection",
-    quote=guide(
-        "you have to update the loopback addresses found at the sql_connection and rabbit_host properties"
+    "A10-option-renamed",
+    Severity.NOTE,
+    remedy="use the new name",
+    quote=Quote(
+        'Option "%(dep_option)s" from group "%(dep_group)s" is deprecated.',
+        "oslo.config, warning of an old name",
     ),
 )
-def database_option_gone(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """The database is set with the options that today's Heat reads."""
-    for conf in subject.heat:
-        for old, new in _DATABASE.items():
-            value = conf.get(old)
-            if value is None:
-                continue
-            superseded = new is None or conf.get(new, "database") is not None
-            changes = [remove_option(value.entry)]
-            if new is not None and not superseded:
-                changes.append(set_option(conf, "database", new, value.entry.raw))
-            fatal = old == "sql_connection" and not superseded
-            yield rule.finding(
-                at(value.entry),
-                conf.host,
-                f"Heat no longer reads {old} in [DEFAULT]"
-                + (f"; it reads [database] {new}" if new else ""),
-                "Heat has no database and does not start" if fatal else "the value has no effect",
-                changes,
-            )
-
-
-@rule("A10-broker-option-gone", Severity.ERROR, remedy="use transport_url", quote=_GONE)
-def broker_option_gone(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
-    """The broker is set with the option that today's Heat reads."""
-    for conf in subject.heat:
-        groups = ("DEFAULT", "oslo_messaging_rabbit")
-        values = [conf.get(key, group) for group in groups for key in OLD_BROKER_OPTIONS]
-        entries = [value.entry for value in values if value]
-        if not entries:
-            continue
-        first = min(entries, key=lambda entry: (entry.file, entry.number))
-        names = ", ".join(dict.fromkeys(entry.key for entry in entries))
-        effect = "Heat connects to RabbitMQ on its own machine, as guest"
+def option_renamed(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
+    """Every option is set under its present name."""
+    for setting in settings(subject, Reading.RENAMED):
+        instead = setting.found.instead
         yield rule.finding(
-            at(first),
-            conf.host,
-            f"Heat no longer reads {names}; it reads transport_url",
-            effect if conf.transport.old else "the options have no effect",
-            _as_transport_url(conf, first, entries),
+            at(setting.entry),
+            setting.conf.host,
+            f"{setting.entry.key} in [{setting.entry.group}] is an old name of {listed(_names(instead))}",
+            "a later release ignores it",
+            _renamed(setting, instead),
         )
 
 
-def _as_transport_url(conf: HeatProcessConf, first: Assignment, entries: list[Assignment]) -> list[Change]:
-    """Put one `transport_url` in the place of the old options; only remove them if there is one already."""
-    removed = [remove_option(entry) for entry in entries if entry is not first]
-    if not conf.transport.old:
-        return [remove_option(first), *removed]
-    if first.group != "DEFAULT":
-        url = set_option(conf, "DEFAULT", "transport_url", _transport_url(conf))
-        return [remove_option(first), *removed, url]
-    line = f"transport_url = {_transport_url(conf)}"
-    return [Change(first.file, first.number, first.count, (line,)), *removed]
+def _names(options: Iterable[OptionName], group: str = "") -> tuple[str, ...]:
+    return tuple(option.key if option.group == group else str(option) for option in options)
 
 
-def _transport_url(conf: HeatProcessConf) -> str:
-    transport = conf.transport
-    nodes = ",".join(
-        f"{quote(node.user, safe='')}:{quote(node.password, safe='')}@{host_port(node.host, node.port)}"
-        for node in transport.hosts
-    )
-    # oslo.config substitutes names after a dollar sign; quoting leaves no dollar sign.
-    tls = "?ssl=1" if transport.tls else ""
-    vhost = "" if transport.vhost == "/" else quote(transport.vhost, safe="")
-    return f"rabbit://{nodes}/{vhost}{tls}"
+def _renamed(setting: JudgedSetting, instead: tuple[OptionName, ...]) -> list[Change]:
+    """Set the new option instead, if it alone replaces the old one; if both are set, remove the old one."""
+    entry = setting.entry
+    if len(instead) != 1 or not setting.alone:
+        return []
+    (new,) = instead
+    if setting.sets(new):
+        return [remove_option(entry)]
+    if new.group == entry.group and entry.count == 1:
+        return [Change(entry.file, entry.number, 1, (f"{new.key} = {entry.raw}",))]
+    return [remove_option(entry), set_option(setting.conf, new.group, new.key, entry.raw)]
+
+
+@rule("A10-option-ending", Severity.NOTE, remedy="plan to do without it", quote=_ENDING)
+def option_ending(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
+    """Heat and its libraries mean to keep every option."""
+    for setting in settings(subject, Reading.ENDING):
+        entry = setting.entry
+        if entry.key in _JUDGED_BY_A12:
+            continue
+        yield rule.finding(
+            at(entry),
+            setting.conf.host,
+            f"{entry.key} in [{entry.group}] will be removed{_reason(setting, ': ', '')}",
+            "a later release ignores it",
+        )
+
+
+def _reason(setting: JudgedSetting, before: str, after: str) -> str:
+    """The first sentence of the library's own reason."""
+    first = setting.found.removal.partition(". ")[0].rstrip(".")
+    return f"{before}{first}{after}" if first else ""
 
 
 @rule(
-    "A10-option-gone", Severity.WARNING, remedy="remove it, or use the option that replaces it", quote=_GONE
+    "A10-option-gone",
+    Severity.WARNING,
+    remedy="remove it, or use the option that replaces it",
+    quote=_ENDING,
 )
 def option_gone(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Heat reads every option that is set."""
-    for conf in subject.heat:
-        for (group, key), instead in _IGNORED.items():
-            if value := conf.get(key, group):
-                yield rule.finding(
-                    at(value.entry),
-                    conf.host,
-                    f"Heat no longer reads {key} in [{group}]: {instead}",
-                    "the value has no effect",
-                    [remove_option(value.entry)],
-                )
-        for value in conf.options.starting("kombu_", group="DEFAULT"):
-            key = value.entry.key
-            changes = [remove_option(value.entry)]
-            if conf.get(key, "oslo_messaging_rabbit") is None:
-                changes.append(set_option(conf, "oslo_messaging_rabbit", key, value.entry.raw))
-            yield rule.finding(
-                at(value.entry),
-                conf.host,
-                f"Heat no longer reads {key} in [DEFAULT]; it reads it in [oslo_messaging_rabbit]",
-                "the value has no effect",
-                changes,
+    heat = release_name(subject)
+    for setting in settings(subject, Reading.GONE, Reading.COMING, Reading.UNKNOWN):
+        entry, found = setting.entry, setting.found
+        known = REPLACED.get(setting.name)
+        renamed = found.instead or moved(entry.group, entry.key)
+        if found.reading is Reading.COMING:
+            says = (
+                f"{heat} does not read {entry.key} in [{entry.group}]; {found.first} is the first that does"
             )
+            yield rule.finding(at(entry), setting.conf.host, says, "the value has no effect")
+            continue
+        if found.reading is Reading.UNKNOWN and not (known or renamed):
+            continue
+        instead = renamed or ((known.instead,) if known and known.instead else ())
+        lost = bool(instead) and not any(setting.sets(option) for option in instead)
+        yield rule.finding(
+            at(entry),
+            setting.conf.host,
+            f"{heat} no longer reads {entry.key} in [{entry.group}]{_today(setting, known, renamed)}",
+            "the value has no effect",
+            _renamed(setting, renamed) if renamed else _removed(setting, known),
+            severity=None if lost else Severity.NOTE,
+        )
+
+
+def _today(setting: JudgedSetting, known: Replacement | None, renamed: tuple[OptionName, ...]) -> str:
+    if known:
+        return f": {known.why}"
+    last = f"; {setting.found.last} was the last that did" if setting.found.last else ""
+    if renamed:
+        return f"; it reads {listed(_names(renamed, setting.entry.group))}{last}"
+    return _reason(setting, " (", ")") + last
+
+
+def _removed(setting: JudgedSetting, known: Replacement | None) -> list[Change]:
+    if known is None or not (known.moot or (known.instead and setting.sets(known.instead))):
+        return []
+    return [remove_option(setting.entry)]
+
+
+@rule(
+    "A10-option-dropped",
+    Severity.NOTE,
+    remedy="use the option that replaces it before the library is updated, or remove it",
+    quote=_ENDING,
+)
+def option_dropped(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
+    """The newest libraries read every option, too."""
+    together: dict[tuple[str, str, str, str], list[JudgedSetting]] = {}
+    for setting in settings(subject, Reading.DROPPED):
+        # A file whose Heat is not named may well be of one that still has Heat's own option.
+        said = not setting.found.own or subject.inputs.heat_release is not None
+        if said and setting.entry.key not in _JUDGED_BY_A12:
+            place = (setting.conf.host, setting.entry.file, setting.entry.group, setting.found.first)
+            together.setdefault(place, []).append(setting)
+    for (host, _, group, first), members in together.items():
+        yield rule.finding(
+            at(members[0].entry),
+            host,
+            f"{first} no longer reads {', '.join(map(_with_successor, members))} in [{group}]; "
+            f"{members[0].found.last} still does",
+            f"with {first} the value has no effect",
+            [change for each in members for change in _renamed(each, each.found.instead)],
+        )
+
+
+def _with_successor(setting: JudgedSetting) -> str:
+    known = REPLACED.get(setting.name)
+    names = _names(setting.found.instead, setting.entry.group)
+    why = f"use {listed(names)}" if names else known.why if known else ""
+    return f"{setting.entry.key} ({why})" if why else setting.entry.key
 
 
 @rule(

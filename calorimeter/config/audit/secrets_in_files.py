@@ -1,0 +1,231 @@
+"""Finds the secrets in HAProxy's and Heat's files, also in continued, unreadable and commented lines."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from urllib.parse import unquote
+
+from calorimeter.config.audit.subject import Inputs
+from calorimeter.config.haproxy import words as word_rules
+from calorimeter.core.errors import InputError
+from calorimeter.core.masking import SECRET_NAME, SecretValues, mask_all, secret_values
+
+_ENTRY = re.compile(r"[#;\s]*([\w.-]+)\s*[=:]\s*(.*)", re.DOTALL)
+_IN_QUERY = re.compile(r"[?&;](\w+)=([^&\s]+)")
+_LOGIN = re.compile(r"[^:@]*:[^@]*@")
+_URL_MARKS = re.compile(r"[/@:?#,&\s]")
+_REFERENCE = re.compile(r"\$\{?([\w.]+)\}?")
+_HEADER = re.compile(r"\b(?:authorization|cookie|x-[\w-]*(?:token|key|auth|secret)[\w-]*)\b", re.IGNORECASE)
+_HEADER_WITH_VALUE = re.compile(rf"{_HEADER.pattern}\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
+_NOT_SECRET = frozenset(
+    [
+        "basic",
+        "bearer",
+        "-m",
+        "-i",
+        "-f",
+        "str",
+        "beg",
+        "end",
+        "sub",
+        "reg",
+        "found",
+        "if",
+        "unless",
+        "{",
+        "}",
+        "hdr",
+        "fmt",
+        "value",
+    ]
+)
+_PLACEHOLDER = re.compile(r"\$\S*|%\w+%|<.*>|\{\{.*\}\}|\*+|none|true|false|\d+(?:\.\d+)*", re.IGNORECASE)
+_WORD = re.compile(r"[A-Za-z]+|\d+|.{1,7}", re.DOTALL)
+"""Values that may be ordinary words; others are secrets wherever they are."""
+_COMMON = frozenset(
+    [
+        "admin",
+        "cinder",
+        "default",
+        "example",
+        "glance",
+        "guest",
+        "heat",
+        "keystone",
+        "neutron",
+        "none",
+        "nova",
+        "openstack",
+        "password",
+        "rabbit",
+        "rabbitmq",
+        "root",
+        "secret",
+        "service",
+        "stackrabbit",
+        "system",
+        "test",
+        "token",
+        "user",
+    ]
+)
+_LONGEST = 512
+"""More characters are no password: the line is read wrongly."""
+
+
+def secrets_in(inputs: Inputs) -> SecretValues:
+    """The secrets in the files, and in the variables that HAProxy would read with a secret's name."""
+    heat = [text for process in inputs.heat for _, text in process.files]
+    proxy = [text for _, files in inputs.proxies for _, text in files]
+    found: set[str] = set()
+    for text in dict.fromkeys(heat):
+        found.update(_in_heat(text))
+    for text in dict.fromkeys(proxy):
+        found.update(_in_proxy(text, inputs.environment))
+    found.update(value for name, value in inputs.environment.items() if SECRET_NAME.search(name))
+    found.update({unquote(value) for value in found})
+    found = {
+        value.strip() for value in found if len(value) <= _LONGEST and not _PLACEHOLDER.fullmatch(value)
+    }
+    plain = {word for word in found if _WORD.fullmatch(word)}
+    words = {word for word in plain if len(word) <= 3} | (plain & _COMMON)
+    if plain - words:
+        used = set(re.findall(r"\w+", "\n".join(_active(text) for text in (*heat, *proxy))))
+        words |= plain & used
+    return secret_values(found - words, words)
+
+
+@contextmanager
+def secrets_hidden(inputs: Inputs) -> Iterator[None]:
+    """Hide the secrets of the files in the message of an InputError."""
+    try:
+        yield
+    except InputError as problem:
+        hide = secrets_in(inputs).hide_in_sentence
+        nearest = hide(problem.nearest) if problem.nearest else None
+        raise InputError(hide(problem.where), hide(problem.given), hide(problem.valid), nearest) from None
+
+
+def _active(text: str) -> str:
+    """The text without comments and without what a line shows to be a secret."""
+    return mask_all("".join(line for line in text.splitlines(True) if line.strip()[:1] not in ("#", ";")))
+
+
+def _in_heat(text: str) -> Iterator[str]:
+    entries = list(_entries(text))
+    referenced: set[str] = set()
+    for name, lines in entries:
+        secret = bool(SECRET_NAME.search(name)) and not name.endswith(("_file", "_ttl", "_time"))
+        values = list(_texts(lines) if secret else _in_urls(lines))
+        yield from values
+        referenced.update(key for value in values for key in _REFERENCE.findall(value))
+    keys = {key.rpartition(".")[2] for key in referenced}
+    for name, lines in entries:
+        if name in keys:
+            yield from _texts(lines)
+
+
+def _entries(text: str) -> Iterator[tuple[str, list[str]]]:
+    """Every `name = value`, commented out or not, with the lines that continue it; other lines nameless."""
+    name, lines = "", list[str]()
+    for line in text.split("\n"):
+        continued = re.match(r"(?:[#;]\s|\s)\s+\S|\s+\S", line)
+        entry = _ENTRY.fullmatch(line.rstrip())
+        if continued and lines:
+            lines.append(line.strip())
+        if entry and not (continued and not line.lstrip().startswith(("#", ";"))):
+            if lines and not continued:
+                yield name, lines
+                name, lines = entry[1], [entry[2]]
+            elif continued:
+                yield entry[1], [entry[2]]
+            else:
+                name, lines = entry[1], [entry[2]]
+        elif not continued:
+            if lines:
+                yield name, lines
+            name, lines = "", [line.strip()]
+    if lines:
+        yield name, lines
+
+
+def _texts(lines: list[str]) -> Iterator[str]:
+    """A value as Heat may read it, and the part of it in each line."""
+    parts = [part.strip().strip("\"'") for part in lines]
+    yield from {"".join(parts), "\n".join(parts), *(part for part in parts if len(part) > 3)}
+
+
+def _in_urls(lines: list[str]) -> Iterator[str]:
+    """The passwords of the URLs in a value, and the part of them in each line."""
+    for whole in {"".join(lines), *lines}:
+        yield from _in_url(whole)
+    if len(lines) > 1:
+        for value in _in_url("\n".join(lines)):
+            yield from (part for part in value.split("\n") if len(part) > 3)
+
+
+def _in_url(text: str) -> Iterator[str]:
+    _, *urls = text.split("://")
+    for url in urls:
+        for chunk in {url, url.split()[0] if url.split() else "", url.partition("/")[0]}:
+            parts = chunk.split(",")  # of a transport_url with several hosts; a password may have commas
+            several = len(parts) > 1 and all(_LOGIN.match(part) for part in parts)
+            for part in parts if several else (chunk, *parts):
+                credentials, at, _ = part.rpartition("@")
+                user, colon, password = credentials.partition(":")
+                if at and colon and password:
+                    yield password
+                    # A password that should have been quoted ends there for whoever reads the URL.
+                    yield from (piece for piece in _URL_MARKS.split(password) if len(piece) > 5)
+                    yield from _basic(user, password)
+        yield from (value for name, value in _IN_QUERY.findall(url) if SECRET_NAME.search(name))
+
+
+def _basic(user: str, password: str) -> Iterator[str]:
+    """The credentials as an Authorization header has them."""
+    text = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogatepass")
+    yield base64.b64encode(text).decode().rstrip("=")
+
+
+def _in_proxy(text: str, environment: Mapping[str, str]) -> Iterator[str]:
+    for line in text.split("\n"):
+        yield from _in_url(line)
+        for part in {line, line.lstrip(" \t#"), line.partition("#")[2]}:
+            yield from _in_words(word_rules.split(part.rstrip("\r"), environment).words)
+
+
+def _in_words(words: tuple[str, ...]) -> Iterator[str]:
+    match words:
+        case ("stats", "auth", login, *_) if ":" in login:
+            user, _, password = login.partition(":")
+            yield password
+            yield from _basic(user, password)
+        case ("setenv" | "presetenv", name, *values) if SECRET_NAME.search(name) or "key" in name.lower():
+            yield " ".join(values)
+            yield from values
+    for index, word in enumerate(words):
+        header = _HEADER_WITH_VALUE.search(word)
+        if header:
+            yield from _credentials((header[1], *words[index + 1 :]))
+        elif _HEADER.search(word) and (word.lower() != "cookie" or words[0] == "http-check"):
+            yield from _credentials(words[index + 1 :])
+        elif SECRET_NAME.fullmatch(word.removeprefix("insecure-")):
+            yield from words[index + 1 : index + 2]
+
+
+def _credentials(words: tuple[str, ...]) -> Iterator[str]:
+    """The values after the name of a header; those of basic authentication also decoded."""
+    for word in " ".join(words).split():
+        if word.lower() in _NOT_SECRET or len(word) <= 3:
+            continue
+        yield word
+        try:
+            text = base64.b64decode(word, validate=True).decode()
+        except (binascii.Error, ValueError):
+            continue
+        if ":" in text:
+            yield text.partition(":")[2]
