@@ -180,6 +180,10 @@ def _readable(patched: Patched) -> Iterator[str]:
             yield "makes a line unreadable"
 
 
+def _meant(group: str) -> str:
+    return "DEFAULT" if group.strip().lower() == "default" else group
+
+
 def _options_not_touched(patched: Patched) -> Iterator[str]:
     """Options of Heat files on lines that the patch leaves alone keep group and value, and none appears."""
     for old, new in zip(patched.before.heat, patched.after.heat, strict=True):
@@ -189,8 +193,9 @@ def _options_not_touched(patched: Patched) -> Iterator[str]:
             edit = patched.edits.get(before.name)
             if edit is None:
                 continue
-            kept = [(e.group, e.key, e.raw) for e in before.entries if e.number not in edit.removed]
-            same = [(e.group, e.key, e.raw) for e in after.entries if e.number not in edit.added]
+            # [default] may become [DEFAULT], which is what its owner meant.
+            kept = [(_meant(e.group), e.key, e.raw) for e in before.entries if e.number not in edit.removed]
+            same = [(_meant(e.group), e.key, e.raw) for e in after.entries if e.number not in edit.added]
             if kept != same:
                 yield f"changes options of {before.name} on lines that it does not touch"
             olds, news = ([(e.group, e.key) for e in file.entries] for file in (before, after))

@@ -24,7 +24,7 @@ FOUND_BY: Mapping[str, tuple[str, ...]] = {
     "sessions-stay": ("A6", "H3"),
     "engine-vhost": ("A4", "E1"),
     "engine-workers": ("E1",),
-    "engine-dies": ("E1",),
+    "engine-dies": ("A10", "E1"),
     "engine-prefetch": ("A4", "E1"),
     "engine-key": ("A4", "L1"),
 }

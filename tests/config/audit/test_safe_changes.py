@@ -57,7 +57,7 @@ def put(before: str, *lines: str, file: str = PROXY, instead: bool = False) -> C
         (put("balance source", "    option httplog"), "two log formats"),
         (put("balance source", "    weird", "frontend x"), "lines move to another section"),
         (put("balance source", ".if 0"), "lines are switched off"),
-        (put("[database]", "hostname = x", file="heat-b.conf"), "nothing"),
+        (put("rabbit_quorum_queue", "hostname = x", file="heat-b.conf"), "nothing"),
         (put("[database]", " continued", file="heat-b.conf"), "another option changes"),
         (put("[database]", "nonsense", file="heat-b.conf"), "a line becomes unreadable"),
         (put("[database]", "[other]", file="heat-b.conf"), "nothing"),
