@@ -300,6 +300,15 @@ def _log_formats(patched: Patched) -> Iterator[str]:
     )
 
 
+def _sleeping_checks(patched: Patched) -> Iterator[str]:
+    """No `http-check` rules that HAProxy ignored so far are put in force by a new `option httpchk`."""
+    for old, new in zip(patched.before.proxies, patched.after.proxies, strict=True):
+        for before, after in zip(old.configuration.proxies, new.configuration.proxies, strict=False):
+            asleep = before.values.all("http-check") and not before.option("httpchk")
+            if asleep and after.option("httpchk"):
+                yield f"puts the http-check rules of {after.name} in force"
+
+
 _DEFAULT_VALUES = {"mode": ("tcp",), "balance": ("roundrobin",), "hash-type": ("map-based",)}
 _OF_FRONTS = frozenset(
     {"timeout client", "maxconn", "monitor-uri", "timeout http-request", "option clitcpka", *_FORMATS}
@@ -365,5 +374,6 @@ _CHECKS: tuple[Callable[[Patched], Iterator[str]], ...] = (
     _nothing_invented,
     _said_once,
     _log_formats,
+    _sleeping_checks,
     _reach,
 )

@@ -117,6 +117,16 @@ def test_what_is_inherited_is_changed_only_for_heat() -> None:
     )
 
 
+def test_sleeping_check_rules_are_not_put_in_force() -> None:
+    """Where HAProxy ignores `http-check` rules, no patch adds the option that puts them in force."""
+    text = clean.PROXY.replace(
+        "    option httpchk GET /healthcheck\n", "    http-check expect status 200\n", 1
+    )
+    assert (
+        "option httpchk" not in audit.corrected(clean.inputs(text)).texts[PROXY].partition("listen cfn")[0]
+    )
+
+
 def test_a_finding_that_a_patch_cannot_correct_alone_has_none() -> None:
     """A change after which its rule finds as much is refused."""
     found = safe_changes.audited(FAULTY)
