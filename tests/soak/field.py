@@ -37,17 +37,19 @@ def _by_programs(inputs: Inputs) -> Iterator[str]:
         for name, text in after.texts.items():
             if (Path(folder) / name).read_bytes() != text.encode("utf-8", "surrogateescape"):
                 yield "patch does not give the corrected file"
-        yield from (f"haproxy -c: {text}" for text in sorted(_messages(after, Path(folder)) - old))
+        if not any(fatal for fatal, _ in old):  # else HAProxy did not read to the end
+            new = sorted(text for _, text in _messages(after, Path(folder)) - old)
+            yield from (f"haproxy -c: {text}" for text in new)
 
 
-def _messages(inputs: Inputs, folder: Path) -> set[str]:
-    """What `haproxy -c` says about the proxy's files, without numbers of lines."""
+def _messages(inputs: Inputs, folder: Path) -> set[tuple[bool, str]]:
+    """(fatal, text) of what `haproxy -c` says about the proxy's files, without numbers of lines."""
     for name, text in inputs.texts.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(text.encode("utf-8", "surrogateescape"))
     files = [folder / name for _, files in inputs.proxies for name, _ in files]
     said = program.messages(files) or ()
-    return {re.sub(r"\d+|/\S+", "N", message.text) for message in said}
+    return {(message.fatal, re.sub(r"\d+|/\S+", "N", message.text)) for message in said}
 
 
 def _faults(number: int) -> list[str]:

@@ -54,7 +54,7 @@ def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> AuditReport
 
     `waive` holds the owner's reasons by rule (`A6-no-check`) or by gate (`A6`). A finding has the changes
     that were tried and are safe (see `safe_changes`); one that is waived has none. Secrets of the files are
-    masked in it; changes of lines with secrets are only in its masked diff.
+    masked in all of its texts.
     """
     waived = waive or {}
     found = safe_changes.audited(inputs)
@@ -63,7 +63,8 @@ def audit(inputs: Inputs, waive: Mapping[str, str] | None = None) -> AuditReport
     findings = [
         finding.masked(secrets, _diff(safe.get(index, ()), found.texts)).model_copy(
             update={
-                "changes": _without_secrets(safe.get(index, ()), secrets),
+                "changes": safe.get(index, ()),
+                "writes_secret": _has_secret(safe.get(index, ()), secrets),
                 "waived": waived.get(finding.rule, waived.get(finding.gate)),
             }
         )
@@ -98,6 +99,5 @@ def _diff(changes: Iterable[Change], texts: Mapping[str, str]) -> str:
     return readable("".join(diffs))
 
 
-def _without_secrets(changes: tuple[Change, ...], secrets: SecretValues) -> tuple[Change, ...]:
-    """The changes, if no line that they write has a secret."""
-    return changes if all(secrets.hide_lines(line) == line for c in changes for line in c.lines) else ()
+def _has_secret(changes: tuple[Change, ...], secrets: SecretValues) -> bool:
+    return any(secrets.hide_lines(line) != line for change in changes for line in change.lines)

@@ -7,6 +7,7 @@ known here: a patch of any rule has to pass.
 from __future__ import annotations
 
 import re
+from bisect import bisect
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from ipaddress import ip_address
 from calorimeter.config.audit.edited_text import Edit, lines_of
 from calorimeter.config.audit.subject import AuditedFiles, Inputs
 from calorimeter.config.haproxy import HAProxyLine, HAProxyServer, ProxySection
+from calorimeter.config.heat.oslo import IniFile
 from calorimeter.config.hosts import WILDCARDS, is_loopback
 
 _NAMES = ("host", "hostname", "processname")
@@ -180,10 +182,6 @@ def _readable(patched: Patched) -> Iterator[str]:
             yield "makes a line unreadable"
 
 
-def _meant(group: str) -> str:
-    return "DEFAULT" if group.strip().lower() == "default" else group
-
-
 def _options_not_touched(patched: Patched) -> Iterator[str]:
     """Options of Heat files on lines that the patch leaves alone keep group and value, and none appears."""
     for old, new in zip(patched.before.heat, patched.after.heat, strict=True):
@@ -193,14 +191,20 @@ def _options_not_touched(patched: Patched) -> Iterator[str]:
             edit = patched.edits.get(before.name)
             if edit is None:
                 continue
-            # [default] may become [DEFAULT], which is what its owner meant.
-            kept = [(_meant(e.group), e.key, e.raw) for e in before.entries if e.number not in edit.removed]
-            same = [(_meant(e.group), e.key, e.raw) for e in after.entries if e.number not in edit.added]
-            if kept != same:
+            if list(_untouched(before, edit.removed)) != list(_untouched(after, edit.added)):
                 yield f"changes options of {before.name} on lines that it does not touch"
             olds, news = ([(e.group, e.key) for e in file.entries] for file in (before, after))
             if any(place in olds for place in _more(olds, news)):
                 yield f"sets an option of {before.name} twice"
+
+
+def _untouched(file: IniFile, touched: frozenset[int]) -> Iterator[tuple[str, str, str]]:
+    """Group, key and value of the options on lines not touched; no group if its own header is touched."""
+    headers = [number for number, line in enumerate(file.lines, start=1) if line.startswith("[")]
+    for entry in file.entries:
+        if entry.number not in touched:
+            header = headers[bisect(headers, entry.number) - 1] if headers else 0
+            yield "" if header in touched else entry.group, entry.key, entry.raw
 
 
 def _lines_not_touched(patched: Patched) -> Iterator[str]:
@@ -296,6 +300,15 @@ def _log_formats(patched: Patched) -> Iterator[str]:
     )
 
 
+def _sleeping_checks(patched: Patched) -> Iterator[str]:
+    """No `http-check` rules that HAProxy ignored so far are put in force by a new `option httpchk`."""
+    for old, new in zip(patched.before.proxies, patched.after.proxies, strict=True):
+        for before, after in zip(old.configuration.proxies, new.configuration.proxies, strict=False):
+            asleep = before.values.all("http-check") and not before.option("httpchk")
+            if asleep and after.option("httpchk"):
+                yield f"puts the http-check rules of {after.name} in force"
+
+
 _DEFAULT_VALUES = {"mode": ("tcp",), "balance": ("roundrobin",), "hash-type": ("map-based",)}
 _OF_FRONTS = frozenset(
     {"timeout client", "maxconn", "monitor-uri", "timeout http-request", "option clitcpka", *_FORMATS}
@@ -327,9 +340,12 @@ def effective(section: ProxySection) -> dict[str, object]:
 
 
 def _reach(patched: Patched) -> Iterator[str]:
-    """Only sections that the findings speak of change, or those whose own lines are edited."""
+    """Only sections that the findings speak of change, or those whose own lines are edited.
+
+    A finding that speaks of the whole proxy speaks of every section.
+    """
     for old, new in zip(patched.before.proxies, patched.after.proxies, strict=True):
-        if old.configuration is new.configuration:
+        if old.configuration is new.configuration or old.name in patched.named:
             continue
         for before, after in zip(old.configuration.proxies, new.configuration.proxies, strict=False):
             if after.name in patched.named or _edited(patched, before, after):
@@ -358,5 +374,6 @@ _CHECKS: tuple[Callable[[Patched], Iterator[str]], ...] = (
     _nothing_invented,
     _said_once,
     _log_formats,
+    _sleeping_checks,
     _reach,
 )

@@ -54,7 +54,7 @@ class Change:
 
 
 class Finding(Model):
-    """What a rule finds at one place; an evidence file holds it without `where` and `changes`.
+    """What a rule finds at one place; an evidence file holds only what is shown.
 
     `says` is what the file contains, preceded by `where`: the section, server or host that it concerns.
     `follows` is the effect of it. `diff` shows `changes` with passwords masked. `waived` is the owner's
@@ -71,6 +71,7 @@ class Finding(Model):
     waived: str | None = None
     where: str = Field(default="", exclude=True)
     changes: tuple[Change, ...] = Field(default=(), exclude=True, repr=False)
+    writes_secret: bool = Field(default=False, exclude=True)
 
     @property
     def gate(self) -> str:

@@ -112,7 +112,7 @@ def _result(finding: Finding) -> dict[str, Any]:
         result["ruleIndex"] = _INDEX[finding.rule]
     if finding.waived is not None:
         result["suppressions"] = [{"kind": "external", "justification": finding.waived}]
-    if finding.changes:
+    if finding.changes and not finding.writes_secret:
         changes = [_changes(file, finding) for file in dict.fromkeys(c.file for c in finding.changes)]
         remedy = _BY_ID[finding.rule].remedy
         result["fixes"] = [{"description": {"text": remedy}, "artifactChanges": changes}]

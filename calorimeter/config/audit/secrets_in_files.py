@@ -15,6 +15,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.masking import SECRET_NAME, SecretValues, mask_all, secret_values
 
 _ENTRY = re.compile(r"[#;\s]*([\w.-]+)\s*[=:]\s*(.*)", re.DOTALL)
+_ASSIGNMENT = re.compile(r"^[#;]?\s?[a-z_]+ *=", re.MULTILINE)
 _IN_QUERY = re.compile(r"[?&;](\w+)=([^&\s]+)")
 _LOGIN = re.compile(r"[^:@]*:[^@]*@")
 _URL_MARKS = re.compile(r"[/@:?#,&\s]")
@@ -82,8 +83,8 @@ def secrets_in(inputs: Inputs) -> SecretValues:
     heat = [text for process in inputs.heat for _, text in process.files]
     proxy = [text for _, files in inputs.proxies for _, text in files]
     found: set[str] = set()
-    for text in dict.fromkeys(heat):
-        found.update(_in_heat(text))
+    for text in dict.fromkeys((*heat, *(text for text in proxy if _ASSIGNMENT.search(text)))):
+        found.update(_in_heat(text))  # a Heat file that was given as the proxy's has secrets, too
     for text in dict.fromkeys(proxy):
         found.update(_in_proxy(text, inputs.environment))
     found.update(value for name, value in inputs.environment.items() if SECRET_NAME.search(name))
@@ -180,7 +181,8 @@ def _in_url(text: str) -> Iterator[str]:
                 if at and colon and password:
                     yield password
                     # A password that should have been quoted ends there for whoever reads the URL.
-                    yield from (piece for piece in _URL_MARKS.split(password) if len(piece) > 5)
+                    pieces = _URL_MARKS.split(password) if len(chunk.split()) == 1 else []
+                    yield from (piece for piece in pieces if len(piece) > 5)
                     yield from _basic(user, password)
         yield from (value for name, value in _IN_QUERY.findall(url) if SECRET_NAME.search(name))
 

@@ -306,11 +306,11 @@ def test_old_options_become_new_ones() -> None:
         clean.heat("10.0.0.2")
         .replace("transport_url = rabbit://heat:broker-pw@10.0.0.1:5672/", "rabbit_host = 10.0.0.1")
         .replace(
-            "[database]\nconnection =", "rabbit_userid = heat\nrabbit_password = a@b,$c\nsql_connection ="
+            "[database]\nconnection =", "rabbit_userid = heat\nrabbit_password = a@b$c\nsql_connection ="
         )
     )
     text = audit.corrected(clean.inputs(b=b)).texts["heat-b.conf"]
-    assert "transport_url = rabbit://heat:a%40b%2C%24c@10.0.0.1:5672/\n" in text
+    assert "transport_url = rabbit://heat:a%40b%24c@10.0.0.1:5672/\n" in text
     assert "[database]\nconnection = mysql+pymysql://heat:db-pw@10.0.0.1/heat\n" in text
     assert "rabbit_host" not in text
 

@@ -10,8 +10,10 @@ import pytest
 
 from calorimeter.config import audit
 from calorimeter.config.audit import HeatFiles, Inputs, safe_changes
+from calorimeter.config.audit.changes import set_option
 from calorimeter.config.audit.edited_text import applied, changes_of, diff
 from calorimeter.config.audit.model import Change, Finding, Severity
+from calorimeter.config.heat import heat_conf
 from tests.config.audit import clean
 from tests.config.audit.clean import edited
 
@@ -57,7 +59,7 @@ def put(before: str, *lines: str, file: str = PROXY, instead: bool = False) -> C
         (put("balance source", "    option httplog"), "two log formats"),
         (put("balance source", "    weird", "frontend x"), "lines move to another section"),
         (put("balance source", ".if 0"), "lines are switched off"),
-        (put("rabbit_quorum_queue", "hostname = x", file="heat-b.conf"), "nothing"),
+        (put("[database]", "max_stacks_per_tenant = 5", file="heat-b.conf"), "nothing"),
         (put("[database]", " continued", file="heat-b.conf"), "another option changes"),
         (put("[database]", "nonsense", file="heat-b.conf"), "a line becomes unreadable"),
         (put("[database]", "[other]", file="heat-b.conf"), "nothing"),
@@ -112,6 +114,16 @@ def test_what_is_inherited_is_changed_only_for_heat() -> None:
     after = audit.corrected(clean.inputs(text)).texts[PROXY]
     assert after == text.replace(
         "\n    bind 10.0.0.1:800", "\n    timeout server 70s\n    bind 10.0.0.1:800"
+    )
+
+
+def test_sleeping_check_rules_are_not_put_in_force() -> None:
+    """Where HAProxy ignores `http-check` rules, no patch adds the option that puts them in force."""
+    text = clean.PROXY.replace(
+        "    option httpchk GET /healthcheck\n", "    http-check expect status 200\n", 1
+    )
+    assert (
+        "option httpchk" not in audit.corrected(clean.inputs(text)).texts[PROXY].partition("listen cfn")[0]
     )
 
 
@@ -234,23 +246,23 @@ def test_a_frontend_and_a_backend_of_one_name_get_what_each_of_them_reads() -> N
     assert after == head + front + back.replace("    bal", "    timeout server 70s\n    bal", 1) + other
 
 
-def test_multi_line_values_are_copied_in_one_piece() -> None:
-    """A value of several lines is written as one value: every further line is indented."""
-    url = "transport_url = rabbit://heat:broker-pw@10.0.0.1:5672,\n  heat:broker-pw@10.0.0.9:5672/\n"
-    texts = [clean.heat(f"10.0.0.{n}") for n in (2, 3, 4)]
-    lines = [line for line in texts[0].splitlines(True) if line.startswith("transport_url")]
-    texts = [texts[0].replace(lines[0], url), texts[1].replace(lines[0], url), texts[2]]
-    inputs = Inputs(heat=tuple(HeatFiles(f"H{n}", ((f"{n}.conf", text),)) for n, text in enumerate(texts)))
-    after = audit.corrected(inputs).texts["2.conf"]
-    assert url.replace("\n  heat", "\n    heat") in after
-    assert "A4-broker-differs" not in {
-        finding.rule for finding in audit.audit(audit.corrected(inputs)).faults
-    }
+def test_values_of_several_lines_and_with_outer_blanks_are_set_as_they_are() -> None:
+    """Further lines of a value are indented, outer blanks quoted: oslo.config reads it as it was."""
+    conf = heat_conf.parse("B", ("b.conf", "[DEFAULT]\nkey = old\n   and more\nother = 1\n"))
+    for value in ("a,\nb", " a ", '"a"', "'", "a"):
+        text = applied({"b.conf": conf.options.files[0].text}, [set_option(conf, "DEFAULT", "key", value)])
+        after = heat_conf.parse("B", ("b.conf", text["b.conf"]))
+        read = after.get("key")
+        assert read is not None
+        assert read.entry.raw == value
+        assert text["b.conf"].endswith("\nother = 1\n")
 
 
 def test_changes_of_a_hundred_files_are_tried_in_two_seconds() -> None:
     """With 100 Heat files, a change in each, and one that is not safe, the work is bounded."""
-    texts = [clean.heat(f"10.0.1.{n}").replace("deferred_auth_method = password\n", "") for n in range(100)]
+    texts = [
+        clean.heat(f"10.0.1.{n}").replace("[database]", "rpc_backend = x\n[database]") for n in range(100)
+    ]
     texts[7] += "[DEFAULT]\n    loose\n"
     heat_files = tuple(HeatFiles(f"H{n}", ((f"{n}.conf", text),)) for n, text in enumerate(texts))
     proxy = clean.PROXY.replace("check inter", "inter").replace("timeout check 2s", "timeout check 10s")

@@ -73,6 +73,7 @@ def test_secrets_of_heat_files_are_found(text: str) -> None:
         f"option httpchk GET / HTTP/1.1\\r\\nAuthorization:\\ Bearer\\ {WORD}",
         "http-request set-header Authorization 'Basic b3A6aHVudGVyMi1aeDkx'",
         f"server x h:1 # http://op:{WORD}@h/",
+        f"transport_url = rabbit://\n  heat:{WORD}@i:5672/v",
     ],
 )
 def test_secrets_of_proxy_files_are_found(text: str) -> None:
@@ -126,10 +127,11 @@ def test_ordinary_words_do_not_garble_a_report() -> None:
 
 
 def test_hosts_and_users_are_no_secrets() -> None:
-    """Of a URL with several hosts only the passwords are masked."""
+    """Of a URL with several hosts only the passwords are masked; prose with an address has none."""
     secrets = heat(
         f"transport_url = rabbit://rabbit-user:{WORD}@ctl00.localdomain,rabbit-user:{WORD}@ctl01:5672/v"
     )
+    assert heat("# see http://docs:80/heat or mail somebody@there").hide("somebody") == "somebody"
     assert secrets.hide("rabbit-user at ctl00.localdomain:5672") == "rabbit-user at ctl00.localdomain:5672"
 
 
