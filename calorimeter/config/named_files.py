@@ -228,7 +228,7 @@ def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
         looks = program_of(text)
         raise InputError(
             f"{name}:{number}",
-            f"{statement[:60]!r} is no statement of HAProxy"
+            f"{mask(statement)[:60]!r} is no statement of HAProxy"
             + (f" (it looks like {looks})" if looks else ""),
             "valid: HAProxy's configuration, with sections like `frontend NAME`, `backend NAME`",
         )

@@ -102,7 +102,7 @@ def _unknown(section: HAProxySection) -> Iterator[RefusedLine]:
         if keyword == "include":
             yield RefusedLine(line, f"{' '.join(line.words)!r} is no statement of HAProxy")
         elif section.kind in (*PROXIES, "defaults") and keyword not in _KNOWN and not _old(line):
-            nearest = get_close_matches(keyword, _KNOWN, n=1, cutoff=_ALIKE)
+            nearest = get_close_matches(keyword.lower(), _KNOWN, n=1, cutoff=_ALIKE)
             if nearest:
                 yield RefusedLine(line, f"unknown keyword {keyword!r}", nearest[0])
 

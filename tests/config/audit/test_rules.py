@@ -31,6 +31,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A2-send-proxy", "proxy", "rest-1 10.0.0.2:8004", "rest-1 10.0.0.2:8004 send-proxy"),
     ("A2-line-unreadable", "proxy", "retries 3", 'retries "3'),
     ("A2-line-unreadable", "proxy", "retries 3", "retires 3"),
+    ("A2-line-unreadable", "proxy", "retries 3", "Retries 3"),
     ("A2-line-unreadable", "proxy", "retries 3", "include conf.d/*.cfg"),
     ("A2-line-unreadable", "proxy", "global\n", "daemon\nglobal\n"),
     ("A2-line-of-haproxy-1", "proxy", "    option redispatch", "    redispatch"),
