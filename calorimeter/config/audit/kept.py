@@ -271,13 +271,18 @@ def _log_formats(patched: Patched) -> Iterator[str]:
     def useless(subject: AuditedFiles) -> list[tuple[str, str, str]]:
         found = []
         for proxy in subject.proxies:
-            target = bool(proxy.configuration.globals.all("log"))
-            for section in proxy.configuration.proxies:
-                formats = [key for key in section.values.single if key in _FORMATS]
-                logs = [log for log in section.values.all("log") if target or log.words[:1] != ("global",)]
-                http = any("http" in key for key in formats) and section.word("mode") != "http"
-                if http or (formats and not logs):
-                    found.append((proxy.name, section.kind, section.name))
+            logged = False
+            resolved = {id(section.section): section for section in proxy.configuration.proxies}
+            for each in proxy.configuration.tree.sections:
+                if each.kind == "global":
+                    # `log global` takes what the `global` sections before it say.
+                    logged = logged or any(line.keyword == "log" for line in each.statements)
+                elif section := resolved.get(id(each)):
+                    formats = [key for key in section.values.single if key in _FORMATS]
+                    logs = section.values.all("log")
+                    http = any("http" in key for key in formats) and section.word("mode") != "http"
+                    if http or (formats and not any(logged or s.words[:1] != ("global",) for s in logs)):
+                        found.append((proxy.name, section.kind, section.name))
         return found
 
     yield from (

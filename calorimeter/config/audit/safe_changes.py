@@ -18,11 +18,11 @@ from calorimeter.config.audit.changes import insert_into
 from calorimeter.config.audit.edited_text import Edit, applied, changes_of, edit_of
 from calorimeter.config.audit.model import Change, Finding, Severity
 from calorimeter.config.audit.rules.all_rules import RULES
-from calorimeter.config.audit.subject import AuditedFiles, Inputs, build
+from calorimeter.config.audit.subject import AuditedFiles, Inputs, ParsedFiles, build
 
 _ROUNDS = 4
 """How often a change may take others along."""
-_WORK = 3000
+_WORK = 2500
 """Trials × files of one pass: less than a second of processor time."""
 _T = TypeVar("_T")
 _GRAVITY = {severity: rank for rank, severity in enumerate(reversed(Severity))}
@@ -34,6 +34,7 @@ class Audited:
 
     subject: AuditedFiles
     findings: tuple[Finding, ...]
+    parsed: ParsedFiles
 
     @property
     def inputs(self) -> Inputs:
@@ -51,10 +52,12 @@ class Audited:
         return {name: edit_of(text, news[name]) for name, text in self.texts.items() if text != news[name]}
 
 
-def audited(inputs: Inputs, known: AuditedFiles | None = None) -> Audited:
-    """Parse the files and apply every rule; what did not change since `known` is not parsed again."""
-    subject = build(inputs, known)
-    return Audited(subject, tuple(finding for rule in RULES for finding in rule.findings(subject)))
+def audited(inputs: Inputs, parsed: ParsedFiles | None = None) -> Audited:
+    """Parse the files, except those that were parsed already, and apply every rule."""
+    parsed = parsed or ParsedFiles()
+    subject = build(inputs, parsed)
+    findings = tuple(finding for rule in RULES for finding in rule.findings(subject))
+    return Audited(subject, findings, parsed)
 
 
 def safe(before: Audited, skipped: frozenset[str] = frozenset()) -> dict[int, tuple[Change, ...]]:
@@ -146,7 +149,7 @@ def tried(
         texts = applied(after.texts, (change for changes in proposed for change in changes))
         if texts == after.texts:
             return None
-        after = audited(before.inputs.with_texts(texts), before.subject)
+        after = audited(before.inputs.with_texts(texts), before.parsed)
         edits = before.edits(after)
         come = _come(before, after, edits)
         if not come:

@@ -202,25 +202,29 @@ def _own_name(conf: HeatProcessConf) -> str:
     return value.text if value else conf.host
 
 
-def build(inputs: Inputs, known: AuditedFiles | None = None) -> AuditedFiles:
-    """Parse and resolve all files; never raises. Files that `known` has, too, are not parsed again."""
-    parsed = dict(zip(known.inputs.heat, known.heat, strict=True)) if known else {}
-    resolved = (
-        dict(zip(known.inputs.proxies, (proxy.configuration for proxy in known.proxies), strict=True))
-        if known
-        else {}
-    )
+@dataclass(frozen=True, slots=True)
+class ParsedFiles:
+    """Files that were parsed already, for audits of texts that differ in few of them."""
+
+    heat: dict[HeatFiles, HeatProcessConf] = field(default_factory=dict)
+    proxies: dict[Texts, HAProxyConfig] = field(default_factory=dict)
+
+
+def build(inputs: Inputs, parsed: ParsedFiles | None = None) -> AuditedFiles:
+    """Parse and resolve all files; never raises. `parsed` is looked up, and extended."""
+    known = parsed or ParsedFiles()
+    for process in inputs.heat:
+        if process not in known.heat:
+            known.heat[process] = heat_conf.parse(process.host, *process.files)
     confs = with_roles(
-        [parsed.get(process) or heat_conf.parse(process.host, *process.files) for process in inputs.heat],
-        [process.roles for process in inputs.heat],
+        [known.heat[process] for process in inputs.heat], [process.roles for process in inputs.heat]
     )
     listeners = Listeners(confs, inputs.addresses)
     proxies = []
     for name, files in inputs.proxies:
-        configuration = resolved.get((name, files)) or haproxy.resolve(
-            haproxy.parse(files, inputs.environment)
-        )
-        proxies.append(
-            HeatProxy(name, configuration, api_sections.find(configuration, listeners, inputs.sections))
-        )
+        if files not in known.proxies:
+            known.proxies[files] = haproxy.resolve(haproxy.parse(files, inputs.environment))
+        configuration = known.proxies[files]
+        sections = api_sections.find(configuration, listeners, inputs.sections)
+        proxies.append(HeatProxy(name, configuration, sections))
     return AuditedFiles(inputs, tuple(proxies), confs, listeners)

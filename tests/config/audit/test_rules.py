@@ -33,7 +33,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A2-line-unreadable", "proxy", "retries 3", "retires 3"),
     ("A2-line-unreadable", "proxy", "retries 3", "include conf.d/*.cfg"),
     ("A2-line-unreadable", "proxy", "global\n", "daemon\nglobal\n"),
-    ("A2-line-of-haproxy-1", "proxy", "timeout queue 1m", "timeout queue 1m\n    option http-tunnel"),
+    ("A2-line-of-haproxy-1", "proxy", "    option redispatch", "    redispatch"),
     ("A2-line-of-haproxy-1", "proxy", "timeout connect 10s", "contimeout 10s"),
     ("A2-line-of-haproxy-1", "proxy", "_proxy\n    bind 10.0.0.1:8004", "_proxy 10.0.0.1:8004"),
     ("A2-variable-unset", "proxy", "retries 3", 'retries "$NOWHERE"'),
@@ -306,11 +306,11 @@ def test_old_options_become_new_ones() -> None:
         clean.heat("10.0.0.2")
         .replace("transport_url = rabbit://heat:broker-pw@10.0.0.1:5672/", "rabbit_host = 10.0.0.1")
         .replace(
-            "[database]\nconnection =", "rabbit_userid = heat\nrabbit_password = a@b/$c\nsql_connection ="
+            "[database]\nconnection =", "rabbit_userid = heat\nrabbit_password = a@b,$c\nsql_connection ="
         )
     )
     text = audit.corrected(clean.inputs(b=b)).texts["heat-b.conf"]
-    assert "transport_url = rabbit://heat:a%40b%2F%24c@10.0.0.1:5672/\n" in text
+    assert "transport_url = rabbit://heat:a%40b%2C%24c@10.0.0.1:5672/\n" in text
     assert "[database]\nconnection = mysql+pymysql://heat:db-pw@10.0.0.1/heat\n" in text
     assert "rabbit_host" not in text
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -206,3 +207,60 @@ def test_changes_of_two_texts_make_one_of_the_other() -> None:
         ("a\r\n", "b\r\n"),
     ):
         assert applied({"f": old}, changes_of("f", old, new)) == {"f": new}
+
+
+def test_line_ends_of_a_file_without_a_last_one() -> None:
+    """Lines put before an unended last line, or after it, have the line end of the file."""
+    before, after = Change("f", 2, 0, ("x",)), Change("f", 3, 0, ("y",))
+    assert applied({"f": "a\r\nb"}, [before]) == {"f": "a\r\nx\r\nb"}
+    assert applied({"f": "a\r\nb"}, [after]) == {"f": "a\r\nb\r\ny\r\n"}
+    assert applied({"f": "a\nb"}, [before, after]) == {"f": "a\nx\nb\ny\n"}
+    assert applied({"f": "a\nb"}, [Change("f", 2, 1, ("c",))]) == {"f": "a\nc"}
+
+
+def test_a_frontend_and_a_backend_of_one_name_get_what_each_of_them_reads() -> None:
+    """A timeout of servers goes into the backend only, and a log format into the frontend only."""
+    head, _, _ = clean.PROXY.partition("listen rest_api_proxy")
+    head = head.replace("timeout server 70s", "timeout server 1m").replace("    option tcplog\n", "")
+    front = "frontend heat\n    bind 10.0.0.1:8004\n    option clitcpka\n    default_backend heat\n"
+    back = "backend heat\n    balance source\n    hash-type consistent\n    option srvtcpka\n"
+    back += (
+        "    option httpchk GET /healthcheck\n    default-server check on-marked-down shutdown-sessions\n"
+    )
+    back += "    server a 10.0.0.2:8004 maxconn 9\n    server b 10.0.0.3:8004 maxconn 9\n"
+    other = "listen other\n    bind :80\n    log-format %ci\n    server c 10.0.0.2:80\n"
+    after = audit.corrected(Inputs((("proxy", (("p.cfg", head + front + back + other),)),))).texts["p.cfg"]
+    front = front.replace("    bind", "    option tcplog\n    bind")
+    assert after == head + front + back.replace("    bal", "    timeout server 70s\n    bal", 1) + other
+
+
+def test_multi_line_values_are_copied_in_one_piece() -> None:
+    """A value of several lines is written as one value: every further line is indented."""
+    url = "transport_url = rabbit://heat:broker-pw@10.0.0.1:5672,\n  heat:broker-pw@10.0.0.9:5672/\n"
+    texts = [clean.heat(f"10.0.0.{n}") for n in (2, 3, 4)]
+    lines = [line for line in texts[0].splitlines(True) if line.startswith("transport_url")]
+    texts = [texts[0].replace(lines[0], url), texts[1].replace(lines[0], url), texts[2]]
+    inputs = Inputs(heat=tuple(HeatFiles(f"H{n}", ((f"{n}.conf", text),)) for n, text in enumerate(texts)))
+    after = audit.corrected(inputs).texts["2.conf"]
+    assert url.replace("\n  heat", "\n    heat") in after
+    assert "A4-broker-differs" not in {
+        finding.rule for finding in audit.audit(audit.corrected(inputs)).faults
+    }
+
+
+def test_changes_of_a_hundred_files_are_tried_in_two_seconds() -> None:
+    """With 100 Heat files, a change in each, and one that is not safe, the work is bounded."""
+    texts = [clean.heat(f"10.0.1.{n}").replace("deferred_auth_method = password\n", "") for n in range(100)]
+    texts[7] += "[DEFAULT]\n    loose\n"
+    heat_files = tuple(HeatFiles(f"H{n}", ((f"{n}.conf", text),)) for n, text in enumerate(texts))
+    proxy = clean.PROXY.replace("check inter", "inter").replace("timeout check 2s", "timeout check 10s")
+    for api, port in (("rest", 8004), ("cfn", 8000)):
+        servers = "".join(f"    server {api}-{n + 3} 10.0.1.{n}:{port}\n" for n in range(100))
+        proxy = proxy.replace(f"    server {api}-1", f"{servers}    server {api}-1")
+        proxy = proxy.replace(
+            f"    server {api}-1 10.0.0.2:{port}\n    server {api}-2 10.0.0.3:{port}\n", ""
+        )
+    started = time.process_time()
+    found = audit.audit(Inputs((("proxy", ((PROXY, proxy),)),), heat_files)).faults
+    assert time.process_time() - started < 2.0
+    assert sum(bool(finding.diff) for finding in found) > 90
