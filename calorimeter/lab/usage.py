@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -81,9 +82,16 @@ def versions(lab: Lab) -> dict[str, str]:
             found[name] = path.name.removesuffix(".dist-info").rpartition("-")[2]
     packages = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
     for name, package in packages.items():
-        command = ["dpkg-query", "--show", "--showformat=${Version}", package]
-        with suppress(OSError):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            if done.returncode == 0 and done.stdout.strip():
-                found[name] = done.stdout.strip()
+        if version := _of_package(package):
+            found[name] = version
     return found
+
+
+@cache
+def _of_package(package: str) -> str:
+    """The version of an installed package of the system; empty if it is not known."""
+    command = ["dpkg-query", "--show", "--showformat=${Version}", package]
+    with suppress(OSError):
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+    return ""
