@@ -44,7 +44,9 @@ _NOT_SECRET = frozenset(
         "value",
     ]
 )
-_PLACEHOLDER = re.compile(r"\$\S*|%\w+%|<.*>|\{\{.*\}\}|\*+|none|true|false|\d+(?:\.\d+)*", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"\[.*\]|\$\S*|%\w+%|<.*>|\{\{.*\}\}|\*+|none|true|false|\d+(?:\.\d+)*", re.IGNORECASE
+)
 _WORD = re.compile(r"[A-Za-z]+|\d+|.{1,7}", re.DOTALL)
 """Values that may be ordinary words; others are secrets wherever they are."""
 _COMMON = frozenset(
