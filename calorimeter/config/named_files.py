@@ -13,6 +13,7 @@ from typing import get_args
 from calorimeter.config import wanted
 from calorimeter.config.audit import section_questions
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
+from calorimeter.config.host_patterns import each_host
 from calorimeter.config.hosts import split_url, without_brackets
 from calorimeter.config.other_proxies import first_statement, program_of
 from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
@@ -32,15 +33,16 @@ def from_files(proxies: Sequence[Path | str], heat: Sequence[str], files: Sequen
 
     `proxies` are the files of one HAProxy, in order; NAME=FILE each for several. `heat` are
     `HOST[:ROLE[,ROLE]]=FILE[,FILE…]`, one for each process. `files` are of either kind, which their content
-    decides. Raises InputError if a file cannot be read or is of neither kind.
+    decides. `{host}` stands for the name of each host (see `each_host`). Raises InputError if a file
+    cannot be read or is of neither kind.
     """
     named = _by_proxy(proxies)
     proxy_texts = list(_proxy_texts(named.pop("", ())))
-    heat_texts = [_heat_process(given) for given in heat]
+    heat_texts = [_heat_process(process) for given in heat for process in each_host(given)]
     for given in files:
         host, equals, _ = given.partition("=")
         if equals and host and not Path(given).exists():
-            heat_texts.append(_heat_process(given))
+            heat_texts.extend(_heat_process(process) for process in each_host(given))
             continue
         path = Path(given)
         texts = read_texts(path, "*.cfg" if any(path.glob("*.cfg")) else "*.conf")
@@ -226,7 +228,7 @@ def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
         looks = program_of(text)
         raise InputError(
             f"{name}:{number}",
-            f"{statement[:60]!r} is no statement of HAProxy"
+            f"{mask(statement)[:60]!r} is no statement of HAProxy"
             + (f" (it looks like {looks})" if looks else ""),
             "valid: HAProxy's configuration, with sections like `frontend NAME`, `backend NAME`",
         )

@@ -55,12 +55,12 @@ def test_each_proxy_of_a_pair_is_described(here: Path) -> None:
     )
     assert [str(path) for path in first.config + second.config] == ["lb1.cfg", "lb2.cfg"]
     assert "proxy.lb1.logs" in result.stderr
-    assert call("audit", "deployment.toml", "--no-haproxy").return_value == 0
+    assert call("audit", "deployment.toml").return_value == 0
 
 
 def test_the_files_of_each_proxy_are_read_by_themselves(here: Path) -> None:
     """A pair with equal files has no finding; a server that one of them lacks has one."""
-    heat = ("--heat-conf", "B=b.conf", "--heat-conf", "C=c.conf", "--no-haproxy")
+    heat = ("--heat-conf", "B=b.conf", "--heat-conf", "C=c.conf")
     assert call("audit", *PAIR, *heat).return_value == 0
     (here / "lb2.cfg").write_text(clean.PROXY.replace("    server rest-2 10.0.0.3:8004\n", ""))
     result = call("audit", *PAIR, *heat)
@@ -97,7 +97,7 @@ def test_a_file_whose_name_has_an_equals_sign_is_a_file(here: Path) -> None:
 def _by_name(here: Path) -> tuple[str, ...]:
     text = clean.PROXY.replace("10.0.0.2:", "b.example:").replace("10.0.0.3:", "c.example:")
     (here / "lb1.cfg").write_text(text)
-    return ("--proxy", "lb1.cfg", "--heat-conf", "n1=b.conf", "--heat-conf", "n2=c.conf", "--no-haproxy")
+    return ("--proxy", "lb1.cfg", "--heat-conf", "n1=b.conf", "--heat-conf", "n2=c.conf")
 
 
 def _answer(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:

@@ -64,6 +64,16 @@ def test_a_bind_to_every_address_takes_its_host_from_a_url_of_the_proxy() -> Non
     assert url(text + keystone, heat) == "http://vip.example.org:8004/v1"
 
 
+def test_the_url_of_one_api_gives_the_host_of_the_other() -> None:
+    """The charm's proxies bind every address: --rest-url is enough for both APIs."""
+    text = (
+        f"listen heat\n  bind *:8004\n{SERVERS}listen heat_cfn\n  bind *:8000\n  server n1 10.0.0.2:8000\n"
+    )
+    cfn = described(text, answers=Answers(rest_url="http://10.0.0.250:8004/v1")).deployment.cfn
+    assert cfn is not None
+    assert cfn.url == "http://10.0.0.250:8000/v1"
+
+
 @pytest.mark.parametrize(
     ("rule", "expected"),
     [

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from calorimeter.config.audit.listeners import APIS, ApiName, Listeners
 from calorimeter.config.audit.routes import Route, route
+from calorimeter.config.audit.section_chains import ends
 from calorimeter.config.audit.section_votes import SectionVote, votes
 from calorimeter.config.haproxy import HAProxyConfig, ProxiedService
 
@@ -136,11 +137,13 @@ def _candidates(configuration: HAProxyConfig, listeners: Listeners) -> Iterator[
     unused = (proxy for proxy in configuration.proxies if proxy.kind != "frontend" and proxy.servers)
     pairs = [(service, True) for service in services]
     pairs += [(ProxiedService(proxy, proxy), False) for proxy in unused if id(proxy) not in backs]
-    for service, reached in pairs:
-        way = route(service)
-        shared = bool(way.dynamic) or uses[service.front.name] > 1
-        found = votes(service, way, listeners, shared_front=shared)
-        yield SectionCandidate(service, way, tuple(found), reached)
+    for first, reached in pairs:
+        way = route(first)
+        shared = bool(way.dynamic) or uses[first.front.name] > 1
+        for last in ends(services, first):
+            service = first if last is first else replace(first, back=last.back)
+            found = votes(service, way, listeners, shared_front=shared)
+            yield SectionCandidate(service, way, tuple(found), reached)
 
 
 def _named(

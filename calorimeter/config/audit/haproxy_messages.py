@@ -11,7 +11,6 @@ from calorimeter.config.audit.secrets_in_files import secrets_in
 from calorimeter.config.audit.subject import Inputs, Texts
 from calorimeter.config.haproxy import program
 from calorimeter.core.errors import InputError
-from calorimeter.core.masking import mask_all
 
 _QUOTE = Quote("haproxy -c -f FILE", "HAProxy, the program's own check")
 _TITLE = "HAProxy accepts the file"
@@ -54,4 +53,4 @@ def _findings(files: Texts) -> Iterator[Finding]:
         else:
             rule, effect = WARNS, "HAProxy starts with a warning"
         place = LinePlace(message.file, max(1, message.line))
-        yield rule.finding(place, "", mask_all(message.text), effect)
+        yield rule.finding(place, "", message.text, effect)

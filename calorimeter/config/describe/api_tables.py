@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy
 from calorimeter.config.describe.front_urls import Front, fronts
-from calorimeter.config.describe.owner_answers import Missing
+from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.haproxy import ProxiedService
 from calorimeter.config.hosts import host_port
 from calorimeter.core.deployment import Api, Backend
@@ -27,19 +27,18 @@ class ApiTable:
     notes: tuple[str, ...] = ()
 
 
-def describe_api(subject: AuditedFiles, api: ApiName, url: str | None, auth_url: str | None) -> ApiTable:
-    """Describe an API. `url` is its front URL, if the owner gives it; `auth_url` is the user's Keystone.
+def describe_api(subject: AuditedFiles, api: ApiName, answers: Answers) -> ApiTable:
+    """Describe an API.
 
     Raises InputError if the section has no usable server, or if the front address cannot be determined.
     """
     services = [service for found, service in subject.api_services if found == api]
     if not services:
         return ApiTable(missing=tuple(_unclear(subject.proxies, api)))
-    ranked = fronts(subject, api, url, auth_url)
+    ranked = fronts(subject, api, answers)
     front = ranked[0] if ranked else None
     service = front.service if front else services[0]
-    if not url:
-        url = _url(api, front, services)
+    url = answers.urls[api] or _url(api, front, services)
     table = Api(url=url, proxy_section=service.name, backends=_backends(service, front))
     missing = []
     if front and front.route.dynamic and url == front.url:

@@ -61,10 +61,10 @@ class _Describer:
         self.gathered = Gathered(Path(secrets_file))
 
     def describe(self) -> Description:
-        rest = self._api("rest", self.answers.rest_url)
+        rest = self._api("rest")
         if rest.table is None or rest.service is None:
             raise self._no_rest()
-        cfn = self._api("cfn", self.answers.cfn_url)
+        cfn = self._api("cfn")
         services: dict[ApiName, ProxiedService] = {"rest": rest.service}
         if cfn.service:
             services["cfn"] = cfn.service
@@ -93,8 +93,8 @@ class _Describer:
             deployment, gathered.secrets, gathered.missing, self._auth_url, tuple(gathered.notes)
         )
 
-    def _api(self, api: ApiName, url: str | None) -> ApiTable:
-        described = describe_api(self.subject, api, url, self.answers.keystone_url)
+    def _api(self, api: ApiName) -> ApiTable:
+        described = describe_api(self.subject, api, self.answers)
         self.gathered.missing.extend(described.missing)
         self.gathered.notes.extend(described.notes)
         return described

@@ -8,6 +8,7 @@ from ipaddress import ip_address
 
 from calorimeter.config.audit.routes import Route
 from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy
+from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.haproxy import Bind, ProxiedService
 from calorimeter.config.hosts import WILDCARDS, as_address, host_port, is_loopback, same_host, split_url
 from calorimeter.core.deployment import Address, address_of_url
@@ -49,26 +50,25 @@ class Front:
         return f"{'https' if self.tls else 'http'}://{host_port(self.host or 'HOST', self.bind.port)}{path}"
 
 
-def fronts(subject: AuditedFiles, api: ApiName, url: str | None, auth_url: str | None) -> list[Front]:
-    """The fronts of an API, the clients' first. `url` is the front that the owner gives.
+def fronts(subject: AuditedFiles, api: ApiName, answers: Answers) -> list[Front]:
+    """The fronts of an API, the clients' first.
 
-    The order: the section that the owner named; the one at `url`; no loopback; the host of the user's
-    Keystone URL; the host at which Heat tells clients to find Keystone (`www_authenticate_uri`); the
-    backend that a frontend uses by default; TLS; the lowest address of a frontend, its binds in order.
+    The order: the section that the owner named; the one at the URL that the owner gives; no loopback; the
+    host of the other API's URL, or of the user's Keystone; the host at which Heat tells clients to find
+    Keystone (`www_authenticate_uri`); the backend that a frontend uses by default; TLS; the lowest address
+    of a frontend, its binds in order.
     """
     found: list[Front] = []
+    own = [at for url in (*answers.urls.values(), answers.keystone_url) if (at := _address(url))]
     for proxy in subject.proxies:
         for service in proxy.services[api]:
             way = proxy.sections.route(service)
             binds = [bind for bind in service.front.binds if bind.port and _routed(way, bind)]
-            found += [
-                Front(service, bind, way, _host(subject, proxy, way, bind, auth_url)) for bind in binds
-            ]
+            found += [Front(service, bind, way, _host(subject, proxy, way, bind, own)) for bind in binds]
     given = subject.inputs.sections.get(api)
-    at = _address(url)
+    at = _address(answers.urls[api])
     addresses = subject.inputs.addresses
     told = [host for url in _urls(subject, _KEYSTONE_OF_CLIENTS) if not is_loopback(host := url.host)]
-    own = _address(auth_url)
 
     def rank(front: Front) -> tuple[object, ...]:
         host = front.host or ""
@@ -76,7 +76,7 @@ def fronts(subject: AuditedFiles, api: ApiName, url: str | None, auth_url: str |
             given is not None and given not in (front.service.name, front.service.front.name),
             at is not None and not _is_at(front, at, subject),
             not host or is_loopback(host),
-            not (own and same_host(host, own.host, addresses)),
+            not any(same_host(host, each.host, addresses) for each in own),
             not any(same_host(host, each, addresses) for each in told),
             front.route.conditional,
             not front.tls,
@@ -108,12 +108,12 @@ def _order(bind: Bind) -> tuple[int, int, str]:
 
 
 def _host(
-    subject: AuditedFiles, proxy: HeatProxy, way: Route, bind: Bind, auth_url: str | None
+    subject: AuditedFiles, proxy: HeatProxy, way: Route, bind: Bind, own: list[Address]
 ) -> str | None:
     """The host of a front: the one that a rule asks for, that of the bind, or for a wildcard a known one.
 
     A wildcard's is that of a Heat file with the port and without a server (the guide's machine A), or that
-    of a URL of Keystone or Heat whose port the proxy binds, too.
+    of a URL of Keystone or Heat whose port the proxy binds, too. `own` are those of the owner's URLs.
     """
     if way.hosts:
         return way.hosts[0].partition(":")[0]
@@ -126,8 +126,7 @@ def _host(
     ports = {
         b.port for section in proxy.configuration.proxies for b in section.binds if b.host in WILDCARDS
     }
-    own = _address(auth_url)
-    urls = (*([own] if own else ()), *_urls(subject, _URLS_OF_HEAT))
+    urls = (*own, *_urls(subject, _URLS_OF_HEAT))
     return next((url.host for url in urls if url.port in ports and not is_loopback(url.host)), None)
 
 

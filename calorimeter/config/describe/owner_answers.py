@@ -40,6 +40,11 @@ class Answers:
     consent: Consent = Consent.PASSIVE
 
     @property
+    def urls(self) -> dict[str, str | None]:
+        """API → its front URL."""
+        return {"rest": self.rest_url, "cfn": self.cfn_url}
+
+    @property
     def keystone_url(self) -> str | None:
         """Keystone's URL, as the user knows it."""
         return self.cloud_auth_url or self.auth_url

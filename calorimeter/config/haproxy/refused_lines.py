@@ -32,7 +32,7 @@ _GONE_WORDS = """
     reqitarpit reqpass reqrep reqtarpit rspadd rspdel rspdeny rspidel rspideny rspirep rsprep
 """
 _GONE = frozenset(_GONE_WORDS.split())
-_WITHOUT_EFFECT = ("forceclose", "http-tunnel")
+_GONE_OPTIONS = ("forceclose", "http-tunnel")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class OldLine:
 
     line: HAProxyLine
     says: str
-    now: tuple[str, ...] | None = None
+    now: tuple[str, ...] = ()
 
 
 def refused_lines(tree: HAProxyFiles) -> Iterator[RefusedLine]:
@@ -81,7 +81,7 @@ def old_lines(tree: HAProxyFiles) -> Iterator[OldLine]:
             now = (f"{kind} {name}", f"    bind {address}")
             plain = all(word.replace("_", "a").replace("-", "a").isalnum() for word in (kind, name))
             says = f"has the address {address}, which belongs to a bind line"
-            yield OldLine(section.header, says, now if plain and len(section.header.words) == 3 else None)
+            yield OldLine(section.header, says, now if plain and len(section.header.words) == 3 else ())
         for line in section.statements:
             found = _old(line)
             if found:
@@ -102,7 +102,7 @@ def _unknown(section: HAProxySection) -> Iterator[RefusedLine]:
         if keyword == "include":
             yield RefusedLine(line, f"{' '.join(line.words)!r} is no statement of HAProxy")
         elif section.kind in (*PROXIES, "defaults") and keyword not in _KNOWN and not _old(line):
-            nearest = get_close_matches(keyword, _KNOWN, n=1, cutoff=_ALIKE)
+            nearest = get_close_matches(keyword.lower(), _KNOWN, n=1, cutoff=_ALIKE)
             if nearest:
                 yield RefusedLine(line, f"unknown keyword {keyword!r}", nearest[0])
 
@@ -111,6 +111,6 @@ def _old(line: HAProxyLine) -> OldLine | None:
     words = in_new_words(line.words)
     if words != line.words:
         return OldLine(line, f"has {line.keyword}", (" ".join(words),))
-    if words[0] == "option" and words[1:2] and words[1] in _WITHOUT_EFFECT:
-        return OldLine(line, f"has option {words[1]}", ())
+    if words[0] == "option" and words[1:2] and words[1] in _GONE_OPTIONS:
+        return OldLine(line, f"has option {words[1]}")
     return OldLine(line, f"has {words[0]}") if words[0] in _GONE else None

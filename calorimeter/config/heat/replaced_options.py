@@ -43,7 +43,7 @@ _REPLACED = {
     "admin_token": "username",
 }
 _EC2 = {
-    "auth_uri": ("use endpoint_override, with auth_type and the service user", "endpoint_override"),
+    "auth_uri": ("use auth_type with the service user, and endpoint_override", "auth_type"),
     "ca_file": ("use cafile", "cafile"),
     "cert_file": ("use certfile", "certfile"),
     "key_file": ("use keyfile", "keyfile"),

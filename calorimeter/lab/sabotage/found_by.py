@@ -15,7 +15,7 @@ FOUND_BY: Mapping[str, tuple[str, ...]] = {
     "small-maxconn": ("P4",),
     "wrong-address": ("A2", "P2"),
     "short-timeout": ("A8", "P5"),
-    "translation": ("A2", "S8"),
+    "translation": ("A2", "A5", "A9", "S8"),
     "unchecked": ("A6", "H1", "H2", "H5"),
     "backup": ("A5", "H1"),
     "fall-100": ("A6", "H2"),
@@ -24,7 +24,7 @@ FOUND_BY: Mapping[str, tuple[str, ...]] = {
     "sessions-stay": ("A6", "H3"),
     "engine-vhost": ("A4", "E1"),
     "engine-workers": ("E1",),
-    "engine-dies": ("E1",),
+    "engine-dies": ("A10", "E1"),
     "engine-prefetch": ("A4", "E1"),
     "engine-key": ("A4", "L1"),
 }

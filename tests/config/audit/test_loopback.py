@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from calorimeter.config.audit import Finding, HeatFiles, Inputs, audit
+from calorimeter.config.audit import corrected as corrections
 from calorimeter.core.deployment import HeatRole
 
 
@@ -27,6 +28,11 @@ def loopback(
     return [finding for finding in audit(inputs).faults if finding.rule.startswith(rules)]
 
 
+def corrected(inputs: Inputs) -> str:
+    """All files with the proposed changes."""
+    return "".join(corrections(inputs).texts.values())
+
+
 def database(host: str) -> str:
     """[database] with a host."""
     return f"[database]\nconnection = mysql://heat:pw@{host}/heat\n"
@@ -41,11 +47,8 @@ def test_the_machine_of_the_service_may_use_loopback() -> None:
     assert loopback(two, three, four, rules="A3") == []
     wrong = machine(4, database("[::1]") + broker.format("10.0.0.3"))
     (fault,) = loopback(two, three, wrong, rules="A3")
-    assert (fault.where, fault.severity, fault.changes[0].lines) == (
-        "m4",
-        "error",
-        ("connection = mysql://heat:pw@10.0.0.2/heat",),
-    )
+    assert (fault.where, fault.severity) == ("m4", "error")
+    assert "connection = mysql://heat:pw@10.0.0.2/heat\n" in corrected(Inputs(heat=(two, three, wrong)))
 
 
 def test_a_name_that_is_not_resolved_may_be_the_machine_itself() -> None:
@@ -92,5 +95,6 @@ def test_an_old_option_that_is_not_in_force_does_not_count() -> None:
 def test_only_the_host_is_replaced(one: str, expected: str) -> None:
     """User, password, port and virtual host of the URL stay as they are."""
     texts = (f"[DEFAULT]\ntransport_url = {url}\n" for url in (one, "rabbit://h:p@10.0.0.9/"))
-    (fault,) = loopback(*(machine(n, text) for n, text in zip((2, 3), texts, strict=True)), rules="A3")
-    assert fault.changes[0].lines == (f"transport_url = {expected}",)
+    files = tuple(machine(n, text) for n, text in zip((2, 3), texts, strict=True))
+    assert len(loopback(*files, rules="A3")) == 1
+    assert f"transport_url = {expected}\n" in corrected(Inputs(heat=files))

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from calorimeter.commands import name_resolution
-from calorimeter.config.audit import HeatFiles, Inputs, Severity, audit
+from calorimeter.config.audit import HeatFiles, Inputs, Severity, audit, corrected
 from calorimeter.core.deployment import HeatRole
 from tests.config.audit import clean
 
@@ -235,9 +235,11 @@ def test_the_credentials_of_cfn_are_copied_whole() -> None:
     head = "[ec2authtoken]\nauth_uri = http://k:5000/v2.0\n[keystone_authtoken]\n"
 
     def changes(text: str) -> dict[str, str]:
-        faults = audit(processes(b_cfn=text)).faults
-        (fault,) = (fault for fault in faults if fault.rule == "A12-ec2-credentials")
-        return dict(line.split(" = ") for change in fault.changes for line in change.lines if "=" in line)
+        inputs = processes(b_cfn=text)
+        assert found(inputs, "A12-ec2-credentials") == {("warning", "A12-ec2-credentials")}
+        after = corrected(inputs).texts["b_cfn.conf"].partition("[ec2authtoken]\n")[2].partition("[")[0]
+        added = set(after.splitlines()) - set(text.splitlines()[:2])
+        return dict(line.split(" = ") for line in added)
 
     copied = changes(f"{head}auth_type = password\n{user}{domains}")
     assert copied["endpoint_override"] == "http://k:5000"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from calorimeter.config import audit
 from calorimeter.config.audit import HeatFiles, Inputs
+from calorimeter.config.describe.deployment_from_files import describe
+from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.core.deployment import Address
 from tests.config.audit import clean
 
@@ -92,3 +95,40 @@ def test_a_missing_server_is_added_to_each_section_once() -> None:
     after = audit.corrected(inputs)
     assert after.texts["apis-proxy.conf"].count("server C-rest 10.0.0.3:8004 check") == 2
     assert audit.audit(after).faults == ()
+
+
+CHAIN = """\
+frontend heat_tls
+ bind 192.0.2.1:8004 ssl crt /x.pem
+ default_backend local
+backend local
+ server inner 127.0.0.1:9004
+listen heat_api
+ bind 127.0.0.1:9004
+ balance source
+ server a 10.0.0.2:8004
+ server b 10.0.0.3:8004
+"""
+
+
+def test_a_chain_of_sections_ends_at_the_servers_of_the_last() -> None:
+    """The front of the first section and the servers of the last are described."""
+    inputs = Inputs(proxies=(("proxy", (("p.cfg", CHAIN),)),))
+    rest = describe(inputs, Answers(), folder=Path(), secrets_file="s.toml").deployment.rest
+    assert (rest.url, rest.proxy_section) == ("https://192.0.2.1:8004/v1", "heat_api")
+    assert [each.address for each in rest.backends] == ["10.0.0.2:8004", "10.0.0.3:8004"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "hidden"),
+    [
+        ("balance source", "balance source", True),
+        ("balance source", "balance leastconn", False),
+        ("127.0.0.1:9004\nlisten", "127.0.0.1:9004 send-proxy-v2\nlisten", False),
+    ],
+)
+def test_a_section_behind_another_sees_one_source(old: str, new: str, hidden: bool) -> None:
+    """balance source behind a section of the same proxy is an error, except with the PROXY protocol."""
+    inputs = Inputs(proxies=(("proxy", (("p.cfg", CHAIN.replace(old, new)),)),))
+    found = {each.rule for each in audit.audit(inputs).faults}
+    assert ("A5-source-hidden" in found) == hidden

@@ -111,7 +111,9 @@ def _new_findings(before: Sequence[Finding], after: Sequence[Finding]) -> Iterat
 
 
 _SERVER = re.compile(r"^[ \t]*(server|server-template)[ \t]+(\S+)[ \t]+(\S+)", re.MULTILINE)
-_BIND = re.compile(r"^[ \t]*(?:bind|listen[ \t]+\S+|frontend[ \t]+\S+)[ \t]+([^#\s]+)", re.MULTILINE)
+_BIND = re.compile(
+    r"^[ \t]*(?:bind|(?:listen|frontend)[ \t]+\S+(?![ \t]+from\b))[ \t]+([^\s#]+)", re.MULTILINE
+)
 _NAME = re.compile(r"^(host|hostname|processname)\s*[=:]\s*(\S+)", re.MULTILINE)
 _PLACE = re.compile(r"\d+\.\d+\.\d+\.\d+|(?<![\w/])/(?!healthcheck)\w[\w/.-]+")
 

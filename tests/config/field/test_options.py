@@ -69,6 +69,7 @@ def test_stock_files_are_quiet_where_the_release_is_not_said() -> None:
 def test_heat_27_ignores_what_kolla_sets_for_ec2_tokens() -> None:
     """[ec2authtoken] auth_uri is gone, and its value lost; with heartbeat_in_pthread nothing is lost."""
     assert serious(KOLLA, 27) == {("A10-option-gone", line(KOLLA, "[ec2authtoken]") + 1)}
+    assert serious(OPENSTACK_ANSIBLE, 27) == set()  # it has auth_type, too
     gone = {finding.line: finding for finding in found(KOLLA, 27)}[line(KOLLA, "heartbeat_in_pthread")]
     assert gone.severity is Severity.NOTE
     assert "Heat 27 no longer reads heartbeat_in_pthread in [oslo_messaging_rabbit]" in gone.says

@@ -14,7 +14,7 @@ import pytest
 
 from calorimeter.config import haproxy
 from calorimeter.config.audit import HeatFiles, Inputs, Severity, audit
-from calorimeter.config.audit.rules.health_requests import refusal
+from calorimeter.config.audit.rules.check_answers import refusal
 from calorimeter.config.audit.subject import build
 from calorimeter.config.heat import api_answers
 from tests.config.audit import clean

@@ -183,6 +183,25 @@ def test_the_files_of_another_proxy_are_named(text: str, looks: str, tmp_path: P
             named_files.from_files(*given)
 
 
+def test_the_statement_of_a_wrong_file_is_masked(tmp_path: Path) -> None:
+    """A heat.conf in the place of the proxy's file does not show its password."""
+    (tmp_path / "heat.cfg").write_text("transport_url = rabbit://heat:broker-pw@10.0.0.1/\n")
+    with pytest.raises(InputError) as problem:
+        named_files.from_files([tmp_path / "heat.cfg"], [])
+    assert "broker-pw" not in str(problem.value)
+
+
+@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
+def test_messages_of_haproxy_are_masked(tmp_path: Path) -> None:
+    """A password that HAProxy quotes is hidden, as in all findings."""
+    file = tmp_path / "f.cfg"
+    file.write_text("listen a\n bind :80\n stats auth admin:s3cret-pw\n s3cret-pw\n")
+    asked = Inputs((("proxy", ((str(file), file.read_text()),)),), ask_haproxy=frozenset({"proxy"}))
+    found = [each.says for each in with_haproxy_messages(audit(asked), asked).faults]
+    assert any("unknown keyword" in says for says in found)
+    assert not [says for says in found if "s3cret-pw" in says]
+
+
 def test_an_empty_file_is_named(tmp_path: Path) -> None:
     """A file of comments only is no configuration."""
     (tmp_path / "empty.cfg").write_text("# nothing\n")

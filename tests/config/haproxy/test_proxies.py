@@ -28,6 +28,13 @@ def test_defaults_are_inherited_and_overridden() -> None:
     assert proxy.word("mode") == "tcp"
 
 
+def test_defaults_of_a_file_apply_to_the_files_after_it() -> None:
+    """The files of several -f options are one configuration; old words of timeouts are read, too."""
+    proxy = only("defaults\n mode http\n contimeout 5s\n redispatch\n", "listen a\n bind :80\n")
+    assert (proxy.word("mode"), proxy.timeout_s("connect")) == ("http", 5.0)
+    assert proxy.option("redispatch") is not None
+
+
 def test_a_later_defaults_section_inherits_nothing() -> None:
     """A `defaults` section without `from` has no values of the one before it."""
     proxy = only("defaults\n mode http\ndefaults\n retries 1\nlisten a\n")

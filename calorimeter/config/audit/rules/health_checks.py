@@ -8,7 +8,7 @@ from itertools import groupby
 from calorimeter.config.audit.changes import append_words, at, insert_before, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
 from calorimeter.config.audit.rules.balance import HASHED, balance_of
-from calorimeter.config.audit.rules.health_requests import connects_only, refusal
+from calorimeter.config.audit.rules.check_answers import connects_only, refusal
 from calorimeter.config.audit.section_changes import set_statement
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyServer, ProxySection

@@ -8,11 +8,12 @@ from itertools import permutations
 from calorimeter.config.audit.changes import at, at_option, insert_after, replace_line
 from calorimeter.config.audit.listeners import APIS, ApiName, ConfiguredApi, Listeners
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
+from calorimeter.config.audit.section_chains import receivers
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
 from calorimeter.config.audit.unserved_apis import unserved
-from calorimeter.config.haproxy import Bind, HAProxyConfig, HAProxyServer, ProxiedService
+from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedService
 from calorimeter.config.heat.heat_conf import GROUPS
-from calorimeter.config.hosts import WILDCARDS, as_address, is_loopback, same_host
+from calorimeter.config.hosts import WILDCARDS, as_address, same_host
 
 _OTHER_ADDRESSES = "The values required below are the different addresses supplied when running the "
 
@@ -85,18 +86,11 @@ def _leads_back(configuration: HAProxyConfig, service: ProxiedService, server: H
         if current.port is None or current.text in seen:
             continue
         seen.add(current.text)
-        fronts = [each for each in services if any(_is_bound(bind, current) for bind in each.front.binds)]
+        fronts = receivers(services, current)
         if any(each.front.name == service.front.name for each in fronts):
             return True
         waiting += [further for each in fronts for further in each.back.servers]
     return False
-
-
-def _is_bound(bind: Bind, server: HAProxyServer) -> bool:
-    """Whether a bind has the address of a server; a bind to every address has that of the loopback."""
-    return bind.port == server.port and (
-        bind.host == server.host or (bind.host in ("*", "0.0.0.0") and is_loopback(server.host))  # noqa: S104 - read, not bound
-    )
 
 
 @rule(

@@ -45,10 +45,10 @@ def line_of_haproxy_1(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             new = "" if not old.now else f"; now: {', then '.join(line.strip() for line in old.now)}"
             yield rule.finding(
                 at(old.line),
-                " ".join(old.line.words[:2]) if old.line.keyword in ("listen", "frontend") else proxy.name,
+                old.line.words[1] if old.line.keyword in ("listen", "frontend") else proxy.name,
                 f"{old.says}{new}",
                 "HAProxy 1 accepts it; HAProxy 2.1 and later do not start",
-                [replace_line(old.line, *old.now)] if old.now is not None else [],
+                [replace_line(old.line, *old.now)] if old.now else [],
             )
 
 

@@ -1,0 +1,40 @@
+"""Sections of one proxy that send to one another, such as a frontend for TLS before a plain one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from calorimeter.config.haproxy import Bind, HAProxyServer, ProxiedService
+from calorimeter.config.hosts import is_loopback
+
+_LONGEST = 4
+"""Sections in a chain, beyond which it is not followed."""
+
+
+def is_bound(bind: Bind, server: HAProxyServer) -> bool:
+    """Whether a bind has the address of a server; a bind to every address has that of the loopback."""
+    return bind.port == server.port and (
+        bind.host == server.host or (bind.host in ("*", "0.0.0.0") and is_loopback(server.host))  # noqa: S104 - read, not bound
+    )
+
+
+def receivers(services: Sequence[ProxiedService], server: HAProxyServer) -> list[ProxiedService]:
+    """The services whose frontend is bound to the address of a server."""
+    return [each for each in services if any(is_bound(bind, server) for bind in each.front.binds)]
+
+
+def ends(services: Sequence[ProxiedService], service: ProxiedService) -> list[ProxiedService]:
+    """The services at the ends of the chains that start with a service; itself if it starts none."""
+    found = {id(each): each for each in _ends(services, service, (service.front.name,))}
+    return list(found.values()) or [service]
+
+
+def _ends(
+    services: Sequence[ProxiedService], service: ProxiedService, seen: tuple[str, ...]
+) -> list[ProxiedService]:
+    """As `ends`, but none if a server of the service is no section, or leads back to one `seen`."""
+    groups = [receivers(services, server) for server in service.back.servers]
+    inner = [each for group in groups for each in group]
+    if not all(groups) or len(seen) > _LONGEST or any(each.front.name in seen for each in inner):
+        return []
+    return [end for each in inner for end in _ends(services, each, (*seen, each.front.name)) or [each]]
