@@ -26,6 +26,7 @@ def host_port(host: str, port: int | None) -> str:
     return with_brackets(host) if port is None else f"{with_brackets(host)}:{port}"
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """Whether a name or address means the machine itself."""
     host = without_brackets(host).lower().rstrip(".")

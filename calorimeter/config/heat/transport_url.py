@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import ParseResult, parse_qs, quote, unquote, urlparse
 
@@ -61,6 +62,7 @@ class _UnreadableError(ValueError):
     """What oslo.messaging or kombu cannot read, as the end of a sentence."""
 
 
+@lru_cache(maxsize=256)
 def parse(value: OptionValue, *, ssl: bool = False) -> Transport:
     """The transport of a `transport_url`; `ssl` is the option of [oslo_messaging_rabbit]. Never raises."""
     transport = Transport((), "/", ssl, value)

@@ -22,7 +22,7 @@ def test_a_patch_makes_no_new_finding_and_is_complete(name: str) -> None:
     Where a stats socket or the reader of a log is, only the owner knows.
     """
     inputs = case(name).inputs()
-    after = corrected(inputs)
+    after = case(name).corrected()
     before, left = (
         Counter(finding.rule for finding in audited(files).findings) for files in (inputs, after)
     )
