@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from calorimeter.core.errors import InputError
 
 if TYPE_CHECKING:
     from calorimeter.config.audit import AuditReport, Inputs
+    from calorimeter.config.describe.deployment_from_files import Description
 
 
 def _of_files(command: Callable[..., int]) -> Callable[..., int]:
@@ -182,10 +182,11 @@ def _adjusted(
 
 
 def _write_report(report: AuditReport, form: str, output: Path | None) -> None:
-    from calorimeter.config.audit import output as writing
+    from calorimeter.config.audit import output as machine
+    from calorimeter.config.audit import report_text
     from calorimeter.core.files import write
 
-    text = {"text": writing.text, "json": writing.as_json, "sarif": writing.sarif}[form](report)
+    text = {"text": report_text.text, "json": machine.as_json, "sarif": machine.sarif}[form](report)
     # Bytes of a file that are not UTF-8 were read without loss; a report shows them as �.
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if output:
@@ -293,16 +294,25 @@ def describe(
         asked=(owner.keystone_url, owner.rest_url, owner.cfn_url),
     )
     described = described_files.write(inputs, owner, output, force=force)
-    for missing in described.missing:
-        click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
-    for note in described.notes:
-        click.echo(f"note: {note}", err=True)
-    if described.missing:
-        given = shlex.join(word for word in sys.argv[2:] if word != "--force")
-        options = " ".join(missing.option for missing in described.missing)
-        click.echo(f"with all of them: calorimeter describe {given} {options} --force", err=True)
-    click.echo(f"{output} is written; next: calorimeter audit {output}")
+    for line in _described(described):
+        click.echo(line, err=True)
+    click.echo(f"{output} is written; next: calorimeter audit {output}; calorimeter doctor {output}")
     return 0
+
+
+def _described(described: Description) -> Iterator[str]:
+    """What is missing, what was chosen, and the command that gives all missing values."""
+    from calorimeter.core import wrapping
+
+    for missing in described.missing:
+        yield from wrapping.sentence(f"missing: {missing.key}: {missing.what}; give {missing.option}")
+    for note in described.notes:
+        yield from wrapping.sentence(f"note: {note}")
+    options = [missing.option for missing in described.missing if missing.option.startswith("--")]
+    if options:
+        given = [word for word in sys.argv[2:] if word != "--force"]
+        yield "with all of them (put your values in):"
+        yield from wrapping.command(["calorimeter", "describe", *given], [*options, "--force"])
 
 
 @click.command()
