@@ -298,7 +298,7 @@ def describe(
     described = described_files.write(inputs, owner, output, force=force)
     for line in _described(described):
         click.echo(line, err=True)
-    click.echo(f"{output} is written; next: calorimeter audit {output}; calorimeter doctor {output}")
+    click.echo(f"{output} is written\nnext: calorimeter audit {output}; calorimeter doctor {output}")
     return 0
 
 
