@@ -15,6 +15,7 @@ RULE_BY_ID = {
     rule.id: rule
     for rule in (*RULES, haproxy_messages.REFUSES, haproxy_messages.WARNS, haproxy_messages.LACKS)
 }
+_HEADERS = ("--- a/", "+++ b/")
 _RANK = {severity: rank for rank, severity in enumerate(Severity)}
 
 
@@ -55,25 +56,41 @@ def _wrapped(text: str) -> list[str]:
 
 def _diffs(findings: list[Finding]) -> Iterator[str]:
     """Each diff; one of those that change the same lines of different files."""
-    same: dict[tuple[object, ...], list[Finding]] = {}
-    for finding in findings:
-        if finding.diff:
-            same.setdefault(_changed_lines(finding, findings), []).append(finding)
+    changing = [finding for finding in findings if finding.diff]
+    same: dict[tuple[str, ...], list[Finding]] = {}
+    for finding in changing:
+        same.setdefault(_change(finding, changing), []).append(finding)
     for members in same.values():
         if len(members) > 1:
-            all_have_it = len(members) == len(findings)
-            files = f"{len(members)} files" if all_have_it else ", ".join(f.file for f in members)
-            yield from _wrapped(f"The same change in {files}; the first:")
+            yield from _wrapped(_label(members, len(findings)))
         for line in members[0].diff.splitlines():
             yield f"    {line}"
 
 
-def _changed_lines(finding: Finding, block: Iterable[Finding]) -> tuple[object, ...]:
-    """The lines that a diff removes and adds; a finding that shares its file with others stands alone."""
-    if sum(other.file == finding.file for other in block) > 1:
-        return (finding.file, finding.diff)
-    marked = [line for line in finding.diff.splitlines() if line[:1] in ("-", "+")]
-    return tuple(line for line in marked if not line.startswith(("--- a/", "+++ b/")))
+def _change(finding: Finding, changing: Iterable[Finding]) -> tuple[str, ...]:
+    """The lines that a diff removes and adds; all of it if another finding changes the same file."""
+    files = _files(finding)
+    if any(other is not finding and files & _files(other) for other in changing):
+        return (finding.diff,)
+    marked = (line for line in finding.diff.splitlines() if line[:1] in ("-", "+"))
+    return tuple(line for line in marked if not line.startswith(_HEADERS))
+
+
+def _files(finding: Finding) -> set[str]:
+    lines = finding.diff.splitlines()
+    return {line.removeprefix(_HEADERS[0]) for line in lines if line.startswith(_HEADERS[0])}
+
+
+def _label(members: list[Finding], block: int) -> str:
+    """What is said above the one diff of several findings of a block."""
+    files = set[str]().union(*map(_files, members))
+    if members[0].diff == members[1].diff:
+        return f"One change for {len(members)} of the places above:"
+    if len(members) < block:
+        return f"The same change in {', '.join(sorted(files))}; the first:"
+    if len(files) == len(members):
+        return f"The same change in {len(files)} files; the first:"
+    return f"The same change for {len(members)} places; the first:"
 
 
 def _counts(report: AuditReport, blocks: int) -> str:

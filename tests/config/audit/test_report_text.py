@@ -88,6 +88,20 @@ def test_changes_of_one_file_are_all_shown() -> None:
     assert shown(*two).count("    +x = false") == 2
 
 
+def test_one_diff_of_several_findings_is_shown_once() -> None:
+    """Findings in two files that are mended by one line of a third have one diff."""
+    lines = shown(finding("a", change("p")), finding("b", change("p")))
+    assert "  One change for 2 of the places above:" in lines
+    assert lines.count("    +x = false") == 1
+
+
+def test_diffs_of_several_files_are_counted_by_place() -> None:
+    """Two findings, each with a diff of two files, are two places."""
+    lines = shown(finding("a", change("a") + change("a2")), finding("b", change("b") + change("b2")))
+    assert "  The same change for 2 places; the first:" in lines
+    assert lines.count("    +x = false") == 2
+
+
 def test_sentences_wrap_at_words_and_diffs_do_not() -> None:
     """Sentences have at most 100 columns; a long word and a line of a diff stay whole."""
     long = f"+{'y ' * 80}"
