@@ -146,7 +146,7 @@ def _by_kombu(transport: Transport, hosts: tuple[BrokerHost, ...], vhost: str) -
     """
     seen, found = [], "/"
     for node in hosts:
-        login = f"{quote(node.user)}:{quote(node.password)}"
+        login = f"{_quoted(node.user)}:{_quoted(node.password)}"
         place = f"{_escaped(node.host)}:{node.port or DEFAULT_PORT}"
         try:
             parts = urlparse(f"http://{login}@{place}/{vhost}".partition(";")[0])
@@ -192,7 +192,7 @@ def _explained(value: OptionValue, fault: str) -> tuple[str, str | None]:
     says = f"{fault}, because of a character in its user or password: {names}"
     if not single or login is None or "%" in credentials or "$" in value.entry.raw:
         return says, None
-    user, password = (quote(part, safe="") for part in login.groups())
+    user, password = (quote(part, safe="", errors="surrogateescape") for part in login.groups())
     correct = f"{scheme}://{user}:{password}@{place}"
     again = parse(replace(value, text=correct))
     return says, None if again.fault or len(value.text.splitlines()) > 1 else correct
@@ -202,3 +202,7 @@ def _dollar(value: OptionValue) -> bool:
     """Whether the users and passwords of a URL have a `$name` that no file sets."""
     credentials = value.text.partition("://")[2].rpartition("@")[0]
     return any(f"${name}" in credentials or f"${{{name}}}" in credentials for name in value.unresolved)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, errors="surrogateescape")  # bytes that are not UTF-8 stay what they are
