@@ -80,7 +80,7 @@ def _split(text: str) -> ParseResult:
     try:
         url = urlparse(text)
     except ValueError as problem:
-        raise _UnreadableError("is no URL: its brackets enclose no IPv6 address") from problem
+        raise _UnreadableError("is not a URL: its brackets enclose no IPv6 address") from problem
     driver = url.scheme.partition("+")[0]
     if not driver or (driver not in DRIVERS and "://" not in text):
         raise _UnreadableError("has no scheme; RabbitMQ's is rabbit://")
@@ -88,7 +88,7 @@ def _split(text: str) -> ParseResult:
         gone = ": its driver for AMQP 1.0 was removed in 2025.1" if driver == "amqp" else ""
         raise _UnreadableError(f"has the scheme {driver}, which oslo.messaging does not have{gone}")
     if url.scheme == "kombu":
-        raise _UnreadableError("has the scheme kombu, which is no transport of kombu")
+        raise _UnreadableError("has the scheme kombu, which is not a transport of kombu")
     return url
 
 
@@ -99,12 +99,12 @@ def _connected(transport: Transport, url: ParseResult) -> Transport:
     if kombu not in _RABBIT or (not given and url.scheme.startswith("kombu+")):
         return replace(transport, tls=False)
     if not all(map(_OPTION.fullmatch, transport.query)):
-        raise _UnreadableError("has a query with what is no option of [oslo_messaging_rabbit]")
+        raise _UnreadableError("has a query with an option that [oslo_messaging_rabbit] does not have")
     tls = transport.tls
     if "ssl" in transport.query:
         chosen = as_boolean(transport.query["ssl"])
         if chosen is None:
-            raise _UnreadableError("has a query whose ssl is no boolean")
+            raise _UnreadableError("has a query whose ssl is not a boolean")
         tls = chosen
     vhost = unquote(url.path[1:]) if url.path.startswith("/") else ""
     hosts = given or (BrokerHost("", 0, "", ""),)
@@ -131,7 +131,7 @@ def _host(text: str) -> BrokerHost:
     try:
         number = int(port)
     except ValueError as problem:
-        raise _UnreadableError("has a host whose port is no number") from problem
+        raise _UnreadableError("has a host whose port is not a number") from problem
     return BrokerHost(host, number, unquote(user), unquote(password))
 
 
