@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calorimeter.commands.options import FILE
+from calorimeter.commands.options import FILE, RealRange
 from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
@@ -54,7 +54,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
-@click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+@click.option("--max-detection", type=RealRange(0, 86400, min_open=True), metavar="SECONDS",
               help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
               "none: the bounds are a note).")  # fmt: skip
 @click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
@@ -228,14 +228,14 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option(
     "--max-detection",
     "max_detection_s",
-    type=click.FloatRange(0, 86400, min_open=True),
+    type=RealRange(0, 86400, min_open=True),
     metavar="SECONDS",
     help="Time in which a failed API must be detected (default: not said).",
 )
 @click.option(
     "--max-recovery",
     "max_recovery_s",
-    type=click.FloatRange(0, 86400, min_open=True),
+    type=RealRange(0, 86400, min_open=True),
     metavar="SECONDS",
     help="Time in which a healed API must serve (default: not said).",
 )
@@ -299,7 +299,7 @@ def describe(
         click.echo(f"note: {note}", err=True)
     if described.missing:
         given = shlex.join(word for word in sys.argv[2:] if word != "--force")
-        options = " ".join(missing.option for missing in described.missing)
+        options = " ".join(missing.option.partition(", or ")[0] for missing in described.missing)
         click.echo(f"with all of them: calorimeter describe {given} {options} --force", err=True)
     click.echo(f"{output} is written; next: calorimeter audit {output}")
     return 0
