@@ -71,8 +71,8 @@ def _backends(service: ProxiedService, front: Front | None) -> tuple[Backend, ..
                 f"the address {server.text} of server {server.name} has a variable that is not set here",
                 f"valid: the environment that HAProxy starts with: {names}",
             )
-        port = server.port if server.port is not None else front.bind.port if front else None
-        if port and server.name not in found and not server.host.startswith(("/", "unix@", "abns@", "@")):
+        port = server.port_behind(front.bind) if front else server.port
+        if port and server.name not in found and not server.socket:
             found[server.name] = Backend(name=server.name, address=host_port(server.host, port))
     if not found:
         raise InputError(service.name, "has no server with an address and a port")

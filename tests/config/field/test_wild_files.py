@@ -72,9 +72,29 @@ def test_variables_that_are_not_set_are_asked_for() -> None:
         InputError, match=r"heat is bound to \$VIP:8004; valid: --rest-url http://HOST:8004/v1"
     ):
         described(inputs(text, NODE="10.0.0.2"))
-    with pytest.raises(
-        InputError, match=r"\$NODE:8004 of server n1 .* that HAProxy starts with: NODE"
-    ):
+    with pytest.raises(InputError, match=r"\$NODE:8004 of server n1 .* that HAProxy starts with: NODE"):
         described(inputs(text), Answers(rest_url="http://10.0.0.1:8004/v1"))
     rest = described(inputs(text, NODE="10.0.0.2", VIP="10.0.0.1")).deployment.rest
     assert (rest.url, rest.backends[0].address) == ("http://10.0.0.1:8004/v1", "10.0.0.2:8004")
+
+
+@pytest.mark.parametrize(
+    ("address", "backend"), [("10.0.0.2", "10.0.0.2:8004"), ("10.0.0.2:+1000", "10.0.0.2:9004")]
+)
+def test_a_server_without_a_port_of_its_own_has_the_clients(address: str, backend: str) -> None:
+    """It is the API at that port: no API is missing, and none is added a second time."""
+    given = inputs(
+        f"listen heat\n  mode http\n  bind 10.0.0.1:8004\n  server n1 {address} check port 8004\n"
+    )
+    port = backend.rpartition(":")[2]
+    given = given.with_texts({"b.conf": HEAT.replace("[oslo_m", f"bind_port = {port}\n[oslo_m")})
+    assert described(given).deployment.rest.backends[0].address == backend
+    assert "A2-api-behind-no-server" not in found(given)
+    other = given.with_texts({"b.conf": HEAT.replace("[oslo_m", "bind_port = 7004\n[oslo_m")})
+    assert "A2-api-behind-no-server" in found(other)
+
+
+def test_an_api_behind_a_socket_is_not_missing() -> None:
+    """Which address an API has that the proxy reaches by a socket, its file does not say."""
+    given = inputs("listen heat_api\n  bind 10.0.0.1:8004\n  server n1 unix@/run/heat.sock check\n")
+    assert "A2-api-behind-no-server" not in found(given)
