@@ -98,3 +98,14 @@ def test_an_api_behind_a_socket_is_not_missing() -> None:
     """Which address an API has that the proxy reaches by a socket, its file does not say."""
     given = inputs("listen heat_api\n  bind 10.0.0.1:8004\n  server n1 unix@/run/heat.sock check\n")
     assert "A2-api-behind-no-server" not in found(given)
+
+
+@pytest.mark.parametrize(
+    ("release", "rules"),
+    [(24, {"A11-workers-unsaid"}), (26, {"A10-value-refused"}), (27, {"A10-value-refused"})],
+)
+def test_no_engine_starts_with_0_workers_since_heat_26(release: int, rules: set[str]) -> None:
+    """Before, 0 means one worker for each processor, and at least 4."""
+    heat = HeatFiles("B", (("b.conf", "[DEFAULT]\nnum_engine_workers = 0\n"),))
+    faults = found(Inputs(heat=(heat,), heat_release=release))
+    assert faults & {"A11-workers-unsaid", "A10-value-refused"} == rules
