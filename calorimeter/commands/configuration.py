@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calorimeter.commands.options import FILE
+from calorimeter.commands.options import FILE, RealRange
 from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
@@ -55,7 +55,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
-@click.option("--max-detection", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+@click.option("--max-detection", type=RealRange(0, 86400, min_open=True), metavar="SECONDS",
               help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
               "none: the bounds are a note).")  # fmt: skip
 @click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
@@ -230,14 +230,14 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option(
     "--max-detection",
     "max_detection_s",
-    type=click.FloatRange(0, 86400, min_open=True),
+    type=RealRange(0, 86400, min_open=True),
     metavar="SECONDS",
     help="Time in which a failed API must be detected (default: none).",
 )
 @click.option(
     "--max-recovery",
     "max_recovery_s",
-    type=click.FloatRange(0, 86400, min_open=True),
+    type=RealRange(0, 86400, min_open=True),
     metavar="SECONDS",
     help="Time in which a healed API must serve (default: none).",
 )
@@ -310,7 +310,8 @@ def _described(described: Description) -> Iterator[str]:
         yield from wrapping.sentence(f"missing: {missing.key}: {missing.what}; give {missing.option}")
     for note in described.notes:
         yield from wrapping.sentence(f"note: {note}")
-    options = [missing.option for missing in described.missing if missing.option.startswith("--")]
+    given_by = (missing.option.partition(", or ")[0] for missing in described.missing)
+    options = [option for option in given_by if option.startswith("--")]
     if options:
         given = [word for word in sys.argv[2:] if word != "--force"]
         yield "with all of them (put your values in):"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Model, Name
 from calorimeter.core.urls import HttpUrl
 
 ENVIRONMENT = "envvars"
@@ -35,7 +35,7 @@ class Identity(Model):
     `region` and `interface` select Heat's endpoint in the catalog (default: the cloud's, `public`).
     """
 
-    cloud: str | None = None
+    cloud: Name | None = None
     clouds_file: Path | None = None
     auth_url: HttpUrl | None = None
     username: str | None = None
@@ -43,7 +43,7 @@ class Identity(Model):
     project: str | None = None
     user_domain: str = "Default"
     project_domain: str = "Default"
-    auth_type: str | None = None
+    auth_type: Name | None = None
     auth: dict[str, str | Secret] = {}
     region: str | None = None
     interface: Literal["public", "internal", "admin"] | None = None

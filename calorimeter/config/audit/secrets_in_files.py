@@ -7,10 +7,12 @@ import binascii
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from urllib.parse import unquote
 
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.haproxy import words as word_rules
+from calorimeter.config.heat import known_options
 from calorimeter.core.errors import InputError
 from calorimeter.core.masking import SECRET_NAME, SecretValues, mask_all, secret_values
 
@@ -123,7 +125,7 @@ def _in_heat(text: str) -> Iterator[str]:
     entries = list(_entries(text))
     referenced: set[str] = set()
     for name, lines in entries:
-        secret = bool(SECRET_NAME.search(name)) and not name.endswith(("_file", "_ttl", "_time"))
+        secret = _is_secret(name)
         values = list(_texts(lines) if secret else _in_urls(lines))
         yield from values
         referenced.update(key for value in values for key in _REFERENCE.findall(value))
@@ -134,6 +136,18 @@ def _in_heat(text: str) -> Iterator[str]:
     for name, lines in entries:
         if name in keys:
             yield from _texts(lines)
+
+
+@cache
+def _secret_keys() -> frozenset[str]:
+    return frozenset(key for key in known_options.known_keys() if SECRET_NAME.search(key))
+
+
+def _is_secret(name: str) -> bool:
+    """Whether an option is a secret by its name, or by the name that was probably meant."""
+    if name.endswith(("_file", "_ttl", "_time")):
+        return False
+    return bool(SECRET_NAME.search(name) or (name and known_options.almost(name, _secret_keys())))
 
 
 def _entries(text: str) -> Iterator[tuple[str, list[str]]]:

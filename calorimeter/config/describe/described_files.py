@@ -23,6 +23,8 @@ def write(inputs: Inputs, answers: Answers, output: Path, *, force: bool) -> Des
 
     Raises InputError if the files cannot be used, or if a file to write exists and `force` is false.
     """
+    if not output.name or output.is_dir():
+        raise InputError(str(output), "is a folder", "valid: the path of a file")
     secrets = output.with_suffix(".secrets.toml")
     for name, text in inputs.texts.items():
         if not text.isascii() and text.encode("utf-8", "replace").decode("utf-8") != text:
