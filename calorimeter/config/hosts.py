@@ -70,7 +70,7 @@ def addresses_of(host: str, resolved: Mapping[str, tuple[str, ...]]) -> tuple[st
 
 
 def same_host(first: str, second: str, resolved: Mapping[str, tuple[str, ...]]) -> bool | None:
-    """Whether two names or addresses have an address in common; None if that cannot be told.
+    """Whether two names or addresses have an address in common; None if that cannot be determined.
 
     `resolved` are the addresses of the names that could be resolved.
     """

@@ -25,6 +25,7 @@ _HAPROXY = re.compile(
     re.MULTILINE,
 )
 _PROXY_NAME = re.compile(r"[\w.-]+")
+_GROUP = re.compile(r"^\[[^\]\n]+\]", re.MULTILINE)
 _OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
 
 
@@ -74,6 +75,8 @@ def _by_proxy(given: Sequence[Path | str]) -> dict[str, list[Path]]:
     found: dict[str, list[Path]] = {}
     for each in given:
         name, equals, file = str(each).partition("=")
+        if not str(each):
+            raise InputError("--proxy", "'' given", "valid: FILE, or NAME=FILE as in lb1=lb1.cfg")
         if not equals or Path(each).exists():
             name, file = "", str(each)
         elif not _PROXY_NAME.fullmatch(name) or not file:
@@ -87,7 +90,7 @@ def _by_proxy(given: Sequence[Path | str]) -> dict[str, list[Path]]:
 def _unnamed(file: str, named: Mapping[str, object]) -> InputError:
     return InputError(
         "--proxy",
-        f"{file} is of no proxy, while others are of {', '.join(named)}",
+        f"{file} has no NAME, but other files have one: {', '.join(named)}",
         "valid: NAME=FILE for each file, or FILE for each if all are one proxy's",
     )
 
@@ -150,7 +153,7 @@ def require_apis(inputs: Inputs) -> None:
 def _heat_process(given: str) -> HeatFiles:
     process, equals, files = given.partition("=")
     host, roles = _host_and_roles(process)
-    if not equals or not host or not files:
+    if not equals or not host.strip() or not files.strip(", "):
         raise InputError(
             "--heat-conf", f"{given!r} given", "valid: HOST=FILE or HOST:ROLE=FILE, as in B=heat-b.conf"
         )
@@ -160,7 +163,11 @@ def _heat_process(given: str) -> HeatFiles:
 def _heat_texts(paths: Sequence[Path]) -> Texts:
     """The files of one process, in order. A folder may be empty if there are other files (`conf.d`)."""
     shown = [path for path in paths if len(paths) == 1 or not path.is_dir() or any(path.glob("[!.]*.conf"))]
-    return tuple(text for path in shown or paths for text in read_texts(path, "*.conf"))
+    texts = tuple(text for path in shown or paths for text in read_texts(path, "*.conf"))
+    for name, text in texts:
+        if _HAPROXY.search(text) and not _GROUP.search(text):
+            raise InputError(name, "is a HAProxy configuration", "valid here: a heat.conf, with [DEFAULT]")
+    return texts
 
 
 def _host_and_roles(process: str) -> tuple[str, frozenset[HeatRole] | None]:
@@ -228,7 +235,7 @@ def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
         looks = program_of(text)
         raise InputError(
             f"{name}:{number}",
-            f"{mask(statement)[:60]!r} is no statement of HAProxy"
+            f"{mask(statement)[:60]!r} is not a statement of HAProxy"
             + (f" (it looks like {looks})" if looks else ""),
             "valid: HAProxy's configuration, with sections like `frontend NAME`, `backend NAME`",
         )

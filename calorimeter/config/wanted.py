@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from calorimeter.config import releases
-from calorimeter.config.audit.rules.balance import BALANCES
 from calorimeter.config.audit.subject import APIS
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError, nearest, unknown
+from calorimeter.core.expect import BALANCES
 
 
 def balances(given: Sequence[str]) -> dict[str, str] | None:

@@ -15,7 +15,7 @@ from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Count, Model, Seconds
+from calorimeter.core.toml import Count, Model, Name, Seconds
 from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
 
 
@@ -81,7 +81,7 @@ class Consent(StrEnum):
 class Backend(Model):
     """One API process behind the proxy: the name of its server line in HAProxy, and its own address."""
 
-    name: str
+    name: Name
     address: HostPort
 
 
@@ -221,7 +221,7 @@ class HeatConf(Model):
     from the files. Paths are relative to the deployment file. The audit reads them.
     """
 
-    host: str
+    host: Name
     files: tuple[Path, ...] = Field(min_length=1)
     roles: tuple[HeatRole, ...] = ()
 

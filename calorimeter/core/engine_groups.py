@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from calorimeter.core.toml import Count, Model
+from calorimeter.core.toml import Count, Model, Name
 
 OLD_TABLE = "[engines] names = […] is read as [[engines]] hosts = […]; new there: processes of one host"
 
@@ -20,8 +20,8 @@ class EngineGroup(Model):
     (`num_engine_workers`).
     """
 
-    host: str | None = None
-    hosts: tuple[str, ...] = ()
+    host: Name | None = None
+    hosts: tuple[Name, ...] = ()
     processes: Count = 1
     workers: Count = 1
 

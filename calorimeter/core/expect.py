@@ -2,7 +2,33 @@
 
 from __future__ import annotations
 
-from calorimeter.core.toml import Model, Seconds
+from typing import Annotated
+
+from pydantic import AfterValidator, Field
+
+from calorimeter.core.errors import nearest
+from calorimeter.core.toml import Count, Model, Seconds
+
+HASHED = frozenset({"source", "uri", "url_param", "hdr", "rdp-cookie", "hash"})
+"""The balances that choose a server by a hash, to which `hash-type` applies."""
+BALANCES = HASHED | {"roundrobin", "static-rr", "leastconn", "first", "random"}
+"""The balances that HAProxy knows."""
+HASH_TYPES = frozenset({"map-based", "consistent"})
+
+
+def _one_of(text: str, known: frozenset[str]) -> str:
+    word = text.partition("(")[0].partition(" ")[0]
+    if word not in known:
+        close = nearest(word, known)
+        meant = f"; did you mean {close!r}?" if close else ""
+        raise ValueError(f"valid: {', '.join(sorted(known))}{meant}")
+    return text
+
+
+BalanceName = Annotated[str, AfterValidator(lambda text: _one_of(text, BALANCES))]
+HashType = Annotated[str, AfterValidator(lambda text: _one_of(text, HASH_TYPES))]
+Weight = Annotated[int, Field(ge=0, le=256)]
+"""HAProxy's range."""
 
 
 class ApiExpect(Model):
@@ -11,10 +37,10 @@ class ApiExpect(Model):
     `weights` are by server name; a server without an entry has weight 1.
     """
 
-    balance: str | None = None
-    hash_type: str | None = None
-    weights: dict[str, int] | None = None
-    server_maxconn: int | None = None
+    balance: BalanceName | None = None
+    hash_type: HashType | None = None
+    weights: dict[str, Weight] | None = None
+    server_maxconn: Count | None = None
 
 
 class Expect(Model):
@@ -23,10 +49,10 @@ class Expect(Model):
     `balance` and `hash_type` are None if the owner does not say them; `of` then gives the guide's.
     """
 
-    balance: str | None = None
-    hash_type: str | None = None
-    weights: dict[str, int] = {}
-    server_maxconn: int | None = None
+    balance: BalanceName | None = None
+    hash_type: HashType | None = None
+    weights: dict[str, Weight] = {}
+    server_maxconn: Count | None = None
     timeout_client_s: Seconds | None = None
     timeout_server_s: Seconds | None = None
     timeout_connect_s: Seconds | None = None

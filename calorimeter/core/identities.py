@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import model_validator
 
 from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Model, Name
 from calorimeter.core.urls import HttpUrl
 
 ENVIRONMENT = "envvars"
@@ -35,7 +35,7 @@ class Identity(Model):
     `region` and `interface` select Heat's endpoint in the catalog (default: the cloud's, `public`).
     """
 
-    cloud: str | None = None
+    cloud: Name | None = None
     clouds_file: Path | None = None
     auth_url: HttpUrl | None = None
     username: str | None = None
@@ -43,7 +43,7 @@ class Identity(Model):
     project: str | None = None
     user_domain: str = "Default"
     project_domain: str = "Default"
-    auth_type: str | None = None
+    auth_type: Name | None = None
     auth: dict[str, str | Secret] = {}
     region: str | None = None
     interface: Literal["public", "internal", "admin"] | None = None
@@ -65,7 +65,7 @@ class Identity(Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> Identity:
-        given = self.model_fields_set
+        given = self._given
         if self.cloud is not None:
             self._excludes("cloud", ("auth_url", *_USER, *_DOMAINS, "auth_type", "auth"))
             return self
@@ -84,8 +84,14 @@ class Identity(Model):
             raise ValueError(f"{', '.join(missing)} missing; {WAYS}")
         return self
 
+    @property
+    def _given(self) -> frozenset[str]:
+        """The fields that have another value than their default, in a file or in a copy of a record."""
+        fields = type(self).model_fields
+        return frozenset(name for name, field in fields.items() if getattr(self, name) != field.default)
+
     def _excludes(self, way: str, others: tuple[str, ...]) -> None:
-        both = [name for name in others if name in self.model_fields_set]
+        both = [name for name in others if name in self._given]
         if both:
             where = "its options belong to [identity.auth]" if way == "auth_type" else WAYS
             raise ValueError(f"{way} and {both[0]} are both given; {where}")

@@ -12,14 +12,22 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_core import ErrorDetails
 
 from calorimeter.core import masking
 from calorimeter.core.errors import InputError, nearest
 
-Seconds = Annotated[float, Field(gt=0)]
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("a name must not be blank")
+    return text
+
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1)]
+Name = Annotated[str, AfterValidator(_not_blank)]
 
 
 class Model(BaseModel):

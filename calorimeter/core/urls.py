@@ -17,6 +17,16 @@ def _schemes(*schemes: str) -> AfterValidator:
             raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
         if parts.password is not None:
             raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
+        if parts.scheme in ("unix", "file") and (parts.netloc or len(parts.path) < 2):
+            raise ValueError(f"valid: {parts.scheme}:///PATH, with three slashes")
+        if parts.scheme in ("tcp", "udp") and parts.port is None:
+            raise ValueError(f"valid: {parts.scheme}://HOST:PORT")
+        if parts.scheme.startswith("amqp") and (
+            "," in parts.netloc or parts.path.strip("/") or parts.query
+        ):
+            raise ValueError(
+                f"valid: {parts.scheme}://HOST:PORT of one node; the vhost is a key of its own"
+            )
         return text
 
     return AfterValidator(check)

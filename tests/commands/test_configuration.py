@@ -7,6 +7,7 @@ import shutil
 import stat
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given, settings
@@ -84,10 +85,10 @@ def test_the_guides_files_are_a_deployment() -> None:
 
 @pytest.mark.usefixtures("here")
 def test_each_missing_value_is_named() -> None:
-    """Each missing value is one line with the option that gives it, and a comment in the file."""
+    """Each missing value is named with the option that gives it, and is a comment in the file."""
     result = described()
-    *lines, again = result.stderr.splitlines()
-    missing = [line.split(":")[1].strip() for line in lines]
+    lines = result.stderr.splitlines()
+    missing = [line.split(":")[1].strip() for line in lines if line.startswith("missing: ")]
     assert missing == [
         "proxy.stats",
         "proxy.logs",
@@ -96,8 +97,12 @@ def test_each_missing_value_is_named() -> None:
         "identity.username",
         "identity.project",
     ]
-    assert again.startswith("with all of them: calorimeter describe ")
-    assert "--management-url http://10.0.0.1:15672" in again and again.endswith("--force")
+    again = lines[lines.index("with all of them (put your values in):") + 1 :]
+    assert again[0].startswith("calorimeter describe ") and again[-1].endswith("--force")
+    assert all(line.endswith(" \\") for line in again[:-1])
+    command = " ".join(line.removesuffix("\\").strip() for line in again)
+    assert "--management-url http://10.0.0.1:15672" in command
+    assert "--username NAME --project NAME" in command  # a command, without the words of the lines above
     text = Path("deployment.toml").read_text()
     assert '# [identity]\n# auth_url = "http://10.0.0.1:5000/v3"\n' in text
     assert deployments.read(Path("deployment.toml")).identity is None
@@ -125,7 +130,7 @@ def test_cloud_that_cannot_be_read_is_missing() -> None:
     """The file names it all the same, and one line says where it was looked for."""
     result = described("--cloud", "prod", "--clouds-file", "none.yaml")
     assert result.return_value == 0, result.output
-    (line,) = [line for line in result.stderr.splitlines() if "identity." in line]
+    (line,) = [line for line in result.stderr.splitlines() if line.startswith("missing: identity.")]
     assert line.startswith("missing: identity.cloud: identity.clouds_file: none.yaml does not exist")
     identity = deployments.read(Path("deployment.toml")).identity
     assert identity is not None and identity.cloud == "prod"
@@ -229,6 +234,14 @@ def test_the_verdicts_of_the_gates_join_a_run(here: Path) -> None:
         (("apis-proxy.conf", "--rest-url", "10.0.0.1:8004"), "valid: http://HOST:PORT/PATH"),
         (("apis-proxy.conf", "--run", "nowhere"), "is not a run folder"),
         (("clean.cfg", "x.toml"), "is given with other files"),
+        (("--proxy", ""), "--proxy: '' given; valid: FILE, or NAME=FILE"),
+        (("clean.cfg", "--heat-conf", "B=,"), "valid: HOST=FILE"),
+        (("clean.cfg", "--heat-conf", " =heat-b.conf"), "valid: HOST=FILE"),
+        (
+            ("clean.cfg", "--heat-conf", "B=clean.cfg"),
+            "clean.cfg: is a HAProxy configuration; valid here: a",
+        ),
+        (("clean.cfg", "--engine", " "), "--engine: ' ' given; valid: HOST"),
     ],
 )
 def test_unusable_input_is_one_line(words: tuple[str, ...], message: str) -> None:
@@ -237,6 +250,24 @@ def test_unusable_input_is_one_line(words: tuple[str, ...], message: str) -> Non
     assert isinstance(result.exception, InputError)
     assert message in str(result.exception)
     assert "\n" not in str(result.exception)
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("seconds", ["nan", "-nan", "inf", "0"])
+def test_a_time_that_no_limit_has_is_refused(seconds: str) -> None:
+    """A bound that every comparison passes would hide what it is meant to find."""
+    result = call("audit", "clean.cfg", "--max-detection", seconds)
+    assert isinstance(result.exception, click.UsageError)
+    assert "--max-detection" in str(result.exception.format_message())
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize("output", [".", "/", ""])
+def test_a_deployment_is_not_written_to_a_folder(output: str) -> None:
+    """A folder in place of the file is one line."""
+    result = described("-o", output)
+    assert isinstance(result.exception, InputError)
+    assert "is a folder; valid: the path of a file" in str(result.exception)
 
 
 def test_files_of_another_service_are_refused(here: Path) -> None:
@@ -335,14 +366,14 @@ _OPTIONS = st.sampled_from(_HEAT_LINES.splitlines(keepends=True))
 def test_no_files_raise_anything_but_an_input_error(proxy: list[str], options: list[str]) -> None:
     """For any files, audit, correction and description end in a result or an InputError."""
     from calorimeter.config import audit
-    from calorimeter.config.audit import output
+    from calorimeter.config.audit import report_text
 
     heat = (
         HeatFiles("B", (("b.conf", "".join(options)),)),
         HeatFiles("C", (("c.conf", "".join(reversed(options))),)),
     )
     inputs = Inputs(proxies=(("proxy", (("p.cfg", "".join(proxy)),)),), heat=heat)
-    output.text(audit.audit(inputs))
+    report_text.text(audit.audit(inputs))
     audit.corrected(inputs)
     try:
         named_files.require_apis(inputs)

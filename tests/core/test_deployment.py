@@ -49,6 +49,28 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
             "0 given; valid: 1 or more",
         ),
         ("x = \n", "is not valid TOML"),
+        ("[expect]\nmax_detection_s = inf\n", "expect.max_detection_s: inf given; input should"),
+        ('[expect.rest]\nbalance = "sorce"\n', "expect.rest.balance: 'sorce' given; valid: first, "),
+        ('[expect]\nbalance = "sorce"\n', "did you mean 'source'?"),
+        (
+            '[expect.cfn]\nhash_type = "consistnt"\n',
+            "valid: consistent, map-based; did you mean 'consistent'?",
+        ),
+        (
+            "[expect.rest]\nweights = { b = 300 }\n",
+            "expect.rest.weights.b: 300 given; input should be less",
+        ),
+        ('[[proxy]]\nstats = ["tcp://a"]\n', "proxy[1].stats[1]: 'tcp://a' given; valid: tcp://HOST:PORT"),
+        ('[[proxy]]\nlogs = ["udp://a"]\n', "'udp://a' given; valid: udp://HOST:PORT"),
+        ('[[proxy]]\nlogs = ["file://x"]\n', "'file://x' given; valid: file:///PATH, with three slashes"),
+        ('[[proxy]]\nstats = ["unix://"]\n', "'unix://' given; valid: unix:///PATH"),
+        ('[broker]\namqp = "amqp://a,b"\n', "'amqp://a,b' given; valid: amqp://HOST:PORT of one node"),
+        ('[broker]\namqp = "amqps://a/heat"\n', "valid: amqps://HOST:PORT of one node; the vhost is a key"),
+        (
+            '[[heat_conf]]\nhost = " "\nfiles = ["x"]\n',
+            "heat_conf[1].host: ' ' given; a name must not be blank",
+        ),
+        ('[identity]\ncloud = ""\n', "identity.cloud: '' given; a name must not be blank"),
     ],
 )
 def test_wrong_file_gets_one_clear_line(tmp_path: Path, extra: str, message: str) -> None:
@@ -150,6 +172,7 @@ def test_engines_of_one_host_are_counted_by_processes_and_workers(tmp_path: Path
     [
         ("[[engines]]\nworkers = 2\n", 'engines[1]: give host = "NAME", or hosts = ["NAME", …]'),
         ('[[engines]]\nhost = "a"\nhosts = ["b"]\n', 'engines[1]: give host = "NAME", or hosts'),
+        ('[[engines]]\nhosts = ["a", ""]\n', "engines[1].hosts[2]: '' given; a name must not be blank"),
         ('[[engines]]\nhost = "a"\n[[engines]]\nhosts = ["a"]\n', "engines has two entries named 'a'"),
     ],
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calorimeter.config.haproxy import Bind, HAProxyServer, ProxiedService
+from calorimeter.config.haproxy import Bind, HAProxyServer, ProxiedService, ProxySection
 from calorimeter.config.hosts import is_loopback
 
 _LONGEST = 4
@@ -27,6 +27,19 @@ def ends(services: Sequence[ProxiedService], service: ProxiedService) -> list[Pr
     """The services at the ends of the chains that start with a service; itself if it starts none."""
     found = {id(each): each for each in _ends(services, service, (service.front.name,))}
     return list(found.values()) or [service]
+
+
+def inner(services: Sequence[ProxiedService], front: ProxySection) -> list[ProxiedService]:
+    """The services that a frontend reaches through other sections of the proxy, near ones first."""
+    found: list[ProxiedService] = []
+    waiting = [each for each in services if each.front is front]
+    while waiting:
+        servers = waiting.pop(0).back.servers
+        new = [each for server in servers for each in receivers(services, server)]
+        new = [each for each in new if each.front is not front and not any(each is one for one in found)]
+        found += new
+        waiting += new
+    return found
 
 
 def _ends(

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from calorimeter.config.audit.listeners import ApiName, ConfiguredApi, Listeners
 from calorimeter.config.audit.subject import AuditedFiles
-from calorimeter.config.haproxy import HAProxyServer
+from calorimeter.config.haproxy import HAProxyServer, ProxiedService
 
 
 def unserved(subject: AuditedFiles, api: ApiName) -> Iterator[ConfiguredApi]:
     """The configured APIs that no server is, and that no server of an unresolved name can be.
 
     One at an address of the proxy itself is left out, and so are all if the proxies serve no such API, or
-    if the address of a server has a variable that is not set: it may be any.
+    if a server is a socket, or its address has a variable that is not set: it may be any.
     """
     if not any(found == api for found, _ in subject.api_services):
         return
-    if any(server.unset for _, server in subject.servers):
+    if any(server.unset or server.socket for _, server in subject.servers):
         return
     listeners = subject.listeners
     ports: set[int | None] = set()
     places: set[tuple[str, int | None]] = set()
     unresolved: list[HAProxyServer] = []
-    for _, server in subject.servers:
+    servers = [one for service, server in subject.servers for one in _at_ports(service, server)]
+    for server in servers:
         known = listeners.addresses(server.host)
         ports.add(server.port)
         places.update((address, server.port) for address in known)
@@ -35,9 +37,15 @@ def unserved(subject: AuditedFiles, api: ApiName) -> Iterator[ConfiguredApi]:
         known = listeners.addresses(at.host)
         served = at.wildcard and at.port in ports
         served = served or at.text in binds or any((address, at.port) in places for address in known)
-        others = unresolved if known else [server for _, server in subject.servers]
+        others = unresolved if known else servers
         if not served and not any(_may_be(listeners, configured, server) for server in others):
             yield configured
+
+
+def _at_ports(service: ProxiedService, server: HAProxyServer) -> Iterator[HAProxyServer]:
+    """The server at each port that it has for a client of the service."""
+    ports = {server.port_behind(bind) for bind in service.front.binds} or {server.port}
+    return (replace(server, port=port) for port in ports)
 
 
 def _may_be(listeners: Listeners, configured: ConfiguredApi, server: HAProxyServer) -> bool:

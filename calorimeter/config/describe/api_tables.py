@@ -9,7 +9,7 @@ from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy
 from calorimeter.config.describe.front_urls import Front, fronts
 from calorimeter.config.describe.owner_answers import Answers, Missing
 from calorimeter.config.haproxy import ProxiedService
-from calorimeter.config.hosts import host_port
+from calorimeter.config.hosts import host_port, is_loopback
 from calorimeter.core.deployment import Api, Backend
 from calorimeter.core.errors import InputError
 
@@ -64,8 +64,15 @@ def _backends(service: ProxiedService, front: Front | None) -> tuple[Backend, ..
     """The servers of a section; one without a port has the port that the client asked for."""
     found: dict[str, Backend] = {}
     for server in service.back.servers:
-        port = server.port if server.port is not None else front.bind.port if front else None
-        if port and server.name not in found and not server.host.startswith(("/", "unix@", "abns@", "@")):
+        if server.unset:
+            names = ", ".join(dict.fromkeys(server.unset))
+            raise InputError(
+                service.name,
+                f"the address {server.text} of server {server.name} has a variable that is not set here",
+                f"valid: the environment that HAProxy starts with: {names}",
+            )
+        port = server.port_behind(front.bind) if front else server.port
+        if port and server.name not in found and not server.socket:
             found[server.name] = Backend(name=server.name, address=host_port(server.host, port))
     if not found:
         raise InputError(service.name, "has no server with an address and a port")
@@ -74,8 +81,11 @@ def _backends(service: ProxiedService, front: Front | None) -> tuple[Backend, ..
 
 def _notes(api: ApiName, table: Api, services: list[ProxiedService], others: list[Front]) -> Iterator[str]:
     """The fronts and sections of the API that are not described."""
+    own = is_loopback(table.front.host)
     also = dict.fromkeys(
-        f"{front.url} (section {front.service.name})" for front in others if front.url != table.url
+        f"{front.url} (section {front.service.name})"
+        for front in others
+        if front.url != table.url and (own or not is_loopback(front.host or ""))
     )
     if also:
         yield (

@@ -22,7 +22,8 @@ def broker(subject: AuditedFiles, answers: Answers, gathered: Gathered) -> Broke
     if not named:
         if subject.heat:
             fault = next((each.fault for _, each in transports if each.fault), None)
-            what = f"RabbitMQ: transport_url {fault}" if fault else "RabbitMQ, which no Heat file sets"
+            what = f"transport_url {fault}" if fault else "no transport_url names a host"
+            what = f"RabbitMQ: {what}"
             gathered.lacks("broker", what, "transport_url in heat.conf")
         return None
     # On the broker's own machine the file may name localhost; those of other machines have the address.

@@ -52,7 +52,9 @@ def engines(subject: AuditedFiles, answers: Answers, gathered: Gathered) -> tupl
 def named_engine(text: str) -> tuple[str, int | None]:
     """(host, processes or None) of `HOST` or `HOST=PROCESSES`. Raises InputError if it is neither."""
     host, equals, count = text.partition("=")
-    if not host or (equals and not (count.isascii() and count.isdecimal() and 0 < int(count) <= 1000)):
+    if not host.strip() or (
+        equals and not (count.isascii() and count.isdecimal() and 0 < int(count) <= 1000)
+    ):
         raise InputError("--engine", f"{text!r} given", "valid: HOST, or HOST=PROCESSES with 1 to 1000")
     return host, int(count) if equals else None
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService
-from calorimeter.core.expect import ApiExpect, Expect
+from calorimeter.core.expect import BALANCES, HASH_TYPES, ApiExpect, Expect
 
 
 def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answers: Answers) -> Expect:
@@ -37,14 +37,20 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
 
 
 def _of(service: ProxiedService) -> ApiExpect:
+    """Without words and weights that HAProxy refuses: nobody wants those."""
     back = service.back
+    hashed = back.word("hash-type") if back.word("balance") == "source" else ""
     limits = {server.count("maxconn") for server in back.servers}
-    weights = {server.name: server.weight for server in back.servers if server.weight != 1}
+    weights = {
+        server.name: server.weight
+        for server in back.servers
+        if server.weight != 1 and 0 <= server.weight <= 256
+    }
     return ApiExpect(
-        balance=back.word("balance"),
-        hash_type=back.word("hash-type") if back.word("balance") == "source" else None,
+        balance=back.word("balance") if back.word("balance").partition("(")[0] in BALANCES else None,
+        hash_type=hashed if hashed in HASH_TYPES else None,
         weights=weights or None,
-        server_maxconn=limits.pop() if len(limits) == 1 else None,
+        server_maxconn=(limits.pop() or None) if len(limits) == 1 else None,
     )
 
 

@@ -25,7 +25,8 @@ _URLS_OF_HEAT = (
 class Front:
     """One address at which clients may reach an API: a bind, or the host name that a rule asks for.
 
-    `host` is None if the proxy is bound to every address of its machine and no file names one.
+    `host` is None if the proxy is bound to every address of its machine and no file names one, or if the
+    address has a variable that is not set.
     """
 
     service: ProxiedService
@@ -117,6 +118,8 @@ def _host(
     """
     if way.hosts:
         return way.hosts[0].partition(":")[0]
+    if bind.unset:
+        return None
     if bind.host not in WILDCARDS:
         return bind.host
     servers = {server.text for _, server in subject.servers}

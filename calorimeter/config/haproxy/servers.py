@@ -24,6 +24,7 @@ _WITH_VALUE = frozenset(_VALUED.split())
 _FAMILIES = ("ipv4@", "ipv6@", "tcp@", "tcp4@", "tcp6@", "udp@", "udp4@", "udp6@", "stream+", "quic4@")
 _NOT_TCP = ("/", "unix@", "uxst@", "abns@", "fd@", "sockpair@", "rhttp@", "@")
 _PORTS = re.compile(r"([+-]?)([0-9]{1,5})(?:-([0-9]{1,5}))?", re.ASCII)
+_RELATIVE = re.compile(r":([+-][0-9]{1,5})$", re.ASCII)
 _INTER_S = 2.0
 
 
@@ -60,7 +61,8 @@ class HAProxyServer:
 
     Parameters that are absent have HAProxy's defaults (manual, section 5.2: inter 2 s, fall 3, rise 2,
     weight 1). `unset` names variables in its address that are not set: then its host or port cannot be
-    determined.
+    determined. A server whose `port` is None has the port that the client asked for, plus `offset`, unless
+    it is a socket.
     """
 
     name: str
@@ -69,11 +71,23 @@ class HAProxyServer:
     parameters: Mapping[str, ServerParameter]
     line: HAProxyLine
     unset: tuple[str, ...] = ()
+    offset: int = 0
 
     @property
     def text(self) -> str:
         """`HOST:PORT`."""
         return host_port(self.host, self.port)
+
+    @property
+    def socket(self) -> bool:
+        """Whether it is a socket of the proxy's machine, without a TCP port."""
+        return self.host.startswith(_NOT_TCP)
+
+    def port_behind(self, bind: Bind) -> int | None:
+        """Its port for clients of a bind; None for a socket."""
+        if self.port is not None or bind.port is None:
+            return self.port
+        return None if self.socket else bind.port + self.offset
 
     @property
     def resolved_later(self) -> bool:
@@ -149,8 +163,10 @@ def servers(line: HAProxyLine, defaults: Iterable[HAProxyLine]) -> Iterator[HAPr
     _apply(parameters, given[start:], line)
     host, ports, unset = _address(given[start - 1], line, start - 1)
     port = ports[0] if ports else None
+    relative = _RELATIVE.search(given[start - 1]) if port is None else None
+    offset = int(relative[1]) if relative else 0
     for name in _names(given[1], given[2]) if template else [given[1]]:
-        yield HAProxyServer(name, host, port, parameters, line, unset)
+        yield HAProxyServer(name, host, port, parameters, line, unset, offset)
 
 
 def _names(prefix: str, count: str) -> list[str]:

@@ -251,6 +251,18 @@ def near_key(group: str, key: str, release: int | None = None) -> str | None:
     return _nearest(key, keys)
 
 
+@cache
+def known_keys() -> frozenset[str]:
+    """The names of all options of all groups and releases in the table."""
+    return frozenset(name.key for name in _table().names)
+
+
+@lru_cache(maxsize=4096)
+def almost(key: str, keys: frozenset[str]) -> str | None:
+    """The name among `keys` that is almost this one; None for an option that the table has."""
+    return None if key in known_keys() else _nearest(key, keys)
+
+
 @lru_cache(maxsize=4096)
 def elsewhere(group: str, key: str, release: int | None = None) -> tuple[str, ...]:
     """The other groups that have an option of this name."""

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from calorimeter.config.audit import Inputs, audit, corrected, output, patch
+from calorimeter.config.audit import Inputs, audit, corrected, output, patch, report_text
 from calorimeter.config.audit.safe_changes import audited
 from tests.config.field.cases import NAMES, case
 
@@ -69,7 +69,12 @@ def test_each_log_format_is_in_its_section() -> None:
 def shown(inputs: Inputs) -> str:
     """Everything that the audit shows of files."""
     report = audit(inputs)
-    texts = (output.text(report), output.as_json(report), output.sarif(report), report.model_dump_json())
+    texts = (
+        report_text.text(report),
+        output.as_json(report),
+        output.sarif(report),
+        report.model_dump_json(),
+    )
     return "\n".join(texts)
 
 

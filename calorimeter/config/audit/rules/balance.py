@@ -9,11 +9,8 @@ from calorimeter.config.audit.model import Finding, Rule, Severity, guide, manua
 from calorimeter.config.audit.section_changes import set_statement
 from calorimeter.config.audit.subject import ApiName, AuditedFiles
 from calorimeter.config.haproxy import ProxySection
+from calorimeter.core.expect import HASHED
 
-HASHED = frozenset({"source", "uri", "url_param", "hdr", "rdp-cookie", "hash"})
-"""The balances that choose a server by a hash, to which `hash-type` applies."""
-BALANCES = HASHED | {"roundrobin", "static-rr", "leastconn", "first", "random"}
-"""The balances that HAProxy knows."""
 _UNSAID = "each request may go to another API. Heat's APIs keep no state, so this works; it is judged only"
 
 

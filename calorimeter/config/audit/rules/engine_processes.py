@@ -13,6 +13,8 @@ MAX_POOL_SIZE = 5
 """oslo.db's default of max_pool_size."""
 MAX_OVERFLOW = 50
 """oslo.db's default of max_overflow."""
+_REFUSES_ZERO = 26
+"""The first Heat release in which `num_engine_workers` is at least 1."""
 MYSQL_CONNECTIONS = 151
 """MySQL's and MariaDB's default of max_connections."""
 
@@ -32,6 +34,8 @@ def workers_unset(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     for conf in subject.engines:
         if conf.engine_workers is None:
             value = conf.get("num_engine_workers")
+            if value and (subject.inputs.heat_release or 0) >= _REFUSES_ZERO:
+                continue  # A10-value-refused: the engine does not start
             yield rule.finding(
                 at_option(conf, value),
                 conf.host,

@@ -7,7 +7,7 @@ from itertools import groupby
 
 from calorimeter.config.audit.changes import append_words, at, insert_before, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.rules.balance import HASHED, balance_of
+from calorimeter.config.audit.rules.balance import balance_of
 from calorimeter.config.audit.rules.check_answers import connects_only, refusal
 from calorimeter.config.audit.section_changes import set_statement
 from calorimeter.config.audit.subject import AuditedFiles
@@ -15,6 +15,7 @@ from calorimeter.config.haproxy import HAProxyServer, ProxySection
 from calorimeter.config.haproxy.units import time_text
 from calorimeter.core.deployment import Checks
 from calorimeter.core.detection_bounds import detection_s
+from calorimeter.core.expect import HASHED
 
 ENDED = "on-marked-down shutdown-sessions"
 CHECK = f"check inter 2s fall 3 rise 2 {ENDED}"

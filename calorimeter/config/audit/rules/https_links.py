@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.changes import at, insert_into, set_option
 from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, rule
+from calorimeter.config.audit.section_chains import inner
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyLine, ProxiedService
 from calorimeter.config.haproxy.servers import Bind
@@ -35,7 +36,7 @@ def https_links(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Behind TLS that ends at the proxy, Heat's links start with https://."""
     deaf = _not_parsing(subject)
     for service in _tls_services(subject):
-        bind, told = _tls_bind(service), _tells(service)
+        bind, told = _tls_bind(service), _tells(service) or _tells_later(subject, service)
         if bind is None or (told and not deaf) or all(s.has("ssl") for s in service.back.servers):
             continue  # an API that is reached by TLS itself knows
         hosts = ", ".join(dict.fromkeys(conf.host for conf in deaf))
@@ -48,7 +49,7 @@ def https_links(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         if not told and deaf:
             says += f"; enable_proxy_headers_parsing is not true on {hosts} either"
         if not subject.heat:
-            says += "; whether Heat would read it cannot be told without its files"
+            says += "; whether Heat would read it cannot be determined without its files"
         yield rule.finding(at(bind.line), service.front.name, says, _EFFECT, _tell(service, told, deaf))
 
 
@@ -71,6 +72,25 @@ def _tells(service: ProxiedService) -> bool:
     return any(
         _sets_https(line)
         for line in (*service.front.section.statements, *service.back.section.statements, *lines)
+    )
+
+
+def _tells_later(subject: AuditedFiles, service: ProxiedService) -> bool:
+    """Whether a section between the frontend for TLS and the API tells it, as one behind a mode tcp does.
+
+    There the client's connection is a plain one of the proxy's own, so that `ssl_fc` is false.
+    """
+    between = (
+        each
+        for proxy in subject.proxies
+        if any(found is service for _, found in proxy.api_services)
+        for each in inner(proxy.configuration.services, service.front)
+        if each.front.word("mode") == "http"
+    )
+    return any(
+        _sets_https(line) and "ssl_fc" not in " ".join(line.words)
+        for each in between
+        for line in (*each.front.section.statements, *each.back.section.statements)
     )
 
 
