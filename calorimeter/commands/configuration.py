@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from calorimeter.core.errors import InputError
 
 if TYPE_CHECKING:
     from calorimeter.config.audit import AuditReport, Inputs
+    from calorimeter.config.describe.deployment_from_files import Description
 
 
 def _of_files(command: Callable[..., int]) -> Callable[..., int]:
@@ -35,10 +35,11 @@ def _of_files(command: Callable[..., int]) -> Callable[..., int]:
                      help="HAProxy section of the REST API (default: the one that serves it)."),
         click.option("--heat-conf", "heat_confs", multiple=True, metavar="HOST[:ROLE[,ROLE]]=FILE[,FILE…]",
                      help="heat.conf of one process on HOST, several files as with --config-file; may be "
-                     "repeated. ROLE is rest, cfn or engine (default: from the names and content of the "
-                     "files)."),
+                     "repeated. {host}={host}/heat.conf gives the files of all hosts. ROLE is rest, cfn "
+                     "or engine (default: from the names and content of the files)."),
         click.option("--resolve/--no-resolve", default=True, show_default=True,
-                     help="Resolve host names in the files, to compare them with addresses (at most 2 s)."),
+                     help="Resolution of host names in the files, to compare them with addresses (at most "
+                     "2 s)."),
         click.option("--proxy", "proxies", multiple=True, metavar="FILE | NAME=FILE",
                      help="HAProxy's configuration; may be repeated, in the order of -f. If there are "
                      "several proxies: NAME=FILE for each file."),
@@ -76,8 +77,8 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.option("--run", "run", type=FILE,
               help="Run folder to which the verdicts of A1 to A12 are added (default: none).")  # fmt: skip
 @click.option("--check-with-haproxy", is_flag=True,
-              help="Check with `haproxy -c`, too: only where the proxy runs, as copied files lack its "
-              "certificates, users and folders (default: as deployment.toml says, or no).")  # fmt: skip
+              help="Messages of `haproxy -c`, too: only where the proxy runs, because copied files lack "
+              "its certificates, users and folders (default: as deployment.toml says, or no).")  # fmt: skip
 def audit(
     files: tuple[str, ...],
     proxies: tuple[str, ...],
@@ -182,10 +183,11 @@ def _adjusted(
 
 
 def _write_report(report: AuditReport, form: str, output: Path | None) -> None:
-    from calorimeter.config.audit import output as writing
+    from calorimeter.config.audit import output as machine
+    from calorimeter.config.audit import report_text
     from calorimeter.core.files import write
 
-    text = {"text": writing.text, "json": writing.as_json, "sarif": writing.sarif}[form](report)
+    text = {"text": report_text.text, "json": machine.as_json, "sarif": machine.sarif}[form](report)
     # Bytes of a file that are not UTF-8 were read without loss; a report shows them as �.
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if output:
@@ -222,7 +224,7 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 )
 @click.option("--cloud", envvar="OS_CLOUD", metavar="NAME",
               help="Cloud of clouds.yaml whose account the suite uses; envvars: OS_* (default: $OS_CLOUD, "
-              "or the four options that follow).")  # fmt: skip
+              "or --auth-url, --username, --password-env and --project).")  # fmt: skip
 @click.option("--clouds-file", type=FILE,
               help="File with the clouds (default: the clouds.yaml that `openstack` finds).")  # fmt: skip
 @click.option(
@@ -230,14 +232,14 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
     "max_detection_s",
     type=RealRange(0, 86400, min_open=True),
     metavar="SECONDS",
-    help="Time in which a failed API must be detected (default: not said).",
+    help="Time in which a failed API must be detected (default: none).",
 )
 @click.option(
     "--max-recovery",
     "max_recovery_s",
     type=RealRange(0, 86400, min_open=True),
     metavar="SECONDS",
-    help="Time in which a healed API must serve (default: not said).",
+    help="Time in which a healed API must serve (default: none).",
 )
 @click.option(
     "--auth-url", envvar="OS_AUTH_URL", metavar="URL", help="URL of Keystone (default: $OS_AUTH_URL)."
@@ -271,8 +273,9 @@ def describe(
 ) -> int:
     """Write a deployment.toml from HAProxy's and Heat's configuration.
 
-    Each value that the files do not have is one line of output, with the option that gives it, and a
-    comment in the file. Passwords go to a file of mode 600 beside it.
+    Each value that the files do not have is named with the option that gives it, and is a comment in the
+    file. Passwords go to a file of mode 600 beside it. docs/how-to/your-deployment.md has the command for
+    the files of each deployment tool.
 
     Exit status: 0 the file is written; 2 the files cannot be used.
     """
@@ -293,16 +296,26 @@ def describe(
         asked=(owner.keystone_url, owner.rest_url, owner.cfn_url),
     )
     described = described_files.write(inputs, owner, output, force=force)
-    for missing in described.missing:
-        click.echo(f"missing: {missing.key}: {missing.what}; give {missing.option}", err=True)
-    for note in described.notes:
-        click.echo(f"note: {note}", err=True)
-    if described.missing:
-        given = shlex.join(word for word in sys.argv[2:] if word != "--force")
-        options = " ".join(missing.option.partition(", or ")[0] for missing in described.missing)
-        click.echo(f"with all of them: calorimeter describe {given} {options} --force", err=True)
-    click.echo(f"{output} is written; next: calorimeter audit {output}")
+    for line in _described(described):
+        click.echo(line, err=True)
+    click.echo(f"{output} is written\nnext: calorimeter audit {output}; calorimeter doctor {output}")
     return 0
+
+
+def _described(described: Description) -> Iterator[str]:
+    """What is missing, what was chosen, and the command that gives all missing values."""
+    from calorimeter.core import wrapping
+
+    for missing in described.missing:
+        yield from wrapping.sentence(f"missing: {missing.key}: {missing.what}; give {missing.option}")
+    for note in described.notes:
+        yield from wrapping.sentence(f"note: {note}")
+    given_by = (missing.option.partition(", or ")[0] for missing in described.missing)
+    options = [option for option in given_by if option.startswith("--")]
+    if options:
+        given = [word for word in sys.argv[2:] if word != "--force"]
+        yield "with all of them (put your values in):"
+        yield from wrapping.command(["calorimeter", "describe", *given], [*options, "--force"])
 
 
 @click.command()
@@ -318,9 +331,8 @@ def generate(topology: Path, output: Path, force: bool) -> int:
     name = "B"
     address = "10.0.0.2"      # default: rest = 1, cfn = 1, engines = 1
 
-    \b
-    [[proxies]] with virtual_address instead of proxy, brokers, and [tls] certificate are for several
-    proxies, several brokers, and TLS; see docs/explanation/scaling-heat.md.
+    For several proxies use [[proxies]] and virtual_address instead of proxy; for several brokers, brokers;
+    for TLS, [tls] certificate. See docs/explanation/scaling-heat.md.
 
     Passwords that TOPOLOGY does not refer to are generated and kept in secrets.toml of the folder; a
     second call uses them again. Files with passwords have mode 600.

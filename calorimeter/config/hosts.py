@@ -26,6 +26,7 @@ def host_port(host: str, port: int | None) -> str:
     return with_brackets(host) if port is None else f"{with_brackets(host)}:{port}"
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(host: str) -> bool:
     """Whether a name or address means the machine itself."""
     host = without_brackets(host).lower().rstrip(".")
@@ -69,7 +70,7 @@ def addresses_of(host: str, resolved: Mapping[str, tuple[str, ...]]) -> tuple[st
 
 
 def same_host(first: str, second: str, resolved: Mapping[str, tuple[str, ...]]) -> bool | None:
-    """Whether two names or addresses have an address in common; None if that cannot be told.
+    """Whether two names or addresses have an address in common; None if that cannot be determined.
 
     `resolved` are the addresses of the names that could be resolved.
     """

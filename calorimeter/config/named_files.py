@@ -90,7 +90,7 @@ def _by_proxy(given: Sequence[Path | str]) -> dict[str, list[Path]]:
 def _unnamed(file: str, named: Mapping[str, object]) -> InputError:
     return InputError(
         "--proxy",
-        f"{file} is of no proxy, while others are of {', '.join(named)}",
+        f"{file} has no NAME, but other files have one: {', '.join(named)}",
         "valid: NAME=FILE for each file, or FILE for each if all are one proxy's",
     )
 
@@ -235,7 +235,7 @@ def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:
         looks = program_of(text)
         raise InputError(
             f"{name}:{number}",
-            f"{mask(statement)[:60]!r} is no statement of HAProxy"
+            f"{mask(statement)[:60]!r} is not a statement of HAProxy"
             + (f" (it looks like {looks})" if looks else ""),
             "valid: HAProxy's configuration, with sections like `frontend NAME`, `backend NAME`",
         )

@@ -65,7 +65,7 @@ class Identity(Model):
 
     @model_validator(mode="after")
     def _one_way(self) -> Identity:
-        given = self.model_fields_set
+        given = self._given
         if self.cloud is not None:
             self._excludes("cloud", ("auth_url", *_USER, *_DOMAINS, "auth_type", "auth"))
             return self
@@ -84,8 +84,14 @@ class Identity(Model):
             raise ValueError(f"{', '.join(missing)} missing; {WAYS}")
         return self
 
+    @property
+    def _given(self) -> frozenset[str]:
+        """The fields that have another value than their default, in a file or in a copy of a record."""
+        fields = type(self).model_fields
+        return frozenset(name for name, field in fields.items() if getattr(self, name) != field.default)
+
     def _excludes(self, way: str, others: tuple[str, ...]) -> None:
-        both = [name for name in others if name in self.model_fields_set]
+        both = [name for name in others if name in self._given]
         if both:
             where = "its options belong to [identity.auth]" if way == "auth_type" else WAYS
             raise ValueError(f"{way} and {both[0]} are both given; {where}")

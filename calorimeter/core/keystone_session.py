@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from calorimeter.core.deployment import Deployment, address
 if TYPE_CHECKING:
     from keystoneauth1.identity.base import BaseIdentityPlugin
     from keystoneauth1.session import Session
+
+logging.getLogger("keystoneauth").setLevel(logging.ERROR)  # its warnings repeat what it raises
 
 
 def bypasses_proxy(deployment: Deployment, url: str) -> bool:

@@ -82,7 +82,7 @@ class SecretValues:
     def hide_in_sentence(self, text: str) -> str:
         """Replace every value, and the ordinary words too if the sentence names an option with a secret."""
         text = self.hide(text)
-        if self.words and SECRET_NAME.search(text):
+        if self.words and SECRET_NAME.search(re.sub(r"\[\w+\]", "", text)):
             for word in self.words:
                 text = re.sub(rf"(?<![\w.-]){re.escape(word)}(?![\w-])", MASK, text)
         return text

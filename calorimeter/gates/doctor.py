@@ -57,7 +57,7 @@ def _readers(deployment: Deployment) -> dict[str, Reader | None]:
         "proxy stats": (lambda: _stats(deployment)) if any(p.stats for p in deployment.proxy) else None,
         "proxy log": (lambda: _logs(deployment)) if any(p.logs for p in deployment.proxy) else None,
         "broker management": (lambda: _management(deployment)) if broker and broker.management else None,
-        "broker trace": (lambda: _trace(deployment)) if broker else None,
+        "broker trace": (lambda: _trace(deployment)) if broker and broker.management else None,
         "sources": (lambda: _sources(deployment)) if deployment.clients.sources else None,
         "fault commands": (lambda: _parts(deployment)) if deployment.parts else None,
         "proxy files": (lambda: _files(deployment, proxies)) if proxies else None,

@@ -135,15 +135,18 @@ def _imports(module: str) -> frozenset[str]:
 
 def _golden(check: Any) -> tuple[str, ...]:
     """The tests of the clone that call a check on literal evidence; empty in a wheel."""
-    called = re.compile(rf"\b{inspect.unwrap(check).__name__.lstrip('_')}\b")
-    return tuple(file for file, text in _tests().items() if called.search(text))
+    name = inspect.unwrap(check).__name__.lstrip("_")
+    return tuple(file for file, words in _tests().items() if name in words)
 
 
 @cache
-def _tests() -> dict[str, str]:
-    """The test files of a clone: path relative to it → text; empty in a wheel."""
+def _tests() -> dict[str, frozenset[str]]:
+    """The test files of a clone: path relative to it → the words in it; empty in a wheel."""
     files = [] if COPIES.is_dir() else sorted((PACKAGE.parent / "tests").glob("*/**/test_*.py"))
-    return {str(file.relative_to(PACKAGE.parent)): file.read_text(encoding="utf-8") for file in files}
+    return {
+        str(file.relative_to(PACKAGE.parent)): frozenset(re.findall(r"\w+", file.read_text("utf-8")))
+        for file in files
+    }
 
 
 def place(found: Any) -> CodePlace:

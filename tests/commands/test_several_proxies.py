@@ -72,7 +72,7 @@ def test_the_files_of_each_proxy_are_read_by_themselves(here: Path) -> None:
     [
         (
             ("--proxy", "lb1=lb1.cfg", "--proxy", "lb2.cfg"),
-            "lb2.cfg is of no proxy, while others are of lb1",
+            "lb2.cfg has no NAME, but other files have one: lb1",
         ),
         (("--proxy", "a/b=lb1.cfg"), "valid: FILE, or NAME=FILE"),
         (("--proxy", "lb1="), "valid: FILE, or NAME=FILE"),
@@ -108,7 +108,7 @@ def _answer(name: str, *_: object, **__: object) -> list[tuple[object, ...]]:
 
 
 def test_names_are_resolved_unless_it_is_switched_off(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Resolved, c.example is another machine than the API's; unresolved, it cannot be told."""
+    """Resolved, c.example is another machine than the API's; unresolved, it cannot be determined."""
     monkeypatch.setattr(socket, "getaddrinfo", _answer)
     files = _by_name(here)
     resolved = call("audit", *files)
@@ -116,7 +116,7 @@ def test_names_are_resolved_unless_it_is_switched_off(here: Path, monkeypatch: p
     assert "b.example:8004 is not" not in resolved.stdout
     unresolved = call("audit", *files, "--no-resolve")
     assert unresolved.return_value == 0
-    assert unresolved.stdout.count("cannot be told") == 2
+    assert unresolved.stdout.count("it cannot be determined whether") == 2
 
 
 def test_the_name_of_the_users_keystone_decides_between_fronts(

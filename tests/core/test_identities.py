@@ -11,7 +11,7 @@ from calorimeter.config import deployment_writer
 from calorimeter.core import deployment as deployments
 from calorimeter.core import keystone_login, toml
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import is_secret
+from calorimeter.core.identities import Identity, is_secret
 from calorimeter.core.keystone_login import Login
 from tests.core.test_deployment import SMALLEST, written
 
@@ -178,3 +178,11 @@ def test_refusal_is_one_line_without_secrets(
     refusal = str(login(tmp_path, table).refusal(problem))
     assert line in refusal
     assert "s3cr3t" not in refusal
+
+
+def test_a_copy_of_a_record_is_valid() -> None:
+    """A record that was dumped with its defaults reads back: gates change deployments in this way."""
+    given = {"auth_url": "http://k/v3", "username": "u", "password": {"env": "P"}, "project": "p"}
+    for fields in (given, {"cloud": "c"}, {"auth_url": "http://k/v3", "auth_type": "v3token"}):
+        identity = Identity.model_validate(fields, strict=False)
+        assert Identity.model_validate(identity.model_dump(), strict=False) == identity

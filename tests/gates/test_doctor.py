@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calorimeter.core.deployment import Api, Backend, Deployment
+from calorimeter.core.deployment import Api, Backend, Broker, Deployment
 from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
 from calorimeter.gates.doctor import PartState, examine
@@ -16,6 +16,14 @@ def examined(identity: Identity) -> PartState:
     rest = Api(url="http://127.0.0.1:9/v1", proxy_section="r", backends=(Backend(name="a", address="h:1"),))
     states = {part.name: part for part in examine(Deployment(name="d", rest=rest, identity=identity))}
     return states["identity"]
+
+
+def test_broker_without_management_is_not_described_for_tracing() -> None:
+    """Tracing needs the management API: without its URL neither of them is unreachable."""
+    rest = Api(url="http://127.0.0.1:9/v1", proxy_section="r", backends=(Backend(name="a", address="h:1"),))
+    broker = Broker(amqp=("amqp://127.0.0.1:9",), user="u", password=Secret(env="WORD"))
+    states = {part.name: part.state for part in examine(Deployment(name="d", rest=rest, broker=broker))}
+    assert states["broker management"] == states["broker trace"] == "not described"
 
 
 def test_user_scope_and_another_endpoint_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:

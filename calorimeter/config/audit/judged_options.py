@@ -68,14 +68,12 @@ def settings(subject: AuditedFiles, *readings: Reading) -> Iterator[JudgedSettin
     """
     if not judged(subject):
         return
-    for conf in subject.heat:
-        for group, key in conf.options.found:
-            value = conf.get(key, group)
-            if value is None or is_default(group) or not known_options.known_group(group):
-                continue
-            found = known_options.look_up(group, key, subject.inputs.heat_release)
-            if found.reading in readings and not _has_rule(group, key, found.reading):
-                yield JudgedSetting(conf, value, found)
+    for conf, value, found in subject.looked_up:
+        group, key = value.entry.group, value.entry.key
+        if found.reading not in readings or is_default(group) or not known_options.known_group(group):
+            continue
+        if not _has_rule(group, key, found.reading):
+            yield JudgedSetting(conf, value, found)
 
 
 def reads(subject: AuditedFiles, key: str, group: str = "DEFAULT") -> bool:

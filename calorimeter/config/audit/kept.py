@@ -280,17 +280,19 @@ def _log_formats(patched: Patched) -> Iterator[str]:
     def useless(subject: AuditedFiles) -> list[tuple[str, str, str]]:
         found = []
         for proxy in subject.proxies:
-            logged = False
+            logged, dead = False, set[HAProxyLine]()
             resolved = {id(section.section): section for section in proxy.configuration.proxies}
             for each in proxy.configuration.tree.sections:
                 if each.kind == "global":
-                    # `log global` takes what the `global` sections before it say.
+                    # `log global` takes what the `global` sections before that line say.
                     logged = logged or any(line.keyword == "log" for line in each.statements)
-                elif section := resolved.get(id(each)):
+                elif not logged:
+                    dead.update(line for line in each.statements if line.words[:2] == ("log", "global"))
+                if section := resolved.get(id(each)):
                     formats = [key for key in section.values.single if key in _FORMATS]
                     logs = section.values.all("log")
                     http = any("http" in key for key in formats) and section.word("mode") != "http"
-                    if http or (formats and not any(logged or s.words[:1] != ("global",) for s in logs)):
+                    if http or (formats and not any(log.line not in dead for log in logs)):
                         found.append((proxy.name, section.kind, section.name))
         return found
 

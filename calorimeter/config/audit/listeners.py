@@ -93,7 +93,7 @@ class Listeners:
         return self._group(api, server).every
 
     def is_at(self, configured: ConfiguredApi, server: HAProxyServer) -> bool | None:
-        """Whether a server line means an API of the files; None if that cannot be told.
+        """Whether a server line means an API of the files; None if that cannot be determined.
 
         A name that was not resolved means the machine that its owner calls the same. An API that listens at
         every address of its machine can be that of any server with its port.
@@ -111,7 +111,7 @@ class Listeners:
         return True if short_name(configured.machine) in names else None
 
     def at(self, api: ApiName, server: HAProxyServer) -> bool | None:
-        """Whether a server line means an API of the files; None if that cannot be told."""
+        """Whether a server line means an API of the files; None if that cannot be determined."""
         if self._group(api, server).wildcard:
             return True
         exact, unknown = self._found(api, server)

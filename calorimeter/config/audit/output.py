@@ -1,56 +1,22 @@
-"""A report as text for people, as JSON, and as SARIF 2.1.0 for tools that show findings in files."""
+"""A report as JSON, and as SARIF 2.1.0 for tools that show findings in files."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import PurePath
 from typing import Any
 from urllib.parse import quote
 
 from calorimeter import __version__
-from calorimeter.config.audit import haproxy_messages
 from calorimeter.config.audit.audit_report import AuditReport
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity
+from calorimeter.config.audit.report_text import RULE_BY_ID
 from calorimeter.config.audit.rules.all_rules import RULES
 
 SCHEMA_VERSION = 1
-_BY_ID = {
-    rule.id: rule
-    for rule in (*RULES, haproxy_messages.REFUSES, haproxy_messages.WARNS, haproxy_messages.LACKS)
-}
 _INDEX = {rule.id: index for index, rule in enumerate(RULES)}
 _SARIF_SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
-
-
-def text(report: AuditReport) -> str:
-    """The report for people; the last line holds the counts."""
-    return "\n".join(_text(report)) + "\n"
-
-
-def _text(report: AuditReport) -> Iterator[str]:
-    for finding in report.faults:
-        rule = _BY_ID[finding.rule]
-        waived = f" (waived: {finding.waived})" if finding.waived is not None else ""
-        yield f"{finding.file}:{finding.line}: {finding.severity} {finding.rule}{waived}"
-        yield f"  {finding.says}"
-        yield f"  Effect: {finding.follows}."
-        yield f"  Remedy: {rule.remedy}."
-        yield f"  «{rule.quote.text}» ({rule.quote.source})"
-        for line in finding.diff.splitlines():
-            yield f"    {line}"
-        yield ""
-    counts = Counter(finding.severity for finding in report.open)
-    parts = [_counted(counts[severity], severity) for severity in Severity if counts[severity]]
-    waived_count = len(report.faults) - len(report.open)
-    if waived_count:
-        parts.append(f"{waived_count} waived")
-    yield f"{', '.join(parts) or 'Nothing found'} in {_counted(len(report.files), 'file')}."
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def as_json(report: AuditReport) -> str:
@@ -66,7 +32,7 @@ def as_json(report: AuditReport) -> str:
 
 
 def _finding(finding: Finding) -> dict[str, Any]:
-    rule = _BY_ID[finding.rule]
+    rule = RULE_BY_ID[finding.rule]
     return {
         "id": finding.rule,
         "gate": finding.gate,
@@ -114,7 +80,7 @@ def _result(finding: Finding) -> dict[str, Any]:
         result["suppressions"] = [{"kind": "external", "justification": finding.waived}]
     if finding.changes and not finding.writes_secret:
         changes = [_changes(file, finding) for file in dict.fromkeys(c.file for c in finding.changes)]
-        remedy = _BY_ID[finding.rule].remedy
+        remedy = RULE_BY_ID[finding.rule].remedy
         result["fixes"] = [{"description": {"text": remedy}, "artifactChanges": changes}]
     return result
 

@@ -46,7 +46,9 @@ _NOT_SECRET = frozenset(
         "value",
     ]
 )
-_PLACEHOLDER = re.compile(r"\$\S*|%\w+%|<.*>|\{\{.*\}\}|\*+|none|true|false|\d+(?:\.\d+)*", re.IGNORECASE)
+_PLACEHOLDER = re.compile(
+    r"\[.*\]|\$\S*|%\w+%|<.*>|\{\{.*\}\}|\*+|none|true|false|\d+(?:\.\d+)*", re.IGNORECASE
+)
 _WORD = re.compile(r"[A-Za-z]+|\d+|.{1,7}", re.DOTALL)
 """Values that may be ordinary words; others are secrets wherever they are."""
 _COMMON = frozenset(
@@ -90,6 +92,7 @@ def secrets_in(inputs: Inputs) -> SecretValues:
     for text in dict.fromkeys(proxy):
         found.update(_in_proxy(text, inputs.environment))
     found.update(value for name, value in inputs.environment.items() if SECRET_NAME.search(name))
+    found = {value for value in found if re.search(r"\w", value)}
     found.update({unquote(value) for value in found})
     found = {
         value.strip() for value in found if len(value) <= _LONGEST and not _PLACEHOLDER.fullmatch(value)
@@ -126,6 +129,9 @@ def _in_heat(text: str) -> Iterator[str]:
         values = list(_texts(lines) if secret else _in_urls(lines))
         yield from values
         referenced.update(key for value in values for key in _REFERENCE.findall(value))
+    for line in text.split("\n"):
+        if not _ENTRY.fullmatch(line.rstrip()):
+            yield from _in_words(word_rules.split(line.rstrip("\r"), {}).words)
     keys = {key.rpartition(".")[2] for key in referenced}
     for name, lines in entries:
         if name in keys:
@@ -152,18 +158,12 @@ def _entries(text: str) -> Iterator[tuple[str, list[str]]]:
         entry = _ENTRY.fullmatch(line.rstrip())
         if continued and lines:
             lines.append(line.strip())
-        if entry and not (continued and not line.lstrip().startswith(("#", ";"))):
-            if lines and not continued:
-                yield name, lines
-                name, lines = entry[1], [entry[2]]
-            elif continued:
-                yield entry[1], [entry[2]]
-            else:
-                name, lines = entry[1], [entry[2]]
-        elif not continued:
+        if entry and continued:
+            yield entry[1], [entry[2]]  # a value continued by what was meant as an assignment
+        if not continued:
             if lines:
                 yield name, lines
-            name, lines = "", [line.strip()]
+            name, lines = (entry[1], [entry[2]]) if entry else ("", [line.strip()])
     if lines:
         yield name, lines
 

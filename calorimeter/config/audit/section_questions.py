@@ -20,7 +20,7 @@ def require_apis(subject: AuditedFiles) -> None:
             for line in includes(proxy.configuration.tree):
                 raise InputError(
                     f"{line.file}:{line.number}",
-                    f"{' '.join(line.words)!r} is no statement of HAProxy: the files are not read",
+                    f"{' '.join(line.words)!r} is not a statement of HAProxy: the files are not read",
                     "valid: --proxy FILE and --proxy FOLDER, in the order in which they are included",
                 )
             raise question(proxy, "rest")

@@ -13,6 +13,8 @@ from calorimeter.config.audit.listeners import APIS, ApiName, Listeners, listene
 from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedService
 from calorimeter.config.heat import heat_conf
 from calorimeter.config.heat.heat_conf import ApiListener, HeatProcessConf
+from calorimeter.config.heat.known_options import LookedUp, look_up
+from calorimeter.config.heat.oslo import OptionValue
 from calorimeter.config.heat.roles import with_roles
 from calorimeter.core.deployment import Address, HeatRole
 
@@ -167,6 +169,16 @@ class AuditedFiles:
         """The longest time in seconds that an API waits for an engine."""
         apis = self.having("rest", "cfn") or self.heat
         return max((conf.rpc_response_timeout_s for conf in apis), default=60)
+
+    @cached_property
+    def looked_up(self) -> tuple[tuple[HeatProcessConf, OptionValue, LookedUp], ...]:
+        """Every setting in force of each Heat file, with what the release of the files makes of it."""
+        release = self.inputs.heat_release
+        return tuple(
+            (conf, value, look_up(group, key, release))
+            for conf in self.heat
+            for (group, key), value in conf.options.values.items()
+        )
 
     @cached_property
     def machines(self) -> dict[int, str]:

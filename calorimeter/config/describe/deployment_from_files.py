@@ -137,8 +137,8 @@ class _Describer:
             ("identity.auth_url", "Keystone's URL", "--auth-url URL", url),
             (
                 "identity.username",
-                "the user of the suite",
-                "--username NAME, or --cloud NAME of clouds.yaml",
+                "the user of the suite (or --cloud NAME, an entry of clouds.yaml)",
+                "--username NAME",
                 answers.username,
             ),
             ("identity.project", "the project of the suite", "--project NAME", answers.project),

@@ -12,13 +12,10 @@ from calorimeter.config.audit.secrets_in_files import secrets_hidden, secrets_in
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.describe.deployment_from_files import Description, describe
 from calorimeter.config.describe.owner_answers import Answers, Missing
-from calorimeter.core import files
+from calorimeter.core import files, wrapping
 from calorimeter.core.errors import InputError
 
-_HEADING = """\
-Described from {files}.
-[expect] holds what is configured now: change it to what you want.
-"""
+_EXPECT = "[expect] holds what is configured now: change it to what you want."
 
 
 def write(inputs: Inputs, answers: Answers, output: Path, *, force: bool) -> Description:
@@ -45,8 +42,8 @@ def write(inputs: Inputs, answers: Answers, output: Path, *, force: bool) -> Des
 
 def render(described: Description, inputs: Inputs) -> str:
     """The text of deployment.toml without secrets; comments at its end list what is missing."""
-    heading = _HEADING.format(files=", ".join(inputs.texts))
-    text = deployment_writer.render(described.deployment, heading.strip())
+    heading = [*wrapping.sentence(f"Described from {', '.join(inputs.texts)}.", more="  "), _EXPECT]
+    text = deployment_writer.render(described.deployment, "\n".join(heading))
     more = (*_identity(described), *_notes(described.notes), *_missing(described.missing))
     return secrets_in(inputs).hide(text + "".join(f"{line}\n" for line in more))
 
@@ -68,7 +65,8 @@ def _notes(notes: tuple[str, ...]) -> Iterator[str]:
     if notes:
         yield ""
         yield "# Chosen among several:"
-        yield from (f"#   {note}" for note in notes)
+        for note in notes:
+            yield from wrapping.sentence(note, "#   ", "#     ")
 
 
 def _missing(missing: list[Missing]) -> Iterator[str]:
@@ -76,6 +74,5 @@ def _missing(missing: list[Missing]) -> Iterator[str]:
         return
     yield ""
     yield "# Not in the configuration files; add what you know:"
-    width = max(len(entry.key) for entry in missing)
     for entry in missing:
-        yield f"#   {entry.key:<{width}}  {entry.what} ({entry.option})"
+        yield from wrapping.sentence(f"{entry.key}: {entry.what} ({entry.option})", "#   ", "#     ")

@@ -40,7 +40,8 @@ def table(proxy: HeatProxy, answers: Answers, *, only: bool) -> DescribedProxy:
         what, option = "HAProxy's stats socket or stats page", f"--stats {name}unix:///run/haproxy.sock"
         missing.append(Missing(f"{key}.stats", what, option))
     if not logs:
-        targets = ", ".join(s.words[0] for s in proxy.configuration.globals.all("log") if s.words)
+        logs_to = (s.words[0] for s in proxy.configuration.globals.all("log") if s.words)
+        targets = ", ".join(dict.fromkeys(logs_to))
         what = (
             "the place to read HAProxy's log, a file or udp://HOST:PORT (it logs to "
             f"{targets or 'no target'})"

@@ -100,7 +100,7 @@ def _unknown(section: HAProxySection) -> Iterator[RefusedLine]:
             continue
         keyword = line.words[1] if line.keyword == "no" and len(line.words) > 1 else line.keyword
         if keyword == "include":
-            yield RefusedLine(line, f"{' '.join(line.words)!r} is no statement of HAProxy")
+            yield RefusedLine(line, f"{' '.join(line.words)!r} is not a statement of HAProxy")
         elif section.kind in (*PROXIES, "defaults") and keyword not in _KNOWN and not _old(line):
             nearest = get_close_matches(keyword.lower(), _KNOWN, n=1, cutoff=_ALIKE)
             if nearest:

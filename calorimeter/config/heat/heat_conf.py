@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import get_args
 
 from calorimeter.config.heat import oslo, transport_url
@@ -46,7 +47,7 @@ class ApiListener:
         return host_port(self.host, self.port)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HeatProcessConf:
     """The configuration of one Heat process: its host, its options, and what it is (`roles`)."""
 
@@ -86,7 +87,7 @@ class HeatProcessConf:
         """The URL of the database; the new option name has precedence."""
         return self.get("connection", "database") or self.get("sql_connection")
 
-    @property
+    @cached_property
     def transport(self) -> Transport:
         """How the process reaches RabbitMQ: `transport_url`, else the old `rabbit_*`, else the default."""
         url = self.get("transport_url")

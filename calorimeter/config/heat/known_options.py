@@ -234,6 +234,7 @@ def known_group(group: str) -> bool:
     return _plain_group(group) in _table().groups
 
 
+@lru_cache(maxsize=4096)
 def near_group(group: str, release: int | None = None) -> str | None:
     """The group whose name is almost this one, and of which the judged releases read options."""
     table = _table()
@@ -241,6 +242,7 @@ def near_group(group: str, release: int | None = None) -> str | None:
     return _nearest(group, [name for name, mask in table.groups.items() if mask & scope])
 
 
+@lru_cache(maxsize=4096)
 def near_key(group: str, key: str, release: int | None = None) -> str | None:
     """The option of this group whose name is almost this one, and that the judged releases read."""
     table = _table()
@@ -262,12 +264,13 @@ def known_keys() -> frozenset[str]:
     return frozenset(name.key for name in _table().names)
 
 
-@cache
+@lru_cache(maxsize=4096)
 def almost(key: str, keys: frozenset[str]) -> str | None:
     """The name among `keys` that is almost this one; None for an option that the table has."""
     return None if key in known_keys() else _nearest(key, keys)
 
 
+@lru_cache(maxsize=4096)
 def elsewhere(group: str, key: str, release: int | None = None) -> tuple[str, ...]:
     """The other groups that have an option of this name."""
     table = _table()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
 from oslo_config import cfg, iniparser, types
 
@@ -98,7 +99,7 @@ class OptionValue:
         return int(number) if number is not None and abs(number) < _LARGEST else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OsloOptions:
     """The options of one process; `files` are in the order of its `--config-file` options.
 
@@ -108,16 +109,19 @@ class OsloOptions:
     files: tuple[IniFile, ...]
     found: dict[tuple[str, str], tuple[Assignment, ...]]
 
+    @cached_property
+    def values(self) -> dict[tuple[str, str], OptionValue]:
+        """(group, key) → the value in force, of every option that the files set."""
+        return {place: self._value(entries[-1], ()) for place, entries in self.found.items()}
+
     def get(self, key: str, group: str = "DEFAULT") -> OptionValue | None:
         """The value in force; None if the files do not set the option."""
-        entries = self.found.get((group, key))
-        return self._value(entries[-1], ()) if entries else None
+        return self.values.get((group, key))
 
     def starting(self, *prefixes: str, group: str) -> Iterator[OptionValue]:
         """The values in force of the options of a group whose names start with one of the prefixes."""
-        for where, key in self.found:
-            value = self.get(key, where) if where == group and key.startswith(prefixes) else None
-            if value:
+        for (where, key), value in self.values.items():
+            if where == group and key.startswith(prefixes):
                 yield value
 
     @property

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from ipaddress import IPv6Address
 from urllib.parse import ParseResult, parse_qs, quote, unquote, urlparse
 
@@ -61,6 +62,7 @@ class _UnreadableError(ValueError):
     """What oslo.messaging or kombu cannot read, as the end of a sentence."""
 
 
+@lru_cache(maxsize=256)
 def parse(value: OptionValue, *, ssl: bool = False) -> Transport:
     """The transport of a `transport_url`; `ssl` is the option of [oslo_messaging_rabbit]. Never raises."""
     transport = Transport((), "/", ssl, value)
@@ -78,7 +80,7 @@ def _split(text: str) -> ParseResult:
     try:
         url = urlparse(text)
     except ValueError as problem:
-        raise _UnreadableError("is no URL: its brackets enclose no IPv6 address") from problem
+        raise _UnreadableError("is not a URL: its brackets enclose no IPv6 address") from problem
     driver = url.scheme.partition("+")[0]
     if not driver or (driver not in DRIVERS and "://" not in text):
         raise _UnreadableError("has no scheme; RabbitMQ's is rabbit://")
@@ -86,7 +88,7 @@ def _split(text: str) -> ParseResult:
         gone = ": its driver for AMQP 1.0 was removed in 2025.1" if driver == "amqp" else ""
         raise _UnreadableError(f"has the scheme {driver}, which oslo.messaging does not have{gone}")
     if url.scheme == "kombu":
-        raise _UnreadableError("has the scheme kombu, which is no transport of kombu")
+        raise _UnreadableError("has the scheme kombu, which is not a transport of kombu")
     return url
 
 
@@ -97,12 +99,12 @@ def _connected(transport: Transport, url: ParseResult) -> Transport:
     if kombu not in _RABBIT or (not given and url.scheme.startswith("kombu+")):
         return replace(transport, tls=False)
     if not all(map(_OPTION.fullmatch, transport.query)):
-        raise _UnreadableError("has a query with what is no option of [oslo_messaging_rabbit]")
+        raise _UnreadableError("has a query with an option that [oslo_messaging_rabbit] does not have")
     tls = transport.tls
     if "ssl" in transport.query:
         chosen = as_boolean(transport.query["ssl"])
         if chosen is None:
-            raise _UnreadableError("has a query whose ssl is no boolean")
+            raise _UnreadableError("has a query whose ssl is not a boolean")
         tls = chosen
     vhost = unquote(url.path[1:]) if url.path.startswith("/") else ""
     hosts = given or (BrokerHost("", 0, "", ""),)
@@ -129,7 +131,7 @@ def _host(text: str) -> BrokerHost:
     try:
         number = int(port)
     except ValueError as problem:
-        raise _UnreadableError("has a host whose port is no number") from problem
+        raise _UnreadableError("has a host whose port is not a number") from problem
     return BrokerHost(host, number, unquote(user), unquote(password))
 
 
@@ -146,7 +148,7 @@ def _by_kombu(transport: Transport, hosts: tuple[BrokerHost, ...], vhost: str) -
     """
     seen, found = [], "/"
     for node in hosts:
-        login = f"{quote(node.user)}:{quote(node.password)}"
+        login = f"{_quoted(node.user)}:{_quoted(node.password)}"
         place = f"{_escaped(node.host)}:{node.port or DEFAULT_PORT}"
         try:
             parts = urlparse(f"http://{login}@{place}/{vhost}".partition(";")[0])
@@ -192,7 +194,7 @@ def _explained(value: OptionValue, fault: str) -> tuple[str, str | None]:
     says = f"{fault}, because of a character in its user or password: {names}"
     if not single or login is None or "%" in credentials or "$" in value.entry.raw:
         return says, None
-    user, password = (quote(part, safe="") for part in login.groups())
+    user, password = (quote(part, safe="", errors="surrogateescape") for part in login.groups())
     correct = f"{scheme}://{user}:{password}@{place}"
     again = parse(replace(value, text=correct))
     return says, None if again.fault or len(value.text.splitlines()) > 1 else correct
@@ -202,3 +204,7 @@ def _dollar(value: OptionValue) -> bool:
     """Whether the users and passwords of a URL have a `$name` that no file sets."""
     credentials = value.text.partition("://")[2].rpartition("@")[0]
     return any(f"${name}" in credentials or f"${{{name}}}" in credentials for name in value.unresolved)
+
+
+def _quoted(text: str) -> str:
+    return quote(text, errors="surrogateescape")  # bytes that are not UTF-8 stay what they are

@@ -17,8 +17,6 @@ from calorimeter.core.sigv4 import Signer
 
 log = logging.getLogger(__name__)
 
-logging.getLogger("keystoneauth").setLevel(logging.ERROR)  # its warnings repeat what it raises
-
 REQUEST_TIMEOUT_S = 15
 RENEW_AT = 0.8
 """The fraction of its lifetime after which a token is renewed."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.config import audit
-from calorimeter.config.audit import Inputs, judgement, output
+from calorimeter.config.audit import Inputs, judgement, output, report_text
 from calorimeter.config.audit.edited_text import applied, diff
 from calorimeter.config.audit.model import Change
 from calorimeter.core.masking import MASK, mask
@@ -22,13 +22,13 @@ FAULTY = edited("proxy", "default-server check inter", "default-server inter")
 
 def test_text_has_finding_effect_remedy_and_diff() -> None:
     """The text of a finding has place, severity, id, effect, remedy, the quoted sentence and the diff."""
-    text = output.text(audit.audit(FAULTY))
+    text = report_text.text(audit.audit(FAULTY))
     assert text.startswith("apis-proxy.conf:25: error A6-no-check\n")
     assert "Effect: HAProxy considers a crashed API healthy" in text
     assert "«when not set, no health checking is performed" in text
     assert "+    default-server check inter 2s fall 3 rise 2 on-marked-down shutdown-sessions\n" in text
     assert text.endswith("1 error in 3 files.\n")
-    assert output.text(audit.audit(clean.inputs())) == "Nothing found in 3 files.\n"
+    assert report_text.text(audit.audit(clean.inputs())) == "Nothing found in 3 files.\n"
 
 
 def test_json_has_a_version_and_every_finding() -> None:

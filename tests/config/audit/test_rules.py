@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.config import audit
-from calorimeter.config.audit import HeatFiles, Inputs, output
+from calorimeter.config.audit import HeatFiles, Inputs, output, report_text
 from calorimeter.config.audit.rules.all_rules import RULES
 from calorimeter.core.deployment import Address
 from tests.config.audit import clean
@@ -355,7 +355,7 @@ def test_no_output_has_a_password() -> None:
     proxy = clean.PROXY.replace("balance source", "stats auth admin:service-pw\n    balance first")
     report = audit.audit(clean.inputs(proxy, b, clean.heat("10.0.0.3").replace("0123", "3210")))
     assert len(report.faults) > 4
-    for shown in (output.text(report), output.as_json(report), output.sarif(report)):
+    for shown in (report_text.text(report), output.as_json(report), output.sarif(report)):
         assert not [secret for secret in clean.SECRETS if secret in shown]
 
 

@@ -276,3 +276,15 @@ def test_changes_of_a_hundred_files_are_tried_in_two_seconds() -> None:
     found = audit.audit(Inputs((("proxy", ((PROXY, proxy),)),), heat_files)).faults
     assert time.process_time() - started < 2.0
     assert sum(bool(finding.diff) for finding in found) > 90
+
+
+def test_a_password_that_is_not_utf8_is_moved_as_it_is() -> None:
+    """Old options with bytes that are not UTF-8 become a transport_url with the same bytes, quoted."""
+    text = clean.heat("10.0.0.2").replace(
+        "transport_url = rabbit://heat:broker-pw@10.0.0.1:5672/", "rabbit_host = h"
+    )
+    text = text.replace(
+        "rabbit_host = h", "rabbit_host = h\nrabbit_userid = u\nrabbit_password = caf\udce9x1"
+    )
+    after = audit.corrected(Inputs(heat=(HeatFiles("B", (("b.conf", text),)),))).texts["b.conf"]
+    assert "transport_url = rabbit://u:caf%E9x1@h:5672/\n" in after

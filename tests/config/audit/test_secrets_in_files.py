@@ -43,6 +43,8 @@ def proxy(text: str, **environment: str) -> SecretValues:
         f"; see http://x:{WORD}@h/",
         f"rabbit_password = {WORD}",
         f"rabbit_password =\n   {WORD}",
+        f"workers = 4\n  rabbit_password = {WORD}",
+        f"workers = 4\nhttp-check send hdr Authorization {WORD}",
         f'#  password="{WORD}"',
         f"auth_encryption_key: {WORD}",
         f"auth_encryption_ky = {WORD}",

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from calorimeter.config import named_files
-from calorimeter.config.audit import AuditReport, Finding, Inputs, audit
+from calorimeter.config.audit import AuditReport, Finding, Inputs, audit, corrected
 from calorimeter.config.describe.deployment_from_files import Description, describe
 from calorimeter.config.describe.owner_answers import Answers
 
@@ -30,8 +30,12 @@ class FieldCase:
         return named_files.with_options(given, **options)
 
     def audit(self, **options: object) -> AuditReport:
-        """The audit of the files."""
-        return self.report(self.inputs(**options))
+        """The audit of the files; without options it is made once for all tests."""
+        return self.report(self.inputs(**options)) if options else _audit(self)
+
+    def corrected(self) -> Inputs:
+        """The files with all safe changes, made once for all tests."""
+        return _corrected(self)
 
     def report(self, inputs: Inputs) -> AuditReport:
         """The audit of changed inputs."""
@@ -48,6 +52,16 @@ class FieldCase:
     def described(self, inputs: Inputs, answers: Answers | None = None) -> Description:
         """The deployment that `calorimeter describe` makes of changed inputs."""
         return describe(inputs, answers or Answers(), folder=self.folder, secrets_file="s.toml")
+
+
+@cache
+def _audit(files: FieldCase) -> AuditReport:
+    return audit(files.inputs())
+
+
+@cache
+def _corrected(files: FieldCase) -> Inputs:
+    return corrected(files.inputs())
 
 
 @cache

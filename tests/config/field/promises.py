@@ -12,7 +12,16 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from calorimeter.config import named_files
-from calorimeter.config.audit import AuditReport, Finding, Inputs, audit, corrected, output, patch
+from calorimeter.config.audit import (
+    AuditReport,
+    Finding,
+    Inputs,
+    audit,
+    corrected,
+    output,
+    patch,
+    report_text,
+)
 from calorimeter.config.audit.edited_text import applied
 from calorimeter.config.audit.safe_changes import audited
 from calorimeter.config.audit.secrets_in_files import secrets_hidden
@@ -28,7 +37,7 @@ def broken_promises(mutated: MutatedCase) -> list[str]:
     after = corrected(mutated.inputs)
     again = audited(after).findings
     shown = {
-        "text": output.text(report),
+        "text": report_text.text(report),
         "json": output.as_json(report),
         "sarif": output.sarif(report),
         "evidence": report.model_dump_json(),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from calorimeter.config.audit import corrected
 from calorimeter.core.errors import InputError
 from tests.config.field.cases import NAMES, case
 
@@ -14,7 +13,7 @@ def test_each_case_is_read_to_the_end(name: str) -> None:
     """An audit, its corrections and a description end in a result or in one line of bad input."""
     files = case(name)
     files.audit()
-    corrected(files.inputs())
+    files.corrected()
     try:
         files.describe()
     except InputError as problem:

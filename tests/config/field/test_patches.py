@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from calorimeter.config.audit import Inputs, audit, corrected, output, patch
+from calorimeter.config.audit import Inputs, audit, corrected, output, patch, report_text
 from calorimeter.config.audit.safe_changes import audited
 from tests.config.field.cases import NAMES, case
 
@@ -22,7 +22,7 @@ def test_a_patch_makes_no_new_finding_and_is_complete(name: str) -> None:
     Where a stats socket or the reader of a log is, only the owner knows.
     """
     inputs = case(name).inputs()
-    after = corrected(inputs)
+    after = case(name).corrected()
     before, left = (
         Counter(finding.rule for finding in audited(files).findings) for files in (inputs, after)
     )
@@ -69,7 +69,12 @@ def test_each_log_format_is_in_its_section() -> None:
 def shown(inputs: Inputs) -> str:
     """Everything that the audit shows of files."""
     report = audit(inputs)
-    texts = (output.text(report), output.as_json(report), output.sarif(report), report.model_dump_json())
+    texts = (
+        report_text.text(report),
+        output.as_json(report),
+        output.sarif(report),
+        report.model_dump_json(),
+    )
     return "\n".join(texts)
 
 

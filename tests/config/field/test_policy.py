@@ -185,7 +185,7 @@ def test_tls_at_the_proxy_needs_a_header_and_an_api_that_reads_it() -> None:
     assert case("h03").found("A2-https-links") == []
     assert case("h21").found("A2-https-links") == []
     (alone,) = case("h20").found("A2-https-links", heat=())
-    assert "cannot be told" in alone.says
+    assert "cannot be determined" in alone.says
     tcp = CHARM.replace("bind *:8004", "bind *:8004 ssl crt a.pem")
     (inside,) = audit(Inputs(proxies=(("proxy", (("p", tcp),)),))).of("A2")
     assert "mode tcp" in inside.says

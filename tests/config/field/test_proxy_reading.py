@@ -120,7 +120,7 @@ def test_hidden_files_of_a_folder_are_not_read() -> None:
 
 def test_an_include_is_named_by_its_line() -> None:
     """HAProxy has no `include`: one line says so, in the error and in the audit."""
-    with pytest.raises(InputError, match=r"haproxy\.cfg:20: 'include conf\.d/\*\.cfg' is no statement"):
+    with pytest.raises(InputError, match=r"haproxy\.cfg:20: 'include conf\.d/\*\.cfg' is not a statement"):
         named_files.require_apis(case("h23").inputs())
     assert [each.line for each in case("h23").found("A2-line-unreadable")] == [20]
 
@@ -179,7 +179,7 @@ def test_the_files_of_another_proxy_are_named(text: str, looks: str, tmp_path: P
     file = tmp_path / "proxy.cfg"
     file.write_text(text)
     for given in (([file], [], []), ([], [], [str(file)])):
-        with pytest.raises(InputError, match=rf"proxy\.cfg:\d: .* is no statement of HAProxy .*{looks}"):
+        with pytest.raises(InputError, match=rf"proxy\.cfg:\d: .* is not a statement of HAProxy .*{looks}"):
             named_files.from_files(*given)
 
 

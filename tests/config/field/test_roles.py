@@ -106,7 +106,7 @@ def test_equal_host_names_of_the_queue_manager_are_an_error() -> None:
 def test_the_order_of_the_processes_does_not_matter(name: str) -> None:
     """The findings about correct files are the same in any order of the files."""
     inputs = case(name).inputs()
-    expected = sorted((fault.rule, fault.file, fault.line) for fault in audit(inputs).faults)
+    expected = sorted((fault.rule, fault.file, fault.line) for fault in case(name).audit().faults)
     heat = list(inputs.heat)
     random.Random(15).shuffle(heat)
     shuffled = replace(inputs, heat=tuple(heat))

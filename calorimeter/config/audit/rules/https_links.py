@@ -49,7 +49,7 @@ def https_links(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         if not told and deaf:
             says += f"; enable_proxy_headers_parsing is not true on {hosts} either"
         if not subject.heat:
-            says += "; whether Heat would read it cannot be told without its files"
+            says += "; whether Heat would read it cannot be determined without its files"
         yield rule.finding(at(bind.line), service.front.name, says, _EFFECT, _tell(service, told, deaf))
 
 

@@ -90,13 +90,17 @@ def _as_transport_url(conf: HeatProcessConf, first: Assignment, entries: list[As
     return [Change(first.file, first.number, first.count, (line,)), *removed]
 
 
+def _quoted(text: str) -> str:
+    return quote(text, safe="", errors="surrogateescape")  # bytes that are not UTF-8 stay what they are
+
+
 def _transport_url(conf: HeatProcessConf) -> str:
     transport = conf.transport
     nodes = ",".join(
-        f"{quote(node.user, safe='')}:{quote(node.password, safe='')}@{host_port(node.host, node.port)}"
+        f"{_quoted(node.user)}:{_quoted(node.password)}@{host_port(node.host, node.port)}"
         for node in transport.hosts
     )
     # oslo.config substitutes names after a dollar sign; quoting leaves no dollar sign.
     tls = "?ssl=1" if transport.tls else ""
-    vhost = "" if transport.vhost == "/" else quote(transport.vhost, safe="")
+    vhost = "" if transport.vhost == "/" else _quoted(transport.vhost)
     return f"rabbit://{nodes}/{vhost}{tls}"

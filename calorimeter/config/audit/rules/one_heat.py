@@ -25,7 +25,7 @@ _DATABASE_PORTS = {"mysql": 3306, "postgresql": 5432}
 
 
 class HeatDifference(NamedTuple):
-    """How one file differs from the pattern, and how grave that is."""
+    """How one file differs from the pattern, and how serious that is."""
 
     severity: Severity
     says: str
@@ -52,7 +52,7 @@ def _nodes(subject: AuditedFiles, index: int, transport: Transport) -> list[tupl
 
 
 def _hosts_differ(subject: AuditedFiles, one: int, other: int) -> Severity | None:
-    """How grave it is that two transports list other nodes; None if they list the same."""
+    """How serious it is that two transports list other nodes; None if they list the same."""
     ours = _nodes(subject, one, subject.heat[one].transport)
     theirs = _nodes(subject, other, subject.heat[other].transport)
     pairs = {
@@ -218,7 +218,7 @@ def database_differs(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             at_option(conf, conf.database, "database"),
             conf.host,
             difference.says,
-            "a stack that one engine creates does not exist for the others: a half, a third, … of all "
+            "a stack that one engine creates does not exist for the others: half, two thirds, … of all "
             "requests answer 404"
             if certain
             else "the audit cannot compare names that it cannot resolve here",

@@ -136,8 +136,8 @@ def _cannot_be_told(
     return rule.finding(
         at(first.line),
         service.name,
-        f"whether {', '.join(server.text for server in servers)} are APIs of the Heat files cannot be told"
-        f"{example}",
+        f"it cannot be determined whether {', '.join(server.text for server in servers)} are APIs of the "
+        f"Heat files{example}",
         "names that were not resolved are not compared with addresses",
         severity=Severity.NOTE,
     )
