@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pr
 
 from calorimeter.core import engine_groups, toml
 from calorimeter.core.engine_groups import EngineGroup
+from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
 from calorimeter.core.identities import Identity
 from calorimeter.core.secrets import Secret
@@ -300,6 +301,23 @@ class Deployment(Model):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise ValueError(f"{what} has two entries named {twice[0]!r}")
+        return self
+
+    @model_validator(mode="after")
+    def _weights_are_of_backends(self) -> Deployment:
+        rest = {backend.name for backend in self.rest.backends}
+        cfn = {backend.name for backend in self.cfn.backends} if self.cfn else rest
+        for where, weights, names in (
+            ("expect.weights", self.expect.weights, rest | cfn),
+            ("expect.rest.weights", self.expect.rest.weights or {}, rest),
+            ("expect.cfn.weights", self.expect.cfn.weights or {}, cfn),
+        ):
+            for name in weights.keys() - names:
+                close = nearest(name, names)
+                meant = f"; did you mean {close!r}?" if close else ""
+                raise ValueError(
+                    f"{where} has {name!r}, which is no backend; valid: {', '.join(sorted(names))}{meant}"
+                )
         return self
 
     @property

@@ -60,6 +60,11 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
             "[expect.rest]\nweights = { b = 300 }\n",
             "expect.rest.weights.b: 300 given; input should be less",
         ),
+        (
+            "[expect.rest]\nweights = { B = 2 }\n",
+            "expect.rest.weights has 'B', which is no backend; valid: b,",
+        ),
+        ("[expect]\nweights = { bb = 2 }\n", "is no backend; valid: b, c; did you mean 'b'?"),
         ('[[proxy]]\nstats = ["tcp://a"]\n', "proxy[1].stats[1]: 'tcp://a' given; valid: tcp://HOST:PORT"),
         ('[[proxy]]\nlogs = ["udp://a"]\n', "'udp://a' given; valid: udp://HOST:PORT"),
         ('[[proxy]]\nlogs = ["file://x"]\n', "'file://x' given; valid: file:///PATH, with three slashes"),

@@ -46,8 +46,12 @@ def _ends(
     services: Sequence[ProxiedService], service: ProxiedService, seen: tuple[str, ...]
 ) -> list[ProxiedService]:
     """As `ends`, but none if a server of the service is no section, or leads back to one `seen`."""
-    groups = [receivers(services, server) for server in service.back.servers]
-    inner = [each for group in groups for each in group]
-    if not all(groups) or len(seen) > _LONGEST or any(each.front.name in seen for each in inner):
+    inner: list[ProxiedService] = []
+    for server in service.back.servers:
+        group = receivers(services, server)
+        if not group:
+            return []
+        inner += group
+    if len(seen) > _LONGEST or any(each.front.name in seen for each in inner):
         return []
     return [end for each in inner for end in _ends(services, each, (*seen, each.front.name)) or [each]]

@@ -62,7 +62,7 @@ def named_engine(text: str) -> tuple[str, int | None]:
 def broker_name(conf: HeatProcessConf) -> str:
     """The name of an engine on the broker: the option `host`, else the machine's."""
     value = conf.get("host")
-    return value.text.strip() if value and value.text.strip() else conf.host
+    return value.text.strip() if value and value.text.strip() and not value.unresolved else conf.host
 
 
 def _workers(name: str, confs: tuple[HeatProcessConf, ...]) -> int | None:

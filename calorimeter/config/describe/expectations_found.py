@@ -44,7 +44,7 @@ def _of(service: ProxiedService) -> ApiExpect:
     weights = {
         server.name: server.weight
         for server in back.servers
-        if server.weight != 1 and 0 <= server.weight <= 256
+        if server.weight != 1 and 0 <= server.weight <= 256 and not server.socket
     }
     return ApiExpect(
         balance=back.word("balance") if back.word("balance").partition("(")[0] in BALANCES else None,

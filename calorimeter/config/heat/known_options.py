@@ -251,6 +251,13 @@ def near_key(group: str, key: str, release: int | None = None) -> str | None:
     return _nearest(key, keys)
 
 
+def known(text: str, group: str) -> bool:
+    """Whether any release has the option that `$NAME` or `$GROUP.NAME` means in a value of this group."""
+    other, dot, key = text.partition(".")
+    places = [(other, key)] if dot else [(group, text), ("DEFAULT", text)]
+    return any(OptionName(*place) in _table().names for place in places)
+
+
 @cache
 def known_keys() -> frozenset[str]:
     """The names of all options of all groups and releases in the table."""

@@ -123,6 +123,7 @@ EXAMPLES: list[tuple[str, str, str, str]] = [
     ("A10-group-unknown", "b", "[database]", "[databases]\nmax_retries = 3\n[database]"),
     ("A10-option-unknown", "b", "[database]", "max_stack_per_tenant = 9\n[database]"),
     ("A10-value-refused", "b", "[database]", "max_stacks_per_tenant = many\n[database]"),
+    ("A10-dollar-sign", "b", "[database]", "stack_domain_admin = a$b\n[database]"),
     ("A10-option-renamed", "b", "[keystone_authtoken]\nauth_type", "[keystone_authtoken]\nauth_plugin"),
     ("A10-option-ending", "b", "[database]", "wsgi_keep_alive = true\n[database]"),
     (
@@ -174,6 +175,7 @@ BY_HAND = {
     "A10-group-unknown": "what was meant is not certain",
     "A10-option-unknown": "what was meant is not certain",
     "A10-value-refused": "the intended value is not in the files",
+    "A10-dollar-sign": "whether the dollar sign or the name is wrong is not in the files",
     "A10-option-ending": "the owner decides how to do without it",
     "A10-line-unreadable": "the intended line is not in the files",
     "A4-broker-differs": "the owner knows which file is right",

@@ -109,3 +109,24 @@ def test_no_engine_starts_with_0_workers_since_heat_26(release: int, rules: set[
     heat = HeatFiles("B", (("b.conf", "[DEFAULT]\nnum_engine_workers = 0\n"),))
     faults = found(Inputs(heat=(heat,), heat_release=release))
     assert faults & {"A11-workers-unsaid", "A10-value-refused"} == rules
+
+
+@pytest.mark.parametrize(
+    ("line", "faulty"),
+    [
+        ("[database]\nconnection = mysql+pymysql://heat:Zx91$word@h/heat\n", True),
+        ("[keystone_authtoken]\npassword = Zx91$word\n", True),
+        ("[DEFAULT]\nhost = $my_ip\n", True),
+        ("[DEFAULT]\nlog_file = ${log_drr}/heat.log\n", True),
+        ("[DEFAULT]\nlog_file = $log_dir/heat.log\n", False),
+        ("[DEFAULT]\nhost = $mine\nmine = b\n", False),
+        ("[heat_api]\nbind_host = ${heat_api_cfn.bind_host}\n", False),
+        ("[database]\nconnection = mysql+pymysql://heat:Zx91$$word$5@h/heat\n", False),
+    ],
+)
+def test_a_dollar_sign_before_no_option_ends_the_process(line: str, *, faulty: bool) -> None:
+    """oslo.config raises NoSuchOptError; an option with a default, `$$` and `$5` are no fault."""
+    given = Inputs(heat=(HeatFiles("B", (("b.conf", line),)),))
+    faults = [each for each in audit(given).faults if each.rule == "A10-dollar-sign"]
+    assert bool(faults) is faulty
+    assert not any("$word" in each.model_dump_json() for each in faults)

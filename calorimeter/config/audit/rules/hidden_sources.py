@@ -25,11 +25,15 @@ def source_hidden(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     for proxy in subject.proxies:
         services = proxy.configuration.services
         behind = {each.back.name for _, each in proxy.api_services if each.back.word("balance") == "source"}
-        for service in services:
-            for server in service.back.servers:
+        for service in services if behind else ():
+            for server in service.back.servers if service.back.name not in behind else ():
                 told = server.has("send-proxy") or server.has("send-proxy-v2")
-                inner = [each for each in receivers(services, server) if each.back.name in behind]
-                if told or not inner or service.back.name in behind:
+                inner = (
+                    []
+                    if told
+                    else [each for each in receivers(services, server) if each.back.name in behind]
+                )
+                if not inner:
                     continue
                 yield rule.finding(
                     at(server.line),

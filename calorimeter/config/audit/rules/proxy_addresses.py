@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 
 from calorimeter.config.audit.changes import at, at_option, insert_after, replace_line
@@ -11,7 +11,7 @@ from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guid
 from calorimeter.config.audit.section_chains import receivers
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
 from calorimeter.config.audit.unserved_apis import unserved
-from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedService
+from calorimeter.config.haproxy import HAProxyServer, ProxiedService
 from calorimeter.config.heat.heat_conf import GROUPS
 from calorimeter.config.hosts import WILDCARDS, as_address, same_host
 
@@ -62,9 +62,10 @@ def bind_unknown(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 def server_is_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """No server is the proxy itself."""
     for proxy in subject.proxies:
+        services = proxy.configuration.services
         for _, service in proxy.api_services:
             for server in service.back.servers:
-                if _leads_back(proxy.configuration, service, server):
+                if _leads_back(services, service, server):
                     yield rule.finding(
                         at(server.line),
                         f"server {server.name}",
@@ -73,12 +74,11 @@ def server_is_proxy(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                     )
 
 
-def _leads_back(configuration: HAProxyConfig, service: ProxiedService, server: HAProxyServer) -> bool:
+def _leads_back(services: Sequence[ProxiedService], service: ProxiedService, server: HAProxyServer) -> bool:
     """Whether a request to a server comes back to the frontend that sent it.
 
     One section of a proxy may well send to another one, for example from a TLS frontend to a plain one.
     """
-    services = configuration.services
     seen: set[str] = set()
     waiting = [server]
     while waiting:

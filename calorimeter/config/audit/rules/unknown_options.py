@@ -152,3 +152,26 @@ def value_refused(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                 f"{setting.entry.key} in [{setting.entry.group}] is {fault}",
                 "oslo.config refuses the value: a process that reads it ends, most of them when they start",
             )
+
+
+@rule(
+    "A10-dollar-sign",
+    Severity.ERROR,
+    remedy="write $$ for a dollar sign that is part of the value, or set the option that it names",
+    quote=Quote("Raised if an opt which doesn't exist is referenced.", "oslo.config, NoSuchOptError"),
+)
+def dollar_sign(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
+    """Every `$NAME` in a value names an option."""
+    for setting in settings(subject, Reading.READ, Reading.RENAMED, Reading.ENDING):
+        entry = setting.entry
+        if entry.key == "transport_url" or all(
+            known_options.known(name, entry.group) for name in setting.value.unresolved
+        ):
+            continue  # a transport_url that cannot be read has a rule of its own
+        yield rule.finding(
+            at(entry),
+            setting.conf.host,
+            f"{entry.key} in [{entry.group}] has a $ before a word that is the name of no option",
+            "oslo.config looks for an option of that name and finds none: a process that reads the value "
+            "ends, most of them when they start",
+        )
