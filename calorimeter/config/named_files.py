@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import get_args
 
 from calorimeter.config import wanted
-from calorimeter.config.audit import section_questions
+from calorimeter.config.audit.sections import section_questions
 from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.host_patterns import each_host
 from calorimeter.config.hosts import split_url, without_brackets

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from calorimeter.config.audit import safe_changes
-from calorimeter.config.audit.edited_text import applied, diff
 from calorimeter.config.audit.model import Change, Finding, Severity, readable
+from calorimeter.config.audit.patches import safe_changes
+from calorimeter.config.audit.patches.edited_text import applied, diff
 from calorimeter.config.audit.secrets_in_files import secrets_in
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.core.masking import SecretValues

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from calorimeter.config import haproxy
-from calorimeter.config.audit import api_sections
-from calorimeter.config.audit.api_sections import ApiSections
-from calorimeter.config.audit.listeners import APIS, ApiName, Listeners, listeners_of
+from calorimeter.config.audit.sections import api_sections
+from calorimeter.config.audit.sections.api_sections import ApiSections
+from calorimeter.config.audit.sections.listeners import APIS, ApiName, Listeners, listeners_of
 from calorimeter.config.haproxy import HAProxyConfig, HAProxyServer, ProxiedService
 from calorimeter.config.heat import heat_conf
 from calorimeter.config.heat.heat_conf import ApiListener, HeatProcessConf

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from calorimeter.config.audit.section_questions import question
+from calorimeter.config.audit.sections.section_questions import question
 from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy, Inputs, Texts, build
 from calorimeter.config.describe import broker_nodes, engine_hosts, expectations_found, proxy_tables
 from calorimeter.config.describe.api_tables import ApiTable, describe_api

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from calorimeter.config.audit.routes import Route
+from calorimeter.config.audit.sections.routes import Route
 from calorimeter.config.audit.subject import ApiName, AuditedFiles, HeatProxy
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.haproxy import Bind, ProxiedService

@@ -66,6 +66,11 @@ def refused_lines(tree: HAProxyFiles) -> Iterator[RefusedLine]:
             yield from _unknown(section)
 
 
+def is_refused(section: HAProxySection) -> bool:
+    """Whether HAProxy cannot read a line of a section, which then may be any statement."""
+    return any(line.parsed.fault for line in section.lines) or any(True for _ in _unknown(section))
+
+
 def includes(tree: HAProxyFiles) -> Iterator[HAProxyLine]:
     """The `include` lines: HAProxy has no such statement, so their files are not read."""
     return (line for line in tree.lines if line.keyword == "include" and line.active)
@@ -103,8 +108,9 @@ def _unknown(section: HAProxySection) -> Iterator[RefusedLine]:
             yield RefusedLine(line, f"{' '.join(line.words)!r} is not a statement of HAProxy")
         elif section.kind in (*PROXIES, "defaults") and keyword not in _KNOWN and not _old(line):
             nearest = get_close_matches(keyword.lower(), _KNOWN, n=1, cutoff=_ALIKE)
-            if nearest:
-                yield RefusedLine(line, f"unknown keyword {keyword!r}", nearest[0])
+            # No keyword of any release begins with a sign: `;` is no comment here.
+            if nearest or not keyword[0].isalpha():
+                yield RefusedLine(line, f"unknown keyword {keyword!r}", nearest[0] if nearest else None)
 
 
 def _old(line: HAProxyLine) -> OldLine | None:

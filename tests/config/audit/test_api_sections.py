@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from calorimeter.config.audit import HeatFiles, Inputs
-from calorimeter.config.audit.api_sections import ApiSections
-from calorimeter.config.audit.section_questions import require_apis
+from calorimeter.config.audit.sections.api_sections import ApiSections
+from calorimeter.config.audit.sections.section_questions import require_apis
 from calorimeter.config.audit.subject import build
 from calorimeter.core.errors import InputError
 

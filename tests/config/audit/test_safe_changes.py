@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from calorimeter.config import audit
-from calorimeter.config.audit import HeatFiles, Inputs, safe_changes
-from calorimeter.config.audit.changes import set_option
-from calorimeter.config.audit.edited_text import applied, changes_of, diff
+from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.audit.model import Change, Finding, Severity
+from calorimeter.config.audit.patches import safe_changes
+from calorimeter.config.audit.patches.changes import set_option
+from calorimeter.config.audit.patches.edited_text import applied, changes_of, diff
 from calorimeter.config.heat import heat_conf
 from tests.config.audit import clean
 from tests.config.audit.clean import edited

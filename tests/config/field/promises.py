@@ -22,8 +22,8 @@ from calorimeter.config.audit import (
     patch,
     report_text,
 )
-from calorimeter.config.audit.edited_text import applied
-from calorimeter.config.audit.safe_changes import audited
+from calorimeter.config.audit.patches.edited_text import applied
+from calorimeter.config.audit.patches.safe_changes import audited
 from calorimeter.config.audit.secrets_in_files import secrets_hidden
 from calorimeter.config.describe import described_files
 from calorimeter.config.describe.owner_answers import Answers

@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from calorimeter.config.audit import Inputs, audit, corrected, output, patch, report_text
-from calorimeter.config.audit.safe_changes import audited
+from calorimeter.config.audit.patches.safe_changes import audited
 from tests.config.field.cases import NAMES, case
 
 TOKEN = "qx7Zhunter2w9"
@@ -98,3 +98,24 @@ def test_no_secret_of_a_case_is_shown(name: str) -> None:
         for file, text in texts.items()
     }
     assert TOKEN not in shown(inputs.with_texts(broken))
+
+
+def test_a_line_that_haproxy_cannot_read_may_be_the_missing_server() -> None:
+    """A server is not proposed where one may be there already, behind a `;` that is no comment."""
+    files = case("h07")
+    before = files.inputs()
+    name = next(name for name in before.texts if name.endswith("haproxy.cfg"))
+    text = (
+        before.texts[name]
+        .replace("ctl00.localdomain", "10.0.0.10")
+        .replace("ctl01.localdomain", "10.0.0.11")
+    )
+    whole = "  server ctl01 10.0.0.11:8004"
+    assert whole in text
+    for line, offered in (
+        (";  server ctl01 10.0.0.11:8004", False),
+        ("#  server ctl01 10.0.0.11:8004", True),
+    ):
+        inputs = before.with_texts({name: text.replace(whole, line)})
+        found = [fault for fault in audit(inputs).faults if fault.rule == "A2-api-behind-no-server"]
+        assert [bool(fault.diff) for fault in found] == [offered]

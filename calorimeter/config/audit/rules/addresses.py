@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, at_option
-from calorimeter.config.audit.listeners import ApiName
 from calorimeter.config.audit.model import Change, Finding, LinePlace, Rule, Severity, guide, rule
+from calorimeter.config.audit.patches.changes import at, at_option
+from calorimeter.config.audit.sections.listeners import ApiName
+from calorimeter.config.audit.sections.unserved_apis import unserved
 from calorimeter.config.audit.subject import AuditedFiles
-from calorimeter.config.audit.unserved_apis import unserved
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService
 from calorimeter.config.heat.heat_conf import GROUPS, HeatProcessConf
 from calorimeter.config.hosts import is_loopback

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, insert_into, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, manual, rule
-from calorimeter.config.audit.section_changes import is_own
+from calorimeter.config.audit.patches.changes import at, insert_into, replace_line
+from calorimeter.config.audit.patches.section_changes import is_own
 from calorimeter.config.audit.subject import ApiName, AuditedFiles
 from calorimeter.config.haproxy import HAProxyServer, ProxySection
 from calorimeter.config.haproxy.http_checks import CHECK_OPTIONS

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import groupby
 
-from calorimeter.config.audit.changes import append_words, at, insert_before, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
+from calorimeter.config.audit.patches.changes import append_words, at, insert_before, replace_line
+from calorimeter.config.audit.patches.section_changes import set_statement
 from calorimeter.config.audit.rules.balance import balance_of
 from calorimeter.config.audit.rules.check_answers import connects_only, refusal
-from calorimeter.config.audit.section_changes import set_statement
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyServer, ProxySection
 from calorimeter.config.haproxy.units import time_text

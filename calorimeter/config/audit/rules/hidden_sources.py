@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at
 from calorimeter.config.audit.model import Finding, Rule, Severity, manual, rule
-from calorimeter.config.audit.section_chains import receivers
+from calorimeter.config.audit.patches.changes import at
+from calorimeter.config.audit.sections.section_chains import receivers
 from calorimeter.config.audit.subject import AuditedFiles
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, insert_into, set_option
 from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, rule
-from calorimeter.config.audit.section_chains import inner
+from calorimeter.config.audit.patches.changes import at, insert_into, set_option
+from calorimeter.config.audit.sections.section_chains import inner
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyLine, ProxiedService
 from calorimeter.config.haproxy.servers import Bind

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, insert_after, insert_into, replace_line
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
+from calorimeter.config.audit.patches.changes import at, insert_after, insert_into, replace_line
+from calorimeter.config.audit.patches.section_changes import is_own
 from calorimeter.config.audit.rules.balance import balance_of
-from calorimeter.config.audit.section_changes import is_own
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import ProxiedService, ProxySection
 from calorimeter.core.expect import HASHED

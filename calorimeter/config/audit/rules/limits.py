@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, insert_into
 from calorimeter.config.audit.model import Finding, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.section_changes import set_statement, without_statement
+from calorimeter.config.audit.patches.changes import at, insert_into
+from calorimeter.config.audit.patches.section_changes import set_statement, without_statement
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy.units import integer_or_none, time_text
 

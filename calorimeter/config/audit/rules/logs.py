@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, insert_into
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, manual, rule
+from calorimeter.config.audit.patches.changes import at, insert_into
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
 
 _TARGET = "log 127.0.0.1:514 local0"

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from calorimeter.config.audit.changes import at, at_option, set_option
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, rule
+from calorimeter.config.audit.patches.changes import at, at_option, set_option
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.config.heat.oslo import OptionValue

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from urllib.parse import quote
 
-from calorimeter.config.audit.changes import at, remove_option, set_option
 from calorimeter.config.audit.judged_options import OLD_DATABASE_OPTIONS, judged, reads
 from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, guide, rule
+from calorimeter.config.audit.patches.changes import at, remove_option, set_option
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.heat_conf import OLD_BROKER_OPTIONS, HeatProcessConf
 from calorimeter.config.heat.oslo import Assignment

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from typing import NamedTuple
 
-from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, guide, rule
+from calorimeter.config.audit.patches.changes import at_group, at_option
 from calorimeter.config.audit.places import place
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.oslo import OptionValue

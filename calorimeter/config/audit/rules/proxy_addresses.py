@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import permutations
 
-from calorimeter.config.audit.changes import at, at_option, insert_after, replace_line
-from calorimeter.config.audit.listeners import APIS, ApiName, ConfiguredApi, Listeners
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
-from calorimeter.config.audit.section_chains import receivers
+from calorimeter.config.audit.patches.changes import at, at_option, insert_after, replace_line
+from calorimeter.config.audit.sections.listeners import APIS, ApiName, ConfiguredApi, Listeners
+from calorimeter.config.audit.sections.section_chains import receivers
+from calorimeter.config.audit.sections.unserved_apis import unserved
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
-from calorimeter.config.audit.unserved_apis import unserved
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService
+from calorimeter.config.haproxy.refused_lines import is_refused
 from calorimeter.config.heat.heat_conf import GROUPS
 from calorimeter.config.hosts import WILDCARDS, as_address, same_host
 
@@ -186,9 +187,14 @@ def api_behind_no_server(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]
 
 
 def _new_servers(services: Iterable[ProxiedService], configured: ConfiguredApi) -> Iterator[Change]:
-    """A server line for each section of the API, if all its servers have addresses that differ."""
-    for back in dict.fromkeys(id(service.back) for service in services):
-        servers = next(service.back.servers for service in services if id(service.back) == back)
+    """A server line for each section of the API, if all its servers have addresses that differ.
+
+    None for a section with a line that HAProxy cannot read: that may be the server.
+    """
+    for back in {id(service.back): service.back for service in services}.values():
+        servers = back.servers
+        if is_refused(back.section):
+            continue
         name = f"{configured.machine}-{configured.api}"
         texts = {server.text for server in servers}
         plain = all(as_address(server.host) for server in servers) and len(texts) == len(servers)

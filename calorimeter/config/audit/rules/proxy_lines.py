@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, replace_line
 from calorimeter.config.audit.model import Finding, Rule, Severity, manual, rule
+from calorimeter.config.audit.patches.changes import at, replace_line
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyLine
 from calorimeter.config.haproxy.refused_lines import old_lines, refused_lines

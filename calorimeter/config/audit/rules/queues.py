@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
-from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, guide, rule
+from calorimeter.config.audit.patches.changes import at_group, at_option
 from calorimeter.config.audit.rules.one_heat import usual
 from calorimeter.config.audit.subject import APIS, AuditedFiles
 from calorimeter.config.heat.heat_conf import MESSAGING, OLD_BROKER_OPTIONS, HeatProcessConf

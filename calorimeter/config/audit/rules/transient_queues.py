@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at_group, at_option
 from calorimeter.config.audit.model import Finding, Quote, Rule, Severity, rule
+from calorimeter.config.audit.patches.changes import at_group, at_option
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.config.heat.oslo import as_boolean

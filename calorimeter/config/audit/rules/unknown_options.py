@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.changes import at, at_group
 from calorimeter.config.audit.judged_options import is_default, judged, listed, settings
 from calorimeter.config.audit.model import Change, Finding, LinePlace, Quote, Rule, Severity, rule
+from calorimeter.config.audit.patches.changes import at, at_group
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat import known_options, option_values
 from calorimeter.config.heat.heat_conf import HeatProcessConf

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from calorimeter.config.audit.changes import at, remove_option, set_option
 from calorimeter.config.audit.judged_options import JudgedSetting, listed, release_name, settings
 from calorimeter.config.audit.model import Change, Finding, Quote, Rule, Severity, rule
+from calorimeter.config.audit.patches.changes import at, remove_option, set_option
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.heat.known_options import OptionName, Reading
 from calorimeter.config.heat.replaced_options import REPLACED, Replacement, moved

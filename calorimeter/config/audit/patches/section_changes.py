@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from calorimeter.config.audit.changes import insert_into, remove_line, replace_line
 from calorimeter.config.audit.model import Change
+from calorimeter.config.audit.patches.changes import insert_into, remove_line, replace_line
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyLine, ProxySection
 from calorimeter.config.haproxy.values import Statement

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
 
-from calorimeter.config.audit import kept
-from calorimeter.config.audit.changes import insert_into
-from calorimeter.config.audit.edited_text import Edit, applied, changes_of, edit_of
 from calorimeter.config.audit.model import Change, Finding, Severity
+from calorimeter.config.audit.patches import kept
+from calorimeter.config.audit.patches.changes import insert_into
+from calorimeter.config.audit.patches.edited_text import Edit, applied, changes_of, edit_of
 from calorimeter.config.audit.rules.all_rules import RULES
 from calorimeter.config.audit.subject import AuditedFiles, Inputs, ParsedFiles, build
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from ipaddress import ip_address
 
-from calorimeter.config.audit.edited_text import Edit, lines_of
+from calorimeter.config.audit.patches.edited_text import Edit, lines_of
 from calorimeter.config.audit.subject import AuditedFiles, Inputs
 from calorimeter.config.haproxy import HAProxyLine, HAProxyServer, ProxySection
 from calorimeter.config.heat.oslo import IniFile

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from calorimeter.config.audit.listeners import ApiName, ConfiguredApi, Listeners
+from calorimeter.config.audit.sections.listeners import ApiName, ConfiguredApi, Listeners
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService
 

@@ -18,8 +18,8 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from calorimeter.config.audit.listeners import APIS, ApiName, Listeners
-from calorimeter.config.audit.routes import Route
+from calorimeter.config.audit.sections.listeners import APIS, ApiName, Listeners
+from calorimeter.config.audit.sections.routes import Route
 from calorimeter.config.haproxy import ProxiedService
 from calorimeter.config.heat.heat_conf import DEFAULT_PORTS
 

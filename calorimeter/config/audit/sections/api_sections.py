@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from calorimeter.config.audit.listeners import APIS, ApiName, Listeners
-from calorimeter.config.audit.routes import Route, route
-from calorimeter.config.audit.section_chains import ends
-from calorimeter.config.audit.section_votes import SectionVote, votes
+from calorimeter.config.audit.sections.listeners import APIS, ApiName, Listeners
+from calorimeter.config.audit.sections.routes import Route, route
+from calorimeter.config.audit.sections.section_chains import ends
+from calorimeter.config.audit.sections.section_votes import SectionVote, votes
 from calorimeter.config.haproxy import HAProxyConfig, ProxiedService
 
 _SHOWN = 12

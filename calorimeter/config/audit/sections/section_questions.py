@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.config.audit.listeners import APIS, ApiName
+from calorimeter.config.audit.sections.listeners import APIS, ApiName
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
 from calorimeter.config.haproxy.refused_lines import includes
 from calorimeter.core.errors import InputError, nearest
