@@ -77,6 +77,7 @@ def check_modules() -> set[str]:
     return {name for name, path in modules().items() if path in files}
 
 
+@pytest.mark.slow
 def test_imports_have_no_cycle() -> None:
     """Modules can be read in an order in which each uses only earlier ones."""
     TopologicalSorter({name: imports(name) & modules().keys() for name in modules()}).prepare()

@@ -154,6 +154,7 @@ def test_tables_of_other_labs_stay(lab: Deployment) -> None:
     assert asked(lab) == 300
 
 
+@pytest.mark.slow
 def test_the_relay_answers_late_or_wrong(tmp_path: Path) -> None:
     """The relay alone: every answer on a connection comes late, or is its status."""
     with socket.socket() as server:

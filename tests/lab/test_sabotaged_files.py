@@ -48,6 +48,7 @@ def test_a_healthy_lab_is_green(lab: Lab) -> None:
     assert red(lab) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sabotage", FOUND_BY)
 def test_sabotage_turns_the_gates_a_of_the_table_red(sabotage: str, lab: Lab) -> None:
     """The table names exactly the gates A that see a sabotage in the files."""

@@ -65,7 +65,8 @@ def errors(tables: dict[str, dict[str, object]], roles: dict[str, HeatRole]) -> 
 
 
 @pytest.mark.skipif(not PYTHON.exists(), reason="needs the environment .venv-heat")
-@pytest.mark.parametrize("count", [18, pytest.param(45, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [45])
 def test_an_error_is_a_declaration_that_the_broker_refuses(count: int) -> None:
     """Two processes get an error exactly if oslo.messaging makes them declare one object differently."""
     tables = settings(count)

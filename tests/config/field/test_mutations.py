@@ -7,11 +7,14 @@ import pytest
 from tests.config.field.mutations import mutated
 from tests.config.field.promises import broken_promises
 
-QUICK = 24
+QUICK, SLOW = 6, 240
 """A case takes 0.05 s of processor time."""
 
 
-@pytest.mark.parametrize("first", range(0, QUICK, 6))
+@pytest.mark.parametrize(
+    "first",
+    [0, *(pytest.param(first, marks=pytest.mark.slow) for first in range(QUICK, SLOW, 6))],
+)
 def test_mutated_cases_keep_all_promises(first: int) -> None:
     """Audit, correction, output and description of mutated files keep what they promise."""
     faults = {number: broken_promises(mutated(number)) for number in range(first, first + 6)}

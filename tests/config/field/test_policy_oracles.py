@@ -92,6 +92,7 @@ def test_answers_are_those_of_heat(tmp_path: Path) -> None:
         assert api_answers.status(api, method, path, 24) == status, (api, method, path)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(running_haproxy.PROGRAM is None, reason="needs the haproxy program")
 def test_a_refused_check_is_down_in_haproxy(tmp_path: Path) -> None:
     """HAProxy, asked about servers that answer as Heat does: DOWN where the audit says so, else UP."""

@@ -89,6 +89,7 @@ def test_a_rule_of_a_section_can_take_the_inherited_request_away() -> None:
     assert line.words == ("http-check", "expect", "status", "200")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(running_haproxy.PROGRAM is None, reason="needs the haproxy program")
 def test_checks_agree_with_a_running_haproxy(tmp_path: Path) -> None:
     """Generated sections: the server sees our request, and is UP or DOWN as we say."""

@@ -77,6 +77,7 @@ def write(folder: Path, files: tuple[str, ...]) -> None:
         (folder / name).write_bytes(text.encode())
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.tuples(_FILE, _FILE, _FILE))
 def test_every_value_is_that_of_oslo_config(files: tuple[str, str, str]) -> None:
@@ -96,6 +97,7 @@ def test_every_value_is_that_of_oslo_config(files: tuple[str, str, str]) -> None
             assert expected is None
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(_BROKEN)
 def test_rejected_lines_are_those_of_oslo_config(text: str) -> None:

@@ -121,6 +121,7 @@ _URL = st.builds(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(_URL, st.booleans())
 def test_generated_urls(messaging: Oracle, url: str, ssl: bool) -> None:

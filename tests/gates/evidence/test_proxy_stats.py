@@ -195,6 +195,7 @@ def test_socket_without_listener(tmp_path: Path) -> None:
         StatsPage(f"http://127.0.0.1:{port}/s").show_stat()
 
 
+@pytest.mark.slow
 def test_a_proxy_of_the_environment_is_ignored(monkeypatch: pytest.MonkeyPatch) -> None:
     """With $http_proxy set the page is still read at its own address."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):

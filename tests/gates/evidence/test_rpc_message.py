@@ -159,6 +159,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.fixed_dictionaries({}, optional=dict.fromkeys((*CALL, "result", "failure"), JSON)))
 def test_any_message_is_read(message: dict[str, Any]) -> None:
     """Fields of unexpected types are left out."""

@@ -57,6 +57,7 @@ def test_refused_connection_is_connect() -> None:
     assert answer.sent_ns <= answer.done_ns
 
 
+@pytest.mark.slow
 def test_connection_that_is_not_accepted_times_out_as_connect() -> None:
     """A listener whose queue is full gives `connect` after connect_s."""
     with socket.create_server(("127.0.0.1", 0), backlog=0) as full:
@@ -73,6 +74,7 @@ def test_connection_that_is_not_accepted_times_out_as_connect() -> None:
     assert 0.3 <= took < 0.5
 
 
+@pytest.mark.slow
 def test_silent_tls_handshake_times_out_as_connect() -> None:
     """A server that accepts and never answers the TLS handshake gives `connect` after connect_s."""
     with serving(lambda sock: time.sleep(0.5)) as plain:
@@ -84,6 +86,7 @@ def test_silent_tls_handshake_times_out_as_connect() -> None:
     assert 0.3 <= took < 0.5
 
 
+@pytest.mark.slow
 def test_silent_server_times_out_at_the_first_byte() -> None:
     """No first byte within first_byte_s gives `timeout`, and the connection is not used again."""
 
@@ -98,6 +101,7 @@ def test_silent_server_times_out_at_the_first_byte() -> None:
     assert next_one.body == b"hello"
 
 
+@pytest.mark.slow
 def test_slow_body_times_out_as_a_whole() -> None:
     """A body that drips for longer than whole_s gives `timeout`, with a first byte."""
 

@@ -85,6 +85,7 @@ def kept(run: RunDir) -> list[str]:
     return [each["fault"]["fault"] for each in found]
 
 
+@pytest.mark.slow
 def test_faults_are_recorded_although_another_one_fails(cloud: Deployment, tmp_path: Path) -> None:
     """A command that fails does not remove the earlier faults from the record."""
     faults = [parse("a:kill@0s+100ms"), parse("a:freeze@300ms+1s")]
@@ -109,6 +110,7 @@ def test_a_fault_that_fails_for_another_reason_is_reported(cloud: Deployment, tm
     assert not (tmp_path / "broken").exists()
 
 
+@pytest.mark.slow
 def test_a_run_that_leaves_something_broken_is_kept(
     cloud: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
