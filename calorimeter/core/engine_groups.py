@@ -44,7 +44,8 @@ class EngineGroup(Model):
     def __str__(self) -> str:
         times = f"{self.processes} × " if self.processes > 1 else ""
         unit = "worker" if self.workers == 1 else "workers"
-        return f"{', '.join(self.names)}: {times}{self.workers} {unit}"
+        each = " each" if len(self.names) > 1 else ""
+        return f"{', '.join(self.names)}: {times}{self.workers} {unit}{each}"
 
 
 def consumers(groups: Iterable[EngineGroup]) -> dict[str, int]:

@@ -8,7 +8,6 @@ import re
 import tomllib
 import types
 from collections.abc import Callable, Iterable
-from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 
@@ -63,7 +62,7 @@ def parse(text: str, model: type[M], *, where: str, renew: Renewal | None = None
     except tomllib.TOMLDecodeError as problem:
         raise InputError(where, f"is not valid TOML: {problem}") from problem
     for line in renew(tree) if renew else ():
-        _say_once(f"{where}: {line}")
+        _say_once(line, where)
     try:
         # Via JSON: only there does strict mode accept an array for a tuple and a string for an enum.
         return model.model_validate_json(json.dumps(tree, default=str))
@@ -71,9 +70,14 @@ def parse(text: str, model: type[M], *, where: str, renew: Renewal | None = None
         raise _first(problem.errors(include_url=False), model, where) from problem
 
 
-@cache
-def _say_once(line: str) -> None:
-    logging.getLogger("calorimeter").warning(line)
+_said: set[str] = set()
+
+
+def _say_once(line: str, where: str) -> None:
+    """Log a line about the first file that it concerns: a study reads many recorded ones."""
+    if line not in _said:
+        _said.add(line)
+        logging.getLogger("calorimeter").warning(f"{where}: {line}")
 
 
 def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputError:

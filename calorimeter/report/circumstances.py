@@ -86,8 +86,7 @@ def parts(deployment: Deployment) -> Iterator[tuple[str, str]]:
         yield f"Proxy {proxy.name}", version
     yield from _balances(deployment)
     if deployment.engines:
-        groups = (f"{len(group.names)} × {group}" for group in deployment.engines)
-        yield "Engines", "; ".join(groups)
+        yield "Engines", "; ".join(str(group) for group in deployment.engines)
     if deployment.broker is not None:
         yield "Broker", f"{', '.join(deployment.broker.amqp)}, vhost {deployment.broker.vhost}"
     if deployment.identity is not None:

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from calorimeter.core import deployment as deployments
+from calorimeter.core import toml
 from calorimeter.core.deployment import Consent, address
 from calorimeter.core.errors import InputError
 
@@ -154,8 +155,11 @@ def test_a_relative_ca_file_is_relative_to_the_deployment_file(tmp_path: Path) -
     assert deployments.read(file).path == file
 
 
-def test_engines_of_an_older_file_are_still_read(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_engines_of_an_older_file_are_still_read(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The table [engines] with names means a group of hosts, and one line says what is new."""
+    monkeypatch.setattr(toml, "_said", set())
     path = written(tmp_path, SMALLEST + '[engines]\nnames = ["a", "b"]\nworkers = 2\n')
     assert deployments.read(path).engine_consumers == {"a": 2, "b": 2}
     (record,) = caplog.records
@@ -169,7 +173,7 @@ def test_engines_of_one_host_are_counted_by_processes_and_workers(tmp_path: Path
     more = '[[engines]]\nhost = "a"\nprocesses = 2\nworkers = 4\n[[engines]]\nhosts = ["b", "c"]\n'
     found = deployments.read(written(tmp_path, SMALLEST + more))
     assert found.engine_consumers == {"a": 8, "b": 1, "c": 1}
-    assert [str(group) for group in found.engines] == ["a: 2 × 4 workers", "b, c: 1 worker"]
+    assert [str(group) for group in found.engines] == ["a: 2 × 4 workers", "b, c: 1 worker each"]
 
 
 @pytest.mark.parametrize(
