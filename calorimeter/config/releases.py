@@ -11,6 +11,8 @@ _NAMES = """
     antelope bobcat caracal dalmatian epoxy flamingo
 """
 _FIRST = 6
+_LAST = 40
+"""No release of the next years has a higher number; a higher one is a mistake."""
 _HEAT = {name: number for number, name in enumerate(_NAMES.split(), _FIRST)}
 """OpenStack release → the major version of its Heat."""
 _FIRST_DATED = (2023, 1, _HEAT["antelope"])
@@ -30,8 +32,8 @@ def heat(text: str) -> int | None:
     major, minor = int(match[1]), int(match[2] or 0)
     year, half, first = _FIRST_DATED
     if major >= year:
-        return first + 2 * (major - year) + minor - half if minor in (1, 2) else None
-    return major if 0 < major < 100 else None
+        major = first + 2 * (major - year) + minor - half if minor in (1, 2) else 0
+    return major if 0 < major <= _LAST else None
 
 
 def rabbitmq(text: str) -> tuple[int, int] | None:

@@ -330,6 +330,7 @@ def test_what_was_generated_can_be_described(tmp_path: Path, monkeypatch: pytest
         ('name = "C"', 'name = "B"', "two hosts are named 'B'"),
         ("10.0.0.3", "10.0.0.2", "two hosts have the address 10.0.0.2"),
         ("10.0.0.3", "10.0.0.1", "C has the proxy's address"),
+        ("10.0.0.3", "10.0.0.300", "does not appear to be an IPv4 or IPv6 address"),
         ('name = "C"', 'name = "../C"', "letters, digits"),
         ('address = "10.0.0.3"', 'adress = "10.0.0.3"', "did you mean 'address'"),
         ('proxy = "10.0.0.1"', 'proxy = "10.0.0.1"\nrest_port = 8010', "multiple of 10"),

@@ -38,7 +38,8 @@ def _plain(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    return str(ip_address(text)) if ":" in text else _plain(text)
+    numbers = text.replace(".", "").isdecimal()  # as no host is named: 10.0.0.300 is a mistake
+    return str(ip_address(text)) if ":" in text or numbers else _plain(text)
 
 
 def _one_line(text: str) -> str:
