@@ -88,16 +88,16 @@ def found_by_doctor(file: Path) -> str:
     return " ".join(line.split())
 
 
-def works(file: Path, runs: Path, scenario: str = "first-mix") -> str:
+def works(
+    file: Path, runs: Path, scenario: str = "first-mix", gates: tuple[str, ...] = ("E1", "P3")
+) -> str:
     """Run a short load, E1 (which lists stacks) and P3 (the `openstack` client); what the load said."""
     done = calorimeter("run", scenario, "--deployment", str(file), *LOAD, "--runs", str(runs / "load"))
     assert done.returncode == 0, done.stderr
-    judged = calorimeter("verify", str(file), "--gates", "E1,P3", "--runs", str(runs / "gates"))
+    judged = calorimeter("verify", str(file), "--gates", ",".join(gates), "--runs", str(runs / "gates"))
     (kept,) = (runs / "gates").glob("*/verdicts.json")
-    assert {v.gate: str(v.judgement.outcome) for v in verdict.read(kept).verdicts} == {
-        "E1": "PASS",
-        "P3": "PASS",
-    }, judged.stdout
+    found = {v.gate: str(v.judgement.outcome) for v in verdict.read(kept).verdicts}
+    assert found == dict.fromkeys(gates, "PASS"), judged.stdout
     return done.stderr
 
 
@@ -144,7 +144,7 @@ def test_restricted_application_credential_is_pointed_out(lab: Deployment, tmp_p
         )
         file = with_identity(lab, tmp_path, identity, made["secret"])
         assert "note: it is restricted: Heat creates a trust for each stack" in found_by_doctor(file)
-        assert "is restricted: Heat creates a trust for each stack" in works(file, tmp_path)
+        assert "is restricted: Heat creates a trust for each stack" in works(file, tmp_path, gates=("E1",))
 
 
 def test_token_is_used_until_it_ends(lab: Deployment, tmp_path: Path) -> None:
