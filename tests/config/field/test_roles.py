@@ -185,3 +185,19 @@ def test_field_files_split_by_role_have_no_new_serious_finding(name: str) -> Non
 
     divided = tuple(each for process in inputs.heat for each in split(process, said=True))
     assert serious(replace(inputs, heat=divided)) <= serious(inputs)
+
+
+def test_copies_for_several_programs_of_one_machine_are_no_error() -> None:
+    """Two files of one machine with equal addresses: warnings, and quiet once their roles are said."""
+    text = "[DEFAULT]\ntransport_url = rabbit://u:p@10.0.0.9/\n[heat_api]\nbind_host = 10.0.0.1\n"
+    text += "[heat_api_cfn]\nbind_host = 10.0.0.1\n"
+    one, two = (("one.conf", text),), (("two.conf", text),)
+
+    def severities(*heat: HeatFiles) -> list[str]:
+        found = audit(Inputs(heat=heat)).faults
+        return [str(fault.severity) for fault in found if fault.rule == "A1-address-shared"]
+
+    assert severities(HeatFiles("c1", one), HeatFiles("c1", two)) == ["warning"] * 2
+    assert severities(HeatFiles("c1", one), HeatFiles("c2", two)) == ["error"] * 2
+    engine = frozenset({"engine"})
+    assert severities(HeatFiles("c1", one), HeatFiles("c1", two, engine)) == []  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from calorimeter.config.audit.sections.listeners import ApiName
 from calorimeter.config.audit.sections.unserved_apis import unserved
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService
-from calorimeter.config.heat.heat_conf import GROUPS, HeatProcessConf
+from calorimeter.config.heat.heat_conf import EVERY_ROLE, GROUPS, HeatProcessConf
 from calorimeter.config.hosts import is_loopback
 
 _REST_ADDRESSES = guide(
@@ -29,28 +29,32 @@ def _api_name(conf: HeatProcessConf, api: str) -> str:
 @rule(
     "A1-address-shared",
     Severity.ERROR,
-    remedy="give each process its own bind_port, or the bind_host of its own host",
+    remedy="give each process its own bind_port, or the bind_host of its own host; if only one of the "
+    "files is an API's, say so with HOST:ROLE=FILE",
     quote=guide("Each API service must have a unique address to listen."),
 )
 def address_shared(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every API process listens at an address of its own."""
-    seen: dict[tuple[str, str, int], str] = {}
+    seen: dict[tuple[str, str, int], HeatProcessConf] = {}
     for conf, api, listener in subject.api_listeners:
         if listener.value is None:
             continue
         # A loopback or wildcard address belongs to one machine: it conflicts only on that machine.
         private = listener.wildcard or is_loopback(listener.host)
         key = (conf.host if private else "", listener.host, listener.port)
-        owner = _api_name(conf, api)
-        if key in seen:
+        other = seen.setdefault(key, conf)
+        if other is not conf:
+            # Files of several programs on one machine can be copies: then one of them is not an API's.
+            unknown = conf.host == other.host and conf.roles == other.roles == EVERY_ROLE
             yield rule.finding(
                 _api_place(conf, api),
-                owner,
-                f"listens at {listener.text}, as {seen[key]} does",
+                _api_name(conf, api),
+                f"listens at {listener.text}, as {_api_name(other, api)} does"
+                + ("; no name or option shows which program reads which file" if unknown else ""),
                 "only the first of the two processes starts; the other exits with «Address already in "
                 "use», and the proxy has one server less than it lists",
+                severity=Severity.WARNING if unknown else None,
             )
-        seen.setdefault(key, owner)
 
 
 @rule(
