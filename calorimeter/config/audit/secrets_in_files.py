@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from urllib.parse import unquote
 
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.haproxy import words as word_rules
+from calorimeter.config.haproxy.refused_lines import KEYWORDS
 from calorimeter.config.heat import known_options
 from calorimeter.core.errors import InputError
 from calorimeter.core.masking import SECRET_NAME, SecretValues, mask_all, secret_values
@@ -92,7 +93,7 @@ def secrets_in(inputs: Inputs) -> SecretValues:
     for text in dict.fromkeys(proxy):
         found.update(_in_proxy(text, inputs.environment))
     found.update(value for name, value in inputs.environment.items() if SECRET_NAME.search(name))
-    found = {value for value in found if re.search(r"\w", value)}
+    found = {value for value in found if re.search(r"\w", value)} - _statements(proxy)
     found.update({unquote(value) for value in found})
     found = {
         value.strip() for value in found if len(value) <= _LONGEST and not _PLACEHOLDER.fullmatch(value)
@@ -103,6 +104,12 @@ def secrets_in(inputs: Inputs) -> SecretValues:
         used = set(re.findall(r"\w+", "\n".join(_active(text) for text in (*heat, *proxy))))
         words |= plain & used
     return secret_values(found - words, words)
+
+
+def _statements(texts: Iterable[str]) -> set[str]:
+    """The lines of HAProxy, which continue no value of a Heat file that stands before them."""
+    lines = (line.strip() for text in texts for line in text.split("\n"))
+    return {line for line in lines if " " in line and line.split()[0] in KEYWORDS}
 
 
 @contextmanager

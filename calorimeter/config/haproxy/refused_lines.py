@@ -25,7 +25,8 @@ _PROXY_KEYWORDS = """
     srvtcpka-idle srvtcpka-intvl stats stick stick-table tcp-check tcp-request tcp-response timeout
     transparent unique-id-format unique-id-header use-fcgi-app use-server use_backend
 """
-_KNOWN = frozenset(_PROXY_KEYWORDS.split())
+KEYWORDS = frozenset(_PROXY_KEYWORDS.split())
+"""The first words of statements in proxy sections."""
 _ALIKE = 0.8
 _GONE_WORDS = """
     appsession block monitor-net reqadd reqallow reqdel reqdeny reqiallow reqidel reqideny reqipass reqirep
@@ -106,8 +107,8 @@ def _unknown(section: HAProxySection) -> Iterator[RefusedLine]:
         keyword = line.words[1] if line.keyword == "no" and len(line.words) > 1 else line.keyword
         if keyword == "include":
             yield RefusedLine(line, f"{' '.join(line.words)!r} is not a statement of HAProxy")
-        elif section.kind in (*PROXIES, "defaults") and keyword not in _KNOWN and not _old(line):
-            nearest = get_close_matches(keyword.lower(), _KNOWN, n=1, cutoff=_ALIKE)
+        elif section.kind in (*PROXIES, "defaults") and keyword not in KEYWORDS and not _old(line):
+            nearest = get_close_matches(keyword.lower(), KEYWORDS, n=1, cutoff=_ALIKE)
             # No keyword of any release begins with a sign: `;` is no comment here.
             if nearest or not keyword[0].isalpha():
                 yield RefusedLine(line, f"unknown keyword {keyword!r}", nearest[0] if nearest else None)

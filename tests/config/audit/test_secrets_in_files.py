@@ -159,3 +159,11 @@ def test_messages_about_bad_input_have_no_secret() -> None:
             raise InputError("b.conf", f"{WORD!r} given", "valid: a word", WORD) from problem
     assert str(caught.value) == f"b.conf: '{MASK}' given; valid: a word; did you mean '{MASK}'?"
     assert caught.value.__cause__ is None
+
+
+def test_a_statement_of_haproxy_continues_no_password() -> None:
+    """A Heat option above a section's lines is a secret; what the lines below it say is none."""
+    text = "password = tok3n-one\n  option redispatch\nlisten heat_api\n  bind 10.0.0.1:8004\n"
+    secrets = secrets_in(Inputs(proxies=(("proxy", (("p.cfg", text),)),)))
+    assert secrets.hide("heat_api: has no option redispatch") == "heat_api: has no option redispatch"
+    assert "tok3n-one" not in secrets.hide(text)
