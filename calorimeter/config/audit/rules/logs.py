@@ -4,21 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from calorimeter.config.audit.model import Change, Finding, Rule, Severity, manual, rule
+from calorimeter.config.audit.model import Finding, Rule, Severity, manual, rule
 from calorimeter.config.audit.patches.changes import at, insert_into
 from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
-
-_TARGET = "log 127.0.0.1:514 local0"
-_SOCKET = "stats socket /run/haproxy/admin.sock mode 660 level admin"
-
-
-def _into_global(proxy: HeatProxy, statement: str) -> list[Change]:
-    configuration = proxy.configuration
-    if configuration.global_section:
-        return [insert_into(configuration.global_section, statement)]
-    return [
-        Change(file.name, 1, 0, ("global", f"    {statement}", "")) for file in configuration.tree.files[:1]
-    ]
 
 
 @rule(
@@ -35,7 +23,6 @@ def log_nowhere(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """The proxy's log has a target."""
     for proxy in subject.proxies:
         has_target = bool(proxy.configuration.globals.all("log"))
-        add_target = [] if has_target else _into_global(proxy, _TARGET)
         for _, service in proxy.api_services:
             front = service.front
             logs = front.values.all("log")
@@ -45,7 +32,8 @@ def log_nowhere(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                     front.name,
                     "has no log",
                     "no log line shows which API served a client, or why a request failed",
-                    [insert_into(front.section, "log global"), *add_target],
+                    # Where no target is, only the owner knows who reads the log.
+                    [insert_into(front.section, "log global")] if has_target else [],
                 )
             elif not has_target and all(setting.words[:1] == ("global",) for setting in logs):
                 yield rule.finding(
@@ -54,7 +42,6 @@ def log_nowhere(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                     "has log global, but global has no log",
                     "nothing is logged: no log line shows which API served a client, or why a request "
                     "failed",
-                    add_target,
                 )
 
 
@@ -115,7 +102,6 @@ def no_stats(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                 else "has no stats socket and no stats page",
                 "whether a server is UP, whether it is checked and how many connections it holds cannot be "
                 "read; no server can be drained",
-                _into_global(proxy, _SOCKET),
             )
 
 
