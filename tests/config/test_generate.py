@@ -144,7 +144,6 @@ def test_the_audit_finds_nothing_in_a_pair_of_proxies(without: str) -> None:
     assert [(f.rule, f.says) for f in audit.audit(limited).faults] == []
 
 
-@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_haproxy_accepts_the_files_of_a_pair(tmp_path: Path, certificate: Path) -> None:
     """`haproxy -c` has no messages about the file of either proxy, with a certificate."""
     result = generate(tmp_path, PAIR.replace("CERTIFICATE", str(certificate)))
@@ -249,7 +248,6 @@ def test_a_broker_password_with_a_slash_is_refused(tmp_path: Path, monkeypatch: 
     assert "a/b" not in str(result.exception)
 
 
-@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_haproxy_accepts_the_generated_file(tmp_path: Path) -> None:
     """`haproxy -c` has no messages."""
     result = generate(tmp_path)

@@ -13,7 +13,6 @@ import pytest
 from calorimeter.config import haproxy
 from calorimeter.config.describe.stats_urls import pages, socket_urls
 from calorimeter.config.haproxy import HAProxyConfig
-from tests.config.haproxy import running_haproxy
 from tests.config.haproxy.running_haproxy import running
 
 DEFAULTS = """\
@@ -60,7 +59,6 @@ def test_the_forms_of_a_stats_socket(lines: str, urls: list[str]) -> None:
     assert list(socket_urls(resolved(f"global\n {lines}\n", {"HERE": "10.0.0.1"}))) == urls
 
 
-@pytest.mark.skipif(running_haproxy.PROGRAM is None, reason="needs the haproxy program")
 def test_pages_are_where_a_running_haproxy_has_them(tmp_path: Path) -> None:
     """Inherited pages, own ones that replace them, the default URI, that of a backend; none in mode tcp."""
     with ExitStack() as stack:

@@ -64,7 +64,6 @@ def errors(tables: dict[str, dict[str, object]], roles: dict[str, HeatRole]) -> 
     return sum(finding.severity == Severity.ERROR for finding in found)
 
 
-@pytest.mark.skipif(not PYTHON.exists(), reason="needs the environment .venv-heat")
 @pytest.mark.slow
 @pytest.mark.parametrize("count", [45])
 def test_an_error_is_a_declaration_that_the_broker_refuses(count: int) -> None:

@@ -18,7 +18,6 @@ from calorimeter.config.audit.rules.check_answers import refusal
 from calorimeter.config.audit.subject import build
 from calorimeter.config.heat import api_answers
 from tests.config.audit import clean
-from tests.config.haproxy import running_haproxy
 from tests.config.haproxy.running_haproxy import AnsweringServers, running
 from tests.places import CLONE
 
@@ -63,7 +62,6 @@ def test_transient_queues_are_an_error_from_rabbitmq_4_3_on() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HEAT.exists(), reason="needs Heat's environment")
 def test_transient_queues_are_those_that_oslo_messaging_declares() -> None:
     """For all values of the four options: the kinds of queues that oslo.messaging declares not durable."""
     done = subprocess.run(
@@ -78,7 +76,6 @@ def test_transient_queues_are_those_that_oslo_messaging_declares() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not HEAT.exists(), reason="needs Heat's environment")
 def test_answers_are_those_of_heat(tmp_path: Path) -> None:
     """Both APIs of the installed Heat, as their api-paste.ini builds them, answer as the table says."""
     file = tmp_path / "heat.conf"
@@ -93,7 +90,6 @@ def test_answers_are_those_of_heat(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(running_haproxy.PROGRAM is None, reason="needs the haproxy program")
 def test_a_refused_check_is_down_in_haproxy(tmp_path: Path) -> None:
     """HAProxy, asked about servers that answer as Heat does: DOWN where the audit says so, else UP."""
     with ExitStack() as stack:

@@ -125,7 +125,6 @@ def test_an_include_is_named_by_its_line() -> None:
     assert [each.line for each in case("h23").found("A2-line-unreadable")] == [20]
 
 
-@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_copied_files_are_not_errors() -> None:
     """HAProxy is asked only on request; what this machine lacks is then a note."""
     inputs = case("h28").inputs()
@@ -143,7 +142,6 @@ def test_a_missing_program_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
         with_haproxy_messages(audit(asked), asked)
 
 
-@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_each_section_gets_the_log_option_of_its_mode(tmp_path: Path) -> None:
     """Sections of both modes under one defaults: HAProxy has nothing to say about the corrected file."""
     text = next(iter(corrected(case("h29").inputs()).texts.values()))
@@ -191,7 +189,6 @@ def test_the_statement_of_a_wrong_file_is_masked(tmp_path: Path) -> None:
     assert "broker-pw" not in str(problem.value)
 
 
-@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_messages_of_haproxy_are_masked(tmp_path: Path) -> None:
     """A password that HAProxy quotes is hidden, as in all findings."""
     file = tmp_path / "f.cfg"

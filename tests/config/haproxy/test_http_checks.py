@@ -90,7 +90,6 @@ def test_a_rule_of_a_section_can_take_the_inherited_request_away() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(running_haproxy.PROGRAM is None, reason="needs the haproxy program")
 def test_checks_agree_with_a_running_haproxy(tmp_path: Path) -> None:
     """Generated sections: the server sees our request, and is UP or DOWN as we say."""
     chance = random.Random(29)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-import pytest
-
 from calorimeter.config import haproxy
 from calorimeter.config.haproxy import HAProxyServer, ProxySection
 from tests.config.haproxy import running_haproxy
@@ -77,7 +75,6 @@ def _theirs(state: list[str], row: dict[str, str]) -> tuple[object, ...]:
     )
 
 
-@pytest.mark.skipif(running_haproxy.PROGRAM is None, reason="needs the haproxy program")
 def test_servers_agree_with_a_running_haproxy(tmp_path: Path) -> None:
     """Generated sections: HAProxy has our servers, each with our address and parameters."""
     chance = random.Random(15)

@@ -115,7 +115,6 @@ def test_faults_of_a_line_are_recorded_not_raised() -> None:
     assert words.split('a "$NOPE"', {}).unset == ((1, "NOPE"),)
 
 
-@pytest.mark.skipif(program.messages([]) is None, reason="needs the haproxy program")
 def test_words_agree_with_the_haproxy_program(tmp_path: Path) -> None:
     """For random lines the first word is the one that `haproxy -c` reports as unknown."""
     chance = random.Random(8)
