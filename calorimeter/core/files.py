@@ -1,30 +1,51 @@
-"""Files that are written whole or not at all, and have their final mode from the first byte on."""
+"""The one way to write a file and the one way to read one.
+
+A file is written whole or not at all, and has its final mode from the first byte on. Reading is bounded,
+and never waits for a pipe or a device that nobody asked for. All errors are an `InputError` of one line.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
 from calorimeter.core.errors import InputError
 
 PRIVATE = 0o600
+LIMIT = 64 * 2**20
+"""Bytes of a file that is read whole, unless the reader names another limit."""
+LINE_LIMIT = 8 * 2**20
+"""Bytes of a line of a file that is read line by line."""
+
+_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+_DESCRIPTOR = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/self/fd/\d+", re.ASCII)
+"""Paths of what the user's shell has opened already: a pipe or a terminal that was asked for."""
 
 
-def write(path: Path, text: str, *, mode: int = 0o644) -> None:
+class MissingFileError(InputError):
+    """There is no such file."""
+
+
+# Writing
+
+
+def write(path: Path, content: str | bytes, *, mode: int = 0o644) -> None:
     """Replace a file atomically: readers see the old content or the new one, never a part.
 
-    A file that exists keeps its owner, and its mode unless `mode` is PRIVATE. Text for a device or a pipe
-    is written to it. Raises InputError if the file cannot be written, or if `path` is a folder, a pipe that
-    nobody reads, or a symbolic link that leads out of its own folder.
+    A file that exists keeps its owner, and its mode unless `mode` is PRIVATE. Content for a device or a
+    pipe is written to it. Raises InputError if the file cannot be written, or if `path` is a folder, a pipe
+    that nobody reads, or a symbolic link that leads out of its own folder.
     """
-    try:
-        _write(path, text.encode("utf-8", "surrogateescape"), mode)
-    except OSError as problem:
-        raise InputError(str(path), f"cannot be written ({problem.strerror})") from problem
+    data = content if isinstance(content, bytes) else content.encode("utf-8", "surrogateescape")
+    with _as_input_errors(path, "written"):
+        _write(path, data, mode)
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
@@ -38,8 +59,8 @@ def _write(path: Path, content: bytes, mode: int) -> None:
         with os.fdopen(descriptor, "wb") as device:
             device.write(content)
         return
-    target = path.resolve()
-    if target.parent != path.absolute().parent.resolve():
+    target = Path(os.path.realpath(path))
+    if target.parent != Path(os.path.realpath(path.absolute().parent)):
         raise InputError(str(path), f"is a symbolic link to {target}", "valid: the path of the file itself")
     # Mode 0600 first: others must not read passwords in the moment before fchmod.
     descriptor, partial = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".partial", dir=target.parent)
@@ -57,6 +78,147 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     except BaseException:
         Path(partial).unlink(missing_ok=True)
         raise
+
+
+def create(path: Path) -> BinaryIO:
+    """A new file, for its owner only, that grows while it is written (samples, logs), opened to write.
+
+    Raises InputError if anything has this name already, or if the file cannot be written.
+    """
+    with _as_input_errors(path, "written"):
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        return _owned(os.open(path, flags, PRIVATE))
+
+
+def append(path: Path) -> BinaryIO:
+    """A file, for its owner only if it is new, opened without a buffer to write at its end.
+
+    Raises InputError if it is no regular file, is a symbolic link, or cannot be written.
+    """
+    with _as_input_errors(path, "written"):
+        flags = os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            return _owned(os.open(path, flags | os.O_CREAT | os.O_EXCL, PRIVATE))
+        except FileExistsError:
+            descriptor = os.open(path, flags)
+            _refuse_special(path, descriptor)
+            return os.fdopen(descriptor, "wb", buffering=0)
+
+
+def _owned(descriptor: int) -> BinaryIO:
+    os.fchmod(descriptor, PRIVATE)  # the umask may have taken the owner's rights
+    return os.fdopen(descriptor, "wb", buffering=0)
+
+
+def make_folder(path: Path) -> Path:
+    """Make a folder, and those above it, for their owner only, whatever the umask; `path` itself.
+
+    A folder that exists stays as it is. Raises InputError if it cannot be made.
+    """
+    with _as_input_errors(path, "made"):
+        for folder in reversed([path, *path.parents]):
+            if not folder.is_dir():
+                folder.mkdir(exist_ok=True)
+                folder.chmod(0o700)
+    return path
+
+
+# Reading
+
+
+def read(path: Path, *, limit: int = LIMIT, within: Path | None = None) -> bytes:
+    """The content of a regular file of at most `limit` bytes, or of a descriptor such as /dev/stdin.
+
+    `within` is a folder: a symbolic link that leads out of it is refused. Raises InputError if the file is
+    larger, cannot be read or is a folder, device, pipe or socket; MissingFileError if there is none.
+    """
+    with open_to_read(path, within=within) as file, _as_input_errors(path, "read"):
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise InputError(str(path), "is too large to be read", f"valid: {limit / 2**20:g} MiB or less")
+    return content
+
+
+def read_text(path: Path, *, errors: str = "strict", limit: int = LIMIT, within: Path | None = None) -> str:
+    """The text of a file, with the line ends that it has. Raises as `read`, and if it is not UTF-8."""
+    content = read(path, limit=limit, within=within)
+    try:
+        return content.decode("utf-8", errors)
+    except UnicodeDecodeError as problem:
+        line = content.count(b"\n", 0, problem.start) + 1
+        given = f"is not UTF-8 text: byte 0x{content[problem.start]:02x} in line {line}"
+        raise InputError(str(path), given, "valid: a text file in UTF-8") from problem
+
+
+def read_json(path: Path, *, limit: int = LIMIT, within: Path | None = None) -> Any:
+    """The JSON value of a file. Raises as `read_text`, and if it is not JSON, too deep or not finite."""
+    try:
+        return json.loads(read_text(path, limit=limit, within=within), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as problem:
+        why = "nested too deeply" if isinstance(problem, RecursionError) else f"not JSON ({problem})"
+        raise InputError(str(path), f"is damaged: {why:.120}") from problem
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def read_lines(path: Path, *, within: Path | None = None) -> Iterator[bytes]:
+    """The lines of a file without their ends, one at a time. Raises as `read`, and for a line too long."""
+    with open_to_read(path, within=within) as file, _as_input_errors(path, "read"):
+        while line := file.readline(LINE_LIMIT + 1):
+            if len(line) > LINE_LIMIT:
+                raise InputError(str(path), "has a line that is too long", f"valid: {LINE_LIMIT} bytes")
+            yield line.rstrip(b"\r\n")
+
+
+def open_to_read(path: Path, *, within: Path | None = None) -> BinaryIO:
+    """A regular file, or a descriptor such as /dev/stdin, opened to read. Raises as `read`."""
+    with _as_input_errors(path, "read"):
+        asked_for = within is None and _DESCRIPTOR.fullmatch(str(path))
+        # Without O_NONBLOCK, opening a pipe that nobody writes to waits without end.
+        flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path if asked_for else _real(path, within), flags)
+        if not asked_for:
+            _refuse_special(path, descriptor)
+        os.set_blocking(descriptor, True)
+        return os.fdopen(descriptor, "rb")
+
+
+def regular(path: Path, *, within: Path | None = None) -> Path:
+    """The real path of a regular file, for a library that opens files itself. Raises as `read`."""
+    open_to_read(path, within=within).close()
+    return Path(os.path.realpath(path))
+
+
+def _real(path: Path, within: Path | None) -> Path:
+    real = Path(os.path.realpath(path))
+    if within is not None and not real.is_relative_to(os.path.realpath(within)):
+        raise InputError(str(path), f"is a symbolic link out of {within}", "valid: a file in that folder")
+    return real
+
+
+def _refuse_special(path: Path, descriptor: int) -> None:
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        kind = _KINDS.get(stat.S_IFMT(mode), "device")
+        raise InputError(str(path), f"is a {kind}", "valid: the path of a regular file, or /dev/stdin")
+
+
+@contextmanager
+def _as_input_errors(path: Path, done: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as problem:
+        raise MissingFileError(str(path), f"cannot be {done} ({problem.strerror})") from problem
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be {done} ({problem.strerror or problem})") from problem
+    except ValueError as problem:  # a null character in the path
+        raise InputError(repr(str(path)), f"cannot be {done} ({problem})") from problem
+
+
+# Files of secrets, and files that exist
 
 
 def write_secrets(path: Path, secrets: Mapping[str, str]) -> None:

@@ -79,3 +79,90 @@ def test_a_replaced_file_keeps_its_mode_unless_it_holds_secrets(tmp_path: Path) 
     files.write(file, "three", mode=files.PRIVATE)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_growing_file_is_new_and_private_whatever_the_umask(tmp_path: Path) -> None:
+    """Neither a file nor a symbolic link that is there already is opened."""
+    before = os.umask(0o777)
+    try:
+        with files.create(files.make_folder(tmp_path / "a" / "b") / "file") as file:
+            file.write(b"one")
+        with files.append(tmp_path / "a" / "b" / "file") as file:
+            file.write(b" two")
+        with files.append(tmp_path / "a" / "b" / "lines") as file:
+            file.write(b"x")
+    finally:
+        os.umask(before)
+    folder = tmp_path / "a" / "b"
+    assert (folder / "file").read_text() == "one two"
+    assert {stat.S_IMODE((folder / name).stat().st_mode) for name in ("file", "lines")} == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "a", folder)} == {0o700}
+    (folder / "link").symlink_to("file")
+    os.mkfifo(folder / "pipe")
+    for name, opened in [("file", files.create), ("link", files.create), ("link", files.append)]:
+        with pytest.raises(InputError, match="cannot be written"):
+            opened(folder / name)
+    with pytest.raises(InputError, match=r"cannot be written|is a pipe"):
+        files.append(folder / "pipe")
+
+
+def test_only_a_regular_file_of_a_bounded_size_is_read(tmp_path: Path) -> None:
+    """A pipe is no wait without end, a device is not read, and a large file is an error."""
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"12345")
+    (tmp_path / "loop").symlink_to("loop")
+    for name, problem in [("pipe", "is a pipe"), (".", "is a folder"), ("loop", "cannot be read")]:
+        with pytest.raises(InputError, match=problem):
+            files.read(tmp_path / name)
+    with pytest.raises(InputError, match="is a device"):
+        files.read(Path("/dev/zero"))
+    with pytest.raises(files.MissingFileError, match="cannot be read"):
+        files.read(tmp_path / "none")
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read(Path("null\0character"))
+    assert files.read(tmp_path / "file", limit=5) == b"12345"
+    with pytest.raises(InputError, match="is too large"):
+        files.read(tmp_path / "file", limit=4)
+
+
+def test_a_descriptor_that_the_shell_opened_is_read() -> None:
+    """`<(command)` and /dev/stdin are pipes that somebody asked for."""
+    ours, theirs = os.pipe()
+    os.write(theirs, b"text")
+    os.close(theirs)
+    try:
+        assert files.read_text(Path(f"/dev/fd/{ours}")) == "text"
+    finally:
+        os.close(ours)
+
+
+def test_a_link_out_of_a_folder_is_not_read(tmp_path: Path) -> None:
+    """A run folder of somebody else must not show our files; links within it are files of its own."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (tmp_path / "secret").write_text("secret")
+    (folder / "file").write_text("text")
+    (folder / "inside").symlink_to("file")
+    (folder / "out").symlink_to("../secret")
+    (folder / "away").symlink_to("..")
+    assert files.read_text(folder / "inside", within=folder) == "text"
+    for name in ("out", "away/secret"):
+        with pytest.raises(InputError, match="is a symbolic link out of"):
+            files.read(folder / name, within=folder)
+
+
+def test_damaged_text_and_json_are_one_line(tmp_path: Path) -> None:
+    """Bytes that are not UTF-8, JSON that is cut, deep or not finite."""
+    file = tmp_path / "file"
+    file.write_bytes(b"one\ntwo \xff")
+    with pytest.raises(InputError, match="is not UTF-8 text: byte 0xff in line 2"):
+        files.read_text(file)
+    for text, problem in [("{", "not JSON"), ("[" * 100_000, "nested too deeply"), ("[NaN]", "NaN is no")]:
+        file.write_text(text)
+        with pytest.raises(InputError, match=problem):
+            files.read_json(file)
+    file.write_text("one\r\n" + "x" * (files.LINE_LIMIT + 1))
+    lines = files.read_lines(file)
+    assert next(lines) == b"one"
+    with pytest.raises(InputError, match="a line that is too long"):
+        next(lines)

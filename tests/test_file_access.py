@@ -1,0 +1,122 @@
+"""Files are opened in one module: `calorimeter.core.files` bounds reading and guards what is replaced."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.places import CLONE
+
+METHODS = {"read_text", "read_bytes", "write_text", "write_bytes", "mkdir", "touch", "to_csv", "to_parquet"}
+"""Methods of a path, or of a table, that open or make a file by its name."""
+
+FUNCTIONS = {
+    *("open", "io.open", "os.open", "os.mkdir", "os.makedirs", "os.replace", "os.rename", "json.load"),
+    *("shutil.copy", "shutil.copy2", "shutil.copyfile", "shutil.move", "shutil.copytree", "tomllib.load"),
+    *("pq.read_table", "pd.read_csv", "pd.read_json", "pd.read_parquet", "np.load", "yaml.load"),
+}
+
+ALLOWED: dict[str, set[str]] = {
+    "calorimeter/core/files.py": {"*"},
+}
+"""What a module may use itself, and `*` for everything; beside each line the reason why."""
+
+PENDING: set[str] = {
+    "calorimeter/commands/report.py",
+    "calorimeter/config/generate/generated_folder.py",
+    "calorimeter/config/heat/known_options.py",
+    "calorimeter/config/named_files.py",
+    "calorimeter/core/environment.py",
+    "calorimeter/core/faults/journal.py",
+    "calorimeter/core/load_generator.py",
+    "calorimeter/core/netns.py",
+    "calorimeter/core/rundir.py",
+    "calorimeter/core/secrets.py",
+    "calorimeter/core/toml.py",
+    "calorimeter/core/verdict.py",
+    "calorimeter/gates/affinity/locust_load.py",
+    "calorimeter/gates/evidence/load_recorder.py",
+    "calorimeter/gates/evidence/log_listener.py",
+    "calorimeter/gates/evidence/tracing_guardian.py",
+    "calorimeter/gates/gate_docs.py",
+    "calorimeter/gates/gate_source.py",
+    "calorimeter/gates/markdown_summary.py",
+    "calorimeter/gates/progress.py",
+    "calorimeter/gates/proxy/openstack_client_calls.py",
+    "calorimeter/gates/request_path/follow.py",
+    "calorimeter/gates/request_path/recording.py",
+    "calorimeter/gates/service_level/recorded_load.py",
+    "calorimeter/lab/bring_up.py",
+    "calorimeter/lab/daemons/daemon.py",
+    "calorimeter/lab/daemons/haproxy.py",
+    "calorimeter/lab/daemons/health_check.py",
+    "calorimeter/lab/daemons/heat.py",
+    "calorimeter/lab/daemons/keystone.py",
+    "calorimeter/lab/daemons/mariadb.py",
+    "calorimeter/lab/daemons/rabbitmq.py",
+    "calorimeter/lab/lab_state.py",
+    "calorimeter/lab/lock.py",
+    "calorimeter/lab/part_faults.py",
+    "calorimeter/lab/ports.py",
+    "calorimeter/lab/processes.py",
+    "calorimeter/lab/sabotage/engine_sabotage.py",
+    "calorimeter/lab/take_down.py",
+    "calorimeter/load/run/generator_monitor.py",
+    "calorimeter/load/run/lifecycle.py",
+    "calorimeter/load/run/session.py",
+    "calorimeter/load/run/watch_process.py",
+    "calorimeter/load/run/workers.py",
+    "calorimeter/report/capacity_result.py",
+    "calorimeter/report/measured_runs.py",
+    "calorimeter/report/page.py",
+    "calorimeter/report/page_content.py",
+    "calorimeter/report/tables/gate_evidence.py",
+    "calorimeter/report/tables/watch_files.py",
+    "calorimeter/studies/capacity_search.py",
+    "calorimeter/studies/guide_comparison.py",
+    "calorimeter/studies/interleaved_runs.py",
+    "calorimeter/studies/published.py",
+    "calorimeter/workload/template.py",
+}
+
+
+def opened(file: Path) -> Iterator[tuple[int, str]]:
+    """The line and the name of each call that opens a file without `calorimeter.core.files`."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if not isinstance(node, ast.Call):
+            continue
+        name = ast.unparse(node.func)
+        method = name.rpartition(".")[2]
+        # `RunDir.open`, `files.read`: a module of ours, or a class, opens in its own way.
+        opens = method == "open" and not name.rpartition(".")[0].rpartition(".")[2][:1].isupper()
+        in_memory = (
+            method.startswith("to_") and not node.args and all(k.arg != "path" for k in node.keywords)
+        )
+        ours = name.startswith("files.")
+        if name in FUNCTIONS or ((method in METHODS or opens) and not in_memory and not ours):
+            yield node.lineno, name
+
+
+def test_files_are_opened_in_one_place() -> None:
+    """No module of the package opens, makes or replaces a file on its own."""
+    found = {}
+    for folder in ("calorimeter", "loadtests", "verify"):
+        for file in (CLONE / folder).rglob("*.py"):
+            name = file.relative_to(CLONE).as_posix()
+            allowed = ALLOWED.get(name, set())
+            calls = [f"{line}: {call}" for line, call in opened(file) if not {call, "*"} & allowed]
+            if calls and name not in PENDING:
+                found[name] = calls
+    assert found == {}
+
+
+def test_the_rule_finds_each_way(tmp_path: Path) -> None:
+    """The rule has been red: each of these lines opens a file, and the last three do not."""
+    code = tmp_path / "code.py"
+    ways = ["open('a')", "path.open('a')", "(a / 'b').read_text()", "x.y.write_bytes(b'')", "os.open(p, 0)"]
+    ways += ["shutil.copyfile(a, b)", "tomllib.load(file)", "p.mkdir()", "table.to_csv(path)"]
+    code.write_text(
+        "\n".join([*ways, "RunDir.open(path)", "files.read_text(path)", "table.to_csv(index=False)"])
+    )
+    assert [line for line, _ in opened(code)] == list(range(1, len(ways) + 1))
