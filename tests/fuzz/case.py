@@ -19,6 +19,7 @@ class Case:
 
     `secrets` are values in the files that nothing may show. `run` asks for a folder called `run`, that of a
     run, or of a study if it is `scale` or `capacity`; each of `damages` is the seed of one damage to it.
+    `special` are names of what is no plain file, each of a kind of `special_files`.
     """
 
     subject: str
@@ -27,6 +28,7 @@ class Case:
     secrets: tuple[str, ...] = ()
     run: str = ""
     damages: tuple[int, ...] = ()
+    special: dict[str, str] = field(default_factory=dict)
     most_cpu_s: int = 20
 
 
@@ -67,7 +69,7 @@ def faults(case: Case, ended: Ended) -> tuple[str, ...]:
     if control := re.search(rb"[\x00-\x08\x0b-\x1f\x7f]", both):
         found.append(f"control character {control[0]!r} in the output")
     found += [f"changes {path}" for path in ended.outside]
-    found += [f"{ended.left} processes left"] if ended.left else []
+    found += [f"{ended.left} processes left"] if ended.left and not ended.guarded else []
     found += [f"leak in {name}" for name in ended.leaks]
     return tuple(found)
 

@@ -21,14 +21,15 @@ from random import Random
 from typing import IO
 
 from calorimeter import cli
-from tests.fuzz import guard, readers
+from tests.fuzz import guard, readers, special_files
 from tests.fuzz import run_folders as run_folders_to_break
 from tests.fuzz.case import READER, Case, Ended
 
-MOST_S = 90.0
+MOST_S = 30.0
 """Seconds until a case is killed. The machine may be busy: what counts as a hang is processor time, too."""
 
 _SUBREAPER = 36
+_NOBODY = 65534
 _MEMORY = "/dev/shm"  # folders come and go quickly there
 _LARGEST_SCANNED = 8 * 2**20
 WARM = (
@@ -99,6 +100,8 @@ def place(case: Case, work: Path, run_folders: Path) -> None:
         path.write_bytes(content)
         if name.endswith(".secrets.toml"):
             path.chmod(0o600)
+    for name, kind in case.special.items():
+        special_files.make(work / name, kind)
 
 
 def _ended(case: Case, folder: Path, before: dict[str, int]) -> Ended:
@@ -144,6 +147,8 @@ def _become(case: Case, folder: Path) -> None:
         os.environ.update(TMPDIR=f"{folder}/tmp", MPLCONFIGDIR=f"{folder}/home", TERM="dumb", COLUMNS="120")
         tempfile.tempdir = None
         notes = os.open(folder / ".notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        if special_files.UNREADABLE in case.special.values() and os.geteuid() == 0:
+            _drop_rights(folder)
         guard.limit(case.most_cpu_s)
         guard.watch(folder, lambda line: os.write(notes, f"{line}\n".encode("utf-8", "replace")) and None)
         status = _call(case)
@@ -156,6 +161,15 @@ def _become(case: Case, folder: Path) -> None:
             except (OSError, ValueError):
                 status = 1
         os._exit(status)
+
+
+def _drop_rights(folder: Path) -> None:
+    """Be an ordinary user, who owns the folder: root can read everything."""
+    for path in (folder, *folder.rglob("*")):
+        os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
+    os.setgroups([])
+    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
+    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
 
 
 def _call(case: Case) -> int:

@@ -60,14 +60,14 @@ def cases(draw: st.DrawFn) -> Case:
             "scenario", ("generate", "t.toml", "-o", "out"), {"t.toml": draw(_of([_TOPOLOGY], Topology))}
         )
     if kind == 7:
-        own = {"s.toml": _WITH_TEMPLATE, "own.yaml": draw(texts(_templates(), _YAML))}
+        own = {"s.toml": WITH_TEMPLATE, "own.yaml": draw(texts(_templates(), _YAML))}
         return Case("scenario", draw(st.sampled_from(_COMMANDS)), {**_DEPLOYED, **own})
     scenario = draw(_of(_scenarios(), Scenario))
     return Case("scenario", draw(st.sampled_from(_COMMANDS)), {**_DEPLOYED, "s.toml": scenario})
 
 
 _FAULT = ("fault", "deployment.toml", "--schedule", "s.toml", "--yes-break-it")
-_WITH_TEMPLATE = b"""\
+WITH_TEMPLATE = b"""\
 name = "own"
 about = "x"
 users = 1
