@@ -110,8 +110,8 @@ def _owned(descriptor: int) -> BinaryIO:
     return os.fdopen(descriptor, "wb", buffering=0)
 
 
-def make_folder(path: Path) -> Path:
-    """Make a folder, and those above it, for their owner only, whatever the umask; `path` itself.
+def make_folder(path: Path, *, mode: int = 0o700) -> Path:
+    """Make a folder and those above it with this mode, whatever the umask; returns `path`.
 
     A folder that exists stays as it is. Raises InputError if it cannot be made.
     """
@@ -119,7 +119,7 @@ def make_folder(path: Path) -> Path:
         for folder in reversed([path, *path.parents]):
             if not folder.is_dir():
                 folder.mkdir(exist_ok=True)
-                folder.chmod(0o700)
+                folder.chmod(mode)
     return path
 
 
@@ -189,6 +189,17 @@ def regular(path: Path, *, within: Path | None = None) -> Path:
     """The real path of a regular file, for a library that opens files itself. Raises as `read`."""
     open_to_read(path, within=within).close()
     return Path(os.path.realpath(path))
+
+
+def require_private(path: Path) -> None:
+    """Raise InputError unless a file is this user's or root's, and nobody else may read or write it."""
+    with _as_input_errors(path, "read"):
+        found = path.stat()
+    if found.st_uid not in (0, os.geteuid()):
+        raise InputError(str(path), f"belongs to user {found.st_uid}", "valid: a file of your own")
+    if found.st_mode & 0o077:
+        given = f"has mode {stat.S_IMODE(found.st_mode):o}"
+        raise InputError(str(path), given, f"valid: {PRIVATE:o} (chmod {PRIVATE:o})")
 
 
 def _real(path: Path, within: Path | None) -> Path:
