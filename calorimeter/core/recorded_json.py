@@ -33,6 +33,9 @@ Count = Annotated[int, Field(ge=0, le=LARGEST)]
 Duration = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
 """Seconds, up to thirty years."""
 
+Amount = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+"""Anything that was measured: a rate, a share, a number of milliseconds."""
+
 M = TypeVar("M", bound=BaseModel)
 
 

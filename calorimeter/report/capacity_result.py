@@ -8,6 +8,7 @@ from pydantic import ConfigDict
 
 from calorimeter.core import recorded_json
 from calorimeter.core.files import MissingFileError
+from calorimeter.core.recorded_json import Amount
 from calorimeter.core.toml import Model
 
 
@@ -20,8 +21,8 @@ class CapacityResult(Model):
     model_config = ConfigDict(extra="ignore")
 
     unit: str
-    capacity: float
-    broken: float | None
+    capacity: Amount
+    broken: Amount | None
     confirmed: bool
     limit: str
 
