@@ -61,7 +61,7 @@ def inconclusive(why: str, **figures: Figure) -> Judgement:
     return Judgement(outcome=Outcome.INCONCLUSIVE, why=why, figures=figures)
 
 
-GateId = Annotated[str, Field(pattern=r"^[A-Za-z]\w{0,19}$")]
+GateId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,19}$")]
 
 
 class Verdict(Model):
@@ -116,7 +116,7 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 def gate_order(gate: str) -> tuple[str, int]:
     """Sort key of gate ids: A1, A2, … A10, E1 …"""
-    digits = "".join(c for c in gate if c in "0123456789")
+    digits = "".join(c for c in gate if c.isdigit())
     return gate.rstrip("0123456789"), int(digits or 0)
 
 
