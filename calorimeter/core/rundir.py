@@ -90,6 +90,8 @@ class RunDir:
                 raise InputError(
                     file, given, f"valid: a {_NAMES[kind]}, as in every run.json of this suite"
                 )
+        for folder in _FOLDERS:
+            run._refuse_link(run.path / folder)
         if not _ID.fullmatch(about["id"]):
             raise InputError(file, f"id is {about['id']!r:.60}", "valid: the name of a run folder")
         return run
@@ -142,18 +144,23 @@ class RunDir:
         place = self.path / folder
         if not os.path.lexists(place):
             return []
-        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(self.path)):
-            raise InputError(str(place), "is a symbolic link out of the run", "valid: a folder of the run")
+        self._refuse_link(place)
         try:
             return sorted(entry for entry in place.iterdir() if fnmatchcase(entry.name, pattern))
         except OSError as problem:
             raise InputError(str(place), f"cannot be read ({problem.strerror})") from problem
+
+    def _refuse_link(self, place: Path) -> None:
+        """Refuse a folder that is elsewhere: it would be shown, or written to, as if it were the run's."""
+        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(self.path)):
+            raise InputError(str(place), "is a symbolic link out of the run", "valid: a folder of the run")
 
     def _write(self, about: dict[str, Any]) -> None:
         files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n")
 
 
 _NAMES = {str: "text", list: "list", dict: "table"}
+_FOLDERS = ("samples", "ledger", "actions", "watch", "evidence", "proxy")
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
 """An id becomes the beginning of names of stacks, and part of the commands that pages show."""
 
