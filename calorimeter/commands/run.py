@@ -19,7 +19,7 @@ from calorimeter.core import bounds, netns, paths, shipped, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.run import machine_limits
+from calorimeter.load.run import load_processes
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.workload import catalogue
 
@@ -39,7 +39,7 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
               help="Open-loop load: start PER_S operations per second, no matter how many are still in "
               "flight (default: the scenario's arrivals).")  # fmt: skip
 @click.option("--processes", type=NumberParam(bounds.ALLOWED_PROCESSES), metavar="N",
-              help=f"Number of processes that generate load, from 1 to {machine_limits.PER_PROCESSOR} a "
+              help=f"Number of processes that generate load, from 1 to {load_processes.PER_PROCESSOR} a "
               "processor (default: 1).")  # fmt: skip
 @click.option("--allow-processes", type=NumberParam(bounds.ALLOWED_PROCESSES), metavar="N",
               help="Upper limit of --processes (default: 4 a processor). The limits of memory and of "
@@ -141,7 +141,7 @@ def _once(
     web: bool,
 ) -> int:
     if processes is not None:
-        machine_limits.check_processes(processes, allow_processes)
+        load_processes.check_processes(processes, allow_processes)
     wanted = catalogue.read(catalogue.find(scenario))
     file = paths.deployment(deployment)
     asked = (*wanted.fault, *map(parse, faults))

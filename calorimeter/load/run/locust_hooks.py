@@ -16,7 +16,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from calorimeter.core import bounds, machine, paths
 from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError
-from calorimeter.load.run import machine_limits, progress_line
+from calorimeter.load.run import load_processes, machine_limits, progress_line
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.load.run.preparation import prepare, warn_of_delegation
 
@@ -80,7 +80,7 @@ def _bound(parser: Any) -> None:
         if text == "-1":  # Locust's word for one a processor
             return -1
         number: int = bounds.ALLOWED_PROCESSES.parse(text)
-        machine_limits.check_processes(number, *allowed)
+        load_processes.check_processes(number, *allowed)
         return number
 
     kinds["--processes"] = processes

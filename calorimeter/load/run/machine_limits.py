@@ -6,50 +6,21 @@ from math import ceil
 from pathlib import Path
 
 from calorimeter.core import machine
-from calorimeter.core.bounds import Bounds
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.load.operations import operation_table
+from calorimeter.load.run.load_processes import PROCESS_BYTES, mib
 from calorimeter.load.run.session import target
 from calorimeter.workload.scenario import Scenario
-
-PER_PROCESSOR = 4
-"""Processes that generate load, for each processor: more would only wait for one another."""
 
 SPARE_FILES = 100
 """Open files of a process beyond its users' connections."""
 
-SPARE_PROCESSES = 16
-PROCESS_BYTES = 120 * 2**20
 USER_BYTES = 64 * 1024
 """Memory of a user with a connection: 57 kB were measured."""
 
 SAMPLE_BYTES = 32
 """Bytes of a recorded request on disk (docs/reference/load.md)."""
-
-
-def processes(allowed: int | None = None) -> Bounds:
-    """How many processes may generate load: four a processor, or as many as the user allows."""
-    cores = machine.processors()
-    why = f"this machine has {cores} {'processor' if cores == 1 else 'processors'}; --allow-processes N"
-    if allowed is not None:
-        return Bounds(1, allowed, why="--allow-processes")
-    return Bounds(1, PER_PROCESSOR * cores, why=f"{why} allows more")
-
-
-def check_processes(number: int, allowed: int | None = None) -> None:
-    """Raise InputError if so many processes are more than allowed, or than this machine can hold."""
-    try:
-        processes(allowed).check(number)
-    except ValueError as problem:
-        raise InputError("--processes", f"{number} given", str(problem)) from problem
-    free, memory = machine.free_processes(), machine.free_memory()
-    if free is not None and number + SPARE_PROCESSES > free:
-        given = f"{number} given; this machine allows {free} more processes (ulimit -u, pids.max)"
-        raise InputError("--processes", given, f"valid: up to {max(1, free - SPARE_PROCESSES)}")
-    if memory is not None and number * PROCESS_BYTES > memory:
-        given = f"{number} processes need {_mib(number * PROCESS_BYTES)}, {_mib(memory)} are free"
-        raise InputError("--processes", given, f"valid: up to {memory // PROCESS_BYTES}")
 
 
 def check(scenario: Scenario, deployment: Deployment, runs: Path, processes: int = 1) -> None:
@@ -88,7 +59,7 @@ def _check_memory(users: int, processes: int) -> None:
     needed = processes * PROCESS_BYTES + users * USER_BYTES
     if free is not None and needed > free:
         fit = max(0, free - processes * PROCESS_BYTES) // USER_BYTES
-        given = f"{users} users in {_of(processes, 'process')} need {_mib(needed)}, {_mib(free)} are free"
+        given = f"{users} users in {_of(processes, 'process')} need {mib(needed)}, {mib(free)} are free"
         raise InputError("users", given, f"valid: up to {fit} users, or more machines (locust --worker)")
 
 
@@ -114,10 +85,8 @@ def _check_disk(scenario: Scenario, runs: Path) -> None:
     arrivals = sum(_arrivals(scenario))
     free = machine.free_disk(runs)
     if free is not None and arrivals * SAMPLE_BYTES > free:
-        given = (
-            f"{arrivals:.0f} arrivals in {scenario.duration_s:g} s need {_mib(arrivals * SAMPLE_BYTES)} "
-        )
-        given += f"at {runs}, {_mib(free)} are free"
+        given = f"{arrivals:.0f} arrivals in {scenario.duration_s:g} s need {mib(arrivals * SAMPLE_BYTES)} "
+        given += f"at {runs}, {mib(free)} are free"
         raise InputError("rate", given, "valid: a lower rate, a shorter load, or another --runs folder")
 
 
@@ -133,7 +102,3 @@ def _arrivals(scenario: Scenario) -> list[float]:
 def _of(count: int, what: str) -> str:
     plural = "es" if what.endswith("s") else "s"
     return f"{count} {what}{'' if count == 1 else plural}"
-
-
-def _mib(size: float) -> str:
-    return f"{size / 2**20:,.0f} MiB"
