@@ -36,6 +36,9 @@ ADDRESSES: dict[tuple[str, str | None], str] = {
 PLAIN = frozenset({"OS::Heat::None", "OS::Heat::RandomString", "OS::Heat::TestResource", "OS::Heat::Value"})
 """Resource types for which Heat never acts later in the user's name. It does for nested stacks."""
 
+_NOT_YAML = (yaml.YAMLError, ValueError, AttributeError)
+"""The last two are raised for `!!int x` and `!!timestamp x`."""
+
 LIMIT = 4 * 2**20
 """Bytes of a template; Heat's own limit is 512 kB unless its operator raises it."""
 
@@ -85,6 +88,13 @@ def read(where: str, path: Path) -> Template:
     """Read a template and the files that it names. Raises InputError, with `where` as its place."""
     text = _text(where, path)
     tree = _tree(where, path, text)
+    try:
+        return _described(where, path, text, tree)
+    except ValueError as problem:  # an integer of thousands of digits as a name
+        raise InputError(where, f"{path} cannot be used ({problem!s:.200})") from problem
+
+
+def _described(where: str, path: Path, text: str, tree: Mapping[str, Any]) -> Template:
     resources = _table(tree, "resources", "Resources")
     types = {str(name): _type(body) for name, body in resources.items()}
     return Template(
@@ -109,10 +119,7 @@ def _text(where: str, path: Path) -> str:
 def _tree(where: str, path: Path, text: str) -> Mapping[str, Any]:
     try:
         tree = yaml.load(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)  # noqa: S506
-    except (
-        yaml.YAMLError,
-        ValueError,
-    ) as problem:  # a date or a number that YAML knows and Python does not
+    except _NOT_YAML as problem:
         raise InputError(where, f"{path} is neither YAML nor JSON ({problem!s:.200})") from problem
     except RecursionError as problem:
         raise InputError(where, f"{path} is nested too deeply") from problem
