@@ -90,11 +90,9 @@ def _left_in_groups(controller: str, most: str, current: str) -> Iterator[int]:
         root = CGROUPS / controller if controllers else CGROUPS
         here = root / path.lstrip("/")
         for folder in (here, *here.parents) if here.is_dir() else (root,):
-            names = (
-                [_V1_FILES.get(name, name) for name in (most, current)] if controllers else [most, current]
-            )
+            names = [_V1_FILES.get(name, name) if controllers else name for name in (most, current)]
             limit, used = (_text(folder / name).strip() for name in names)
-            if limit.isascii() and limit.isdigit() and used.isascii() and used.isdigit():
+            if is_digits(limit) and is_digits(used):
                 yield max(0, int(limit) - int(used))
             if folder == root:
                 break

@@ -35,15 +35,21 @@ _LIMITS: dict[str, dict[str, int]] = {
 }
 
 
-def _limit(schema: Any) -> None:
+def _limit(schema: Any, resolve: Callable[[Any], Any], seen: set[str]) -> None:
+    """Set the limits of the machine on each number of a schema; `resolve` follows a reference in it."""
     if isinstance(schema, dict):
+        if schema.get("type") == "definition-ref":  # a record that several fields hold
+            if schema["schema_ref"] in seen:
+                return
+            seen.add(schema["schema_ref"])
+            schema = resolve(schema)
         for key, value in _LIMITS.get(str(schema.get("type")), {}).items():
             schema.setdefault(key, value)
         for inner in schema.values():
-            _limit(inner)
+            _limit(inner, resolve, seen)
     elif isinstance(schema, list | tuple):
         for inner in schema:
-            _limit(inner)
+            _limit(inner, resolve, seen)
 
 
 class Model(BaseModel):
@@ -59,7 +65,7 @@ class Model(BaseModel):
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         """The schema of this record, with the limits of the machine on each number."""
         schema = handler(source)
-        _limit(schema)
+        _limit(schema, handler.resolve_ref_schema, set())
         return schema
 
 

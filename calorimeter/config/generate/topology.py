@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from calorimeter.config.audit.rules.engine_processes import MYSQL_CONNECTIONS
 from calorimeter.config.hosts import with_brackets
 from calorimeter.core import bounds
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import address
 from calorimeter.core.secrets import Secret
 from calorimeter.core.toml import Model
@@ -39,7 +40,7 @@ def _plain(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    numbers = text.replace(".", "").isdecimal()  # as no host is named: 10.0.0.300 is a mistake
+    numbers = is_digits(text.replace(".", ""))  # as no host is named: 10.0.0.300 is a mistake
     return str(ip_address(text)) if ":" in text or numbers else _plain(text)
 
 
