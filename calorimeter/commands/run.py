@@ -29,6 +29,16 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 """Options that a single run of a series does not get as they were given."""
 
 
+class ProcessesParam(NumberParam):
+    """A number of processes: what this machine bears, or what --allow-processes says."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Fails with the valid range."""
+        allowed = ctx.params.get("allow_processes") if ctx else None
+        within = load_processes.processes(allowed if isinstance(allowed, int) else None)
+        return NumberParam(within).convert(value, param, ctx)
+
+
 @click.command()
 @click.argument("scenario", default="first-mix")
 @DEPLOYMENT_OPTION
@@ -38,12 +48,11 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 @click.option("--rate", type=NumberParam(bounds.POSITIVE_RATE),
               help="Open-loop load: start PER_S operations per second, no matter how many are still in "
               "flight (default: the scenario's arrivals).")  # fmt: skip
-@click.option("--processes", type=NumberParam(bounds.ALLOWED_PROCESSES), metavar="N",
-              help=f"Number of processes that generate load, from 1 to {load_processes.PER_PROCESSOR} a "
-              "processor (default: 1).")  # fmt: skip
-@click.option("--allow-processes", type=NumberParam(bounds.ALLOWED_PROCESSES), metavar="N",
-              help="Upper limit of --processes (default: 4 a processor). The limits of memory and of "
-              "processes still hold.")  # fmt: skip
+@click.option("--processes", type=ProcessesParam(load_processes.processes()),
+              help="Number of processes that generate load, 4 a processor at most (default: 1).")  # fmt: skip
+@click.option("--allow-processes", type=NumberParam(bounds.ALLOWED_PROCESSES), is_eager=True,
+              help="Upper limit of --processes, as far as the machine's memory and its limits of processes "
+              f"allow (default: {load_processes.PER_PROCESSOR} a processor).")  # fmt: skip
 @RUNS_OPTION
 @click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "

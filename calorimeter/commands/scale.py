@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from pathlib import Path
 
 import click
@@ -60,6 +61,8 @@ def scale(
     Exit status: 0 the study is complete; 1 a measurement lies outside its predicted interval; 2 it cannot
     run.
     """
+    sizes = (len(set(numbers)) for numbers in (rest, cfn, engines) if numbers)
+    _check_length(prod(sizes) * repeat * duration)
     from calorimeter.report import page
     from calorimeter.studies import scale_page, study_circumstances
     from calorimeter.studies import scale_study as study
@@ -77,7 +80,6 @@ def scale(
     shapes = [(shape, False) for shape in grid]
     if left_out is not None:
         shapes.append(((grid[-1][0], grid[-1][1], left_out), True))
-    _check_length(len(shapes) * repeat * duration)
     folder = RunDir.create(described, runs=runs, name=f"scale-{wanted.name}")
     folder.note_command()
     empty = ScaleResult(

@@ -137,6 +137,8 @@ def _first(errors: list[ErrorDetails], model: type[Model], where: str) -> InputE
         return InputError(
             place, f"unknown key {last!r}", f"valid: {', '.join(known)}", nearest(str(last), known)
         )
+    if error["type"] == "json_invalid":  # its input is the whole file
+        return InputError(where, "is nested too deeply", "valid: a TOML file")
     if error["type"] == "missing":
         return InputError(place, "is missing")
     if error["type"] == "too_short":

@@ -16,9 +16,11 @@ from locust.runners import MasterRunner, WorkerRunner
 from calorimeter.core import bounds, machine, paths
 from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError
+from calorimeter.load.operations import operation_table
 from calorimeter.load.run import load_processes, machine_limits, progress_line
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.load.run.preparation import prepare, warn_of_delegation
+from calorimeter.load.run.session import target
 
 SLOW_S = 1.0
 """Checks that take longer are announced even if standard error is not a terminal."""
@@ -79,7 +81,7 @@ def _bound(parser: Any) -> None:
     def processes(text: str) -> int:
         if text == "-1":  # Locust's word for one a processor
             return -1
-        number: int = bounds.ALLOWED_PROCESSES.parse(text)
+        number: int = load_processes.processes(*allowed).parse(text)
         load_processes.check_processes(number, *allowed)
         return number
 
@@ -129,8 +131,10 @@ def install(environment: Any) -> None:
             }
             session.scenario = session.scenario.with_overrides(**given)
             if options.processes or not isinstance(environment.runner, MasterRunner):
-                place = (session.deployment, Path(options.runs), options.processes or 1)
-                machine_limits.check(session.scenario, *place)
+                apis = operation_table.apis(session.scenario) | session.fronts.keys()
+                sources = {api: len(target(session.deployment, api)[1]) for api in apis}
+                place = (Path(options.runs), options.processes or 1)
+                machine_limits.check(session.scenario, sources, *place)
             session.token.check_lasts(session.scenario.duration_s)
             warn_of_delegation(session)
     except (InputError, KeyboardInterrupt) as problem:

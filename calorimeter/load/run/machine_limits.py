@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
 from calorimeter.core import machine
-from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.load.operations import operation_table
 from calorimeter.load.run.load_processes import PROCESS_BYTES, mib
-from calorimeter.load.run.session import target
 from calorimeter.workload.scenario import Scenario
 
 SPARE_FILES = 100
@@ -23,12 +22,15 @@ SAMPLE_BYTES = 32
 """Bytes of a recorded request on disk (docs/reference/load.md)."""
 
 
-def check(scenario: Scenario, deployment: Deployment, runs: Path, processes: int = 1) -> None:
-    """Raise InputError if this machine lacks open files, ports, memory or disk space for a load."""
+def check(scenario: Scenario, sources: Mapping[str, int], runs: Path, processes: int = 1) -> None:
+    """Raise InputError if this machine lacks open files, ports, memory or disk space for a load.
+
+    `sources` is the number of source addresses that can reach each API.
+    """
     apis = connections(scenario)
     _check_open_files(scenario.users, max(map(len, apis.values()), default=1), processes)
     _check_memory(scenario.users, processes)
-    _check_ports(scenario, apis, deployment)
+    _check_ports(scenario, apis, sources)
     _check_disk(scenario, runs)
 
 
@@ -63,20 +65,20 @@ def _check_memory(users: int, processes: int) -> None:
         raise InputError("users", given, f"valid: up to {fit} users, or more machines (locust --worker)")
 
 
-def _check_ports(scenario: Scenario, apis: dict[str, set[str]], deployment: Deployment) -> None:
+def _check_ports(scenario: Scenario, apis: dict[str, set[str]], sources: Mapping[str, int]) -> None:
     ports = machine.local_ports()
     weights = {api: load.users for api in apis if (load := scenario.load(api))}
     for api in sorted(set().union(*apis.values())):
         share = sum(weights[of] for of, to in apis.items() if api in to) / sum(weights.values())
-        sources = max(1, len(target(deployment, api)[1]))
+        addresses = max(1, sources[api])
         connections = ceil(scenario.users * share)
-        if ports is None or ceil(connections / sources) <= ports:
+        if ports is None or ceil(connections / addresses) <= ports:
             continue
-        needed = ceil(connections / sources)
-        given = f"{connections} connections to {api} from {_of(sources, 'source address')} need {needed} "
+        needed = ceil(connections / addresses)
+        given = f"{connections} connections to {api} from {_of(addresses, 'source address')} need {needed} "
         given += f"local ports of each, the kernel has {ports} (net.ipv4.ip_local_port_range)"
         valid = (
-            f"valid: up to {int(ports * sources / share)} users, or {ceil(connections / ports)} addresses"
+            f"valid: up to {int(ports * addresses / share)} users, or {ceil(connections / ports)} addresses"
         )
         raise InputError("users", given, f"{valid} in clients.sources")
 
