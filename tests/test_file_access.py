@@ -28,7 +28,6 @@ PENDING: set[str] = {
     "calorimeter/core/load_generator.py",
     "calorimeter/core/netns.py",
     "calorimeter/core/rundir.py",
-    "calorimeter/core/toml.py",
     "calorimeter/core/verdict.py",
     "calorimeter/gates/affinity/locust_load.py",
     "calorimeter/gates/evidence/load_recorder.py",
@@ -68,9 +67,7 @@ PENDING: set[str] = {
     "calorimeter/report/tables/watch_files.py",
     "calorimeter/studies/capacity_search.py",
     "calorimeter/studies/guide_comparison.py",
-    "calorimeter/studies/interleaved_runs.py",
     "calorimeter/studies/published.py",
-    "calorimeter/workload/template.py",
 }
 
 

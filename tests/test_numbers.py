@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 from calorimeter import cli
 from calorimeter.commands.lab import TimeoutsParam, lab
 from calorimeter.commands.param_types import NumberParam
+from calorimeter.commands.run import ProcessesParam
 from calorimeter.config.generate.topology import Topology
 from calorimeter.core.bounds import Bounds
 from calorimeter.core.deployment import Deployment
@@ -28,6 +29,13 @@ from tests.places import CLONE
 
 WRITTEN = (Deployment, Scenario, Schedule, Topology, LabTopology)
 """What people write, and the lab's own state."""
+
+WRITTEN_FILES = {
+    Deployment: "deployment.toml",
+    Scenario: "scenario",
+    Schedule: "fault schedule",
+    Topology: "topology.toml",
+}
 
 WITHOUT_NUMBERS = (click.Path, click.Choice, click.types.StringParamType, click.types.BoolParamType)
 WITHOUT_NUMBERS += (click.types.UnprocessedParamType, TimeoutsParam)
@@ -136,6 +144,40 @@ def test_every_number_of_a_file_has_bounds() -> None:
     assert count > 60
 
 
+def test_the_documentation_lists_every_bound() -> None:
+    """docs/reference/numbers.md has a row for each option and key; the test's message is the row to add."""
+    page = (CLONE / "docs/reference/numbers.md").read_text("utf-8")
+    rows = [f"| `{words}` | {param.type.within.range} |" for words, param in named_options()]
+    for root, file in WRITTEN_FILES.items():
+        rows += [f"| {file} | `{key}` | {within.range} |" for key, within in keys(root, "")]
+    assert [row for row in rows if row not in page] == []
+    assert sum(line.startswith("| ") and ".." in line for line in page.splitlines()) == len(set(rows))
+
+
+def named_options() -> Iterator[tuple[str, click.Parameter]]:
+    """`run --users`, and its parameter, for each option whose bounds are not those of the machine."""
+    for words, param in params().items():
+        if isinstance(param.type, NumberParam) and not isinstance(param.type, ProcessesParam):
+            yield f"{words.rpartition(' ')[0]} {param.opts[0]}", param
+
+
+def keys(hint: Any, key: str, within: Bounds | None = None) -> Iterator[tuple[str, Bounds]]:
+    """`proxy[].checks.inter_s`, and its bounds, for each number below a model or an annotation."""
+    if isinstance(hint, type) and issubclass(hint, BaseModel):
+        for name, inner in get_type_hints(hint, include_extras=True).items():
+            if name in hint.model_fields:
+                yield from keys(inner, f"{key}.{name}".lstrip("."))
+    elif get_origin(hint) is Annotated:
+        of, *marks = get_args(hint)
+        yield from keys(of, key, next((mark for mark in marks if isinstance(mark, Bounds)), within))
+    elif hint in (int, float) and within is not None:
+        yield key, within
+    else:
+        several = {tuple: "[]", dict: ".NAME"}.get(get_origin(hint) or type, "")
+        for inner in get_args(hint):
+            yield from keys(inner, key + several, within)
+
+
 def test_the_rule_finds_a_field_without_bounds() -> None:
     """The rule has been red: a bare number, also within a table or a list."""
     for annotation in (int, float | None, dict[str, int], tuple[Annotated[float, "x"], ...]):
@@ -164,6 +206,7 @@ def limited(schema: Any) -> Iterator[bool]:
             yield from limited(inner)
 
 
+@pytest.mark.slow  # every module with a record is imported
 def test_every_number_of_a_record_is_finite_and_has_64_bits() -> None:
     """Also in records that only the suite writes: somebody may have changed them."""
     for file in (CLONE / "calorimeter").rglob("*.py"):

@@ -52,6 +52,8 @@ def capacity(
 
     Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 it cannot run.
     """
+    if start > most:
+        raise InputError("--start", f"{start:g} given with --most {most:g}", "valid: --most or less")
     from calorimeter.studies import capacity_page
     from calorimeter.studies import capacity_search as study
     from calorimeter.studies.level_search import SearchPlan
@@ -60,8 +62,6 @@ def capacity(
     study.require_objectives(wanted)
     unit = study.unit_of(wanted, by)
     whole = unit == "users"
-    if start > most:
-        raise InputError("--start", f"{start:g} given with --most {most:g}", "valid: --most or less")
     plan = SearchPlan(
         max(1.0, round(start)) if whole else start, 1.0 if whole else 0.1, most, precision, whole
     )

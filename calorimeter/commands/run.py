@@ -49,7 +49,8 @@ class ProcessesParam(NumberParam):
               help="Open-loop load: start PER_S operations per second, no matter how many are still in "
               "flight (default: the scenario's arrivals).")  # fmt: skip
 @click.option("--processes", type=ProcessesParam(load_processes.processes()),
-              help="Number of processes that generate load, 4 a processor at most (default: 1).")  # fmt: skip
+              help="Number of processes that generate load, 4 a processor at most "
+              "(default: 1).")  # fmt: skip
 @click.option("--allow-processes", type=NumberParam(bounds.ALLOWED_PROCESSES), is_eager=True,
               help="Upper limit of --processes, as far as the machine's memory and its limits of processes "
               f"allow (default: {load_processes.PER_PROCESSOR} a processor).")  # fmt: skip

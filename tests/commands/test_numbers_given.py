@@ -65,7 +65,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ),
         (
             "scale --engines 1,2,4 --repeat 1000 --duration 9h",
-            "--repeat: the loads of all sizes would last 1",
+            "--repeat: the loads of all sizes would last 9",
         ),
         ("scale --engines 1,²", "'1,²' given; valid: a whole number from 1 to 64"),
         ("capacity first-mix --start 10 --most 5", "--start: 10 given with --most 5"),

@@ -43,7 +43,7 @@ def test_what_is_no_number_is_refused_with_the_valid_range(text: str) -> None:
 @given(
     text=st.text(max_size=30) | st.from_regex(r"\d{1,30}(\.\d*)?(e-?\d{1,4})?(ms|s|m|h)?", fullmatch=True)
 )
-@settings(max_examples=100)
+@settings(max_examples=50)
 def test_a_text_is_a_number_within_the_bounds_or_refused(text: str) -> None:
     """Whatever the text, there is a finite number within the bounds or a ValueError with the range."""
     for within in (bounds.SECONDS, bounds.COUNT, bounds.RATE, bounds.MOMENT):
