@@ -19,6 +19,7 @@ FUNCTIONS = {
 
 ALLOWED: dict[str, set[str]] = {
     "calorimeter/core/files.py": {"*"},
+    "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
 }
 """What a module may use itself, and `*` for everything; beside each line the reason why."""
 
