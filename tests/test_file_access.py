@@ -19,6 +19,7 @@ FUNCTIONS = {
 
 ALLOWED: dict[str, set[str]] = {
     "calorimeter/core/files.py": {"*"},
+    "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
 }
 """What a module may use itself, and `*` for everything; beside each line the reason why."""
 
@@ -28,7 +29,6 @@ PENDING: set[str] = {
     "calorimeter/core/load_generator.py",
     "calorimeter/core/netns.py",
     "calorimeter/core/rundir.py",
-    "calorimeter/core/toml.py",
     "calorimeter/core/verdict.py",
     "calorimeter/gates/affinity/locust_load.py",
     "calorimeter/gates/evidence/load_recorder.py",
@@ -68,9 +68,7 @@ PENDING: set[str] = {
     "calorimeter/report/tables/watch_files.py",
     "calorimeter/studies/capacity_search.py",
     "calorimeter/studies/guide_comparison.py",
-    "calorimeter/studies/interleaved_runs.py",
     "calorimeter/studies/published.py",
-    "calorimeter/workload/template.py",
 }
 
 

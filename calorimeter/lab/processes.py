@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 
@@ -48,7 +49,7 @@ def running(folder: Path, part: str | None = None) -> list[LabProcess]:
     mark = f"{LAB}={folder}".encode()
     found = []
     for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
+        if not is_digits(entry.name):
             continue
         process = _marked(int(entry.name), mark)
         if process is not None and part in (None, process.part):

@@ -19,6 +19,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from calorimeter.core import paths, waiting
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.shell_command import CommandFailed, run
@@ -185,7 +186,7 @@ def _end_injections(journal: Path) -> None:
     """Kill commands that a killed suite had started: they must not break anything after the healing."""
     mark = f"{MARK}={journal}".encode()
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
+        if is_digits(entry.name):
             with suppress(OSError):
                 if mark in (entry / "environ").read_bytes().split(b"\0"):
                     os.kill(int(entry.name), signal.SIGKILL)
