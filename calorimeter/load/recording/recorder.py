@@ -12,6 +12,7 @@ A run must stop if rows cannot be written: `on_failure` is called once, with one
 from __future__ import annotations
 
 import logging
+import os
 import struct
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -314,10 +315,11 @@ def _attempt(work: Callable[[], int]) -> tuple[int, str]:
     """The result and "", or 0 and the error: gevent would print what a function raises in its thread."""
     try:
         return work(), ""
-    except (OSError, pa.ArrowException) as problem:
-        return 0, " ".join(str(problem).split())
     except InputError as problem:
         return 0, problem.given
+    except (OSError, pa.ArrowException) as problem:
+        number = getattr(problem, "errno", None)
+        return 0, os.strerror(number) if number else " ".join(str(problem).split())
 
 
 def _write_segment(path: Path, table: Callable[[], pa.Table]) -> int:

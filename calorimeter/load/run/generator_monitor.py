@@ -12,6 +12,7 @@ from typing import Any
 
 import gevent
 import numpy as np
+import numpy.ma  # `np.quantile` would import it in the first window
 
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns

@@ -124,10 +124,13 @@ class Lifecycle:
         """Print one line, and end this run and Locust with exit status 2."""
         if self._aborted:
             return
-        self._aborted = True
-        print(f"calorimeter: {line}", file=sys.stderr, flush=True)
-        self._environment.process_exit_code = 2
-        if isinstance(self._runner, WorkerRunner):
+        worker = isinstance(self._runner, WorkerRunner)
+        if worker and self._environment.parsed_options.processes:  # its master has the same terminal
+            self._aborted = True
+            self._environment.process_exit_code = 2
+        else:
+            self._failed(line)
+        if worker:
             self._runner.send_message(worker_messages.ABORT, {"line": line[:2000]})
         gevent.spawn(self._quit)
 

@@ -57,7 +57,8 @@ class Worker(WorkerRunner):
 def attach(environment: Environment, runs: Path) -> None:
     """Attach a load to a Locust environment, as the locustfile does."""
     environment.parsed_options = SimpleNamespace(
-        num_users=None, spawn_rate=None, run_time=None, of_command="", progress=False, with_parent=False
+        **dict.fromkeys(("num_users", "spawn_rate", "run_time", "processes")),
+        **{"of_command": "", "progress": False, "with_parent": False},
     )
     token: Any = SimpleNamespace(start_renewing=lambda: None)
     unused: Any = None
