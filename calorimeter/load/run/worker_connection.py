@@ -155,12 +155,14 @@ class WorkerSocket(zmqrpc.Client):
     def _event(self, event: int) -> None:
         if event == zmq.Event.HANDSHAKE_SUCCEEDED:
             self._refusals = -sys.maxsize  # later ones are a master that ends
-        self._refusals += event in _FAILED
+        if event not in _FAILED:
+            return
+        self._refusals += 1
         if self._refusals == MOST_REFUSALS:
             valid = f"give {OPTION} FILE, a copy of the master's"
             problem = InputError(f"--master-host {self._place}", "refuses this worker's token", valid)
             print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
-            gevent.kill(gevent.get_hub().parent, SystemExit(2), block=False)
+            gevent.kill(gevent.get_hub().parent, SystemExit(2))
 
     def close(self, linger: int | None = None) -> None:
         """Close the socket, and end what watches it."""

@@ -73,14 +73,11 @@ class WorkerToken:
 
 def is_loopback(host: str) -> bool:
     """Whether only processes of this machine can connect to a socket that listens on `host`."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        pass
-    with suppress(OSError):
-        return all(
-            ipaddress.ip_address(found[4][0]).is_loopback for found in socket.getaddrinfo(host or "*", 0)
-        )
+    if host in ("", "*"):  # resolvers have opinions on these
+        return False
+    with suppress(OSError, ValueError):
+        found = socket.getaddrinfo(host.strip("[]"), 0)
+        return all(ipaddress.ip_address(each[4][0]).is_loopback for each in found)
     return False
 
 
