@@ -6,6 +6,7 @@ and never waits for a pipe or a device that nobody asked for. All errors are an 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -113,15 +114,18 @@ def _owned(descriptor: int) -> BinaryIO:
     return os.fdopen(descriptor, "wb", buffering=0)
 
 
-def make_folder(path: Path, *, mode: int = 0o700) -> Path:
+def make_folder(path: Path, *, mode: int = 0o700, new: bool = False) -> Path:
     """Make a folder and those above it with this mode, whatever the umask; returns `path`.
 
-    A folder that exists stays as it is. Raises InputError if it cannot be made.
+    A folder that exists stays as it is. Raises InputError if it cannot be made, or if it must be `new` and
+    exists.
     """
     with _as_input_errors(path, "made"):
+        if new and os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         for folder in reversed([path, *path.parents]):
             if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
+                folder.mkdir(exist_ok=not new or folder != path)
                 folder.chmod(mode)
     return path
 
