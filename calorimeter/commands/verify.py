@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.core import netns, shipped
 from calorimeter.core.deployment import read as read_deployment
@@ -107,6 +108,7 @@ def doctor(deployment: Path | None) -> int:
     from calorimeter.gates.registry import check_waivers, known
 
     described = netns.open_deployment(deployment)
+    left_behind.restore_tracing(described)
     gates = known()
     check_waivers(described, gates)
     table = Table(box=None, pad_edge=False)

@@ -134,7 +134,10 @@ class Lab:
         return network.namespace(self.topology.name, layout.host_of(part))
 
     def enter_network(self) -> None:
-        """Enter the network from which the lab can be reached: for a sample that of its client host."""
+        """Enter the network from which the lab can be reached: for a sample that of its client host.
+
+        A client host that was lost is made again: without it, nothing could be healed.
+        """
         if self.topology.sample:
             network.enter_client_host(self.topology.name)
 

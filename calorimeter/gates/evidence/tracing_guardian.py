@@ -70,17 +70,24 @@ class TracingClaim:
             self._held = files.append(self._file)
             fcntl.flock(self._held, fcntl.LOCK_EX)
 
-    def release(self) -> None:
-        """Switch tracing off if this suite switched it on and no other run uses it."""
+    def was_taken(self) -> bool:
+        """Whether runs of this suite have switched tracing on, as far as they have left a file."""
+        return self._ours.exists()
+
+    def release(self) -> bool:
+        """Switch tracing off if this suite switched it on and no other run uses it; whether it did."""
         with self._alone():
             if self._held is not None:
                 self._held.close()
             files.remove(self._file)
-            if self._ours.exists() and not self._others():
-                with self._order.api() as api:
-                    if api.tracing():
-                        api.set_tracing(False)
-                files.remove(self._ours)
+            if not self.was_taken() or self._others():
+                return False
+            with self._order.api() as api:
+                was_on = api.tracing()
+                if was_on:
+                    api.set_tracing(False)
+            files.remove(self._ours)
+            return was_on
 
     @property
     def _ours(self) -> Path:
