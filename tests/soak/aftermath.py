@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 
+from calorimeter.core import netns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
@@ -21,6 +22,7 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.lab import part_faults, processes
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.sample import layout, network
 from calorimeter.load.recording.recorder import FLUSH_S
 from tests.soak.forked import Command, Ended
 from tests.soak.misfortunes import Round
@@ -92,11 +94,17 @@ def of_the_lab(lab: Lab, journal: Journal) -> list[str]:
 
 def of_the_broker(deployment: Deployment) -> list[str]:
     """Tracing that is still on."""
-    try:
-        with BrokerApi.of(deployment) as api:
-            return ["the broker's tracing is on"] if api.tracing() else []
-    except EvidenceUnavailable as problem:
-        return [f"tracing cannot be seen: {problem}"]
+
+    def look() -> None:
+        netns.enter_client_netns(deployment)
+        try:
+            with BrokerApi.of(deployment) as api:
+                print("the broker's tracing is on\n" if api.tracing() else "", end="")
+        except EvidenceUnavailable as problem:
+            print(f"tracing cannot be seen: {problem}")
+
+    done = Command("tracing", act=look).end()
+    return done.stdout.splitlines() + _problems(done, {0})
 
 
 def of_the_processes(work: Work) -> list[str]:
@@ -140,13 +148,19 @@ def _problems(done: Ended, allowed: set[int]) -> list[str]:
 def undeleted(lab: Lab, run: str) -> list[str]:
     """Stacks, projects and users of a run, as the databases of Heat and Keystone have them."""
     given = (lab.host("mariadb"), str(lab.port("mariadb")), lab.secrets["mariadb"], run)
-    argv = [lab.programs.heat("python"), "-W", "ignore", "-c", UNDELETED, *given]
+    client = netns.within(client_namespace(lab))
+    argv = [*client, lab.programs.heat("python"), "-W", "ignore", "-c", UNDELETED, *given]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     return (
         done.stdout.split("\n")[:-1]
         if done.returncode == 0 and done.stdout.strip()
         else ([f"the databases do not answer: {done.stderr[-200:]}"] if done.returncode else [])
     )
+
+
+def client_namespace(lab: Lab) -> str | None:
+    """The namespace of a sample's client host."""
+    return network.namespace(lab.topology.name, layout.CLIENT) if lab.topology.sample else None
 
 
 def _freshness(run: Path, planned: Round, struck: Struck) -> list[str]:

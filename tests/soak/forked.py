@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -41,16 +41,16 @@ class Ended:
 
 
 class Command:
-    """A command that runs in a fork."""
+    """A command, or another function that prints, in a fork."""
 
-    def __init__(self, *words: str) -> None:
+    def __init__(self, *words: str, act: Callable[[], None] | None = None) -> None:
         self._words = words
         # Closed by `end`, which reads them.
         self._out: IO[bytes] = TemporaryFile()  # noqa: SIM115
         self._err: IO[bytes] = TemporaryFile()  # noqa: SIM115
         self._pid = os.fork()
         if self._pid == 0:
-            _become(words, self._out.fileno(), self._err.fileno())
+            _become(words, self._out.fileno(), self._err.fileno(), act)
 
     def end(self) -> Ended:
         """Wait until it has ended, and kill it if it does not."""
@@ -71,7 +71,7 @@ class Command:
         return Ended(self._words, status, _text(self._out), _text(self._err))
 
 
-def _become(words: Sequence[str], out: int, err: int) -> None:
+def _become(words: Sequence[str], out: int, err: int, act: Callable[[], None] | None) -> None:
     from calorimeter import cli
 
     status = 1
@@ -79,7 +79,8 @@ def _become(words: Sequence[str], out: int, err: int) -> None:
         os.dup2(out, 1)
         os.dup2(err, 2)
         sys.argv = ["calorimeter", *words]
-        cli.main()
+        (act or cli.main)()
+        status = 0
     except SystemExit as problem:
         status = problem.code if isinstance(problem.code, int) else 1
     except BaseException:

@@ -3,20 +3,21 @@
 Each round starts gates that break a lab, a load with faults (one process or two) or a trace of a load, and
 strikes it at a random moment: the suite, Locust, a worker, a guardian, the watch, or all at once; by
 SIGKILL, SIGTERM, SIGINT, SIGSTOP (then SIGCONT or SIGKILL), no descriptors, no memory (a limit, or the
-kernel's kill), a full disk for runs and state, a stepped clock (libfaketime), a lost network namespace.
+kernel's kill), a full disk for runs and state, a stepped clock, a lost network namespace.
 Then `calorimeter doctor` must exit as on the healthy lab and leave no journal, no nftables table, no
 stopped or missing process, every server UP and tracing off; `report` and `balance` read every run, whose
 samples end at most a second before the load was killed; `clean` leaves neither stacks nor projects nor
 users in the databases of Heat and Keystone; and no process is left. At the end the lab goes without trace.
 
-Misfortunes that are not possible here (no root, no libfaketime) are named and left out. Prints one line per
+Rounds with a lost namespace use a second lab, the guide's sample. The machine's own clock is never set: the
+suite's processes see one that steps. Misfortunes that are not possible here (no root, no compiler) are
+named and left out. Prints one line per
 round and the counts; exit status 1 if a round was unexpected. The same `--seed` repeats the same plans.
 """
 
 from __future__ import annotations
 
 import argparse
-import glob
 import os
 import secrets
 import shutil
@@ -28,15 +29,16 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lab_state, processes
+from calorimeter.lab import lab_state, part_faults, processes
 from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.sample import network
 from tests.soak import aftermath, forked, labs, misfortunes
 from tests.soak.aftermath import Struck, open_faults
 from tests.soak.forked import calorimeter
@@ -44,6 +46,7 @@ from tests.soak.misfortunes import Round
 from tests.soak.struck_work import OUTPUT, Disk, MemoryGroup, SteppedClock, Work, command, started
 
 NAME = "soak-healing"
+SAMPLE = ("--sample", "guide")
 SHAPE = ("--rest", "2", "--cfn", "1", "--engines", "2")
 GATES = ("H2", "H3", "H4", "H6", "H7", "H8")
 LOAD_S = 8
@@ -53,8 +56,6 @@ GATES_S = 4.0
 FIRST_S = 120.0
 GONE_S = 200.0
 """The longest that struck work may take: it heals, removes its stacks and ends its watch."""
-
-FAKETIME = "/usr/lib/*/faketime/libfaketimeMT.so.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,18 +69,18 @@ class Around:
     group: MemoryGroup | None
 
 
-def tried(around: Around, planned: Round, healthy: int) -> tuple[str, list[str]]:
-    """One round: the faults open when it was struck, and what was wrong afterwards."""
+def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[str]]:
+    """One round: whom it struck, and what was wrong afterwards."""
     runs = around.runs / secrets.token_hex(4)
     runs.mkdir(mode=0o700)
     argv = command(planned.work, around.lab.deployment, runs, planned.gates, LOAD_S)
-    stepped = planned.misfortune == "clock" and around.clock is not None
-    environment = around.clock.environment if stepped and around.clock else {}
-    surroundings = {"disk": around.disk, "clock": around.clock, "group": around.group, "namespace": ""}
+    environment = around.clock.environment if planned.misfortune == "clock" and around.clock else {}
+    namespace = aftermath.client_namespace(around.lab)
+    what = {"disk": around.disk, "clock": around.clock, "group": around.group, "namespace": namespace}
     deployment = deployments.read(around.lab.deployment)
     journal = Journal.of(deployment)
     began = time.monotonic()
-    with started(argv, runs, environment, **surroundings) as work:
+    with started(argv, runs, environment, **what) as work:
         struck = strike(work, planned, journal)
         wrong = [f"{struck.status}"] if struck.status.startswith("NOT") else []
         if around.clock is not None:
@@ -104,7 +105,7 @@ def tried(around: Around, planned: Round, healthy: int) -> tuple[str, list[str]]
             doctor.stderr,
         )
     shutil.rmtree(runs)
-    return struck.was_open, wrong
+    return struck, wrong
 
 
 def strike(work: Work, planned: Round, journal: Journal) -> Struck:
@@ -140,43 +141,58 @@ def strike(work: Work, planned: Round, journal: Journal) -> Struck:
     return Struck(at_ns, len(victims), was_open, status, begun_s)
 
 
-def rounds(around: Around, planned: list[Round]) -> int:
-    """Run the rounds; the number of unexpected ones."""
+@dataclass(slots=True)
+class Counts:
+    """What became of the rounds, by misfortune; `left` is what labs left behind."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    problems: Counter[str] = field(default_factory=Counter)
+    left: list[str] = field(default_factory=list)
+
+    def show(self) -> int:
+        """Print the summary; the exit status."""
+        for what, times in sorted(self.done.items()):
+            open_s = f"struck in {self.struck[what]}, something was open in {self.broken[what]}"
+            print(f"{what:<18} {times:4} rounds, {open_s}; {self.wrong[what]} unexpected")
+        for problem, times in self.problems.most_common():
+            print(f"  {times} × {problem}")
+        total, wrong = self.done.total(), self.wrong.total()
+        print(f"the labs left: {', '.join(self.left) or 'nothing'}")
+        print(f"{total - wrong} of {total} rounds as expected", flush=True)
+        return 1 if wrong or self.left else 0
+
+
+def rounds(around: Around, planned: list[Round], counts: Counts) -> None:
+    """Run the rounds and count what became of them."""
     healthy = calorimeter("doctor", around.lab.deployment).status
-    done, broken, wrong = Counter[str](), Counter[str](), Counter[str]()
-    kinds: Counter[str] = Counter()
     for each in planned:
-        was_open, problems = tried(around, each, healthy)
-        done[each.misfortune] += 1
-        broken[each.misfortune] += was_open != "nothing"
-        wrong[each.misfortune] += bool(problems)
-        kinds.update(f"{each}: {problem[:160]}" for problem in problems)
-    for what, times in sorted(done.items()):
-        print(
-            f"{what:<18} {times:4} rounds, in {broken[what]} something was open; {wrong[what]} unexpected"
-        )
-    for problem, times in kinds.most_common():
-        print(f"  {times} × {problem}")
-    print(f"{len(planned) - wrong.total()} of {len(planned)} rounds as expected", flush=True)
-    return wrong.total()
+        struck, problems = tried(around, each, healthy)
+        counts.done[each.misfortune] += 1
+        counts.struck[each.misfortune] += bool(struck.pids or each.victim == "machine")
+        counts.broken[each.misfortune] += struck.was_open != "nothing"
+        counts.wrong[each.misfortune] += bool(problems)
+        counts.problems.update(f"{each}: {problem[:160]}" for problem in problems)
 
 
-def possible() -> tuple[dict[str, str], Path | None]:
-    """Misfortune → why it is not possible here, empty if it is; and the library that steps clocks."""
+def possible(own_lab: bool) -> dict[str, str]:
+    """Misfortune → why it is not possible here, empty if it is."""
     root = "" if os.geteuid() == 0 else "it needs root"
-    found = sorted(glob.glob(os.environ.get("CALORIMETER_FAKETIME", FAKETIME)))  # noqa: PTH207
     group = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists()
     why = dict.fromkeys(misfortunes.STRIKES, "")
     why["disk"] = root
-    why["clock"] = "" if found else "libfaketime is not installed"
+    why["clock"] = "" if shutil.which("cc") else "it needs a C compiler, cc"
     why["out-of-memory kill"] = root or ("" if group else "no control group of version 1 for memory")
-    why["namespace"] = "only on the sample"
-    return why, Path(found[0]) if found else None
+    why["namespace"] = root if own_lab else "it needs a sample of its own"
+    return why
 
 
 @contextmanager
-def surroundings(given: str | None, library: Path | None, memory: bool) -> Iterator[Around]:
-    """The lab, the small disks and the clock; exits with status 1 if the lab leaves a trace."""
+def surroundings(given: str | None, name: str, *shape: str) -> Iterator[Around]:
+    """The lab, the small disks, the clock and the control group."""
+    compiler = shutil.which("cc")
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cal-")))
         if not given:
@@ -184,11 +200,12 @@ def surroundings(given: str | None, library: Path | None, memory: bool) -> Itera
         own = [] if given else [paths.state() / "faults", paths.state() / "tracing"]
         disk = Disk(home / "runs", *own, small=os.geteuid() == 0)
         stack.callback(disk.close)
-        clock = SteppedClock(library, home / "clock") if library else None
-        group = MemoryGroup(Path("/sys/fs/cgroup/memory")) if memory else None
+        clock = SteppedClock(compiler, home) if compiler else None
+        memory = Path("/sys/fs/cgroup/memory")
+        group = MemoryGroup(memory) if os.access(memory / "cgroup.procs", os.W_OK) else None
         if group is not None:
             stack.callback(group.close)
-        name = stack.enter_context(labs.lab(given, NAME, *SHAPE))
+        name = stack.enter_context(labs.lab(given, name, *shape))
         yield Around(lab_state.open_lab(name), home / "runs", disk, clock, group)
 
 
@@ -202,22 +219,32 @@ def main() -> int:
     given = parser.parse_args()
     # A shell's background job ignores SIGINT, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    why, library = possible()
+    why = possible(not given.lab)
     for name, reason in why.items():
         if reason:
             print(f"left out: {name} ({reason})", flush=True)
     kinds = tuple(name for name, reason in why.items() if not reason)
     planned = misfortunes.drawn(given.rounds * (50 if given.only else 1), given.seed, kinds, GATES)
     planned = [each for each in planned if not given.only or given.only in str(each)][: given.rounds]
-    with surroundings(given.lab, library, "out-of-memory kill" in kinds) as around:
-        forked.preload()
-        wrong = rounds(around, planned)
-        folder = around.lab.folder
+    forked.preload()
+    counts = Counts()
+    for name, shape, lost in ((NAME, SHAPE, False), (f"{NAME}-s", SAMPLE, True)):
+        chosen = [each for each in planned if (each.misfortune == "namespace") is lost]
+        if not chosen:
+            continue
+        with surroundings(given.lab, name, *shape) as around:
+            rounds(around, chosen, counts)
+            folder = around.lab.folder
+        if not given.lab:
+            counts.left += left_of(folder)
+    return counts.show()
+
+
+def left_of(folder: Path) -> list[str]:
+    """What a lab left that was taken down."""
     left = [str(each) for each in processes.running(folder)]
     left += [str(path) for path in (folder, folder.with_suffix(".lock")) if path.exists()]
-    left += aftermath.part_faults.tables(folder.name)
-    print("the lab left: " + (", ".join(left) if left and not given.lab else "nothing"), flush=True)
-    return 1 if wrong or (left and not given.lab) else 0
+    return [*left, *part_faults.tables(folder.name), *network.existing(folder.name)]
 
 
 if __name__ == "__main__":

@@ -121,6 +121,7 @@ def _out_of_memory(work: Work, victims: list[psutil.Process], planned: Round) ->
 
 def _killed_for_memory(work: Work, victims: list[psutil.Process], planned: Round) -> None:
     """The kernel kills a process that exceeds the limit of its control group."""
+    assert work.group is not None
     work.group.limit([victim.pid for victim in victims])
 
 
@@ -131,11 +132,13 @@ def _full_disk(work: Work, victims: list[psutil.Process], planned: Round) -> Non
 
 def _clock_step(work: Work, victims: list[psutil.Process], planned: Round) -> None:
     """The wall clock of all its processes steps by up to two hours, forth or back."""
+    assert work.clock is not None
     work.clock.step(round((planned.second_s - STOPPED_S / 2) * 7200))
 
 
 def _no_namespace(work: Work, victims: list[psutil.Process], planned: Round) -> None:
     """The name of the client host's namespace goes; what runs in it stays there."""
+    assert work.namespace is not None
     subprocess.run(["ip", "netns", "delete", work.namespace], check=False, capture_output=True)
 
 
