@@ -104,7 +104,7 @@ def of_the_broker(deployment: Deployment) -> list[str]:
             print(f"tracing cannot be seen: {problem}")
 
     done = Command("tracing", act=look).end()
-    return done.stdout.splitlines() + _problems(done, {0})
+    return done.stdout.splitlines() + problems(done, {0})
 
 
 def of_the_processes(work: Work) -> list[str]:
@@ -127,16 +127,17 @@ def of_the_runs(lab: Lab, work: Work, planned: Round, struck: Struck) -> list[st
         is_load = (run / "scenario.toml").exists()
         report = Command("report", str(run))
         cleaning = Command("clean", str(run), "--deployment", str(lab.deployment), "--within", CLEAN_WITHIN)
-        wrong += _problems(report.end(), {0} if has_samples else {0, 2})
-        wrong += _problems(cleaning.end(), {0})
+        wrong += problems(report.end(), {0} if has_samples else {0, 2})
+        wrong += problems(cleaning.end(), {0})
         if is_load:
-            wrong += _problems(Command("balance", str(run)).end(), {0, 1} if has_samples else {0, 1, 2})
+            wrong += problems(Command("balance", str(run)).end(), {0, 1} if has_samples else {0, 1, 2})
             wrong += [f"left at {run.name}: {line}" for line in undeleted(lab, run.name)]
             wrong += _freshness(run, planned, struck)
     return wrong
 
 
-def _problems(done: Ended, allowed: set[int]) -> list[str]:
+def problems(done: Ended, allowed: set[int]) -> list[str]:
+    """What is wrong with a command that has ended: its exit status, a traceback."""
     found = []
     if done.status not in allowed:
         found.append(f"{done.words[0]}: exit status {done.status}: {(done.stderr or done.stdout)[-300:]}")

@@ -87,6 +87,8 @@ def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[st
             around.clock.step(0)
         left = aftermath.of_the_processes(work)
         around.disk.free()
+        if planned.misfortune == "namespace":  # makes the client host again
+            wrong += aftermath.problems(calorimeter("lab", "heal", "--name", around.lab.topology.name), {0})
         doctor = calorimeter("doctor", around.lab.deployment)
         wrong += left
         wrong += [f"doctor: exit status {doctor.status}"] if doctor.status != healthy else []

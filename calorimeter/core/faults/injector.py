@@ -41,6 +41,7 @@ class FaultInjector:
         self._changed = threading.Condition()
         self._injecting = 0
         self._closing = False
+        self._locked = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -54,7 +55,8 @@ class FaultInjector:
             # Before the lock, to be dismissed after it: what this process cannot heal, because it has no
             # descriptors or memory left, the guardian still can.
             self._stack.callback(self._dismiss, self._start_guardian())
-            if not self._stack.enter_context(self.journal.held("breaking", 0)):
+            self._locked = self._stack.enter_context(self.journal.held("breaking", 0))
+            if not self._locked:
                 raise InputError(
                     str(self.deployment.path),
                     f"another run injects faults into this deployment ({self.journal.holder()})",
@@ -119,7 +121,8 @@ class FaultInjector:
         self.journal.write(self._content)
 
     def _dismiss(self, guard: guardian.Guardian) -> None:
-        guardian.dismiss(guard, GUARD_S if self._content.open else DISMISSED_S)
+        left = self._locked and self.journal.path.exists()
+        guardian.dismiss(guard, GUARD_S if left else DISMISSED_S)
 
     def _start_guardian(self) -> guardian.Guardian:
         guard = guardian.start("calorimeter.core.faults.fault_guardian", str(self.journal.path))
