@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds, netns, shipped
@@ -109,6 +110,7 @@ def doctor(deployment: Path | None) -> int:
     from calorimeter.gates.registry import check_waivers, known
 
     described = netns.open_deployment(deployment)
+    left_behind.restore_tracing(described)
     gates = known()
     check_waivers(described, gates)
     table = Table(box=None, pad_edge=False)

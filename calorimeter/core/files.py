@@ -109,9 +109,33 @@ def append(path: Path) -> BinaryIO:
             return os.fdopen(descriptor, "wb", buffering=0)
 
 
+def append_line(file: BinaryIO, line: str) -> None:
+    """Add a line to a file that `append` opened: the whole line or, on a full disk, none of it.
+
+    Raises InputError.
+    """
+    data = f"{line}\n".encode("utf-8", "surrogateescape")
+    end = os.fstat(file.fileno()).st_size
+    with _as_input_errors(Path(os.readlink(f"/proc/self/fd/{file.fileno()}")), "written"):  # noqa: PTH115
+        written = 0
+        try:
+            while written < len(data):
+                written += file.write(data[written:])
+        except OSError:
+            if written:  # readers would take the next line for its rest
+                file.truncate(end)
+            raise
+
+
 def _owned(descriptor: int) -> BinaryIO:
     os.fchmod(descriptor, PRIVATE)  # the umask may have taken the owner's rights
     return os.fdopen(descriptor, "wb", buffering=0)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, or a symbolic link itself, if it is there. Raises InputError."""
+    with _as_input_errors(path, "removed"):
+        path.unlink(missing_ok=True)
 
 
 def make_folder(path: Path, *, mode: int = 0o700, new: bool = False) -> Path:
