@@ -19,11 +19,11 @@ FUNCTIONS = {
 
 ALLOWED: dict[str, set[str]] = {
     "calorimeter/core/files.py": {"*"},
+    "calorimeter/core/terminal.py": {"open", "os.open"},  # /dev/null, in place of a stream that is gone
 }
 """What a module may use itself, and `*` for everything; beside each line the reason why."""
 
 PENDING: set[str] = {
-    "calorimeter/commands/report.py",
     "calorimeter/config/generate/generated_folder.py",
     "calorimeter/config/heat/known_options.py",
     "calorimeter/config/named_files.py",
@@ -41,8 +41,6 @@ PENDING: set[str] = {
     "calorimeter/gates/evidence/tracing_guardian.py",
     "calorimeter/gates/gate_docs.py",
     "calorimeter/gates/gate_source.py",
-    "calorimeter/gates/markdown_summary.py",
-    "calorimeter/gates/progress.py",
     "calorimeter/gates/proxy/openstack_client_calls.py",
     "calorimeter/gates/request_path/follow.py",
     "calorimeter/gates/request_path/recording.py",
@@ -69,7 +67,6 @@ PENDING: set[str] = {
     "calorimeter/load/run/workers.py",
     "calorimeter/report/capacity_result.py",
     "calorimeter/report/measured_runs.py",
-    "calorimeter/report/page.py",
     "calorimeter/report/page_content.py",
     "calorimeter/report/tables/gate_evidence.py",
     "calorimeter/report/tables/watch_files.py",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from calorimeter.commands.param_types import NumbersParam
+from calorimeter.core import terminal
 from calorimeter.core.errors import InputError, unknown
 
 COUNT = click.IntRange(1, 64)
@@ -281,6 +282,8 @@ def usage(name: str) -> None:
 
     for reading in polls(lab_state.open_lab(name), sys.stdin):
         print(json.dumps(reading), flush=True)
+        if terminal.reader_is_gone():
+            return
 
 
 @_command("Give a running lab another proxy configuration.", "proxy --balance leastconn")

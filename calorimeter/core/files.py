@@ -110,8 +110,8 @@ def _owned(descriptor: int) -> BinaryIO:
     return os.fdopen(descriptor, "wb", buffering=0)
 
 
-def make_folder(path: Path) -> Path:
-    """Make a folder, and those above it, for their owner only, whatever the umask; `path` itself.
+def make_folder(path: Path, *, mode: int = 0o700) -> Path:
+    """Make a folder, and those above it, with a mode whatever the umask; `path` itself.
 
     A folder that exists stays as it is. Raises InputError if it cannot be made.
     """
@@ -119,7 +119,7 @@ def make_folder(path: Path) -> Path:
         for folder in reversed([path, *path.parents]):
             if not folder.is_dir():
                 folder.mkdir(exist_ok=True)
-                folder.chmod(0o700)
+                folder.chmod(mode)
     return path
 
 
@@ -232,6 +232,19 @@ def refuse_existing(*paths: Path, force: bool) -> None:
     for path in paths:
         if path.exists() and not force:
             raise InputError(str(path), "exists already", "give another path, or --force to replace it")
+
+
+def refuse_other(path: Path, ours: re.Pattern[bytes], what: str) -> None:
+    """Raise InputError if a file exists that is not what would replace it: `ours` is found in neither its
+    beginning nor its end. `what` it would have to be is named. An empty file, a device or a pipe may be.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with open_to_read(path) as file:
+        start = file.read(4096)
+        file.seek(-min(4096, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        if not ours.search(start) and not ours.search(file.read(4096)):
+            raise InputError(str(path), f"exists already, and is not {what}", "valid: another path")
 
 
 def _string(text: str) -> str:

@@ -378,7 +378,7 @@ def _engines(watched: WatchTables, verdicts: Verdicts) -> SharesTable | None:
 def _files(folder: Path) -> tuple[DataFile, ...]:
     found = []
     for entry in sorted(folder.iterdir()):
-        if entry.name == "report" or entry.name.endswith(".partial") or entry.name.startswith("."):
+        if entry.name.partition(".")[0] in ("report", "") or entry.name.endswith(".partial"):
             continue
         sizes = [path.stat().st_size for path in (entry, *entry.rglob("*")) if path.is_file()]
         if sizes:

@@ -169,11 +169,11 @@ def find_capacity(
 
 def write_result(result: CapacitySearchResult, folder: RunDir) -> None:
     """Write the page, and capacity.json to the folder of the study and to the run that was held."""
-    from calorimeter.report import page
+    from calorimeter.report import report_folder
     from calorimeter.studies import capacity_page
 
     text = result.model_dump_json(indent=2) + "\n"
     (folder.path / "capacity.json").write_text(text, encoding="utf-8")
     if result.held is not None:
         (folder.path / "runs" / result.held.run / "capacity.json").write_text(text, encoding="utf-8")
-    page.write(capacity_page.files(result), folder.path / "report")
+    report_folder.write(capacity_page.files(result), folder.path / "report")

@@ -54,6 +54,9 @@ def made(data: Path) -> Files:
 
 def differing_files(files: Files, folder: Path) -> list[str]:
     """The files that differ from those in the folder, missing and additional ones included."""
+    from calorimeter.report import report_folder
+
+    files = report_folder.complete(files)
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     changed = [name for name in files if name in there and (folder / name).read_bytes() != files[name]]
     return sorted({*changed, *(there ^ set(files))})

@@ -12,7 +12,7 @@ from typing import Any
 import gevent
 from locust.runners import WorkerRunner
 
-from calorimeter.core import paths
+from calorimeter.core import paths, terminal
 from calorimeter.core.errors import InputError
 from calorimeter.load.run import progress_line
 from calorimeter.load.run.lifecycle import Lifecycle
@@ -52,6 +52,7 @@ def add_arguments(parser: Any) -> None:
 def install(environment: Any) -> None:
     """Check everything and attach to this Locust process; on an error print one line and exit with 2."""
     options = environment.parsed_options
+    terminal.guard()
     if options.progress:
         progress_line.print_line(CHECKING)
     slow = gevent.spawn_later(SLOW_S, progress_line.print_line, CHECKING, anywhere=True)
