@@ -326,6 +326,19 @@ def refuse_existing(*paths: Path, force: bool) -> None:
             raise InputError(str(path), "exists already", "give another path, or --force to replace it")
 
 
+def refuse_other(path: Path, ours: re.Pattern[bytes], what: str) -> None:
+    """Raise InputError if a file exists that is not what would replace it: `ours` is found in neither its
+    beginning nor its end. `what` it would have to be is named. An empty file, a device or a pipe may be.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with open_to_read(path) as file:
+        start = file.read(4096)
+        file.seek(-min(4096, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        if not ours.search(start) and not ours.search(file.read(4096)):
+            raise InputError(str(path), f"exists already, and is not {what}", "valid: another path")
+
+
 def _string(text: str) -> str:
     # JSON strings are TOML strings, except that TOML escapes DEL.
     return json.dumps(text, ensure_ascii=True).replace("\x7f", "\\u007f")
