@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import UUID
 
+from calorimeter.core import foreign
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.load.apis.rest import RestApi, text_of
-from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations.operation import Actor, Operation, Stack
 from calorimeter.workload.template import HOLD, VALUE
@@ -116,8 +117,17 @@ class SingleRequest:
         request_about(actor, operation, thing, self)
 
 
-def request_about(actor: Actor, operation: Operation, thing: object, how: SingleRequest) -> Answer:
-    """Send the request of an operation on this thing, and check how the answer begins."""
+def request_about(
+    actor: Actor,
+    operation: Operation,
+    thing: object,
+    how: SingleRequest,
+    read: Callable[[bytes], object] | None = None,
+) -> Answer:
+    """Send the request of an operation on this thing, and check how the answer begins.
+
+    `read` reads the whole body, and raises UnintelligibleError if it lacks something.
+    """
     path = fill(how.path or operation.route, actor, thing)
     if how.query:
         path += "?" + fill(how.query, actor, thing)
@@ -126,6 +136,10 @@ def request_about(actor: Actor, operation: Operation, thing: object, how: Single
     def begins_well(answer: Answer) -> bool:
         if not answer.body.startswith(begins):
             raise UnintelligibleError(f"does not begin with {how.begins}")
+        if read is not None:
+            read(answer.body)
+        if how.follow:
+            foreign.location(answer.location)
         return True
 
     body = how.body(actor, thing) if how.body else None
@@ -133,11 +147,5 @@ def request_about(actor: Actor, operation: Operation, thing: object, how: Single
     data = api_of(actor).call(operation.method, path, body, deferred)
     answer, _ = actor.request(operation, data, begins_well)
     if how.follow and not answer.error:
-        _follow(actor, answer)
+        actor.request(REDIRECTED, api_of(actor).outside(foreign.location(answer.location)))
     return answer
-
-
-def _follow(actor: Actor, answer: Answer) -> None:
-    url = urlsplit(answer.location.decode("latin-1"))
-    path = f"{url.path}?{url.query}" if url.query else url.path
-    actor.request(REDIRECTED, api_of(actor).outside(path))
