@@ -120,6 +120,8 @@ def doctor(deployment: Path | None) -> int:
         table.add_row(part.name, f"[{style}]{part.state}[/]", escape(part.found), " ".join(needing) or "–")
     console = Console() if sys.stdout.isatty() else Console(width=_UNFOLDED)
     console.print(table)
+    if described.tls.warning:
+        console.print(f"\nnote: {escape(described.tls.warning)}")
     level = described.consent.level
     barred = [gate.id for gate in gates.values() if not level.allows(gate.consent)]
     console.print(f"\nconsent: {level.value}" + (f"; not covered: {' '.join(barred)}" if barred else ""))

@@ -13,8 +13,9 @@ import io
 import time
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
+from urllib.parse import SplitResult, urljoin, urlsplit
 
 import requests
 import urllib3
@@ -73,6 +74,9 @@ class HttpSession(requests.Session):
         answer = super().send(request, **{**options, "stream": True, "allow_redirects": False})
         if not later:
             read_body(answer)
+        if answer.is_redirect:  # keystoneauth takes the address as it is
+            with suppress(ValueError):
+                answer.headers["Location"] = urljoin(request.url or "", answer.headers["Location"])
         return answer
 
     def _check(self, url: str) -> None:
@@ -134,25 +138,24 @@ def _pieces(answer: requests.Response) -> Iterator[bytes]:
     while piece := answer.raw.read(2**16, decode_content=False):
         left -= len(piece)
         if left < 0:
-            raise zlib.error(_TOO_LARGE)
+            raise zlib.error("too large")
         yield piece
 
 
-_TOO_LARGE = f"the answer has more than {LARGEST} bytes"
-
-
 def _unpacked(data: bytes, encoding: str) -> bytes:
+    if not data:  # to HEAD, or 204
+        return data
     match encoding:
         case "" | "identity":
             return data
         case "gzip" | "x-gzip":
-            return unpack(data, 31)
+            return unpack(data, 31, LARGEST)
         case "deflate":  # with the head of zlib, or, from some servers, without
-            return unpack(data, 15 if int.from_bytes(data[:2]) % 31 == 0 else -15)
+            return unpack(data, 15 if int.from_bytes(data[:2]) % 31 == 0 else -15, LARGEST)
     raise zlib.error("an encoding that was not asked for")
 
 
-def unpack(data: bytes, window: int, limit: int = LARGEST) -> bytes:
+def unpack(data: bytes, window: int, limit: int) -> bytes:
     """The content of packed data; raises zlib.error if it is damaged or larger than `limit`."""
     parts: list[bytes] = []
     for _ in range(_MEMBERS):
@@ -160,7 +163,7 @@ def unpack(data: bytes, window: int, limit: int = LARGEST) -> bytes:
         parts.append(member.decompress(data, limit + 1))
         limit -= len(parts[-1])
         if limit < 0:
-            raise zlib.error(_TOO_LARGE)
+            raise zlib.error("too large")
         if not member.eof:
             break
         data = member.unused_data

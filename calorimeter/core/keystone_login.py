@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from calorimeter.core import clouds
-from calorimeter.core.deployment import Deployment
+from calorimeter.core.deployment import UNVERIFIED, Deployment
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.foreign import UnintelligibleError, member
 from calorimeter.core.identities import WAYS, Identity, is_secret
@@ -50,6 +50,11 @@ class Login:
     certificate: str | tuple[str, str] | None = None
     region: str | None = None
     interface: str = "public"
+
+    @property
+    def tls_warning(self) -> str:
+        """The sentence for users if Keystone's certificate is not verified; else empty."""
+        return "" if self.verify else UNVERIFIED.format(who="Keystone", key="insecure, or verify: false")
 
     @property
     def auth_url(self) -> str:

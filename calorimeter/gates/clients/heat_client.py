@@ -111,7 +111,7 @@ class HeatClient:
 
     def _session(self, source: str | None) -> requests.Session:
         urls = [self._url] if self._cfn is None else [self._url, cfn_url(self._cfn)]
-        return HttpSession("Heat", *urls, verify=self._identity.session.verify, source=source)
+        return HttpSession("Heat", *urls, verify=self._identity.login.verify, source=source)
 
 
 def _sources(context: Context, count: int) -> list[str | None]:
@@ -144,9 +144,8 @@ def _json(answer: requests.Response | None) -> Any:
 
 def _request_id(answer: requests.Response | None) -> str | None:
     try:
-        return (
-            foreign.identifier(answer.headers.get("X-Openstack-Request-Id")) if answer is not None else None
-        )
+        given = None if answer is None else answer.headers.get("X-Openstack-Request-Id")
+        return foreign.identifier(given)
     except foreign.UnintelligibleError:
         return None
 

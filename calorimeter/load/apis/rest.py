@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 from calorimeter.core import foreign
 from calorimeter.core.deployment import Api
@@ -92,7 +93,8 @@ class RestApi:
 
     def show_resource(self, stack: StackIdentity, resource: str) -> bytes:
         """GET /stacks/{name}/{id}/resources/{resource}."""
-        return self._without_body("GET", f"/stacks/{stack.name}/{stack.identity}/resources/{resource}")
+        place = f"/stacks/{stack.name}/{stack.identity}"
+        return self._without_body("GET", f"{place}/resources/{quote(resource, safe='')}")
 
     def create(self, name: str, template: Template) -> bytes:
         """POST /stacks."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 from calorimeter.core import foreign
 from calorimeter.load.apis.rest import id_in, ids_in
 from calorimeter.load.http import answers
@@ -181,7 +183,7 @@ def resource_events(actor: Actor, operation: Operation) -> None:
     """Read the events of a resource; the first one is kept for the operation `event`."""
     stack = stack_for(actor, operation)
     resource = actor.random.choice(list(stack.template.resources))
-    path = fill(operation.route.replace("{resource_name}", resource), actor, stack)
+    path = fill(operation.route.replace("{resource_name}", quote(resource, safe="")), actor, stack)
     _, events = actor.request(
         operation, api_of(actor).call("GET", path), lambda answer: ids_in(answer, "events")
     )

@@ -37,7 +37,8 @@ def server_id(actor: Actor) -> str:
 
 
 def _resource(actor: Actor, stack: Stack) -> str:
-    return stack.event[0] if stack.event else actor.random.choice(list(stack.template.resources))
+    name = stack.event[0] if stack.event else actor.random.choice(list(stack.template.resources))
+    return quote(name, safe="")
 
 
 def _arn(actor: Actor, stack: Stack) -> str:
@@ -51,7 +52,7 @@ ROUTE_VALUES: dict[str, Value] = {
     "arn": _arn,
     "resource_name": _resource,
     "event_id": lambda actor, stack: stack.event[1] if stack.event else "",
-    "output_key": lambda actor, stack: actor.random.choice(stack.template.outputs),
+    "output_key": lambda actor, stack: quote(actor.random.choice(stack.template.outputs), safe=""),
     "snapshot_id": lambda actor, stack: stack.snapshots[0],
     "config_id": lambda actor, config: config.config_id,
     "deployment_id": lambda actor, config: config.deployments[0],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from urllib.parse import quote
 
 import gevent
 
@@ -67,7 +68,8 @@ def signal_resource(actor: Actor, operation: Operation, stack: Stack, handle: st
     """POST …/resources/{name}/signal, with the user's own token."""
     assert isinstance(actor.api, RestApi)
     body = {"status": "SUCCESS", "reason": "load", "data": "calorimeter", "id": _id(stack)}
-    path = f"/stacks/{stack.target.name}/{stack.target.identity}/resources/{handle}/signal"
+    place = f"/stacks/{stack.target.name}/{stack.target.identity}"
+    path = f"{place}/resources/{quote(handle, safe='')}/signal"
     actor.request(operation, actor.api.call("POST", path, body))
 
 

@@ -200,6 +200,7 @@ class Lifecycle:
                 scenario=session.scenario.name,
                 templates=session.scenario.digests,
                 load=_load(session.scenario),
+                keystone_verified=bool(session.token.login.verify),
                 clean_stop=False,
             )
             tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)
