@@ -99,14 +99,14 @@ def test_a_redirect_on_the_same_host_is_followed(tmp_path: Path, secret: None) -
 
 
 def test_a_list_of_versions_does_not_take_the_password_away(tmp_path: Path, secret: None) -> None:
-    """The plugin `password` sends it to the address in that list."""
+    """Many a Keystone does not know its own name: the password goes to the host of the deployment file."""
     seen: list[bytes] = []
     with serving(listening(seen)) as other:
         link = {"rel": "self", "href": f"http://127.0.0.1:{other.port}/v3/"}
         version = {"id": "v3.14", "status": "stable", "links": [link], "media-types": []}
         listed = token({"versions": {"values": [version]}}).replace(b"201 Created", b"300 Multiple")
-        with serving(answering(listed)) as to, pytest.raises(InputError, match="leads to"):
-            Token(described(tmp_path, to.port, DISCOVERS))
+        with serving(answering(listed, token({"token": GOOD}))) as to:
+            assert Token(described(tmp_path, to.port, DISCOVERS)).bytes == b"t"
     assert seen == []
 
 
@@ -151,7 +151,7 @@ def test_a_token_that_no_header_may_have_is_one_line(subject: str, tmp_path: Pat
         Token(described(tmp_path, to.port))
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=JSON | st.dictionaries(st.sampled_from(sorted(GOOD)), JSON).map(lambda t: {"token": GOOD | t}))
 def test_any_answer_of_keystone_is_a_token_or_one_line(body: object, tmp_path: Path, secret: None) -> None:
     """No other error, whatever the JSON is."""
