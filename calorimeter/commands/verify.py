@@ -126,6 +126,8 @@ def doctor(deployment: Path | None) -> int:
         table.add_row(part.name, Text(part.state, style), part.found, " ".join(needing) or "–")
     console = terminal.console(width=None if sys.stdout.isatty() else _UNFOLDED)
     console.print(table)
+    if described.tls.warning:
+        console.print(f"\nnote: {described.tls.warning}")
     level = described.consent.level
     barred = [gate.id for gate in gates.values() if not level.allows(gate.consent)]
     console.print(f"\nconsent: {level.value}" + (f"; not covered: {' '.join(barred)}" if barred else ""))
