@@ -11,6 +11,8 @@ READER = "read:"
 
 SHOWS_A_TABLE = ("doctor", "verify")
 """Commands that end with status 2 after a table, without a line that starts with `calorimeter`."""
+WARNS = "calorimeter: the broker's tracing may still be on"
+"""What `clean` says before its own line."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,11 @@ def faults(case: Case, ended: Ended) -> tuple[str, ...]:
     elif not ended.guarded and ended.status not in (0, 1, 2):
         found.append(f"exit status {ended.status}")
     elif ended.status == 2:
-        lines = [line for line in text.splitlines() if line.startswith("calorimeter")]
+        lines = [
+            line
+            for line in text.splitlines()
+            if line.startswith("calorimeter") and not line.startswith(WARNS)
+        ]
         if len(lines) > 1 or (not lines and case.words[0] not in SHOWS_A_TABLE):
             found.append(f"{len(lines)} lines say why")
     both = ended.out + ended.err
@@ -76,9 +82,8 @@ def faults(case: Case, ended: Ended) -> tuple[str, ...]:
 
 def _place(text: str) -> str:
     """The exception, and the last line of ours that it passed."""
-    last = next(
-        (line for line in reversed(text.splitlines()) if re.match(r"[\w.]+(Error|Exception|\b)", line)), ""
-    )
+    frames = text.rpartition("Traceback (most recent call last):\n")[2].splitlines()
+    last = next((line for line in frames if not line.startswith(" ")), "")
     ours = re.findall(r'File "[^"]*/(calorimeter/[^"]+)", line (\d+), in (\S+)', text)
     where = f"{ours[-1][0]}:{ours[-1][1]} {ours[-1][2]}" if ours else "no line of ours"
     return f"{last.partition(':')[0][:60]} in {where}"

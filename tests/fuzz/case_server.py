@@ -29,7 +29,6 @@ MOST_S = 30.0
 """Seconds until a case is killed. The machine may be busy: what counts as a hang is processor time, too."""
 
 _SUBREAPER = 36
-_NOBODY = 65534
 _MEMORY = "/dev/shm"  # folders come and go quickly there
 _LARGEST_SCANNED = 8 * 2**20
 WARM = (
@@ -147,8 +146,8 @@ def _become(case: Case, folder: Path) -> None:
         os.environ.update(TMPDIR=f"{folder}/tmp", MPLCONFIGDIR=f"{folder}/home", TERM="dumb", COLUMNS="120")
         tempfile.tempdir = None
         notes = os.open(folder / ".notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-        if special_files.UNREADABLE in case.special.values() and os.geteuid() == 0:
-            _drop_rights(folder)
+        if special_files.UNREADABLE in case.special.values():
+            guard.obey_modes()
         guard.limit(case.most_cpu_s)
         guard.watch(folder, lambda line: os.write(notes, f"{line}\n".encode("utf-8", "replace")) and None)
         status = _call(case)
@@ -161,15 +160,6 @@ def _become(case: Case, folder: Path) -> None:
             except (OSError, ValueError):
                 status = 1
         os._exit(status)
-
-
-def _drop_rights(folder: Path) -> None:
-    """Be an ordinary user, who owns the folder: root can read everything."""
-    for path in (folder, *folder.rglob("*")):
-        os.chown(path, _NOBODY, _NOBODY, follow_symlinks=False)
-    os.setgroups([])
-    os.setresgid(_NOBODY, _NOBODY, _NOBODY)
-    os.setresuid(_NOBODY, _NOBODY, _NOBODY)
 
 
 def _call(case: Case) -> int:

@@ -37,7 +37,7 @@ def test_no_case_breaks_a_promise(runner: CaseRunner, subject: str, part: int) -
         for each in campaign.cases(runner, subject, SHARE, part)
         if each.faults
     ]
-    assert broken == []
+    assert not broken, "\n".join(map(str, broken))
 
 
 @pytest.mark.slow

@@ -48,7 +48,8 @@ verify {} --gates A
 verify deployment.toml --gates x --runs {}
 verify --run {} --gates T
 verify --run run --gates T --baseline {}
-verify --run run --gates T1 --summary {} --junitxml {}
+verify --run run --gates T1 --summary {}
+verify --run run --gates T1 --junitxml {}
 fault {} --fault rest-1:kill@0s+1s
 fault deployment.toml --schedule {} --yes-break-it
 report {}
@@ -131,7 +132,7 @@ def test_a_path_that_is_no_plain_file(runner: CaseRunner, kind: str) -> None:
         names = {word.partition("=")[2] or word for word in words if SPECIAL in word}
         special = {name.removeprefix("./").partition("/x")[0]: kind for name in names}
         found += broken(runner, Case("special", words, files(), run="run", special=special))
-    assert found == []
+    assert not found, "\n".join(map(str, found))
 
 
 @pytest.mark.slow
@@ -152,4 +153,4 @@ def test_a_named_file_that_is_no_plain_file(runner: CaseRunner, kind: str) -> No
                 found += broken(
                     runner, Case("special", tuple(line.split()), given, run="run", special={special: kind})
                 )
-    assert found == []
+    assert not found, "\n".join(map(str, found))

@@ -1,6 +1,7 @@
 """`bin/soak fuzz [CASES [SEED]]`: cases of every subject, and each promise that one breaks.
 
-A case that breaks a promise of a new kind is shrunk; its files and its command line are kept in a folder.
+The first case that breaks a promise in a new way is kept in a folder, with its command line.
+At the end each is shrunk, and the smallest case is kept beside it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,11 +22,15 @@ from queue import SimpleQueue
 from tests.fuzz import campaign
 from tests.fuzz.case import Case
 from tests.fuzz.case_runner import CaseRunner
+from tests.fuzz.case_server import place
 from tests.fuzz.subjects import SUBJECTS
 
 CASES = 50_000
 BATCH = 100
 """Cases of one seed: more would be mutations of one another."""
+
+SHRUNK = 20
+"""Faults of which the smallest case is looked for."""
 
 KINDS = ("traceback", "hang", "exit status", "leak", "other")
 
@@ -35,8 +41,6 @@ def _kind(fault: str) -> str:
 
 def _keep(folder: Path, case: Case, fault: str, runs: Path) -> Path:
     """Keep a case as files and a line that runs it."""
-    from tests.fuzz.case_server import place
-
     kept = Path(tempfile.mkdtemp(prefix=f"{case.subject}-", dir=folder))
     place(case, kept, runs)
     words = " ".join(ascii(word)[:300] for word in case.words)
@@ -52,18 +56,19 @@ def _batches(cases: int, first: int) -> Iterator[tuple[str, int, int]]:
             yield subject, first + start // BATCH, min(BATCH, share - start)
 
 
+@dataclass(slots=True)
 class FuzzCounts:
-    """What was found so far."""
+    """What was found so far; `first` is the batch of the first case with a fault."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.runs = campaign.whole_folders(folder / "whole")
-        self.cases: Counter[str] = Counter()
-        self.broken: Counter[tuple[str, str]] = Counter()
-        self.seen: Counter[str] = Counter()
+    folder: Path
+    runs: Path
+    cases: Counter[str] = field(default_factory=Counter)
+    broken: Counter[tuple[str, str]] = field(default_factory=Counter)
+    seen: Counter[str] = field(default_factory=Counter)
+    first: dict[str, tuple[str, int, int]] = field(default_factory=dict)
 
     def batch(self, runners: SimpleQueue[CaseRunner], given: tuple[str, int, int]) -> None:
-        """Run one batch, and shrink one case of each new kind."""
+        """Run one batch, and keep the first case with a new fault."""
         subject, seed, number = given
         runner = runners.get()
         try:
@@ -72,16 +77,28 @@ class FuzzCounts:
                 for fault in tried.faults:
                     self.broken[subject, _kind(fault)] += 1
                     self.seen[fault] += 1
-                    if self.seen[fault] == 1:
-                        self._show(runner, given, fault, tried.case)
+                    if self.first.setdefault(fault, given) is given and self.seen[fault] == 1:
+                        kept = _keep(self.folder, tried.case, fault, self.runs)
+                        print(f"{subject}, seed {seed}: {fault}\n    kept in {kept}", flush=True)
         finally:
             runners.put(runner)
 
-    def _show(self, runner: CaseRunner, given: tuple[str, int, int], fault: str, case: Case) -> None:
-        subject, seed, number = given
-        smallest = campaign.smallest(runner, subject, number, seed, fault) or case
-        kept = _keep(self.folder, smallest, fault, self.runs)
-        print(f"{subject}, seed {seed}: {fault}\n    kept in {kept}", flush=True)
+    def shrink(self, runner: CaseRunner) -> None:
+        """Keep the smallest case of each fault, of the commonest first."""
+        for fault, _ in self.seen.most_common(SHRUNK):
+            subject, seed, number = self.first[fault]
+            if (smallest := campaign.smallest(runner, subject, number, seed, fault)) is not None:
+                print(
+                    f"smallest: {fault}\n    {_keep(self.folder, smallest, fault, self.runs)}", flush=True
+                )
+
+    def lines(self) -> Iterator[str]:
+        """The counts of each subject, and of each fault."""
+        yield f"{'subject':<14}{'cases':>7}" + "".join(f"{kind:>13}" for kind in KINDS)
+        for subject in SUBJECTS:
+            found = "".join(f"{self.broken[subject, kind]:>13}" for kind in KINDS)
+            yield f"{subject:<14}{self.cases[subject]:>7}{found}"
+        yield from (f"{number:6}  {fault}" for fault, number in self.seen.most_common())
 
 
 def main() -> int:
@@ -89,7 +106,7 @@ def main() -> int:
     given = [int(word) for word in sys.argv[1:]]
     cases, first = (*given, *(CASES, 1000)[len(given) :])
     folder = Path(tempfile.mkdtemp(prefix="calorimeter-soak-fuzz-"))
-    counts = FuzzCounts(folder)
+    counts = FuzzCounts(folder, campaign.whole_folders(folder / "whole"))
     workers = os.cpu_count() or 1
     runners: SimpleQueue[CaseRunner] = SimpleQueue()
     started = time.monotonic()
@@ -97,12 +114,7 @@ def main() -> int:
         for _ in range(workers):
             runners.put(servers.enter_context(CaseRunner(counts.runs)))
         list(pool.map(partial(counts.batch, runners), _batches(cases, first)))
-    total = sum(counts.cases.values())
-    print(f"{total} cases in {time.monotonic() - started:.0f} s; what they broke is kept in {folder}")
-    print(f"{'subject':<14}{'cases':>7}" + "".join(f"{kind:>13}" for kind in KINDS))
-    for subject in SUBJECTS:
-        found = "".join(f"{counts.broken[subject, kind]:>13}" for kind in KINDS)
-        print(f"{subject:<14}{counts.cases[subject]:>7}{found}")
-    for fault, number in counts.seen.most_common():
-        print(f"{number:6}  {fault}")
+        print(f"{sum(counts.cases.values())} cases in {time.monotonic() - started:.0f} s, kept in {folder}")
+        print("\n".join(counts.lines()), flush=True)
+        counts.shrink(runners.get())
     return int(bool(counts.seen))
