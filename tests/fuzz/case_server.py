@@ -25,8 +25,8 @@ from tests.fuzz import guard, readers, special_files
 from tests.fuzz import run_folders as run_folders_to_break
 from tests.fuzz.case import READER, Case, Ended
 
-MOST_S = 30.0
-"""Seconds until a case is killed. The machine may be busy: what counts as a hang is processor time, too."""
+STILL_S = 20.0
+"""Seconds without processor time until a case is killed: a busy machine delays it, but does not stop it."""
 
 _SUBREAPER = 36
 _MEMORY = "/dev/shm"  # folders come and go quickly there
@@ -108,9 +108,7 @@ def _ended(case: Case, folder: Path, before: dict[str, int]) -> Ended:
     child = os.fork()
     if child == 0:
         _become(case, folder)
-    pidfd = os.pidfd_open(child)
-    in_time = bool(select.select([pidfd], [], [], MOST_S)[0])
-    os.close(pidfd)
+    in_time = _await(child)
     if not in_time:
         os.killpg(child, signal.SIGKILL)
     _, status, usage = os.wait4(child, 0)
@@ -129,6 +127,21 @@ def _ended(case: Case, folder: Path, before: dict[str, int]) -> Ended:
         left=left,
         leaks=tuple(_leaks(case, shown, folder, before)),
     )
+
+
+def _await(child: int) -> bool:
+    """Wait for the end of a process; whether it ended, and did not just stand still."""
+    pidfd = os.pidfd_open(child)
+    before = -1
+    try:
+        while not select.select([pidfd], [], [], STILL_S)[0]:
+            ticks = sum(map(int, Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[11:15]))
+            if ticks == before:
+                return False
+            before = ticks
+    finally:
+        os.close(pidfd)
+    return True
 
 
 def _become(case: Case, folder: Path) -> None:
