@@ -99,7 +99,7 @@ MOST_NUMBERS = 64
 """Numbers in one option, as in `--weights 1,2,1`."""
 
 LEAST_LOAD_S = 0.1
-LONGEST_S = 2_147_483
+LONGEST_S = 2_147_483.647
 _LONGEST = "24 days, HAProxy's longest time"
 
 PORT = Bounds(1, 65535, why="ports of TCP and UDP")
@@ -118,9 +118,9 @@ MAXCONN = Bounds(2, 2**31 - 1, why="each API gets half; a number of HAProxy has 
 HAPROXY_WEIGHT = Bounds(0, 256, why="HAProxy's weights")
 SEED = Bounds(0, 2**63 - 1)
 SECONDS = Bounds(1e-6, LONGEST_S, whole=False, unit="seconds", why=_LONGEST)
-WHOLE_SECONDS = Bounds(1, LONGEST_S, unit="seconds", why=_LONGEST)
+WHOLE_SECONDS = Bounds(1, int(LONGEST_S), unit="seconds", why=_LONGEST)
 MOMENT = Bounds(0, LONGEST_S, whole=False, unit="seconds", why=_LONGEST)
-MILLISECONDS = Bounds(1e-3, LONGEST_S * 1000, whole=False, unit="milliseconds", why=_LONGEST)
+MILLISECONDS = Bounds(1e-3, 2**31 - 1, whole=False, unit="milliseconds", why=_LONGEST)
 LOAD = Bounds(LEAST_LOAD_S, LONGEST_S, whole=False, unit="seconds", why=_LONGEST)
 TIME_LIMIT = Bounds(0.1, 86400, whole=False, unit="seconds", why="a day")
 WAIT = Bounds(0, 86400, whole=False, unit="seconds", why="a day")

@@ -202,6 +202,14 @@ def require_private(path: Path) -> None:
         raise InputError(str(path), given, f"valid: {PRIVATE:o} (chmod {PRIVATE:o})")
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a path that is too long, or has a null character, names none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
+
+
 def _real(path: Path, within: Path | None) -> Path:
     real = Path(os.path.realpath(path))
     if within is not None and not real.is_relative_to(os.path.realpath(within)):

@@ -146,7 +146,7 @@ def _files(where: str, path: Path, tree: Mapping[str, Any], found: dict[str, str
         if name in found:
             continue
         file = path.parent / name
-        if not file.is_file():
+        if not files.is_file(file):
             raise InputError(where, f"{path.name} needs {name!r}", f"put it into {path.parent}")
         found[name] = _text(where, file)
         _files(where, file, _tree(where, file, found[name]), found)

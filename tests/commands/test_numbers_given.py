@@ -56,7 +56,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("run --rate nan", "'nan' given; valid: a number from 0.000001 to 1000000"),
         (
             "run --duration 9999999h",
-            "'9999999h' given; valid: a number of seconds from 0.1 to 2147483 (24 days",
+            "'9999999h' given; valid: a number of seconds from 0.1 to 2147483.647 (24 days",
         ),
         ("run --repeat 1001", "'1001' given; valid: a whole number from 1 to 1000"),
         (
