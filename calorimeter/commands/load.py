@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT_OPTION
 from calorimeter.commands.param_types import DurationParam
 from calorimeter.core import bounds, netns
@@ -30,6 +31,7 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
 
     folder = RunDir.open(run)
     described = netns.open_deployment(deployment)
+    left_behind.restore_tracing(described)
     run_id = folder.about["id"]
     done = clean_run(described, run_id, now_ns() + int(within * 1e9))
     if done.tenants_removed or done.tenants_left:

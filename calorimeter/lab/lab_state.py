@@ -12,11 +12,13 @@ from typing import Annotated, Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import bounds, files, machine, paths
+from calorimeter.core import bounds, files, machine, ownership, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sample import layout, network
+
+_NAME = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
 
 LOOPBACK = "127.0.0.1"
 REGION = "RegionOne"
@@ -145,7 +147,10 @@ class Lab:
         return network.namespace(self.topology.name, layout.host_of(part))
 
     def enter_network(self) -> None:
-        """Enter the network from which the lab can be reached: for a sample that of its client host."""
+        """Enter the network from which the lab can be reached: for a sample that of its client host.
+
+        A client host that was lost is made again: without it, nothing could be healed.
+        """
         if self.topology.sample:
             network.enter_client_host(self.topology.name)
 
@@ -169,14 +174,19 @@ class Lab:
 
 
 def folder(name: str) -> Path:
-    """The state folder of the lab called `name`. Raises `InputError` if the name is invalid."""
-    if not re.fullmatch(r"[a-z0-9-]{1,20}", name):
+    """The state folder of the lab called `name`.
+
+    Raises `InputError` if the name is invalid, or the folder is a symbolic link, belongs to another user or
+    can be written by others.
+    """
+    if not _NAME.fullmatch(name):
         raise InputError("--name", f"{name!r} given", "valid: 1 to 20 of a-z, 0-9 and -")
     path = paths.lab(name).absolute()
     if len(str(path)) > 80:
         # A Unix socket's path has at most 107 bytes.
         raise InputError(str(path), "is too long for sockets in it", "valid: a shorter $XDG_STATE_HOME")
-    return path
+    # Its daemons and their configuration run with this user's rights; `lab down` removes all of it.
+    return ownership.own(path)
 
 
 def check_room(processes: int, where: str) -> None:
@@ -196,23 +206,26 @@ def names(*, whole: bool = True) -> list[str]:
     return sorted(
         path.name
         for path in paths.state().glob("labs/*")
-        if path.is_dir() and (not whole or (path / "lab.json").exists())
+        if _NAME.fullmatch(path.name)
+        and path.is_dir()
+        and not path.is_symlink()
+        and (not whole or (path / "lab.json").exists())
     )
 
 
 def write(topology: LabTopology, path: Path) -> None:
     """Write `lab.json` into the state folder."""
-    files.write(path / "lab.json", topology.model_dump_json(indent=2) + "\n")
+    write_private(path / "lab.json", topology.model_dump_json(indent=2) + "\n")
 
 
 def read(path: Path) -> LabTopology:
     """Read `lab.json` from a state folder. Raises `InputError` if it is absent or damaged."""
     try:
-        return LabTopology.model_validate_json((path / "lab.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as problem:
+        return LabTopology.model_validate_json(files.read(path / "lab.json"))
+    except files.MissingFileError as problem:
         known = ", ".join(names()) or "none is up"
         raise InputError("--name", f"no lab named {path.name!r}", f"labs: {known}") from problem
-    except (OSError, ValidationError) as problem:
+    except ValidationError as problem:
         raise InputError(
             str(path / "lab.json"), "is damaged", "`calorimeter lab down` clears it"
         ) from problem
@@ -226,7 +239,7 @@ def fresh_secrets() -> dict[str, str]:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
-    files.write(path, text, mode=0o600)
+    files.write(path, text, mode=files.PRIVATE)
 
 
 def write_secrets(values: Mapping[str, str], path: Path) -> None:
@@ -237,8 +250,8 @@ def write_secrets(values: Mapping[str, str], path: Path) -> None:
 def read_secrets(path: Path) -> dict[str, str]:
     """Read `secrets.toml` from a state folder."""
     try:
-        return {k: str(v) for k, v in tomllib.loads((path / "secrets.toml").read_text("utf-8")).items()}
-    except (OSError, ValueError) as problem:
+        return {k: str(v) for k, v in tomllib.loads(files.read_text(path / "secrets.toml")).items()}
+    except ValueError as problem:
         raise InputError(
             str(path / "secrets.toml"), "cannot be read", "`calorimeter lab down`"
         ) from problem

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
-from argparse import SUPPRESS, ArgumentTypeError
+from argparse import SUPPRESS, Action, ArgumentTypeError
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,14 +14,20 @@ from typing import Any
 import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
-from calorimeter.core import bounds, machine, paths
+from calorimeter.core import bounds, machine, paths, terminal
 from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError
 from calorimeter.load.operations import operation_table
-from calorimeter.load.run import load_processes, machine_limits, progress_line
+from calorimeter.load.run import load_processes, machine_limits, progress_line, worker_connection
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.load.run.preparation import prepare, warn_of_delegation
 from calorimeter.load.run.session import target
+from calorimeter.load.run.worker_token import OPTION, WorkerToken, is_loopback
+
+log = logging.getLogger(__name__)
+
+_TOKEN = WorkerToken()
+"""Made before Locust starts its workers, which inherit it."""
 
 SLOW_S = 1.0
 """Checks that take longer are announced even if standard error is not a terminal."""
@@ -31,8 +38,23 @@ MOST_OPEN_FILES = 2**20
 CHECKING = "checking the identity and the front addresses …"
 
 
+def guard_connections() -> None:
+    """Let masters and workers of this process connect only with the token; once, before Locust starts."""
+    worker_connection.require(_TOKEN)
+
+
+class _TokenFile(Action):
+    """Keeps the path for the sockets, which Locust makes without its options."""
+
+    def __call__(self, parser: object, namespace: object, values: Any, option_string: Any = None) -> None:
+        _TOKEN.file = Path(values)
+        setattr(namespace, self.dest, values)
+
+
 def add_arguments(parser: Any) -> None:
     """Calorimeter's own options of the `locust` command."""
+    # Locust's own default is every address of the machine, without a password.
+    parser.set_defaults(master_bind_host="127.0.0.1", web_host="127.0.0.1")
     group = parser.add_argument_group("Calorimeter")
     group.add_argument(
         "--deployment", metavar="FILE", help="deployment file (default: as in `calorimeter run`)"
@@ -51,6 +73,13 @@ def add_arguments(parser: Any) -> None:
         type=_number(bounds.POSITIVE_RATE.parse),
         metavar="PER_S",
         help="open arrivals per second (default: the scenario's)",
+    )
+    group.add_argument(
+        OPTION,
+        metavar="FILE",
+        action=_TokenFile,
+        help="file with the token of a master and its workers; a master makes it (default: the workers of "
+        "--processes have a token of their own)",
     )
     group.add_argument("--progress", action="store_true", help="print a progress line every few seconds")
     _bound(parser)
@@ -114,14 +143,20 @@ def _number(read: Callable[[str], Any]) -> Callable[[str], Any]:
 def install(environment: Any) -> None:
     """Check everything and attach to this Locust process; on an error print one line and exit with 2."""
     options = environment.parsed_options
+    terminal.guard()
     if options.progress:
         progress_line.print_line(CHECKING)
     slow = gevent.spawn_later(SLOW_S, progress_line.print_line, CHECKING, anywhere=True)
     given: dict[str, Any] = {}
     machine.allow_open_files(MOST_OPEN_FILES)
     try:
+        if options.master and not options.processes and _TOKEN.file is None:
+            raise InputError("--master", "no worker can have its token", f"give {OPTION} FILE")
         if environment.web_ui is not None:
-            _check_port(options.web_host or "0.0.0.0", options.web_port)  # noqa: S104  # Locust's default
+            host = options.web_host or "0.0.0.0"  # noqa: S104  # asked for, as "" or "*"
+            _check_port(host, options.web_port)
+            if not is_loopback(host):
+                log.warning("--web-host %s: whoever reaches Locust's page can load the deployment", host)
         session = prepare(paths.deployment(options.deployment), options.scenario)
         if not isinstance(environment.runner, WorkerRunner):  # workers get these from their master
             given = {
