@@ -73,6 +73,10 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("clean runs --within 0s", "'0s' given; valid: a number of seconds from 0.1 to 86400"),
         ("verify --sources 1_000", "'1_000' given; valid: a whole number from 1 to 65536"),
         (
+            "verify --sources 65536 --visits 16",
+            "--visits: 65536 --sources with 16 --visits each given; valid: a whole number from",
+        ),
+        (
             "fault --fault a:kill@5s+99999999h",
             "'99999999h' in 'a:kill@5s+99999999h' given; valid: a number of",
         ),
