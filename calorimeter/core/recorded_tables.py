@@ -158,9 +158,10 @@ def _check(path: Path, name: str, column: pa.Array) -> None:
             raise InputError(str(path), f"has rows without {name}", REMEDY)
     if pa.types.is_string(column.type):
         if (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_NAME:
-            raise InputError(str(path), f"has a {name} of more than {LONGEST_NAME} characters", REMEDY)
+            given = f"holds names of more than {LONGEST_NAME} characters ({name})"
+            raise InputError(str(path), given, REMEDY)
         if pc.all(pc.utf8_is_printable(column)).as_py() is False:
-            raise InputError(str(path), f"has a {name} with characters that cannot be printed", REMEDY)
+            raise InputError(str(path), f"holds names that cannot be printed ({name})", REMEDY)
         return
     least, greatest = (0, LATEST_NS) if name.endswith("_ns") else BOUNDS.get(name, (0, 2**63 - 1))
     found = pc.min_max(column).as_py()
