@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import secrets
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from calorimeter.core import deployment as deployments
-from calorimeter.core import files
+from calorimeter.core import files, toml
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.studies import load_process
@@ -53,8 +52,8 @@ def _named(side: SeriesSide, by_deployment: bool) -> str:
 def _is_deployment(against: str) -> bool:
     """Whether it is a deployment file; raises `InputError` if it is neither that nor a scenario's name."""
     try:
-        tree = tomllib.loads(files.read_text(Path(against)))
-    except (InputError, ValueError, RecursionError):
+        tree = toml.table(files.read_text(Path(against), limit=toml.TOML_LIMIT), against)
+    except InputError:
         catalogue.find(against)  # raises if the scenario does not exist
         return False
     rest = tree.get("rest")

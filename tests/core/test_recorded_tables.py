@@ -54,6 +54,7 @@ def changed(file: Path, name: str, values: list[Any], kind: pa.DataType | None =
         ("scheduled_ns", [None, 1], "has rows without scheduled_ns"),
         ("api", [None, "rest"], "has rows without api"),
         ("operation", ["x" * 600, "list"], "holds names of more than 512 characters (operation)"),
+        ("error", ["", "sad"], "holds an unknown error 'sad'; valid: connect, closed"),
         ("source", ["\x1b[31m", ""], "holds names that cannot be printed (source)"),
     ],
 )
