@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from calorimeter.commands.options import FILE
-from calorimeter.core import netns
+from calorimeter.commands.param_types import DurationParam
+from calorimeter.core import bounds, netns
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 
@@ -23,7 +24,7 @@ ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--wait", "wait_s", default=60.0, show_default=True, metavar="SECONDS",
+@click.option("--wait", "wait_s", type=DurationParam(bounds.WAIT), default=60.0, show_default=True,
               help="Longest wait for the engines' work to end after the command.")  # fmt: skip
 @click.option("--runs", default=Path("runs"), type=FILE, show_default=True,
               help="Parent of the run folders that COMMAND makes, if it is a load.")  # fmt: skip

@@ -6,6 +6,7 @@ and never waits for a pipe or a device that nobody asked for. All errors are an 
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -108,20 +109,47 @@ def append(path: Path) -> BinaryIO:
             return os.fdopen(descriptor, "wb", buffering=0)
 
 
+def append_line(file: BinaryIO, line: str) -> None:
+    """Add a line to a file that `append` opened: the whole line or, on a full disk, none of it.
+
+    Raises InputError.
+    """
+    data = f"{line}\n".encode("utf-8", "surrogateescape")
+    end = os.fstat(file.fileno()).st_size
+    with _as_input_errors(Path(os.readlink(f"/proc/self/fd/{file.fileno()}")), "written"):  # noqa: PTH115
+        written = 0
+        try:
+            while written < len(data):
+                written += file.write(data[written:])
+        except OSError:
+            if written:  # readers would take the next line for its rest
+                file.truncate(end)
+            raise
+
+
 def _owned(descriptor: int) -> BinaryIO:
     os.fchmod(descriptor, PRIVATE)  # the umask may have taken the owner's rights
     return os.fdopen(descriptor, "wb", buffering=0)
 
 
-def make_folder(path: Path, *, mode: int = 0o700) -> Path:
+def remove(path: Path) -> None:
+    """Remove a file, or a symbolic link itself, if it is there. Raises InputError."""
+    with _as_input_errors(path, "removed"):
+        path.unlink(missing_ok=True)
+
+
+def make_folder(path: Path, *, mode: int = 0o700, new: bool = False) -> Path:
     """Make a folder and those above it with this mode, whatever the umask; returns `path`.
 
-    A folder that exists stays as it is. Raises InputError if it cannot be made.
+    A folder that exists stays as it is. Raises InputError if it cannot be made, or if it must be `new` and
+    exists.
     """
     with _as_input_errors(path, "made"):
+        if new and os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         for folder in reversed([path, *path.parents]):
             if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
+                folder.mkdir(exist_ok=not new or folder != path)
                 folder.chmod(mode)
     return path
 
@@ -239,17 +267,6 @@ def regular(path: Path, *, within: Path | None = None) -> Path:
     return Path(os.path.realpath(path))
 
 
-def require_private(path: Path) -> None:
-    """Raise InputError unless a file is this user's or root's, and nobody else may read or write it."""
-    with _as_input_errors(path, "read"):
-        found = path.stat()
-    if found.st_uid not in (0, os.geteuid()):
-        raise InputError(str(path), f"belongs to user {found.st_uid}", "valid: a file of your own")
-    if found.st_mode & 0o077:
-        given = f"has mode {stat.S_IMODE(found.st_mode):o}"
-        raise InputError(str(path), given, f"valid: {PRIVATE:o} (chmod {PRIVATE:o})")
-
-
 def shown(name: str) -> str:
     """A name from outside as text that can be printed anywhere: other characters as escapes."""
     return name if name.isprintable() else repr(name)[1:-1]
@@ -296,6 +313,19 @@ def refuse_existing(*paths: Path, force: bool) -> None:
     for path in paths:
         if path.exists() and not force:
             raise InputError(str(path), "exists already", "give another path, or --force to replace it")
+
+
+def refuse_other(path: Path, ours: re.Pattern[bytes], what: str) -> None:
+    """Raise InputError if a file exists that is not what would replace it: `ours` is found in neither its
+    beginning nor its end. `what` it would have to be is named. An empty file, a device or a pipe may be.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with open_to_read(path) as file:
+        start = file.read(4096)
+        file.seek(-min(4096, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        if not ours.search(start) and not ours.search(file.read(4096)):
+            raise InputError(str(path), f"exists already, and is not {what}", "valid: another path")
 
 
 def _string(text: str) -> str:

@@ -20,7 +20,6 @@ import json
 import os
 import re
 import secrets
-import shutil
 import sys
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -33,6 +32,9 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 
 SCHEMA_VERSION = 1
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+"""What a run is called between its time and its random number: it is part of a path."""
 
 REQUIRED = {"id": str, "started": str, "deployment": str, "commands": list, "environment": dict}
 """The keys of every run.json besides its version, with their types. Commands add further keys."""
@@ -50,15 +52,18 @@ class RunDir:
     def create(cls, deployment: Deployment, *, runs: Path, name: str) -> RunDir:
         """Create `runs/<time>-<name>-<random>/` with run.json and copies of the deployment's files.
 
+        Only its owner can read it: copies of configuration and records name hosts, commands and users.
         Raises InputError if the folder cannot be written.
         """
         now = datetime.now(UTC)
         path = runs / f"{now:%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(2)}"
+        if not _NAME.fullmatch(name):
+            raise InputError(str(runs), f"no run can be called {name!r}", f"valid: {_NAME.pattern}")
+        files.make_folder(path, new=True)
+        for folder in ("samples", "ledger", "watch", "evidence"):
+            files.make_folder(path / folder)
+        files.write(path / "deployment.toml", files.read(deployment.path), mode=files.PRIVATE)
         try:
-            path.mkdir(parents=True)
-            for folder in ("samples", "ledger", "watch", "evidence"):
-                (path / folder).mkdir()
-            shutil.copyfile(deployment.path, path / "deployment.toml")
             proxies = _keep_proxies(deployment, path)
         except OSError as problem:
             raise InputError(str(path), f"cannot be written ({problem.strerror})") from problem
@@ -126,7 +131,7 @@ class RunDir:
     def save_evidence(self, name: str, evidence: toml.Model) -> Path:
         """Write `evidence/<name>.json`. Returns its path relative to the run."""
         path = self.path / "evidence" / f"{name}.json"
-        path.write_text(evidence.model_dump_json(), encoding="utf-8")
+        files.write(path, evidence.model_dump_json(), mode=files.PRIVATE)
         return path.relative_to(self.path)
 
     def parquet(self, kind: str) -> list[Path]:
@@ -156,7 +161,7 @@ class RunDir:
             raise InputError(str(place), "is a symbolic link out of the run", "valid: a folder of the run")
 
     def _write(self, about: dict[str, Any]) -> None:
-        files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n")
+        files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n", mode=files.PRIVATE)
 
 
 _NAMES = {str: "text", list: "list", dict: "table"}

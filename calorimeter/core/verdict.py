@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from calorimeter.core import files, recorded_json
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 
@@ -116,8 +117,8 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 def gate_order(gate: str) -> tuple[str, int]:
     """Sort key of gate ids: A1, A2, … A10, E1 …"""
-    digits = "".join(c for c in gate if c.isdigit())
-    return gate.rstrip("0123456789"), int(digits or 0)
+    digits = "".join(c for c in gate if is_digits(c))
+    return gate.rstrip("0123456789"), int(digits[:9] or 0)
 
 
 def read(path: Path) -> Verdicts:
