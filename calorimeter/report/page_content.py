@@ -20,6 +20,7 @@ from calorimeter.core.verdict import Verdicts
 from calorimeter.report import capacity_result
 from calorimeter.report import time_axis as axes
 from calorimeter.report.capacity_result import CapacityResult
+from calorimeter.report.data_files import DataFile, data_files
 from calorimeter.report.tables import (
     expected_shares,
     gate_evidence,
@@ -29,7 +30,6 @@ from calorimeter.report.tables import (
     shares,
     watch_files,
 )
-from calorimeter.report.tables.data_files import DataFile, data_files
 from calorimeter.report.tables.rates import Steadiness
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.watch_files import WatchTables

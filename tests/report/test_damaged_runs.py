@@ -17,8 +17,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.request_path import follow, recording
 from calorimeter.load.run.ledger_balance import balance_of_run
-from calorimeter.report import measured_runs, page_content
-from calorimeter.report.tables import data_files
+from calorimeter.report import data_files, measured_runs, page_content
 from calorimeter.studies import published
 from tests.fuzz.run_folders import damage, make, make_study
 
