@@ -62,7 +62,7 @@ def inconclusive(why: str, **figures: Figure) -> Judgement:
     return Judgement(outcome=Outcome.INCONCLUSIVE, why=why, figures=figures)
 
 
-GateId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,19}$")]
+GateId = Annotated[str, Field(max_length=100)]
 
 
 class Verdict(Model):
