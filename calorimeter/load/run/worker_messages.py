@@ -22,7 +22,7 @@ FILE = "calorimeter_file"
 DONE = "calorimeter_done"
 
 CHUNK_BYTES = 256 * 1024
-MOST_USERS = 100_000
+MOST_USERS = 1_000_000
 MOST_PROCESSES = 10_000
 MOST_DEEP = 20
 
