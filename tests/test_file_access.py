@@ -18,53 +18,25 @@ FUNCTIONS = {
 }
 
 ALLOWED: dict[str, set[str]] = {
+    # /proc: the kernel's own files
+    "calorimeter/core/environment_marks.py": {"Path(f'/proc/{pid}/environ').read_bytes"},
+    "calorimeter/lab/processes.py": {"Path(f'/proc/{pid}/stat').read_text"},
+    "calorimeter/lab/ports.py": {"Path(f'/proc/self/net/{table}').read_text"},
+    # namespaces are special files, opened without waiting
+    "calorimeter/core/netns.py": {"os.open"},
     "calorimeter/core/files.py": {"*"},
+    "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
     # pyarrow opens files itself: after `files.regular`.
     "calorimeter/gates/affinity/locust_load.py": {"pq.read_table"},
 }
 """What a module may use itself, and `*` for everything; beside each line the reason why."""
 
 PENDING: set[str] = {
-    "calorimeter/core/rundir.py",
     "calorimeter/commands/report.py",
-    "calorimeter/core/faults/journal.py",
-    "calorimeter/core/load_generator.py",
-    "calorimeter/core/netns.py",
-    "calorimeter/core/toml.py",
-    "calorimeter/core/verdict.py",
-    "calorimeter/gates/evidence/load_recorder.py",
-    "calorimeter/gates/evidence/log_listener.py",
-    "calorimeter/gates/evidence/tracing_guardian.py",
+    "calorimeter/core/rundir.py",
     "calorimeter/gates/markdown_summary.py",
     "calorimeter/gates/progress.py",
-    "calorimeter/gates/proxy/openstack_client_calls.py",
-    "calorimeter/gates/request_path/follow.py",
-    "calorimeter/gates/request_path/recording.py",
-    "calorimeter/gates/service_level/recorded_load.py",
-    "calorimeter/lab/bring_up.py",
-    "calorimeter/lab/daemons/daemon.py",
-    "calorimeter/lab/daemons/haproxy.py",
-    "calorimeter/lab/daemons/health_check.py",
-    "calorimeter/lab/daemons/heat.py",
-    "calorimeter/lab/daemons/keystone.py",
-    "calorimeter/lab/daemons/mariadb.py",
-    "calorimeter/lab/daemons/rabbitmq.py",
-    "calorimeter/lab/lab_state.py",
-    "calorimeter/lab/lock.py",
-    "calorimeter/lab/part_faults.py",
-    "calorimeter/lab/ports.py",
-    "calorimeter/lab/processes.py",
-    "calorimeter/lab/sabotage/engine_sabotage.py",
-    "calorimeter/lab/take_down.py",
-    "calorimeter/report/capacity_result.py",
-    "calorimeter/report/measured_runs.py",
     "calorimeter/report/page.py",
-    "calorimeter/report/page_content.py",
-    "calorimeter/report/tables/gate_evidence.py",
-    "calorimeter/report/tables/watch_files.py",
-    "calorimeter/studies/interleaved_runs.py",
-    "calorimeter/studies/published.py",
-    "calorimeter/workload/template.py",
 }
 
 

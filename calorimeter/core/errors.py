@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_GIVEN = 500
+"""Characters of what was given in a message: the rest would hide what is valid."""
+
 
 class InputError(Exception):
     """The suite cannot use its input. Commands print the message and exit with status 2.
@@ -21,7 +24,8 @@ class InputError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        line = f"{self.where}: {self.given}"
+        given = self.given if len(self.given) <= MOST_GIVEN else f"{self.given[:MOST_GIVEN]} …"
+        line = f"{self.where}: {given}"
         if self.valid:
             line += f"; {self.valid}"
         if self.nearest:

@@ -17,10 +17,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
 import sys
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,8 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
 
 REQUIRED = {"id": str, "started": str, "deployment": str, "commands": list, "environment": dict}
 """The keys of every run.json besides its version, with their types. Commands add further keys."""
+
+LARGEST_RUN_JSON = 4 * 2**20
 
 
 class RunDir:
@@ -91,6 +95,10 @@ class RunDir:
                 raise InputError(
                     file, given, f"valid: a {_NAMES[kind]}, as in every run.json of this suite"
                 )
+        for folder in _FOLDERS:
+            run._refuse_link(run.path / folder)
+        if not _ID.fullmatch(about["id"]):
+            raise InputError(file, f"id is {about['id']!r:.60}", "valid: the name of a run folder")
         return run
 
     @property
@@ -98,13 +106,10 @@ class RunDir:
         """The content of run.json. Raises InputError if it is missing or damaged."""
         file = self.path / "run.json"
         try:
-            tree = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as problem:
-            raise InputError(
-                str(self.path), f"is not a run folder (run.json: {problem.strerror})"
-            ) from problem
-        except (ValueError, RecursionError) as problem:
-            raise InputError(str(file), "is damaged: not JSON") from problem
+            tree = files.read_json(file, limit=LARGEST_RUN_JSON, within=self.path)
+        except files.MissingFileError as problem:
+            why = problem.given.removeprefix("cannot be read (").removesuffix(")")
+            raise InputError(str(self.path), f"is not a run folder (run.json: {why})") from problem
         if not isinstance(tree, dict):
             raise InputError(str(file), "is damaged: not a JSON object")
         return tree
@@ -121,7 +126,7 @@ class RunDir:
 
     def deployment(self) -> Deployment:
         """The deployment as it was when the run was made. Raises InputError."""
-        return deployments.read(self.path / "deployment.toml")
+        return deployments.read(files.regular(self.path / "deployment.toml", within=self.path))
 
     def save_evidence(self, name: str, evidence: toml.Model) -> Path:
         """Write `evidence/<name>.json`. Returns its path relative to the run."""
@@ -131,16 +136,38 @@ class RunDir:
 
     def parquet(self, kind: str) -> list[Path]:
         """The files of `samples` or `ledger`: one per worker, or the worker's numbered segments."""
-        found = sorted((self.path / kind).glob("*.parquet"))
+        found = self.named(kind, "*.parquet")
         whole = {file.stem for file in found}
         # A worker that was killed after joining its segments leaves both; the joined file is complete.
         return [file for file in found if file.stem.rpartition("-")[0] not in whole]
+
+    def named(self, folder: str, pattern: str) -> list[Path]:
+        """The entries of a sub folder whose names match a pattern, in order; none if there is no folder.
+
+        Raises InputError if the sub folder is a link out of the run, or cannot be listed.
+        """
+        place = self.path / folder
+        if not os.path.lexists(place):
+            return []
+        self._refuse_link(place)
+        try:
+            return sorted(entry for entry in place.iterdir() if fnmatchcase(entry.name, pattern))
+        except OSError as problem:
+            raise InputError(str(place), f"cannot be read ({problem.strerror})") from problem
+
+    def _refuse_link(self, place: Path) -> None:
+        """Refuse a folder that is elsewhere: it would be shown, or written to, as if it were the run's."""
+        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(self.path)):
+            raise InputError(str(place), "is a symbolic link out of the run", "valid: a folder of the run")
 
     def _write(self, about: dict[str, Any]) -> None:
         files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n", mode=files.PRIVATE)
 
 
 _NAMES = {str: "text", list: "list", dict: "table"}
+_FOLDERS = ("samples", "ledger", "actions", "watch", "evidence", "proxy")
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
+"""An id becomes the beginning of names of stacks, and part of the commands that pages show."""
 
 
 def _keep_proxies(deployment: Deployment, run: Path) -> list[dict[str, Any]]:

@@ -6,18 +6,22 @@ import logging
 import os
 import socket
 import sys
-from argparse import SUPPRESS, Action
+from argparse import SUPPRESS, Action, ArgumentTypeError
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gevent
-from locust.runners import WorkerRunner
+from locust.runners import MasterRunner, WorkerRunner
 
-from calorimeter.core import paths
+from calorimeter.core import bounds, machine, paths
+from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError
-from calorimeter.load.run import progress_line, worker_connection
+from calorimeter.load.operations import operation_table
+from calorimeter.load.run import load_processes, machine_limits, progress_line, worker_connection
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.load.run.preparation import prepare, warn_of_delegation
+from calorimeter.load.run.session import target
 from calorimeter.load.run.worker_token import OPTION, WorkerToken, is_loopback
 
 log = logging.getLogger(__name__)
@@ -27,6 +31,9 @@ _TOKEN = WorkerToken()
 
 SLOW_S = 1.0
 """Checks that take longer are announced even if standard error is not a terminal."""
+
+MOST_OPEN_FILES = 2**20
+"""As far as a load raises the soft limit of its processes, below the hard limit."""
 
 CHECKING = "checking the identity and the front addresses …"
 
@@ -62,7 +69,10 @@ def add_arguments(parser: Any) -> None:
         "--runs", metavar="DIR", default="runs", help="folder of the run folders (default: runs)"
     )
     group.add_argument(
-        "--rate", type=float, metavar="PER_S", help="open arrivals per second (default: the scenario's)"
+        "--rate",
+        type=_number(bounds.POSITIVE_RATE.parse),
+        metavar="PER_S",
+        help="open arrivals per second (default: the scenario's)",
     )
     group.add_argument(
         OPTION,
@@ -72,10 +82,62 @@ def add_arguments(parser: Any) -> None:
         "--processes have a token of their own)",
     )
     group.add_argument("--progress", action="store_true", help="print a progress line every few seconds")
+    _bound(parser)
     # Options that `calorimeter run` passes; Locust's own --run-time takes only whole seconds.
-    parser.add_argument("--duration", type=float, help=SUPPRESS, include_in_web_ui=False)
+    parser.add_argument(
+        "--duration", type=_number(bounds.LOAD.parse), help=SUPPRESS, include_in_web_ui=False
+    )
     parser.add_argument("--of-command", metavar="JSON", default="", help=SUPPRESS, include_in_web_ui=False)
     parser.add_argument("--with-parent", action="store_true", help=SUPPRESS, include_in_web_ui=False)
+
+
+def _bound(parser: Any) -> None:
+    """Give Locust's own numbers bounds, too."""
+    kinds = {
+        "--users": bounds.COUNT.parse,
+        "--spawn-rate": bounds.POSITIVE_RATE.parse,
+        "--web-port": bounds.PORT.parse,
+        "--master-port": bounds.PORT.parse,
+        "--master-bind-port": bounds.PORT.parse,
+        "--expect-workers": bounds.COUNT.parse,
+    }
+    allowed: list[int] = []
+
+    def allow(text: str) -> int:
+        allowed[:] = [bounds.ALLOWED_PROCESSES.parse(text)]
+        return allowed[0]
+
+    def processes(text: str) -> int:
+        if text == "-1":  # Locust's word for one a processor
+            return -1
+        number: int = load_processes.processes(*allowed).parse(text)
+        load_processes.check_processes(number, *allowed)
+        return number
+
+    kinds["--processes"] = processes
+    parser.add_argument(
+        "--allow-processes",
+        type=_number(allow),
+        metavar="N",
+        help="allow up to N --processes, given after it (default: 4 a processor)",
+    )
+    for action in parser._actions:
+        for name in kinds.keys() & set(action.option_strings):
+            action.type = _number(kinds[name])
+
+
+def _number(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """An argument's type: the number that `read` makes of a text, or argparse's error."""
+
+    def number(text: str) -> Any:
+        try:
+            return read(text)
+        except ValueError as problem:
+            raise ArgumentTypeError(f"{shown(text)} given; {problem}") from problem
+        except InputError as problem:
+            raise ArgumentTypeError(f"{problem.given}; {problem.valid}") from problem
+
+    return number
 
 
 def install(environment: Any) -> None:
@@ -85,6 +147,7 @@ def install(environment: Any) -> None:
         progress_line.print_line(CHECKING)
     slow = gevent.spawn_later(SLOW_S, progress_line.print_line, CHECKING, anywhere=True)
     given: dict[str, Any] = {}
+    machine.allow_open_files(MOST_OPEN_FILES)
     try:
         if options.master and not options.processes and _TOKEN.file is None:
             raise InputError("--master", "no worker can have its token", f"give {OPTION} FILE")
@@ -101,6 +164,11 @@ def install(environment: Any) -> None:
                 "duration_s": options.duration or options.run_time,
             }
             session.scenario = session.scenario.with_overrides(**given)
+            if options.processes or not isinstance(environment.runner, MasterRunner):
+                apis = operation_table.apis(session.scenario) | session.fronts.keys()
+                sources = {api: len(target(session.deployment, api)[1]) for api in apis}
+                place = (Path(options.runs), options.processes or 1)
+                machine_limits.check(session.scenario, sources, *place)
             session.token.check_lasts(session.scenario.duration_s)
             warn_of_delegation(session)
     except (InputError, KeyboardInterrupt) as problem:

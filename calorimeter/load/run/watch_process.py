@@ -18,7 +18,7 @@ BEGIN_S = 10.0
 """The longest that a load waits for the first record."""
 
 END_S = 15.0
-"""The time for the process to end after its standard input closes; then it is terminated."""
+"""The time for the process to end after its standard input closes; then it is killed."""
 
 
 class WatchProcess:
@@ -59,8 +59,8 @@ class WatchProcess:
             try:
                 status = self._process.wait(END_S)
             except subprocess.TimeoutExpired:
-                self._process.terminate()
-                status = self._process.wait(END_S)
+                self._process.kill()  # SIGTERM would not end a process that is stopped
+                status = self._process.wait()
                 log.warning("watch: did not end within %g s", END_S)
         last = ""
         with contextlib.suppress(InputError):
