@@ -53,7 +53,7 @@ class Overrides(Model):
     duration_s: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
 
 
-class Assignment(Model):
+class WorkerAssignment(Model):
     """RUN, to each worker: the run that begins, and the worker's part of it."""
 
     id: RunName
@@ -101,7 +101,7 @@ class FilePiece(Model):
     last: bool
 
 
-class Summary(Model):
+class WorkerSummary(Model):
     """DONE, from a worker: its entry in run.json."""
 
     worker: Text

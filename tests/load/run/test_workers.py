@@ -42,7 +42,7 @@ ANYTHING = st.recursive(
 )
 """Values that a message can have, and more."""
 
-SHAPES = (worker_messages.ClockAnswer, worker_messages.FilePiece, worker_messages.Summary)
+SHAPES = (worker_messages.ClockAnswer, worker_messages.FilePiece, worker_messages.WorkerSummary)
 NEARLY = st.sampled_from(SHAPES).flatmap(
     lambda shape: st.fixed_dictionaries({}, optional=dict.fromkeys(shape.model_fields, ANYTHING))
 )
