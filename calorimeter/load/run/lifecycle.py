@@ -372,7 +372,7 @@ class Lifecycle:
             log.warning("%d stacks named %s… are left", left, session.prefix)
 
     def _run_message(self, msg: Any, **_: Any) -> None:
-        assigned = parsed(worker_messages.WorkerAssignment, msg.data)
+        assigned = parsed(worker_messages.RunOrder, msg.data)
         if self._monitor is not None:
             return
         try:

@@ -53,7 +53,7 @@ class Overrides(Model):
     duration_s: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
 
 
-class WorkerAssignment(Model):
+class RunOrder(Model):
     """RUN, to each worker: the run that begins, and the worker's part of it."""
 
     id: RunName
