@@ -28,15 +28,12 @@ ALLOWED: dict[str, set[str]] = {
     "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
     # pyarrow opens files itself: after `files.regular`.
     "calorimeter/gates/affinity/locust_load.py": {"pq.read_table"},
+    "calorimeter/core/terminal.py": {"open", "os.open"},  # /dev/null, in place of a stream that is gone
 }
 """What a module may use itself, and `*` for everything; beside each line the reason why."""
 
 PENDING: set[str] = {
-    "calorimeter/commands/report.py",
     "calorimeter/core/rundir.py",
-    "calorimeter/gates/markdown_summary.py",
-    "calorimeter/gates/progress.py",
-    "calorimeter/report/page.py",
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -184,16 +185,20 @@ def _adjusted(
     return named_files.with_options(inputs, **options)
 
 
+_OF_AN_AUDIT = re.compile(rb'\A\{\s*"(schema_version|\$schema)"|\d+ files?\.\n\Z')
+
+
 def _write_report(report: AuditReport, form: str, output: Path | None) -> None:
     from calorimeter.config.audit import output as machine
     from calorimeter.config.audit import report_text
-    from calorimeter.core.files import write
+    from calorimeter.core import files as stored
 
     text = {"text": report_text.text, "json": machine.as_json, "sarif": machine.sarif}[form](report)
     # Bytes of a file that are not UTF-8 were read without loss; a report shows them as �.
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if output:
-        write(output, text)
+        stored.refuse_other(output, _OF_AN_AUDIT, "a report of an audit")
+        stored.write(output, text)
     else:
         click.echo(text, nl=False)
 

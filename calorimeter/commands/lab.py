@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from calorimeter.commands.param_types import NumberParam, NumbersParam
-from calorimeter.core import bounds
+from calorimeter.core import bounds, terminal
 from calorimeter.core.errors import InputError, unknown
 
 COUNT = NumberParam(bounds.LAB_COUNT)
@@ -283,6 +283,8 @@ def usage(name: str) -> None:
 
     for reading in polls(lab_state.open_lab(name), sys.stdin):
         print(json.dumps(reading), flush=True)
+        if terminal.reader_is_gone():
+            return
 
 
 @_command("Give a running lab another proxy configuration.", "proxy --balance leastconn")

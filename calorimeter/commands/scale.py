@@ -63,7 +63,7 @@ def scale(
     """
     sizes = (len(set(numbers)) for numbers in (rest, cfn, engines) if numbers)
     _check_length(prod(sizes) * repeat * duration)
-    from calorimeter.report import page
+    from calorimeter.report import report_folder
     from calorimeter.studies import scale_page, study_circumstances
     from calorimeter.studies import scale_study as study
     from calorimeter.studies.scale_result import ScaleResult
@@ -96,7 +96,7 @@ def scale(
     )
     loads = study.ScaleStudy(scenario, path, folder.path / "runs", duration, users_per_engine)
     result = study.run_study(loads, empty, shapes, folder, lambda line: click.echo(line, err=True))
-    page.write(scale_page.files(result), folder.path / "report")
+    report_folder.write(scale_page.files(result), folder.path / "report")
     for line in scale_page.lines(result):
         click.echo(line)
     click.echo(f"report: {folder.path / 'report' / 'index.html'}")

@@ -165,6 +165,12 @@ class Broker(Model):
     shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
 
 
+UNVERIFIED = (
+    "TLS certificates of {who} are not verified ({key}): any machine on the way can read and change "
+    "requests and answers, passwords and tokens included."
+)
+
+
 class Tls(Model):
     """How TLS servers are verified: by the system's certificate authorities, or by those in `ca_file`."""
 
@@ -175,6 +181,11 @@ class Tls(Model):
     def for_requests(self) -> bool | str:
         """The argument `verify` of requests and keystoneauth."""
         return str(self.ca_file) if self.verify and self.ca_file else self.verify
+
+    @property
+    def warning(self) -> str:
+        """The sentence for users if certificates are not verified; else empty."""
+        return UNVERIFIED.format(who="servers", key="[tls] verify = false") if not self.verify else ""
 
 
 FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute"]

@@ -24,13 +24,18 @@ class InputError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        given = self.given if len(self.given) <= MOST_GIVEN else f"{self.given[:MOST_GIVEN]} …"
-        line = f"{self.where}: {given}"
+        line = f"{_short(self.where)}: {_short(self.given)}"
         if self.valid:
-            line += f"; {self.valid}"
+            line += f"; {_short(self.valid)}"
         if self.nearest:
             line += f"; did you mean {self.nearest!r}?"
         return " ".join(line.split())
+
+
+def _short(text: str, longest: int = 1500) -> str:
+    """Text with its middle left out if it is too long to be read."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

@@ -274,17 +274,6 @@ def regular(path: Path, *, within: Path | None = None) -> Path:
     return Path(os.path.realpath(path))
 
 
-def require_private(path: Path) -> None:
-    """Raise InputError unless a file is this user's or root's, and nobody else may read or write it."""
-    with _as_input_errors(path, "read"):
-        found = path.stat()
-    if found.st_uid not in (0, os.geteuid()):
-        raise InputError(str(path), f"belongs to user {found.st_uid}", "valid: a file of your own")
-    if found.st_mode & 0o077:
-        given = f"has mode {stat.S_IMODE(found.st_mode):o}"
-        raise InputError(str(path), given, f"valid: {PRIVATE:o} (chmod {PRIVATE:o})")
-
-
 def shown(name: str) -> str:
     """A name from outside as text that can be printed anywhere: other characters as escapes."""
     return name if name.isprintable() else repr(name)[1:-1]
@@ -331,6 +320,19 @@ def refuse_existing(*paths: Path, force: bool) -> None:
     for path in paths:
         if path.exists() and not force:
             raise InputError(str(path), "exists already", "give another path, or --force to replace it")
+
+
+def refuse_other(path: Path, ours: re.Pattern[bytes], what: str) -> None:
+    """Raise InputError if a file exists that is not what would replace it: `ours` is found in neither its
+    beginning nor its end. `what` it would have to be is named. An empty file, a device or a pipe may be.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with open_to_read(path) as file:
+        start = file.read(4096)
+        file.seek(-min(4096, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        if not ours.search(start) and not ours.search(file.read(4096)):
+            raise InputError(str(path), f"exists already, and is not {what}", "valid: another path")
 
 
 def _string(text: str) -> str:

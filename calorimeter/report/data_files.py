@@ -26,7 +26,7 @@ def data_files(folder: Path) -> tuple[DataFile, ...]:
         for name in names:
             path = Path(where, name)
             first, *rest = path.relative_to(folder).parts
-            if first == "report" or first.endswith(".partial") or first.startswith("."):
+            if first.partition(".")[0] == "report" or first.endswith(".partial") or first.startswith("."):
                 continue
             found = path.lstat()
             if stat.S_ISREG(found.st_mode):

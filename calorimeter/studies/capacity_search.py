@@ -170,7 +170,7 @@ def find_capacity(
 
 def write_result(result: CapacitySearchResult, folder: RunDir) -> None:
     """Write the page, and capacity.json to the folder of the study and to the run that was held."""
-    from calorimeter.report import page
+    from calorimeter.report import report_folder
     from calorimeter.studies import capacity_page
 
     text = result.model_dump_json(indent=2) + "\n"
@@ -178,4 +178,4 @@ def write_result(result: CapacitySearchResult, folder: RunDir) -> None:
     if result.held is not None:
         run = folder.path / "runs" / result.held.run
         files.write(run / "capacity.json", text, mode=files.PRIVATE)
-    page.write(capacity_page.files(result), folder.path / "report")
+    report_folder.write(capacity_page.files(result), folder.path / "report")

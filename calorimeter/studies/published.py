@@ -49,6 +49,9 @@ def made(data: Path) -> Files:
 
 def differing_files(made: Files, folder: Path) -> list[str]:
     """The files that differ from those in the folder, missing and additional ones included."""
+    from calorimeter.report import report_folder
+
+    made = report_folder.complete(made)
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     changed = [name for name in made if name in there and not _same(folder / name, made[name])]
     return sorted({*changed, *(there ^ set(made))})

@@ -185,6 +185,7 @@ class Lifecycle:
                 scenario=session.scenario.name,
                 templates=session.scenario.digests,
                 load=load_settings(session.scenario),
+                keystone_verified=bool(session.token.login.verify),
                 clean_stop=False,
             )
             tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)

@@ -14,7 +14,7 @@ from typing import Any
 import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
-from calorimeter.core import bounds, machine, paths
+from calorimeter.core import bounds, machine, paths, terminal
 from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError
 from calorimeter.load.operations import operation_table
@@ -143,6 +143,7 @@ def _number(read: Callable[[str], Any]) -> Callable[[str], Any]:
 def install(environment: Any) -> None:
     """Check everything and attach to this Locust process; on an error print one line and exit with 2."""
     options = environment.parsed_options
+    terminal.guard()
     if options.progress:
         progress_line.print_line(CHECKING)
     slow = gevent.spawn_later(SLOW_S, progress_line.print_line, CHECKING, anywhere=True)
