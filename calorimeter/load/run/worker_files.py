@@ -29,7 +29,7 @@ SCHEMAS = {"samples": SAMPLE, "ledger": LEDGER, "actions": ACTION}
 WINDOWS = "watch/generator.jsonl"
 
 BYTES_PER_S = 2**20
-"""A Python process sends 5,000 requests a second at most, with 36 to 48 bytes each in files of thousands."""
+"""A Python process sends 5,000 requests a second at most, with 36 to 48 bytes each in large files."""
 
 BYTES_ALWAYS = 64 * 2**20
 """For users that start, for what is not proportional to the length, and for very short loads."""
