@@ -29,7 +29,7 @@ MOST_DEEP = 20
 _NAME = re.compile(r"[\w.-]{1,253}_[0-9a-f]{32}")
 """A worker's name in Locust: its host, and a random number."""
 
-Time = Annotated[int, Field(ge=0, lt=2**63)]
+Time = Annotated[int, Field(ge=0, lt=2**62)]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
