@@ -315,10 +315,8 @@ def _attempt(work: Callable[[], int]) -> tuple[int, str]:
     """The result and "", or 0 and the error: gevent would print what a function raises in its thread."""
     try:
         return work(), ""
-    except InputError as problem:
-        return 0, problem.given
-    except (OSError, pa.ArrowException) as problem:
-        number = getattr(problem, "errno", None)
+    except (InputError, OSError, pa.ArrowException) as problem:
+        number = getattr(problem.__cause__ or problem, "errno", None)
         return 0, os.strerror(number) if number else " ".join(str(problem).split())
 
 
