@@ -127,6 +127,13 @@ def append_line(file: BinaryIO, line: str) -> None:
             raise
 
 
+def write_all(file: BinaryIO, content: bytes | memoryview) -> None:
+    """Write all of it to a file without a buffer, which may take less at once. Raises OSError."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def _owned(descriptor: int) -> BinaryIO:
     os.fchmod(descriptor, PRIVATE)  # the umask may have taken the owner's rights
     return os.fdopen(descriptor, "wb", buffering=0)
