@@ -13,7 +13,9 @@ class EvidenceUnavailable(Exception):  # noqa: N818 - a fact about the deploymen
     def __init__(self, where: str, why: str) -> None:
         self.where = where
         self.why = why
-        super().__init__(f"{where}: {' '.join(why.split())}")
+        # A reason may quote an answer, which must not command the terminal.
+        line = f"{where}: {' '.join(why.split())}"
+        super().__init__("".join(char if char.isprintable() else "?" for char in line))
 
 
 class NotVisible(EvidenceUnavailable):

@@ -73,11 +73,13 @@ def test_hostile_heads(raw: bytes, error: str) -> None:
     assert first_and_next(raw).error == error
 
 
-@pytest.mark.parametrize("value", [b"req-\xff", b"req-\xc3\xa9", b"a\tb", b"=1+1", b"<b>", b"x" * 65])
+@pytest.mark.parametrize("value", [b"req-\xff", b"req-\xc3\xa9", b"x" * 65])
 def test_a_request_id_that_no_table_can_hold_is_none(value: bytes) -> None:
-    """It is neither UTF-8 nor markup nor a formula: letters, digits and `-`."""
+    """It is not ASCII, or too long; control characters are no HTTP."""
     raw = b"HTTP/1.1 200 OK\r\nX-Openstack-Request-Id: %b\r\nContent-Length: 0\r\n\r\n" % value
     assert first_and_next(raw).request_id == b""
+    control = b"HTTP/1.1 200 OK\r\nX-Openstack-Request-Id: a\x1b[2J\r\nContent-Length: 0\r\n\r\n"
+    assert first_and_next(control).error == "protocol"
 
 
 def test_a_packed_body_stays_packed() -> None:
@@ -106,7 +108,7 @@ def test_an_answer_in_drops_ends_in_time() -> None:
     assert (first.error, following.error) in (("timeout", ""), ("protocol", ""))
 
 
-@pytest.mark.parametrize("end", "\r\n\0 \t\x7fé")
+@pytest.mark.parametrize("end", "\r\n\0 é\u2028")
 def test_no_request_line_holds_another(end: str) -> None:
     """The last line of defence: a target with such a character is not sent."""
     with pytest.raises(UnsafeRequestError):
