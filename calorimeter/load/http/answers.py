@@ -52,7 +52,8 @@ MEANINGS = (
     Meaning(
         "body",
         "unknown",
-        "The status reports success, but the body lacks what it must contain, or has an id or URL that is none.",
+        "The status reports success, but the body lacks what it must contain, or has an id or URL that is"
+        " none.",
     ),
     _statuses(
         *("2xx", "accepted", 200, 300),
