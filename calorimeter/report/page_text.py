@@ -201,7 +201,7 @@ _ENDS = {
 def _of_scenario(text: str | None, key: str) -> Any:
     try:
         return tomllib.loads(text or "").get(key)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError; so is a number of 5,000 digits
         return None
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from calorimeter.core import foreign
+from calorimeter.core import files, foreign
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.keystone_login import Login
@@ -53,7 +53,7 @@ def client_calls(context: Context) -> ClientCalls:
     name = f"calorimeter-p3-{secrets.token_hex(4)}"
     with TemporaryDirectory(prefix="calorimeter-") as folder:
         template = Path(folder) / "tiny.yaml"
-        template.write_text(TEMPLATE, encoding="utf-8")
+        files.write(template, TEMPLATE)
         environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
         client = _Client(context.deployment, command, environment, folder)
         client.stack("list")
