@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from calorimeter.core.shown_text import one_line
+
 
 class EvidenceUnavailable(Exception):  # noqa: N818 - a fact about the deployment, not a defect here
     """A source of evidence does not answer as expected.
@@ -14,8 +16,7 @@ class EvidenceUnavailable(Exception):  # noqa: N818 - a fact about the deploymen
         self.where = where
         self.why = why
         # A reason may quote an answer, which must not command the terminal.
-        line = f"{where}: {' '.join(why.split())}"
-        super().__init__("".join(char if char.isprintable() else "?" for char in line))
+        super().__init__(one_line(f"{where}: {' '.join(why.split())}"))
 
 
 class NotVisible(EvidenceUnavailable):

@@ -86,7 +86,7 @@ def test_a_reason_commands_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found[0] == "answers 500 \x1b]0;title\x07 no to /overview"
     with pytest.raises(EvidenceUnavailable) as shown:
         broker(b'{"reason": "\\u001b[2J"}', monkeypatch, 500).overview()
-    assert str(shown.value).endswith("answers 500 ?[2J to /overview")
+    assert str(shown.value).endswith("answers 500 \\u001b[2J to /overview")
 
 
 def test_a_broker_that_redirects_gets_no_password_to_another_place() -> None:
