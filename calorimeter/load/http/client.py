@@ -229,7 +229,10 @@ class Client:
         """An answer without a length ends with its connection; any other answer has been cut."""
         if not self._head_done or self._framed:
             raise ConnectionResetError("closed in the middle of the answer")
-        self._answer.status = self._parser.get_status_code()
+        status = self._parser.get_status_code()
+        if status < 200:
+            raise httptools.HttpParserError(f"the status {status} ends no answer")
+        self._answer.status = status
         self._complete = self._last = True
 
     def _unconnected(self) -> str:

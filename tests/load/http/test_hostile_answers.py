@@ -63,10 +63,22 @@ def test_any_bytes_are_one_answer(start: bytes, raw: bytes, end: bytes) -> None:
         (b"HTTP/1.1 200 " + b"O" * 2 * MAX_HEAD_BYTES, "protocol"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nFFFFFFFFFFFFFFFFFF\r\n", "protocol"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", "closed"),
+        (b"HTTP/1.0 000\r\n\r\n", "protocol"),
         (b"HTTP/1.1 999 X\r\nContent-Length: 0\r\n\r\n", ""),
         (b"HTTP/1.1 200 OK\r\nX-Openstack-Request-Id:\r\nLocation:\r\nContent-Length: 0\r\n\r\n", ""),
     ],
-    ids=["101", "many 100", "many headers", "long header", "long reason", "chunk", "short", "999", "empty"],
+    ids=[
+        "101",
+        "many 100",
+        "many headers",
+        "long header",
+        "long reason",
+        "chunk",
+        "short",
+        "000",
+        "999",
+        "empty",
+    ],
 )
 def test_hostile_heads(raw: bytes, error: str) -> None:
     """Each has the error that it has in statistics; heads are bounded, `100 Continue` included."""
