@@ -165,6 +165,24 @@ def test_what_clients_sent_is_escaped(builder: Any, one: Any) -> None:
     assert "&lt;script&gt;" in text(files)
 
 
+def test_tls_that_was_not_verified_is_a_limit(builder: Any) -> None:
+    """By deployment.toml, or by the cloud for Keystone alone; verified TLS is no limit."""
+
+    def said() -> list[str]:
+        return [line for line in page_text.limits(page_content.collect(builder.run)) if "TLS" in line]
+
+    builder.samples(seconds=2)
+    assert said() == []
+    builder.about(keystone_verified=False)
+    assert said() == [
+        "TLS certificates of Keystone are not verified (clouds.yaml): any machine on the way can read and "
+        "change requests and answers, passwords and tokens included."
+    ]
+    file = builder.path / "deployment.toml"
+    file.write_text(f"{file.read_text()}\n[tls]\nverify = false\n")
+    assert said()[0].startswith("TLS certificates of servers are not verified ([tls] verify = false): any")
+
+
 def test_a_verdict_of_t1_over_another_window_is_named(builder: Any) -> None:
     """A page whose tables are of the same window has no such sentence."""
 

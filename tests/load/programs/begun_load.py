@@ -60,7 +60,8 @@ def attach(environment: Environment, runs: Path) -> None:
         **dict.fromkeys(("num_users", "spawn_rate", "run_time", "processes")),
         **{"of_command": "", "progress": False, "with_parent": False},
     )
-    token: Any = SimpleNamespace(start_renewing=lambda: None)
+    login = SimpleNamespace(verify=True)
+    token: Any = SimpleNamespace(start_renewing=lambda: None, login=login)
     unused: Any = None
     session = LoadSession(DEPLOYMENT, SCENARIO, RequestTimeouts(), token, {}, unused)
     Lifecycle(environment, session, runs, {}).attach()
