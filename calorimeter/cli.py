@@ -10,6 +10,7 @@ import click
 
 from calorimeter import __version__
 from calorimeter.core import terminal
+from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError, nearest
 
 GROUPS = {
@@ -166,6 +167,13 @@ def _status() -> int:
         status = calorimeter.main(prog_name="calorimeter", standalone_mode=False)
     except InputError as problem:
         click.echo(f"calorimeter: {problem}", err=True)
+        status = 2
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        click.echo(
+            f"calorimeter: {shown(str(problem.filename))}: cannot be used ({problem.strerror})", err=True
+        )
         status = 2
     except click.exceptions.NoArgsIsHelpError as problem:
         problem.show()

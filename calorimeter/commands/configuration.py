@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calorimeter.commands.options import FILE, RealRange
+from calorimeter.commands.options import FILE
+from calorimeter.commands.param_types import DurationParam, NumberParam
+from calorimeter.core import bounds
 from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
@@ -56,7 +58,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
-@click.option("--max-detection", type=RealRange(0, 86400, min_open=True), metavar="SECONDS",
+@click.option("--max-detection", type=DurationParam(),
               help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
               "none: the bounds are a note).")  # fmt: skip
 @click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
@@ -68,7 +70,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.option("--rabbitmq-release", metavar="VERSION",
               help="Version of RabbitMQ, such as 4.3 (default: [versions] rabbitmq, or "
               "unknown).")  # fmt: skip
-@click.option("--database-connections", type=click.IntRange(1), metavar="N",
+@click.option("--database-connections", type=NumberParam(bounds.DATABASE_CONNECTIONS),
               help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
               show_default=True, help="Format of the report.")  # fmt: skip
@@ -224,7 +226,7 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
               help="URL of RabbitMQ's management API; may be repeated, for each node.")  # fmt: skip
 @click.option(
     "--engine-workers",
-    type=click.IntRange(1),
+    type=NumberParam(bounds.PROCESSES),
     help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
 )
 @click.option("--cloud", envvar="OS_CLOUD", metavar="NAME",
@@ -235,15 +237,13 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option(
     "--max-detection",
     "max_detection_s",
-    type=RealRange(0, 86400, min_open=True),
-    metavar="SECONDS",
+    type=DurationParam(),
     help="Time in which a failed API must be detected (default: none).",
 )
 @click.option(
     "--max-recovery",
     "max_recovery_s",
-    type=RealRange(0, 86400, min_open=True),
-    metavar="SECONDS",
+    type=DurationParam(),
     help="Time in which a healed API must serve (default: none).",
 )
 @click.option(

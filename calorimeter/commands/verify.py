@@ -11,11 +11,13 @@ from typing import Any
 
 import click
 
+from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT, FILE
-from calorimeter.core import files, netns, shipped, terminal
+from calorimeter.commands.param_types import NumberParam
+from calorimeter.core import bounds, files, netns, shipped, terminal
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.rundir import RunDir
-from calorimeter.gates.verify_options import OPTIONS, Given
+from calorimeter.gates.verify_options import OPTIONS, BoundedNumber, Given
 
 _UNFOLDED = 400
 """Columns of a table for a file or a program: nothing is cut or folded."""
@@ -28,10 +30,11 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options of an acceptance run."""
     for name, option in reversed(OPTIONS.items()):
         kinds: dict[Any, Any] = {Path: FILE, str: str, None: None}
+        kind = option.type
         command = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            type=kinds.get(option.type, click.IntRange(1)),
+            type=NumberParam(kind.within) if isinstance(kind, BoundedNumber) else kinds[kind],
             metavar=option.metavar,
             default=option.default,
             multiple=option.action == "append",
@@ -109,6 +112,7 @@ def doctor(deployment: Path | None) -> int:
     from calorimeter.gates.registry import check_waivers, known
 
     described = netns.open_deployment(deployment)
+    left_behind.restore_tracing(described)
     gates = known()
     check_waivers(described, gates)
     table = Table(box=None, pad_edge=False)
@@ -122,6 +126,8 @@ def doctor(deployment: Path | None) -> int:
         table.add_row(part.name, Text(part.state, style), part.found, " ".join(needing) or "–")
     console = terminal.console(width=None if sys.stdout.isatty() else _UNFOLDED)
     console.print(table)
+    if described.tls.warning:
+        console.print(f"\nnote: {described.tls.warning}")
     level = described.consent.level
     barred = [gate.id for gate in gates.values() if not level.allows(gate.consent)]
     console.print(f"\nconsent: {level.value}" + (f"; not covered: {' '.join(barred)}" if barred else ""))
@@ -134,7 +140,13 @@ def doctor(deployment: Path | None) -> int:
 @click.argument("run", type=FILE)
 @click.option("--deployment", type=FILE,
               help="Deployment file (default: the copy in RUN).")  # fmt: skip
-@click.option("--every", default=1.0, show_default=True, help="Seconds between two polls.")
+@click.option(
+    "--every",
+    type=NumberParam(bounds.POLL),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two polls.",
+)
 def watch(run: Path, deployment: Path | None, every: float) -> None:
     """Record the proxy's and the broker's counters in RUN until standard input is closed.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_GIVEN = 500
+"""Characters of what was given in a message: the rest would hide what is valid."""
+
 
 class InputError(Exception):
     """The suite cannot use its input. Commands print the message and exit with status 2.

@@ -138,13 +138,15 @@ class AcceptanceRun:
         return [gate_id for gate_id in chosen if gate_id not in self.new]
 
     def announce(self) -> list[str]:
-        """The lines that announce the faults of the allowed gates; none if they inject no fault."""
+        """What users must know first: that TLS is not verified, and the faults of the allowed gates."""
+        tls = self.deployment.tls.warning
         planned = [
             each
             for gate_id in self.allowed
             for each in GATES[gate_id].planned(self.deployment, may_break=self.context.may_break)
         ]
-        return announcement(self.deployment, dict.fromkeys(planned)) if planned else []
+        faults = announcement(self.deployment, dict.fromkeys(planned)) if planned else []
+        return [f"note: {tls}", *faults] if tls else faults
 
     def keep(
         self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = (), waived: str | None = None
