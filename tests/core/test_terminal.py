@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.table import Table
 
 from calorimeter import cli
 from calorimeter.core import terminal
+from tests.places import CLONE
 
 EVIL = "a\x1b[31m\x1b]0;t\x07\x9b2J\rb\u202e\ud800[red][/x]"
 SHOWN = r"a\u001b[31m\u001b]0;t\u0007\u009b2J\u000db\u202e\ud800[red][/x]"
@@ -174,3 +176,16 @@ def test_no_locale_is_too_poor_for_a_name(encoding: str) -> None:
     assert done.returncode == 2
     assert b"Traceback" not in done.stderr
     assert b"udcff" in done.stderr
+
+
+def test_control_sequences_are_sent_by_one_module() -> None:
+    """What needs a colour or a moved cursor uses this module; `progress` has its own way past pytest."""
+    own = {"calorimeter/core/terminal.py", "calorimeter/gates/progress.py"}
+    ways = re.compile(r"secho|click\.style\(|rich\.console|std(out|err)\.(write|buffer)|\\033|\\x1b")
+    files = (
+        path
+        for folder in ("calorimeter", "loadtests", "verify")
+        for path in CLONE.glob(f"{folder}/**/*.py")
+    )
+    found = {path.relative_to(CLONE).as_posix() for path in files if ways.search(path.read_text("utf-8"))}
+    assert found <= own
