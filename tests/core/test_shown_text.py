@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from calorimeter.core.shown_text import csv_cell, markdown, one_line, plain
+from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import csv_cell, markdown, one_line, plain, quoted
 from calorimeter.report.tables import csv_file
 
 SIGNS = st.sampled_from(
@@ -135,3 +136,12 @@ def test_a_cell_is_no_formula(text: str) -> None:
 def test_numbers_and_words_stay(value: object) -> None:
     """A negative number is a number, also as text."""
     assert csv_cell(value) == value
+
+
+def test_an_error_is_one_plain_line() -> None:
+    """Whatever a file or a name holds; a part that is too long to be read lacks its middle."""
+    line = str(InputError("a\x00\x1b[31m\n", "given \x9b\u202e\ud800", "valid: " + "x" * 5000, "b\x07"))
+    assert line == plain(line)
+    assert len(line.splitlines()) == 1
+    assert len(line) < 1700
+    assert quoted("\x1b" * 100).startswith(r"'\x1b\x1b")
