@@ -214,7 +214,7 @@ def test_gate_that_pytest_would_let_pass_is_red(suite: Path, gate_id: str) -> No
         (("-k", "ordinary", "--gates", "X1"), ""),
         (
             ("-k", "has", "--summary", "/proc/x.md"),
-            "calorimeter: /proc/x.md: the summary cannot be written (No such file or directory)",
+            "calorimeter: /proc/x.md: cannot be written (No such file or directory)",
         ),
     ],
 )

@@ -16,7 +16,6 @@ _WHOLE = re.compile(r"[0-9]{1,19}", re.ASCII)
 _REAL = re.compile(r"(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _TIME = re.compile(rf"({_REAL.pattern})(ms|s|m|h)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +81,6 @@ class Bounds:
 
 def _text(number: float) -> str:
     return f"{number:.9f}".rstrip("0").rstrip(".") if isinstance(number, float) else str(number)
-
-
-def shown(given: object) -> str:
-    """What was given, for a message: cut if it is long."""
-    text = repr(given)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 20]}… ({len(text)} characters)"
 
 
 def is_digits(text: str) -> bool:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
-MOST_GIVEN = 500
-"""Characters of what was given in a message: the rest would hide what is valid."""
+from calorimeter.core.shown_text import plain
 
 
 class InputError(Exception):
@@ -29,7 +28,7 @@ class InputError(Exception):
             line += f"; {_short(self.valid)}"
         if self.nearest:
             line += f"; did you mean {self.nearest!r}?"
-        return " ".join(line.split())
+        return plain(" ".join(line.split()))
 
 
 def _short(text: str, longest: int = 1500) -> str:

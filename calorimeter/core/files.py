@@ -282,11 +282,6 @@ def is_file(path: Path) -> bool:
         return False
 
 
-def shown(name: str) -> str:
-    """A name from outside as text that can be printed anywhere: other characters as escapes."""
-    return name if name.isprintable() else repr(name)[1:-1]
-
-
 def _real(path: Path, within: Path | None) -> Path:
     real = Path(os.path.realpath(path))
     if within is not None and not real.is_relative_to(os.path.realpath(within)):

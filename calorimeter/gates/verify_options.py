@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from calorimeter.core import bounds
-from calorimeter.core.bounds import Bounds, shown
+from calorimeter.core.bounds import Bounds
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import quoted
 from calorimeter.gates.context import Settings
 
 YES_BREAK_IT = (
@@ -40,7 +41,7 @@ class BoundedNumber:
         try:
             return self.within.parse(text)
         except ValueError as problem:
-            raise argparse.ArgumentTypeError(f"{shown(text)} given; {problem}") from problem
+            raise argparse.ArgumentTypeError(f"{quoted(text)} given; {problem}") from problem
 
 
 def _strength(name: str, text: str, within: Bounds) -> Option:

@@ -12,6 +12,7 @@ import yaml
 
 from calorimeter.core import bounds, files
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import quoted
 
 SIGNALLED = frozenset(
     {
@@ -196,7 +197,7 @@ def _count(where: str, tree: Mapping[str, Any], given: Any) -> int:
     try:
         return int(bounds.SIGNALS.parse(str(given or 1)))
     except ValueError as problem:
-        message = f"{bounds.shown(given)} given as the count of a wait condition"
+        message = f"{quoted(given)} given as the count of a wait condition"
         raise InputError(where, message, str(problem)) from problem
 
 

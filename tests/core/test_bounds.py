@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from calorimeter.core import bounds
-from calorimeter.core.bounds import Bounds, is_digits, shown
+from calorimeter.core.bounds import Bounds, is_digits
+from calorimeter.core.shown_text import quoted
 
 ALL = {name: each for name, each in vars(bounds).items() if isinstance(each, Bounds)}
 NO_NUMBERS = [
@@ -93,4 +94,4 @@ def test_digits_are_ascii(text: str, digits: bool) -> None:
 @pytest.mark.parametrize("given_", ["x" * 5000, 9])
 def test_what_was_given_is_shown_in_part(given_: Any) -> None:
     """A message of 5,000 characters would hide the valid range."""
-    assert len(shown(given_)) < 80
+    assert len(quoted(given_)) < 80

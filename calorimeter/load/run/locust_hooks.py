@@ -12,8 +12,8 @@ import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
 from calorimeter.core import bounds, machine, paths, terminal
-from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import quoted
 from calorimeter.load.operations import operation_table
 from calorimeter.load.run import load_processes, machine_limits, progress_line, web_page, worker_connection
 from calorimeter.load.run.lifecycle import Lifecycle
@@ -128,7 +128,7 @@ def _number(read: Callable[[str], Any]) -> Callable[[str], Any]:
         try:
             return read(text)
         except ValueError as problem:
-            raise ArgumentTypeError(f"{shown(text)} given; {problem}") from problem
+            raise ArgumentTypeError(f"{quoted(text)} given; {problem}") from problem
         except InputError as problem:
             raise ArgumentTypeError(f"{problem.given}; {problem.valid}") from problem
 
