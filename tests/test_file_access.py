@@ -25,37 +25,15 @@ ALLOWED: dict[str, set[str]] = {
     # namespaces are special files, opened without waiting
     "calorimeter/core/netns.py": {"os.open"},
     "calorimeter/core/files.py": {"*"},
+    "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
+    # pyarrow opens files itself: after `files.regular`.
+    "calorimeter/gates/affinity/locust_load.py": {"pq.read_table"},
+    "calorimeter/core/terminal.py": {"open", "os.open"},  # /dev/null, in place of a stream that is gone
 }
 """What a module may use itself, and `*` for everything; beside each line the reason why."""
 
 PENDING: set[str] = {
-    "calorimeter/commands/report.py",
-    "calorimeter/core/load_generator.py",
     "calorimeter/core/rundir.py",
-    "calorimeter/core/toml.py",
-    "calorimeter/core/verdict.py",
-    "calorimeter/gates/affinity/locust_load.py",
-    "calorimeter/gates/markdown_summary.py",
-    "calorimeter/gates/progress.py",
-    "calorimeter/gates/request_path/follow.py",
-    "calorimeter/gates/request_path/recording.py",
-    "calorimeter/gates/service_level/recorded_load.py",
-    "calorimeter/load/run/generator_monitor.py",
-    "calorimeter/load/run/lifecycle.py",
-    "calorimeter/load/run/session.py",
-    "calorimeter/load/run/watch_process.py",
-    "calorimeter/load/run/workers.py",
-    "calorimeter/report/capacity_result.py",
-    "calorimeter/report/measured_runs.py",
-    "calorimeter/report/page.py",
-    "calorimeter/report/page_content.py",
-    "calorimeter/report/tables/gate_evidence.py",
-    "calorimeter/report/tables/watch_files.py",
-    "calorimeter/studies/capacity_search.py",
-    "calorimeter/studies/guide_comparison.py",
-    "calorimeter/studies/interleaved_runs.py",
-    "calorimeter/studies/published.py",
-    "calorimeter/workload/template.py",
 }
 
 

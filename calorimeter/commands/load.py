@@ -9,14 +9,16 @@ import click
 from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT_OPTION
 from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import netns
+from calorimeter.core import bounds, netns
 from calorimeter.core.rundir import RunDir
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @DEPLOYMENT_OPTION
-@click.option("--within", type=DurationParam(), default="60s", show_default=True, help="Time limit.")
+@click.option(
+    "--within", type=DurationParam(bounds.TIME_LIMIT), default="60s", show_default=True, help="Time limit."
+)
 def clean(run: Path, deployment: Path | None, within: float) -> int:
     """Remove what RUN, a run folder, left behind: stacks, software configs, tenants.
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+MOST_GIVEN = 500
+"""Characters of what was given in a message: the rest would hide what is valid."""
+
 
 class InputError(Exception):
     """The suite cannot use its input. Commands print the message and exit with status 2.
@@ -21,12 +24,18 @@ class InputError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        line = f"{self.where}: {self.given}"
+        line = f"{_short(self.where)}: {_short(self.given)}"
         if self.valid:
-            line += f"; {self.valid}"
+            line += f"; {_short(self.valid)}"
         if self.nearest:
             line += f"; did you mean {self.nearest!r}?"
         return " ".join(line.split())
+
+
+def _short(text: str, longest: int = 1500) -> str:
+    """Text with its middle left out if it is too long to be read."""
+    half = longest // 2
+    return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

@@ -38,6 +38,7 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     """
     found = programs.found()
     folder = lab_state.folder(asked.name)
+    lab_state.check_room(asked.processes, "lab up")
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:

@@ -8,11 +8,11 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import files, ownership, paths
+from calorimeter.core import bounds, files, machine, ownership, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 from calorimeter.lab.programs import Programs
@@ -28,7 +28,14 @@ USER = "load"
 SERVICES = ("rabbitmq", "mariadb", "memcached", "keystone")
 """Names of the parts that are not Heat's own processes or the proxy."""
 
+PROCESS_BYTES = 160 * 2**20
+"""Memory of a process of Heat: an engine of Heat 24 was measured with 157 MB."""
+
 _PORTS = ("rest", "cfn", "log", "amqp", "management", "epmd", "erlang", "mariadb", "memcached", "keystone")
+
+
+LabCount = Annotated[int, bounds.LAB_COUNT]
+LabConnections = Annotated[int, bounds.LAB_CONNECTIONS]
 
 
 class LabTopology(Model):
@@ -42,25 +49,25 @@ class LabTopology(Model):
     """
 
     name: str
-    rest: int = 2
-    cfn: int = 2
-    engines: int = 3
-    workers: int = 1
+    rest: LabCount = 2
+    cfn: LabCount = 2
+    engines: LabCount = 3
+    workers: LabCount = 1
     proxy: Literal["guide", "checked"] = "checked"
     balance: Literal["source", "roundrobin", "leastconn"] = "source"
     hash_type: Literal["map-based", "consistent"] | None = None
-    weights: tuple[int, ...] = ()
+    weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
     mode: Literal["tcp", "http"] = "tcp"
     timeouts: dict[str, str] = {}
-    maxconn: int | None = None
-    server_maxconn: int | None = None
+    maxconn: LabConnections | None = None
+    server_maxconn: LabConnections | None = None
     queues: Literal["classic", "quorum"] = "classic"
-    rpc_timeout: int | None = None
+    rpc_timeout: Annotated[int, bounds.TIMEOUT_OF_RPC] | None = None
     health: Literal["shallow", "rpc"] = "shallow"
-    engine_threads: int | None = None
+    engine_threads: Annotated[int, bounds.THREADS] | None = None
     serve: Literal["eventlet", "wsgi"] = "eventlet"
     sample: Literal["guide"] | None = None
-    ports: dict[str, int] = {}
+    ports: dict[str, Annotated[int, bounds.PORT]] = {}
 
     @property
     def rpc_timeout_s(self) -> int:
@@ -99,6 +106,12 @@ class LabTopology(Model):
     def parts(self) -> tuple[str, ...]:
         """All daemons of the lab, in start order."""
         return (*SERVICES, *self.heat_parts, "proxy")
+
+    @property
+    def processes(self) -> int:
+        """The number of Heat's processes; an engine with several workers has one more to lead them."""
+        engine = 1 if self.workers == 1 else self.workers + 1
+        return self.engines * engine + self.rest + self.cfn
 
     @property
     def port_names(self) -> tuple[str, ...]:
@@ -174,6 +187,18 @@ def folder(name: str) -> Path:
         raise InputError(str(path), "is too long for sockets in it", "valid: a shorter $XDG_STATE_HOME")
     # Its daemons and their configuration run with this user's rights; `lab down` removes all of it.
     return ownership.own(path)
+
+
+def check_room(processes: int, where: str) -> None:
+    """Raise InputError if this machine has no room for so many further processes of Heat."""
+    memory, free = machine.free_memory(), machine.free_processes()
+    fit = processes if memory is None else memory // PROCESS_BYTES
+    if free is not None:
+        fit = min(fit, free)
+    if processes > fit:
+        given = f"{processes} processes of Heat need {processes * PROCESS_BYTES >> 20} MiB of memory, "
+        given += f"this machine has room for {fit}"
+        raise InputError(where, given, "valid: fewer --rest, --cfn, --engines or --workers")
 
 
 def names(*, whole: bool = True) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
+from calorimeter.core.bounds import is_digits
 from calorimeter.lab.daemons import bootstrap_accounts, health_check, mariadb, rabbitmq, readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import REGION, Lab, write_private
@@ -111,7 +112,7 @@ def workers(lab: Lab, part: str) -> int:
     conf = configparser.RawConfigParser(strict=False)
     conf.read(file(lab, part), encoding="utf-8")
     written = conf.defaults().get("num_engine_workers", "")
-    return int(written) if written.isdigit() else lab.topology.workers
+    return int(written) if is_digits(written) else lab.topology.workers
 
 
 def group(lab: Lab, part: str) -> int | None:
