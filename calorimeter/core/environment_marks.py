@@ -11,6 +11,8 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
+from calorimeter.core.bounds import is_digits
+
 
 def environment(pid: int) -> list[bytes]:
     """The environment of a process as it started; empty if it ended, or is another user's."""
@@ -21,7 +23,7 @@ def environment(pid: int) -> list[bytes]:
 
 def marked(mark: str) -> list[int]:
     """The processes with this mark."""
-    pids = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    pids = [int(entry.name) for entry in Path("/proc").iterdir() if is_digits(entry.name)]
     return [pid for pid in pids if os.fsencode(mark) in environment(pid)]
 
 

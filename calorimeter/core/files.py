@@ -267,17 +267,6 @@ def regular(path: Path, *, within: Path | None = None) -> Path:
     return Path(os.path.realpath(path))
 
 
-def require_private(path: Path) -> None:
-    """Raise InputError unless a file is this user's or root's, and nobody else may read or write it."""
-    with _as_input_errors(path, "read"):
-        found = path.stat()
-    if found.st_uid not in (0, os.geteuid()):
-        raise InputError(str(path), f"belongs to user {found.st_uid}", "valid: a file of your own")
-    if found.st_mode & 0o077:
-        given = f"has mode {stat.S_IMODE(found.st_mode):o}"
-        raise InputError(str(path), given, f"valid: {PRIVATE:o} (chmod {PRIVATE:o})")
-
-
 def shown(name: str) -> str:
     """A name from outside as text that can be printed anywhere: other characters as escapes."""
     return name if name.isprintable() else repr(name)[1:-1]

@@ -14,6 +14,7 @@ import stat
 from pathlib import Path
 
 from calorimeter.core import paths
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
 
 
@@ -40,10 +41,22 @@ def own(path: Path, root: Path | None = None) -> Path:
     return path
 
 
+def require_private(path: Path) -> None:
+    """Raise InputError unless a file is this user's own, and nobody else may read or write it."""
+    try:
+        there = path.stat()
+    except OSError as problem:
+        raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
+    if there.st_uid not in _trusted():
+        raise InputError(str(path), f"belongs to {_name(there.st_uid)}", "valid: a file of your own")
+    if there.st_mode & 0o077:
+        raise InputError(str(path), f"has mode {stat.S_IMODE(there.st_mode):o}", "valid: 600 (chmod 600)")
+
+
 def _trusted() -> set[int]:
     """Users whose files are this user's own: root, and with sudo the user who called it."""
     caller = os.environ.get("SUDO_UID", "")
-    by_sudo = {int(caller)} if os.geteuid() == 0 and caller.isascii() and caller.isdigit() else set()
+    by_sudo = {int(caller)} if os.geteuid() == 0 and is_digits(caller) else set()
     return {0, os.geteuid(), *by_sudo}
 
 

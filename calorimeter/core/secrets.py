@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import model_validator
 
-from calorimeter.core import files
+from calorimeter.core import files, ownership
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.toml import Model
 
@@ -56,7 +56,7 @@ class Secret(Model):
             tree = tomllib.loads(files.read_text(path))
         except ValueError as problem:
             raise InputError(str(path), "is not a TOML file of secrets") from problem
-        files.require_private(path)
+        ownership.require_private(path)
         if self.key not in tree:
             raise unknown(str(path), "key", self.key, tree)
         return str(tree[self.key])

@@ -170,23 +170,6 @@ def test_damaged_text_and_json_are_one_line(tmp_path: Path) -> None:
         next(lines)
 
 
-def test_a_private_file_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Secrets of another user, and those that others may read, are refused; root's are used."""
-    file = tmp_path / "secrets.toml"
-    files.write(file, "", mode=files.PRIVATE)
-    files.require_private(file)
-    file.chmod(0o640)
-    with pytest.raises(InputError, match="has mode 640; valid: 600"):
-        files.require_private(file)
-    file.chmod(0o600)
-    if os.geteuid() == 0:
-        os.chown(file, 1, 1)
-    else:
-        monkeypatch.setattr(os, "geteuid", lambda: 0x7FFFFFF0)
-    with pytest.raises(InputError, match="belongs to user"):
-        files.require_private(file)
-
-
 def test_a_line_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
     """On a full disk no part of a line is left, which readers would take for the next line's beginning."""
     path = tmp_path / "watch.jsonl"

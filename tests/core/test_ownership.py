@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calorimeter.core import netns, ownership, paths
+from calorimeter.core import files, netns, ownership, paths
 from calorimeter.core.errors import InputError
 
 STRANGER = 54_321
@@ -150,3 +150,23 @@ def test_a_namespace_has_a_name_and_no_path(name: str) -> None:
     """`clients.netns` cannot lead out of the folder of namespaces."""
     with pytest.raises(InputError, match="valid: one of `ip netns`"):
         netns.enter(name, "here")
+
+
+def test_a_private_file_is_its_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Secrets of another user, and those that others may read, are refused; root's are used."""
+    file = tmp_path / "secrets.toml"
+    files.write(file, "", mode=files.PRIVATE)
+    ownership.require_private(file)
+    file.chmod(0o640)
+    with pytest.raises(InputError, match="has mode 640; valid: 600"):
+        ownership.require_private(file)
+    file.chmod(0o600)
+    if os.geteuid() == 0:
+        os.chown(file, 1, 1)
+    else:
+        monkeypatch.setattr(os, "geteuid", lambda: 0x7FFFFFF0)
+    with pytest.raises(InputError, match="belongs to user"):
+        ownership.require_private(file)
+    monkeypatch.setenv("SUDO_UID", str(file.stat().st_uid))
+    if os.geteuid() == 0:
+        ownership.require_private(file)

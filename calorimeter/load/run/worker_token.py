@@ -18,7 +18,7 @@ from pathlib import Path
 import zmq
 from zmq.utils import z85
 
-from calorimeter.core import files
+from calorimeter.core import files, ownership
 from calorimeter.core.errors import InputError
 
 OPTION = "--token-file"
@@ -64,7 +64,7 @@ class WorkerToken:
     def _read(self) -> bytes:
         assert self.file is not None
         token = files.read(self.file, limit=1024).strip()
-        files.require_private(self.file)
+        ownership.require_private(self.file)
         if not _TOKEN.fullmatch(token):
             valid = "valid: 32 or more letters and digits, as a master makes them"
             raise InputError(str(self.file), "is not a token file", valid)
