@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from calorimeter.config.haproxy import words as word_rules
 from calorimeter.config.haproxy.conditions import Conditions
-from calorimeter.config.haproxy.words import Words
+from calorimeter.core import haproxy_words as word_rules
+from calorimeter.core.haproxy_words import Words
 
 _SECTIONS = """
     global defaults listen frontend backend userlist peers mailers resolvers cache program http-errors

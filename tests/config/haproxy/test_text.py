@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.config import haproxy
-from calorimeter.config.haproxy import program, units, words
+from calorimeter.config.haproxy import program, units
 from calorimeter.config.haproxy.refused_lines import old_lines, refused_lines
 from calorimeter.config.named_files import read_texts
+from calorimeter.core import haproxy_words as words
 from calorimeter.core.errors import InputError
 
 TEXT = """# who wrote this
