@@ -78,9 +78,9 @@ def mask(line: str) -> str:
     """Replace the passwords in one line; the rest of the line stays as it is."""
     body = line.rstrip("\r\n")
     end = line[len(body) :]
-    sign = _matched(_SIGN, body, 0)
-    name_end = _matched(_NAME, body, sign)
-    value = _matched(_SEPARATOR, body, name_end)
+    sign = _end(_SIGN.match(body), 0)
+    name_end = _end(_NAME.match(body, sign), sign)
+    value = _end(_SEPARATOR.match(body, name_end), name_end)
     if value > name_end and is_secret_name(body[sign:name_end]):
         return f"{body[:value]}{MASK}{end}"
     if value > name_end and (url := _WHOLE_URL.match(body, value)):
@@ -90,7 +90,7 @@ def mask(line: str) -> str:
 
 def _without_continued_logins(body: str) -> str:
     """A line that goes on with the `user:password@host` of a URL, or of several."""
-    colon = _matched(_CONTINUED_URL, body, 0)
+    colon = _end(_CONTINUED_URL.match(body), 0)
     if not colon:
         return body
     start = len(body) - len(body[1:].lstrip()) if body[:1] in "+-" else len(body) - len(body.lstrip())
@@ -103,9 +103,8 @@ def _without_continued_logins(body: str) -> str:
     return body[:start] + (",".join(parts) or run) + body[start + len(run) :]
 
 
-def _matched(pattern: re.Pattern[str], text: str, start: int) -> int:
-    found = pattern.match(text, start)
-    return found.end() if found else start
+def _end(found: re.Match[str] | None, otherwise: int) -> int:
+    return found.end() if found else otherwise
 
 
 def _without_login(body: str, start: int) -> str:

@@ -15,9 +15,9 @@ _QUOTED = re.compile(
     r"(?P<octets>(?:%(?:25){0,2}[0-9A-Fa-f]{2})+)"
     r"|(?P<entity>&(?:\#[0-9]{1,7}|\#[xX][0-9A-Fa-f]{1,6}|amp|lt|gt|quot|apos);)"
     r"|\\(?:u(?P<unit>[0-9A-Fa-f]{4})|x(?P<octet>[0-9A-Fa-f]{2}))"
-    r"|(?P<blank>\\+[nrtfv]|[ \t\r\n\f\v+]+)"
+    r"|(?P<blank>\\{1,8}[nrtfv]|[ \t\r\n\f\v+]+)"
     r"|(?P<dollar>\$\$?)"
-    r"|(?P<backslash>\\)"
+    r"|(?P<backslash>\\+)"
     r"|(?P<lost>[\udc80-\udcff\ufffd]+)"
 )
 _OCTET = re.compile(r"%(?:25){0,2}([0-9A-Fa-f]{2})")
@@ -52,11 +52,15 @@ def plain(text: str) -> PlainText:
         ends.extend([end] * len(new))
 
     at = 0
+    backslash, before = -1, 0  # an escaped character begins with its backslashes
     for match in _QUOTED.finditer(text):
         if match.start() > at:
             chars.append(text[at : match.start()])
         starts.extend(range(at, match.start()))
         ends.extend(range(at + 1, match.start() + 1))
+        if 0 <= backslash < len(starts) and not text[at].isalnum():
+            starts[backslash] = before
+        backslash, before = (len(starts), match.start()) if match["backslash"] else (-1, 0)
         at = match.end()
         for new, start, end in _unquoted(match):
             if chars and chars[-1][-1:] == " " == new:
@@ -70,6 +74,8 @@ def plain(text: str) -> PlainText:
                 add(new, start, end)
     chars.append(text[at:])
     starts.extend(range(at, len(text)))
+    if 0 <= backslash < len(starts) and not text[at].isalnum():
+        starts[backslash] = before
     ends.extend(range(at + 1, len(text) + 1))
     return PlainText("".join(chars), starts, ends)
 
