@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 from importlib import import_module
 
 import click
 
 from calorimeter import __version__
+from calorimeter.core import terminal
+from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError, nearest
 
 GROUPS = {
@@ -145,11 +148,32 @@ def _unhealed() -> type[Exception]:
 
 
 def main() -> None:
-    """Run the command line; unusable input is one line on stderr and exit status 2."""
+    """Run the command line; unusable input is one line on stderr and exit status 2.
+
+    So is output that cannot be written, of a command that succeeded. A reader that has gone is no error.
+    """
+    with terminal.guarded() as output:
+        status = _status()
+        output.flush()
+        problem = output.problem
+        if problem is not None and problem.errno != errno.EPIPE:
+            click.echo(f"calorimeter: standard output: cannot be written ({problem.strerror})", err=True)
+            status = status or 2
+    sys.exit(status)
+
+
+def _status() -> int:
     try:
         status = calorimeter.main(prog_name="calorimeter", standalone_mode=False)
     except InputError as problem:
         click.echo(f"calorimeter: {problem}", err=True)
+        status = 2
+    except OSError as problem:
+        if problem.filename is None:
+            raise
+        click.echo(
+            f"calorimeter: {shown(str(problem.filename))}: cannot be used ({problem.strerror})", err=True
+        )
         status = 2
     except click.exceptions.NoArgsIsHelpError as problem:
         problem.show()
@@ -166,4 +190,4 @@ def main() -> None:
         status = 130
     except _unhealed():  # the injector has printed the commands to run
         status = 2
-    sys.exit(status or 0)
+    return int(status or 0)

@@ -11,6 +11,8 @@ from calorimeter.load.run.users import CfnUser, RestUser
 
 __all__ = ["CfnUser", "RestUser"]
 
+locust_hooks.guard_connections()
+
 
 @events.init_command_line_parser.add_listener  # type: ignore[untyped-decorator]
 def _add_arguments(parser: Any, **_: Any) -> None:

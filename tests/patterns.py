@@ -121,7 +121,9 @@ def _pumps(tree: Any) -> Iterator[tuple[str, str]]:
     bodies = list(dict.fromkeys(again for _, again in singles))
     yield from (("", one) for one in bodies)
     whole = _sample(tree, 0)
-    for text in {whole, _sample(tree, 1), *(whole[:n] for n in range(1, min(len(whole), 24)))} - {""}:
+    least = _sample(tree, 2)
+    begins = (text[:n] for text in (whole, least) for n in range(1, min(len(text), 24)))
+    for text in sorted({whole, least, _sample(tree, 1), *begins} - {""}):
         yield "", text
         yield "", f"{text}-"
     for one in bodies[:6]:
@@ -170,7 +172,7 @@ def _sample(tree: Any, choice: int) -> str:
             text += _of_set(value, choice)
         elif kind in REPEATS:
             least, most, body = value
-            text += _sample(body, choice) * max(least, min(1 if choice == 0 else 2, most))
+            text += _sample(body, choice) * max(least, min((1, 2, 0)[choice], most))
         elif kind is kinds.SUBPATTERN:
             text += _sample(value[3], choice)
         elif kind is kinds.BRANCH:

@@ -18,66 +18,22 @@ FUNCTIONS = {
 }
 
 ALLOWED: dict[str, set[str]] = {
+    # /proc: the kernel's own files
+    "calorimeter/core/environment_marks.py": {"Path(f'/proc/{pid}/environ').read_bytes"},
+    "calorimeter/lab/processes.py": {"Path(f'/proc/{pid}/stat').read_text"},
+    "calorimeter/lab/ports.py": {"Path(f'/proc/self/net/{table}').read_text"},
+    # namespaces are special files, opened without waiting
+    "calorimeter/core/netns.py": {"os.open"},
     "calorimeter/core/files.py": {"*"},
+    "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
+    # pyarrow opens files itself: after `files.regular`.
+    "calorimeter/gates/affinity/locust_load.py": {"pq.read_table"},
+    "calorimeter/core/terminal.py": {"open", "os.open"},  # /dev/null, in place of a stream that is gone
 }
 """What a module may use itself, and `*` for everything; beside each line the reason why."""
 
 PENDING: set[str] = {
-    "calorimeter/commands/report.py",
-    "calorimeter/config/generate/generated_folder.py",
-    "calorimeter/config/heat/known_options.py",
-    "calorimeter/config/named_files.py",
-    "calorimeter/core/environment.py",
-    "calorimeter/core/faults/journal.py",
-    "calorimeter/core/load_generator.py",
-    "calorimeter/core/netns.py",
     "calorimeter/core/rundir.py",
-    "calorimeter/core/secrets.py",
-    "calorimeter/core/toml.py",
-    "calorimeter/core/verdict.py",
-    "calorimeter/gates/affinity/locust_load.py",
-    "calorimeter/gates/evidence/load_recorder.py",
-    "calorimeter/gates/evidence/log_listener.py",
-    "calorimeter/gates/evidence/tracing_guardian.py",
-    "calorimeter/gates/gate_docs.py",
-    "calorimeter/gates/gate_source.py",
-    "calorimeter/gates/markdown_summary.py",
-    "calorimeter/gates/progress.py",
-    "calorimeter/gates/proxy/openstack_client_calls.py",
-    "calorimeter/gates/request_path/follow.py",
-    "calorimeter/gates/request_path/recording.py",
-    "calorimeter/gates/service_level/recorded_load.py",
-    "calorimeter/lab/bring_up.py",
-    "calorimeter/lab/daemons/daemon.py",
-    "calorimeter/lab/daemons/haproxy.py",
-    "calorimeter/lab/daemons/health_check.py",
-    "calorimeter/lab/daemons/heat.py",
-    "calorimeter/lab/daemons/keystone.py",
-    "calorimeter/lab/daemons/mariadb.py",
-    "calorimeter/lab/daemons/rabbitmq.py",
-    "calorimeter/lab/lab_state.py",
-    "calorimeter/lab/lock.py",
-    "calorimeter/lab/part_faults.py",
-    "calorimeter/lab/ports.py",
-    "calorimeter/lab/processes.py",
-    "calorimeter/lab/sabotage/engine_sabotage.py",
-    "calorimeter/lab/take_down.py",
-    "calorimeter/load/run/generator_monitor.py",
-    "calorimeter/load/run/lifecycle.py",
-    "calorimeter/load/run/session.py",
-    "calorimeter/load/run/watch_process.py",
-    "calorimeter/load/run/workers.py",
-    "calorimeter/report/capacity_result.py",
-    "calorimeter/report/measured_runs.py",
-    "calorimeter/report/page.py",
-    "calorimeter/report/page_content.py",
-    "calorimeter/report/tables/gate_evidence.py",
-    "calorimeter/report/tables/watch_files.py",
-    "calorimeter/studies/capacity_search.py",
-    "calorimeter/studies/guide_comparison.py",
-    "calorimeter/studies/interleaved_runs.py",
-    "calorimeter/studies/published.py",
-    "calorimeter/workload/template.py",
 }
 
 

@@ -24,13 +24,13 @@ def benchmarks(folder: Path, check: bool) -> int:
     names = sorted(path.name for path in (folder / "data").glob("*") if path.is_dir())
     if not names:
         raise InputError(str(folder / "data"), "holds no data", "valid: reports/ of a clone")
-    from calorimeter.report import page
+    from calorimeter.report import report_folder
 
     status = 0
     for name in names:
         files = published.made(folder / "data" / name)
         if not check:
-            page.write(files, folder / name)
+            report_folder.write(files, folder / name)
             click.echo(f"{name}: made, {len(files)} files")
             continue
         changed = published.differing_files(files, folder / name)

@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION
-from calorimeter.commands.param_types import DurationParam
+from calorimeter.commands.param_types import DurationParam, NumberParam
+from calorimeter.core import bounds, paths
 from calorimeter.core import deployment as deployments
-from calorimeter.core import paths
+from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.workload import catalogue
 
@@ -19,15 +20,15 @@ from calorimeter.workload import catalogue
 @DEPLOYMENT_OPTION
 @click.option("--by", type=click.Choice(["rate", "users"]),
               help="Unit of a level: arrivals/s or users (default: as in the scenario).")  # fmt: skip
-@click.option("--start", type=click.FloatRange(0, min_open=True), default=4.0, show_default=True,
+@click.option("--start", type=NumberParam(bounds.LEVEL), default=4.0, show_default=True,
               help="First level to try.")  # fmt: skip
-@click.option("--most", type=click.FloatRange(0, min_open=True), default=10_000.0, show_default=True,
+@click.option("--most", type=NumberParam(bounds.LEVEL), default=10_000.0, show_default=True,
               help="Highest level to try.")  # fmt: skip
-@click.option("--precision", type=click.FloatRange(0.01, 1), default=0.1, show_default=True,
+@click.option("--precision", type=NumberParam(bounds.PRECISION), default=0.1, show_default=True,
               help="Relative distance between the level that holds and the one that does not.")  # fmt: skip
-@click.option("--probe", "probe_s", type=DurationParam(), default="8s", show_default=True,
+@click.option("--probe", "probe_s", type=DurationParam(bounds.TIME_LIMIT), default="8s", show_default=True,
               help="Length of the load at each level; a fifth of it is warm-up.")  # fmt: skip
-@click.option("--hold", "hold_s", type=DurationParam(), default="20s", show_default=True,
+@click.option("--hold", "hold_s", type=DurationParam(bounds.TIME_LIMIT), default="20s", show_default=True,
               help="Length of the load at the capacity; longer if an objective needs it.")  # fmt: skip
 @RUNS_OPTION
 def capacity(
@@ -51,6 +52,8 @@ def capacity(
 
     Exit status: 0 a capacity was found and held; 1 not even the lowest level holds; 2 it cannot run.
     """
+    if start > most:
+        raise InputError("--start", f"{start:g} given with --most {most:g}", "valid: --most or less")
     from calorimeter.studies import capacity_page
     from calorimeter.studies import capacity_search as study
     from calorimeter.studies.level_search import SearchPlan

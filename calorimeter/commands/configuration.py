@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -10,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from calorimeter.commands.options import FILE, RealRange
+from calorimeter.commands.options import FILE
+from calorimeter.commands.param_types import DurationParam, NumberParam
+from calorimeter.core import bounds
 from calorimeter.core.deployment import Consent
 from calorimeter.core.errors import InputError
 
@@ -55,7 +58,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.command()
 @click.argument("files", nargs=-1, metavar="[FILES | deployment.toml]")
 @_of_files
-@click.option("--max-detection", type=RealRange(0, 86400, min_open=True), metavar="SECONDS",
+@click.option("--max-detection", type=DurationParam(),
               help="Time in which a failed API must be detected (default: [expect] max_detection_s, or "
               "none: the bounds are a note).")  # fmt: skip
 @click.option("--expect-balance", multiple=True, metavar="[API=]BALANCE",
@@ -67,7 +70,7 @@ def _sections(rest: str | None, cfn: str | None) -> dict[str, str]:
 @click.option("--rabbitmq-release", metavar="VERSION",
               help="Version of RabbitMQ, such as 4.3 (default: [versions] rabbitmq, or "
               "unknown).")  # fmt: skip
-@click.option("--database-connections", type=click.IntRange(1), metavar="N",
+@click.option("--database-connections", type=NumberParam(bounds.DATABASE_CONNECTIONS),
               help="max_connections of the database (default: MySQL's, 151).")  # fmt: skip
 @click.option("--format", "form", type=click.Choice(["text", "json", "sarif"]), default="text",
               show_default=True, help="Format of the report.")  # fmt: skip
@@ -182,16 +185,20 @@ def _adjusted(
     return named_files.with_options(inputs, **options)
 
 
+_OF_AN_AUDIT = re.compile(rb'\A\{\s*"(schema_version|\$schema)"|\d+ files?\.\n\Z')
+
+
 def _write_report(report: AuditReport, form: str, output: Path | None) -> None:
     from calorimeter.config.audit import output as machine
     from calorimeter.config.audit import report_text
-    from calorimeter.core.files import write
+    from calorimeter.core import files as stored
 
     text = {"text": report_text.text, "json": machine.as_json, "sarif": machine.sarif}[form](report)
     # Bytes of a file that are not UTF-8 were read without loss; a report shows them as �.
     text = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     if output:
-        write(output, text)
+        stored.refuse_other(output, _OF_AN_AUDIT, "a report of an audit")
+        stored.write(output, text)
     else:
         click.echo(text, nl=False)
 
@@ -219,7 +226,7 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
               help="URL of RabbitMQ's management API; may be repeated, for each node.")  # fmt: skip
 @click.option(
     "--engine-workers",
-    type=click.IntRange(1),
+    type=NumberParam(bounds.PROCESSES),
     help="Worker processes of each engine (default: num_engine_workers of heat.conf).",
 )
 @click.option("--cloud", envvar="OS_CLOUD", metavar="NAME",
@@ -230,15 +237,13 @@ def _write_verdicts(report: AuditReport, run: Path) -> None:
 @click.option(
     "--max-detection",
     "max_detection_s",
-    type=RealRange(0, 86400, min_open=True),
-    metavar="SECONDS",
+    type=DurationParam(),
     help="Time in which a failed API must be detected (default: none).",
 )
 @click.option(
     "--max-recovery",
     "max_recovery_s",
-    type=RealRange(0, 86400, min_open=True),
-    metavar="SECONDS",
+    type=DurationParam(),
     help="Time in which a healed API must serve (default: none).",
 )
 @click.option(

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from calorimeter.core import terminal
+
 if TYPE_CHECKING:
     from calorimeter.gates.registry import Gate
 
@@ -101,7 +103,6 @@ def _list(found: Iterable[Gate]) -> None:
     if width < WIDE:
         click.echo("\n".join(line for gate in found for line in _entry(gate, width)))
         return
-    from rich.console import Console
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False)
@@ -110,7 +111,7 @@ def _list(found: Iterable[Gate]) -> None:
     for gate in found:
         fields = _fields(gate)
         table.add_row(*(", ".join(v) if isinstance(v, list) else v for v in fields.values()))
-    Console(width=width).print(table, markup=False, highlight=False)
+    terminal.console(width=width).print(table)
 
 
 def _entry(gate: Gate, width: int) -> Iterator[str]:

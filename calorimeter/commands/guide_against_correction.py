@@ -8,6 +8,8 @@ from pathlib import Path
 import click
 
 from calorimeter.commands.options import RUNS_OPTION
+from calorimeter.commands.param_types import NumberParam
+from calorimeter.core import bounds
 from calorimeter.studies import guide_comparison as study
 
 
@@ -16,7 +18,7 @@ from calorimeter.studies import guide_comparison as study
 @click.option(
     "--name", default="guide-study", show_default=True, help="Name of the lab, which must not be up."
 )
-@click.option("--servers", default=3, show_default=True, type=click.IntRange(2, 16),
+@click.option("--servers", default=3, show_default=True, type=NumberParam(bounds.LAB_SERVERS),
               help="Number of backends of each API.")  # fmt: skip
 @click.option("--only", multiple=True, type=click.Choice([v.name for v in study.VARIANTS]),
               help="Proxy to try; may be repeated (default: all).")  # fmt: skip

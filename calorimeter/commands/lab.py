@@ -8,11 +8,13 @@ from typing import Any
 
 import click
 
-from calorimeter.commands.param_types import NumbersParam
+from calorimeter.commands.param_types import NumberParam, NumbersParam
+from calorimeter.core import bounds, terminal
 from calorimeter.core.errors import InputError, unknown
 
-COUNT = click.IntRange(1, 64)
-PORT = click.IntRange(1, 65535)
+COUNT = NumberParam(bounds.LAB_COUNT)
+PORT = NumberParam(bounds.PORT)
+CONNECTIONS = NumberParam(bounds.LAB_CONNECTIONS)
 
 
 @click.group()
@@ -81,12 +83,12 @@ _PROXY_OPTIONS = (
     _option("--hash-type", "`hash-type` for `balance source` (default: that of --proxy).",
             type=click.Choice(["map-based", "consistent"])),
     _option("--weights", "Weights of the servers, such as 1,2,1 (default: all equal).",
-            type=NumbersParam("W,W,…", 0, 256), default=(), show_default=False),
+            type=NumbersParam("W,W,…", bounds.HAPROXY_WEIGHT), default=(), show_default=False),
     _choice("--mode", "HAProxy mode of both sections.", "tcp", "http"),
     _option("--timeouts", "Timeouts of the proxy that differ from the guide's, such as client=2s,server=3s "
             "(default: none).", type=TimeoutsParam(), default="", show_default=False),
-    _option("--maxconn", "maxconn of the whole proxy (default: the guide's).", type=PORT),
-    _option("--server-maxconn", "maxconn of each server (default: no limit).", type=PORT),
+    _option("--maxconn", "maxconn of the whole proxy (default: the guide's).", type=CONNECTIONS),
+    _option("--server-maxconn", "maxconn of each server (default: no limit).", type=CONNECTIONS),
 )  # fmt: skip
 
 
@@ -103,9 +105,9 @@ _PROXY_OPTIONS = (
 @_choice("--serve", "Server of the APIs: heat-api and heat-api-cfn themselves, or gunicorn (WSGI).",
          "eventlet", "wsgi")  # fmt: skip
 @_option("--rpc-timeout", "Heat's rpc_response_timeout in seconds (default: 20; guide's proxy: 60).",
-         type=click.IntRange(2, 3600))  # fmt: skip
+         type=NumberParam(bounds.TIMEOUT_OF_RPC))  # fmt: skip
 @_option("--engine-threads", "executor_thread_pool_size of the engines (default: Heat's, 64).",
-         type=click.IntRange(1, 1024))  # fmt: skip
+         type=NumberParam(bounds.THREADS))  # fmt: skip
 @_choice("--health", "Health check of the APIs: Heat's own, or one that pings the engines by RPC.",
          "shallow", "rpc")  # fmt: skip
 @NAME
@@ -202,7 +204,7 @@ def down(name: str, all: bool) -> None:
 @_command("Print the end of a daemon's log.", "logs engine-1 --lines 200")
 @click.argument("daemon", required=False)
 @NAME
-@_option("--lines", "Number of lines.", type=click.IntRange(1), default=50)
+@_option("--lines", "Number of lines.", type=NumberParam(bounds.LINES), default=50)
 def logs(daemon: str | None, name: str, lines: int) -> None:
     """Print the end of the log of DAEMON; without DAEMON, the paths of all logs."""
     from calorimeter.lab import lab_state
@@ -281,6 +283,8 @@ def usage(name: str) -> None:
 
     for reading in polls(lab_state.open_lab(name), sys.stdin):
         print(json.dumps(reading), flush=True)
+        if terminal.reader_is_gone():
+            return
 
 
 @_command("Give a running lab another proxy configuration.", "proxy --balance leastconn")

@@ -6,16 +6,19 @@ from pathlib import Path
 
 import click
 
+from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT_OPTION
 from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import netns
+from calorimeter.core import bounds, netns
 from calorimeter.core.rundir import RunDir
 
 
 @click.command()
 @click.argument("run", type=click.Path(path_type=Path))
 @DEPLOYMENT_OPTION
-@click.option("--within", type=DurationParam(), default="60s", show_default=True, help="Time limit.")
+@click.option(
+    "--within", type=DurationParam(bounds.TIME_LIMIT), default="60s", show_default=True, help="Time limit."
+)
 def clean(run: Path, deployment: Path | None, within: float) -> int:
     """Remove what RUN, a run folder, left behind: stacks, software configs, tenants.
 
@@ -28,6 +31,7 @@ def clean(run: Path, deployment: Path | None, within: float) -> int:
 
     folder = RunDir.open(run)
     described = netns.open_deployment(deployment)
+    left_behind.restore_tracing(described)
     run_id = folder.about["id"]
     done = clean_run(described, run_id, now_ns() + int(within * 1e9))
     if done.tenants_removed or done.tenants_left:

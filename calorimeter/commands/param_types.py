@@ -2,41 +2,73 @@
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable
 from typing import Any
 
 import click
 
-from calorimeter.core.errors import InputError
+from calorimeter.core import bounds
+from calorimeter.core.bounds import Bounds, shown
 
 
-class DurationParam(click.ParamType[float]):
-    """Seconds, as in `90`, `60s`, `2m` or `1h`."""
+class NumberParam(click.ParamType[Any]):
+    """A number within bounds, which help shows in place of the value, as in `--users 1..1000000`."""
 
-    name = "duration"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The duration in seconds; raises `InputError`."""
-        match = re.fullmatch(r"(\d+(?:\.\d+)?)(s|m|h)?", str(value))
-        if match is None or float(match[1]) <= 0:
-            name = param.opts[0] if param is not None else "duration"
-            raise InputError(name, f"{value!r} is no duration", "valid: 90, 60s, 2m, 1h")
-        return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2] or "s"]
-
-
-class NumbersParam(click.ParamType[tuple[int, ...]]):
-    """`1,2,4`: numbers within limits, in the order given."""
-
-    def __init__(self, name: str, lowest: int, highest: int) -> None:
-        self.name = name
-        self.lowest, self.highest = lowest, highest
+    def __init__(self, within: Bounds) -> None:
+        self.within = within
+        self.name = within.range
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """A tuple of numbers."""
-        if isinstance(value, tuple):
-            return value
-        words = str(value).split(",")
-        if not all(word.strip().isdigit() and self.lowest <= int(word) <= self.highest for word in words):
-            valid = f"numbers from {self.lowest} to {self.highest} such as 1,2,4"
-            self.fail(f"{value!r} given; valid: {valid}", param, ctx)
-        return tuple(map(int, words))
+        """The number. Fails with the valid range if the text is not one, or is out of bounds."""
+        read: Callable[[Any], Any] = self.read if isinstance(value, str) else self.within.check
+        try:
+            return read(value)
+        except ValueError as problem:
+            self.fail(f"{shown(value)} given; {problem}", param, ctx)
+
+    def read(self, text: str) -> Any:
+        """The number that a text is. Raises ValueError."""
+        return self.within.parse(text)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The range, as help shows it."""
+        return self.name
+
+
+class DurationParam(NumberParam):
+    """Seconds, as in `90`, `60s`, `2m` or `1h`."""
+
+    def __init__(self, within: Bounds = bounds.SECONDS) -> None:
+        super().__init__(within)
+        self.name = "duration"
+
+    def read(self, text: str) -> Any:
+        """The seconds that a text is. Raises ValueError."""
+        return self.within.parse_time(text)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The range, in seconds."""
+        return f"{self.within.range}s"
+
+
+class NumbersParam(NumberParam):
+    """`1,2,4`: numbers within bounds, in the order given."""
+
+    def __init__(self, name: str, within: Bounds) -> None:
+        super().__init__(within)
+        self.name = name
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A tuple of numbers. Fails as a number does."""
+        return value if isinstance(value, tuple) else super().convert(value, param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The range of each number."""
+        return f"{self.within.range},…"
+
+    def read(self, text: str) -> Any:
+        """The numbers of a text. Raises ValueError."""
+        words = text.split(",")
+        if len(words) > bounds.MOST_NUMBERS:
+            raise ValueError(f"valid: {bounds.MOST_NUMBERS} numbers or fewer")
+        return tuple(self.within.parse(word.strip()) for word in words)

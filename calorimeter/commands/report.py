@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
 
+from calorimeter.core import files, terminal
 from calorimeter.core import verdict as verdicts
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("run", required=False, type=click.Path(path_type=Path))
 @click.option("--output", type=click.Path(path_type=Path, file_okay=False),
-              help="Folder for the report, replaced if it exists (default: RUN/report).")  # fmt: skip
+              help="Folder for the report; a report there is replaced (default: RUN/report).")  # fmt: skip
 def report(run: Path | None, output: Path | None) -> None:
     """Make a page with figures and tables from RUN, the folder of a run or of a study.
 
@@ -33,24 +35,26 @@ def report(run: Path | None, output: Path | None) -> None:
     opened = None if published.is_study(folder) else RunDir.open(folder)
     target = output if output is not None else folder / "report"
     refuse_unusable(target)
-    files = _files(opened) if opened else published.made(folder)
-    from calorimeter.report import page
-
-    page.write(files, target)
-    click.echo(f"report: {target / 'index.html'}")
+    _write(_files(opened) if opened else published.made(folder), target)
 
 
 def _files(run: RunDir) -> Files:
     """The files of a run's page, with progress on the terminal."""
-    from rich.console import Console
-
-    console = Console(stderr=True)
-    with console.status("Reading the run …") as status:
+    with terminal.console(error=True).status("Reading the run …") as status:
         from calorimeter.report import page, page_content
 
         found = page_content.collect(run)
         status.update("Drawing figures …")
         return page.files(found)
+
+
+def _write(made: Files, target: Path) -> None:
+    from calorimeter.report import report_folder
+
+    kept = report_folder.write(made, target)
+    if kept is not None:
+        click.echo(f"{target}: the report before had no manifest; it is kept in {kept}", err=True)
+    click.echo(f"report: {target / 'index.html'}")
 
 
 def newest(runs: Path) -> Path:
@@ -65,11 +69,11 @@ def newest(runs: Path) -> Path:
 
 def refuse_unusable(target: Path) -> None:
     """Raise `InputError` if a report cannot be written there, or would replace other files."""
-    from calorimeter.report import page
+    from calorimeter.report import report_folder
 
-    page.refuse_foreign(target)
+    report_folder.refuse_foreign(target)
+    files.make_folder(target.parent, mode=0o755)
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(prefix=".calorimeter-", dir=target.parent):
             pass  # if this can be made, the report can be
     except OSError as problem:
@@ -102,15 +106,14 @@ def compare(
     others is detectably slower (gate T2, added to the verdicts of the last RUN). Five runs a side or more
     are compared as runs; fewer as windows within runs, and the result says so.
     """
-    from rich.console import Console
-
-    from calorimeter.report import comparison, comparison_page, measured_runs, page
+    from calorimeter.report import comparison, comparison_page, measured_runs
     from calorimeter.studies import study_page
 
     if output is not None:
         refuse_unusable(output)
-    console = Console(stderr=True)
-    with console.status("Reading the runs …"):
+    if record is not None:
+        files.refuse_other(record, re.compile(rb'\A\{"left":\['), "evidence of gate T2")
+    with terminal.console(error=True).status("Reading the runs …"):
         found = comparison.of(runs, baseline, despite)
     rows = tuple(comparison_page.cells(found))
     click.echo(study_page.text(study_page.Table("", "", comparison_page.HEADINGS, rows)))
@@ -121,10 +124,9 @@ def compare(
     if found.left_out:
         click.echo(f"too few samples: {', '.join(found.left_out)}")
     if output is not None:
-        page.write(comparison_page.files(found), output)
-        click.echo(f"report: {output / 'index.html'}")
+        _write(comparison_page.files(found), output)
     if record is not None:
-        record.write_text(comparison.baseline_of(found).model_dump_json(), encoding="utf-8")
+        files.write(record, comparison.baseline_of(found).model_dump_json())
     elif baseline:
         run = RunDir.open(measured_runs.sides(runs, baseline)[1][-1])
         context.exit(_judge(comparison.verdict_of(found, run), run))

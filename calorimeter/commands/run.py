@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import signal
 import subprocess
@@ -15,16 +14,14 @@ from typing import Any
 import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
-from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import netns, paths, shipped, statistics
+from calorimeter.commands.param_types import DurationParam, NumberParam
+from calorimeter.core import bounds, netns, paths, shipped, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.rundir import RunDir
+from calorimeter.load.run import load_processes
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.workload import catalogue
-
-MOST_PROCESSES = 4 * (os.cpu_count() or 1)
-"""More would only wait for one another, and so many that the machine stands still are easily typed."""
 
 LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
 
@@ -32,17 +29,31 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 """Options that a single run of a series does not get as they were given."""
 
 
+class ProcessesParam(NumberParam):
+    """A number of processes: what this machine bears, or what --allow-processes says."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number. Fails with the valid range."""
+        allowed = ctx.params.get("allow_processes") if ctx else None
+        within = load_processes.processes(allowed if isinstance(allowed, int) else None)
+        return NumberParam(within).convert(value, param, ctx)
+
+
 @click.command()
 @click.argument("scenario", default="first-mix")
 @DEPLOYMENT_OPTION
-@click.option("--users", type=click.IntRange(1), help="Number of users (default: the scenario's).")
-@click.option("--duration", type=DurationParam(),
+@click.option("--users", type=NumberParam(bounds.COUNT), help="Number of users (default: the scenario's).")
+@click.option("--duration", type=DurationParam(bounds.LOAD),
               help="Length of the load, as in 90, 60s or 2m (default: the scenario's).")  # fmt: skip
-@click.option("--rate", type=click.FloatRange(0, 1_000_000, min_open=True), metavar="PER_S",
+@click.option("--rate", type=NumberParam(bounds.POSITIVE_RATE),
               help="Open-loop load: start PER_S operations per second, no matter how many are still in "
               "flight (default: the scenario's arrivals).")  # fmt: skip
-@click.option("--processes", type=click.IntRange(1, MOST_PROCESSES),
-              help="Number of processes that generate load, up to 4 a processor (default: 1).")  # fmt: skip
+@click.option("--processes", type=ProcessesParam(load_processes.processes()),
+              help="Number of processes that generate load, 4 a processor at most "
+              "(default: 1).")  # fmt: skip
+@click.option("--allow-processes", type=NumberParam(bounds.ALLOWED_PROCESSES), is_eager=True,
+              help="Upper limit of --processes, as far as the machine's memory and its limits of processes "
+              f"allow (default: {load_processes.PER_PROCESSOR} a processor).")  # fmt: skip
 @RUNS_OPTION
 @click.option("--fault", "faults", multiple=True, metavar="PART:FAULT@START+LENGTH",
               help="Fault to inject during the load, as in rest-1:kill@5s+20s; may be repeated "
@@ -50,7 +61,7 @@ OF_THE_SERIES = ("deployment", "runs", "repeat", "against")
 @YES_BREAK_IT
 @click.option("--web", is_flag=True,
               help="Locust's web page on 127.0.0.1:8089; start the load there.")  # fmt: skip
-@click.option("--repeat", type=click.IntRange(1), metavar="N",
+@click.option("--repeat", type=NumberParam(bounds.REPEATS),
               help=f"Runs per side (default: 1, with --against {statistics.MINIMUM_SIDE}).")  # fmt: skip
 @click.option("--against", metavar="OTHER",
               help="Other side of a comparison: a deployment.toml, or another scenario.")  # fmt: skip
@@ -85,6 +96,7 @@ def run(
     from calorimeter.studies import interleaved_runs
 
     chosen = interleaved_runs.sides(scenario, paths.deployment(options["deployment"]), against)
+    _check_length([side.scenario for side in chosen], repeat or statistics.MINIMUM_SIDE, options)
     words = _words(context.command.params, options)
     made = []
     for path in interleaved_runs.record(
@@ -100,6 +112,16 @@ def run(
         despite = ["--despite", "scenario.toml"] if chosen[0].scenario != chosen[1].scenario else []
         click.echo(f"compare: {shlex.join(['calorimeter', 'compare', *map(str, made), *despite])}")
     return 0
+
+
+def _check_length(scenarios: list[str], repeat: int, options: dict[str, Any]) -> None:
+    """Raise InputError if a series would last longer than the longest time, before its first run."""
+    lengths = [options["duration"] or catalogue.read(catalogue.find(name)).duration_s for name in scenarios]
+    try:
+        bounds.LOAD.check(repeat * sum(lengths))
+    except ValueError as problem:
+        given = f"{repeat} runs of each side would last {repeat * sum(lengths):.0f} s in all"
+        raise InputError("--repeat", given, str(problem)) from problem
 
 
 def _words(params: list[click.Parameter], given: dict[str, Any]) -> list[str]:
@@ -122,11 +144,14 @@ def _once(
     duration: float | None,
     rate: float | None,
     processes: int | None,
+    allow_processes: int | None,
     runs: Path,
     faults: tuple[str, ...],
     yes_break_it: bool,
     web: bool,
 ) -> int:
+    if processes is not None:
+        load_processes.check_processes(processes, allow_processes)
     wanted = catalogue.read(catalogue.find(scenario))
     file = paths.deployment(deployment)
     asked = (*wanted.fault, *map(parse, faults))
@@ -135,7 +160,8 @@ def _once(
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
     command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
-    sizes = {"--users": users, "--rate": rate, "--duration": duration, "--processes": processes}
+    sizes = {"--users": users, "--rate": rate, "--duration": duration}
+    sizes |= {"--allow-processes": allow_processes, "--processes": processes}
     command += [word for name, value in sizes.items() if value for word in (name, repr(value))]
     last = ""
     try:

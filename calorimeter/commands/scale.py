@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+from math import prod
 from pathlib import Path
 
 import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION
-from calorimeter.commands.param_types import DurationParam, NumbersParam
+from calorimeter.commands.param_types import DurationParam, NumberParam, NumbersParam
+from calorimeter.core import bounds, paths
 from calorimeter.core import deployment as deployments
-from calorimeter.core import paths
+from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.workload import catalogue
 
-SIZES = NumbersParam("N,N,…", 1, 64)
+SIZES = NumbersParam("N,N,…", bounds.LAB_COUNT)
 
 
 @click.command()
@@ -23,13 +25,13 @@ SIZES = NumbersParam("N,N,…", 1, 64)
 @click.option("--rest", type=SIZES, help="Numbers of REST APIs (default: as many as there are).")
 @click.option("--cfn", type=SIZES, metavar="N", help="Number of CFN APIs (default: as many as there are).")
 @click.option("--engines", type=SIZES, required=True, help="Numbers of engines, as in 1,2,4.")
-@click.option("--check", type=click.IntRange(1, 64), metavar="N",
+@click.option("--check", type=NumberParam(bounds.LAB_COUNT),
               help="Number of engines to predict, then measure (default: the first left out).")  # fmt: skip
-@click.option("--users-per-engine", type=click.IntRange(1), default=6, show_default=True,
+@click.option("--users-per-engine", type=NumberParam(bounds.STACKS), default=6, show_default=True,
               help="Number of users for each engine: enough to keep it busy.")  # fmt: skip
-@click.option("--duration", type=DurationParam(), default="20s", show_default=True,
+@click.option("--duration", type=DurationParam(bounds.LOAD), default="20s", show_default=True,
               help="Length of the load at each size; a fifth of it is warm-up.")  # fmt: skip
-@click.option("--repeat", type=click.IntRange(1), default=1, show_default=True,
+@click.option("--repeat", type=NumberParam(bounds.REPEATS), default=1, show_default=True,
               help="Number of loads per size.")  # fmt: skip
 @click.option("--measure", type=click.Choice(["stacks", "requests"]),
               help="What throughput counts (default: stacks, if the scenario makes some).")  # fmt: skip
@@ -59,7 +61,9 @@ def scale(
     Exit status: 0 the study is complete; 1 a measurement lies outside its predicted interval; 2 it cannot
     run.
     """
-    from calorimeter.report import page
+    sizes = (len(set(numbers)) for numbers in (rest, cfn, engines) if numbers)
+    _check_length(prod(sizes) * repeat * duration)
+    from calorimeter.report import report_folder
     from calorimeter.studies import scale_page, study_circumstances
     from calorimeter.studies import scale_study as study
     from calorimeter.studies.scale_result import ScaleResult
@@ -92,8 +96,17 @@ def scale(
     )
     loads = study.ScaleStudy(scenario, path, folder.path / "runs", duration, users_per_engine)
     result = study.run_study(loads, empty, shapes, folder, lambda line: click.echo(line, err=True))
-    page.write(scale_page.files(result), folder.path / "report")
+    report_folder.write(scale_page.files(result), folder.path / "report")
     for line in scale_page.lines(result):
         click.echo(line)
     click.echo(f"report: {folder.path / 'report' / 'index.html'}")
     return 1 if any(each.inside is False for each in result.predictions) else 0
+
+
+def _check_length(total_s: float) -> None:
+    """Raise InputError if the loads of a study would together last longer than the longest time."""
+    try:
+        bounds.LOAD.check(total_s)
+    except ValueError as problem:
+        given = f"the loads of all sizes would last {total_s:.0f} s in all"
+        raise InputError("--repeat", given, str(problem)) from problem

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from calorimeter.commands.options import FILE
-from calorimeter.core import netns
+from calorimeter.commands.param_types import DurationParam
+from calorimeter.core import bounds, netns
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 
@@ -22,7 +24,7 @@ ARGUMENTS = "[DEPLOYMENT] -- COMMAND… | RUN REQUEST_ID"
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.option("--wait", "wait_s", default=60.0, show_default=True, metavar="SECONDS",
+@click.option("--wait", "wait_s", type=DurationParam(bounds.WAIT), default=60.0, show_default=True,
               help="Longest wait for the engines' work to end after the command.")  # fmt: skip
 @click.option("--runs", default=Path("runs"), type=FILE, show_default=True,
               help="Parent of the run folders that COMMAND makes, if it is a load.")  # fmt: skip
@@ -41,8 +43,8 @@ def trace(wait_s: float, runs: Path, arguments: tuple[str, ...]) -> int:
     Exit status: 0 every request was followed to its engines; 1 a link is missing, or the command failed;
     2 the input or the set-up cannot be used.
     """
-    if (Path(arguments[0]) / "run.json").exists():
-        return _from_run(RunDir(Path(arguments[0])), arguments[1:])
+    if os.path.lexists(Path(arguments[0]) / "run.json"):
+        return _from_run(RunDir.open(Path(arguments[0])), arguments[1:])
     from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
     from calorimeter.gates.request_path.follow import follow
 
@@ -95,12 +97,12 @@ def _from_run(run: RunDir, arguments: tuple[str, ...]) -> int:
 
     if len(arguments) != 1:
         raise InputError("trace", f"{len(arguments)} request ids given", "valid: trace RUN REQUEST_ID")
-    found = [request for request in samples(run) if request.request_id == arguments[0]]
+    found = samples(run, arguments[0])
     if not found:
         raise InputError(
             str(run.path), f"has no request {arguments[0]!r}", "valid: an id in samples/*.parquet"
         )
-    evidence = recording.read(run.path / "evidence" / f"{TRACE}.json")
+    evidence = recording.read(run, TRACE)
     (path,) = joined(found[:1], evidence).paths
     for line in _request(path, evidence.hosts, ""):
         click.echo(line)

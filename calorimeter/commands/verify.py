@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,11 +11,13 @@ from typing import Any
 
 import click
 
+from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT, FILE
-from calorimeter.core import netns, shipped
+from calorimeter.commands.param_types import NumberParam
+from calorimeter.core import bounds, files, netns, shipped, terminal
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.rundir import RunDir
-from calorimeter.gates.verify_options import OPTIONS, Given
+from calorimeter.gates.verify_options import OPTIONS, BoundedNumber, Given
 
 _UNFOLDED = 400
 """Columns of a table for a file or a program: nothing is cut or folded."""
@@ -27,10 +30,11 @@ def _options(command: Callable[..., int]) -> Callable[..., int]:
     """Add the options of an acceptance run."""
     for name, option in reversed(OPTIONS.items()):
         kinds: dict[Any, Any] = {Path: FILE, str: str, None: None}
+        kind = option.type
         command = click.option(
             f"--{name.replace('_', '-')}",
             name,
-            type=kinds.get(option.type, click.IntRange(1)),
+            type=NumberParam(kind.within) if isinstance(kind, BoundedNumber) else kinds[kind],
             metavar=option.metavar,
             default=option.default,
             multiple=option.action == "append",
@@ -58,6 +62,8 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
     """
     from calorimeter.gates.progress import Progress
 
+    if junitxml is not None:
+        files.refuse_other(junitxml, re.compile(b"<testsuite"), "JUnit XML")
     with Progress() as progress:
         progress.later(1.0, "reading the deployment file and connecting")
         import pytest
@@ -81,7 +87,7 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
             status = 2
     click.echo(err=True)
     for text, style in session.summary() if session.new else ():
-        click.secho(text, **style)
+        terminal.styled(text, **style)
     session.write_summary()
     if prepared.interrupted:
         left = [gate for gate in session.allowed if gate not in session.new]
@@ -99,14 +105,14 @@ def doctor(deployment: Path | None) -> int:
 
     Exit status: 0 every part that the file names can be reached; 2 one cannot.
     """
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     from calorimeter.gates.doctor import examine
     from calorimeter.gates.registry import check_waivers, known
 
     described = netns.open_deployment(deployment)
+    left_behind.restore_tracing(described)
     gates = known()
     check_waivers(described, gates)
     table = Table(box=None, pad_edge=False)
@@ -117,14 +123,16 @@ def doctor(deployment: Path | None) -> int:
         healthy = healthy and part.state != "unreachable"
         style = {"ok": "green", "unreachable": "red", "not described": "yellow"}[part.state]
         needing = [gate.id for gate in gates.values() if part.name in gate.needs]
-        table.add_row(part.name, f"[{style}]{part.state}[/]", escape(part.found), " ".join(needing) or "–")
-    console = Console() if sys.stdout.isatty() else Console(width=_UNFOLDED)
+        table.add_row(part.name, Text(part.state, style), part.found, " ".join(needing) or "–")
+    console = terminal.console(width=None if sys.stdout.isatty() else _UNFOLDED)
     console.print(table)
+    if described.tls.warning:
+        console.print(f"\nnote: {described.tls.warning}")
     level = described.consent.level
     barred = [gate.id for gate in gates.values() if not level.allows(gate.consent)]
     console.print(f"\nconsent: {level.value}" + (f"; not covered: {' '.join(barred)}" if barred else ""))
     for gate_id, reason in described.waive.items():
-        console.print(f"waived: {gate_id}, {reason}", highlight=False)
+        console.print(f"waived: {gate_id}, {reason}")
     return 0 if healthy else 2
 
 
@@ -132,7 +140,13 @@ def doctor(deployment: Path | None) -> int:
 @click.argument("run", type=FILE)
 @click.option("--deployment", type=FILE,
               help="Deployment file (default: the copy in RUN).")  # fmt: skip
-@click.option("--every", default=1.0, show_default=True, help="Seconds between two polls.")
+@click.option(
+    "--every",
+    type=NumberParam(bounds.POLL),
+    default=1.0,
+    show_default=True,
+    help="Seconds between two polls.",
+)
 def watch(run: Path, deployment: Path | None, every: float) -> None:
     """Record the proxy's and the broker's counters in RUN until standard input is closed.
 

@@ -16,6 +16,7 @@ from calorimeter.config.audit.subject import HeatFiles, Inputs, Texts, build
 from calorimeter.config.host_patterns import each_host
 from calorimeter.config.hosts import split_url, without_brackets
 from calorimeter.config.other_proxies import first_statement, program_of
+from calorimeter.core import files
 from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.masking import mask
@@ -29,18 +30,18 @@ _GROUP = re.compile(r"^\[[^\]\n]+\]", re.MULTILINE)
 _OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
 
 
-def from_files(proxies: Sequence[Path | str], heat: Sequence[str], files: Sequence[str] = ()) -> Inputs:
+def from_files(proxies: Sequence[Path | str], heat: Sequence[str], others: Sequence[str] = ()) -> Inputs:
     """Read named files.
 
     `proxies` are the files of one HAProxy, in order; NAME=FILE each for several. `heat` are
-    `HOST[:ROLE[,ROLE]]=FILE[,FILE…]`, one for each process. `files` are of either kind, which their content
-    decides. `{host}` stands for the name of each host (see `each_host`). Raises InputError if a file
-    cannot be read or is of neither kind.
+    `HOST[:ROLE[,ROLE]]=FILE[,FILE…]`, one for each process. `others` are of either kind, which their
+    content decides. `{host}` stands for the name of each host (see `each_host`). Raises InputError if a
+    file cannot be read or is of neither kind.
     """
     named = _by_proxy(proxies)
     proxy_texts = list(_proxy_texts(named.pop("", ())))
     heat_texts = [_heat_process(process) for given in heat for process in each_host(given)]
-    for given in files:
+    for given in others:
         host, equals, _ = given.partition("=")
         if equals and host and not Path(given).exists():
             heat_texts.extend(_heat_process(process) for process in each_host(given))
@@ -151,13 +152,13 @@ def require_apis(inputs: Inputs) -> None:
 
 
 def _heat_process(given: str) -> HeatFiles:
-    process, equals, files = given.partition("=")
+    process, equals, paths = given.partition("=")
     host, roles = _host_and_roles(process)
-    if not equals or not host.strip() or not files.strip(", "):
+    if not equals or not host.strip() or not paths.strip(", "):
         raise InputError(
             "--heat-conf", f"{given!r} given", "valid: HOST=FILE or HOST:ROLE=FILE, as in B=heat-b.conf"
         )
-    return HeatFiles(host, _heat_texts([Path(file) for file in files.split(",") if file]), roles)
+    return HeatFiles(host, _heat_texts([Path(file) for file in paths.split(",") if file]), roles)
 
 
 def _heat_texts(paths: Sequence[Path]) -> Texts:
@@ -210,19 +211,13 @@ def read_texts(path: Path, pattern: str) -> Texts:
     UTF-8 are read as surrogates, so that a corrected file keeps them. Raises InputError if a file cannot be
     read or a folder has no such file.
     """
-    files = [path]
+    named = [path]
     if path.is_dir():
         found_there = (file for file in path.glob(pattern) if file.is_file() and file.name[0] != ".")
-        files = sorted(found_there, key=lambda file: os.fsencode(file.name))
-    if not files:
+        named = sorted(found_there, key=lambda file: os.fsencode(file.name))
+    if not named:
         raise InputError(str(path), f"is a folder without {pattern}")
-    found = []
-    for file in files:
-        try:
-            found.append((str(file), file.read_bytes().decode("utf-8", "surrogateescape")))
-        except OSError as problem:
-            raise InputError(str(file), f"cannot be read ({problem.strerror})") from problem
-    return tuple(found)
+    return tuple((str(file), files.read_text(file, errors="surrogateescape")) for file in named)
 
 
 def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
-from calorimeter.core import engine_groups, toml
+from calorimeter.core import bounds, engine_groups, toml
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
@@ -32,13 +32,15 @@ class Address(Model):
 
 def address(text: str) -> Address:
     """Parse `HOST:PORT`. Raises ValueError if `text` is not of this form."""
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise ValueError("an address is HOST:PORT, with a port from 1 to 65535")
+    host, _, port = text.rpartition(":")
+    try:
+        number = bounds.PORT.parse(port if host else "")
+    except ValueError as problem:
+        raise ValueError("an address is HOST:PORT, with a port from 1 to 65535") from problem
     host = host.removeprefix("[").removesuffix("]")
     if ":" in host:
         ip_address(host)
-    return Address(host=host, port=int(port))
+    return Address(host=host, port=number)
 
 
 def address_of_url(parts: SplitResult) -> Address:
@@ -163,6 +165,12 @@ class Broker(Model):
     shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
 
 
+UNVERIFIED = (
+    "TLS certificates of {who} are not verified ({key}): any machine on the way can read and change "
+    "requests and answers, passwords and tokens included."
+)
+
+
 class Tls(Model):
     """How TLS servers are verified: by the system's certificate authorities, or by those in `ca_file`."""
 
@@ -173,6 +181,11 @@ class Tls(Model):
     def for_requests(self) -> bool | str:
         """The argument `verify` of requests and keystoneauth."""
         return str(self.ca_file) if self.verify and self.ca_file else self.verify
+
+    @property
+    def warning(self) -> str:
+        """The sentence for users if certificates are not verified; else empty."""
+        return UNVERIFIED.format(who="servers", key="[tls] verify = false") if not self.verify else ""
 
 
 FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute"]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import model_validator
 
-from calorimeter.core.toml import Count, Model, Name
+from calorimeter.core import bounds
+from calorimeter.core.toml import Model, Name
 
 OLD_TABLE = "[engines] names = […] is read as [[engines]] hosts = […]; new there: processes of one host"
+
+
+Processes = Annotated[int, bounds.PROCESSES]
 
 
 class EngineGroup(Model):
@@ -22,8 +26,8 @@ class EngineGroup(Model):
 
     host: Name | None = None
     hosts: tuple[Name, ...] = ()
-    processes: Count = 1
-    workers: Count = 1
+    processes: Processes = 1
+    workers: Processes = 1
 
     @model_validator(mode="after")
     def _named(self) -> EngineGroup:

@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from calorimeter import __version__
+from calorimeter.core import files
+from calorimeter.core.errors import InputError
 
 _LIBRARIES = ("locust", "gevent", "httptools", "pika", "pyarrow", "pandas", "matplotlib")
 
@@ -56,11 +58,11 @@ def _os_name() -> str:
 
 def _proc(file: str, key: str) -> str | None:
     try:
-        for line in Path(file).read_text(encoding="utf-8").splitlines():
+        for line in files.read_text(Path(file)).splitlines():
             name, _, value = line.partition(":")
             if name.strip() == key:
                 return value.strip()
-    except OSError:
+    except InputError:
         pass
     return None
 

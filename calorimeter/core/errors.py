@@ -6,6 +6,8 @@ from collections.abc import Iterable
 from difflib import get_close_matches
 from itertools import islice
 
+from calorimeter.core import shown_text
+
 LONGEST = 400
 """Characters of a message, about: what is given may be a megabyte."""
 _PART = 160
@@ -33,7 +35,7 @@ class InputError(Exception):
         if len(where) + len(given) + len(valid) + len(close) > LONGEST:
             where, given = shortened(where, _PART), shortened(given, _PART)
             valid = shortened(valid, max(60, LONGEST - len(where) - len(given) - len(close)))
-        return printable(f"{where}: {given}{valid}{close}")
+        return shown_text.one_line(" ".join(f"{where}: {given}{valid}{close}".split()))
 
 
 def shortened(text: str, length: int) -> str:
@@ -41,16 +43,6 @@ def shortened(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     return f"{text[: length * 2 // 3]}…{text[len(text) - length // 3 + 1 :]}"
-
-
-def printable(text: str) -> str:
-    """The text as one line; characters that do not print, or change others, are shown escaped."""
-    line = " ".join(text.split())
-    if line.isprintable():
-        return line
-    return "".join(
-        each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in line
-    )
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator
 
+from calorimeter.core import bounds
 from calorimeter.core.errors import nearest
-from calorimeter.core.toml import Count, Model, Seconds
+from calorimeter.core.toml import Model, Seconds
 
 HASHED = frozenset({"source", "uri", "url_param", "hdr", "rdp-cookie", "hash"})
 """The balances that choose a server by a hash, to which `hash-type` applies."""
@@ -27,8 +28,8 @@ def _one_of(text: str, known: frozenset[str]) -> str:
 
 BalanceName = Annotated[str, AfterValidator(lambda text: _one_of(text, BALANCES))]
 HashType = Annotated[str, AfterValidator(lambda text: _one_of(text, HASH_TYPES))]
-Weight = Annotated[int, Field(ge=0, le=256)]
-"""HAProxy's range."""
+Weight = Annotated[int, bounds.HAPROXY_WEIGHT]
+Connections = Annotated[int, bounds.CONNECTIONS]
 
 
 class ApiExpect(Model):
@@ -40,7 +41,7 @@ class ApiExpect(Model):
     balance: BalanceName | None = None
     hash_type: HashType | None = None
     weights: dict[str, Weight] | None = None
-    server_maxconn: Count | None = None
+    server_maxconn: Connections | None = None
 
 
 class Expect(Model):
@@ -52,7 +53,7 @@ class Expect(Model):
     balance: BalanceName | None = None
     hash_type: HashType | None = None
     weights: dict[str, Weight] = {}
-    server_maxconn: Count | None = None
+    server_maxconn: Connections | None = None
     timeout_client_s: Seconds | None = None
     timeout_server_s: Seconds | None = None
     timeout_connect_s: Seconds | None = None

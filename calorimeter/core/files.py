@@ -6,7 +6,9 @@ and never waits for a pipe or a device that nobody asked for. All errors are an 
 
 from __future__ import annotations
 
+import errno
 import json
+import math
 import os
 import re
 import stat
@@ -23,6 +25,8 @@ LIMIT = 64 * 2**20
 """Bytes of a file that is read whole, unless the reader names another limit."""
 LINE_LIMIT = 8 * 2**20
 """Bytes of a line of a file that is read line by line."""
+DEEPEST = 100
+"""Levels of a JSON value: no file of the suite has more than twenty."""
 
 _KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
 _DESCRIPTOR = re.compile(r"/dev/(?:stdin|fd/\d+)|/proc/self/fd/\d+", re.ASCII)
@@ -105,21 +109,48 @@ def append(path: Path) -> BinaryIO:
             return os.fdopen(descriptor, "wb", buffering=0)
 
 
+def append_line(file: BinaryIO, line: str) -> None:
+    """Add a line to a file that `append` opened: the whole line or, on a full disk, none of it.
+
+    Raises InputError.
+    """
+    data = f"{line}\n".encode("utf-8", "surrogateescape")
+    end = os.fstat(file.fileno()).st_size
+    with _as_input_errors(Path(os.readlink(f"/proc/self/fd/{file.fileno()}")), "written"):  # noqa: PTH115
+        written = 0
+        try:
+            while written < len(data):
+                written += file.write(data[written:])
+        except OSError:
+            if written:  # readers would take the next line for its rest
+                file.truncate(end)
+            raise
+
+
 def _owned(descriptor: int) -> BinaryIO:
     os.fchmod(descriptor, PRIVATE)  # the umask may have taken the owner's rights
     return os.fdopen(descriptor, "wb", buffering=0)
 
 
-def make_folder(path: Path) -> Path:
-    """Make a folder, and those above it, for their owner only, whatever the umask; `path` itself.
+def remove(path: Path) -> None:
+    """Remove a file, or a symbolic link itself, if it is there. Raises InputError."""
+    with _as_input_errors(path, "removed"):
+        path.unlink(missing_ok=True)
 
-    A folder that exists stays as it is. Raises InputError if it cannot be made.
+
+def make_folder(path: Path, *, mode: int = 0o700, new: bool = False) -> Path:
+    """Make a folder and those above it with this mode, whatever the umask; returns `path`.
+
+    A folder that exists stays as it is. Raises InputError if it cannot be made, or if it must be `new` and
+    exists.
     """
     with _as_input_errors(path, "made"):
+        if new and os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         for folder in reversed([path, *path.parents]):
             if not folder.is_dir():
-                folder.mkdir(exist_ok=True)
-                folder.chmod(0o700)
+                folder.mkdir(exist_ok=not new or folder != path)
+                folder.chmod(mode)
     return path
 
 
@@ -151,16 +182,61 @@ def read_text(path: Path, *, errors: str = "strict", limit: int = LIMIT, within:
 
 
 def read_json(path: Path, *, limit: int = LIMIT, within: Path | None = None) -> Any:
-    """The JSON value of a file. Raises as `read_text`, and if it is not JSON, too deep or not finite."""
+    """The JSON value of a file. Raises as `read_text`, and as `parse_json`."""
+    return parse_json(read_text(path, limit=limit, within=within), str(path))
+
+
+def parse_json(text: str | bytes, where: str) -> Any:
+    """A JSON value that the rest of the suite can use without doubts of its own.
+
+    Raises InputError if the text is not JSON, is nested more than `DEEPEST` deep, or holds a number that is
+    not finite or has more than 64 bits, or half a character (a lone surrogate).
+    """
     try:
-        return json.loads(read_text(path, limit=limit, within=within), parse_constant=_refuse_constant)
+        tree = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_of_64_bits)
+        _refuse_depth(tree)
+        if _SURROGATE.search(text if isinstance(text, str) else text.decode("utf-8", "replace")):
+            json.dumps(tree, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         why = "nested too deeply" if isinstance(problem, RecursionError) else f"not JSON ({problem})"
-        raise InputError(str(path), f"is damaged: {why:.120}") from problem
+        raise InputError(where, f"is damaged: {why:.120}") from problem
+    return tree
+
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+"""What may be half a character: only then the tree is looked through."""
+
+
+def _refuse_depth(tree: Any) -> None:
+    level = [tree]
+    for _ in range(DEEPEST):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+            if isinstance(child, dict | list)
+        ]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text:.20} is too large for a number")
+    return value
+
+
+def _of_64_bits(text: str) -> int:
+    if len(text) > 20 or not -(2**63) <= (value := int(text)) < 2**64:
+        raise ValueError(f"{text:.20}… has more than 64 bits")
+    return value
 
 
 def read_lines(path: Path, *, within: Path | None = None) -> Iterator[bytes]:
@@ -189,6 +265,11 @@ def regular(path: Path, *, within: Path | None = None) -> Path:
     """The real path of a regular file, for a library that opens files itself. Raises as `read`."""
     open_to_read(path, within=within).close()
     return Path(os.path.realpath(path))
+
+
+def shown(name: str) -> str:
+    """A name from outside as text that can be printed anywhere: other characters as escapes."""
+    return name if name.isprintable() else repr(name)[1:-1]
 
 
 def _real(path: Path, within: Path | None) -> Path:
@@ -232,6 +313,19 @@ def refuse_existing(*paths: Path, force: bool) -> None:
     for path in paths:
         if path.exists() and not force:
             raise InputError(str(path), "exists already", "give another path, or --force to replace it")
+
+
+def refuse_other(path: Path, ours: re.Pattern[bytes], what: str) -> None:
+    """Raise InputError if a file exists that is not what would replace it: `ours` is found in neither its
+    beginning nor its end. `what` it would have to be is named. An empty file, a device or a pipe may be.
+    """
+    if not path.is_file() or not path.stat().st_size:
+        return
+    with open_to_read(path) as file:
+        start = file.read(4096)
+        file.seek(-min(4096, file.seek(0, os.SEEK_END)), os.SEEK_END)
+        if not ours.search(start) and not ours.search(file.read(4096)):
+            raise InputError(str(path), f"exists already, and is not {what}", "valid: another path")
 
 
 def _string(text: str) -> str:

@@ -37,6 +37,8 @@ _COMMAND = re.compile(
     r"(?:^|[\r\n])(?:[\w.$*]{1,16} ){0,2}(?:AUTH|PASS|LOGIN)(?![^\s])([^\r\n]*)", re.IGNORECASE
 )
 _APOSTROPHE = re.compile(r"(?<=[a-z])'(?=[a-z])")
+_DEEPEST = 32
+"""Comments within comments that are read as statements; the words of deeper ones are read, too."""
 _OPTION = re.compile(r"-{0,2}[\w-]{1,64}")
 _PROSE = re.compile(r"[a-z]+[.,;:]?")
 
@@ -120,7 +122,9 @@ def _of_line(line: str, variables: Mapping[str, str]) -> list[_Reading]:
 
 def _of_comment(line: str, at: int | None, known: Mapping[str, str]) -> Iterator[_Reading]:
     """A comment as the statement that it was, which may have a comment itself."""
-    while at is not None:
+    for _ in range(_DEEPEST):
+        if at is None:
+            return
         at += len(line[at:]) - len(line[at:].lstrip(" \t#"))
         words, parts = haproxy_words.split_in_parts(line[at:], known)
         yield _Reading(words.words, parts, at, comment=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from calorimeter.core import clouds
-from calorimeter.core.deployment import Deployment
+from calorimeter.core.deployment import UNVERIFIED, Deployment
 from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.foreign import UnintelligibleError, member
 from calorimeter.core.identities import WAYS, Identity, is_secret
 from calorimeter.core.keystone_session import keystone_session
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from keystoneauth1.access import AccessInfo
     from keystoneauth1.identity.base import BaseIdentityPlugin
     from keystoneauth1.session import Session
+
+T = TypeVar("T")
 
 ONCE = frozenset({"token", "v3token", "v3totp", "v3oidcauthcode"})
 """Kinds of identity that get no new token when the first one has expired."""
@@ -47,6 +50,11 @@ class Login:
     certificate: str | tuple[str, str] | None = None
     region: str | None = None
     interface: str = "public"
+
+    @property
+    def tls_warning(self) -> str:
+        """The sentence for users if Keystone's certificate is not verified; else empty."""
+        return "" if self.verify else UNVERIFIED.format(who="Keystone", key="insecure, or verify: false")
 
     @property
     def auth_url(self) -> str:
@@ -102,11 +110,25 @@ class Login:
 
     def session(self, deployment: Deployment, timeout_s: float, *, with_token: bool = False) -> Session:
         """A session with Keystone; `with_token`: its requests carry this account's token."""
-        made = keystone_session(
-            deployment, self.auth_url, timeout_s, self.plugin if with_token else None, verify=self.verify
-        )
+        # An identity provider has a URL of its own, which the owner gave.
+        others = [value for value in self.options.values() if value.startswith(("http://", "https://"))]
+        auth = self.plugin if with_token else None
+        urls = [self.auth_url, *others]
+        made = keystone_session(deployment, self.where, urls, timeout_s, auth, verify=self.verify)
         made.cert = self.certificate
         return made
+
+    def asked(self, ask: Callable[[], T]) -> T:
+        """The result of `ask`, which asks Keystone and reads its answer with keystoneauth.
+
+        Raises InputError if Keystone refuses or cannot be reached, and for an answer of any other form.
+        """
+        try:
+            return ask()
+        except InputError:
+            raise
+        except Exception as problem:  # the parser of a library, and any answer at all
+            raise self.refusal(problem) from None
 
     def refusal(self, problem: Exception) -> InputError:
         """What is wrong, as one line, after keystoneauth raised `problem`. It never holds a secret."""
@@ -129,8 +151,12 @@ class Login:
                     f"{self.auth_url} is not a Keystone with the v3 API",
                     "valid: its URL with /v3",
                 )
-            case _:
+            case exceptions.ClientException():
                 given, valid = f"Keystone gives no token at {self.auth_url} ({self._reason(problem)})", ""
+            case _:
+                kind = type(problem).__name__
+                given = f"what answers at {self.auth_url} cannot be read as a token of Keystone's ({kind})"
+                valid = "valid: Keystone's URL with /v3"
         return InputError(self.where, given, valid)
 
     def _reason(self, problem: Exception) -> str:
@@ -295,9 +321,10 @@ def _named(auth_type: str, options: Mapping[str, str]) -> str:
 
 def restricted(access: AccessInfo) -> bool:
     """Whether a token came from a restricted application credential, which can create no trusts."""
-    data = getattr(access, "_data", {})
-    credential = data.get("token", {}).get("application_credential") if isinstance(data, dict) else None
-    return bool(credential and credential.get("restricted"))
+    try:
+        return bool(member(getattr(access, "_data", {}), "token", "application_credential", "restricted"))
+    except UnintelligibleError:
+        return False
 
 
 def _versioned(url: str) -> str:

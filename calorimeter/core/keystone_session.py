@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -34,15 +35,21 @@ def bypasses_proxy(deployment: Deployment, url: str) -> bool:
 
 def keystone_session(
     deployment: Deployment,
-    url: str,
+    where: str,
+    urls: Sequence[str],
     timeout_s: float,
     auth: BaseIdentityPlugin | None,
     verify: bool | str,
 ) -> Session:
-    """A session with the Keystone at `url`. `auth` and `verify` are the defaults of its requests."""
-    import requests
+    """A session with the Keystone at the first of `urls`; it may send to the others, too, and to the APIs.
+
+    keystoneauth follows redirects, and the addresses in a list of versions: those that lead to another host
+    are refused (`HttpSession`). `auth` and `verify` are the defaults of its requests.
+    """
     from keystoneauth1.session import Session
 
-    http = requests.Session()
-    http.trust_env = not bypasses_proxy(deployment, url)
+    from calorimeter.core.http_session import HttpSession
+
+    apis = [api.url for api in (deployment.rest, deployment.cfn) if api is not None]
+    http = HttpSession(where, *urls, *apis, environment=not bypasses_proxy(deployment, urls[0]))
     return Session(auth=auth, verify=verify, timeout=timeout_s, session=http)

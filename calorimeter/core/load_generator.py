@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-import json
+from contextlib import suppress
 from pathlib import Path
 
-from pydantic import ValidationError
-
+from calorimeter.core import recorded_json
+from calorimeter.core.errors import InputError
+from calorimeter.core.recorded_json import LATEST_NS, LONGEST_S
 from calorimeter.core.toml import Model
 
 MOST_CPU_SHARE = 0.9
@@ -94,14 +95,24 @@ def bottleneck(window: GeneratorWindow) -> str:
 
 
 def windows(run: Path) -> list[GeneratorWindow]:
-    """The windows that a run recorded, in order of time, without a line that a kill cut off."""
+    """The windows that a run recorded, in order of time, without a line that a kill cut off.
+
+    Raises InputError if the file cannot be read, or leads out of the run.
+    """
     file = run / "watch" / "generator.jsonl"
     if not file.exists():
         return []
     found = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines():
-        try:
-            found.append(GeneratorWindow.model_validate(json.loads(line)))
-        except (ValueError, ValidationError):
-            continue
+    for tree in recorded_json.lines(file, within=run):
+        with suppress(InputError):
+            window = recorded_json.validated(tree, GeneratorWindow, str(file))
+            if _plausible(window):
+                found.append(window)
     return sorted(found, key=lambda window: window.t_ns)
+
+
+def _plausible(window: GeneratorWindow) -> bool:
+    numbers = window.model_dump(exclude={"t_ns"}).values()
+    return 0 <= window.t_ns <= LATEST_NS and all(
+        abs(value) <= LONGEST_S for value in numbers if isinstance(value, int | float)
+    )

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from calorimeter.core.recorded_json import LONGEST_S
 from calorimeter.core.sample_tables import Mask, in_phase, ns
 from calorimeter.core.statistics import Ints
 
@@ -60,6 +61,8 @@ def _as_noted(about: Mapping[str, Any], due: Ints, load: Ints, removal: Ints) ->
         return None
     warm_up_s, length_s = noted.get("warm_up_s"), noted.get("duration_s")
     if not isinstance(warm_up_s, int | float) or not isinstance(length_s, int | float):
+        return None
+    if not (0 <= warm_up_s <= LONGEST_S and 0 <= length_s <= LONGEST_S):
         return None
     begin = int(due.min())
     end = max(begin + int(length_s * 1e9), int(load.max()))

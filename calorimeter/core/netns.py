@@ -35,9 +35,11 @@ def enter_client_netns(deployment: Deployment) -> Deployment:
 
 def enter(name: str, where: str) -> None:
     """Move this thread into a namespace. Raises InputError if it does not exist or is forbidden."""
+    if Path(name).name != name:
+        raise InputError(where, f"{name!r} is no name", "valid: one of `ip netns`, not a path")
     try:
-        descriptor = os.open(FOLDER / name, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError as problem:
+        descriptor = os.open(FOLDER / name, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (OSError, ValueError) as problem:
         raise InputError(where, f"no network namespace {name!r}", "valid: one of `ip netns`") from problem
     try:
         # os.setns needs Python 3.12.

@@ -9,9 +9,25 @@ from calorimeter.core.errors import InputError
 
 
 def state() -> Path:
-    """The folder for everything that outlives a command: `$XDG_STATE_HOME/calorimeter`."""
-    base = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(base) / "calorimeter"
+    """The folder for everything that outlives a command: `$XDG_STATE_HOME/calorimeter`.
+
+    Raises InputError if it depends on the working folder: the next command would not find it.
+    """
+    return _base("XDG_STATE_HOME", "~/.local/state") / "calorimeter"
+
+
+def cache() -> Path:
+    """The folder for what can be made again: `$XDG_CACHE_HOME/calorimeter`. Raises as `state`."""
+    return _base("XDG_CACHE_HOME", "~/.cache") / "calorimeter"
+
+
+def _base(variable: str, otherwise: str) -> Path:
+    given = os.environ.get(variable)
+    base = Path(given or os.path.expanduser(otherwise))  # noqa: PTH111 - `Path.home` can raise
+    if not base.is_absolute():
+        name = f"${variable}" if given else "$HOME"
+        raise InputError(name, f"is {given or os.environ.get('HOME')!r}", "valid: an absolute path")
+    return base
 
 
 def lab(name: str) -> Path:
@@ -33,7 +49,9 @@ def deployment(given: str | os.PathLike[str] | None) -> Path:
         return here
     labs = sorted(state().glob("labs/*/deployment.toml"))
     if len(labs) == 1:
-        return labs[0]
+        from calorimeter.core import ownership  # it names commands that are executed
+
+        return ownership.own(labs[0])
     if labs:
         names = ", ".join(str(path) for path in labs)
         raise InputError("deployment", "several labs are up", f"valid: one of {names}")

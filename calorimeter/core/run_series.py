@@ -24,5 +24,6 @@ def runs_of_side(run: Path) -> list[Path]:
         except InputError:
             continue  # another program's, or unfinished
         if other.get("series") == series and other.get("side") == about.get("side"):
-            found.append((int(other.get("turn", 0)), path.parent))
+            turn = other.get("turn")
+            found.append((turn if isinstance(turn, int) else 0, path.parent))
     return [path for _, path in sorted(found)]

@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import secrets
-import shutil
 import sys
 from datetime import UTC, datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,13 @@ from calorimeter.core.errors import InputError
 
 SCHEMA_VERSION = 1
 
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,59}")
+"""What a run is called between its time and its random number: it is part of a path."""
+
 REQUIRED = {"id": str, "started": str, "deployment": str, "commands": list, "environment": dict}
 """The keys of every run.json besides its version, with their types. Commands add further keys."""
+
+LARGEST_RUN_JSON = 4 * 2**20
 
 
 class RunDir:
@@ -46,15 +52,18 @@ class RunDir:
     def create(cls, deployment: Deployment, *, runs: Path, name: str) -> RunDir:
         """Create `runs/<time>-<name>-<random>/` with run.json and copies of the deployment's files.
 
+        Only its owner can read it: copies of configuration and records name hosts, commands and users.
         Raises InputError if the folder cannot be written.
         """
         now = datetime.now(UTC)
         path = runs / f"{now:%Y%m%dT%H%M%SZ}-{name}-{secrets.token_hex(2)}"
+        if not _NAME.fullmatch(name):
+            raise InputError(str(runs), f"no run can be called {name!r}", f"valid: {_NAME.pattern}")
+        files.make_folder(path, new=True)
+        for folder in ("samples", "ledger", "watch", "evidence"):
+            files.make_folder(path / folder)
+        files.write(path / "deployment.toml", files.read(deployment.path), mode=files.PRIVATE)
         try:
-            path.mkdir(parents=True)
-            for folder in ("samples", "ledger", "watch", "evidence"):
-                (path / folder).mkdir()
-            shutil.copyfile(deployment.path, path / "deployment.toml")
             proxies = _keep_proxies(deployment, path)
         except OSError as problem:
             raise InputError(str(path), f"cannot be written ({problem.strerror})") from problem
@@ -86,6 +95,10 @@ class RunDir:
                 raise InputError(
                     file, given, f"valid: a {_NAMES[kind]}, as in every run.json of this suite"
                 )
+        for folder in _FOLDERS:
+            run._refuse_link(run.path / folder)
+        if not _ID.fullmatch(about["id"]):
+            raise InputError(file, f"id is {about['id']!r:.60}", "valid: the name of a run folder")
         return run
 
     @property
@@ -93,13 +106,10 @@ class RunDir:
         """The content of run.json. Raises InputError if it is missing or damaged."""
         file = self.path / "run.json"
         try:
-            tree = json.loads(file.read_text(encoding="utf-8"))
-        except OSError as problem:
-            raise InputError(
-                str(self.path), f"is not a run folder (run.json: {problem.strerror})"
-            ) from problem
-        except (ValueError, RecursionError) as problem:
-            raise InputError(str(file), "is damaged: not JSON") from problem
+            tree = files.read_json(file, limit=LARGEST_RUN_JSON, within=self.path)
+        except files.MissingFileError as problem:
+            why = problem.given.removeprefix("cannot be read (").removesuffix(")")
+            raise InputError(str(self.path), f"is not a run folder (run.json: {why})") from problem
         if not isinstance(tree, dict):
             raise InputError(str(file), "is damaged: not a JSON object")
         return tree
@@ -116,28 +126,50 @@ class RunDir:
 
     def deployment(self) -> Deployment:
         """The deployment as it was when the run was made. Raises InputError."""
-        return deployments.read(self.path / "deployment.toml")
+        return deployments.read(files.regular(self.path / "deployment.toml", within=self.path))
 
     def save_evidence(self, name: str, evidence: toml.Model) -> Path:
         """Write `evidence/<name>.json`. Returns its path relative to the run."""
         path = self.path / "evidence" / f"{name}.json"
-        path.write_text(evidence.model_dump_json(), encoding="utf-8")
+        files.write(path, evidence.model_dump_json(), mode=files.PRIVATE)
         return path.relative_to(self.path)
 
     def parquet(self, kind: str) -> list[Path]:
         """The files of `samples` or `ledger`: one per worker, or the worker's numbered segments."""
-        found = sorted((self.path / kind).glob("*.parquet"))
+        found = self.named(kind, "*.parquet")
         whole = {file.stem for file in found}
         # A worker that was killed after joining its segments leaves both; the joined file is complete.
         return [file for file in found if file.stem.rpartition("-")[0] not in whole]
 
+    def named(self, folder: str, pattern: str) -> list[Path]:
+        """The entries of a sub folder whose names match a pattern, in order; none if there is no folder.
+
+        Raises InputError if the sub folder is a link out of the run, or cannot be listed.
+        """
+        place = self.path / folder
+        if not os.path.lexists(place):
+            return []
+        self._refuse_link(place)
+        try:
+            return sorted(entry for entry in place.iterdir() if fnmatchcase(entry.name, pattern))
+        except OSError as problem:
+            raise InputError(str(place), f"cannot be read ({problem.strerror})") from problem
+
+    def _refuse_link(self, place: Path) -> None:
+        """Refuse a folder that is elsewhere: it would be shown, or written to, as if it were the run's."""
+        if not Path(os.path.realpath(place)).is_relative_to(os.path.realpath(self.path)):
+            raise InputError(str(place), "is a symbolic link out of the run", "valid: a folder of the run")
+
     def _write(self, about: dict[str, Any]) -> None:
-        files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n")
+        files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n", mode=files.PRIVATE)
 
 
 _LARGEST = 8 * 2**20
 """Bytes of a proxy's configuration that is kept."""
 _NAMES = {str: "text", list: "list", dict: "table"}
+_FOLDERS = ("samples", "ledger", "actions", "watch", "evidence", "proxy")
+_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
+"""An id becomes the beginning of names of stacks, and part of the commands that pages show."""
 
 
 def _keep_proxies(deployment: Deployment, run: Path) -> list[dict[str, Any]]:

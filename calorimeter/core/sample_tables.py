@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
+from calorimeter.core import recorded_tables
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
-from calorimeter.core.samples import ACTION, LEDGER, SAMPLE, SCHEMA_VERSION
 from calorimeter.core.statistics import Ints
 
 WANTED = (
@@ -28,6 +22,11 @@ Mask = npt.NDArray[np.bool_]
 MOST_TAKEN_NS = 4 * 3600 * 10**9
 """No request of a run takes longer. A file with a longer one is damaged, or is not of this suite."""
 
+MOST_LENGTH_NS = 366 * 86400 * 10**9
+
+MOST_NAMES = {"kind": 1000, "error": 100, "phase": 500}
+"""Different names of a run: each kind has its rows in tables, each phase its line in figures."""
+
 
 def samples(run: RunDir) -> pd.DataFrame | None:
     """All samples of a run, in the order of its files; None if it has none.
@@ -37,7 +36,7 @@ def samples(run: RunDir) -> pd.DataFrame | None:
     `source`, `source_port` and `phase`. `kind`, `error`, `source` and `phase` are categories. Raises
     `InputError` if a file is truncated, foreign or of another version, or has times that no request has.
     """
-    table = _table(run, "samples", SAMPLE, WANTED)
+    table = recorded_tables.table(run, "samples", WANTED)
     if table is None:
         return None
     columns = {
@@ -51,12 +50,16 @@ def samples(run: RunDir) -> pd.DataFrame | None:
     del sent  # a spare column of ten million rows is 80 MB
     response = _taken(done, due, never)
     del done
-    if int(due.min()) <= 0 or int(response.max()) > MOST_TAKEN_NS:
+    first, last = int(due.min()), int(due.max())
+    if first <= 0 or last - first > MOST_LENGTH_NS or int(response.max()) > MOST_TAKEN_NS:
         raise InputError(
             str(run.path / "samples"),
-            "holds times that no request has (due before 1970, or answered hours later)",
+            "holds times that no request has (due before 1970, answered hours later, or a year apart)",
             "valid: what `calorimeter run` wrote",
         )
+    for name, most in MOST_NAMES.items():
+        if (count := columns[name].cat.categories.size) > most:
+            raise InputError(str(run.path / "samples"), f"names {count:,} of {name}", f"valid: {most:,}")
     return pd.DataFrame(
         {"scheduled_ns": due, "response_ns": response, "service_ns": service, **columns}, copy=False
     )
@@ -98,55 +101,24 @@ def _taken(done: Ints, since: Ints, never: Mask) -> Ints:
 
 def ledger(run: RunDir) -> pd.DataFrame | None:
     """One row for each accepted stack, in columns of `LEDGER`; None and errors as for `samples`."""
-    table = _table(run, "ledger", LEDGER, ("accepted_ns", "final_ns", "final_state", "deleted_ns", "api"))
+    columns = ("accepted_ns", "final_ns", "final_state", "deleted_ns", "api")
+    table = recorded_tables.table(run, "ledger", columns)
     return None if table is None else table.to_pandas()
 
 
 def actions(run: RunDir) -> pd.DataFrame | None:
     """One row for each accepted action, in columns of `ACTION`; None and errors as for `samples`."""
-    table = _table(run, "actions", ACTION, ("accepted_ns", "final_ns", "final_state", "operation", "api"))
+    columns = ("accepted_ns", "final_ns", "final_state", "operation", "api")
+    table = recorded_tables.table(run, "actions", columns)
     return None if table is None else table.to_pandas()
 
 
 def _joined(left: pd.Series, right: pd.Series) -> pd.Categorical[str]:
-    """Two categories as one, without making a string for each row."""
-    names = [f"{a} {b}" for a in left.cat.categories for b in right.cat.categories]
-    codes = left.cat.codes.astype("int32") * len(right.cat.categories) + right.cat.codes
-    everything = pd.Categorical.from_codes(codes, categories=pd.Index(names))
-    used = sorted(everything.remove_unused_categories().categories)
-    return everything.set_categories(used)
-
-
-def _table(run: RunDir, kind: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table | None:
-    name = kind.removesuffix("s")
-    with ThreadPoolExecutor(max_workers=4) as threads:  # pyarrow reads without Python's lock
-        read = threads.map(lambda path: _part(path, name, schema, columns), run.parquet(kind))
-        parts = [part for part in read if part.num_rows]
-    return pa.concat_tables(parts).unify_dictionaries() if parts else None
-
-
-def _part(path: Path, name: str, schema: pa.Schema, columns: Sequence[str]) -> pa.Table:
-    try:
-        with pq.ParquetFile(path) as file:
-            _recognise(path, name, schema, file.schema_arrow)
-            return file.read(columns=list(columns), use_threads=False).replace_schema_metadata(None)
-    except OSError as problem:
-        raise InputError(str(path), f"cannot be read ({problem.strerror or problem})") from problem
-    except pa.ArrowException as problem:
-        raise InputError(
-            str(path),
-            f"is truncated or not a Parquet file ({path.stat().st_size} bytes)",
-            "move it away to report what the other files hold",
-        ) from problem
-
-
-def _recognise(path: Path, name: str, schema: pa.Schema, found: pa.Schema) -> None:
-    about = found.metadata or {}
-    if about.get(b"calorimeter.schema") != name.encode():
-        raise InputError(str(path), f"was not written as a {name} file of Calorimeter")
-    version = about.get(b"calorimeter.version", b"none").decode(errors="replace")
-    if version != str(SCHEMA_VERSION):
-        raise InputError(str(path), f"{name} schema version {version}", f"valid: {SCHEMA_VERSION}")
-    for field in schema:
-        if field.name not in found.names or found.field(field.name).type != field.type:
-            raise InputError(str(path), f"has no column {field.name} of type {field.type}")
+    """Two categories as one, without making a string for each row, or for pairs that no row has."""
+    names, others = left.cat.categories, right.cat.categories
+    both = left.cat.codes.astype("int32") * len(others) + right.cat.codes
+    codes, used = pd.factorize(both.to_numpy())
+    pairs = [f"{names[code // len(others)]} {others[code % len(others)]}" for code in used.tolist()]
+    ordered = sorted(set(pairs))
+    places = np.array([ordered.index(pair) for pair in pairs], dtype=np.int32)
+    return pd.Categorical.from_codes(places[codes], categories=pd.Index(ordered))

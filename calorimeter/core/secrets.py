@@ -9,6 +9,7 @@ from typing import Any
 
 from pydantic import model_validator
 
+from calorimeter.core import files, ownership
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.toml import Model
 
@@ -52,14 +53,10 @@ class Secret(Model):
         assert self.file is not None and self.key is not None
         path = folder / self.file
         try:
-            mode = path.stat().st_mode
-            tree = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as problem:
-            raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
+            tree = tomllib.loads(files.read_text(path))
         except ValueError as problem:
             raise InputError(str(path), "is not a TOML file of secrets") from problem
-        if mode & 0o077:
-            raise InputError(str(path), f"has mode {mode & 0o777:o}", "valid: 600 (chmod 600)")
+        ownership.require_private(path)
         if self.key not in tree:
             raise unknown(str(path), "key", self.key, tree)
         return str(tree[self.key])

@@ -10,6 +10,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from calorimeter.core.deployment import Api, Deployment
+from calorimeter.core.errors import InputError
 from calorimeter.core.identities import Identity
 
 _FORM = "application/x-www-form-urlencoded; charset=utf-8"
@@ -25,7 +26,13 @@ class Signer:
     """Signs CFN actions with one pair of EC2 credentials."""
 
     def __init__(self, access: str, secret: str, region: str | None) -> None:
-        """`region` is part of the signature's scope; None stands for RegionOne, Keystone's default."""
+        """`region` is part of the signature's scope; None stands for RegionOne, Keystone's default.
+
+        Raises InputError if key or region have characters that no header may have.
+        """
+        for value in (access, region or _REGION):
+            if not value.isascii() or not value.isprintable():
+                raise InputError("identity.ec2_access or region", "has a character that no header may have")
         self._auth = SigV4Auth(Credentials(access, secret), "cloudformation", region or _REGION)
 
     @classmethod

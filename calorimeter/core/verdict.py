@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import ValidationError
+from pydantic import Field
 
-from calorimeter.core import files
+from calorimeter.core import files, recorded_json
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 
@@ -61,6 +62,9 @@ def inconclusive(why: str, **figures: Figure) -> Judgement:
     return Judgement(outcome=Outcome.INCONCLUSIVE, why=why, figures=figures)
 
 
+GateId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,19}$")]
+
+
 class Verdict(Model):
     """A gate's judgement, with what a reader needs to understand it.
 
@@ -69,7 +73,7 @@ class Verdict(Model):
     to the run folder.
     """
 
-    gate: str
+    gate: GateId
     heading: str
     guide: str
     judgement: Judgement
@@ -113,23 +117,20 @@ def count(verdicts: Sequence[Verdict]) -> str:
 
 def gate_order(gate: str) -> tuple[str, int]:
     """Sort key of gate ids: A1, A2, … A10, E1 …"""
-    digits = "".join(c for c in gate if c.isdigit())
-    return gate.rstrip("0123456789"), int(digits or 0)
+    digits = "".join(c for c in gate if is_digits(c))
+    return gate.rstrip("0123456789"), int(digits[:9] or 0)
 
 
 def read(path: Path) -> Verdicts:
     """Read a verdicts.json. Raises InputError if it is unreadable, damaged or of another version."""
+    tree = files.read_json(path, limit=recorded_json.LIMIT, within=path.parent)
+    version = tree.get("schema_version") if isinstance(tree, dict) else None
+    if version != SCHEMA:
+        raise InputError(str(path), f"schema_version {version!r:.40}", f"valid: {SCHEMA}")
     try:
-        text = path.read_text(encoding="utf-8")
-        tree = json.loads(text)
-        version = tree.get("schema_version") if isinstance(tree, dict) else None
-        if version != SCHEMA:
-            raise InputError(str(path), f"schema_version {version!r}", f"valid: {SCHEMA}")
-        return Verdicts.model_validate_json(text)
-    except OSError as problem:
-        raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
-    except (ValueError, ValidationError) as problem:
-        raise InputError(str(path), "is not a verdicts.json") from problem
+        return recorded_json.validated(tree, Verdicts, str(path))
+    except InputError as problem:
+        raise InputError(str(path), f"is not a verdicts.json ({problem.given})") from problem
 
 
 def write(verdicts: Verdicts, path: Path) -> None:

@@ -92,6 +92,8 @@ def _identity(deployment: Deployment) -> str:
     endpoint = identity.orchestration_endpoint() if access.project_id else None
     if endpoint is not None and not leads_to(endpoint, deployment.rest):
         found.append(f"note: the catalog's orchestration endpoint is {endpoint}, not rest.url")
+    if login.tls_warning and not deployment.tls.warning:
+        found.append(f"note: {login.tls_warning}")
     if not login.renewable and access.expires is not None:
         found.append(f"note: it expires at {access.expires:%Y-%m-%d %H:%M} UTC and cannot be renewed")
     if restricted(access):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
-from calorimeter.core import shipped
+from calorimeter.core import files, shipped
 
 FOLDER = "docs/reference"
 PAGES = ("gates-*.md", "audit*.md")
@@ -80,7 +80,7 @@ def sections() -> list[DocsSection]:
     found = []
     for file in sorted(file for pattern in PAGES for file in shipped.folder(FOLDER).glob(pattern)):
         page = str(file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file)
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = files.read_text(file).splitlines()
         headings = [
             (at, len(m[1]), m[2]) for at, line in enumerate(lines) if (m := _HEADING.fullmatch(line))
         ]

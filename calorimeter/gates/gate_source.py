@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from calorimeter.core import files
 from calorimeter.core.shipped import COPIES, PACKAGE
 from calorimeter.gates.registry import Gate
 
@@ -126,7 +127,7 @@ def _imports(module: str) -> frozenset[str]:
     file = PACKAGE.parent / f"{module.replace('.', '/')}.py"
     return frozenset(
         name
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        for node in ast.walk(ast.parse(files.read_text(file)))
         if isinstance(node, ast.ImportFrom) and node.module
         for name in (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
         if (PACKAGE.parent / f"{name.replace('.', '/')}.py").is_file()
@@ -142,10 +143,10 @@ def _golden(check: Any) -> tuple[str, ...]:
 @cache
 def _tests() -> dict[str, frozenset[str]]:
     """The test files of a clone: path relative to it → the words in it; empty in a wheel."""
-    files = [] if COPIES.is_dir() else sorted((PACKAGE.parent / "tests").glob("*/**/test_*.py"))
+    found = [] if COPIES.is_dir() else sorted((PACKAGE.parent / "tests").glob("*/**/test_*.py"))
     return {
-        str(file.relative_to(PACKAGE.parent)): frozenset(re.findall(r"\w+", file.read_text("utf-8")))
-        for file in files
+        str(file.relative_to(PACKAGE.parent)): frozenset(re.findall(r"\w+", files.read_text(file)))
+        for file in found
     }
 
 

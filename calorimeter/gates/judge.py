@@ -14,6 +14,7 @@ from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
 from calorimeter.core.rundir import RunDir
+from calorimeter.core.shown_text import plain
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, inconclusive
 from calorimeter.gates import gate_docs, markdown_summary, repeat_command
@@ -61,6 +62,7 @@ class AcceptanceRun:
 
         Raises InputError: such a problem is not a verdict on the deployment.
         """
+        markdown_summary.check(given.summary)
         gates = known()
         available = {gate_id: gates[gate_id] for gate_id in gates if gate_id in (given.collected or gates)}
         chosen = select(given.gates, available)
@@ -136,13 +138,15 @@ class AcceptanceRun:
         return [gate_id for gate_id in chosen if gate_id not in self.new]
 
     def announce(self) -> list[str]:
-        """The lines that announce the faults of the allowed gates; none if they inject no fault."""
+        """What users must know first: that TLS is not verified, and the faults of the allowed gates."""
+        tls = self.deployment.tls.warning
         planned = [
             each
             for gate_id in self.allowed
             for each in GATES[gate_id].planned(self.deployment, may_break=self.context.may_break)
         ]
-        return announcement(self.deployment, dict.fromkeys(planned)) if planned else []
+        faults = announcement(self.deployment, dict.fromkeys(planned)) if planned else []
+        return [f"note: {tls}", *faults] if tls else faults
 
     def keep(
         self, gate: Gate, judgement: Judgement, evidence: Iterable[str] = (), waived: str | None = None
@@ -286,4 +290,4 @@ class Judge:
         verdict = self._session.keep(self._gate, judgement, [str(kept)], waived)
         if not verdict.acceptable:
             reason = f"{verdict.gate} {judgement.outcome.value}: {judgement.why}"
-            pytest.fail("\n  ".join([reason, *judgement.counter_examples]), pytrace=False)
+            pytest.fail(plain("\n  ".join([reason, *judgement.counter_examples])), pytrace=False)

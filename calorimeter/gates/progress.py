@@ -6,12 +6,13 @@ import os
 import threading
 import time
 from contextlib import suppress
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import click
 
+from calorimeter.core.shown_text import one_line, plain
+from calorimeter.core.terminal import REWRITE
 from calorimeter.core.verdict import Judgement, Outcome
 
 Style = dict[str, Any]
@@ -25,17 +26,13 @@ STYLES: dict[Outcome, Style] = {
 """Outcome → its style on a terminal, as keywords of click.style."""
 
 TICK_S = 1.0
-REWRITE = "\r\033[K"
 
 
 class Progress:
     """Progress output. Writes to a duplicate of stderr, so that pytest's capture does not swallow it."""
 
     def __init__(self) -> None:
-        try:
-            self._to = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="replace")
-        except OSError:  # stderr is closed
-            self._to = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - closed on leaving
+        self._to = os.fdopen(os.dup(2), "w", encoding="utf-8", errors="backslashreplace")
         self._terminal = self._to.isatty()
         self._coloured = self._terminal and "NO_COLOR" not in os.environ
         self._lock = threading.Lock()
@@ -74,12 +71,16 @@ class Progress:
 
     def line(self, text: str) -> None:
         """Print a line that stays."""
+        self._line(plain(text))
+
+    def _line(self, text: str) -> None:
         self._cancel_delayed()
         with self._lock:
-            self._write(f"{REWRITE}{text}\n" if self._terminal else f"{text}\n")
+            self._write(f"{REWRITE if self._terminal else ''}{text}\n")
 
     def phase(self, text: str) -> None:
         """Show the step that starts now."""
+        text = one_line(text)
         step = f"{self._gate}: {text}" if self._gate else text
         if not self._terminal:
             self.line(step)
@@ -92,7 +93,7 @@ class Progress:
         """Show the gate that starts now."""
         self._gate, self._since = "", time.monotonic()
         self.phase(f"[{number}/{of}] {gate}  {heading}")
-        self._gate = f"[{number}/{of}] {gate}"
+        self._gate = f"[{number}/{of}] {plain(gate)}"
 
     def ended(self, gate: str, judgement: Judgement | None) -> None:
         """Print the outcome of a gate; None if it has no verdict."""
@@ -100,9 +101,9 @@ class Progress:
         word = f"{judgement.outcome.value if judgement else 'no verdict':<12}"
         if judgement and self._coloured:
             word = click.style(word, fg=STYLES[judgement.outcome].get("fg"))
-        label = self._gate or gate
+        label = self._gate or plain(gate)
         self._gate = ""
-        self.line(f"{label}: {word} after {took:.1f} s")
+        self._line(f"{label}: {word} after {took:.1f} s")
 
     def _tick(self) -> None:
         while not self._stop.wait(TICK_S):

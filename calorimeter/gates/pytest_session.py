@@ -13,6 +13,7 @@ from _pytest.terminal import TerminalReporter
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import plain
 from calorimeter.gates import repeat_command
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import PREPARED, AcceptanceRun, Judge, Prepared
@@ -65,7 +66,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     except InputError as problem:
         # pytest prints the reason; its reporter would print it once more, framed.
         config.pluginmanager.unregister(name="terminalreporter")
-        pytest.exit(f"calorimeter: {problem}", returncode=UNUSABLE)
+        pytest.exit(plain(f"calorimeter: {problem}"), returncode=UNUSABLE)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -80,7 +81,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     try:
         session = prepared.session if prepared else AcceptanceRun.prepare(_given(config, gates))
     except InputError as problem:
-        print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
+        print(plain(f"calorimeter: {problem}"), file=sys.stderr, flush=True)
         # This line is the whole report; pytest would frame it.
         config.pluginmanager.unregister(name="terminalreporter")
         pytest.exit("unusable input", returncode=UNUSABLE)
@@ -130,7 +131,7 @@ def calorimeter_session(request: pytest.FixtureRequest) -> Iterator[AcceptanceRu
     if not request.config.pluginmanager.has_plugin(PREPARED):  # its owner has printed the announcement
         with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
             for line in session.announce():
-                print(line, file=sys.stderr, flush=True)
+                print(plain(line), file=sys.stderr, flush=True)
     with session.context:
         yield session
 
@@ -173,7 +174,7 @@ def pytest_runtest_makereport(
     verdict = session.broken(gate, problem)
     if not verdict.acceptable:
         report.outcome = "failed"
-        report.longrepr = f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}"
+        report.longrepr = plain(f"{verdict.gate} {verdict.judgement.outcome}: {verdict.judgement.why}")
     elif call.when == "call":
         report.outcome, report.longrepr = "passed", None
     return report
@@ -206,7 +207,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         try:
             opened.write_summary()
         except InputError as problem:
-            print(f"\ncalorimeter: {problem}", file=sys.stderr, flush=True)
+            print(plain(f"\ncalorimeter: {problem}"), file=sys.stderr, flush=True)
             session.exitstatus = UNUSABLE
 
 
@@ -214,4 +215,6 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter, config: pytest.C
     """Print the verdicts, and where they are."""
     if SESSION in config.stash and config.stash[SESSION].new:
         for line, style in config.stash[SESSION].summary():
-            terminalreporter.write_line(line, **{MARKUP.get(key, str(style[key])): True for key in style})
+            terminalreporter.write_line(
+                plain(line), **{MARKUP.get(key, str(style[key])): True for key in style}
+            )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from calorimeter.core import bounds
+from calorimeter.core.bounds import Bounds, shown
 from calorimeter.gates.context import Settings
 
 YES_BREAK_IT = (
@@ -26,35 +28,45 @@ class Option:
     default: Any = None
 
 
-def _strength(name: str, text: str) -> Option:
+class BoundedNumber:
+    """Reads a number of a command line; `within` are its bounds."""
+
+    def __init__(self, within: Bounds) -> None:
+        self.within = within
+
+    def __call__(self, text: str) -> Any:
+        """The number. Raises argparse's error, with the valid range."""
+        try:
+            return self.within.parse(text)
+        except ValueError as problem:
+            raise argparse.ArgumentTypeError(f"{shown(text)} given; {problem}") from problem
+
+
+def _strength(name: str, text: str, within: Bounds) -> Option:
     default = getattr(Settings(), name)
-    return Option(f"{text} (default: {default}).", "N", _count, default=default)
-
-
-def _count(text: str) -> int:
-    try:
-        number = int(text)
-    except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} given; valid: a whole number from 1")
-    return number
+    return Option(f"{text} (default: {default}).", within.range, BoundedNumber(within), default=default)
 
 
 STRENGTHS = {
-    "sources": "Number of source addresses that visit each API",
-    "visits": "Number of new connections from each source address",
-    "calls": "Number of RPC calls to the engines in E2 (one at a time) and in E4 (under load)",
-    "stacks": "Number of stacks, of 12 resources each, in one burst",
-    "connections": "Maximum number of connections held at once to saturate the proxy",
-    "notice": "Longest time in seconds that E7 keeps an engine frozen until AMQP's heartbeat detects it",
+    "sources": ("Number of source addresses that visit each API", bounds.SOURCES),
+    "visits": ("Number of new connections from each source address", bounds.VISITS),
+    "calls": (
+        "Number of RPC calls to the engines in E2 (one at a time) and in E4 (under load)",
+        bounds.COUNT,
+    ),
+    "stacks": ("Number of stacks, of 12 resources each, in one burst", bounds.STACKS),
+    "connections": ("Maximum number of connections held at once to saturate the proxy", bounds.HELD),
+    "notice": (
+        "Longest time in seconds that E7 keeps an engine frozen until AMQP's heartbeat detects it",
+        bounds.NOTICE,
+    ),
 }
 
 OPTIONS: dict[str, Option] = {
     "gates": Option("Gates or groups of gates, as in S1,H1,E (default: all).", "IDS"),
     "run": Option("Run folder to which the verdicts are added (default: a new one).", "RUN", Path),
     "runs": Option("Parent of new run folders (default: runs).", "DIR", Path, default=Path("runs")),
-    **{name: _strength(name, text) for name, text in STRENGTHS.items()},
+    **{name: _strength(name, *of) for name, of in STRENGTHS.items()},
     "baseline": Option(
         "Earlier run that --run is compared with (gate T2); may be repeated.", "RUN", Path, "append", ()
     ),

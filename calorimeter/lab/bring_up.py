@@ -9,7 +9,7 @@ from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
 
-from calorimeter.core import signal_handlers
+from calorimeter.core import files, signal_handlers
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import CancelledError
 from calorimeter.lab import deployment_file, lab_state, lock, ports, processes, programs, take_down
@@ -38,6 +38,7 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     """
     found = programs.found()
     folder = lab_state.folder(asked.name)
+    lab_state.check_room(asked.processes, "lab up")
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
@@ -67,8 +68,7 @@ def _clear_remnant(folder: Path, say: Say) -> None:
 
 
 def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
-    folder.mkdir(mode=0o700, parents=True)
-    (folder / "logs").mkdir(mode=0o700)
+    files.make_folder(folder / "logs")
     secrets = lab_state.fresh_secrets()
     if asked.sample:
         # The hosts are the sample's own, so no other program can hold these ports.

@@ -8,15 +8,17 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import files, paths
+from calorimeter.core import bounds, files, machine, ownership, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import Model
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sample import layout, network
+
+_NAME = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
 
 LOOPBACK = "127.0.0.1"
 REGION = "RegionOne"
@@ -26,7 +28,14 @@ USER = "load"
 SERVICES = ("rabbitmq", "mariadb", "memcached", "keystone")
 """Names of the parts that are not Heat's own processes or the proxy."""
 
+PROCESS_BYTES = 160 * 2**20
+"""Memory of a process of Heat: an engine of Heat 24 was measured with 157 MB."""
+
 _PORTS = ("rest", "cfn", "log", "amqp", "management", "epmd", "erlang", "mariadb", "memcached", "keystone")
+
+
+LabCount = Annotated[int, bounds.LAB_COUNT]
+LabConnections = Annotated[int, bounds.LAB_CONNECTIONS]
 
 
 class LabTopology(Model):
@@ -40,25 +49,25 @@ class LabTopology(Model):
     """
 
     name: str
-    rest: int = 2
-    cfn: int = 2
-    engines: int = 3
-    workers: int = 1
+    rest: LabCount = 2
+    cfn: LabCount = 2
+    engines: LabCount = 3
+    workers: LabCount = 1
     proxy: Literal["guide", "checked"] = "checked"
     balance: Literal["source", "roundrobin", "leastconn"] = "source"
     hash_type: Literal["map-based", "consistent"] | None = None
-    weights: tuple[int, ...] = ()
+    weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
     mode: Literal["tcp", "http"] = "tcp"
     timeouts: dict[str, str] = {}
-    maxconn: int | None = None
-    server_maxconn: int | None = None
+    maxconn: LabConnections | None = None
+    server_maxconn: LabConnections | None = None
     queues: Literal["classic", "quorum"] = "classic"
-    rpc_timeout: int | None = None
+    rpc_timeout: Annotated[int, bounds.TIMEOUT_OF_RPC] | None = None
     health: Literal["shallow", "rpc"] = "shallow"
-    engine_threads: int | None = None
+    engine_threads: Annotated[int, bounds.THREADS] | None = None
     serve: Literal["eventlet", "wsgi"] = "eventlet"
     sample: Literal["guide"] | None = None
-    ports: dict[str, int] = {}
+    ports: dict[str, Annotated[int, bounds.PORT]] = {}
 
     @property
     def rpc_timeout_s(self) -> int:
@@ -99,6 +108,12 @@ class LabTopology(Model):
         return (*SERVICES, *self.heat_parts, "proxy")
 
     @property
+    def processes(self) -> int:
+        """The number of Heat's processes; an engine with several workers has one more to lead them."""
+        engine = 1 if self.workers == 1 else self.workers + 1
+        return self.engines * engine + self.rest + self.cfn
+
+    @property
     def port_names(self) -> tuple[str, ...]:
         """Names that need a port; `log` is a UDP port on which the suite listens, not the lab."""
         return (*_PORTS, *self.rest_parts, *self.cfn_parts)
@@ -132,7 +147,10 @@ class Lab:
         return network.namespace(self.topology.name, layout.host_of(part))
 
     def enter_network(self) -> None:
-        """Enter the network from which the lab can be reached: for a sample that of its client host."""
+        """Enter the network from which the lab can be reached: for a sample that of its client host.
+
+        A client host that was lost is made again: without it, nothing could be healed.
+        """
         if self.topology.sample:
             network.enter_client_host(self.topology.name)
 
@@ -156,14 +174,31 @@ class Lab:
 
 
 def folder(name: str) -> Path:
-    """The state folder of the lab called `name`. Raises `InputError` if the name is invalid."""
-    if not re.fullmatch(r"[a-z0-9-]{1,20}", name):
+    """The state folder of the lab called `name`.
+
+    Raises `InputError` if the name is invalid, or the folder is a symbolic link, belongs to another user or
+    can be written by others.
+    """
+    if not _NAME.fullmatch(name):
         raise InputError("--name", f"{name!r} given", "valid: 1 to 20 of a-z, 0-9 and -")
     path = paths.lab(name).absolute()
     if len(str(path)) > 80:
         # A Unix socket's path has at most 107 bytes.
         raise InputError(str(path), "is too long for sockets in it", "valid: a shorter $XDG_STATE_HOME")
-    return path
+    # Its daemons and their configuration run with this user's rights; `lab down` removes all of it.
+    return ownership.own(path)
+
+
+def check_room(processes: int, where: str) -> None:
+    """Raise InputError if this machine has no room for so many further processes of Heat."""
+    memory, free = machine.free_memory(), machine.free_processes()
+    fit = processes if memory is None else memory // PROCESS_BYTES
+    if free is not None:
+        fit = min(fit, free)
+    if processes > fit:
+        given = f"{processes} processes of Heat need {processes * PROCESS_BYTES >> 20} MiB of memory, "
+        given += f"this machine has room for {fit}"
+        raise InputError(where, given, "valid: fewer --rest, --cfn, --engines or --workers")
 
 
 def names(*, whole: bool = True) -> list[str]:
@@ -171,23 +206,26 @@ def names(*, whole: bool = True) -> list[str]:
     return sorted(
         path.name
         for path in paths.state().glob("labs/*")
-        if path.is_dir() and (not whole or (path / "lab.json").exists())
+        if _NAME.fullmatch(path.name)
+        and path.is_dir()
+        and not path.is_symlink()
+        and (not whole or (path / "lab.json").exists())
     )
 
 
 def write(topology: LabTopology, path: Path) -> None:
     """Write `lab.json` into the state folder."""
-    files.write(path / "lab.json", topology.model_dump_json(indent=2) + "\n")
+    write_private(path / "lab.json", topology.model_dump_json(indent=2) + "\n")
 
 
 def read(path: Path) -> LabTopology:
     """Read `lab.json` from a state folder. Raises `InputError` if it is absent or damaged."""
     try:
-        return LabTopology.model_validate_json((path / "lab.json").read_text(encoding="utf-8"))
-    except FileNotFoundError as problem:
+        return LabTopology.model_validate_json(files.read(path / "lab.json"))
+    except files.MissingFileError as problem:
         known = ", ".join(names()) or "none is up"
         raise InputError("--name", f"no lab named {path.name!r}", f"labs: {known}") from problem
-    except (OSError, ValidationError) as problem:
+    except ValidationError as problem:
         raise InputError(
             str(path / "lab.json"), "is damaged", "`calorimeter lab down` clears it"
         ) from problem
@@ -201,7 +239,7 @@ def fresh_secrets() -> dict[str, str]:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read."""
-    files.write(path, text, mode=0o600)
+    files.write(path, text, mode=files.PRIVATE)
 
 
 def write_secrets(values: Mapping[str, str], path: Path) -> None:
@@ -212,8 +250,8 @@ def write_secrets(values: Mapping[str, str], path: Path) -> None:
 def read_secrets(path: Path) -> dict[str, str]:
     """Read `secrets.toml` from a state folder."""
     try:
-        return {k: str(v) for k, v in tomllib.loads((path / "secrets.toml").read_text("utf-8")).items()}
-    except (OSError, ValueError) as problem:
+        return {k: str(v) for k, v in tomllib.loads(files.read_text(path / "secrets.toml")).items()}
+    except ValueError as problem:
         raise InputError(
             str(path / "secrets.toml"), "cannot be read", "`calorimeter lab down`"
         ) from problem

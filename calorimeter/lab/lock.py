@@ -7,8 +7,9 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 
@@ -21,11 +22,11 @@ def held(folder: Path, wait_s: float) -> Iterator[Path]:
     Raises `InputError` if another command still holds the lock after `wait_s` seconds.
     """
     path = folder.with_suffix(".lock")
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    taken: list[IO[str]] = []
+    files.make_folder(path.parent)
+    taken: list[BinaryIO] = []
 
     def take() -> bool:
-        file = path.open("a+")
+        file = files.append(path)
         with suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # `lab down` removes the file; a lock on a removed file excludes nobody.
@@ -44,10 +45,9 @@ def held(folder: Path, wait_s: float) -> Iterator[Path]:
         ) from problem
     file = taken[0]
     try:
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
+        file.truncate(0)
+        with suppress(OSError):  # a full disk: the lock counts, not the name of its holder
+            file.write(str(os.getpid()).encode())
         yield path
     finally:
         if not folder.exists():
@@ -56,8 +56,17 @@ def held(folder: Path, wait_s: float) -> Iterator[Path]:
 
 
 def holder(folder: Path) -> int | None:
-    """Process id of the lock's holder; None if unknown."""
+    """Process id of the lock's holder: it has the lock's file open. None if unknown."""
+    path = folder.with_suffix(".lock")
     try:
-        return int(folder.with_suffix(".lock").read_text())
-    except (OSError, ValueError):
+        pid = int(files.read_text(path, limit=100))
+        opened = Path(f"/proc/{pid}/fd").iterdir()
+        return pid if any(_is_same(each, path) for each in opened) else None
+    except (InputError, OSError, ValueError):
         return None
+
+
+def _is_same(descriptor: Path, path: Path) -> bool:
+    with suppress(OSError):  # it was closed meanwhile
+        return descriptor.samefile(path)
+    return False

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from calorimeter.core import netns
+from calorimeter.core import files, netns
 from calorimeter.core.deployment import Injection
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import until
@@ -156,7 +156,7 @@ def _cut_off(lab: Lab, part: str) -> int:
 
 def _refuse_checks(lab: Lab, part: str) -> int:
     at = time.time_ns()
-    health_check.refusal(lab, part).touch(mode=0o600)
+    files.append(health_check.refusal(lab, part)).close()
     return at
 
 
@@ -182,12 +182,12 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
         argv = (sys.executable, "-m", "calorimeter.lab.fault_relay", *given)
         process = daemon.launch(lab, Daemon(name, argv, lambda: True, 20))
 
-        def listening() -> str:
+        def listening() -> int:
             if process.poll() is not None:
                 raise DaemonError(name, "ended at once", daemon.tail(lab.log(name)))
-            with suppress(FileNotFoundError):
-                return port_file.read_text()
-            return ""
+            with suppress(files.MissingFileError):
+                return int(files.read_text(port_file))
+            return 0
 
         # On loopback the packets to the part leave from here; on a host of a sample they come in.
         hook = "prerouting" if lab.topology.sample else "output"

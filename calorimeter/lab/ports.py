@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from calorimeter.core import files
+from calorimeter.core import files, ownership
 from calorimeter.core.errors import InputError
 
 LOWEST, HIGHEST = 20000, 32000
@@ -90,19 +90,18 @@ def _is_free(port: int, kind: int, listeners: set[int]) -> bool:
 def _registry() -> Iterator[dict[str, str]]:
     """The ports reserved by this user's labs in any state folder: port → owner."""
     folder = Path(tempfile.gettempdir()) / f"calorimeter-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.stat().st_uid != os.getuid():
-        raise InputError(str(folder), "belongs to another user", "remove it")
+    ownership.own(files.make_folder(folder), folder)  # others may write where it is
     file = folder / "ports.json"
-    with (folder / "ports.lock").open("w") as lock:
+    with files.append(folder / "ports.lock") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         try:
-            registry = json.loads(file.read_text())
-        except (OSError, ValueError):
+            registry = files.read_json(file)
+        except InputError:
             registry = {}
-        kept = {port: owner for port, owner in registry.items() if Path(owner).exists()}
+        known = registry.items() if isinstance(registry, dict) else ()
+        kept = {port: str(owner) for port, owner in known if os.path.exists(str(owner))}  # noqa: PTH110
         yield kept
-        files.write(file, json.dumps(kept), mode=0o600)
+        files.write(file, json.dumps(kept), mode=files.PRIVATE)
 
 
 def listening() -> list[ListeningSocket]:

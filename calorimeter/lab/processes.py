@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from calorimeter.core import environment_marks, files
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 
@@ -45,15 +46,8 @@ def marks(folder: Path, part: str) -> dict[str, str]:
 
 def running(folder: Path, part: str | None = None) -> list[LabProcess]:
     """The running processes of the lab in `folder`, or of one part; zombies are left out."""
-    mark = f"{LAB}={folder}".encode()
-    found = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        process = _marked(int(entry.name), mark)
-        if process is not None and part in (None, process.part):
-            found.append(process)
-    return found
+    found = [_process(pid) for pid in environment_marks.marked(_mark(folder))]
+    return [each for each in found if each is not None and part in (None, each.part)]
 
 
 def not_running(part: str) -> InputError:
@@ -61,16 +55,17 @@ def not_running(part: str) -> InputError:
     return InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
 
 
-def _marked(pid: int, mark: bytes) -> LabProcess | None:
+def _mark(folder: Path) -> str:
+    return f"{LAB}={folder}"
+
+
+def _process(pid: int) -> LabProcess | None:
     try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-        if mark not in environment:
-            return None
         # The command name may hold spaces and brackets; after it: state, parent, group, session.
-        before, _, after = Path(f"/proc/{pid}/stat").read_text().rpartition(")")
-    except OSError:  # it ended, or belongs to another user
+        before, _, after = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")
+    except OSError:  # it ended
         return None
-    prefix = f"{PART}=".encode()
+    prefix, environment = f"{PART}=".encode(), environment_marks.environment(pid)
     part = next((v.removeprefix(prefix).decode() for v in environment if v.startswith(prefix)), "")
     fields = after.split()
     name = before.partition("(")[2]
@@ -79,16 +74,8 @@ def _marked(pid: int, mark: bytes) -> LabProcess | None:
 
 def send(processes: Iterable[LabProcess], folder: Path, signum: signal.Signals) -> None:
     """Send a signal to those processes that still belong to the lab."""
-    mark = f"{LAB}={folder}".encode()
     for process in processes:
-        with suppress(ProcessLookupError):
-            descriptor = os.pidfd_open(process.pid)
-            try:
-                # Check again now that the descriptor pins the process: the pid may have been reused.
-                if _marked(process.pid, mark) is not None:
-                    signal.pidfd_send_signal(descriptor, signum)
-            finally:
-                os.close(descriptor)
+        environment_marks.send(process.pid, _mark(folder), signum)
 
 
 def kill(folder: Path, part: str | None = None, deadline_s: float = 10.0) -> None:
@@ -116,7 +103,7 @@ def spawn(
     argv: list[str], environment: Mapping[str, str], log: Path, cwd: Path, group: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a process in its own session with its output appended to `log` (`group`: root only)."""
-    with log.open("ab") as output:
+    with files.append(log) as output:
         process = subprocess.Popen(
             argv,
             env=dict(environment),

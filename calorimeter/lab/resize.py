@@ -21,6 +21,7 @@ def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab
         after = _grown(before, wanted)
         removed = [part for part in before.topology.heat_parts if part not in after.topology.heat_parts]
         new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]
+        lab_state.check_room(after.topology.processes - before.topology.processes, "lab scale")
         try:
             if not processes.running(before.folder, "proxy"):
                 raise InputError(f"lab {name}", "its proxy is not running", "`lab part proxy start` first")

@@ -48,6 +48,8 @@ def clear(folder: Path) -> None:
     part_faults.clear(folder.name)
     network.remove(folder.name)
     shutil.rmtree(folder, ignore_errors=True)
+    if os.path.lexists(folder):
+        raise InputError(str(folder), "cannot be removed", "nothing of the lab runs: remove it yourself")
     ports.release(reserved, folder)
 
 
@@ -74,8 +76,8 @@ def _signal_holder(folder: Path, signum: signal.Signals) -> None:
     with suppress(OSError):
         descriptor = os.pidfd_open(pid)
         try:
-            # The named process may have ended, and its pid may belong to another process by now.
-            if b"lab" in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+            # Again: the process may have ended, and its pid may belong to another process by now.
+            if lock.holder(folder) == pid:
                 signal.pidfd_send_signal(descriptor, signum)
         finally:
             os.close(descriptor)

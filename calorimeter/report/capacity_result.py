@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ConfigDict, ValidationError
+from pydantic import ConfigDict
 
-from calorimeter.core.errors import InputError
+from calorimeter.core import recorded_json
+from calorimeter.core.files import MissingFileError
+from calorimeter.core.recorded_json import Amount
 from calorimeter.core.toml import Model
 
 
@@ -19,8 +21,8 @@ class CapacityResult(Model):
     model_config = ConfigDict(extra="ignore")
 
     unit: str
-    capacity: float
-    broken: float | None
+    capacity: Amount
+    broken: Amount | None
     confirmed: bool
     limit: str
 
@@ -30,10 +32,7 @@ def read(folder: Path) -> CapacityResult | None:
 
     Raises `InputError` if the file is damaged.
     """
-    path = folder / "capacity.json"
-    if not path.exists():
-        return None
     try:
-        return CapacityResult.model_validate_json(path.read_text(encoding="utf-8"))
-    except (ValidationError, UnicodeDecodeError) as problem:
-        raise InputError(str(path), "is damaged, or is not a capacity.json") from problem
+        return recorded_json.record(folder / "capacity.json", CapacityResult, within=folder)
+    except MissingFileError:
+        return None

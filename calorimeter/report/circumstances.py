@@ -67,7 +67,7 @@ def _configurations(about: Mapping[str, Any]) -> Iterator[str]:
     for each in map(table, kept if isinstance(kept, list) else ()):
         file = each.get("file", "")
         if "sha256" in each:
-            yield f"{file}, SHA-256 {each['sha256']} (of the copy {each['copy']}, passwords masked)"
+            yield f"{file}, SHA-256 {each['sha256']} (of the copy {each.get('copy')}, passwords masked)"
         else:
             yield f"{file}: {each.get('unavailable', 'not kept')}"
     if not kept:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping
 from functools import partial
 from typing import Any
@@ -17,6 +18,7 @@ from calorimeter.report.comparison import Comparison, ComparisonRow, TopologyPar
 from calorimeter.report.figures import forest, style
 from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
+from calorimeter.report.tables import csv_file
 
 SCHEMA = 1
 """Version of the summary.json of a comparison."""
@@ -135,10 +137,10 @@ def files(found: Comparison) -> Files:
         "narrow": style.svg(figure, style.NARROW, "differences-n") if wide else "",
     }
     made = {
-        "index.html": page.render("comparison.html.j2", context, escape=True),
-        "report.md": page.render("comparison.md.j2", context, escape=False),
+        "index.html": page.render("comparison.html.j2", context),
+        "report.md": page.render("comparison.md.j2", context),
         "summary.json": kept.model_dump_json(indent=2).encode() + b"\n",
-        "tables/comparison.csv": table.to_csv(index=False, float_format="%.9g").encode(),
+        "tables/comparison.csv": csv_file.of_frame(table),
     }
     if wide:
         made |= {"figures/differences.svg": wide.encode(), "figures/differences.png": png}
@@ -160,7 +162,7 @@ def _rebuild(found: Comparison) -> str:
         left = [word for run in left for word in ("--baseline", run)]
     despite = [word for key in found.despite for word in ("--despite", key)]
     right = [f"runs/{name}" for name in found.right]
-    return " ".join(["calorimeter compare", *left, *right, *despite, "--output FOLDER"])
+    return shlex.join(["calorimeter", "compare", *left, *right, *despite, "--output", "FOLDER"])
 
 
 def _where(about: Mapping[str, Any]) -> Rows:

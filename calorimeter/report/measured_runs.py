@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from calorimeter.core import sample_tables, statistics
+from calorimeter.core import files, sample_tables, statistics
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.measured_part import Span, due_within, measured_part
 from calorimeter.core.run_series import runs_of_side
@@ -79,7 +79,7 @@ def measure(path: Path) -> MeasuredRun:
     chosen = due_within(samples, part)
     ok = chosen[succeeded(chosen)]
     about = _flat(run.about)
-    about["scenario.toml"] = _digest(path / "scenario.toml")
+    about["scenario.toml"] = _digest(path)
     deployment = run.deployment() if (path / "deployment.toml").exists() else None
     return MeasuredRun(
         name=path.name,
@@ -102,12 +102,13 @@ def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return flat
 
 
-def _digest(path: Path) -> str | None:
+def _digest(run: Path) -> str | None:
     """Digest of what a scenario does: its comments and its `about` text do not count."""
-    if not path.exists():
+    try:
+        content = files.read(run / "scenario.toml", within=run)
+    except files.MissingFileError:
         return None
-    content = path.read_bytes()
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         scenario = tomllib.loads(content.decode("utf-8"))
         content = json.dumps({**scenario, "about": ""}, sort_keys=True, default=str).encode()
     return hashlib.sha256(content).hexdigest()[:12]

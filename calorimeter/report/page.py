@@ -1,24 +1,22 @@
-"""The page in HTML and Markdown, and its folder."""
+"""The page of a run in HTML and Markdown, its figures and its tables."""
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections.abc import Callable
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
 
-from calorimeter.core import shipped, statistics
-from calorimeter.core.errors import InputError
+from calorimeter.core import shipped, shown_text, statistics
 from calorimeter.core.verdict import Outcome, Verdicts
 from calorimeter.report import circumstances, figure_list, page_text, summary
 from calorimeter.report.figure_list import DrawnFigure, OmittedFigure
 from calorimeter.report.figures.style import seconds
 from calorimeter.report.page_content import PageContent
+from calorimeter.report.tables import csv_file
 from calorimeter.report.tables.latency import PERCENTS, column
 from calorimeter.report.tables.stack_durations import TAKEN
 
@@ -36,7 +34,7 @@ def files(found: PageContent) -> Files:
         made[f"figures/{one.figure.name}.svg"] = one.wide.encode()
         made[f"figures/{one.figure.name}.png"] = one.png
     for name, table in _tables(found).items():
-        made[f"tables/{name}.csv"] = table.to_csv(index=name == "heat", float_format="%.9g").encode()
+        made[f"tables/{name}.csv"] = csv_file.of_frame(table, index=name == "heat")
     return made
 
 
@@ -44,61 +42,10 @@ def words(found: PageContent, drawn: list[DrawnFigure]) -> Files:
     """The pages and the summary, with figures that were drawn."""
     context = _context(found, drawn)
     return {
-        "index.html": render("page.html.j2", context, escape=True),
-        "report.md": render("page.md.j2", context, escape=False),
+        "index.html": render("page.html.j2", context),
+        "report.md": render("page.md.j2", context),
         "summary.json": summary.of(found).model_dump_json(indent=2).encode() + b"\n",
     }
-
-
-_OF_A_REPORT = re.compile(
-    r"index\.html|report\.md|(summary|capacity|scale)\.json|figures/[\w-]+\.(svg|png)|tables/[\w-]+\.csv",
-    re.ASCII,
-)
-
-
-def not_of_a_report(folder: Path) -> str | None:
-    """The first file of a folder that no report makes; None if a report may replace the folder."""
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        if path.is_symlink() or not (path.is_dir() or _OF_A_REPORT.fullmatch(name)):
-            return name
-    return None
-
-
-def write(made: Files, folder: Path) -> None:
-    """Write a report's files; a reader sees the old report or the new one, never a part of one.
-
-    Two processes that write the same report do not mix their files: the later report stays. Raises
-    `InputError` if the folder cannot be written, or holds a file that no report makes.
-    """
-    refuse_foreign(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".calorimeter-", dir=folder.parent) as scratch:
-            new, old = Path(scratch) / "new", Path(scratch) / "old"
-            for name, content in made.items():
-                path = new / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(content)
-            if folder.is_dir():
-                folder.rename(old)
-            new.rename(folder)
-    except OSError as problem:
-        raise InputError(str(folder), f"cannot be written ({problem.strerror})") from problem
-
-
-def refuse_foreign(folder: Path) -> None:
-    """Raise `InputError` if a folder holds a file that no report makes."""
-    try:
-        foreign = not_of_a_report(folder) if folder.is_dir() else None
-    except OSError as problem:
-        raise InputError(str(folder), f"cannot be read ({problem.strerror})") from problem
-    if foreign is not None:
-        raise InputError(
-            str(folder),
-            f"is a folder that is not a report: it holds {foreign}",
-            "valid: a new folder, or a report",
-        )
 
 
 def _tables(found: PageContent) -> dict[str, pd.DataFrame]:
@@ -148,7 +95,7 @@ def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
         "taken": TAKEN,
         "needed": {column(percent): statistics.samples_needed(percent) for percent in PERCENTS},
         **{part.__name__: part(found) for part in page_text.PARTS},
-        "rebuild": f"calorimeter report runs/{found.about.get('id', '')}",
+        "rebuild": shlex.join(["calorimeter", "report", f"runs/{found.about.get('id', '')}"]),
     }
 
 
@@ -158,26 +105,48 @@ def _counts(verdicts: Verdicts) -> list[tuple[Outcome, int]]:
     return [(outcome, outcomes.count(outcome)) for outcome in order if outcome in outcomes]
 
 
-def render(template: str, context: dict[str, Any], *, escape: bool) -> bytes:
-    """Fill a template; `escape` for HTML, while Markdown has its own escape, the filter `md`."""
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'"
+"""Content-Security-Policy of every page: it runs no script and asks for nothing."""
+
+
+def render(template: str, context: dict[str, Any]) -> bytes:
+    """Fill a template. Every value is escaped for HTML or Markdown, unless a filter made it markup."""
     environment = Environment(
         loader=FileSystemLoader(shipped.folder("reports") / "templates"),
-        autoescape=escape,  # noqa: S701
+        autoescape=True,  # also for Markdown, where `finalize` has escaped each value before
+        finalize=_in_markdown if template.endswith(".md.j2") else _in_html,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["policy"] = POLICY
     filters: dict[str, Callable[..., str]] = {
         "seconds": seconds,
         "figure": _figure,
         "count": _count,
         "size": circumstances.size,
-        "md": _markdown,
+        "code": lambda value: Markup(shown_text.one_line(str(value))),  # noqa: S704 - a block of code
+        "shell": _shell,
         "svg": Markup,  # drawn by matplotlib, with its text as outlines
     }
     environment.filters.update(filters)
     return environment.get_template(template).render(context).encode()
+
+
+def _in_html(value: object) -> object:
+    return value if isinstance(value, Markup | Undefined) else shown_text.plain(str(value))
+
+
+def _in_markdown(value: object) -> object:
+    if isinstance(value, Markup | Undefined):
+        return value
+    return Markup(shown_text.markdown(str(value)))  # noqa: S704
+
+
+def _shell(command: object) -> str:
+    """A command as it is typed."""
+    return shlex.join(map(str, command)) if isinstance(command, list | tuple) else str(command)
 
 
 def _count(value: int) -> str:
@@ -191,9 +160,3 @@ def _figure(value: object) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def _markdown(value: object) -> str:
-    """Text that Markdown shows as it is: no markup, no HTML, one line."""
-    line = " ".join(str(value).split())
-    return re.sub(r"([\\`*_\[\]<>|#~$])", r"\\\1", line.replace("&", "&amp;"))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pandas as pd
 
-from calorimeter.core import sample_tables, statistics, verdict
+from calorimeter.core import files, sample_tables, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.measured_part import Span, measured_part
@@ -19,6 +20,7 @@ from calorimeter.core.verdict import Verdicts
 from calorimeter.report import capacity_result
 from calorimeter.report import time_axis as axes
 from calorimeter.report.capacity_result import CapacityResult
+from calorimeter.report.data_files import DataFile, data_files
 from calorimeter.report.tables import (
     expected_shares,
     gate_evidence,
@@ -32,6 +34,11 @@ from calorimeter.report.tables.rates import Steadiness
 from calorimeter.report.tables.stack_durations import stack_durations
 from calorimeter.report.tables.watch_files import WatchTables
 from calorimeter.report.time_axis import TimeAxis
+
+T = TypeVar("T")
+
+LARGEST_TEXT = 2**20
+"""Bytes of a scenario or of a proxy's configuration."""
 
 MOST_LATE_S = 2.0
 """A watch that begins later than this after the first request is listed as a gap."""
@@ -107,15 +114,6 @@ class GateEvidence:
 
 
 @dataclass(frozen=True, slots=True)
-class DataFile:
-    """One kind of raw data in the run folder."""
-
-    path: str
-    files: int
-    size_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
 class PageContent:
     """The content of the page of one run.
 
@@ -161,24 +159,27 @@ def collect(run: RunDir) -> PageContent:
         raise InputError(
             str(run.path), "holds neither samples nor verdicts", "valid: what `run` or `verify` wrote"
         )
-    ledger = sample_tables.ledger(run) if loaded else None
+    ledger = _or_gap(gaps, sample_tables.ledger, run) if loaded else None
+    actions = _or_gap(gaps, sample_tables.actions, run) if loaded else None
+    scenario = _or_gap(gaps, _text, run, run.path / "scenario.toml")
+    configurations = _or_gap(gaps, run.named, "proxy", "*.cfg") or []
+    proxies = {path.name: _or_gap(gaps, _text, run, path) for path in configurations}
+    gaps.extend(gate_evidence.gaps(run.path / "evidence"))
     polled = _polled(watched, ledger, loaded.axis) if loaded else None
     return PageContent(
         about=run.about,
-        scenario=_text(run.path / "scenario.toml"),
-        proxies={path.name: _text(path) or "" for path in sorted(run.path.glob("proxy/*.cfg"))},
+        scenario=scenario,
+        proxies={files.shown(name): text for name, text in proxies.items() if text is not None},
         deployment=deployment,
         verdicts=verdicts,
         load=loaded,
-        endings=stack_durations(ledger, sample_tables.actions(run), loaded.measured)
-        if loaded
-        else pd.DataFrame(),
+        endings=stack_durations(ledger, actions, loaded.measured) if loaded else pd.DataFrame(),
         capacity=capacity_result.read(run.path),
         polled=polled,
         evidence=_gate_evidence(run.path / "evidence", loaded, polled),
         backends=_backends(watched, verdicts, deployment, loaded),
         engines=_engines(watched, verdicts),
-        files=_files(run.path),
+        files=data_files(run.path),
         gaps=tuple(gaps),
     )
 
@@ -198,10 +199,21 @@ def _deployment(run: RunDir, gaps: list[str]) -> Deployment | None:
     return None
 
 
-def _text(path: Path) -> str | None:
+def _or_gap(gaps: list[str], read: Callable[..., T], *given: Any) -> T | None:
+    """What a reader returns; None and a gap if the file cannot be used: the rest is shown without it."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
+        return read(*given)
+    except InputError as problem:
+        run = next((each.path for each in given if isinstance(each, RunDir)), None)
+        where = problem.where.removeprefix(f"{run}/")
+        gaps.append(f"{files.shown(where)} was left out: it {problem.given}.")
+        return None
+
+
+def _text(run: RunDir, path: Path) -> str | None:
+    try:
+        return files.read_text(path, errors="replace", limit=LARGEST_TEXT, within=run.path)
+    except files.MissingFileError:
         return None
 
 
@@ -373,15 +385,3 @@ def _engines(watched: WatchTables, verdicts: Verdicts) -> SharesTable | None:
     if len(table):
         return SharesTable(table, "Calls to each engine, as gate E2 counted them (not under load).", False)
     return None
-
-
-def _files(folder: Path) -> tuple[DataFile, ...]:
-    found = []
-    for entry in sorted(folder.iterdir()):
-        if entry.name == "report" or entry.name.endswith(".partial") or entry.name.startswith("."):
-            continue
-        sizes = [path.stat().st_size for path in (entry, *entry.rglob("*")) if path.is_file()]
-        if sizes:
-            name = f"{entry.name}/" if entry.is_dir() else entry.name
-            found.append(DataFile(name, len(sizes), sum(sizes)))
-    return tuple(found)

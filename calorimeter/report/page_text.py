@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from calorimeter.core import statistics
+from calorimeter.core.deployment import UNVERIFIED
 from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Outcome
 from calorimeter.report import circumstances, run_integrity
@@ -19,7 +20,7 @@ from calorimeter.report.page_content import PageContent
 _KNOWN = {
     *("schema_version", "id", "started", "deployment", "commands", "environment", "proxy_config"),
     *("scenario", "users", "ended", "stopped", "clean_stop", "load", "series", "side", "turn", "workers"),
-    "templates",
+    *("templates", "keystone_verified"),
 }
 """Keys of run.json that have a place of their own; all others are shown as they are."""
 
@@ -130,11 +131,21 @@ def _templates(about: dict[str, Any]) -> str:
 def limits(found: PageContent) -> list[str]:
     """Limits of this run besides its gaps."""
     limits = [*run_integrity.limits(found.about), *_bottleneck(found), *_judged_elsewhere(found)]
+    limits += _unverified(found)
     if found.load is not None:
         limits.append("One run on one machine: intervals are within this run only.")
     else:
         limits.append("One run on one machine.")
     return limits
+
+
+def _unverified(found: PageContent) -> list[str]:
+    """A sentence if TLS certificates were not verified: by deployment.toml, or Keystone's by its cloud."""
+    if found.deployment is not None and found.deployment.tls.warning:
+        return [found.deployment.tls.warning]
+    if found.about.get("keystone_verified") is False:
+        return [UNVERIFIED.format(who="Keystone", key="clouds.yaml")]
+    return []
 
 
 def _bottleneck(found: PageContent) -> list[str]:
@@ -190,7 +201,7 @@ _ENDS = {
 def _of_scenario(text: str | None, key: str) -> Any:
     try:
         return tomllib.loads(text or "").get(key)
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):  # TOMLDecodeError is a ValueError; so is a number of 5,000 digits
         return None
 
 

@@ -21,7 +21,7 @@ SCHEMA = 1
 
 
 def _known(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    return value if value is not None and abs(value) < math.inf else None
 
 
 Known = Annotated[float | None, BeforeValidator(_known)]

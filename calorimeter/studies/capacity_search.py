@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal
 
+from calorimeter.core import files
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
@@ -88,8 +89,8 @@ def recorded_load(
             found = level_of(run, level, kind)
         except EvidenceUnavailable as problem:
             raise InputError(problem.where, problem.why) from problem
-        with (folder / "levels.jsonl").open("a", encoding="utf-8") as out:
-            out.write(found.model_dump_json() + "\n")
+        with files.append(folder / "levels.jsonl") as out:
+            out.write(found.model_dump_json().encode() + b"\n")
         mark = "+" if found.holds else "-"
         say(f"{mark} {level:g} {unit} ({kind}): {found.achieved_per_s:.1f} successes/s, {found.why}")
         return found
@@ -169,11 +170,12 @@ def find_capacity(
 
 def write_result(result: CapacitySearchResult, folder: RunDir) -> None:
     """Write the page, and capacity.json to the folder of the study and to the run that was held."""
-    from calorimeter.report import page
+    from calorimeter.report import report_folder
     from calorimeter.studies import capacity_page
 
     text = result.model_dump_json(indent=2) + "\n"
-    (folder.path / "capacity.json").write_text(text, encoding="utf-8")
+    files.write(folder.path / "capacity.json", text, mode=files.PRIVATE)
     if result.held is not None:
-        (folder.path / "runs" / result.held.run / "capacity.json").write_text(text, encoding="utf-8")
-    page.write(capacity_page.files(result), folder.path / "report")
+        run = folder.path / "runs" / result.held.run
+        files.write(run / "capacity.json", text, mode=files.PRIVATE)
+    report_folder.write(capacity_page.files(result), folder.path / "report")

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from pydantic import Field, model_validator
+
+from calorimeter.core.recorded_json import Amount, Duration
 from calorimeter.studies.levels import Level, Unit
 from calorimeter.studies.study_circumstances import Result
 
@@ -20,15 +25,21 @@ class CapacitySearchResult(Result):
     scenario: str
     deployment: str
     unit: Unit
-    capacity: float | None
-    broken: float | None
+    capacity: Amount | None
+    broken: Amount | None
     confirmed: bool
     limit: str
-    precision: float
-    probe_s: float
-    hold_s: float
-    took_s: float
-    levels: tuple[Level, ...]
+    precision: Amount
+    probe_s: Duration
+    hold_s: Duration
+    took_s: Duration
+    levels: Annotated[tuple[Level, ...], Field(max_length=1000)]
+
+    @model_validator(mode="after")
+    def _has_a_level(self) -> CapacitySearchResult:
+        if self.capacity is None and self.broken is None:
+            raise ValueError("neither a level that was held nor one that was not")
+        return self
 
     @property
     def held(self) -> Level | None:

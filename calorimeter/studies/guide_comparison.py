@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from calorimeter.core import paths, verdict
+from calorimeter.core import files, paths, verdict
 from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Figure, Outcome, Verdicts
 
@@ -149,7 +149,7 @@ def _cell(value: Figure) -> str:
 
 def compare(runs: Path, name: str, servers: int, variants: Sequence[Variant]) -> Iterator[str]:
     """Run gates H behind each proxy on a lab of its own; the lines of the table."""
-    runs.mkdir(parents=True, exist_ok=True)
+    files.make_folder(runs)
     shape = ["--rest", str(servers), "--cfn", str(servers), "--engines", "1"]
     lab("up", "--name", name, *shape, *variants[0].options)
     try:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import secrets
-import tomllib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from calorimeter.core import deployment as deployments
+from calorimeter.core import files, toml
+from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.studies import load_process
 from calorimeter.workload import catalogue
@@ -51,8 +52,8 @@ def _named(side: SeriesSide, by_deployment: bool) -> str:
 def _is_deployment(against: str) -> bool:
     """Whether it is a deployment file; raises `InputError` if it is neither that nor a scenario's name."""
     try:
-        tree = tomllib.loads(Path(against).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        tree = toml.table(files.read_text(Path(against), limit=toml.TOML_LIMIT), against)
+    except InputError:
         catalogue.find(against)  # raises if the scenario does not exist
         return False
     rest = tree.get("rest")

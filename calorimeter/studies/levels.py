@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from calorimeter.core import sample_tables
+from calorimeter.core.recorded_json import Amount, Count, Duration
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.sample_tables import dropped, ns
 from calorimeter.core.toml import Model
@@ -39,16 +40,16 @@ class Level(Model):
     `telling_s` is the length of the measured part that decides every objective (None: not known).
     """
 
-    level: float
+    level: Amount
     run: str
     kind: Literal["probe", "hold", "sweep"]
-    window_s: float
-    telling_s: float | None
-    offered_per_s: float
-    achieved_per_s: float
-    error_ratio: float
-    dropped: int
-    response_ms: dict[str, float]
+    window_s: Duration
+    telling_s: Amount | None
+    offered_per_s: Amount
+    achieved_per_s: Amount
+    error_ratio: Amount
+    dropped: Count
+    response_ms: dict[str, Amount]
     objectives: Judgement
     generator: Judgement
     backlogs: tuple[Backlog, ...]

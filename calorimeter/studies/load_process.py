@@ -43,5 +43,5 @@ def words_of(
     words = [scenario, "--deployment", str(deployment), "--runs", str(runs)]
     words += ["--users", str(users)] if users is not None else []
     words += ["--rate", repr(rate_per_s)] if rate_per_s is not None else []
-    words += ["--duration", f"{duration_s:g}s"] if duration_s is not None else []
+    words += ["--duration", f"{duration_s!r}s"] if duration_s is not None else []
     return words

@@ -6,12 +6,13 @@ reports/<name>/         the report made from it
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
-
+from calorimeter.core import files, recorded_json
 from calorimeter.core.errors import InputError
+from calorimeter.core.files import MissingFileError
 from calorimeter.core.rundir import RunDir
 
 if TYPE_CHECKING:
@@ -33,17 +34,11 @@ def made(data: Path) -> Files:
     from calorimeter.studies.capacity_search_result import CapacitySearchResult
     from calorimeter.studies.scale_result import ScaleResult
 
-    try:
-        if (data / "scale.json").exists():
-            return scale_page.files(
-                ScaleResult.model_validate_json((data / "scale.json").read_text("utf-8"))
-            )
-        if (data / "capacity.json").exists():
-            text = (data / "capacity.json").read_text("utf-8")
-            return capacity_page.files(CapacitySearchResult.model_validate_json(text))
-    except ValidationError as problem:
-        first = problem.errors(include_url=False)[0]
-        raise InputError(str(data), f"is damaged: {first['loc']}: {first['msg']}") from problem
+    with suppress(MissingFileError):
+        return scale_page.files(recorded_json.record(data / "scale.json", ScaleResult, within=data))
+    with suppress(MissingFileError):
+        found = recorded_json.record(data / "capacity.json", CapacitySearchResult, within=data)
+        return capacity_page.files(found)
     runs = sorted(path.parent for path in data.glob("*/run.json"))
     if len(runs) > 1:
         return comparison_page.files(comparison.of(runs))
@@ -52,8 +47,18 @@ def made(data: Path) -> Files:
     raise InputError(str(data), "holds nothing to report", "valid: scale.json, capacity.json, or runs")
 
 
-def differing_files(files: Files, folder: Path) -> list[str]:
+def differing_files(made: Files, folder: Path) -> list[str]:
     """The files that differ from those in the folder, missing and additional ones included."""
+    from calorimeter.report import report_folder
+
+    made = report_folder.complete(made)
     there = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
-    changed = [name for name in files if name in there and (folder / name).read_bytes() != files[name]]
-    return sorted({*changed, *(there ^ set(files))})
+    changed = [name for name in made if name in there and not _same(folder / name, made[name])]
+    return sorted({*changed, *(there ^ set(made))})
+
+
+def _same(path: Path, content: bytes) -> bool:
+    try:
+        return files.read(path, limit=len(content), within=path.parent.parent) == content
+    except InputError:
+        return False

@@ -218,7 +218,10 @@ def _curve(result: ScaleResult, kind: Kind, layout: Layout) -> Figure:
         style.legend(panels[0], 2, layout)
     for size in loads:
         face = "white" if size.check and law is not None else style.ORANGE
-        values = (size.throughput, size.throughput / (size.of(kind) * law.gamma.value) if law else 0.0)
+        values = (
+            size.throughput,
+            size.throughput / (max(1, size.of(kind)) * law.gamma.value) if law else 0.0,
+        )
         for panel, value in zip(panels, values, strict=False):
             panel.scatter(size.of(kind), value, s=34, facecolor=face, edgecolor=style.ORANGE,
                           linewidth=1.4, zorder=3)  # fmt: skip

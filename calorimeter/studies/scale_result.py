@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
+from pydantic import Field, model_validator
+
+from calorimeter.core.recorded_json import Amount, Count, Duration
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.studies import usl
@@ -17,6 +20,11 @@ SCHEMA = 1
 MACHINE = "(this machine)"
 """The row of everything that runs on the machine, with the load generator."""
 
+MOST_SIZES = 200
+
+Part = Annotated[int, Field(ge=0, le=100_000)]
+"""A number of components or of processors."""
+
 Measure = Literal["stacks/s", "requests/s"]
 Kind = Literal["rest", "cfn", "engines"]
 
@@ -25,8 +33,8 @@ class ProcessorUse(Model):
     """Processor time of one kind of component in the measured part, of all its processes."""
 
     kind: str
-    processes: int
-    cpu_s: float
+    processes: Part
+    cpu_s: Amount
 
 
 class Size(Model):
@@ -36,20 +44,20 @@ class Size(Model):
     with, which no law was fitted to. `tries` is the number of loads, of which this is the better.
     """
 
-    rest: int
-    cfn: int
-    engines: int
-    users: int
+    rest: Part
+    cfn: Part
+    engines: Annotated[Part, Field(ge=1)]
+    users: Count
     run: str
-    window_s: float
-    done: int
-    throughput: float
-    failed: int
-    requests: int
-    used: tuple[ProcessorUse, ...]
+    window_s: Duration
+    done: Count
+    throughput: Amount
+    failed: Count
+    requests: Count
+    used: Annotated[tuple[ProcessorUse, ...], Field(max_length=1000)]
     generator: Judgement
     check: bool = False
-    tries: int = 1
+    tries: Count = 1
 
     def others(self, cpus: int) -> float | None:
         """The share of the machine that none of the components used, but the generator and other programs.
@@ -108,12 +116,18 @@ class ScaleResult(Result):
     scenario: str
     deployment: str
     measure: Measure
-    users_per_engine: int
-    duration_s: float
-    repeat: int
-    took_s: float
-    cpus: int
-    sizes: tuple[Size, ...]
+    users_per_engine: Count
+    duration_s: Duration
+    repeat: Count
+    took_s: Duration
+    cpus: Annotated[Part, Field(ge=1)]
+    sizes: Annotated[tuple[Size, ...], Field(min_length=1, max_length=MOST_SIZES)]
+
+    @model_validator(mode="after")
+    def _has_a_size_to_fit(self) -> ScaleResult:
+        if not self.fitted:
+            raise ValueError("all sizes are checks of a law, and none is left to fit it to")
+        return self
 
     @property
     def fitted(self) -> tuple[Size, ...]:
@@ -147,7 +161,7 @@ class ScaleResult(Result):
     def law(self, kind: Kind) -> Law | None:
         """The law along one kind; None if too few sizes were measured."""
         loads = self.along(kind)
-        if self.different(kind) < usl.FEWEST_FOR_LAW:
+        if self.different(kind) < usl.FEWEST_FOR_LAW or not any(size.throughput for size in loads):
             return None
         return usl.fit([size.of(kind) for size in loads], [size.throughput for size in loads])
 
@@ -190,7 +204,7 @@ class ScaleResult(Result):
         found = []
         for used in size.used:
             cores = self.cpus if used.kind == MACHINE else used.processes
-            share = used.cpu_s / size.window_s / cores
+            share = used.cpu_s / size.window_s / max(cores, 1)
             if share > 0:
                 found.append(
                     ComponentSaturation(

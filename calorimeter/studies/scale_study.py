@@ -15,6 +15,7 @@ import pandas as pd
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core import engine_groups, files, sample_tables
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.measured_part import Span
@@ -218,7 +219,7 @@ def processor_used(polls: pd.DataFrame, part: Span | None) -> Iterator[Processor
         # The polls cover a little less than the part: what they show is scaled to it.
         scale = (part.last_ns - part.first_ns) / (int(last["t_ns"]) - int(first["t_ns"]))
         head, _, number = str(name).rpartition("-")
-        kind = head if number.isdigit() and head else str(name)
+        kind = head if is_digits(number) and head else str(name)
         used_s.setdefault(kind, []).append((float(last["cpu_s"]) - float(first["cpu_s"])) * scale)
     for kind, seconds in sorted(used_s.items()):
         yield ProcessorUse(kind=kind, processes=len(seconds), cpu_s=round(sum(seconds), 3))

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from calorimeter.report.figures import style
 from calorimeter.report.page import Files, render
+from calorimeter.report.tables import csv_file
 from calorimeter.studies.study_circumstances import Result
 
 __all__ = ["Files", "StudyFigure", "Table", "files", "text"]
@@ -68,18 +67,12 @@ def files(
         **{"title": title, "lead": lead, "figures": drawn, "tables": tables, "notes": notes},
         **{"where": result.circumstances.rows, "kept": kept},
     }
-    made["index.html"] = render("study.html.j2", context, escape=True)
-    made["report.md"] = render("study.md.j2", context, escape=False)
+    made["index.html"] = render("study.html.j2", context)
+    made["report.md"] = render("study.md.j2", context)
     made["summary.json"] = result.model_dump_json(indent=2).encode() + b"\n"
     for table in tables:
-        made[f"tables/{table.name}.csv"] = _csv(table)
+        made[f"tables/{table.name}.csv"] = csv_file.of_rows([table.headings, *table.rows])
     return made
-
-
-def _csv(table: Table) -> bytes:
-    out = io.StringIO()
-    csv.writer(out, lineterminator="\n").writerows([table.headings, *table.rows])
-    return out.getvalue().encode()
 
 
 def text(table: Table) -> str:

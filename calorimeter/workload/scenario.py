@@ -8,16 +8,19 @@ from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr, model_validator
 
+from calorimeter.core import bounds
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import Fault
 from calorimeter.core.toml import Count, Model, Seconds
 from calorimeter.workload import stages as open_arrivals
-from calorimeter.workload.stages import Arrivals, Stage
+from calorimeter.workload.stages import Arrivals, PositiveRate, Stage
 from calorimeter.workload.template import Template
 
-Weight = Annotated[float, Field(gt=0, allow_inf_nan=False)]
-Ratio = Annotated[float, Field(ge=0, le=1)]
-Pause = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Weight = Annotated[float, bounds.SHARE]
+Ratio = Annotated[float, bounds.RATIO]
+Pause = Annotated[float, bounds.MOMENT]
+Milliseconds = Annotated[float, bounds.MILLISECONDS]
+Interval = Annotated[float, bounds.POLL]
 
 
 class Load(Model):
@@ -64,7 +67,7 @@ class Tenants(Model):
     (`max_stacks_per_tenant`).
     """
 
-    count: Annotated[int, Field(ge=1, le=1000)]
+    count: Annotated[int, bounds.PROCESSES]
     shares: tuple[Weight, ...] = ()
     stacks_max: Count | None = None
 
@@ -89,11 +92,11 @@ class Objective(Model):
     """
 
     operation: str = "*"
-    p50_ms: Seconds | None = None
-    p95_ms: Seconds | None = None
-    p99_ms: Seconds | None = None
+    p50_ms: Milliseconds | None = None
+    p95_ms: Milliseconds | None = None
+    p99_ms: Milliseconds | None = None
     max_error_ratio: Ratio | None = None
-    min_per_s: Seconds | None = None
+    min_per_s: PositiveRate | None = None
 
     @property
     def percentiles_ms(self) -> tuple[float | None, float | None, float | None]:
@@ -120,15 +123,15 @@ class Scenario(Model):
 
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
     about: str
-    seed: int = 1
+    seed: Annotated[int, bounds.SEED] = 1
     users: Count = 0
-    spawn_per_s: Seconds = 10.0
+    spawn_per_s: PositiveRate = 10.0
     duration_s: Seconds = 0.0
     arrivals: Arrivals | None = None
     stages: tuple[Stage, ...] = ()
     warm_up_s: Pause = 0.0
     think_s: tuple[Pause, Pause] = (0.0, 0.0)
-    poll_s: Seconds = 0.5
+    poll_s: Interval = 0.5
     complete_within_s: Seconds = 120.0
     clean_up_s: Seconds = 60.0
     timeouts: Timeouts = Timeouts()
@@ -145,7 +148,7 @@ class Scenario(Model):
         """Set the duration, and the largest number of users, from the stages."""
         implied: dict[str, float] = {}
         if self.stages:
-            implied["duration_s"] = sum(stage.duration_s for stage in self.stages)
+            implied["duration_s"] = bounds.SECONDS.check(sum(stage.duration_s for stage in self.stages))
             if all(stage.users is not None for stage in self.stages):
                 implied["users"] = max(stage.users or 0 for stage in self.stages)
         for key in ("duration_s", "users"):

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
+from calorimeter.core import bounds
 from calorimeter.core.toml import Model, Seconds
 
-Rate = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-Users = Annotated[int, Field(ge=0, le=1_000_000)]
+Rate = Annotated[float, bounds.RATE]
+PositiveRate = Annotated[float, bounds.POSITIVE_RATE]
+Users = Annotated[int, bounds.COUNT_OR_NONE]
 
 
 class Arrivals(Model):
@@ -20,7 +22,7 @@ class Arrivals(Model):
     (independent clients: exponentially distributed intervals) or `constant` (equal intervals).
     """
 
-    rate_per_s: Annotated[Rate, Field(gt=0)] | None = None
+    rate_per_s: PositiveRate | None = None
     spacing: Literal["poisson", "constant"] = "poisson"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import yaml
 
+from calorimeter.core import bounds, files
 from calorimeter.core.errors import InputError
 
 SIGNALLED = frozenset(
@@ -34,6 +35,12 @@ ADDRESSES: dict[tuple[str, str | None], str] = {
 
 PLAIN = frozenset({"OS::Heat::None", "OS::Heat::RandomString", "OS::Heat::TestResource", "OS::Heat::Value"})
 """Resource types for which Heat never acts later in the user's name. It does for nested stacks."""
+
+_NOT_YAML = (yaml.YAMLError, ValueError, AttributeError)
+"""The last two are raised for `!!int x` and `!!timestamp x`."""
+
+LIMIT = 4 * 2**20
+"""Bytes of a template; Heat's own limit is 512 kB unless its operator raises it."""
 
 VALUE = "value"
 """The parameter that an update changes, if the template has it."""
@@ -81,6 +88,13 @@ def read(where: str, path: Path) -> Template:
     """Read a template and the files that it names. Raises InputError, with `where` as its place."""
     text = _text(where, path)
     tree = _tree(where, path, text)
+    try:
+        return _described(where, path, text, tree)
+    except ValueError as problem:  # an integer of thousands of digits as a name
+        raise InputError(where, f"{path} cannot be used ({problem!s:.200})") from problem
+
+
+def _described(where: str, path: Path, text: str, tree: Mapping[str, Any]) -> Template:
     resources = _table(tree, "resources", "Resources")
     types = {str(name): _type(body) for name, body in resources.items()}
     return Template(
@@ -90,23 +104,25 @@ def read(where: str, path: Path) -> Template:
         parameters=frozenset(map(str, _table(tree, "parameters", "Parameters"))),
         resources=types,
         outputs=tuple(map(str, _table(tree, "outputs", "Outputs"))),
-        waits=_waits(resources),
+        waits=_waits(f"{where}: {path.name}", tree, resources),
         signal_outputs=_signal_outputs(_table(tree, "outputs", "Outputs"), types),
     )
 
 
 def _text(where: str, path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise InputError(where, f"{path} cannot be read ({problem})") from problem
+        return files.read_text(path, limit=LIMIT)
+    except InputError as problem:
+        raise InputError(where, str(problem)) from problem
 
 
 def _tree(where: str, path: Path, text: str) -> Mapping[str, Any]:
     try:
         tree = yaml.load(text, Loader=yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader)  # noqa: S506
-    except yaml.YAMLError as problem:
-        raise InputError(where, f"{path} is neither YAML nor JSON ({problem})") from problem
+    except _NOT_YAML as problem:
+        raise InputError(where, f"{path} is neither YAML nor JSON ({problem!s:.200})") from problem
+    except RecursionError as problem:
+        raise InputError(where, f"{path} is nested too deeply") from problem
     if not isinstance(tree, Mapping) or not _table(tree, "resources", "Resources"):
         raise InputError(where, f"{path} is not a template", "valid: a file with resources")
     return tree
@@ -138,21 +154,23 @@ def _files(where: str, path: Path, tree: Mapping[str, Any], found: dict[str, str
 
 
 def _named_types(tree: Any) -> list[str]:
-    """Resource types that are files, also inside groups."""
+    """Resource types that are files, also inside groups. An anchor of YAML is visited once."""
     names: list[str] = []
-    if isinstance(tree, Mapping):
-        kind = tree.get("type")
+    seen: set[int] = set()
+    left = [tree]
+    while left:
+        node = left.pop()
+        if id(node) in seen or not isinstance(node, Mapping | list):
+            continue
+        seen.add(id(node))
+        kind = node.get("type") if isinstance(node, Mapping) else None
         if isinstance(kind, str) and kind.endswith((".yaml", ".yml", ".template")):
             names.append(kind)
-        for value in tree.values():
-            names += _named_types(value)
-    elif isinstance(tree, list):
-        for value in tree:
-            names += _named_types(value)
+        left += node.values() if isinstance(node, Mapping) else node
     return names
 
 
-def _waits(resources: Mapping[str, Any]) -> dict[str, int]:
+def _waits(where: str, tree: Mapping[str, Any], resources: Mapping[str, Any]) -> dict[str, int]:
     waits: dict[str, int] = {}
     for body in resources.values():
         handle_of = CONDITIONS.get(_type(body))
@@ -163,8 +181,23 @@ def _waits(resources: Mapping[str, Any]) -> dict[str, int]:
         if isinstance(handle, Mapping):
             handle = next((handle[key] for key in ("get_resource", "Ref") if key in handle), None)
         if isinstance(handle, str):
-            waits[handle] = int(properties.get("count") or properties.get("Count") or 1)
+            waits[handle] = _count(where, tree, properties.get("count", properties.get("Count", 1)))
     return waits
+
+
+def _count(where: str, tree: Mapping[str, Any], given: Any) -> int:
+    """How many signals a condition waits for: a number, or the default of a parameter."""
+    if isinstance(given, Mapping):
+        named = str(given.get("get_param", given.get("Ref")))
+        parameter = _table(tree, "parameters", "Parameters").get(named)
+        given = (
+            parameter.get("default", parameter.get("Default")) if isinstance(parameter, Mapping) else given
+        )
+    try:
+        return int(bounds.SIGNALS.parse(str(given or 1)))
+    except ValueError as problem:
+        message = f"{bounds.shown(given)} given as the count of a wait condition"
+        raise InputError(where, message, str(problem)) from problem
 
 
 def _signal_outputs(outputs: Mapping[str, Any], types: Mapping[str, str]) -> dict[str, tuple[str, str]]:

@@ -90,9 +90,12 @@ def _coded(codes: Any, names: tuple[str, ...]) -> pa.DictionaryArray:
 def report(folder: Path) -> Work:
     """The whole page, as `calorimeter report` makes it."""
     from calorimeter.core.rundir import RunDir
-    from calorimeter.report import page, page_content
+    from calorimeter.report import page, page_content, report_folder
 
-    return lambda: page.write(page.files(page_content.collect(RunDir.open(folder))), folder / "report")
+    def make() -> None:
+        report_folder.write(page.files(page_content.collect(RunDir.open(folder))), folder / "report")
+
+    return make
 
 
 def ours(folder: Path) -> Work:

@@ -47,12 +47,13 @@ def test_overview_groups_the_commands_and_hides_those_of_maintainers() -> None:
 
 
 def test_overview_imports_no_room() -> None:
-    """`calorimeter --help` is quick: of the package it imports the command line and the errors."""
+    """`calorimeter --help` is quick: of the package it imports the command line and errors and output."""
     script = "import sys; from calorimeter.cli import main\ntry: main()\nfinally: print(*sys.modules)"
     command = [sys.executable, "-c", script, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     modules = {name for name in done.stdout.splitlines()[-1].split() if name.startswith("calorimeter.")}
-    assert modules == {"calorimeter.cli", "calorimeter.core", "calorimeter.core.errors"}
+    core = {f"calorimeter.core.{name}" for name in ("bounds", "errors", "shown_text", "terminal")}
+    assert modules == {"calorimeter.cli", "calorimeter.core", *core}
 
 
 def all_commands() -> dict[str, click.Command]:

@@ -7,6 +7,7 @@ import time
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calorimeter.core import shown_text
 from calorimeter.core.errors import InputError, nearest, unknown
 
 _PIECES = st.text(st.sampled_from("ab\x1b\n\r\0\u202e\u2066\x9b\udcff é…")).map(lambda text: text * 40)
@@ -16,7 +17,7 @@ _PIECES = st.text(st.sampled_from("ab\x1b\n\r\0\u202e\u2066\x9b\udcff é…")).m
 def test_a_message_is_one_printable_line(where: str, given: str, valid: str, close: str) -> None:
     """Whatever a file or a command line holds: no escape sequence, no change of direction, no end."""
     message = str(InputError(where, given, valid, close or None))
-    assert message.isprintable()
+    assert shown_text.one_line(message) == message
     assert len(InputError("a" * 10**6, "b" * 10**6, "c" * 10**6, "d" * 10**6).args[0]) < 500
     assert len(str(InputError("f", "g" * 10**6, "valid: a"))) < 420
 
@@ -24,7 +25,7 @@ def test_a_message_is_one_printable_line(where: str, given: str, valid: str, clo
 def test_characters_that_do_not_print_are_shown_escaped() -> None:
     """The reader sees what is there."""
     assert str(InputError("f", "\x1b[31m \u202ex\n\0 é", "valid: a")) == (
-        "f: \\x1b[31m \\u202ex \\x00 é; valid: a"
+        "f: \\u001b[31m \\u202ex \\u0000 é; valid: a"
     )
 
 

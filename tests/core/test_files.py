@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import stat
 import threading
 from pathlib import Path
@@ -166,3 +168,31 @@ def test_damaged_text_and_json_are_one_line(tmp_path: Path) -> None:
     assert next(lines) == b"one"
     with pytest.raises(InputError, match="a line that is too long"):
         next(lines)
+
+
+def test_a_line_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:
+    """On a full disk no part of a line is left, which readers would take for the next line's beginning."""
+    path = tmp_path / "watch.jsonl"
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    with files.append(path) as file:
+        files.append_line(file, '{"t_ns": 1}')
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20, before[1]))
+        try:
+            with pytest.raises(InputError, match=re.escape(f"{path}: cannot be written (File too large)")):
+                files.append_line(file, '{"t_ns": 2}')
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        files.append_line(file, '{"t_ns": 3}')
+    assert path.read_text() == '{"t_ns": 1}\n{"t_ns": 3}\n'
+
+
+def test_what_is_removed_need_not_be_there(tmp_path: Path) -> None:
+    """A link goes and its target stays; a folder is not removed."""
+    target, link = tmp_path / "target", tmp_path / "link"
+    target.touch()
+    link.symlink_to(target)
+    files.remove(link)
+    files.remove(link)
+    assert target.exists() and not link.is_symlink()
+    with pytest.raises(InputError, match="cannot be removed"):
+        files.remove(tmp_path)

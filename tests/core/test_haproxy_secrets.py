@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import product
 from pathlib import Path
 from random import Random
@@ -141,3 +142,31 @@ def test_variables_cannot_fill_the_memory() -> None:
     text = "global\n setenv A aaaaaaaa\n" + ' setenv A "$A$A"\n' * 64
     assert len(copied(text)) == len(text)
     assert haproxy_words.split('x "$A$A$A"', {"A": "a" * 9000}).fault is not None
+
+
+LINES = (
+    "x-key-",
+    "password ",
+    "://a:b@",
+    " #'",
+    "set-header token ",
+    "{ http_auth_pass ",
+    "\\",
+    "${a-",
+    "$$",
+)
+
+
+@pytest.mark.parametrize("again", [*LINES, "\\", "${a-", "$$"])
+def test_a_foreign_line_is_masked_in_linear_time(again: str) -> None:
+    """A line of 64 KiB takes at most about twice as long as half of it, whatever is repeated in it."""
+    secret = masking.secret_values(["$" * 30 + "x", "'a b c d'", "x-key-x-key"])
+
+    def seconds(length: int) -> float:
+        line = (again * length)[:length] + "\0\n"
+        started = time.process_time()
+        secret.hide_lines(line)
+        return time.process_time() - started
+
+    short = min(seconds(8 * 1024) for _ in range(2))
+    assert seconds(64 * 1024) < 8 * 2.5 * short + 0.1

@@ -25,8 +25,8 @@ def test_rows_are_in_order_and_counter_examples_follow() -> None:
     )
     lines = text.splitlines()
     assert lines[0] == "## ❌ Calorimeter: cloud"
-    assert lines[2] == "1 PASS, 1 FAIL of 2 gates · run `r1`"
-    assert lines[6] == "| ❌ FAIL | T2 | Heading T2 | a \\| b &lt;i> |"
+    assert lines[2] == "1 PASS, 1 FAIL of 2 gates · run r1"
+    assert lines[6] == "| ❌ FAIL | T2 | Heading T2 | a \\| b \\<i\\> |"
     assert lines[7].startswith("| ✅ PASS | T10 |")
     assert "- counter 1" in lines
 
@@ -49,8 +49,13 @@ def test_the_job_summary_is_added_to_and_the_file_replaced(
     """Several steps of a job share one summary."""
     job, file = tmp_path / "job.md", tmp_path / "own.md"
     monkeypatch.setenv(markdown_summary.VARIABLE, str(job))
-    markdown_summary.write("one\n", file)
-    markdown_summary.write("two\n", file)
-    assert (job.read_text(), file.read_text()) == ("one\ntwo\n", "two\n")
+    for text in ("## ✅ Calorimeter: one\n", "## ❌ Calorimeter: two\n"):
+        markdown_summary.write(text, file)
+    assert job.read_text() == "## ✅ Calorimeter: one\n## ❌ Calorimeter: two\n"
+    assert file.read_text() == "## ❌ Calorimeter: two\n"
+    file.write_text("# My notes\n")
+    with pytest.raises(InputError, match="is not a summary of verdicts"):
+        markdown_summary.write("## ✅ Calorimeter: one\n", file)
+    assert file.read_text() == "# My notes\n"
     with pytest.raises(InputError, match="cannot be written"):
         markdown_summary.write("x", tmp_path / "no" / "where.md")

@@ -19,7 +19,7 @@ from click.testing import CliRunner
 from calorimeter.commands.report import newest, report
 from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Judgement, Outcome, Verdict
-from calorimeter.report import figure_list, page, page_content, page_text, summary
+from calorimeter.report import figure_list, page, page_content, page_text, report_folder, summary
 from calorimeter.report.figures import style
 from tests.markdown import broken_tables
 
@@ -91,8 +91,7 @@ def test_the_same_run_gives_the_same_bytes(module_builder: Any, whole: page.File
     ]
     subprocess.run(command, check=True, capture_output=True, env=environment, cwd=tmp_path)
     again = {str(p.relative_to(target)): p.read_bytes() for p in target.rglob("*") if p.is_file()}
-    assert set(again) == set(whole)
-    assert {name for name in whole if whole[name] != again[name]} == set()
+    assert again == report_folder.complete(whole)
 
 
 def test_a_page_asks_for_nothing_from_outside(whole: page.Files) -> None:
@@ -357,12 +356,10 @@ def test_folders_that_are_no_run(tmp_path: Path, builder: Any) -> None:
     mine.mkdir()
     (mine / "letters.txt").write_text("dear")
     (builder.path / "samples" / "w0-0.parquet").write_bytes(b"not read, for the output is refused first")
-    assert "is a folder that is not a report" in _command(str(builder.path), "--output", str(mine))[1]
+    assert "has no manifest, and holds letters.txt" in _command(str(builder.path), "--output", str(mine))[1]
     assert (mine / "letters.txt").exists()
     (mine / "summary.json").write_text("{}")  # which made the folder a report once, and deleted it
-    assert "it holds letters.txt" in _command(str(builder.path), "--output", str(mine))[1]
-    assert (
-        "is a folder that is not a report" in _command(str(builder.path), "--output", str(builder.path))[1]
-    )
+    assert "holds letters.txt" in _command(str(builder.path), "--output", str(mine))[1]
+    assert "is the folder of a run" in _command(str(builder.path), "--output", str(builder.path))[1]
     assert (mine / "letters.txt").exists() and (builder.path / "run.json").exists()
-    assert "cannot be written" in _command(str(builder.path), "--output", "/proc/report")[1]
+    assert "cannot be" in _command(str(builder.path), "--output", "/proc/report")[1]

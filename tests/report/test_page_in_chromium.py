@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from calorimeter.report import page, page_content
+from calorimeter.report import page, page_content, report_folder
 
 pytestmark = [pytest.mark.lab, pytest.mark.slow]
 
@@ -41,7 +41,7 @@ def _opened(page_file: Path, scratch: Path) -> tuple[list[str], list[str]]:
 
 def test_chromium_opens_the_page_without_complaint(module_builder: Any, tmp_path: Path) -> None:
     """The page opens in headless Chromium without a console message or a request outside."""
-    page.write(page.files(page_content.collect(module_builder.run)), tmp_path / "report")
+    report_folder.write(page.files(page_content.collect(module_builder.run)), tmp_path / "report")
     assert _opened(tmp_path / "report" / "index.html", tmp_path) == ([], [])
 
 

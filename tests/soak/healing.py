@@ -1,199 +1,252 @@
-"""Gates that break a lab are interrupted repeatedly: `calorimeter doctor` must find the lab healed.
+"""Misfortune strikes the suite at random moments: nothing of it may be left, and runs stay readable.
 
-Uses a lab of its own, or `--lab NAME`. Each round starts `calorimeter verify` with some gates H and ends
-it at a random moment, by SIGINT, SIGTERM and SIGKILL in turn; with every second SIGKILL its guardian is
-killed too. Then `calorimeter doctor` must exit as on the healthy lab, and leave no journal, no nftables
-table, no stopped process of the lab, no part without a process, no relay, and every server of the proxy
-UP; after SIGINT and SIGTERM it must have had nothing to heal. Prints one line per round, and the counts;
-exit status 1 if a round was unexpected. The same `--seed` repeats the same rounds.
+Each round starts gates that break a lab, a load with faults (one process or two) or a trace of a load, and
+strikes it at a random moment: the suite, Locust, a worker, a guardian, the watch, or all at once; by
+SIGKILL, SIGTERM, SIGINT, SIGSTOP (then SIGCONT or SIGKILL), no descriptors, no memory (a limit, or the
+kernel's kill), a full disk for runs and state, a stepped clock, a lost network namespace.
+Then `calorimeter doctor` must exit as on the healthy lab and leave no journal, no nftables table, no
+stopped or missing process, every server UP and tracing off; `report` and `balance` read every run, whose
+samples end at most a second before the load was killed; `clean` leaves neither stacks nor projects nor
+users in the databases of Heat and Keystone; and no process is left. At the end the lab goes without trace.
 
-Every command of the suite heals what a killed run left. If other commands run on this machine, one of
-them may heal before `doctor` does; the round then reports 0 healed.
+Rounds with a lost namespace use a second lab, the guide's sample. The machine's own clock is never set: the
+suite's processes see one that steps. Misfortunes that are not possible here (no root, no compiler) are
+named and left out. Prints one line per
+round and the counts; exit status 1 if a round was unexpected. The same `--seed` repeats the same plans.
 """
 
 from __future__ import annotations
 
 import argparse
-import random
+import os
+import secrets
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-
-import psutil
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.gates.evidence.proxy_state import read_stat
 from calorimeter.lab import lab_state, part_faults, processes
-from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.lab_state import Lab
-from tests.soak import labs
-from tests.soak.labs import calorimeter
+from calorimeter.lab.sample import network
+from tests.soak import aftermath, forked, labs, misfortunes
+from tests.soak.aftermath import Struck, open_faults
+from tests.soak.forked import calorimeter
+from tests.soak.misfortunes import Round
+from tests.soak.struck_work import OUTPUT, Disk, MemoryGroup, SteppedClock, Work, command, started
 
 NAME = "soak-healing"
+SAMPLE = ("--sample", "guide")
+SHAPE = ("--rest", "2", "--cfn", "1", "--engines", "2")
 GATES = ("H2", "H3", "H4", "H6", "H7", "H8")
-OUTPUT = "output"
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGKILL)
-AT_ONCE = 0.2
-"""Share of rounds whose moment is counted from the start, not from the first fault."""
-LONGEST_S = 12.0
-FIRST_FAULT_S = 120.0
-GONE_S = 120.0
-USED_S = 60.0
+LOAD_S = 8
+GATES_S = 4.0
+"""The longest that gates run on after they were struck; then they get SIGINT."""
+
+FIRST_S = 120.0
+GONE_S = 200.0
+"""The longest that struck work may take: it heals, removes its stacks and ends its watch."""
 
 
-@dataclass(frozen=True)
-class Round:
-    """The plan of a round, drawn at random before it."""
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What surrounds all rounds."""
 
-    gates: tuple[str, ...]
-    signal: signal.Signals
-    guardian: bool
-    at_once: bool
-    moment_s: float
-
-
-def drawn(rng: random.Random, number: int) -> Round:
-    """The round of this number, from 0 on."""
-    chosen = tuple(sorted(rng.sample(GATES, rng.randint(1, 3))))
-    turn, kind = divmod(number, len(SIGNALS))
-    guardian = SIGNALS[kind] is signal.SIGKILL and turn % 2 == 0
-    return Round(chosen, SIGNALS[kind], guardian, rng.random() < AT_ONCE, rng.uniform(0, LONGEST_S))
+    lab: Lab
+    runs: Path
+    disk: Disk
+    clock: SteppedClock | None
+    group: MemoryGroup | None
 
 
-def open_faults(journal: Journal) -> str:
-    """The faults that the journal lists as open."""
-    record = journal.read()
-    return ", ".join(f"{each.part} {each.fault}" for each in record.open) if record else "nothing"
-
-
-def guardians(pid: int) -> list[psutil.Process]:
-    """The fault guardians that a process has started."""
-    found = []
-    with suppress(psutil.Error):
-        for child in psutil.Process(pid).children(recursive=True):
-            with suppress(psutil.Error):
-                if "calorimeter.core.faults.fault_guardian" in child.cmdline():
-                    found.append(child)
-    return found
-
-
-def ended(deployment: Path, planned: Round, runs: Path) -> tuple[str, str]:
-    """Start the gates and end them: the faults open at that moment, and a sentence on the round.
-
-    Faults that the journal still lists when the gates are gone are healed by the first of these: the
-    guardian, a command that the gates had begun, another command of the suite on this machine, `doctor`.
-    """
-    journal = Journal.of(deployments.read(deployment))
-    command = [sys.executable, "-m", "calorimeter", "verify", str(deployment)]
-    command += ["--gates", ",".join(planned.gates), "--runs", str(runs)]
+def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[str]]:
+    """One round: whom it struck, and what was wrong afterwards."""
+    runs = around.runs / secrets.token_hex(4)
+    runs.mkdir(mode=0o700)
+    argv = command(planned.work, around.lab.deployment, runs, planned.gates, LOAD_S)
+    environment = around.clock.environment if planned.misfortune == "clock" and around.clock else {}
+    namespace = aftermath.client_namespace(around.lab)
+    what = {"disk": around.disk, "clock": around.clock, "group": around.group, "namespace": namespace}
+    deployment = deployments.read(around.lab.deployment)
+    journal = Journal.of(deployment)
     began = time.monotonic()
-    with (runs / OUTPUT).open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as gates:
-        if not planned.at_once:
-            with suppress(DeadlineError):
-                until(lambda: journal.path.exists() or gates.poll() is not None, FIRST_FAULT_S)
-        with suppress(subprocess.TimeoutExpired):
-            gates.wait(planned.moment_s)
-        guards = guardians(gates.pid) if planned.guardian else []
-        broken, moment = open_faults(journal), time.monotonic() - began
-        for guard in guards:
-            guard.kill()
-        gates.send_signal(planned.signal)  # no effect if it has ended already
-        try:
-            status = str(gates.wait(GONE_S))
-        except subprocess.TimeoutExpired:
-            gates.kill()
-            status = f"NOT GONE after {GONE_S:g} s"
-    with_guardian = f" and {len(guards)} guardian" if planned.guardian else ""
-    took = time.monotonic() - began - moment
-    how = f"{planned.signal.name}{with_guardian} after {moment:.1f} s, gone {took:.1f} s later: {status}"
-    return broken, f"{how}; open: {broken}, and when it was gone: {open_faults(journal)}"
-
-
-def not_used(lab: Lab) -> list[str]:
-    """Servers that the proxy sends no connections to."""
-    try:
-        rows = read_stat(haproxy.command(lab, "show stat"))
-    except OSError as problem:
-        return [f"the proxy does not answer: {problem}"]
-    servers = [row for row in rows if row.kind == "server"]
-    return [f"{row.name} is {row.status}" for row in servers if not row.takes_connections]
-
-
-def left(lab: Lab, journal: Journal) -> list[str]:
-    """The differences from a healthy lab, as sentences."""
-    found = [f"journal: {open_faults(journal)}"] if journal.path.exists() else []
-    found += [f"table {name}" for name in part_faults.tables(lab.topology.name)]
-    running = processes.running(lab.folder)
-    found += [f"{each.part} (pid {each.pid}) is stopped" for each in running if each.state == "T"]
-    parts = {each.part for each in running}
-    found += [f"{part} does not run" for part in lab.topology.parts if part not in parts]
-    found += [f"{part} still runs" for part in parts if part.startswith("relay-")]
-    with suppress(DeadlineError):  # a server that was just started is UP after its checks
-        until(lambda: not not_used(lab), USED_S, every_s=0.2)
-    return found + not_used(lab)
-
-
-def tried(name: str, planned: Round, healthy: int) -> tuple[str, list[str]]:
-    """One round: the faults open when it was ended, and the problems after `doctor`."""
-    lab = lab_state.open_lab(name)
-    deployment = paths.lab(name) / "deployment.toml"
-    with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
-        broken, how = ended(deployment, planned, Path(runs))
-        doctor = calorimeter("doctor", str(deployment))
-        wrong = [f"doctor: exit status {doctor.returncode}"] if doctor.returncode != healthy else []
-        wrong += left(lab, Journal.of(deployments.read(deployment)))
-        wrong += ["verify was not gone"] if "NOT GONE" in how else []
-        healed = sum(line.startswith("healed ") for line in doctor.stderr.splitlines())
-        wrong += ["left to doctor"] if healed and planned.signal is not signal.SIGKILL else []
+    with started(argv, runs, environment, **what) as work:
+        struck = strike(work, planned, journal)
+        wrong = [f"{struck.status}"] if struck.status.startswith("NOT") else []
+        if around.clock is not None:
+            around.clock.step(0)
+        left = aftermath.of_the_processes(work)
+        around.disk.free()
+        if planned.misfortune == "namespace":  # makes the client host again
+            wrong += aftermath.problems(calorimeter("lab", "heal", "--name", around.lab.topology.name), {0})
+        doctor = calorimeter("doctor", around.lab.deployment)
+        wrong += left
+        wrong += [f"doctor: exit status {doctor.status}"] if doctor.status != healthy else []
+        wrong += aftermath.of_the_lab(around.lab, journal)
+        wrong += aftermath.of_the_broker(deployment)
+        wrong += aftermath.of_the_runs(around.lab, work, planned, struck)
+        wrong += aftermath.of_the_output(work, planned)
+    took = time.monotonic() - began
+    how = f"{struck.pids} struck, open: {struck.was_open}, status {struck.status}"
+    print(f"{took:5.1f} s  {planned}: {how}: {wrong or 'as expected'}", flush=True)
+    if wrong:
         print(
-            f"{','.join(planned.gates)}: {how}; {healed} healed by doctor: {wrong or 'as expected'}",
-            flush=True,
+            planned,
+            (runs / OUTPUT).read_text("utf-8", "replace")[-6000:],
+            doctor.stdout[-500:],
+            doctor.stderr,
         )
-        if wrong:
-            print((Path(runs) / OUTPUT).read_text("utf-8", "replace"), doctor.stdout, doctor.stderr, sep="")
-    return broken, wrong
+    shutil.rmtree(runs)
+    return struck, wrong
 
 
-def rounds(name: str, count: int, seed: int) -> int:
-    """Run `count` rounds; the number of unexpected ones."""
-    rng = random.Random(seed)
-    healthy = calorimeter("doctor", str(paths.lab(name) / "deployment.toml")).returncode
-    wrong, broken = 0, Counter[str]()
-    done = Counter[str]()
-    for number in range(count):
-        planned = drawn(rng, number)
-        what = planned.signal.name + (" with guardian" if planned.guardian else "")
-        was_open, problems = tried(name, planned, healthy)
-        done[what] += 1
-        broken[what] += was_open != "nothing"
-        wrong += bool(problems)
-    for what, times in done.items():
-        print(f"{what}: {times} times, in {broken[what]} of them something was open")
-    print(f"seed {seed}: {count - wrong} of {count} rounds as expected", flush=True)
-    return wrong
+def strike(work: Work, planned: Round, journal: Journal) -> Struck:
+    """Wait for the round's moment, strike, and wait until the work has ended."""
+    began = 0.0
+
+    def has_begun() -> bool:
+        broken = planned.work == "gates" and journal.path.exists()
+        return broken or work.has_begun or work.process.poll() is not None
+
+    if not planned.at_once:
+        with suppress(DeadlineError):
+            until(has_begun, FIRST_S, every_s=0.02)
+        if not work.has_begun and work.process.poll() is not None and not journal.path.exists():
+            return Struck(time.time_ns(), 0, "nothing", f"NOT BEGUN: {work.process.returncode}", 0.0)
+        began = time.monotonic()
+    with suppress(subprocess.TimeoutExpired):
+        work.process.wait(planned.moment_s)
+    victims = misfortunes.victims(work, planned)
+    was_open = open_faults(journal)
+    at_ns = time.time_ns()
+    begun_s = time.monotonic() - began if began else 0.0
+    misfortunes.STRIKES[planned.misfortune](work, victims, planned)
+    if planned.work == "gates":  # they would take a minute to their end
+        with suppress(subprocess.TimeoutExpired):
+            work.process.wait(GATES_S)
+        work.process.send_signal(signal.SIGINT)
+    try:
+        status = str(work.process.wait(GONE_S))
+    except subprocess.TimeoutExpired:
+        status = f"NOT GONE after {GONE_S:g} s"
+        work.process.kill()
+    return Struck(at_ns, len(victims), was_open, status, begun_s)
+
+
+@dataclass(slots=True)
+class Counts:
+    """What became of the rounds, by misfortune; `left` is what labs left behind."""
+
+    done: Counter[str] = field(default_factory=Counter)
+    struck: Counter[str] = field(default_factory=Counter)
+    broken: Counter[str] = field(default_factory=Counter)
+    wrong: Counter[str] = field(default_factory=Counter)
+    problems: Counter[str] = field(default_factory=Counter)
+    left: list[str] = field(default_factory=list)
+
+    def show(self) -> int:
+        """Print the summary; the exit status."""
+        for what, times in sorted(self.done.items()):
+            open_s = f"struck in {self.struck[what]}, something was open in {self.broken[what]}"
+            print(f"{what:<18} {times:4} rounds, {open_s}; {self.wrong[what]} unexpected")
+        for problem, times in self.problems.most_common():
+            print(f"  {times} × {problem}")
+        total, wrong = self.done.total(), self.wrong.total()
+        print(f"the labs left: {', '.join(self.left) or 'nothing'}")
+        print(f"{total - wrong} of {total} rounds as expected", flush=True)
+        return 1 if wrong or self.left else 0
+
+
+def rounds(around: Around, planned: list[Round], counts: Counts) -> None:
+    """Run the rounds and count what became of them."""
+    healthy = calorimeter("doctor", around.lab.deployment).status
+    for each in planned:
+        struck, problems = tried(around, each, healthy)
+        counts.done[each.misfortune] += 1
+        counts.struck[each.misfortune] += bool(struck.pids or each.victim == "machine")
+        counts.broken[each.misfortune] += struck.was_open != "nothing"
+        counts.wrong[each.misfortune] += bool(problems)
+        counts.problems.update(f"{each}: {problem[:160]}" for problem in problems)
+
+
+def possible(own_lab: bool) -> dict[str, str]:
+    """Misfortune → why it is not possible here, empty if it is."""
+    root = "" if os.geteuid() == 0 else "it needs root"
+    group = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists()
+    why = dict.fromkeys(misfortunes.STRIKES, "")
+    why["disk"] = root
+    why["clock"] = "" if shutil.which("cc") else "it needs a C compiler, cc"
+    why["out-of-memory kill"] = root or ("" if group else "no control group of version 1 for memory")
+    why["namespace"] = root if own_lab else "it needs a sample of its own"
+    return why
+
+
+@contextmanager
+def surroundings(given: str | None, name: str, *shape: str) -> Iterator[Around]:
+    """The lab, the small disks, the clock and the control group."""
+    compiler = shutil.which("cc")
+    with ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cal-")))
+        if not given:
+            os.environ["XDG_STATE_HOME"] = str(home)
+        own = [] if given else [paths.state() / "faults", paths.state() / "tracing"]
+        disk = Disk(home / "runs", *own, small=os.geteuid() == 0)
+        stack.callback(disk.close)
+        clock = SteppedClock(compiler, home) if compiler else None
+        memory = Path("/sys/fs/cgroup/memory")
+        group = MemoryGroup(memory) if os.access(memory / "cgroup.procs", os.W_OK) else None
+        if group is not None:
+            stack.callback(group.close)
+        name = stack.enter_context(labs.lab(given, name, *shape))
+        yield Around(lab_state.open_lab(name), home / "runs", disk, clock, group)
 
 
 def main() -> int:
     """Run the soak. Exit status 1 if a round was unexpected."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--rounds", type=int, default=10, help="number of rounds (default 10)")
-    parser.add_argument("--seed", type=int, default=1, help="seed of gates and moments (default 1)")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the plans (default 1)")
+    parser.add_argument("--only", help="plans that contain this text, as in 'SIGKILL of all'")
     parser.add_argument("--lab", help="running healthy lab, left up (default: one of its own)")
     given = parser.parse_args()
     # A shell's background job ignores SIGINT, and so would its children.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    with labs.lab(given.lab, NAME) as name:
-        wrong = rounds(name, given.rounds, given.seed)
-    return 1 if wrong else 0
+    why = possible(not given.lab)
+    for name, reason in why.items():
+        if reason:
+            print(f"left out: {name} ({reason})", flush=True)
+    kinds = tuple(name for name, reason in why.items() if not reason)
+    planned = misfortunes.drawn(given.rounds * (50 if given.only else 1), given.seed, kinds, GATES)
+    planned = [each for each in planned if not given.only or given.only in str(each)][: given.rounds]
+    forked.preload()
+    counts = Counts()
+    for name, shape, lost in ((NAME, SHAPE, False), (f"{NAME}-s", SAMPLE, True)):
+        chosen = [each for each in planned if (each.misfortune == "namespace") is lost]
+        if not chosen:
+            continue
+        with surroundings(given.lab, name, *shape) as around:
+            rounds(around, chosen, counts)
+            folder = around.lab.folder
+        if not given.lab:
+            counts.left += left_of(folder)
+    return counts.show()
+
+
+def left_of(folder: Path) -> list[str]:
+    """What a lab left that was taken down."""
+    left = [str(each) for each in processes.running(folder)]
+    left += [str(path) for path in (folder, folder.with_suffix(".lock")) if path.exists()]
+    return [*left, *part_faults.tables(folder.name), *network.existing(folder.name)]
 
 
 if __name__ == "__main__":

@@ -134,8 +134,8 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
     [
         ("list = 1", "lits = 1",
          "unknown operation 'lits'; valid: see docs/reference/operations.md; did you mean"),
-        ("list = 1", 'list = "much"', "rest.mix.list: 'much' given; input should be a valid number"),
-        ("list = 1", "list = -1", "rest.mix.list: -1 given; input should be greater than 0"),
+        ("list = 1", 'list = "much"', "rest.mix.list: 'much' given; valid: a number from 0.000001"),
+        ("list = 1", "list = -1", "rest.mix.list: -1 given; valid: a number from 0.000001 to 1000000"),
         ("list = 1", "", "rest.mix: "),
         ("tiny.yaml", "tini.yaml", "rest.template: no such template 'tini.yaml'; valid: "),
         ("list = 1", "show = 1", "rest.mix: 'show' needs a stack; valid: with create or adopt in the mix"),

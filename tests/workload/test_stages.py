@@ -48,7 +48,7 @@ def test_one_rate_is_one_stage(tmp_path: Path) -> None:
         (STEPS.replace("rate_per_s = 10", "users = 10"), "stages have either all users or all rate_per_s"),
         (STEPS.replace("rate_per_s = 10", ""), "a stage has either users or rate_per_s"),
         (STEPS.replace("rate_per_s = 10", "rate_per_s = 10\nusers = 5"), "either users or rate_per_s"),
-        (STEPS.replace("duration_s = 5", "duration_s = 0"), "stages[1].duration_s: 0 given; input should"),
+        (STEPS.replace("duration_s = 5", "duration_s = 0"), "stages[1].duration_s: 0 given; valid: a"),
         (STEPS.replace("rate_per_s = 10", "rate_per_s = -1"), "stages[1].rate_per_s: -1 given"),
         (STEPS.replace("rate_per_s = 10", 'rate_per_s = "many"'), "stages[1].rate_per_s: 'many' given"),
         (STEPS.replace("ramp", "slope"), "stages[2].slope: unknown key 'slope'; valid: duration_s, ramp"),

@@ -8,6 +8,8 @@ from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.heat.heat_conf import HeatProcessConf
+from calorimeter.core import bounds
+from calorimeter.core.bounds import shown
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError
 
@@ -52,11 +54,13 @@ def engines(subject: AuditedFiles, answers: Answers, gathered: Gathered) -> tupl
 def named_engine(text: str) -> tuple[str, int | None]:
     """(host, processes or None) of `HOST` or `HOST=PROCESSES`. Raises InputError if it is neither."""
     host, equals, count = text.partition("=")
-    if not host.strip() or (
-        equals and not (count.isascii() and count.isdecimal() and 0 < int(count) <= 1000)
-    ):
-        raise InputError("--engine", f"{text!r} given", "valid: HOST, or HOST=PROCESSES with 1 to 1000")
-    return host, int(count) if equals else None
+    try:
+        if host.strip():
+            return host, bounds.PROCESSES.parse(count) if equals else None
+    except ValueError:
+        pass
+    valid = f"valid: HOST, or HOST=PROCESSES with {bounds.PROCESSES.range.replace('..', ' to ')}"
+    raise InputError("--engine", f"{shown(text)} given", valid)
 
 
 def broker_name(conf: HeatProcessConf) -> str:

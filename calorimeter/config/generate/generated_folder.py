@@ -37,10 +37,7 @@ def write(topology_file: Path, folder: Path, *, force: bool) -> Iterator[str]:
     secrets = new_secrets({**_earlier_secrets(secrets_file), **given})
     generated = [*proxy_files(topology), *heat_files(topology, secrets)]
     files.refuse_existing(*(folder / file.name for file in generated), force=force)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise InputError(str(folder), f"cannot be created ({problem.strerror})") from problem
+    files.make_folder(folder, mode=0o755)
     files.write_secrets(secrets_file, secrets)
     for file in generated:
         files.write(folder / file.name, file.text, mode=0o600 if file.secret else 0o644)
@@ -57,7 +54,7 @@ def _earlier_secrets(path: Path) -> dict[str, str]:
     if not path.exists():
         return {}
     try:
-        tree = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as problem:
+        tree = tomllib.loads(files.read_text(path))
+    except ValueError as problem:
         raise InputError(str(path), "is not a TOML file of secrets") from problem
     return {key: str(value) for key, value in tree.items() if key in SECRETS}

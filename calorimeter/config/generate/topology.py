@@ -12,9 +12,11 @@ from pydantic import AfterValidator, Field, model_validator
 
 from calorimeter.config.audit.rules.engine_processes import MYSQL_CONNECTIONS
 from calorimeter.config.hosts import with_brackets
+from calorimeter.core import bounds
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import address
 from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Count, Model
+from calorimeter.core.toml import Model
 from calorimeter.core.urls import HttpUrl
 
 PORT_STEP = 10
@@ -38,7 +40,7 @@ def _plain(text: str) -> str:
 
 
 def _host(text: str) -> str:
-    numbers = text.replace(".", "").isdecimal()  # as no host is named: 10.0.0.300 is a mistake
+    numbers = is_digits(text.replace(".", ""))  # as no host is named: 10.0.0.300 is a mistake
     return str(ip_address(text)) if ":" in text or numbers else _plain(text)
 
 
@@ -66,7 +68,8 @@ Name = Annotated[str, AfterValidator(_plain)]
 HostAddress = Annotated[str, AfterValidator(_host)]
 ServiceAddress = Annotated[str, AfterValidator(_service)]
 OneLine = Annotated[str, AfterValidator(_one_line)]
-Processes = Annotated[int, Field(ge=0, le=100)]
+Processes = Annotated[int, bounds.HOST_PROCESSES]
+ServicePort = Annotated[int, bounds.SERVICE_PORT]
 
 
 class Host(Model):
@@ -80,7 +83,7 @@ class Host(Model):
     rest: Processes = 1
     cfn: Processes = 1
     engines: Processes = 1
-    workers: Count = 4
+    workers: Annotated[int, bounds.PROCESSES] = 4
 
     @property
     def files(self) -> tuple[str, ...]:
@@ -118,11 +121,11 @@ class Topology(Model):
     proxy: HostAddress | None = None
     proxies: tuple[ProxyHost, ...] = ()
     virtual_address: HostAddress | None = None
-    virtual_router: Annotated[int, Field(ge=1, le=255)] = 51
+    virtual_router: Annotated[int, bounds.VIRTUAL_ROUTER] = 51
     tls: FrontTls | None = None
     hosts: tuple[Host, ...] = Field(min_length=1)
-    rest_port: Annotated[int, Field(ge=1, le=64000)] = 8004
-    cfn_port: Annotated[int, Field(ge=1, le=64000)] = 8000
+    rest_port: ServicePort = 8004
+    cfn_port: ServicePort = 8000
     broker: ServiceAddress | None = None
     brokers: tuple[ServiceAddress, ...] = ()
     broker_user: Name = "heat"
@@ -131,9 +134,9 @@ class Topology(Model):
     keystone: HttpUrl | None = None
     region: Name = "RegionOne"
     memcached: ServiceAddress | None = None
-    database_connections: Count = MYSQL_CONNECTIONS
-    rpc_response_timeout_s: Count = 60
-    maxconn: Annotated[int, Field(ge=2)] = 4000
+    database_connections: Annotated[int, bounds.DATABASE_CONNECTIONS] = MYSQL_CONNECTIONS
+    rpc_response_timeout_s: Annotated[int, bounds.WHOLE_SECONDS] = 60
+    maxconn: Annotated[int, bounds.MAXCONN] = 4000
     log: OneLine = "127.0.0.1:514 local0"
     stats: OneLine = "/run/haproxy/admin.sock mode 660 level admin"
     secrets: dict[

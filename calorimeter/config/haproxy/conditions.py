@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from calorimeter.core.bounds import is_digits
+
 _DEFINED = re.compile(r"(!?)\s*defined\(\s*(\w+)\s*\)", re.ASCII)
 
 
@@ -14,7 +16,7 @@ def holds(condition: str, variables: Mapping[str, str]) -> bool | None:
     condition = condition.strip()
     if condition in ("", "0", "false"):
         return False
-    if condition == "true" or condition.isdigit():
+    if condition == "true" or is_digits(condition):
         return True
     if match := _DEFINED.fullmatch(condition):
         return (match[2] in variables) != bool(match[1])

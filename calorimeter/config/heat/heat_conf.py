@@ -10,6 +10,7 @@ from calorimeter.config.heat import oslo, transport_url
 from calorimeter.config.heat.oslo import OptionValue, OsloOptions
 from calorimeter.config.heat.transport_url import BrokerHost, Transport
 from calorimeter.config.hosts import WILDCARDS, host_port, without_brackets
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import HeatRole
 
 RPC_RESPONSE_TIMEOUT_S = 60
@@ -155,6 +156,6 @@ def _from_old(conf: HeatProcessConf) -> Transport:
 
 def _place(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdecimal() or (":" in host and not host.startswith("[")):
+    if not colon or not is_digits(port) or (":" in host and not host.startswith("[")):
         host, port = text, "5672"
     return without_brackets(host) or "localhost", int(port[:6])

@@ -6,14 +6,15 @@ its own day, the maintained ones also with the newest libraries. A set of these 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from enum import Enum
 from functools import cache, lru_cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+from calorimeter.core import files
 
 MAINTAINED = 24
 """The oldest release that a file is judged against if its release is not known."""
@@ -137,7 +138,7 @@ def _union(masks: Iterator[int]) -> int:
 
 @cache
 def _table() -> _Table:
-    data = json.loads(files(__package__).joinpath("options.json").read_text(encoding="utf-8"))
+    data = files.read_json(Path(__file__).with_name("options.json"))
     installations = tuple(
         Installation(each["heat"], each["newest"], each["versions"]) for each in data["environments"]
     )

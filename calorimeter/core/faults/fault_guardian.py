@@ -11,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from calorimeter.core import guardian
+from calorimeter.core.errors import InputError
 from calorimeter.core.faults.journal import Journal, Unhealed
 
 LOCK_S = 30.0
@@ -23,7 +24,7 @@ def main() -> int:
     guardian.wait_for_dismissal()
     try:
         Journal(Path(sys.argv[1])).recover(LOCK_S, patient=True)
-    except Unhealed as problem:
+    except (Unhealed, InputError) as problem:
         with suppress(OSError):
             print(problem, file=sys.stderr, flush=True)
         return 1

@@ -22,7 +22,6 @@ from calorimeter.core.toml import Model
 
 GUARD_S = 30.0
 DISMISSED_S = 1.0
-"""Short: what could not be healed here, the guardian would only try again."""
 
 
 class FaultInjector:
@@ -42,6 +41,7 @@ class FaultInjector:
         self._changed = threading.Condition()
         self._injecting = 0
         self._closing = False
+        self._locked = False
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -51,22 +51,31 @@ class FaultInjector:
             except Unhealed as problem:
                 _print_loudly(problem)
                 raise
-            if not self._stack.enter_context(self.journal.held("breaking", 0)):
+            self._stack.enter_context(signal_handlers.interrupted_by(SIGTERM))
+            # Before the lock, to be dismissed after it: what this process cannot heal, because it has no
+            # descriptors or memory left, the guardian still can.
+            self._stack.callback(self._dismiss, self._start_guardian())
+            self._locked = self._stack.enter_context(self.journal.held("breaking", 0))
+            if not self._locked:
                 raise InputError(
                     str(self.deployment.path),
                     f"another run injects faults into this deployment ({self.journal.holder()})",
                 )
-            self._stack.enter_context(signal_handlers.interrupted_by(SIGTERM))
-            self._stack.callback(guardian.dismiss, self._start_guardian(), DISMISSED_S)
             self._stack = self._stack.pop_all()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._stack:
-            self._closing = True
-            self.heal_all()
+        self._closing = True
+        try:
+            with self._stack:
+                self.heal_all()
+        except Unhealed:
+            if self.journal.path.exists():
+                raise
+            with suppress(OSError):
+                print("calorimeter: its guardian has healed all of it after all", file=sys.stderr)
 
     def inject(self, commands: FaultCommands) -> CommandResult:
         """Inject a fault. Raises CommandFailed; the fault may be in force even then, until it is healed."""
@@ -110,6 +119,10 @@ class FaultInjector:
     def _write(self, faults: tuple[OpenFault, ...]) -> None:
         self._content = self._content.model_copy(update={"open": faults})
         self.journal.write(self._content)
+
+    def _dismiss(self, guard: guardian.Guardian) -> None:
+        left = self._locked and self.journal.path.exists()
+        guardian.dismiss(guard, GUARD_S if left else DISMISSED_S)
 
     def _start_guardian(self) -> guardian.Guardian:
         guard = guardian.start("calorimeter.core.faults.fault_guardian", str(self.journal.path))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import paths, waiting
+from calorimeter.core import environment_marks, files, ownership, paths, waiting
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.shell_command import CommandFailed, run
@@ -31,6 +30,8 @@ HEALING = "CALORIMETER_HEALING"
 """Environment variable of commands that heal. They must not wait until healing is over."""
 
 HEAL_TRIES = 3
+LIMIT = 2**20
+"""Bytes of the largest journal that is read."""
 
 
 class OpenFault(Model):
@@ -80,33 +81,33 @@ class Journal:
         return self.path.with_suffix(".lock")
 
     def read(self) -> JournalContent | None:
-        """The journal's content, or None if there is no file. Raises InputError if it is damaged."""
+        """The journal's content, or None if there is no file.
+
+        Its commands are executed, so it must be this user's own (`ownership.own`). Raises InputError if
+        it is not, or is damaged.
+        """
         try:
-            return JournalContent.model_validate_json(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+            own = ownership.own(self.path, self.path.parents[1])
+            return JournalContent.model_validate_json(files.read(own, limit=LIMIT))
+        except files.MissingFileError:
             return None
-        except (OSError, ValidationError) as problem:
+        except ValidationError as problem:
             raise InputError(
                 str(self.path), "is not a journal of faults", "check its content, then remove it"
             ) from problem
 
     def write(self, content: JournalContent) -> None:
-        """Replace the journal's content, or remove the file if no fault is open. Raises OSError."""
-        if not content.open:
-            self.path.unlink(missing_ok=True)
-            return
-        partial = self.path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            file.write(content.model_dump_json(indent=2) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(self.path)
+        """Replace the journal's content, or remove the file if no fault is open. Raises InputError."""
+        if content.open:
+            files.write(self.path, content.model_dump_json(indent=2) + "\n", mode=files.PRIVATE)
+        else:
+            files.remove(self.path)
 
     @contextmanager
     def held(self, role: Literal["breaking", "healing"], wait_s: float) -> Iterator[bool]:
         """Hold the lock. Yields False if another process still has it after `wait_s` seconds."""
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with self.lock.open("a+") as file:
+        ownership.own(files.make_folder(self.path.parent), self.path.parents[1])
+        with files.append(self.lock) as file:
 
             def locked() -> bool:
                 with suppress(BlockingIOError):
@@ -117,19 +118,17 @@ class Journal:
             if not waiting.poll(locked, wait_s):
                 yield False
                 return
-            file.seek(0)
-            file.truncate()
-            file.write(f"{role} {os.getpid()}")
-            file.flush()
+            file.truncate(0)
+            with suppress(OSError):  # a full disk: the lock counts, not the name of its holder
+                file.write(f"{role} {os.getpid()}".encode())
             yield True
-            file.seek(0)
-            file.truncate()
+            file.truncate(0)
 
     def holder(self) -> str:
         """`breaking PID` or `healing PID` of the process that holds the lock; empty if unknown."""
         try:
-            return self.lock.read_text(encoding="utf-8").strip()
-        except OSError:
+            return files.read_text(self.lock, errors="replace", limit=LIMIT).strip()
+        except InputError:
             return ""
 
     def heal(self, content: JournalContent) -> JournalContent:
@@ -139,7 +138,7 @@ class Journal:
             why = _why_not_healed(each)
             if why is None:
                 content = content.model_copy(update={"open": tuple(o for o in content.open if o != each)})
-                with suppress(OSError):  # a full disk: the next run heals it again, which is harmless
+                with suppress(InputError):  # a full disk: the next run heals it again, which is harmless
                     self.write(content)
             else:
                 failures.append((each, why))
@@ -151,19 +150,24 @@ class Journal:
         """Heal faults that a run left open when it died. Returns the healed faults.
 
         Does nothing while a living run holds the lock. It waits up to `wait_s` seconds for a process that
-        heals, and with `patient` also for one that breaks. Raises Unhealed.
+        heals, and with `patient` also for one that breaks. Raises Unhealed and InputError (see `read`).
         """
         if not self.path.exists():
             return ()
         wait_s = wait_s if patient or not self.holder().startswith("breaking") else 0
         with self.held("healing", wait_s) as locked:
+            if not locked and (holder := self.holder()).startswith("healing"):
+                pid = holder.partition(" ")[2]
+                remedy = f"wait for it; if it is stopped, `kill -CONT {pid}`"
+                raise InputError(str(self.path), f"is still being healed by process {pid}", remedy)
             content = self.read() if locked else None
             if content is None:
                 return ()
             if content.lab and not Path(content.deployment).exists():
                 self.path.unlink(missing_ok=True)  # the lab is down, and its faults with it
                 return ()
-            _end_injections(self.path)
+            # Commands that the killed suite had started must not break anything after the healing.
+            environment_marks.kill(f"{MARK}={self.path}")
             self.heal(content)
             return content.open
 
@@ -181,31 +185,21 @@ def _why_not_healed(each: OpenFault) -> str | None:
     return why
 
 
-def _end_injections(journal: Path) -> None:
-    """Kill commands that a killed suite had started: they must not break anything after the healing."""
-    mark = f"{MARK}={journal}".encode()
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                if mark in (entry / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(entry.name), signal.SIGKILL)
-
-
 def recover_all(wait_s: float = 60.0) -> list[tuple[str, OpenFault]]:
     """Heal what killed runs of the suite left broken on this machine. Returns (deployment, fault) pairs.
 
-    Raises Unhealed, after it has tried all journals.
+    Raises Unhealed, or InputError for a journal that cannot be used, after it has tried all journals.
     """
     if HEALING in os.environ or MARK in os.environ:
         return []
     healed: list[tuple[str, OpenFault]] = []
-    problems: list[Unhealed] = []
+    problems: list[Unhealed | InputError] = []
     for path in sorted((paths.state() / "faults").glob("*.json")):
         journal = Journal(path)
-        content = journal.read()
         try:
+            content = journal.read()
             healed += [(content.name if content else "", each) for each in journal.recover(wait_s)]
-        except Unhealed as problem:
+        except (Unhealed, InputError) as problem:
             problems.append(problem)
     if problems:
         raise problems[0]

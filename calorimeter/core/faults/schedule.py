@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Annotated, get_args
 
-from pydantic import Field, field_validator
+from pydantic import field_validator
 
+from calorimeter.core import bounds
+from calorimeter.core.bounds import Bounds, shown
 from calorimeter.core.deployment import Deployment, FurtherFault, Part
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.core.toml import Model
+from calorimeter.core.toml import Model, Seconds
 
 HEALED_BY = {"kill": "start", "stop": "start", "freeze": "thaw", "drain": "undrain"}
 """Fault that a part has a command of its own for → the part's command that heals it."""
@@ -20,8 +22,7 @@ HEALED_BY = {"kill": "start", "stop": "start", "freeze": "thaw", "drain": "undra
 FAULTS: tuple[str, ...] = (*HEALED_BY, *get_args(FurtherFault))
 """The names of all faults."""
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_TEXT = re.compile(r"(?P<part>[^:@]+):(?P<fault>[^:@]+)@(?P<at>[\d.]+[a-z]+)\+(?P<for>[\d.]+[a-z]+)")
+_TEXT = re.compile(r"(?P<part>[^:@]+):(?P<fault>[^:@]+)@(?P<at>[0-9.]+[a-z]+)\+(?P<for>[0-9.]+[a-z]+)")
 _VALID = "valid: PART:FAULT@START+LENGTH, such as rest-1:kill@5s+20s"
 
 
@@ -33,8 +34,8 @@ class Fault(Model):
 
     part: str
     fault: str
-    at_s: Annotated[float, Field(ge=0)] = 0.0
-    for_s: Annotated[float, Field(gt=0)]
+    at_s: Annotated[float, bounds.MOMENT] = 0.0
+    for_s: Seconds
 
     @field_validator("fault")
     @classmethod
@@ -67,22 +68,19 @@ def parse(text: str, where: str = "--fault") -> Fault:
     """Parse `PART:FAULT@START+LENGTH`. Raises InputError if the text is not of this form."""
     found = _TEXT.fullmatch(text.strip())
     if found is None:
-        raise InputError(where, f"{text!r} given", _VALID)
+        raise InputError(where, f"{shown(text)} given", _VALID)
     if found["fault"] not in FAULTS:
         raise unknown(where, "fault", found["fault"], FAULTS)
-    begin, length = _seconds(found["at"], text, where), _seconds(found["for"], text, where)
-    if length <= 0:
-        raise InputError(where, f"{text!r} given, the length is 0", _VALID)
+    begin = _seconds(found["at"], bounds.MOMENT, text, where)
+    length = _seconds(found["for"], bounds.SECONDS, text, where)
     return Fault(part=found["part"], fault=found["fault"], at_s=begin, for_s=length)
 
 
-def _seconds(text: str, whole: str, where: str) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
-    if found is None:
-        raise InputError(
-            where, f"{text!r} in {whole!r} is not a duration", "valid: a number with ms, s, m or h"
-        )
-    return float(found[1]) * _UNITS[found[2]]
+def _seconds(text: str, within: Bounds, whole: str, where: str) -> float:
+    try:
+        return within.parse_time(text)
+    except ValueError as problem:
+        raise InputError(where, f"{shown(text)} in {shown(whole)} given", str(problem)) from problem
 
 
 def commands(part: Part, fault: str) -> FaultCommands | None:

@@ -42,16 +42,19 @@ def run(
     The command gets a session of its own, so that Ctrl-C in the suite's terminal does not reach it.
     """
     began = time.time_ns()
-    process = subprocess.Popen(
-        ["sh", "-c", command],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-        env={**os.environ, **(environment or {})},
-    )
+    try:
+        process = subprocess.Popen(
+            ["sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+    except (OSError, ValueError) as problem:  # no descriptor or process is left; a null character
+        raise CommandFailed(f"could not be started ({problem})") from problem
     try:
         output, _ = process.communicate(timeout=within_s)
     except BaseException as problem:

@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 
 import pyarrow.parquet as pq
 
-from calorimeter.core import waiting
+from calorimeter.core import files, waiting
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -75,9 +75,10 @@ class LocustLoad:
 
     def sent_ns(self) -> list[int]:
         """When its requests were sent, ns since the epoch."""
+        found = [files.regular(file, within=self.runs) for file in self.runs.glob("*/samples/*.parquet")]
         return [
             at
-            for file in sorted(self.runs.glob("*/samples/*.parquet"))
+            for file in sorted(found)
             for at in pq.read_table(file, columns=["sent_ns"])["sent_ns"].to_pylist()
         ]
 
@@ -89,9 +90,8 @@ def locust_load(deployment: Deployment) -> Iterator[LocustLoad]:
         scenario = Path(folder) / "gate-s5.toml"
         identity = deployment.identity
         cfn = _CFN if deployment.cfn and identity and identity.ec2_access else ""
-        scenario.write_text(_SCENARIO + _REST + cfn, encoding="utf-8")
-        runs = Path(folder) / "runs"
-        runs.mkdir()
+        files.write(scenario, _SCENARIO + _REST + cfn, mode=files.PRIVATE)
+        runs = files.make_folder(Path(folder) / "runs")
         command = [sys.executable, "-m", "calorimeter", "run", str(scenario), "--runs", str(runs)]
         process = subprocess.Popen(
             [*command, "--deployment", str(deployment.path)],

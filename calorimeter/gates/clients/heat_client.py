@@ -10,9 +10,10 @@ from contextlib import suppress
 from typing import Any, Self
 
 import requests
-from requests.adapters import HTTPAdapter
 
+from calorimeter.core import foreign
 from calorimeter.core.errors import InputError
+from calorimeter.core.http_session import HttpSession, read_body
 from calorimeter.core.sigv4 import Signer, cfn_url
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.sources import addresses, check_bindable
@@ -25,19 +26,6 @@ BEYOND_S = 20.0
 ERROR_TEXT_LENGTH = 120
 
 
-class _SourceAdapter(HTTPAdapter):
-    """Connections from one source address."""
-
-    def __init__(self, source: str | None) -> None:
-        self._source = source
-        super().__init__(pool_connections=1, pool_maxsize=256)
-
-    def init_poolmanager(self, *args: Any, **words: Any) -> None:
-        if self._source:
-            words["source_address"] = (self._source, 0)
-        super().init_poolmanager(*args, **words)
-
-
 class HeatClient:
     """Calls Heat from several source addresses, so that `balance source` spreads them over the APIs."""
 
@@ -46,8 +34,8 @@ class HeatClient:
         self._token = self._identity.token()
         self._url = self._identity.rest_url()
         self._timeout_s = context.deployment.expect.rpc_timeout_s + BEYOND_S
-        self._sessions = [self._session(source) for source in _sources(context, sources)]
         self._cfn = context.deployment.cfn
+        self._sessions = [self._session(source) for source in _sources(context, sources)]
         self._signer = Signer.of(context.deployment)
         self._next = 0
         self._lock = threading.Lock()
@@ -74,7 +62,7 @@ class HeatClient:
         headers, body = self._signer.sign(url, action, **form)
         request = requests.Request("POST", url, headers=dict(headers.items()), data=body)
         record, answer = self._send("cfn", action, request)
-        return record, answer.text if answer is not None and answer.ok else ""
+        return record, answer.content.decode("utf-8", "replace") if answer is not None and answer.ok else ""
 
     @property
     def speaks_cfn(self) -> bool:
@@ -96,12 +84,12 @@ class HeatClient:
         try:
             answer = http.send(http.prepare_request(request), timeout=self._timeout_s, stream=True)
             end = _local_end(answer)
-            answer.content  # noqa: B018 - the call ends with the last byte of the answer
+            read_body(answer)  # the call ends with the last byte of the answer
         except requests.RequestException as problem:
             answer, error = None, type(problem).__name__
         record = HeatCall(
             operation=operation,
-            request_id=answer.headers.get("X-Openstack-Request-Id") if answer is not None else None,
+            request_id=_request_id(answer),
             sent_ns=sent,
             done_ns=time.time_ns(),
             status=answer.status_code if answer is not None else 0,
@@ -122,12 +110,8 @@ class HeatClient:
         return self.call("refused", "GET", "/stacks?limit=none")[0]
 
     def _session(self, source: str | None) -> requests.Session:
-        http = requests.Session()
-        http.trust_env = False
-        http.verify = self._identity.session.verify
-        for scheme in ("http://", "https://"):
-            http.mount(scheme, _SourceAdapter(source))
-        return http
+        urls = [self._url] if self._cfn is None else [self._url, cfn_url(self._cfn)]
+        return HttpSession("Heat", *urls, verify=self._identity.login.verify, source=source)
 
 
 def _sources(context: Context, count: int) -> list[str | None]:
@@ -153,8 +137,16 @@ def _json(answer: requests.Response | None) -> Any:
     if answer is None or not answer.ok or not answer.content:
         return None
     try:
-        return answer.json()
-    except ValueError:
+        return foreign.json_value(answer.content)
+    except foreign.UnintelligibleError:
+        return None
+
+
+def _request_id(answer: requests.Response | None) -> str | None:
+    try:
+        given = None if answer is None else answer.headers.get("X-Openstack-Request-Id")
+        return foreign.identifier(given)
+    except foreign.UnintelligibleError:
         return None
 
 
@@ -163,10 +155,10 @@ def _error_text(answer: requests.Response | None) -> str:
     if answer is None or answer.ok:
         return ""
     try:
-        tree = answer.json()
+        tree = foreign.json_value(answer.content)
         error = tree.get("error") or {}
         words = f"{error.get('type', '')}: {error.get('message', '') or tree.get('title', '')}"
-    except (ValueError, AttributeError):
+    except foreign.MISREAD:
         words = "not an error from Heat"
     return " ".join(words.split())[:ERROR_TEXT_LENGTH]
 

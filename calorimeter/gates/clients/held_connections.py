@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import resource
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
+from calorimeter.core import machine
 from calorimeter.core.deployment import Api
 from calorimeter.gates.clients.http_get import connect
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -43,10 +43,9 @@ def held(
 
 def allow_files(wanted: int) -> None:
     """Raise this process's limit of open files. Raises EvidenceUnavailable if the hard limit is lower."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and hard < wanted:
+    hard = machine.open_files()
+    if hard is not None and hard < wanted:
         raise EvidenceUnavailable(
             "this machine", f"allows {hard} open files a process (ulimit -Hn), {wanted} are needed"
         )
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    machine.allow_open_files(wanted)

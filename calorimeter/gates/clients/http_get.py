@@ -24,8 +24,10 @@ from calorimeter.core.deployment import Address, Api, Tls
 
 CONNECT_S = 10.0
 LARGEST_HEAD = 65536
+LARGEST_BODY = 16 * 2**20
 CLOSED = "closed without an answer"
 NOT_HTTP = "the answer is not HTTP"
+TOO_LARGE = "the answer is too large"
 
 LOCAL_ERRORS = frozenset(
     {
@@ -77,7 +79,7 @@ class GetRecord:
         try:
             response.begin()
             return response.read().decode("utf-8", "replace")
-        except http.client.HTTPException:
+        except (http.client.HTTPException, ValueError):
             return ""
 
 
@@ -140,7 +142,7 @@ class HttpConnection:
             return head
         length = _length(head)
         if not keep:
-            rest = await reader.read()
+            rest = await _to_the_end(reader)
             if len(rest) < (length or 0):
                 raise asyncio.IncompleteReadError(rest, length)
             return head + rest
@@ -177,8 +179,23 @@ def _status(received: bytes) -> int:
 def _length(head: bytes) -> int | None:
     for line in head.lower().split(b"\r\n"):
         if line.startswith(b"content-length:"):
-            return int(line.partition(b":")[2])
+            digits = line.partition(b":")[2].strip()
+            if not digits.isdigit():
+                raise ValueError(NOT_HTTP)
+            if len(digits) > 12 or int(digits) > LARGEST_BODY:
+                raise ValueError(TOO_LARGE)
+            return int(digits)
     return None
+
+
+async def _to_the_end(reader: asyncio.StreamReader) -> bytes:
+    parts, left = [], LARGEST_BODY
+    while part := await reader.read(2**16):
+        left -= len(part)
+        if left < 0:
+            raise ValueError(TOO_LARGE)
+        parts.append(part)
+    return b"".join(parts)
 
 
 def reason(problem: OSError) -> tuple[str, bool]:

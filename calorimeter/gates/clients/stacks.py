@@ -12,6 +12,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 
+from calorimeter.core import foreign
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.core.toml import Model
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.clients.calls import HeatCall
@@ -100,7 +102,7 @@ class Stacks:
             "tags": self.tag,
         }
         call, answer = self.client.call("create", "POST", "/stacks", body)
-        return call, answer["stack"]["id"] if call.ok and answer else None
+        return call, _id(answer)
 
     def _create_cfn(self, name: str) -> tuple[HeatCall, str | None]:
         call, text = self.client.cfn(
@@ -138,10 +140,19 @@ class Stacks:
         # A stack created by CFN has no tag: if there are such stacks, all stacks are listed.
         tag = "" if self._cfn else f"tags={self.tag}&"
         call, answer = self.client.call("list", "GET", f"/stacks?{tag}show_nested=True")
-        if not call.ok or not isinstance(answer, dict):
+        try:
+            found = foreign.objects(foreign.member(answer, "stacks")) if call.ok else None
+            ours = [s for s in found or () if foreign.text(s.get("stack_name")).startswith(f"{self.tag}-")]
+            entries = {
+                foreign.identifier(s["stack_name"]): (
+                    foreign.identifier(s.get("id")),
+                    foreign.text(s.get("stack_status")),
+                )
+                for s in ours
+            }
+        except UnintelligibleError:
             return None
-        ours = [s for s in answer["stacks"] if s["stack_name"].startswith(f"{self.tag}-")]
-        return {s["stack_name"]: (s["id"], s["stack_status"]) for s in ours}
+        return None if found is None else entries
 
     def poll(self) -> None:
         """Record the state of each stack."""
@@ -183,8 +194,12 @@ class Stacks:
     def _read(self, record: StackRecord) -> OutputRead:
         self._check()
         call, answer = self.client.call("show", "GET", f"/stacks/{record.name}/{record.stack_id}")
-        outputs = answer["stack"].get("outputs", []) if call.ok and answer else []
-        word = next((str(o.get("output_value") or "") for o in outputs if o["output_key"] == "word"), "")
+        try:
+            outputs = foreign.objects(foreign.member(answer, "stack", "outputs")) if call.ok else []
+        except UnintelligibleError:
+            outputs = []
+        values = (o.get("output_value") for o in outputs if o.get("output_key") == "word")
+        word = next((value for value in values if isinstance(value, str)), "")
         as_made = SECRET.fullmatch(word) is not None
         form = f"{len(word)} characters instead of 32 letters and digits" if not as_made else "made"
         return OutputRead(call=call, as_made=as_made, said=form)
@@ -258,6 +273,14 @@ class Stacks:
                     self.client.call("delete", "DELETE", f"/stacks/{name}/{id_}")
             with suppress(DeadlineError):
                 until(lambda: not self.listed(), REMOVE_S / 2, every_s=POLL_S)
+
+
+def _id(answer: object) -> str | None:
+    """The id in the answer to a create; None if there is none, and the stack is found by its name."""
+    try:
+        return foreign.identifier(foreign.member(answer, "stack", "id"))
+    except UnintelligibleError:
+        return None
 
 
 class DeleteDeadline:

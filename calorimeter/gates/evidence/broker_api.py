@@ -10,7 +10,10 @@ from urllib.parse import quote
 import requests
 from requests.auth import HTTPBasicAuth
 
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.foreign import UnintelligibleError
+from calorimeter.core.http_session import HttpSession, without_secrets
 from calorimeter.core.waiting import poll
 from calorimeter.gates.evidence.broker_records import (
     BrokerConnection,
@@ -24,6 +27,7 @@ from calorimeter.gates.evidence.broker_records import (
     read_channel,
     read_connection,
     read_consumer,
+    read_overview,
     read_queue,
 )
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -64,11 +68,9 @@ class BrokerApi:
         self.vhost = vhost
         self._timeout_s = timeout_s
         self._listed_within_s = lag_s + BEYOND_S
-        self._http = requests.Session()
-        self._http.trust_env = False  # ignore the proxy and .netrc of the user's environment
+        self._http = HttpSession(self.where, self.url, verify=verify)
         # UTF-8, as RabbitMQ stores them; requests itself encodes text as Latin-1.
         self._http.auth = HTTPBasicAuth(user.encode(), password.encode())
-        self._http.verify = verify
         self._overview: Overview | None = None
 
     @classmethod
@@ -110,14 +112,8 @@ class BrokerApi:
     def overview(self) -> Overview:
         """Version, statistics settings and this user's tags; requested once."""
         if self._overview is None:
-            tree = self._get("/overview")
-            tags = self._get("/whoami").get("tags", [])
-            self._overview = Overview(
-                version=str(tree.get("rabbitmq_version", "")),
-                stats_disabled=bool(tree.get("disable_stats", False)),
-                # A list since 3.9, a string before.
-                tags=tuple(tags.split(",") if isinstance(tags, str) else tags),
-            )
+            trees = [{"overview": self._get("/overview"), "whoami": self._get("/whoami")}]
+            self._overview = self._records(trees, read_overview)[0]
         return self._overview
 
     def queues(self) -> tuple[Queue, ...]:
@@ -139,13 +135,13 @@ class BrokerApi:
         self._must_see("connections")
         listed = self._get(f"/vhosts/{self._vhost}/connections")
         # A closing connection is listed for some seconds with only its counters.
-        return self._records([tree for tree in listed if "peer_host" in tree], read_connection)
+        return self._records(listed, read_connection, lambda tree: "peer_host" in tree)
 
     def channels(self) -> tuple[Channel, ...]:
         """All channels of the vhost with their totals."""
         self._must_see("channels")
         listed = self._get(f"/vhosts/{self._vhost}/channels")
-        return self._records([tree for tree in listed if tree.get("connection_details")], read_channel)
+        return self._records(listed, read_channel, lambda tree: bool(tree.get("connection_details")))
 
     def engine_consumers(self, topic: str = "engine") -> tuple[EngineConsumer, ...]:
         """The consumers of `engine` or `engine_worker`, each with its process; waits as `settled` does."""
@@ -204,9 +200,9 @@ class BrokerApi:
 
     def _vhost_entry(self) -> dict[str, Any]:
         # Every user with the tag `management` may read the list, only administrators a single entry.
-        for entry in self._get("/vhosts"):
+        for entry in self._records(self._get("/vhosts"), foreign.table):
             if entry.get("name") == self.vhost:
-                return dict(entry)
+                return entry
         raise EvidenceUnavailable(
             self.where, f"vhost {self.vhost!r} does not exist, or user {self.user!r} has no access to it"
         )
@@ -228,10 +224,15 @@ class BrokerApi:
             self.where, f"user {self.user!r} lacks the tag {tag} {purpose} (its tags: {tags})"
         )
 
-    def _records(self, trees: Any, make: Callable[[dict[str, Any]], R]) -> tuple[R, ...]:
+    def _records(
+        self,
+        trees: Any,
+        make: Callable[[dict[str, Any]], R],
+        wanted: Callable[[dict[str, Any]], bool] = lambda _: True,
+    ) -> tuple[R, ...]:
         try:
-            return tuple(make(tree) for tree in trees)
-        except (KeyError, TypeError, ValueError) as problem:
+            return tuple(make(tree) for tree in foreign.objects(trees) if wanted(tree))
+        except foreign.MISREAD as problem:
             # Report only the kind of error: the answer itself may hold anything.
             kind = f"{type(problem).__name__} in a {make.__name__.removeprefix('read_')}"
             raise EvidenceUnavailable(self.where, f"answers in an unknown format ({kind})") from None
@@ -241,17 +242,15 @@ class BrokerApi:
 
     def _ask(self, method: str, path: str, *, json: object = None, **default: Any) -> Any:
         try:
-            answer = self._http.request(
-                method, f"{self.url}/api{path}", json=json, timeout=self._timeout_s, allow_redirects=False
-            )
-            body = answer.json() if answer.content else None
+            answer = self._http.request(method, f"{self.url}/api{path}", json=json, timeout=self._timeout_s)
+            body = foreign.json_value(answer.content) if answer.content else None
         except requests.Timeout:
             raise EvidenceUnavailable(self.where, f"gave no answer within {self._timeout_s:g} s") from None
         except requests.exceptions.SSLError:
             raise EvidenceUnavailable(self.where, "its TLS certificate cannot be verified") from None
         except requests.ConnectionError:
             raise EvidenceUnavailable(self.where, "cannot be reached") from None
-        except ValueError:
+        except UnintelligibleError:
             raise EvidenceUnavailable(self.where, "is not a RabbitMQ management API (no JSON)") from None
         except requests.RequestException as problem:
             kind = type(problem).__name__
@@ -259,7 +258,10 @@ class BrokerApi:
         if answer.status_code == HTTPStatus.NOT_FOUND and "absent" in default:
             return default["absent"]
         if not answer.ok or answer.is_redirect:
-            raise EvidenceUnavailable(self.where, self._refusal(answer.status_code, body, path))
+            why = self._refusal(answer.status_code, body, path)
+            if answer.is_redirect:
+                why += f", to {without_secrets(answer.headers['Location'])}: no password is sent there"
+            raise EvidenceUnavailable(self.where, why)
         return body
 
     def _refusal(self, status: int, body: object, path: str) -> str:
@@ -274,4 +276,4 @@ class BrokerApi:
             return f"refuses user {self.user!r}: wrong user or password"
         if status == HTTPStatus.NOT_FOUND:
             return f"has no {path} (does vhost {self.vhost!r} exist?)"
-        return " ".join(f"answers {status} {reason} to {path}".split())
+        return " ".join(f"answers {status} {reason:.120} to {path}".split())

@@ -200,6 +200,17 @@ def _scalars(tree: Iterable[tuple[str, Any]]) -> dict[str, str | int | float | b
             for key, value in tree}  # fmt: skip
 
 
+def read_overview(trees: dict[str, Any]) -> Overview:
+    """The broker and this user, from the objects `overview` and `whoami` of the management API."""
+    tree, tags = trees["overview"], trees["whoami"].get("tags", [])
+    return Overview(
+        version=str(tree.get("rabbitmq_version", "")),
+        stats_disabled=bool(tree.get("disable_stats", False)),
+        # A list since 3.9, a string before.
+        tags=tuple(tags.split(",") if isinstance(tags, str) else tags),
+    )
+
+
 def read_queue(tree: dict[str, Any]) -> Queue:
     """A queue, from its object in the management API. Counts that the API omits are None."""
     known = "messages_ready" in tree

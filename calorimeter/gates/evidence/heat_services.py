@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from keystoneauth1 import exceptions
 
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence import identity
@@ -45,10 +46,10 @@ def read(deployment: Deployment, who: identity.KeystoneIdentity | None = None) -
         answer = who.session.get(
             who.rest_url("/services"), raise_exc=False, headers={"Accept": "application/json"}
         )
-        body = answer.json() if answer.status_code == HTTPStatus.OK else None
+        body = foreign.json_value(answer.content) if answer.status_code == HTTPStatus.OK else None
     except exceptions.ClientException as problem:
         raise EvidenceUnavailable(where, f"no service list ({type(problem).__name__})") from None
-    except ValueError:
+    except foreign.UnintelligibleError:
         raise EvidenceUnavailable(where, "its service list is not JSON") from None
     if answer.status_code == HTTPStatus.FORBIDDEN:
         why = f"{who.login.who} may not list services (policy service:index)"
@@ -56,8 +57,8 @@ def read(deployment: Deployment, who: identity.KeystoneIdentity | None = None) -
     if body is None:
         raise EvidenceUnavailable(where, f"answers {answer.status_code} to /services")
     try:
-        return tuple(_service(tree) for tree in body["services"])
-    except (KeyError, TypeError, ValueError) as problem:
+        return tuple(_service(tree) for tree in foreign.objects(body["services"]))
+    except foreign.MISREAD as problem:
         kind = type(problem).__name__
         raise EvidenceUnavailable(where, f"its service list has an unknown format ({kind})") from None
 

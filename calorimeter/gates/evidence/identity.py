@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from keystoneauth1 import exceptions
 from keystoneauth1.session import Session
 
-from calorimeter.core import keystone_login
+from calorimeter.core import foreign, keystone_login
 from calorimeter.core.deployment import Api, Deployment
+from calorimeter.core.errors import InputError
 from calorimeter.core.keystone_login import Login
 from calorimeter.gates.evidence import proxy_polling
 
 if TYPE_CHECKING:
     from keystoneauth1.access import AccessInfo
-
-T = TypeVar("T")
 
 TIMEOUT_S = 30.0
 
@@ -34,18 +31,18 @@ class KeystoneIdentity:
 
     def token(self) -> str:
         """A token that is valid now."""
-        return str(self._asked(self.session.get_token))
+        return self.login.asked(lambda: foreign.token(self.session.get_token()))
 
     def project_id(self) -> str:
         """The id of the deployment's project. Raises InputError if the token has none."""
-        found = self._asked(self.session.get_project_id)
+        found = self.login.asked(self.session.get_project_id)
         if not found:
             raise self.login.needs_project()
-        return str(found)
+        return self.login.asked(lambda: foreign.identifier(found))
 
     def access(self) -> AccessInfo:
         """The token with what Keystone says about it."""
-        return self._asked(lambda: self.login.plugin.get_access(self.session))
+        return self.login.asked(lambda: self.login.plugin.get_access(self.session))
 
     def rest_url(self, path: str = "") -> str:
         """The URL of `path` (`/stacks`) at the REST API's front address; the catalog is not used."""
@@ -54,20 +51,16 @@ class KeystoneIdentity:
     def orchestration_endpoint(self) -> str | None:
         """Heat's endpoint in the catalog, for the identity's region and interface; None without one."""
         try:
-            found = self.session.get_endpoint(
-                service_type="orchestration",
-                interface=self.login.interface,
-                region_name=self.login.region,
+            found = self.login.asked(
+                lambda: self.session.get_endpoint(
+                    service_type="orchestration",
+                    interface=self.login.interface,
+                    region_name=self.login.region,
+                )
             )
-        except exceptions.ClientException:
+        except InputError:
             return None
         return str(found) if found else None
-
-    def _asked(self, ask: Callable[[], T]) -> T:
-        try:
-            return ask()
-        except exceptions.ClientException as problem:
-            raise self.login.refusal(problem) from None
 
 
 def session(deployment: Deployment) -> KeystoneIdentity:

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from calorimeter.core import masking
+from calorimeter.core import files, masking
 from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.proxy_state import ServerStat
@@ -42,9 +42,9 @@ class LoadRecorder:
 
     def until_closed(self, closing: IO[str]) -> None:
         """Poll every `every_s` seconds, and a last time once `closing` is at its end."""
-        with ExitStack() as files, recorded_usage(self._usage, self._folder / "processes.jsonl"):
+        with ExitStack() as files_open, recorded_usage(self._usage, self._folder / "processes.jsonl"):
             outputs = {
-                name: files.enter_context((self._folder / f"{name}.jsonl").open("a"))
+                name: files_open.enter_context(files.append(self._folder / f"{name}.jsonl"))
                 for name in self._readers
             }
             due = time.monotonic()
@@ -56,8 +56,8 @@ class LoadRecorder:
                     continue
                 due = max(due + self._every_s, time.monotonic())
                 for name, output in outputs.items():
-                    output.writelines(json.dumps(_polled(read)) + "\n" for read in self._readers[name])
-                    output.flush()
+                    for read in self._readers[name]:
+                        files.append_line(output, json.dumps(_polled(read)))
 
 
 END_S = 5.0
@@ -71,7 +71,7 @@ def recorded_usage(command: str | None, file: Path) -> Iterator[None]:
     if command is None:
         yield
         return
-    with file.open("ab") as output, TemporaryFile() as errors:
+    with files.append(file) as output, TemporaryFile() as errors:
         process = subprocess.Popen(
             ["sh", "-c", command],
             stdin=subprocess.PIPE,

@@ -10,11 +10,12 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import BinaryIO, Self
 from urllib.parse import unquote, urlsplit
 
+from calorimeter.core import files
 from calorimeter.core.deployment import Address, Proxy
 from calorimeter.core.errors import InputError
 from calorimeter.gates.evidence.proxy_log import LogLine
@@ -228,12 +229,8 @@ class FileLog(LogSource):
             raise InputError(
                 self.where, f"the folder {self.path.parent} does not exist", "valid: the proxy's log file"
             )
-        try:
+        with suppress(files.MissingFileError):
             self._open(at_end=True)
-        except FileNotFoundError:
-            pass
-        except OSError as problem:
-            raise InputError(self.where, f"cannot be read ({problem.strerror})") from problem
         self._thread = threading.Thread(target=self._follow, name=self.where, daemon=True)
         self._thread.start()
         return self
@@ -255,8 +252,9 @@ class FileLog(LogSource):
             stopping = self._stop.wait(POLL_EVERY_S)  # one more poll after the stop
             try:
                 self._poll()
-            except OSError as problem:
-                sentence = f"{self.path} could not be read for a while ({problem.strerror})"
+            except (OSError, InputError) as problem:
+                why = problem.given if isinstance(problem, InputError) else problem.strerror
+                sentence = f"{self.path} could not be read for a while ({why})"
                 if sentence not in self._doubts:
                     self._doubts.append(sentence)
 
@@ -264,7 +262,7 @@ class FileLog(LogSource):
         if self._file is None:
             try:
                 self._open(at_end=False)
-            except FileNotFoundError:
+            except files.MissingFileError:
                 return
         assert self._file is not None
         self._read_rest(self._file)
@@ -286,7 +284,7 @@ class FileLog(LogSource):
 
     def _open(self, *, at_end: bool) -> None:
         self._file = None
-        file = self.path.open("rb", buffering=0)
+        file = files.open_to_read(self.path)
         if at_end:
             end = file.seek(0, os.SEEK_END)
             if end:

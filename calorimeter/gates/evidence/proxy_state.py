@@ -10,6 +10,7 @@ import csv
 from collections.abc import Mapping
 from typing import Literal, get_args
 
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -177,7 +178,7 @@ def read_sessions(text: str) -> tuple[LiveSession, ...]:
             LiveSession(
                 id=identity.strip(),
                 client=client,
-                client_port=int(port) if port.isdigit() else 0,
+                client_port=int(port[:6]) if is_digits(port) else 0,
                 frontend=words.get("fe", ""),
                 backend=_named(words.get("be")),
                 server=_named(words.get("srv")),

@@ -5,6 +5,7 @@ They only read; nothing is changed. The records are those of `proxy_state`.
 
 from __future__ import annotations
 
+import csv
 import socket
 import time
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.foreign import MISREAD
+from calorimeter.core.http_session import HttpSession, without_secrets
 from calorimeter.gates.evidence.proxy_state import (
     LiveSession,
     ServerStat,
@@ -47,7 +50,14 @@ class StatsSource:
 
     def read(self, command: str, parse: Callable[[str, str], T]) -> T:
         """The answer to a command, parsed by `parse(text, where)`."""
-        return parse(self.ask(command), self.where)
+        text = self.ask(command)
+        try:
+            return parse(text, self.where)
+        except (*MISREAD, csv.Error) as problem:
+            kind = type(problem).__name__
+            raise EvidenceUnavailable(
+                self.where, f"answers {command!r} in an unknown format ({kind})"
+            ) from None
 
     def show_stat(self) -> tuple[ServerStat, ...]:
         """All rows of `show stat`."""
@@ -159,14 +169,11 @@ class StatsPage(StatsSource):
             why = f"a stats page does not show what {command!r} shows; a stats socket does"
             raise NotVisible(self.where, why)
         try:
-            with requests.Session() as http:
-                http.trust_env = False  # ignore the proxy and .netrc of the user's environment
+            with HttpSession(self.where, self.where, verify=self._verify) as http:
                 answer = http.get(
                     self.where.removesuffix(";csv") + ";csv",
                     auth=self._auth,
-                    verify=self._verify,
                     timeout=self._timeout_s,
-                    allow_redirects=False,
                     headers={"Connection": "close"},
                 )
         except requests.RequestException as problem:
@@ -177,8 +184,9 @@ class StatsPage(StatsSource):
             )
             raise EvidenceUnavailable(self.where, why)
         if answer.status_code != 200:
-            raise EvidenceUnavailable(self.where, f"answered {answer.status_code}: not a stats page")
-        return answer.text
+            leads = f" to {without_secrets(answer.headers['Location'])}" if answer.is_redirect else ""
+            raise EvidenceUnavailable(self.where, f"answered {answer.status_code}{leads}: not a stats page")
+        return answer.content.decode("utf-8", "replace")
 
 
 def _plain(problem: requests.RequestException) -> str:
@@ -187,6 +195,8 @@ def _plain(problem: requests.RequestException) -> str:
         return "no answer in time"
     if isinstance(problem, requests.exceptions.SSLError):
         return "its TLS certificate cannot be verified"
+    if isinstance(problem, requests.exceptions.ContentDecodingError):
+        return "its answer cannot be unpacked, or is too large"
     cause: BaseException | None = problem
     for _ in range(10):
         if isinstance(cause, OSError) and cause.strerror:

@@ -8,6 +8,7 @@ the same way as after a normal end.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,9 +32,25 @@ def tracing(deployment: Deployment, *, state: Path | None = None) -> Iterator[Br
     the suite still uses it. Raises `EvidenceUnavailable` (see `BrokerApi`), also at the end if it cannot
     be switched off. `state` is the folder through which runs on one machine know of each other.
     """
-    api = BrokerApi.of(deployment)
+    with BrokerApi.of(deployment) as api, _guarded(_order(deployment, api, state)):
+        yield api
+
+
+def restore(deployment: Deployment) -> bool:
+    """Switch tracing off if a run of this suite that was killed with its guardian left it on.
+
+    Returns whether it did. Raises `EvidenceUnavailable` and InputError if it cannot be switched off.
+    """
+    if deployment.broker is None or deployment.broker.management is None:
+        return False
+    with BrokerApi.of(deployment) as api:
+        claim = TracingClaim(_order(deployment, api, None), f"restoring-{os.getpid()}")
+    return claim.was_taken() and claim.release()
+
+
+def _order(deployment: Deployment, api: BrokerApi, state: Path | None) -> TracingOrder:
     assert deployment.broker is not None
-    order = TracingOrder(
+    return TracingOrder(
         url=api.url,
         user=api.user,
         password=deployment.reveal(deployment.broker.password),
@@ -41,8 +58,6 @@ def tracing(deployment: Deployment, *, state: Path | None = None) -> Iterator[Br
         verify=deployment.tls.for_requests,
         state=str(state or paths.state()),
     )
-    with api, _guarded(order):
-        yield api
 
 
 @contextmanager

@@ -20,9 +20,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from calorimeter.core import guardian
+from calorimeter.core import files, guardian, ownership
+from calorimeter.core.errors import InputError
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -57,29 +58,36 @@ class TracingClaim:
     def __init__(self, order: TracingOrder, name: str) -> None:
         self._order = order
         self._file = order.folder / f"user-{name}"
-        self._held: IO[bytes] | None = None
+        self._held: BinaryIO | None = None
 
     def take(self) -> None:
         """Switch tracing on if it is off. Raises `EvidenceUnavailable` if that fails."""
         with self._alone(), self._order.api() as api:
             if not api.tracing():
                 # Before the switch: a crash in between may leave a needless file, but never a missing one.
-                self._ours.write_text(f"{self._order.url} {self._order.vhost}\n", encoding="utf-8")
+                files.write(self._ours, f"{self._order.url} {self._order.vhost}\n", mode=files.PRIVATE)
                 api.set_tracing(True)
-            self._held = self._file.open("wb")
+            self._held = files.append(self._file)
             fcntl.flock(self._held, fcntl.LOCK_EX)
 
-    def release(self) -> None:
-        """Switch tracing off if this suite switched it on and no other run uses it."""
+    def was_taken(self) -> bool:
+        """Whether runs of this suite have switched tracing on, as far as they have left a file."""
+        return self._ours.exists()
+
+    def release(self) -> bool:
+        """Switch tracing off if this suite switched it on and no other run uses it; whether it did."""
         with self._alone():
             if self._held is not None:
                 self._held.close()
-            self._file.unlink(missing_ok=True)
-            if self._ours.exists() and not self._others():
-                with self._order.api() as api:
-                    if api.tracing():
-                        api.set_tracing(False)
-                self._ours.unlink()
+            files.remove(self._file)
+            if not self.was_taken() or self._others():
+                return False
+            with self._order.api() as api:
+                was_on = api.tracing()
+                if was_on:
+                    api.set_tracing(False)
+            files.remove(self._ours)
+            return was_on
 
     @property
     def _ours(self) -> Path:
@@ -90,14 +98,14 @@ class TracingClaim:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        self._order.folder.mkdir(parents=True, exist_ok=True)
-        with (self._order.folder / "lock").open("wb") as lock:
+        ownership.own(files.make_folder(self._order.folder), Path(self._order.state))
+        with files.append(self._order.folder / "lock") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
 
 def _is_held(path: Path) -> bool:
-    with path.open("rb") as file:
+    with files.open_to_read(path) as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -113,7 +121,7 @@ def _release(claim: TracingClaim, tries: int) -> int:
             time.sleep(OFF_PAUSE_S)  # the broker is away; no event announces its return
         try:
             claim.release()
-        except EvidenceUnavailable:
+        except (EvidenceUnavailable, InputError):
             continue
         return 0
     return 1
@@ -129,8 +137,9 @@ def main() -> int:
     claim = TracingClaim(order, str(os.getpid()))
     try:
         claim.take()
-    except EvidenceUnavailable as problem:
-        guardian.reply(json.dumps({"why": problem.why}))
+    except (EvidenceUnavailable, InputError) as problem:
+        why = problem.why if isinstance(problem, EvidenceUnavailable) else str(problem)
+        guardian.reply(json.dumps({"why": why}))
         return _release(claim, tries=1)
     guardian.reply("on")
     guardian.wait_for_dismissal()

@@ -7,6 +7,7 @@ import time
 import requests
 
 from calorimeter.core.deployment import Api
+from calorimeter.core.http_session import HttpSession
 from calorimeter.core.sigv4 import Signer
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.identity import session
@@ -24,8 +25,9 @@ class RpcClient:
     def __init__(self, context: Context) -> None:
         self._signer = Signer.of(context.deployment, context.identity)
         self._identity = session(context.deployment)
-        self._http = requests.Session()
-        self._http.trust_env = False
+        apis = [api for api in (context.deployment.rest, context.deployment.cfn) if api is not None]
+        urls = [f"http://{backend.address}" for api in apis for backend in api.backends]
+        self._http = HttpSession("backends", *urls)
 
     def ask(self, name: str, api: Api, host: str) -> DirectRequest:
         """Send one request to the backend at `host` (`HOST:PORT`) of the API called `name`."""

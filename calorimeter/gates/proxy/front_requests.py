@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Sequence
 
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
 from calorimeter.gates.clients.sources import in_turn
@@ -80,7 +80,7 @@ async def _replies(api: Api, clients: Sequence[str | None], tls: Tls) -> list[Fr
 def _versions(text: str) -> tuple[ApiVersion, ...]:
     """The versions of Heat's document; empty if it is another document."""
     try:
-        found = json.loads(text)["versions"]
+        found = foreign.member(foreign.json_value(text), "versions")
         return tuple(
             ApiVersion(
                 id=str(version["id"]),
@@ -89,5 +89,5 @@ def _versions(text: str) -> tuple[ApiVersion, ...]:
             )
             for version in found
         )
-    except (ValueError, KeyError, TypeError):
+    except foreign.MISREAD:
         return ()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shlex
@@ -14,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from calorimeter.core import files, foreign
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.keystone_login import Login
@@ -53,7 +53,7 @@ def client_calls(context: Context) -> ClientCalls:
     name = f"calorimeter-p3-{secrets.token_hex(4)}"
     with TemporaryDirectory(prefix="calorimeter-") as folder:
         template = Path(folder) / "tiny.yaml"
-        template.write_text(TEMPLATE, encoding="utf-8")
+        files.write(template, TEMPLATE)
         environment["OS_CLIENT_CONFIG_FILE"] = f"{folder}/none.yaml"
         client = _Client(context.deployment, command, environment, folder)
         client.stack("list")
@@ -150,8 +150,8 @@ class _Client:
 
 def _state(shown: str) -> str | None:
     try:
-        return str(json.loads(shown)["stack_status"])
-    except (ValueError, KeyError, TypeError):
+        return foreign.text(foreign.member(foreign.json_value(shown), "stack_status"))
+    except foreign.UnintelligibleError:
         return None
 
 

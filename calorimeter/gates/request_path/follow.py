@@ -10,9 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import pyarrow.parquet as pq
+import pyarrow.compute as pc
 
-from calorimeter.core import keystone_login
+from calorimeter.core import keystone_login, recorded_tables
 from calorimeter.core.deployment import Deployment, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
@@ -42,6 +42,9 @@ class FollowedCommand(NamedTuple):
 
 TRACE = "trace"
 """Name of the recording in a run's evidence."""
+
+SENT = (*SentRequest.model_fields, "error")
+"""The columns of samples that say what was sent."""
 
 
 def follow(
@@ -88,14 +91,12 @@ def joined(requests: Sequence[SentRequest], recording: PathEvidence) -> RequestP
     return join(requests, recording.connections, recording.events, recording.processes)
 
 
-def samples(run: RunDir) -> tuple[SentRequest, ...]:
-    """The requests of a recorded load. Raises InputError if its samples cannot be read."""
+def samples(run: RunDir, request_id: str | None = None) -> tuple[SentRequest, ...]:
+    """The requests of a recorded load: all, or those with one id. Raises InputError for damaged samples."""
     rows: list[SentRequest] = []
-    for path in run.parquet("samples"):
-        try:
-            rows += requests_of(pq.read_table(path).to_pylist())
-        except (OSError, ValueError, KeyError) as problem:
-            raise InputError(str(path), f"cannot be read ({type(problem).__name__})") from problem
+    for batch in recorded_tables.batches(run, "samples", SENT):
+        chosen = batch if request_id is None else batch.filter(pc.field("request_id") == request_id)
+        rows += requests_of(chosen.to_pylist())
     return tuple(rows)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
+from calorimeter.core import recorded_json
 from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.files import MissingFileError
+from calorimeter.core.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence import proxy_log
 from calorimeter.gates.evidence.broker_api import BrokerApi
@@ -113,11 +115,17 @@ def recorder(deployment: Deployment) -> Iterator[PathRecorder]:
         yield PathRecorder(api, firehose, logs)
 
 
-def read(path: Path) -> PathEvidence:
-    """Read a recording. Raises InputError if the file is not one."""
+LARGEST = 256 * 2**20
+"""Bytes of a recording: some hundred thousand requests."""
+
+
+def read(run: RunDir, name: str) -> PathEvidence:
+    """Read a recording from the evidence of a run. Raises InputError if the file is not one."""
+    path = run.path / "evidence" / f"{name}.json"
     try:
-        return PathEvidence.model_validate_json(path.read_text(encoding="utf-8"))
-    except OSError as problem:
-        raise InputError(str(path), f"cannot be read ({problem.strerror})") from problem
-    except ValueError as problem:
-        raise InputError(str(path), "is not the evidence of `calorimeter trace`") from problem
+        return recorded_json.record(path, PathEvidence, within=run.path, limit=LARGEST)
+    except MissingFileError:
+        raise
+    except InputError as problem:
+        given = f"is not the evidence of `calorimeter trace` ({problem.given})"
+        raise InputError(str(path), given) from problem

@@ -106,7 +106,9 @@ class _Handler(BaseHTTPRequestHandler):
             source = upstream.sock.getsockname()[:2]
             self._send_on(upstream, parts.path + (f"?{parts.query}" if parts.query else ""), body)
             answer = upstream.getresponse()
-            content = answer.read()
+            content = answer.read(LARGEST_BODY)
+            if answer.read(1) or answer.length:
+                raise http.client.HTTPException("too large, or cut")
         except (OSError, http.client.HTTPException) as problem:
             self._record(str(target), parts.path, source, sent_ns)
             self.send_error(502, f"the API did not answer ({type(problem).__name__})")

@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from calorimeter.core import files
 from calorimeter.core import load_generator as generators
 from calorimeter.core.baseline import Baseline
 from calorimeter.core.errors import InputError
@@ -100,8 +101,8 @@ def baseline(context: Context) -> Baseline:
             stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMPARE_S, check=False,
         )  # fmt: skip
         try:
-            return Baseline.model_validate_json(record.read_text(encoding="utf-8"))
-        except OSError:
+            return Baseline.model_validate_json(files.read(record))
+        except files.MissingFileError:
             error = (done.stderr.strip().splitlines() or ["ended without a message"])[-1]
             raise EvidenceUnavailable("compare", error.removeprefix("calorimeter: ")) from None
         except ValidationError as problem:
@@ -110,10 +111,11 @@ def baseline(context: Context) -> Baseline:
 
 def _scenario(run: RunDir) -> Scenario:
     file = run.path / "scenario.toml"
-    if not file.exists():
-        raise EvidenceUnavailable(str(run.path), "holds no scenario.toml: give a run of `calorimeter run`")
     try:
-        return catalogue.recorded(file)
+        return catalogue.recorded(files.regular(file, within=run.path))
+    except files.MissingFileError:
+        missing = "holds no scenario.toml: give a run of `calorimeter run`"
+        raise EvidenceUnavailable(str(run.path), missing) from None
     except InputError as problem:
         raise EvidenceUnavailable(problem.where, problem.given) from problem
 

@@ -9,12 +9,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from calorimeter.core import netns
+from calorimeter.core import files, netns
+from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import CancelledError, DeadlineError, until
 from calorimeter.lab import processes, programs
 from calorimeter.lab.lab_state import Lab
 
 LOG_LINES = 25
+TAIL_BYTES = 65536
 
 
 class DaemonError(Exception):
@@ -57,10 +59,10 @@ def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> 
 def tail(log: Path, lines: int = LOG_LINES) -> str:
     """The last lines of a log; empty if the log is absent."""
     try:
-        with log.open("rb") as file:
-            file.seek(max(0, file.seek(0, os.SEEK_END) - 65536))
-            return "\n".join(file.read().decode("utf-8", "replace").splitlines()[-lines:])
-    except OSError:
+        with files.open_to_read(log) as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            return "\n".join(file.read(TAIL_BYTES).decode("utf-8", "replace").splitlines()[-lines:])
+    except InputError:
         return ""
 
 

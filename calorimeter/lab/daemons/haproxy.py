@@ -10,10 +10,11 @@ from threading import Event
 
 from calorimeter.config import generate
 from calorimeter.config.haproxy import haproxy_writer
+from calorimeter.core import files
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
-from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.lab_state import Lab, write_private
 from calorimeter.lab.sample import layout
 
 SECTIONS = {"rest": "rest_api_proxy", "cfn": "cfn_api_proxy"}
@@ -133,9 +134,9 @@ def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.Listen
 def prepare(lab: Lab, other: haproxy_writer.ProxyConfig | None = None) -> None:
     """Write the lab's configuration, or `other`. Raises `DaemonError` if HAProxy does not accept it."""
     path = conf(lab)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    files.make_folder(path.parent)
     partial = path.with_suffix(".partial")
-    partial.write_text(haproxy_writer.render(other or config(lab)))
+    write_private(partial, haproxy_writer.render(other or config(lab)))
     checked = subprocess.run(
         [str(lab.programs.haproxy), "-c", "-f", str(partial)], capture_output=True, text=True, check=False
     )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 import tomllib
 from pathlib import Path
 
 from calorimeter.config.heat.heat_conf_writer import Sections
-from calorimeter.lab.lab_state import Lab
+from calorimeter.core import files
+from calorimeter.lab.lab_state import Lab, write_private
 
 SOURCE = Path(__file__).parents[1] / "rpc_health"
 
@@ -44,16 +44,17 @@ def environment(lab: Lab) -> dict[str, str]:
 
 
 def _install(folder: Path) -> None:
-    project = tomllib.loads((SOURCE / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    project = tomllib.loads(files.read_text(SOURCE / "pyproject.toml"))["project"]
     name = project["name"].replace("-", "_")
     metadata = folder / f"{name}-{project['version']}.dist-info"
-    metadata.mkdir(mode=0o700, parents=True)
-    shutil.copy(SOURCE / f"{name}.py", folder)
-    (metadata / "METADATA").write_text(
-        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+    files.make_folder(metadata)
+    write_private(folder / f"{name}.py", files.read_text(SOURCE / f"{name}.py"))
+    write_private(
+        metadata / "METADATA",
+        f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n",
     )
     lines = [
         f"[{group}]\n" + "".join(f"{key} = {value}\n" for key, value in names.items())
         for group, names in project["entry-points"].items()
     ]
-    (metadata / "entry_points.txt").write_text("\n".join(lines))
+    write_private(metadata / "entry_points.txt", "\n".join(lines))

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from calorimeter.config.heat import heat_conf_writer
+from calorimeter.core import files
+from calorimeter.core.bounds import is_digits
 from calorimeter.lab.daemons import bootstrap_accounts, health_check, mariadb, rabbitmq, readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import REGION, Lab, write_private
@@ -36,13 +38,13 @@ def kind(part: str) -> str:
 def prepare(lab: Lab, part: str) -> None:
     """Write the part's heat.conf."""
     path = file(lab, part)
-    path.parent.mkdir(mode=0o700, exist_ok=True)
+    files.make_folder(path.parent)
     write_private(path, heat_conf_writer.render(conf(lab, part)))
     if lab.topology.serve == "wsgi" and kind(part) in _APPLICATIONS:
         text = _APPLICATION.format(
             program=PROGRAMS[kind(part)], conf=path, application=_APPLICATIONS[kind(part)]
         )
-        path.with_name(f"{_module(part)}.py").write_text(text)
+        write_private(path.with_name(f"{_module(part)}.py"), text)
 
 
 def _module(part: str) -> str:
@@ -110,7 +112,7 @@ def workers(lab: Lab, part: str) -> int:
     conf = configparser.RawConfigParser(strict=False)
     conf.read(file(lab, part), encoding="utf-8")
     written = conf.defaults().get("num_engine_workers", "")
-    return int(written) if written.isdigit() else lab.topology.workers
+    return int(written) if is_digits(written) else lab.topology.workers
 
 
 def group(lab: Lab, part: str) -> int | None:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from threading import Event
 
+from calorimeter.core import files
 from calorimeter.lab.daemons import mariadb, readiness
 from calorimeter.lab.daemons.daemon import Daemon, run
 from calorimeter.lab.lab_state import REGION, Lab, write_private
@@ -70,17 +71,16 @@ def daemon(lab: Lab) -> Daemon:
 def prepare(lab: Lab) -> None:
     """Write the configuration and new keys."""
     home = lab.folder / "keystone"
-    home.mkdir(mode=0o700, exist_ok=True)
     for name in ("fernet-keys", "credential-keys"):
         keys = home / name
-        keys.mkdir(mode=0o700, exist_ok=True)
+        files.make_folder(keys)
         for index in ("0", "1"):
             write_private(keys / index, base64.urlsafe_b64encode(os.urandom(32)).decode())
     text = _CONF.format(
         database=mariadb.url(lab, "keystone"), home=home, memcached=lab.address("memcached")
     )
     write_private(home / "keystone.conf", text)
-    (home / "keystone_application.py").write_text(_APPLICATION)
+    write_private(home / "keystone_application.py", _APPLICATION)
 
 
 def bootstrap(lab: Lab, cancel: Event | None = None) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
+from calorimeter.core import files, ownership, paths
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import readiness
@@ -59,8 +60,7 @@ def daemon(lab: Lab) -> Daemon:
 
 def prepare(lab: Lab, cancel: Event | None = None) -> None:
     """Copy the template (created if absent) and set this lab's own passwords."""
-    home = lab.folder / "mariadb"
-    home.mkdir(mode=0o700, exist_ok=True)
+    home = files.make_folder(lab.folder / "mariadb")
     _copy(_template(lab, cancel), home / "data")
     password, host = lab.secrets["mariadb"], lab.host("mariadb")
     who = "10.0.0.%" if lab.topology.sample else host
@@ -87,7 +87,7 @@ def _configure(home: Path, network: str, statements: list[str]) -> None:
     )
     if user != "root":
         text = text.replace(f"user = {user}\n", "")
-    (home / "mariadb.cnf").write_text(text)
+    write_private(home / "mariadb.cnf", text)
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -96,10 +96,9 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def _cache() -> Path:
-    base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    path = Path(base) / "calorimeter"
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return path
+    # Databases of the cache are run: nobody else may have put them there.
+    path = paths.cache()
+    return ownership.own(files.make_folder(path), path)
 
 
 def _versions(lab: Lab) -> str:
@@ -138,7 +137,7 @@ def _template(lab: Lab, cancel: Event | None) -> Path:
 
 @contextmanager
 def _only_one(path: Path, cancel: Event | None) -> Iterator[None]:
-    with path.open("w") as lock:
+    with files.append(path) as lock:
 
         def locked() -> bool:
             try:
@@ -160,7 +159,7 @@ def _make_template(lab: Lab, cancel: Event | None) -> Path:
     """Initialise a data folder inside the lab's folder, on a Unix socket only; return its path."""
     home = lab.folder / "template"
     shutil.rmtree(home, ignore_errors=True)
-    home.mkdir(mode=0o700)
+    files.make_folder(home)
     data = home / "data"
     part = "mariadb"
     install = [str(lab.programs.mariadb_install_db), "--no-defaults", f"--datadir={data}"]
@@ -194,9 +193,10 @@ def _make_template(lab: Lab, cancel: Event | None) -> Path:
 
 def _sync(lab: Lab, home: Path, database: str, cancel: Event | None) -> None:
     conf = home / f"{database}.conf"
-    conf.write_text(
+    write_private(
+        conf,
         f"[database]\nconnection = mysql+pymysql://root@localhost/{database}"
-        f"?unix_socket={home / 'sock'}&charset=utf8\n"
+        f"?unix_socket={home / 'sock'}&charset=utf8\n",
     )
     program = lab.programs.heat(f"{database}-manage")
     run(lab, "mariadb", [program, "--config-file", str(conf), "db_sync"], 240, cancel=cancel)

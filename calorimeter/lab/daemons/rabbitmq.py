@@ -6,6 +6,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import quote
 
+from calorimeter.core import files
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import LOOPBACK, Lab, write_private
@@ -44,7 +45,7 @@ def user(lab: Lab) -> str:
 def prepare(lab: Lab) -> None:
     """Write the configuration; files with passwords have mode 600."""
     home = lab.folder / "rabbitmq"
-    home.mkdir(mode=0o700, exist_ok=True)
+    files.make_folder(home)
     text = _CONF.format(
         address=lab.host("amqp"),
         amqp=lab.port("amqp"),
@@ -54,8 +55,8 @@ def prepare(lab: Lab) -> None:
         only_here="false" if lab.topology.sample else "true",
     )
     write_private(home / "rabbitmq.conf", text)
-    (home / "enabled_plugins").write_text("[rabbitmq_management].\n")
-    (home / "rabbitmq-env.conf").write_text("")
+    write_private(home / "enabled_plugins", "[rabbitmq_management].\n")
+    write_private(home / "rabbitmq-env.conf", "")
     cookie = home / ".erlang.cookie"
     cookie.unlink(missing_ok=True)
     write_private(cookie, lab.secrets["erlang_cookie"])

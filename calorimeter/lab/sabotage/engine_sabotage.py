@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import requests
 
 from calorimeter.config.heat import heat_conf_writer
+from calorimeter.core import files
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lab_state, lock, processes
@@ -109,7 +110,7 @@ def heal(name: str) -> None:
         lab = lab_state.open_lab(name)
         part = lab.topology.engine_parts[-1]
         options = heat.conf(lab, part)
-        own = heat.file(lab, part).read_text(encoding="utf-8") == heat_conf_writer.render(options)
+        own = files.read_text(heat.file(lab, part)) == heat_conf_writer.render(options)
         if own and rabbitmq.engine_hosts(lab).get(part) == lab.topology.workers:
             return
         _restart(lab, part, options, EngineSabotage("", lambda _: {}, lab.topology.workers))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from types import MappingProxyType
 
+from calorimeter.core.bounds import is_digits
+
 HOSTS = MappingProxyType(
     {
         "A": "10.0.0.1",
@@ -51,7 +53,7 @@ def host_of(name: str) -> str:
     kind, _, number = name.rpartition("-")
     if name == "log":
         return CLIENT
-    if kind and number.isdigit() and not name.startswith("client"):
+    if kind and is_digits(number) and not name.startswith("client"):
         return API_HOSTS[(int(number) - 1) % len(API_HOSTS)]
     return "A"
 

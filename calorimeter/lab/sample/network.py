@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from contextlib import suppress
 from ipaddress import IPv4Address
 
 from calorimeter.core import netns
@@ -49,7 +50,14 @@ def make(lab: str) -> None:
 
 
 def enter_client_host(lab: str) -> None:
-    """Enter the namespace of the client host, from which all hosts of the sample can be reached."""
+    """Enter the namespace of the client host, from which all hosts of the sample can be reached.
+
+    If somebody has deleted it, it is made again, as long as the bridge is there.
+    """
+    there = existing(lab)
+    if namespace(lab, LAN) in there and namespace(lab, layout.CLIENT) not in there:
+        _unplug(lab, layout.CLIENT)  # processes in the lost namespace may keep the other end alive
+        make_host(lab, layout.CLIENT)
     netns.enter(namespace(lab, layout.CLIENT), f"lab {lab}")
 
 
@@ -72,8 +80,14 @@ def remove_host(lab: str, host: str) -> None:
     """Remove a host in which nothing runs, with its connection tracking and routes."""
     # The bridge port first: lingering connections could keep the namespace alive for a while.
     if namespace(lab, host) in existing(lab):
-        _ip("-n", namespace(lab, LAN), "link", "delete", _port(host))
+        _unplug(lab, host)
         _ip("netns", "delete", namespace(lab, host))
+
+
+def _unplug(lab: str, host: str) -> None:
+    """Remove a host's port of the bridge, if it is there."""
+    with suppress(InputError):
+        _ip("-n", namespace(lab, LAN), "link", "delete", _port(host))
 
 
 def plug(lab: str, host: str, *, cable_in: bool) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from xml.etree import ElementTree
-
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Api
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.core.sigv4 import Signer
-from calorimeter.load.apis.stack_api import StackIdentity, UnintelligibleError
+from calorimeter.load.apis.stack_api import StackIdentity
 from calorimeter.load.http.client import Answer
 from calorimeter.load.http.connection import Endpoint
 from calorimeter.workload.template import Template
@@ -60,31 +60,15 @@ class CfnApi:
 
     def created(self, answer: Answer, name: str) -> StackIdentity:
         """The new stack's ARN, which ends in its id."""
-        arn = _text(answer, ".//StackId")
+        arn = foreign.arn(foreign.xml_text(answer.body, "StackId"))
         return StackIdentity(name, arn.rpartition("/")[2], arn)
 
     def state(self, answer: Answer) -> str:
         """`StackStatus`."""
-        return _text(answer, ".//StackStatus")
+        return foreign.xml_text(answer.body, "StackStatus")
 
     def call(self, action: str, **form: str) -> bytes:
         """Any action; the signature is as old as this call."""
         headers, body = self._sign(self._url, action, **form)
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         return f"{self._head}{lines}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
-
-
-def _tree(answer: Answer) -> ElementTree.Element:
-    if b"<!" in answer.body:  # Heat sends no DOCTYPE; without one there is no entity to expand
-        raise UnintelligibleError("XML with a declaration, which Heat never sends")
-    try:
-        return ElementTree.fromstring(answer.body)  # noqa: S314
-    except ElementTree.ParseError as problem:
-        raise UnintelligibleError("not XML") from problem
-
-
-def _text(answer: Answer, path: str) -> str:
-    found = _tree(answer).findtext(path)
-    if not found:
-        raise UnintelligibleError(f"no {path.lstrip('./')}")
-    return found

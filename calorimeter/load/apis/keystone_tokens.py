@@ -6,9 +6,8 @@ import logging
 from datetime import UTC, datetime
 
 import gevent
-from keystoneauth1 import exceptions
 
-from calorimeter.core import keystone_login
+from calorimeter.core import foreign, keystone_login
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.identities import Identity
@@ -76,17 +75,20 @@ class Token:
             self._renewer = None
 
     def _fetch(self) -> None:
-        try:
-            access = self.login.plugin.get_access(self.session)
-        except exceptions.ClientException as problem:
-            raise self.login.refusal(problem) from None
-        assert access.auth_token is not None and access.expires is not None
-        self.bytes = access.auth_token.encode("ascii")
-        self.project_id, self.project_name = access.project_id or "", access.project_name or ""
-        self.domain_id = access.project_domain_id or ""
-        self.user_id = access.user_id or ""
+        self.login.asked(self._read)
+
+    def _read(self) -> None:
+        access = self.login.plugin.get_access(self.session)
+        fetched = foreign.token(access.auth_token).encode("ascii")
+        assert access.expires is not None
+        lifetime_s = (access.expires - datetime.now(UTC)).total_seconds()
+        self.project_id = foreign.identifier(access.project_id) if access.project_id else ""
+        self.project_name = str(access.project_name or "")
+        self.domain_id = foreign.identifier(access.project_domain_id) if access.project_domain_id else ""
+        self.user_id = str(access.user_id or "")
         self.restricted = keystone_login.restricted(access)
-        self._lifetime_s = (access.expires - datetime.now(UTC)).total_seconds()
+        self._lifetime_s = lifetime_s
+        self.bytes = fetched
 
     def _renew(self) -> None:
         while True:
@@ -103,4 +105,6 @@ class Token:
 
 def _deferred(login: Login) -> bytes:
     known = login.password_of_user
+    if known and not all(value.isprintable() for value in known):
+        raise InputError(login.where, "user or password has a character that no header may have")
     return f"\r\nX-Auth-User: {known[0]}\r\nX-Auth-Key: {known[1]}".encode() if known else b""

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import quote
 
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Api
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.load.apis.keystone_tokens import Token
-from calorimeter.load.apis.stack_api import StackIdentity, UnintelligibleError
+from calorimeter.load.apis.stack_api import StackIdentity
 from calorimeter.load.http.client import Answer
 from calorimeter.load.http.connection import Endpoint
+from calorimeter.load.http.request_line import request_line
 from calorimeter.workload.template import Template
 
 TAG = "calorimeter"
@@ -54,10 +58,10 @@ class RestApi:
 
     def outside(self, path: str) -> bytes:
         """GET a path outside the project, such as `/` (the versions)."""
-        return f"GET {path} HTTP/1.1\r\n".encode("ascii") + self._tail + self._token.bytes + b"\r\n\r\n"
+        return request_line("GET", path) + self._tail + self._token.bytes + b"\r\n\r\n"
 
     def _head(self, method: str, below: str) -> bytes:
-        return f"{method} {self._project}{below} HTTP/1.1\r\n".encode("ascii") + self._tail
+        return request_line(method, self._project + below) + self._tail
 
     def _without_body(self, method: str, below: str) -> bytes:
         return self._head(method, below) + self._token.bytes + b"\r\n\r\n"
@@ -89,7 +93,8 @@ class RestApi:
 
     def show_resource(self, stack: StackIdentity, resource: str) -> bytes:
         """GET /stacks/{name}/{id}/resources/{resource}."""
-        return self._without_body("GET", f"/stacks/{stack.name}/{stack.identity}/resources/{resource}")
+        place = f"/stacks/{stack.name}/{stack.identity}"
+        return self._without_body("GET", f"{place}/resources/{quote(resource, safe='')}")
 
     def create(self, name: str, template: Template) -> bytes:
         """POST /stacks."""
@@ -118,19 +123,18 @@ class RestApi:
 
     def created(self, answer: Answer, name: str) -> StackIdentity:
         """The new stack's id."""
-        stack_id = text_in(answer, "stack", "id")
+        stack_id = id_in(answer, "stack", "id")
         return StackIdentity(name, stack_id, stack_id)
 
     def state(self, answer: Answer) -> str:
         """`stack_status`."""
-        return str(_stack(answer).get("stack_status", ""))
+        return foreign.text(foreign.member(foreign.json_value(answer.body), "stack", "stack_status"))
 
     def outputs(self, answer: Answer) -> dict[str, str]:
-        """The outputs in an answer to a `show` that resolves them, as text."""
-        found = _stack(answer).get("outputs")
-        if not isinstance(found, list):
-            raise UnintelligibleError("a stack without outputs")
-        return {str(output.get("output_key")): str(output.get("output_value") or "") for output in found}
+        """The outputs in an answer to a `show` that resolves them, those that are text."""
+        found = foreign.objects(foreign.member(foreign.json_value(answer.body), "stack", "outputs"))
+        pairs = ((foreign.text(output.get("output_key")), output.get("output_value")) for output in found)
+        return {name: foreign.text(value) for name, value in pairs if isinstance(value, str)}
 
 
 def text_of(template: Template) -> dict[str, object]:
@@ -138,34 +142,16 @@ def text_of(template: Template) -> dict[str, object]:
     return {"template": template.text, **({"files": dict(template.files)} if template.files else {})}
 
 
-def text_in(answer: Answer, *names: str) -> str:
-    """The text at the path `names` in a JSON answer. Raises UnintelligibleError if it is absent."""
-    found = _member(answer, *names)
-    if not isinstance(found, str):
-        raise UnintelligibleError(f"{names[-1]!r} is not text")
-    return found
+def id_in(answer: Answer, *names: str) -> str:
+    """The id at the path `names` in a JSON answer. Raises UnintelligibleError if it is absent."""
+    return foreign.identifier(foreign.member(foreign.json_value(answer.body), *names))
+
+
+def listed(answer: Answer, name: str) -> list[dict[str, Any]]:
+    """The objects in the list `name` of a JSON answer. Raises UnintelligibleError."""
+    return foreign.objects(foreign.member(foreign.json_value(answer.body), name))
 
 
 def ids_in(answer: Answer, name: str) -> list[str]:
     """The ids of the objects in the list `name` of a JSON answer. Raises UnintelligibleError."""
-    try:
-        return [str(each["id"]) for each in _member(answer, name)]
-    except (KeyError, TypeError) as problem:
-        raise UnintelligibleError(f"{name!r} is not a list of objects with ids") from problem
-
-
-def _stack(answer: Answer) -> dict[str, object]:
-    found = _member(answer, "stack")
-    if not isinstance(found, dict):
-        raise UnintelligibleError("'stack' is not an object")
-    return found
-
-
-def _member(answer: Answer, *names: str) -> Any:
-    try:
-        found = json.loads(answer.body)
-        for name in names:
-            found = found[name]
-    except (ValueError, KeyError, TypeError) as problem:
-        raise UnintelligibleError(f"no JSON with {'.'.join(names)!r}") from problem
-    return found
+    return [foreign.identifier(each.get("id")) for each in listed(answer, name)]

@@ -9,10 +9,6 @@ from calorimeter.load.http.client import Answer
 from calorimeter.workload.template import Template
 
 
-class UnintelligibleError(ValueError):
-    """An answer with an expected status whose body lacks what it must contain."""
-
-
 @dataclass(frozen=True, slots=True)
 class StackIdentity:
     """A stack, as an API names it: `identity` is the REST id or the CFN ARN."""
@@ -23,7 +19,7 @@ class StackIdentity:
 
 
 class StackApi(Protocol):
-    """Requests as bytes, and parsers of answers, which raise UnintelligibleError."""
+    """Requests as bytes, and parsers of answers, which raise UnintelligibleError and nothing else."""
 
     name: str
     gone_statuses: frozenset[int]

@@ -22,7 +22,14 @@ IDLE_CHECK_NS = 20_000_000
 """A connection that was idle for longer is checked before it is used again."""
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
+"""Heat's longest answers, lists of 1,000 stacks, have about 1 MB."""
 
+MAX_HEAD_BYTES = 64 * 1024
+"""The most that may come before an answer's body, with all `100 Continue` before it."""
+
+MAX_REQUEST_ID = 64
+
+_PROTOCOL_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 
 _connections_made = 0
 
@@ -144,7 +151,7 @@ class Client:
                     self.close()
                     continue
                 self._fail("closed" if self._connection else self._unconnected(), str(problem))
-            except httptools.HttpParserError as problem:
+            except _PROTOCOL_ERRORS as problem:
                 if self._complete:  # the surplus bytes belong to no request
                     self.close()
                 else:
@@ -214,6 +221,8 @@ class Client:
             self._parser.feed_data(data)
             if self._complete:
                 break
+            if not self._head_done and self._max - left > MAX_HEAD_BYTES:
+                raise httptools.HttpParserError(f"no body after {MAX_HEAD_BYTES} bytes")
         self._used = True
         if self._last or self._bodiless:
             self.close()
@@ -244,14 +253,20 @@ class Client:
             raise httptools.HttpParserError("more than one answer")
         length = len(name)
         if length == 22:
-            if name.lower() == b"x-openstack-request-id":
+            # Letters, digits and `-` only: it goes into tables, and must be UTF-8 there.
+            if (
+                name.lower() == b"x-openstack-request-id"
+                and value  # None without a value
+                and len(value) <= MAX_REQUEST_ID
+                and value.replace(b"-", b"").isalnum()
+            ):
                 self._answer.request_id = value
         elif length == 14:
             if name.lower() == b"content-length":
                 self._framed = True
         elif length == 8:
             if name.lower() == b"location":
-                self._answer.location = value
+                self._answer.location = value or b""
         elif length == 17 and name.lower() == b"transfer-encoding":
             self._framed = True
 

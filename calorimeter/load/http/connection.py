@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import resource
 import socket as constants
 import ssl
 from dataclasses import dataclass
@@ -24,6 +25,9 @@ _getaddrinfo = monkey.get_original("socket", "getaddrinfo")
 _READ, _WRITE = 1, 2
 _IPV6_FREEBIND = 78  # linux/in6.h: bind to an address of a local prefix (`ip -6 route add local …`)
 _IP_BIND_ADDRESS_NO_PORT = 24  # linux/in.h: connect() chooses the port, which need not be unique then
+
+SPARE_DESCRIPTORS = 16
+"""Descriptors that no connection takes: without one, the recorder could not write what was measured."""
 
 _BUFFER = bytearray(256 * 1024)
 _VIEW = memoryview(_BUFFER)
@@ -84,6 +88,8 @@ class Connection:
         """Connect. Raises OSError; the caller limits the time (see `deadlines`)."""
         sock = _Socket(to.family, constants.SOCK_STREAM)
         try:
+            if sock.fileno() >= resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE_DESCRIPTORS:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             sock.setblocking(False)
             sock.setsockopt(constants.IPPROTO_TCP, constants.TCP_NODELAY, 1)
             if source is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.load.apis.cfn import CfnApi
-from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import stack_life
 from calorimeter.load.operations.operation import Actor, Operation, Stack

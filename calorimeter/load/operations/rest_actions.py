@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+from urllib.parse import quote
 
-from calorimeter.load.apis.rest import ids_in, text_in
+from calorimeter.core import foreign
+from calorimeter.load.apis.rest import id_in, ids_in
 from calorimeter.load.http import answers
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations import stack_life
@@ -110,7 +111,7 @@ def snapshot(actor: Actor, operation: Operation) -> None:
     stack = stack_for(actor, operation)
     path = fill(operation.route, actor, stack)
     data = api_of(actor).call("POST", path, {"name": f"{stack.target.name}-snapshot"})
-    answer, snapshot_id = actor.request(operation, data, lambda answer: text_in(answer, "id"))
+    answer, snapshot_id = actor.request(operation, data, lambda answer: id_in(answer, "id"))
     if snapshot_id is None:
         stack_life.note_failure(stack, answer)
         return
@@ -136,7 +137,7 @@ def snapshot_restore(actor: Actor, operation: Operation) -> None:
 def abandon(actor: Actor, operation: Operation) -> None:
     """Abandon a stack, and keep its data for `adopt`."""
     stack = stack_for(actor, operation)
-    answer = request_about(actor, operation, stack, SingleRequest())
+    answer = request_about(actor, operation, stack, SingleRequest(), _description)
     if answer.error:
         stack_life.note_failure(stack, answer)
         return
@@ -144,12 +145,18 @@ def abandon(actor: Actor, operation: Operation) -> None:
     stack_life.await_gone(actor, operation, stack, answer)
 
 
+def _description(abandoned: bytes) -> str:
+    """The description of the template in the data of an abandoned stack."""
+    template = foreign.table(foreign.member(foreign.json_value(abandoned), "template"))
+    return foreign.text(template.get("description") or "")
+
+
 def adopt(actor: Actor, operation: Operation) -> None:
     """Create a stack from the data of an abandoned one."""
     data: bytes = ABANDONED.of(actor)[0]
     actor.abandoned.remove(data)
     body = {"adopt_stack_data": data.decode(), "timeout_mins": 10, "disable_rollback": True}
-    name_of = json.loads(data)["template"].get("description", "")
+    name_of = _description(data)
     template = next((t for t in actor.templates if name_of and name_of in t.text), actor.templates[0])
     stack_life.make(
         actor,
@@ -176,7 +183,7 @@ def resource_events(actor: Actor, operation: Operation) -> None:
     """Read the events of a resource; the first one is kept for the operation `event`."""
     stack = stack_for(actor, operation)
     resource = actor.random.choice(list(stack.template.resources))
-    path = fill(operation.route.replace("{resource_name}", resource), actor, stack)
+    path = fill(operation.route.replace("{resource_name}", quote(resource, safe="")), actor, stack)
     _, events = actor.request(
         operation, api_of(actor).call("GET", path), lambda answer: ids_in(answer, "events")
     )

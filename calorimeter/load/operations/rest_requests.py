@@ -6,11 +6,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 from uuid import UUID
 
+from calorimeter.core import foreign
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.load.apis.rest import RestApi, text_of
-from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.http.client import Answer
 from calorimeter.load.operations.operation import Actor, Operation, Stack
 from calorimeter.workload.template import HOLD, VALUE
@@ -36,7 +37,8 @@ def server_id(actor: Actor) -> str:
 
 
 def _resource(actor: Actor, stack: Stack) -> str:
-    return stack.event[0] if stack.event else actor.random.choice(list(stack.template.resources))
+    name = stack.event[0] if stack.event else actor.random.choice(list(stack.template.resources))
+    return quote(name, safe="")
 
 
 def _arn(actor: Actor, stack: Stack) -> str:
@@ -50,7 +52,7 @@ ROUTE_VALUES: dict[str, Value] = {
     "arn": _arn,
     "resource_name": _resource,
     "event_id": lambda actor, stack: stack.event[1] if stack.event else "",
-    "output_key": lambda actor, stack: actor.random.choice(stack.template.outputs),
+    "output_key": lambda actor, stack: quote(actor.random.choice(stack.template.outputs), safe=""),
     "snapshot_id": lambda actor, stack: stack.snapshots[0],
     "config_id": lambda actor, config: config.config_id,
     "deployment_id": lambda actor, config: config.deployments[0],
@@ -116,8 +118,17 @@ class SingleRequest:
         request_about(actor, operation, thing, self)
 
 
-def request_about(actor: Actor, operation: Operation, thing: object, how: SingleRequest) -> Answer:
-    """Send the request of an operation on this thing, and check how the answer begins."""
+def request_about(
+    actor: Actor,
+    operation: Operation,
+    thing: object,
+    how: SingleRequest,
+    read: Callable[[bytes], object] | None = None,
+) -> Answer:
+    """Send the request of an operation on this thing, and check how the answer begins.
+
+    `read` reads the whole body, and raises UnintelligibleError if it lacks something.
+    """
     path = fill(how.path or operation.route, actor, thing)
     if how.query:
         path += "?" + fill(how.query, actor, thing)
@@ -126,6 +137,10 @@ def request_about(actor: Actor, operation: Operation, thing: object, how: Single
     def begins_well(answer: Answer) -> bool:
         if not answer.body.startswith(begins):
             raise UnintelligibleError(f"does not begin with {how.begins}")
+        if read is not None:
+            read(answer.body)
+        if how.follow:
+            foreign.location(answer.location)
         return True
 
     body = how.body(actor, thing) if how.body else None
@@ -133,11 +148,5 @@ def request_about(actor: Actor, operation: Operation, thing: object, how: Single
     data = api_of(actor).call(operation.method, path, body, deferred)
     answer, _ = actor.request(operation, data, begins_well)
     if how.follow and not answer.error:
-        _follow(actor, answer)
+        actor.request(REDIRECTED, api_of(actor).outside(foreign.location(answer.location)))
     return answer
-
-
-def _follow(actor: Actor, answer: Answer) -> None:
-    url = urlsplit(answer.location.decode("latin-1"))
-    path = f"{url.path}?{url.query}" if url.query else url.path
-    actor.request(REDIRECTED, api_of(actor).outside(path))

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from urllib.parse import quote
 
 import gevent
 
+from calorimeter.core import foreign
 from calorimeter.core.clock import now_ns
 from calorimeter.load.apis.rest import RestApi
+from calorimeter.load.http.client import Answer
+from calorimeter.load.http.request_line import request_line
 from calorimeter.load.operations.operation import Actor, Operation, Stack
 from calorimeter.load.operations.subjects import (
     ALARM_URL,
@@ -18,6 +22,7 @@ from calorimeter.load.operations.subjects import (
     operation,
     stack_for,
 )
+from calorimeter.workload.template import Template
 
 HANDLE_WAIT = Operation("rest", "wait-handle", frozenset({200, 404}))
 """The polls of a new stack until its handle can be signalled; at first the resource may not exist."""
@@ -63,22 +68,23 @@ def signal_resource(actor: Actor, operation: Operation, stack: Stack, handle: st
     """POST …/resources/{name}/signal, with the user's own token."""
     assert isinstance(actor.api, RestApi)
     body = {"status": "SUCCESS", "reason": "load", "data": "calorimeter", "id": _id(stack)}
-    path = f"/stacks/{stack.target.name}/{stack.target.identity}/resources/{handle}/signal"
+    place = f"/stacks/{stack.target.name}/{stack.target.identity}"
+    path = f"{place}/resources/{quote(handle, safe='')}/signal"
     actor.request(operation, actor.api.call("POST", path, body))
 
 
 def signal_url(actor: Actor, operation: Operation, stack: Stack, handle: str) -> None:
     """PUT or POST to the signed address of a resource, which is an address of the CFN API."""
-    url = urlsplit(stack.urls[handle])
+    url = foreign.url(stack.urls[handle])
     body = json.dumps(
         {"Status": "SUCCESS", "Reason": "load", "Data": "calorimeter", "UniqueId": _id(stack)}
     )
-    data = (
-        f"{operation.method} {url.path}?{url.query} HTTP/1.1\r\nHost: {url.netloc}\r\n"
-        f"User-Agent: calorimeter\r\nContent-Type: application/json\r\n"
+    rest = (
+        f"Host: {url.netloc}\r\nUser-Agent: calorimeter\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\n\r\n{body}"
     )
-    actor.request(operation, data.encode())
+    data = request_line(operation.method, f"{url.path or '/'}?{url.query}") + rest.encode("ascii")
+    actor.request(operation, data)
 
 
 def _id(stack: Stack) -> str:
@@ -90,13 +96,25 @@ def learn_urls(actor: Actor, stack: Stack) -> None:
     """Read the addresses at which a stack's resources take signals, from its outputs."""
     assert isinstance(actor.api, RestApi)
     path = f"/stacks/{stack.target.name}/{stack.target.identity}"
-    _, outputs = actor.request(OUTPUTS, actor.api.call("GET", path), actor.api.outputs)
-    for name, (output, _) in stack.template.signal_outputs.items():
-        text = (outputs or {}).get(output, "")
+    outputs = actor.api.outputs
+
+    def read(answer: Answer) -> dict[str, str]:
+        return _urls(outputs(answer), stack.template)
+
+    _, found = actor.request(OUTPUTS, actor.api.call("GET", path), read)
+    stack.urls.update(found or {})
+
+
+def _urls(outputs: Mapping[str, str], template: Template) -> dict[str, str]:
+    """The addresses by handle. Before its resource exists, an output is another text."""
+    found = {}
+    for name, (output, _) in template.signal_outputs.items():
+        text = outputs.get(output, "")
         if text.startswith("{"):
-            text = str(json.loads(text).get("alarm_url", ""))
+            text = str(foreign.table(foreign.json_value(text)).get("alarm_url"))
         if text.startswith("http"):
-            stack.urls[name] = text
+            found[name] = foreign.url(text).geturl()
+    return found
 
 
 def signal_stack(actor: Actor, operation: Operation) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.load.apis.rest import text_in
+from calorimeter.load.apis.rest import id_in
 from calorimeter.load.http import answers
 from calorimeter.load.operations.operation import Actor, Operation, SoftwareConfig
 from calorimeter.load.operations.rest_requests import SingleRequest, api_of, request_about, server_id
@@ -22,9 +22,7 @@ def config_create(actor: Actor, operation: Operation) -> None:
     name = actor.next_name()
     body = {"name": name, "group": "script", "config": "#!/bin/sh\ntrue\n", "inputs": [], "outputs": []}
     data = api_of(actor).call("POST", operation.route, body)
-    answer, created = actor.request(
-        operation, data, lambda answer: text_in(answer, "software_config", "id")
-    )
+    answer, created = actor.request(operation, data, lambda answer: id_in(answer, "software_config", "id"))
     if created:
         actor.configs.append(SoftwareConfig(created))
     elif answers.meaning(answer).unknown:
@@ -50,7 +48,7 @@ def deployment_create(actor: Actor, operation: Operation) -> None:
         "input_values": {},
     }
     data = api_of(actor).call("POST", operation.route, body)
-    _, created = actor.request(operation, data, lambda answer: text_in(answer, "software_deployment", "id"))
+    _, created = actor.request(operation, data, lambda answer: id_in(answer, "software_deployment", "id"))
     if created:
         config.deployments.append(created)
 

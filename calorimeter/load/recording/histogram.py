@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
 from math import ceil, log
 from typing import Any
 
@@ -14,6 +14,10 @@ _LEAST_NS = 1_000
 
 _BUCKETS = ceil(log(24 * 3600 * 1e9 / _LEAST_NS, _GROWTH)) + 1
 """The number of buckets: up to one day."""
+
+_BUCKET = re.compile(r"[0-9]{1,5}", re.ASCII)
+_MOST = 2**40
+"""The largest count of one bucket in a message: eight million of them fit in 64 bits."""
 
 _MIDDLES = _LEAST_NS * _GROWTH ** (np.arange(_BUCKETS) + 0.5)
 
@@ -58,7 +62,11 @@ class Histogram:
         """The counts of the buckets that are not empty, by bucket."""
         return {str(bucket): int(self._counts[bucket]) for bucket in np.flatnonzero(self._counts)}
 
-    def merge_message(self, message: Mapping[str, int]) -> None:
-        """Add the counts in a message of another process (`as_message`)."""
+    def merge_message(self, message: object) -> None:
+        """Add the counts in a message of another process (`as_message`), unless it is none."""
+        if not isinstance(message, dict):
+            return
         for bucket, count in message.items():
-            self._counts[int(bucket)] += count
+            number = int(bucket) if isinstance(bucket, str) and _BUCKET.fullmatch(bucket) else _BUCKETS
+            if number < _BUCKETS and type(count) is int and 0 <= count <= _MOST:
+                self._counts[number] += count

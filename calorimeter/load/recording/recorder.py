@@ -11,9 +11,12 @@ A run must stop if rows cannot be written: `on_failure` is called once, with one
 
 from __future__ import annotations
 
+import logging
+import os
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,8 +30,12 @@ from gevent.event import Event
 from gevent.queue import Empty, Queue
 from gevent.threadpool import ThreadPool
 
+from calorimeter.core import files
+from calorimeter.core.errors import InputError
 from calorimeter.core.samples import LEDGER, SAMPLE
 from calorimeter.load.recording.histogram import Histogram
+
+log = logging.getLogger(__name__)
 
 ROWS = 10_000
 FLUSH_S = 1.0
@@ -93,8 +100,8 @@ class SegmentWriter:
             whole = self._folder / f"{self._worker}.parquet"
             parts = [path for path, _ in self._written]
             _, problem = self._thread.apply(_attempt, (partial(_join, whole, parts),))
-            if problem:
-                self.fail(f"{whole}: cannot be written ({problem})")
+            if problem:  # nothing is lost
+                log.warning("%s: cannot be written (%s): its segments stay", whole, problem)
         self._thread.kill()
 
 
@@ -308,23 +315,36 @@ def _attempt(work: Callable[[], int]) -> tuple[int, str]:
     """The result and "", or 0 and the error: gevent would print what a function raises in its thread."""
     try:
         return work(), ""
+    except InputError as problem:
+        return 0, problem.given
     except (OSError, pa.ArrowException) as problem:
-        return 0, " ".join(str(problem).split())
+        number = getattr(problem, "errno", None)
+        return 0, os.strerror(number) if number else " ".join(str(problem).split())
 
 
 def _write_segment(path: Path, table: Callable[[], pa.Table]) -> int:
     built = table()
-    unfinished = path.with_suffix(".partial")
-    with _writer(unfinished, built.schema) as writer:
+    with _whole(path) as unfinished, _writer(unfinished, built.schema) as writer:
         writer.write_table(built)
-    unfinished.replace(path)
     return int(built.num_rows)
 
 
+@contextmanager
+def _whole(path: Path) -> Iterator[Path]:
+    """A private file of another name to write, which replaces `path` when it is complete."""
+    unfinished = path.with_suffix(".partial")
+    files.create(unfinished).close()
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    except BaseException:
+        unfinished.unlink(missing_ok=True)  # on a full disk, run.json needs the space
+        raise
+
+
 def _join(whole: Path, parts: Sequence[Path]) -> int:
-    unfinished = whole.with_suffix(".partial")
     schema = pq.read_schema(parts[0])
-    with _writer(unfinished, schema) as writer:
+    with _whole(whole) as unfinished, _writer(unfinished, schema) as writer:
         gathered: list[pa.Table] = []
         for part in parts:
             with pq.ParquetFile(part) as file:  # `pq.read_table` would import pandas, which takes seconds
@@ -334,7 +354,6 @@ def _join(whole: Path, parts: Sequence[Path]) -> int:
                 gathered = []
         if gathered:
             writer.write_table(_concatenated(gathered))
-    unfinished.replace(whole)
     for part in parts:
         part.unlink()
     return len(parts)

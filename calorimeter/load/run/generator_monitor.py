@@ -12,8 +12,11 @@ from typing import Any
 
 import gevent
 import numpy as np
+import numpy.ma  # `np.quantile` would import it in the first window
 
+from calorimeter.core import files
 from calorimeter.core.clock import now_ns
+from calorimeter.core.errors import InputError
 from calorimeter.core.load_generator import GeneratorWindow, allowed_lag_s, bottleneck
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http import client
@@ -157,9 +160,11 @@ class GeneratorMonitor:
             for name, value in window.model_dump().items()
         }
         try:
-            self._path.parent.mkdir(exist_ok=True)
+            files.make_folder(self._path.parent)
             # Each short line is one write, so lines of several workers do not mix.
-            with self._path.open("ab", buffering=0) as file:
+            with files.append(self._path) as file:
                 file.write(json.dumps(rounded).encode() + b"\n")
+        except InputError as problem:
+            self._on_failure(str(problem))
         except OSError as problem:
             self._on_failure(f"{self._path}: cannot be written ({problem.strerror})")

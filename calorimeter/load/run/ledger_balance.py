@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -86,17 +86,13 @@ def balance_of_run(run: RunDir) -> LedgerBalance:
     """Compare the samples and the ledger of a run folder. Raises InputError if they cannot be read."""
     if not run.parquet("samples"):
         raise InputError(str(run.path), "holds no samples", "valid: a folder that `calorimeter run` wrote")
-    columns = ["api", "operation", "status", "error", "request_id"]
-    return balance(_rows(run, "samples", columns), _rows(run, "ledger", None))
+    samples = ("api", "operation", "status", "error", "request_id")
+    ledger = ("stack_id", "name", "request_id", "accepted_ns", "final_ns", "final_state", "deleted_ns")
+    return balance(_rows(run, "samples", samples), _rows(run, "ledger", ledger))
 
 
-def _rows(run: RunDir, kind: str, columns: list[str] | None) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+def _rows(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[Row]:
+    from calorimeter.core import recorded_tables  # pyarrow takes its time
 
-    for path in run.parquet(kind):
-        try:
-            for batch in pq.ParquetFile(path).iter_batches(batch_size=10_000, columns=columns):
-                yield from batch.to_pylist()
-        except (OSError, pa.ArrowException) as problem:
-            raise InputError(str(path), "is truncated or no Parquet file") from problem
+    for batch in recorded_tables.batches(run, kind, columns):
+        yield from batch.to_pylist()

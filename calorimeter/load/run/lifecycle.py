@@ -6,8 +6,10 @@ worthless calls `Lifecycle.abort`, which stops Locust with exit status 2.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
+import secrets
 import signal
 import sys
 from collections.abc import Callable
@@ -20,22 +22,23 @@ from typing import Any
 import gevent
 import locust.runners
 from gevent.event import Event
-from locust import LoadTestShape
+from locust.exception import RPCError
 from locust.runners import MasterRunner, WorkerRunner
 
+from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.recording.histogram import Histogram
-from calorimeter.load.run import parent_process, progress_line, workers
+from calorimeter.load.run import parent_process, progress_line, worker_files, worker_messages, workers
 from calorimeter.load.run.cleanup import remove_tenants
 from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
 from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
+from calorimeter.load.run.user_stages import UserStages, load_settings
 from calorimeter.load.run.users import CfnUser, DropRecorder, RestUser, StackUser
 from calorimeter.load.run.watch_process import WatchProcess
+from calorimeter.load.run.worker_messages import parsed
 from calorimeter.load.tenants import tenants
-from calorimeter.workload.scenario import Scenario
-from calorimeter.workload.stages import level_at
 
 log = logging.getLogger(__name__)
 
@@ -45,34 +48,11 @@ BEGUN = "load: begun"
 HEAD_START_S = 0.3
 """The time from the last user's start to the first arrival; messages to workers take some of it."""
 
+RESERVE, RESERVE_BYTES = ".reserve", 32 * 1024
+"""A file that is removed before the end is noted: on a full disk there is room for run.json."""
+
 SWEEP_S = 30.0
 """The time for finding and removing stacks whose create had an unknown outcome."""
-
-
-def _load(scenario: Scenario) -> dict[str, Any]:
-    """The settings of a scenario that the command line can change, as they were used."""
-    spacing = scenario.arrivals.spacing if scenario.arrivals else "poisson" if scenario.rates else None
-    return {
-        "users": scenario.users,
-        "duration_s": scenario.duration_s,
-        "warm_up_s": scenario.warm_up_s,
-        "arrivals": spacing,
-        "stages": [stage.model_dump(exclude_none=True) for stage in scenario.rates or scenario.stages],
-    }
-
-
-class UserStages(LoadTestShape):
-    """Stages of users, which Locust polls once a second."""
-
-    def __init__(self, scenario: Scenario) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-        self._scenario = scenario
-
-    def tick(self) -> tuple[int, float] | None:
-        """The number of users now, and the rate at which they start; None at the end."""
-        at_s: float = self.get_run_time()  # type: ignore[no-untyped-call]
-        level = level_at(self._scenario.stages, at_s)
-        return None if level is None else (round(level), max(1.0, float(self._scenario.users)))
 
 
 class Lifecycle:
@@ -133,22 +113,25 @@ class Lifecycle:
         events.test_stop.add_listener(self._test_stop)
         if isinstance(self._runner, WorkerRunner):
             locust.runners.MASTER_HEARTBEAT_TIMEOUT = environment.stop_timeout + workers.GRACE_S
-            self._runner.register_message(workers.RUN, self._run_message)
-            self._runner.register_message(workers.CLOCK, self._clock_message)
-            self._runner.register_message(workers.BEGIN, self._begin_message)
+            self._runner.register_message(worker_messages.RUN, self._run_message)
+            self._runner.register_message(worker_messages.CLOCK, self._clock_message)
+            self._runner.register_message(worker_messages.BEGIN, self._begin_message)
             events.report_to_master.add_listener(self._report_to_master)
         else:
-            self._runner.register_message(workers.ABORT, self._abort_message)
+            self._runner.register_message(worker_messages.ABORT, self._abort_message)
 
     def abort(self, line: str) -> None:
         """Print one line, and end this run and Locust with exit status 2."""
         if self._aborted:
             return
-        self._aborted = True
-        print(f"calorimeter: {line}", file=sys.stderr, flush=True)
-        self._environment.process_exit_code = 2
-        if isinstance(self._runner, WorkerRunner):
-            self._runner.send_message(workers.ABORT, {"line": line})
+        worker = isinstance(self._runner, WorkerRunner)
+        if worker and self._environment.parsed_options.processes:  # its master has the same terminal
+            self._aborted = True
+            self._environment.process_exit_code = 2
+        else:
+            self._failed(line)
+        if worker:
+            self._runner.send_message(worker_messages.ABORT, {"line": line[:2000]})
         gevent.spawn(self._quit)
 
     def _quit(self) -> None:
@@ -195,11 +178,14 @@ class Lifecycle:
         try:
             self._run = RunDir.create(session.deployment, runs=self._runs, name=session.scenario.name)
             self._run.note_command(json.loads(options.of_command) if options.of_command else None)
-            (self._run.path / "scenario.toml").write_bytes(session.scenario.path.read_bytes())
+            text = files.read(session.scenario.path)
+            files.write(self._run.path / "scenario.toml", text, mode=files.PRIVATE)
+            files.write(self._run.path / RESERVE, secrets.token_bytes(RESERVE_BYTES), mode=files.PRIVATE)
             self._run.note(
                 scenario=session.scenario.name,
                 templates=session.scenario.digests,
-                load=_load(session.scenario),
+                load=load_settings(session.scenario),
+                keystone_verified=bool(session.token.login.verify),
                 clean_stop=False,
             )
             tenants.create(session.deployment, session.scenario, session.token, self._run.path.name)
@@ -208,8 +194,11 @@ class Lifecycle:
             if self._master is None:
                 self._begin(self._run.path)
             else:
-                text = session.scenario.path.read_text(encoding="utf-8")
-                self._master.begin(self._run.path, self._given, text, session.scenario.digests)
+                scenario = session.scenario
+                self._master.begin(
+                    *(self._run.path, self._given, _digest(text), scenario.digests),
+                    load_s=scenario.duration_s + scenario.clean_up_s,
+                )
         except (InputError, OSError) as problem:
             self.abort(str(problem))
             raise gevent.GreenletExit from None  # Locust swallows others, and would start users
@@ -271,7 +260,8 @@ class Lifecycle:
 
     def _test_stop(self, environment: Any, **_: Any) -> None:
         # When the last worker ends, Locust calls this in a greenlet that its `quit` then kills.
-        self._finishing = gevent.spawn(self._finish, environment)
+        if not self._finishing:  # a worker may end by itself and by its master at once
+            self._finishing = gevent.spawn(self._finish, environment)
         self._finishing.join()
 
     def _finish(self, environment: Any) -> None:
@@ -283,9 +273,14 @@ class Lifecycle:
         if environment.parsed_options.progress:
             progress_line.clear()
         if isinstance(self._runner, WorkerRunner) and done:
-            if self._foreign is not None:
-                done["sent_bytes"] = workers.send_files(self._runner, self._foreign, done["worker"])
-            self._runner.send_message(workers.DONE, done)
+            try:
+                if self._foreign is not None:
+                    done["sent_bytes"] = worker_files.send_files(
+                        self._runner, self._foreign, done["worker"]
+                    )
+                self._runner.send_message(worker_messages.DONE, done)
+            except (InputError, RPCError) as problem:  # its master reports it as lost
+                self._failed(str(problem))
         if self._run is None:
             return
         if self._watch is not None:
@@ -294,29 +289,29 @@ class Lifecycle:
         session = self._session
         if left := remove_tenants(session.deployment, session.scenario, self._run.path.name):
             log.warning("%s", left)
-        self._report_lost()
+        for line in self._master.incomplete() if self._master is not None else ():
+            self._failed(line)  # the load was not the requested one
         stopped = "failed" if self._aborted else "interrupted" if self._was_interrupted else "ended"
-        self._run.note(
-            ended=datetime.now(UTC).isoformat(),
-            users=self._runner.target_user_count,
-            stopped=stopped,
-            clean_stop=not self._aborted,
-            workers=self._master.about() if self._master is not None else [done],
-        )
+        try:
+            (self._run.path / RESERVE).unlink(missing_ok=True)
+            self._run.note(
+                ended=datetime.now(UTC).isoformat(),
+                users=self._runner.target_user_count,
+                stopped=stopped,
+                clean_stop=not self._aborted,
+                workers=self._master.about() if self._master is not None else [done],
+            )
+        except InputError as problem:
+            self._failed(str(problem))
         with suppress(OSError):  # if the parent was killed, nobody reads it
             print(f"run: {self._run.path}", flush=True)
         self._run = None
 
-    def _report_lost(self) -> None:
-        """A lost worker means that the load was not the requested one: exit status 2."""
-        for worker in self._master.lost() if self._master is not None else ():
-            self._aborted = True
-            self._environment.process_exit_code = 2
-            line = (
-                f"{worker.name} on {worker.host} was lost: its part of the load ended with it, "
-                "and its last samples may be missing"
-            )
-            print(f"calorimeter: {line}", file=sys.stderr, flush=True)
+    def _failed(self, line: str) -> None:
+        """Print why a run that is ending has failed: exit status 2."""
+        self._aborted = True
+        self._environment.process_exit_code = 2
+        print(f"calorimeter: {line}", file=sys.stderr, flush=True)
 
     # In a process that has users.
 
@@ -354,10 +349,13 @@ class Lifecycle:
         return done
 
     def _begin_message(self, msg: Any, **_: Any) -> None:
-        self._begin_arrivals(msg.data["at_ns"])
+        if beginning := parsed(worker_messages.Beginning, msg.data):
+            self._begin_arrivals(beginning.at_ns)
 
     def _clock_message(self, msg: Any, **_: Any) -> None:
-        self._runner.send_message(workers.CLOCK, {**msg.data, "now_ns": now_ns()})
+        if question := parsed(worker_messages.ClockQuestion, msg.data):
+            answer = {"sent_ns": question.sent_ns, "now_ns": now_ns()}
+            self._runner.send_message(worker_messages.CLOCK, answer)
 
     def _report_to_master(self, data: dict[str, Any], **_: Any) -> None:
         if self._monitor is not None:
@@ -375,18 +373,23 @@ class Lifecycle:
             log.warning("%d stacks named %s… are left", left, session.prefix)
 
     def _run_message(self, msg: Any, **_: Any) -> None:
-        message = msg.data
-        run = Path(message["run"])
-        self._foreign = None
+        assigned = parsed(worker_messages.Assignment, msg.data)
+        if assigned is None or self._monitor is not None:
+            return
         try:
-            if not (run / "run.json").is_file():  # another machine: use the same name in its own folder
-                self._foreign = run = self._runs / message["id"]
-            workers.check_same(self._scenario.path.read_text(encoding="utf-8"), message["scenario"])
-            workers.check_templates(self._scenario.digests, message["templates"])
-            self._session.scenario = self._scenario.with_overrides(**message["given"])
-            self._begin(run, message["worker"], message["workers"])
+            workers.check_same(_digest(files.read(self._scenario.path)), assigned.scenario)
+            workers.check_templates(self._scenario.digests, assigned.templates)
+            self._session.scenario = self._scenario.with_overrides(**assigned.given.model_dump())
+            run, foreign = workers.own_folder(self._runs, assigned.id)
+            self._foreign = run if foreign else None
+            self._begin(run, assigned.worker, assigned.workers)
         except (InputError, OSError) as problem:
             self.abort(str(problem))
 
     def _abort_message(self, msg: Any, **_: Any) -> None:
-        self.abort(f"worker {msg.node_id}: {msg.data['line']}")
+        if complaint := parsed(worker_messages.Complaint, msg.data):
+            self.abort(f"worker {msg.node_id}: {complaint.line}")
+
+
+def _digest(text: bytes) -> str:
+    return hashlib.sha256(text).hexdigest()

@@ -56,8 +56,10 @@ def prepare(deployment_file: Path, scenario_name: str) -> LoadSession:
 
 
 def warn_of_delegation(session: LoadSession) -> None:
-    """Log what Heat cannot do with this identity, because a stack's owner delegates to Heat."""
+    """Log that TLS is not verified, and what Heat cannot do, as a stack's owner delegates to it."""
     login = session.token.login
+    if tls := session.deployment.tls.warning or login.tls_warning:
+        log.warning("%s", tls)
     if session.token.restricted:
         log.warning("%s is restricted: %s", login.who, UNRESTRICTED)
     rest = session.scenario.load("rest")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 import gevent
 
+from calorimeter.core import terminal
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.workload.scenario import Scenario
 
@@ -21,23 +21,20 @@ FIRST_S = 2.0
 
 def print_line(line: str, anywhere: bool = False) -> None:
     """Print a line that the next one replaces; `anywhere`: also if standard error is not a terminal."""
-    terminal = sys.stderr.isatty()
-    if terminal or anywhere:
-        with suppress(OSError):
-            sys.stderr.write(f"\r\033[K{line}" if terminal else f"{line}\n")
-            sys.stderr.flush()
+    if anywhere or sys.stderr.isatty():
+        terminal.rewritten(line)
 
 
 def show(environment: Any, scenario: Scenario, responses: Callable[[], Histogram]) -> None:
     """Print the progress until killed."""
-    terminal = sys.stderr.isatty()
+    on_terminal = sys.stderr.isatty()
     print_line(_planned(scenario), anywhere=True)
     started = last = time.monotonic()
     before = 0
-    every = TERMINAL_S if terminal else FIRST_S
+    every = TERMINAL_S if on_terminal else FIRST_S
     while True:
         gevent.sleep(every)
-        every = TERMINAL_S if terminal else ELSEWHERE_S
+        every = TERMINAL_S if on_terminal else ELSEWHERE_S
         total = environment.stats.total
         now = time.monotonic()
         rate, last = (total.num_requests - before) / (now - last), now
@@ -81,5 +78,4 @@ def _planned(scenario: Scenario) -> str:
 def clear() -> None:
     """Clear the terminal's line."""
     if sys.stderr.isatty():
-        sys.stderr.write("\r\033[K")
-        sys.stderr.flush()
+        terminal.rewritten("")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gevent.event import Event
 
+from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
@@ -40,11 +41,8 @@ class Recorders:
     """The recorders of one worker of one run."""
 
     def __init__(self, run: Path, worker: str, on_failure: Callable[[str], None]) -> None:
-        try:
-            for kind in ("samples", "ledger", "actions"):
-                (run / kind).mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise InputError(str(run), f"cannot be written ({problem.strerror})") from problem
+        for kind in ("samples", "ledger", "actions"):
+            files.make_folder(run / kind)
         self.run = run
         self.samples = SampleRecorder(run / "samples", worker, on_failure)
         self.ledger = LedgerRecorder(run / "ledger", worker, on_failure)

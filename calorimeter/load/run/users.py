@@ -11,7 +11,6 @@ from locust import User, task
 from locust.user.task import LOCUST_STATE_STOPPING
 
 from calorimeter.core.clock import now_ns
-from calorimeter.load.apis.stack_api import UnintelligibleError
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http.client import Answer, Client
 from calorimeter.load.operations import operation_table, stack_life
@@ -168,7 +167,7 @@ class StackUser(User):
             elif understand is not None:
                 try:
                     value = understand(answer)
-                except UnintelligibleError as problem:
+                except Exception as problem:  # whatever the body is, the request has its sample
                     answer.error, answer.detail = "body", str(problem)
         self._record(operation, answer, scheduled)
         if answer.error == "connect":

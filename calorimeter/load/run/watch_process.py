@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from calorimeter.core import files
+from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 
 log = logging.getLogger(__name__)
@@ -16,7 +18,7 @@ BEGIN_S = 10.0
 """The longest that a load waits for the first record."""
 
 END_S = 15.0
-"""The time for the process to end after its standard input closes; then it is terminated."""
+"""The time for the process to end after its standard input closes; then it is killed."""
 
 
 class WatchProcess:
@@ -24,15 +26,16 @@ class WatchProcess:
 
     def __init__(self, run: Path, deployment: Path) -> None:
         self._folder = run / "watch"
-        self._errors = (self._folder / "watch.log").open("w+", encoding="utf-8")
+        self._log = self._folder / "watch.log"
         command = [sys.executable, "-m", "calorimeter", "watch", str(run), "--deployment", str(deployment)]
-        self._process = subprocess.Popen(
-            command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=self._errors,
-            start_new_session=True,  # Ctrl-C ends the load; the watch ends after it
-        )
+        with files.create(self._log) as errors:
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C ends the load; the watch ends after it
+            )
 
     def await_first(self) -> None:
         """Wait until the first record is written, the process has ended, or BEGIN_S has passed."""
@@ -56,12 +59,13 @@ class WatchProcess:
             try:
                 status = self._process.wait(END_S)
             except subprocess.TimeoutExpired:
-                self._process.terminate()
-                status = self._process.wait(END_S)
+                self._process.kill()  # SIGTERM would not end a process that is stopped
+                status = self._process.wait()
                 log.warning("watch: did not end within %g s", END_S)
-        self._errors.seek(0)
-        last = (self._errors.read().strip().splitlines() or [""])[-1]
-        self._errors.close()
+        last = ""
+        with contextlib.suppress(InputError):
+            for line in files.read_lines(self._log):
+                last = line.decode(errors="replace").strip() or last
         if status != 0 or early:
             log.warning(
                 "watch: the proxy's and the broker's counters are incomplete (status %s) %s", status, last

@@ -1,44 +1,40 @@
 """Runs with several processes or machines: the messages between a master and its workers.
 
-The master sends each worker the run folder. A worker that does not find it (on another machine) records
-below its own `--runs`, and at the end sends its files through Locust's connection, so that one folder holds
-the whole run. Clocks are compared before the load by the shortest of several round trips (Cristian 1989);
-the true offset is within half of it. Offsets are recorded, and arrivals begin at the same moment on all
-machines; times in samples are those of the worker's own clock.
+The master sends each worker the name of the run. A worker that does not find this folder below its own
+`--runs` (on another machine) makes it, and at the end sends its files through Locust's connection, so that
+one folder holds the whole run. A message of another shape than `worker_messages` says is ignored.
+
+Clocks are compared before the load by the shortest of several round trips (Cristian 1989); the true offset
+is within half of it. Offsets are recorded, and arrivals begin at the same moment on all machines; times in
+samples are those of the worker's own clock.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import gevent
-
+from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
 from calorimeter.core.load_generator import clock_is_off
+from calorimeter.core.rundir import RunDir
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.load.recording.histogram import Histogram
+from calorimeter.load.run import worker_messages
+from calorimeter.load.run.worker_files import ReceivedFiles, RefusedError
+from calorimeter.load.run.worker_messages import BEGIN, CLOCK, DONE, FILE, RUN, parsed
 
 log = logging.getLogger(__name__)
-
-RUN = "calorimeter_run"
-CLOCK = "calorimeter_clock"
-BEGIN = "calorimeter_begin"
-ABORT = "calorimeter_abort"
-FILE = "calorimeter_file"
-DONE = "calorimeter_done"
 
 ROUND_TRIPS = 5
 CLOCK_S = 3.0
 POLL_S = 0.02
-CHUNK_BYTES = 256 * 1024
 GRACE_S = 60.0
 """The time for a worker to send its files, after the time for the cleanup."""
 
@@ -52,7 +48,11 @@ class Worker:
     offset_ns: int = 0
     round_trip_ns: int = 0
     clock_samples: int = 0
-    done: dict[str, Any] | None = None
+    asked_ns: int = 0
+    received: ReceivedFiles | None = None
+    refused: str = ""
+    """Why its files are not taken any more."""
+    done: worker_messages.Summary | None = None
     lost: bool = False
 
     @property
@@ -67,13 +67,14 @@ class Worker:
 
     def about(self) -> dict[str, Any]:
         """The worker's entry in run.json."""
-        known = self.done or {}
+        known = self.done.model_dump(exclude_unset=True) if self.done else {}
         return {
             "worker": self.name,
             "host": self.host,
             "clock_offset_s": self.offset_ns / 1e9 if self.clock_samples else None,
             "clock_offset_within_s": self.round_trip_ns / 2e9 if self.clock_samples else None,
             "lost": self.lost,
+            **({"refused": self.refused} if self.refused else {}),
             **known,
         }
 
@@ -88,7 +89,6 @@ class Master:
 
     def __init__(self, runner: Any) -> None:
         self._runner = runner
-        self._run: Path | None = None
         self._workers: dict[str, Worker] = {}
         self.abandon_workers = False
         """Set to stop waiting for workers."""
@@ -99,18 +99,22 @@ class Master:
         runner.register_message(DONE, self._done)
         runner.environment.events.worker_report.add_listener(self._report)
 
-    def begin(self, run: Path, given: dict[str, Any], scenario: str, templates: dict[str, str]) -> None:
-        """Announce a new run to all workers, and compare clocks; `templates` are digests by name."""
+    def begin(
+        self, run: Path, given: dict[str, Any], scenario: str, templates: dict[str, str], load_s: float
+    ) -> None:
+        """Announce a new run of `load_s` to all workers, and compare clocks.
+
+        `scenario` is the file's digest, `templates` are digests by name.
+        """
         runner = self._runner
         ready = runner.clients.ready
         ids = sorted((client.id for client in ready), key=runner.get_worker_index)
-        self._run = run
         self.abandon_workers = False
         self.responses = Histogram()
         self._workers = {client: Worker(index, client) for index, client in enumerate(ids)}
         for worker in self._workers.values():
+            worker.received = ReceivedFiles(run, worker.name, load_s)
             about: dict[str, Any] = {
-                "run": str(run.absolute()),
                 "id": run.name,
                 "worker": worker.index,
                 "workers": len(ids),
@@ -149,9 +153,16 @@ class Master:
         for worker in self._workers.values():
             worker.lost = worker.done is None and not self.abandon_workers
 
-    def lost(self) -> list[Worker]:
-        """The workers that ended without a last message; valid after `await_done`."""
-        return [each for each in self._workers.values() if each.lost]
+    def incomplete(self) -> list[str]:
+        """A line on each worker whose records are not complete; valid after `await_done`."""
+        return [
+            f"{each.name} on {each.host}: its files are missing, because it {each.refused}"
+            if each.refused
+            else f"{each.name} on {each.host} was lost: its part of the load ended with it, and its last "
+            "samples may be missing"
+            for each in self._workers.values()
+            if each.lost or each.refused
+        ]
 
     def about(self) -> list[dict[str, Any]]:
         """The entries of all workers in run.json."""
@@ -170,7 +181,8 @@ class Master:
         for _ in range(ROUND_TRIPS):
             wanted = {worker: worker.clock_samples + 1 for worker in self._workers.values()}
             for worker in wanted:
-                self._runner.send_message(CLOCK, {"sent_ns": now_ns()}, worker.client_id)
+                worker.asked_ns = now_ns()
+                self._runner.send_message(CLOCK, {"sent_ns": worker.asked_ns}, worker.client_id)
             with suppress(DeadlineError):
                 until(partial(answered, wanted), CLOCK_S, every_s=0.001)
         for worker in self._workers.values():
@@ -186,83 +198,39 @@ class Master:
 
     def _clock(self, msg: Any, **_: Any) -> None:
         now, worker = now_ns(), self._workers.get(msg.node_id)
-        if worker is None:
+        answer = parsed(worker_messages.ClockAnswer, msg.data)
+        if worker is None or answer is None or answer.sent_ns != worker.asked_ns:
             return
-        round_trip = now - msg.data["sent_ns"]
+        worker.asked_ns = 0
+        round_trip = now - answer.sent_ns
         if not worker.clock_samples or round_trip < worker.round_trip_ns:
             worker.round_trip_ns = round_trip
-            worker.offset_ns = msg.data["now_ns"] - (now + msg.data["sent_ns"]) // 2
+            worker.offset_ns = answer.now_ns - (now + answer.sent_ns) // 2
         worker.clock_samples += 1
 
     def _report(self, client_id: str, data: dict[str, Any], **_: Any) -> None:
         if client_id in self._workers:
-            self.responses.merge_message(data.get("calorimeter_responses", {}))
+            self.responses.merge_message(data.get("calorimeter_responses"))
 
     def _file(self, msg: Any, **_: Any) -> None:
-        """Write a piece of a file from another machine. Its name comes from the network and is checked."""
+        """Take a piece of a file from another machine; after a wrong one, none of this worker any more."""
         worker = self._workers.get(msg.node_id)
-        folder, slash, name = str(msg.data["path"]).partition("/")
-        named = slash and name and "/" not in name and not name.startswith(".")
-        if worker is None or self._run is None or folder not in FOLDERS or not named:
+        if worker is None or worker.received is None or worker.refused or worker.done is not None:
             return
-        path = self._run / folder / name
-        path.parent.mkdir(exist_ok=True)
-        if name.endswith(".jsonl"):  # shared by all workers
-            with path.open("ab") as file:
-                file.write(msg.data["data"])
-            return
-        unfinished = path.with_suffix(".partial")
-        with unfinished.open("ab" if msg.data["offset"] else "wb") as file:
-            file.write(msg.data["data"])
-        if msg.data["last"]:
-            unfinished.replace(path)
+        try:
+            piece = parsed(worker_messages.FilePiece, msg.data)
+            if piece is None:
+                raise RefusedError("sent what is no piece of a file")
+            worker.received.take(piece)
+        except (RefusedError, InputError) as problem:
+            worker.refused = str(problem)
+            where = f"{worker.name} on {worker.host}"
+            log.warning("%s: its files are not taken, they stay there: %s", where, problem)
 
     def _done(self, msg: Any, **_: Any) -> None:
-        worker = self._workers.get(msg.node_id)
-        if worker is not None:
-            worker.done = dict(msg.data)
-
-
-FOLDERS = ("samples", "ledger", "actions", "watch")
-
-
-def send_files(runner: Any, run: Path, worker: str) -> int:
-    """Send the files of a worker on another machine to its master. Returns the number of bytes."""
-    sent = 0
-    for path, data, offset, last in _pieces(run, worker):
-        runner.send_message(FILE, {"path": path, "data": data, "offset": offset, "last": last})
-        sent += len(data)
-        gevent.sleep(0)  # lets heartbeats through, which use the same connection
-    return sent
-
-
-def _pieces(run: Path, worker: str) -> Iterator[tuple[str, bytes, int, bool]]:
-    for folder in FOLDERS:
-        for file in sorted((run / folder).glob("*")):
-            path = f"{folder}/{file.name}"
-            if file.name == "generator.jsonl":  # shared by a machine's workers: each sends its own lines
-                lines = file.read_bytes().splitlines(keepends=True)
-                data = b"".join(line for line in lines if _worker_of(line) == worker)
-                offset = 0
-                while offset < len(data):  # whole lines: pieces of several workers arrive in any order
-                    end = data.rfind(b"\n", offset, offset + CHUNK_BYTES) + 1 or len(data)
-                    yield path, data[offset:end], offset, end >= len(data)
-                    offset = end
-            elif file.name.startswith(worker) and file.suffix == ".parquet":
-                size = file.stat().st_size
-                with file.open("rb") as reader:
-                    offset = 0
-                    while data := reader.read(CHUNK_BYTES):
-                        yield path, data, offset, offset + len(data) >= size
-                        offset += len(data)
-
-
-def _worker_of(line: bytes) -> object:
-    """The worker of a line of windows; None if the line was cut."""
-    try:
-        return json.loads(line)["worker"]
-    except (ValueError, KeyError, TypeError):
-        return None
+        worker, summary = self._workers.get(msg.node_id), parsed(worker_messages.Summary, msg.data)
+        if worker is not None and summary is not None and summary.worker == worker.name:
+            worker.done = worker.done or summary
 
 
 def check_same(mine: str | None, masters: str | None, what: str = "scenario") -> None:
@@ -275,3 +243,18 @@ def check_templates(mine: Mapping[str, str], masters: Mapping[str, str]) -> None
     """Raise InputError if a worker's template is not that of its master, by their digests."""
     for name in sorted({*mine, *masters}):
         check_same(mine.get(name), masters.get(name), f"template {name}")
+
+
+def own_folder(runs: Path, run: str) -> tuple[Path, bool]:
+    """Where a worker records the run of its master, and whether its master does not find that.
+
+    It is always the folder of this name below the worker's own `runs`: its master cannot choose another.
+    Raises InputError if this run has ended already.
+    """
+    folder = runs / run
+    if not (folder / "run.json").is_file():
+        return files.make_folder(folder), True
+    about = RunDir.open(folder).about
+    if about["id"] != run or "ended" in about:
+        raise InputError(str(folder), "is a run that has ended", "its master must begin a new one")
+    return folder, False

@@ -10,12 +10,14 @@ from __future__ import annotations
 import hmac
 from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 from keystoneauth1 import exceptions
 
-from calorimeter.core import keystone_login
+from calorimeter.core import foreign, keystone_login
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.core.keystone_login import Login
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.tenants import leftovers
@@ -58,10 +60,14 @@ class TenantAccounts:
     def create(self, run_id: str, count: int) -> None:
         """Create the tenants of a run. Raises InputError, and leaves nothing, if Keystone refuses."""
         try:
-            roles = [role["id"] for role in self._get("roles") if role["name"] in ROLES]
+            roles = [
+                foreign.identifier(role.get("id"))
+                for role in self._get("roles")
+                if role.get("name") in ROLES
+            ]
             for number in range(count):
                 self._create(name(run_id, number), self._token.domain_id, roles)
-        except exceptions.ClientException as problem:
+        except (exceptions.ClientException, UnintelligibleError) as problem:
             self.remove(run_id)
             raise InputError(
                 self._where,
@@ -83,10 +89,10 @@ class TenantAccounts:
         if Keystone fails.
         """
         try:
-            return sorted({entry["name"] for entry in self._of(run_id, "projects")})
+            return sorted({str(entry["name"]) for entry in self._of(run_id, "projects")})
         except exceptions.Forbidden:
             return []
-        except exceptions.ClientException as problem:
+        except (exceptions.ClientException, UnintelligibleError) as problem:
             raise InputError(
                 self._where, f"Keystone does not list tenants ({_reason(problem)})"
             ) from problem
@@ -99,11 +105,11 @@ class TenantAccounts:
                 left |= {
                     str(entry["name"])
                     for entry in self._of(run_id, kind)
-                    if not self._removed(f"{kind}/{entry['id']}")
+                    if not self._removed(f"{kind}/{foreign.identifier(entry.get('id'))}")
                 }
             except exceptions.Forbidden:
                 continue
-            except exceptions.ClientException:
+            except (exceptions.ClientException, UnintelligibleError):
                 left.add(kind)
         return len(left)
 
@@ -118,14 +124,14 @@ class TenantAccounts:
 
     def _of(self, run_id: str, kind: str) -> Iterator[dict[str, Any]]:
         prefix = f"{leftovers.prefix(run_id)}tenant-"
-        return (entry for entry in self._get(kind) if str(entry["name"]).startswith(prefix))
+        return (entry for entry in self._get(kind) if str(entry.get("name")).startswith(prefix))
 
     def _get(self, kind: str) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self._call("GET", kind).json()[kind]
-        return found
+        return foreign.objects(foreign.member(foreign.json_value(self._call("GET", kind).content), kind))
 
     def _post(self, kind: str, single: str, **values: str) -> str:
-        return str(self._call("POST", kind, json={single: values}).json()[single]["id"])
+        answer = self._call("POST", kind, json={single: values})
+        return foreign.identifier(foreign.member(foreign.json_value(answer.content), single, "id"))
 
     def _call(self, method: str, path: str, **more: Any) -> Any:
         url = f"{self._token.login.api}/{path}"
@@ -137,15 +143,16 @@ def ec2_of(token: Token) -> tuple[str, str]:
 
     Keystone lets no application credential of the owner create them. Raises InputError.
     """
-    url = f"{token.login.api}/users/{token.user_id}/credentials/OS-EC2"
+    url = f"{token.login.api}/users/{quote(token.user_id, safe='')}/credentials/OS-EC2"
     auth = token.login.plugin
     try:
-        there = token.session.get(url, auth=auth).json()["credentials"]
-        found = there or [
-            token.session.post(url, auth=auth, json={"tenant_id": token.project_id}).json()["credential"]
-        ]
-        return str(found[0]["access"]), str(found[0]["secret"])
-    except (exceptions.ClientException, KeyError) as problem:
+        there = foreign.json_value(token.session.get(url, auth=auth).content)
+        found = foreign.objects(foreign.member(there, "credentials"))
+        if not found:
+            made = token.session.post(url, auth=auth, json={"tenant_id": token.project_id})
+            found = [foreign.table(foreign.member(foreign.json_value(made.content), "credential"))]
+        return foreign.identifier(found[0].get("access")), foreign.token(found[0].get("secret"))
+    except (exceptions.ClientException, UnintelligibleError) as problem:
         raise InputError(
             token.login.where, f"a tenant has no EC2 credentials ({_reason(problem)})"
         ) from problem

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import gevent
 
+from calorimeter.core import foreign
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.foreign import UnintelligibleError
 from calorimeter.load.apis.keystone_tokens import Token
-from calorimeter.load.apis.rest import RestApi
+from calorimeter.load.apis.rest import RestApi, listed
 from calorimeter.load.apis.stack_api import StackApi, StackIdentity
 from calorimeter.load.http.client import Client, RequestTimeouts
 from calorimeter.load.http.connection import front_endpoint
 from calorimeter.load.http.source_addresses import SourceAddresses
 
 PAGE = 100
+MOST = 100_000
+"""More stacks or configs of one run than this are no list of Heat's: one that does not end."""
+
 POLL_S = 0.5
 CONFIGS = "software_configs"
 DEPLOYMENTS = "software_deployments"
@@ -97,7 +101,7 @@ class Cleaner:
     def _stacks(self, prefix: str, until_ns: int) -> list[StackIdentity] | None:
         found: list[StackIdentity] = []
         marker = ""
-        while now_ns() < until_ns:
+        while now_ns() < until_ns and len(found) < MOST:
             page = self._listed(self._api.page(marker, PAGE), "stacks")
             if page is None:
                 gevent.sleep(POLL_S)
@@ -115,24 +119,36 @@ class Cleaner:
     def _configs(self, prefix: str, until_ns: int) -> set[str] | None:
         found: set[str] = set()
         marker = ""
-        while now_ns() < until_ns:
+        while now_ns() < until_ns and len(found) < MOST:
             after = f"&marker={marker}" if marker else ""
             page = self._listed(self._api.call("GET", f"/{CONFIGS}?limit={PAGE}{after}"), CONFIGS)
             if page is None:
                 return None
-            found |= {config["id"] for config in page if str(config["name"]).startswith(prefix)}
+            found |= {config["id"] for config in page if config["name"].startswith(prefix)}
             if len(page) < PAGE:
                 return found
             marker = page[-1]["id"]
         return None
 
-    def _listed(self, request: bytes, member: str) -> list[dict[str, Any]] | None:
+    def _listed(self, request: bytes, member: str) -> list[dict[str, str]] | None:
         answer = self._client.send(request)
         if answer.error or answer.status != 200:
             return None
-        found: list[dict[str, Any]] = json.loads(answer.body)[member]
-        return found
+        try:
+            return [_entry(each) for each in listed(answer, member)]
+        except UnintelligibleError:
+            return None
 
     def _deleted(self, request: bytes) -> bool:
         answer = self._client.send(request)
         return not answer.error and answer.status in (204, 404)
+
+
+def _entry(given: dict[str, Any]) -> dict[str, str]:
+    """What is used of a listed object; its id and a stack's name go out again. A config may be nameless."""
+    stack_name = given.get("stack_name")
+    return {
+        "id": foreign.identifier(given.get("id")),
+        "stack_name": "" if stack_name is None else foreign.identifier(stack_name),
+        **{key: foreign.text(given.get(key) or "") for key in ("name", "config_id")},
+    }

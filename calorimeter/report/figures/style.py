@@ -95,6 +95,9 @@ NARROW = Layout(3.9, narrow=True)
 BOTTLENECK = "generator was the bottleneck"
 """Label of the grey spans of time."""
 
+HIGHEST_IN = 300.0
+"""The height of a figure, at most: a PNG holds no more than 65,535 rows."""
+
 Plot = Callable[[Layout], Figure]
 
 
@@ -115,7 +118,8 @@ class Marks:
 
 def canvas(layout: Layout, heights_in: tuple[float, ...]) -> tuple[Figure, list[Axes]]:
     """A figure with one panel per height; they share the x axis."""
-    figure = Figure(figsize=(layout.width_in, sum(heights_in)), layout="constrained")
+    height_in = min(sum(heights_in), HIGHEST_IN)
+    figure = Figure(figsize=(layout.width_in, height_in), layout="constrained")
     grid = figure.subplots(
         len(heights_in), 1, sharex=True, squeeze=False, gridspec_kw={"height_ratios": heights_in}
     )
@@ -196,9 +200,9 @@ def time_axis(axes: list[Axes], marks: Marks, end_s: float, layout: Layout) -> N
         panel.set_xlim(0, end_s)
         if marks.warm_up_s > 0:
             panel.axvspan(0, marks.warm_up_s, color=PALE, alpha=0.35, linewidth=0, zorder=0)
-        for fault in _rows(marks.faults):
+        for fault in _spans(marks.faults, end_s):
             panel.axvspan(fault["from_s"], fault["to_s"], color=RED, alpha=0.10, linewidth=0, zorder=0)
-        for fault in _rows(marks.injected):
+        for fault in _spans(marks.injected, end_s):
             panel.axvspan(
                 fault["from_s"],
                 fault["to_s"],
@@ -209,7 +213,7 @@ def time_axis(axes: list[Axes], marks: Marks, end_s: float, layout: Layout) -> N
                 linewidth=0,
                 zorder=0,
             )
-    _shade_invalid(axes, _rows(marks.invalid))
+    _shade_invalid(axes, _spans(marks.invalid, end_s))
     room = (0.2 if layout.narrow else 0.1) * end_s
     if marks.warm_up_s > room:
         _above(axes[0], marks.warm_up_s / 2, "warm-up", end_s)
@@ -234,6 +238,23 @@ def _shade_invalid(axes: list[Axes], spans: list[dict[Any, Any]]) -> None:
     if spans:
         shown = Patch(color=INK, alpha=0.22, linewidth=0, label=BOTTLENECK)
         axes[0].figure.legend(handles=[shown], loc="outside lower right")
+
+
+MOST_SPANS = 500
+"""Spans of one kind on a time axis: more cannot be distinguished, and take minutes to draw."""
+
+
+def _spans(table: pd.DataFrame | None, end_s: float) -> list[dict[Any, Any]]:
+    """The spans of a table; if they are too many, those are joined that nearly touch."""
+    if table is None or len(table) <= MOST_SPANS:
+        return _rows(table)
+    joined: list[dict[Any, Any]] = []
+    for span in table.sort_values("from_s", kind="stable").to_dict("records"):
+        if joined and span["from_s"] <= joined[-1]["to_s"] + end_s / MOST_SPANS:
+            joined[-1]["to_s"] = max(joined[-1]["to_s"], span["to_s"])
+        else:
+            joined.append(dict(span))
+    return joined
 
 
 def _rows(table: pd.DataFrame | None) -> list[dict[Any, Any]]:

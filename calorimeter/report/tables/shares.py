@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.recorded_json import LARGEST
 from calorimeter.core.verdict import Verdicts
 
 ENGINE_QUEUES = ("engine", "engine_worker")
@@ -93,7 +94,10 @@ def _prefixed(verdicts: Verdicts, gate: str, prefix: str) -> dict[str, float]:
     return {
         key.removeprefix(prefix): float(value)
         for key, value in figures.items()
-        if key.startswith(prefix) and isinstance(value, int | float) and not isinstance(value, bool)
+        if key.startswith(prefix)
+        and isinstance(value, int | float)
+        and not isinstance(value, bool)
+        and 0 <= value <= LARGEST
     }
 
 

@@ -69,7 +69,7 @@ def test_faults_are_healed_on_a_full_disk(
     """An open fault is healed even if the journal cannot be written: healing twice is harmless."""
 
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise InputError("journal", "cannot be written (No space left on device)")
 
     with FaultInjector(cloud) as injector:
         injector.inject(of(cloud, "kill"))

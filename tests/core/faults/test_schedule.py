@@ -63,8 +63,11 @@ def test_units() -> None:
         ("rest-1", "valid: PART:FAULT@START+LENGTH"),
         ("rest-1:kil@5s+1s", "did you mean 'kill'?"),
         ("rest-1:kill@5+1s", "PART:FAULT@START+LENGTH"),
-        ("rest-1:kill@5d+1s", "is not a duration"),
-        ("rest-1:kill@5s+0s", "the length is 0"),
+        ("rest-1:kill@5d+1s", "'5d' in 'rest-1:kill@5d+1s' given; valid: a number of seconds from 0 to"),
+        (
+            "rest-1:kill@5s+0s",
+            "'0s' in 'rest-1:kill@5s+0s' given; valid: a number of seconds from 0.0",
+        ),
     ],
 )
 def test_an_invalid_fault_is_refused_in_one_line(text: str, line: str) -> None:

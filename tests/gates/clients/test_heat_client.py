@@ -17,7 +17,7 @@ class Identity:
     """A Keystone that issues a new token each time, until it is down."""
 
     def __init__(self) -> None:
-        self.session = SimpleNamespace(verify=True)
+        self.login = SimpleNamespace(verify=True)
         self.given = 0
         self.away = False
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,8 +18,8 @@ from locust.runners import WorkerRunner
 
 from calorimeter.core import deployment
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.run import workers
 from calorimeter.load.run.lifecycle import Lifecycle
+from calorimeter.load.run.worker_messages import RUN
 from calorimeter.workload import catalogue
 from tests.bench.contender import Environment, LoadSession, RequestTimeouts
 
@@ -56,7 +57,8 @@ class Worker(WorkerRunner):
 def attach(environment: Environment, runs: Path) -> None:
     """Attach a load to a Locust environment, as the locustfile does."""
     environment.parsed_options = SimpleNamespace(
-        num_users=None, spawn_rate=None, run_time=None, of_command="", progress=False, with_parent=False
+        **dict.fromkeys(("num_users", "spawn_rate", "run_time", "processes")),
+        **{"of_command": "", "progress": False, "with_parent": False},
     )
     token: Any = SimpleNamespace(start_renewing=lambda: None)
     unused: Any = None
@@ -75,9 +77,17 @@ single.events.test_stop.fire(environment=single)
 environment = Environment()
 environment.runner = worker = Worker()
 attach(environment, folder / "elsewhere")
-message = {"run": str(run), "id": run.name, "worker": 0, "workers": 1, "given": {}}
-message |= {"scenario": SCENARIO.path.read_text(), "templates": SCENARIO.digests}
-worker.handlers[workers.RUN](msg=SimpleNamespace(data=message))
+message = {"id": run.name, "worker": 0, "workers": 1, "given": {}}
+message |= {"scenario": sha256(SCENARIO.path.read_bytes()).hexdigest(), "templates": SCENARIO.digests}
+for hostile in (
+    {"id": "../x"},
+    {"run": "/etc"},
+    {"given": {"seed": 1}},
+    {"workers": 10**9},
+    {"worker": "0"},
+):
+    worker.handlers[RUN](msg=SimpleNamespace(data=message | hostile))
+worker.handlers[RUN](msg=SimpleNamespace(data=message))
 environment.events.test_stop.fire(environment=environment)
-worker.handlers[workers.RUN](msg=SimpleNamespace(data=message | {"templates": {"tiny.yaml": "another"}}))
+worker.handlers[RUN](msg=SimpleNamespace(data=message | {"templates": {"tiny.yaml": "ab" * 32}}))
 print(json.dumps({"about": about, "sent": worker.sent}))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.load.run import workers
+from calorimeter.load.run import worker_messages
 from calorimeter.workload import catalogue
 from tests.load.programs import result_of
 
@@ -25,6 +25,6 @@ def test_a_load_notes_its_templates(tmp_path: Path) -> None:
     digest = hashlib.sha256((tmp_path / "tiny.yaml").read_bytes()).hexdigest()
     assert found["about"]["templates"] == {"tiny.yaml": digest}
     assert found["about"]["clean_stop"] is False
-    (line,) = (data["line"] for kind, data in found["sent"] if kind == workers.ABORT)
+    (line,) = (data["line"] for kind, data in found["sent"] if kind == worker_messages.ABORT)
     assert line.startswith("template tiny.yaml: this worker's file is not its master's")
-    assert [kind for kind, _ in found["sent"]] == [workers.DONE, workers.ABORT]
+    assert [kind for kind, _ in found["sent"]] == [worker_messages.DONE, worker_messages.ABORT]

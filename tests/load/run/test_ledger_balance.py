@@ -61,5 +61,5 @@ def test_run_without_samples_does_not_balance(tmp_path: Path) -> None:
         balance_of_run(RunDir(tmp_path))
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples/worker-00.parquet").write_bytes(bytes(100))
-    with pytest.raises(InputError, match=r"worker-00\.parquet: is truncated or no Parquet file"):
+    with pytest.raises(InputError, match=r"worker-00\.parquet: is truncated or not a Parquet file"):
         balance_of_run(RunDir(tmp_path))

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
-from calorimeter.load.recording.recorder import SampleRecorder
-from calorimeter.load.run import workers
-from calorimeter.load.run.workers import Master, send_files
+from calorimeter.load.run import worker_messages, workers
+from calorimeter.load.run.workers import Master
 
 SECOND = 10**9
 
@@ -28,6 +30,23 @@ class Clients(dict[str, SimpleNamespace]):
     def ready(self) -> list[SimpleNamespace]:
         """The workers that are ready."""
         return [client for client in self.values() if client.state == "ready"]
+
+
+PLAIN = (
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5)
+)
+ANYTHING = st.recursive(
+    PLAIN,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN, inner, max_size=3),
+    max_leaves=8,
+)
+"""Values that a message can have, and more."""
+
+SHAPES = (worker_messages.ClockAnswer, worker_messages.FilePiece, worker_messages.Summary)
+NEARLY = st.sampled_from(SHAPES).flatmap(
+    lambda shape: st.fixed_dictionaries({}, optional=dict.fromkeys(shape.model_fields, ANYTHING))
+)
+"""The keys of a message, with any values."""
 
 
 class Wire:
@@ -71,7 +90,7 @@ def begun(tmp_path: Path, offsets_s: dict[str, float]) -> tuple[Wire, Master]:
     wire.answer = answer
     master = Master(wire)
     (tmp_path / "run").mkdir()
-    master.begin(tmp_path / "run", {"users": None}, "text", {"tiny.yaml": "ab"})
+    master.begin(tmp_path / "run", {"users": None}, "cd" * 32, {"tiny.yaml": "ab" * 32}, load_s=10)
     return wire, master
 
 
@@ -99,58 +118,97 @@ def test_worker_that_goes_is_lost_and_one_that_is_done_is_not(tmp_path: Path) ->
     wire.deliver(workers.DONE, {"worker": "worker-00", "connections": 7}, "alpha_1")
     wire.clients["beta_2"].state = "missing"
     master.await_done(0)
-    assert [worker.name for worker in master.lost()] == ["worker-01"]
+    (line,) = master.incomplete()
+    assert line.startswith("worker-01 on beta was lost: its part of the load ended with it")
     assert [(each["lost"], each.get("connections")) for each in master.about()] == [
         (False, 7),
         (True, None),
     ]
 
 
-def test_files_of_another_machine_arrive_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files come in pieces and are the same; a worker's windows are added to those of others."""
-    monkeypatch.setattr(workers, "CHUNK_BYTES", 700)
-    wire, _ = begun(tmp_path, {"alpha_1": 0.0})
-    there = tmp_path / "there"
-    for folder in ("samples", "watch"):
-        (there / folder).mkdir(parents=True)
-    samples = SampleRecorder(there / "samples", "worker-00", print)
-    for number in range(500):
-        samples.add("rest", "list", 200, "", "127.0.0.1", 1, b"req-%d" % number, number, "load", 1, 2, 3, 4)
-    samples.close()
-    (there / "samples" / "worker-01.parquet").write_bytes(b"of another worker")
-    (there / "watch" / "generator.jsonl").write_text(
-        '{"worker":"worker-00","n":1}\n{"worker":"worker-01"}\n{"worker":"worker-00","n":2}\n{"wor'
-    )
-    run = tmp_path / "run"
-    (run / "watch").mkdir()
-    (run / "watch" / "generator.jsonl").write_text("its\n")
-    worker = SimpleNamespace(send_message=lambda kind, data: wire.deliver(kind, data, "alpha_1"))
-    send_files(worker, there, "worker-00")
-    (file,) = RunDir(run).parquet("samples")
-    with pq.ParquetFile(file) as whole:
-        assert whole.read()["user"].to_pylist() == list(range(500))
-    assert (run / "watch" / "generator.jsonl").read_text() == (
-        'its\n{"worker":"worker-00","n":1}\n{"worker":"worker-00","n":2}\n'
-    )
-
-
-@pytest.mark.parametrize("path", ["../../etc/x", "samples/../x", "samples/.x", "report/x", "samples/", "x"])
-def test_names_from_the_network_stay_inside(tmp_path: Path, path: str) -> None:
-    """A file whose name would lead out of the run's folders is not written."""
-    wire, _ = begun(tmp_path, {"alpha_1": 0.0})
-    wire.deliver(workers.FILE, {"path": path, "data": b"x", "offset": 0, "last": True}, "alpha_1")
-    assert list((tmp_path / "run").rglob("*")) == []
-    assert [each.name for each in tmp_path.iterdir()] == ["run"]
-
-
 def test_workers_get_digests_of_templates_and_refuse_others(tmp_path: Path) -> None:
     """A worker whose template has another text, or which lacks one, is one line that names it."""
     wire, _ = begun(tmp_path, {"alpha_1": 0.0})
     (message,) = [data for kind, data, _ in wire.sent if kind == workers.RUN]
-    assert message["templates"] == {"tiny.yaml": "ab"}
-    workers.check_templates({"tiny.yaml": "ab"}, message["templates"])
-    for mine in ({"tiny.yaml": "cd"}, {}, {"tiny.yaml": "ab", "wide.yaml": "ef"}):
+    same = {"tiny.yaml": "ab" * 32}
+    assert message["templates"] == same
+    workers.check_templates(same, message["templates"])
+    for mine in ({"tiny.yaml": "cd"}, {}, {**same, "wide.yaml": "ef"}):
         with pytest.raises(
             InputError, match=r"^template (tiny|wide).yaml: this worker's file is not its master's"
         ):
             workers.check_templates(mine, message["templates"])
+
+
+def test_no_message_raises_in_the_master(tmp_path: Path) -> None:
+    """Whatever a worker sends: nothing raises, run.json stays JSON, files have the master's names."""
+    wire, master = begun(tmp_path, {"alpha_1": 0.0})
+    (worker,) = master._workers.values()
+
+    @settings(max_examples=60, deadline=None)
+    @given(data=ANYTHING | NEARLY, kind=st.sampled_from([workers.CLOCK, workers.FILE, workers.DONE]))
+    def check(data: Any, kind: str) -> None:
+        worker.refused, worker.done = "", None
+        wire.deliver(kind, data, "alpha_1")
+        wire.deliver(kind, data, "stranger_9")
+        master._report("alpha_1", data={"calorimeter_responses": data})
+        (about,) = master.about()
+        json.dumps(about, allow_nan=False)
+        assert about["worker"] == "worker-00"
+        assert abs(about["clock_offset_s"]) < 1
+
+    check()
+    written = [file.name for file in tmp_path.rglob("*") if file.is_file()]
+    assert all(re.fullmatch(r"worker-00(-\d{5})?\.partial|generator.jsonl", name) for name in written)
+
+
+def test_only_the_answer_to_the_masters_question_sets_a_clock(tmp_path: Path) -> None:
+    """A clock message that nobody asked for is ignored: it cannot shift a worker's samples."""
+    wire, master = begun(tmp_path, {"alpha_1": 0.0})
+    before = master.about()
+    wire.deliver(workers.CLOCK, {"sent_ns": now_ns(), "now_ns": 5}, "alpha_1")
+    assert master.about() == before
+
+
+def test_worker_reports_its_end_once_and_under_its_own_name(tmp_path: Path) -> None:
+    """The entry in run.json is the worker's own first one, with known numbers only."""
+    wire, master = begun(tmp_path, {"alpha_1": 0.0, "beta_2": 0.0})
+    for data in ({"worker": "worker-01"}, {"worker": "worker-00", "lost": False}, {"worker": "worker-00"}):
+        wire.deliver(workers.DONE, data, "alpha_1")
+    wire.deliver(workers.DONE, {"worker": "worker-00", "users": 9}, "alpha_1")
+    assert ["users" in each for each in master.about()] == [False, False]
+    wire.clients["beta_2"].state = "missing"
+    master.await_done(0)
+    (line,) = master.incomplete()
+    assert line.startswith("worker-01 on beta was lost: its part of the load ended with it")
+
+
+def test_worker_that_sends_what_it_must_not_is_reported_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its files are not taken any more, its entry says why, and the run has failed."""
+    wire, master = begun(tmp_path, {"alpha_1": 0.0})
+    for _ in range(3):
+        wire.deliver(workers.FILE, {"path": "../../etc/x", "data": b"x"}, "alpha_1")
+    wire.deliver(workers.DONE, {"worker": "worker-00"}, "alpha_1")
+    assert [record.getMessage() for record in caplog.records] == [
+        "worker-00 on alpha: its files are not taken, they stay there: sent what is no piece of a file"
+    ]
+    assert master.about()[0]["refused"] == "sent what is no piece of a file"
+    (line,) = master.incomplete()
+    assert line == ("worker-00 on alpha: its files are missing, because it sent what is no piece of a file")
+    assert list(tmp_path.rglob("*")) == [tmp_path / "run"]
+
+
+def test_a_worker_records_below_its_own_folder_of_runs(tmp_path: Path) -> None:
+    """The folder is the master's if it is there; else it is made; a run that has ended stays as it is."""
+    name = "20261130T010203Z-step-ab12"
+    assert workers.own_folder(tmp_path, name) == (tmp_path / name, True)
+    assert (tmp_path / name).stat().st_mode & 0o777 == 0o700
+    about = {"schema_version": 1, "id": name, "started": "", "deployment": "", "commands": []}
+    file = tmp_path / name / "run.json"
+    file.write_text(json.dumps({**about, "environment": {}}))
+    assert workers.own_folder(tmp_path, name) == (tmp_path / name, False)
+    RunDir(tmp_path / name).note(ended="now")
+    with pytest.raises(InputError, match="is a run that has ended; its master must begin a new one"):
+        workers.own_folder(tmp_path, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -142,7 +143,7 @@ def keystone(tmp_path: Path, answers: dict[str, Any]) -> keystone_accounts.Tenan
         given = answers[f"{method} {url.partition('/v3/')[2]}"]
         if isinstance(given, Exception):
             raise given
-        return SimpleNamespace(json=lambda: given)
+        return SimpleNamespace(content=json.dumps(given).encode())
 
     login = replace(keystone_login.of(deployment(tmp_path)), plugin=None)  # type: ignore[arg-type]
     token: Any = SimpleNamespace(session=SimpleNamespace(request=request), login=login)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from calorimeter.config.haproxy import ProxiedService, ProxySection
+from calorimeter.core.bounds import is_digits
 
 _HOSTS = ("hdr(host)", "hdr_dom(host)", "req.hdr(host)", "req_ssl_sni", "req.ssl_sni", "ssl_fc_sni")
 _HOST_PARTS = ("hdr_beg(host)", "hdr_end(host)", "hdr_reg(host)", "hdr_sub(host)")
@@ -63,7 +64,7 @@ def _route(criteria: list[tuple[str, ...]], names: list[str], *, conditional: bo
         elif fetch in _PATHS and method in ("", "str", "beg", "dir"):
             paths.extend(values)
         elif fetch == "dst_port":
-            ports.extend(int(value) for value in values if value.isascii() and value.isdecimal())
+            ports.extend(int(value) for value in values if is_digits(value) and len(value) < 6)
         if fetch in (*_HOSTS, *_HOST_PARTS, *_PATHS, *_PATH_PARTS):
             words.extend(values)
     return Route(tuple(hosts), tuple(paths), tuple(words), tuple(ports), conditional)

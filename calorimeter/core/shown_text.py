@@ -1,0 +1,71 @@
+"""Text of foreign origin, made harmless for the place where it is shown.
+
+Names in files, answers of servers and lines of logs may hold anything: escape sequences, markup, formulas.
+Everything that shows text uses these functions; `core.terminal` applies `plain` to all that is printed.
+"""
+
+from __future__ import annotations
+
+import re
+
+_UNSHOWN = re.compile(
+    "[\x00-\x08\x0b-\x0c\x0e-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
+    "|\r(?!\n)"
+)
+"""Control characters but tab and line ends, changes of the direction of writing, lone surrogates."""
+
+
+def plain(text: str) -> str:
+    """Text with each character that a terminal would obey, or that hides others, shown as `\\u001b`.
+
+    That form is also what JSON and TOML write for it, so output for programs keeps its meaning.
+    """
+    return _UNSHOWN.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def one_line(text: str) -> str:
+    """`plain`, with the ends of lines and tabs shown as spaces."""
+    return plain(re.sub(r"[\t\n\r\u2028\u2029]+", " ", text))
+
+
+# Markdown
+
+_PUNCTUATION = re.compile(r"[\\*_\[\]<>|~$]|:(?=//)|(?<=www)\.|#(?!\w)|&(?=#?\w)", re.IGNORECASE)
+_BLOCK = re.compile(r"(\s*)(?:([-+=:])(?=[\s=+:-]|$)|(\d{1,9})([.)])(?=\s|$))")
+"""What begins a list, a rule or the underline of a heading at the start of a line."""
+
+
+def markdown(text: str) -> str:
+    """Text that Markdown shows as it is, in one line: no markup, HTML, link, mention or end of a cell.
+
+    Services link `@name` and `#1` even where they are escaped, except in code, so those signs are code.
+    """
+    line = re.sub(r" +", " ", one_line(text))
+    escaped = _PUNCTUATION.sub(_escaped, line.replace("`", "\0"))
+    if block := _BLOCK.match(escaped):
+        escaped = _block(block) + escaped[block.end() :]
+    escaped = re.sub(r"@+|#+(?=\w)", lambda found: f"`{found[0]}`", escaped)
+    return escaped.replace("\0", "&#96;")
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return "&amp;" if found[0] == "&" else f"\\{found[0]}"
+
+
+def _block(found: re.Match[str]) -> str:
+    return f"{found[1]}\\{found[2]}" if found[2] else f"{found[1]}{found[3]}\\{found[4]}"
+
+
+# CSV
+
+_NUMBER = re.compile(r"[-+]?[\d.,]+(?:e[-+]?\d+)?\s?%?", re.ASCII | re.IGNORECASE)
+_FORMULA = re.compile(r"\s*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+
+
+def csv_cell(value: object) -> object:
+    """A cell that no spreadsheet takes for a formula: such text gets an apostrophe; numbers stay."""
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    formula = _FORMULA.match(text) or value[:1] in ("\t", "\r")
+    return f"'{text}" if formula and not _NUMBER.fullmatch(text) else text
