@@ -17,6 +17,7 @@ GLOBAL, USERS, FCGI, HTTP, CHECK, TCP = (
 )
 Words = tuple[str, ...]
 Form = tuple[str, Callable[[str], Words]]
+Way = Callable[[str, Random], str]
 
 
 def basic(secret: str) -> str:

@@ -28,7 +28,7 @@ def copied(text: str) -> str:
 def test_a_secret_is_masked_in_every_form(number: int) -> None:
     """However it is quoted, active or commented out, as it is or in base64 or hexadecimal."""
     rng = Random(number)
-    for way, around in product(forms.WAYS, AROUND):
+    for way, around in [*product(forms.WAYS, AROUND[:2]), *product(forms.WAYS[:1], AROUND[2:])]:
         if "'" in around and way in (forms.in_pieces, forms.in_hexadecimal):
             continue  # HAProxy would not read that statement either
         secret = new_secret(rng)
@@ -52,9 +52,8 @@ def new_secret(rng: Random) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", forms.WAYS)
-def test_haproxy_accepts_the_forms_and_their_copy_is_as_long(tmp_path: Path, way: object) -> None:
+def test_haproxy_accepts_the_forms_and_their_copy_is_as_long(tmp_path: Path, way: forms.Way) -> None:
     """`haproxy -c` reads every form; the masked copy has the same statements, in HAProxy's own words."""
-    assert callable(way)
     text = forms.configuration("pw9x-hunter2x", way, Random(3))
     file = tmp_path / "f.cfg"
     file.write_text(text)
