@@ -164,10 +164,14 @@ def _svg(figure: Figure, prefix: str) -> str:
     return _for_inlining(target.getvalue(), prefix)
 
 
+def _without(text: str, start: str, end: str) -> str:
+    first, *others = text.split(start)
+    return first + "".join(other.partition(end)[2] for other in others)
+
+
 def _for_inlining(text: str, prefix: str) -> str:
     """Only the svg element, with ids that are unique on a page that holds several."""
-    text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
-    text = re.sub(r"\s*<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = _without(_without(text, "<!--", "-->"), "<metadata>", "</metadata>")
     text = text[text.index("<svg") :]
     text = re.sub(r'\bid="', f'id="{prefix}-', text)
     text = re.sub(r'href="#', f'href="#{prefix}-', text)
