@@ -13,7 +13,7 @@ _PROGRAMS = {
     "keepalived": r"vrrp_instance\s|virtual_server\s",
 }
 _STARTS = {name: re.compile(rf"^[ \t]*({start})", re.MULTILINE) for name, start in _PROGRAMS.items()}
-_STATEMENT = re.compile(r"^[ \t]*([^\s#;].*?)[ \t\r]*$", re.MULTILINE)
+_STATEMENT = re.compile(r"^[ \t]*([^\s#;].*)", re.MULTILINE)
 
 
 def program_of(text: str) -> str | None:
@@ -24,4 +24,4 @@ def program_of(text: str) -> str | None:
 def first_statement(text: str) -> tuple[int, str]:
     """Number and text of the first line that is neither blank nor a comment; (1, "") without one."""
     match = _STATEMENT.search(text)
-    return (text.count("\n", 0, match.start()) + 1, match[1]) if match else (1, "")
+    return (text.count("\n", 0, match.start()) + 1, match[1].rstrip(" \t\r")) if match else (1, "")

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from itertools import islice
 
-MOST_GIVEN = 500
-"""Characters of what was given in a message: the rest would hide what is valid."""
+from calorimeter.core import shown_text
+
+LONGEST = 400
+"""Characters of a message, about: what is given may be a megabyte."""
+_PART = 160
+_LONGEST_NAME = 100
+_MOST_NAMES = 2000
 
 
 class InputError(Exception):
     """The suite cannot use its input. Commands print the message and exit with status 2.
 
     The message is one line: where, what was given, what is valid, and the nearest valid name if there is
-    one.
+    one. It is bounded, and what does not print (escape sequences, a change of direction) is shown escaped.
     """
 
     def __init__(self, where: str, given: str, valid: str = "", nearest: str | None = None) -> None:
@@ -24,23 +30,30 @@ class InputError(Exception):
         super().__init__(str(self))
 
     def __str__(self) -> str:
-        line = f"{_short(self.where)}: {_short(self.given)}"
-        if self.valid:
-            line += f"; {_short(self.valid)}"
-        if self.nearest:
-            line += f"; did you mean {self.nearest!r}?"
-        return " ".join(line.split())
+        where, given, valid = self.where, self.given, f"; {self.valid}" if self.valid else ""
+        close = f"; did you mean {shortened(self.nearest, _LONGEST_NAME)!r}?" if self.nearest else ""
+        if len(where) + len(given) + len(valid) + len(close) > LONGEST:
+            where, given = shortened(where, _PART), shortened(given, _PART)
+            valid = shortened(valid, max(60, LONGEST - len(where) - len(given) - len(close)))
+        return shown_text.one_line(" ".join(f"{where}: {given}{valid}{close}".split()))
 
 
-def _short(text: str, longest: int = 1500) -> str:
-    """Text with its middle left out if it is too long to be read."""
-    half = longest // 2
-    return text if len(text) <= longest else f"{text[:half]} … {text[-half:]}"
+def shortened(text: str, length: int) -> str:
+    """The text, or its begin and its end if it is longer."""
+    if len(text) <= length:
+        return text
+    return f"{text[: length * 2 // 3]}…{text[len(text) - length // 3 + 1 :]}"
 
 
 def nearest(name: str, valid: Iterable[str]) -> str | None:
-    """The valid name closest to `name`, or None if none is close."""
-    matches = get_close_matches(name, list(valid), n=1, cutoff=0.6)
+    """The valid name closest to `name`, or None if none is close.
+
+    A name that is long has none: the comparison takes the square of the length.
+    """
+    if len(name) > _LONGEST_NAME:
+        return None
+    names = [each for each in islice(valid, _MOST_NAMES) if len(each) <= _LONGEST_NAME]
+    matches = get_close_matches(name, names, n=1, cutoff=0.6)
     return matches[0] if matches else None
 
 

@@ -6,36 +6,70 @@ are ordinary words, are masked by what the line looks like (`mask`).
 
 from __future__ import annotations
 
-import html
+import base64
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from urllib.parse import unquote
 
-MASK = "********"
-SECRET_NAME = re.compile(
-    r"passw(?:or)?d|passphrase|secret|encryption_?key|(?:api|private|access)_?key\b|token\b|credential",
-    re.IGNORECASE,
+from calorimeter.core import haproxy_secrets, quoted_text, secret_text
+from calorimeter.core.quoted_text import PlainText
+from calorimeter.core.secret_text import MASK, SECRET_NAME, is_secret_name
+
+__all__ = [
+    "MASK",
+    "SECRET_NAME",
+    "SecretValues",
+    "basic",
+    "classified",
+    "hide_urls",
+    "mask",
+    "mask_all",
+    "of_proxies",
+    "secret_values",
+]
+
+_SIGN = re.compile(r"[ +\-]?[\s#;]*")
+_NAME = re.compile(r"[\w.]*")
+_SEPARATOR = re.compile(r"[ \t]*[=:][ \t]*(?=\S)")
+_WHOLE_URL = re.compile(r"[\w+]{1,64}://")
+_CONTINUED_URL = re.compile(r"[ +\-]?\s+[^\s:/@,]*:")
+_PLACEHOLDER = re.compile(
+    r"\[.*\]|\$\{?[\w.]+\}?|%\w+%|<.*>|\{\{.*\}\}|\*+|none|true|false|\d+(?:\.\d+)*", re.IGNORECASE
 )
-"""What the name of an option, variable or header with a secret has in it."""
-_IN_URL = re.compile(r"(://[^:/@\s]*:)\S*@")
-"""Up to the last `@`: a password that was not percent-encoded may contain any character."""
-_URL_VALUE = re.compile(r"^([ +\-]?[\s#;]*[\w.]+\s*[=:]\s*[\w+]+://[^:/@\s]*:).*@")
-_CONTINUED_URL = re.compile(r"^([ +\-]?\s+[^\s:/@,]*:)[^\s,]*@")
-_BY_NAME = re.compile(
-    r"^([ +\-]?[\s#;]*[\w.]*(?:passw(?:or)?d|passphrase|secret|encryption_key|admin_token)\w*\s*[=:]\s*)"
-    r"(\S.*)$",
-    re.IGNORECASE,
+_WORD = re.compile(r"[A-Za-z]+|\d+|.{1,7}", re.DOTALL)
+"""Values that may be ordinary words; others are secrets wherever they are."""
+_COMMON = frozenset(
+    [
+        "admin",
+        "cinder",
+        "default",
+        "example",
+        "glance",
+        "guest",
+        "heat",
+        "keystone",
+        "neutron",
+        "none",
+        "nova",
+        "openstack",
+        "password",
+        "rabbit",
+        "rabbitmq",
+        "root",
+        "secret",
+        "service",
+        "stackrabbit",
+        "system",
+        "test",
+        "token",
+        "user",
+    ]
 )
-_HAPROXY = re.compile(
-    r"^([ +\-]?[\s#;]*(?:stats\s+auth\s+[^:\s]+:|user\s+\S+\s+(?:insecure-)?password\s+"
-    r"|(?:pre)?setenv\s+\S*(?:pass|secret|token|key)\S*\s+"
-    r"|.*\b(?:authorization|cookie|x-[\w-]*(?:token|key|auth|secret)[\w-]*)\s+))(.+)$",
-    re.IGNORECASE,
-)
-_ESCAPED = re.compile(r"\\(?:u([0-9A-Fa-f]{4})|x([0-9A-Fa-f]{2}))")
-_BLANKS = re.compile(r"[ \t\r\n\f\v]+")
+_LONGEST = 512
+"""More characters are no password: the line is read wrongly."""
+_BASE64 = re.compile(r"(?<![A-Za-z0-9+/])[A-Za-z0-9+/]{8,}={0,2}")
 _LONG = 8
 """A value of this length is masked wherever it is; a shorter one where it is a word of its own."""
 
@@ -44,18 +78,51 @@ def mask(line: str) -> str:
     """Replace the passwords in one line; the rest of the line stays as it is."""
     body = line.rstrip("\r\n")
     end = line[len(body) :]
-    for pattern in (_BY_NAME, _HAPROXY):
-        match = pattern.match(body)
-        if match:
-            return f"{match[1]}{MASK}{end}"
-    for pattern in (_URL_VALUE, _CONTINUED_URL, _IN_URL):
-        body = pattern.sub(lambda match: f"{match[1]}{MASK}@", body)
-    return body + end
+    sign = _end(_SIGN.match(body), 0)
+    name_end = _end(_NAME.match(body, sign), sign)
+    value = _end(_SEPARATOR.match(body, name_end), name_end)
+    if value > name_end and is_secret_name(body[sign:name_end]):
+        return f"{body[:value]}{MASK}{end}"
+    if value > name_end and (url := _WHOLE_URL.match(body, value)):
+        return _without_login(body, url.end()) + end
+    return hide_urls(haproxy_secrets.masked(_without_continued_logins(body))) + end
+
+
+def _without_continued_logins(body: str) -> str:
+    """A line that goes on with the `user:password@host` of a URL, or of several."""
+    colon = _end(_CONTINUED_URL.match(body), 0)
+    if not colon:
+        return body
+    start = len(body) - len(body[1:].lstrip()) if body[:1] in "+-" else len(body) - len(body.lstrip())
+    run, parts = body[start:].split(maxsplit=1)[0], list[str]()
+    logins = run.split(",")
+    if all(":" in login.partition("@")[0] and "@" in login for login in logins):
+        parts = [f"{login.partition(':')[0]}:{MASK}@{login.rpartition('@')[2]}" for login in logins]
+    elif "@" in run:
+        parts = [f"{run.partition(':')[0]}:{MASK}@{run.rpartition('@')[2]}"]
+    return body[:start] + (",".join(parts) or run) + body[start + len(run) :]
+
+
+def _end(found: re.Match[str] | None, otherwise: int) -> int:
+    return found.end() if found else otherwise
+
+
+def _without_login(body: str, start: int) -> str:
+    """A line that is one URL: a password in it that is not percent-encoded may contain any character."""
+    colon, at = body.find(":", start), body.rfind("@")
+    if 0 <= colon < at and not set(body[start:colon]) & set("/@ \t"):
+        return f"{body[: colon + 1]}{MASK}{body[at:]}"
+    return hide_urls(body)
+
+
+def hide_urls(text: str) -> str:
+    """Replace the passwords of the URLs in a text."""
+    return secret_text.masked(text, secret_text.of_urls(text))
 
 
 def mask_all(text: str) -> str:
     """Replace the passwords in every line of a text."""
-    return "".join(mask(line) for line in text.splitlines(keepends=True))
+    return "".join(mask(line) for line in re.findall(r"[^\n]*\n|[^\n]+", text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +140,16 @@ class SecretValues:
 
     def hide(self, text: str) -> str:
         """Replace every value in a text, as it is or quoted for a URL, a file, HTML, JSON or Python."""
-        plain = _plain(text)
+        written = quoted_text.plain(text)
+        spans: list[tuple[int, int]] = []
         for value in self.values:
-            if _plain_value(value) in plain:
-                text = _pattern(value).sub(MASK, text)
-        return _IN_URL.sub(lambda match: f"{match[1]}{MASK}@", text)
+            spans += _found(written, value)
+        if self.values:
+            spans += (match.span() for match in _BASE64.finditer(text) if self._is_login(match[0]))
+        return hide_urls(secret_text.masked(text, spans))
+
+    def _is_login(self, word: str) -> bool:
+        return any(each in self.values for each in _password_in_base64(word))
 
     def hide_in_sentence(self, text: str) -> str:
         """Replace every value, and the ordinary words too if the sentence names an option with a secret."""
@@ -89,7 +161,62 @@ class SecretValues:
 
     def hide_lines(self, text: str) -> str:
         """Replace the secrets in lines of the files, by their values and by what the lines look like."""
-        return mask_all(self.hide(text))
+        return self.hide(mask_all(text))
+
+
+def classified(found: Iterable[str], texts: Iterable[str]) -> SecretValues:
+    """The secrets that were found in texts, without placeholders.
+
+    One that is an ordinary word, or is in the texts where they name no secret, is one of the `words`.
+    """
+    every = {each for value in found if re.search(r"\w", value) for each in _derived(value)}
+    every = {value for value in every if len(value) <= _LONGEST and not _PLACEHOLDER.fullmatch(value)}
+    plain = {value for value in every if _WORD.fullmatch(value)}
+    words = {word for word in plain if len(word) <= 3} | (plain & _COMMON)
+    if plain - words:
+        words |= plain & set(re.findall(r"\w+", "\n".join(_active(text) for text in texts)))
+    return secret_values(every - words, words)
+
+
+def _derived(value: str) -> Iterator[str]:
+    """A secret as it is, unquoted, and the password of a login, in base64 or not, or of a pattern."""
+    yield from (each.strip() for each in {value, unquote(value)})
+    user, colon, password = value.partition(":")
+    if colon and user.isalnum() and len(password) >= _LONG:
+        yield password
+    if len(bare := value.strip("^$.*+?()/ ")) >= _LONG:
+        yield bare
+    yield from _password_in_base64(value)
+
+
+def _password_in_base64(word: str) -> Iterator[str]:
+    if len(word) > 2 * _LONGEST:
+        return
+    try:
+        login = base64.b64decode(word + "=" * (-len(word) % 4), validate=True).decode()
+    except ValueError:
+        return
+    if ":" in login:
+        yield login.partition(":")[2]
+
+
+def basic(user: str, password: str) -> str:
+    """A login as an Authorization header has it, without the signs that fill it up."""
+    text = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogatepass")
+    return base64.b64encode(text).decode().rstrip("=")
+
+
+def of_proxies(texts: Iterable[str]) -> SecretValues:
+    """The secrets in HAProxy's files."""
+    every = tuple(texts)
+    found = {value for text in every for value in haproxy_secrets.values(text)}
+    found |= {basic(*login) for text in every for login in haproxy_secrets.logins(text)}
+    return classified(found, every)
+
+
+def _active(text: str) -> str:
+    """The text without comments and without what a line shows to be a secret."""
+    return mask_all("".join(line for line in text.splitlines(True) if line.strip()[:1] not in ("#", ";")))
 
 
 def secret_values(values: Iterable[str], words: Iterable[str] = ()) -> SecretValues:
@@ -98,42 +225,20 @@ def secret_values(values: Iterable[str], words: Iterable[str] = ()) -> SecretVal
     return SecretValues(tuple(longest), tuple(sorted(set(words))))
 
 
-def _plain(text: str) -> str:
-    """The text without all that quotes a character, to find quickly what may be in it."""
-    text = html.unescape(unquote(unquote(text)))
-    if "\\" in text:
-        text = _ESCAPED.sub(lambda match: chr(int(match[1] or match[2], 16)), text)
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "surrogatepass")
-    return re.sub(r"[ \t\r\n\f\v+\\]", "", text).replace("$$", "$")
+_plain_value = cache(lambda value: quoted_text.plain(value.strip(" \t\r\n\f\v")).text)
 
 
-_plain_value = cache(_plain)
+def _found(written: PlainText, value: str) -> Iterator[tuple[int, int]]:
+    """Where a text has a value; a short one is no part of a longer word."""
+    for start, end in written.find(_plain_value(value)):
+        first, last = written.starts[start], written.ends[end - 1]
+        if len(value) < _LONG:
+            before, after = written.text[start - 1 : start], written.text[end : end + 1]
+            quoted = start > 0 and first - written.starts[start - 1] > 1
+            if (_is_word(before) and not quoted) or _is_word(after):
+                continue
+        yield first, last
 
 
-@cache
-def _pattern(value: str) -> re.Pattern[str]:
-    found = "".join(_quoted(char) for char in _BLANKS.sub(" ", value))
-    if len(value) < _LONG:
-        found = rf"(?:(?<![A-Za-z0-9])|(?<=%[0-9A-Fa-f]{{2}})){found}(?![A-Za-z0-9])"
-    return re.compile(found)
-
-
-@cache
-def _quoted(char: str) -> str:
-    """A pattern of a character, and of all the ways to quote it, the longest first."""
-    code = ord(char)
-    octets = char.encode("utf-8", "surrogatepass")
-    ways = ["".join(f"%(?:25)?(?i:{byte:02x})" for byte in octets)]
-    if char == " ":
-        ways += [r"\\?[ \t\r\n\f\v]+", r"\+"]
-    elif char == "$":
-        ways += [r"\\?\$\$?"]
-    elif not char.isalnum():
-        named = html.escape(char)
-        ways += [rf"&#(?:{code}|x(?i:{code:x}));", *([re.escape(named)] if named != char else [])]
-        ways += [rf"\\*{re.escape(char)}"]
-    if not 0x20 <= code < 0x7F:
-        pairs = char.encode("utf-16-be", "surrogatepass").hex()
-        units = (pairs[at : at + 4] for at in range(0, len(pairs), 4))
-        ways += ["".join(rf"\\u(?i:{unit})" for unit in units), rf"\\x(?i:{code:02x})", "\ufffd"]
-    return f"(?:{'|'.join([*ways, re.escape(char)])})"
+def _is_word(char: str) -> bool:
+    return char.isascii() and char.isalnum()

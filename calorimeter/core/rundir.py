@@ -164,6 +164,8 @@ class RunDir:
         files.write(self.path / "run.json", json.dumps(about, indent=2) + "\n", mode=files.PRIVATE)
 
 
+_LARGEST = 8 * 2**20
+"""Bytes of a proxy's configuration that is kept."""
 _NAMES = {str: "text", list: "list", dict: "table"}
 _FOLDERS = ("samples", "ledger", "actions", "watch", "evidence", "proxy")
 _ID = re.compile(r"[A-Za-z0-9][\w.-]{0,199}", re.ASCII)
@@ -175,20 +177,24 @@ def _keep_proxies(deployment: Deployment, run: Path) -> list[dict[str, Any]]:
 
     The hash is that of the copy: it can be checked, and nobody can guess a weak password from it.
     """
+    texts: dict[Path, str | InputError] = {}
+    for file in (file for proxy in deployment.proxy for file in proxy.config):
+        try:
+            texts[file] = files.read_text(deployment.path.parent / file, errors="replace", limit=_LARGEST)
+        except InputError as problem:
+            texts[file] = problem
+    secret = masking.of_proxies(text for text in texts.values() if isinstance(text, str))
     kept: list[dict[str, Any]] = []
     for proxy in deployment.proxy:
         for number, file in enumerate(proxy.config):
-            source = deployment.path.parent / file
             entry: dict[str, Any] = {"proxy": proxy.name, "file": str(file)}
-            try:
-                text = masking.mask_all(source.read_text(encoding="utf-8", errors="replace"))
-            except OSError as problem:
-                kept.append({**entry, "unavailable": str(problem.strerror)})
+            text = texts[file]
+            if isinstance(text, InputError):
+                kept.append({**entry, "unavailable": text.given})
                 continue
             name = re.sub(r"[^\w.-]", "_", proxy.name)
-            copy = run / "proxy" / f"{name}-{number}.cfg"
-            copy.parent.mkdir(exist_ok=True)
-            copy.write_text(text, encoding="utf-8")
-            digest = hashlib.sha256(copy.read_bytes()).hexdigest()
+            copy = files.make_folder(run / "proxy") / f"{name}-{number}.cfg"
+            files.write(copy, secret.hide_lines(text), mode=files.PRIVATE)
+            digest = hashlib.sha256(files.read(copy)).hexdigest()
             kept.append({**entry, "copy": str(copy.relative_to(run)), "sha256": digest})
     return kept

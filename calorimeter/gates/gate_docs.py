@@ -14,7 +14,7 @@ FOLDER = "docs/reference"
 PAGES = ("gates-*.md", "audit*.md")
 
 _ID = re.compile(r"\b([A-Z])(\d+)(?:(?:–|-| to )\1?(\d+))?\b")
-_HEADING = re.compile(r"(#+) +(.+)")
+_HEADING = re.compile(r"(#+) +([^ ].*)")
 _DELIMITER = re.compile(r"\|[\s:|-]+\|")
 _LEAD = re.compile(r"(?:- )?\*\*(.+?)\*\*", re.DOTALL)
 _NOT_IN_ANCHOR = re.compile(r"[^\w\- ]")

@@ -56,7 +56,7 @@ def test_the_proxys_configuration_is_kept_without_its_passwords(created: RunDir)
     assert second == {
         "proxy": "left/right",
         "file": "elsewhere.cfg",
-        "unavailable": "No such file or directory",
+        "unavailable": "cannot be read (No such file or directory)",
     }
 
 

@@ -36,7 +36,7 @@ SOAKS = {
     ),
     "healing": (
         "tests.soak.healing",
-        "gates H interrupted at random: `doctor` must find everything healed",
+        "gates, loads and traces struck at random: all healed, cleaned, readable, and nothing left",
     ),
     "remedy": (
         "tests.soak.remedy",

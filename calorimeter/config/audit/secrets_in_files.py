@@ -2,85 +2,23 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from urllib.parse import unquote
 
 from calorimeter.config.audit.subject import Inputs
-from calorimeter.config.haproxy import words as word_rules
 from calorimeter.config.haproxy.refused_lines import KEYWORDS
 from calorimeter.config.heat import known_options
+from calorimeter.core import haproxy_secrets, secret_text
 from calorimeter.core.errors import InputError
-from calorimeter.core.masking import SECRET_NAME, SecretValues, mask_all, secret_values
+from calorimeter.core.masking import SECRET_NAME, SecretValues, basic, classified
 
 _ENTRY = re.compile(r"[#;\s]*([\w.-]+)\s*[=:]\s*(.*)", re.DOTALL)
 _ASSIGNMENT = re.compile(r"^[#;]?\s?[a-z_]+ *=", re.MULTILINE)
-_IN_QUERY = re.compile(r"[?&;](\w+)=([^&\s]+)")
 _LOGIN = re.compile(r"[^:@]*:[^@]*@")
 _URL_MARKS = re.compile(r"[/@:?#,&\s]")
 _REFERENCE = re.compile(r"\$\{?([\w.]+)\}?")
-_HEADER = re.compile(r"\b(?:authorization|cookie|x-[\w-]*(?:token|key|auth|secret)[\w-]*)\b", re.IGNORECASE)
-_HEADER_WITH_VALUE = re.compile(rf"{_HEADER.pattern}\s*:\s*(.*)", re.IGNORECASE | re.DOTALL)
-_NOT_SECRET = frozenset(
-    [
-        "basic",
-        "bearer",
-        "-m",
-        "-i",
-        "-f",
-        "str",
-        "beg",
-        "end",
-        "sub",
-        "reg",
-        "found",
-        "if",
-        "unless",
-        "{",
-        "}",
-        "hdr",
-        "fmt",
-        "value",
-    ]
-)
-_PLACEHOLDER = re.compile(
-    r"\[.*\]|\$\S*|%\w+%|<.*>|\{\{.*\}\}|\*+|none|true|false|\d+(?:\.\d+)*", re.IGNORECASE
-)
-_WORD = re.compile(r"[A-Za-z]+|\d+|.{1,7}", re.DOTALL)
-"""Values that may be ordinary words; others are secrets wherever they are."""
-_COMMON = frozenset(
-    [
-        "admin",
-        "cinder",
-        "default",
-        "example",
-        "glance",
-        "guest",
-        "heat",
-        "keystone",
-        "neutron",
-        "none",
-        "nova",
-        "openstack",
-        "password",
-        "rabbit",
-        "rabbitmq",
-        "root",
-        "secret",
-        "service",
-        "stackrabbit",
-        "system",
-        "test",
-        "token",
-        "user",
-    ]
-)
-_LONGEST = 512
-"""More characters are no password: the line is read wrongly."""
 
 
 def secrets_in(inputs: Inputs) -> SecretValues:
@@ -91,19 +29,11 @@ def secrets_in(inputs: Inputs) -> SecretValues:
     for text in dict.fromkeys((*heat, *(text for text in proxy if _ASSIGNMENT.search(text)))):
         found.update(_in_heat(text))  # a Heat file that was given as the proxy's has secrets, too
     for text in dict.fromkeys(proxy):
-        found.update(_in_proxy(text, inputs.environment))
+        found.update(haproxy_secrets.values(text, inputs.environment))
+        found.update(basic(*login) for login in haproxy_secrets.logins(text, inputs.environment))
+        found.update(value for line in text.split("\n") for value in _in_url(line))
     found.update(value for name, value in inputs.environment.items() if SECRET_NAME.search(name))
-    found = {value for value in found if re.search(r"\w", value)} - _statements(proxy)
-    found.update({unquote(value) for value in found})
-    found = {
-        value.strip() for value in found if len(value) <= _LONGEST and not _PLACEHOLDER.fullmatch(value)
-    }
-    plain = {word for word in found if _WORD.fullmatch(word)}
-    words = {word for word in plain if len(word) <= 3} | (plain & _COMMON)
-    if plain - words:
-        used = set(re.findall(r"\w+", "\n".join(_active(text) for text in (*heat, *proxy))))
-        words |= plain & used
-    return secret_values(found - words, words)
+    return classified(found - _statements(proxy), (*heat, *proxy))
 
 
 def _statements(texts: Iterable[str]) -> set[str]:
@@ -123,11 +53,6 @@ def secrets_hidden(inputs: Inputs) -> Iterator[None]:
         raise InputError(hide(problem.where), hide(problem.given), hide(problem.valid), nearest) from None
 
 
-def _active(text: str) -> str:
-    """The text without comments and without what a line shows to be a secret."""
-    return mask_all("".join(line for line in text.splitlines(True) if line.strip()[:1] not in ("#", ";")))
-
-
 def _in_heat(text: str) -> Iterator[str]:
     entries = list(_entries(text))
     referenced: set[str] = set()
@@ -138,7 +63,7 @@ def _in_heat(text: str) -> Iterator[str]:
         referenced.update(key for value in values for key in _REFERENCE.findall(value))
     for line in text.split("\n"):
         if not _ENTRY.fullmatch(line.rstrip()):
-            yield from _in_words(word_rules.split(line.rstrip("\r"), {}).words)
+            yield from haproxy_secrets.values(line)
     keys = {key.rpartition(".")[2] for key in referenced}
     for name, lines in entries:
         if name in keys:
@@ -204,51 +129,5 @@ def _in_url(text: str) -> Iterator[str]:
                     # A password that should have been quoted ends there for whoever reads the URL.
                     pieces = _URL_MARKS.split(password) if len(chunk.split()) == 1 else []
                     yield from (piece for piece in pieces if len(piece) > 5)
-                    yield from _basic(user, password)
-        yield from (value for name, value in _IN_QUERY.findall(url) if SECRET_NAME.search(name))
-
-
-def _basic(user: str, password: str) -> Iterator[str]:
-    """The credentials as an Authorization header has them."""
-    text = f"{unquote(user)}:{unquote(password)}".encode("utf-8", "surrogatepass")
-    yield base64.b64encode(text).decode().rstrip("=")
-
-
-def _in_proxy(text: str, environment: Mapping[str, str]) -> Iterator[str]:
-    for line in text.split("\n"):
-        yield from _in_url(line)
-        for part in {line, line.lstrip(" \t#"), line.partition("#")[2]}:
-            yield from _in_words(word_rules.split(part.rstrip("\r"), environment).words)
-
-
-def _in_words(words: tuple[str, ...]) -> Iterator[str]:
-    match words:
-        case ("stats", "auth", login, *_) if ":" in login:
-            user, _, password = login.partition(":")
-            yield password
-            yield from _basic(user, password)
-        case ("setenv" | "presetenv", name, *values) if SECRET_NAME.search(name) or "key" in name.lower():
-            yield " ".join(values)
-            yield from values
-    for index, word in enumerate(words):
-        header = _HEADER_WITH_VALUE.search(word)
-        if header:
-            yield from _credentials((header[1], *words[index + 1 :]))
-        elif _HEADER.search(word) and (word.lower() != "cookie" or words[0] == "http-check"):
-            yield from _credentials(words[index + 1 :])
-        elif SECRET_NAME.fullmatch(word.removeprefix("insecure-")):
-            yield from words[index + 1 : index + 2]
-
-
-def _credentials(words: tuple[str, ...]) -> Iterator[str]:
-    """The values after the name of a header; those of basic authentication also decoded."""
-    for word in " ".join(words).split():
-        if word.lower() in _NOT_SECRET or len(word) <= 3:
-            continue
-        yield word
-        try:
-            text = base64.b64decode(word, validate=True).decode()
-        except (binascii.Error, ValueError):
-            continue
-        if ":" in text:
-            yield text.partition(":")[2]
+                    yield basic(user, password)
+        yield from (url[start:end] for start, end in secret_text.of_queries(url))

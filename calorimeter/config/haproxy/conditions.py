@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from calorimeter.config.haproxy.variables import Variables
 from calorimeter.core.bounds import is_digits
 
 _DEFINED = re.compile(r"(!?)\s*defined\(\s*(\w+)\s*\)", re.ASCII)
@@ -37,7 +38,7 @@ class Conditions:
     A condition that only HAProxy can decide counts as true, so that an audit sees the larger configuration.
     """
 
-    variables: Mapping[str, str]
+    variables: Variables
     blocks: list[_Block] = field(default_factory=list)
 
     def step(self, words: tuple[str, ...]) -> bool:

@@ -108,7 +108,7 @@ def _unknown(section: HAProxySection) -> Iterator[RefusedLine]:
         if keyword == "include":
             yield RefusedLine(line, f"{' '.join(line.words)!r} is not a statement of HAProxy")
         elif section.kind in (*PROXIES, "defaults") and keyword not in KEYWORDS and not _old(line):
-            nearest = get_close_matches(keyword.lower(), KEYWORDS, n=1, cutoff=_ALIKE)
+            nearest = get_close_matches(keyword[:40].lower(), KEYWORDS, n=1, cutoff=_ALIKE)
             # No keyword of any release begins with a sign: `;` is no comment here.
             if nearest or not keyword[0].isalpha():
                 yield RefusedLine(line, f"unknown keyword {keyword!r}", nearest[0] if nearest else None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from calorimeter.config.haproxy import words as word_rules
 from calorimeter.config.haproxy.conditions import Conditions
-from calorimeter.config.haproxy.words import Words
+from calorimeter.config.haproxy.variables import Variables
+from calorimeter.core import haproxy_words as word_rules
+from calorimeter.core.haproxy_words import Words
 
 _SECTIONS = """
     global defaults listen frontend backend userlist peers mailers resolvers cache program http-errors
@@ -125,7 +126,7 @@ def parse(texts: Iterable[tuple[str, str]], environment: Mapping[str, str] | Non
 
     `environment` is the one that HAProxy starts with; `setenv` and its relatives in the files change it.
     """
-    conditions = Conditions(dict(environment or {}))
+    conditions = Conditions(Variables.of(environment or {}))
     return HAProxyFiles(tuple(_file(name, text, conditions) for name, text in texts))
 
 
@@ -140,7 +141,7 @@ def _file(name: str, text: str, conditions: Conditions) -> HAProxyFile:
             continue
         (sections[-1][1] if sections else preamble).append(line)
         if line.active and sections and sections[-1][0].keyword == "global":
-            conditions.variables = _changed(conditions.variables, line.words)
+            conditions.variables = conditions.variables.after(line.words)
     return HAProxyFile(
         name, tuple(preamble), tuple(HAProxySection(head, tuple(lines)) for head, lines in sections)
     )
@@ -155,17 +156,3 @@ def _lines(text: str) -> list[str]:
 def _line(name: str, number: int, raw: str, conditions: Conditions) -> HAProxyLine:
     parsed = word_rules.split(raw.removesuffix("\n"), conditions.variables)
     return HAProxyLine(name, number, raw, parsed, conditions.step(parsed.words), conditions.variables)
-
-
-def _changed(variables: Mapping[str, str], words: tuple[str, ...]) -> Mapping[str, str]:
-    """The variables after a line of `global`."""
-    match words:
-        case ("setenv", name, value, *_):
-            return {**variables, name: value}
-        case ("presetenv", name, value, *_):
-            return {name: value, **variables}
-        case ("unsetenv", *names):
-            return {name: value for name, value in variables.items() if name not in names}
-        case ("resetenv", *names):
-            return {name: value for name, value in variables.items() if name in names}
-    return variables

@@ -20,6 +20,7 @@ MAINTAINED = 24
 """The oldest release that a file is judged against if its release is not known."""
 
 _CLOSE = 0.85
+_LONGEST = 100
 _HEAT = "openstack-heat"
 
 
@@ -284,6 +285,8 @@ def elsewhere(group: str, key: str, release: int | None = None) -> tuple[str, ..
 
 
 def _nearest(name: str, valid: Any) -> str | None:
+    if len(name) > _LONGEST:
+        return None  # the comparison takes the square of the length
     scored = [(SequenceMatcher(None, name, other).ratio(), other) for other in valid if other != name]
     best = max(scored, default=(0.0, ""))
     return best[1] if best[0] >= _CLOSE else None

@@ -159,7 +159,7 @@ _HTTP = re.compile(
     + r"(?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)/(?P<early>\+?)(?P<total>-?\d+) "
     r"(?P<status>-?\d+) \+?(?P<bytes>\d+) \S+ \S+ (?P<termination>[A-Za-z-]{4}) "
     + _COUNTS
-    + r'(?: \{.*?\})*(?: "(?P<request>[^"]*)"?(?: .*)?)?',
+    + r'(?: \{[^{}]*\})*(?: "(?P<request>[^"]*)"?(?: .*)?)?',
     re.ASCII,
 )
 _ACCEPTED = re.compile(
@@ -175,7 +175,7 @@ _CHECK = re.compile(
     r"(?:Health|Agent) check for (?:backup )?server (?P<section>[^\s/]+)/(?P<server>\S+) (?P<what>\w+.*)",
     re.DOTALL,
 )
-_REASON = re.compile(r"reason: (?P<reason>.*?)(?:, (?:code|check duration)|\. \d|$)")
+_REASON_ENDS = re.compile(r", (?:code|check duration)|\. \d|\n")
 _STATES: tuple[tuple[str, Literal["UP", "DOWN", "DRAIN", "MAINT", "STOPPING"]], ...] = (
     # The first match counts, so longer phrases come before the words that they contain.
     ("for maintenance", "MAINT"),
@@ -295,13 +295,13 @@ def _message(received_ns: int, text: str, raw: str) -> ServerEvent | Notice | Un
             words = re.split(r"\. \d+ active", found["what"])[0]
             state = next((state for words_of, state in _STATES if words_of in words), None)
     if found and state:
-        reason = _REASON.search(text)
+        _, given, reason = text.partition("reason: ")
         return ServerEvent(
             received_ns=received_ns,
             section=found["section"],
             server=found["server"].rstrip(","),
             state=state,
-            reason=reason["reason"] if reason else None,
+            reason=_REASON_ENDS.split(reason, maxsplit=1)[0] if given else None,
             text=text,
         )
     if _NOTICES.match(text):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.config import haproxy
-from calorimeter.config.haproxy import program, units, words
+from calorimeter.config.haproxy import program, units
 from calorimeter.config.haproxy.refused_lines import old_lines, refused_lines
 from calorimeter.config.named_files import read_texts
+from calorimeter.core import haproxy_words as words
 from calorimeter.core.errors import InputError
 
 TEXT = """# who wrote this
@@ -80,6 +82,24 @@ def test_variables_set_in_global_are_expanded_in_double_quotes() -> None:
     """`setenv` in `global` takes effect in the lines after it."""
     tree = haproxy.parse([("f", TEXT)], {})
     assert [line.words for line in tree.lines if line.keyword == "bind"] == [("bind", "10.0.0.1:8004")]
+
+
+def test_each_line_keeps_its_variables() -> None:
+    """Later lines change them for later lines only; thousands of changes take little memory."""
+    lines = ["setenv A 1", "presetenv A 2", "presetenv B 3", "unsetenv A", "setenv A 4", "resetenv B", "x"]
+    tree = haproxy.parse([("f", "global\n" + "\n".join(lines))], {"C": "0"})
+    seen = [dict(line.environment) for line in tree.lines]
+    assert seen[2] == seen[3] == {"C": "0", "A": "1"}
+    assert seen[4:] == [
+        {"C": "0", "A": "1", "B": "3"},
+        {"C": "0", "B": "3"},
+        {**seen[4], "A": "4"},
+        {"B": "3"},
+    ]
+    tracemalloc.start()
+    haproxy.parse([("f", "global\n" + "".join(f"setenv A{n} x\n" for n in range(3000)))], {})
+    assert tracemalloc.get_traced_memory()[1] < 20 * 2**20
+    tracemalloc.stop()
 
 
 def test_conditions_switch_lines_off_but_the_tree_keeps_them() -> None:

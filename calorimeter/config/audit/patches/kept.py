@@ -22,7 +22,8 @@ from calorimeter.config.hosts import WILDCARDS, is_loopback
 _NAMES = ("host", "hostname", "processname")
 """Options that name a Heat process to others: two processes must not get one name."""
 _ADDRESS = re.compile(r"(?<![\w.:])(?:\d{1,3}(?:\.\d{1,3}){3}|\[[0-9A-Fa-f:.]+\])(?![\w.])")
-_PATH = re.compile(r"(?:(?<=[\s=@'\",])|^)(?:/[\w.+-]+)+|\S+\.(?:pem|crt|key|sock|cfg|conf|http|lst|map)\b")
+_PATH = re.compile(r"(?:(?<=[\s=@'\",])|^)(?:/[\w.+-]+)+")
+_FILE = re.compile(r"\.(?:pem|crt|key|sock|cfg|conf|http|lst|map)\b")
 _REQUEST = re.compile(r"(?:\b(?:GET|HEAD|OPTIONS|POST|PUT)|\buri)\s+\S+")
 
 
@@ -227,6 +228,15 @@ def _lines_not_touched(patched: Patched) -> Iterator[str]:
             yield f"moves a line of {file} to another section"
 
 
+def _paths(line: str) -> Iterator[str]:
+    for word in line.split():
+        ends = [match.end() for match in _FILE.finditer(word, 1)]
+        if ends and word[0] != "/":
+            yield word[: ends[-1]]
+        else:
+            yield from _PATH.findall(word)
+
+
 def _nothing_invented(patched: Patched) -> Iterator[str]:
     """Every address and file path that the patch writes is in the files, or was given by the owner."""
     inputs = patched.before.inputs
@@ -235,7 +245,7 @@ def _nothing_invented(patched: Patched) -> Iterator[str]:
         lines = lines_of(texts[file])
         for number in sorted(edit.added):
             line = lines[number - 1]
-            words = (*_ADDRESS.findall(line), *_PATH.findall(_REQUEST.sub("", line)))
+            words = (*_ADDRESS.findall(line), *_paths(_REQUEST.sub("", line)))
             yield from (f"invents {word}" for word in words if not _known(inputs, word.strip("[]")))
 
 
