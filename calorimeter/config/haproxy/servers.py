@@ -169,12 +169,16 @@ def servers(line: HAProxyLine, defaults: Iterable[HAProxyLine]) -> Iterator[HAPr
         yield HAProxyServer(name, host, port, parameters, line, unset, offset)
 
 
+MOST_OF_TEMPLATE = 1000
+"""Servers of one `server-template` that are looked at: rules compare servers with one another."""
+
+
 def _names(prefix: str, count: str) -> list[str]:
     first, _, last = count.rpartition("-")
     low, high = integer_or_none(first) if first else 1, integer_or_none(last)
     if low is None or high is None:
         return []
-    return [f"{prefix}{n}" for n in range(low, min(high, low + 9999) + 1)]
+    return [f"{prefix}{n}" for n in range(low, min(high, low + MOST_OF_TEMPLATE - 1) + 1)]
 
 
 def _apply(parameters: dict[str, ServerParameter], given: Iterable[str], line: HAProxyLine) -> None:

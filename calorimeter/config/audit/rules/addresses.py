@@ -9,7 +9,7 @@ from calorimeter.config.audit.patches.changes import at, at_option
 from calorimeter.config.audit.sections.listeners import ApiName
 from calorimeter.config.audit.sections.unserved_apis import unserved
 from calorimeter.config.audit.subject import AuditedFiles
-from calorimeter.config.haproxy import HAProxyServer, ProxiedService
+from calorimeter.config.haproxy import HAProxyServer
 from calorimeter.config.heat.heat_conf import EVERY_ROLE, GROUPS, HeatProcessConf
 from calorimeter.config.hosts import is_loopback
 
@@ -67,6 +67,8 @@ def server_twice(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """Every server of a section has an address of its own."""
     for api, service in subject.api_services:
         seen: dict[str, str] = {}
+        texts = [server.text for server in service.back.servers]
+        only = len(texts) - len(set(texts)) == 1  # a server-template has thousands
         for server in service.back.servers:
             if server.text in seen and server.port is not None and not server.resolved_later:
                 yield rule.finding(
@@ -74,18 +76,15 @@ def server_twice(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
                     f"server {server.name}",
                     f"has the address {server.text} of server {seen[server.text]}",
                     "one API gets the share of two, and when it fails two servers fail with it",
-                    _other_address(subject, api, service, server),
+                    _other_address(subject, api, server) if only else (),
                 )
             seen.setdefault(server.text, server.name)
 
 
-def _other_address(
-    subject: AuditedFiles, api: ApiName, service: ProxiedService, twin: HAProxyServer
-) -> Iterator[Change]:
-    """The address of the only API that is behind no server, if the twin is the only one of its section."""
-    texts = [server.text for server in service.back.servers]
+def _other_address(subject: AuditedFiles, api: ApiName, twin: HAProxyServer) -> Iterator[Change]:
+    """The address of the only API that is behind no server, for the only twin of a section."""
     free = [each.listener for each in unserved(subject, api)]
-    if len(texts) - len(set(texts)) == len(free) == 1 and free[0].port == twin.port:
+    if len(free) == 1 and free[0].port == twin.port:
         old = twin.line.words[2]
         before, found, after = twin.line.text.rstrip("\r\n").partition(f" {old}")
         if found and not free[0].wildcard:
