@@ -10,8 +10,8 @@ import click
 
 from calorimeter import __version__
 from calorimeter.core import terminal
-from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError, nearest
+from calorimeter.core.shown_text import quoted
 
 GROUPS = {
     "Lab": {
@@ -172,7 +172,7 @@ def _status() -> int:
         if problem.filename is None:
             raise
         click.echo(
-            f"calorimeter: {shown(str(problem.filename))}: cannot be used ({problem.strerror})", err=True
+            f"calorimeter: {quoted(str(problem.filename))}: cannot be used ({problem.strerror})", err=True
         )
         status = 2
     except click.exceptions.NoArgsIsHelpError as problem:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 
 from calorimeter.core import bounds
-from calorimeter.core.bounds import Bounds, shown
+from calorimeter.core.bounds import Bounds
+from calorimeter.core.shown_text import quoted
 
 
 class NumberParam(click.ParamType[Any]):
@@ -24,7 +25,7 @@ class NumberParam(click.ParamType[Any]):
         try:
             return read(value)
         except ValueError as problem:
-            self.fail(f"{shown(value)} given; {problem}", param, ctx)
+            self.fail(f"{quoted(value)} given; {problem}", param, ctx)
 
     def read(self, text: str) -> Any:
         """The number that a text is. Raises ValueError."""

@@ -40,7 +40,7 @@ def report(run: Path | None, output: Path | None) -> None:
 
 def _files(run: RunDir) -> Files:
     """The files of a run's page, with progress on the terminal."""
-    with terminal.console(error=True).status("Reading the run …") as status:
+    with terminal.status("Reading the run …") as status:
         from calorimeter.report import page, page_content
 
         found = page_content.collect(run)
@@ -113,7 +113,7 @@ def compare(
         refuse_unusable(output)
     if record is not None:
         files.refuse_other(record, re.compile(rb'\A\{"left":\['), "evidence of gate T2")
-    with terminal.console(error=True).status("Reading the runs …"):
+    with terminal.status("Reading the runs …"):
         found = comparison.of(runs, baseline, despite)
     rows = tuple(comparison_page.cells(found))
     click.echo(study_page.text(study_page.Table("", "", comparison_page.HEADINGS, rows)))

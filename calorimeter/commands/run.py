@@ -159,6 +159,7 @@ def _once(
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
+    command += ["--master-bind-host", "127.0.0.1"] if processes else []
     command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
     sizes |= {"--allow-processes": allow_processes, "--processes": processes}

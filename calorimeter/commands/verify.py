@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import click
@@ -16,6 +17,7 @@ from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds, files, netns, shipped, terminal
 from calorimeter.core.deployment import read as read_deployment
+from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.gates.verify_options import OPTIONS, BoundedNumber, Given
 
@@ -79,12 +81,9 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
         # The folder has no configuration of its own, and that of a suite around it does not apply.
         args = [gates_folder, "--rootdir", gates_folder, "-c", os.devnull, "--import-mode=importlib"]
         args += ["-p", "no:locust", "-p", "no:cacheprovider", "-p", SESSION_PLUGIN, "--tb=short"]
-        args += ["--junitxml", str(junitxml)] if junitxml else []
-        try:
-            status = int(pytest.main(args, plugins=[prepared]))
-        except OSError as problem:  # pytest writes the XML when all gates have run
-            progress.line(f"calorimeter: {problem.filename}: cannot be written ({problem.strerror})")
-            status = 2
+        status = _with_xml(
+            junitxml, progress.line, lambda more: pytest.main(args + more, plugins=[prepared])
+        )
     click.echo(err=True)
     for text, style in session.summary() if session.new else ():
         terminal.styled(text, **style)
@@ -94,6 +93,26 @@ def verify(deployment: Path | None, junitxml: Path | None, **options: Any) -> in
         click.echo(f"calorimeter: without a verdict: {' '.join(left) or 'no gate'}", err=True)
         raise click.Abort
     return _PYTEST_STATUS.get(status, 2)
+
+
+def _with_xml(xml: Path | None, say: Callable[[str], None], run: Callable[[list[str]], int]) -> int:
+    """The status of `run`, which gets pytest's arguments for JUnit XML; 2 if that cannot be written."""
+    if xml is None:
+        return int(run([]))
+    # pytest opens the file by its name, and would wait for a pipe.
+    with TemporaryDirectory(prefix="calorimeter-") as folder:
+        written = Path(folder) / "verdicts.xml"
+        try:
+            status = int(run(["--junitxml", str(written)]))
+            if written.exists():
+                files.write(xml, files.read(written))
+        except OSError as problem:
+            say(f"calorimeter: {xml}: cannot be written ({problem.strerror})")
+        except InputError as problem:
+            say(f"calorimeter: {problem}")
+        else:
+            return status
+    return 2
 
 
 @click.command()

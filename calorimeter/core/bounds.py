@@ -16,7 +16,6 @@ _WHOLE = re.compile(r"[0-9]{1,19}", re.ASCII)
 _REAL = re.compile(r"(?:[0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})(?:[eE][+-]?[0-9]{1,3})?", re.ASCII)
 _TIME = re.compile(rf"({_REAL.pattern})(ms|s|m|h)?", re.ASCII)
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_SHOWN = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +83,6 @@ def _text(number: float) -> str:
     return f"{number:.9f}".rstrip("0").rstrip(".") if isinstance(number, float) else str(number)
 
 
-def shown(given: object) -> str:
-    """What was given, for a message: cut if it is long."""
-    text = repr(given)
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 20]}… ({len(text)} characters)"
-
-
 def is_digits(text: str) -> bool:
     """Whether a text is decimal ASCII digits only; `str.isdigit` accepts `²`, `str.isdecimal` `٣`."""
     return text.isascii() and text.isdigit()
@@ -99,7 +92,7 @@ MOST_NUMBERS = 64
 """Numbers in one option, as in `--weights 1,2,1`."""
 
 LEAST_LOAD_S = 0.1
-LONGEST_S = 2_147_483
+LONGEST_S = 2_147_483.647
 _LONGEST = "24 days, HAProxy's longest time"
 
 PORT = Bounds(1, 65535, why="ports of TCP and UDP")
@@ -118,9 +111,9 @@ MAXCONN = Bounds(2, 2**31 - 1, why="each API gets half; a number of HAProxy has 
 HAPROXY_WEIGHT = Bounds(0, 256, why="HAProxy's weights")
 SEED = Bounds(0, 2**63 - 1)
 SECONDS = Bounds(1e-6, LONGEST_S, whole=False, unit="seconds", why=_LONGEST)
-WHOLE_SECONDS = Bounds(1, LONGEST_S, unit="seconds", why=_LONGEST)
+WHOLE_SECONDS = Bounds(1, int(LONGEST_S), unit="seconds", why=_LONGEST)
 MOMENT = Bounds(0, LONGEST_S, whole=False, unit="seconds", why=_LONGEST)
-MILLISECONDS = Bounds(1e-3, LONGEST_S * 1000, whole=False, unit="milliseconds", why=_LONGEST)
+MILLISECONDS = Bounds(1e-3, 2**31 - 1, whole=False, unit="milliseconds", why=_LONGEST)
 LOAD = Bounds(LEAST_LOAD_S, LONGEST_S, whole=False, unit="seconds", why=_LONGEST)
 TIME_LIMIT = Bounds(0.1, 86400, whole=False, unit="seconds", why="a day")
 WAIT = Bounds(0, 86400, whole=False, unit="seconds", why="a day")

@@ -10,12 +10,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from calorimeter.core import files
 from calorimeter.core.errors import InputError, nearest
 from calorimeter.core.identities import ENVIRONMENT
 
 if TYPE_CHECKING:
     from keystoneauth1.identity.base import BaseIdentityPlugin
     from openstack.config import OpenStackConfig
+
+LARGEST = 2**20
+"""Bytes of a clouds.yaml."""
 
 _SELECTORS = {"OS_CLOUD", "OS_REGION_NAME", "OS_CLIENT_CONFIG_FILE", "OS_CLIENT_SECURE_FILE"}
 
@@ -66,13 +70,16 @@ def _config(file: Path | None, where: str) -> OpenStackConfig:
         raise InputError(f"{where}.clouds_file", f"{file} does not exist", "valid: a clouds.yaml")
     logging.getLogger("openstack.config").setLevel(logging.ERROR)  # files that cannot be parsed
     beside = None if file is None else [str(file.with_name(f"secure{end}")) for end in (".yaml", ".yml")]
+    for path in (Path(each) for each in (_search_path() if file is None else [str(file), *(beside or [])])):
+        if path.exists():  # openstacksdk opens it by its name, and would wait for a pipe
+            files.read(path, limit=LARGEST)
     try:
         return OpenStackConfig(
             config_files=None if file is None else [str(file)],
             secure_files=beside,
             load_envvars=file is None,  # $OS_CLIENT_CONFIG_FILE would take precedence
         )
-    except (exceptions.ConfigException, AttributeError, TypeError) as problem:
+    except (exceptions.ConfigException, AttributeError, TypeError, RecursionError) as problem:
         given = (
             _line(problem) if isinstance(problem, exceptions.ConfigException) else "is not a clouds.yaml"
         )

@@ -127,6 +127,13 @@ def append_line(file: BinaryIO, line: str) -> None:
             raise
 
 
+def write_all(file: BinaryIO, content: bytes | memoryview) -> None:
+    """Write all of it to a file without a buffer, which may take less at once. Raises OSError."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[file.write(rest) :]
+
+
 def _owned(descriptor: int) -> BinaryIO:
     os.fchmod(descriptor, PRIVATE)  # the umask may have taken the owner's rights
     return os.fdopen(descriptor, "wb", buffering=0)
@@ -267,9 +274,12 @@ def regular(path: Path, *, within: Path | None = None) -> Path:
     return Path(os.path.realpath(path))
 
 
-def shown(name: str) -> str:
-    """A name from outside as text that can be printed anywhere: other characters as escapes."""
-    return name if name.isprintable() else repr(name)[1:-1]
+def is_file(path: Path) -> bool:
+    """Whether there is a file; a path that is too long, or has a null character, names none."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _real(path: Path, within: Path | None) -> Path:

@@ -24,6 +24,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import one_line
 
 LARGEST = 64 * 2**20
 """Bytes of an answer, packed and unpacked; lists of a broker with 10,000 channels have about 20 MB."""
@@ -105,13 +106,13 @@ def _place(url: str) -> tuple[str, str, int]:
 
 
 def without_secrets(url: str) -> str:
-    """A URL as it may be shown: without user, password, query and fragment, in printable characters."""
+    """A URL as it may be shown: without user, password, query and fragment, in one line."""
     try:
         parts: SplitResult = urlsplit(url)
         shown = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}"
     except ValueError:
         return "a broken URL"
-    return "".join(char if char.isprintable() else "?" for char in shown)[:200]
+    return one_line(shown)[:200]
 
 
 def read_body(answer: requests.Response) -> None:

@@ -20,7 +20,7 @@ from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded_json import LATEST_NS
 from calorimeter.core.rundir import RunDir
-from calorimeter.core.samples import ACTION, LEDGER, SAMPLE, SCHEMA_VERSION
+from calorimeter.core.samples import ACTION, ERRORS, LEDGER, SAMPLE, SCHEMA_VERSION
 
 SCHEMAS = {"samples": SAMPLE, "ledger": LEDGER, "actions": ACTION}
 
@@ -158,9 +158,13 @@ def _check(path: Path, name: str, column: pa.Array) -> None:
             raise InputError(str(path), f"has rows without {name}", REMEDY)
     if pa.types.is_string(column.type):
         if (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_NAME:
-            raise InputError(str(path), f"has a {name} of more than {LONGEST_NAME} characters", REMEDY)
+            given = f"holds names of more than {LONGEST_NAME} characters ({name})"
+            raise InputError(str(path), given, REMEDY)
         if pc.all(pc.utf8_is_printable(column)).as_py() is False:
-            raise InputError(str(path), f"has a {name} with characters that cannot be printed", REMEDY)
+            raise InputError(str(path), f"holds names that cannot be printed ({name})", REMEDY)
+        if name == "error" and (unknown := set(column.to_pylist()) - {"", *ERRORS}):
+            valid = f"valid: {', '.join(ERRORS)}"
+            raise InputError(str(path), f"holds an unknown error {min(unknown)!r:.40}", valid)
         return
     least, greatest = (0, LATEST_NS) if name.endswith("_ns") else BOUNDS.get(name, (0, 2**63 - 1))
     found = pc.min_max(column).as_py()

@@ -24,7 +24,7 @@ MOST_TAKEN_NS = 4 * 3600 * 10**9
 
 MOST_LENGTH_NS = 366 * 86400 * 10**9
 
-MOST_NAMES = {"kind": 1000, "error": 100, "phase": 500}
+MOST_NAMES = {"kind": 1000, "phase": 500}
 """Different names of a run: each kind has its rows in tables, each phase its line in figures."""
 
 

@@ -14,6 +14,8 @@ _UNSHOWN = re.compile(
 )
 """Control characters but tab and line ends, changes of the direction of writing, lone surrogates."""
 
+_QUOTED = 60
+
 
 def plain(text: str) -> str:
     """Text with each character that a terminal would obey, or that hides others, shown as `\\u001b`.
@@ -26,6 +28,12 @@ def plain(text: str) -> str:
 def one_line(text: str) -> str:
     """`plain`, with the ends of lines and tabs shown as spaces."""
     return plain(re.sub(r"[\t\n\r\u2028\u2029]+", " ", text))
+
+
+def quoted(given: object) -> str:
+    """What was given, in quotes, for a message: cut if it is long."""
+    text = repr(given)
+    return text if len(text) <= _QUOTED else f"{text[: _QUOTED - 20]}… ({len(text)} characters)"
 
 
 # Markdown

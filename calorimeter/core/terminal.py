@@ -11,8 +11,9 @@ import io
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import IO, TYPE_CHECKING, Any, TextIO, cast
 
 import click
@@ -21,6 +22,8 @@ from calorimeter.core.shown_text import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.file_proxy import FileProxy
+    from rich.status import Status
 
 REWRITE = "\r\033[K"
 """Moves to the start of the line and clears it."""
@@ -40,6 +43,7 @@ class ShownStream(io.TextIOWrapper):
             stream.buffer, encoding or stream.encoding, errors="backslashreplace", line_buffering=lines
         )
         self.problem: OSError | None = None
+        self._below = stream  # which would close the buffer if nobody kept it
 
     def write(self, text: str) -> int:
         """Write text with its control characters shown."""
@@ -134,8 +138,12 @@ def console(*, error: bool = False, width: int | None = None) -> Console:
     """A console of rich, for tables and spinners: no text is markup, and no foreign escape is sent."""
     from rich.console import Console, ConsoleOptions, RenderableType
     from rich.segment import Segment
+    from rich.text import Text
 
     class _ShownConsole(Console):
+        def render_str(self, text: str, **how: Any) -> Text:
+            return super().render_str(plain(text), **how)  # before widths are computed
+
         def render(
             self, renderable: RenderableType, options: ConsoleOptions | None = None
         ) -> Iterator[Segment]:
@@ -143,18 +151,36 @@ def console(*, error: bool = False, width: int | None = None) -> Console:
                 yield segment if segment.control else segment._replace(text=plain(segment.text))
 
     stream = sys.stderr if error else sys.stdout
-    file = cast("IO[str]", _OwnText(stream)) if isinstance(stream, ShownStream) else stream
+    file = cast("IO[str]", _Through(stream, stream.own)) if isinstance(stream, ShownStream) else stream
     return _ShownConsole(file=file, width=width, markup=False, emoji=False, highlight=False)
 
 
-class _OwnText:
-    """A guarded stream for a writer whose control sequences are the suite's own."""
+@contextmanager
+def status(text: str) -> Iterator[Status]:
+    """A spinner with a text on standard error, if that is a terminal; `update` changes the text."""
+    from rich.file_proxy import FileProxy
 
-    def __init__(self, stream: ShownStream) -> None:
+    with console(error=True).status(text) as shown:
+        for name in ("stdout", "stderr"):
+            proxy = getattr(sys, name)
+            if isinstance(proxy, FileProxy):  # rich prints above the spinner, and obeys colours in it
+                setattr(sys, name, _Through(proxy, partial(_write_shown, proxy)))
+        yield shown
+
+
+def _write_shown(stream: FileProxy, text: str) -> None:
+    stream.write(plain(text))
+
+
+class _Through:
+    """A stream that is written to in another way."""
+
+    def __init__(self, stream: object, write: Callable[[str], object]) -> None:
         self._stream = stream
+        self._write = write
 
     def write(self, text: str) -> int:
-        self._stream.own(text)
+        self._write(text)
         return len(text)
 
     def __getattr__(self, name: str) -> Any:

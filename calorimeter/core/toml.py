@@ -17,6 +17,7 @@ from pydantic_core import CoreSchema, ErrorDetails
 
 from calorimeter.core import bounds, files, masking
 from calorimeter.core.errors import InputError, nearest
+from calorimeter.core.shown_text import quoted
 
 
 def _not_blank(text: str) -> str:
@@ -159,7 +160,7 @@ def _shown(place: str, given: object) -> str:
     """The given value, without secrets that somebody wrote where they do not belong."""
     if re.search("password|secret", place.rsplit(":", 1)[-1]):
         return "a value that is not shown here"
-    return bounds.shown(masking.mask(given) if isinstance(given, str) else given)
+    return quoted(masking.mask(given) if isinstance(given, str) else given)
 
 
 def _dotted(loc: tuple[int | str, ...]) -> str:

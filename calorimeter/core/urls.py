@@ -7,12 +7,16 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator
 
+from calorimeter.core import bounds
+
 
 def _schemes(*schemes: str) -> AfterValidator:
     def check(text: str) -> str:
         parts = urlsplit(text)
-        if parts.port == 0:  # `parts.port` itself raises above 65535 and for text
-            raise ValueError("Port out of range 0-65535")
+        try:
+            bounds.PORT.check(80 if parts.port is None else parts.port)
+        except ValueError as problem:  # `parts.port` itself raises above 65535 and for text
+            raise ValueError(f"the port of a URL; {bounds.PORT}") from problem
         if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
             raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
         if parts.password is not None:

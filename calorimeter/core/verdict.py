@@ -62,7 +62,7 @@ def inconclusive(why: str, **figures: Figure) -> Judgement:
     return Judgement(outcome=Outcome.INCONCLUSIVE, why=why, figures=figures)
 
 
-GateId = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,19}$")]
+GateId = Annotated[str, Field(max_length=100)]
 
 
 class Verdict(Model):
@@ -123,14 +123,17 @@ def gate_order(gate: str) -> tuple[str, int]:
 
 def read(path: Path) -> Verdicts:
     """Read a verdicts.json. Raises InputError if it is unreadable, damaged or of another version."""
-    tree = files.read_json(path, limit=recorded_json.LIMIT, within=path.parent)
-    version = tree.get("schema_version") if isinstance(tree, dict) else None
-    if version != SCHEMA:
-        raise InputError(str(path), f"schema_version {version!r:.40}", f"valid: {SCHEMA}")
     try:
+        tree = files.read_json(path, limit=recorded_json.LIMIT, within=path.parent)
+        version = tree.get("schema_version") if isinstance(tree, dict) else None
+        if version != SCHEMA:
+            raise InputError(str(path), f"schema_version {version!r:.40}", f"valid: {SCHEMA}")
         return recorded_json.validated(tree, Verdicts, str(path))
     except InputError as problem:
-        raise InputError(str(path), f"is not a verdicts.json ({problem.given})") from problem
+        if not problem.given.startswith("is damaged: "):
+            raise
+        why = problem.given.removeprefix("is damaged: ")
+        raise InputError(str(path), f"is not a verdicts.json ({why})") from problem
 
 
 def write(verdicts: Verdicts, path: Path) -> None:

@@ -73,6 +73,7 @@ def _front(deployment: Deployment, name: str) -> str:
 
 
 def _identity(deployment: Deployment) -> str:
+    from calorimeter.core.http_session import without_secrets
     from calorimeter.core.keystone_login import UNRESTRICTED, restricted
     from calorimeter.gates.evidence.identity import leads_to, session
 
@@ -91,7 +92,9 @@ def _identity(deployment: Deployment) -> str:
         found.append("note: Heat's REST API needs a project: loads, and gates that call Heat, cannot run")
     endpoint = identity.orchestration_endpoint() if access.project_id else None
     if endpoint is not None and not leads_to(endpoint, deployment.rest):
-        found.append(f"note: the catalog's orchestration endpoint is {endpoint}, not rest.url")
+        found.append(
+            f"note: the catalog's orchestration endpoint is {without_secrets(endpoint)}, not rest.url"
+        )
     if login.tls_warning and not deployment.tls.warning:
         found.append(f"note: {login.tls_warning}")
     if not login.renewable and access.expires is not None:

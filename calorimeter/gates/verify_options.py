@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from calorimeter.core import bounds
-from calorimeter.core.bounds import Bounds, shown
+from calorimeter.core.bounds import Bounds
+from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import quoted
 from calorimeter.gates.context import Settings
 
 YES_BREAK_IT = (
@@ -39,7 +41,7 @@ class BoundedNumber:
         try:
             return self.within.parse(text)
         except ValueError as problem:
-            raise argparse.ArgumentTypeError(f"{shown(text)} given; {problem}") from problem
+            raise argparse.ArgumentTypeError(f"{quoted(text)} given; {problem}") from problem
 
 
 def _strength(name: str, text: str, within: Bounds) -> Option:
@@ -97,10 +99,15 @@ class Given:
     def of(
         cls, deployment: str | None, values: Mapping[str, Any], collected: frozenset[str] | None = None
     ) -> Self:
-        """From a value for each of `OPTIONS`."""
+        """From a value for each of `OPTIONS`. Raises InputError for more visits than memory can hold."""
         others = {name: values[name] for name in OPTIONS if name not in Settings.names()}
         others["baseline"] = tuple(others["baseline"])
         settings = Settings(**{name: values[name] for name in Settings.names()})
+        try:
+            bounds.COUNT.check(settings.sources * settings.visits)
+        except ValueError as problem:
+            given = f"{settings.sources} --sources with {settings.visits} --visits each given"
+            raise InputError("--visits", given, f"{problem} in all") from problem
         return cls(deployment, settings=settings, collected=collected, **others)
 
     def value(self, name: str) -> Any:

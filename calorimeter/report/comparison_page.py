@@ -12,7 +12,7 @@ import pandas as pd
 
 from calorimeter.core.baseline import percent
 from calorimeter.core.toml import Model
-from calorimeter.report import circumstances, comparison, page
+from calorimeter.report import circumstances, comparison, figure_labels, page
 from calorimeter.report.circumstances import Rows
 from calorimeter.report.comparison import Comparison, ComparisonRow, TopologyPart
 from calorimeter.report.figures import forest, style
@@ -139,7 +139,7 @@ def files(found: Comparison) -> Files:
     made = {
         "index.html": page.render("comparison.html.j2", context),
         "report.md": page.render("comparison.md.j2", context),
-        "summary.json": kept.model_dump_json(indent=2).encode() + b"\n",
+        "summary.json": page.json_of(kept),
         "tables/comparison.csv": csv_file.of_frame(table),
     }
     if wide:
@@ -180,6 +180,7 @@ def _where(about: Mapping[str, Any]) -> Rows:
 
 
 def _figure(table: pd.DataFrame) -> style.Plot:
-    shown = table.assign(name=table["operation"] + ", " + table["measure"].map(SHORT))
+    named = (table["operation"] + ", " + table["measure"].map(SHORT)).map(figure_labels.label)
+    shown = table.assign(name=named)
     known = shown[shown["difference"].map(math.isfinite)] if len(shown) else shown
     return partial(forest.forest, known)

@@ -7,7 +7,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from calorimeter.core import files
+from calorimeter.core.shown_text import one_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,4 +31,4 @@ def data_files(folder: Path) -> tuple[DataFile, ...]:
             found = path.lstat()
             if stat.S_ISREG(found.st_mode):
                 sizes.setdefault(f"{first}/" if rest else first, []).append(found.st_size)
-    return tuple(DataFile(files.shown(name), len(sizes[name]), sum(sizes[name])) for name in sorted(sizes))
+    return tuple(DataFile(one_line(name), len(sizes[name]), sum(sizes[name])) for name in sorted(sizes))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import tomllib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -186,7 +187,7 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
     of two runs the first is left; else the runs of the deployment that comes first. Raises `InputError` if
     that does not give two sides.
     """
-    given = [path.resolve() for path in (*baseline, *runs)]
+    given = [Path(os.path.realpath(path)) for path in (*baseline, *runs)]
     for path in given:
         if given.count(path) > 1:
             raise InputError(str(path), "is given twice", "valid: each run once, on one side")
@@ -209,4 +210,4 @@ def sides(runs: Sequence[Path], baseline: Sequence[Path]) -> tuple[list[Path], l
 
 
 def _with_series(side: Sequence[Path]) -> list[Path]:
-    return list(dict.fromkeys(path.resolve() for run in side for path in runs_of_side(run)))
+    return list(dict.fromkeys(Path(os.path.realpath(path)) for run in side for path in runs_of_side(run)))

@@ -9,10 +9,12 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
+from pydantic import BaseModel
+from pydantic_core import PydanticSerializationError
 
 from calorimeter.core import shipped, shown_text, statistics
 from calorimeter.core.verdict import Outcome, Verdicts
-from calorimeter.report import circumstances, figure_list, page_text, summary
+from calorimeter.report import circumstances, figure_labels, figure_list, page_text, summary
 from calorimeter.report.figure_list import DrawnFigure, OmittedFigure
 from calorimeter.report.figures.style import seconds
 from calorimeter.report.page_content import PageContent
@@ -28,7 +30,7 @@ MARKS = {Outcome.PASS: "✓", Outcome.FAIL: "✗", Outcome.INCONCLUSIVE: "?", Ou
 
 def files(found: PageContent) -> Files:
     """All files of a report by their path in its folder; the same bytes for the same run."""
-    drawn = [figure_list.draw(figure) for figure in figure_list.of(found)]
+    drawn = [figure_list.draw(figure) for figure in figure_list.of(figure_labels.drawable(found))]
     made = words(found, drawn)
     for one in drawn:
         made[f"figures/{one.figure.name}.svg"] = one.wide.encode()
@@ -44,8 +46,24 @@ def words(found: PageContent, drawn: list[DrawnFigure]) -> Files:
     return {
         "index.html": render("page.html.j2", context),
         "report.md": render("page.md.j2", context),
-        "summary.json": summary.of(found).model_dump_json(indent=2).encode() + b"\n",
+        "summary.json": json_of(summary.of(found)),
     }
+
+
+def json_of(model: BaseModel) -> bytes:
+    """A model as JSON. Text that is no Unicode (the name of a file that is not UTF-8) is shown."""
+    try:
+        return model.model_dump_json(indent=2).encode() + b"\n"
+    except PydanticSerializationError:
+        return json_of(type(model).model_validate(_shown(model.model_dump()), strict=False))
+
+
+def _shown(tree: Any) -> Any:
+    if isinstance(tree, dict):
+        return {_shown(key): _shown(value) for key, value in tree.items()}
+    if isinstance(tree, list | tuple):
+        return type(tree)(map(_shown, tree))
+    return shown_text.plain(tree) if isinstance(tree, str) else tree
 
 
 def _tables(found: PageContent) -> dict[str, pd.DataFrame]:

@@ -15,6 +15,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.measured_part import Span, measured_part
 from calorimeter.core.rundir import RunDir
 from calorimeter.core.sample_tables import ns, succeeded
+from calorimeter.core.shown_text import one_line
 from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Verdicts
 from calorimeter.report import capacity_result
@@ -169,7 +170,7 @@ def collect(run: RunDir) -> PageContent:
     return PageContent(
         about=run.about,
         scenario=scenario,
-        proxies={files.shown(name): text for name, text in proxies.items() if text is not None},
+        proxies={one_line(name): text for name, text in proxies.items() if text is not None},
         deployment=deployment,
         verdicts=verdicts,
         load=loaded,
@@ -206,7 +207,7 @@ def _or_gap(gaps: list[str], read: Callable[..., T], *given: Any) -> T | None:
     except InputError as problem:
         run = next((each.path for each in given if isinstance(each, RunDir)), None)
         where = problem.where.removeprefix(f"{run}/")
-        gaps.append(f"{files.shown(where)} was left out: it {problem.given}.")
+        gaps.append(f"{one_line(where)} was left out: it {problem.given}.")
         return None
 
 

@@ -61,10 +61,11 @@ def write(made: Mapping[str, bytes], folder: Path) -> Path | None:
         _sweep(folder.parent)
         scratch = Path(tempfile.mkdtemp(prefix=f".calorimeter-report-{os.getpid()}-", dir=folder.parent))
         try:
-            new = files.make_folder(scratch / "new", mode=0o755)
+            new = scratch / "new"
+            of_folders, of_files = (0o700, 0o600) if _is_inside_a_run(folder) else (0o755, 0o644)
             for name, content in sorted(complete(made).items(), key=lambda file: file[0] != MANIFEST):
-                files.make_folder((new / name).parent, mode=0o755)
-                files.write(new / name, content)
+                files.make_folder((new / name).parent, mode=of_folders)
+                files.write(new / name, content, mode=of_files)
             old = _put(new, folder)
             return None if old is None or _remove(old) else _keep(old, folder)
         finally:

@@ -21,6 +21,8 @@ HEADINGS = ("level", "kind", "offered / s", "achieved / s", "failed", "p50", "p9
 
 def sentence(result: CapacitySearchResult) -> str:
     """The result in one sentence."""
+    if result.capacity is None and result.broken is None:
+        return f"capacity: none; no level was decided: {result.limit}"
     if result.capacity is None:
         lowest = f"the lowest level, {result.broken:g} {result.unit}, does not hold"
         return f"capacity: none; {lowest}: {result.limit}"

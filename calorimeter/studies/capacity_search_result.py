@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from calorimeter.core.recorded_json import Amount, Duration
 from calorimeter.studies.levels import Level, Unit
@@ -34,12 +34,6 @@ class CapacitySearchResult(Result):
     hold_s: Duration
     took_s: Duration
     levels: Annotated[tuple[Level, ...], Field(max_length=1000)]
-
-    @model_validator(mode="after")
-    def _has_a_level(self) -> CapacitySearchResult:
-        if self.capacity is None and self.broken is None:
-            raise ValueError("neither a level that was held nor one that was not")
-        return self
 
     @property
     def held(self) -> Level | None:

@@ -35,7 +35,10 @@ def made(data: Path) -> Files:
     from calorimeter.studies.scale_result import ScaleResult
 
     with suppress(MissingFileError):
-        return scale_page.files(recorded_json.record(data / "scale.json", ScaleResult, within=data))
+        scale = recorded_json.record(data / "scale.json", ScaleResult, within=data)
+        if not scale.fitted:
+            raise InputError(str(data / "scale.json"), "holds no size that was measured")
+        return scale_page.files(scale)
     with suppress(MissingFileError):
         found = recorded_json.record(data / "capacity.json", CapacitySearchResult, within=data)
         return capacity_page.files(found)

@@ -254,12 +254,12 @@ def _surface(result: ScaleResult, layout: Layout) -> Figure:
     rests = sorted({size.rest for size in result.fitted})
     engines = sorted({size.engines for size in result.fitted})
     figure, (panel,) = style.canvas(layout, (0.9 + 0.5 * len(rests),))
+    measured: dict[tuple[int, int], list[float]] = {}
+    for size in result.fitted:
+        measured.setdefault((size.rest, size.engines), []).append(size.throughput)
     values = np.full((len(rests), len(engines)), np.nan)
-    for i, rest in enumerate(rests):
-        for j, count in enumerate(engines):
-            own = [s.throughput for s in result.fitted if (s.rest, s.engines) == (rest, count)]
-            if own:
-                values[i, j] = float(np.median(own))
+    for (rest, count), own in measured.items():
+        values[rests.index(rest), engines.index(count)] = float(np.median(own))
     panel.imshow(values, cmap=style.INTENSITY, aspect="auto", vmin=0)
     panel.grid(visible=False)
     for (i, j), value in np.ndenumerate(values):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calorimeter.report.figures import style
-from calorimeter.report.page import Files, render
+from calorimeter.report.page import Files, json_of, render
 from calorimeter.report.tables import csv_file
 from calorimeter.studies.study_circumstances import Result
 
@@ -69,7 +69,7 @@ def files(
     }
     made["index.html"] = render("study.html.j2", context)
     made["report.md"] = render("study.md.j2", context)
-    made["summary.json"] = result.model_dump_json(indent=2).encode() + b"\n"
+    made["summary.json"] = json_of(result)
     for table in tables:
         made[f"tables/{table.name}.csv"] = csv_file.of_rows([table.headings, *table.rows])
     return made

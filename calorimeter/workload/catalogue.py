@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from calorimeter.core import shipped, toml
+from calorimeter.core import files, shipped, toml
 from calorimeter.core.errors import InputError, nearest, unknown
 from calorimeter.workload import template
 from calorimeter.workload.scenario import Scenario
@@ -26,9 +26,9 @@ def find(given: str) -> Path:
     """
     path = Path(given)
     if path.suffix == ".toml" or len(path.parts) > 1:
-        if path.is_file():
+        if files.is_file(path):
             return path
-        if (CATALOGUE / path.name).is_file() and path.parent.name == CATALOGUE.name:
+        if files.is_file(CATALOGUE / path.name) and path.parent.name == CATALOGUE.name:
             return CATALOGUE / path.name  # `scenarios/NAME.toml` from any folder
         raise InputError(
             given,
@@ -64,7 +64,7 @@ def recorded(path: Path) -> Scenario:
 def _template(name: str, path: Path, api: str) -> Template:
     where = f"{path}: {api}.template"
     for file in (path.parent / name, TEMPLATES / name):
-        if file.is_file():
+        if files.is_file(file):
             return template.read(where, file)
     known = sorted(file.name for file in TEMPLATES.iterdir())
     raise InputError(

@@ -12,6 +12,7 @@ import yaml
 
 from calorimeter.core import bounds, files
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import quoted
 
 SIGNALLED = frozenset(
     {
@@ -146,7 +147,7 @@ def _files(where: str, path: Path, tree: Mapping[str, Any], found: dict[str, str
         if name in found:
             continue
         file = path.parent / name
-        if not file.is_file():
+        if not files.is_file(file):
             raise InputError(where, f"{path.name} needs {name!r}", f"put it into {path.parent}")
         found[name] = _text(where, file)
         _files(where, file, _tree(where, file, found[name]), found)
@@ -196,7 +197,7 @@ def _count(where: str, tree: Mapping[str, Any], given: Any) -> int:
     try:
         return int(bounds.SIGNALS.parse(str(given or 1)))
     except ValueError as problem:
-        message = f"{bounds.shown(given)} given as the count of a wait condition"
+        message = f"{quoted(given)} given as the count of a wait condition"
         raise InputError(where, message, str(problem)) from problem
 
 

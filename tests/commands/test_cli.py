@@ -52,7 +52,7 @@ def test_overview_imports_no_room() -> None:
     command = [sys.executable, "-c", script, "--help"]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
     modules = {name for name in done.stdout.splitlines()[-1].split() if name.startswith("calorimeter.")}
-    core = {f"calorimeter.core.{name}" for name in ("bounds", "errors", "shown_text", "terminal")}
+    core = {f"calorimeter.core.{name}" for name in ("errors", "shown_text", "terminal")}
     assert modules == {"calorimeter.cli", "calorimeter.core", *core}
 
 

@@ -56,7 +56,7 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("run --rate nan", "'nan' given; valid: a number from 0.000001 to 1000000"),
         (
             "run --duration 9999999h",
-            "'9999999h' given; valid: a number of seconds from 0.1 to 2147483 (24 days",
+            "'9999999h' given; valid: a number of seconds from 0.1 to 2147483.647 (24 days",
         ),
         ("run --repeat 1001", "'1001' given; valid: a whole number from 1 to 1000"),
         (
@@ -72,6 +72,10 @@ def nothing_starts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         ("watch runs --every 0", "'0' given; valid: a number of seconds from 0.01 to 3600"),
         ("clean runs --within 0s", "'0s' given; valid: a number of seconds from 0.1 to 86400"),
         ("verify --sources 1_000", "'1_000' given; valid: a whole number from 1 to 65536"),
+        (
+            "verify --sources 65536 --visits 16",
+            "--visits: 65536 --sources with 16 --visits each given; valid: a whole number from",
+        ),
         (
             "fault --fault a:kill@5s+99999999h",
             "'99999999h' in 'a:kill@5s+99999999h' given; valid: a number of",

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from calorimeter.core import bounds
-from calorimeter.core.bounds import Bounds, is_digits, shown
+from calorimeter.core.bounds import Bounds, is_digits
+from calorimeter.core.shown_text import quoted
 
 ALL = {name: each for name, each in vars(bounds).items() if isinstance(each, Bounds)}
 NO_NUMBERS = [
@@ -71,7 +72,7 @@ def test_a_time_is_in_seconds_or_has_a_unit(text: str, seconds: float) -> None:
 )
 def test_a_field_of_a_file_refuses_with_the_same_sentence(written: str) -> None:
     """A type, a sign and a size that are wrong are one kind of mistake in a file: one sentence."""
-    with pytest.raises(ValidationError, match="valid: a number of seconds from 0 to 2147483"):
+    with pytest.raises(ValidationError, match="valid: a number of seconds from 0 to 2147483.647"):
         TypeAdapter(Annotated[float, bounds.MOMENT]).validate_json(written, strict=True)
 
 
@@ -93,4 +94,4 @@ def test_digits_are_ascii(text: str, digits: bool) -> None:
 @pytest.mark.parametrize("given_", ["x" * 5000, 9])
 def test_what_was_given_is_shown_in_part(given_: Any) -> None:
     """A message of 5,000 characters would hide the valid range."""
-    assert len(shown(given_)) < 80
+    assert len(quoted(given_)) < 80

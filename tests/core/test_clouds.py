@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from calorimeter.core import clouds, keystone_login
 from calorimeter.core import deployment as deployments
-from calorimeter.core import keystone_login
 from calorimeter.core.errors import InputError
 from calorimeter.core.keystone_login import Login
 from tests.core.test_deployment import SMALLEST, written
@@ -159,3 +160,27 @@ def test_missing_clouds_yaml_names_where_it_was_looked_for(
         login(tmp_path, 'cloud = "prod"')
     assert f"no clouds.yaml (looked for: {tmp_path}/none/clouds.yaml, /etc/none/" in str(refused.value)
     assert "or set clouds_file or $OS_CLIENT_CONFIG_FILE" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (os.mkfifo, "is a pipe; valid: the path of a regular file"),
+        (lambda path: path.symlink_to("/dev/zero"), "is a device; valid"),
+        (
+            lambda path: path.write_bytes(b"a" * (2**20 + 1)),
+            "is too large to be read; valid: 1 MiB or less",
+        ),
+    ],
+)
+@pytest.mark.parametrize("name", ["given.yaml", "secure.yaml"])
+def test_a_file_of_clouds_is_a_plain_small_file(
+    tmp_path: Path, name: str, make: Callable[[Path], object], message: str
+) -> None:
+    """A pipe is not waited for, and a file without end is not read."""
+    (tmp_path / "secure.yaml").unlink()
+    (tmp_path / "given.yaml").write_text(CLOUDS)
+    (tmp_path / name).unlink(missing_ok=True)
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=f"{name}: {message}"):
+        clouds.read("prod", tmp_path / "given.yaml")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from calorimeter.core.deployment import Api, Backend, Broker, Deployment
+from calorimeter.core.deployment import Api, Backend, Broker, Deployment, Tls
 from calorimeter.core.identities import Identity
+from calorimeter.core.keystone_login import Login
 from calorimeter.core.secrets import Secret
 from calorimeter.gates.doctor import PartState, examine
 from tests.gates.small_keystone import ENDPOINT, small_keystone
 
 
-def examined(identity: Identity) -> PartState:
+def examined(identity: Identity, tls: Tls | None = None) -> PartState:
     """The state of the identity in a deployment whose REST API is elsewhere than the catalog says."""
     rest = Api(url="http://127.0.0.1:9/v1", proxy_section="r", backends=(Backend(name="a", address="h:1"),))
-    states = {part.name: part for part in examine(Deployment(name="d", rest=rest, identity=identity))}
-    return states["identity"]
+    deployment = Deployment(name="d", rest=rest, identity=identity, tls=tls or Tls())
+    return {part.name: part for part in examine(deployment)}["identity"]
 
 
 def test_broker_without_management_is_not_described_for_tracing() -> None:
@@ -41,6 +42,20 @@ def test_user_scope_and_another_endpoint_are_shown(monkeypatch: pytest.MonkeyPat
         "a token for user 'u' in project 'p' (password, region R, public interface); "
         f"note: the catalog's orchestration endpoint is {ENDPOINT}, not rest.url",
     )
+
+
+def test_keystone_whose_certificate_is_not_verified_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By `[tls]` once for the whole deployment; by its cloud, at the identity."""
+    monkeypatch.setenv("WORD", "s3cr3t")
+    monkeypatch.setattr(Login, "tls_warning", "not verified")
+    with small_keystone(False, False) as keystone:
+        identity = Identity(auth_url=keystone.url, username="u", password=Secret(env="WORD"), project="p")
+        assert "; note: not verified" in examined(identity).found
+        assert "not verified" not in examined(identity, Tls(verify=False)).found
+    assert Tls(verify=False).warning.startswith(
+        "TLS certificates of servers are not verified ([tls] verify"
+    )
+    assert Tls().warning == ""
 
 
 def test_token_that_cannot_be_renewed_is_pointed_out(monkeypatch: pytest.MonkeyPatch) -> None:

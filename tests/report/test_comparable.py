@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -90,3 +91,10 @@ def test_only_what_a_scenario_does_is_compared(builder: Any) -> None:
     assert digest('# A comment.\nname = "x"\nusers = 3\nabout = "New words."\n') == plain
     assert digest('name = "x"\nabout = "Old words."\nusers = 4\n') != plain
     assert digest("not TOML =") != plain
+
+
+def test_a_loop_of_links_is_no_run(tmp_path: Path) -> None:
+    """Two runs given by a link to itself are one line, as any path that is no run folder."""
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(InputError, match="loop"):
+        comparison.of([tmp_path / "loop", tmp_path], (), ())

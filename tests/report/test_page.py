@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from markdown_it import MarkdownIt
 
 from calorimeter.commands.report import newest, report
 from calorimeter.core.errors import InputError
@@ -24,6 +25,8 @@ from calorimeter.report.figures import style
 from tests.markdown import broken_tables
 
 pytestmark = pytest.mark.slow
+
+MARKDOWN = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 
 SECTIONS = [
     "Verdict and capacity",
@@ -101,6 +104,8 @@ def test_a_page_asks_for_nothing_from_outside(whole: page.Files) -> None:
     assert [ref for ref in references if not ref.startswith(("#", "data:"))] == []
     assert "<script" not in html
     assert "@import" not in html
+    policy = re.findall(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', html)
+    assert [rule.replace("&#39;", "'") for rule in policy] == [page.POLICY]
 
 
 def test_ids_are_unique_on_the_page(whole: page.Files) -> None:
@@ -144,25 +149,55 @@ def test_the_summary_has_a_version_and_the_same_figures(whole: page.Files) -> No
 
 def test_what_clients_sent_is_escaped(builder: Any, one: Any) -> None:
     """Markup in names, reasons and operations is shown, not obeyed."""
-    evil = '<script>alert("x")</script>|**`'
-    samples = [one(f"rest {evil}", at_ms=i * 10, error="status", status=500) for i in range(30)]
+    evil = '<script>alert("x")</script>|**` [a](javascript:1) @u #1 \x1b[31m\u202e\ud800\n# h\n    - l'
+    named = evil.replace("\ud800", "")
+    samples = [one(f"rest {named}", at_ms=i * 10, error="status", status=500) for i in range(30)]
     samples += [one("rest list", at_ms=i * 10) for i in range(300)]
-    builder.about(scenario=evil).samples({name: [row[name] for row in samples] for name in samples[0]})
+    builder.about(scenario=evil, deployment=evil, started=evil, commands=[["calorimeter", "run", "a b"]])
+    builder.samples({name: [row[name] for row in samples] for name in samples[0]})
     builder.verdicts(
         Verdict(
             gate="S1",
-            heading=evil,
-            guide=evil,
+            heading=named,
+            guide=named,
             judgement=Judgement(
-                outcome=Outcome.FAIL, why=evil, counter_examples=(evil,), figures={evil: evil}
+                outcome=Outcome.FAIL, why=named, counter_examples=(named,), figures={named: named}
             ),
-            waived=evil,
+            waived=named,
         )
     )
     files = words(builder)
-    assert "<script" not in files["index.html"].decode()
-    assert "<script" not in files["report.md"].decode().replace("\\<", "")
+    html, markdown = files["index.html"].decode(), files["report.md"].decode()
+    assert "<script" not in html
     assert "&lt;script&gt;" in text(files)
+    inline = [child for token in MARKDOWN.parse(markdown) for child in token.children or ()]
+    assert {child.type for child in inline} <= {"text", "code_inline", "strong_open", "strong_close"}
+    assert {child.content for child in inline if child.type == "code_inline"} == {"@", "#"}
+    assert [line for line in inline if evil.splitlines()[0][:30] in line.content]
+    assert not re.search("[\x00-\x08\x0e-\x1f\x7f-\x9f\u202e\ud800]", html + markdown)
+    assert [line for line in markdown.splitlines() if line.startswith("    ")] == [
+        f"    calorimeter report runs/{builder.path.name}"
+    ]
+    assert "calorimeter run &#39;a b&#39;" in html
+    assert json.loads(files["summary.json"])["schema_version"] == 1
+
+
+def test_tls_that_was_not_verified_is_a_limit(builder: Any) -> None:
+    """By deployment.toml, or by the cloud for Keystone alone; verified TLS is no limit."""
+
+    def said() -> list[str]:
+        return [line for line in page_text.limits(page_content.collect(builder.run)) if "TLS" in line]
+
+    builder.samples(seconds=2)
+    assert said() == []
+    builder.about(keystone_verified=False)
+    assert said() == [
+        "TLS certificates of Keystone are not verified (clouds.yaml): any machine on the way can read and "
+        "change requests and answers, passwords and tokens included."
+    ]
+    file = builder.path / "deployment.toml"
+    file.write_text(f"{file.read_text()}\n[tls]\nverify = false\n")
+    assert said()[0].startswith("TLS certificates of servers are not verified ([tls] verify = false): any")
 
 
 def test_a_verdict_of_t1_over_another_window_is_named(builder: Any) -> None:

@@ -45,7 +45,19 @@ def test_a_report_lists_its_files_and_replaces_them(tmp_path: Path) -> None:
     assert report_folder.write(MADE, folder) is None
     assert content(folder) == report_folder.complete(MADE)
     assert [path.name for path in tmp_path.iterdir()] == ["report"]
-    assert {path.stat().st_mode & 0o777 for path in folder.rglob("*")} == {0o755, 0o644}
+
+
+@pytest.mark.parametrize(("marker", "modes"), [("else", {0o755, 0o644}), ("run.json", {0o700, 0o600})])
+def test_a_report_in_a_run_is_for_its_owner(tmp_path: Path, marker: str, modes: set[int]) -> None:
+    """Elsewhere it is for everybody, as a page that is published is; whatever the umask."""
+    laid(tmp_path, {marker: b"{}"})
+    before = os.umask(0o077 if 0o755 in modes else 0)
+    try:
+        report_folder.write(MADE, tmp_path / "report")
+    finally:
+        os.umask(before)
+    there = [tmp_path / "report", *(tmp_path / "report").rglob("*")]
+    assert {path.stat().st_mode & 0o777 for path in there} == modes
 
 
 def _foreign(folder: Path) -> Path:
@@ -204,11 +216,11 @@ def test_an_interrupt_while_a_report_is_made_loses_nothing(
     calls: list[Path] = []
     write = files.write
 
-    def interrupted(path: Path, data: bytes) -> None:
+    def interrupted(path: Path, data: bytes, mode: int) -> None:
         calls.append(path)
         if len(calls) == at:
             raise KeyboardInterrupt
-        write(path, data)
+        write(path, data, mode=mode)
 
     monkeypatch.setattr(files, "write", interrupted)
     with pytest.raises(KeyboardInterrupt):

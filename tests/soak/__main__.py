@@ -30,9 +30,13 @@ SOAKS = {
         "tests.soak.field",
         "audit, patches and descriptions of mutated field cases: tracebacks, unsafe patches, secrets shown",
     ),
+    "fuzz": (
+        "tests.soak.fuzz",
+        "damaged input of every kind: tracebacks, hangs, wrong exit statuses, secrets shown",
+    ),
     "healing": (
         "tests.soak.healing",
-        "gates H interrupted at random: `doctor` must find everything healed",
+        "gates, loads and traces struck at random: all healed, cleaned, readable, and nothing left",
     ),
     "remedy": (
         "tests.soak.remedy",

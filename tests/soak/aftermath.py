@@ -119,13 +119,17 @@ def of_the_processes(work: Work) -> list[str]:
     return found
 
 
-def of_the_runs(lab: Lab, work: Work, planned: Round, struck: Struck) -> list[str]:
+def begin_reports(work: Work) -> dict[Path, Command]:
+    """Begin the reports of all runs, beside what else is examined."""
+    return {path.parent: Command("report", str(path.parent)) for path in work.runs.glob("*/run.json")}
+
+
+def of_the_runs(lab: Lab, reports: dict[Path, Command], planned: Round, struck: Struck) -> list[str]:
     """Runs that cannot be read up to the last second, or cleaned."""
     wrong = []
-    for run in sorted(path.parent for path in work.runs.glob("*/run.json")):
+    for run, report in sorted(reports.items()):
         has_samples = bool(list(run.glob("samples/*.parquet")))
         is_load = (run / "scenario.toml").exists()
-        report = Command("report", str(run))
         cleaning = Command("clean", str(run), "--deployment", str(lab.deployment), "--within", CLEAN_WITHIN)
         wrong += problems(report.end(), {0} if has_samples else {0, 2})
         wrong += problems(cleaning.end(), {0})

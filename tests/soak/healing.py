@@ -49,7 +49,7 @@ NAME = "soak-healing"
 SAMPLE = ("--sample", "guide")
 SHAPE = ("--rest", "2", "--cfn", "1", "--engines", "2")
 GATES = ("H2", "H3", "H4", "H6", "H7", "H8")
-LOAD_S = 8
+LOAD_S = 6
 GATES_S = 4.0
 """The longest that gates run on after they were struck; then they get SIGINT."""
 
@@ -87,6 +87,7 @@ def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[st
             around.clock.step(0)
         left = aftermath.of_the_processes(work)
         around.disk.free()
+        reports = aftermath.begin_reports(work)
         if planned.misfortune == "namespace":  # makes the client host again
             wrong += aftermath.problems(calorimeter("lab", "heal", "--name", around.lab.topology.name), {0})
         doctor = calorimeter("doctor", around.lab.deployment)
@@ -94,7 +95,7 @@ def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[st
         wrong += [f"doctor: exit status {doctor.status}"] if doctor.status != healthy else []
         wrong += aftermath.of_the_lab(around.lab, journal)
         wrong += aftermath.of_the_broker(deployment)
-        wrong += aftermath.of_the_runs(around.lab, work, planned, struck)
+        wrong += aftermath.of_the_runs(around.lab, reports, planned, struck)
         wrong += aftermath.of_the_output(work, planned)
     took = time.monotonic() - began
     how = f"{struck.pids} struck, open: {struck.was_open}, status {struck.status}"

@@ -31,7 +31,7 @@ OF_THE_MACHINE = ("disk", "clock", "namespace")
 AT_ONCE = 0.2
 """Share of rounds whose moment is counted from the start, not from the first record or fault."""
 
-LONGEST_S = 4.0
+LONGEST_S = 5.0
 STOPPED_S = 2.0
 
 

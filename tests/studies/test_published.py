@@ -56,6 +56,10 @@ def test_data_that_are_none_are_refused(tmp_path: Path) -> None:
     (tmp_path / "scale.json").write_text("{}")
     with pytest.raises(InputError, match="is damaged"):
         published.made(tmp_path)
+    empty = scale(rests=(1,)).model_copy(update={"sizes": ()})  # as `calorimeter scale` begins
+    (tmp_path / "scale.json").write_text(empty.model_dump_json())
+    with pytest.raises(InputError, match=r"scale\.json: holds no size that was measured"):
+        published.made(tmp_path)
 
 
 def test_the_published_reports_are_made_from_the_data_beside_them() -> None:

@@ -137,6 +137,7 @@ def test_template_beside_the_scenario_comes_first(tmp_path: Path) -> None:
         ("list = 1", 'list = "much"', "rest.mix.list: 'much' given; valid: a number from 0.000001"),
         ("list = 1", "list = -1", "rest.mix.list: -1 given; valid: a number from 0.000001 to 1000000"),
         ("list = 1", "", "rest.mix: "),
+        ('template = "tiny.yaml"', f'template = "{"x" * 5000}"', "no such template 'xxx"),
         ("tiny.yaml", "tini.yaml", "rest.template: no such template 'tini.yaml'; valid: "),
         ("list = 1", "show = 1", "rest.mix: 'show' needs a stack; valid: with create or adopt in the mix"),
         ("list = 1", "create = 1\nsignal = 1", "'signal' needs a template with a resource that takes"),

@@ -9,9 +9,9 @@ from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.core import bounds
-from calorimeter.core.bounds import shown
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import quoted
 
 
 def engines(subject: AuditedFiles, answers: Answers, gathered: Gathered) -> tuple[EngineGroup, ...]:
@@ -60,7 +60,7 @@ def named_engine(text: str) -> tuple[str, int | None]:
     except ValueError:
         pass
     valid = f"valid: HOST, or HOST=PROCESSES with {bounds.PROCESSES.range.replace('..', ' to ')}"
-    raise InputError("--engine", f"{shown(text)} given", valid)
+    raise InputError("--engine", f"{quoted(text)} given", valid)
 
 
 def broker_name(conf: HeatProcessConf) -> str:

@@ -11,9 +11,10 @@ from typing import Annotated, get_args
 from pydantic import field_validator
 
 from calorimeter.core import bounds
-from calorimeter.core.bounds import Bounds, shown
+from calorimeter.core.bounds import Bounds
 from calorimeter.core.deployment import Deployment, FurtherFault, Part
 from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.shown_text import quoted
 from calorimeter.core.toml import Model, Seconds
 
 HEALED_BY = {"kill": "start", "stop": "start", "freeze": "thaw", "drain": "undrain"}
@@ -68,7 +69,7 @@ def parse(text: str, where: str = "--fault") -> Fault:
     """Parse `PART:FAULT@START+LENGTH`. Raises InputError if the text is not of this form."""
     found = _TEXT.fullmatch(text.strip())
     if found is None:
-        raise InputError(where, f"{shown(text)} given", _VALID)
+        raise InputError(where, f"{quoted(text)} given", _VALID)
     if found["fault"] not in FAULTS:
         raise unknown(where, "fault", found["fault"], FAULTS)
     begin = _seconds(found["at"], bounds.MOMENT, text, where)
@@ -80,7 +81,7 @@ def _seconds(text: str, within: Bounds, whole: str, where: str) -> float:
     try:
         return within.parse_time(text)
     except ValueError as problem:
-        raise InputError(where, f"{shown(text)} in {shown(whole)} given", str(problem)) from problem
+        raise InputError(where, f"{quoted(text)} in {quoted(whole)} given", str(problem)) from problem
 
 
 def commands(part: Part, fault: str) -> FaultCommands | None:

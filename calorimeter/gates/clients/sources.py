@@ -32,8 +32,8 @@ def addresses(networks: Sequence[str], count: int, *, family: int = socket.AF_IN
     result: list[str] = []
     for position, network in enumerate(pools):
         wanted = -(-(count - len(result)) // (len(pools) - position))
-        inner = network.num_addresses > 2
-        hosts = range(1, network.num_addresses - 1) if inner else range(network.num_addresses)
+        size = min(network.num_addresses, 2**62)  # a longer range has no length in Python
+        hosts = range(1, size - 1) if size > 2 else range(size)
         drawn = random.Random(str(network)).sample(hosts, min(wanted, len(hosts)))
         result += [str(network[offset]) for offset in drawn]
     return result

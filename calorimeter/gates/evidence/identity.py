@@ -42,7 +42,16 @@ class KeystoneIdentity:
 
     def access(self) -> AccessInfo:
         """The token with what Keystone says about it."""
-        return self.login.asked(lambda: self.login.plugin.get_access(self.session))
+
+        def read() -> AccessInfo:
+            access = self.login.plugin.get_access(self.session)
+            # keystoneauth reads each part of the answer only when it is asked for.
+            for name in (access.username, access.project_name):
+                foreign.text(name or "")
+            _ = access.project_id, access.expires
+            return access
+
+        return self.login.asked(read)
 
     def rest_url(self, path: str = "") -> str:
         """The URL of `path` (`/stacks`) at the REST API's front address; the catalog is not used."""
@@ -78,5 +87,5 @@ def leads_to(endpoint: str, api: Api) -> bool:
     """Whether an endpoint is the front address, also by another name of its host or its usual port."""
     try:
         return proxy_polling.same_place(api.model_copy(update={"url": endpoint}).front, api.front)
-    except ValueError:
+    except foreign.MISREAD:
         return False

@@ -150,7 +150,8 @@ _COUNTS = (
 )
 _TCP = re.compile(
     _CLIENT + _PLACE + r"(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<early>\+?)(?P<total>-?\d+) "
-    r"\+?(?P<bytes>\d+) (?P<termination>[A-Za-z-]{2}) " + _COUNTS + r"(?: .*)?"
+    r"\+?(?P<bytes>\d+) (?P<termination>[A-Za-z-]{2}) " + _COUNTS + r"(?: .*)?",
+    re.ASCII,
 )
 _HTTP = re.compile(
     _CLIENT
@@ -158,11 +159,13 @@ _HTTP = re.compile(
     + r"(?P<tq>-?\d+)/(?P<tw>-?\d+)/(?P<tc>-?\d+)/(?P<tr>-?\d+)/(?P<early>\+?)(?P<total>-?\d+) "
     r"(?P<status>-?\d+) \+?(?P<bytes>\d+) \S+ \S+ (?P<termination>[A-Za-z-]{4}) "
     + _COUNTS
-    + r'(?: \{[^{}]*\})*(?: "(?P<request>[^"]*)"?(?: .*)?)?'
+    + r'(?: \{[^{}]*\})*(?: "(?P<request>[^"]*)"?(?: .*)?)?',
+    re.ASCII,
 )
 _ACCEPTED = re.compile(
     r"Connect (?:from (?P<client>\S+):(?P<port>\d+) )?to (?P<to>\S+):(?P<to_port>\d+) "
-    r"\((?P<frontend>[^/\s]+)/(?P<mode>\w+)\)"
+    r"\((?P<frontend>[^/\s]+)/(?P<mode>\w+)\)",
+    re.ASCII,
 )
 _SERVER = re.compile(
     r"(?:Backup )?Server (?P<section>[^\s/]+)/(?P<server>\S+) (?P<what>.*)",
@@ -202,20 +205,13 @@ def parse(line: LogLine | str, zone: tzinfo | None = None) -> Entry:
     """The entry of one line; `zone` is the proxy's time zone (None: this machine's)."""
     received_ns, raw = (0, line) if isinstance(line, str) else line
     text = without_header(raw)
-    found = _TCP.fullmatch(text) or _HTTP.fullmatch(text)
-    if found:
-        return _connection(received_ns, found, zone)
-    found = _ACCEPTED.fullmatch(text)
-    if found:
-        return LoggedAccept(
-            received_ns=received_ns,
-            client=found["client"] or "unix",  # HAProxy logs only `Connect to unix:1` for those
-            client_port=int(found["port"] or found["to_port"]),
-            to=found["to"],
-            to_port=int(found["to_port"]),
-            frontend=found["frontend"],
-            mode=found["mode"].lower(),
-        )
+    try:
+        if found := _TCP.fullmatch(text) or _HTTP.fullmatch(text):
+            return _connection(received_ns, found, zone)
+        if found := _ACCEPTED.fullmatch(text):
+            return _accept(received_ns, found)
+    except (ValueError, OverflowError):  # the 99th of a month, a month that is none, endless digits
+        return UnparsedLine(received_ns=received_ns, text=raw)
     return _message(received_ns, text, raw)
 
 
@@ -240,6 +236,18 @@ def without_header(text: str) -> str:
     text = text.strip("\x00 \r\n\t")
     header = _HEADER.match(text)
     return text[header.end() :] if header else text
+
+
+def _accept(received_ns: int, found: re.Match[str]) -> LoggedAccept:
+    return LoggedAccept(
+        received_ns=received_ns,
+        client=found["client"] or "unix",  # HAProxy logs only `Connect to unix:1` for those
+        client_port=int(found["port"] or found["to_port"]),
+        to=found["to"],
+        to_port=int(found["to_port"]),
+        frontend=found["frontend"],
+        mode=found["mode"].lower(),
+    )
 
 
 def _connection(received_ns: int, found: re.Match[str], zone: tzinfo | None) -> LoggedConnection:
@@ -315,7 +323,8 @@ def _epoch_s(text: str, zone: tzinfo | None) -> int:
     months = "JanFebMarAprMayJunJulAugSepOctNovDec"
     day, month, rest = text.split("/")
     year, hour, minute, second = rest.split(":")
-    moment = datetime(
-        int(year), months.index(month) // 3 + 1, int(day), int(hour), int(minute), int(second), tzinfo=zone
-    )
+    place = months.index(month)
+    if place % 3:
+        raise ValueError(f"{month!r} is no month")
+    moment = datetime(int(year), place // 3 + 1, int(day), int(hour), int(minute), int(second), tzinfo=zone)
     return int(moment.timestamp())

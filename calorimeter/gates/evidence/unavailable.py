@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from calorimeter.core.shown_text import one_line
+
 
 class EvidenceUnavailable(Exception):  # noqa: N818 - a fact about the deployment, not a defect here
     """A source of evidence does not answer as expected.
@@ -13,7 +15,8 @@ class EvidenceUnavailable(Exception):  # noqa: N818 - a fact about the deploymen
     def __init__(self, where: str, why: str) -> None:
         self.where = where
         self.why = why
-        super().__init__(f"{where}: {' '.join(why.split())}")
+        # A reason may quote an answer, which must not command the terminal.
+        super().__init__(one_line(f"{where}: {' '.join(why.split())}"))
 
 
 class NotVisible(EvidenceUnavailable):

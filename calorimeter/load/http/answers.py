@@ -44,8 +44,17 @@ MEANINGS = (
         "The connection ended before the answer was complete: a crash, a cut session, a proxy's timeout.",
     ),
     Meaning("timeout", "unknown", "No complete answer in time. Heat continues with what it has accepted."),
-    Meaning("protocol", "unknown", "The answer is not HTTP, or is larger than allowed."),
-    Meaning("body", "unknown", "The status reports success, but the body lacks what it must contain."),
+    Meaning(
+        "protocol",
+        "unknown",
+        "The answer is not HTTP, or is larger than allowed: 64 KiB of head, 16 MiB in all.",
+    ),
+    Meaning(
+        "body",
+        "unknown",
+        "The status reports success, but the body lacks what it must contain, or has an id or URL that is"
+        " none.",
+    ),
     _statuses(
         *("2xx", "accepted", 200, 300),
         "Done, or accepted: 201 and 202 mean that work has begun, not that it has ended.",

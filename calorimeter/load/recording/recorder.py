@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import gevent
 import numpy as np
@@ -315,27 +315,29 @@ def _attempt(work: Callable[[], int]) -> tuple[int, str]:
     """The result and "", or 0 and the error: gevent would print what a function raises in its thread."""
     try:
         return work(), ""
-    except InputError as problem:
-        return 0, problem.given
-    except (OSError, pa.ArrowException) as problem:
-        number = getattr(problem, "errno", None)
+    except (InputError, OSError, pa.ArrowException) as problem:
+        number = getattr(problem.__cause__ or problem, "errno", None)
         return 0, os.strerror(number) if number else " ".join(str(problem).split())
 
 
 def _write_segment(path: Path, table: Callable[[], pa.Table]) -> int:
     built = table()
-    with _whole(path) as unfinished, _writer(unfinished, built.schema) as writer:
+    packed = pa.BufferOutputStream()
+    with _writer(packed, built.schema) as writer:
         writer.write_table(built)
+    with _whole(path) as unfinished:
+        files.write_all(unfinished, packed.getvalue())
     return int(built.num_rows)
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[Path]:
+def _whole(path: Path) -> Iterator[BinaryIO]:
     """A private file of another name to write, which replaces `path` when it is complete."""
     unfinished = path.with_suffix(".partial")
-    files.create(unfinished).close()
+    file = files.create(unfinished)
     try:
-        yield unfinished
+        with file:
+            yield file
         unfinished.replace(path)
     except BaseException:
         unfinished.unlink(missing_ok=True)  # on a full disk, run.json needs the space
@@ -363,12 +365,12 @@ def _concatenated(tables: list[pa.Table]) -> pa.Table:
     return pa.concat_tables(tables).unify_dictionaries().combine_chunks()
 
 
-def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+def _writer(to: Any, schema: pa.Schema) -> pq.ParquetWriter:
     named = [field.name for field in schema if pa.types.is_dictionary(field.type)]
     text = [field.name for field in schema if pa.types.is_string(field.type)]
     delta = [field.name for field in schema if field.type == pa.int64()]
     return pq.ParquetWriter(
-        path,
+        to,
         schema,
         compression="zstd",
         use_dictionary=[

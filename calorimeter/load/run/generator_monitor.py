@@ -163,7 +163,7 @@ class GeneratorMonitor:
             files.make_folder(self._path.parent)
             # Each short line is one write, so lines of several workers do not mix.
             with files.append(self._path) as file:
-                file.write(json.dumps(rounded).encode() + b"\n")
+                files.write_all(file, json.dumps(rounded).encode() + b"\n")
         except InputError as problem:
             self._on_failure(str(problem))
         except OSError as problem:

@@ -373,10 +373,14 @@ class Lifecycle:
             log.warning("%d stacks named %s… are left", left, session.prefix)
 
     def _run_message(self, msg: Any, **_: Any) -> None:
-        assigned = parsed(worker_messages.Assignment, msg.data)
-        if assigned is None or self._monitor is not None:
+        assigned = parsed(worker_messages.RunOrder, msg.data)
+        if self._monitor is not None:
             return
         try:
+            if assigned is None:
+                raise InputError(
+                    "master", "its run has no such form", "is it another version of Calorimeter?"
+                )
             workers.check_same(_digest(files.read(self._scenario.path)), assigned.scenario)
             workers.check_templates(self._scenario.digests, assigned.templates)
             self._session.scenario = self._scenario.with_overrides(**assigned.given.model_dump())
@@ -388,7 +392,7 @@ class Lifecycle:
 
     def _abort_message(self, msg: Any, **_: Any) -> None:
         if complaint := parsed(worker_messages.Complaint, msg.data):
-            self.abort(f"worker {msg.node_id}: {complaint.line}")
+            self.abort(" ".join(f"worker {msg.node_id}: {complaint.line}".split()))
 
 
 def _digest(text: bytes) -> str:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import socket
 import sys
 from argparse import SUPPRESS, Action, ArgumentTypeError
 from collections.abc import Callable
@@ -15,16 +12,14 @@ import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
 from calorimeter.core import bounds, machine, paths, terminal
-from calorimeter.core.bounds import shown
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import quoted
 from calorimeter.load.operations import operation_table
-from calorimeter.load.run import load_processes, machine_limits, progress_line, worker_connection
+from calorimeter.load.run import load_processes, machine_limits, progress_line, web_page, worker_connection
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.load.run.preparation import prepare, warn_of_delegation
 from calorimeter.load.run.session import target
-from calorimeter.load.run.worker_token import OPTION, WorkerToken, is_loopback
-
-log = logging.getLogger(__name__)
+from calorimeter.load.run.worker_token import OPTION, WorkerToken
 
 _TOKEN = WorkerToken()
 """Made before Locust starts its workers, which inherit it."""
@@ -133,7 +128,7 @@ def _number(read: Callable[[str], Any]) -> Callable[[str], Any]:
         try:
             return read(text)
         except ValueError as problem:
-            raise ArgumentTypeError(f"{shown(text)} given; {problem}") from problem
+            raise ArgumentTypeError(f"{quoted(text)} given; {problem}") from problem
         except InputError as problem:
             raise ArgumentTypeError(f"{problem.given}; {problem.valid}") from problem
 
@@ -154,9 +149,7 @@ def install(environment: Any) -> None:
             raise InputError("--master", "no worker can have its token", f"give {OPTION} FILE")
         if environment.web_ui is not None:
             host = options.web_host or "0.0.0.0"  # noqa: S104  # asked for, as "" or "*"
-            _check_port(host, options.web_port)
-            if not is_loopback(host):
-                log.warning("--web-host %s: whoever reaches Locust's page can load the deployment", host)
+            web_page.guard(environment.web_ui, host, options.web_port)
         session = prepare(paths.deployment(options.deployment), options.scenario)
         if not isinstance(environment.runner, WorkerRunner):  # workers get these from their master
             given = {
@@ -179,17 +172,3 @@ def install(environment: Any) -> None:
     finally:
         slow.kill()
     Lifecycle(environment, session, Path(options.runs), given).attach()
-
-
-def _check_port(host: str, port: int) -> None:
-    """Raise InputError if Locust's page cannot listen there; Locust would print a traceback."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        socket.create_server((host, port), family=family).close()
-    except OSError as problem:
-        place = f"--web-host {host} --web-port {port}"
-        raise InputError(
-            place,
-            f"the page cannot be served there ({os.strerror(problem.errno or 0)})",
-            "valid: a free port",
-        ) from problem

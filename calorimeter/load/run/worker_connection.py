@@ -35,7 +35,6 @@ MOST_BYTES = 2 * 2**20
 MOST_WAITING = 100
 """Messages of one peer that may wait."""
 
-MOST_WORKERS = 1000
 SEND_S = 30.0
 """The longest time to wait until a message can be sent."""
 
@@ -87,7 +86,9 @@ class MasterSocket(zmqrpc.Server):
             except zmq.ZMQError as problem:
                 raise RPCError("ZMQ network broken") from problem
             name = worker_messages.worker_name(parts[0])
-            if name is None or (name not in self._workers and len(self._workers) >= MOST_WORKERS):
+            if name is None or (
+                name not in self._workers and len(self._workers) >= worker_messages.MOST_PROCESSES
+            ):
                 continue
             self._workers.add(name)
             kind, data = _unpacked(parts[1:], name, worker_messages.OF_WORKERS)

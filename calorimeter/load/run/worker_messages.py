@@ -22,14 +22,14 @@ FILE = "calorimeter_file"
 DONE = "calorimeter_done"
 
 CHUNK_BYTES = 256 * 1024
-MOST_USERS = 100_000
+MOST_USERS = 1_000_000
 MOST_PROCESSES = 10_000
 MOST_DEEP = 20
 
 _NAME = re.compile(r"[\w.-]{1,253}_[0-9a-f]{32}")
 """A worker's name in Locust: its host, and a random number."""
 
-Time = Annotated[int, Field(ge=0, lt=2**63)]
+Time = Annotated[int, Field(ge=0, lt=2**62)]
 Number = Annotated[int, Field(ge=0, le=2**53)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
@@ -53,7 +53,7 @@ class Overrides(Model):
     duration_s: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
 
 
-class Assignment(Model):
+class RunOrder(Model):
     """RUN, to each worker: the run that begins, and the worker's part of it."""
 
     id: RunName
@@ -101,7 +101,7 @@ class FilePiece(Model):
     last: bool
 
 
-class Summary(Model):
+class WorkerSummary(Model):
     """DONE, from a worker: its entry in run.json."""
 
     worker: Text

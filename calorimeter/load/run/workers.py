@@ -52,7 +52,7 @@ class Worker:
     received: ReceivedFiles | None = None
     refused: str = ""
     """Why its files are not taken any more."""
-    done: worker_messages.Summary | None = None
+    done: worker_messages.WorkerSummary | None = None
     lost: bool = False
 
     @property
@@ -228,7 +228,7 @@ class Master:
             log.warning("%s: its files are not taken, they stay there: %s", where, problem)
 
     def _done(self, msg: Any, **_: Any) -> None:
-        worker, summary = self._workers.get(msg.node_id), parsed(worker_messages.Summary, msg.data)
+        worker, summary = self._workers.get(msg.node_id), parsed(worker_messages.WorkerSummary, msg.data)
         if worker is not None and summary is not None and summary.worker == worker.name:
             worker.done = worker.done or summary
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import math
 import re
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -142,13 +144,23 @@ def svg_and_png(plot: Plot, layout: Layout, prefix: str) -> tuple[str, bytes]:
         vector = _svg(figure, prefix)
         figure.set_layout_engine("none")  # already laid out; doing it again takes a third of the time
         target = io.BytesIO()
-        figure.savefig(target, format="png", metadata={"Software": None})
+        with _any_glyph():
+            figure.savefig(target, format="png", metadata={"Software": None})
     return vector, target.getvalue()
+
+
+@contextmanager
+def _any_glyph() -> Iterator[None]:
+    """A name may be written in letters that the font lacks: a box stands for each."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .*missing from", UserWarning)
+        yield
 
 
 def _svg(figure: Figure, prefix: str) -> str:
     target = io.StringIO()
-    figure.savefig(target, format="svg", metadata=_NO_METADATA)
+    with _any_glyph():
+        figure.savefig(target, format="svg", metadata=_NO_METADATA)
     return _for_inlining(target.getvalue(), prefix)
 
 

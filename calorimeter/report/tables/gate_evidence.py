@@ -16,6 +16,7 @@ from calorimeter.core import files, recorded_json
 from calorimeter.core.errors import InputError
 from calorimeter.core.recorded_json import LATEST_NS, LONGEST_S
 from calorimeter.core.rundir import RunDir
+from calorimeter.core.shown_text import one_line
 
 Tree = dict[str, Any]
 
@@ -213,4 +214,4 @@ def gaps(folder: Path) -> Iterator[str]:
                 raise InputError("", "has a name that no gate gives")
             files.read_json(path, limit=recorded_json.LIMIT, within=folder.parent)
         except InputError as problem:
-            yield f"{folder.name}/{files.shown(path.name)} was left out: it {problem.given}."
+            yield f"{folder.name}/{one_line(path.name)} was left out: it {problem.given}."

@@ -54,6 +54,11 @@ def test_kept_connection_carries_several_requests() -> None:
         (LENGTH[:10], False, "closed without an answer"),
         (b"SSH-2.0-OpenSSH\r\n\r\n", False, "the answer is not HTTP"),
         (CHUNKS, True, "an answer without a length"),
+        (LENGTH.replace(b"2", b"-2"), True, "the answer is not HTTP"),
+        (LENGTH.replace(b"2", b"\xb2"), False, "the answer is not HTTP"),
+        (LENGTH.replace(b"2", b"9" * 5000), True, "the answer is too large"),
+        (LENGTH.replace(b"2", b"99999999"), True, "the answer is too large"),
+        (LENGTH + b"x" * 2**24, False, "the answer is too large"),
     ],
 )
 def test_other_answers_have_no_status(received: bytes, keep: bool, error: str) -> None:

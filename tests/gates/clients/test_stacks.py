@@ -44,6 +44,22 @@ def test_list_without_an_answer_does_not_prove_that_nothing_is_left(
     assert left(200, {"stacks": []}) == ()
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(None, [], "x", {}, {"stacks": 1}, {"stacks": [1]}, {"stack": []}, {"stack": {"id": ["a"]}}),
+        {"stack": {"id": "a\r\nDELETE"}, "stacks": [{"stack_name": ["x"]}]},
+    ],
+)
+def test_create_whose_answer_cannot_be_read_is_searched_for(answer: object) -> None:
+    """The record has no id; a list that cannot be read is none, and does not prove that nothing is left."""
+    made = stacks.Stacks(cast("HeatClient", Client(201, answer)), 4)
+    record = made.create()
+    assert (record.stack_id, record.create.ok) == (None, True)
+    made.poll()
+    assert made.listed() is None and made.records == (record,)
+
+
 class Slow:
     """A Heat with `count` stacks, of which one goes every `every_s` seconds until `rest` are left."""
 

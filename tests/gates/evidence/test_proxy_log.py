@@ -247,6 +247,26 @@ def test_unparsed_lines_are_quoted() -> None:
     assert read([TCP], UTC).doubt is None
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("22/Nov", "99/Nov"),
+        ("22/Nov", "31/Feb"),
+        ("Nov", "Ebm"),
+        ("Nov", "Xyz"),
+        ("2026", "0000"),
+        ("22/Nov", "٢٢/Nov"),
+        ("264", "9" * 4400),
+        (":42190", ":" + "9" * 4400),
+        (" 5/6", " 5/٦"),
+    ],
+)
+def test_what_haproxy_cannot_have_written_is_an_unparsed_line(old: str, new: str) -> None:
+    """A day, a month or a number that does not exist makes the line one of no known format."""
+    line = TCP.replace(old, new)
+    assert parse(line, UTC) == UnparsedLine(received_ns=0, text=line)
+
+
 @given(st.text())
 def test_any_text_is_some_entry(text: str) -> None:
     """No text makes the parser fail."""

@@ -60,7 +60,8 @@ def attach(environment: Environment, runs: Path) -> None:
         **dict.fromkeys(("num_users", "spawn_rate", "run_time", "processes")),
         **{"of_command": "", "progress": False, "with_parent": False},
     )
-    token: Any = SimpleNamespace(start_renewing=lambda: None)
+    login = SimpleNamespace(verify=True)
+    token: Any = SimpleNamespace(start_renewing=lambda: None, login=login)
     unused: Any = None
     session = LoadSession(DEPLOYMENT, SCENARIO, RequestTimeouts(), token, {}, unused)
     Lifecycle(environment, session, runs, {}).attach()
@@ -74,11 +75,23 @@ single.events.test_start.fire(environment=single)
 about = RunDir.open(run).about
 single.events.test_stop.fire(environment=single)
 
-environment = Environment()
-environment.runner = worker = Worker()
-attach(environment, folder / "elsewhere")
-message = {"id": run.name, "worker": 0, "workers": 1, "given": {}}
-message |= {"scenario": sha256(SCENARIO.path.read_bytes()).hexdigest(), "templates": SCENARIO.digests}
+
+def worker_of(runs: str) -> tuple[Environment, Worker]:
+    """A worker that is attached to a load."""
+    environment = Environment()
+    environment.runner = worker = Worker()
+    attach(environment, folder / runs)
+    return environment, worker
+
+
+MESSAGE = {"id": run.name, "worker": 0, "workers": 1, "given": {}}
+MESSAGE |= {"scenario": sha256(SCENARIO.path.read_bytes()).hexdigest(), "templates": SCENARIO.digests}
+environment, worker = worker_of("elsewhere")
+worker.handlers[RUN](msg=SimpleNamespace(data=MESSAGE))
+environment.events.test_stop.fire(environment=environment)
+worker.handlers[RUN](msg=SimpleNamespace(data=MESSAGE | {"templates": {"tiny.yaml": "ab" * 32}}))
+
+refusals = []
 for hostile in (
     {"id": "../x"},
     {"run": "/etc"},
@@ -86,8 +99,8 @@ for hostile in (
     {"workers": 10**9},
     {"worker": "0"},
 ):
-    worker.handlers[RUN](msg=SimpleNamespace(data=message | hostile))
-worker.handlers[RUN](msg=SimpleNamespace(data=message))
-environment.events.test_stop.fire(environment=environment)
-worker.handlers[RUN](msg=SimpleNamespace(data=message | {"templates": {"tiny.yaml": "ab" * 32}}))
-print(json.dumps({"about": about, "sent": worker.sent}))
+    _, other = worker_of("hostile")
+    other.handlers[RUN](msg=SimpleNamespace(data=MESSAGE | hostile))
+    refusals += other.sent
+made = (folder / "hostile").exists()
+print(json.dumps({"about": about, "sent": worker.sent, "refusals": refusals, "made": made}))

@@ -11,6 +11,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.load.run import load_processes, machine_limits
 from calorimeter.workload import catalogue
 from calorimeter.workload.scenario import Scenario
+from tests.load.programs import result_of
 
 MIB = 2**20
 
@@ -112,3 +113,17 @@ def test_processes_that_fit_are_accepted() -> None:
     """Eight on two processors, and more if it is said."""
     load_processes.check_processes(8)
     load_processes.check_processes(20, 32)
+
+
+@pytest.mark.slow  # Locust is imported
+def test_a_load_beyond_the_open_files_ends_before_its_first_user(tmp_path: Path) -> None:
+    """The soft limit was raised as far as possible; one line, status 2, no user, no run folder."""
+    found = result_of("refused_load", str(tmp_path))
+    assert found["line"].startswith(
+        "calorimeter: users: 600 users in 1 process need 700 open files in each"
+    )
+    assert found["line"].endswith(
+        "valid: up to 412 users, --processes 2, or `ulimit -n 700` first, as root\n"
+    )
+    assert (found["status"], found["soft"], found["users"]) == (2, 512, 0)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deployment.toml", "errors.txt"]

@@ -55,6 +55,20 @@ def test_open_arrivals_are_all_accounted_for() -> None:
     assert any(window["dropped"] for window in windows)
 
 
+def test_hostile_bodies_are_samples() -> None:
+    """As many samples as requests were served, each with the error `body` or none; no user ends."""
+    result = result_of("hostile_load")
+    errors = result["errors"]
+    assert result["served"] == result["counted"] == len(errors) >= 500
+    assert set(errors) == {"", "body"}
+    assert errors.count("body") > errors.count("")
+    assert result["operations"] == sorted(
+        ("config-create", "create", "list", "list-filtered", "list-pages", "validate")
+    )
+    assert (result["crashes"], result["request_ids"]) == (0, [""])
+    assert result["unaccounted"] >= result["creates"] > 0  # the end of the run searches for their names
+
+
 def test_a_user_killed_while_it_cleans_up_leaves_its_rows() -> None:
     """Stacks that it could not remove are in the ledger, and the end of the run searches for them."""
     assert result_of("killed_user") == {"rows": ["a", "b"], "lost": ["a", "b", "c"]}

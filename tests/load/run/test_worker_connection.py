@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
+from calorimeter.core import waiting
 from calorimeter.core.rundir import RunDir
 from tests.load.programs import result_of
 from tests.load.stub_cloud import stub_cloud
@@ -133,3 +136,43 @@ def test_without_a_token_no_master_and_no_worker_begins(
     with stub_cloud(tmp_path) as file, locust(file, "runs", *words) as process:
         output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (2, f"calorimeter: {line}\n")
+
+
+@pytest.mark.slow
+def test_processes_of_one_machine_share_a_private_port(tmp_path: Path) -> None:
+    """`run --processes 2`: the master listens on loopback only, and both workers record."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    env = {**os.environ, "STUB_PASSWORD": "x"}
+    env |= {"LOCUST_MASTER_BIND_PORT": str(port), "LOCUST_MASTER_NODE_PORT": str(port)}
+    with stub_cloud(tmp_path) as file:
+        command = [sys.executable, "-m", "calorimeter", "run", str(file.with_name("stub-list.toml"))]
+        command += ["--deployment", str(file), "--runs", str(tmp_path / "runs"), "--processes", "2"]
+        with subprocess.Popen(
+            command, env=env, cwd=CLONE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as process:
+            listening = waiting.until(lambda: _listeners(process.pid, port), 60)
+            output, errors = process.communicate(timeout=90)
+    assert process.returncode == 0, errors
+    assert listening == {"127.0.0.1"}
+    run = Path(output.splitlines()[-1].removeprefix("run: "))
+    assert [each.name for each in RunDir(run).parquet("samples")] == [
+        "worker-00.parquet",
+        "worker-01.parquet",
+    ]
+    assert [each["lost"] for each in RunDir.open(run).about["workers"]] == [False, False]
+    assert "refused" not in errors
+    assert not (run / ".reserve").exists()
+
+
+def _listeners(pid: int, port: int) -> set[str]:
+    """The addresses on which a process or one of its children listens at a port."""
+    found: set[str] = set()
+    for each in psutil.Process(pid).children(recursive=True):
+        with suppress(psutil.Error):
+            found |= {
+                one.laddr.ip
+                for one in each.net_connections("inet")
+                if one.status == psutil.CONN_LISTEN and one.laddr.port == port
+            }
+    return found

@@ -19,8 +19,13 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.rundir import RunDir
 from calorimeter.load.run import worker_messages, workers
 from calorimeter.load.run.workers import Master
+from tests.load.run.any_message import ANYTHING, nearly
 
 SECOND = 10**9
+
+
+KINDS = (workers.CLOCK, workers.FILE, workers.DONE)
+SHAPES = (worker_messages.ClockAnswer, worker_messages.FilePiece, worker_messages.WorkerSummary)
 
 
 class Clients(dict[str, SimpleNamespace]):
@@ -30,23 +35,6 @@ class Clients(dict[str, SimpleNamespace]):
     def ready(self) -> list[SimpleNamespace]:
         """The workers that are ready."""
         return [client for client in self.values() if client.state == "ready"]
-
-
-PLAIN = (
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=5)
-)
-ANYTHING = st.recursive(
-    PLAIN,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(PLAIN, inner, max_size=3),
-    max_leaves=8,
-)
-"""Values that a message can have, and more."""
-
-SHAPES = (worker_messages.ClockAnswer, worker_messages.FilePiece, worker_messages.Summary)
-NEARLY = st.sampled_from(SHAPES).flatmap(
-    lambda shape: st.fixed_dictionaries({}, optional=dict.fromkeys(shape.model_fields, ANYTHING))
-)
-"""The keys of a message, with any values."""
 
 
 class Wire:
@@ -146,7 +134,9 @@ def test_no_message_raises_in_the_master(tmp_path: Path) -> None:
     (worker,) = master._workers.values()
 
     @settings(max_examples=60, deadline=None)
-    @given(data=ANYTHING | NEARLY, kind=st.sampled_from([workers.CLOCK, workers.FILE, workers.DONE]))
+    @given(
+        data=ANYTHING | nearly(*SHAPES), kind=st.sampled_from([workers.CLOCK, workers.FILE, workers.DONE])
+    )
     def check(data: Any, kind: str) -> None:
         worker.refused, worker.done = "", None
         wire.deliver(kind, data, "alpha_1")

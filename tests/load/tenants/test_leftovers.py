@@ -17,6 +17,7 @@ API: Any = SimpleNamespace(
     delete=lambda stack: f"DELETE {stack.stack_id}".encode(),
 )
 STACKS = {"stacks": [{"stack_name": name, "id": name} for name in ("cal-r-1", "cal-r-2", "other")]}
+HOSTILE = {"stacks": [{"stack_name": "cal-r-1\r\nDELETE /x HTTP/1.1", "id": "a"}]}
 NO_STACKS: dict[str, Any] = {"stacks": []}
 CONFIGS = {"software_configs": [{"name": "cal-r-3", "id": "c3"}]}
 NO_CONFIGS: dict[str, Any] = {"software_configs": []}
@@ -55,8 +56,13 @@ class Heat:
         (Heat([NO_STACKS], [503, CONFIGS]), (0, 0)),
         (Heat([NO_STACKS], [503]), (0, None)),
         (Heat([503], [NO_CONFIGS]), (0, None)),
+        (Heat([HOSTILE], [NO_CONFIGS]), (0, None)),
+        (Heat([NO_STACKS], [{"software_configs": [{"id": [], "name": {}}]}]), (0, None)),
     ],
-    ids=["all gone", "stacks stay", "a config stays too", "configs the second time", "no configs", "none"],
+    ids=[
+        *("all gone", "stacks stay", "a config stays too", "configs the second time", "no configs", "none"),
+        *("a name with a request in it", "ids that are none"),
+    ],
 )
 def test_leftovers_are_those_of_the_last_list(
     heat: Any, done: tuple[int, int | None], monkeypatch: pytest.MonkeyPatch
