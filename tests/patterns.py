@@ -54,11 +54,21 @@ def _of_file(file: Path) -> Iterator[Used]:
             continue
         place = f"{file.relative_to(CLONE)}:{node.lineno}"
         flags = sum(FLAGS.get(name.rpartition(".")[2], 0) for name in _flags(node))
-        for source in _texts(node.args[0], file):
+        for source in _texts(_named(node.args[0], tree), file):
             ways = {node.func.attr}
             if node.func.attr == "compile":
                 ways = _ways(tree, node) or {"search"}
             yield Used(place, re.compile(source, flags), frozenset(ways))
+
+
+def _named(node: ast.expr, tree: ast.Module) -> ast.expr:
+    """The expression that a local name is bound to, or the expression itself."""
+    bound = (
+        each.value
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == ast.unparse(node)
+    )
+    return next(bound, node) if isinstance(node, ast.Name) else node
 
 
 def _flags(node: ast.Call) -> list[str]:

@@ -59,12 +59,12 @@ def slow_uses(used: Used, length: int = LENGTH) -> Iterator[str]:
         for half, whole in zip(
             attacks(used.pattern, length // 2), attacks(used.pattern, length), strict=True
         ):
-            short = seconds(used, way, half)
-            if short < LIMIT_S / 50:
-                continue  # even a quadratic one stays below the limit
-            short = min(short, seconds(used, way, half), seconds(used, way, half))
-            long = short if short > LIMIT_S else min(seconds(used, way, whole) for _ in range(3))
-            if long > LIMIT_S or (long > 3 * short and long > LIMIT_S / 5):
+            long = seconds(used, way, whole)
+            if long < LIMIT_S / 5:
+                continue
+            short = min(seconds(used, way, half) for _ in range(3))
+            long = min(long, *(seconds(used, way, whole) for _ in range(2 if long < 1 else 1)))
+            if long > LIMIT_S or long > 3 * short:
                 yield f"{used.place} {way} {whole[:40]!r}…{whole[-12:]!r}: {short:.3f} s, then {long:.3f} s"
                 return
 

@@ -84,7 +84,7 @@ def mask(line: str) -> str:
     if value > name_end and is_secret_name(body[sign:name_end]):
         return f"{body[:value]}{MASK}{end}"
     if value > name_end and (url := _WHOLE_URL.match(body, value)):
-        return _without_login(body, url.end()) + end
+        return haproxy_secrets.masked(_without_login(body, url.end())) + end
     return hide_urls(haproxy_secrets.masked(_without_continued_logins(body))) + end
 
 

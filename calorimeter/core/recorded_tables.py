@@ -7,6 +7,7 @@ have, and every name is short and printable. What these functions return needs n
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -117,9 +118,9 @@ def _parquet(run: RunDir, path: Path) -> Iterator[pq.ParquetFile]:
             file.seek(max(0, size - 8))
             if int.from_bytes(file.read(4), "little") > LARGEST_FOOTER:
                 raise pa.ArrowInvalid("the footer is too large")
-        with pa.OSFile(str(real)) as source, pq.ParquetFile(source) as found:
+        with pa.OSFile(os.fsencode(real)) as source, pq.ParquetFile(source) as found:
             yield found
-    except (OSError, pa.ArrowException) as problem:
+    except (OSError, UnicodeError, pa.ArrowException) as problem:
         given = f"is truncated or not a Parquet file ({size} bytes)"
         raise InputError(str(path), given, REMEDY) from problem
 

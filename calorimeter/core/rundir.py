@@ -30,6 +30,7 @@ from calorimeter.core import deployment as deployments
 from calorimeter.core import environment, files, masking, toml
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.shown_text import plain
 
 SCHEMA_VERSION = 1
 
@@ -121,7 +122,8 @@ class RunDir:
     def note_command(self, command: list[str] | None = None) -> None:
         """Add a command line (default: that of this process) to the commands that wrote to this run."""
         about = self.about
-        about["commands"].append(command or [Path(sys.argv[0]).name, *sys.argv[1:]])
+        words = command or [Path(sys.argv[0]).name, *sys.argv[1:]]
+        about["commands"].append([plain(word) for word in words])  # a name of a file need not be UTF-8
         self._write(about)
 
     def deployment(self) -> Deployment:

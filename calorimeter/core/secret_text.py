@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
+from calorimeter.core.bounds import is_digits
+
 MASK = "********"
 Span = tuple[int, int]
 
@@ -131,7 +133,7 @@ def of_pairs(text: str) -> Iterator[Span]:
             found = ends.search(text, at)
             start, end = at, found.start() if found else len(text)
         value = text[start:end]
-        if header and not quote and value.isdecimal() and match[0].endswith(":") and len(value) <= 5:
+        if header and not quote and is_digits(value) and match[0].endswith(":") and len(value) <= 5:
             continue  # the port of a host
         yield from (_moved(span, start) for span in header_value(match[1], value))
         at = max(at, end)

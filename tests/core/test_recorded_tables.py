@@ -74,6 +74,16 @@ def test_another_type_or_a_missing_column_is_refused(file: Path) -> None:
         assert "has no column user of type int32" in refused(file)
 
 
+def test_names_that_are_not_utf_8(file: Path) -> None:
+    """A file may be called so; a column may not."""
+    strange = file.with_name("w\udcff.parquet")
+    file.rename(strange)
+    found = sample_tables.samples(RunDir(file.parent.parent))
+    assert found is not None and len(found) == 2
+    strange.write_bytes(strange.read_bytes().replace(b"first_byte_ns", b"first_b\x8ete_ns"))
+    assert "is truncated or not a Parquet file" in refused(strange)
+
+
 def test_a_bomb_is_refused_by_its_footer(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A hundred thousand rows in some KB, and a row of some MB: none of them is unpacked."""
     row = pq.read_table(file).slice(0, 1)

@@ -128,7 +128,7 @@ def test_links_and_pipes_are_no_raw_data(run: Path) -> None:
     os.mkfifo(run / "pipe")
     assert data_files.data_files(run) == before
     (run / "\x1b[31m\udcff").write_text("x")
-    assert r"\x1b[31m\udcff" in [each.path for each in data_files.data_files(run)]
+    assert r"\u001b[31m\udcff" in [each.path for each in data_files.data_files(run)]
 
 
 @pytest.mark.parametrize("given", ["", "../x", "a b", "-rf", "x; rm", "\x1b[31m", "x" * 300])

@@ -172,15 +172,19 @@ class Work:
             return "guardian"
         if "watch" in words:
             return "watch"
-        if "locust" in words:
+        if _is_locust(words):
             parent = process.parent()
-            return "worker" if parent is not None and "locust" in parent.cmdline() else "load"
+            return "worker" if parent is not None and _is_locust(parent.cmdline()) else "load"
         return "other"
 
     @property
     def has_begun(self) -> bool:
         """Whether it has written its first records."""
         return any(self.runs.glob("*/samples/*.parquet"))
+
+
+def _is_locust(words: list[str]) -> bool:
+    return any("locust" in word for word in words)
 
 
 def command(work: str, deployment: Path, runs: Path, gates: tuple[str, ...], seconds: int) -> list[str]:
@@ -209,7 +213,8 @@ def started(argv: list[str], runs: Path, environment: dict[str, str], **around: 
             stdout=out,
             stderr=out,
             start_new_session=True,
-            env={**os.environ, **environment, name: value},
+            # Locust sets its title, which would overwrite the environment and the mark in it.
+            env={**os.environ, **environment, name: value, "SPT_NOENV": "1"},
         )
         work = Work(process, mark, runs, **around)  # type: ignore[arg-type]
         try:

@@ -7,6 +7,7 @@ the last one wins.
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from dataclasses import dataclass, replace
@@ -23,6 +24,8 @@ CHECK_OPTIONS = frozenset(_KINDS.split())
 _RULES = frozenset({"send", "expect", "connect", "comment", "set-var", "set-var-fmt", "unset-var"})
 _OPTIONS = "min-recv comment ok-status error-status tout-status on-success on-error status-code"
 _EXPECT_OPTIONS = frozenset(_OPTIONS.split())
+_LONGEST_PATTERN = 300
+"""Characters of a pattern, times its repetitions: the time can grow with their cube."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +223,10 @@ def _in_range(code: str, status: int) -> bool:
 
 
 def _matches(pattern: str, text: str) -> bool | None:
+    """Whether a pattern of the file matches a status; None if it cannot be read or could take very long."""
+    repeated = math.prod(max(1, int(times[:6])) for times in re.findall(r"(?<=[{,])\d+(?=})", pattern))
+    if len(pattern) * repeated > _LONGEST_PATTERN:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -77,11 +77,28 @@ def _dynamic(
         if not _is_dynamic(use):
             continue
         name = use.words[0]
-        pattern = re.compile(".*".join(re.escape(part) for part in _VARIABLE.split(name)), re.DOTALL)
+        parts = _VARIABLE.split(name)
         defaults = [match[1].strip() for match in _MAP_DEFAULT.finditer(name)]
         for each in dict.fromkeys((*defaults, *unnamed)):
-            if each in defaults or (backs[each].kind == "backend" and pattern.fullmatch(each)):
+            if each in defaults or (backs[each].kind == "backend" and _fits(each, parts)):
                 yield "dynamic", each, use.line
+
+
+def _fits(name: str, parts: Sequence[str]) -> bool:
+    """Whether a name is these parts with anything between them; as a pattern that takes very long."""
+    first, *middle = parts
+    last = middle.pop() if middle else ""
+    if len(parts) == 1:
+        return name == first
+    if len(name) < len(first) + len(last) or not (name.startswith(first) and name.endswith(last)):
+        return False
+    at, end = len(first), len(name) - len(last)
+    for part in middle:
+        at = name.find(part, at, end)
+        if at < 0:
+            return False
+        at += len(part)
+    return True
 
 
 def _is_dynamic(use: Statement) -> bool:

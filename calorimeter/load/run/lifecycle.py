@@ -378,9 +378,7 @@ class Lifecycle:
             return
         try:
             if assigned is None:
-                raise InputError(
-                    "master", "its run has no such form", "is it another version of Calorimeter?"
-                )
+                raise InputError("master", "begins no run that this version knows", "use one version")
             workers.check_same(_digest(files.read(self._scenario.path)), assigned.scenario)
             workers.check_templates(self._scenario.digests, assigned.templates)
             self._session.scenario = self._scenario.with_overrides(**assigned.given.model_dump())

@@ -112,6 +112,14 @@ def test_a_diff_of_a_file_without_a_final_newline() -> None:
         ("    user op insecure-password x", f"    user op insecure-password {MASK}"),
         ("auth_url = http://10.0.0.1:5000/v3", "auth_url = http://10.0.0.1:5000/v3"),
         ("bind_host = 10.0.0.1", "bind_host = 10.0.0.1"),
+        ("    u:x@h:1,v:y@i:2/q", f"    u:{MASK}@h:1,v:{MASK}@i:2/q"),
+        ("+   u:x,w@h:1/q", f"+   u:{MASK}@h:1/q"),
+        (
+            "#connection = mysql://h/heat?password=x&a=b",
+            f"#connection = mysql://h/heat?password={MASK}&a=b",
+        ),
+        ("memcache_secret_key = x", f"memcache_secret_key = {MASK}"),
+        ("ssl_key_password_file = /x", "ssl_key_password_file = /x"),
     ],
 )
 def test_passwords_are_masked(line: str, expected: str) -> None:

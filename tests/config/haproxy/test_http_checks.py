@@ -118,3 +118,15 @@ def test_checks_agree_with_a_running_haproxy(tmp_path: Path) -> None:
             up = proxy.accepted_statuses.accepts(status_of[port])
             if up is not None:
                 assert (row["status"] == "UP") == up, about
+
+
+@pytest.mark.parametrize("pattern", [".?" * 5000 + "x", "(?:(?:.?){99}){99}x", "(?:.?){60000}x"])
+def test_a_pattern_that_takes_very_long_is_not_tried(pattern: str) -> None:
+    """What a file's pattern accepts is unknown then: neither a hang nor a guess."""
+    started = time.process_time()
+    for given, accepts in ((pattern, None), ("^2[0-9]{2}$", True), ("^5..$", False)):
+        text = "listen x\n mode http\n bind :1\n option httpchk\n server s h:1\n"
+        text += f" http-check expect rstatus {given}\n"
+        (service,) = haproxy.resolve(haproxy.parse([("f", text)], {})).services
+        assert service.back.accepted_statuses.accepts(200) is accepts
+    assert time.process_time() - started < 0.5

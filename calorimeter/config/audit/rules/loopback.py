@@ -184,7 +184,7 @@ def _with_address(found: _Loopback, value: OptionValue) -> list[Change]:
     if not found.certain or not found.address:
         return []
     # The host, where it stands for itself: not as a user or a part of another name.
-    written = rf"(?:^|(?<=[/@,\s])){re.escape(with_brackets(found.host))}(?=[:/?,\s]|$)(?![^/?,]*@)"
+    written = rf"(?:^|(?<=[/@,\s])){re.escape(with_brackets(found.host))}(?=[:/?,\s]|$)(?![^/?,@]*@)"
     raw = re.sub(written, with_brackets(found.address), value.entry.raw, count=1, flags=re.IGNORECASE)
     if raw == value.entry.raw:
         return []
