@@ -20,15 +20,15 @@ FUNCTIONS = {
 
 ALLOWED: dict[str, set[str]] = {
     # /proc: the kernel's own files
-    "calorimeter/core/environment_marks.py": {"Path(f'/proc/{pid}/environ').read_bytes"},
+    "calorimeter/core/host/environment_marks.py": {"Path(f'/proc/{pid}/environ').read_bytes"},
     "calorimeter/lab/processes.py": {"Path(f'/proc/{pid}/stat').read_text"},
     "calorimeter/lab/ports.py": {"Path(f'/proc/self/net/{table}').read_text"},
     # namespaces are special files, opened without waiting
-    "calorimeter/core/netns.py": {"os.open"},
+    "calorimeter/core/host/netns.py": {"os.open"},
     "calorimeter/core/files.py": {"*"},
     "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
     # pyarrow opens files itself: after `files.regular`, or a file that this process has just written.
-    "calorimeter/core/recorded_tables.py": {"pq.ParquetFile", "pa.OSFile"},
+    "calorimeter/core/recorded/recorded_tables.py": {"pq.ParquetFile", "pa.OSFile"},
     "calorimeter/load/recording/recorder.py": {"pq.ParquetFile", "pq.read_schema"},
     "calorimeter/load/run/worker_files.py": {"pq.read_schema"},
     "calorimeter/gates/affinity/locust_load.py": {"pq.read_table"},

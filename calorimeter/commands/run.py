@@ -15,10 +15,11 @@ import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
 from calorimeter.commands.param_types import DurationParam, NumberParam
-from calorimeter.core import bounds, netns, paths, shipped, statistics
+from calorimeter.core import bounds, paths, shipped, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.host import netns
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.run import load_processes
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.workload import catalogue

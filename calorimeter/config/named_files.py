@@ -19,7 +19,7 @@ from calorimeter.config.other_proxies import first_statement, program_of
 from calorimeter.core import files
 from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.core.masking import mask
+from calorimeter.core.secrecy.masking import mask
 
 _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",

@@ -14,8 +14,8 @@ from calorimeter.core import bounds, engine_groups, toml
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.toml import Count, Model, Name, Seconds
 from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
 

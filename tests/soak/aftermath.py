@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 
-from calorimeter.core import netns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.faults.journal import Journal
+from calorimeter.core.host import netns
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.proxy_state import read_stat

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from calorimeter.core import environment_marks, files
+from calorimeter.core import files
+from calorimeter.core.host import environment_marks
 
 MARK = "CALORIMETER_SOAK"
 OUTPUT = "output.txt"

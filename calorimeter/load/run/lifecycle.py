@@ -28,7 +28,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, worker_files, worker_messages, workers
 from calorimeter.load.run.cleanup import remove_tenants

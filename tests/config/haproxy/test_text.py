@@ -15,8 +15,8 @@ from calorimeter.config import haproxy
 from calorimeter.config.haproxy import program, units
 from calorimeter.config.haproxy.refused_lines import old_lines, refused_lines
 from calorimeter.config.named_files import read_texts
-from calorimeter.core import haproxy_words as words
 from calorimeter.core.errors import InputError
+from calorimeter.core.secrecy import haproxy_words as words
 
 TEXT = """# who wrote this
 global

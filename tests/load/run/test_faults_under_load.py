@@ -15,7 +15,7 @@ from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Unhealed
 from calorimeter.core.faults.schedule import Schedule, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.waiting import until
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 
