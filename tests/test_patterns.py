@@ -60,11 +60,11 @@ def slow_uses(used: Used, length: int = LENGTH) -> Iterator[str]:
             attacks(used.pattern, length // 8), attacks(used.pattern, length), strict=True
         ):
             long = seconds(used, way, whole)
-            if long < LIMIT_S / 5:
+            if long < LIMIT_S / 2:
                 continue
             short = min(seconds(used, way, part) for _ in range(3))
             long = min(long, *(seconds(used, way, whole) for _ in range(4 if long < 1 else 1)))
-            if long > LIMIT_S or long > max(24 * short, LIMIT_S / 5):
+            if long > LIMIT_S or long > max(24 * short, LIMIT_S / 2):
                 yield f"{used.place} {way} {whole[:40]!r}…{whole[-12:]!r}: {short:.3f} s, then {long:.3f} s"
                 return
 
