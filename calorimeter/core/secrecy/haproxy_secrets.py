@@ -264,7 +264,9 @@ def _after_name(words: Sequence[str], index: int, word: str, following: str) -> 
         yield from _variable(words, index + 1, word)
     elif word in ("set-var", "set-var-fmt") and _is_secret_variable(following):
         yield from _variable(words, index + 2, word)
-    elif word.endswith(":") and secret_text.is_secret_header(re.split(r"\s", word[-66:-1])[-1]):
+    elif (name := word[-68:].rstrip()).endswith(":") and secret_text.is_secret_header(
+        re.split(r"\s", name[:-1])[-1]
+    ):
         yield from _header(words, index + 1, word)
 
 

@@ -31,7 +31,13 @@ _QUERY = re.compile(r"(?<=[?&;])([\w.-]{1,64})=([^&\s#;\"']+)")
 _TOKEN = re.compile(r"(?<![\w-])(?:eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|gAAAA[\w-]{40,})")
 _END = re.compile(r"[&\s\"';,{}\\]|$")
 _LINE_END = re.compile(r"[\r\n\"']|\\[rn]|$")
-_EXPRESSION = re.compile(r"%(?:\{[^{}]{0,99}\})?(?:\[|\w{1,8})")
+_EXPRESSION = re.compile(
+    r"%(?:\{[^{}]{0,99}\})?(?:\[|(?:"
+    r"B|CC|CS|E|H|HM|HP|HPO|HQ|HU|HV|ID|OG|T|T[acdfhilqRrstuw]|U|ac|b|b[cipq]|c[ip]|f|f[cipt]|hrl?|hsl?|lc|ms|o"
+    r"|pid|r|rc|rt|s|s[cipqt]|sslc|sslv|t|tr|tr[gl]|ts|tsc"
+    r")(?![A-Za-z]))"
+)
+"""An expression, or one of HAProxy's own variables of a format (its manual, 8.2.6): other words are text."""
 _BACK_REFERENCE = re.compile(r"\\\d")
 
 

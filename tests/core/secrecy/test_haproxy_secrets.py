@@ -113,6 +113,19 @@ def test_what_is_no_secret_stays_readable(line: str) -> None:
     assert copied(f"    {line}\n") == f"    {line}\n"
 
 
+@pytest.mark.parametrize(
+    "line",
+    [
+        r" option  httpchk  GET  /  HTTP/1.1\r\nAuthorization:\  Bearer\  nc2%m94vckb44",
+        " http-request set-header Authorization nc2%m94vckb44",
+        ' http-check send hdr "Authorization: " nc2%m94vckb44',
+    ],
+)
+def test_a_value_after_more_blanks_or_with_a_percent_sign_is_hidden_whole(line: str) -> None:
+    """Blanks after the name of a header are no value; `%` begins a variable only if HAProxy knows it."""
+    assert copied(f"{line}\n") == line.replace("nc2%m94vckb44", "********") + "\n"
+
+
 def test_a_secret_is_hidden_where_it_is_used_and_where_it_is_set() -> None:
     """A variable of any name is a secret where a statement that needs one uses it."""
     text = (
