@@ -37,7 +37,7 @@ _EXPRESSION = re.compile(
     r"|pid|r|rc|rt|s|s[cipqt]|sslc|sslv|t|tr|tr[gl]|ts|tsc"
     r")(?![A-Za-z]))"
 )
-"""An expression, or one of HAProxy's own variables of a format (its manual, 8.2.6): other words are text."""
+"""An expression, or one of HAProxy's own variables of a format (manual, 8.2.6): other words are text."""
 _BACK_REFERENCE = re.compile(r"\\\d")
 
 
