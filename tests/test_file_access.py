@@ -18,6 +18,8 @@ FUNCTIONS = {
     *("pq.ParquetFile", "pq.read_schema", "pa.OSFile", "pa.memory_map", "logging.FileHandler"),
 }
 
+NAMES = METHODS | {name.rpartition(".")[2] for name in FUNCTIONS}
+
 ALLOWED: dict[str, set[str]] = {
     # /proc: the kernel's own files
     "calorimeter/core/host/environment_marks.py": {"Path(f'/proc/{pid}/environ').read_bytes"},
@@ -42,8 +44,10 @@ def opened(file: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if not isinstance(node, ast.Call):
             continue
+        method = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if method not in NAMES:  # `unparse` takes long
+            continue
         name = ast.unparse(node.func)
-        method = name.rpartition(".")[2]
         # `RunDir.open`, `files.read`: a module of ours, or a class, opens in its own way.
         opens = method == "open" and not name.rpartition(".")[0].rpartition(".")[2][:1].isupper()
         in_memory = (

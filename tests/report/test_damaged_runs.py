@@ -52,6 +52,7 @@ def test_a_damaged_run_is_read_or_refused_in_one_line(run: Path, seed: int) -> N
             assert "\n" not in str(problem), (name, done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scale", "capacity"])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_damaged_study_is_drawn_or_refused(
