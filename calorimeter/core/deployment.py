@@ -16,7 +16,7 @@ from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
-from calorimeter.core.toml import Count, Model, Name, Seconds
+from calorimeter.core.toml import Model, Name, Seconds
 from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
 
 
@@ -120,8 +120,8 @@ class Checks(Model):
     """
 
     inter_s: Seconds = 2.0
-    fall: Count = 3
-    rise: Count = 2
+    fall: Annotated[int, bounds.HAPROXY_INTEGER] = 3
+    rise: Annotated[int, bounds.HAPROXY_INTEGER] = 2
     fastinter_s: Seconds | None = None
     downinter_s: Seconds | None = None
     timeout_check_s: Seconds | None = None

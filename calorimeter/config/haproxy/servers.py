@@ -110,7 +110,7 @@ class HAProxyServer:
 
     def _positive(self, name: str, default: int) -> int:
         count = self.count(name)
-        return count if count and count > 0 else default
+        return count if count and 0 < count < 2**31 else default
 
     @property
     def check(self) -> bool:
