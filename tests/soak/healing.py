@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 from calorimeter.core import deployment as deployments
@@ -227,8 +228,9 @@ def main() -> int:
         if reason:
             print(f"left out: {name} ({reason})", flush=True)
     kinds = tuple(name for name, reason in why.items() if not reason)
-    planned = misfortunes.drawn(given.rounds * (50 if given.only else 1), given.seed, kinds, GATES)
-    planned = [each for each in planned if not given.only or given.only in str(each)][: given.rounds]
+    endless = misfortunes.drawn(given.seed, kinds, GATES)
+    wanted = (each for each in endless if not given.only or given.only in str(each))
+    planned = list(islice(wanted, given.rounds))
     forked.preload()
     counts = Counts()
     for name, shape, lost in ((NAME, SHAPE, False), (f"{NAME}-s", SAMPLE, True)):
