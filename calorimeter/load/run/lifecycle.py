@@ -100,9 +100,7 @@ class Lifecycle:
         environment.user_classes = chosen
         self._session.token.start_renewing()
         self._runner.quit = partial(self._quit_once, self._runner.quit)
-        if options.with_parent:
-            parent_process.watch_input(self._left_alone)
-        parent_process.watch_origin(self._left_alone)
+        parent_process.watch(self._left_alone, on_input=options.with_parent)
         # KeyboardInterrupt could be raised in any greenlet at any point.
         gevent.signal_handler(signal.SIGINT, self._interrupted)
         events = environment.events

@@ -16,15 +16,18 @@ _ORIGIN = os.getpid()
 """The process that loaded this module. Locust's master does so before it forks its workers."""
 
 
-def watch_input(gone: Callable[[], None]) -> None:
-    """Call `gone` in a new greenlet when standard input ends: a pipe from the parent closes with it."""
-    _watch(0, lambda: not os.read(0, 4096), gone)
+def watch(gone: Callable[[], None], *, on_input: bool) -> None:
+    """Call `gone` in a new greenlet when the process has ended from which this one was forked, if any.
+
+    `on_input`: also when standard input ends; it is a pipe from the parent, and closes with it.
+    """
+    if on_input:
+        _watch(0, lambda: not os.read(0, 4096), gone)
+    if os.getpid() != _ORIGIN:
+        _watch_origin(gone)
 
 
-def watch_origin(gone: Callable[[], None]) -> None:
-    """Call `gone` in a new greenlet when the process has ended from which this one was forked, if any."""
-    if os.getpid() == _ORIGIN:
-        return
+def _watch_origin(gone: Callable[[], None]) -> None:
     with suppress(ProcessLookupError):
         process = os.pidfd_open(_ORIGIN)
         if os.getppid() == _ORIGIN:  # now it cannot be another one with the same pid
