@@ -133,6 +133,11 @@ class MemoryGroup:
             used = int((self._folder / "memory.usage_in_bytes").read_text())
             (self._folder / "memory.limit_in_bytes").write_text(str(used + 65536))
 
+    def kills(self) -> int:
+        """How many processes the kernel has killed in the group so far."""
+        lines = (self._folder / "memory.oom_control").read_text().splitlines()
+        return sum(int(line.removeprefix("oom_kill ")) for line in lines if line.startswith("oom_kill "))
+
     def close(self) -> None:
         """Remove the group; what is left in it goes to its parent."""
         with suppress(OSError):
