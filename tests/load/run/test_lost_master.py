@@ -13,7 +13,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.waiting import until
 from tests.load.stub_cloud import stub_cloud
 from tests.places import CLONE
