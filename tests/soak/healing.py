@@ -57,6 +57,9 @@ GATES_S = 4.0
 """The longest that gates run on after they were struck; then they get SIGINT."""
 
 FIRST_S = 120.0
+ALONE_S = 20.0
+"""The time for what is left of the work to end by itself, before `doctor` is asked to heal."""
+
 GONE_S = 200.0
 """The longest that struck work may take: it heals, removes its stacks and ends its watch."""
 
@@ -100,13 +103,15 @@ def tried(around: Around, planned: Round, healthy: int) -> Outcome:
             wrong.append("NOBODY STRUCK")
         if around.clock is not None:
             around.clock.step(0)
-        left = aftermath.of_the_processes(work)
+        aftermath.await_end(work, ALONE_S)
         around.disk.free()
-        reports = aftermath.begin_reports(work)
+        if around.group is not None:
+            around.group.lift()
         if planned.misfortune == "namespace":  # makes the client host again
             wrong += aftermath.problems(calorimeter("lab", "heal", "--name", around.lab.topology.name), {0})
         doctor = calorimeter("doctor", around.lab.deployment)
-        wrong += left
+        wrong += aftermath.of_the_processes(work)
+        reports = aftermath.begin_reports(work)
         wrong += [f"doctor: exit status {doctor.status}"] if doctor.status != healthy else []
         wrong += aftermath.of_the_lab(around.lab, journal)
         wrong += aftermath.of_the_broker(deployment)
@@ -218,8 +223,9 @@ class Counts:
 def rounds(around: Around, planned: list[Round], counts: Counts) -> None:
     """Run the rounds and count what became of them."""
     healthy = calorimeter("doctor", around.lab.deployment).status
-    for each in planned:
-        counts.add(each, tried(around, each, healthy))
+    with suppress(KeyboardInterrupt):  # what was done is counted, and the lab is taken down
+        for each in planned:
+            counts.add(each, tried(around, each, healthy))
 
 
 def possible(own_lab: bool) -> dict[str, str]:
