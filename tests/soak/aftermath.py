@@ -131,24 +131,37 @@ def of_the_processes(work: Work) -> list[str]:
     return found
 
 
-def begin_reports(work: Work) -> dict[Path, Command]:
-    """Begin the reports of all runs, beside what else is examined."""
-    return {path.parent: Command("report", str(path.parent)) for path in work.runs.glob("*/run.json")}
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """A run, and the commands that examine it at the same time; only a load has a balance."""
 
+    run: Path
+    report: Command
+    clean: Command
+    balance: Command | None
 
-def of_the_runs(lab: Lab, reports: dict[Path, Command]) -> list[str]:
-    """Runs that cannot be read, or cleaned."""
-    wrong = []
-    for run, report in sorted(reports.items()):
-        has_samples = bool(list(run.glob("samples/*.parquet")))
+    @classmethod
+    def begin(cls, run: Path, lab: Lab) -> Examined:
+        """Begin all commands."""
+        words = ("clean", str(run), "--deployment", str(lab.deployment), "--within", CLEAN_WITHIN)
         is_load = (run / "scenario.toml").exists()
-        cleaning = Command("clean", str(run), "--deployment", str(lab.deployment), "--within", CLEAN_WITHIN)
-        wrong += problems(report.end(), {0} if has_samples else {0, 2})
-        wrong += problems(cleaning.end(), {0})
-        if is_load:
-            wrong += problems(Command("balance", str(run)).end(), {0, 1} if has_samples else {0, 1, 2})
-            wrong += [f"left at {run.name}: {line}" for line in undeleted(lab, run.name)]
-    return wrong
+        balance = Command("balance", str(run)) if is_load else None
+        return cls(run, Command("report", str(run)), Command(*words), balance)
+
+    def wrong(self, lab: Lab) -> list[str]:
+        """Why it cannot be read or cleaned."""
+        has_samples = bool(list(self.run.glob("samples/*.parquet")))
+        wrong = problems(self.report.end(), {0} if has_samples else {0, 2})
+        wrong += problems(self.clean.end(), {0})
+        if self.balance is not None:
+            wrong += problems(self.balance.end(), {0, 1} if has_samples else {0, 1, 2})
+            wrong += [f"left at {self.run.name}: {line}" for line in undeleted(lab, self.run.name)]
+        return wrong
+
+
+def begin_examination(work: Work, lab: Lab) -> list[Examined]:
+    """Begin to examine all runs."""
+    return [Examined.begin(path.parent, lab) for path in sorted(work.runs.glob("*/run.json"))]
 
 
 def loads_killed(work: Work, planned: Round, struck: Struck) -> list[Path]:

@@ -132,12 +132,12 @@ def tried(around: Around, planned: Round, healthy: int) -> Outcome:
         lap.end("doctor")
         wrong += aftermath.of_the_processes(work)
         lap.end("end")
-        reports = aftermath.begin_reports(work)
         wrong += [f"doctor: exit status {doctor.status}"] if doctor.status != healthy else []
         wrong += aftermath.of_the_lab(around.lab, journal)
+        examined = aftermath.begin_examination(work, around.lab)
         wrong += aftermath.of_the_broker(deployment)
         lap.end("lab")
-        wrong += aftermath.of_the_runs(around.lab, reports)
+        wrong += [sentence for each in examined for sentence in each.wrong(around.lab)]
         killed = aftermath.loads_killed(work, planned, struck)
         for run in killed:
             wrong += aftermath.freshness(run, struck.at_ns)
@@ -245,9 +245,8 @@ class Counts:
 def rounds(around: Around, planned: list[Round], counts: Counts) -> None:
     """Run the rounds and count what became of them."""
     healthy = calorimeter("doctor", around.lab.deployment).status
-    with suppress(KeyboardInterrupt):  # what was done is counted, and the lab is taken down
-        for each in planned:
-            counts.add(each, tried(around, each, healthy))
+    for each in planned:
+        counts.add(each, tried(around, each, healthy))
 
 
 def possible(own_lab: bool) -> dict[str, str]:
@@ -302,16 +301,22 @@ def main() -> int:
     planned = list(islice(wanted, given.rounds))
     forked.preload()
     counts = Counts()
+    with suppress(KeyboardInterrupt):  # what was done is counted, and the lab is taken down
+        soak(given.lab, planned, counts)
+    return counts.show()
+
+
+def soak(given: str | None, planned: list[Round], counts: Counts) -> None:
+    """All rounds, on the `given` lab or on labs of their own."""
     for name, shape, lost in ((NAME, SHAPE, False), (f"{NAME}-s", SAMPLE, True)):
         chosen = [each for each in planned if (each.misfortune == "namespace") is lost]
         if not chosen:
             continue
-        with surroundings(given.lab, name, *shape) as around:
+        with surroundings(given, name, *shape) as around:
             rounds(around, chosen, counts)
             folder = around.lab.folder
-        if not given.lab:
+        if not given:
             counts.left += left_of(folder)
-    return counts.show()
 
 
 def left_of(folder: Path) -> list[str]:
