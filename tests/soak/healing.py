@@ -290,7 +290,8 @@ def main() -> int:
     parser.add_argument("--lab", help="running healthy lab, left up (default: one of its own)")
     given = parser.parse_args()
     # A shell's background job ignores SIGINT, and so would its children.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     why = possible(not given.lab)
     for name, reason in why.items():
         if reason:
