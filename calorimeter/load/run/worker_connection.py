@@ -12,7 +12,7 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 import gevent
 import msgpack  # type: ignore[import-untyped]
@@ -74,7 +74,8 @@ class MasterSocket(zmqrpc.Server):
             self.socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as problem:
             self.close(linger=0)
-            raise RPCError(f"Socket bind failure: {problem}") from problem
+            given = f"port {port} cannot be opened there ({zmq.strerror(problem.errno or 0)})"
+            _end(InputError(f"--master-bind-host {host}", given, "another address, or --master-bind-port"))
         endpoint = bytes(self.socket.last_endpoint)  # type: ignore[arg-type]
         self.port = int(endpoint.strip(b"\0").rpartition(b":")[2])
 
@@ -187,8 +188,13 @@ def _keys(token: Callable[[], bytes]) -> tuple[tuple[bytes, bytes], tuple[bytes,
         shared = token()
         return key_pair(shared, "master"), key_pair(shared, "worker")
     except InputError as problem:
-        print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
-        sys.exit(2)
+        _end(problem)
+
+
+def _end(problem: InputError) -> NoReturn:
+    """End this Locust with one line."""
+    print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
+    sys.exit(2)
 
 
 def _admit(gate: Any, workers_key: bytes) -> None:

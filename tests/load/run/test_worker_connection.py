@@ -139,6 +139,21 @@ def test_without_a_token_no_master_and_no_worker_begins(
 
 
 @pytest.mark.slow
+def test_a_port_that_another_program_has_is_one_line(tmp_path: Path) -> None:
+    """A second master on this machine names the option for another port, exit status 2."""
+    with socket.create_server(("127.0.0.1", 0)) as other, stub_cloud(tmp_path) as file:
+        port = str(other.getsockname()[1])
+        words = ("--master", "--headless", "--master-bind-host", "127.0.0.1", "--master-bind-port", port)
+        with locust(file, "runs", *words) as process:
+            output, _ = process.communicate(timeout=60)
+    assert output == (
+        f"calorimeter: --master-bind-host 127.0.0.1: port {port} cannot be opened there "
+        "(Address already in use); another address, or --master-bind-port\n"
+    )
+    assert process.returncode == 2
+
+
+@pytest.mark.slow
 def test_processes_of_one_machine_share_a_private_port(tmp_path: Path) -> None:
     """`run --processes 2`: the master listens on loopback only, and both workers record."""
     with socket.create_server(("127.0.0.1", 0)) as free:
