@@ -22,9 +22,7 @@ _VARIABLE_NAME = re.compile(
     r"(?:.*[_.])?(?:key|pass|pwd?|cred|auth|authorization|login|userpass)s?(?:[_0-9].*)?", re.I | re.DOTALL
 )
 _NO_SECRET = ("_path", "_file", "_url", "_uri", "_host", "_port", "_user", "_type", "_realm", "_timeout")
-"""Endings of names of variables that hold no secret: `AUTH_URL`."""
 _DEFAULT = re.compile(r"\$\{([A-Za-z_.]\w{0,99})-([^}$]{1,256})\}", re.ASCII)
-"""The default of a variable in braces."""
 _NAMED = frozenset(
     "set-header add-header early-hint set-param hdr replace-header replace-value".split()  # noqa: SIM905
 )
@@ -299,8 +297,8 @@ def _option(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Plac
 def _is_secret_variable(name: str) -> bool:
     if secret_text.is_secret_name(name):
         return True
-    lower = name.lower()
-    return len(name) < 256 and bool(_VARIABLE_NAME.fullmatch(name)) and not lower.endswith(_NO_SECRET)
+    is_one = len(name) < 256 and _VARIABLE_NAME.fullmatch(name) is not None
+    return is_one and not name.lower().endswith(_NO_SECRET)
 
 
 def _whole(words: Sequence[str], start: int, end: int) -> Iterator[Place]:
