@@ -18,17 +18,19 @@ FUNCTIONS = {
     *("pq.ParquetFile", "pq.read_schema", "pa.OSFile", "pa.memory_map", "logging.FileHandler"),
 }
 
+NAMES = METHODS | {name.rpartition(".")[2] for name in FUNCTIONS}
+
 ALLOWED: dict[str, set[str]] = {
     # /proc: the kernel's own files
-    "calorimeter/core/environment_marks.py": {"Path(f'/proc/{pid}/environ').read_bytes"},
+    "calorimeter/core/host/environment_marks.py": {"Path(f'/proc/{pid}/environ').read_bytes"},
     "calorimeter/lab/processes.py": {"Path(f'/proc/{pid}/stat').read_text"},
     "calorimeter/lab/ports.py": {"Path(f'/proc/self/net/{table}').read_text"},
     # namespaces are special files, opened without waiting
-    "calorimeter/core/netns.py": {"os.open"},
+    "calorimeter/core/host/netns.py": {"os.open"},
     "calorimeter/core/files.py": {"*"},
     "calorimeter/workload/template.py": {"yaml.load"},  # of text that files.read_text has read
     # pyarrow opens files itself: after `files.regular`, or a file that this process has just written.
-    "calorimeter/core/recorded_tables.py": {"pq.ParquetFile", "pa.OSFile"},
+    "calorimeter/core/recorded/recorded_tables.py": {"pq.ParquetFile", "pa.OSFile"},
     "calorimeter/load/recording/recorder.py": {"pq.ParquetFile", "pq.read_schema"},
     "calorimeter/load/run/worker_files.py": {"pq.read_schema"},
     "calorimeter/gates/affinity/locust_load.py": {"pq.read_table"},
@@ -42,8 +44,10 @@ def opened(file: Path) -> Iterator[tuple[int, str]]:
     for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if not isinstance(node, ast.Call):
             continue
+        method = getattr(node.func, "attr", getattr(node.func, "id", ""))
+        if method not in NAMES:  # `unparse` takes long
+            continue
         name = ast.unparse(node.func)
-        method = name.rpartition(".")[2]
         # `RunDir.open`, `files.read`: a module of ours, or a class, opens in its own way.
         opens = method == "open" and not name.rpartition(".")[0].rpartition(".")[2][:1].isupper()
         in_memory = (

@@ -18,18 +18,18 @@ LIMIT_S = 0.1
 
 @contextmanager
 def stopped_after(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the block after a time: a pattern that is not linear may take for ever."""
+    """Raise TimeoutError after a CPU time in the block: a pattern that is not linear may take for ever."""
 
     def stop(*_: object) -> None:
         raise TimeoutError
 
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 def seconds(used: Used, way: str, text: str) -> float:
@@ -56,15 +56,15 @@ def seconds(used: Used, way: str, text: str) -> float:
 def slow_uses(used: Used, length: int = LENGTH) -> Iterator[str]:
     """The texts for which a pattern is not linear, or takes longer than it may."""
     for way in used.ways:
-        for half, whole in zip(
-            attacks(used.pattern, length // 2), attacks(used.pattern, length), strict=True
+        for part, whole in zip(
+            attacks(used.pattern, length // 8), attacks(used.pattern, length), strict=True
         ):
             long = seconds(used, way, whole)
-            if long < LIMIT_S / 5:
+            if long < LIMIT_S / 2:
                 continue
-            short = min(seconds(used, way, half) for _ in range(3))
-            long = min(long, *(seconds(used, way, whole) for _ in range(2 if long < 1 else 1)))
-            if long > LIMIT_S or long > 3 * short:
+            short = min(seconds(used, way, part) for _ in range(3))
+            long = min(long, *(seconds(used, way, whole) for _ in range(4 if long < 1 else 1)))
+            if long > LIMIT_S or long > max(24 * short, LIMIT_S / 2):
                 yield f"{used.place} {way} {whole[:40]!r}…{whole[-12:]!r}: {short:.3f} s, then {long:.3f} s"
                 return
 
@@ -74,11 +74,12 @@ PATTERNS = sorted(all_patterns(), key=lambda used: used.place)
 
 @pytest.mark.slow
 def test_every_pattern_is_linear() -> None:
-    """64 KiB take each pattern less than 0.1 s, and at most three times as long as half of it."""
+    """64 KiB take each pattern less than 0.1 s, and about eight times as long as 8 KiB; not 64 times."""
     assert len(PATTERNS) > 100
     assert [slow for used in PATTERNS for slow in slow_uses(used)] == []
 
 
+@pytest.mark.slow
 def test_the_search_finds_patterns_that_are_not_linear() -> None:
     """The check has been red: these take quadratic, cubic or exponential time."""
     for bad in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calorimeter.core.baseline import GUIDE, no_worse
+from calorimeter.core.recorded.baseline import GUIDE, no_worse
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge
 from calorimeter.gates.registry import gate

@@ -7,9 +7,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from calorimeter.config.describe.owner_answers import Answers
-from calorimeter.core import clouds
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import ENVIRONMENT
+from calorimeter.core.login import clouds
+from calorimeter.core.login.identities import ENVIRONMENT
 
 
 def with_cloud(answers: Answers) -> Answers:

@@ -7,12 +7,13 @@ from pathlib import Path
 import click
 
 from calorimeter.commands.options import DEPLOYMENT, FILE, YES_BREAK_IT
-from calorimeter.core import netns, toml
+from calorimeter.core import toml
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Unhealed
 from calorimeter.core.faults.schedule import Schedule, announcement, parse, refusal, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
+from calorimeter.core.host import netns
 
 
 @click.command()

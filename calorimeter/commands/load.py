@@ -9,8 +9,9 @@ import click
 from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT_OPTION
 from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import bounds, netns
-from calorimeter.core.rundir import RunDir
+from calorimeter.core import bounds
+from calorimeter.core.host import netns
+from calorimeter.core.recorded.rundir import RunDir
 
 
 @click.command()

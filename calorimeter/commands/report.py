@@ -12,7 +12,7 @@ import click
 from calorimeter.core import files, terminal
 from calorimeter.core import verdict as verdicts
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.verdict import Verdict
 from calorimeter.studies import published
 

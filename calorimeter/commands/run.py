@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
-import signal
-import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +12,14 @@ import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
 from calorimeter.commands.param_types import DurationParam, NumberParam
-from calorimeter.core import bounds, netns, paths, shipped, statistics
+from calorimeter.core import bounds, paths, shipped, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.host import netns
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.run import load_processes
 from calorimeter.load.run.faults_under_load import ScheduledFaults
+from calorimeter.load.run.followed_load import EndedLoad, follow
 from calorimeter.workload import catalogue
 
 LOCUSTFILE = shipped.folder("loadtests") / "locustfile.py"
@@ -164,45 +163,23 @@ def _once(
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
     sizes |= {"--allow-processes": allow_processes, "--processes": processes}
     command += [word for name, value in sizes.items() if value for word in (name, repr(value))]
-    last = ""
+    ended = EndedLoad(2)
     try:
         with breaking:
-            status, last, received = _follow(command, breaking.begin)
+            ended = follow(command, breaking.begin)
     finally:  # also if something stays broken
-        if last:
-            breaking.keep(RunDir.open(Path(last.removeprefix("run: "))))
-            click.echo(last)
-    if received:
-        return 128 + received
-    return 0 if status == 0 and not breaking.problem else 2
+        if ended.run:
+            breaking.keep(RunDir.open(Path(ended.run)))
+            click.echo(f"run: {ended.run}")
+    if ended.received:
+        return 128 + ended.received
+    if ended.killed_by:
+        raise InputError("locust", f"was ended by {ended.killed_by}", _after_a_kill(ended.run, file))
+    return 0 if ended.status == 0 and not breaking.problem else 2
 
 
-def _follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
-    """Run Locust to its end: its exit status, its last `run:` line, and the first signal (0: none).
-
-    Signals are passed on as Ctrl-C, on which Locust ends in order. `begun` is called when the load begins.
-    If this process is killed, the pipe to Locust's standard input closes, and Locust ends itself.
-    """
-    last = ""
-    received: list[int] = []
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
-    ) as locust:
-        assert locust.stdout is not None
-
-        def pass_on(number: int, _: object) -> None:
-            received.append(number)
-            locust.send_signal(signal.SIGINT)
-
-        before = [(number, signal.signal(number, pass_on)) for number in (signal.SIGINT, signal.SIGTERM)]
-        try:
-            for line in locust.stdout:
-                if line.startswith("load: begun"):
-                    begun()
-                elif line.startswith("run: "):
-                    last = line.rstrip("\n")
-            locust.wait()
-        finally:
-            for number, handler in before:
-                signal.signal(number, handler)
-    return locust.returncode, last, received[0] if received else 0
+def _after_a_kill(run: str, deployment: Path) -> str:
+    if not run:
+        return "no load had begun"
+    command = shlex.join(["calorimeter", "clean", run, "--deployment", str(deployment)])
+    return f"the load ended with it, its last second may be missing; `{command}` removes its stacks"

@@ -13,7 +13,7 @@ from calorimeter.commands.param_types import DurationParam, NumberParam, Numbers
 from calorimeter.core import bounds, paths
 from calorimeter.core import deployment as deployments
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.workload import catalogue
 
 SIZES = NumbersParam("N,N,…", bounds.LAB_COUNT)

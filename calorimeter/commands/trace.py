@@ -10,9 +10,10 @@ import click
 
 from calorimeter.commands.options import FILE
 from calorimeter.commands.param_types import DurationParam
-from calorimeter.core import bounds, netns
+from calorimeter.core import bounds
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.host import netns
+from calorimeter.core.recorded.rundir import RunDir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

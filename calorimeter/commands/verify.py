@@ -15,10 +15,11 @@ import click
 from calorimeter.commands import left_behind
 from calorimeter.commands.options import DEPLOYMENT, FILE
 from calorimeter.commands.param_types import NumberParam
-from calorimeter.core import bounds, files, netns, shipped, terminal
+from calorimeter.core import bounds, files, shipped, terminal
 from calorimeter.core.deployment import read as read_deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.host import netns
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.verify_options import OPTIONS, BoundedNumber, Given
 
 _UNFOLDED = 400

@@ -19,12 +19,14 @@ from calorimeter.config.other_proxies import first_statement, program_of
 from calorimeter.core import files
 from calorimeter.core.deployment import Address, Deployment, HeatRole, address_of_url
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.core.masking import mask
+from calorimeter.core.secrecy.masking import mask
 
 _HAPROXY = re.compile(
     r"^[ \t]*(global|defaults|listen|frontend|backend|userlist|peers|resolvers)\b(?![ \t]*[=:])",
     re.MULTILINE,
 )
+LIMIT = 8 * 2**20
+"""Bytes of a configuration file: 60,000 servers of HAProxy take half of it."""
 _PROXY_NAME = re.compile(r"[\w.-]+")
 _GROUP = re.compile(r"^\[[^\]\n]+\]", re.MULTILINE)
 _OSLO = re.compile(r"^\[[\w.-]+\][ \t]*$|^[a-z_]+[ \t]*=", re.MULTILINE)
@@ -217,7 +219,9 @@ def read_texts(path: Path, pattern: str) -> Texts:
         named = sorted(found_there, key=lambda file: os.fsencode(file.name))
     if not named:
         raise InputError(str(path), f"is a folder without {pattern}")
-    return tuple((str(file), files.read_text(file, errors="surrogateescape")) for file in named)
+    return tuple(
+        (str(file), files.read_text(file, errors="surrogateescape", limit=LIMIT)) for file in named
+    )
 
 
 def _require_haproxy(texts: Sequence[tuple[str, str]]) -> None:

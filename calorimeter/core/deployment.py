@@ -14,10 +14,10 @@ from calorimeter.core import bounds, engine_groups, toml
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
-from calorimeter.core.toml import Count, Model, Name, Seconds
-from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
+from calorimeter.core.toml import Model, Name, Seconds
+from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl, check_host
 
 
 class Address(Model):
@@ -40,7 +40,7 @@ def address(text: str) -> Address:
     host = host.removeprefix("[").removesuffix("]")
     if ":" in host:
         ip_address(host)
-    return Address(host=host, port=number)
+    return Address(host=check_host(host), port=number)
 
 
 def address_of_url(parts: SplitResult) -> Address:
@@ -120,8 +120,8 @@ class Checks(Model):
     """
 
     inter_s: Seconds = 2.0
-    fall: Count = 3
-    rise: Count = 2
+    fall: Annotated[int, bounds.HAPROXY_INTEGER] = 3
+    rise: Annotated[int, bounds.HAPROXY_INTEGER] = 2
     fastinter_s: Seconds | None = None
     downinter_s: Seconds | None = None
     timeout_check_s: Seconds | None = None

@@ -29,7 +29,7 @@ def _one_of(text: str, known: frozenset[str]) -> str:
 BalanceName = Annotated[str, AfterValidator(lambda text: _one_of(text, BALANCES))]
 HashType = Annotated[str, AfterValidator(lambda text: _one_of(text, HASH_TYPES))]
 Weight = Annotated[int, bounds.HAPROXY_WEIGHT]
-Connections = Annotated[int, bounds.CONNECTIONS]
+Connections = Annotated[int, bounds.HAPROXY_INTEGER]
 
 
 class ApiExpect(Model):

@@ -49,7 +49,7 @@ def deployment(given: str | os.PathLike[str] | None) -> Path:
         return here
     labs = sorted(state().glob("labs/*/deployment.toml"))
     if len(labs) == 1:
-        from calorimeter.core import ownership  # it names commands that are executed
+        from calorimeter.core.host import ownership
 
         return ownership.own(labs[0])
     if labs:

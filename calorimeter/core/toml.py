@@ -15,8 +15,9 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
 from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler, ValidationError
 from pydantic_core import CoreSchema, ErrorDetails
 
-from calorimeter.core import bounds, files, masking
+from calorimeter.core import bounds, files
 from calorimeter.core.errors import InputError, nearest
+from calorimeter.core.secrecy import masking
 from calorimeter.core.shown_text import quoted
 
 

@@ -9,9 +9,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from calorimeter.core import files, recorded_json
+from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
+from calorimeter.core.recorded import recorded_json
 from calorimeter.core.toml import Model
 
 Figure = int | float | str | bool | None

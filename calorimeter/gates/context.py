@@ -15,8 +15,8 @@ from calorimeter.core.deployment import Api, Broker, Deployment, Proxy
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector
-from calorimeter.core.identities import Identity
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 T = TypeVar("T")

@@ -73,8 +73,8 @@ def _front(deployment: Deployment, name: str) -> str:
 
 
 def _identity(deployment: Deployment) -> str:
-    from calorimeter.core.http_session import without_secrets
-    from calorimeter.core.keystone_login import UNRESTRICTED, restricted
+    from calorimeter.core.login.http_session import without_secrets
+    from calorimeter.core.login.keystone_login import UNRESTRICTED, restricted
     from calorimeter.gates.evidence.identity import leads_to, session
 
     identity = session(deployment)

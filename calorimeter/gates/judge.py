@@ -8,12 +8,12 @@ from typing import TypeVar
 
 import pytest
 
-from calorimeter.core import netns
 from calorimeter.core import verdict as verdicts
 from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import announcement, refusal
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.host import netns
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import plain
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome, Verdict, inconclusive

@@ -9,8 +9,9 @@ from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
 from threading import Event
 
-from calorimeter.core import files, signal_handlers
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import signal_handlers
 from calorimeter.core.waiting import CancelledError
 from calorimeter.lab import deployment_file, lab_state, lock, ports, processes, programs, take_down
 from calorimeter.lab.daemons import (

@@ -12,11 +12,12 @@ import yaml
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
-from calorimeter.core import deployment, netns
+from calorimeter.core import deployment
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
+from calorimeter.core.host import netns
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.lab import lab_state, part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab, LabTopology

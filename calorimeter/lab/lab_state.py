@@ -12,8 +12,9 @@ from typing import Annotated, Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import bounds, files, machine, ownership, paths
+from calorimeter.core import bounds, files, paths
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import machine, ownership
 from calorimeter.core.toml import Model
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sample import layout, network

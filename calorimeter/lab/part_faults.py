@@ -14,9 +14,10 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from calorimeter.core import files, netns
+from calorimeter.core import files
 from calorimeter.core.deployment import Injection
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import netns
 from calorimeter.core.waiting import until
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import daemon, health_check, heat

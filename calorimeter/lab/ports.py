@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-from calorimeter.core import files, ownership
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import ownership
 
 LOWEST, HIGHEST = 20000, 32000
 

@@ -14,8 +14,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from calorimeter.core import environment_marks, files
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import environment_marks
 from calorimeter.core.waiting import DeadlineError, until
 
 LAB = "CALORIMETER_LAB"

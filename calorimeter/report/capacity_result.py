@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import ConfigDict
 
-from calorimeter.core import recorded_json
 from calorimeter.core.files import MissingFileError
-from calorimeter.core.recorded_json import Amount
+from calorimeter.core.recorded import recorded_json
+from calorimeter.core.recorded.recorded_json import Amount
 from calorimeter.core.toml import Model
 
 

@@ -34,7 +34,7 @@ def plain(value: object) -> str:
 
 
 def machine(environment: Mapping[str, Any]) -> Rows:
-    """The machine and its software, as `calorimeter.core.environment.capture` gives them."""
+    """The machine and its software, as `calorimeter.core.host.environment.capture` gives them."""
     names = {
         "calorimeter": "Calorimeter",
         "git_revision": "Git revision",

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
-from calorimeter.core.baseline import GATE, GUIDE, HEADING, Baseline, Measure, no_worse
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.baseline import GATE, GUIDE, HEADING, Baseline, Measure, no_worse
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.statistics import Difference, Floats
 from calorimeter.core.verdict import Verdict
 from calorimeter.report.measured_runs import (
@@ -187,7 +187,7 @@ def _in_turn(left: Sequence[MeasuredRun], right: Sequence[MeasuredRun]) -> bool:
 
 
 def baseline_of(found: Comparison) -> Baseline:
-    """The comparison as evidence of gate T2, which `calorimeter.core.baseline` judges."""
+    """The comparison as evidence of gate T2, which `calorimeter.core.recorded.baseline` judges."""
     return Baseline(
         left=found.left,
         right=found.right,

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from calorimeter.core.baseline import percent
+from calorimeter.core.recorded.baseline import percent
 from calorimeter.core.toml import Model
 from calorimeter.report import circumstances, comparison, figure_labels, page
 from calorimeter.report.circumstances import Rows

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from calorimeter.core.load_generator import MOST_CPU_SHARE
+from calorimeter.core.recorded.load_generator import MOST_CPU_SHARE
 from calorimeter.core.statistics import MINIMUM_WINDOWS
 from calorimeter.report.figures import (
     gate_figures,

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from calorimeter.core import files, sample_tables, statistics
+from calorimeter.core import files, statistics
 from calorimeter.core.errors import InputError, unknown
-from calorimeter.core.measured_part import Span, due_within, measured_part
-from calorimeter.core.run_series import runs_of_side
-from calorimeter.core.rundir import RunDir
-from calorimeter.core.sample_tables import ns, succeeded
+from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded.measured_part import Span, due_within, measured_part
+from calorimeter.core.recorded.run_series import runs_of_side
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.sample_tables import ns, succeeded
 from calorimeter.core.statistics import Ints
 from calorimeter.report import circumstances, run_integrity
 from calorimeter.report import time_axis as axes

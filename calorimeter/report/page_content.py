@@ -9,12 +9,13 @@ from typing import Any, TypeVar
 
 import pandas as pd
 
-from calorimeter.core import files, sample_tables, statistics, verdict
+from calorimeter.core import files, statistics, verdict
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured_part import Span, measured_part
-from calorimeter.core.rundir import RunDir
-from calorimeter.core.sample_tables import ns, succeeded
+from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded.measured_part import Span, measured_part
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.sample_tables import ns, succeeded
 from calorimeter.core.shown_text import one_line
 from calorimeter.core.statistics import Interval
 from calorimeter.core.verdict import Verdicts

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from calorimeter.core.load_generator import clock_is_off
+from calorimeter.core.recorded.load_generator import clock_is_off
 
 About = Mapping[str, Any]
 

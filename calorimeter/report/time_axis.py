@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from calorimeter.core.measured_part import Span
+from calorimeter.core.recorded.measured_part import Span
 from calorimeter.core.statistics import Floats, Ints
 
 BIN_LADDER_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600, 7200, 21600, 86400)

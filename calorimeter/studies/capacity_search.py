@@ -11,7 +11,7 @@ from typing import Literal
 from calorimeter.core import files
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.studies import load_process, study_circumstances
 from calorimeter.studies.capacity_search_result import CapacitySearchResult

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from calorimeter.core.recorded_json import Amount, Duration
+from calorimeter.core.recorded.recorded_json import Amount, Duration
 from calorimeter.studies.levels import Level, Unit
 from calorimeter.studies.study_circumstances import Result
 

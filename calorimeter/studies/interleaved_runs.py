@@ -11,7 +11,7 @@ from pathlib import Path
 from calorimeter.core import deployment as deployments
 from calorimeter.core import files, toml
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.studies import load_process
 from calorimeter.workload import catalogue
 

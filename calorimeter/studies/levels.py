@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator
 from typing import Literal
 
-from calorimeter.core import sample_tables
-from calorimeter.core.recorded_json import Amount, Count, Duration
-from calorimeter.core.rundir import RunDir
-from calorimeter.core.sample_tables import dropped, ns
+from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded.recorded_json import Amount, Count, Duration
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.sample_tables import dropped, ns
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.gates.service_level import counted_samples

@@ -10,10 +10,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from calorimeter.core import files, recorded_json
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded import recorded_json
+from calorimeter.core.recorded.rundir import RunDir
 
 if TYPE_CHECKING:
     from calorimeter.report.page import Files

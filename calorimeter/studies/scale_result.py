@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from calorimeter.core.recorded_json import Amount, Count, Duration
+from calorimeter.core.recorded.recorded_json import Amount, Count, Duration
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, Outcome
 from calorimeter.studies import usl

@@ -14,12 +14,13 @@ from pathlib import Path
 import pandas as pd
 
 from calorimeter.core import deployment as deployments
-from calorimeter.core import engine_groups, files, sample_tables
+from calorimeter.core import engine_groups, files
 from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured_part import Span
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded.measured_part import Span
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.service_level import counted_samples
 from calorimeter.gates.service_level.objectives import not_the_bottleneck

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.report import circumstances
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import click
 
-from calorimeter.core import environment
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import environment
 from tests.bench.other_processes import OtherProcesses
 
 RECORDER_SHARE = 0.10

@@ -23,8 +23,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from calorimeter.core import environment
-from calorimeter.core.samples import SAMPLE
+from calorimeter.core.host import environment
+from calorimeter.core.recorded.samples import SAMPLE
 
 ROWS_A_FILE = 10_000
 RATE_PER_S = 3000
@@ -89,7 +89,7 @@ def _coded(codes: Any, names: tuple[str, ...]) -> pa.DictionaryArray:
 
 def report(folder: Path) -> Work:
     """The whole page, as `calorimeter report` makes it."""
-    from calorimeter.core.rundir import RunDir
+    from calorimeter.core.recorded.rundir import RunDir
     from calorimeter.report import page, page_content, report_folder
 
     def make() -> None:
@@ -100,9 +100,9 @@ def report(folder: Path) -> Work:
 
 def ours(folder: Path) -> Work:
     """The tables of `_queries`, by this room."""
-    from calorimeter.core import sample_tables
-    from calorimeter.core.measured_part import measured_part
-    from calorimeter.core.rundir import RunDir
+    from calorimeter.core.recorded import sample_tables
+    from calorimeter.core.recorded.measured_part import measured_part
+    from calorimeter.core.recorded.rundir import RunDir
     from calorimeter.report import time_axis
     from calorimeter.report.tables import latency, rates
 

@@ -23,7 +23,7 @@ from calorimeter.core import deployment as deployments
 from calorimeter.core.deployment import Checks
 from calorimeter.core.errors import InputError
 from calorimeter.core.expect import Expect
-from calorimeter.core.identities import Identity
+from calorimeter.core.login.identities import Identity
 from calorimeter.core.verdict import Outcome
 from calorimeter.core.verdict import read as read_verdicts
 from tests.config.audit import clean

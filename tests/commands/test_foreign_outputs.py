@@ -12,8 +12,8 @@ from calorimeter.commands.configuration import audit
 from calorimeter.commands.report import compare
 from calorimeter.commands.verify import verify
 from calorimeter.core import files
-from calorimeter.core.baseline import Baseline
 from calorimeter.core.errors import InputError
+from calorimeter.core.recorded.baseline import Baseline
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from calorimeter import cli
-from calorimeter.core import machine
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import machine
 from calorimeter.lab import lab_state
 from calorimeter.load.run import load_processes
 

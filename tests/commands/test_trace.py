@@ -12,7 +12,7 @@ from click.testing import CliRunner
 from calorimeter.commands.trace import split, trace
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.request_path.follow import samples
 

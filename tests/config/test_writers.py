@@ -24,8 +24,8 @@ from calorimeter.config.haproxy.units import seconds
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import toml
 from calorimeter.core.deployment import Api, Backend, Deployment, Part
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
 from tests.places import GUIDE
 
 SAMPLE = ProxyConfig(

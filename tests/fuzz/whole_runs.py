@@ -9,7 +9,7 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from calorimeter.core.samples import ACTION
+from calorimeter.core.recorded.samples import ACTION
 from calorimeter.core.verdict import Judgement, Outcome
 from tests.places import CLONE
 from tests.report.recorded import broker_polls, gates, process_polls, proxy_polls, trial

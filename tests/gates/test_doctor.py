@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from calorimeter.core.deployment import Api, Backend, Broker, Deployment, Tls
-from calorimeter.core.identities import Identity
-from calorimeter.core.keystone_login import Login
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.login.keystone_login import Login
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.gates.doctor import PartState, examine
 from tests.gates.small_keystone import ENDPOINT, small_keystone
 

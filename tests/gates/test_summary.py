@@ -8,7 +8,7 @@ import pytest
 
 from calorimeter.config import deployment_writer
 from calorimeter.core.deployment import read
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, passed
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.judge import AcceptanceRun

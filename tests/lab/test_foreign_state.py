@@ -16,7 +16,7 @@ from calorimeter.commands.lab import lab
 from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.lab import lab_state, lock, ports, take_down
-from tests.core.test_ownership import give_away
+from tests.core.host.test_ownership import give_away
 
 
 @pytest.fixture(autouse=True)

@@ -16,8 +16,8 @@ import pytest
 from calorimeter.config import deployment_writer
 from calorimeter.core import verdict
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.gates.evidence.identity import KeystoneIdentity, session
 from calorimeter.lab.deployment_file import CLOUD
 

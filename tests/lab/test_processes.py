@@ -71,6 +71,7 @@ def test_waiting_ends_at_its_deadline() -> None:
         until(lambda: False, 0.05)
 
 
+@pytest.mark.slow
 def test_usage_only_grows(family: subprocess.Popen[bytes], tmp_path: Path) -> None:
     """Seconds of processor are summed by part, and what a process used stays when it ends."""
     usage = Usage(tmp_path)

@@ -6,8 +6,8 @@ import pytest
 
 from calorimeter.core.deployment import Api, Backend, Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.load.apis.keystone_tokens import Token
 from tests.gates.small_keystone import small_keystone
 

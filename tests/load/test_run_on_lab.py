@@ -22,8 +22,8 @@ import pytest
 
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.load_generator import windows
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.load_generator import windows
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.arrivals.due_times import RateProfile, schedule
 from calorimeter.load.tenants import leftovers

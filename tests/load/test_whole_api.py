@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.run.ledger_balance import balance_of_run
 from calorimeter.load.tenants.keystone_accounts import TenantAccounts

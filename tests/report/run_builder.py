@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from calorimeter.core import verdict
-from calorimeter.core.rundir import RunDir
-from calorimeter.core.samples import LEDGER, SAMPLE
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.samples import LEDGER, SAMPLE
 from calorimeter.core.verdict import Verdict, Verdicts
 
 START_NS = 1_760_000_000_000_000_000

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from calorimeter.commands.report import compare
 from calorimeter.core import verdict
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.report import comparison, comparison_page, measured_runs
 from tests.markdown import broken_tables
 

@@ -12,9 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from calorimeter.commands.load import clean
-from calorimeter.core import load_generator
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded import load_generator
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.request_path import follow, recording
 from calorimeter.load.run.ledger_balance import balance_of_run
 from calorimeter.report import data_files, measured_runs, page_content
@@ -52,6 +52,7 @@ def test_a_damaged_run_is_read_or_refused_in_one_line(run: Path, seed: int) -> N
             assert "\n" not in str(problem), (name, done)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["scale", "capacity"])
 @pytest.mark.parametrize("seed", range(4))
 def test_a_damaged_study_is_drawn_or_refused(

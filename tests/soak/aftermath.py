@@ -12,9 +12,9 @@ import numpy as np
 import psutil
 import pyarrow.parquet as pq
 
-from calorimeter.core import netns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.faults.journal import Journal
+from calorimeter.core.host import netns
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.proxy_state import read_stat
@@ -34,6 +34,9 @@ PROCESSES_S = 150.0
 
 WRITING_S = 2.0
 """Time to write one second's samples on a busy machine, and to poll proxy and broker once."""
+
+KILLED_WITH = ("load", "worker", "all")
+"""Victims with whom a load dies; of a master, its workers must still record up to the moment."""
 
 CLEAN_WITHIN = "60s"
 UNDELETED = """
@@ -60,6 +63,10 @@ class Struck:
     was_open: str
     status: str
     had_begun_s: float
+    had_ended: bool = False
+    """Whether the work had ended by itself before the moment of the strike."""
+    kills: int = 0
+    """How many processes the kernel killed for memory."""
 
 
 def open_faults(journal: Journal) -> str:
@@ -124,8 +131,8 @@ def begin_reports(work: Work) -> dict[Path, Command]:
     return {path.parent: Command("report", str(path.parent)) for path in work.runs.glob("*/run.json")}
 
 
-def of_the_runs(lab: Lab, reports: dict[Path, Command], planned: Round, struck: Struck) -> list[str]:
-    """Runs that cannot be read up to the last second, or cleaned."""
+def of_the_runs(lab: Lab, reports: dict[Path, Command]) -> list[str]:
+    """Runs that cannot be read, or cleaned."""
     wrong = []
     for run, report in sorted(reports.items()):
         has_samples = bool(list(run.glob("samples/*.parquet")))
@@ -136,8 +143,15 @@ def of_the_runs(lab: Lab, reports: dict[Path, Command], planned: Round, struck: 
         if is_load:
             wrong += problems(Command("balance", str(run)).end(), {0, 1} if has_samples else {0, 1, 2})
             wrong += [f"left at {run.name}: {line}" for line in undeleted(lab, run.name)]
-            wrong += _freshness(run, planned, struck)
     return wrong
+
+
+def loads_killed(work: Work, planned: Round, struck: Struck) -> list[Path]:
+    """The loads that were killed at a known moment, of which the records must go up to it."""
+    killed = planned.misfortune in ("SIGKILL", "SIGSTOP, SIGKILL") and planned.victim in KILLED_WITH
+    if not killed or not struck.pids or struck.had_begun_s < FLUSH_S + WRITING_S:
+        return []
+    return [path.parent for path in work.runs.glob("*/scenario.toml")]
 
 
 def problems(done: Ended, allowed: set[int]) -> list[str]:
@@ -168,28 +182,25 @@ def client_namespace(lab: Lab) -> str | None:
     return network.namespace(lab.topology.name, layout.CLIENT) if lab.topology.sample else None
 
 
-def _freshness(run: Path, planned: Round, struck: Struck) -> list[str]:
+def freshness(run: Path, at_ns: int) -> list[str]:
     """Records that end more than a second, and the time to write them, before the load was killed.
 
     The load's pauses between two answers are taken from the record itself.
     """
-    killed = planned.misfortune in ("SIGKILL", "SIGSTOP, SIGKILL") and planned.victim in ("load", "all")
-    if not killed or not struck.pids or struck.had_begun_s < FLUSH_S + WRITING_S:
-        return []
     done: list[int] = []
     for file in run.glob("samples/*.parquet"):
         done += pq.read_table(file, columns=["done_ns"])["done_ns"].to_pylist()
-    times = np.sort(np.array([each for each in done if each <= struck.at_ns]))
+    times = np.sort(np.array([each for each in done if each <= at_ns]))
     if not len(times):
         return ["no sample is from before the strike"]
     longest_s = float(np.diff(times).max()) / 1e9 if len(times) > 1 else 0.0
-    missing_s, allowed_s = (struck.at_ns - int(times[-1])) / 1e9, FLUSH_S + WRITING_S + 2 * longest_s
+    missing_s, allowed_s = (at_ns - int(times[-1])) / 1e9, FLUSH_S + WRITING_S + 2 * longest_s
     wrong = []
     if missing_s > allowed_s:
         wrong.append(f"the last {missing_s:.1f} s of samples are missing (allowed {allowed_s:.1f} s)")
     watched = _last_polls(run)
     for name, t_ns in watched.items():
-        late_s = (struck.at_ns - t_ns) / 1e9
+        late_s = (at_ns - t_ns) / 1e9
         if late_s > 1.0 + WRITING_S + longest_s:
             wrong.append(f"{name} ends {late_s:.1f} s before the strike")
     return wrong

@@ -26,11 +26,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
+
+import psutil
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
@@ -45,7 +48,7 @@ from tests.soak.forked import calorimeter
 from tests.soak.misfortunes import Round
 from tests.soak.struck_work import OUTPUT, Disk, MemoryGroup, SteppedClock, Work, command, started
 
-NAME = "soak-healing"
+NAME = f"healing-{os.getpid()}"
 SAMPLE = ("--sample", "guide")
 SHAPE = ("--rest", "2", "--cfn", "1", "--engines", "2")
 GATES = ("H2", "H3", "H4", "H6", "H7", "H8")
@@ -69,7 +72,16 @@ class Around:
     group: MemoryGroup | None
 
 
-def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[str]]:
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a round; `timely` loads were checked for records up to the strike."""
+
+    struck: Struck
+    timely: int
+    wrong: list[str]
+
+
+def tried(around: Around, planned: Round, healthy: int) -> Outcome:
     """One round: whom it struck, and what was wrong afterwards."""
     runs = around.runs / secrets.token_hex(4)
     runs.mkdir(mode=0o700)
@@ -82,7 +94,10 @@ def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[st
     began = time.monotonic()
     with started(argv, runs, environment, **what) as work:
         struck = strike(work, planned, journal)
-        wrong = [f"{struck.status}"] if struck.status.startswith("NOT") else []
+        lasted = time.monotonic() - began
+        wrong = [struck.status] if struck.status.startswith("NOT") else []
+        if not (struck.pids or struck.had_ended or planned.victim == "machine"):
+            wrong.append("NOBODY STRUCK")
         if around.clock is not None:
             around.clock.step(0)
         left = aftermath.of_the_processes(work)
@@ -95,11 +110,17 @@ def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[st
         wrong += [f"doctor: exit status {doctor.status}"] if doctor.status != healthy else []
         wrong += aftermath.of_the_lab(around.lab, journal)
         wrong += aftermath.of_the_broker(deployment)
-        wrong += aftermath.of_the_runs(around.lab, reports, planned, struck)
+        wrong += aftermath.of_the_runs(around.lab, reports)
+        killed = aftermath.loads_killed(work, planned, struck)
+        for run in killed:
+            wrong += aftermath.freshness(run, struck.at_ns)
         wrong += aftermath.of_the_output(work, planned)
     took = time.monotonic() - began
-    how = f"{struck.pids} struck, open: {struck.was_open}, status {struck.status}"
-    print(f"{took:5.1f} s  {planned}: {how}: {wrong or 'as expected'}", flush=True)
+    whom = "had ended" if struck.had_ended else f"{struck.pids} struck"
+    how = f"{whom}, open: {struck.was_open}, status {struck.status}"
+    how += f", {struck.kills} killed for memory" if struck.kills else ""
+    how += ", records up to the strike" if killed and not wrong else ""
+    print(f"{took:5.1f} s ({lasted:.0f} s of work)  {planned}: {how}: {wrong or 'as expected'}", flush=True)
     if wrong:
         print(
             planned,
@@ -108,7 +129,7 @@ def tried(around: Around, planned: Round, healthy: int) -> tuple[Struck, list[st
             doctor.stderr,
         )
     shutil.rmtree(runs)
-    return struck, wrong
+    return Outcome(struck, len(killed), wrong)
 
 
 def strike(work: Work, planned: Round, journal: Journal) -> Struck:
@@ -127,7 +148,17 @@ def strike(work: Work, planned: Round, journal: Journal) -> Struck:
         began = time.monotonic()
     with suppress(subprocess.TimeoutExpired):
         work.process.wait(planned.moment_s)
-    victims = misfortunes.victims(work, planned)
+    victims: list[psutil.Process] = []
+
+    def found() -> bool:
+        nonlocal victims
+        victims = misfortunes.victims(work, planned)
+        return bool(victims) or planned.victim == "machine" or work.process.poll() is not None
+
+    with suppress(DeadlineError):
+        until(found, FIRST_S, every_s=0.02)
+    had_ended = work.process.poll() is not None and not victims
+    kills = work.group.kills() if work.group else 0
     was_open = open_faults(journal)
     at_ns = time.time_ns()
     begun_s = time.monotonic() - began if began else 0.0
@@ -141,7 +172,8 @@ def strike(work: Work, planned: Round, journal: Journal) -> Struck:
     except subprocess.TimeoutExpired:
         status = f"NOT GONE after {GONE_S:g} s"
         work.process.kill()
-    return Struck(at_ns, len(victims), was_open, status, begun_s)
+    kills = work.group.kills() - kills if work.group else 0
+    return Struck(at_ns, len(victims), was_open, status, begun_s, had_ended, kills)
 
 
 @dataclass(slots=True)
@@ -149,35 +181,45 @@ class Counts:
     """What became of the rounds, by misfortune; `left` is what labs left behind."""
 
     done: Counter[str] = field(default_factory=Counter)
-    struck: Counter[str] = field(default_factory=Counter)
-    broken: Counter[str] = field(default_factory=Counter)
-    wrong: Counter[str] = field(default_factory=Counter)
+    of: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     problems: Counter[str] = field(default_factory=Counter)
     left: list[str] = field(default_factory=list)
 
+    def add(self, planned: Round, outcome: Outcome) -> None:
+        """Count a round."""
+        struck = outcome.struck
+        self.done[planned.misfortune] += 1
+        self.of[planned.misfortune].update(
+            {
+                "struck": int(not struck.had_ended),
+                "had ended": int(struck.had_ended),
+                "something was open": int(struck.was_open != "nothing"),
+                "the kernel killed": int(struck.kills > 0),
+                "records checked up to the strike": int(outcome.timely > 0),
+                "unexpected": int(bool(outcome.wrong)),
+            }
+        )
+        self.problems.update(f"{planned}: {problem[:160]}" for problem in outcome.wrong)
+
     def show(self) -> int:
         """Print the summary; the exit status."""
-        for what, times in sorted(self.done.items()):
-            open_s = f"struck in {self.struck[what]}, something was open in {self.broken[what]}"
-            print(f"{what:<18} {times:4} rounds, {open_s}; {self.wrong[what]} unexpected")
+        total, of_all = self.done.total(), sum(self.of.values(), Counter[str]())
+        for what, times in [*sorted(self.done.items()), ("all", total)]:
+            counted = of_all if what == "all" else self.of[what]
+            parts = [f"{number} {name}" for name, number in counted.items() if number]
+            print(f"{what:<18} {times:4} rounds: {', '.join(parts)}")
         for problem, times in self.problems.most_common():
             print(f"  {times} × {problem}")
-        total, wrong = self.done.total(), self.wrong.total()
         print(f"the labs left: {', '.join(self.left) or 'nothing'}")
-        print(f"{total - wrong} of {total} rounds as expected", flush=True)
-        return 1 if wrong or self.left else 0
+        print(f"{total - of_all['unexpected']} of {total} rounds as expected", flush=True)
+        return 1 if of_all["unexpected"] or self.left else 0
 
 
 def rounds(around: Around, planned: list[Round], counts: Counts) -> None:
     """Run the rounds and count what became of them."""
     healthy = calorimeter("doctor", around.lab.deployment).status
     for each in planned:
-        struck, problems = tried(around, each, healthy)
-        counts.done[each.misfortune] += 1
-        counts.struck[each.misfortune] += bool(struck.pids or each.victim == "machine")
-        counts.broken[each.misfortune] += struck.was_open != "nothing"
-        counts.wrong[each.misfortune] += bool(problems)
-        counts.problems.update(f"{each}: {problem[:160]}" for problem in problems)
+        counts.add(each, tried(around, each, healthy))
 
 
 def possible(own_lab: bool) -> dict[str, str]:
@@ -227,8 +269,9 @@ def main() -> int:
         if reason:
             print(f"left out: {name} ({reason})", flush=True)
     kinds = tuple(name for name, reason in why.items() if not reason)
-    planned = misfortunes.drawn(given.rounds * (50 if given.only else 1), given.seed, kinds, GATES)
-    planned = [each for each in planned if not given.only or given.only in str(each)][: given.rounds]
+    endless = misfortunes.drawn(given.seed, kinds, GATES)
+    wanted = (each for each in endless if not given.only or given.only in str(each))
+    planned = list(islice(wanted, given.rounds))
     forked.preload()
     counts = Counts()
     for name, shape, lost in ((NAME, SHAPE, False), (f"{NAME}-s", SAMPLE, True)):

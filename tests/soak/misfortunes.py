@@ -7,7 +7,7 @@ import random
 import resource
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
@@ -51,15 +51,13 @@ class Round:
         return f"{self.misfortune} of {self.victim} of {self.work}"
 
 
-def drawn(count: int, seed: int, possible: tuple[str, ...], gates: tuple[str, ...]) -> list[Round]:
-    """The rounds: every pair of work and misfortune equally often, all else at random."""
+def drawn(seed: int, possible: tuple[str, ...], gates: tuple[str, ...]) -> Iterator[Round]:
+    """Rounds without end: every pair of work and misfortune equally often, all else at random."""
     rng = random.Random(seed)
     pairs = list(product(WORKS, possible))
-    chosen: list[tuple[str, str]] = []
-    while len(chosen) < count:
+    while True:
         rng.shuffle(pairs)
-        chosen += pairs
-    return [_round(rng, work, misfortune, gates) for work, misfortune in chosen[:count]]
+        yield from [_round(rng, work, misfortune, gates) for work, misfortune in pairs]
 
 
 def _round(rng: random.Random, work: str, misfortune: str, gates: tuple[str, ...]) -> Round:

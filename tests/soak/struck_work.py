@@ -14,7 +14,8 @@ from pathlib import Path
 
 import psutil
 
-from calorimeter.core import environment_marks, files
+from calorimeter.core import files
+from calorimeter.core.host import environment_marks
 
 MARK = "CALORIMETER_SOAK"
 OUTPUT = "output.txt"
@@ -131,6 +132,11 @@ class MemoryGroup:
         with suppress(OSError):
             used = int((self._folder / "memory.usage_in_bytes").read_text())
             (self._folder / "memory.limit_in_bytes").write_text(str(used + 65536))
+
+    def kills(self) -> int:
+        """How many processes the kernel has killed in the group so far."""
+        lines = (self._folder / "memory.oom_control").read_text().splitlines()
+        return sum(int(line.removeprefix("oom_kill ")) for line in lines if line.startswith("oom_kill "))
 
     def close(self) -> None:
         """Remove the group; what is left in it goes to its parent."""

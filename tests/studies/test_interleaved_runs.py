@@ -10,8 +10,8 @@ import pytest
 from click.testing import CliRunner
 
 from calorimeter.commands.run import run
-from calorimeter.core import run_series
 from calorimeter.core.errors import InputError
+from calorimeter.core.recorded import run_series
 from calorimeter.studies import interleaved_runs, load_process
 
 DEPLOYMENT = """

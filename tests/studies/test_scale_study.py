@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured_part import Span
+from calorimeter.core.recorded.measured_part import Span
 from calorimeter.core.verdict import failed, inconclusive, passed
 from calorimeter.studies import capacity_page, scale_page
 from calorimeter.studies.scale_result import MACHINE, ProcessorUse, Size

@@ -9,7 +9,7 @@ from calorimeter.config.audit.patches import safe_changes
 from calorimeter.config.audit.patches.edited_text import applied, diff
 from calorimeter.config.audit.secrets_in_files import secrets_in
 from calorimeter.config.audit.subject import Inputs
-from calorimeter.core.masking import SecretValues
+from calorimeter.core.secrecy.masking import SecretValues
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import gate_order
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from calorimeter.core.masking import SecretValues
+from calorimeter.core.secrecy.masking import SecretValues
 from calorimeter.core.toml import Model
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from functools import cache
 from calorimeter.config.audit.subject import Inputs
 from calorimeter.config.haproxy.refused_lines import KEYWORDS
 from calorimeter.config.heat import known_options
-from calorimeter.core import haproxy_secrets, secret_text
 from calorimeter.core.errors import InputError
-from calorimeter.core.masking import SECRET_NAME, SecretValues, basic, classified
+from calorimeter.core.secrecy import haproxy_secrets, secret_text
+from calorimeter.core.secrecy.masking import SECRET_NAME, SecretValues, basic, classified
 
 _ENTRY = re.compile(r"[#;\s]*([\w.-]+)\s*[=:]\s*(.*)", re.DOTALL)
 _ASSIGNMENT = re.compile(r"^[#;]?\s?[a-z_]+ *=", re.MULTILINE)

@@ -23,8 +23,8 @@ from calorimeter.core.deployment import (
     Tls,
 )
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
 
 
 @dataclass(slots=True)

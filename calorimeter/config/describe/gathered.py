@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from calorimeter.config.describe.owner_answers import Missing
-from calorimeter.core.secrets import Secret
+from calorimeter.core.secrecy.secrets import Secret
 
 
 @dataclass(slots=True)

@@ -15,7 +15,7 @@ from calorimeter.config.hosts import with_brackets
 from calorimeter.core import bounds
 from calorimeter.core.bounds import is_digits
 from calorimeter.core.deployment import address
-from calorimeter.core.secrets import Secret
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.toml import Model
 from calorimeter.core.urls import HttpUrl
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from calorimeter.config.haproxy.text import HAProxyLine
 from calorimeter.config.haproxy.units import integer_or_none, seconds_or_none
 from calorimeter.config.hosts import host_port, without_brackets
-from calorimeter.core import haproxy_words as words
+from calorimeter.core.secrecy import haproxy_words as words
 
 _VALUED = """
     addr agent-addr agent-inter agent-port agent-send alpn ca-file check-alpn check-proto check-sni
@@ -110,7 +110,7 @@ class HAProxyServer:
 
     def _positive(self, name: str, default: int) -> int:
         count = self.count(name)
-        return count if count and count > 0 else default
+        return count if count and 0 < count < 2**31 else default
 
     @property
     def check(self) -> bool:

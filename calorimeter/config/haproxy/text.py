@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from calorimeter.config.haproxy.conditions import Conditions
 from calorimeter.config.haproxy.variables import Variables
-from calorimeter.core import haproxy_words as word_rules
-from calorimeter.core.haproxy_words import Words
+from calorimeter.core.secrecy import haproxy_words as word_rules
+from calorimeter.core.secrecy.haproxy_words import Words
 
 _SECTIONS = """
     global defaults listen frontend backend userlist peers mailers resolvers cache program http-errors

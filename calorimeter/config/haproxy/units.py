@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 
 _TIME = re.compile(r"([0-9]{1,15})(us|ms|s|m|h|d)?", re.ASCII)
+LONGEST_S = (2**31 - 1) / 1000
+"""HAProxy's longest time: its timers are milliseconds in 31 bits."""
 _SECONDS = {"us": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -20,8 +22,8 @@ def seconds(text: str) -> float:
 
 
 def seconds_or_none(text: str) -> float | None:
-    """Convert a time to seconds; None if `text` is not a time."""
-    return seconds(text) if _TIME.fullmatch(text) else None
+    """Convert a time to seconds; None if HAProxy refuses it: no time, or longer than 24 days."""
+    return found if _TIME.fullmatch(text) and (found := seconds(text)) <= LONGEST_S else None
 
 
 def integer_or_none(text: str | None) -> int | None:

@@ -10,9 +10,9 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from calorimeter.core import guardian
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.journal import Journal, Unhealed
+from calorimeter.core.host import guardian
 
 LOCK_S = 30.0
 

@@ -12,12 +12,12 @@ from signal import SIGINT, SIGTERM
 from types import TracebackType
 from typing import Self
 
-from calorimeter.core import guardian, signal_handlers
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.journal import MARK, Journal, JournalContent, OpenFault, Unhealed
 from calorimeter.core.faults.schedule import Fault, FaultCommands, is_lab
 from calorimeter.core.faults.shell_command import COMMAND_S, CommandFailed, CommandResult, run
+from calorimeter.core.host import guardian, signal_handlers
 from calorimeter.core.toml import Model
 
 GUARD_S = 30.0

@@ -17,10 +17,11 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import environment_marks, files, ownership, paths, waiting
+from calorimeter.core import files, paths, waiting
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.shell_command import CommandFailed, run
+from calorimeter.core.host import environment_marks, ownership
 from calorimeter.core.toml import Model
 
 MARK = "CALORIMETER_FAULT"

@@ -13,8 +13,8 @@ import requests
 
 from calorimeter.core import foreign
 from calorimeter.core.errors import InputError
-from calorimeter.core.http_session import HttpSession, read_body
-from calorimeter.core.sigv4 import Signer, cfn_url
+from calorimeter.core.login.http_session import HttpSession, read_body
+from calorimeter.core.login.sigv4 import Signer, cfn_url
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.context import Context

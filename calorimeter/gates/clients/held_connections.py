@@ -6,8 +6,8 @@ import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from calorimeter.core import machine
 from calorimeter.core.deployment import Api
+from calorimeter.core.host import machine
 from calorimeter.gates.clients.http_get import connect
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 

@@ -13,7 +13,7 @@ from requests.auth import HTTPBasicAuth
 from calorimeter.core import foreign
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.foreign import UnintelligibleError
-from calorimeter.core.http_session import HttpSession, without_secrets
+from calorimeter.core.login.http_session import HttpSession, without_secrets
 from calorimeter.core.waiting import poll
 from calorimeter.gates.evidence.broker_records import (
     BrokerConnection,

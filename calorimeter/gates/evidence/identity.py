@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from keystoneauth1.session import Session
 
-from calorimeter.core import foreign, keystone_login
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Api, Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.keystone_login import Login
+from calorimeter.core.login import keystone_login
+from calorimeter.core.login.keystone_login import Login
 from calorimeter.gates.evidence import proxy_polling
 
 if TYPE_CHECKING:

@@ -15,8 +15,9 @@ from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
 
-from calorimeter.core import files, masking
+from calorimeter.core import files
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.secrecy import masking
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.proxy_state import ServerStat
 from calorimeter.gates.evidence.stats_sources import ProxyStats

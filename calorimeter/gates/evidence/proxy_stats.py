@@ -16,7 +16,7 @@ import requests
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.foreign import MISREAD
-from calorimeter.core.http_session import HttpSession, without_secrets
+from calorimeter.core.login.http_session import HttpSession, without_secrets
 from calorimeter.gates.evidence.proxy_state import (
     LiveSession,
     ServerStat,

@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from calorimeter.core import guardian, paths
+from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.host import guardian
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.tracing_guardian import TracingClaim, TracingOrder
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable

@@ -22,8 +22,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from calorimeter.core import files, guardian, ownership
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import guardian, ownership
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 

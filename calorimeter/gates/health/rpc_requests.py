@@ -7,8 +7,8 @@ import time
 import requests
 
 from calorimeter.core.deployment import Api
-from calorimeter.core.http_session import HttpSession
-from calorimeter.core.sigv4 import Signer
+from calorimeter.core.login.http_session import HttpSession
+from calorimeter.core.login.sigv4 import Signer
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.identity import session
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable

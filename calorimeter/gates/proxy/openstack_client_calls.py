@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 from calorimeter.core import files, foreign
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.keystone_login import Login
+from calorimeter.core.login.keystone_login import Login
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.identity import leads_to, session

@@ -12,10 +12,11 @@ from typing import NamedTuple
 
 import pyarrow.compute as pc
 
-from calorimeter.core import keystone_login, recorded_tables
 from calorimeter.core.deployment import Deployment, address
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.login import keystone_login
+from calorimeter.core.recorded import recorded_tables
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.evidence.proxy_polling import same_place
 from calorimeter.gates.request_path.path import RequestPaths, SentRequest, join, request_from, requests_of
 from calorimeter.gates.request_path.recording import PathEvidence, recorder

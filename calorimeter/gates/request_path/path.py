@@ -101,7 +101,7 @@ def request_from(record: Mapping[str, Any], **more: str) -> SentRequest:
 
 
 def requests_of(rows: Iterable[Mapping[str, Any]]) -> tuple[SentRequest, ...]:
-    """The requests in rows of `calorimeter.core.samples.SAMPLE`; a dropped arrival was never sent."""
+    """The requests in rows of `core.recorded.samples.SAMPLE`; a dropped arrival was never sent."""
     return tuple(request_from(row) for row in rows if row["error"] != "dropped")
 
 

@@ -6,11 +6,11 @@ import time
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
-from calorimeter.core import recorded_json
 from calorimeter.core.deployment import Consent, Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded import recorded_json
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.gates.evidence import proxy_log
 from calorimeter.gates.evidence.broker_api import BrokerApi

@@ -7,11 +7,11 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from calorimeter.core import sample_tables
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured_part import Span, due_within, measured_part
-from calorimeter.core.rundir import RunDir
-from calorimeter.core.sample_tables import dropped, succeeded
+from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded.measured_part import Span, due_within, measured_part
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.sample_tables import dropped, succeeded
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.service_level.objectives import PERCENTS, ServedOperation
 

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from calorimeter.core import files
-from calorimeter.core import load_generator as generators
-from calorimeter.core.baseline import Baseline
 from calorimeter.core.errors import InputError
-from calorimeter.core.run_series import runs_of_side
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded import load_generator as generators
+from calorimeter.core.recorded.baseline import Baseline
+from calorimeter.core.recorded.run_series import runs_of_side
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.service_level.objectives import PERCENTS, GeneratorRecord, ServiceLevel

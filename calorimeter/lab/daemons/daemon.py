@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from calorimeter.core import files, netns
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import netns
 from calorimeter.core.waiting import CancelledError, DeadlineError, until
 from calorimeter.lab import processes, programs
 from calorimeter.lab.lab_state import Lab

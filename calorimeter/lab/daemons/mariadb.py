@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
-from calorimeter.core import files, ownership, paths
+from calorimeter.core import files, paths
+from calorimeter.core.host import ownership
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import processes
 from calorimeter.lab.daemons import readiness

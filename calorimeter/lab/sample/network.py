@@ -11,8 +11,8 @@ import subprocess
 from contextlib import suppress
 from ipaddress import IPv4Address
 
-from calorimeter.core import netns
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import netns
 from calorimeter.lab import programs
 from calorimeter.lab.sample import layout
 

@@ -6,8 +6,8 @@ import os
 import shutil
 from collections.abc import Sequence
 
-from calorimeter.core import netns
 from calorimeter.core.errors import InputError, unknown
+from calorimeter.core.host import netns
 from calorimeter.lab import lab_state, processes
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.sample import layout, network

@@ -5,7 +5,7 @@ from __future__ import annotations
 from calorimeter.core import foreign
 from calorimeter.core.deployment import Api
 from calorimeter.core.foreign import UnintelligibleError
-from calorimeter.core.sigv4 import Signer
+from calorimeter.core.login.sigv4 import Signer
 from calorimeter.load.apis.stack_api import StackIdentity
 from calorimeter.load.http.client import Answer
 from calorimeter.load.http.connection import Endpoint

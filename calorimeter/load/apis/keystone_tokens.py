@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 
 import gevent
 
-from calorimeter.core import foreign, keystone_login
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import Identity
-from calorimeter.core.keystone_login import Login
-from calorimeter.core.sigv4 import Signer
+from calorimeter.core.login import keystone_login
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.login.keystone_login import Login
+from calorimeter.core.login.sigv4 import Signer
 
 log = logging.getLogger(__name__)
 

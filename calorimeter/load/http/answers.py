@@ -18,7 +18,7 @@ Outcome = Literal["accepted", "refused", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """One row. `answer` is an error of `calorimeter.core.samples.ERRORS`, or names the `statuses`."""
+    """One row. `answer` is an error of `core.recorded.samples.ERRORS`, or names the `statuses`."""
 
     answer: str
     outcome: Outcome

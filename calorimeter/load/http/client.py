@@ -2,7 +2,7 @@
 
 It hides nothing that a server does: there is no pool, and the only retry is the one that HTTP/1.1 allows
 after the server has closed a kept-alive connection. Failures are not raised; an answer names its failure
-with a word of `calorimeter.core.samples.ERRORS`.
+with a word of `calorimeter.core.recorded.samples.ERRORS`.
 """
 
 from __future__ import annotations

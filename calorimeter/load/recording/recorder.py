@@ -32,7 +32,7 @@ from gevent.threadpool import ThreadPool
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
-from calorimeter.core.samples import LEDGER, SAMPLE
+from calorimeter.core.recorded.samples import LEDGER, SAMPLE
 from calorimeter.load.recording.histogram import Histogram
 
 log = logging.getLogger(__name__)
@@ -106,7 +106,7 @@ class SegmentWriter:
 
 
 class SampleRecorder:
-    """Records the samples of one worker (`calorimeter.core.samples.SAMPLE`)."""
+    """Records the samples of one worker (`calorimeter.core.recorded.samples.SAMPLE`)."""
 
     def __init__(self, folder: Path, worker: str, on_failure: Callable[[str], None]) -> None:
         self._segments = SegmentWriter(folder, worker, on_failure)
@@ -205,7 +205,7 @@ class SampleRecorder:
 
 @dataclass(slots=True)
 class LedgerRow:
-    """One accepted stack: a row of `calorimeter.core.samples.LEDGER`, filled in during the stack's life."""
+    """One accepted stack: a row of `core.recorded.samples.LEDGER`, filled in during the stack's life."""
 
     stack_id: str
     name: str
@@ -220,7 +220,7 @@ class LedgerRow:
 
 @dataclass(slots=True)
 class ActionRow:
-    """One accepted action on a stack: a row of `calorimeter.core.samples.ACTION`."""
+    """One accepted action on a stack: a row of `calorimeter.core.recorded.samples.ACTION`."""
 
     stack_id: str
     api: str

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from calorimeter.core import keystone_login
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
+from calorimeter.core.login import keystone_login
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.tenants import keystone_accounts, leftovers
 from calorimeter.load.tenants.leftovers import Cleaner

@@ -15,7 +15,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import ExecutedFault, ExecutedFaults, FaultInjector, execute_schedule
 from calorimeter.core.faults.schedule import Fault, FaultCommands, Schedule, announcement, refusal, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 
 
 class ScheduledFaults:

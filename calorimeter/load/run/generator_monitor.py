@@ -17,7 +17,7 @@ import numpy.ma  # `np.quantile` would import it in the first window
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
-from calorimeter.core.load_generator import GeneratorWindow, allowed_lag_s, bottleneck
+from calorimeter.core.recorded.load_generator import GeneratorWindow, allowed_lag_s, bottleneck
 from calorimeter.load.arrivals.open_arrivals import OpenArrivals
 from calorimeter.load.http import client
 from calorimeter.load.recording.histogram import Histogram

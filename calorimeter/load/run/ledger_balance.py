@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.http import answers
 
 CREATES = {("rest", "create"), ("rest", "adopt"), ("cfn", "CreateStack")}
@@ -92,7 +92,7 @@ def balance_of_run(run: RunDir) -> LedgerBalance:
 
 
 def _rows(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[Row]:
-    from calorimeter.core import recorded_tables  # pyarrow takes its time
+    from calorimeter.core.recorded import recorded_tables
 
     for batch in recorded_tables.batches(run, kind, columns):
         yield from batch.to_pylist()

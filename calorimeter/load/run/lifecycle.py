@@ -28,10 +28,11 @@ from locust.runners import MasterRunner, WorkerRunner
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import parent_process, progress_line, worker_files, worker_messages, workers
 from calorimeter.load.run.cleanup import remove_tenants
+from calorimeter.load.run.followed_load import BEGUN, ENDED
 from calorimeter.load.run.generator_monitor import GeneratorMonitor, freeze_garbage
 from calorimeter.load.run.session import LoadSession, Recorders, open_arrivals
 from calorimeter.load.run.user_stages import UserStages, load_settings
@@ -41,9 +42,6 @@ from calorimeter.load.run.worker_messages import parsed
 from calorimeter.load.tenants import tenants
 
 log = logging.getLogger(__name__)
-
-BEGUN = "load: begun"
-"""The line that a Locust with a parent prints when its load begins."""
 
 HEAD_START_S = 0.3
 """The time from the last user's start to the first arrival; messages to workers take some of it."""
@@ -102,8 +100,7 @@ class Lifecycle:
         environment.user_classes = chosen
         self._session.token.start_renewing()
         self._runner.quit = partial(self._quit_once, self._runner.quit)
-        if options.with_parent:
-            parent_process.watch(self._interrupted)
+        parent_process.watch(self._left_alone, on_input=options.with_parent)
         # KeyboardInterrupt could be raised in any greenlet at any point.
         gevent.signal_handler(signal.SIGINT, self._interrupted)
         events = environment.events
@@ -149,6 +146,11 @@ class Lifecycle:
                 self._master.abandon_workers = True
         else:
             self._quit()
+
+    def _left_alone(self) -> None:
+        """The parent, or the master of a worker that was forked, was killed: the same as one Ctrl-C."""
+        if not self._quitting and not self._session.over.is_set():
+            self._interrupted()
 
     def _quit_once(self, quit_locust: Callable[[], None]) -> None:
         """Quit only once: Locust's quit is not re-entrant, and the end of time and Ctrl-C both call it."""
@@ -225,9 +227,9 @@ class Lifecycle:
 
     def _announce_begin(self) -> None:
         """Print BEGUN for the parent process, whose faults count from here."""
-        if self._environment.parsed_options.with_parent:
+        if self._environment.parsed_options.with_parent and self._run is not None:
             with suppress(OSError):
-                print(BEGUN, flush=True)
+                print(f"{BEGUN}{self._run.path}", flush=True)
 
     def _responses(self) -> Histogram:
         """Response times of all requests so far."""
@@ -304,7 +306,7 @@ class Lifecycle:
         except InputError as problem:
             self._failed(str(problem))
         with suppress(OSError):  # if the parent was killed, nobody reads it
-            print(f"run: {self._run.path}", flush=True)
+            print(f"{ENDED}{self._run.path}", flush=True)
         self._run = None
 
     def _failed(self, line: str) -> None:

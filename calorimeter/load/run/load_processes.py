@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from calorimeter.core import machine
 from calorimeter.core.bounds import Bounds
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import machine
 
 PER_PROCESSOR = 4
 """Processes that generate load, for each processor: more would only wait for one another."""

@@ -11,8 +11,9 @@ from typing import Any
 import gevent
 from locust.runners import MasterRunner, WorkerRunner
 
-from calorimeter.core import bounds, machine, paths, terminal
+from calorimeter.core import bounds, paths, terminal
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import machine
 from calorimeter.core.shown_text import quoted
 from calorimeter.load.operations import operation_table
 from calorimeter.load.run import load_processes, machine_limits, progress_line, web_page, worker_connection

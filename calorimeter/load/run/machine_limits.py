@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from math import ceil
 from pathlib import Path
 
-from calorimeter.core import machine
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import machine
 from calorimeter.load.operations import operation_table
 from calorimeter.load.run.load_processes import PROCESS_BYTES, mib
 from calorimeter.workload.scenario import Scenario

@@ -1,9 +1,10 @@
-"""Notices the end of the parent process: its end of the pipe on standard input closes."""
+"""Notices that the process is gone which started this one, even if it was killed."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import gevent
@@ -11,13 +12,36 @@ import gevent
 _READ = 1
 _watchers: list[Any] = []
 
+_ORIGIN = os.getpid()
+"""The process that loaded this module. Locust's master does so before it forks its workers."""
 
-def watch(gone: Callable[[], None]) -> None:
-    """Call `gone` in a new greenlet when standard input ends, even if the parent was killed."""
-    watcher = gevent.get_hub().loop.io(0, _READ)
+
+def watch(gone: Callable[[], None], *, on_input: bool) -> None:
+    """Call `gone` in a new greenlet when the process has ended from which this one was forked, if any.
+
+    `on_input`: also when standard input ends; it is a pipe from the parent, and closes with it.
+    """
+    if on_input:
+        _watch(0, lambda: not os.read(0, 4096), gone)
+    if os.getpid() != _ORIGIN:
+        _watch_origin(gone)
+
+
+def _watch_origin(gone: Callable[[], None]) -> None:
+    with suppress(ProcessLookupError):
+        process = os.pidfd_open(_ORIGIN)
+        if os.getppid() == _ORIGIN:  # now it cannot be another one with the same pid
+            _watch(process, lambda: True, gone)
+            return
+        os.close(process)
+    gevent.spawn(gone)
+
+
+def _watch(descriptor: int, is_end: Callable[[], bool], gone: Callable[[], None]) -> None:
+    watcher = gevent.get_hub().loop.io(descriptor, _READ)
 
     def readable() -> None:
-        if not os.read(0, 4096):
+        if is_end():
             watcher.close()
             gevent.spawn(gone)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from calorimeter.core import netns
 from calorimeter.core.deployment import Api, Consent, Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.keystone_login import UNRESTRICTED
+from calorimeter.core.host import netns
+from calorimeter.core.login.keystone_login import UNRESTRICTED
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
 from calorimeter.load.apis.rest import RestApi

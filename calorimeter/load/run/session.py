@@ -12,7 +12,7 @@ from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.samples import ACTION
+from calorimeter.core.recorded.samples import ACTION
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.stack_api import StackApi

@@ -21,8 +21,8 @@ from pydantic import ValidationError
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
-from calorimeter.core.load_generator import GeneratorWindow, bottleneck
-from calorimeter.core.samples import ACTION, LEDGER, SAMPLE
+from calorimeter.core.recorded.load_generator import GeneratorWindow, bottleneck
+from calorimeter.core.recorded.samples import ACTION, LEDGER, SAMPLE
 from calorimeter.load.run.worker_messages import CHUNK_BYTES, FILE, FilePiece
 
 SCHEMAS = {"samples": SAMPLE, "ledger": LEDGER, "actions": ACTION}

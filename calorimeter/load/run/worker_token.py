@@ -18,8 +18,9 @@ from pathlib import Path
 import zmq
 from zmq.utils import z85
 
-from calorimeter.core import files, ownership
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import ownership
 
 OPTION = "--token-file"
 

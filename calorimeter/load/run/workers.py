@@ -22,8 +22,8 @@ from typing import Any
 from calorimeter.core import files
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
-from calorimeter.core.load_generator import clock_is_off
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.load_generator import clock_is_off
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import worker_messages

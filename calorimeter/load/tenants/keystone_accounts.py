@@ -14,11 +14,12 @@ from urllib.parse import quote
 
 from keystoneauth1 import exceptions
 
-from calorimeter.core import foreign, keystone_login
+from calorimeter.core import foreign
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.core.foreign import UnintelligibleError
-from calorimeter.core.keystone_login import Login
+from calorimeter.core.login import keystone_login
+from calorimeter.core.login.keystone_login import Login
 from calorimeter.load.apis.keystone_tokens import Token
 from calorimeter.load.tenants import leftovers
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from calorimeter.core import keystone_login
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.sigv4 import Signer
+from calorimeter.core.login import keystone_login
+from calorimeter.core.login.sigv4 import Signer
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.keystone_tokens import Token, cfn_signer
 from calorimeter.load.apis.quota import Quota

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
-from calorimeter.core.load_generator import MOST_CPU_SHARE
+from calorimeter.core.recorded.load_generator import MOST_CPU_SHARE
 from calorimeter.report.figures import style
 from calorimeter.report.figures.style import Layout, Marks
 

@@ -12,10 +12,11 @@ from typing import Any
 
 import pandas as pd
 
-from calorimeter.core import files, recorded_json
+from calorimeter.core import files
 from calorimeter.core.errors import InputError
-from calorimeter.core.recorded_json import LATEST_NS, LONGEST_S
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded import recorded_json
+from calorimeter.core.recorded.recorded_json import LATEST_NS, LONGEST_S
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.shown_text import one_line
 
 Tree = dict[str, Any]

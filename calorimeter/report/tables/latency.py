@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
-from calorimeter.core.measured_part import Span, due_within
-from calorimeter.core.sample_tables import Mask, dropped, ns, succeeded
+from calorimeter.core.recorded.measured_part import Span, due_within
+from calorimeter.core.recorded.sample_tables import Mask, dropped, ns, succeeded
 from calorimeter.core.statistics import Ints
 from calorimeter.report.time_axis import BIN_LADDER_S, TimeAxis, axis
 

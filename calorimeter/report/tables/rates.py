@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core import statistics
-from calorimeter.core.measured_part import Span
-from calorimeter.core.sample_tables import dropped, ns, succeeded
+from calorimeter.core.recorded.measured_part import Span
+from calorimeter.core.recorded.sample_tables import dropped, ns, succeeded
 from calorimeter.core.statistics import Floats
 from calorimeter.report.time_axis import TimeAxis
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from calorimeter.core.deployment import Deployment
-from calorimeter.core.recorded_json import LARGEST
+from calorimeter.core.recorded.recorded_json import LARGEST
 from calorimeter.core.verdict import Verdicts
 
 ENGINE_QUEUES = ("engine", "engine_worker")

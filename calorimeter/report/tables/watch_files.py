@@ -10,11 +10,11 @@ from typing import Any
 
 import pandas as pd
 
-from calorimeter.core import recorded_json
 from calorimeter.core.errors import InputError
 from calorimeter.core.files import MissingFileError
-from calorimeter.core.recorded_json import LARGEST, LATEST_NS, LONGEST_S
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded import recorded_json
+from calorimeter.core.recorded.recorded_json import LARGEST, LATEST_NS, LONGEST_S
+from calorimeter.core.recorded.rundir import RunDir
 
 Row = dict[str, Any]
 RowsOf = Callable[[Row], Iterator[Row]]

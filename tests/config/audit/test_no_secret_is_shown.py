@@ -12,7 +12,7 @@ from calorimeter.config.describe import described_files
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.core.errors import InputError
 from tests.config.audit.clean import edited
-from tests.core import haproxy_secret_forms as forms
+from tests.core.secrecy import haproxy_secret_forms as forms
 
 SECRET = "pw9x-hunter2x"
 

@@ -12,7 +12,7 @@ from calorimeter.config import audit
 from calorimeter.config.audit import Inputs, judgement, output, report_text
 from calorimeter.config.audit.model import Change
 from calorimeter.config.audit.patches.edited_text import applied, diff
-from calorimeter.core.masking import MASK, mask
+from calorimeter.core.secrecy.masking import MASK, mask
 from calorimeter.core.verdict import Outcome
 from tests.config.audit import clean
 from tests.config.audit.clean import edited

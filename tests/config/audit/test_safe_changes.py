@@ -259,6 +259,7 @@ def test_values_of_several_lines_and_with_outer_blanks_are_set_as_they_are() -> 
         assert text["b.conf"].endswith("\nother = 1\n")
 
 
+@pytest.mark.slow
 def test_changes_of_a_hundred_files_are_tried_in_two_seconds() -> None:
     """With 100 Heat files, a change in each, and one that is not safe, the work is bounded."""
     texts = [

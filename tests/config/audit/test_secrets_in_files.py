@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from calorimeter.config.audit import HeatFiles, Inputs
 from calorimeter.config.audit.secrets_in_files import secrets_hidden, secrets_in
 from calorimeter.core.errors import InputError
-from calorimeter.core.masking import MASK, SecretValues, secret_values
+from calorimeter.core.secrecy.masking import MASK, SecretValues, secret_values
 
 WORD = "hunter2-Zx91"
 

@@ -28,7 +28,7 @@ from calorimeter.config.audit.secrets_in_files import secrets_hidden
 from calorimeter.config.describe import described_files
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.core.errors import InputError
-from calorimeter.core.masking import mask_all
+from calorimeter.core.secrecy.masking import mask_all
 from tests.config.field.mutations import MutatedCase
 
 

@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from calorimeter.config import haproxy
+from calorimeter.config.audit import Inputs, audit
 from calorimeter.config.haproxy import program, units
 from calorimeter.config.haproxy.refused_lines import old_lines, refused_lines
 from calorimeter.config.named_files import read_texts
-from calorimeter.core import haproxy_words as words
 from calorimeter.core.errors import InputError
+from calorimeter.core.secrecy import haproxy_words as words
 
 TEXT = """# who wrote this
 global
@@ -181,3 +182,20 @@ def test_a_folder_is_its_cfg_files_in_order(tmp_path: Path) -> None:
         "defaults",
         "listen",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("2147483647", 2147483.647),
+        ("2147483648", None),
+        ("25d", None),
+        ("99999999999999d", None),
+        ("24d", 2073600.0),
+    ],
+)
+def test_times_that_haproxy_refuses_are_none(text: str, value: float | None) -> None:
+    """HAProxy 2.6 says "timer overflow" above 2147483647 ms, and so do we, in no record."""
+    assert units.seconds_or_none(text) == value
+    lines = f"backend b\n timeout check {text}\n server a 127.0.0.1:1 check inter {text} fall 99999999999\n"
+    audit(Inputs(proxies=(("proxy", (("haproxy.cfg", lines),)),)))

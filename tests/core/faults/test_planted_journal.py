@@ -12,7 +12,7 @@ import pytest
 from calorimeter.core import paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.journal import Journal, JournalContent, OpenFault, recover_all
-from tests.core.test_ownership import give_away
+from tests.core.host.test_ownership import give_away
 
 
 @pytest.fixture

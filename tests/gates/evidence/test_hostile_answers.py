@@ -17,8 +17,8 @@ from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.proxy_stats import StatsPage, StatsSource
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.proxy.front_requests import _versions
+from tests.core.login.test_http_session import answer
 from tests.core.test_foreign import JSON
-from tests.core.test_http_session import answer
 from tests.load.http.raw_server import answering, read_request, serving
 
 ASKED = ("overview", "queues", "consumers", "connections", "channels", "tracing", "engine_consumers")

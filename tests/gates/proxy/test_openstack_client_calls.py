@@ -9,8 +9,8 @@ import pytest
 
 from calorimeter.core.deployment import Api, Backend, Clients, Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import Identity
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from calorimeter.core.measured_part import Span
+from calorimeter.core.recorded.measured_part import Span
 from calorimeter.gates.service_level.counted_samples import served
 
 S = 1_000_000_000

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from calorimeter.config.haproxy import haproxy_writer
-from calorimeter.core import netns
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import netns
 from calorimeter.lab import lab_state
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.lab_state import Lab, LabTopology

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from calorimeter.core import netns
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import netns
 from calorimeter.lab.sample import layout, network
 
 LAN, CLIENT = network.namespace("x", network.LAN), network.namespace("x", layout.CLIENT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from calorimeter.core.samples import ERRORS
+from calorimeter.core.recorded.samples import ERRORS
 from calorimeter.load.http import answers
 from calorimeter.load.http.client import Answer
 from tests.load import reference_tables

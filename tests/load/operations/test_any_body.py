@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from calorimeter.core.clock import now_ns
 from calorimeter.core.deployment import Api, Backend, address
 from calorimeter.core.foreign import UnintelligibleError
-from calorimeter.core.sigv4 import Signer
+from calorimeter.core.login.sigv4 import Signer
 from calorimeter.load.apis.cfn import CfnApi
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.apis.rest import RestApi

@@ -17,7 +17,7 @@ from typing import Any
 from locust.runners import WorkerRunner
 
 from calorimeter.core import deployment
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.run.lifecycle import Lifecycle
 from calorimeter.load.run.worker_messages import RUN
 from calorimeter.workload import catalogue

@@ -6,7 +6,7 @@ import json
 import tempfile
 from pathlib import Path
 
-from calorimeter.core.load_generator import windows
+from calorimeter.core.recorded.load_generator import windows
 from calorimeter.load.run.generator_monitor import GeneratorMonitor
 from tests.bench.contender import (
     Arrivals,

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from calorimeter.core.rundir import RunDir
-from calorimeter.core.samples import ERRORS, LEDGER, SAMPLE
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.samples import ERRORS, LEDGER, SAMPLE
 from calorimeter.load.recording.recorder import LedgerRecorder, LedgerRow, SampleRecorder
 from tests.load.programs import command
 from tests.places import CLONE

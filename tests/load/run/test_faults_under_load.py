@@ -15,9 +15,10 @@ from calorimeter.core.faults.injector import FaultInjector, execute_schedule
 from calorimeter.core.faults.journal import Unhealed
 from calorimeter.core.faults.schedule import Schedule, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.waiting import until
 from calorimeter.load.run.faults_under_load import ScheduledFaults
+from calorimeter.load.run.followed_load import EndedLoad
 
 FILE = """
 name = "cloud"
@@ -117,12 +118,12 @@ def test_a_run_that_leaves_something_broken_is_kept(
     """A part that stays broken gives the commands to run, the evidence, the `run:` line and status 2."""
     run = RunDir.create(cloud, runs=tmp_path / "runs", name="load")
 
-    def follow(command: list[str], begun: Callable[[], None]) -> tuple[int, str, int]:
+    def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
         begun()
         until((tmp_path / "drained").exists, 10)
-        return 0, f"run: {run.path}", 0
+        return EndedLoad(0, str(run.path))
 
-    monkeypatch.setattr(run_command, "_follow", follow)
+    monkeypatch.setattr(run_command, "follow", follow)
     file = str(tmp_path / "cloud.toml")
     words = ["run", "--deployment", file, "--fault", "a:drain@0s+60s", "--yes-break-it"]
     monkeypatch.setattr(sys, "argv", ["calorimeter", *words])

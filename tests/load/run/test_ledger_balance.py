@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.run.ledger_balance import balance, balance_of_run
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.core import machine
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import machine
 from calorimeter.load.run import load_processes, machine_limits
 from calorimeter.workload import catalogue
 from calorimeter.workload.scenario import Scenario

@@ -15,7 +15,7 @@ import pytest
 
 from calorimeter.core import deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.core.toml import Model
 from calorimeter.load.http.client import Client, RequestTimeouts
 from calorimeter.load.http.connection import Endpoint

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from calorimeter.core import waiting
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from tests.load.programs import result_of
 from tests.load.stub_cloud import stub_cloud
 from tests.places import CLONE

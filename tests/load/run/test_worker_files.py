@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.recording.recorder import SampleRecorder
 from calorimeter.load.run import worker_files
 from calorimeter.load.run.worker_files import ReceivedFiles, RefusedError, send_files

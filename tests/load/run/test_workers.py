@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from calorimeter.core.clock import now_ns
 from calorimeter.core.errors import InputError
-from calorimeter.core.rundir import RunDir
+from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.load.run import worker_messages, workers
 from calorimeter.load.run.workers import Master
 from tests.load.run.any_message import ANYTHING, nearly

@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from keystoneauth1 import exceptions
 
-from calorimeter.core import keystone_login
 from calorimeter.core.deployment import Api, Backend, Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.identities import Identity
-from calorimeter.core.keystone_session import bypasses_proxy
-from calorimeter.core.secrets import Secret
+from calorimeter.core.login import keystone_login
+from calorimeter.core.login.identities import Identity
+from calorimeter.core.login.keystone_session import bypasses_proxy
+from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.load.apis.quota import Quota
 from calorimeter.load.tenants import keystone_accounts
 from calorimeter.load.tenants.tenants import WeightedRoundRobin, check

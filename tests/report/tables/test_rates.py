@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calorimeter.core import sample_tables
-from calorimeter.core.measured_part import Span, due_within, measured_part
+from calorimeter.core.recorded import sample_tables
+from calorimeter.core.recorded.measured_part import Span, due_within, measured_part
 from calorimeter.report import time_axis
 from calorimeter.report.tables import latency, rates
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from calorimeter.core import sample_tables
+from calorimeter.core.recorded import sample_tables
 from calorimeter.core.verdict import Verdicts
 from calorimeter.report.tables import expected_shares, shares, watch_files
 

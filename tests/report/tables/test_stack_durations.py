@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from calorimeter.core.errors import InputError
-from calorimeter.core.measured_part import Span
+from calorimeter.core.recorded.measured_part import Span
 from calorimeter.report import capacity_result, page, page_content, page_text
 from calorimeter.report.tables.stack_durations import UNSEEN, stack_durations
 

@@ -1,0 +1,1 @@
+"""Identities, and how they log in at Keystone: over HTTP that takes no secret elsewhere."""

@@ -1,0 +1,1 @@
+"""Run folders: how they are made, and how they are read again, whoever made them."""

@@ -1,0 +1,174 @@
+"""Reads the Parquet of a run folder: samples, ledger and actions, checked before they are used.
+
+A folder may come from anybody. Size, schema and version are judged by the file's own footer, before any of
+its pages is unpacked; then each batch: no value is missing, every time and number is one that a run can
+have, and every name is short and printable. What these functions return needs no further defence.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from calorimeter.core import files
+from calorimeter.core.errors import InputError
+from calorimeter.core.recorded.recorded_json import LATEST_NS
+from calorimeter.core.recorded.rundir import RunDir
+from calorimeter.core.recorded.samples import ACTION, ERRORS, LEDGER, SAMPLE, SCHEMA_VERSION
+
+SCHEMAS = {"samples": SAMPLE, "ledger": LEDGER, "actions": ACTION}
+
+ROWS = 65_536
+"""Rows that are unpacked at a time."""
+
+LARGEST_FOOTER = 64 * 2**20
+"""Bytes of a file's footer, which grows with its row groups and columns, not with its rows."""
+
+LEAST_ROW = 1
+"""Bytes that a row takes on the disk, at least: its time alone takes more. Below, the file is a bomb."""
+
+LARGEST_ROW = 1024
+"""Bytes of a row that is unpacked, at most, on average."""
+
+LARGEST_UNPACKED = 64 * 2**20
+"""Bytes of a batch, and of a file however few its rows are."""
+
+MOST_ROWS = 500_000_000
+"""Rows of all files together: fifty times the largest run that the suite is made for."""
+
+MOST_FILES = 10_000
+
+LONGEST_NAME = 512
+"""Characters of a name: of an API, an operation, an address, a request, a stack."""
+
+BOUNDS = {"status": (0, 999), "user": (-1, 2**31 - 1)}
+"""The least and the greatest value of numbers that are no times (`…_ns`: 1970 to 2100)."""
+
+REMEDY = "move it away to report what the other files hold"
+
+
+def table(run: RunDir, kind: str, columns: Sequence[str]) -> pa.Table | None:
+    """These columns of all files of a kind (`samples`, `ledger`, `actions`); None without rows.
+
+    Raises InputError for the first file that is truncated, foreign, of another version or schema, out of
+    the folder, or that holds what no run can have recorded; nothing of it is used then.
+    """
+    paths = run.parquet(kind)
+    _refuse_bombs(run, kind, paths)
+
+    def read(path: Path) -> pa.Table:
+        return pa.Table.from_batches(list(_batches(run, kind, path, columns)), _schema(kind, columns))
+
+    with ThreadPoolExecutor(max_workers=4) as threads:  # pyarrow reads without Python's lock
+        parts = [part for part in threads.map(read, paths) if part.num_rows]
+    try:
+        return pa.concat_tables(parts).unify_dictionaries() if parts else None
+    except pa.ArrowException as problem:
+        raise InputError(str(run.path / kind), "holds too many different names", REMEDY) from problem
+
+
+def batches(run: RunDir, kind: str, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The same rows, some thousands at a time."""
+    paths = run.parquet(kind)
+    _refuse_bombs(run, kind, paths)
+    for path in paths:
+        yield from _batches(run, kind, path, columns)
+
+
+def _schema(kind: str, columns: Sequence[str]) -> pa.Schema:
+    return pa.schema([SCHEMAS[kind].field(name) for name in columns])
+
+
+def _refuse_bombs(run: RunDir, kind: str, paths: Sequence[Path]) -> None:
+    if len(paths) > MOST_FILES:
+        raise InputError(
+            str(run.path / kind), f"holds {len(paths):,} files", f"valid: {MOST_FILES:,} or fewer"
+        )
+    every = 0
+    for path in paths:
+        with _parquet(run, path) as found:
+            _recognise(path, kind, found.schema_arrow)
+            about = found.metadata
+            groups = (about.row_group(n) for n in range(about.num_row_groups))
+            rows, unpacked = about.num_rows, sum(group.total_byte_size for group in groups)
+        size = path.stat().st_size
+        if not 0 <= rows * LEAST_ROW <= size:
+            raise InputError(str(path), f"claims {rows:,} rows in {size:,} bytes", REMEDY)
+        every += rows
+        if every > MOST_ROWS:
+            raise InputError(str(run.path / kind), "holds too many rows", f"valid: {MOST_ROWS:,} or fewer")
+        if not 0 <= unpacked <= max(LARGEST_UNPACKED, rows * LARGEST_ROW):
+            raise InputError(str(path), f"claims {unpacked:,} bytes for {rows:,} rows", REMEDY)
+
+
+@contextmanager
+def _parquet(run: RunDir, path: Path) -> Iterator[pq.ParquetFile]:
+    """A Parquet file, opened; what pyarrow cannot read in it is an InputError, here and in the context."""
+    real = files.regular(path, within=run.path)
+    size = real.stat().st_size
+    try:
+        with files.open_to_read(real) as file:
+            file.seek(max(0, size - 8))
+            if int.from_bytes(file.read(4), "little") > LARGEST_FOOTER:
+                raise pa.ArrowInvalid("the footer is too large")
+        with pa.OSFile(os.fsencode(real)) as source, pq.ParquetFile(source) as found:
+            yield found
+    except (OSError, UnicodeError, pa.ArrowException) as problem:
+        given = f"is truncated or not a Parquet file ({size} bytes)"
+        raise InputError(str(path), given, REMEDY) from problem
+
+
+def _recognise(path: Path, kind: str, found: pa.Schema) -> None:
+    name, about = kind.removesuffix("s"), found.metadata or {}
+    if about.get(b"calorimeter.schema") != name.encode():
+        raise InputError(str(path), f"was not written as a {name} file of Calorimeter")
+    version = about.get(b"calorimeter.version", b"none").decode(errors="replace")
+    if version != str(SCHEMA_VERSION):
+        raise InputError(str(path), f"{name} schema version {version:.20}", f"valid: {SCHEMA_VERSION}")
+    for field in SCHEMAS[kind]:
+        at = found.get_field_index(field.name)  # -1 if it is there twice
+        if at < 0 or found.field(at).type != field.type:
+            raise InputError(str(path), f"has no column {field.name} of type {field.type}")
+
+
+def _batches(run: RunDir, kind: str, path: Path, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    schema = _schema(kind, columns)
+    with _parquet(run, path) as found:
+        for batch in found.iter_batches(ROWS, columns=list(columns), use_threads=False):
+            if batch.nbytes > LARGEST_UNPACKED:
+                raise InputError(str(path), f"has {batch.nbytes:,} bytes in {len(batch):,} rows", REMEDY)
+            batch.validate(full=True)
+            for name in columns:
+                _check(path, name, batch.column(name))
+            yield pa.RecordBatch.from_arrays([batch.column(name) for name in columns], schema=schema)
+
+
+def _check(path: Path, name: str, column: pa.Array) -> None:
+    if column.null_count:
+        raise InputError(str(path), f"has rows without {name}", REMEDY)
+    if pa.types.is_dictionary(column.type):
+        column = column.dictionary
+        if column.null_count:
+            raise InputError(str(path), f"has rows without {name}", REMEDY)
+    if pa.types.is_string(column.type):
+        if (pc.max(pc.utf8_length(column)).as_py() or 0) > LONGEST_NAME:
+            given = f"holds names of more than {LONGEST_NAME} characters ({name})"
+            raise InputError(str(path), given, REMEDY)
+        if pc.all(pc.utf8_is_printable(column)).as_py() is False:
+            raise InputError(str(path), f"holds names that cannot be printed ({name})", REMEDY)
+        if name == "error" and (unknown := set(column.to_pylist()) - {"", *ERRORS}):
+            valid = f"valid: {', '.join(ERRORS)}"
+            raise InputError(str(path), f"holds an unknown error {min(unknown)!r:.40}", valid)
+        return
+    least, greatest = (0, LATEST_NS) if name.endswith("_ns") else BOUNDS.get(name, (0, 2**63 - 1))
+    found = pc.min_max(column).as_py()
+    if found["min"] is not None and not least <= found["min"] <= found["max"] <= greatest:
+        what = "times" if name.endswith("_ns") else "values"
+        raise InputError(str(path), f"holds {what} that no request has ({name})", REMEDY)

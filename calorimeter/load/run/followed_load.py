@@ -1,0 +1,89 @@
+"""Locust's process, as `calorimeter run` follows it to its end. This module is quick to import."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+BEGUN = "load: begun "
+"""The beginning of the line that Locust prints when a load begins; the run folder follows."""
+
+ENDED = "run: "
+"""The beginning of the line that Locust prints when a run is complete; the run folder follows."""
+
+PIPE_BYTES = 2**16
+
+
+@dataclass(frozen=True, slots=True)
+class EndedLoad:
+    """How Locust ended: its exit status (negative: the signal that killed it), and the signal we received.
+
+    `run` is the folder of its last run, even of one that Locust could not complete; empty if none began.
+    """
+
+    status: int
+    run: str = ""
+    received: int = 0
+
+    @property
+    def killed_by(self) -> str:
+        """The name of the signal that killed Locust; empty if it ended by itself."""
+        return signal.Signals(-self.status).name if self.status < 0 else ""
+
+
+def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
+    """Run Locust to its end. Signals are passed on as Ctrl-C, on which Locust ends in order.
+
+    `begun` is called when a load begins. If this process is killed, the pipe to Locust's standard input
+    closes, and Locust ends itself.
+    """
+    run = ""
+    received: list[int] = []
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+    ) as locust:
+
+        def pass_on(number: int, _: object) -> None:
+            received.append(number)
+            locust.send_signal(signal.SIGINT)
+
+        before = [(number, signal.signal(number, pass_on)) for number in (signal.SIGINT, signal.SIGTERM)]
+        try:
+            for line in _lines(locust):
+                if line.startswith(BEGUN):
+                    run = line.removeprefix(BEGUN)
+                    begun()
+                elif line.startswith(ENDED):
+                    run = line.removeprefix(ENDED)
+            status = locust.wait()
+        finally:
+            for number, handler in before:
+                signal.signal(number, handler)
+    return EndedLoad(status, run, received[0] if received else 0)
+
+
+def _lines(locust: subprocess.Popen[bytes]) -> Iterator[str]:
+    """The lines that a process prints until it has ended, even if its children hold the pipe open."""
+    assert locust.stdout is not None
+    out, process = locust.stdout.fileno(), os.pidfd_open(locust.pid)
+    os.set_blocking(out, False)
+    events, unfinished = select.poll(), b""
+    events.register(out, select.POLLIN)
+    events.register(process, select.POLLIN)
+    try:
+        over = False
+        while not over:
+            over = process in dict(events.poll())
+            # Nothing is left to read, or its end is read for the second time.
+            with suppress(BlockingIOError, KeyError):
+                while data := os.read(out, PIPE_BYTES):
+                    *lines, unfinished = (unfinished + data).split(b"\n")
+                    yield from map(os.fsdecode, lines)
+                events.unregister(out)
+    finally:
+        os.close(process)
