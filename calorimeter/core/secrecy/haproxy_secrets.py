@@ -15,16 +15,14 @@ from calorimeter.core.secrecy.haproxy_words import WordPart
 from calorimeter.core.secrecy.secret_text import MASK, Span
 
 _MAY_HAVE = re.compile(
-    r"auth|pass|pwd|secret|token|cred|key|hmac|aes_|cook|session|jwt|send|sig|env|://|eyJ|gAAAA|[?&\"'\\$]",
+    r"auth|pass|pwd|secret|token|cred|key|hmac|aes_|cook|session|jwt|send|sig|env|-u|://|eyJ|gAAAA|[?&\"'\\$]",
     re.IGNORECASE,
 )
 _VARIABLE_NAME = re.compile(
     r"(?:.*[_.])?(?:key|pass|pwd?|cred|auth|authorization|login|userpass)s?(?:[_0-9].*)?", re.I | re.DOTALL
 )
 _NO_SECRET = ("_path", "_file", "_url", "_uri", "_host", "_port", "_user", "_type", "_realm", "_timeout")
-"""Endings of names of variables that hold no secret: `AUTH_URL`."""
 _DEFAULT = re.compile(r"\$\{([A-Za-z_.]\w{0,99})-([^}$]{1,256})\}", re.ASCII)
-"""The default of a variable in braces."""
 _NAMED = frozenset(
     "set-header add-header early-hint set-param hdr replace-header replace-value".split()  # noqa: SIM905
 )
@@ -41,7 +39,6 @@ _KEYS = {
     **{"aes_gcm_dec": 2, "aes_gcm_enc": 2, "aes_cbc_dec": 2, "aes_cbc_enc": 2},
 }
 """Functions of expressions → which of their arguments is a key."""
-_ARGUMENT = re.compile(r"\(([^()]*)\)")
 _COMMAND = re.compile(
     r"(?:^|[\r\n])(?:[\w.$*]{1,16} ){0,2}(?:AUTH|PASS|LOGIN)(?![^\s])([^\r\n]*)", re.IGNORECASE
 )
@@ -285,10 +282,9 @@ def _option(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Plac
     """The value of an option of a program or a script that has the name of a secret."""
     name = words[index]
     if name in ("-u", "--user", "--proxy-user"):
-        login = "".join(words[index + 1 : index + 2])
-        user, colon, _ = login.partition(":")
+        user, colon, password = "".join(words[index + 1 : index + 2]).partition(":")
         if colon and not user.isdecimal():  # of curl, not of docker
-            yield Place(index + 1, len(user) + 1, len(login))
+            yield Place(index + 1, len(user) + 1, len(user) + 1 + len(password))
     if not _OPTION.fullmatch(name) or not secret_text.SECRET_NAME.fullmatch(name.lstrip("-")):
         return
     assigned = words[index + 1 : index + 2] in (("=",), (":",))
@@ -301,8 +297,8 @@ def _option(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Plac
 def _is_secret_variable(name: str) -> bool:
     if secret_text.is_secret_name(name):
         return True
-    lower = name.lower()
-    return len(name) < 256 and bool(_VARIABLE_NAME.fullmatch(name)) and not lower.endswith(_NO_SECRET)
+    is_one = len(name) < 256 and _VARIABLE_NAME.fullmatch(name) is not None
+    return is_one and not name.lower().endswith(_NO_SECRET)
 
 
 def _whole(words: Sequence[str], start: int, end: int) -> Iterator[Place]:
