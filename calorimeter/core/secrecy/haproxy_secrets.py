@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.secrecy import haproxy_words, secret_text
 from calorimeter.core.secrecy.haproxy_words import WordPart
 from calorimeter.core.secrecy.secret_text import MASK, Span
@@ -283,7 +284,7 @@ def _option(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Plac
     name = words[index]
     if name in ("-u", "--user", "--proxy-user"):
         user, colon, password = "".join(words[index + 1 : index + 2]).partition(":")
-        if colon and not user.isdecimal():  # of curl, not of docker
+        if colon and not is_digits(user):  # of curl, not of docker
             yield Place(index + 1, len(user) + 1, len(user) + 1 + len(password))
     if not _OPTION.fullmatch(name) or not secret_text.SECRET_NAME.fullmatch(name.lstrip("-")):
         return
@@ -295,10 +296,8 @@ def _option(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Plac
 
 
 def _is_secret_variable(name: str) -> bool:
-    if secret_text.is_secret_name(name):
-        return True
-    is_one = len(name) < 256 and _VARIABLE_NAME.fullmatch(name) is not None
-    return is_one and not name.lower().endswith(_NO_SECRET)
+    named = len(name) < 256 and _VARIABLE_NAME.fullmatch(name) is not None
+    return secret_text.is_secret_name(name) or (named and not name.lower().endswith(_NO_SECRET))
 
 
 def _whole(words: Sequence[str], start: int, end: int) -> Iterator[Place]:
