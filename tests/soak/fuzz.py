@@ -1,7 +1,7 @@
 """`bin/soak fuzz [CASES [SEED]]`: cases of every subject, and each promise that one breaks.
 
 The first case that breaks a promise in a new way is kept in a folder, with its command line.
-At the end, or at Ctrl-C, the counts are printed; each fault is shrunk, and its smallest case kept beside it.
+At the end, or at Ctrl-C, the counts are printed; each fault is shrunk, and the smallest case kept.
 """
 
 from __future__ import annotations
