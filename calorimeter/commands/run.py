@@ -17,7 +17,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
 from calorimeter.core.host import netns
 from calorimeter.core.recorded.rundir import RunDir
-from calorimeter.load.run import load_processes
+from calorimeter.load.run import followed_load, load_processes
 from calorimeter.load.run.faults_under_load import ScheduledFaults
 from calorimeter.load.run.followed_load import EndedLoad, follow
 from calorimeter.workload import catalogue
@@ -158,7 +158,7 @@ def _once(
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
-    command += ["--master-bind-host", "127.0.0.1"] if processes else []
+    command += followed_load.private_port() if processes else []
     command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
     sizes |= {"--allow-processes": allow_processes, "--processes": processes}

@@ -114,10 +114,15 @@ def of_the_broker(deployment: Deployment) -> list[str]:
     return done.stdout.splitlines() + problems(done, {0})
 
 
+def await_end(work: Work, within_s: float) -> None:
+    """Wait until no process of the work is left, for a while."""
+    with suppress(DeadlineError):
+        until(lambda: not work.processes(), within_s, every_s=0.1)
+
+
 def of_the_processes(work: Work) -> list[str]:
     """Processes of the work that do not end."""
-    with suppress(DeadlineError):
-        until(lambda: not work.processes(), PROCESSES_S, every_s=0.1)
+    await_end(work, PROCESSES_S)
     found = []
     for process in work.processes():
         with suppress(psutil.Error):

@@ -57,6 +57,9 @@ GATES_S = 4.0
 """The longest that gates run on after they were struck; then they get SIGINT."""
 
 FIRST_S = 120.0
+ALONE_S = 20.0
+"""The time for what is left of the work to end by itself, before `doctor` is asked to heal."""
+
 GONE_S = 200.0
 """The longest that struck work may take: it heals, removes its stacks and ends its watch."""
 
@@ -70,6 +73,24 @@ class Around:
     disk: Disk
     clock: SteppedClock | None
     group: MemoryGroup | None
+
+
+class Laps:
+    """Where the time of a round went."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self._took: Counter[str] = Counter()
+
+    def end(self, name: str) -> None:
+        """A part of the round ends."""
+        now = time.monotonic()
+        self._took[name] += round(now - self._last)
+        self._last = now
+
+    def __str__(self) -> str:
+        parts = ", ".join(f"{name} {seconds}" for name, seconds in self._took.items())
+        return f"{self._last - self._began:5.1f} s ({parts})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,36 +112,42 @@ def tried(around: Around, planned: Round, healthy: int) -> Outcome:
     what = {"disk": around.disk, "clock": around.clock, "group": around.group, "namespace": namespace}
     deployment = deployments.read(around.lab.deployment)
     journal = Journal.of(deployment)
-    began = time.monotonic()
+    lap = Laps()
     with started(argv, runs, environment, **what) as work:
         struck = strike(work, planned, journal)
-        lasted = time.monotonic() - began
+        lap.end("work")
         wrong = [struck.status] if struck.status.startswith("NOT") else []
         if not (struck.pids or struck.had_ended or planned.victim == "machine"):
             wrong.append("NOBODY STRUCK")
         if around.clock is not None:
             around.clock.step(0)
-        left = aftermath.of_the_processes(work)
+        aftermath.await_end(work, ALONE_S)
+        lap.end("end")
         around.disk.free()
-        reports = aftermath.begin_reports(work)
+        if around.group is not None:
+            around.group.lift()
         if planned.misfortune == "namespace":  # makes the client host again
             wrong += aftermath.problems(calorimeter("lab", "heal", "--name", around.lab.topology.name), {0})
         doctor = calorimeter("doctor", around.lab.deployment)
-        wrong += left
+        lap.end("doctor")
+        wrong += aftermath.of_the_processes(work)
+        lap.end("end")
+        reports = aftermath.begin_reports(work)
         wrong += [f"doctor: exit status {doctor.status}"] if doctor.status != healthy else []
         wrong += aftermath.of_the_lab(around.lab, journal)
         wrong += aftermath.of_the_broker(deployment)
+        lap.end("lab")
         wrong += aftermath.of_the_runs(around.lab, reports)
         killed = aftermath.loads_killed(work, planned, struck)
         for run in killed:
             wrong += aftermath.freshness(run, struck.at_ns)
         wrong += aftermath.of_the_output(work, planned)
-    took = time.monotonic() - began
+        lap.end("runs")
     whom = "had ended" if struck.had_ended else f"{struck.pids} struck"
     how = f"{whom}, open: {struck.was_open}, status {struck.status}"
     how += f", {struck.kills} killed for memory" if struck.kills else ""
     how += ", records up to the strike" if killed and not wrong else ""
-    print(f"{took:5.1f} s ({lasted:.0f} s of work)  {planned}: {how}: {wrong or 'as expected'}", flush=True)
+    print(f"{lap}  {planned}: {how}: {wrong or 'as expected'}", flush=True)
     if wrong:
         print(
             planned,
@@ -218,8 +245,9 @@ class Counts:
 def rounds(around: Around, planned: list[Round], counts: Counts) -> None:
     """Run the rounds and count what became of them."""
     healthy = calorimeter("doctor", around.lab.deployment).status
-    for each in planned:
-        counts.add(each, tried(around, each, healthy))
+    with suppress(KeyboardInterrupt):  # what was done is counted, and the lab is taken down
+        for each in planned:
+            counts.add(each, tried(around, each, healthy))
 
 
 def possible(own_lab: bool) -> dict[str, str]:

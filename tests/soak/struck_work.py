@@ -123,15 +123,17 @@ class MemoryGroup:
         self._folder.mkdir()
 
     def limit(self, pids: list[int]) -> None:
-        """Let the processes take no page more than they have."""
-        (self._folder / "memory.limit_in_bytes").write_text("-1")
+        """Let the processes take no page more: what they have is charged to the group they come from."""
         for pid in pids:
-            with suppress(OSError):
-                (self._folder / "memory.move_charge_at_immigrate").write_text("3")
+            with suppress(ProcessLookupError):
                 (self._folder / "cgroup.procs").write_text(str(pid))
-        with suppress(OSError):
-            used = int((self._folder / "memory.usage_in_bytes").read_text())
-            (self._folder / "memory.limit_in_bytes").write_text(str(used + 65536))
+        used = int((self._folder / "memory.usage_in_bytes").read_text())
+        with suppress(OSError):  # nothing may be left that could be taken back: it is at its limit
+            (self._folder / "memory.limit_in_bytes").write_text(str(used + 4096))
+
+    def lift(self) -> None:
+        """Lift the limit: a part of the lab that was healed may live here."""
+        (self._folder / "memory.limit_in_bytes").write_text("-1")
 
     def kills(self) -> int:
         """How many processes the kernel has killed in the group so far."""

@@ -35,7 +35,7 @@ def clean_run(deployment: Deployment, run_id: str, until_ns: int) -> CleanupResu
     keystone = keystone_accounts.TenantAccounts(token)
     names = keystone.names(run_id)
     removed = left = 0
-    for cleaner in _cleaners(deployment, token, names):
+    for cleaner in _cleaners(deployment, token, keystone.usable(run_id)):
         accepted, still = cleaner.remove(leftovers.prefix(run_id), until_ns)
         if still is None:
             raise InputError(str(deployment.rest.url), "its stacks and configs cannot be listed")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import signal
+import socket
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -34,6 +35,13 @@ class EndedLoad:
     def killed_by(self) -> str:
         """The name of the signal that killed Locust; empty if it ended by itself."""
         return signal.Signals(-self.status).name if self.status < 0 else ""
+
+
+def private_port() -> list[str]:
+    """Locust's options for a port of a master and its workers that no other run of this machine has."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    return ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
 
 
 def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:

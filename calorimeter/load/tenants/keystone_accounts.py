@@ -8,7 +8,7 @@ worker, and `calorimeter clean` later, can log in as the tenant's user, and nobo
 from __future__ import annotations
 
 import hmac
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 from urllib.parse import quote
 
@@ -89,8 +89,34 @@ class TenantAccounts:
         None exist if the user may not list them, because then it cannot have created any. Raises InputError
         if Keystone fails.
         """
+        return self._listed(lambda: (entry["name"] for entry in self._of(run_id, "projects")))
+
+    def usable(self, run_id: str) -> list[str]:
+        """The tenants among `names` whose user has a role in the project.
+
+        The others can own nothing: their run was killed before it had made them whole, or they are removed
+        in part. Nobody can log in there.
+        """
+        return self._listed(lambda: self._usable(run_id))
+
+    def _usable(self, run_id: str) -> Iterator[str]:
+        users = {entry["name"]: foreign.identifier(entry.get("id")) for entry in self._of(run_id, "users")}
+        for project in self._of(run_id, "projects"):
+            user, within = users.get(project["name"]), foreign.identifier(project.get("id"))
+            if user and self._has_role(user, within):
+                yield project["name"]
+
+    def _has_role(self, user: str, project: str) -> bool:
         try:
-            return sorted({str(entry["name"]) for entry in self._of(run_id, "projects")})
+            return bool(self._get(f"projects/{project}/users/{user}/roles", "roles"))
+        except exceptions.NotFound:  # somebody else removes them at this moment
+            return False
+        except exceptions.Forbidden:  # then its own login shows it
+            return True
+
+    def _listed(self, names: Callable[[], Iterable[str]]) -> list[str]:
+        try:
+            return sorted(set(names()))
         except exceptions.Forbidden:
             return []
         except (exceptions.ClientException, UnintelligibleError) as problem:
@@ -127,8 +153,9 @@ class TenantAccounts:
         prefix = f"{leftovers.prefix(run_id)}tenant-"
         return (entry for entry in self._get(kind) if str(entry.get("name")).startswith(prefix))
 
-    def _get(self, kind: str) -> list[dict[str, Any]]:
-        return foreign.objects(foreign.member(foreign.json_value(self._call("GET", kind).content), kind))
+    def _get(self, path: str, kind: str = "") -> list[dict[str, Any]]:
+        answer = foreign.json_value(self._call("GET", path).content)
+        return foreign.objects(foreign.member(answer, kind or path))
 
     def _post(self, kind: str, single: str, **values: str) -> str:
         answer = self._call("POST", kind, json={single: values})

@@ -162,6 +162,27 @@ def test_tenants_that_keystone_does_not_list_are_not_none(tmp_path: Path) -> Non
         keystone(tmp_path, {"GET projects": exceptions.ConnectFailure("nobody there")}).names("r")
 
 
+ROLES = "GET projects/p0/users/u0/roles"
+
+
+@pytest.mark.parametrize(
+    ("answers", "usable"),
+    [
+        ({ROLES: {"roles": [{"id": "r"}]}}, ["cal-r-tenant-0"]),
+        ({ROLES: {"roles": []}}, []),
+        ({ROLES: exceptions.NotFound()}, []),
+        ({ROLES: exceptions.Forbidden()}, ["cal-r-tenant-0"]),
+        ({"GET users": {"users": []}}, []),
+    ],
+)
+def test_a_tenant_that_was_not_made_whole_needs_no_login(
+    tmp_path: Path, answers: dict[str, Any], usable: list[str]
+) -> None:
+    """A run that was killed as it made its tenants left a project without a user, or one without a role."""
+    given = {"GET projects": PROJECTS, "GET users": USERS, **answers}
+    assert keystone(tmp_path, given).usable("r") == usable
+
+
 @pytest.mark.parametrize(
     ("answers", "left"),
     [
