@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -303,7 +304,8 @@ def describe(
     described = described_files.write(inputs, owner, output, force=force)
     for line in _described(described):
         click.echo(line, err=True)
-    click.echo(f"{output} is written\nnext: calorimeter audit {output}; calorimeter doctor {output}")
+    path = shlex.quote(str(output))
+    click.echo(f"{output} is written\nnext: calorimeter audit {path}; calorimeter doctor {path}")
     return 0
 
 

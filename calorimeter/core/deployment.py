@@ -17,7 +17,7 @@ from calorimeter.core.expect import Expect
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.toml import Model, Name, Seconds
-from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl
+from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl, check_host
 
 
 class Address(Model):
@@ -40,7 +40,7 @@ def address(text: str) -> Address:
     host = host.removeprefix("[").removesuffix("]")
     if ":" in host:
         ip_address(host)
-    return Address(host=host, port=number)
+    return Address(host=check_host(host), port=number)
 
 
 def address_of_url(parts: SplitResult) -> Address:

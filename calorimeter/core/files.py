@@ -262,9 +262,11 @@ def open_to_read(path: Path, *, within: Path | None = None) -> BinaryIO:
         # Without O_NONBLOCK, opening a pipe that nobody writes to waits without end.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(path if asked_for else _real(path, within), flags)
-        if not asked_for:
+        if asked_for:
+            os.set_blocking(descriptor, True)
+        else:
             _refuse_special(path, descriptor)
-        os.set_blocking(descriptor, True)
+            os.pread(descriptor, 1, 0)  # an error for /proc/kmsg, which calls itself regular, but waits
         return os.fdopen(descriptor, "rb")
 
 

@@ -52,7 +52,7 @@ def markdown(text: str) -> str:
     escaped = _PUNCTUATION.sub(_escaped, line.replace("`", "\0"))
     if block := _BLOCK.match(escaped):
         escaped = _block(block) + escaped[block.end() :]
-    escaped = re.sub(r"@+|(?<!#)#+(?=\w)", lambda found: f"`{found[0]}`", escaped)
+    escaped = re.sub(r"(?:@|(?<!#)#+(?=\w))+", lambda found: f"`{found[0]}`", escaped)
     return escaped.replace("\0", "&#96;")
 
 

@@ -10,6 +10,17 @@ from pydantic import AfterValidator
 from calorimeter.core import bounds
 
 
+def check_host(host: str) -> str:
+    """The host. Raises ValueError if it is neither a name nor an address that can be looked up."""
+    try:
+        known = host.isprintable() and len(host.encode("idna")) < 254
+    except UnicodeError:  # an empty label, or one of more than 63 characters
+        known = False
+    if not known:
+        raise ValueError("a host is an IP address, or a name whose parts have 1 to 63 characters")
+    return host
+
+
 def _schemes(*schemes: str) -> AfterValidator:
     def check(text: str) -> str:
         parts = urlsplit(text)
@@ -19,6 +30,7 @@ def _schemes(*schemes: str) -> AfterValidator:
             raise ValueError(f"the port of a URL; {bounds.PORT}") from problem
         if parts.scheme not in schemes or not (parts.hostname or parts.scheme in ("unix", "file")):
             raise ValueError(f"a URL here must start with {' or '.join(f'{s}://' for s in schemes)}")
+        check_host(parts.hostname or "")
         if parts.password is not None:
             raise ValueError("a URL here must not contain a password; give it as password = { env = … }")
         if parts.scheme in ("unix", "file") and (parts.netloc or len(parts.path) < 2):

@@ -191,7 +191,7 @@ def test_the_audit_writes_a_patch_and_sarif() -> None:
 
 
 def test_bytes_that_are_not_utf8_are_shown(here: Path) -> None:
-    """A comment in another encoding does not stop the audit; describe refuses to copy it."""
+    """A comment in another encoding stops neither command; describe refuses a name that it would copy."""
     file = here / "apis-proxy.conf"
     file.write_bytes(file.read_bytes().replace(b"log  global", b"log  global # caf\xe9"))
     for form in ("text", "json", "sarif"):
@@ -199,7 +199,10 @@ def test_bytes_that_are_not_utf8_are_shown(here: Path) -> None:
         assert result.return_value == 1
         assert "caf\ufffd" in result.output or form == "sarif"
     assert b"caf\xe9" in Path("p").read_bytes()
-    assert "is not UTF-8 text" in str(described().exception)
+    assert described(*IDENTITY).exception is None
+    Path("deployment.toml").read_bytes().decode()
+    file.write_bytes(file.read_bytes().replace(b"server rest-server-1", b"server r\xe9st-1"))
+    assert "a password that is not UTF-8 text" in str(described("--force").exception)
 
 
 @pytest.mark.usefixtures("here")

@@ -3,11 +3,13 @@
 from pathlib import Path
 
 import pytest
+from pydantic import TypeAdapter
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core import toml
 from calorimeter.core.deployment import Consent, address
 from calorimeter.core.errors import InputError
+from calorimeter.core.urls import HttpUrl
 
 SMALLEST = """
 name = "cloud"
@@ -142,11 +144,22 @@ def test_addresses_of_both_families_are_read() -> None:
     assert str(address("[fe80::1]:8004")) == "[fe80::1]:8004"
 
 
-@pytest.mark.parametrize("text", ["10.0.0.1", ":80", "h:0", "h:65536", "h:x", "[zz::]:80"])
+@pytest.mark.parametrize(
+    "text", ["10.0.0.1", ":80", "h:0", "h:65536", "h:x", "[zz::]:80", "a..b:80", f"{'h' * 64}:80", "h\n:80"]
+)
 def test_invalid_addresses_are_refused(text: str) -> None:
     """An address needs a host and a port from 1 to 65535."""
-    with pytest.raises(ValueError, match=r"HOST:PORT|does not appear"):
+    with pytest.raises(ValueError, match="address|a host is"):
         address(text)
+
+
+@pytest.mark.parametrize("host", ["a..b", "h" * 64, "{" * 900, ".".join(["h" * 60] * 5)])
+def test_a_host_that_no_resolver_takes_is_refused(host: str) -> None:
+    """Python's resolver raises UnicodeError for such a name, not OSError."""
+    with pytest.raises(ValueError, match="a host is an IP address, or a name"):
+        TypeAdapter(HttpUrl).validate_python(f"http://{host}:8004/v1")
+    for good in ("10.0.0.1", "[fe80::1%25eth0]", "heat.example.org.", "bücher.example", "a_b-c"):
+        TypeAdapter(HttpUrl).validate_python(f"http://{good}:8004/v1")
 
 
 def test_consent_includes_lower_levels() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import resource
@@ -125,6 +126,22 @@ def test_only_a_regular_file_of_a_bounded_size_is_read(tmp_path: Path) -> None:
     assert files.read(tmp_path / "file", limit=5) == b"12345"
     with pytest.raises(InputError, match="is too large"):
         files.read(tmp_path / "file", limit=4)
+
+
+def test_a_file_that_waits_as_a_pipe_does_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """/proc/kmsg calls itself a regular file, and waits for the kernel's next message."""
+    (tmp_path / "file").write_bytes(b"12345")
+    with files.open_to_read(tmp_path / "file") as file:
+        assert not os.get_blocking(file.fileno())
+
+    def waits(*_: object) -> bytes:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    monkeypatch.setattr(os, "pread", waits)
+    with pytest.raises(InputError, match="cannot be read"):
+        files.read(tmp_path / "file")
 
 
 def test_a_descriptor_that_the_shell_opened_is_read() -> None:

@@ -85,6 +85,7 @@ def _words(tokens: list[Token]) -> tuple[str, set[str]]:
 @example("1) a")
 @example(":--")
 @example("`@`")
+@example("@#1")
 def test_markdown_shows_foreign_text_as_text(text: str) -> None:
     """As a paragraph, in a list, a heading and a table: one block with these words, and no markup."""
     escaped = markdown(text)

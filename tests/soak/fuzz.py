@@ -1,7 +1,7 @@
 """`bin/soak fuzz [CASES [SEED]]`: cases of every subject, and each promise that one breaks.
 
 The first case that breaks a promise in a new way is kept in a folder, with its command line.
-At the end each is shrunk, and the smallest case is kept beside it.
+At the end, or at Ctrl-C, the counts are printed; each fault is shrunk, and the smallest case kept.
 """
 
 from __future__ import annotations
@@ -113,7 +113,10 @@ def main() -> int:
     with ExitStack() as servers, ThreadPoolExecutor(workers) as pool:
         for _ in range(workers):
             runners.put(servers.enter_context(CaseRunner(counts.runs)))
-        list(pool.map(partial(counts.batch, runners), _batches(cases, first)))
+        try:
+            list(pool.map(partial(counts.batch, runners), _batches(cases, first)))
+        except KeyboardInterrupt:  # the counts so far, after the batches that run
+            pool.shutdown(cancel_futures=True)
         print(f"{sum(counts.cases.values())} cases in {time.monotonic() - started:.0f} s, kept in {folder}")
         print("\n".join(counts.lines()), flush=True)
         counts.shrink(runners.get())

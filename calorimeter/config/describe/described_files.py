@@ -26,18 +26,28 @@ def write(inputs: Inputs, answers: Answers, output: Path, *, force: bool) -> Des
     if not output.name or output.is_dir():
         raise InputError(str(output), "is a folder", "valid: the path of a file")
     secrets = output.with_suffix(".secrets.toml")
-    for name, text in inputs.texts.items():
-        if not text.isascii() and text.encode("utf-8", "replace").decode("utf-8") != text:
-            raise InputError(name, "is not UTF-8 text", "valid: UTF-8 (comments too)")
     with secrets_hidden(inputs):
         described = describe(inputs, answers, folder=output.parent, secrets_file=secrets.name)
     hide = secrets_in(inputs).hide_in_sentence
     described.missing = [replace(each, what=hide(each.what)) for each in described.missing]
+    text = render(described, inputs)
+    _require_utf8(inputs, text, *described.secrets.values())
     files.refuse_existing(output, *([secrets] if described.secrets else []), force=force)
     if described.secrets:
         files.write_secrets(secrets, described.secrets)
-    files.write(output, render(described, inputs))
+    files.write(output, text)
     return described
+
+
+def _require_utf8(inputs: Inputs, *written: str) -> None:
+    """Raise InputError if what is written has bytes of the files that are not UTF-8; comments may have."""
+    if not all(map(_is_utf8, written)):
+        name = next((name for name, text in inputs.texts.items() if not _is_utf8(text)), "describe")
+        raise InputError(name, "has a name or a password that is not UTF-8 text", "valid: UTF-8")
+
+
+def _is_utf8(text: str) -> bool:
+    return text.isascii() or text.encode("utf-8", "replace").decode("utf-8") == text
 
 
 def render(described: Description, inputs: Inputs) -> str:

@@ -10,15 +10,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.secrecy import haproxy_words, secret_text
 from calorimeter.core.secrecy.haproxy_words import WordPart
 from calorimeter.core.secrecy.secret_text import MASK, Span
 
 _MAY_HAVE = re.compile(
-    r"auth|pass|pwd|secret|token|cred|key|hmac|aes_|cook|session|jwt|send|sig|env|://|eyJ|gAAAA|[?&\"'\\$]",
+    r"auth|pass|pwd|secret|token|cred|key|hmac|aes_|cook|session|jwt|send|sig|env|-u|://|eyJ|gAAAA|[?&\"'\\$]",
     re.IGNORECASE,
 )
-_VARIABLE_NAME = re.compile(r"(?:.*[_.])?(?:key|pass|pwd?|cred|auth)s?(?:[_0-9].*)?", re.I | re.DOTALL)
+_VARIABLE_NAME = re.compile(
+    r"(?:.*[_.])?(?:key|pass|pwd?|cred|auth|authorization|login|userpass)s?(?:[_0-9].*)?", re.I | re.DOTALL
+)
+_NO_SECRET = ("_path", "_file", "_url", "_uri", "_host", "_port", "_user", "_type", "_realm", "_timeout")
+_DEFAULT = re.compile(r"\$\{([A-Za-z_.]\w{0,99})-([^}$]{1,256})\}", re.ASCII)
 _NAMED = frozenset(
     "set-header add-header early-hint set-param hdr replace-header replace-value".split()  # noqa: SIM905
 )
@@ -30,9 +35,11 @@ _ENDS = frozenset(
 _KEYWORDS = frozenset(("dynamic-cookie-key", "cluster-secret"))
 _SENT = frozenset("send send-lf send-binary send-binary-lf".split())  # noqa: SIM905
 _QUERIES = ("query", "url", "capture.req.uri", "path", "pathq", "baseq")
-_KEYS = {"jwt_verify": 1, "hmac": 1, "aes_gcm_dec": 2, "aes_gcm_enc": 2, "aes_cbc_dec": 2, "aes_cbc_enc": 2}
+_KEYS = {
+    **{"jwt_verify": 1, "jwt_decrypt_secret": 0, "hmac": 1},
+    **{"aes_gcm_dec": 2, "aes_gcm_enc": 2, "aes_cbc_dec": 2, "aes_cbc_enc": 2},
+}
 """Functions of expressions → which of their arguments is a key."""
-_ARGUMENT = re.compile(r"\(([^()]*)\)")
 _COMMAND = re.compile(
     r"(?:^|[\r\n])(?:[\w.$*]{1,16} ){0,2}(?:AUTH|PASS|LOGIN)(?![^\s])([^\r\n]*)", re.IGNORECASE
 )
@@ -64,6 +71,7 @@ class _Reading:
 
 def values(text: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
     """The secrets in a configuration, as HAProxy reads them."""
+    yield from (default for name, default in _DEFAULT.findall(text) if _is_secret_variable(name))
     for _, readings in _readings(text, environment or {}):
         for reading in readings:
             for place in places(reading.words, comment=reading.comment):
@@ -238,8 +246,9 @@ def _after(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Place
     elif word in _KEYWORDS or (word.endswith("password") and words[max(0, index - 2)].lower() == "user"):
         yield from _whole(words, index + 1, index + 2)
     elif word in ("setenv", "presetenv") and _is_secret_variable(following):
-        yield from _whole(words, index + 2, len(words))
-    elif word in _SENT and before == "tcp-check":
+        for n in range(index + 2, len(words)):
+            yield Place(n, secret_text.after_scheme(words[n]), len(words[n]))
+    elif (word in _SENT and before == "tcp-check") or word == "agent-send":
         yield from _sent(words, index + 1)
     elif word == "acl" and len(words) > index + 3:
         yield from _condition(words, index + 2, len(words))
@@ -273,6 +282,10 @@ def _after_name(words: Sequence[str], index: int, word: str, following: str) -> 
 def _option(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Place]:
     """The value of an option of a program or a script that has the name of a secret."""
     name = words[index]
+    if name in ("-u", "--user", "--proxy-user"):
+        user, colon, password = "".join(words[index + 1 : index + 2]).partition(":")
+        if colon and not is_digits(user):  # of curl, not of docker
+            yield Place(index + 1, len(user) + 1, len(user) + 1 + len(password))
     if not _OPTION.fullmatch(name) or not secret_text.SECRET_NAME.fullmatch(name.lstrip("-")):
         return
     assigned = words[index + 1 : index + 2] in (("=",), (":",))
@@ -283,12 +296,8 @@ def _option(words: Sequence[str], index: int, *, comment: bool) -> Iterator[Plac
 
 
 def _is_secret_variable(name: str) -> bool:
-    if secret_text.is_secret_name(name):
-        return True
-    lower = name.lower()
-    return (
-        len(name) < 256 and bool(_VARIABLE_NAME.fullmatch(name)) and not lower.endswith(("_path", "_file"))
-    )
+    named = len(name) < 256 and _VARIABLE_NAME.fullmatch(name) is not None
+    return secret_text.is_secret_name(name) or (named and not name.lower().endswith(_NO_SECRET))
 
 
 def _whole(words: Sequence[str], start: int, end: int) -> Iterator[Place]:

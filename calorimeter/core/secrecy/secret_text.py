@@ -28,6 +28,7 @@ _PARAMETER = re.compile(
 _SCHEME = re.compile(r"\^?(?:basic|bearer|digest|token|negotiate)(?:\\s\+?)?[ ,:$]*", re.IGNORECASE)
 _PAIR = re.compile(r"(?<![\w.-])([\w.-]{1,64})[\"']?[ \t]*[:=][ \t]*(?![ \t/:=]|$)")
 _QUERY = re.compile(r"(?<=[?&;])([\w.-]{1,64})=([^&\s#;\"']+)")
+_ASSIGNED = re.compile(r"(?:\w{0,60}_)?(?:pass|pwd?)", re.IGNORECASE)
 _TOKEN = re.compile(r"(?<![\w-])(?:eyJ[\w-]{8,}\.[\w-]+\.[\w-]*|gAAAA[\w-]{40,})")
 _END = re.compile(r"[&\s\"';,{}\\]|$")
 _LINE_END = re.compile(r"[\r\n\"']|\\[rn]|$")
@@ -64,6 +65,11 @@ def joined(found: Iterable[Span]) -> list[Span]:
 def is_secret_name(name: str) -> bool:
     """Whether an option or variable of this name holds a secret."""
     return SECRET_NAME.search(name) is not None and not name.lower().endswith(_NO_SECRET)
+
+
+def is_assigned_secret(name: str) -> bool:
+    """Whether `name=` is followed by a secret: `DB_PASS`, too."""
+    return is_secret_name(name) or _ASSIGNED.fullmatch(name) is not None
 
 
 def is_secret_header(name: str) -> bool:
@@ -128,7 +134,7 @@ def of_pairs(text: str) -> Iterator[Span]:
     while match := _PAIR.search(text, at):
         at = match.end()
         header = ":" in match[0]
-        if not (is_secret_header(match[1]) if header else is_secret_name(match[1])):
+        if not (is_secret_header(match[1]) if header else is_assigned_secret(match[1])):
             continue
         quote = text[at] if text[at] in "\"'" else ""
         if quote:
@@ -151,9 +157,14 @@ def header_value(name: str, value: str) -> Iterator[Span]:
         for match in re.finditer(r"=([^;,\s]+)", value):
             yield from (_moved(span, match.start(1)) for span in literals(match[1]))
         return
-    scheme = _SCHEME.match(value)
-    skip = scheme.end() if scheme and (scheme.end() == len(value) or scheme[0][-1] in " ,:$+") else 0
+    skip = after_scheme(value)
     yield from (_moved(span, skip) for span in literals(value[skip:]))
+
+
+def after_scheme(value: str) -> int:
+    """Where the secret in the value of an Authorization header begins: after `Basic `."""
+    scheme = _SCHEME.match(value)
+    return scheme.end() if scheme and (scheme.end() == len(value) or scheme[0][-1] in " ,:$+") else 0
 
 
 def literals(value: str) -> Iterator[Span]:
@@ -189,20 +200,34 @@ def arguments(expression: str, function: str, index: int | None = None) -> Itera
     """What a function of an expression is given: all of its arguments together, or one of them."""
     called, at = re.compile(rf"\b{function}\("), 0
     while match := called.search(expression, at):
-        end = expression.find(")", match.end())
-        start, end = match.end(), end if end >= 0 else len(expression)
-        at = end
+        given = _given(expression, match.end())
+        start, at = match.end(), given[-1][1]
+        end = at
         if index is not None:
-            given = expression[start:end].split(",")
             if len(given) <= index:
                 continue
-            start += sum(len(each) + 1 for each in given[:index])
-            end = start + len(given[index])
+            start, end = given[index]
         inner = expression[start:end]
         kept = inner.strip("\"' ")
         if kept:
             start += inner.index(kept)
             yield start, start + len(kept)
+
+
+def _given(expression: str, at: int) -> list[Span]:
+    """The arguments that begin at an index: they end at the parenthesis that closes, or with the text."""
+    found, depth, start = list[Span](), 0, at
+    for match in re.compile(r"[(),]").finditer(expression, at):
+        if match[0] == "(":
+            depth += 1
+        elif depth:
+            depth -= match[0] == ")"
+        else:
+            found.append((start, match.start()))
+            if match[0] == ")":
+                return found
+            start = match.end()
+    return [*found, (start, len(expression))]
 
 
 def _moved(span: Span, by: int) -> Span:

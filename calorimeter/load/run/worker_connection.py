@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hmac
 import logging
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -75,8 +74,8 @@ class MasterSocket(zmqrpc.Server):
             self.socket.bind(f"tcp://{host}:{port or '*'}")
         except zmq.ZMQError as problem:
             self.close(linger=0)
-            given = f"cannot listen on {host}: {os.strerror(problem.errno or 0)}"
-            _give_up(InputError(f"--master-bind-port {port}", given, "valid: a free port"))
+            given = f"port {port} cannot be opened there ({zmq.strerror(problem.errno or 0)})"
+            _end(InputError(f"--master-bind-host {host}", given, "another address, or --master-bind-port"))
         endpoint = bytes(self.socket.last_endpoint)  # type: ignore[arg-type]
         self.port = int(endpoint.strip(b"\0").rpartition(b":")[2])
 
@@ -189,10 +188,10 @@ def _keys(token: Callable[[], bytes]) -> tuple[tuple[bytes, bytes], tuple[bytes,
         shared = token()
         return key_pair(shared, "master"), key_pair(shared, "worker")
     except InputError as problem:
-        _give_up(problem)
+        _end(problem)
 
 
-def _give_up(problem: InputError) -> NoReturn:
+def _end(problem: InputError) -> NoReturn:
     """End this Locust with one line."""
     print(f"calorimeter: {problem}", file=sys.stderr, flush=True)
     sys.exit(2)

@@ -28,6 +28,8 @@ def basic(secret: str) -> str:
 FORMS: tuple[Form, ...] = (
     (GLOBAL, lambda s: ("setenv", "STATS_PASSWORD", s)),
     (GLOBAL, lambda s: ("presetenv", "API_KEY", s)),
+    (GLOBAL, lambda s: ("setenv", "HTTP_AUTHORIZATION", f"Basic {basic(s)}")),
+    (GLOBAL, lambda s: ("setenv", "STATS_LOGIN", f"op:{s}")),
     (GLOBAL, lambda s: ("cluster-secret", s)),
     (GLOBAL, lambda s: ("set-var", "proc.token", f"str({s})")),
     (GLOBAL, lambda s: ("set-var-fmt", "proc.token", s)),

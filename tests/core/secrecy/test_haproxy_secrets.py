@@ -105,6 +105,8 @@ def test_haproxy_accepts_the_forms_and_their_copy_is_as_long(tmp_path: Path, way
         "# the password is in the vault, see https://docs:80/token",
         "# don't use a token here: it's slow",
         "setenv KEY_FILE /etc/haproxy/key.pem",
+        "setenv AUTH_URL http://10.0.0.1:5000/v3",
+        "# docker run -u 1000:1000 haproxy",
         "errorfile 401 /etc/haproxy/errors/401-auth.http",
     ],
 )
@@ -124,6 +126,23 @@ def test_what_is_no_secret_stays_readable(line: str) -> None:
 def test_a_value_after_more_blanks_or_with_a_percent_sign_is_hidden_whole(line: str) -> None:
     """Blanks after the name of a header are no value; `%` begins a variable only if HAProxy knows it."""
     assert copied(f"{line}\n") == line.replace("nc2%m94vckb44", "********") + "\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'http-request set-header X-Env "${ADMIN_PW-sw0rdfish-9}"',
+        "acl a http_auth_bearer,jwt_verify(str(HS256),'sw0rdfish-9')",
+        "http-request set-var(txn.x) var(txn.jwe),jwt_decrypt_secret(sw0rdfish-9)",
+        "# curl -u op:sw0rdfish-9 http://10.0.0.1:8004/",
+        "command env DB_PASS=sw0rdfish-9 curl --user op:sw0rdfish-8 http://10.0.0.1/",
+        'server a 10.0.0.1:8004 check agent-send "AUTH sw0rdfish-9\\n"',
+    ],
+)
+def test_a_secret_of_an_expression_or_a_program_is_masked(line: str) -> None:
+    """Nested functions, defaults of variables, and logins that a program is given."""
+    assert "sw0rdfish" not in copied(f"  {line}\n")
+    assert MASK in copied(f"  {line}\n")
 
 
 def test_a_secret_is_hidden_where_it_is_used_and_where_it_is_set() -> None:
