@@ -115,6 +115,9 @@ def _without_login(body: str, start: int) -> str:
     return hide_urls(body)
 
 
+_BACKSLASHES = re.compile(r"(?:\\|%(?:25)?5[Cc])+")
+
+
 def hide_urls(text: str) -> str:
     """Replace the passwords of the URLs in a text."""
     return secret_text.masked(text, secret_text.of_urls(text))
@@ -143,7 +146,7 @@ class SecretValues:
         written = quoted_text.plain(text)
         spans: list[tuple[int, int]] = []
         for value in self.values:
-            spans += _found(written, value)
+            spans += _found(text, written, value)
         if self.values:
             spans += (match.span() for match in _BASE64.finditer(text) if self._is_login(match[0]))
         return hide_urls(secret_text.masked(text, spans))
@@ -228,7 +231,7 @@ def secret_values(values: Iterable[str], words: Iterable[str] = ()) -> SecretVal
 _plain_value = cache(lambda value: quoted_text.plain(value.strip(" \t\r\n\f\v")).text)
 
 
-def _found(written: PlainText, value: str) -> Iterator[tuple[int, int]]:
+def _found(text: str, written: PlainText, value: str) -> Iterator[tuple[int, int]]:
     """Where a text has a value; a short one is no part of a longer word."""
     for start, end in written.find(_plain_value(value)):
         first, last = written.starts[start], written.ends[end - 1]
@@ -237,7 +240,17 @@ def _found(written: PlainText, value: str) -> Iterator[tuple[int, int]]:
             quoted = start > 0 and first - written.starts[start - 1] > 1
             if (_is_word(before) and not quoted) or _is_word(after):
                 continue
+        # Plain text has no backslashes: those at the ends of a value are its own.
+        if value.endswith("\\") and (more := _BACKSLASHES.match(text, last)):
+            last = more.end()
+        while value.startswith("\\") and (size := _backslash_before(text, first)):
+            first -= size
         yield first, last
+
+
+def _backslash_before(text: str, at: int) -> int:
+    """The length of the backslash, as it is or quoted for a URL, that ends at an index; 0 without one."""
+    return next((len(form) for form in ("\\", "%5C", "%5c", "%255C") if text.endswith(form, 0, at)), 0)
 
 
 def _is_word(char: str) -> bool:

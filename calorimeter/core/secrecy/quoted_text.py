@@ -17,7 +17,7 @@ _QUOTED = re.compile(
     r"|\\(?:u(?P<unit>[0-9A-Fa-f]{4})|x(?P<octet>[0-9A-Fa-f]{2}))"
     r"|(?P<blank>\\{1,8}[nrtfv]|[ \t\r\n\f\v+]+)"
     r"|(?P<dollar>\$\$?)"
-    r"|(?P<backslash>\\+)"
+    r"|(?P<backslash>(?:\\\\)+(?=\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2})|\\+)"
     r"|(?P<lost>[\udc80-\udcff\ufffd]+)"
 )
 _OCTET = re.compile(r"%(?:25){0,2}([0-9A-Fa-f]{2})")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from calorimeter.config.audit import HeatFiles, Inputs
@@ -113,6 +113,10 @@ FORMS: tuple[Callable[[str], str], ...] = (
 
 @settings(max_examples=100, deadline=None)
 @given(_PASSWORDS, st.sampled_from(FORMS))
+@example("0000000\\", str)
+@example("000000\\\x7f", FORMS[6])
+@example("\\a000000", quote)
+@example("\\\\000000\\\\", FORMS[6])
 def test_a_value_is_masked_in_every_form(password: str, form: Callable[[str], str]) -> None:
     """Quoted for a URL, a file, HTML or JSON, a value is replaced, and the text around it stays."""
     shown = secret_values([password]).hide(f"before [{form(password)}] after")
