@@ -7,11 +7,13 @@ are ordinary words, are masked by what the line looks like (`mask`).
 from __future__ import annotations
 
 import base64
+import html
+import json
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from urllib.parse import unquote
+from urllib.parse import quote, quote_plus, unquote
 
 from calorimeter.core.secrecy import haproxy_secrets, quoted_text, secret_text
 from calorimeter.core.secrecy.quoted_text import PlainText
@@ -115,9 +117,6 @@ def _without_login(body: str, start: int) -> str:
     return hide_urls(body)
 
 
-_BACKSLASHES = re.compile(r"(?:\\|%(?:25)?5[Cc])+")
-
-
 def hide_urls(text: str) -> str:
     """Replace the passwords of the URLs in a text."""
     return secret_text.masked(text, secret_text.of_urls(text))
@@ -146,7 +145,8 @@ class SecretValues:
         written = quoted_text.plain(text)
         spans: list[tuple[int, int]] = []
         for value in self.values:
-            spans += _found(text, written, value)
+            spans += _found(written, value)
+            spans += _found_as_written(text, value)
         if self.values:
             spans += (match.span() for match in _BASE64.finditer(text) if self._is_login(match[0]))
         return hide_urls(secret_text.masked(text, spans))
@@ -231,7 +231,7 @@ def secret_values(values: Iterable[str], words: Iterable[str] = ()) -> SecretVal
 _plain_value = cache(lambda value: quoted_text.plain(value.strip(" \t\r\n\f\v")).text)
 
 
-def _found(text: str, written: PlainText, value: str) -> Iterator[tuple[int, int]]:
+def _found(written: PlainText, value: str) -> Iterator[tuple[int, int]]:
     """Where a text has a value; a short one is no part of a longer word."""
     for start, end in written.find(_plain_value(value)):
         first, last = written.starts[start], written.ends[end - 1]
@@ -240,17 +240,29 @@ def _found(text: str, written: PlainText, value: str) -> Iterator[tuple[int, int
             quoted = start > 0 and first - written.starts[start - 1] > 1
             if (_is_word(before) and not quoted) or _is_word(after):
                 continue
-        # Plain text has no backslashes: those at the ends of a value are its own.
-        if value.endswith("\\") and (more := _BACKSLASHES.match(text, last)):
-            last = more.end()
-        while value.startswith("\\") and (size := _backslash_before(text, first)):
-            first -= size
         yield first, last
 
 
-def _backslash_before(text: str, at: int) -> int:
-    """The length of the backslash, as it is or quoted for a URL, that ends at an index; 0 without one."""
-    return next((len(form) for form in ("\\", "%5C", "%5c", "%255C") if text.endswith(form, 0, at)), 0)
+def _found_as_written(text: str, value: str) -> Iterator[tuple[int, int]]:
+    """Where a text has a value whose signs mean something when the quoting is taken off, in each form."""
+    if len(value) < _LONG or not ("\\" in value or "$" in value):
+        return
+    for form in _forms(value):
+        at = text.find(form)
+        while at >= 0:
+            yield at, at + len(form)
+            at = text.find(form, at + len(form))
+
+
+@cache
+def _forms(value: str) -> frozenset[str]:
+    """A value as it is written in a URL, in JSON, in HTML, in oslo.config and in HAProxy."""
+    plain = value.encode("utf-8", "replace").decode()
+    urls = {quote(plain), quote(plain, safe=""), quote_plus(plain)}
+    urls |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), url) for url in urls}
+    dumped = {json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}
+    escaped = "".join(f"\\{char}" if char in " \"'#\\" else char for char in value)
+    return frozenset({value, *urls, *dumped, html.escape(value), value.replace("$", "$$"), escaped})
 
 
 def _is_word(char: str) -> bool:
