@@ -9,12 +9,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from calorimeter.core import deployment as deployments
 from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
 from calorimeter.lab import lab_state
+
+# A deadline would make a timed test of each: a busy machine is no fault.
+hypothesis.settings.register_profile("calorimeter", deadline=None)
+hypothesis.settings.load_profile("calorimeter")
 
 
 def pytest_configure() -> None:
