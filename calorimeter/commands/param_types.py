@@ -9,6 +9,7 @@ import click
 
 from calorimeter.core import bounds
 from calorimeter.core.bounds import Bounds
+from calorimeter.core.errors import InputError
 from calorimeter.core.shown_text import quoted
 
 
@@ -73,3 +74,11 @@ class NumbersParam(NumberParam):
         if len(words) > bounds.MOST_NUMBERS:
             raise ValueError(f"valid: {bounds.MOST_NUMBERS} numbers or fewer")
         return tuple(self.within.parse(word.strip()) for word in words)
+
+
+def check_series(total_s: float, what: str) -> None:
+    """Raise InputError if the loads of a series would together last longer than the longest load."""
+    try:
+        bounds.LOAD.check(total_s)
+    except ValueError as problem:
+        raise InputError("--repeat", f"{what} would last {total_s:.0f} s in all", str(problem)) from problem

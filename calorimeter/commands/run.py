@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION, YES_BREAK_IT
-from calorimeter.commands.param_types import DurationParam, NumberParam
+from calorimeter.commands.param_types import DurationParam, NumberParam, check_series
 from calorimeter.core import bounds, paths, shipped, statistics
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.schedule import parse
@@ -114,13 +114,8 @@ def run(
 
 
 def _check_length(scenarios: list[str], repeat: int, options: dict[str, Any]) -> None:
-    """Raise InputError if a series would last longer than the longest time, before its first run."""
     lengths = [options["duration"] or catalogue.read(catalogue.find(name)).duration_s for name in scenarios]
-    try:
-        bounds.LOAD.check(repeat * sum(lengths))
-    except ValueError as problem:
-        given = f"{repeat} runs of each side would last {repeat * sum(lengths):.0f} s in all"
-        raise InputError("--repeat", given, str(problem)) from problem
+    check_series(repeat * sum(lengths), f"{repeat} runs of each side")
 
 
 def _words(params: list[click.Parameter], given: dict[str, Any]) -> list[str]:

@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 
 from calorimeter.commands.options import DEPLOYMENT_OPTION, RUNS_OPTION
-from calorimeter.commands.param_types import DurationParam, NumberParam, NumbersParam
+from calorimeter.commands.param_types import DurationParam, NumberParam, NumbersParam, check_series
 from calorimeter.core import bounds, paths
 from calorimeter.core import deployment as deployments
-from calorimeter.core.errors import InputError
 from calorimeter.core.recorded.rundir import RunDir
 from calorimeter.workload import catalogue
 
@@ -62,7 +61,7 @@ def scale(
     run.
     """
     sizes = (len(set(numbers)) for numbers in (rest, cfn, engines) if numbers)
-    _check_length(prod(sizes) * repeat * duration)
+    check_series(prod(sizes) * repeat * duration, "the loads of all sizes")
     from calorimeter.report import report_folder
     from calorimeter.studies import scale_page, study_circumstances
     from calorimeter.studies import scale_study as study
@@ -101,12 +100,3 @@ def scale(
         click.echo(line)
     click.echo(f"report: {folder.path / 'report' / 'index.html'}")
     return 1 if any(each.inside is False for each in result.predictions) else 0
-
-
-def _check_length(total_s: float) -> None:
-    """Raise InputError if the loads of a study would together last longer than the longest time."""
-    try:
-        bounds.LOAD.check(total_s)
-    except ValueError as problem:
-        given = f"the loads of all sizes would last {total_s:.0f} s in all"
-        raise InputError("--repeat", given, str(problem)) from problem

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import json
-import math
 import os
 import re
 import stat
@@ -18,6 +17,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from calorimeter.core import json_text
 from calorimeter.core.errors import InputError
 
 PRIVATE = 0o600
@@ -200,18 +200,12 @@ def parse_json(text: str | bytes, where: str) -> Any:
     not finite or has more than 64 bits, or half a character (a lone surrogate).
     """
     try:
-        tree = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite, parse_int=_of_64_bits)
+        tree = json_text.parse(text, _of_64_bits)
         _refuse_depth(tree)
-        if _SURROGATE.search(text if isinstance(text, str) else text.decode("utf-8", "replace")):
-            json.dumps(tree, ensure_ascii=False).encode()
     except (ValueError, RecursionError) as problem:
         why = "nested too deeply" if isinstance(problem, RecursionError) else f"not JSON ({problem})"
         raise InputError(where, f"is damaged: {why:.120}") from problem
     return tree
-
-
-_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
-"""What may be half a character: only then the tree is looked through."""
 
 
 def _refuse_depth(tree: Any) -> None:
@@ -227,17 +221,6 @@ def _refuse_depth(tree: Any) -> None:
         if not level:
             return
     raise RecursionError
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"{text:.20} is too large for a number")
-    return value
 
 
 def _of_64_bits(text: str) -> int:

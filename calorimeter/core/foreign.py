@@ -6,18 +6,17 @@ whatever the bytes are; a message quotes nothing of an answer but names.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 from xml.parsers import expat
 
+from calorimeter.core import json_text
+
 _IDENTIFIER = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,254}", re.ASCII)
 _ARN = re.compile(r"arn:[A-Za-z0-9_.:-]{1,255}:stacks/[A-Za-z0-9_.-]{1,255}/[A-Za-z0-9_-]{1,64}", re.ASCII)
 _TOKEN = re.compile(r"[!-~]{1,16384}", re.ASCII)
 _TARGET = re.compile(r"/[!-~]{0,8191}", re.ASCII)
-_HALF_PAIR = re.compile(r"\\u[dD][89a-fA-F]")
 _URL = re.compile(r"https?://[!-~]{1,8191}", re.ASCII)
 
 
@@ -32,22 +31,9 @@ class UnintelligibleError(ValueError):
 def json_value(body: bytes | str) -> Any:
     """The value of JSON text in UTF-8: its numbers are finite, and UTF-8 can hold all of its texts."""
     try:
-        given = body if isinstance(body, str) else body.decode()
-        value = json.loads(given, parse_constant=_no_number, parse_float=_finite)
-        if _HALF_PAIR.search(given):
-            json.dumps(value, ensure_ascii=False).encode()
+        return json_text.parse(body if isinstance(body, str) else body.decode())
     except (ValueError, RecursionError) as problem:
         raise UnintelligibleError(f"no JSON ({type(problem).__name__})") from None
-    return value
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    return value if math.isfinite(value) else _no_number(digits)
-
-
-def _no_number(name: str) -> float:
-    raise ValueError(f"{name:.20} is no number of JSON")
 
 
 def member(value: object, *names: str) -> Any:

@@ -248,10 +248,7 @@ def _found_as_written(text: str, value: str) -> Iterator[tuple[int, int]]:
     if len(value) < _LONG or not ("\\" in value or "$" in value):
         return
     for form in _forms(value):
-        at = text.find(form)
-        while at >= 0:
-            yield at, at + len(form)
-            at = text.find(form, at + len(form))
+        yield from quoted_text.occurrences(text, form)
 
 
 @cache

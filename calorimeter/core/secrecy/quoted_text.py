@@ -21,7 +21,6 @@ _QUOTED = re.compile(
     r"|(?P<lost>[\udc80-\udcff\ufffd]+)"
 )
 _OCTET = re.compile(r"%(?:25){0,2}([0-9A-Fa-f]{2})")
-_LOST = re.compile("\ufffd+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +33,15 @@ class PlainText:
 
     def find(self, value: str) -> Iterator[tuple[int, int]]:
         """The indexes in `text` at which a plain value is, from the first to the last."""
-        at = self.text.find(value) if value else -1
-        while at >= 0:
-            yield at, at + len(value)
-            at = self.text.find(value, at + len(value))
+        return occurrences(self.text, value)
+
+
+def occurrences(text: str, value: str) -> Iterator[tuple[int, int]]:
+    """Where a value begins and ends in a text, from the first to the last; nowhere if it is empty."""
+    at = text.find(value) if value else -1
+    while at >= 0:
+        yield at, at + len(value)
+        at = text.find(value, at + len(value))
 
 
 def plain(text: str) -> PlainText:
