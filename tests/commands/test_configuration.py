@@ -364,7 +364,7 @@ _PIECES = st.sampled_from(_PROXY_LINES.splitlines(keepends=True))
 _OPTIONS = st.sampled_from(_HEAT_LINES.splitlines(keepends=True))
 
 
-@settings(max_examples=30, deadline=None)  # thousands of files: `bin/soak field`
+@settings(max_examples=30)  # thousands of files: `bin/soak field`
 @given(st.lists(_PIECES, max_size=12), st.lists(_OPTIONS, max_size=8))
 def test_no_files_raise_anything_but_an_input_error(proxy: list[str], options: list[str]) -> None:
     """For any files, audit, correction and description end in a result or an InputError."""

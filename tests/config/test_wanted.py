@@ -86,7 +86,7 @@ def test_a_mistyped_option_is_one_line(
         wanted.options((balance,), heat, rabbitmq)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.text(max_size=12))
 def test_any_text_is_a_value_or_one_line(text: str) -> None:
     """No text given as an option ends in a traceback."""

@@ -35,7 +35,7 @@ def refused(read: Callable[[], object]) -> str:
     return message
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(JSON | st.binary())
 def test_any_value_is_read_or_refused(value: object) -> None:
     """No reader raises anything else, for any value of JSON and any bytes."""
@@ -46,7 +46,7 @@ def test_any_value_is_read_or_refused(value: object) -> None:
             assert str(problem).isprintable()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=80) | JSON.map(lambda value: json.dumps(value).encode()))
 def test_any_body_is_json_or_refused(body: bytes) -> None:
     """What is read can be written again as UTF-8 and as strict JSON."""
@@ -162,7 +162,7 @@ def test_honest_xml_is_read() -> None:
 MARKUP = st.text(alphabet="<>/!&;[]?StackId \"'xDOCTYPE", max_size=60).map(str.encode)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.binary(max_size=60) | MARKUP)
 def test_any_bytes_are_xml_or_refused(body: bytes) -> None:
     """No other error."""

@@ -76,7 +76,7 @@ def _words(tokens: list[Token]) -> tuple[str, set[str]]:
     return "".join(child.content for child in inline), kinds | {c for c in code if set(c) - set("@#")}
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(TEXTS)
 @example(
     "a | b `c` <img src=x> [x](javascript:alert(1)) ![p](q) **b** ~~s~~ &copy; https://x.y a@b.c #1 @u"

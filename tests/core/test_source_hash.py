@@ -117,7 +117,7 @@ WEIGHTS = st.lists(st.integers(0, 12), min_size=1, max_size=7)
 
 
 @given(WEIGHTS, st.integers(1, 9), st.integers(0, 2**32 - 1))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_a_common_factor_of_weights_changes_nothing_in_a_map(
     weights: list[int], factor: int, value: int
 ) -> None:
@@ -128,7 +128,7 @@ def test_a_common_factor_of_weights_changes_nothing_in_a_map(
 
 
 @given(WEIGHTS)
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 def test_shares_of_a_map_are_those_of_the_weights(weights: list[int]) -> None:
     """In a map each server has its share of the weights; the shares of a ring sum to 1."""
     total = sum(weights)
@@ -150,7 +150,7 @@ def test_shares_of_a_ring_are_the_shares_of_sources() -> None:
 
 
 @given(WEIGHTS.filter(any), st.sampled_from(RULES), st.data())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_a_ring_moves_only_sources_of_the_lost_server(
     weights: list[int], rules: HashRules, data: st.DataObject
 ) -> None:

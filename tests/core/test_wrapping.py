@@ -29,7 +29,7 @@ def test_a_command_breaks_before_options() -> None:
     ]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.text(st.sampled_from("ab-={}*' \\$\n"), min_size=1, max_size=60), min_size=1, max_size=12)
 )

@@ -244,7 +244,7 @@ NAMES = st.sampled_from(["index.html", "tables/a.csv", "figures/b.svg", "notes.t
 TREES = st.dictionaries(NAMES, st.binary(max_size=3), max_size=4)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(made=TREES, later=TREES, in_a_run=st.booleans(), has_manifest=st.booleans())
 def test_no_file_that_is_not_ours_is_lost(
     made: dict[str, bytes], later: dict[str, bytes], in_a_run: bool, has_manifest: bool

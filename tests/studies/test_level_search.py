@@ -15,7 +15,6 @@ CAPACITY = st.floats(0.5, 5000)
 START = st.floats(0.5, 500)
 
 
-@settings(deadline=None)
 @given(capacity=CAPACITY, start=START, precision=st.sampled_from([0.05, 0.1, 0.25]))
 def test_a_known_capacity_is_found_to_the_precision(
     capacity: float, start: float, precision: float
@@ -31,7 +30,6 @@ def test_a_known_capacity_is_found_to_the_precision(
     assert found.confirmed
 
 
-@settings(deadline=None)
 @given(capacity=st.integers(1, 3000), start=st.integers(1, 400))
 def test_whole_levels_stay_whole(capacity: int, start: int) -> None:
     """Users are counted, and few of them exactly."""
@@ -56,7 +54,7 @@ def noisy(capacity: float, spread: float, random: Random) -> tuple[list[float], 
     return held, probe
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(capacity=st.floats(2, 1000), seed=st.integers(0, 10**9))
 def test_noise_near_the_limit_moves_the_answer_little(capacity: float, seed: int) -> None:
     """With a limit blurred by 2 %, the answer is within 30 % below and 15 % above it, and ends."""
@@ -106,7 +104,7 @@ def test_the_sweep_goes_around_the_capacity(capacity: float) -> None:
     assert max(levels) > 1.48 * capacity
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(mean=st.floats(0.5, 50), seed=st.integers(0, 10**6))
 def test_a_steady_queue_seldom_grows(mean: float, seed: int) -> None:
     """A series of 30 independent Poisson numbers does not grow by the rule in any of these."""

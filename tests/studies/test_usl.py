@@ -41,7 +41,7 @@ def test_the_prediction_is_that_of_r() -> None:
 LAWS = st.tuples(st.floats(0.5, 500), st.floats(0, 0.5), st.floats(0, 0.02))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(LAWS)
 def test_a_law_without_noise_is_found_again(law: tuple[float, float, float]) -> None:
     """Whatever it is, its curve is met at sizes measured and not measured."""

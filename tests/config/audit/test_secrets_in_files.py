@@ -111,7 +111,7 @@ FORMS: tuple[Callable[[str], str], ...] = (
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(_PASSWORDS, st.sampled_from(FORMS))
 @example("0000000\\", str)
 @example("000000\\\x7f", FORMS[6])

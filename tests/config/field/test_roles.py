@@ -159,7 +159,7 @@ def split(process: HeatFiles, *, said: bool) -> tuple[HeatFiles, ...]:
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.booleans(), st.lists(st.booleans(), min_size=2, max_size=2), st.randoms(use_true_random=False))
 def test_files_split_by_role_are_as_correct(said: bool, chosen: list[bool], draw: random.Random) -> None:
     """The clean deployment stays clean if some machines have a file for each role, in any order."""

@@ -78,7 +78,7 @@ def write(folder: Path, files: tuple[str, ...]) -> None:
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.tuples(_FILE, _FILE, _FILE))
 def test_every_value_is_that_of_oslo_config(files: tuple[str, str, str]) -> None:
     """Values after substitution, of a file and a folder, are those that a service gets."""
@@ -98,7 +98,7 @@ def test_every_value_is_that_of_oslo_config(files: tuple[str, str, str]) -> None
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(_BROKEN)
 def test_rejected_lines_are_those_of_oslo_config(text: str) -> None:
     """The first line that is recorded as rejected is the one with which oslo.config stops."""

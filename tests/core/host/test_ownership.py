@@ -36,7 +36,7 @@ def tree(tmp_path: Path) -> Path:
     return file
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(modes=st.tuples(*[st.sampled_from([0o700, 0o755, 0o750, 0o777, 0o757, 0o1777, 0o702])] * 3))
 def test_nothing_that_everybody_can_write_is_used(tree: Path, modes: tuple[int, int, int]) -> None:
     """A file is used if, and only if, others can write neither it nor a folder above it."""

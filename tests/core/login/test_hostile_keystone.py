@@ -162,7 +162,7 @@ def test_a_token_that_no_header_may_have_is_one_line(subject: str, tmp_path: Pat
         Token(described(tmp_path, to.port))
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=JSON | st.dictionaries(st.sampled_from(sorted(GOOD)), JSON).map(lambda t: {"token": GOOD | t}))
 def test_any_answer_of_keystone_is_a_token_or_one_line(body: object, tmp_path: Path, secret: None) -> None:
     """No other error, whatever the JSON is."""

@@ -171,7 +171,7 @@ def test_answers_that_unpack_without_end_or_not_at_all(
         tracemalloc.stop()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.binary(max_size=100), st.integers(0, 99), st.integers(1, 2000))
 def test_unpacking_gives_the_content_or_one_error(data: bytes, place: int, limit: int) -> None:
     """Also if one byte is another; never more than the limit."""

@@ -167,7 +167,7 @@ ABOUT = st.one_of(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(rows=st.lists(ROW, min_size=1, max_size=120), about=ABOUT)
 def test_a_page_and_gate_t1_count_the_same_requests(
     tmp_path_factory: pytest.TempPathFactory, rows: list[Row], about: dict[str, Any]

@@ -59,7 +59,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(trees)
 def test_a_tree_is_read_as_python_reads_it_and_a_record_is_whole_or_one_line(tree: object) -> None:
     """Any value is read back; any value is a record of the model, or one line that names the file."""

@@ -62,7 +62,7 @@ def reasons(body: bytes, monkeypatch: pytest.MonkeyPatch, status: int = 200) -> 
     return found
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(body=st.binary(max_size=20) | (JSON | ROWS).map(lambda value: json.dumps(value).encode()))
 def test_any_answer_of_a_broker_is_a_record_or_a_reason(
     body: bytes, monkeypatch: pytest.MonkeyPatch
@@ -135,7 +135,7 @@ STATE = "1\n# be_id be_name srv_name srv_id srv_addr\n"
 WORDS = st.text(alphabet='a,0²"\n\0:=# \u2028', max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.sampled_from(["", HEAD, STATE, "0x1: src=a:"]), WORDS)
 def test_any_text_of_a_proxy_is_a_record_or_a_reason(head: str, text: str) -> None:
     """Numbers that are none, rows that are too short, quotes that do not end."""
@@ -159,7 +159,7 @@ def test_hostile_texts_of_a_proxy(text: str) -> None:
     assert proxy_state.read_sessions("0x1: src=a:80 fe=f")[0].client_port == 80
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.binary(max_size=20) | JSON.map(lambda value: json.dumps({"services": value}).encode()))
 def test_any_list_of_services_is_a_record_or_a_reason(body: bytes) -> None:
     """Heat's table of engines."""
@@ -172,7 +172,7 @@ def test_any_list_of_services_is_a_record_or_a_reason(body: bytes) -> None:
         assert str(problem).isprintable()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.text(max_size=20) | JSON.map(lambda value: json.dumps({"versions": value})))
 def test_any_list_of_versions_is_read(text: str) -> None:
     """The document at `/` of an API; none if it is another."""

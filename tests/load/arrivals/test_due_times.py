@@ -44,7 +44,7 @@ def expected_until(stages: list[Stage], at_s: float) -> float:
     return total
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(stages=STAGES)
 def test_even_spacing_is_one_arrival_for_each_that_is_expected(stages: list[Stage]) -> None:
     """Evenly spaced, the k-th arrival is due exactly when k are to be expected, in steps and ramps."""
@@ -54,7 +54,7 @@ def test_even_spacing_is_one_arrival_for_each_that_is_expected(stages: list[Stag
         assert expected_until(stages, found[number]) == pytest.approx(number, abs=1e-4)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(stages=STAGES, spacing=st.sampled_from(["poisson", "constant"]), workers=st.integers(2, 4))
 def test_workers_share_the_schedule_of_one(stages: list[Stage], spacing: str, workers: int) -> None:
     """Any number of workers have, together, the arrivals of one alone, in order, each within the run."""

@@ -39,7 +39,7 @@ def test_chunked_answer_is_joined() -> None:
     assert (second.body, second.port) == (b"hello", first.port)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(cuts=st.lists(st.integers(1, 100), max_size=8), chunked=st.booleans())
 def test_answer_is_the_same_however_the_network_cuts_it(cuts: list[int], chunked: bool) -> None:
     """The same bytes in any packets give the same answer."""

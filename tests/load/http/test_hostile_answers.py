@@ -46,7 +46,7 @@ def first_and_next(raw: bytes) -> Answer:
     return first
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(START, RAW, st.sampled_from([b"", b"\r\n\r\n"]))
 def test_any_bytes_are_one_answer(start: bytes, raw: bytes, end: bytes) -> None:
     """Complete or with an error of its own; nothing is raised."""

@@ -160,7 +160,7 @@ SHAPES = st.dictionaries(
 """JSON of the form that Heat's answers have, with anything in it."""
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(
     st.binary(max_size=40) | (JSON | SHAPES).map(lambda value: json.dumps(value).encode()),
     st.binary(max_size=20),

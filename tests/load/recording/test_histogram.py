@@ -20,7 +20,7 @@ def exact_s(durations_ns: list[int], percent: float) -> float:
     return sorted(durations_ns)[rank - 1] / 1e9
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(durations=DURATIONS, percent=st.sampled_from([0, 1, 25, 50, 90, 95, 99, 99.9, 100]))
 def test_percentiles_are_within_one_percent(durations: list[int], percent: float) -> None:
     """Any percentile of any durations between a microsecond and hours is within 1 % of the exact one."""
@@ -29,7 +29,7 @@ def test_percentiles_are_within_one_percent(durations: list[int], percent: float
     assert histogram.percentile_s(percent) == pytest.approx(exact_s(durations, percent), rel=0.01)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(parts=st.lists(DURATIONS, min_size=2, max_size=4))
 def test_merged_histograms_are_those_of_all(parts: list[list[int]]) -> None:
     """Histograms that went through messages and were merged are the histogram of all durations."""

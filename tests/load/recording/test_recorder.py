@@ -51,7 +51,7 @@ def rows_of(run: Path, kind: str) -> list[dict[str, Any]]:
     return [row for file in RunDir(run).parquet(kind) for row in pq.read_table(file).to_pylist()]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(rows=st.lists(ROW, max_size=60), flush_after=st.sets(st.integers(0, 59), max_size=3))
 def test_rows_in_are_rows_out(
     rows: list[dict[str, Any]], flush_after: set[int], tmp_path_factory: pytest.TempPathFactory

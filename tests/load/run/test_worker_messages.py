@@ -35,7 +35,7 @@ ORDER = {"id": "20261130T010203Z-step-ab12", "worker": 0, "workers": 2, "given":
 ORDER |= {"scenario": "ab" * 32, "templates": {"tiny.yaml": "cd" * 32}}
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=ANYTHING | nearly(*LOCUSTS), kind=st.sampled_from([*OF_WORKERS.items(), *OF_MASTERS.items()]))
 def test_a_check_raises_nothing_but_a_value_error(data: Any, kind: Any) -> None:
     """Whatever Locust's messages contain, they are taken or refused."""
@@ -43,7 +43,7 @@ def test_a_check_raises_nothing_but_a_value_error(data: Any, kind: Any) -> None:
         kind[1](printable(data))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(data=ANYTHING | nearly(*OF_MASTER), shape=st.sampled_from(OF_MASTER))
 def test_no_message_raises_in_a_worker(data: Any, shape: Any) -> None:
     """Of a master's messages, a worker takes those of the right shape, and no path."""
@@ -85,7 +85,7 @@ def test_a_name_that_locust_does_not_make_is_none(identity: bytes) -> None:
     assert worker_name(identity) is None
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.dictionaries(st.text(alphabet="0123456789-²_ ", max_size=6) | st.integers(), ANYTHING) | ANYTHING)
 def test_a_histogram_counts_only_what_can_be(message: Any) -> None:
     """Negative, huge and unknown buckets and counts change nothing; others are added."""

@@ -133,7 +133,7 @@ def test_no_message_raises_in_the_master(tmp_path: Path) -> None:
     wire, master = begun(tmp_path, {"alpha_1": 0.0})
     (worker,) = master._workers.values()
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=60)
     @given(
         data=ANYTHING | nearly(*SHAPES), kind=st.sampled_from([workers.CLOCK, workers.FILE, workers.DONE])
     )
