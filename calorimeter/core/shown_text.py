@@ -38,9 +38,11 @@ def quoted(given: object) -> str:
 
 # Markdown
 
-_PUNCTUATION = re.compile(r"[\\*_\[\]<>|~$]|:(?=//)|(?<=www)\.|#(?!\w)|&(?=#?\w)", re.IGNORECASE)
+_PUNCTUATION = re.compile(r"[\\*_\[\]<>|~$]|:(?=//)|(?<=www)\.|&(?=#?\w)", re.IGNORECASE)
 _BLOCK = re.compile(r"(\s*)(?:([-+=:])(?=[\s=+:-]|$)|(\d{1,9})([.)])(?=\s|$))")
 """What begins a list, a rule or the underline of a heading at the start of a line."""
+_REFERENCE = re.compile(r"([@#]+)(\w?)")
+"""A run of the signs of a mention, an issue or a heading, and the word that follows it."""
 
 
 def markdown(text: str) -> str:
@@ -52,12 +54,16 @@ def markdown(text: str) -> str:
     escaped = _PUNCTUATION.sub(_escaped, line.replace("`", "\0"))
     if block := _BLOCK.match(escaped):
         escaped = _block(block) + escaped[block.end() :]
-    escaped = re.sub(r"(?:@|(?<!#)#+(?=\w))+", lambda found: f"`{found[0]}`", escaped)
-    return escaped.replace("\0", "&#96;")
+    return _REFERENCE.sub(_reference, escaped).replace("\0", "&#96;")
 
 
 def _escaped(found: re.Match[str]) -> str:
     return "&amp;" if found[0] == "&" else f"\\{found[0]}"
+
+
+def _reference(found: re.Match[str]) -> str:
+    signs, word = found.groups()
+    return f"`{signs}`{word}" if word or "@" in signs else "\\#" * len(signs)
 
 
 def _block(found: re.Match[str]) -> str:

@@ -86,6 +86,8 @@ def _words(tokens: list[Token]) -> tuple[str, set[str]]:
 @example(":--")
 @example("`@`")
 @example("@#1")
+@example("##1")
+@example("## ##")
 def test_markdown_shows_foreign_text_as_text(text: str) -> None:
     """As a paragraph, in a list, a heading and a table: one block with these words, and no markup."""
     escaped = markdown(text)
