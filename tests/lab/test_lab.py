@@ -356,7 +356,7 @@ def test_every_variation_at_once_serves_and_goes_without_trace(name: str) -> Non
     """Quorum queues, `mode http`, weights, consistent hash and two workers make a lab that works."""
     up = lab_command(
         *("up", "--name", name, "--rest", "2", "--cfn", "1", "--engines", "1", "--workers", "2"),
-        *("--queues", "quorum", "--mode", "http", "--weights", "1,2", "--hash-type", "consistent"),
+        *("--messaging", "quorum", "--mode", "http", "--weights", "1,2", "--hash-type", "consistent"),
     )
     assert up.returncode == 0, up.stderr
     folder = paths.lab(name)
