@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -22,6 +23,9 @@ from calorimeter.commands.lab_options import (
 )
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds
+
+if TYPE_CHECKING:
+    from calorimeter.lab.lab_topology import LabTopology
 
 SAMPLE_ENGINES = 4
 
@@ -82,18 +86,12 @@ PLACE_OPTIONS = (
 def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     """Bring a lab up, and wait until all of it serves."""
     from calorimeter.lab import bring_up, combinations
-    from calorimeter.lab.lab_topology import LabTopology
 
     ports = given({"rest": rest_port, "cfn": cfn_port})
-    wanted = given(asked)
-    if wanted.get("serve") == "wsgi":
-        wanted["serve"] = "gunicorn"
-    if "sample" in wanted:
-        wanted.setdefault("engines", SAMPLE_ENGINES)
-    topology = LabTopology(**wanted)
-    combinations.check(topology, ports)
+    wanted = topology(given(asked))
+    combinations.check(wanted, ports)
     with daemons():
-        started = bring_up.up(topology, ports, say)
+        started = bring_up.up(wanted, ports, say)
     click.echo(f"REST        {started.url('rest')}/v1")
     click.echo(f"CFN         {started.url('cfn')}/v1")
     click.echo(f"deployment  {started.deployment}")
@@ -102,3 +100,15 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     else:
         client = f"OS_CLIENT_CONFIG_FILE={started.clouds} {started.programs.heat('openstack')}"
         click.echo(f"a client    {client} --os-cloud calorimeter stack list")
+
+
+def topology(asked: Mapping[str, Any]) -> LabTopology:
+    """The topology of the options that were given; those that were not have their defaults."""
+    from calorimeter.lab.lab_topology import LabTopology
+
+    wanted = dict(asked)
+    if wanted.get("serve") == "wsgi":
+        wanted["serve"] = "gunicorn"
+    if "sample" in wanted:
+        wanted.setdefault("engines", SAMPLE_ENGINES)
+    return LabTopology(**wanted)
