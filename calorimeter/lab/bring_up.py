@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
-from threading import Event
+from threading import Event, Lock
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
@@ -25,7 +25,8 @@ from calorimeter.lab import (
     take_down,
 )
 from calorimeter.lab.daemons import daemon
-from calorimeter.lab.lab_state import Lab, LabTopology
+from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.sample import layout, network
 from calorimeter.lab.start_plan import PartStart
 
@@ -91,6 +92,7 @@ class _BringUp:
     def __init__(self, lab: Lab, say: Say) -> None:
         self.lab = lab
         self.cancel = Event()
+        self.preparing = Lock()
         self.began = time.monotonic()
         self.starts = start_plan.plan(lab)
         self.serves = {part: Event() for part in self.starts}
@@ -117,7 +119,8 @@ class _BringUp:
 
     def start(self, start: PartStart) -> None:
         """Start one part once those that it needs serve. Raises `CancelledError` if another one failed."""
-        start.prepare(self.lab, self.cancel)
+        with self.preparing:  # parts share files
+            start.prepare(self.lab, self.cancel)
         for needed in start.needs:
             while not self.serves[needed].wait(0.05):
                 if self.cancel.is_set():

@@ -36,16 +36,17 @@ class PartStart:
 def plan(lab: Lab) -> dict[str, PartStart]:
     """All parts of the lab, by name, those with the longest way to go first."""
     topology = lab.topology
+    brokers = topology.broker_parts
     apis = (*topology.rest_parts, *topology.cfn_parts)
     starts = (
-        PartStart("rabbitmq", rabbitmq.daemon, _writes(rabbitmq.prepare)),
+        *(PartStart(part, rabbitmq.daemon, _writes(rabbitmq.prepare)) for part in brokers),
         PartStart("mariadb", mariadb.daemon, database_template.prepare),
-        *(_heat(part, "mariadb", "rabbitmq") for part in topology.engine_parts),
+        *(_heat(part, "mariadb", *brokers) for part in topology.engine_parts),
         PartStart("memcached", memcached.daemon),
         PartStart("keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached")),
-        *(_heat(part, "mariadb", "rabbitmq") for part in apis),
+        *(_heat(part, "mariadb", *brokers) for part in apis),
         # Its health checks would find APIs that do not serve yet, and wait before they look again.
-        PartStart("proxy", haproxy.daemon, _writes(haproxy.prepare), apis),
+        *(PartStart(part, haproxy.daemon, _writes(haproxy.prepare), apis) for part in topology.proxy_parts),
     )
     return {start.part: start for start in starts}
 

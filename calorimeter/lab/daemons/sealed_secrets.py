@@ -16,7 +16,7 @@ from cryptography.fernet import Fernet
 
 def main() -> None:
     """Hash `passwords` (name → password) with `rounds`; encrypt `text` with the Fernet key `key`."""
-    given = json.load(sys.stdin)
+    given = json.loads(sys.stdin.read())
     hashes = {
         name: bcrypt.hashpw(password.encode(), bcrypt.gensalt(given["rounds"])).decode()
         for name, password in given["passwords"].items()
