@@ -1,8 +1,8 @@
 """Profiles: what a deployment tool rolls out, as defaults of `lab up`.
 
-Each is a file in `profiles/`. It sets options of `lab up`, HAProxy settings that have no option, and options
-of heat.conf, each value with its source. What two cores cannot carry is scaled down there; `rolled_out` then
-says what the tool sets.
+Each is a file in `profiles/`. It sets options of `lab up`, HAProxy settings that have no option, and
+options of heat.conf, each value with its source. What two cores cannot carry is scaled down there;
+`rolled_out` then says what the tool sets.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _BELONGS_TO = {
     "prefetch": "messaging",
     "serve": "heat",
 }
-"""Option → the option that it belongs to: with another value of that, the profile's value has no meaning."""
+"""Option → the option that it belongs to: with another value of that, the profile's means nothing."""
 
 
 class Sourced(Model, Generic[T]):
@@ -166,6 +166,11 @@ def _meaningless(key: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> 
         return False
     other = _BELONGS_TO[key]
     return other in given and given[other] != own.get(other)
+
+
+def proxy_of(name: str | None) -> ProxySettings | None:
+    """What a profile sets of the proxy; None if nothing, or without a profile."""
+    return read(name).proxy if name is not None else None
 
 
 def heat_options(name: str | None, part: Part) -> Sections:
