@@ -40,7 +40,7 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     Raises `InputError` (missing programs, a taken port, a lab of that name is up) and `DaemonError`. Then,
     as after Ctrl-C and SIGTERM, nothing of the lab remains.
     """
-    found = programs.found()
+    found = programs.found(asked.haproxy, asked.rabbitmq)
     folder = lab_state.folder(asked.name)
     lab_state.check_room(asked.processes, "lab up")
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):

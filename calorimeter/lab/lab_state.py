@@ -175,4 +175,4 @@ def open_lab(name: str) -> Lab:
 
     path = folder(name)
     topology = read(path)
-    return Lab(path, topology, read_secrets(path), programs.found())
+    return Lab(path, topology, read_secrets(path), programs.found(topology.haproxy, topology.rabbitmq))

@@ -11,7 +11,7 @@ from threading import Event
 from calorimeter.config import generate
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.core import files
-from calorimeter.lab import processes
+from calorimeter.lab import lab_profile, processes, profile_proxy
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
 from calorimeter.lab.lab_state import Lab, write_private
@@ -56,10 +56,12 @@ def _guides(lab: Lab) -> haproxy_writer.ProxyConfig:
 
 
 def config(lab: Lab) -> haproxy_writer.ProxyConfig:
-    """The lab's configuration: the guide's, or the one with health checks."""
+    """The lab's configuration: the guide's, the one with health checks, or that of the profile."""
     asked, proxy = lab.topology, _guides(lab)
     if asked.proxy == "guide":
         return proxy
+    if asked.proxy == "profile" and (settings := lab_profile.proxy_of(asked.profile)):
+        return profile_proxy.configured(settings, proxy, asked.timeouts)
     if asked.sample:
         return _generated(lab, proxy)
     timeout_check = asked.timeouts.get("check") or (
@@ -97,7 +99,7 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
         default_options=guides.default_options,
         timeouts={**generated.timeouts, **asked.timeouts},
         maxconn=asked.maxconn or generated.maxconn,
-        default_maxconn=min(generated.default_maxconn, asked.maxconn or generated.maxconn),
+        default_maxconn=_within(generated.default_maxconn, asked.maxconn or generated.maxconn),
         log=guides.log,
         stats_socket=guides.stats_socket,
         global_lines=guides.global_lines,
@@ -111,8 +113,14 @@ def _corrected(proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
         servers = tuple(replace(s, words=(*s.words, *MARKED_DOWN)) for s in listen.servers)
         options = tuple(HEALTH if option == "httpchk" else option for option in listen.options)
         listens.append(replace(listen, servers=servers, options=options))
-    # A section's limit above that of the process would never be reached.
-    return replace(proxy, listens=tuple(listens), default_maxconn=min(proxy.default_maxconn, proxy.maxconn))
+    return replace(
+        proxy, listens=tuple(listens), default_maxconn=_within(proxy.default_maxconn, proxy.maxconn)
+    )
+
+
+def _within(section: int | None, whole: int) -> int:
+    """A section's limit: above that of the process it would never be reached."""
+    return min(section or whole, whole)
 
 
 def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.ListenSection:
