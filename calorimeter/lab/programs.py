@@ -66,15 +66,20 @@ def heat_venv() -> Path:
     return path
 
 
+def keepalived() -> Path:
+    """keepalived, which a pair of proxies needs. Raises `InputError` if it or curl, its check, is missing."""
+    paths = {program: shutil.which(program, path=search_path()) for program in ("keepalived", "curl")}
+    _check_packages({program for program, path in paths.items() if path is None})
+    return Path(str(paths["keepalived"]))
+
+
 def found() -> Programs:
     """All programs. Raises `InputError` with the packages to install if one is missing."""
     paths = {program: shutil.which(program, path=search_path()) for program in PACKAGES}
     missing = {PACKAGES[program] for program, path in paths.items() if path is None}
     if not RABBITMQ.exists():
         missing.add("rabbitmq-server")
-    if missing:
-        packages = " ".join(sorted(missing))
-        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")
+    _check_packages(missing)
     known = {program: Path(path) for program, path in paths.items() if path is not None}
     return Programs(
         haproxy=known["haproxy"],
@@ -84,3 +89,9 @@ def found() -> Programs:
         rabbitmq=RABBITMQ,
         heat_venv=heat_venv(),
     )
+
+
+def _check_packages(missing: set[str]) -> None:
+    if missing:
+        packages = " ".join(sorted(missing))
+        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")

@@ -64,7 +64,7 @@ def prepare(lab: Lab, cancel: Event | None = None) -> None:
     home = files.make_folder(lab.folder / "mariadb")
     _copy(_template(lab, cancel), home / "data")
     password, host = lab.secrets["mariadb"], lab.host("mariadb")
-    who = "10.0.0.%" if lab.topology.sample else host
+    who = lab.layout.lan_pattern if lab.layout else host
     grants = [f"ALTER USER root@localhost IDENTIFIED BY '{lab.secrets['mariadb_root']}';"]
     for name in DATABASES:
         grants.append(f"CREATE OR REPLACE USER {name}@'{who}' IDENTIFIED BY '{password}';")

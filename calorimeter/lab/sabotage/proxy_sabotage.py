@@ -99,8 +99,12 @@ def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
     """A second proxy in front hides the clients' addresses, as address translation does."""
     fronts = []
     behind = []
+    sections = {name: api for api, name in haproxy.SECTIONS.items()}
     for listen in config.listens:
-        api = next(api for api, name in haproxy.SECTIONS.items() if name == listen.name)
+        api = sections.get(listen.name)
+        if api is None:
+            behind.append(listen)
+            continue
         inner = f"{ELSEWHERE}:{lab.port(api)}"
         behind.append(replace(listen, bind=(inner,)))
         fronts.append(
