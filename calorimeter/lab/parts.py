@@ -22,8 +22,8 @@ from calorimeter.lab.daemons import (
     rabbitmq,
 )
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
-from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.hosts import host_faults
+from calorimeter.lab.lab_state import Lab
 
 STOP_S = 60.0
 

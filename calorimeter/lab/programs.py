@@ -67,7 +67,7 @@ def heat_venv() -> Path:
 
 
 def keepalived() -> Path:
-    """keepalived, which a pair of proxies needs. Raises `InputError` if it or curl, its check, is missing."""
+    """keepalived, for a pair of proxies. Raises `InputError` if it or its check's curl is missing."""
     paths = {program: shutil.which(program, path=search_path()) for program in ("keepalived", "curl")}
     _check_packages({program for program, path in paths.items() if path is None})
     return Path(str(paths["keepalived"]))

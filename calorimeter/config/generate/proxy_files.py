@@ -15,6 +15,7 @@ from calorimeter.config.heat.api_answers import HEALTH_PAGE
 from calorimeter.config.hosts import host_port
 from calorimeter.config.keepalived_writer import ALIVE_SECTION, KeepalivedConfig
 
+
 @dataclass(frozen=True, slots=True)
 class GeneratedFile:
     """One file: its name, its text, and whether it holds passwords."""

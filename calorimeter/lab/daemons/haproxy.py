@@ -1,4 +1,4 @@
-"""HAProxy: the guide's configuration or the checked one, and its runtime socket. A lab has one, or a pair."""
+"""HAProxy: the guide's configuration or the checked one, and its runtime socket."""
 
 from __future__ import annotations
 
@@ -82,13 +82,12 @@ def config(lab: Lab, part: str = ONLY) -> haproxy_writer.ProxyConfig:
     return proxy if asked.proxies == 1 else _one_of_several(lab, part, proxy)
 
 
-def _one_of_several(
-    lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig
-) -> haproxy_writer.ProxyConfig:
+def _one_of_several(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
     """What a proxy needs that shares its address with others: it binds the address without having it, and
     tells its keepalived that it works."""
     listens = tuple(
-        replace(listen, bind=tuple(f"{bind} transparent" for bind in listen.bind)) for listen in proxy.listens
+        replace(listen, bind=tuple(f"{bind} transparent" for bind in listen.bind))
+        for listen in proxy.listens
     )
     proxy = haproxy_writer.with_listen(replace(proxy, listens=listens), ALIVE_SECTION)
     return _with_peers(lab, part, proxy) if lab.topology.peers else proxy
@@ -115,7 +114,9 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
     asked = lab.topology
     hosts = tuple(generate.Host(name=name, address=SAMPLE.hosts[name]) for name in SAMPLE.api_hosts)
     generated = generate.proxy_config(
-        generate.Topology(proxy=SAMPLE.hosts[SAMPLE.services], hosts=hosts, rpc_response_timeout_s=asked.rpc_timeout_s)
+        generate.Topology(
+            proxy=SAMPLE.hosts[SAMPLE.services], hosts=hosts, rpc_response_timeout_s=asked.rpc_timeout_s
+        )
     )
     listens = []
     for listen, own in zip(generated.listens, guides.listens, strict=True):
@@ -198,7 +199,7 @@ def daemon(lab: Lab, part: str = ONLY) -> Daemon:
 
 
 def _serves(lab: Lab, part: str) -> bool:
-    """Whether a proxy accepts connections; one of several may lack the front address, so its stats count."""
+    """Whether a proxy accepts connections; one of several may lack the front address."""
     if lab.topology.proxies > 1:
         return readiness.accepts(lab.host(part), STATS_PORT)
     return all(readiness.accepts(lab.host(api), lab.port(api)) for api in SECTIONS)

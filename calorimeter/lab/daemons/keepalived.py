@@ -70,7 +70,5 @@ def holders(lab: Lab) -> tuple[str, ...]:
     """The proxies whose hosts have the virtual address: one, unless something is broken."""
     address = lab.host("rest")
     return tuple(
-        proxy_of(part)
-        for part in parts(lab)
-        if address in network.addresses(lab.namespace(part) or "")
+        proxy_of(part) for part in parts(lab) if address in network.addresses(str(lab.namespace(part)))
     )

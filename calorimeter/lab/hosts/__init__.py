@@ -1,1 +1,1 @@
-"""Labs whose hosts are network namespaces: where their parts are, their network, and faults of whole hosts."""
+"""Labs whose hosts are network namespaces: places, network, faults of hosts."""

@@ -71,13 +71,15 @@ class HostLayout:
             return self.virtual_address
         return self.hosts[self.host_of(name)]
 
-    def ports(self, parts: Iterable[str]) -> dict[str, int]:
-        """All ports. Each API has the port of its front address, or a further one on the same host."""
-        apis = {part: self._port(part) for part in parts if part.partition("-")[0] in ("rest", "cfn")}
-        return {**_PORTS, **apis}
+    def ports(self, names: Iterable[str]) -> dict[str, int]:
+        """Port name → its number: the well-known one, and above it for further parts on the same host."""
+        return {name: _PORTS[name.partition("-")[0]] + self._offset(name) for name in names}
 
-    def _port(self, part: str) -> int:
-        return _PORTS[part.partition("-")[0]] + PORT_STEP * self._in_turn(part)[1]
+    def _offset(self, name: str) -> int:
+        if _placed_in_turn(name):
+            return PORT_STEP * self._in_turn(name)[1]
+        number = name.rpartition("-")[2]
+        return int(number) - 1 if is_digits(number) else 0
 
     def _in_turn(self, part: str) -> tuple[str, int]:
         """The host of an API or engine, and how many of its kind are on that host before it."""

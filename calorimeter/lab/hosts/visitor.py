@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.host import netns
 from calorimeter.lab import lab_state, processes
-from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.hosts import network
+from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 
 
 def run(name: str, host: str, command: Sequence[str]) -> None:

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -101,6 +102,11 @@ def inside(name: str, *command: str) -> subprocess.CompletedProcess[str]:
     return lab_command("exec", "--name", name, "--", *command, timeout_s=60)
 
 
+def _network(process: int | str) -> int:
+    """The network namespace of a process."""
+    return Path(f"/proc/{process}/ns/net").stat().st_ino
+
+
 def test_both_apis_are_served_at_one_address(pair: str) -> None:
     """Clients of REST and CFN reach them at the virtual address, which one proxy has; the deployment file
     lists both proxies, and every daemon is in a namespace."""
@@ -117,9 +123,9 @@ def test_both_apis_are_served_at_one_address(pair: str) -> None:
     assert json.loads(listed.stdout) == [], listed.stderr
     asked = inside(pair, "curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", f"http://{FRONT}:8000/")
     assert asked.stdout == "300"
-    here = os.stat("/proc/self/ns/net").st_ino
+    here = _network("self")
     running = processes.running(paths.lab(pair))
-    assert all(os.stat(f"/proc/{each.pid}/ns/net").st_ino != here for each in running)
+    assert all(_network(each.pid) != here for each in running)
 
 
 @pytest.mark.parametrize(
