@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -83,6 +84,12 @@ RULES: tuple[Rule, ...] = (
         "--proxies",
         "{proxies} given with --sample guide",
         "valid: 1, the proxy on A",
+    ),
+    Rule(
+        lambda asked: asked.proxies > 1 and os.geteuid() != 0,
+        "--proxies",
+        "{proxies} given as an ordinary user: each proxy is on a host of its own, a network namespace",
+        "run it as root",
     ),
     Rule(
         lambda asked: len(asked.weights) > max(asked.rest, asked.cfn),

@@ -127,6 +127,11 @@ class LabTopology(Model):
         return ("proxy",) if self.proxies == 1 else _numbered("proxy", self.proxies)
 
     @property
+    def keepalived_parts(self) -> tuple[str, ...]:
+        """`keepalived-1` and `keepalived-2`, each beside one of several proxies."""
+        return () if self.proxies == 1 else _numbered("keepalived", self.proxies)
+
+    @property
     def heat_parts(self) -> tuple[str, ...]:
         """All Heat processes, engines first because they start slowest."""
         return (*self.engine_parts, *self.rest_parts, *self.cfn_parts)
@@ -134,7 +139,10 @@ class LabTopology(Model):
     @property
     def parts(self) -> tuple[str, ...]:
         """All daemons of the lab, in start order."""
-        return (*self.broker_parts, *SERVICES, *self.heat_parts, *self.proxy_parts)
+        return (
+            *(*self.broker_parts, *SERVICES, *self.heat_parts),
+            *(*self.proxy_parts, *self.keepalived_parts),
+        )
 
     @property
     def engine_hosts(self) -> dict[str, tuple[str, ...]]:

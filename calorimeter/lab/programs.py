@@ -66,6 +66,13 @@ def heat_venv() -> Path:
     return path
 
 
+def keepalived() -> Path:
+    """keepalived, for a pair of proxies. Raises `InputError` if it or its check's curl is missing."""
+    paths = {program: shutil.which(program, path=search_path()) for program in ("keepalived", "curl")}
+    _check_packages({program for program, path in paths.items() if path is None})
+    return Path(str(paths["keepalived"]))
+
+
 def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs:
     """All programs, with the user's own `haproxy` and `rabbitmq` in place of the system's.
 
@@ -77,9 +84,7 @@ def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs
     missing = {PACKAGES[program] for program, path in paths.items() if path is None}
     if rabbitmq is None and not RABBITMQ.exists():
         missing.add("rabbitmq-server")
-    if missing:
-        packages = " ".join(sorted(missing))
-        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")
+    _check_packages(missing)
     known = {program: Path(path) for program, path in paths.items() if path is not None}
     return Programs(
         haproxy=known["haproxy"],
@@ -89,3 +94,9 @@ def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs
         rabbitmq=rabbitmq or RABBITMQ,
         heat_venv=heat_venv(),
     )
+
+
+def _check_packages(missing: set[str]) -> None:
+    if missing:
+        packages = " ".join(sorted(missing))
+        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")

@@ -70,7 +70,7 @@ class ProxyConfig:
     """A configuration file; fields that are not given are as in the guide.
 
     `log` is an address with a facility (`127.0.0.1:514 local0`), `stats_socket` a path with parameters;
-    `global_lines` and `default_lines` are added verbatim.
+    `global_lines` and `default_lines` are added verbatim. `peers` share their stick tables: name → address.
     """
 
     listens: tuple[ListenSection, ...]
@@ -84,6 +84,11 @@ class ProxyConfig:
     stats_socket: str | None = None
     global_lines: tuple[str, ...] = ()
     default_lines: tuple[str, ...] = ()
+    peers: Mapping[str, str] = field(default_factory=dict)
+
+
+PEERS = "proxies"
+"""The name of the section of `ProxyConfig.peers`."""
 
 
 def checked(
@@ -106,6 +111,8 @@ def with_listen(config: ProxyConfig, listen: ListenSection) -> ProxyConfig:
 def render(config: ProxyConfig) -> str:
     """The text of the file."""
     sections = [("global", _global(config)), ("defaults", _defaults(config))]
+    if config.peers:
+        sections.append((f"peers {PEERS}", (f"peer {name} {at}" for name, at in config.peers.items())))
     sections += [(f"listen {listen.name}", _listen(listen)) for listen in config.listens]
     return "\n".join(
         f"{heading}\n" + "".join(f"    {line}\n" for line in lines) for heading, lines in sections
