@@ -10,8 +10,8 @@ from functools import partial
 
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lock, part_faults, processes
-from calorimeter.lab.daemons import daemon, haproxy, heat, keystone, mariadb, memcached, rabbitmq
+from calorimeter.lab import lock, part_faults, processes, start_plan
+from calorimeter.lab.daemons import daemon, haproxy, heat
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.sample import host_faults
@@ -21,18 +21,10 @@ STOP_S = 60.0
 
 def daemon_of(lab: Lab, part: str) -> Daemon:
     """The daemon of a part. Raises `InputError` if the lab has no part of that name."""
-    fixed: dict[str, Callable[[Lab], Daemon]] = {
-        "rabbitmq": rabbitmq.daemon,
-        "mariadb": mariadb.daemon,
-        "memcached": memcached.daemon,
-        "keystone": keystone.daemon,
-        "proxy": haproxy.daemon,
-    }
-    if part in fixed:
-        return fixed[part](lab)
-    if part in lab.topology.heat_parts:
-        return heat.daemon(lab, part)
-    known = (*lab.topology.parts, *(host_faults.HOSTS if lab.topology.sample else ()))
+    starts = start_plan.plan(lab)
+    if part in starts:
+        return starts[part].daemon(lab)
+    known = (*starts, *(host_faults.HOSTS if lab.topology.sample else ()))
     raise unknown(f"lab {lab.topology.name}", "part", part, known)
 
 

@@ -40,6 +40,7 @@ def prepare(lab: Lab, part: str) -> None:
     path = shared_file(lab, part)
     files.make_folder(path.parent)
     write_private(path, heat_conf_writer.render(conf(lab, part)))
+    health_check.install(lab)
     if kind(part) in _APPLICATIONS and lab.topology.server(part) != "eventlet":
         text = _APPLICATION.format(
             program=PROGRAMS[kind(part)], conf=path, application=_APPLICATIONS[kind(part)]
