@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from calorimeter.core.errors import InputError
-from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
+from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(
-        lambda asked: asked.serve == "eventlet" and asked.heat not in EVENTLET_RELEASES,
+        lambda asked: asked.serve == "eventlet" and not _releases_of_apis(asked) <= {*EVENTLET_RELEASES},
         "--serve",
         "eventlet given with --heat {heat}, which has no programs heat-api and heat-api-cfn",
         "valid: gunicorn, uwsgi",
@@ -84,6 +84,10 @@ RULES: tuple[Rule, ...] = (
         "valid: at most one weight for each server of an API",
     ),
 )
+
+
+def _releases_of_apis(asked: LabTopology) -> set[Release]:
+    return {asked.release(part) for part in (*asked.rest_parts, *asked.cfn_parts)}
 
 
 def check(asked: LabTopology, ports: Mapping[str, int]) -> None:

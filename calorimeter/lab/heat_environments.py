@@ -13,14 +13,11 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Literal, get_args
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.lab import shared_cache
-
-Release = Literal["24", "25", "26", "27"]
-RELEASES: tuple[Release, ...] = get_args(Release)
+from calorimeter.lab.lab_topology import Release
 
 WITH_KEYSTONE: Release = "24"
 """The release whose environment holds Keystone and the clients; `bin/setup` makes it."""
@@ -54,6 +51,17 @@ def is_ready(release: Release) -> bool:
     return (path / _STAMP).exists() and (path / "bin" / "python").exists()
 
 
+def made(release: Release) -> Path:
+    """The environment of a release after 24. Raises `InputError` if it is missing."""
+    if not is_ready(release):
+        raise InputError(
+            f"Heat {version(release)}",
+            f"its environment is missing: {folder(release)}",
+            f"`calorimeter lab up --heat {release}` makes it",
+        )
+    return folder(release)
+
+
 def make_missing(releases: Iterable[Release], say: Callable[[str], None]) -> None:
     """Make the environments that are missing. Raises `InputError` if one cannot be made."""
     for release in sorted({*releases} - {WITH_KEYSTONE}):
@@ -69,13 +77,19 @@ def _make(release: Release, lock: int) -> None:
     _run(release, [uv, "venv", "-q", "--clear", "--python", sys.executable, str(path)], lock)
     python = str(path / "bin" / "python")
     # Bytecode is written where it is first imported: most modules of the packages never are.
-    _run(release, [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", str(_lock(release))], lock)
+    _run(
+        release,
+        [uv, "pip", "sync", "-q", "--python", python, "--require-hashes", str(_lock(release))],
+        lock,
+    )
     files.write(path / _STAMP, f"{version(release)}\n")
 
 
 def _run(release: Release, argv: list[str], lock: int) -> None:
     """Run uv, which holds the lock with us: it may outlive us for a moment."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")}
+    environment = {
+        k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV")
+    }
     try:
         done = subprocess.run(
             argv,
@@ -96,7 +110,9 @@ def _run(release: Release, argv: list[str], lock: int) -> None:
 
 def _reason(said: str) -> str:
     """The error and its last cause from what uv said."""
-    lines = [line.strip() for line in said.splitlines() if re.match(r"\s*(error|cause):", line, re.IGNORECASE)]
+    lines = [
+        line.strip() for line in said.splitlines() if re.match(r"\s*(error|cause):", line, re.IGNORECASE)
+    ]
     return " … ".join(dict.fromkeys((lines[0], lines[-1]))) if lines else said[-200:]
 
 
