@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from calorimeter.core.errors import InputError
 from calorimeter.lab import lab_profile
-from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
+from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ RULES: tuple[Rule, ...] = (
         "valid: guide, checked",
     ),
     Rule(
-        lambda asked: asked.serve == "eventlet" and asked.heat not in EVENTLET_RELEASES,
+        lambda asked: asked.serve == "eventlet" and not _releases_of_apis(asked) <= {*EVENTLET_RELEASES},
         "--serve",
         "eventlet given with --heat {heat}, which has no programs heat-api and heat-api-cfn",
         "valid: gunicorn, uwsgi",
@@ -98,6 +98,10 @@ RULES: tuple[Rule, ...] = (
         "valid: at most one weight for each server of an API",
     ),
 )
+
+
+def _releases_of_apis(asked: LabTopology) -> set[Release]:
+    return {asked.release(part) for part in (*asked.rest_parts, *asked.cfn_parts)}
 
 
 def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
