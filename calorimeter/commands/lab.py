@@ -17,6 +17,7 @@ from calorimeter.commands.lab_options import (
     say,
     with_options,
 )
+from calorimeter.commands.lab_profiles import profiles
 from calorimeter.commands.lab_up import up
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds, terminal
@@ -38,6 +39,7 @@ def _command(line: str, example: str, name: str | None = None, **attributes: Any
 
 
 lab.add_command(up)
+lab.add_command(profiles)
 
 
 @_command("Run a command on a host of a lab.", "exec openstack stack list", "exec",

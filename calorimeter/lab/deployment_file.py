@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import get_args
+from typing import Any, get_args
 
 import yaml
 
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
-from calorimeter.core import deployment
+from calorimeter.core import deployment, detection_bounds
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
@@ -240,12 +240,13 @@ def _checks(config: ProxyConfig) -> deployment.Checks | None:
     check = config.listens[0].servers[0].check
     if check is None:
         return None
+    # What is not said is HAProxy's default, as in the deployment file.
+    inter_s = seconds(check.inter) if check.inter else None
+    said: dict[str, Any] = {"inter_s": inter_s, "fall": check.fall, "rise": check.rise}
     return deployment.Checks(
-        inter_s=seconds(check.inter),
-        fall=check.fall,
-        rise=check.rise,
         timeout_check_s=_seconds(config, "check"),
         timeout_connect_s=seconds(config.timeouts["connect"]),
+        **{key: value for key, value in said.items() if value is not None},
     )
 
 
@@ -274,8 +275,22 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_queue_s=_seconds(config, "queue"),
         timeout_http_request_s=_seconds(config, "http-request"),
         rpc_timeout_s=float(asked.rpc_timeout_s),
-        # The bounds of the configuration that `generate` writes, for a freeze and for lost packets.
-        max_detection_s=12.0 if asked.sample else 5.0,
-        max_recovery_s=6.0 if asked.sample else 5.0,
-        cut_sessions=True,
+        **_wanted(lab, config),
     )
+
+
+def _wanted(lab: Lab, config: ProxyConfig) -> dict[str, Any]:
+    """What is wanted of faults: of a profile, what its own checks can keep."""
+    if lab.topology.proxy != "profile":
+        # The bounds of the configuration that `generate` writes, for a freeze and for lost packets.
+        detection_s, recovery_s = (12.0, 6.0) if lab.topology.sample else (5.0, 5.0)
+        return {"max_detection_s": detection_s, "max_recovery_s": recovery_s, "cut_sessions": True}
+    checks, listen = _checks(config), config.listens[0]
+    faults = ("kill", "freeze", "unreachable")
+    assert checks is not None  # every profile with a proxy of its own checks its servers
+    return {
+        "max_detection_s": max(detection_bounds.detection_s(checks, fault) for fault in faults),
+        "max_recovery_s": max(detection_bounds.recovery_s(checks, fault) for fault in faults),
+        "cut_sessions": any("on-marked-down" in word for word in listen.servers[0].words),
+        "tcp_keepalive": "tcpka" in listen.options,
+    }

@@ -154,7 +154,9 @@ def read(path: Path) -> LabTopology:
 def fresh_secrets() -> dict[str, str]:
     """New passwords and keys, in hexadecimal digits so that no file format needs escaping."""
     services = ("amqp", "erlang_cookie", "mariadb_root", "mariadb", "keystone_admin", "heat")
-    return {key: secrets.token_hex(16) for key in (*services, "stack_domain", USER, "auth_encryption_key")}
+    accounts = ("stack_domain", USER, "ec2_access", "ec2_secret")
+    made = {key: secrets.token_hex(16) for key in (*services, *accounts, "auth_encryption_key")}
+    return {**made, "credential_key": secrets.token_hex(32)}
 
 
 def write_private(path: Path, text: str) -> None:
@@ -183,4 +185,4 @@ def open_lab(name: str) -> Lab:
 
     path = folder(name)
     topology = read(path)
-    return Lab(path, topology, read_secrets(path), programs.found())
+    return Lab(path, topology, read_secrets(path), programs.found(topology.haproxy, topology.rabbitmq))

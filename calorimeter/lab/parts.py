@@ -10,17 +10,8 @@ from functools import partial
 
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lock, part_faults, processes
-from calorimeter.lab.daemons import (
-    daemon,
-    haproxy,
-    heat,
-    keepalived,
-    keystone,
-    mariadb,
-    memcached,
-    rabbitmq,
-)
+from calorimeter.lab import lock, part_faults, processes, start_plan
+from calorimeter.lab.daemons import daemon, haproxy, heat
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
 from calorimeter.lab.hosts import host_faults
 from calorimeter.lab.lab_state import Lab
@@ -30,21 +21,10 @@ STOP_S = 60.0
 
 def daemon_of(lab: Lab, part: str) -> Daemon:
     """The daemon of a part. Raises `InputError` if the lab has no part of that name."""
-    fixed: dict[str, Callable[[Lab], Daemon]] = {
-        "rabbitmq": rabbitmq.daemon,
-        "mariadb": mariadb.daemon,
-        "memcached": memcached.daemon,
-        "keystone": keystone.daemon,
-    }
-    if part in fixed:
-        return fixed[part](lab)
-    if part in lab.topology.proxy_parts:
-        return haproxy.daemon(lab, part)
-    if part in keepalived.parts(lab):
-        return keepalived.daemon(lab, part)
-    if part in lab.topology.heat_parts:
-        return heat.daemon(lab, part)
-    known = (*lab.topology.parts, *(lab.layout.machines if lab.layout else ()))
+    starts = start_plan.plan(lab)
+    if part in starts:
+        return starts[part].daemon(lab)
+    known = (*starts, *(lab.layout.machines if lab.layout else ()))
     raise unknown(f"lab {lab.topology.name}", "part", part, known)
 
 

@@ -73,11 +73,16 @@ def keepalived() -> Path:
     return Path(str(paths["keepalived"]))
 
 
-def found() -> Programs:
-    """All programs. Raises `InputError` with the packages to install if one is missing."""
+def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs:
+    """All programs, with the user's own `haproxy` and `rabbitmq` in place of the system's.
+
+    Raises `InputError` with the packages to install if one is missing.
+    """
     paths = {program: shutil.which(program, path=search_path()) for program in PACKAGES}
+    if haproxy is not None:
+        paths["haproxy"] = str(haproxy)
     missing = {PACKAGES[program] for program, path in paths.items() if path is None}
-    if not RABBITMQ.exists():
+    if rabbitmq is None and not RABBITMQ.exists():
         missing.add("rabbitmq-server")
     _check_packages(missing)
     known = {program: Path(path) for program, path in paths.items() if path is not None}
@@ -86,7 +91,7 @@ def found() -> Programs:
         mariadbd=known["mariadbd"],
         mariadb_install_db=known["mariadb-install-db"],
         memcached=known["memcached"],
-        rabbitmq=RABBITMQ,
+        rabbitmq=rabbitmq or RABBITMQ,
         heat_venv=heat_venv(),
     )
 

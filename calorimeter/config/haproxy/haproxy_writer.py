@@ -22,14 +22,15 @@ GUIDE_TIMEOUTS: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A server's health check: `check inter 1s fall 2 rise 2`."""
+    """A server's health check: `check inter 1s fall 2 rise 2`. What is None is left to HAProxy."""
 
-    inter: str = "1s"
-    fall: int = 2
-    rise: int = 2
+    inter: str | None = "1s"
+    fall: int | None = 2
+    rise: int | None = 2
 
     def __str__(self) -> str:
-        return f"check inter {self.inter} fall {self.fall} rise {self.rise}"
+        words = (("inter", self.inter), ("fall", self.fall), ("rise", self.rise))
+        return " ".join(("check", *(f"{word} {value}" for word, value in words if value is not None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +75,7 @@ class ProxyConfig:
 
     listens: tuple[ListenSection, ...]
     maxconn: int = 4000
-    default_maxconn: int = 8000
+    default_maxconn: int | None = 8000
     default_options: tuple[str, ...] = ("redispatch",)
     retries: int = 3
     timeouts: Mapping[str, str] = field(default_factory=lambda: dict(GUIDE_TIMEOUTS))
@@ -132,7 +133,8 @@ def _defaults(config: ProxyConfig) -> Iterator[str]:
     if config.mode:
         yield f"mode  {config.mode}"
     yield "log  global"
-    yield f"maxconn  {config.default_maxconn}"
+    if config.default_maxconn is not None:
+        yield f"maxconn  {config.default_maxconn}"
     for option in config.default_options:
         yield f"option  {option}"
     yield f"retries  {config.retries}"

@@ -12,7 +12,7 @@ from calorimeter.config import generate
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.keepalived_writer import ALIVE_SECTION
 from calorimeter.core import files
-from calorimeter.lab import processes
+from calorimeter.lab import lab_profile, processes, profile_proxy
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
 from calorimeter.lab.lab_state import Lab, write_private
@@ -70,8 +70,10 @@ def _guides(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
 
 
 def config(lab: Lab, part: str = ONLY) -> haproxy_writer.ProxyConfig:
-    """The configuration of a proxy: the guide's, or the one with health checks."""
+    """The configuration of a proxy: the guide's, the one with health checks, or that of the profile."""
     asked, proxy = lab.topology, _guides(lab, part)
+    if asked.proxy == "profile" and (settings := lab_profile.proxy_of(asked.profile)):
+        proxy = profile_proxy.configured(settings, proxy, asked.timeouts)
     if asked.sample and asked.proxy == "checked":
         return _generated(lab, proxy)
     if asked.proxy == "checked":
@@ -139,7 +141,7 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
         default_options=guides.default_options,
         timeouts={**generated.timeouts, **asked.timeouts},
         maxconn=asked.maxconn or generated.maxconn,
-        default_maxconn=min(generated.default_maxconn, asked.maxconn or generated.maxconn),
+        default_maxconn=_within(generated.default_maxconn, asked.maxconn or generated.maxconn),
         log=guides.log,
         stats_socket=guides.stats_socket,
         global_lines=guides.global_lines,
@@ -153,8 +155,14 @@ def _corrected(proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
         servers = tuple(replace(s, words=(*s.words, *MARKED_DOWN)) for s in listen.servers)
         options = tuple(HEALTH if option == "httpchk" else option for option in listen.options)
         listens.append(replace(listen, servers=servers, options=options))
-    # A section's limit above that of the process would never be reached.
-    return replace(proxy, listens=tuple(listens), default_maxconn=min(proxy.default_maxconn, proxy.maxconn))
+    return replace(
+        proxy, listens=tuple(listens), default_maxconn=_within(proxy.default_maxconn, proxy.maxconn)
+    )
+
+
+def _within(section: int | None, whole: int) -> int:
+    """A section's limit: above that of the process it would never be reached."""
+    return min(section or whole, whole)
 
 
 def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.ListenSection:

@@ -13,7 +13,7 @@ from typing import Any
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import combinations, deployment_file, lab_state, lock, processes
+from calorimeter.lab import combinations, deployment_file, lab_profile, lab_state, lock, processes
 from calorimeter.lab.daemons import haproxy, readiness
 from calorimeter.lab.daemons.daemon import DaemonError, tail
 from calorimeter.lab.lab_state import Lab
@@ -200,11 +200,16 @@ def heal(name: str) -> None:
 
 
 def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
-    """Change the requested proxy (fields of `LabTopology`; None: its default) and describe it anew."""
+    """Change the requested proxy (fields of `LabTopology`) and describe it anew.
+
+    A field that is None gets the default of the lab's profile, or of `LabTopology`.
+    """
     with lock.held(lab_state.folder(name), 30):
         before = lab_state.open_lab(name)
-        fields = LabTopology.model_fields
-        wanted = {name: fields[name].default if value is None else value for name, value in changes.items()}
+        given = {key: value for key, value in changes.items() if value is not None}
+        profile = before.topology.profile
+        own = lab_profile.topology_options(profile, given) if profile else given
+        wanted = {key: own.get(key, LabTopology.model_fields[key].default) for key in changes}
         asked = before.topology.model_copy(update=wanted)
         combinations.check(asked, {})
         after = Lab(before.folder, asked, before.secrets, before.programs)
