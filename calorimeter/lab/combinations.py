@@ -6,7 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import netns
 from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
+from calorimeter.lab.sample import network
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,10 @@ RULES: tuple[Rule, ...] = (
 
 
 def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
-    """Raise InputError for the first rule that refuses the topology, or the given front `ports`."""
+    """Raise InputError for the first rule that refuses the topology, or the given front `ports`.
+
+    Last is what depends on who asks: hosts that are network namespaces need root.
+    """
     for rule in RULES:
         if rule.refused(asked):
             raise InputError(rule.option, rule.given.format_map(asked.model_dump()), rule.valid)
@@ -97,3 +102,5 @@ def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
             raise InputError(
                 f"--{api}-port", f"given with {where}", "valid: without it; the port is the guide's"
             )
+        if not netns.may_be_made():
+            raise InputError(where, "network namespaces cannot be created here", network.ADVICE)
