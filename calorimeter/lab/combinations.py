@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
+from calorimeter.lab import lab_profile
 from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
-from calorimeter.lab.sample import network
+from calorimeter.lab.hosts import network
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,12 @@ class Rule:
 
 
 RULES: tuple[Rule, ...] = (
+    Rule(
+        lambda asked: asked.proxy == "profile" and lab_profile.proxy_of(asked.profile) is None,
+        "--proxy",
+        "profile given without a profile that sets the proxy",
+        "valid: guide, checked",
+    ),
     Rule(
         lambda asked: asked.serve == "eventlet" and asked.heat not in EVENTLET_RELEASES,
         "--serve",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from botocore.credentials import Credentials
 
 from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.host import netns
 from calorimeter.core.waiting import until
 from calorimeter.lab import ports, processes
 
@@ -115,3 +117,9 @@ def listeners(folder: Path) -> list[tuple[str, str, int]]:
             if target.startswith("socket:["):
                 owner[int(target[8:-1])] = process.part
     return [(owner[x.inode], x.address, x.port) for x in ports.listening() if x.inode in owner]
+
+
+if __name__ == "__main__":
+    deployed = netns.open_deployment(sys.argv[1])
+    rest_walk(deployed)
+    cfn_walk(deployed)

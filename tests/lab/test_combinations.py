@@ -14,7 +14,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.lab import combinations
 from calorimeter.lab.lab_topology import LabTopology
-from calorimeter.lab.sample import network
+from calorimeter.lab.hosts import network
 
 
 @pytest.mark.parametrize(

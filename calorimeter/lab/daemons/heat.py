@@ -10,6 +10,7 @@ from pathlib import Path
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
+from calorimeter.lab import lab_profile
 from calorimeter.lab.daemons import bootstrap_accounts, health_check, mariadb, rabbitmq, readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import REGION, Lab, write_private
@@ -40,6 +41,7 @@ def prepare(lab: Lab, part: str) -> None:
     path = shared_file(lab, part)
     files.make_folder(path.parent)
     write_private(path, heat_conf_writer.render(conf(lab, part)))
+    health_check.install(lab)
     if kind(part) in _APPLICATIONS and lab.topology.server(part) != "eventlet":
         text = _APPLICATION.format(
             program=PROGRAMS[kind(part)], conf=path, application=_APPLICATIONS[kind(part)]
@@ -92,7 +94,8 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     sections = heat_conf_writer.sections(host)
-    for more in (_lab_options(lab), _threads(lab, part), health_check.sections(lab, part)):
+    own = lab_profile.heat_options(lab.topology.profile, "engine" if kind(part) == "engine" else "api")
+    for more in (own, _lab_options(lab), _threads(lab, part), health_check.sections(lab, part)):
         sections = heat_conf_writer.changed(sections, more)
     return sections
 
