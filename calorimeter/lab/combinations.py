@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.host import netns
 from calorimeter.lab import lab_profile
+from calorimeter.lab.hosts import network
 from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology, Release
 
 
@@ -86,12 +87,6 @@ RULES: tuple[Rule, ...] = (
         "valid: 1, the proxy on A",
     ),
     Rule(
-        lambda asked: asked.proxies > 1 and os.geteuid() != 0,
-        "--proxies",
-        "{proxies} given as an ordinary user: each proxy is on a host of its own, a network namespace",
-        "run it as root",
-    ),
-    Rule(
         lambda asked: len(asked.weights) > max(asked.rest, asked.cfn),
         "--weights",
         "{weights} given",
@@ -105,7 +100,10 @@ def _releases_of_apis(asked: LabTopology) -> set[Release]:
 
 
 def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
-    """Raise InputError for the first rule that refuses the topology, or the given front `ports`."""
+    """Raise InputError for the first rule that refuses the topology, or the given front `ports`.
+
+    Last is what depends on who asks: hosts that are network namespaces need root.
+    """
     for rule in RULES:
         if rule.refused(asked):
             raise InputError(rule.option, rule.given.format_map(asked.model_dump()), rule.valid)
@@ -115,3 +113,5 @@ def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
             raise InputError(
                 f"--{api}-port", f"given with {where}", "valid: without it; the port is the guide's"
             )
+        if not netns.may_be_made():
+            raise InputError(where, "network namespaces cannot be created here", network.ADVICE)
