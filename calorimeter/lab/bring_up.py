@@ -26,9 +26,11 @@ from calorimeter.lab import (
     take_down,
 )
 from calorimeter.lab.daemons import daemon
+from calorimeter.lab.hosts import network
+from calorimeter.lab.hosts.layouts import LAYOUTS
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.lab_topology import LabTopology
-from calorimeter.lab.sample import layout, network
+from calorimeter.lab.sample.layout import BROKER_PASSWORD
 from calorimeter.lab.start_plan import PartStart
 
 Say = Callable[[str], None]
@@ -41,16 +43,18 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     Raises `InputError` (missing programs, a taken port, a lab of that name is up) and `DaemonError`. Then,
     as after Ctrl-C and SIGTERM, nothing of the lab remains.
     """
-    found = programs.found()
+    found = programs.found(asked.haproxy, asked.rabbitmq)
     folder = lab_state.folder(asked.name)
+    if asked.keepalived_parts:
+        programs.keepalived()
     lab_state.check_room(asked.processes, "lab up")
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
             heat_environments.make_missing(map(asked.release, asked.heat_parts), say)
             lab = _reserved(asked, wanted, folder, found)
-            if asked.sample:
-                network.make(asked.name)
+            if lab.layout:
+                network.make(asked.name, lab.layout)
                 lab.enter_network()
             return _BringUp(lab, say).all()
         except BaseException:
@@ -77,9 +81,10 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     files.make_folder(folder / "logs")
     secrets = lab_state.fresh_secrets()
     if asked.sample:
-        # The hosts are the sample's own, so no other program can hold these ports.
-        reserved = layout.ports((*asked.rest_parts, *asked.cfn_parts))
-        secrets["amqp"] = layout.BROKER_PASSWORD
+        secrets["amqp"] = BROKER_PASSWORD
+    if asked.layout in LAYOUTS:
+        # The hosts are the lab's own, so no other program can hold these ports.
+        reserved = LAYOUTS[asked.layout].ports(asked.port_names)
     else:
         reserved = ports.reserve(asked.port_names, folder, wanted, udp=("log",))
     lab = Lab(folder, asked.model_copy(update={"ports": reserved}), secrets, found)

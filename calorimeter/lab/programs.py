@@ -73,21 +73,37 @@ def heat_venv() -> Path:
     return path
 
 
-def found() -> Programs:
-    """All programs. Raises `InputError` with the packages to install if one is missing."""
+def keepalived() -> Path:
+    """keepalived, for a pair of proxies. Raises `InputError` if it or its check's curl is missing."""
+    paths = {program: shutil.which(program, path=search_path()) for program in ("keepalived", "curl")}
+    _check_packages({program for program, path in paths.items() if path is None})
+    return Path(str(paths["keepalived"]))
+
+
+def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs:
+    """All programs, with the user's own `haproxy` and `rabbitmq` in place of the system's.
+
+    Raises `InputError` with the packages to install if one is missing.
+    """
     paths = {program: shutil.which(program, path=search_path()) for program in PACKAGES}
+    if haproxy is not None:
+        paths["haproxy"] = str(haproxy)
     missing = {PACKAGES[program] for program, path in paths.items() if path is None}
-    if not RABBITMQ.exists():
+    if rabbitmq is None and not RABBITMQ.exists():
         missing.add("rabbitmq-server")
-    if missing:
-        packages = " ".join(sorted(missing))
-        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")
+    _check_packages(missing)
     known = {program: Path(path) for program, path in paths.items() if path is not None}
     return Programs(
         haproxy=known["haproxy"],
         mariadbd=known["mariadbd"],
         mariadb_install_db=known["mariadb-install-db"],
         memcached=known["memcached"],
-        rabbitmq=RABBITMQ,
+        rabbitmq=rabbitmq or RABBITMQ,
         heat_venv=heat_venv(),
     )
+
+
+def _check_packages(missing: set[str]) -> None:
+    if missing:
+        packages = " ".join(sorted(missing))
+        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")

@@ -10,14 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from threading import Event
+from typing import Protocol
 
 from calorimeter.lab import database_template
-from calorimeter.lab.daemons import haproxy, heat, keystone, mariadb, memcached, rabbitmq
+from calorimeter.lab.daemons import haproxy, heat, keepalived, keystone, mariadb, memcached, rabbitmq
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import Lab
 
 Prepare = Callable[[Lab, Event | None], None]
 """Writes a part's files; ends early with `CancelledError` once the event is set."""
+
+
+class PartKind(Protocol):
+    """A module of daemons of which a lab has several."""
+
+    def prepare(self, lab: Lab, part: str) -> None:
+        """Write the files of a part."""
+
+    def daemon(self, lab: Lab, part: str) -> Daemon:
+        """The daemon of a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +52,17 @@ def plan(lab: Lab) -> dict[str, PartStart]:
     starts = (
         *(PartStart(part, rabbitmq.daemon, _writes(rabbitmq.prepare)) for part in brokers),
         PartStart("mariadb", mariadb.daemon, database_template.prepare),
-        *(_heat(part, "mariadb", *brokers) for part in topology.engine_parts),
+        *(_of(heat, part, "mariadb", *brokers) for part in topology.engine_parts),
         PartStart("memcached", memcached.daemon),
         PartStart("keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached")),
-        *(_heat(part, "mariadb", *brokers) for part in apis),
+        *(_of(heat, part, "mariadb", *brokers) for part in apis),
         # Its health checks would find APIs that do not serve yet, and wait before they look again.
-        *(PartStart(part, haproxy.daemon, _writes(haproxy.prepare), apis) for part in topology.proxy_parts),
+        *(_of(haproxy, part, *apis) for part in topology.proxy_parts),
+        # One after the other, so that the first proxy has the address.
+        *(
+            _of(keepalived, part, *topology.proxy_parts, *topology.keepalived_parts[:number])
+            for number, part in enumerate(topology.keepalived_parts)
+        ),
     )
     return {start.part: start for start in starts}
 
@@ -56,5 +72,8 @@ def _writes(prepare: Callable[[Lab], None]) -> Prepare:
     return lambda lab, cancel: prepare(lab)
 
 
-def _heat(part: str, *needs: str) -> PartStart:
-    return PartStart(part, partial(heat.daemon, part=part), lambda lab, _: heat.prepare(lab, part), needs)
+def _of(kind: PartKind, part: str, *needs: str) -> PartStart:
+    """A part of such a kind."""
+    return PartStart(
+        part, partial(kind.daemon, part=part), _writes(partial(kind.prepare, part=part)), needs
+    )

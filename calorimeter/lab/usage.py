@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import psutil
 
-from calorimeter.lab import processes
+from calorimeter.lab import own_build, processes
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.lab_state import Lab
 
@@ -87,6 +87,8 @@ def versions(lab: Lab) -> dict[str, str]:
     for name, package in system.items():
         if version := _of_package(package):
             found[name] = version
+    if lab.topology.rabbitmq is not None:
+        found["rabbitmq"] = own_build.version(lab.topology.rabbitmq, own_build.RABBITMQ)
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
+from calorimeter.lab import lab_profile
 from calorimeter.lab.daemons import (
     api_servers,
     bootstrap_accounts,
@@ -80,7 +81,8 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     sections = heat_conf_writer.sections(host)
-    for more in (_lab_options(lab, part), _threads(lab, part), health_check.sections(lab, part)):
+    own = lab_profile.heat_options(lab.topology.profile, "engine" if kind(part) == "engine" else "api")
+    for more in (own, _lab_options(lab, part), _threads(lab, part), health_check.sections(lab, part)):
         sections = heat_conf_writer.changed(sections, more)
     return sections
 
