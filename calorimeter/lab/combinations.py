@@ -32,6 +32,12 @@ RULES: tuple[Rule, ...] = (
         "valid: guide, checked",
     ),
     Rule(
+        lambda asked: asked.peers and asked.proxy == "profile" and _has_stick_table(asked.profile),
+        "--peers",
+        "given with --profile {profile}, which has a stick table of its own",
+        "valid: without it, or with --proxy checked",
+    ),
+    Rule(
         lambda asked: asked.serve == "eventlet" and asked.heat not in EVENTLET_RELEASES,
         "--serve",
         "eventlet given with --heat {heat}, which has no programs heat-api and heat-api-cfn",
@@ -98,6 +104,12 @@ RULES: tuple[Rule, ...] = (
         "valid: at most one weight for each server of an API",
     ),
 )
+
+
+def _has_stick_table(profile: str | None) -> bool:
+    settings = lab_profile.proxy_of(profile)
+    lines = settings.section.lines if settings else None
+    return lines is not None and any(line.startswith("stick-table") for line in lines.value)
 
 
 def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
