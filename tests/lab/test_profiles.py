@@ -85,7 +85,7 @@ def test_kollas_proxy_is_kollas(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "detection_s", "recovery_s"), [("kolla", 60.0, 6.0), ("osa", 72.0, 48.0), ("charm", 16.0, 6.0)]
+    ("name", "detection_s", "recovery_s"), [("kolla", 60.0, 6.0), ("osa", 72.0, 48.0), ("charm", 12.0, 6.0)]
 )
 def test_the_file_wants_what_the_profile_can_keep(
     name: str, detection_s: float, recovery_s: float, tmp_path: Path
