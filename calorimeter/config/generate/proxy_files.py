@@ -46,7 +46,7 @@ def proxy_config(topology: Topology) -> ProxyConfig:
         listens=tuple(listens),
         maxconn=topology.maxconn,
         default_maxconn=topology.maxconn // len(listens),
-        default_options=("httplog" if topology.tls else "tcplog", "redispatch"),
+        default_options=("httplog" if topology.tls else "tcplog", haproxy_writer.AT_ONCE),
         timeouts={"http-request": "10s", **timeouts} if topology.tls else timeouts,
         mode="http" if topology.tls else "tcp",
         log=topology.log,

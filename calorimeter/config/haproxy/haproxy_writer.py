@@ -19,6 +19,10 @@ GUIDE_TIMEOUTS: Mapping[str, str] = {
 }
 """The guide's `timeout` lines, in the guide's order."""
 
+REDISPATCH = "redispatch"
+AT_ONCE = "redispatch 1"
+"""Options: another server for the last retry, as in the guide; for every retry, as we correct it."""
+
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
@@ -76,7 +80,7 @@ class ProxyConfig:
     listens: tuple[ListenSection, ...]
     maxconn: int = 4000
     default_maxconn: int | None = 8000
-    default_options: tuple[str, ...] = ("redispatch",)
+    default_options: tuple[str, ...] = (REDISPATCH,)
     retries: int = 3
     timeouts: Mapping[str, str] = field(default_factory=lambda: dict(GUIDE_TIMEOUTS))
     mode: str | None = None
