@@ -33,6 +33,12 @@ RULES: tuple[Refusal, ...] = (
         "valid: guide, checked",
     ),
     Refusal(
+        lambda asked: asked.peers and asked.proxy == "profile" and _has_stick_table(asked.profile),
+        "--peers",
+        "given with --profile {profile}, which has a stick table of its own",
+        "valid: without it, or with --proxy checked",
+    ),
+    Refusal(
         lambda asked: asked.serve == "eventlet" and not _releases_of_apis(asked) <= {*EVENTLET_RELEASES},
         "--serve",
         "eventlet given with --heat {heat}, which has no programs heat-api and heat-api-cfn",
@@ -93,6 +99,12 @@ RULES: tuple[Refusal, ...] = (
         "valid: at most one weight for each server of an API",
     ),
 )
+
+
+def _has_stick_table(profile: str | None) -> bool:
+    settings = lab_profile.proxy_of(profile)
+    lines = settings.section.lines if settings else None
+    return lines is not None and any(line.startswith("stick-table") for line in lines.value)
 
 
 def _releases_of_apis(asked: LabTopology) -> set[Release]:

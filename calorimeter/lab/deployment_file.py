@@ -45,6 +45,8 @@ STICKY = (
     "`lab up --peers`: a stick table, which the proxies share, keeps a client on the server that it has"
 )
 
+NO_AFFINITY = "profile {} has balance {}, by which no client has an API of its own"
+
 _COMMENT = """\
 Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
 The passwords are in secrets.toml beside it."""
@@ -168,6 +170,8 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
+    if asked.proxy == "profile" and asked.balance != "source":
+        waived |= dict.fromkeys(("S1", "S2", "S5"), NO_AFFINITY.format(asked.profile, asked.balance))
     if asked.peers:
         waived |= dict.fromkeys(("S6", "S7"), STICKY)
     if asked.sample and asked.proxy == "checked":
