@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.lab import lab_profile
-from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
 from calorimeter.lab.hosts import network
+from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import pytest
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.lab import combinations
-from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.hosts import network
+from calorimeter.lab.lab_topology import LabTopology
 
 
 @pytest.mark.parametrize(
