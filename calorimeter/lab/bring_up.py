@@ -16,6 +16,7 @@ from calorimeter.core.waiting import CancelledError
 from calorimeter.lab import (
     database_template,
     deployment_file,
+    heat_environments,
     lab_state,
     lock,
     ports,
@@ -50,6 +51,7 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
+            heat_environments.make_missing(map(asked.release, asked.heat_parts), say)
             lab = _reserved(asked, wanted, folder, found)
             if lab.layout:
                 network.make(asked.name, lab.layout)

@@ -9,7 +9,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.lab import lab_profile
 from calorimeter.lab.hosts import network
-from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
+from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ RULES: tuple[Rule, ...] = (
         "valid: guide, checked",
     ),
     Rule(
-        lambda asked: asked.serve == "eventlet" and asked.heat not in EVENTLET_RELEASES,
+        lambda asked: asked.serve == "eventlet" and not _releases_of_apis(asked) <= {*EVENTLET_RELEASES},
         "--serve",
         "eventlet given with --heat {heat}, which has no programs heat-api and heat-api-cfn",
         "valid: gunicorn, uwsgi",
@@ -93,6 +93,10 @@ RULES: tuple[Rule, ...] = (
         "valid: at most one weight for each server of an API",
     ),
 )
+
+
+def _releases_of_apis(asked: LabTopology) -> set[Release]:
+    return {asked.release(part) for part in (*asked.rest_parts, *asked.cfn_parts)}
 
 
 def check(asked: LabTopology, ports: Mapping[str, int]) -> None:

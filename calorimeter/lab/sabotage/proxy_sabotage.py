@@ -65,8 +65,14 @@ def _weight(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _stick(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    lines = ("stick-table type ip size 100k expire 1h", "stick on src")
-    return _listens(config, lambda each: replace(each, lines=(*each.lines, *lines)))
+    """A table of this proxy alone, also in place of one that a pair shares."""
+    own = ("stick-table type ip size 100k expire 1h", "stick on src")
+
+    def change(each: ListenSection) -> ListenSection:
+        others = (line for line in each.lines if not line.startswith("stick"))
+        return replace(each, lines=(*others, *own))
+
+    return _listens(config, change)
 
 
 def _missing(_: Lab, config: ProxyConfig) -> ProxyConfig:
