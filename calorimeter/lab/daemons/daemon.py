@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event
 
-from calorimeter.core import files
+from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.core.waiting import CancelledError, DeadlineError, until
@@ -49,6 +49,8 @@ def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> 
     return {
         "PATH": f"{lab.programs.heat_venv / 'bin'}{os.pathsep}{programs.search_path()}",
         "HOME": str(lab.folder),
+        # Programs of OpenStack keep the list of their plugins there; to make it takes 0.3 to 0.5 s.
+        "XDG_CACHE_HOME": str(paths.cache() / "programs"),
         "LANG": "C.UTF-8",
         "PYTHONWARNINGS": "ignore",
         "PYTHONUNBUFFERED": "1",
