@@ -30,6 +30,9 @@ from {application} import application
 
 READY_S = 90.0
 
+ASK_S = 0.25
+"""Time between two questions to the broker for an engine's consumers, which delay its start."""
+
 
 def kind(part: str) -> str:
     """The kind of a part, from its name: `rest`, `cfn` or `engine`."""
@@ -138,7 +141,8 @@ def daemon(lab: Lab, part: str) -> Daemon:
     """The daemon of a Heat part."""
     argv: tuple[str, ...] = (lab.programs.heat(PROGRAMS[kind(part)]), f"--config-file={file(lab, part)}")
     if kind(part) == "engine":
-        return Daemon(part, argv, lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part), READY_S)
+        serves = lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part)  # noqa: E731
+        return Daemon(part, argv, serves, READY_S, every_s=ASK_S)
     if lab.topology.server(part) != "eventlet":
         argv = _under_gunicorn(lab, part)
     ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck")
