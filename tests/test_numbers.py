@@ -14,7 +14,8 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from calorimeter import cli
-from calorimeter.commands.lab import TimeoutsParam, lab
+from calorimeter.commands.lab import lab
+from calorimeter.commands.lab_options import TimeoutsParam, WordsParam
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.commands.run import ProcessesParam
 from calorimeter.config.generate.topology import Topology
@@ -23,7 +24,7 @@ from calorimeter.core.deployment import Deployment
 from calorimeter.core.faults.schedule import Schedule
 from calorimeter.core.toml import Model
 from calorimeter.gates.verify_options import OPTIONS, BoundedNumber
-from calorimeter.lab.lab_state import LabTopology
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.workload.scenario import Scenario
 from tests.places import CLONE
 
@@ -38,7 +39,7 @@ WRITTEN_FILES = {
 }
 
 WITHOUT_NUMBERS = (click.Path, click.Choice, click.types.StringParamType, click.types.BoolParamType)
-WITHOUT_NUMBERS += (click.types.UnprocessedParamType, TimeoutsParam)
+WITHOUT_NUMBERS += (click.types.UnprocessedParamType, TimeoutsParam, WordsParam)
 
 
 @cache

@@ -24,7 +24,8 @@ from calorimeter.lab.daemons import (
     memcached,
     rabbitmq,
 )
-from calorimeter.lab.lab_state import Lab, LabTopology
+from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.sample import layout, network
 
 Say = Callable[[str], None]

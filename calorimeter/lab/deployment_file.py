@@ -20,7 +20,8 @@ from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.lab import lab_state, part_faults, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
-from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab, LabTopology
+from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.sample import host_faults, layout, network
 
 SOURCES = "127.16.0.0/12"
@@ -93,7 +94,7 @@ def describe(lab: Lab) -> deployment.Deployment:
             user=rabbitmq.user(lab),
             password=_secret("amqp"),
         ),
-        engines=(EngineGroup(hosts=asked.engine_parts, workers=asked.workers),),
+        engines=_engines(asked),
         identity=Identity(
             auth_url=f"{lab.url('keystone')}/v3",
             username=USER,
@@ -106,24 +107,41 @@ def describe(lab: Lab) -> deployment.Deployment:
         clients=_clients(lab),
         parts=(
             *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
-            _part(lab, "proxy", "proxy"),
-            _part(lab, "rabbitmq", "broker"),
+            *(_part(lab, name, "proxy") for name in asked.proxy_parts),
+            *(_part(lab, name, "broker") for name in asked.broker_parts),
             *((_host(lab, name) for name in host_faults.HOSTS) if asked.sample else ()),
         ),
         expect=_expect(lab, config),
         consent=deployment.ConsentTable(level=deployment.Consent.INVASIVE),
-        heat_conf=tuple(
-            deployment.HeatConf(
-                host=part if not asked.sample else layout.host_of(part),
-                files=(heat.file(lab, part).relative_to(lab.folder),),
-                roles=tuple(role for role in get_args(deployment.HeatRole) if role == heat.kind(part)),
-            )
-            for part in asked.heat_parts
-        ),
+        heat_conf=_heat_confs(lab),
         waive=_waived(asked),
         usage=_command(lab, "usage"),
         scale=_scaling(lab),
         versions=usage.versions(lab),
+    )
+
+
+def _engines(asked: LabTopology) -> tuple[EngineGroup, ...]:
+    """The engines by host; the last host may have fewer."""
+    each: dict[int, list[str]] = {}
+    for host, parts in asked.engine_hosts.items():
+        each.setdefault(len(parts), []).append(host)
+    return tuple(
+        EngineGroup(hosts=tuple(hosts), processes=count, workers=asked.workers)
+        for count, hosts in each.items()
+    )
+
+
+def _heat_confs(lab: Lab) -> tuple[deployment.HeatConf, ...]:
+    """The heat.conf of each API and of each host of engines."""
+    of_file = {heat.shared_file(lab, part): part for part in reversed(lab.topology.heat_parts)}
+    return tuple(
+        deployment.HeatConf(
+            host=layout.host_of(part) if lab.topology.sample else lab.topology.host_name(part),
+            files=(file.relative_to(lab.folder),),
+            roles=tuple(role for role in get_args(deployment.HeatRole) if role == heat.kind(part)),
+        )
+        for file, part in reversed(of_file.items())
     )
 
 

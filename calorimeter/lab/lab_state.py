@@ -1,4 +1,4 @@
-"""A lab: what was requested, its ports, its secrets, its state folder."""
+"""A lab: its topology, ports, secrets and state folder."""
 
 from __future__ import annotations
 
@@ -8,14 +8,13 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
 
 from pydantic import ValidationError
 
-from calorimeter.core import bounds, files, paths
+from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import machine, ownership
-from calorimeter.core.toml import Model
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sample import layout, network
 
@@ -26,98 +25,8 @@ REGION = "RegionOne"
 PROJECT = "load"
 USER = "load"
 
-SERVICES = ("rabbitmq", "mariadb", "memcached", "keystone")
-"""Names of the parts that are not Heat's own processes or the proxy."""
-
 PROCESS_BYTES = 160 * 2**20
 """Memory of a process of Heat: an engine of Heat 24 was measured with 157 MB."""
-
-_PORTS = ("rest", "cfn", "log", "amqp", "management", "epmd", "erlang", "mariadb", "memcached", "keystone")
-
-
-LabCount = Annotated[int, bounds.LAB_COUNT]
-LabConnections = Annotated[int, bounds.LAB_CONNECTIONS]
-
-
-class LabTopology(Model):
-    """The requested shape of a lab and the ports that are reserved for it (`lab.json`).
-
-    `weights`: server weights in order, the same for REST and CFN; servers beyond the list have none.
-    `rpc_timeout`: Heat's rpc_response_timeout in seconds. `timeouts`: proxy timeouts that differ from the
-    guide's, by name. `maxconn`: limit of the whole proxy; `server_maxconn`: limit of each server.
-    `engine_threads`: executor_thread_pool_size of the engines. `serve`: Heat's own API programs, or a
-    WSGI server. `sample`: spread the lab over the hosts of the guide's sample, with its server names.
-    """
-
-    name: str
-    rest: LabCount = 2
-    cfn: LabCount = 2
-    engines: LabCount = 3
-    workers: LabCount = 1
-    proxy: Literal["guide", "checked"] = "checked"
-    balance: Literal["source", "roundrobin", "leastconn"] = "source"
-    hash_type: Literal["map-based", "consistent"] | None = None
-    weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
-    mode: Literal["tcp", "http"] = "tcp"
-    timeouts: dict[str, str] = {}
-    maxconn: LabConnections | None = None
-    server_maxconn: LabConnections | None = None
-    queues: Literal["classic", "quorum"] = "classic"
-    rpc_timeout: Annotated[int, bounds.TIMEOUT_OF_RPC] | None = None
-    health: Literal["shallow", "rpc"] = "shallow"
-    engine_threads: Annotated[int, bounds.THREADS] | None = None
-    serve: Literal["eventlet", "wsgi"] = "eventlet"
-    sample: Literal["guide"] | None = None
-    ports: dict[str, Annotated[int, bounds.PORT]] = {}
-
-    @property
-    def rpc_timeout_s(self) -> int:
-        """Seconds that an API waits for an engine's answer (default: 60 or 20).
-
-        Behind the guide's proxy it is Heat's default of 60 s, which races the proxy's `timeout server` of
-        one minute. Behind the checked proxy the API answers long before the proxy closes the connection.
-        """
-        return self.rpc_timeout or (60 if self.proxy == "guide" else 20)
-
-    @property
-    def rest_parts(self) -> tuple[str, ...]:
-        """`rest-1`, `rest-2`, …; in the sample `rest-server-1`, …"""
-        return tuple(f"rest{self._server}-{n + 1}" for n in range(self.rest))
-
-    @property
-    def cfn_parts(self) -> tuple[str, ...]:
-        """`cfn-1`, `cfn-2`, …; in the sample `cfn-server-1`, …"""
-        return tuple(f"cfn{self._server}-{n + 1}" for n in range(self.cfn))
-
-    @property
-    def _server(self) -> str:
-        return "-server" if self.sample else ""
-
-    @property
-    def engine_parts(self) -> tuple[str, ...]:
-        """`engine-1`, `engine-2`, …"""
-        return tuple(f"engine-{n + 1}" for n in range(self.engines))
-
-    @property
-    def heat_parts(self) -> tuple[str, ...]:
-        """All Heat processes, engines first because they start slowest."""
-        return (*self.engine_parts, *self.rest_parts, *self.cfn_parts)
-
-    @property
-    def parts(self) -> tuple[str, ...]:
-        """All daemons of the lab, in start order."""
-        return (*SERVICES, *self.heat_parts, "proxy")
-
-    @property
-    def processes(self) -> int:
-        """The number of Heat's processes; an engine with several workers has one more to lead them."""
-        engine = 1 if self.workers == 1 else self.workers + 1
-        return self.engines * engine + self.rest + self.cfn
-
-    @property
-    def port_names(self) -> tuple[str, ...]:
-        """Names that need a port; `log` is a UDP port on which the suite listens, not the lab."""
-        return (*_PORTS, *self.rest_parts, *self.cfn_parts)
 
 
 @dataclass(frozen=True, slots=True)

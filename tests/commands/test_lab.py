@@ -26,7 +26,10 @@ def lab(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     [
         (("up", "--name", "No!"), "--name: 'No!' given; valid: 1 to 20 of a-z, 0-9 and -"),
         (("up", "--name", "x", "--weights", "1,x"), "'1,x' given; valid: a whole number from 0 to 256"),
-        (("up", "--name", "x", "--weights", "1,2,3"), "--weights: 3 given; valid: at most 2 (servers)"),
+        (
+            ("up", "--name", "x", "--weights", "1,2,3"),
+            "--weights: (1, 2, 3) given; valid: at most one weight",
+        ),
         (("up", "--name", "x", "--proxy", "gide"), "'gide' is not one of 'guide', 'checked'"),
         (("up", "--name", "x", "--rest", "0"), "'0' given; valid: a whole number from 1 to 64"),
         (("status", "--name", "nobody"), "no lab named 'nobody'"),

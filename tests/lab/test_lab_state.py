@@ -10,7 +10,7 @@ import pytest
 
 from calorimeter.core.errors import InputError
 from calorimeter.lab import lab_state, lock
-from calorimeter.lab.lab_state import LabTopology
+from calorimeter.lab.lab_topology import LabTopology
 from tests.places import PROGRAMS
 
 
@@ -20,6 +20,32 @@ def test_parts_are_named_by_kind_and_number() -> None:
         *("rabbitmq", "mariadb", "memcached", "keystone"),
         *("engine-1", "rest-1", "rest-2", "cfn-1", "proxy"),
     )
+
+
+def test_engines_of_one_host_share_its_name() -> None:
+    """With one engine a host, the host is called as the engine; else hosts have names of their own."""
+    alone = LabTopology(name="x", engines=2)
+    assert (alone.engine_hosts, alone.host_name("rest-1")) == (
+        {"engine-1": ("engine-1",), "engine-2": ("engine-2",)},
+        "rest-1",
+    )
+    shared = LabTopology(name="x", engines=3, engines_per_host=2)
+    assert shared.engine_hosts == {
+        "engine-host-1": ("engine-1", "engine-2"),
+        "engine-host-2": ("engine-3",),
+    }
+    assert [shared.host_name(part) for part in ("engine-2", "engine-3")] == [
+        "engine-host-1",
+        "engine-host-2",
+    ]
+
+
+def test_versions_are_those_of_parts() -> None:
+    """A part runs its own release if it has one; a release without heat-api is served by gunicorn."""
+    mixed = LabTopology(name="x", engines=2, heat="24", releases={"rest-2": "27", "engine-2": "25"})
+    assert [mixed.release(part) for part in ("engine-1", "engine-2", "rest-2")] == ["24", "25", "27"]
+    assert [mixed.server(part) for part in ("rest-1", "rest-2")] == ["eventlet", "gunicorn"]
+    assert mixed.processes == 1 + 2 + 4  # an engine of 25 has a process that leads its worker
 
 
 @pytest.mark.parametrize("name", ["", "Lab", "a_b", "../x", "a" * 21, "ä"])

@@ -9,7 +9,8 @@ import pytest
 
 from calorimeter.config.haproxy.haproxy_writer import render
 from calorimeter.lab.daemons import haproxy, heat
-from calorimeter.lab.lab_state import Lab, LabTopology
+from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sabotage.proxy_sabotage import SABOTAGES
 

@@ -15,7 +15,8 @@ from calorimeter.gates.audit.audited_files import audited
 from calorimeter.gates.context import Context, Settings
 from calorimeter.lab import deployment_file, lab_state, programs
 from calorimeter.lab.daemons import haproxy, heat
-from calorimeter.lab.lab_state import Lab, LabTopology
+from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.sabotage.engine_sabotage import ENGINE_SABOTAGES
 from calorimeter.lab.sabotage.found_by import FOUND_BY
 from calorimeter.lab.sabotage.proxy_sabotage import SABOTAGES

@@ -36,11 +36,11 @@ def kind(part: str) -> str:
 
 
 def prepare(lab: Lab, part: str) -> None:
-    """Write the part's heat.conf."""
-    path = file(lab, part)
+    """Write the part's heat.conf, which engines of one host share."""
+    path = shared_file(lab, part)
     files.make_folder(path.parent)
     write_private(path, heat_conf_writer.render(conf(lab, part)))
-    if lab.topology.serve == "wsgi" and kind(part) in _APPLICATIONS:
+    if kind(part) in _APPLICATIONS and lab.topology.server(part) != "eventlet":
         text = _APPLICATION.format(
             program=PROGRAMS[kind(part)], conf=path, application=_APPLICATIONS[kind(part)]
         )
@@ -52,15 +52,26 @@ def _module(part: str) -> str:
 
 
 def file(lab: Lab, part: str) -> Path:
-    """Path of the part's heat.conf."""
+    """Path of the part's heat.conf: its own if there is one (a sabotage), else that of its host."""
+    own = own_file(lab, part)
+    return own if own.exists() else shared_file(lab, part)
+
+
+def own_file(lab: Lab, part: str) -> Path:
+    """Path of a heat.conf for this part alone."""
     return lab.folder / "heat" / f"{part}.conf"
+
+
+def shared_file(lab: Lab, part: str) -> Path:
+    """Path of the heat.conf of the part's host."""
+    return lab.folder / "heat" / f"{lab.topology.host_name(part)}.conf"
 
 
 def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
     """The part's heat.conf: the guide's file with the part's own port and host name."""
     bind = {name: (lab.host(part), lab.port(part)) for name in ("rest", "cfn") if name == kind(part)}
     host = heat_conf_writer.HeatHost(
-        host=part,
+        host=lab.topology.host_name(part),
         transport=rabbitmq.transport(lab),
         database=mariadb.url(lab, "heat"),
         auth_encryption_key=lab.secrets["auth_encryption_key"],
@@ -77,7 +88,7 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         rest_bind=bind.get("rest"),
         cfn_bind=bind.get("cfn"),
         engine_workers=lab.topology.workers if kind(part) == "engine" else None,
-        quorum_queues=lab.topology.queues == "quorum",
+        quorum_queues=lab.topology.messaging != "classic",
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     sections = heat_conf_writer.sections(host)
@@ -124,10 +135,8 @@ def daemon(lab: Lab, part: str) -> Daemon:
     """The daemon of a Heat part."""
     argv: tuple[str, ...] = (lab.programs.heat(PROGRAMS[kind(part)]), f"--config-file={file(lab, part)}")
     if kind(part) == "engine":
-        return Daemon(
-            part, argv, lambda: rabbitmq.engine_hosts(lab).get(part) == workers(lab, part), READY_S
-        )
-    if lab.topology.serve == "wsgi":
+        return Daemon(part, argv, lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part), READY_S)
+    if lab.topology.server(part) != "eventlet":
         argv = _under_gunicorn(lab, part)
     ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck")
     return Daemon(

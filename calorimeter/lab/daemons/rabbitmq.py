@@ -7,6 +7,8 @@ from typing import Any
 from urllib.parse import quote
 
 from calorimeter.core import files
+from calorimeter.core.bounds import is_digits
+from calorimeter.lab import processes
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import LOOPBACK, Lab, write_private
@@ -101,25 +103,29 @@ def transport(lab: Lab) -> str:
     return f"rabbit://{user(lab)}:{lab.secrets['amqp']}@{lab.address('amqp')}/"
 
 
-def engine_hosts(lab: Lab) -> dict[str, int]:
-    """Engine host name → number of its consumers on the shared `engine` queue.
+def engine_consumers(lab: Lab) -> dict[int, int]:
+    """Process id → number of its consumers on the queue `engine`.
 
-    A consumer's channel also consumes from its host's own queue (`engine.<host>`), which identifies the
-    host.
+    oslo.messaging names each connection `PROGRAM:PID:UUID`, and a consumer's channel belongs to one.
     """
     consumers: list[dict[str, Any]] = _get(lab, f"consumers/{quote('/', safe='')}") or []
-    pairs = [(consumer["queue"]["name"], _channel(consumer)) for consumer in consumers]
-    own = {
-        channel: queue.removeprefix("engine.") for queue, channel in pairs if queue.startswith("engine.")
-    }
-    own.pop("", None)
-    return dict(Counter(own[channel] for queue, channel in pairs if queue == "engine" and channel in own))
+    connections: list[dict[str, Any]] = _get(lab, "connections?columns=name,user_provided_name") or []
+    given = {each["name"]: str(each.get("user_provided_name", "")) for each in connections}
+    names = [given.get(_connection(each), "") for each in consumers if each["queue"]["name"] == "engine"]
+    pids = (name.split(":")[1] for name in names if name.count(":") >= 2)
+    return dict(Counter(int(pid) for pid in pids if is_digits(pid)))
 
 
-def _channel(consumer: dict[str, Any]) -> str:
-    """The name of a consumer's channel; "" while the statistics lack it (an empty list then)."""
+def consumers_of(lab: Lab, part: str) -> int:
+    """The number of an engine's consumers on the queue `engine`."""
+    counted = engine_consumers(lab)
+    return sum(counted.get(process.pid, 0) for process in processes.running(lab.folder, part))
+
+
+def _connection(consumer: dict[str, Any]) -> str:
+    """The name of a consumer's connection; "" while the statistics lack it (an empty list then)."""
     details = consumer["channel_details"]
-    return str(details["name"]) if isinstance(details, dict) and details else ""
+    return str(details["connection_name"]) if isinstance(details, dict) and details else ""
 
 
 def _get(lab: Lab, path: str) -> Any:

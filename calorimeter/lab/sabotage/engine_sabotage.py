@@ -110,22 +110,23 @@ def heal(name: str) -> None:
         lab = lab_state.open_lab(name)
         part = lab.topology.engine_parts[-1]
         options = heat.conf(lab, part)
-        own = files.read_text(heat.file(lab, part)) == heat_conf_writer.render(options)
-        if own and rabbitmq.engine_hosts(lab).get(part) == lab.topology.workers:
+        intact = files.read_text(heat.file(lab, part)) == heat_conf_writer.render(options)
+        if intact and rabbitmq.consumers_of(lab, part) == lab.topology.workers:
             return
         _restart(lab, part, options, EngineSabotage("", lambda _: {}, lab.topology.workers))
 
 
 def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: EngineSabotage) -> None:
+    before = {process.pid for process in processes.running(lab.folder, part)}
     processes.kill(lab.folder, part)
     try:
-        until(lambda: part not in rabbitmq.engine_hosts(lab), READY_S)
-        write_private(heat.file(lab, part), heat_conf_writer.render(options))
+        until(lambda: not before & rabbitmq.engine_consumers(lab).keys(), READY_S)
+        write_private(heat.own_file(lab, part), heat_conf_writer.render(options))
         process = daemon.launch(lab, heat.daemon(lab, part))
         if wanted.consumers is None:
             until(lambda: process.poll() is not None, READY_S)
         elif wanted.vhost == "/":
-            until(lambda: rabbitmq.engine_hosts(lab).get(part) == wanted.consumers, READY_S)
+            until(lambda: rabbitmq.consumers_of(lab, part) == wanted.consumers, READY_S)
         else:
             until(lambda: _consumers(lab, wanted.vhost) > 0, READY_S)
     except DeadlineError as problem:

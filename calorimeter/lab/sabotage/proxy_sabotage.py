@@ -13,10 +13,11 @@ from typing import Any
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import deployment_file, lab_state, lock, processes
+from calorimeter.lab import combinations, deployment_file, lab_state, lock, processes
 from calorimeter.lab.daemons import haproxy, readiness
 from calorimeter.lab.daemons.daemon import DaemonError, tail
 from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.lab_topology import LabTopology
 
 Change = Callable[[Lab, ProxyConfig], ProxyConfig]
 
@@ -189,10 +190,13 @@ def heal(name: str) -> None:
 
 
 def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
-    """Change the requested proxy (fields of `LabTopology`) and describe it in deployment.toml."""
+    """Change the requested proxy (fields of `LabTopology`; None: its default) and describe it anew."""
     with lock.held(lab_state.folder(name), 30):
         before = lab_state.open_lab(name)
-        asked = before.topology.model_copy(update=dict(changes))
+        fields = LabTopology.model_fields
+        wanted = {name: fields[name].default if value is None else value for name, value in changes.items()}
+        asked = before.topology.model_copy(update=wanted)
+        combinations.check(asked, {})
         after = Lab(before.folder, asked, before.secrets, before.programs)
         _take_over(after, haproxy.config(after))
         lab_state.write(after.topology, after.folder)

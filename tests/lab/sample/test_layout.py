@@ -11,7 +11,8 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.lab import lab_state
 from calorimeter.lab.daemons import haproxy
-from calorimeter.lab.lab_state import Lab, LabTopology
+from calorimeter.lab.lab_state import Lab
+from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.programs import Programs
 from calorimeter.lab.sample import layout, network
 from tests.places import GUIDE

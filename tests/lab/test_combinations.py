@@ -1,0 +1,42 @@
+"""Shapes that no lab can have."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from calorimeter.core.errors import InputError
+from calorimeter.lab import combinations
+from calorimeter.lab.lab_topology import LabTopology
+
+
+@pytest.mark.parametrize(
+    ("asked", "line"),
+    [
+        (
+            {"heat": "25", "serve": "eventlet"},
+            "--serve: eventlet given with --heat 25, .*; valid: gunicorn, uw",
+        ),
+        ({"brokers": 2}, "--brokers: 2 given; valid: 1, 3 or 5"),
+        ({"partition_handling": "ignore"}, "--partition-handling: given for a single broker"),
+        ({"peers": True}, "--peers: given for a single proxy"),
+        ({"weights": (1, 2, 3)}, "--weights: .1, 2, 3. given; valid: at most one"),
+        ({"sample": "guide", "rest": 3}, "--rest: 3 given with --sample guide"),
+        ({"sample": "guide", "cfn": 1}, "--cfn: 1 given with --sample guide"),
+        ({"sample": "guide", "brokers": 3}, "--brokers: 3 given with --sample guide"),
+        ({"sample": "guide", "proxies": 2}, "--proxies: 2 given with --sample guide"),
+        ({"sample": "guide", "engines_per_host": 2}, "--engines-per-host: 2 given with --sample guide"),
+    ],
+)
+def test_a_shape_that_cannot_be_is_refused_in_one_line(asked: dict[str, Any], line: str) -> None:
+    """The line names the option, what was given and what is valid."""
+    with pytest.raises(InputError, match=line):
+        combinations.check(LabTopology(name="x", **asked), {})
+
+
+def test_ports_are_those_of_the_guide_where_hosts_are_namespaces() -> None:
+    """A front port can be chosen on loopback only."""
+    combinations.check(LabTopology(name="x"), {"rest": 8004})
+    with pytest.raises(InputError, match="--rest-port: given with --sample guide"):
+        combinations.check(LabTopology(name="x", sample="guide"), {"rest": 8004})
