@@ -22,6 +22,7 @@ from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import ownership
 from calorimeter.lab import lock
+from calorimeter.lab.tls_files import DOMAIN, server_name
 
 VALID = timedelta(days=365)
 SERVER_VALID = timedelta(days=30)
@@ -31,9 +32,6 @@ outlives the authority that signed it."""
 
 BEFORE = timedelta(hours=1)
 """How long ago certificates began to be valid: a virtual machine's clock may be set back."""
-
-DOMAIN = "calorimeter.test"
-"""The domain of the labs' names; RFC 6761 reserves `test`, so that no such name is ever public."""
 
 NETWORKS = ("127.0.0.0/8", "::1/128", "10.0.0.0/8")
 """Networks of the servers that it may vouch for: loopback, and the hosts of labs with namespaces."""
@@ -68,11 +66,6 @@ class ServerCertificate:
 
     certificate: bytes
     key: bytes
-
-
-def server_name(lab: str) -> str:
-    """The DNS name of a lab's servers, which the proxy expects of its backends."""
-    return f"{lab}.{DOMAIN}"
 
 
 def own(now: datetime | None = None) -> Authority:

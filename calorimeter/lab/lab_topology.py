@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import model_validator
 
 from calorimeter.core import bounds
 from calorimeter.core.toml import Model
@@ -30,6 +32,8 @@ BrokerCount = Annotated[int, bounds.LAB_BROKERS]
 
 class LabTopology(Model):
     """The requested shape of a lab and the ports that are reserved for it (`lab.json`).
+
+    `mode` is the proxy's (default: tcp; http with TLS at its fronts, where Heat's links need its header).
 
     `engines` counts heat-engine processes; `engines_per_host` of them share one host name and one heat.conf
     file. `heat` is the release of all parts of Heat but those in `releases` (part → release).
@@ -75,6 +79,13 @@ class LabTopology(Model):
     sample: Literal["guide"] | None = None
     ports: dict[str, Annotated[int, bounds.PORT]] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _tls_needs_http(cls, given: Any) -> Any:
+        if isinstance(given, dict) and "proxy" in given.get("tls", ()):
+            return {"mode": "http", **given}
+        return given
+
     # Versions and servers
 
     def release(self, part: str) -> Release:
@@ -85,7 +96,17 @@ class LabTopology(Model):
         """What serves an API."""
         if self.serve is not None:
             return self.serve
-        return "eventlet" if self.release(part) in EVENTLET_RELEASES else "gunicorn"
+        # heat-api of Heat 24 has options for TLS, and fails with them: its context is a client's.
+        able = self.release(part) in EVENTLET_RELEASES and "backends" not in self.tls
+        return "eventlet" if able else "gunicorn"
+
+    def speaks_tls(self, name: str) -> bool:
+        """Whether the server at a port of this name speaks TLS."""
+        kind, _, number = name.partition("-")
+        where: Within = "broker"
+        if kind in ("rest", "cfn"):
+            where = "backends" if number else "proxy"
+        return where in self.tls and kind in ("rest", "cfn", "amqp", "management")
 
     # Parts
 

@@ -12,8 +12,13 @@ from pathlib import Path
 
 from calorimeter.core import files
 
-NAME = "tls"
-"""The folder, within the lab's own."""
+DOMAIN = "calorimeter.test"
+"""The domain of the labs' names; RFC 6761 reserves `test`, so that no such name is ever public."""
+
+
+def server_name(lab: str) -> str:
+    """The DNS name of a lab's servers, which the proxy expects of its backends."""
+    return f"{lab}.{DOMAIN}"
 
 
 def ca_file(folder: Path) -> Path:

@@ -11,7 +11,7 @@ from threading import Event
 from calorimeter.config import generate
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.core import files
-from calorimeter.lab import processes
+from calorimeter.lab import processes, tls_options
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
 from calorimeter.lab.lab_state import Lab, write_private
@@ -56,7 +56,12 @@ def _guides(lab: Lab) -> haproxy_writer.ProxyConfig:
 
 
 def config(lab: Lab) -> haproxy_writer.ProxyConfig:
-    """The lab's configuration: the guide's, or the one with health checks."""
+    """The lab's configuration."""
+    return tls_options.proxy(lab, _without_tls(lab))
+
+
+def _without_tls(lab: Lab) -> haproxy_writer.ProxyConfig:
+    """The guide's configuration, or the one with health checks."""
     asked, proxy = lab.topology, _guides(lab)
     if asked.proxy == "guide":
         return proxy

@@ -10,6 +10,7 @@ from pathlib import Path
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
+from calorimeter.lab import tls_options
 from calorimeter.lab.daemons import bootstrap_accounts, health_check, mariadb, rabbitmq, readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import REGION, Lab, write_private
@@ -92,7 +93,8 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     sections = heat_conf_writer.sections(host)
-    for more in (_lab_options(lab), _threads(lab, part), health_check.sections(lab, part)):
+    own = (_lab_options(lab), _threads(lab, part), health_check.sections(lab, part), tls_options.heat(lab))
+    for more in own:
         sections = heat_conf_writer.changed(sections, more)
     return sections
 
@@ -138,7 +140,7 @@ def daemon(lab: Lab, part: str) -> Daemon:
         return Daemon(part, argv, lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part), READY_S)
     if lab.topology.server(part) != "eventlet":
         argv = _under_gunicorn(lab, part)
-    ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck")
+    ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck", verify=lab.verify)
     return Daemon(
         part, argv, ready, READY_S, environment=health_check.environment(lab), group=group(lab, part)
     )
@@ -150,7 +152,7 @@ def _under_gunicorn(lab: Lab, part: str) -> tuple[str, ...]:
     return (
         lab.programs.heat("gunicorn"),
         "--no-control-socket",
-        *("--bind", lab.address(part)),
+        *("--bind", lab.address(part), *tls_options.gunicorn(lab)),
         *("--worker-class", "gthread", "--workers", "1", "--threads", "16"),
         *("--timeout", "120", "--keep-alive", "30", "--graceful-timeout", "10"),
         *("--worker-tmp-dir", home, "--chdir", home, f"{_module(part)}:application"),

@@ -193,9 +193,8 @@ def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
     """Change the requested proxy (fields of `LabTopology`; None: its default) and describe it anew."""
     with lock.held(lab_state.folder(name), 30):
         before = lab_state.open_lab(name)
-        fields = LabTopology.model_fields
-        wanted = {name: fields[name].default if value is None else value for name, value in changes.items()}
-        asked = before.topology.model_copy(update=wanted)
+        kept = before.topology.model_dump(exclude=set(changes))
+        asked = LabTopology(**kept, **{name: value for name, value in changes.items() if value is not None})
         combinations.check(asked, {})
         after = Lab(before.folder, asked, before.secrets, before.programs)
         _take_over(after, haproxy.config(after))
