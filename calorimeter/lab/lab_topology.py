@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import model_validator
+from pydantic import Field
 
 from calorimeter.core import bounds
 from calorimeter.core.toml import Model
@@ -19,6 +19,8 @@ Server = Literal["eventlet", "gunicorn", "uwsgi"]
 Within = Literal["proxy", "backends", "broker"]
 """Where a lab uses TLS: the proxy's fronts, its connections to the APIs, the broker's connections."""
 
+Mode = Literal["tcp", "http"]
+
 EVENTLET_RELEASES: tuple[Release, ...] = ("24",)
 """Releases with the programs heat-api and heat-api-cfn."""
 
@@ -28,6 +30,10 @@ SERVICES = ("mariadb", "memcached", "keystone")
 LabCount = Annotated[int, bounds.LAB_COUNT]
 LabConnections = Annotated[int, bounds.LAB_CONNECTIONS]
 BrokerCount = Annotated[int, bounds.LAB_BROKERS]
+
+
+def _mode(given: dict[str, Any]) -> Mode:
+    return "http" if "proxy" in given["tls"] else "tcp"
 
 
 class LabTopology(Model):
@@ -61,7 +67,8 @@ class LabTopology(Model):
     balance: Literal["source", "roundrobin", "leastconn"] = "source"
     hash_type: Literal["map-based", "consistent"] | None = None
     weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
-    mode: Literal["tcp", "http"] = "tcp"
+    tls: tuple[Within, ...] = ()
+    mode: Mode = Field(default_factory=_mode)
     timeouts: dict[str, str] = {}
     maxconn: LabConnections | None = None
     server_maxconn: LabConnections | None = None
@@ -69,7 +76,6 @@ class LabTopology(Model):
     prefetch: Annotated[int, bounds.PREFETCH] | None = None
     brokers: BrokerCount = 1
     partition_handling: Literal["ignore", "pause_minority", "autoheal"] | None = None
-    tls: tuple[Within, ...] = ()
     rpc_timeout: Annotated[int, bounds.TIMEOUT_OF_RPC] | None = None
     health: Literal["shallow", "rpc"] = "shallow"
     engine_threads: Annotated[int, bounds.THREADS] | None = None
@@ -78,13 +84,6 @@ class LabTopology(Model):
     profile: str | None = None
     sample: Literal["guide"] | None = None
     ports: dict[str, Annotated[int, bounds.PORT]] = {}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _tls_needs_http(cls, given: Any) -> Any:
-        if isinstance(given, dict) and "proxy" in given.get("tls", ()):
-            return {"mode": "http", **given}
-        return given
 
     # Versions and servers
 
