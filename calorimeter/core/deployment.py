@@ -216,7 +216,7 @@ class Part(Model):
     """
 
     name: str
-    kind: Literal["rest", "cfn", "engine", "proxy", "broker", "host"]
+    kind: Literal["rest", "cfn", "engine", "proxy", "keepalived", "broker", "host"]
     kill: str | None = None
     stop: str | None = None
     start: str | None = None

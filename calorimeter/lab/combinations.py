@@ -6,7 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from calorimeter.core.errors import InputError
-from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology
+from calorimeter.core.host import netns
+from calorimeter.lab import lab_profile
+from calorimeter.lab.hosts import network
+from calorimeter.lab.lab_topology import EVENTLET_RELEASES, LabTopology, Release
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +27,13 @@ class Rule:
 
 RULES: tuple[Rule, ...] = (
     Rule(
-        lambda asked: asked.serve == "eventlet" and asked.heat not in EVENTLET_RELEASES,
+        lambda asked: asked.proxy == "profile" and lab_profile.proxy_of(asked.profile) is None,
+        "--proxy",
+        "profile given without a profile that sets the proxy",
+        "valid: guide, checked",
+    ),
+    Rule(
+        lambda asked: asked.serve == "eventlet" and not _releases_of_apis(asked) <= {*EVENTLET_RELEASES},
         "--serve",
         "eventlet given with --heat {heat}, which has no programs heat-api and heat-api-cfn",
         "valid: gunicorn, uwsgi",
@@ -105,8 +114,15 @@ RULES: tuple[Rule, ...] = (
 )
 
 
+def _releases_of_apis(asked: LabTopology) -> set[Release]:
+    return {asked.release(part) for part in (*asked.rest_parts, *asked.cfn_parts)}
+
+
 def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
-    """Raise InputError for the first rule that refuses the topology, or the given front `ports`."""
+    """Raise InputError for the first rule that refuses the topology, or the given front `ports`.
+
+    Last is what depends on who asks: hosts that are network namespaces need root.
+    """
     for rule in RULES:
         if rule.refused(asked):
             raise InputError(rule.option, rule.given.format_map(asked.model_dump()), rule.valid)
@@ -116,3 +132,5 @@ def check(asked: LabTopology, ports: Mapping[str, int]) -> None:
             raise InputError(
                 f"--{api}-port", f"given with {where}", "valid: without it; the port is the guide's"
             )
+        if not netns.may_be_made():
+            raise InputError(where, "network namespaces cannot be created here", network.ADVICE)

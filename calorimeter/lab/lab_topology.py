@@ -48,8 +48,9 @@ class LabTopology(Model):
     guide's, by name. `maxconn`: limit of the whole proxy; `server_maxconn`: limit of each server.
     `engine_threads`: executor_thread_pool_size of the engines. `serve`: what serves the APIs (default:
     Heat's own program if the release has it, else gunicorn). `prefetch`: messages that an engine holds
-    unacknowledged. `haproxy`, `rabbitmq`: programs to run in place of the system's. `sample`: spread the
-    lab over the hosts of the guide's sample, with its server names.
+    unacknowledged. `profile` set the options that were not given; if it sets the proxy, too, `proxy` is
+    `profile`. `haproxy`, `rabbitmq`: programs to run in place of the system's. `sample`: spread the lab
+    over the hosts of the guide's sample, with its server names.
     """
 
     name: str
@@ -61,7 +62,7 @@ class LabTopology(Model):
     heat: Release = "24"
     releases: dict[str, Release] = {}
     serve: Server | None = None
-    proxy: Literal["guide", "checked"] = "checked"
+    proxy: Literal["guide", "checked", "profile"] = "checked"
     proxies: Annotated[int, bounds.LAB_PROXIES] = 1
     peers: bool = False
     balance: Literal["source", "roundrobin", "leastconn"] = "source"
@@ -146,6 +147,11 @@ class LabTopology(Model):
         return ("proxy",) if self.proxies == 1 else _numbered("proxy", self.proxies)
 
     @property
+    def keepalived_parts(self) -> tuple[str, ...]:
+        """`keepalived-1` and `keepalived-2`, each beside one of several proxies."""
+        return () if self.proxies == 1 else _numbered("keepalived", self.proxies)
+
+    @property
     def heat_parts(self) -> tuple[str, ...]:
         """All Heat processes, engines first because they start slowest."""
         return (*self.engine_parts, *self.rest_parts, *self.cfn_parts)
@@ -153,7 +159,10 @@ class LabTopology(Model):
     @property
     def parts(self) -> tuple[str, ...]:
         """All daemons of the lab, in start order."""
-        return (*self.broker_parts, *SERVICES, *self.heat_parts, *self.proxy_parts)
+        return (
+            *(*self.broker_parts, *SERVICES, *self.heat_parts),
+            *(*self.proxy_parts, *self.keepalived_parts),
+        )
 
     @property
     def engine_hosts(self) -> dict[str, tuple[str, ...]]:

@@ -178,7 +178,7 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
         port_file = lab.folder / f"{name}.port"
         port_file.unlink(missing_ok=True)
         host, port = lab.host(part), lab.port(part)
-        source = host if lab.topology.sample else RELAY
+        source = host if lab.layout else RELAY
         tls = ("--tls", str(lab.tls_folder)) if lab.topology.speaks_tls(part) else ()
         given = (str(port_file), source, host, str(port), *words, *tls)
         argv = (sys.executable, "-m", "calorimeter.lab.fault_relay", *given)
@@ -191,8 +191,8 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
                 return int(files.read_text(port_file))
             return 0
 
-        # On loopback the packets to the part leave from here; on a host of a sample they come in.
-        hook = "prerouting" if lab.topology.sample else "output"
+        # On loopback the packets to the part leave from here; on a host of its own they come in.
+        hook = "prerouting" if lab.layout else "output"
         at = make_table(
             table_of(lab, part, fault),
             lab.namespace(part),

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import psutil
 
-from calorimeter.lab import processes
+from calorimeter.lab import own_build, processes
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.lab_state import Lab
 
@@ -77,14 +77,24 @@ def polls(lab: Lab, closing: IO[str], every_s: float = EVERY_S) -> Iterator[dict
 def versions(lab: Lab) -> dict[str, str]:
     """The versions of the lab's programs, as far as they are known."""
     found = {"haproxy": haproxy.version(lab)}
-    for name, pattern in (("heat", "openstack_heat-*.dist-info"), ("keystone", "keystone-*.dist-info")):
-        for path in lab.programs.heat_venv.glob(f"lib/python3*/site-packages/{pattern}"):
-            found[name] = path.name.removesuffix(".dist-info").rpartition("-")[2]
+    found["keystone"] = _of_distribution(lab.programs.heat_venv, "keystone")
+    environments = {"heat": lab.programs.environment(lab.topology.heat)}
+    for part, release in lab.topology.releases.items():
+        environments[f"heat of {part}"] = lab.programs.environment(release)
+    found |= {name: _of_distribution(path, "openstack_heat") for name, path in environments.items()}
     packages = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
     for name, package in packages.items():
         if version := _of_package(package):
             found[name] = version
+    if lab.topology.rabbitmq is not None:
+        found["rabbitmq"] = own_build.version(lab.topology.rabbitmq, own_build.RABBITMQ)
     return found
+
+
+def _of_distribution(environment: Path, name: str) -> str:
+    """The version of a Python package in an environment."""
+    found = environment.glob(f"lib/python3*/site-packages/{name}-*.dist-info")
+    return next(path.name.removesuffix(".dist-info").rpartition("-")[2] for path in found)
 
 
 @cache

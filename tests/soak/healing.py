@@ -40,8 +40,8 @@ from calorimeter.core import paths
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lab_state, part_faults, processes
+from calorimeter.lab.hosts import network
 from calorimeter.lab.lab_state import Lab
-from calorimeter.lab.sample import network
 from tests.soak import aftermath, forked, labs, misfortunes
 from tests.soak.aftermath import Struck, open_faults
 from tests.soak.forked import calorimeter

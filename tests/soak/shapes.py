@@ -16,67 +16,112 @@ import statistics
 import subprocess
 import sys
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import combinations as pairwise
 from pathlib import Path
 
 import psutil
-from allpairspy import AllPairs
 
 from calorimeter.commands.lab_options import given
 from calorimeter.commands.lab_up import topology, up
 from calorimeter.core import paths
 from calorimeter.core.errors import InputError
 from calorimeter.lab import combinations, lab_state, part_faults, processes
-from calorimeter.lab.sample import network
+from calorimeter.lab.hosts import network
 from tests.lab.stack_walks import listeners
 from tests.soak.labs import calorimeter
 
 NAME = "soak-shape"
 WALK_S = 300
 
-FACTORS: OrderedDict[str, tuple[str, ...]] = OrderedDict(
-    heat=("--heat 24", "--heat 25", "--heat 26", "--heat 27"),
-    profile=("", "--profile guide", "--profile kolla", "--profile osa", "--profile charm"),
-    serve=("", "--serve gunicorn", "--serve uwsgi"),
-    engines=("--engines 3", "--engines 2 --engines-per-host 2", "--engines 1 --workers 2"),
-    messaging=("", "--messaging classic", "--messaging quorum", "--messaging recommended --prefetch 10"),
-    brokers=(
+FACTORS: Mapping[str, tuple[str, ...]] = {
+    "heat": ("--heat 24", "--heat 25", "--heat 26", "--heat 27"),
+    "profile": ("", "--profile guide", "--profile kolla", "--profile osa", "--profile charm"),
+    "serve": ("", "--serve gunicorn", "--serve uwsgi"),
+    "engines": ("--engines 3", "--engines 2 --engines-per-host 2", "--engines 1 --workers 2"),
+    "messaging": ("", "--messaging classic", "--messaging quorum", "--messaging recommended --prefetch 10"),
+    "brokers": (
         "--brokers 1",
         "--brokers 3",
-        "--brokers 3 --partition-handling ignore",
         "--brokers 3 --partition-handling autoheal",
     ),
-    tls=("", "--tls proxy", "--tls proxy,backends", "--tls broker", "--tls proxy,backends,broker"),
-    place=("", "--proxies 2", "--proxies 2 --peers", "--sample guide"),
-    mode=("", "--mode tcp", "--mode http"),
-    balance=("", "--balance source --hash-type consistent", "--balance roundrobin", "--balance leastconn"),
-    proxy=("", "--proxy guide", "--proxy checked"),
-    health=("", "--health rpc"),
-)
+    "tls": ("", "--tls proxy", "--tls broker", "--tls proxy,backends,broker"),
+    "place": ("", "--proxies 2", "--proxies 2 --peers", "--sample guide"),
+    "mode": ("", "--mode tcp", "--mode http"),
+    "balance": (
+        "",
+        "--balance source --hash-type consistent",
+        "--balance roundrobin",
+        "--balance leastconn",
+    ),
+    "proxy": ("", "--proxy guide", "--proxy checked"),
+    "health": ("", "--health rpc"),
+}
 """Option → its values, as words of the command line; empty: not given."""
 
 
-def words_of(row: Sequence[str]) -> list[str]:
+Shape = dict[str, str]
+"""Option → one of its values."""
+
+Pair = frozenset[tuple[str, str]]
+
+
+def words_of(shape: Shape) -> list[str]:
     """The words of the command line of a shape."""
-    return " ".join(row).split()
+    return " ".join(shape.values()).split()
 
 
-def can_be(row: Sequence[str]) -> bool:
-    """Whether `lab up` accepts the options of a row, or of its first columns."""
+def can_be(shape: Shape) -> bool:
+    """Whether `lab up` accepts these options."""
     try:
-        asked = up.make_context("up", ["--name", NAME, *words_of(row)]).params
+        asked = up.make_context("up", ["--name", NAME, *words_of(shape)]).params
         combinations.check(topology(given(asked)), {})
     except InputError:
         return False
     return True
 
 
-def shapes() -> list[list[str]]:
-    """The rows of the pairwise table, without those that `lab up` refuses."""
-    return [list(row) for row in AllPairs(list(FACTORS.values()), filter_func=can_be)]
+def pairs_of(shape: Shape) -> set[Pair]:
+    """All pairs of values in a shape."""
+    return {frozenset(pair) for pair in pairwise(shape.items(), 2)}
+
+
+def accepted_pairs() -> list[Pair]:
+    """All pairs of values of two options that `lab up` accepts together, in the order of the options."""
+    pairs = (
+        ((first, one), (second, other))
+        for first, second in pairwise(FACTORS, 2)
+        for one in FACTORS[first]
+        for other in FACTORS[second]
+    )
+    return [frozenset(pair) for pair in pairs if can_be(dict(pair))]
+
+
+def shapes() -> list[Shape]:
+    """Shapes in which all accepted pairs occur.
+
+    Each begins with a pair that is missing. Every other option then gets the accepted value that adds most
+    of the missing pairs.
+    """
+    rows: list[Shape] = []
+    missing = dict.fromkeys(accepted_pairs())
+    while missing:
+        shape = dict(next(iter(missing)))
+        for option in [each for each in FACTORS if each not in shape]:
+            fitting = [value for value in FACTORS[option] if can_be({**shape, option: value})]
+            shape[option] = max(fitting, key=partial(_added, missing, shape, option))
+        rows.append({option: shape[option] for option in FACTORS})
+        for pair in pairs_of(shape):
+            missing.pop(pair, None)
+    return rows
+
+
+def _added(missing: Mapping[Pair, None], shape: Shape, option: str, value: str) -> int:
+    """How many missing pairs a value of an option forms with the others of a shape."""
+    return sum(frozenset({(option, value), each}) in missing for each in shape.items())
 
 
 @dataclass(frozen=True)
@@ -160,7 +205,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="show the shapes and walk none")
     parser.add_argument("--shape", type=int, action="append", help="number of a shape (default: all)")
     asked = parser.parse_args()
-    rows = [words_of(row) for row in shapes()]
+    rows = [words_of(shape) for shape in shapes()]
     if asked.list:
         print("\n".join(f"{number:2} {' '.join(words)}" for number, words in enumerate(rows)))
         return 0

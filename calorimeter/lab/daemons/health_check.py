@@ -35,15 +35,18 @@ def sections(lab: Lab, part: str) -> Sections:
 
 def environment(lab: Lab) -> dict[str, str]:
     """Environment in which an API finds the plugin, as if it were installed with pip."""
-    if lab.topology.health != "rpc":
-        return {}
-    folder = lab.folder / "plugins"
-    if not folder.exists():
-        _install(folder)
-    return {"PYTHONPATH": str(folder)}
+    return {"PYTHONPATH": str(_plugins(lab))} if lab.topology.health == "rpc" else {}
 
 
-def _install(folder: Path) -> None:
+def _plugins(lab: Lab) -> Path:
+    return lab.folder / "plugins"
+
+
+def install(lab: Lab) -> None:
+    """Install the plugin for the lab's APIs, if it needs one."""
+    folder = _plugins(lab)
+    if lab.topology.health != "rpc" or folder.exists():
+        return
     project = tomllib.loads(files.read_text(SOURCE / "pyproject.toml"))["project"]
     name = project["name"].replace("-", "_")
     metadata = folder / f"{name}-{project['version']}.dist-info"

@@ -12,7 +12,7 @@ from calorimeter.lab import processes, tls_options
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import LOOPBACK, Lab, write_private
-from calorimeter.lab.sample import layout
+from calorimeter.lab.sample.layout import BROKER_USER
 
 USER = "calorimeter"
 STATISTICS_LAG_S = 2.0
@@ -38,7 +38,7 @@ disk_free_limit.absolute = 50MB
 
 def user(lab: Lab) -> str:
     """The user name of Heat and the suite."""
-    return layout.BROKER_USER if lab.topology.sample else USER
+    return BROKER_USER if lab.topology.sample else USER
 
 
 def prepare(lab: Lab) -> None:
@@ -48,7 +48,7 @@ def prepare(lab: Lab) -> None:
     text = _CONF.format(
         user=user(lab),
         password=lab.secrets["amqp"],
-        only_here="false" if lab.topology.sample else "true",
+        only_here="false" if lab.layout else "true",
     )
     write_private(home / "rabbitmq.conf", tls_options.broker(lab, "amqp", "management") + text)
     write_private(home / "enabled_plugins", "[rabbitmq_management].\n")

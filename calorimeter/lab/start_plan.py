@@ -1,0 +1,79 @@
+"""How each part of a lab comes up, and which parts must serve before it is started.
+
+The order of a bring-up follows from this table alone: a part is started as soon as all parts that it needs
+serve. Parts that need none of the others start at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from threading import Event
+from typing import Protocol
+
+from calorimeter.lab import database_template
+from calorimeter.lab.daemons import haproxy, heat, keepalived, keystone, mariadb, memcached, rabbitmq
+from calorimeter.lab.daemons.daemon import Daemon
+from calorimeter.lab.lab_state import Lab
+
+Prepare = Callable[[Lab, Event | None], None]
+"""Writes a part's files; ends early with `CancelledError` once the event is set."""
+
+
+class PartKind(Protocol):
+    """A module of daemons of which a lab has several."""
+
+    def prepare(self, lab: Lab, part: str) -> None:
+        """Write the files of a part."""
+
+    def daemon(self, lab: Lab, part: str) -> Daemon:
+        """The daemon of a part."""
+
+
+@dataclass(frozen=True, slots=True)
+class PartStart:
+    """How one part comes up: `prepare` writes its files, and no other part must serve for that.
+
+    `needs`: the parts that must serve before the daemon is started.
+    """
+
+    part: str
+    daemon: Callable[[Lab], Daemon]
+    prepare: Prepare = lambda lab, cancel: None
+    needs: tuple[str, ...] = ()
+
+
+def plan(lab: Lab) -> dict[str, PartStart]:
+    """All parts of the lab, by name, those with the longest way to go first."""
+    topology = lab.topology
+    brokers = topology.broker_parts
+    apis = (*topology.rest_parts, *topology.cfn_parts)
+    starts = (
+        *(PartStart(part, rabbitmq.daemon, _writes(rabbitmq.prepare)) for part in brokers),
+        PartStart("mariadb", mariadb.daemon, database_template.prepare),
+        *(_of(heat, part, "mariadb", *brokers) for part in topology.engine_parts),
+        PartStart("memcached", memcached.daemon),
+        PartStart("keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached")),
+        *(_of(heat, part, "mariadb", *brokers) for part in apis),
+        # Its health checks would find APIs that do not serve yet, and wait before they look again.
+        *(_of(haproxy, part, *apis) for part in topology.proxy_parts),
+        # One after the other, so that the first proxy has the address.
+        *(
+            _of(keepalived, part, *topology.proxy_parts, *topology.keepalived_parts[:number])
+            for number, part in enumerate(topology.keepalived_parts)
+        ),
+    )
+    return {start.part: start for start in starts}
+
+
+def _writes(prepare: Callable[[Lab], None]) -> Prepare:
+    """A preparation that takes no time worth cancelling."""
+    return lambda lab, cancel: prepare(lab)
+
+
+def _of(kind: PartKind, part: str, *needs: str) -> PartStart:
+    """A part of such a kind."""
+    return PartStart(
+        part, partial(kind.daemon, part=part), _writes(partial(kind.prepare, part=part)), needs
+    )
