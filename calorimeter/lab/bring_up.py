@@ -24,6 +24,7 @@ from calorimeter.lab import (
     programs,
     start_plan,
     take_down,
+    tls_files,
 )
 from calorimeter.lab.daemons import daemon
 from calorimeter.lab.hosts import network
@@ -56,6 +57,8 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
             if lab.layout:
                 network.make(asked.name, lab.layout)
                 lab.enter_network()
+            if asked.tls:
+                _certify(lab, say)
             return _BringUp(lab, say).all()
         except BaseException:
             with signal_handlers.ignoring(SIGINT, SIGTERM, SIGHUP):
@@ -91,6 +94,14 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     lab_state.write(lab.topology, folder)
     lab_state.write_secrets(lab.secrets, folder)
     return lab
+
+
+def _certify(lab: Lab, say: Say) -> None:
+    """Give the lab a certificate for all its addresses."""
+    addresses = sorted({lab.host(name) for name in lab.topology.port_names})
+    made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
+    if made:
+        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
 
 
 class _BringUp:

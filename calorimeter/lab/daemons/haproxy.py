@@ -11,7 +11,7 @@ from threading import Event
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.keepalived_writer import ALIVE_SECTION
 from calorimeter.core import files
-from calorimeter.lab import lab_profile, processes, profile_proxy
+from calorimeter.lab import lab_profile, processes, profile_proxy, tls_options
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
 from calorimeter.lab.lab_state import Lab, write_private
@@ -69,7 +69,12 @@ def _guides(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
 
 
 def config(lab: Lab, part: str = ONLY) -> haproxy_writer.ProxyConfig:
-    """The configuration of a proxy: the guide's, the one with health checks, or that of the profile."""
+    """The configuration of a proxy."""
+    return tls_options.proxy(lab, _without_tls(lab, part))
+
+
+def _without_tls(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
+    """The guide's configuration, the one with health checks, or that of the profile."""
     asked, proxy = lab.topology, _guides(lab, part)
     if asked.proxy == "profile" and (settings := lab_profile.proxy_of(asked.profile)):
         proxy = profile_proxy.configured(settings, proxy, asked.timeouts)
