@@ -128,11 +128,12 @@ class _BringUp:
         with ThreadPoolExecutor(max_workers=len(self.starts)) as pool:
             steps = [pool.submit(self.start, start) for start in self.starts.values()]
             try:
+                text = deployment_file.render(self.lab)
                 wait(steps, return_when=FIRST_EXCEPTION)
             finally:
                 self.cancel.set()
             _raise_first(steps)
-        deployment_file.write(self.lab)
+        deployment_file.write(self.lab, text)
         return self.lab
 
     def start(self, start: PartStart) -> None:

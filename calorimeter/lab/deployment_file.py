@@ -12,7 +12,7 @@ import yaml
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
-from calorimeter.core import deployment, detection_bounds
+from calorimeter.core import deployment, detection_bounds, files
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
@@ -45,6 +45,8 @@ STICKY = (
     "`lab up --peers`: a stick table, which the proxies share, keeps a client on the server that it has"
 )
 
+NO_AFFINITY = "profile {} has balance {}, by which no client has an API of its own"
+
 _COMMENT = """\
 Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
 The passwords are in secrets.toml beside it."""
@@ -54,10 +56,15 @@ CLOUD = "calorimeter"
 """The lab's name in its clouds.yaml."""
 
 
-def write(lab: Lab) -> None:
-    """Write the deployment file, and a clouds.yaml for the `openstack` client, into the state folder."""
-    deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
+def write(lab: Lab, text: str | None = None) -> None:
+    """Write the deployment file (`text` if it was rendered before), and a clouds.yaml for `openstack`."""
     lab_state.write_private(lab.clouds, yaml.safe_dump({"clouds": {CLOUD: _cloud(lab)}}))
+    files.write(lab.deployment, text or render(lab))
+
+
+def render(lab: Lab) -> str:
+    """The text of the deployment file; no part must run for it."""
+    return deployment_writer.render(describe(lab), _COMMENT)
 
 
 def _cloud(lab: Lab) -> dict[str, object]:
@@ -176,6 +183,8 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
+    if asked.proxy == "profile" and asked.balance != "source":
+        waived |= dict.fromkeys(("S1", "S2", "S5"), NO_AFFINITY.format(asked.profile, asked.balance))
     if asked.peers:
         waived |= dict.fromkeys(("S6", "S7"), STICKY)
     if asked.sample and asked.proxy == "checked":

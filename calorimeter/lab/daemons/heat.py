@@ -24,6 +24,9 @@ from calorimeter.lab.lab_state import REGION, Lab, write_private
 
 READY_S = 90.0
 
+ASK_S = 0.25
+"""Time between two questions to the broker for an engine's consumers, which delay its start."""
+
 
 def kind(part: str) -> str:
     """The kind of a part, from its name: `rest`, `cfn` or `engine`."""
@@ -127,7 +130,8 @@ def daemon(lab: Lab, part: str) -> Daemon:
     if kind(part) == "engine":
         program = lab.programs.heat("heat-engine", lab.topology.release(part))
         argv: tuple[str, ...] = (program, f"--config-file={file(lab, part)}")
-        return Daemon(part, argv, lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part), READY_S)
+        serves = lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part)  # noqa: E731
+        return Daemon(part, argv, serves, READY_S, every_s=ASK_S)
     argv = api_servers.command(lab, part, kind(part), file(lab, part))
     ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck", verify=lab.verify)
     return Daemon(

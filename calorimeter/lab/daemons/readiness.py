@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
     import requests
@@ -35,6 +36,8 @@ def answers(url: str, timeout_s: float = 5.0, verify: str | bool = True) -> bool
     """Whether a GET gets an HTTP answer below 500; `verify` is how TLS is verified, as for requests."""
     import requests
 
+    if not _accepts(url):
+        return False
     try:
         with _direct() as http:
             return http.get(url, timeout=timeout_s, verify=verify, allow_redirects=False).status_code < 500
@@ -48,12 +51,20 @@ def json_of(
     """The JSON of a GET's answer; None unless the status is 200 and the body is JSON."""
     import requests
 
+    if not _accepts(url):
+        return None
     try:
         with _direct() as http:
             answer = http.get(url, auth=auth, params=params, timeout=5, verify=verify)
             return answer.json() if answer.status_code == 200 else None
     except (requests.RequestException, ValueError):
         return None
+
+
+def _accepts(url: str) -> bool:
+    """Whether the server of a URL listens: asked first, since a request costs far more."""
+    parts = urlsplit(url)
+    return accepts(str(parts.hostname), int(parts.port or 0))
 
 
 def _direct() -> requests.Session:
