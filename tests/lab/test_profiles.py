@@ -91,7 +91,7 @@ def test_the_file_wants_what_the_profile_can_keep(
     name: str, detection_s: float, recovery_s: float, tmp_path: Path
 ) -> None:
     """The bounds are those of the profile's own checks, its balance is no failure."""
-    lab = lab_of(tmp_path, profile=name, brokers=1)
+    lab = lab_of(tmp_path, profile=name, brokers=1, heat="24")
     described = deployment_file.describe(lab)
     wanted = described.expect
     assert (wanted.balance, wanted.cut_sessions, wanted.tcp_keepalive) == (
@@ -105,7 +105,7 @@ def test_the_file_wants_what_the_profile_can_keep(
 
 def test_heat_conf_has_the_options_of_the_profile(tmp_path: Path) -> None:
     """Those of all parts, and those of APIs or engines alone."""
-    lab = lab_of(tmp_path, profile="kolla", brokers=1)
+    lab = lab_of(tmp_path, profile="kolla", brokers=1, heat="24")
     api, engine = heat.conf(lab, "rest-1"), heat.conf(lab, "engine-1")
     assert [conf["database"]["max_pool_size"] for conf in (api, engine)] == [1, 1]
     assert [conf["oslo_messaging_rabbit"]["heartbeat_in_pthread"] for conf in (api, engine)] == [
