@@ -45,6 +45,25 @@ RULES: tuple[Refusal, ...] = (
         "valid: gunicorn, uwsgi",
     ),
     Refusal(
+        lambda asked: "backends" in asked.tls and "proxy" not in asked.tls,
+        "--tls",
+        "backends given without proxy",
+        "valid: proxy,backends",
+    ),
+    Refusal(
+        lambda asked: "proxy" in asked.tls and "backends" not in asked.tls and asked.mode == "tcp",
+        "--mode",
+        "tcp given with --tls proxy: the proxy could not tell the APIs to write https links",
+        "valid: http, or --tls proxy,backends",
+    ),
+    Refusal(
+        lambda asked: "backends" in asked.tls and asked.serve in ("eventlet", "uwsgi"),
+        "--serve",
+        "{serve} given with --tls backends, which cannot serve TLS (heat-api of Heat 24 fails with its own "
+        "options for it, PyPI's pyuwsgi is built without)",
+        "valid: gunicorn",
+    ),
+    Refusal(
         lambda asked: asked.brokers % 2 == 0,
         "--brokers",
         "{brokers} given",
