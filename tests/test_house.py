@@ -110,6 +110,7 @@ def test_names_are_unique(kind: str) -> None:
     assert [name for name, count in Counter(names).items() if count > 1] == []
 
 
+@pytest.mark.slow  # syntax trees of half the package
 def test_checks_touch_no_network() -> None:
     """Neither a check's module nor one that it imports can reach a deployment or start a program."""
     checks = check_modules()

@@ -24,6 +24,7 @@ from calorimeter.lab import (
     programs,
     start_plan,
     take_down,
+    tls_files,
 )
 from calorimeter.lab.daemons import daemon
 from calorimeter.lab.hosts import network
@@ -56,6 +57,8 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
             if lab.layout:
                 network.make(asked.name, lab.layout)
                 lab.enter_network()
+            if asked.tls:
+                _certify(lab, say)
             return _BringUp(lab, say).all()
         except BaseException:
             with signal_handlers.ignoring(SIGINT, SIGTERM, SIGHUP):
@@ -93,6 +96,14 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     return lab
 
 
+def _certify(lab: Lab, say: Say) -> None:
+    """Give the lab a certificate for all its addresses."""
+    addresses = sorted({lab.host(name) for name in lab.topology.port_names})
+    made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
+    if made:
+        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
+
+
 class _BringUp:
     """One bring-up: all parts at once, each after those it needs, and their progress."""
 
@@ -117,11 +128,12 @@ class _BringUp:
         with ThreadPoolExecutor(max_workers=len(self.starts)) as pool:
             steps = [pool.submit(self.start, start) for start in self.starts.values()]
             try:
+                text = deployment_file.render(self.lab)
                 wait(steps, return_when=FIRST_EXCEPTION)
             finally:
                 self.cancel.set()
             _raise_first(steps)
-        deployment_file.write(self.lab)
+        deployment_file.write(self.lab, text)
         return self.lab
 
     def start(self, start: PartStart) -> None:

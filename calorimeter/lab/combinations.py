@@ -33,10 +33,35 @@ RULES: tuple[Refusal, ...] = (
         "valid: guide, checked",
     ),
     Refusal(
+        lambda asked: asked.peers and asked.proxy == "profile" and _has_stick_table(asked.profile),
+        "--peers",
+        "given with --profile {profile}, which has a stick table of its own",
+        "valid: without it, or with --proxy checked",
+    ),
+    Refusal(
         lambda asked: asked.serve == "eventlet" and not _releases_of_apis(asked) <= {*EVENTLET_RELEASES},
         "--serve",
         "eventlet given with --heat {heat}, which has no programs heat-api and heat-api-cfn",
         "valid: gunicorn, uwsgi",
+    ),
+    Refusal(
+        lambda asked: "backends" in asked.tls and "proxy" not in asked.tls,
+        "--tls",
+        "backends given without proxy",
+        "valid: proxy,backends",
+    ),
+    Refusal(
+        lambda asked: "proxy" in asked.tls and "backends" not in asked.tls and asked.mode == "tcp",
+        "--mode",
+        "tcp given with --tls proxy: the proxy could not tell the APIs to write https links",
+        "valid: http, or --tls proxy,backends",
+    ),
+    Refusal(
+        lambda asked: "backends" in asked.tls and asked.serve in ("eventlet", "uwsgi"),
+        "--serve",
+        "{serve} given with --tls backends, which cannot serve TLS (heat-api of Heat 24 fails with its own "
+        "options for it, PyPI's pyuwsgi is built without)",
+        "valid: gunicorn",
     ),
     Refusal(
         lambda asked: asked.brokers % 2 == 0,
@@ -93,6 +118,12 @@ RULES: tuple[Refusal, ...] = (
         "valid: at most one weight for each server of an API",
     ),
 )
+
+
+def _has_stick_table(profile: str | None) -> bool:
+    settings = lab_profile.proxy_of(profile)
+    lines = settings.section.lines if settings else None
+    return lines is not None and any(line.startswith("stick-table") for line in lines.value)
 
 
 def _releases_of_apis(asked: LabTopology) -> set[Release]:

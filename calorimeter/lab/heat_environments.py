@@ -74,7 +74,8 @@ def make_missing(releases: Iterable[Release], say: Callable[[str], None]) -> Non
 
 def _make(release: Release, lock: int) -> None:
     path, uv = folder(release), _uv()
-    _run(release, [uv, "venv", "-q", "--clear", "--python", sys.executable, str(path)], lock)
+    shutil.rmtree(path, ignore_errors=True)
+    _run(release, [uv, "venv", "-q", "--python", sys.executable, str(path)], lock)
     python = str(path / "bin" / "python")
     # Bytecode is written where it is first imported: most modules of the packages never are.
     _run(

@@ -77,24 +77,19 @@ def polls(lab: Lab, closing: IO[str], every_s: float = EVERY_S) -> Iterator[dict
 def versions(lab: Lab) -> dict[str, str]:
     """The versions of the lab's programs, as far as they are known."""
     found = {"haproxy": haproxy.version(lab)}
-    found["keystone"] = _of_distribution(lab.programs.heat_venv, "keystone")
-    environments = {"heat": lab.programs.environment(lab.topology.heat)}
-    for part, release in lab.topology.releases.items():
-        environments[f"heat of {part}"] = lab.programs.environment(release)
-    found |= {name: _of_distribution(path, "openstack_heat") for name, path in environments.items()}
-    packages = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
-    for name, package in packages.items():
+    releases = {"heat": lab.topology.heat}
+    releases |= {f"heat of {part}": release for part, release in lab.topology.releases.items()}
+    packages = {name: (lab.programs.environment(each), "openstack_heat") for name, each in releases.items()}
+    for name, (path, package) in {**packages, "keystone": (lab.programs.heat_venv, "keystone")}.items():
+        for about in path.glob(f"lib/python3*/site-packages/{package}-*.dist-info"):
+            found[name] = about.name.removesuffix(".dist-info").rpartition("-")[2]
+    system = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
+    for name, package in system.items():
         if version := _of_package(package):
             found[name] = version
     if lab.topology.rabbitmq is not None:
         found["rabbitmq"] = own_build.version(lab.topology.rabbitmq, own_build.RABBITMQ)
     return found
-
-
-def _of_distribution(environment: Path, name: str) -> str:
-    """The version of a Python package in an environment."""
-    found = environment.glob(f"lib/python3*/site-packages/{name}-*.dist-info")
-    return next(path.name.removesuffix(".dist-info").rpartition("-")[2] for path in found)
 
 
 @cache

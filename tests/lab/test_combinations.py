@@ -24,6 +24,12 @@ from calorimeter.lab.lab_topology import LabTopology
             {"heat": "25", "serve": "eventlet"},
             "--serve: eventlet given with --heat 25, .*; valid: gunicorn, uw",
         ),
+        ({"tls": ("backends",)}, "--tls: backends given without proxy; valid: proxy,backends"),
+        ({"tls": ("proxy",), "mode": "tcp"}, "--mode: tcp given with --tls proxy: .*; valid: http, or"),
+        (
+            {"tls": ("proxy", "backends"), "serve": "uwsgi"},
+            "--serve: uwsgi given with --tls backends, .*; valid: gunicorn",
+        ),
         ({"brokers": 2}, "--brokers: 2 given; valid: 1, 3 or 5"),
         ({"partition_handling": "ignore"}, "--partition-handling: given for a single broker"),
         ({"peers": True}, "--peers: given for a single proxy"),

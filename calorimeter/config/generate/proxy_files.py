@@ -65,14 +65,15 @@ def _listen(topology: Topology, api: str) -> ListenSection:
             suffix = "" if count == 1 else f"-{number + 1}"
             address = host_port(host.address, topology.port(api, number))
             servers.append(ServerLine(f"{api}-{host.name}{suffix}", address, words=(ENDED,)))
-    words = [host_port(topology.front, topology.port(api, 0))]
+    words = []
     if topology.proxies:
         words.append("transparent")  # the other proxies bind it without having it
     if topology.tls:
         words.append(f"ssl crt {topology.tls.certificate}")
     return ListenSection(
         name=f"{api}_api_proxy",
-        bind=(" ".join(words),),
+        bind=(host_port(topology.front, topology.port(api, 0)),),
+        bind_words=tuple(words),
         servers=tuple(servers),
         hash_type="consistent",
         options=("tcpka", f"httpchk GET {HEALTH_PAGE}"),

@@ -58,7 +58,7 @@ class ServerLine:
 
 @dataclass(frozen=True, slots=True)
 class ListenSection:
-    """One `listen` section; `lines` are added verbatim before the servers."""
+    """One `listen` section; `bind_words` follow each address verbatim, `lines` come before the servers."""
 
     name: str
     bind: tuple[str, ...]
@@ -67,6 +67,7 @@ class ListenSection:
     hash_type: str | None = None
     options: tuple[str, ...] = ("tcpka", "httpchk")
     lines: tuple[str, ...] = ()
+    bind_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,7 @@ def _defaults(config: ProxyConfig) -> Iterator[str]:
 
 def _listen(listen: ListenSection) -> Iterator[str]:
     for address in listen.bind:
-        yield f"bind {address}"
+        yield " ".join(("bind", address, *listen.bind_words))
     if listen.balance:
         yield f"balance  {listen.balance}"
     if listen.hash_type:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from calorimeter.lab import tls_options
 from calorimeter.lab.lab_state import Lab, write_private
 from calorimeter.lab.lab_topology import Server
 
@@ -58,7 +59,7 @@ def _gunicorn(lab: Lab, part: str, api: str, conf: Path) -> tuple[str, ...]:
     return (
         _program(lab, part, "gunicorn"),
         "--no-control-socket",
-        *("--bind", lab.address(part)),
+        *("--bind", lab.address(part), *tls_options.gunicorn(lab)),
         *("--worker-class", "gthread", "--workers", "1", "--threads", str(_THREADS)),
         *("--timeout", "120", "--keep-alive", str(_KEEP_ALIVE_S), "--graceful-timeout", str(STOP_S)),
         *("--worker-tmp-dir", home, "--chdir", home, f"{_module(part)}:application"),

@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from calorimeter.config import generate
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.keepalived_writer import ALIVE_SECTION
 from calorimeter.core import files
-from calorimeter.lab import lab_profile, processes, profile_proxy
+from calorimeter.lab import lab_profile, processes, profile_proxy, tls_options
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
 from calorimeter.lab.lab_state import Lab, write_private
@@ -70,7 +69,12 @@ def _guides(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
 
 
 def config(lab: Lab, part: str = ONLY) -> haproxy_writer.ProxyConfig:
-    """The configuration of a proxy: the guide's, the one with health checks, or that of the profile."""
+    """The configuration of a proxy."""
+    return tls_options.proxy(lab, _without_tls(lab, part))
+
+
+def _without_tls(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
+    """The guide's configuration, the one with health checks, or that of the profile."""
     asked, proxy = lab.topology, _guides(lab, part)
     if asked.proxy == "profile" and (settings := lab_profile.proxy_of(asked.profile)):
         proxy = profile_proxy.configured(settings, proxy, asked.timeouts)
@@ -113,6 +117,8 @@ def _with_peers(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> hapro
 def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
     """The output of `calorimeter generate` for the sample, with the guide's server names and the requested
     changes."""
+    from calorimeter.config import generate  # with the rules of the audit: slow, and for a sample alone
+
     asked = lab.topology
     hosts = tuple(generate.Host(name=name, address=SAMPLE.hosts[name]) for name in SAMPLE.api_hosts)
     generated = generate.proxy_config(

@@ -10,7 +10,7 @@ from pathlib import Path
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
-from calorimeter.lab import lab_profile
+from calorimeter.lab import lab_profile, tls_options
 from calorimeter.lab.daemons import (
     api_servers,
     bootstrap_accounts,
@@ -23,6 +23,9 @@ from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import REGION, Lab, write_private
 
 READY_S = 90.0
+
+ASK_S = 0.25
+"""Time between two questions to the broker for an engine's consumers, which delay its start."""
 
 
 def kind(part: str) -> str:
@@ -82,7 +85,8 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
     )
     sections = heat_conf_writer.sections(host)
     own = lab_profile.heat_options(lab.topology.profile, "engine" if kind(part) == "engine" else "api")
-    for more in (own, _lab_options(lab, part), _threads(lab, part), health_check.sections(lab, part)):
+    lab_own = (_lab_options(lab, part), _threads(lab, part), health_check.sections(lab, part))
+    for more in (own, *lab_own, tls_options.heat(lab)):
         sections = heat_conf_writer.changed(sections, more)
     return sections
 
@@ -126,9 +130,10 @@ def daemon(lab: Lab, part: str) -> Daemon:
     if kind(part) == "engine":
         program = lab.programs.heat("heat-engine", lab.topology.release(part))
         argv: tuple[str, ...] = (program, f"--config-file={file(lab, part)}")
-        return Daemon(part, argv, lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part), READY_S)
+        serves = lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part)  # noqa: E731
+        return Daemon(part, argv, serves, READY_S, every_s=ASK_S)
     argv = api_servers.command(lab, part, kind(part), file(lab, part))
-    ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck")
+    ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck", verify=lab.verify)
     return Daemon(
         part, argv, ready, READY_S, environment=health_check.environment(lab), group=group(lab, part)
     )
