@@ -16,6 +16,7 @@ from calorimeter.core.waiting import CancelledError
 from calorimeter.lab import (
     database_template,
     deployment_file,
+    heat_environments,
     lab_state,
     lock,
     ports,
@@ -23,6 +24,7 @@ from calorimeter.lab import (
     programs,
     start_plan,
     take_down,
+    tls_files,
 )
 from calorimeter.lab.daemons import daemon
 from calorimeter.lab.hosts import network
@@ -52,10 +54,13 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
         try:
             files.make_folder(folder / "logs")
             ports.claim_name(folder)
+            heat_environments.make_missing(map(asked.release, asked.heat_parts), say)
             lab = _reserved(asked, wanted, folder, found)
             if lab.layout:
                 network.make(asked.name, lab.layout)
                 lab.enter_network()
+            if asked.tls:
+                _certify(lab, say)
             return _BringUp(lab, say).all()
         except BaseException:
             with signal_handlers.ignoring(SIGINT, SIGTERM, SIGHUP):
@@ -95,6 +100,14 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     lab_state.write(lab.topology, folder)
     lab_state.write_secrets(lab.secrets, folder)
     return lab
+
+
+def _certify(lab: Lab, say: Say) -> None:
+    """Give the lab a certificate for all its addresses."""
+    addresses = sorted({lab.host(name) for name in lab.topology.port_names})
+    made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
+    if made:
+        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
 
 
 class _BringUp:

@@ -16,6 +16,7 @@ from calorimeter import __version__
 from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import machine, ownership
+from calorimeter.lab import tls_files
 from calorimeter.lab.hosts import network
 from calorimeter.lab.hosts.host_layout import HostLayout
 from calorimeter.lab.hosts.layouts import LAYOUTS
@@ -83,7 +84,17 @@ class Lab:
 
     def url(self, name: str) -> str:
         """The root URL of the port reserved under `name`."""
-        return f"http://{self.address(name)}"
+        return f"{'https' if self.topology.speaks_tls(name) else 'http'}://{self.address(name)}"
+
+    @property
+    def tls_folder(self) -> Path:
+        """The folder of its certificate and of its authority's (`tls_files`)."""
+        return self.folder / "tls"
+
+    @property
+    def verify(self) -> str | bool:
+        """The argument `verify` of requests and keystoneauth for its servers."""
+        return str(tls_files.ca_file(self.tls_folder)) if self.topology.tls else True
 
     def log(self, part: str) -> Path:
         """The log file of a part."""

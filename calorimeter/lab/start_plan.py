@@ -62,7 +62,11 @@ def plan(lab: Lab) -> dict[str, PartStart]:
         *(_of(heat, part) for part in apis),
         # Its health checks would find APIs that do not serve yet, and wait before they look again.
         *(_of(haproxy, part, *apis) for part in topology.proxy_parts),
-        *(_of(keepalived, part, keepalived.proxy_of(part)) for part in topology.keepalived_parts),
+        # One after the other, so that the first proxy has the address.
+        *(
+            _of(keepalived, part, *topology.proxy_parts, *topology.keepalived_parts[:number])
+            for number, part in enumerate(topology.keepalived_parts)
+        ),
     )
     return {start.part: start for start in starts}
 

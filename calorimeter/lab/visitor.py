@@ -89,4 +89,5 @@ def _user(lab: Lab) -> dict[str, str]:
         "OS_PROJECT_DOMAIN_NAME": "Default",
         "OS_REGION_NAME": REGION,
         "OS_IDENTITY_API_VERSION": "3",
+        **({"OS_CACERT": str(lab.verify)} if lab.topology.tls else {}),
     }

@@ -32,20 +32,22 @@ def accepts(host: str, port: int) -> bool:
         return False
 
 
-def answers(url: str, timeout_s: float = 5.0) -> bool:
-    """Whether a GET gets an HTTP answer below 500."""
+def answers(url: str, timeout_s: float = 5.0, verify: str | bool = True) -> bool:
+    """Whether a GET gets an HTTP answer below 500; `verify` is how TLS is verified, as for requests."""
     import requests
 
     if not _accepts(url):
         return False
     try:
         with _direct() as http:
-            return http.get(url, timeout=timeout_s, allow_redirects=False).status_code < 500
+            return http.get(url, timeout=timeout_s, verify=verify, allow_redirects=False).status_code < 500
     except requests.RequestException:
         return False
 
 
-def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None) -> Any:
+def json_of(
+    url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None, verify: str | bool = True
+) -> Any:
     """The JSON of a GET's answer; None unless the status is 200 and the body is JSON."""
     import requests
 
@@ -53,7 +55,7 @@ def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = 
         return None
     try:
         with _direct() as http:
-            answer = http.get(url, auth=auth, params=params, timeout=5)
+            answer = http.get(url, auth=auth, params=params, timeout=5, verify=verify)
             return answer.json() if answer.status_code == 200 else None
     except (requests.RequestException, ValueError):
         return None

@@ -65,8 +65,14 @@ def _weight(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _stick(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    lines = ("stick-table type ip size 100k expire 1h", "stick on src")
-    return _listens(config, lambda each: replace(each, lines=(*each.lines, *lines)))
+    """A table of this proxy alone, also in place of one that a pair shares."""
+    own = ("stick-table type ip size 100k expire 1h", "stick on src")
+
+    def change(each: ListenSection) -> ListenSection:
+        others = (line for line in each.lines if not line.startswith("stick"))
+        return replace(each, lines=(*others, *own))
+
+    return _listens(config, change)
 
 
 def _missing(_: Lab, config: ProxyConfig) -> ProxyConfig:
@@ -203,8 +209,8 @@ def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
         given = {key: value for key, value in changes.items() if value is not None}
         profile = before.topology.profile
         own = lab_profile.topology_options(profile, given) if profile else given
-        wanted = {key: own.get(key, LabTopology.model_fields[key].default) for key in changes}
-        asked = before.topology.model_copy(update=wanted)
+        kept = before.topology.model_dump(exclude=set(changes))
+        asked = LabTopology(**kept, **{key: own[key] for key in changes if key in own})
         combinations.check(asked, {})
         after = Lab(before.folder, asked, before.secrets, before.programs)
         _take_over(after)

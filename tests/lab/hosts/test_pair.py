@@ -30,7 +30,8 @@ pytestmark = [
 ]
 
 FRONT = "10.0.0.250"
-QUICK_S = 0.5
+QUICK_S = 0.9
+"""A packet that was lost is sent again after a second."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ def act(name: str, part: str, action: str) -> int:
     return int(found[1])
 
 
-def outage(name: str, event: Callable[[], int], seconds: float = 9.0) -> Outage:
+def outage(name: str, event: Callable[[], int], seconds: float = 7.0) -> Outage:
     """Make an event happen while a client connects, and what it saw."""
     client = ("--host", "client-1", "--", sys.executable, str(PROGRAMS / "connect_steadily.py"))
     words = ("exec", "--name", name, *client, FRONT, "8004", str(seconds))
@@ -151,11 +152,10 @@ def test_the_address_leaves_what_is_broken(
         assert seen.lasted_s < within_s
         assert 503 not in seen.statuses
     finally:
-        back = outage(pair, lambda: act(pair, broken, heal), 5.0)
+        back = outage(pair, lambda: act(pair, broken, heal), 3.0)
     print(f"{broken} {heal}: {back}")
     assert holder(pair) != first
-    assert back.wrong <= 2  # a busy machine is slow now and then
-    assert back.statuses <= {300, 0}
+    assert back.statuses == {300}
     until(lambda: _all_up(pair, f"proxy-{first}"), 20)
 
 
@@ -201,10 +201,10 @@ def test_stick_tables_follow(pair: str) -> None:
     lab = lab_state.open_lab(pair)
 
     def server(proxy: str) -> str | None:
-        table = haproxy.command(lab, f"show table rest_api_proxy data.server_id gt 0 key {source}", proxy)
+        table = haproxy.command(lab, f"show table rest_api_proxy key {source}", proxy)
         return found[1] if (found := re.search(r"server_id=(\d+)", table)) else None
 
-    wanted = server(f"proxy-{first}") or haproxy.command(lab, "show table rest_api_proxy", f"proxy-{first}")
+    wanted = until(lambda: server(f"proxy-{first}"), 5)
     until(lambda: server(f"proxy-{other}") == wanted, 10)
     act(pair, f"proxy-{other}", "kill")
     act(pair, f"proxy-{other}", "start")
