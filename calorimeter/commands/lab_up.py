@@ -105,11 +105,7 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     click.echo(f"REST        {started.url('rest')}/v1")
     click.echo(f"CFN         {started.url('cfn')}/v1")
     click.echo(f"deployment  {started.deployment}")
-    if started.layout:
-        click.echo(f"a client    calorimeter lab exec --name {started.topology.name} openstack stack list")
-    else:
-        client = f"OS_CLIENT_CONFIG_FILE={started.clouds} {started.programs.heat('openstack')}"
-        click.echo(f"a client    {client} --os-cloud calorimeter stack list")
+    click.echo(f"a client    calorimeter lab exec --name {started.topology.name} openstack stack list")
 
 
 def topology(asked: Mapping[str, Any]) -> LabTopology:
