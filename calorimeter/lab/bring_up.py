@@ -106,8 +106,8 @@ def _certify(lab: Lab, say: Say) -> None:
     """Give the lab a certificate for all its addresses."""
     addresses = sorted({lab.host(name) for name in lab.topology.port_names})
     made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
-    if made:
-        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
+    whose = "made now, for all labs" if made else "of all labs"
+    say(f"TLS with the certificate authority {whose}, which expires on {expires:%Y-%m-%d}")
 
 
 class _BringUp:
