@@ -30,6 +30,9 @@ pytestmark = [
 ]
 
 FRONT = "10.0.0.250"
+LONGEST_S = 90
+ANSWERED_S = 3.0
+"""How long the client waits for an answer."""
 QUICK_S = 0.9
 """A packet that was lost is sent again after a second."""
 
@@ -83,19 +86,27 @@ def act(name: str, part: str, action: str) -> int:
 
 
 def outage(name: str, event: Callable[[], int], seconds: float = 7.0) -> Outage:
-    """Make an event happen while a client connects, and what it saw."""
+    """Make an event happen while a client connects, and what it saw in so many seconds from then on."""
     client = ("--host", "client-1", "--", sys.executable, str(PROGRAMS / "connect_steadily.py"))
-    words = ("exec", "--name", name, *client, FRONT, "8004", str(seconds))
+    words = ("exec", "--name", name, *client, FRONT, "8004", str(LONGEST_S))
     command = [sys.executable, "-m", "calorimeter", "lab", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline()  # it connects
         at_ns = event()
-        rows = [line.split() for line in running.stdout]
-    found = [(int(began), int(status), float(took)) for began, status, took in rows]
-    wrong = [began for began, status, took in found if began > at_ns and (status != 300 or took > QUICK_S)]
+        end_ns = at_ns + int(seconds * 1e9)
+        found = []
+        for line in running.stdout:
+            began, status, took = line.split()
+            found.append((int(began), int(status), float(took)))
+            if int(began) > end_ns + ANSWERED_S * 1e9:  # all that began before the end are in
+                break
+        running.terminate()
+    assert found[-1][0] > end_ns
+    seen = [each for each in found if at_ns < each[0] < end_ns]
+    wrong = [began for began, status, took in seen if status != 300 or took > QUICK_S]
     lasted_s = (max(wrong) - at_ns) / 1e9 if wrong else 0.0
-    return Outage(lasted_s, len(wrong), frozenset(status for _, status, _ in found))
+    return Outage(lasted_s, len(wrong), frozenset(status for _, status, _ in seen))
 
 
 def inside(name: str, *command: str) -> subprocess.CompletedProcess[str]:
