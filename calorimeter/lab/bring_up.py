@@ -16,6 +16,7 @@ from calorimeter.core.waiting import CancelledError
 from calorimeter.lab import (
     database_template,
     deployment_file,
+    heat_environments,
     lab_state,
     lock,
     ports,
@@ -23,6 +24,7 @@ from calorimeter.lab import (
     programs,
     start_plan,
     take_down,
+    tls_files,
 )
 from calorimeter.lab.daemons import daemon
 from calorimeter.lab.hosts import network
@@ -50,10 +52,15 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
+            files.make_folder(folder / "logs")
+            ports.claim_name(folder)
+            heat_environments.make_missing(map(asked.release, asked.heat_parts), say)
             lab = _reserved(asked, wanted, folder, found)
             if lab.layout:
                 network.make(asked.name, lab.layout)
                 lab.enter_network()
+            if asked.tls:
+                _certify(lab, say)
             return _BringUp(lab, say).all()
         except BaseException:
             with signal_handlers.ignoring(SIGINT, SIGTERM, SIGHUP):
@@ -62,11 +69,16 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
 
 
 def _clear_remnant(folder: Path, say: Say) -> None:
+    holder = ports.name_holder(folder)
+    if holder != folder and processes.running(holder):
+        raise InputError(
+            f"lab {folder.name}", f"is up in another state folder ({holder})", "another --name"
+        )
     alive = processes.running(folder)
     if alive and (folder / "deployment.toml").exists():
         name = folder.name
         raise InputError(f"lab {name}", "is up", f"`calorimeter lab down --name {name}`, or another name")
-    others = network.existing(folder.name)
+    others = network.existing(folder.name) if ports.holds_name(folder) else []
     if others and not folder.exists():
         what = f"has network namespaces of an earlier lab ({others[0]}, …)"
         raise InputError(f"lab {folder.name}", what, f"`calorimeter lab down --name {folder.name}`")
@@ -76,7 +88,6 @@ def _clear_remnant(folder: Path, say: Say) -> None:
 
 
 def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
-    files.make_folder(folder / "logs")
     secrets = lab_state.fresh_secrets()
     if asked.sample:
         secrets["amqp"] = BROKER_PASSWORD
@@ -89,6 +100,14 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     lab_state.write(lab.topology, folder)
     lab_state.write_secrets(lab.secrets, folder)
     return lab
+
+
+def _certify(lab: Lab, say: Say) -> None:
+    """Give the lab a certificate for all its addresses."""
+    addresses = sorted({lab.host(name) for name in lab.topology.port_names})
+    made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
+    if made:
+        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
 
 
 class _BringUp:
@@ -115,11 +134,12 @@ class _BringUp:
         with ThreadPoolExecutor(max_workers=len(self.starts)) as pool:
             steps = [pool.submit(self.start, start) for start in self.starts.values()]
             try:
+                text = deployment_file.render(self.lab)
                 wait(steps, return_when=FIRST_EXCEPTION)
             finally:
                 self.cancel.set()
             _raise_first(steps)
-        deployment_file.write(self.lab)
+        deployment_file.write(self.lab, text)
         return self.lab
 
     def start(self, start: PartStart) -> None:

@@ -6,26 +6,27 @@ together with its own addresses and EC2 credential, so that no command of Keysto
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from calorimeter.core import files, paths
-from calorimeter.core.host import ownership
+from calorimeter.core import files
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lab_state, processes
+from calorimeter.lab import lab_state, processes, shared_cache
 from calorimeter.lab.daemons import bootstrap_accounts, keystone, mariadb, memcached
 from calorimeter.lab.daemons.daemon import DaemonError, run, start, tail
+from calorimeter.lab.heat_environments import WITH_KEYSTONE
 from calorimeter.lab.lab_state import Lab, write_private
+from calorimeter.lab.lab_topology import Release
+
+WAIT_S = 300.0
+"""Limit for waiting until another lab has made the template."""
 
 VERSION = 2
 """Version of the template's contents."""
@@ -49,7 +50,7 @@ def make(lab: Lab, cancel: Event | None = None) -> None:
     One lab makes it; others that start at the same time wait for it.
     """
     template = _path(lab)
-    with _only_one(template.parent / "mariadb.lock", cancel):
+    with shared_cache.only_one("mariadb", WAIT_S, cancel):
         if template.exists():
             return
         donor = replace(lab, secrets={**lab_state.fresh_secrets(), "amqp": lab.secrets["amqp"]})
@@ -62,49 +63,32 @@ def make(lab: Lab, cancel: Event | None = None) -> None:
 
 
 def _path(lab: Lab) -> Path:
-    # Databases of the cache are run: nobody else may have put them there.
-    cache = paths.cache()
-    ownership.own(files.make_folder(cache), cache)
-    return cache / f"mariadb-{_versions(lab)}"
+    return shared_cache.folder() / f"mariadb-{_versions(lab)}"
 
 
 def _versions(lab: Lab) -> str:
     """A short hash of everything that a template depends on."""
     argv = [str(lab.programs.mariadbd), "--no-defaults", "--version"]
     server = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    packages = sorted(
-        path.name
-        for pattern in ("openstack_heat-*.dist-info", "keystone-*.dist-info")
-        for path in lab.programs.heat_venv.glob(f"lib/python3*/site-packages/{pattern}")
+    schema = "lib/python3*/site-packages/heat/db/migrations/versions/*.py"
+    sources = (
+        (lab.programs.heat_venv, "lib/python3*/site-packages/keystone-*.dist-info"),
+        (lab.programs.environment(_newest(lab)), schema),
     )
-    text = f"{VERSION} {server} {packages}"
+    names = sorted(path.name for folder, pattern in sources for path in folder.glob(pattern))
+    text = f"{VERSION} {server} {names}"
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _newest(lab: Lab) -> Release:
+    """The newest release of Heat in the lab, whose schema older ones can use, too."""
+    return max(lab.topology.release(part) for part in lab.topology.heat_parts)
 
 
 def _copy(source: Path, target: Path) -> None:
     """Copy a data folder; most of its large files is empty, and takes no room in the copy."""
     shutil.rmtree(target, ignore_errors=True)
     subprocess.run(["cp", "-a", "--reflink=auto", "--sparse=always", str(source), str(target)], check=True)
-
-
-@contextmanager
-def _only_one(path: Path, cancel: Event | None) -> Iterator[None]:
-    with files.append(path) as lock:
-
-        def locked() -> bool:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        try:
-            until(locked, 300, every_s=0.2, cancel=cancel)
-        except DeadlineError as problem:
-            raise DaemonError(
-                "mariadb", "has waited over 300 s for another lab to create the template", ""
-            ) from problem
-        yield
 
 
 def _fill(donor: Lab, cancel: Event | None) -> None:
@@ -139,5 +123,6 @@ def _fill(donor: Lab, cancel: Event | None) -> None:
 def _sync(donor: Lab, database: str, cancel: Event | None) -> None:
     conf = mariadb.home(donor) / f"{database}.conf"
     write_private(conf, f"[database]\nconnection = {mariadb.url(donor, database)}\n")
-    program = donor.programs.heat(f"{database}-manage")
+    release = _newest(donor) if database == "heat" else WITH_KEYSTONE
+    program = donor.programs.heat(f"{database}-manage", release)
     run(donor, "mariadb", [program, "--config-file", str(conf), "db_sync"], 240, cancel=cancel)

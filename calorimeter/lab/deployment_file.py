@@ -12,13 +12,13 @@ import yaml
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
-from calorimeter.core import deployment, detection_bounds
+from calorimeter.core import deployment, detection_bounds, files
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
-from calorimeter.lab import lab_state, part_faults, usage
+from calorimeter.lab import lab_state, part_faults, tls_files, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq
 from calorimeter.lab.hosts import host_faults, network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
@@ -45,6 +45,8 @@ STICKY = (
     "`lab up --peers`: a stick table, which the proxies share, keeps a client on the server that it has"
 )
 
+NO_AFFINITY = "profile {} has balance {}, by which no client has an API of its own"
+
 _COMMENT = """\
 Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
 The passwords are in secrets.toml beside it."""
@@ -54,10 +56,15 @@ CLOUD = "calorimeter"
 """The lab's name in its clouds.yaml."""
 
 
-def write(lab: Lab) -> None:
-    """Write the deployment file, and a clouds.yaml for the `openstack` client, into the state folder."""
-    deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
+def write(lab: Lab, text: str | None = None) -> None:
+    """Write the deployment file (`text` if it was rendered before), and a clouds.yaml for `openstack`."""
     lab_state.write_private(lab.clouds, yaml.safe_dump({"clouds": {CLOUD: _cloud(lab)}}))
+    files.write(lab.deployment, text or render(lab))
+
+
+def render(lab: Lab) -> str:
+    """The text of the deployment file; no part must run for it."""
+    return deployment_writer.render(describe(lab), _COMMENT)
 
 
 def _cloud(lab: Lab) -> dict[str, object]:
@@ -69,7 +76,8 @@ def _cloud(lab: Lab) -> dict[str, object]:
         "user_domain_name": "Default",
         "project_domain_name": "Default",
     }
-    return {"auth": account, "region_name": REGION}
+    more = {"cacert": str(lab.verify)} if lab.topology.tls else {}
+    return {"auth": account, "region_name": REGION, **more}
 
 
 def describe(lab: Lab) -> deployment.Deployment:
@@ -82,7 +90,7 @@ def describe(lab: Lab) -> deployment.Deployment:
         cfn=_api(lab, "cfn", asked.cfn_parts),
         proxy=tuple(_proxy(lab, name) for name in asked.proxy_parts),
         broker=deployment.Broker(
-            amqp=(f"amqp://{lab.address('amqp')}",),
+            amqp=(f"{'amqps' if asked.speaks_tls('amqp') else 'amqp'}://{lab.address('amqp')}",),
             management=(lab.url("management"),),
             statistics_lag_s=rabbitmq.STATISTICS_LAG_S,
             user=rabbitmq.user(lab),
@@ -98,6 +106,7 @@ def describe(lab: Lab) -> deployment.Deployment:
             ec2_access=lab.secrets["ec2_access"],
             ec2_secret=_secret("ec2_secret"),
         ),
+        tls=_tls(lab),
         clients=_clients(lab),
         parts=(
             *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
@@ -114,6 +123,12 @@ def describe(lab: Lab) -> deployment.Deployment:
         scale=_scaling(lab),
         versions=usage.versions(lab),
     )
+
+
+def _tls(lab: Lab) -> deployment.Tls:
+    """Who vouches for its servers; the path is relative to the deployment file."""
+    own = tls_files.ca_file(lab.tls_folder).relative_to(lab.folder)
+    return deployment.Tls(ca_file=own if lab.topology.tls else None)
 
 
 def _proxy(lab: Lab, part: str) -> deployment.Proxy:
@@ -168,6 +183,8 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
+    if asked.proxy == "profile" and asked.balance != "source":
+        waived |= dict.fromkeys(("S1", "S2", "S5"), NO_AFFINITY.format(asked.profile, asked.balance))
     if asked.peers:
         waived |= dict.fromkeys(("S6", "S7"), STICKY)
     if asked.sample and asked.proxy == "checked":
@@ -179,7 +196,10 @@ def _waived(asked: LabTopology) -> dict[str, str]:
 
 
 def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> deployment.Api:
-    backends = tuple(deployment.Backend(name=part, address=lab.address(part)) for part in parts)
+    backends = tuple(
+        deployment.Backend(name=part, address=lab.address(part), tls=lab.topology.speaks_tls(part))
+        for part in parts
+    )
     return deployment.Api(url=f"{lab.url(api)}/v1", proxy_section=haproxy.SECTIONS[api], backends=backends)
 
 

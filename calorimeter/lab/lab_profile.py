@@ -26,12 +26,14 @@ Part = Literal["api", "engine"]
 T = TypeVar("T")
 
 _BELONGS_TO = {
+    "rest": "sample",
+    "cfn": "sample",
     "engines_per_host": "sample",
-    "hash_type": "balance",
-    "maxconn": "proxy",
+    "brokers": "sample",
     "partition_handling": "brokers",
     "prefetch": "messaging",
-    "serve": "heat",
+    "hash_type": "balance",
+    "maxconn": "proxy",
 }
 """Option → the option that it belongs to: with another value of that, the profile's means nothing."""
 
@@ -61,7 +63,7 @@ class DefaultsSection(Model):
     options: Lines
 
 
-class ApiSections(Model):
+class SectionLines(Model):
     """The sections of both APIs: their `option` lines, and further lines."""
 
     options: Lines
@@ -83,7 +85,7 @@ class ProxySettings(Model):
     of_global: dict[str, Scalar] = Field(default={}, alias="global")
     defaults: DefaultsSection
     timeouts: dict[str, Sourced[str]]
-    section: ApiSections
+    section: SectionLines
     check: ServerCheck
 
 
@@ -150,22 +152,21 @@ def read(name: str) -> Profile:
 def topology_options(name: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """The options of a lab with this profile: those `given` win.
 
-    A value of the profile that belongs to an option with another value given is left out:
-    `partition_handling` with `--brokers 1`, `prefetch` with `--messaging classic`.
+    A value of the profile that belongs to an option with another value is left out, such as
+    `partition_handling` with `--brokers 1`, or `serve` with a release that has no eventlet.
     """
     profile = read(name)
     own = {key: each.value for key, each in profile.options.items()}
     if profile.proxy is not None:
         own["proxy"] = "profile"
-    kept = {key: value for key, value in own.items() if not _meaningless(key, own, given)}
-    return {**kept, **given}
-
-
-def _meaningless(key: str, own: Mapping[str, Any], given: Mapping[str, Any]) -> bool:
-    if key not in _BELONGS_TO or (key == "serve" and own[key] != "eventlet"):
-        return False
-    other = _BELONGS_TO[key]
-    return other in given and given[other] != own.get(other)
+    other = {key for key, value in given.items() if own.get(key) != value}
+    if "heat" in other and own.get("serve") == "eventlet":
+        del own["serve"]
+    for key, owner in _BELONGS_TO.items():
+        if owner in other and key in own:
+            del own[key]
+            other.add(key)
+    return {**own, **given}
 
 
 def proxy_of(name: str | None) -> ProxySettings | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from calorimeter.core import bounds
 from calorimeter.core.toml import Model
@@ -17,6 +19,8 @@ Server = Literal["eventlet", "gunicorn", "uwsgi"]
 Within = Literal["proxy", "backends", "broker"]
 """Where a lab uses TLS: the proxy's fronts, its connections to the APIs, the broker's connections."""
 
+Mode = Literal["tcp", "http"]
+
 EVENTLET_RELEASES: tuple[Release, ...] = ("24",)
 """Releases with the programs heat-api and heat-api-cfn."""
 
@@ -28,8 +32,14 @@ LabConnections = Annotated[int, bounds.LAB_CONNECTIONS]
 BrokerCount = Annotated[int, bounds.LAB_BROKERS]
 
 
+def _mode(given: dict[str, Any]) -> Mode:
+    return "http" if "proxy" in given["tls"] else "tcp"
+
+
 class LabTopology(Model):
     """The requested shape of a lab and the ports that are reserved for it (`lab.json`).
+
+    `mode` is the proxy's (default: tcp; http with TLS at its fronts, where Heat's links need its header).
 
     `engines` counts heat-engine processes; `engines_per_host` of them share one host name and one heat.conf
     file. `heat` is the release of all parts of Heat but those in `releases` (part → release).
@@ -58,7 +68,8 @@ class LabTopology(Model):
     balance: Literal["source", "roundrobin", "leastconn"] = "source"
     hash_type: Literal["map-based", "consistent"] | None = None
     weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
-    mode: Literal["tcp", "http"] = "tcp"
+    tls: tuple[Within, ...] = ()
+    mode: Mode = Field(default_factory=_mode)
     timeouts: dict[str, str] = {}
     maxconn: LabConnections | None = None
     server_maxconn: LabConnections | None = None
@@ -66,7 +77,6 @@ class LabTopology(Model):
     prefetch: Annotated[int, bounds.PREFETCH] | None = None
     brokers: BrokerCount = 1
     partition_handling: Literal["ignore", "pause_minority", "autoheal"] | None = None
-    tls: tuple[Within, ...] = ()
     rpc_timeout: Annotated[int, bounds.TIMEOUT_OF_RPC] | None = None
     health: Literal["shallow", "rpc"] = "shallow"
     engine_threads: Annotated[int, bounds.THREADS] | None = None
@@ -86,7 +96,17 @@ class LabTopology(Model):
         """What serves an API."""
         if self.serve is not None:
             return self.serve
-        return "eventlet" if self.release(part) in EVENTLET_RELEASES else "gunicorn"
+        # heat-api of Heat 24 has options for TLS, and fails with them: its context is a client's.
+        able = self.release(part) in EVENTLET_RELEASES and "backends" not in self.tls
+        return "eventlet" if able else "gunicorn"
+
+    def speaks_tls(self, name: str) -> bool:
+        """Whether the server at a port of this name speaks TLS."""
+        kind, _, number = name.partition("-")
+        where: Within = "broker"
+        if kind in ("rest", "cfn"):
+            where = "backends" if number else "proxy"
+        return where in self.tls and kind in ("rest", "cfn", "amqp", "management")
 
     # Parts
 

@@ -46,7 +46,7 @@ RABBITMQ = Program(
     "rabbitmqctl",
     ("version",),
     re.compile(r"^(([0-9]{1,4})\.([0-9]{1,4})\.\S+)$", re.M),
-    (3, 10),
+    (3, 8),
 )
 
 

@@ -179,7 +179,8 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
         port_file.unlink(missing_ok=True)
         host, port = lab.host(part), lab.port(part)
         source = host if lab.layout else RELAY
-        given = (str(port_file), source, host, str(port), *words)
+        tls = ("--tls", str(lab.tls_folder)) if lab.topology.speaks_tls(part) else ()
+        given = (str(port_file), source, host, str(port), *words, *tls)
         argv = (sys.executable, "-m", "calorimeter.lab.fault_relay", *given)
         process = daemon.launch(lab, Daemon(name, argv, lambda: True, 20))
 

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calorimeter.core.errors import InputError
+from calorimeter.lab import heat_environments
+from calorimeter.lab.heat_environments import WITH_KEYSTONE
+from calorimeter.lab.lab_topology import Release
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -36,9 +39,13 @@ class Programs:
     rabbitmq: Path
     heat_venv: Path
 
-    def heat(self, program: str) -> str:
-        """Path of a program in Heat's environment (`heat-engine`, `keystone-manage`, …)."""
-        return str(self.heat_venv / "bin" / program)
+    def heat(self, program: str, release: Release = WITH_KEYSTONE) -> str:
+        """Path of a program in a release's environment (`heat-engine`; in Heat 24's also Keystone's)."""
+        return str(self.environment(release) / "bin" / program)
+
+    def environment(self, release: Release) -> Path:
+        """The environment of a release of Heat; `heat_environments` makes those after 24."""
+        return self.heat_venv if release == WITH_KEYSTONE else heat_environments.made(release)
 
 
 def _setup() -> str:

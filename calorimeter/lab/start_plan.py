@@ -48,14 +48,18 @@ def plan(lab: Lab) -> dict[str, PartStart]:
     """All parts of the lab, by name, those with the longest way to go first."""
     topology = lab.topology
     brokers = topology.broker_parts
+    # An engine repeats its first connection to the broker, after 1 s, 3 s, 5 s and so on. A single broker
+    # serves before the engine has loaded its plugins; a cluster needs longer.
+    engine_needs = ("mariadb",) if len(brokers) == 1 else ("mariadb", *brokers)
     apis = (*topology.rest_parts, *topology.cfn_parts)
     starts = (
         *(PartStart(part, rabbitmq.daemon, _writes(rabbitmq.prepare)) for part in brokers),
         PartStart("mariadb", mariadb.daemon, database_template.prepare),
-        *(_of(heat, part, "mariadb", *brokers) for part in topology.engine_parts),
+        *(_of(heat, part, *engine_needs) for part in topology.engine_parts),
         PartStart("memcached", memcached.daemon),
         PartStart("keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached")),
-        *(_of(heat, part, "mariadb", *brokers) for part in apis),
+        # They connect to all others with the first request.
+        *(_of(heat, part) for part in apis),
         # Its health checks would find APIs that do not serve yet, and wait before they look again.
         *(_of(haproxy, part, *apis) for part in topology.proxy_parts),
         # One after the other, so that the first proxy has the address.

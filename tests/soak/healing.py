@@ -255,7 +255,7 @@ def possible(own_lab: bool) -> dict[str, str]:
     group = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists()
     why = dict.fromkeys(misfortunes.STRIKES, "")
     why["disk"] = root
-    why["clock"] = "" if shutil.which("cc") else "it needs a C compiler, cc"
+    why["clock"] = "" if shutil.which("cc") else "it needs cc: sudo apt-get install gcc libc6-dev"
     why["out-of-memory kill"] = root or ("" if group else "no control group of version 1 for memory")
     why["namespace"] = root if own_lab else "it needs a sample of its own"
     return why

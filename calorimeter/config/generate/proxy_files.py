@@ -46,7 +46,7 @@ def proxy_config(topology: Topology) -> ProxyConfig:
         listens=tuple(listens),
         maxconn=topology.maxconn,
         default_maxconn=topology.maxconn // len(listens),
-        default_options=("httplog" if topology.tls else "tcplog", "redispatch"),
+        default_options=("httplog" if topology.tls else "tcplog", haproxy_writer.AT_ONCE),
         timeouts={"http-request": "10s", **timeouts} if topology.tls else timeouts,
         mode="http" if topology.tls else "tcp",
         log=topology.log,
@@ -65,14 +65,15 @@ def _listen(topology: Topology, api: str) -> ListenSection:
             suffix = "" if count == 1 else f"-{number + 1}"
             address = host_port(host.address, topology.port(api, number))
             servers.append(ServerLine(f"{api}-{host.name}{suffix}", address, words=(ENDED,)))
-    words = [host_port(topology.front, topology.port(api, 0))]
+    words = []
     if topology.proxies:
         words.append("transparent")  # the other proxies bind it without having it
     if topology.tls:
         words.append(f"ssl crt {topology.tls.certificate}")
     return ListenSection(
         name=f"{api}_api_proxy",
-        bind=(" ".join(words),),
+        bind=(host_port(topology.front, topology.port(api, 0)),),
+        bind_words=tuple(words),
         servers=tuple(servers),
         hash_type="consistent",
         options=("tcpka", f"httpchk GET {HEALTH_PAGE}"),

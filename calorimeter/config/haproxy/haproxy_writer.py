@@ -19,6 +19,10 @@ GUIDE_TIMEOUTS: Mapping[str, str] = {
 }
 """The guide's `timeout` lines, in the guide's order."""
 
+REDISPATCH = "redispatch"
+AT_ONCE = "redispatch 1"
+"""Options: another server for the last retry, as in the guide; for every retry, as we correct it."""
+
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
@@ -54,7 +58,7 @@ class ServerLine:
 
 @dataclass(frozen=True, slots=True)
 class ListenSection:
-    """One `listen` section; `lines` are added verbatim before the servers."""
+    """One `listen` section; `bind_words` follow each address verbatim, `lines` come before the servers."""
 
     name: str
     bind: tuple[str, ...]
@@ -63,6 +67,7 @@ class ListenSection:
     hash_type: str | None = None
     options: tuple[str, ...] = ("tcpka", "httpchk")
     lines: tuple[str, ...] = ()
+    bind_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +81,7 @@ class ProxyConfig:
     listens: tuple[ListenSection, ...]
     maxconn: int = 4000
     default_maxconn: int | None = 8000
-    default_options: tuple[str, ...] = ("redispatch",)
+    default_options: tuple[str, ...] = (REDISPATCH,)
     retries: int = 3
     timeouts: Mapping[str, str] = field(default_factory=lambda: dict(GUIDE_TIMEOUTS))
     mode: str | None = None
@@ -145,7 +150,7 @@ def _defaults(config: ProxyConfig) -> Iterator[str]:
 
 def _listen(listen: ListenSection) -> Iterator[str]:
     for address in listen.bind:
-        yield f"bind {address}"
+        yield " ".join(("bind", address, *listen.bind_words))
     if listen.balance:
         yield f"balance  {listen.balance}"
     if listen.hash_type:

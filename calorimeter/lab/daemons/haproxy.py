@@ -8,11 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from calorimeter.config import generate
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.keepalived_writer import ALIVE_SECTION
 from calorimeter.core import files
-from calorimeter.lab import lab_profile, processes, profile_proxy
+from calorimeter.lab import lab_profile, processes, profile_proxy, tls_options
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
 from calorimeter.lab.lab_state import Lab, write_private
@@ -63,14 +62,19 @@ def _guides(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
         log=f"{lab.address('log')} local0",
         stats_socket=f"{stats(lab, part)} mode 600 level admin expose-fd listeners",
         global_lines=(f"stats socket ipv4@{stats_address(lab, part)} level admin",) if lab.layout else (),
-        default_options=(option, "redispatch"),
+        default_options=(option, haproxy_writer.REDISPATCH),
     )
     timeouts = {**proxy.timeouts, **asked.timeouts}
     return replace(proxy, timeouts=timeouts, maxconn=asked.maxconn or proxy.maxconn)
 
 
 def config(lab: Lab, part: str = ONLY) -> haproxy_writer.ProxyConfig:
-    """The configuration of a proxy: the guide's, the one with health checks, or that of the profile."""
+    """The configuration of a proxy."""
+    return tls_options.proxy(lab, _without_tls(lab, part))
+
+
+def _without_tls(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
+    """The guide's configuration, the one with health checks, or that of the profile."""
     asked, proxy = lab.topology, _guides(lab, part)
     if asked.proxy == "profile" and (settings := lab_profile.proxy_of(asked.profile)):
         proxy = profile_proxy.configured(settings, proxy, asked.timeouts)
@@ -113,6 +117,8 @@ def _with_peers(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> hapro
 def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
     """The output of `calorimeter generate` for the sample, with the guide's server names and the requested
     changes."""
+    from calorimeter.config import generate  # with the rules of the audit: slow, and for a sample alone
+
     asked = lab.topology
     hosts = tuple(generate.Host(name=name, address=SAMPLE.hosts[name]) for name in SAMPLE.api_hosts)
     generated = generate.proxy_config(
@@ -138,7 +144,7 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
         generated,
         listens=tuple(listens),
         mode=asked.mode,
-        default_options=guides.default_options,
+        default_options=_at_once(guides),
         timeouts={**generated.timeouts, **asked.timeouts},
         maxconn=asked.maxconn or generated.maxconn,
         default_maxconn=_within(generated.default_maxconn, asked.maxconn or generated.maxconn),
@@ -149,15 +155,21 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
 
 
 def _corrected(proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
-    """Health checks of /healthcheck, and sessions that end when their server goes DOWN."""
+    """Health checks of /healthcheck, sessions that end with their server, and retries on another one."""
     listens = []
     for listen in proxy.listens:
         servers = tuple(replace(s, words=(*s.words, *MARKED_DOWN)) for s in listen.servers)
         options = tuple(HEALTH if option == "httpchk" else option for option in listen.options)
         listens.append(replace(listen, servers=servers, options=options))
-    return replace(
-        proxy, listens=tuple(listens), default_maxconn=_within(proxy.default_maxconn, proxy.maxconn)
-    )
+    limit = _within(proxy.default_maxconn, proxy.maxconn)
+    return replace(proxy, listens=tuple(listens), default_maxconn=limit, default_options=_at_once(proxy))
+
+
+def _at_once(proxy: haproxy_writer.ProxyConfig) -> tuple[str, ...]:
+    """The options with every retry redispatched: HAProxy 3.0.11 never ends the session of a client that
+    waits for a retry on the same server when that server goes DOWN (`A7-redispatch-late`)."""
+    instead = {haproxy_writer.REDISPATCH: haproxy_writer.AT_ONCE}
+    return tuple(instead.get(option, option) for option in proxy.default_options)
 
 
 def _within(section: int | None, whole: int) -> int:

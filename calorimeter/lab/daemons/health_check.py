@@ -35,7 +35,10 @@ def sections(lab: Lab, part: str) -> Sections:
 
 def environment(lab: Lab) -> dict[str, str]:
     """Environment in which an API finds the plugin, as if it were installed with pip."""
-    return {"PYTHONPATH": str(_plugins(lab))} if lab.topology.health == "rpc" else {}
+    if lab.topology.health != "rpc":
+        return {}
+    # The list of plugins is the lab's own, then, too.
+    return {"PYTHONPATH": str(_plugins(lab)), "XDG_CACHE_HOME": str(lab.folder / "cache")}
 
 
 def _plugins(lab: Lab) -> Path:

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
-from calorimeter.lab import processes
+from calorimeter.lab import processes, tls_options
 from calorimeter.lab.daemons import readiness
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import LOOPBACK, Lab, write_private
@@ -19,9 +19,6 @@ STATISTICS_LAG_S = 2.0
 """How late counters can be, from the two intervals in `_CONF`."""
 
 _CONF = """\
-listeners.tcp.local = {address}:{amqp}
-management.tcp.ip = {address}
-management.tcp.port = {management}
 default_user = {user}
 default_pass = {password}
 default_user_tags.administrator = true
@@ -49,14 +46,11 @@ def prepare(lab: Lab) -> None:
     home = lab.folder / "rabbitmq"
     files.make_folder(home)
     text = _CONF.format(
-        address=lab.host("amqp"),
-        amqp=lab.port("amqp"),
-        management=lab.port("management"),
         user=user(lab),
         password=lab.secrets["amqp"],
         only_here="false" if lab.layout else "true",
     )
-    write_private(home / "rabbitmq.conf", text)
+    write_private(home / "rabbitmq.conf", tls_options.broker(lab, "amqp", "management") + text)
     write_private(home / "enabled_plugins", "[rabbitmq_management].\n")
     write_private(home / "rabbitmq-env.conf", "")
     cookie = home / ".erlang.cookie"
@@ -129,4 +123,5 @@ def _connection(consumer: dict[str, Any]) -> str:
 
 
 def _get(lab: Lab, path: str) -> Any:
-    return readiness.json_of(f"{lab.url('management')}/api/{path}", (user(lab), lab.secrets["amqp"]))
+    account = (user(lab), lab.secrets["amqp"])
+    return readiness.json_of(f"{lab.url('management')}/api/{path}", account, verify=lab.verify)

@@ -21,6 +21,9 @@ LAN = "lan"
 
 INTERFACE = "eth0"
 
+ADVICE = "run it as root; a container needs --privileged"
+"""What to do where namespaces cannot be created."""
+
 
 def namespace(lab: str, host: str) -> str:
     """The name of a host's namespace. Lab names have no dot, so the names of two labs never collide."""
@@ -41,7 +44,7 @@ def make(lab: str, layout: HostLayout) -> None:
         raise InputError(
             layout.option,
             f"network namespaces cannot be created here ({problem.given})",
-            "run it as root; a container needs --privileged",
+            ADVICE,
         ) from problem
     _ip("-n", lan, "link", "add", LAN, "type", "bridge", "forward_delay", "0")
     _ip("-n", lan, "link", "set", LAN, "up")

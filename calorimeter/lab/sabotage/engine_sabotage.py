@@ -150,5 +150,6 @@ def _consumers(lab: Lab, vhost: str) -> int:
 def _management(lab: Lab, method: str, path: str, body: object = None) -> requests.Response:
     with requests.Session() as http:
         http.trust_env = False
+        http.verify = lab.verify
         http.auth = (rabbitmq.user(lab), lab.secrets["amqp"])
         return http.request(method, f"{lab.url('management')}/api/{path}", json=body, timeout=10)

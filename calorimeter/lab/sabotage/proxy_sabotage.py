@@ -209,8 +209,8 @@ def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
         given = {key: value for key, value in changes.items() if value is not None}
         profile = before.topology.profile
         own = lab_profile.topology_options(profile, given) if profile else given
-        wanted = {key: own.get(key, LabTopology.model_fields[key].default) for key in changes}
-        asked = before.topology.model_copy(update=wanted)
+        kept = before.topology.model_dump(exclude=set(changes))
+        asked = LabTopology(**kept, **{key: own[key] for key in changes if key in own})
         combinations.check(asked, {})
         after = Lab(before.folder, asked, before.secrets, before.programs)
         _take_over(after)

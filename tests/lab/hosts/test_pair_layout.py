@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ import pytest
 from calorimeter.config import keepalived_writer
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.core.errors import InputError
-from calorimeter.lab import combinations, programs
+from calorimeter.lab import programs
 from calorimeter.lab.daemons import haproxy, keepalived
 from calorimeter.lab.hosts.host_layout import HostLayout
 from calorimeter.lab.hosts.layouts import LAYOUTS
@@ -119,16 +118,6 @@ def test_keepalived_prefers_the_first_proxy_and_takes_nothing_back(tmp_path: Pat
     assert "vrrp_version 3\n" in second.read_text()
     assert "advert_int 0.2\n" in second.read_text()
     assert "priority 101\n" in second.read_text()
-
-
-def test_an_ordinary_user_gets_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What needs root is refused before anything starts."""
-    asked = LabTopology(name="p", proxies=2)
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    combinations.check(asked, {})
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    with pytest.raises(InputError, match=r"--proxies: 2 given as an ordinary user: .*; run it as root"):
-        combinations.check(asked, {})
 
 
 def test_a_missing_keepalived_is_named_with_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
