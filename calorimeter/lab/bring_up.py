@@ -22,6 +22,7 @@ from calorimeter.lab.daemons import (
     keystone,
     mariadb,
     memcached,
+    messaging,
     rabbitmq,
 )
 from calorimeter.lab.lab_state import Lab
@@ -135,8 +136,10 @@ class _BringUp:
         self.say(f"{what.part} is ready")
 
     def broker(self) -> None:
-        rabbitmq.prepare(self.lab)
-        self.simple(rabbitmq.daemon(self.lab), ())
+        rabbitmq.prepare(self.lab, self.cancel, self.say)
+        rabbitmq.start(self.lab, self.cancel)
+        messaging.check_broker(self.lab)
+        self.say(f"{' '.join(self.lab.topology.broker_parts)} is ready")
 
     def database(self) -> None:
         if not mariadb.has_template(self.lab):

@@ -42,8 +42,12 @@ HEALS = {
 
 def available() -> tuple[str, ...]:
     """The faults that are available here; those on packets need root, nftables and conntrack."""
-    packets = os.geteuid() == 0 and _tool("nft") is not None and _tool("conntrack") is not None
-    return tuple(HEALS) if packets else ("refuse-checks",)
+    return tuple(HEALS) if can_drop() and _tool("conntrack") is not None else ("refuse-checks",)
+
+
+def can_drop() -> bool:
+    """Whether packets can be dropped here: it needs root and nftables."""
+    return os.geteuid() == 0 and _tool("nft") is not None
 
 
 def injections(base: str) -> dict[str, Injection]:

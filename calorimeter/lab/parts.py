@@ -5,13 +5,21 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lock, part_faults, processes
-from calorimeter.lab.daemons import daemon, haproxy, heat, keystone, mariadb, memcached, rabbitmq
+from calorimeter.lab import broker_faults, lock, part_faults, processes
+from calorimeter.lab.daemons import (
+    daemon,
+    haproxy,
+    heat,
+    keystone,
+    mariadb,
+    memcached,
+    rabbitmq,
+    rabbitmq_template,
+)
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.sample import host_faults
@@ -22,7 +30,6 @@ STOP_S = 60.0
 def daemon_of(lab: Lab, part: str) -> Daemon:
     """The daemon of a part. Raises `InputError` if the lab has no part of that name."""
     fixed: dict[str, Callable[[Lab], Daemon]] = {
-        "rabbitmq": rabbitmq.daemon,
         "mariadb": mariadb.daemon,
         "memcached": memcached.daemon,
         "keystone": keystone.daemon,
@@ -30,6 +37,8 @@ def daemon_of(lab: Lab, part: str) -> Daemon:
     }
     if part in fixed:
         return fixed[part](lab)
+    if part in lab.topology.broker_parts:
+        return rabbitmq.node(lab, part)
     if part in lab.topology.heat_parts:
         return heat.daemon(lab, part)
     known = (*lab.topology.parts, *(host_faults.HOSTS if lab.topology.sample else ()))
@@ -57,7 +66,10 @@ def act(lab: Lab, part: str, action: str) -> int:
     if action == "start":
         return _start(lab, what)
     with lock.held(lab.folder, 30):
-        return ACTIONS[action](lab, part)
+        at = ACTIONS[action](lab, part)
+    if action in ("thaw", "rejoined") and part in lab.topology.broker_parts and lab.topology.brokers > 1:
+        broker_faults.restore(lab, part)
+    return at
 
 
 def _signal(lab: Lab, part: str, signum: signal.Signals) -> int:
@@ -95,12 +107,11 @@ def _stop(lab: Lab, part: str) -> int:
 def _masters(lab: Lab, part: str) -> list[processes.LabProcess]:
     """The processes that receive a part's SIGTERM: session leaders, which end their children.
 
-    For RabbitMQ it is the Erlang VM alone. The VM is not a session leader, its helpers are; without
-    them it cannot stop cleanly, and epmd outlives it.
+    For RabbitMQ it is the Erlang VM alone.
     """
+    if part in lab.topology.broker_parts:
+        return rabbitmq_template.masters(lab, part)
     found = processes.running(lab.folder, part)
-    if part == "rabbitmq":
-        return [each for each in found if each.name == "beam.smp"]
     return [each for each in found if each.pid == each.session]
 
 
@@ -131,8 +142,8 @@ def _start(lab: Lab, what: Daemon) -> int:
         if _masters(lab, what.part):
             return at
         processes.kill(lab.folder, what.part)
-        with suppress(FileNotFoundError):
-            (lab.folder / "rabbitmq" / "pid").unlink()
+        if what.part in lab.topology.broker_parts:
+            rabbitmq.prepare_restart(lab, what.part)
         process = daemon.launch(lab, what)
     daemon.await_ready(lab, what, process)
     return at
@@ -147,5 +158,6 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "drain": partial(_set_state, wanted="drain"),
     "undrain": partial(_set_state, wanted="ready"),
     **{action: partial(part_faults.act, action=action) for action in part_faults.ACTIONS},
+    **broker_faults.ACTIONS,
 }
 """Action → function that applies it, called with the lab's lock held."""

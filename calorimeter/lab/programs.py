@@ -21,6 +21,7 @@ PACKAGES = {
     "memcached": "memcached",
     "ss": "iproute2",
     "erl": "rabbitmq-server",
+    "epmd": "rabbitmq-server",
 }
 """Program → Debian or Ubuntu package that provides it."""
 
@@ -34,6 +35,7 @@ class Programs:
     mariadb_install_db: Path
     memcached: Path
     rabbitmq: Path
+    epmd: Path
     heat_venv: Path
 
     def heat(self, program: str) -> str:
@@ -82,5 +84,6 @@ def found() -> Programs:
         mariadb_install_db=known["mariadb-install-db"],
         memcached=known["memcached"],
         rabbitmq=RABBITMQ,
+        epmd=known["epmd"],
         heat_venv=heat_venv(),
     )

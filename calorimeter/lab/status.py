@@ -23,7 +23,8 @@ def status(name: str) -> dict[str, Any]:
 
 
 def _part(lab: Lab, part: str, found: list[LabProcess]) -> dict[str, Any]:
-    port_of = {"rabbitmq": "amqp", "proxy": "rest"}.get(part, part)
+    amqp = dict(zip(lab.topology.broker_parts, lab.topology.broker_ports("amqp"), strict=True))
+    port_of = {**amqp, "proxy": "rest"}.get(part, part)
     pids = sorted(process.pid for process in found)
     address = lab.address(port_of) if port_of in lab.topology.ports else None
     return {"name": part, "state": parts.state(found), "pids": pids, "address": address}

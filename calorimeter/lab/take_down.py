@@ -11,6 +11,7 @@ from pathlib import Path
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lab_state, lock, part_faults, ports, processes
+from calorimeter.lab.daemons import messaging
 from calorimeter.lab.sample import network
 
 
@@ -47,6 +48,7 @@ def clear(folder: Path) -> None:
         raise InputError(f"lab {folder.name}", what, "its folder is kept") from problem
     part_faults.clear(folder.name)
     network.remove(folder.name)
+    messaging.remove_files(folder)
     shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(folder):
         raise InputError(str(folder), "cannot be removed", "nothing of the lab runs: remove it yourself")

@@ -10,7 +10,15 @@ from pathlib import Path
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
-from calorimeter.lab.daemons import bootstrap_accounts, health_check, mariadb, rabbitmq, readiness
+from calorimeter.lab.daemons import (
+    bootstrap_accounts,
+    broker_queries,
+    health_check,
+    mariadb,
+    messaging,
+    rabbitmq,
+    readiness,
+)
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import REGION, Lab, write_private
 
@@ -92,7 +100,12 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     sections = heat_conf_writer.sections(host)
-    for more in (_lab_options(lab), _threads(lab, part), health_check.sections(lab, part)):
+    for more in (
+        _lab_options(lab),
+        _threads(lab, part),
+        messaging.sections(lab, part),
+        health_check.sections(lab, part),
+    ):
         sections = heat_conf_writer.changed(sections, more)
     return sections
 
@@ -135,7 +148,13 @@ def daemon(lab: Lab, part: str) -> Daemon:
     """The daemon of a Heat part."""
     argv: tuple[str, ...] = (lab.programs.heat(PROGRAMS[kind(part)]), f"--config-file={file(lab, part)}")
     if kind(part) == "engine":
-        return Daemon(part, argv, lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part), READY_S)
+        return Daemon(
+            part,
+            argv,
+            lambda: broker_queries.consumers_of(lab, part) == workers(lab, part),
+            READY_S,
+            environment=messaging.environment(lab, part),
+        )
     if lab.topology.server(part) != "eventlet":
         argv = _under_gunicorn(lab, part)
     ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck")

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Event
 
-from calorimeter.core import files, paths
-from calorimeter.core.host import ownership
+from calorimeter.core import files
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import processes
-from calorimeter.lab.daemons import readiness
+from calorimeter.lab.daemons import readiness, shared_template
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run, start, tail
 from calorimeter.lab.lab_state import Lab, write_private
 
@@ -62,7 +58,7 @@ def daemon(lab: Lab) -> Daemon:
 def prepare(lab: Lab, cancel: Event | None = None) -> None:
     """Copy the template (created if absent) and set this lab's own passwords."""
     home = files.make_folder(lab.folder / "mariadb")
-    _copy(_template(lab, cancel), home / "data")
+    shared_template.copy(_template(lab, cancel), home / "data")
     password, host = lab.secrets["mariadb"], lab.host("mariadb")
     who = "10.0.0.%" if lab.topology.sample else host
     grants = [f"ALTER USER root@localhost IDENTIFIED BY '{lab.secrets['mariadb_root']}';"]
@@ -91,17 +87,6 @@ def _configure(home: Path, network: str, statements: list[str]) -> None:
     write_private(home / "mariadb.cnf", text)
 
 
-def _copy(source: Path, target: Path) -> None:
-    shutil.rmtree(target, ignore_errors=True)
-    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
-
-
-def _cache() -> Path:
-    # Databases of the cache are run: nobody else may have put them there.
-    path = paths.cache()
-    return ownership.own(files.make_folder(path), path)
-
-
 def _versions(lab: Lab) -> str:
     """A short hash of everything that a template depends on."""
     argv = [str(lab.programs.mariadbd), "--no-defaults", "--version"]
@@ -117,43 +102,23 @@ def _versions(lab: Lab) -> str:
 
 def has_template(lab: Lab) -> bool:
     """Whether a template exists; creating one takes about half a minute."""
-    return (_cache() / f"mariadb-{_versions(lab)}").exists()
+    return (shared_template.folder() / f"mariadb-{_versions(lab)}").exists()
 
 
 def _template(lab: Lab, cancel: Event | None) -> Path:
     """The template's folder. One lab creates it; others that start at the same time wait."""
-    cache = _cache()
+    cache = shared_template.folder()
     template = cache / f"mariadb-{_versions(lab)}"
     if template.exists():
         return template
-    with _only_one(cache / "mariadb.lock", cancel):
+    with shared_template.only_one("mariadb", cancel):
         if not template.exists():
             made = _make_template(lab, cancel)
             partial = cache / "mariadb.partial"
-            _copy(made, partial)
+            shared_template.copy(made, partial)
             shutil.rmtree(made.parent)
             partial.rename(template)
     return template
-
-
-@contextmanager
-def _only_one(path: Path, cancel: Event | None) -> Iterator[None]:
-    with files.append(path) as lock:
-
-        def locked() -> bool:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return False
-            return True
-
-        try:
-            until(locked, 300, every_s=0.2, cancel=cancel)
-        except DeadlineError as problem:
-            raise DaemonError(
-                "mariadb", "has waited over 300 s for another lab to create the template", ""
-            ) from problem
-        yield
 
 
 def _make_template(lab: Lab, cancel: Event | None) -> Path:

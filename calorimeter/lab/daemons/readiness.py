@@ -42,13 +42,15 @@ def answers(url: str, timeout_s: float = 5.0) -> bool:
         return False
 
 
-def json_of(url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None) -> Any:
+def json_of(
+    url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None, timeout_s: float = 5.0
+) -> Any:
     """The JSON of a GET's answer; None unless the status is 200 and the body is JSON."""
     import requests
 
     try:
         with _direct() as http:
-            answer = http.get(url, auth=auth, params=params, timeout=5)
+            answer = http.get(url, auth=auth, params=params, timeout=timeout_s)
             return answer.json() if answer.status_code == 200 else None
     except (requests.RequestException, ValueError):
         return None
