@@ -101,6 +101,11 @@ def restore(lab: Lab, part: str) -> None:
         raise DaemonError(part, what, daemon.tail(lab.log(part))) from problem
 
 
+def serves(lab: Lab, part: str) -> bool:
+    """Whether a node that was started serves, in one cluster with all nodes that it can reach."""
+    return rabbitmq.serves(lab, part, {part, *reachable(lab)})
+
+
 def is_whole(lab: Lab) -> bool:
     """Whether each node that runs and is not cut off sees all of these, and no partition."""
     nodes = reachable(lab)

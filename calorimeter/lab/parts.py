@@ -38,7 +38,7 @@ def daemon_of(lab: Lab, part: str) -> Daemon:
     if part in fixed:
         return fixed[part](lab)
     if part in lab.topology.broker_parts:
-        return rabbitmq.node(lab, part)
+        return rabbitmq.node(lab, part, broker_faults.serves)
     if part in lab.topology.heat_parts:
         return heat.daemon(lab, part)
     known = (*lab.topology.parts, *(host_faults.HOSTS if lab.topology.sample else ()))

@@ -25,7 +25,9 @@ def sections(lab: Lab, part: str) -> heat_conf_writer.Sections:
     asked = lab.topology
     recommended = asked.messaging == "recommended"
     prefetch = asked.prefetch if asked.prefetch is not None or not recommended else PREFETCH
-    rabbit: dict[str, object] = {} if prefetch is None else {"rabbit_qos_prefetch_count": prefetch}
+    rabbit: dict[str, str | int | bool] = (
+        {} if prefetch is None else {"rabbit_qos_prefetch_count": prefetch}
+    )
     if not recommended:
         return {"oslo_messaging_rabbit": rabbit} if rabbit else {}
     rabbit |= {

@@ -1,4 +1,4 @@
-"""RabbitMQ with its management plugin, as one node or a cluster, with an epmd of the lab; all on loopback."""
+"""RabbitMQ with its management plugin, one node or a cluster, and an epmd of the lab; all on loopback."""
 
 from __future__ import annotations
 
@@ -89,15 +89,16 @@ def node(lab: Lab, part: str, ready: Callable[[Lab, str], bool] | None = None) -
     )
 
 
-def serves(lab: Lab, part: str) -> bool:
+def serves(lab: Lab, part: str, among: set[str] | None = None) -> bool:
     """Whether a node accepts AMQP connections, its management API answers, and it is in the cluster.
 
-    It is in the cluster when it sees all nodes that run, and no partition.
+    It is in the cluster when it sees the nodes `among` (default: those that run), and no partition.
     """
     if not _listens(lab, part):
         return False
     seen = broker_queries.seen_by(lab, part)
-    return seen is not None and not seen.partitioned and running(lab) <= seen.running
+    wanted = running(lab) if among is None else among
+    return seen is not None and not seen.partitioned and wanted <= seen.running
 
 
 def running(lab: Lab) -> set[str]:

@@ -78,7 +78,7 @@ def port_name(lab: Lab, part: str, kind: PortKind) -> str:
 
 
 def own_address(lab: Lab, part: str) -> str:
-    """The loopback address at which a node speaks to other nodes; its last two bytes are a reserved port."""
+    """The loopback address at which a node speaks to others; its last two bytes are a reserved port."""
     port = lab.port(port_name(lab, part, "erlang"))
     return f"127.8.{port >> 8}.{port & 255}"
 
