@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import hypothesis
 import pytest
@@ -40,6 +41,14 @@ def _clear_abandoned() -> None:
         prefix, _, pid = name.rpartition("-")
         if prefix == "test" and pid.isdigit() and not Path(f"/proc/{pid}").exists():
             lab_command("down", "--name", name)
+
+
+@pytest.fixture(scope="session")
+def scipy_stats() -> ModuleType:
+    """What statistics are compared with, in slow tests: its import takes a second."""
+    from scipy import stats
+
+    return stats
 
 
 @pytest.fixture(scope="session")

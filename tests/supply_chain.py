@@ -19,8 +19,11 @@ import requests
 from calorimeter import __version__
 from tests.places import CLONE
 
-ENVIRONMENTS = {"suite.txt": ".venv", "uv.txt": ".venv", "heat.txt": ".venv-heat"}
-"""Lock → the environment that is installed from it."""
+ENVIRONMENTS = {"suite.txt": ".venv", "uv.txt": ".venv", "heat.txt": ".venv-heat"} | {
+    f"heat-{release}.txt": ".venv-heat" for release in (25, 26, 27)
+}
+"""Lock → the environment that tells the licences of its packages. The later releases of Heat have those of
+heat.txt, but few, which are in supply-chain.toml."""
 
 SERVICE = "https://api.osv.dev/v1/querybatch"
 FOUND, INCONCLUSIVE = 1, 3

@@ -17,6 +17,7 @@ from calorimeter.commands.lab_options import (
     say,
     with_options,
 )
+from calorimeter.commands.lab_profiles import profiles
 from calorimeter.commands.lab_up import up
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds, terminal
@@ -38,19 +39,24 @@ def _command(line: str, example: str, name: str | None = None, **attributes: Any
 
 
 lab.add_command(up)
+lab.add_command(profiles)
 
 
-@_command("Run a command on a host of a sample.", "exec openstack stack list", "exec",
+@_command("Run a command on a host of a lab.", "exec openstack stack list", "exec",
           context_settings={"ignore_unknown_options": True})  # fmt: skip
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@option("--host", "Host of the sample: A, B, C, client-1 or client-2.", default="client-1")
+@option(
+    "--host",
+    "Host: of a sample A, B, C, client-1 or client-2; of a pair of proxies P1, P2, A, B, C or client-1.",
+    default="client-1",
+)
 @NAME
 def exec_(command: tuple[str, ...], host: str, name: str) -> None:
-    """Run COMMAND on a host of a sample, as the user of the lab (with $OS_AUTH_URL and the like).
+    """Run COMMAND on a host of a lab, as the user of the lab (with $OS_AUTH_URL and the like).
 
     Exit status: that of COMMAND.
     """
-    from calorimeter.lab.sample import visitor
+    from calorimeter.lab.hosts import visitor
 
     visitor.run(name, host, command)
 

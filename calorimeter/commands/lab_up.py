@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,12 +21,21 @@ from calorimeter.commands.lab_options import (
     say,
     with_options,
 )
+from calorimeter.commands.lab_profiles import set_by_profile
 from calorimeter.commands.param_types import NumberParam
 from calorimeter.core import bounds
 
+if TYPE_CHECKING:
+    from calorimeter.lab.lab_topology import LabTopology
+
 SAMPLE_ENGINES = 4
 
+PROFILES = ("guide", "kolla", "osa", "charm")
+
 PROGRAM = click.Path(dir_okay=False, path_type=Path)
+
+PROFILE = option("--profile", "Roll out what a deployment tool does; other options that are given win; see "
+                 "`calorimeter lab profiles` (default: none).", type=click.Choice(PROFILES))  # fmt: skip
 
 HEAT_OPTIONS = (
     option("--rest", "Number of REST APIs (default: 2).", type=COUNT),
@@ -78,27 +88,41 @@ PLACE_OPTIONS = (
     epilog="Example: calorimeter lab up --rest 3 --cfn 3 --engines 4",
 )
 @NAME
-@with_options(*HEAT_OPTIONS, *PROXY_OPTIONS, *BROKER_OPTIONS, *PLACE_OPTIONS)
+@with_options(PROFILE, *HEAT_OPTIONS, *PROXY_OPTIONS, *BROKER_OPTIONS, *PLACE_OPTIONS)
 def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     """Bring a lab up, and wait until all of it serves."""
     from calorimeter.lab import bring_up, combinations
-    from calorimeter.lab.lab_topology import LabTopology
 
     ports = given({"rest": rest_port, "cfn": cfn_port})
-    wanted = given(asked)
-    if wanted.get("serve") == "wsgi":
-        wanted["serve"] = "gunicorn"
-    if "sample" in wanted:
-        wanted.setdefault("engines", SAMPLE_ENGINES)
-    topology = LabTopology(**wanted)
-    combinations.check(topology, ports)
+    wanted = topology(given(asked))
+    combinations.check(wanted, ports)
+    for line in set_by_profile(wanted):
+        say(line)
     with daemons():
-        started = bring_up.up(topology, ports, say)
+        started = bring_up.up(wanted, ports, say)
     click.echo(f"REST        {started.url('rest')}/v1")
     click.echo(f"CFN         {started.url('cfn')}/v1")
     click.echo(f"deployment  {started.deployment}")
-    if started.topology.sample:
+    if started.layout:
         click.echo(f"a client    calorimeter lab exec --name {started.topology.name} openstack stack list")
     else:
         client = f"OS_CLIENT_CONFIG_FILE={started.clouds} {started.programs.heat('openstack')}"
         click.echo(f"a client    {client} --os-cloud calorimeter stack list")
+
+
+def topology(asked: Mapping[str, Any]) -> LabTopology:
+    """The topology of the options that were given; those that were not have their defaults."""
+    from calorimeter.lab import lab_profile, own_build
+    from calorimeter.lab.lab_topology import LabTopology
+
+    wanted = dict(asked)
+    if wanted.get("serve") == "wsgi":
+        wanted["serve"] = "gunicorn"
+    if "sample" in wanted:
+        wanted.setdefault("engines", SAMPLE_ENGINES)
+    if "profile" in wanted:
+        wanted = lab_profile.topology_options(wanted["profile"], wanted)
+    for key, program in (("haproxy", own_build.HAPROXY), ("rabbitmq", own_build.RABBITMQ)):
+        if key in wanted:
+            wanted[key] = own_build.checked(wanted[key], program)
+    return LabTopology(**wanted)

@@ -82,10 +82,14 @@ class Consent(StrEnum):
 
 
 class Backend(Model):
-    """One API process behind the proxy: the name of its server line in HAProxy, and its own address."""
+    """One API process behind the proxy: the name of its server line in HAProxy, and its own address.
+
+    `tls` is whether it speaks TLS there, as `ssl` on its server line says.
+    """
 
     name: Name
     address: HostPort
+    tls: bool = False
 
 
 class Api(Model):
@@ -214,7 +218,7 @@ class Part(Model):
     """
 
     name: str
-    kind: Literal["rest", "cfn", "engine", "proxy", "broker", "host"]
+    kind: Literal["rest", "cfn", "engine", "proxy", "keepalived", "broker", "host"]
     kill: str | None = None
     stop: str | None = None
     start: str | None = None

@@ -7,27 +7,32 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
-from threading import Event
+from threading import Event, Lock
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import signal_handlers
 from calorimeter.core.waiting import CancelledError
-from calorimeter.lab import deployment_file, lab_state, lock, ports, processes, programs, take_down
-from calorimeter.lab.daemons import (
-    bootstrap_accounts,
-    daemon,
-    haproxy,
-    heat,
-    keystone,
-    mariadb,
-    memcached,
-    messaging,
-    rabbitmq,
+from calorimeter.lab import (
+    database_template,
+    deployment_file,
+    heat_environments,
+    lab_state,
+    lock,
+    ports,
+    processes,
+    programs,
+    start_plan,
+    take_down,
+    tls_files,
 )
+from calorimeter.lab.daemons import daemon, rabbitmq
+from calorimeter.lab.hosts import network
+from calorimeter.lab.hosts.layouts import LAYOUTS
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.lab_topology import LabTopology
-from calorimeter.lab.sample import layout, network
+from calorimeter.lab.sample.layout import BROKER_PASSWORD
+from calorimeter.lab.start_plan import PartStart
 
 Say = Callable[[str], None]
 """Receives one line of progress."""
@@ -39,16 +44,21 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     Raises `InputError` (missing programs, a taken port, a lab of that name is up) and `DaemonError`. Then,
     as after Ctrl-C and SIGTERM, nothing of the lab remains.
     """
-    found = programs.found()
+    found = programs.found(asked.haproxy, asked.rabbitmq)
     folder = lab_state.folder(asked.name)
+    if asked.keepalived_parts:
+        programs.keepalived()
     lab_state.check_room(asked.processes, "lab up")
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
+            heat_environments.make_missing(map(asked.release, asked.heat_parts), say)
             lab = _reserved(asked, wanted, folder, found)
-            if asked.sample:
-                network.make(asked.name)
+            if lab.layout:
+                network.make(asked.name, lab.layout)
                 lab.enter_network()
+            if asked.tls:
+                _certify(lab, say)
             return _BringUp(lab, say).all()
         except BaseException:
             with signal_handlers.ignoring(SIGINT, SIGTERM, SIGHUP):
@@ -74,9 +84,10 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     files.make_folder(folder / "logs")
     secrets = lab_state.fresh_secrets()
     if asked.sample:
-        # The hosts are the sample's own, so no other program can hold these ports.
-        reserved = layout.ports((*asked.rest_parts, *asked.cfn_parts))
-        secrets["amqp"] = layout.BROKER_PASSWORD
+        secrets["amqp"] = BROKER_PASSWORD
+    if asked.layout in LAYOUTS:
+        # The hosts are the lab's own, so no other program can hold these ports.
+        reserved = LAYOUTS[asked.layout].ports(asked.port_names)
     else:
         reserved = ports.reserve(asked.port_names, folder, wanted, udp=("log",))
     lab = Lab(folder, asked.model_copy(update={"ports": reserved}), secrets, found)
@@ -85,87 +96,64 @@ def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found
     return lab
 
 
+def _certify(lab: Lab, say: Say) -> None:
+    """Give the lab a certificate for all its addresses."""
+    addresses = sorted({lab.host(name) for name in lab.topology.port_names})
+    made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
+    if made:
+        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
+
+
 class _BringUp:
-    """One bring-up: its steps, their order and their progress."""
+    """One bring-up: all parts at once, each after those it needs, and their progress."""
 
     def __init__(self, lab: Lab, say: Say) -> None:
         self.lab = lab
         self.cancel = Event()
+        self.preparing = Lock()
         self.began = time.monotonic()
+        self.starts = start_plan.plan(lab)
+        self.serves = {part: Event() for part in self.starts}
         self._say = say
 
     def say(self, text: str) -> None:
         self._say(f"{time.monotonic() - self.began:5.1f} s  {text}")
 
     def all(self) -> Lab:
-        """Start all daemons, write the deployment file, and return the lab with its final secrets."""
-        lab = self.lab
-        self.say(f"lab {lab.topology.name} in {lab.folder}")
-        with ThreadPoolExecutor(max_workers=8) as pool:
-            broker = pool.submit(self.broker)
-            database = pool.submit(self.database)
-            cache = pool.submit(self.simple, memcached.daemon(lab), ())
-            identity = pool.submit(self.identity, (database, cache))
-            services = pool.submit(self.heat, lab.topology.heat_parts, (broker, database))
-            steps: list[Future[object]] = [broker, database, cache, identity, services]  # type: ignore[list-item]
+        """Start all daemons, and write the deployment file. Raises the first problem of a part."""
+        self.say(f"lab {self.lab.topology.name} in {self.lab.folder}")
+        if not database_template.exists(self.lab):
+            self.say("mariadb: creating the databases, once for all labs")
+            database_template.make(self.lab, self.cancel)
+        if not rabbitmq.has_template(self.lab):
+            self.say("rabbitmq: creating the database, once for all labs")
+            rabbitmq.make_template(self.lab, self.cancel)
+        with ThreadPoolExecutor(max_workers=len(self.starts)) as pool:
+            steps = [pool.submit(self.start, start) for start in self.starts.values()]
             try:
+                text = deployment_file.render(self.lab)
                 wait(steps, return_when=FIRST_EXCEPTION)
             finally:
                 self.cancel.set()
             _raise_first(steps)
-        self.cancel.clear()
-        made = {**lab.secrets, **identity.result()}
-        lab_state.write_secrets(made, lab.folder)
-        self.lab = lab = Lab(lab.folder, lab.topology, made, lab.programs)
-        haproxy.prepare(lab)
-        self.simple(haproxy.daemon(lab), ())
-        deployment_file.write(lab)
-        return lab
+        deployment_file.write(self.lab, text)
+        return self.lab
 
-    def after(self, needed: tuple[Future[None], ...]) -> None:
-        """Wait for other steps. Raises `CancelledError` if one failed; that step reports the reason."""
-        while not all(step.done() for step in needed):
-            if self.cancel.wait(0.02):
-                raise CancelledError
-        if any(step.exception() for step in needed):
-            raise CancelledError
-
-    def simple(self, what: daemon.Daemon, needed: tuple[Future[None], ...]) -> None:
-        self.after(needed)
-        daemon.start(self.lab, what, self.cancel)
-        self.say(f"{what.part} is ready")
-
-    def broker(self) -> None:
-        rabbitmq.prepare(self.lab, self.cancel, self.say)
-        rabbitmq.start(self.lab, self.cancel)
-        messaging.check_broker(self.lab)
-        self.say(f"{' '.join(self.lab.topology.broker_parts)} is ready")
-
-    def database(self) -> None:
-        if not mariadb.has_template(self.lab):
-            self.say("mariadb: creating the databases, once for all labs")
-        mariadb.prepare(self.lab, self.cancel)
-        self.simple(mariadb.daemon(self.lab), ())
-
-    def identity(self, needed: tuple[Future[None], ...]) -> dict[str, str]:
-        keystone.prepare(self.lab)
-        self.after(needed)
-        keystone.bootstrap(self.lab, self.cancel)
-        self.simple(keystone.daemon(self.lab), ())
-        return bootstrap_accounts.create(self.lab)
-
-    def heat(self, parts: tuple[str, ...], needed: tuple[Future[None], ...]) -> None:
-        for part in parts:
-            heat.prepare(self.lab, part)
-        self.after(needed)
-        daemons = [heat.daemon(self.lab, part) for part in parts]
-        launched = [(what, daemon.launch(self.lab, what)) for what in daemons]
-        for what, process in launched:
-            daemon.await_ready(self.lab, what, process, self.cancel)
-            self.say(f"{what.part} is ready")
+    def start(self, start: PartStart) -> None:
+        """Start one part once those that it needs serve. Raises `CancelledError` if another one failed."""
+        with self.preparing:  # parts share files
+            start.prepare(self.lab, self.cancel)
+        for needed in start.needs:
+            while not self.serves[needed].wait(0.05):
+                if self.cancel.is_set():
+                    raise CancelledError
+        daemon.start(self.lab, start.daemon(self.lab), self.cancel)
+        start.check(self.lab)
+        self.serves[start.part].set()
+        self.say(f"{start.part} is ready")
 
 
-def _raise_first(steps: list[Future[object]]) -> None:
+def _raise_first(steps: list[Future[None]]) -> None:
     problems = [step.exception() for step in steps if step.done()]
     for problem in problems:
         if problem is not None and not isinstance(problem, CancelledError):

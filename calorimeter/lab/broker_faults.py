@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from calorimeter.core import files
 from calorimeter.core.deployment import Injection
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
@@ -44,9 +45,10 @@ def cut(lab: Lab, part: str) -> int:
         raise InputError(f"lab part {part}", "does not run, or is frozen", "start or thaw it first")
     own = rabbitmq_node.own_address(lab, part)
     others = ", ".join(a for each, a in rabbitmq_node.own_addresses(lab).items() if each != part)
+    files.append(rabbitmq_node.cut_mark(lab, part)).close()
     return part_faults.make_table(
         _table(lab, part),
-        None,
+        lab.namespace(part),
         (
             "type filter hook output priority 0; policy accept;",
             f"ip daddr {own} drop",
@@ -59,7 +61,9 @@ def cut(lab: Lab, part: str) -> int:
 
 def uncut(lab: Lab, part: str) -> int:
     """Let a node's packets pass; ns since the epoch just before."""
-    return part_faults.remove_table(_table(lab, part), None)
+    at = part_faults.remove_table(_table(lab, part), lab.namespace(part))
+    rabbitmq_node.cut_mark(lab, part).unlink(missing_ok=True)
+    return at
 
 
 def _of_cluster(act: Callable[[Lab, str], int], action: str) -> Callable[[Lab, str], int]:
@@ -101,26 +105,15 @@ def restore(lab: Lab, part: str) -> None:
         raise DaemonError(part, what, daemon.tail(lab.log(part))) from problem
 
 
-def serves(lab: Lab, part: str) -> bool:
-    """Whether a node that was started serves, in one cluster with all nodes that it can reach."""
-    return rabbitmq.serves(lab, part, {part, *reachable(lab)})
-
-
 def is_whole(lab: Lab) -> bool:
     """Whether each node that runs and is not cut off sees all of these, and no partition."""
-    nodes = reachable(lab)
+    nodes = rabbitmq.reachable(lab)
     seen = [broker_queries.seen_by(lab, part) for part in nodes]
     return all(each is not None and not each.partitioned and nodes <= each.running for each in seen)
 
 
-def reachable(lab: Lab) -> set[str]:
-    """The nodes that run and are not cut off."""
-    tables = set(part_faults.tables(lab.topology.name))
-    return {part for part in rabbitmq.running(lab) if _table(lab, part) not in tables}
-
-
 def _partitioned(lab: Lab) -> bool:
-    seen = [broker_queries.seen_by(lab, part) for part in reachable(lab)]
+    seen = [broker_queries.seen_by(lab, part) for part in rabbitmq.reachable(lab)]
     return any(each is not None and each.partitioned for each in seen)
 
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from typing import get_args
+from typing import Any, get_args
 
 import yaml
 
 from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
-from calorimeter.core import deployment
+from calorimeter.core import deployment, detection_bounds, files
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
-from calorimeter.lab import broker_faults, lab_state, part_faults, usage
+from calorimeter.lab import broker_faults, lab_state, part_faults, tls_files, usage
 from calorimeter.lab.daemons import haproxy, heat, rabbitmq_node
+from calorimeter.lab.hosts import host_faults, network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.lab_topology import LabTopology
-from calorimeter.lab.sample import host_faults, layout, network
 
 SOURCES = "127.16.0.0/12"
 """Loopback addresses for clients; the lab's own daemons are at 127.0.0.1."""
@@ -41,6 +41,12 @@ MAP_BASED = (
 
 TWO_SERVERS = "with two servers all sources move to the remaining one, whatever the hash type"
 
+STICKY = (
+    "`lab up --peers`: a stick table, which the proxies share, keeps a client on the server that it has"
+)
+
+NO_AFFINITY = "profile {} has balance {}, by which no client has an API of its own"
+
 _COMMENT = """\
 Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
 The passwords are in secrets.toml beside it."""
@@ -50,10 +56,15 @@ CLOUD = "calorimeter"
 """The lab's name in its clouds.yaml."""
 
 
-def write(lab: Lab) -> None:
-    """Write the deployment file, and a clouds.yaml for the `openstack` client, into the state folder."""
-    deployment_writer.write(describe(lab), lab.deployment, _COMMENT)
+def write(lab: Lab, text: str | None = None) -> None:
+    """Write the deployment file (`text` if it was rendered before), and a clouds.yaml for `openstack`."""
     lab_state.write_private(lab.clouds, yaml.safe_dump({"clouds": {CLOUD: _cloud(lab)}}))
+    files.write(lab.deployment, text or render(lab))
+
+
+def render(lab: Lab) -> str:
+    """The text of the deployment file; no part must run for it."""
+    return deployment_writer.render(describe(lab), _COMMENT)
 
 
 def _cloud(lab: Lab) -> dict[str, object]:
@@ -65,30 +76,22 @@ def _cloud(lab: Lab) -> dict[str, object]:
         "user_domain_name": "Default",
         "project_domain_name": "Default",
     }
-    return {"auth": account, "region_name": REGION}
+    more = {"cacert": str(lab.verify)} if lab.topology.tls else {}
+    return {"auth": account, "region_name": REGION, **more}
 
 
 def describe(lab: Lab) -> deployment.Deployment:
     """The lab as a deployment."""
     asked = lab.topology
-    config = haproxy.config(lab)
-    stats = f"tcp://{haproxy.stats_address(lab)}" if asked.sample else f"unix://{haproxy.stats(lab)}"
+    config = haproxy.config(lab, asked.proxy_parts[0])
+    scheme = "amqps" if asked.speaks_tls(asked.broker_ports("amqp")[0]) else "amqp"
     return deployment.Deployment(
         name=asked.name,
         rest=_api(lab, "rest", asked.rest_parts),
         cfn=_api(lab, "cfn", asked.cfn_parts),
-        proxy=(
-            deployment.Proxy(
-                stats=(stats,),
-                logs=(f"udp://{lab.address('log')}",),
-                config=(haproxy.conf(lab),),
-                check_with_haproxy=True,
-                version=haproxy.version(lab),
-                checks=_checks(config),
-            ),
-        ),
+        proxy=tuple(_proxy(lab, name) for name in asked.proxy_parts),
         broker=deployment.Broker(
-            amqp=tuple(f"amqp://{lab.address(name)}" for name in asked.broker_ports("amqp")),
+            amqp=tuple(f"{scheme}://{lab.address(name)}" for name in asked.broker_ports("amqp")),
             management=tuple(lab.url(name) for name in asked.broker_ports("management")),
             statistics_lag_s=rabbitmq_node.STATISTICS_LAG_S,
             user=rabbitmq_node.user(lab),
@@ -104,12 +107,14 @@ def describe(lab: Lab) -> deployment.Deployment:
             ec2_access=lab.secrets["ec2_access"],
             ec2_secret=_secret("ec2_secret"),
         ),
+        tls=_tls(lab),
         clients=_clients(lab),
         parts=(
             *(_part(lab, name, heat.kind(name)) for name in asked.heat_parts),
             *(_part(lab, name, "proxy") for name in asked.proxy_parts),
             *(_part(lab, name, "broker") for name in asked.broker_parts),
-            *((_host(lab, name) for name in host_faults.HOSTS) if asked.sample else ()),
+            *(_part(lab, name, "keepalived") for name in asked.keepalived_parts),
+            *((_host(lab, name) for name in lab.layout.machines) if lab.layout else ()),
         ),
         expect=_expect(lab, config),
         consent=deployment.ConsentTable(level=deployment.Consent.INVASIVE),
@@ -118,6 +123,27 @@ def describe(lab: Lab) -> deployment.Deployment:
         usage=_command(lab, "usage"),
         scale=_scaling(lab),
         versions=usage.versions(lab),
+    )
+
+
+def _tls(lab: Lab) -> deployment.Tls:
+    """Who vouches for its servers; the path is relative to the deployment file."""
+    own = tls_files.ca_file(lab.tls_folder).relative_to(lab.folder)
+    return deployment.Tls(ca_file=own if lab.topology.tls else None)
+
+
+def _proxy(lab: Lab, part: str) -> deployment.Proxy:
+    stats = (
+        f"tcp://{haproxy.stats_address(lab, part)}" if lab.layout else f"unix://{haproxy.stats(lab, part)}"
+    )
+    return deployment.Proxy(
+        name=part,
+        stats=(stats,),
+        logs=(f"udp://{lab.address('log')}",),
+        config=(haproxy.conf(lab, part),),
+        check_with_haproxy=True,
+        version=haproxy.version(lab),
+        checks=_checks(haproxy.config(lab, part)),
     )
 
 
@@ -137,7 +163,7 @@ def _heat_confs(lab: Lab) -> tuple[deployment.HeatConf, ...]:
     of_file = {heat.shared_file(lab, part): part for part in reversed(lab.topology.heat_parts)}
     return tuple(
         deployment.HeatConf(
-            host=layout.host_of(part) if lab.topology.sample else lab.topology.host_name(part),
+            host=lab.machine(part) or lab.topology.host_name(part),
             files=(file.relative_to(lab.folder),),
             roles=tuple(role for role in get_args(deployment.HeatRole) if role == heat.kind(part)),
         )
@@ -158,6 +184,10 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
+    if asked.proxy == "profile" and asked.balance != "source":
+        waived |= dict.fromkeys(("S1", "S2", "S5"), NO_AFFINITY.format(asked.profile, asked.balance))
+    if asked.peers:
+        waived |= dict.fromkeys(("S6", "S7"), STICKY)
     if asked.sample and asked.proxy == "checked":
         waived["S6"] = TWO_SERVERS
     map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)
@@ -167,16 +197,20 @@ def _waived(asked: LabTopology) -> dict[str, str]:
 
 
 def _api(lab: Lab, api: str, parts: tuple[str, ...]) -> deployment.Api:
-    backends = tuple(deployment.Backend(name=part, address=lab.address(part)) for part in parts)
+    backends = tuple(
+        deployment.Backend(name=part, address=lab.address(part), tls=lab.topology.speaks_tls(part))
+        for part in parts
+    )
     return deployment.Api(url=f"{lab.url(api)}/v1", proxy_section=haproxy.SECTIONS[api], backends=backends)
 
 
 def _clients(lab: Lab) -> deployment.Clients:
     openstack = lab.programs.heat("openstack")
-    if not lab.topology.sample:
+    layout = lab.layout
+    if layout is None:
         return deployment.Clients(sources=(SOURCES,), openstack=openstack)
-    own = network.namespace(lab.topology.name, layout.CLIENT)
-    return deployment.Clients(netns=own, sources=(layout.SOURCES[layout.CLIENT],), openstack=openstack)
+    own = network.namespace(lab.topology.name, layout.client)
+    return deployment.Clients(netns=own, sources=(layout.sources[layout.client],), openstack=openstack)
 
 
 def _secret(key: str) -> Secret:
@@ -189,7 +223,8 @@ def _host(lab: Lab, name: str) -> deployment.Part:
         fault: deployment.Injection(inject=f"{base} {fault}", heal=f"{base} {heal}")
         for fault, heal in host_faults.HEALS.items()
     }
-    power = {"kill": f"{base} kill", "start": f"{base} start"} if name in layout.API_HOSTS else {}
+    off = lab.layout is not None and lab.layout.powers_off(name)
+    power = {"kill": f"{base} kill", "start": f"{base} start"} if off else {}
     return deployment.Part.model_validate(
         {"name": name, "kind": "host", "sockets": _sockets(lab, name), "faults": breaks, **power}
     )
@@ -206,7 +241,7 @@ def _part(lab: Lab, name: str, kind: str) -> deployment.Part:
     if kind in ("rest", "cfn"):
         actions += ["drain", "undrain"]
     commands = {action: f"{base} {action}" for action in actions}
-    sockets = _sockets(lab, layout.host_of(name) if lab.topology.sample else None)
+    sockets = _sockets(lab, lab.machine(name))
     further = part_faults.injections(base) if kind in ("rest", "cfn") else {}
     if name in lab.topology.broker_parts and lab.topology.brokers > 1:
         further = broker_faults.injections(base)
@@ -228,12 +263,13 @@ def _checks(config: ProxyConfig) -> deployment.Checks | None:
     check = config.listens[0].servers[0].check
     if check is None:
         return None
+    # What is not said is HAProxy's default, as in the deployment file.
+    inter_s = seconds(check.inter) if check.inter else None
+    said: dict[str, Any] = {"inter_s": inter_s, "fall": check.fall, "rise": check.rise}
     return deployment.Checks(
-        inter_s=seconds(check.inter),
-        fall=check.fall,
-        rise=check.rise,
         timeout_check_s=_seconds(config, "check"),
         timeout_connect_s=seconds(config.timeouts["connect"]),
+        **{key: value for key, value in said.items() if value is not None},
     )
 
 
@@ -262,8 +298,22 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_queue_s=_seconds(config, "queue"),
         timeout_http_request_s=_seconds(config, "http-request"),
         rpc_timeout_s=float(asked.rpc_timeout_s),
-        # The bounds of the configuration that `generate` writes, for a freeze and for lost packets.
-        max_detection_s=12.0 if asked.sample else 5.0,
-        max_recovery_s=6.0 if asked.sample else 5.0,
-        cut_sessions=True,
+        **_wanted(lab, config),
     )
+
+
+def _wanted(lab: Lab, config: ProxyConfig) -> dict[str, Any]:
+    """What is wanted of faults: of a profile, what its own checks can keep."""
+    if lab.topology.proxy != "profile":
+        # The bounds of the configuration that `generate` writes, for a freeze and for lost packets.
+        detection_s, recovery_s = (12.0, 6.0) if lab.topology.sample else (5.0, 5.0)
+        return {"max_detection_s": detection_s, "max_recovery_s": recovery_s, "cut_sessions": True}
+    checks, listen = _checks(config), config.listens[0]
+    faults = ("kill", "freeze", "unreachable")
+    assert checks is not None  # every profile with a proxy of its own checks its servers
+    return {
+        "max_detection_s": max(detection_bounds.detection_s(checks, fault) for fault in faults),
+        "max_recovery_s": max(detection_bounds.recovery_s(checks, fault) for fault in faults),
+        "cut_sessions": any("on-marked-down" in word for word in listen.servers[0].words),
+        "tcp_keepalive": "tcpka" in listen.options,
+    }

@@ -1,9 +1,10 @@
 """A relay in front of an API that delays or replaces its answers.
 
-`python -m calorimeter.lab.fault_relay PORT_FILE FROM HOST PORT --delay-s 3 | --status 503`
+`python -m calorimeter.lab.fault_relay PORT_FILE FROM HOST PORT --delay-s 3 | --status 503 [--tls FOLDER]`
 
 nftables redirects connections to it. It delays each answer by `--delay-s`, or answers `--status` itself. It
-writes its listening port to PORT_FILE.
+writes its listening port to PORT_FILE. With `--tls` it speaks TLS on both sides, with the certificates that
+`tls_files` wrote into FOLDER: a relay of bytes would delay the handshakes, too, and could answer nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calorimeter.core import files
+from calorimeter.lab import tls_files
 
 CHUNK = 65536
 
@@ -47,11 +49,16 @@ async def _pipe(
             await before()
             writer.write(data)
             await writer.drain()
-        writer.write_eof()
+        if writer.can_write_eof():
+            writer.write_eof()
+        else:
+            writer.close()  # TLS cannot end one direction alone
 
 
 async def serve(given: argparse.Namespace) -> None:
     """Serve until the process ends."""
+    behind = tls_files.client_context(given.tls) if given.tls else None
+    ahead = tls_files.server_context(given.tls) if given.tls else None
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
@@ -62,7 +69,7 @@ async def serve(given: argparse.Namespace) -> None:
                 await writer.drain()
             else:
                 back, out = await asyncio.open_connection(
-                    given.host, given.to_port, local_addr=(given.source, 0)
+                    given.host, given.to_port, local_addr=(given.source, 0), ssl=behind
                 )
                 exchange = _Exchange(given.delay_s)
                 await asyncio.gather(
@@ -71,7 +78,7 @@ async def serve(given: argparse.Namespace) -> None:
                 out.close()
         writer.close()
 
-    server = await asyncio.start_server(connected, given.host, 0, backlog=512)
+    server = await asyncio.start_server(connected, given.host, 0, backlog=512, ssl=ahead)
     files.write(given.port_file, str(server.sockets[0].getsockname()[1]))
     async with server:
         await server.serve_forever()
@@ -86,6 +93,7 @@ def main() -> None:
     parser.add_argument("to_port", type=int)
     parser.add_argument("--delay-s", type=float, default=0.0)
     parser.add_argument("--status", type=int, default=0)
+    parser.add_argument("--tls", type=Path)
     asyncio.run(serve(parser.parse_args()))
 
 

@@ -14,9 +14,12 @@ from pydantic import ValidationError
 from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import machine, ownership
+from calorimeter.lab import tls_files
+from calorimeter.lab.hosts import network
+from calorimeter.lab.hosts.host_layout import HostLayout
+from calorimeter.lab.hosts.layouts import LAYOUTS
 from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.programs import Programs
-from calorimeter.lab.sample import layout, network
 
 _NAME = re.compile(r"[a-z0-9-]{1,20}", re.ASCII)
 
@@ -47,26 +50,44 @@ class Lab:
         return f"{self.host(name)}:{self.port(name)}"
 
     def host(self, name: str) -> str:
-        """The IP address of a part or port name: loopback, or a host of the sample."""
-        return layout.HOSTS[layout.host_of(name)] if self.topology.sample else LOOPBACK
+        """The IP address of a part or port name: loopback, or that of a host."""
+        return self.layout.address_of(self.topology.host_name(name)) if self.layout else LOOPBACK
 
     def namespace(self, part: str) -> str | None:
         """The network namespace that a part runs in; None for this machine's own namespace."""
-        if not self.topology.sample:
-            return None
-        return network.namespace(self.topology.name, layout.host_of(part))
+        on = self.machine(part)
+        return network.namespace(self.topology.name, on) if on else None
+
+    @property
+    def layout(self) -> HostLayout | None:
+        """The hosts of the lab; None if all of it is on loopback."""
+        return LAYOUTS.get(self.topology.layout)
+
+    def machine(self, part: str) -> str | None:
+        """The host that a part runs on; None on loopback."""
+        return self.layout.host_of(self.topology.host_name(part)) if self.layout else None
 
     def enter_network(self) -> None:
-        """Enter the network from which the lab can be reached: for a sample that of its client host.
+        """Enter the network from which the lab can be reached: that of its client host, if it has one.
 
         A client host that was lost is made again: without it, nothing could be healed.
         """
-        if self.topology.sample:
-            network.enter_client_host(self.topology.name)
+        if self.layout:
+            network.enter_client_host(self.topology.name, self.layout)
 
     def url(self, name: str) -> str:
         """The root URL of the port reserved under `name`."""
-        return f"http://{self.address(name)}"
+        return f"{'https' if self.topology.speaks_tls(name) else 'http'}://{self.address(name)}"
+
+    @property
+    def tls_folder(self) -> Path:
+        """The folder of its certificate and of its authority's (`tls_files`)."""
+        return self.folder / "tls"
+
+    @property
+    def verify(self) -> str | bool:
+        """The argument `verify` of requests and keystoneauth for its servers."""
+        return str(tls_files.ca_file(self.tls_folder)) if self.topology.tls else True
 
     def log(self, part: str) -> Path:
         """The log file of a part."""
@@ -144,7 +165,9 @@ def read(path: Path) -> LabTopology:
 def fresh_secrets() -> dict[str, str]:
     """New passwords and keys, in hexadecimal digits so that no file format needs escaping."""
     services = ("amqp", "erlang_cookie", "mariadb_root", "mariadb", "keystone_admin", "heat")
-    return {key: secrets.token_hex(16) for key in (*services, "stack_domain", USER, "auth_encryption_key")}
+    accounts = ("stack_domain", USER, "ec2_access", "ec2_secret")
+    made = {key: secrets.token_hex(16) for key in (*services, *accounts, "auth_encryption_key")}
+    return {**made, "credential_key": secrets.token_hex(32)}
 
 
 def write_private(path: Path, text: str) -> None:
@@ -173,4 +196,4 @@ def open_lab(name: str) -> Lab:
 
     path = folder(name)
     topology = read(path)
-    return Lab(path, topology, read_secrets(path), programs.found())
+    return Lab(path, topology, read_secrets(path), programs.found(topology.haproxy, topology.rabbitmq))

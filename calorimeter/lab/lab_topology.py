@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from calorimeter.core import bounds
 from calorimeter.core.toml import Model
@@ -20,6 +22,8 @@ Within = Literal["proxy", "backends", "broker"]
 PortKind = Literal["amqp", "management", "erlang"]
 """A port of a broker: for clients, for its management API, for other nodes."""
 
+Mode = Literal["tcp", "http"]
+
 EVENTLET_RELEASES: tuple[Release, ...] = ("24",)
 """Releases with the programs heat-api and heat-api-cfn."""
 
@@ -31,8 +35,14 @@ LabConnections = Annotated[int, bounds.LAB_CONNECTIONS]
 BrokerCount = Annotated[int, bounds.LAB_BROKERS]
 
 
+def _mode(given: dict[str, Any]) -> Mode:
+    return "http" if "proxy" in given["tls"] else "tcp"
+
+
 class LabTopology(Model):
     """The requested shape of a lab and the ports that are reserved for it (`lab.json`).
+
+    `mode` is the proxy's (default: tcp; http with TLS at its fronts, where Heat's links need its header).
 
     `engines` counts heat-engine processes; `engines_per_host` of them share one host name and one heat.conf
     file. `heat` is the release of all parts of Heat but those in `releases` (part → release).
@@ -41,8 +51,9 @@ class LabTopology(Model):
     guide's, by name. `maxconn`: limit of the whole proxy; `server_maxconn`: limit of each server.
     `engine_threads`: executor_thread_pool_size of the engines. `serve`: what serves the APIs (default:
     Heat's own program if the release has it, else gunicorn). `prefetch`: messages that an engine holds
-    unacknowledged. `haproxy`, `rabbitmq`: programs to run in place of the system's. `sample`: spread the
-    lab over the hosts of the guide's sample, with its server names.
+    unacknowledged. `profile` set the options that were not given; if it sets the proxy, too, `proxy` is
+    `profile`. `haproxy`, `rabbitmq`: programs to run in place of the system's. `sample`: spread the lab
+    over the hosts of the guide's sample, with its server names.
     """
 
     name: str
@@ -54,13 +65,14 @@ class LabTopology(Model):
     heat: Release = "24"
     releases: dict[str, Release] = {}
     serve: Server | None = None
-    proxy: Literal["guide", "checked"] = "checked"
+    proxy: Literal["guide", "checked", "profile"] = "checked"
     proxies: Annotated[int, bounds.LAB_PROXIES] = 1
     peers: bool = False
     balance: Literal["source", "roundrobin", "leastconn"] = "source"
     hash_type: Literal["map-based", "consistent"] | None = None
     weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
-    mode: Literal["tcp", "http"] = "tcp"
+    tls: tuple[Within, ...] = ()
+    mode: Mode = Field(default_factory=_mode)
     timeouts: dict[str, str] = {}
     maxconn: LabConnections | None = None
     server_maxconn: LabConnections | None = None
@@ -68,7 +80,6 @@ class LabTopology(Model):
     prefetch: Annotated[int, bounds.PREFETCH] | None = None
     brokers: BrokerCount = 1
     partition_handling: Literal["ignore", "pause_minority", "autoheal"] | None = None
-    tls: tuple[Within, ...] = ()
     rpc_timeout: Annotated[int, bounds.TIMEOUT_OF_RPC] | None = None
     health: Literal["shallow", "rpc"] = "shallow"
     engine_threads: Annotated[int, bounds.THREADS] | None = None
@@ -88,7 +99,17 @@ class LabTopology(Model):
         """What serves an API."""
         if self.serve is not None:
             return self.serve
-        return "eventlet" if self.release(part) in EVENTLET_RELEASES else "gunicorn"
+        # heat-api of Heat 24 has options for TLS, and fails with them: its context is a client's.
+        able = self.release(part) in EVENTLET_RELEASES and "backends" not in self.tls
+        return "eventlet" if able else "gunicorn"
+
+    def speaks_tls(self, name: str) -> bool:
+        """Whether the server at a port of this name speaks TLS."""
+        kind, _, number = name.partition("-")
+        where: Within = "broker"
+        if kind in ("rest", "cfn"):
+            where = "backends" if number else "proxy"
+        return where in self.tls and kind in ("rest", "cfn", "amqp", "management")
 
     # Parts
 
@@ -129,6 +150,11 @@ class LabTopology(Model):
         return ("proxy",) if self.proxies == 1 else _numbered("proxy", self.proxies)
 
     @property
+    def keepalived_parts(self) -> tuple[str, ...]:
+        """`keepalived-1` and `keepalived-2`, each beside one of several proxies."""
+        return () if self.proxies == 1 else _numbered("keepalived", self.proxies)
+
+    @property
     def heat_parts(self) -> tuple[str, ...]:
         """All Heat processes, engines first because they start slowest."""
         return (*self.engine_parts, *self.rest_parts, *self.cfn_parts)
@@ -136,7 +162,10 @@ class LabTopology(Model):
     @property
     def parts(self) -> tuple[str, ...]:
         """All daemons of the lab, in start order."""
-        return (*self.broker_parts, *SERVICES, *self.heat_parts, *self.proxy_parts)
+        return (
+            *(*self.broker_parts, *SERVICES, *self.heat_parts),
+            *(*self.proxy_parts, *self.keepalived_parts),
+        )
 
     @property
     def engine_hosts(self) -> dict[str, tuple[str, ...]]:

@@ -15,8 +15,8 @@ from calorimeter.core.waiting import DeadlineError, until
 
 
 @contextmanager
-def held(folder: Path, wait_s: float) -> Iterator[Path]:
-    """Hold the lock of the lab in `folder`; yields the lock file.
+def held(folder: Path, wait_s: float, what: str = "") -> Iterator[Path]:
+    """Hold the lock of the lab in `folder`, or of `what` else is kept there; yields the lock file.
 
     The kernel releases the lock when its holder ends, even after SIGKILL. The file is removed with the lab.
     Raises `InputError` if another command still holds the lock after `wait_s` seconds.
@@ -41,7 +41,7 @@ def held(folder: Path, wait_s: float) -> Iterator[Path]:
     except DeadlineError as problem:
         who = holder(folder)
         raise InputError(
-            f"lab {folder.name}", f"is being changed by process {who}", "wait for it, or end it"
+            what or f"lab {folder.name}", f"is being changed by process {who}", "wait for it, or end it"
         ) from problem
     file = taken[0]
     try:

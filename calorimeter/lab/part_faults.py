@@ -149,12 +149,13 @@ def _cut_off(lab: Lab, part: str) -> int:
         raise InputError(
             f"lab part {part}", "has no group id of its own that identifies its packets", "it needs root"
         )
+    brokers = ", ".join(str(lab.port(name)) for name in lab.topology.broker_ports("amqp"))
     return make_table(
         table_of(lab, part, "cut-off"),
         lab.namespace(part),
         (
             "type filter hook output priority 0; policy accept;",
-            f"meta skgid {group} tcp dport {lab.port('amqp')} drop",
+            f"meta skgid {group} tcp dport {{ {brokers} }} drop",
         ),
     )
 
@@ -182,8 +183,9 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
         port_file = lab.folder / f"{name}.port"
         port_file.unlink(missing_ok=True)
         host, port = lab.host(part), lab.port(part)
-        source = host if lab.topology.sample else RELAY
-        given = (str(port_file), source, host, str(port), *words)
+        source = host if lab.layout else RELAY
+        tls = ("--tls", str(lab.tls_folder)) if lab.topology.speaks_tls(part) else ()
+        given = (str(port_file), source, host, str(port), *words, *tls)
         argv = (sys.executable, "-m", "calorimeter.lab.fault_relay", *given)
         process = daemon.launch(lab, Daemon(name, argv, lambda: True, 20))
 
@@ -194,8 +196,8 @@ def _relay(fault: str, *words: str) -> Callable[[Lab, str], int]:
                 return int(files.read_text(port_file))
             return 0
 
-        # On loopback the packets to the part leave from here; on a host of a sample they come in.
-        hook = "prerouting" if lab.topology.sample else "output"
+        # On loopback the packets to the part leave from here; on a host of its own they come in.
+        hook = "prerouting" if lab.layout else "output"
         at = make_table(
             table_of(lab, part, fault),
             lab.namespace(part),

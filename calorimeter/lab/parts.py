@@ -9,39 +9,21 @@ from functools import partial
 
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import broker_faults, lock, part_faults, processes
-from calorimeter.lab.daemons import (
-    daemon,
-    haproxy,
-    heat,
-    keystone,
-    mariadb,
-    memcached,
-    rabbitmq,
-    rabbitmq_template,
-)
+from calorimeter.lab import broker_faults, lock, part_faults, processes, start_plan
+from calorimeter.lab.daemons import daemon, haproxy, heat, rabbitmq, rabbitmq_template
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
+from calorimeter.lab.hosts import host_faults
 from calorimeter.lab.lab_state import Lab
-from calorimeter.lab.sample import host_faults
 
 STOP_S = 60.0
 
 
 def daemon_of(lab: Lab, part: str) -> Daemon:
     """The daemon of a part. Raises `InputError` if the lab has no part of that name."""
-    fixed: dict[str, Callable[[Lab], Daemon]] = {
-        "mariadb": mariadb.daemon,
-        "memcached": memcached.daemon,
-        "keystone": keystone.daemon,
-        "proxy": haproxy.daemon,
-    }
-    if part in fixed:
-        return fixed[part](lab)
-    if part in lab.topology.broker_parts:
-        return rabbitmq.node(lab, part, broker_faults.serves)
-    if part in lab.topology.heat_parts:
-        return heat.daemon(lab, part)
-    known = (*lab.topology.parts, *(host_faults.HOSTS if lab.topology.sample else ()))
+    starts = start_plan.plan(lab)
+    if part in starts:
+        return starts[part].daemon(lab)
+    known = (*starts, *(lab.layout.machines if lab.layout else ()))
     raise unknown(f"lab {lab.topology.name}", "part", part, known)
 
 
@@ -58,8 +40,8 @@ def act(lab: Lab, part: str, action: str) -> int:
     Healing actions (`start`, `thaw`, `undrain`) may be repeated. A fault raises `InputError` if the part is
     not running, so that a fault that did not happen is noticed.
     """
-    if lab.topology.sample and part in host_faults.HOSTS:
-        return host_faults.act(lab, part, action)
+    if lab.layout and part in lab.layout.machines:
+        return host_faults.act(lab, part, action, daemon_of)
     if action not in ACTIONS:
         raise unknown(f"lab part {part}", "action", action, ACTIONS)
     what = daemon_of(lab, part)
@@ -126,12 +108,15 @@ def _set_state(lab: Lab, part: str, wanted: str) -> int:
     if section is None:
         raise InputError(f"lab part {part}", f"cannot be set to {wanted}", "valid: a REST or CFN part")
     at = time.time_ns()
-    try:
-        answer = haproxy.command(lab, f"set server {section}/{part} state {wanted}").strip()
-    except OSError as problem:
-        raise InputError("proxy", f"does not answer on its stats socket ({problem.strerror})") from problem
-    if answer:
-        raise InputError("proxy", answer)
+    for proxy in lab.topology.proxy_parts:
+        try:
+            answer = haproxy.command(lab, f"set server {section}/{part} state {wanted}", proxy).strip()
+        except OSError as problem:
+            raise InputError(
+                proxy, f"does not answer on its stats socket ({problem.strerror})"
+            ) from problem
+        if answer:
+            raise InputError(proxy, answer)
     return at
 
 

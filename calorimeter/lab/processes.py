@@ -52,7 +52,7 @@ def running(folder: Path, part: str | None = None) -> list[LabProcess]:
 
 
 def not_running(part: str) -> InputError:
-    """The error of a fault for a part, or a host of a sample, that does not run."""
+    """The error of a fault for a part, or a host of a lab, that does not run."""
     return InputError(f"lab part {part}", "is not running", f"`calorimeter lab part {part} start` first")
 
 

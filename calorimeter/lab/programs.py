@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from calorimeter.core.errors import InputError
+from calorimeter.lab import heat_environments
+from calorimeter.lab.heat_environments import WITH_KEYSTONE
+from calorimeter.lab.lab_topology import Release
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -38,9 +41,13 @@ class Programs:
     epmd: Path
     heat_venv: Path
 
-    def heat(self, program: str) -> str:
-        """Path of a program in Heat's environment (`heat-engine`, `keystone-manage`, …)."""
-        return str(self.heat_venv / "bin" / program)
+    def heat(self, program: str, release: Release = WITH_KEYSTONE) -> str:
+        """Path of a program in a release's environment (`heat-engine`; in Heat 24's also Keystone's)."""
+        return str(self.environment(release) / "bin" / program)
+
+    def environment(self, release: Release) -> Path:
+        """The environment of a release of Heat; `heat_environments` makes those after 24."""
+        return self.heat_venv if release == WITH_KEYSTONE else heat_environments.made(release)
 
 
 def _setup() -> str:
@@ -68,22 +75,38 @@ def heat_venv() -> Path:
     return path
 
 
-def found() -> Programs:
-    """All programs. Raises `InputError` with the packages to install if one is missing."""
+def keepalived() -> Path:
+    """keepalived, for a pair of proxies. Raises `InputError` if it or its check's curl is missing."""
+    paths = {program: shutil.which(program, path=search_path()) for program in ("keepalived", "curl")}
+    _check_packages({program for program, path in paths.items() if path is None})
+    return Path(str(paths["keepalived"]))
+
+
+def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs:
+    """All programs, with the user's own `haproxy` and `rabbitmq` in place of the system's.
+
+    Raises `InputError` with the packages to install if one is missing.
+    """
     paths = {program: shutil.which(program, path=search_path()) for program in PACKAGES}
+    if haproxy is not None:
+        paths["haproxy"] = str(haproxy)
     missing = {PACKAGES[program] for program, path in paths.items() if path is None}
-    if not RABBITMQ.exists():
+    if rabbitmq is None and not RABBITMQ.exists():
         missing.add("rabbitmq-server")
-    if missing:
-        packages = " ".join(sorted(missing))
-        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")
+    _check_packages(missing)
     known = {program: Path(path) for program, path in paths.items() if path is not None}
     return Programs(
         haproxy=known["haproxy"],
         mariadbd=known["mariadbd"],
         mariadb_install_db=known["mariadb-install-db"],
         memcached=known["memcached"],
-        rabbitmq=RABBITMQ,
+        rabbitmq=rabbitmq or RABBITMQ,
         epmd=known["epmd"],
         heat_venv=heat_venv(),
     )
+
+
+def _check_packages(missing: set[str]) -> None:
+    if missing:
+        packages = " ".join(sorted(missing))
+        raise InputError("lab", f"missing {packages}", f"{_setup()}, or: sudo apt-get install {packages}")

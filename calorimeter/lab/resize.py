@@ -23,15 +23,20 @@ def resize(name: str, wanted: dict[str, int], say: Callable[[str], None]) -> Lab
         new = [part for part in after.topology.heat_parts if part not in before.topology.heat_parts]
         lab_state.check_room(after.topology.processes - before.topology.processes, "lab scale")
         try:
-            if not processes.running(before.folder, "proxy"):
-                raise InputError(f"lab {name}", "its proxy is not running", "`lab part proxy start` first")
+            for proxy in after.topology.proxy_parts:
+                if not processes.running(before.folder, proxy):
+                    raise InputError(
+                        f"lab {name}", f"{proxy} is not running", f"`lab part {proxy} start` first"
+                    )
             _start(after, new, say)
-            haproxy.prepare(after)
-            haproxy.reload(after)
+            for proxy in after.topology.proxy_parts:
+                haproxy.prepare(after, proxy)
+                haproxy.reload(after, proxy)
         except BaseException:
             for part in new:
                 processes.kill(after.folder, part)
-            haproxy.prepare(before)
+            for proxy in before.topology.proxy_parts:
+                haproxy.prepare(before, proxy)
             ports.release((after.port(part) for part in new if part in after.topology.ports), after.folder)
             raise
         lab_state.write(after.topology, after.folder)
@@ -61,5 +66,5 @@ def _grown(before: Lab, wanted: dict[str, int]) -> Lab:
     asked = before.topology.model_copy(update=wanted)
     known = {name: port for name, port in asked.ports.items() if name in asked.port_names}
     missing = [name for name in asked.port_names if name not in known]
-    known |= ports.reserve(missing, before.folder)
+    known |= before.layout.ports(missing) if before.layout else ports.reserve(missing, before.folder)
     return Lab(before.folder, asked.model_copy(update={"ports": known}), before.secrets, before.programs)

@@ -12,7 +12,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lab_state, lock, part_faults, ports, processes
 from calorimeter.lab.daemons import messaging
-from calorimeter.lab.sample import network
+from calorimeter.lab.hosts import network
 
 
 def down(folder: Path) -> bool:
@@ -32,7 +32,7 @@ def clear(folder: Path) -> None:
     reserved: list[int] = []
     with suppress(InputError):
         known = lab_state.read(folder)
-        reserved = [] if known.sample else list(known.ports.values())
+        reserved = [] if known.layout != "loopback" else list(known.ports.values())
     try:
         processes.terminate(folder)
         # Again: a daemon between fork and exec has no mark yet.

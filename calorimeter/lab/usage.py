@@ -14,7 +14,7 @@ from typing import IO, Any
 
 import psutil
 
-from calorimeter.lab import processes
+from calorimeter.lab import own_build, processes
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.lab_state import Lab
 
@@ -77,13 +77,18 @@ def polls(lab: Lab, closing: IO[str], every_s: float = EVERY_S) -> Iterator[dict
 def versions(lab: Lab) -> dict[str, str]:
     """The versions of the lab's programs, as far as they are known."""
     found = {"haproxy": haproxy.version(lab)}
-    for name, pattern in (("heat", "openstack_heat-*.dist-info"), ("keystone", "keystone-*.dist-info")):
-        for path in lab.programs.heat_venv.glob(f"lib/python3*/site-packages/{pattern}"):
-            found[name] = path.name.removesuffix(".dist-info").rpartition("-")[2]
-    packages = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
-    for name, package in packages.items():
+    releases = {"heat": lab.topology.heat}
+    releases |= {f"heat of {part}": release for part, release in lab.topology.releases.items()}
+    packages = {name: (lab.programs.environment(each), "openstack_heat") for name, each in releases.items()}
+    for name, (path, package) in {**packages, "keystone": (lab.programs.heat_venv, "keystone")}.items():
+        for about in path.glob(f"lib/python3*/site-packages/{package}-*.dist-info"):
+            found[name] = about.name.removesuffix(".dist-info").rpartition("-")[2]
+    system = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
+    for name, package in system.items():
         if version := _of_package(package):
             found[name] = version
+    if lab.topology.rabbitmq is not None:
+        found["rabbitmq"] = own_build.version(lab.topology.rabbitmq, own_build.RABBITMQ)
     return found
 
 

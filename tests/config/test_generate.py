@@ -74,6 +74,7 @@ _HOSTS = st.lists(
 )
 
 
+@pytest.mark.slow  # 25 deployments, generated and audited
 @settings(max_examples=25)
 @given(hosts=_HOSTS, ipv6=st.booleans(), rpc=st.integers(1, 600), maxconn=st.integers(2, 99999))
 def test_the_audit_finds_nothing_in_generated_files(

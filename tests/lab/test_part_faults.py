@@ -17,6 +17,7 @@ import pytest
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.waiting import until
+from calorimeter.lab import tls_files
 from tests.conftest import lab_command
 
 TURNS = 2
@@ -167,8 +168,28 @@ def test_the_relay_answers_late_or_wrong(tmp_path: Path) -> None:
         assert took >= TURNS * 0.4
 
 
+@pytest.mark.slow
+def test_the_relay_answers_late_or_wrong_through_tls(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is verified as the API in its place, and verifies the API."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    files = tmp_path / "tls"
+    tls_files.write(files, "one", ())
+    with socket.socket() as plain:
+        plain.bind(("127.0.0.1", 0))
+        plain.listen()
+        port, words = plain.getsockname()[1], ("--tls", str(files))
+        with tls_files.server_context(files).wrap_socket(plain, server_side=True) as server:
+            answer = relayed(tmp_path, port, "--status", "503", *words, tls=files)[1]
+            assert answer.startswith(b"HTTP/1.1 503")
+            took, answer = relayed(tmp_path, port, "--delay-s", "0.4", *words, server=server, tls=files)
+            assert answer == b"HTTP/1.0 200 OK\r\n\r\n"
+            assert took >= TURNS * 0.4
+
+
 def relayed(
-    folder: Path, port: int, *words: str, server: socket.socket | None = None
+    folder: Path, port: int, *words: str, server: socket.socket | None = None, tls: Path | None = None
 ) -> tuple[float, bytes]:
     """Duration and last answer of the requests on one connection; one request without a server behind."""
     port_file = folder / f"relay{words[0]}.port"
@@ -187,7 +208,10 @@ def relayed(
         until(port_file.exists, 10)
         listening = int(port_file.read_text(encoding="utf-8"))
         began = time.monotonic()
-        with socket.create_connection(("127.0.0.1", listening), 5) as client:
+        client: socket.socket = socket.create_connection(("127.0.0.1", listening), 5)
+        if tls:
+            client = tls_files.client_context(tls).wrap_socket(client, server_hostname="127.0.0.1")
+        with client:
             if server is None:
                 client.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 return time.monotonic() - began, client.recv(100)

@@ -101,6 +101,7 @@ def test_a_link_in_the_place_of_what_a_page_needs_is_refused(run: Path, name: st
         page_content.collect(RunDir.open(run))
 
 
+@pytest.mark.slow  # reads a whole run twice
 def test_what_is_damaged_is_a_gap_beside_what_is_whole(run: Path) -> None:
     """Ledger, watch and evidence that cannot be read take nothing else from the page."""
     whole = page_content.collect(RunDir.open(run))

@@ -21,7 +21,14 @@ SOAKS = {
         "calls that a clean stop drops: by oslo.messaging alone, and by Heat's engine (gate E9)",
     ),
     "tracing-cost": ("tests.soak.tracing_cost", "cost of the broker's tracing, in calls per second"),
-    "shapes": ("tests.soak.shapes", "gates S and P on healthy labs of many shapes, and the figures of S6"),
+    "proxy-shapes": (
+        "tests.soak.proxy_shapes",
+        "gates S and P behind proxies of many shapes, and the figures of S6",
+    ),
+    "shapes": (
+        "tests.soak.shapes",
+        "labs of every shape, pairwise: each comes up, serves, keeps to itself and goes without a trace",
+    ),
     "catalogue": (
         "tests.soak.catalogue",
         "every scenario, cut short: answers, errors, the ledger's balance",

@@ -21,8 +21,8 @@ from calorimeter.gates.evidence.proxy_state import read_stat
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.lab import part_faults, processes
 from calorimeter.lab.daemons import haproxy
+from calorimeter.lab.hosts import network
 from calorimeter.lab.lab_state import Lab
-from calorimeter.lab.sample import layout, network
 from calorimeter.load.recording.recorder import FLUSH_S
 from tests.soak.forked import Command, Ended
 from tests.soak.misfortunes import Round
@@ -196,8 +196,8 @@ def undeleted(lab: Lab, run: str) -> list[str]:
 
 
 def client_namespace(lab: Lab) -> str | None:
-    """The namespace of a sample's client host."""
-    return network.namespace(lab.topology.name, layout.CLIENT) if lab.topology.sample else None
+    """The namespace of a lab's client host, if its hosts are namespaces."""
+    return network.namespace(lab.topology.name, lab.layout.client) if lab.layout else None
 
 
 def freshness(run: Path, at_ns: int) -> list[str]:

@@ -40,8 +40,8 @@ from calorimeter.core import paths
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lab_state, part_faults, processes
+from calorimeter.lab.hosts import network
 from calorimeter.lab.lab_state import Lab
-from calorimeter.lab.sample import network
 from tests.soak import aftermath, forked, labs, misfortunes
 from tests.soak.aftermath import Struck, open_faults
 from tests.soak.forked import calorimeter
@@ -255,7 +255,7 @@ def possible(own_lab: bool) -> dict[str, str]:
     group = Path("/sys/fs/cgroup/memory/memory.limit_in_bytes").exists()
     why = dict.fromkeys(misfortunes.STRIKES, "")
     why["disk"] = root
-    why["clock"] = "" if shutil.which("cc") else "it needs a C compiler, cc"
+    why["clock"] = "" if shutil.which("cc") else "it needs cc: sudo apt-get install gcc libc6-dev"
     why["out-of-memory kill"] = root or ("" if group else "no control group of version 1 for memory")
     why["namespace"] = root if own_lab else "it needs a sample of its own"
     return why

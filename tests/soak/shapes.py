@@ -1,145 +1,234 @@
-"""Gates S and P on healthy labs of many shapes: weights, both hashes, both modes, the guide's file.
+"""Labs of every shape: each comes up, serves, keeps to itself, and goes without a trace.
 
-It also tests which timeouts P5 proves, depending on which one is the shortest. Uses a lab of its own.
-Prints one line per shape, with the figures of S6; exit status 1 if a verdict was unexpected. All gates
-must be PASS, except that S6 cannot be determined with two backends, and S6 and S7 are FAIL without health
-checks.
+The shapes are rows of a pairwise table over the options of `lab up`: each value of an option meets each
+value of every other, unless `lab up` refuses the two together. In each lab a client creates and deletes a
+stack through REST and through CFN. Prints one line per shape with the seconds until the lab was ready and
+its memory (proportional set size, so shared pages count once), then the median; exit status 1 if a shape
+failed. It needs root.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import os
+import statistics
+import subprocess
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
+from itertools import combinations as pairwise
+from pathlib import Path
 
-from calorimeter.core.verdict import Outcome, Verdict
-from tests.soak.labs import calorimeter, judged, lab
+import psutil
 
-NAME = "soak-shapes"
-SHORT = ["--maxconn", "300", "--timeouts", "client=4s,server=3s,connect=1s"]
+from calorimeter.commands.lab_options import given
+from calorimeter.commands.lab_up import topology, up
+from calorimeter.core import paths
+from calorimeter.core.errors import InputError
+from calorimeter.lab import combinations, lab_state, part_faults, processes
+from calorimeter.lab.hosts import network
+from tests.lab.stack_walks import listeners
+from tests.soak.labs import calorimeter
+
+NAME = "soak-shape"
+WALK_S = 300
+
+FACTORS: Mapping[str, tuple[str, ...]] = {
+    "heat": ("--heat 24", "--heat 25", "--heat 26", "--heat 27"),
+    "profile": ("", "--profile guide", "--profile kolla", "--profile osa", "--profile charm"),
+    "serve": ("", "--serve gunicorn", "--serve uwsgi"),
+    "engines": ("--engines 3", "--engines 2 --engines-per-host 2", "--engines 1 --workers 2"),
+    "messaging": ("", "--messaging classic", "--messaging quorum", "--messaging recommended --prefetch 10"),
+    "brokers": (
+        "--brokers 1",
+        "--brokers 3",
+        "--brokers 3 --partition-handling autoheal",
+    ),
+    "tls": ("", "--tls proxy", "--tls broker", "--tls proxy,backends,broker"),
+    "place": ("", "--proxies 2", "--proxies 2 --peers", "--sample guide"),
+    "mode": ("", "--mode tcp", "--mode http"),
+    "balance": (
+        "",
+        "--balance source --hash-type consistent",
+        "--balance roundrobin",
+        "--balance leastconn",
+    ),
+    "proxy": ("", "--proxy guide", "--proxy checked"),
+    "health": ("", "--health rpc"),
+}
+"""Option → its values, as words of the command line; empty: not given."""
+
+
+Shape = dict[str, str]
+"""Option → one of its values."""
+
+Pair = frozenset[tuple[str, str]]
+
+
+def words_of(shape: Shape) -> list[str]:
+    """The words of the command line of a shape."""
+    return " ".join(shape.values()).split()
+
+
+def can_be(shape: Shape) -> bool:
+    """Whether `lab up` accepts these options."""
+    try:
+        asked = up.make_context("up", ["--name", NAME, *words_of(shape)]).params
+        combinations.check(topology(given(asked)), {})
+    except InputError:
+        return False
+    return True
+
+
+def pairs_of(shape: Shape) -> set[Pair]:
+    """All pairs of values in a shape."""
+    return {frozenset(pair) for pair in pairwise(shape.items(), 2)}
+
+
+def accepted_pairs() -> list[Pair]:
+    """All pairs of values of two options that `lab up` accepts together, in the order of the options."""
+    pairs = (
+        ((first, one), (second, other))
+        for first, second in pairwise(FACTORS, 2)
+        for one in FACTORS[first]
+        for other in FACTORS[second]
+    )
+    return [frozenset(pair) for pair in pairs if can_be(dict(pair))]
+
+
+def shapes() -> list[Shape]:
+    """Shapes in which all accepted pairs occur.
+
+    Each begins with a pair that is missing. Every other option then gets the accepted value that adds most
+    of the missing pairs.
+    """
+    rows: list[Shape] = []
+    missing = dict.fromkeys(accepted_pairs())
+    while missing:
+        shape = dict(next(iter(missing)))
+        for option in [each for each in FACTORS if each not in shape]:
+            fitting = [value for value in FACTORS[option] if can_be({**shape, option: value})]
+            shape[option] = max(fitting, key=partial(_added, missing, shape, option))
+        rows.append({option: shape[option] for option in FACTORS})
+        for pair in pairs_of(shape):
+            missing.pop(pair, None)
+    return rows
+
+
+def _added(missing: Mapping[Pair, None], shape: Shape, option: str, value: str) -> int:
+    """How many missing pairs a value of an option forms with the others of a shape."""
+    return sum(frozenset({(option, value), each}) in missing for each in shape.items())
 
 
 @dataclass(frozen=True)
-class Shape:
-    """A number of backends of each API, and the options of the proxy.
+class Walked:
+    """One shape: seconds until ready, memory in MB, and what was wrong."""
 
-    `gates` are run on it (empty: those of the command line); `proves` are the timeouts that P5 must prove
-    for both APIs.
-    """
-
-    servers: int
-    options: tuple[str, ...] = ()
-    gates: str = ""
-    proves: str = ""
-
-    @property
-    def expected(self) -> dict[str, Outcome]:
-        """Gate → expected outcome, if that is not PASS."""
-        if "guide" in self.options:
-            return {"S6": Outcome.FAIL, "S7": Outcome.FAIL}
-        return {"S6": Outcome.INCONCLUSIVE} if self.servers == 2 else {}
-
-    def __str__(self) -> str:
-        return f"{self.servers} backends {' '.join(self.options)}".rstrip()
+    ready_s: float
+    memory_mb: float
+    problems: tuple[str, ...]
 
 
-def timed(shortest: str, proves: str, *options: str) -> Shape:
-    """Three backends behind a proxy with other timeouts, for P5 alone."""
-    return Shape(3, ("--timeouts", shortest, *options), gates="P5", proves=proves)
+def walked(words: list[str]) -> Walked:
+    """Bring a lab of one shape up, use it, take it down."""
+    began = time.monotonic()
+    done = calorimeter("lab", "up", "--name", NAME, *words)
+    ready_s = time.monotonic() - began
+    folder = paths.lab(NAME)
+    problems: list[str] = []
+    memory_mb = 0.0
+    if done.returncode != 0:
+        problems.append(f"did not come up: {' '.join(done.stderr.splitlines()[-3:])[-600:]}")
+    else:
+        memory_mb = memory(folder)
+        for check in (all_run, serves, keeps_to_itself):
+            problems += check(folder)
+    down = calorimeter("lab", "down", "--name", NAME)
+    if done.returncode == 0 and down.returncode != 0:
+        problems.append(f"did not go down: {down.stderr[-300:]}")
+    return Walked(ready_s, memory_mb, (*problems, *left(folder)))
 
 
-CONSISTENT = ("--hash-type", "consistent")
-HTTP = ("--mode", "http")
-SHAPES = (
-    Shape(5),
-    Shape(5, CONSISTENT),
-    Shape(5, ("--weights", "1,2,1,3,1", *HTTP)),
-    Shape(4),
-    Shape(4, CONSISTENT),
-    Shape(3),
-    Shape(3, CONSISTENT),
-    Shape(3, ("--weights", "1,2,1")),
-    Shape(3, ("--weights", "1,2,1", *CONSISTENT, *HTTP)),
-    Shape(3, HTTP),
-    Shape(3, ("--server-maxconn", "10"), gates="P4"),
-    timed("client=2s,server=3s,connect=1s", "client, connect"),
-    timed("client=3s,server=2s,connect=1s", "connect, server"),
-    timed("client=3s,server=2s,connect=1s,http-request=1500ms", "connect, http-request, server", *HTTP),
-    timed("client=1500ms,server=2s,connect=1s,http-request=3s", "client, connect, server", *HTTP),
-    Shape(3, ("--proxy", "guide")),
-    Shape(3, ("--proxy", "guide", *CONSISTENT)),
-    Shape(3, ("--proxy", "guide", *HTTP)),
-    Shape(2),
-    Shape(2, ("--weights", "1,3", *CONSISTENT, *HTTP)),
-)
-"""From many backends to few: a lab is scaled down faster than up."""
+def memory(folder: Path) -> float:
+    """The memory of a lab's processes in MB; pages that several share count once."""
+    total = 0
+    for process in processes.running(folder):
+        with suppress(psutil.Error):
+            total += psutil.Process(process.pid).memory_full_info().pss
+    return total / 1e6
 
 
-def wrong_in(shape: Shape, found: dict[str, Verdict]) -> list[str]:
-    """The unexpected verdicts, as sentences."""
-    wrong = [
-        f"    {gate} {v.judgement.outcome}: {v.judgement.why}"
-        for gate, v in found.items()
-        if v.judgement.outcome is not shape.expected.get(gate, Outcome.PASS)
+def all_run(folder: Path) -> list[str]:
+    """Parts that do not run, as `lab status` shows them."""
+    done = calorimeter("lab", "status", "--name", folder.name, "--json")
+    if done.returncode not in (0, 1):
+        return [f"lab status: {done.stderr.strip()}"]
+    (found,) = json.loads(done.stdout)
+    return [f"{part['name']} is {part['state']}" for part in found["parts"] if part["state"] != "running"]
+
+
+def serves(folder: Path) -> list[str]:
+    """What a client saw that creates and deletes stacks through both APIs."""
+    argv = [sys.executable, "-m", "tests.lab.stack_walks", str(folder / "deployment.toml")]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=WALK_S, check=False)
+    return [] if done.returncode == 0 else [f"a walk failed: {done.stderr.strip()[-600:]}"]
+
+
+def keeps_to_itself(folder: Path) -> list[str]:
+    """Sockets of the lab that others can reach: those of this namespace that are not on loopback."""
+    return [
+        f"{part} listens on {address}:{port}"
+        for part, address, port in listeners(folder)
+        if address not in ("127.0.0.1", "::1")
     ]
-    if shape.proves:
-        seen = {found["P5"].judgement.figures.get(f"{api}_proven") for api in ("rest", "cfn")}
-        wrong += [f"    P5 proved {proven}, not {shape.proves}" for proven in seen - {shape.proves}]
-    return wrong
 
 
-def figures(found: dict[str, Verdict]) -> str:
-    """The price of a failure, as S6 measured it."""
-    if "S6" not in found:
-        return ""
-    s6 = found["S6"].judgement.figures
-    moved = [
-        f"{api} {s6.get(f'{api}_survivors_moved')} of {s6.get(f'{api}_sources_of_survivors')} survivors' "
-        f"sources moved ({s6.get(f'{api}_survivors_moved_share')}), predicted "
-        f"{s6.get(f'{api}_predicted_moved_share')}"
-        for api in ("rest", "cfn")
+def left(folder: Path) -> list[str]:
+    """What a lab left behind: processes, namespaces, nftables, files."""
+    found: list[tuple[str, Callable[[], Sequence[object]]]] = [
+        ("process", lambda: processes.running(folder)),
+        ("namespace", lambda: network.existing(folder.name)),
+        ("table", lambda: part_faults.tables(folder.name)),
+        ("file", lambda: [path for path in (folder, folder.with_suffix(".lock")) if path.exists()]),
+        ("file", lambda: list(Path("/dev/shm").glob(f"*{NAME}*"))),
     ]
-    p7 = f"\n    P7: {found['P7'].judgement.why}" if "P7" in found else ""
-    return "; ".join(moved) + p7
+    return [f"left: {what} {each}" for what, look in found for each in look()]
 
 
 def main() -> int:
-    """Run the soak. Exit status 1 if a shape was unexpected."""
+    """Walk the shapes. Exit status 1 if one failed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--gates", default="S,P", help="gates to run on each shape (default: S,P)")
-    parser.add_argument("--sources", type=int, default=1000, help="sources of each API (default 1000)")
-    numbers = range(len(SHAPES))
-    parser.add_argument(
-        "--shape",
-        type=int,
-        action="append",
-        choices=numbers,
-        help="number of a shape (may be repeated; default: all)",
-    )
-    parser.add_argument("--lab", help="running lab with as many backends as the first shape, left up")
-    given = parser.parse_args()
-    shapes = [SHAPES[number] for number in given.shape or numbers]
-    first = str(shapes[0].servers)
-    wrong = 0
-    with lab(given.lab, NAME, "--rest", first, "--cfn", first, "--engines", "1") as name:
-        now = shapes[0].servers
-        for shape in shapes:
-            if shape.servers != now:
-                now = shape.servers
-                calorimeter("lab", "scale", "--name", name, "--rest", str(now), "--cfn", str(now))
-            done = calorimeter("lab", "proxy", "--name", name, *SHORT, *shape.options)
-            assert done.returncode == 0, done.stderr
-            began = time.monotonic()
-            verdicts = judged(name, shape.gates or given.gates, "--sources", str(given.sources))
-            found = {each.gate: each for each in verdicts.verdicts}
-            problems = wrong_in(shape, found)
-            wrong += bool(problems)
-            state = "UNEXPECTED" if problems else "as expected"
-            print(f"{shape}: {state}, {time.monotonic() - began:.0f} s; {figures(found)}", flush=True)
-            print("".join(f"{line}\n" for line in problems), end="", flush=True)
-    print(f"{wrong} of {len(shapes)} shapes were unexpected")
-    return 1 if wrong else 0
+    parser.add_argument("--list", action="store_true", help="show the shapes and walk none")
+    parser.add_argument("--shape", type=int, action="append", help="number of a shape (default: all)")
+    asked = parser.parse_args()
+    rows = [words_of(shape) for shape in shapes()]
+    if asked.list:
+        print("\n".join(f"{number:2} {' '.join(words)}" for number, words in enumerate(rows)))
+        return 0
+    if os.geteuid() != 0:
+        print("bin/soak shapes: shapes with hosts of their own need root", file=sys.stderr)
+        return 2
+    lab_state.folder(NAME)
+    chosen = asked.shape if asked.shape is not None else range(len(rows))
+    results = []
+    for number in chosen:
+        result = walked(rows[number])
+        results.append(result)
+        state = "FAILED" if result.problems else "as expected"
+        print(
+            f"{number:2} {state}, ready after {result.ready_s:.1f} s, {result.memory_mb:.0f} MB: "
+            f"{' '.join(rows[number])}",
+            flush=True,
+        )
+        print("".join(f"    {problem}\n" for problem in result.problems), end="", flush=True)
+    good = sum(not result.problems for result in results)
+    print(f"ready after {statistics.median(each.ready_s for each in results):.1f} s (median)")
+    print(f"{good} of {len(results)} shapes as expected")
+    return 0 if good == len(results) else 1
 
 
 if __name__ == "__main__":

@@ -73,7 +73,8 @@ def _backends(service: ProxiedService, front: Front | None) -> tuple[Backend, ..
             )
         port = server.port_behind(front.bind) if front else server.port
         if port and server.name not in found and not server.socket:
-            found[server.name] = Backend(name=server.name, address=host_port(server.host, port))
+            address = host_port(server.host, port)
+            found[server.name] = Backend(name=server.name, address=address, tls=server.has("ssl"))
     if not found:
         raise InputError(service.name, "has no server with an address and a port")
     return tuple(found.values())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from calorimeter.config import keepalived_writer
 from calorimeter.config.audit.rules.health_checks import ENDED
 from calorimeter.config.audit.rules.limits import answer_timeout
 from calorimeter.config.generate.topology import ProxyHost, Topology
@@ -12,9 +13,7 @@ from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.config.heat.api_answers import HEALTH_PAGE
 from calorimeter.config.hosts import host_port
-
-ALIVE = "127.0.0.1:8405"
-"""Where a proxy tells its own keepalived that it works."""
+from calorimeter.config.keepalived_writer import ALIVE_SECTION, KeepalivedConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ def proxy_config(topology: Topology) -> ProxyConfig:
         listens=tuple(listens),
         maxconn=topology.maxconn,
         default_maxconn=topology.maxconn // len(listens),
-        default_options=("httplog" if topology.tls else "tcplog", "redispatch"),
+        default_options=("httplog" if topology.tls else "tcplog", haproxy_writer.AT_ONCE),
         timeouts={"http-request": "10s", **timeouts} if topology.tls else timeouts,
         mode="http" if topology.tls else "tcp",
         log=topology.log,
@@ -55,17 +54,7 @@ def proxy_config(topology: Topology) -> ProxyConfig:
         global_lines=("ssl-default-bind-options ssl-min-ver TLSv1.2",) if topology.tls else (),
     )
     config = haproxy_writer.checked(config, HealthCheck(inter="2s", fall=3, rise=2), "2s")
-    return haproxy_writer.with_listen(config, _ALIVE) if topology.proxies else config
-
-
-_ALIVE = ListenSection(
-    name="proxy_alive",
-    bind=(ALIVE,),
-    servers=(),
-    balance=None,
-    options=("dontlog-normal",),
-    lines=("mode  http", "monitor-uri  /"),
-)
+    return haproxy_writer.with_listen(config, ALIVE_SECTION) if topology.proxies else config
 
 
 def _listen(topology: Topology, api: str) -> ListenSection:
@@ -76,14 +65,15 @@ def _listen(topology: Topology, api: str) -> ListenSection:
             suffix = "" if count == 1 else f"-{number + 1}"
             address = host_port(host.address, topology.port(api, number))
             servers.append(ServerLine(f"{api}-{host.name}{suffix}", address, words=(ENDED,)))
-    words = [host_port(topology.front, topology.port(api, 0))]
+    words = []
     if topology.proxies:
         words.append("transparent")  # the other proxies bind it without having it
     if topology.tls:
         words.append(f"ssl crt {topology.tls.certificate}")
     return ListenSection(
         name=f"{api}_api_proxy",
-        bind=(" ".join(words),),
+        bind=(host_port(topology.front, topology.port(api, 0)),),
+        bind_words=tuple(words),
         servers=tuple(servers),
         hash_type="consistent",
         options=("tcpka", f"httpchk GET {HEALTH_PAGE}"),
@@ -92,39 +82,15 @@ def _listen(topology: Topology, api: str) -> ListenSection:
 
 
 def _keepalived(topology: Topology, own: ProxyHost) -> str:
-    """The first proxy takes the address; one that comes back does not, as its checks have to run first."""
-    priority = 100 + len(topology.proxies) - topology.proxies.index(own)
-    peers = "".join(f"        {each.address}\n" for each in topology.proxies if each != own)
-    return f"""\
-global_defs {{
-    router_id {own.name}
-    enable_script_security
-    script_user nobody
-}}
-
-vrrp_script haproxy {{
-    script "/usr/bin/curl --silent --fail --max-time 1 --output /dev/null http://{ALIVE}/"
-    interval 1
-    timeout 2
-    fall 2
-    rise 2
-}}
-
-vrrp_instance heat {{
-    state BACKUP
-    nopreempt
-    interface {own.interface}
-    virtual_router_id {topology.virtual_router}
-    priority {priority}
-    advert_int 1
-    unicast_src_ip {own.address}
-    unicast_peer {{
-{peers}    }}
-    virtual_ipaddress {{
-        {topology.front} dev {own.interface}
-    }}
-    track_script {{
-        haproxy
-    }}
-}}
-"""
+    """The first proxy takes the address."""
+    return keepalived_writer.render(
+        KeepalivedConfig(
+            name=own.name,
+            interface=own.interface,
+            address=own.address,
+            peers=tuple(each.address for each in topology.proxies if each != own),
+            virtual_address=topology.front,
+            priority=100 + len(topology.proxies) - topology.proxies.index(own),
+            virtual_router=topology.virtual_router,
+        )
+    )

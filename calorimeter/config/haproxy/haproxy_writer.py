@@ -19,17 +19,22 @@ GUIDE_TIMEOUTS: Mapping[str, str] = {
 }
 """The guide's `timeout` lines, in the guide's order."""
 
+REDISPATCH = "redispatch"
+AT_ONCE = "redispatch 1"
+"""Options: another server for the last retry, as in the guide; for every retry, as we correct it."""
+
 
 @dataclass(frozen=True, slots=True)
 class HealthCheck:
-    """A server's health check: `check inter 1s fall 2 rise 2`."""
+    """A server's health check: `check inter 1s fall 2 rise 2`. What is None is left to HAProxy."""
 
-    inter: str = "1s"
-    fall: int = 2
-    rise: int = 2
+    inter: str | None = "1s"
+    fall: int | None = 2
+    rise: int | None = 2
 
     def __str__(self) -> str:
-        return f"check inter {self.inter} fall {self.fall} rise {self.rise}"
+        words = (("inter", self.inter), ("fall", self.fall), ("rise", self.rise))
+        return " ".join(("check", *(f"{word} {value}" for word, value in words if value is not None)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +58,7 @@ class ServerLine:
 
 @dataclass(frozen=True, slots=True)
 class ListenSection:
-    """One `listen` section; `lines` are added verbatim before the servers."""
+    """One `listen` section; `bind_words` follow each address verbatim, `lines` come before the servers."""
 
     name: str
     bind: tuple[str, ...]
@@ -62,6 +67,7 @@ class ListenSection:
     hash_type: str | None = None
     options: tuple[str, ...] = ("tcpka", "httpchk")
     lines: tuple[str, ...] = ()
+    bind_words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +75,13 @@ class ProxyConfig:
     """A configuration file; fields that are not given are as in the guide.
 
     `log` is an address with a facility (`127.0.0.1:514 local0`), `stats_socket` a path with parameters;
-    `global_lines` and `default_lines` are added verbatim.
+    `global_lines` and `default_lines` are added verbatim. `peers` share their stick tables: name → address.
     """
 
     listens: tuple[ListenSection, ...]
     maxconn: int = 4000
-    default_maxconn: int = 8000
-    default_options: tuple[str, ...] = ("redispatch",)
+    default_maxconn: int | None = 8000
+    default_options: tuple[str, ...] = (REDISPATCH,)
     retries: int = 3
     timeouts: Mapping[str, str] = field(default_factory=lambda: dict(GUIDE_TIMEOUTS))
     mode: str | None = None
@@ -83,6 +89,11 @@ class ProxyConfig:
     stats_socket: str | None = None
     global_lines: tuple[str, ...] = ()
     default_lines: tuple[str, ...] = ()
+    peers: Mapping[str, str] = field(default_factory=dict)
+
+
+PEERS = "proxies"
+"""The name of the section of `ProxyConfig.peers`."""
 
 
 def checked(
@@ -105,6 +116,8 @@ def with_listen(config: ProxyConfig, listen: ListenSection) -> ProxyConfig:
 def render(config: ProxyConfig) -> str:
     """The text of the file."""
     sections = [("global", _global(config)), ("defaults", _defaults(config))]
+    if config.peers:
+        sections.append((f"peers {PEERS}", (f"peer {name} {at}" for name, at in config.peers.items())))
     sections += [(f"listen {listen.name}", _listen(listen)) for listen in config.listens]
     return "\n".join(
         f"{heading}\n" + "".join(f"    {line}\n" for line in lines) for heading, lines in sections
@@ -125,7 +138,8 @@ def _defaults(config: ProxyConfig) -> Iterator[str]:
     if config.mode:
         yield f"mode  {config.mode}"
     yield "log  global"
-    yield f"maxconn  {config.default_maxconn}"
+    if config.default_maxconn is not None:
+        yield f"maxconn  {config.default_maxconn}"
     for option in config.default_options:
         yield f"option  {option}"
     yield f"retries  {config.retries}"
@@ -136,7 +150,7 @@ def _defaults(config: ProxyConfig) -> Iterator[str]:
 
 def _listen(listen: ListenSection) -> Iterator[str]:
     for address in listen.bind:
-        yield f"bind {address}"
+        yield " ".join(("bind", address, *listen.bind_words))
     if listen.balance:
         yield f"balance  {listen.balance}"
     if listen.hash_type:

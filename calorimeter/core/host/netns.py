@@ -7,7 +7,7 @@ import errno
 import os
 from pathlib import Path
 
-from calorimeter.core import paths
+from calorimeter.core import files, paths
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
 
@@ -15,6 +15,15 @@ FOLDER = Path("/run/netns")
 """Where `ip netns` keeps the namespaces, by name."""
 
 _CLONE_NEWNET = 0x40000000
+_NEEDED = 1 << 12 | 1 << 21
+"""CAP_NET_ADMIN and CAP_SYS_ADMIN, which `ip netns add` needs: linux/capability.h."""
+
+
+def may_be_made() -> bool:
+    """Whether this process has the rights to make network namespaces, as root has outside a container."""
+    status = files.read_text(Path("/proc/self/status"))
+    (mask,) = (line.split()[1] for line in status.splitlines() if line.startswith("CapEff:"))
+    return int(mask, 16) & _NEEDED == _NEEDED
 
 
 def open_deployment(given: str | Path | None) -> Deployment:

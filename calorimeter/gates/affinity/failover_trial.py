@@ -57,7 +57,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
     fault = victim(context, api, stats)
     checked = _checked(stats, api, fault.part)
     clients = sources(context, api)
-    injector, own = context.injector, own_address(api, fault.part)
+    injector, own = context.injector, own_address(api, fault.part, context.deployment.tls)
     with strongest(context, api, stats) as attribution, healing(context):
         before = _steady_round(context, api_name, attribution, clients)
         with _visits_meanwhile(api, attribution, before, fault.part) as visited:

@@ -217,8 +217,11 @@ def request(to: Address, path: str = "/", *, keep: bool = False) -> bytes:
 
 def tls_context(api: Api, tls: Tls) -> ssl.SSLContext | None:
     """How a TLS front is verified; None for plain HTTP."""
-    if api.parts.scheme != "https":
-        return None
+    return verifying(tls) if api.parts.scheme == "https" else None
+
+
+def verifying(tls: Tls) -> ssl.SSLContext:
+    """How a server that speaks TLS is verified."""
     context = ssl.create_default_context(cafile=tls.ca_file)
     if not tls.verify:
         context.check_hostname = False
@@ -226,8 +229,23 @@ def tls_context(api: Api, tls: Tls) -> ssl.SSLContext | None:
     return context
 
 
-def connect(to: Address, source: str | None = None, timeout_s: float = CONNECT_S) -> socket.socket:
-    """A plain TCP connection from `source`, for experiments that send no whole request. Raises OSError."""
-    return socket.create_connection(
+def connect(
+    to: Address,
+    source: str | None = None,
+    timeout_s: float = CONNECT_S,
+    tls: ssl.SSLContext | None = None,
+) -> socket.socket:
+    """A connection from `source`, for experiments that send no whole request: plain TCP, or through TLS.
+
+    Raises OSError.
+    """
+    plain = socket.create_connection(
         (to.host, to.port), timeout_s, source_address=(source, 0) if source else None
     )
+    if tls is None:
+        return plain
+    try:
+        return tls.wrap_socket(plain, server_hostname=to.host)
+    except BaseException:
+        plain.close()
+        raise

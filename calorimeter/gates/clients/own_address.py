@@ -2,32 +2,52 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 
-from calorimeter.core.deployment import Address, Api, address
+from calorimeter.core.deployment import Address, Api, Backend, Tls, address
 from calorimeter.core.faults.shell_command import CommandResult
-from calorimeter.gates.clients.http_get import connect, request
+from calorimeter.gates.clients.http_get import connect, request, verifying
 
 WITHIN_S = 1.0
 
 
-def own_address(api: Api, server: str) -> Address:
-    """Where a backend of an API listens."""
-    return next(address(backend.address) for backend in api.backends if backend.name == server)
+@dataclass(frozen=True, slots=True)
+class OwnAddress:
+    """Where a backend listens; `tls` is how it is verified there, None if it speaks plain HTTP."""
+
+    at: Address
+    tls: ssl.SSLContext | None = None
+
+    @property
+    def url(self) -> str:
+        """The root of its URLs."""
+        return f"{'https' if self.tls else 'http'}://{self.at}"
 
 
-def serves(where: Address, within_s: float = WITHIN_S) -> bool:
+def of_backend(backend: Backend, tls: Tls) -> OwnAddress:
+    """Where a backend listens."""
+    return OwnAddress(address(backend.address), verifying(tls) if backend.tls else None)
+
+
+def own_address(api: Api, server: str, tls: Tls) -> OwnAddress | None:
+    """Where the backend of an API with this name listens; None if the API has none of this name."""
+    return next((of_backend(backend, tls) for backend in api.backends if backend.name == server), None)
+
+
+def serves(where: OwnAddress, within_s: float = WITHIN_S) -> bool:
     """Whether a request gets any answer within `within_s` (s), HTTP or not."""
     try:
-        with connect(where, timeout_s=within_s) as client:
-            client.sendall(request(where))
+        with connect(where.at, timeout_s=within_s, tls=where.tls) as client:
+            client.sendall(request(where.at))
             return bool(client.recv(1))
     except OSError:
         return False
 
 
 def inject_and_probe(
-    own: Address | None, act: Callable[[], CommandResult]
+    own: OwnAddress | None, act: Callable[[], CommandResult]
 ) -> tuple[CommandResult, bool | None]:
     """Inject a fault, and report whether the backend stopped answering at its own address.
 

@@ -11,9 +11,10 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Self
 
-from calorimeter.core.deployment import Address, Api, address
+from calorimeter.core.deployment import Api
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.waiting import poll
+from calorimeter.gates.clients.own_address import OwnAddress, of_backend
 from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence.proxy_log import ProxyLog
@@ -114,7 +115,7 @@ class FaultTarget:
     api: str
     section: str
     commands: FaultCommands
-    address: Address
+    own: OwnAddress
 
     @property
     def server(self) -> str:
@@ -138,7 +139,7 @@ def fault_targets(context: Context, fault: str, *, every: bool = False) -> list[
         if api is None:
             continue
         able = [
-            FaultTarget(name, api.proxy_section, given, address(backend.address))
+            FaultTarget(name, api.proxy_section, given, of_backend(backend, context.deployment.tls))
             for backend in api.backends
             if backend.name in parts and (given := commands(parts[backend.name], fault)) is not None
         ]
@@ -177,7 +178,7 @@ class FaultRig:
             self._apis,
             self._sources,
             KEPT,
-            {t.server: (t.address, direct_path) for t in targets if direct_path is not None},
+            {t.server: (t.own, direct_path) for t in targets if direct_path is not None},
             context.deployment.tls,
             self.expectations.hang_s + 5,
         )

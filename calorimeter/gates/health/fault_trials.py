@@ -171,7 +171,7 @@ def cut_off(context: Context) -> FaultTrial:
 
         def ask() -> None:
             for target in chosen:
-                rig.note(target, client.ask(target.api, context.api(target.api), str(target.address)))
+                rig.note(target, client.ask(target.api, context.api(target.api), target.own))
 
         # The first request after a while may be slow: the token is validated, connections are made.
         for _ in range(RPC_TRIES):

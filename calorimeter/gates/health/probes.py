@@ -16,9 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from calorimeter.core.deployment import Address, Api, Tls
+from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.http_get import GetRecord, HttpConnection, tls_context
 from calorimeter.gates.clients.log_join import with_lines
+from calorimeter.gates.clients.own_address import OwnAddress
 from calorimeter.gates.clients.visiting import Sources
 from calorimeter.gates.evidence.proxy_log import LoggedConnection
 from calorimeter.gates.health.trial import Attempt, DirectRequest
@@ -47,7 +48,7 @@ class Probes:
     apis: Mapping[str, Api]
     sources: Mapping[str, Sources]
     kept: int
-    direct: Mapping[str, tuple[Address, str]]
+    direct: Mapping[str, tuple[OwnAddress, str]]
     tls: Tls
     answer_s: float
     attempts: list[Attempt] = field(default_factory=list)
@@ -151,11 +152,11 @@ class Probes:
         finally:
             connection.close()
 
-    async def _polling(self, name: str, address: Address, path: str) -> None:
+    async def _polling(self, name: str, own: OwnAddress, path: str) -> None:
         """Direct probes of one backend; the next one does not wait for the last one."""
 
         async def once() -> None:
-            connection = HttpConnection(address)
+            connection = HttpConnection(own.at, tls=own.tls)
             try:
                 answer = await connection.get(path, within_s=DIRECT_S, body=False)
             finally:

@@ -9,11 +9,10 @@ from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
-from calorimeter.core.deployment import Address, address
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.heat_client import HeatClient
-from calorimeter.gates.clients.own_address import inject_and_probe
+from calorimeter.gates.clients.own_address import inject_and_probe, own_address
 from calorimeter.gates.clients.stack_records import with_traced_request_ids
 from calorimeter.gates.clients.stacks import CHAINS, Stacks, temporary_stacks
 from calorimeter.gates.context import Context
@@ -118,7 +117,7 @@ def _crash(
     # Those before the crash: nothing is delivered to a dead connection.
     own_consumers = {id_ for id_, name in trace.known.items() if host_of(name) == victim.part}
     trace.liveness.exclude([trace.known[id_] for id_ in own_consumers])
-    own = None if is_engine else _own_address(context, kind, victim.part)
+    own = None if is_engine else own_address(context.api(kind), victim.part, context.deployment.tls)
     enough = sum(e.accepted for e in created.records) + BEGUN
     crashed = threading.Event()
     burst = threading.Thread(target=_burst, args=(created, kind, crashed), daemon=True)
@@ -154,12 +153,6 @@ def _crash(
         held=_held(trace, own_consumers, gone) if is_engine else (),
         happened=happened,
     )
-
-
-def _own_address(context: Context, kind: str, part: str) -> Address | None:
-    """The address that an API of this kind listens on; None if its part is not a backend."""
-    backends = context.api(kind).backends
-    return next((address(backend.address) for backend in backends if backend.name == part), None)
 
 
 def _await_gone(trace: BrokerTrace, consumers: Collection[str]) -> bool:

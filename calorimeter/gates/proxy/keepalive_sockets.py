@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import time
 from collections.abc import Sequence
 
-from calorimeter.core.deployment import Api
+from calorimeter.core.deployment import Api, Tls
 from calorimeter.core.deployment import address as parse
-from calorimeter.gates.clients.http_get import connect, request
+from calorimeter.gates.clients.http_get import connect, request, tls_context
 from calorimeter.gates.clients.sources import in_turn
 from calorimeter.gates.clients.visit_rounds import apis, sources
 from calorimeter.gates.context import Context
@@ -76,7 +77,7 @@ def _read(
     try:
         # One by one, so that those opened before a failure are closed.
         for source in in_turn(sources(context, api), HELD):
-            opened += [_answered(api, source)]
+            opened += [_answered(api, source, context.deployment.tls)]
         ours = {_end(connection.getsockname()): _end(connection.getpeername()) for connection in opened}
         first = _tables(commands)
         time.sleep(BETWEEN_S)
@@ -93,20 +94,19 @@ def _open(connection: socket.socket) -> bool:
     """Whether the other side has not closed it."""
     connection.setblocking(False)
     try:
-        return connection.recv(1, socket.MSG_PEEK) != b""
-    except BlockingIOError:
+        return connection.recv(1) != b""
+    except (BlockingIOError, ssl.SSLWantReadError):
         return True
     except OSError:
         return False
 
 
-def _answered(api: Api, source: str | None) -> socket.socket:
+def _answered(api: Api, source: str | None, tls: Tls) -> socket.socket:
     """A connection that has had one answer and is idle."""
     try:
-        connection = connect(api.front, source)
-        if api.parts.scheme == "http":
-            connection.sendall(request(api.front, keep=True))
-            connection.recv(65536)
+        connection = connect(api.front, source, tls=tls_context(api, tls))
+        connection.sendall(request(api.front, keep=True))
+        connection.recv(65536)
     except OSError as problem:
         raise EvidenceUnavailable(str(api.front), problem.strerror or str(problem)) from problem
     return connection

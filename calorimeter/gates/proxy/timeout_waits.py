@@ -195,9 +195,7 @@ def upload_without_body(front: Address, url: str, content_type: str, *more: str)
 
 def _sent(context: Context, api: Api, source: str | None, payload: bytes) -> socket.socket:
     """A connection, through TLS if the front speaks it, on which `payload` was sent."""
-    connection = connect(api.front, source)
-    if secure := tls_context(api, context.deployment.tls):
-        connection = secure.wrap_socket(connection, server_hostname=api.front.host)
+    connection = connect(api.front, source, tls=tls_context(api, context.deployment.tls))
     if payload:
         connection.sendall(payload)
     return connection
@@ -264,7 +262,7 @@ def _with_fault(
     watch_s = _watch_s(described, section.mode, kind)
     with healing(context):
         context.say(f"{fault.part} {fault.fault}")
-        own = own_address(api, fault.part)
+        own = own_address(api, fault.part, context.deployment.tls)
         _, happened = inject_and_probe(own, lambda: carried_out(context.injector.inject, fault))
         if happened is False:
             raise EvidenceUnavailable(

@@ -1,9 +1,18 @@
-"""Users, roles, services, endpoints and EC2 credentials of Heat and the suite in Keystone."""
+"""Users, roles, services, endpoints and EC2 credentials of Heat and the suite in Keystone.
+
+`create` makes them through Keystone's API, once for all labs. `own_values` is the SQL that gives a copy of
+them the passwords, addresses and EC2 credential of one lab.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
+import subprocess
+from pathlib import Path
 from typing import Any
 
+from calorimeter.lab.daemons import keystone
 from calorimeter.lab.daemons.daemon import DaemonError, tail
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 
@@ -14,12 +23,75 @@ LOAD_ROLES = ("member", "heat_stack_owner", "admin")
 """Roles of the load user. It is an administrator because only those may list Heat's engines."""
 
 
-def create(lab: Lab) -> dict[str, str]:
-    """Create everything; return the EC2 credentials as secrets to keep. Raises `DaemonError`."""
+PASSWORDS = {"admin": "keystone_admin", "heat": "heat", STACK_DOMAIN_ADMIN: "stack_domain", USER: USER}
+"""User → name of the secret that is its password."""
+
+_SEALED_SECRETS = Path(__file__).with_name("sealed_secrets.py")
+
+_SET_HASH = (
+    "UPDATE keystone.password JOIN keystone.local_user ON local_user_id = local_user.id "
+    "SET password_hash = '{hash}' WHERE local_user.name = '{user}';"
+)
+_SET_URL = (
+    "UPDATE keystone.endpoint JOIN keystone.service ON service_id = service.id "
+    "SET endpoint.url = '{url}' WHERE service.type = '{kind}';"
+)
+_SET_EC2 = (
+    "REPLACE INTO keystone.credential (id, user_id, project_id, encrypted_blob, type, key_hash, extra) "
+    "SELECT '{id}', local_user.user_id, project.id, '{encrypted}', 'ec2', '{key_hash}', '{{}}' "
+    "FROM keystone.local_user JOIN keystone.project "
+    "WHERE local_user.name = '{user}' AND project.name = '{project}' AND NOT project.is_domain;"
+)
+
+
+def own_values(lab: Lab) -> list[str]:
+    """SQL that sets the lab's own passwords, addresses and EC2 credential. Raises `DaemonError`."""
+    access = lab.secrets["ec2_access"]
+    key = keystone.credential_key(lab)
+    # As Keystone's API writes it (keystone/api/users.py).
+    blob = {"access": access, "secret": lab.secrets["ec2_secret"], "trust_id": None}
+    given = {
+        "passwords": {user: lab.secrets[secret] for user, secret in PASSWORDS.items()},
+        "rounds": keystone.PASSWORD_ROUNDS,
+        "key": key,
+        "text": json.dumps(blob),
+    }
+    sealed = _sealed(lab, given)
+    credential = _SET_EC2.format(
+        user=USER,
+        project=PROJECT,
+        id=hashlib.sha256(access.encode()).hexdigest(),
+        encrypted=sealed["encrypted"],
+        key_hash=hashlib.sha1(key.encode(), usedforsecurity=False).hexdigest(),
+    )
+    passwords = [_SET_HASH.format(hash=each, user=user) for user, each in sealed["hashes"].items()]
+    urls = {kind: url for kind, (_, url) in _services(lab).items()} | {"identity": keystone.public_url(lab)}
+    return [*passwords, *(_SET_URL.format(url=url, kind=kind) for kind, url in urls.items()), credential]
+
+
+def _sealed(lab: Lab, given: dict[str, Any]) -> dict[str, Any]:
+    argv = [lab.programs.heat("python"), "-W", "ignore", str(_SEALED_SECRETS)]
+    done = subprocess.run(argv, input=json.dumps(given), capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise DaemonError("keystone", "its environment cannot hash passwords", done.stderr[-1000:])
+    sealed: dict[str, Any] = json.loads(done.stdout)
+    return sealed
+
+
+def _services(lab: Lab) -> dict[str, tuple[str, str]]:
+    """Type of a service → its name and URL."""
+    return {
+        "orchestration": ("heat", f"{lab.url('rest')}/v1/%(tenant_id)s"),
+        "cloudformation": ("heat-cfn", f"{lab.url('cfn')}/v1"),
+    }
+
+
+def create(lab: Lab) -> None:
+    """Create everything but the EC2 credential, which is a lab's own. Raises `DaemonError`."""
     from keystoneauth1 import exceptions  # slow to import, and not needed by `lab part`
 
     try:
-        return _Accounts(lab).create()
+        _Accounts(lab).create()
     except exceptions.ClientException as problem:
         raise DaemonError(
             "keystone", f"refused to create an account: {problem}", tail(lab.log("keystone"))
@@ -46,7 +118,7 @@ class _Accounts:
         self.session = session.Session(auth=password, timeout=30, session=direct)
         self.root = f"{lab.url('keystone')}/v3"
 
-    def create(self) -> dict[str, str]:
+    def create(self) -> None:
         secrets = self.lab.secrets
         roles = {role["name"]: role["id"] for role in self._get("roles")}
         for name in ("heat_stack_owner", "heat_stack_user"):
@@ -63,13 +135,8 @@ class _Accounts:
         user = self._post("user", name=USER, domain_id="default", password=secrets[USER])
         for role in LOAD_ROLES:
             self._put(f"projects/{project}/users/{user}/roles/{roles[role]}")
-        self._service("heat", "orchestration", f"{self.lab.url('rest')}/v1/%(tenant_id)s")
-        self._service("heat-cfn", "cloudformation", f"{self.lab.url('cfn')}/v1")
-        answer = self.session.post(
-            f"{self.root}/users/{user}/credentials/OS-EC2", json={"tenant_id": project}
-        )
-        credential = answer.json()["credential"]
-        return {"ec2_access": credential["access"], "ec2_secret": credential["secret"]}
+        for kind, (name, url) in _services(self.lab).items():
+            self._service(name, kind, url)
 
     def _service(self, name: str, kind: str, url: str) -> None:
         service = self._post("service", name=name, type=kind)

@@ -79,7 +79,7 @@ def answering(lab: Lab) -> str:
 def ask_node(lab: Lab, part: str, path: str) -> Any:
     """The answer of one node; None if it does not answer."""
     url = f"{management_url(lab, part)}/{path}"
-    return readiness.json_of(url, account(lab), timeout_s=TIMEOUT_S)
+    return readiness.json_of(url, account(lab), verify=lab.verify, timeout_s=TIMEOUT_S)
 
 
 def management_url(lab: Lab, part: str) -> str:

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event
 
-from calorimeter.config import generate
 from calorimeter.config.haproxy import haproxy_writer
+from calorimeter.config.keepalived_writer import ALIVE_SECTION
 from calorimeter.core import files
-from calorimeter.lab import processes
+from calorimeter.lab import lab_profile, processes, profile_proxy, tls_options
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
 from calorimeter.lab.lab_state import Lab, write_private
-from calorimeter.lab.sample import layout
+from calorimeter.lab.sample.layout import SAMPLE
 
 SECTIONS = {"rest": "rest_api_proxy", "cfn": "cfn_api_proxy"}
 """API → its `listen` section, with the guide's name."""
@@ -24,22 +24,35 @@ HEALTH = "httpchk GET /healthcheck"
 MARKED_DOWN = ("on-marked-down shutdown-sessions",)
 
 
-def conf(lab: Lab) -> Path:
-    """The configuration file."""
-    return lab.folder / "haproxy" / "apis-proxy.conf"
+ONLY = "proxy"
+"""The part of a lab with one proxy."""
+
+STATS_PORT = 9999
+"""Where the client hosts of a lab with hosts can read the state of a proxy."""
+
+PEERS_PORT = 1024
 
 
-def stats(lab: Lab) -> Path:
-    """The stats socket."""
-    return lab.folder / "haproxy" / "stats"
+def _home(lab: Lab, part: str) -> Path:
+    return lab.folder / ("haproxy" if part == ONLY else part)
 
 
-def stats_address(lab: Lab) -> str:
-    """The stats address that the client hosts of a sample can reach."""
-    return f"{lab.host('proxy')}:{layout.STATS_PORT}"
+def conf(lab: Lab, part: str = ONLY) -> Path:
+    """The configuration file of a proxy."""
+    return _home(lab, part) / "apis-proxy.conf"
 
 
-def _guides(lab: Lab) -> haproxy_writer.ProxyConfig:
+def stats(lab: Lab, part: str = ONLY) -> Path:
+    """The stats socket of a proxy."""
+    return _home(lab, part) / "stats"
+
+
+def stats_address(lab: Lab, part: str) -> str:
+    """The stats address of a proxy that the client hosts can reach."""
+    return f"{lab.host(part)}:{STATS_PORT}"
+
+
+def _guides(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
     """The guide's configuration with the requested changes, plus a stats socket and a log."""
     asked = lab.topology
     option = "httplog" if asked.mode == "http" else "tcplog"
@@ -47,34 +60,71 @@ def _guides(lab: Lab) -> haproxy_writer.ProxyConfig:
         listens=(_listen(lab, "rest", asked.rest_parts), _listen(lab, "cfn", asked.cfn_parts)),
         mode=None if asked.mode == "tcp" else asked.mode,
         log=f"{lab.address('log')} local0",
-        stats_socket=f"{stats(lab)} mode 600 level admin expose-fd listeners",
-        global_lines=(f"stats socket ipv4@{stats_address(lab)} level admin",) if asked.sample else (),
-        default_options=(option, "redispatch"),
+        stats_socket=f"{stats(lab, part)} mode 600 level admin expose-fd listeners",
+        global_lines=(f"stats socket ipv4@{stats_address(lab, part)} level admin",) if lab.layout else (),
+        default_options=(option, haproxy_writer.REDISPATCH),
     )
     timeouts = {**proxy.timeouts, **asked.timeouts}
     return replace(proxy, timeouts=timeouts, maxconn=asked.maxconn or proxy.maxconn)
 
 
-def config(lab: Lab) -> haproxy_writer.ProxyConfig:
-    """The lab's configuration: the guide's, or the one with health checks."""
-    asked, proxy = lab.topology, _guides(lab)
-    if asked.proxy == "guide":
-        return proxy
-    if asked.sample:
+def config(lab: Lab, part: str = ONLY) -> haproxy_writer.ProxyConfig:
+    """The configuration of a proxy."""
+    return tls_options.proxy(lab, _without_tls(lab, part))
+
+
+def _without_tls(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
+    """The guide's configuration, the one with health checks, or that of the profile."""
+    asked, proxy = lab.topology, _guides(lab, part)
+    if asked.proxy == "profile" and (settings := lab_profile.proxy_of(asked.profile)):
+        proxy = profile_proxy.configured(settings, proxy, asked.timeouts)
+    if asked.sample and asked.proxy == "checked":
         return _generated(lab, proxy)
-    timeout_check = asked.timeouts.get("check") or (
-        health_check.TIMEOUT_CHECK if asked.health == "rpc" else "1s"
+    if asked.proxy == "checked":
+        timeout_check = asked.timeouts.get("check") or (
+            health_check.TIMEOUT_CHECK if asked.health == "rpc" else "1s"
+        )
+        proxy = _corrected(haproxy_writer.checked(proxy, timeout_check=timeout_check))
+    return proxy if asked.proxies == 1 else _one_of_several(lab, part, proxy)
+
+
+def _one_of_several(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
+    """What a proxy needs that shares its address with others: it binds the address without having it, and
+    tells its keepalived that it works."""
+    listens = tuple(
+        replace(listen, bind=tuple(f"{bind} transparent" for bind in listen.bind))
+        for listen in proxy.listens
     )
-    return _corrected(haproxy_writer.checked(proxy, timeout_check=timeout_check))
+    proxy = haproxy_writer.with_listen(replace(proxy, listens=listens), ALIVE_SECTION)
+    return _with_peers(lab, part, proxy) if lab.topology.peers else proxy
+
+
+def _with_peers(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
+    """A client stays on its server by a stick table, which the proxies share."""
+    stick = (f"stick-table type ip size 100k expire 1h peers {haproxy_writer.PEERS}", "stick on src")
+    listens = tuple(
+        replace(listen, lines=(*listen.lines, *stick)) if listen.servers else listen
+        for listen in proxy.listens
+    )
+    return replace(
+        proxy,
+        listens=listens,
+        peers={each: f"{lab.host(each)}:{PEERS_PORT}" for each in lab.topology.proxy_parts},
+        global_lines=(*proxy.global_lines, f"localpeer {part}"),
+    )
 
 
 def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
     """The output of `calorimeter generate` for the sample, with the guide's server names and the requested
     changes."""
+    from calorimeter.config import generate  # with the rules of the audit: slow, and for a sample alone
+
     asked = lab.topology
-    hosts = tuple(generate.Host(name=name, address=layout.HOSTS[name]) for name in layout.API_HOSTS)
+    hosts = tuple(generate.Host(name=name, address=SAMPLE.hosts[name]) for name in SAMPLE.api_hosts)
     generated = generate.proxy_config(
-        generate.Topology(proxy=layout.HOSTS["A"], hosts=hosts, rpc_response_timeout_s=asked.rpc_timeout_s)
+        generate.Topology(
+            proxy=SAMPLE.hosts[SAMPLE.services], hosts=hosts, rpc_response_timeout_s=asked.rpc_timeout_s
+        )
     )
     listens = []
     for listen, own in zip(generated.listens, guides.listens, strict=True):
@@ -94,10 +144,10 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
         generated,
         listens=tuple(listens),
         mode=asked.mode,
-        default_options=guides.default_options,
+        default_options=_at_once(guides),
         timeouts={**generated.timeouts, **asked.timeouts},
         maxconn=asked.maxconn or generated.maxconn,
-        default_maxconn=min(generated.default_maxconn, asked.maxconn or generated.maxconn),
+        default_maxconn=_within(generated.default_maxconn, asked.maxconn or generated.maxconn),
         log=guides.log,
         stats_socket=guides.stats_socket,
         global_lines=guides.global_lines,
@@ -105,14 +155,26 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
 
 
 def _corrected(proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
-    """Health checks of /healthcheck, and sessions that end when their server goes DOWN."""
+    """Health checks of /healthcheck, sessions that end with their server, and retries on another one."""
     listens = []
     for listen in proxy.listens:
         servers = tuple(replace(s, words=(*s.words, *MARKED_DOWN)) for s in listen.servers)
         options = tuple(HEALTH if option == "httpchk" else option for option in listen.options)
         listens.append(replace(listen, servers=servers, options=options))
-    # A section's limit above that of the process would never be reached.
-    return replace(proxy, listens=tuple(listens), default_maxconn=min(proxy.default_maxconn, proxy.maxconn))
+    limit = _within(proxy.default_maxconn, proxy.maxconn)
+    return replace(proxy, listens=tuple(listens), default_maxconn=limit, default_options=_at_once(proxy))
+
+
+def _at_once(proxy: haproxy_writer.ProxyConfig) -> tuple[str, ...]:
+    """The options with every retry redispatched: HAProxy 3.0.11 never ends the session of a client that
+    waits for a retry on the same server when that server goes DOWN (`A7-redispatch-late`)."""
+    instead = {haproxy_writer.REDISPATCH: haproxy_writer.AT_ONCE}
+    return tuple(instead.get(option, option) for option in proxy.default_options)
+
+
+def _within(section: int | None, whole: int) -> int:
+    """A section's limit: above that of the process it would never be reached."""
+    return min(section or whole, whole)
 
 
 def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.ListenSection:
@@ -131,43 +193,50 @@ def _listen(lab: Lab, api: str, parts: tuple[str, ...]) -> haproxy_writer.Listen
     )
 
 
-def prepare(lab: Lab, other: haproxy_writer.ProxyConfig | None = None) -> None:
-    """Write the lab's configuration, or `other`. Raises `DaemonError` if HAProxy does not accept it."""
-    path = conf(lab)
+def prepare(lab: Lab, part: str = ONLY, other: haproxy_writer.ProxyConfig | None = None) -> None:
+    """Write the proxy's configuration, or `other`. Raises `DaemonError` if HAProxy does not accept it."""
+    path = conf(lab, part)
     files.make_folder(path.parent)
     partial = path.with_suffix(".partial")
-    write_private(partial, haproxy_writer.render(other or config(lab)))
+    write_private(partial, haproxy_writer.render(other or config(lab, part)))
     checked = subprocess.run(
         [str(lab.programs.haproxy), "-c", "-f", str(partial)], capture_output=True, text=True, check=False
     )
     if checked.returncode != 0:
-        raise DaemonError("proxy", "configuration is not valid", checked.stdout + checked.stderr)
+        raise DaemonError(part, "configuration is not valid", checked.stdout + checked.stderr)
     partial.replace(path)
 
 
-def daemon(lab: Lab) -> Daemon:
+def daemon(lab: Lab, part: str = ONLY) -> Daemon:
     """HAProxy; with the guide's `daemon` line the command exits once the proxy listens."""
     return Daemon(
-        part="proxy",
-        argv=(str(lab.programs.haproxy), "-f", str(conf(lab))),
-        ready=lambda: all(readiness.accepts(lab.host(api), lab.port(api)) for api in SECTIONS),
+        part=part,
+        argv=(str(lab.programs.haproxy), "-f", str(conf(lab, part))),
+        ready=lambda: _serves(lab, part),
         deadline_s=15,
         forks=True,
     )
 
 
-def reload(lab: Lab, cancel: Event | None = None) -> None:
+def _serves(lab: Lab, part: str) -> bool:
+    """Whether a proxy accepts connections; one of several may lack the front address."""
+    if lab.topology.proxies > 1:
+        return readiness.accepts(lab.host(part), STATS_PORT)
+    return all(readiness.accepts(lab.host(api), lab.port(api)) for api in SECTIONS)
+
+
+def reload(lab: Lab, part: str = ONLY, cancel: Event | None = None) -> None:
     """Start a new process that takes over the listening sockets; the old one finishes its sessions."""
-    old = [str(process.pid) for process in processes.running(lab.folder, "proxy")]
-    argv = [str(lab.programs.haproxy), "-f", str(conf(lab)), "-x", str(stats(lab)), "-sf", *old]
-    run(lab, "proxy", argv, 30, cancel=cancel)
+    old = [str(process.pid) for process in processes.running(lab.folder, part)]
+    argv = [str(lab.programs.haproxy), "-f", str(conf(lab, part)), "-x", str(stats(lab, part)), "-sf", *old]
+    run(lab, part, argv, 30, cancel=cancel)
 
 
-def command(lab: Lab, line: str, timeout_s: float = 5.0) -> str:
-    """Send one command to the stats socket and return the answer. Raises OSError."""
+def command(lab: Lab, line: str, part: str = ONLY, timeout_s: float = 5.0) -> str:
+    """Send one command to the stats socket of a proxy and return the answer. Raises OSError."""
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout_s)
-        connection.connect(str(stats(lab)))
+        connection.connect(str(stats(lab, part)))
         connection.sendall(f"{line}\n".encode())
         answer = b""
         while chunk := connection.recv(65536):

@@ -37,13 +37,19 @@ def environment(lab: Lab) -> dict[str, str]:
     """Environment in which an API finds the plugin, as if it were installed with pip."""
     if lab.topology.health != "rpc":
         return {}
-    folder = lab.folder / "plugins"
-    if not folder.exists():
-        _install(folder)
-    return {"PYTHONPATH": str(folder)}
+    # The list of plugins is the lab's own, then, too.
+    return {"PYTHONPATH": str(_plugins(lab)), "XDG_CACHE_HOME": str(lab.folder / "cache")}
 
 
-def _install(folder: Path) -> None:
+def _plugins(lab: Lab) -> Path:
+    return lab.folder / "plugins"
+
+
+def install(lab: Lab) -> None:
+    """Install the plugin for the lab's APIs, if it needs one."""
+    folder = _plugins(lab)
+    if lab.topology.health != "rpc" or folder.exists():
+        return
     project = tomllib.loads(files.read_text(SOURCE / "pyproject.toml"))["project"]
     name = project["name"].replace("-", "_")
     metadata = folder / f"{name}-{project['version']}.dist-info"

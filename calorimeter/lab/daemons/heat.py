@@ -1,4 +1,4 @@
-"""heat-api, heat-api-cfn and heat-engine, each with its own heat.conf, started as in the guide."""
+"""The APIs and engines of Heat, each with its own heat.conf, started as in the guide."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from pathlib import Path
 from calorimeter.config.heat import heat_conf_writer
 from calorimeter.core import files
 from calorimeter.core.bounds import is_digits
+from calorimeter.lab import lab_profile, tls_options
 from calorimeter.lab.daemons import (
+    api_servers,
     bootstrap_accounts,
     broker_queries,
     health_check,
@@ -22,20 +24,10 @@ from calorimeter.lab.daemons import (
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import REGION, Lab, write_private
 
-PROGRAMS = {"rest": "heat-api", "cfn": "heat-api-cfn", "engine": "heat-engine"}
-
-_APPLICATIONS = {"rest": "heat.wsgi.api", "cfn": "heat.wsgi.cfn"}
-
-_APPLICATION = """\
-# Heat parses sys.argv at start-up: it must see its own options, not those of the WSGI server.
-import sys
-
-sys.argv = ["{program}", "--config-file={conf}"]
-
-from {application} import application
-"""
-
 READY_S = 90.0
+
+ASK_S = 0.25
+"""Time between two questions to the broker for an engine's consumers, which delay its start."""
 
 
 def kind(part: str) -> str:
@@ -48,15 +40,9 @@ def prepare(lab: Lab, part: str) -> None:
     path = shared_file(lab, part)
     files.make_folder(path.parent)
     write_private(path, heat_conf_writer.render(conf(lab, part)))
-    if kind(part) in _APPLICATIONS and lab.topology.server(part) != "eventlet":
-        text = _APPLICATION.format(
-            program=PROGRAMS[kind(part)], conf=path, application=_APPLICATIONS[kind(part)]
-        )
-        write_private(path.with_name(f"{_module(part)}.py"), text)
-
-
-def _module(part: str) -> str:
-    return part.replace("-", "_")
+    health_check.install(lab)
+    if kind(part) != "engine":
+        api_servers.prepare(lab, part, kind(part), path)
 
 
 def file(lab: Lab, part: str) -> Path:
@@ -100,12 +86,9 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
         rpc_response_timeout_s=lab.topology.rpc_timeout_s,
     )
     sections = heat_conf_writer.sections(host)
-    for more in (
-        _lab_options(lab),
-        _threads(lab, part),
-        messaging.sections(lab, part),
-        health_check.sections(lab, part),
-    ):
+    own = lab_profile.heat_options(lab.topology.profile, "engine" if kind(part) == "engine" else "api")
+    lab_own = (_lab_options(lab, part), _threads(lab, part), health_check.sections(lab, part))
+    for more in (own, *lab_own, messaging.sections(lab, part), tls_options.heat(lab)):
         sections = heat_conf_writer.changed(sections, more)
     return sections
 
@@ -116,9 +99,9 @@ def _threads(lab: Lab, part: str) -> heat_conf_writer.Sections:
     return {"DEFAULT": {"executor_thread_pool_size": threads}} if threads and kind(part) == "engine" else {}
 
 
-def _lab_options(lab: Lab) -> heat_conf_writer.Sections:
+def _lab_options(lab: Lab, part: str) -> heat_conf_writer.Sections:
     """Options that a lab needs: file paths in Heat's environment, and limits that a load test exceeds."""
-    etc = lab.programs.heat_venv / "etc" / "heat"
+    etc = lab.programs.environment(lab.topology.release(part)) / "etc" / "heat"
     return {
         "DEFAULT": {
             "environment_dir": str(etc / "environment.d"),
@@ -146,31 +129,15 @@ def group(lab: Lab, part: str) -> int | None:
 
 def daemon(lab: Lab, part: str) -> Daemon:
     """The daemon of a Heat part."""
-    argv: tuple[str, ...] = (lab.programs.heat(PROGRAMS[kind(part)]), f"--config-file={file(lab, part)}")
     if kind(part) == "engine":
+        program = lab.programs.heat("heat-engine", lab.topology.release(part))
+        argv: tuple[str, ...] = (program, f"--config-file={file(lab, part)}")
+        serves = lambda: broker_queries.consumers_of(lab, part) == workers(lab, part)  # noqa: E731
         return Daemon(
-            part,
-            argv,
-            lambda: broker_queries.consumers_of(lab, part) == workers(lab, part),
-            READY_S,
-            environment=messaging.environment(lab, part),
+            part, argv, serves, READY_S, environment=messaging.environment(lab, part), every_s=ASK_S
         )
-    if lab.topology.server(part) != "eventlet":
-        argv = _under_gunicorn(lab, part)
-    ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck")
+    argv = api_servers.command(lab, part, kind(part), file(lab, part))
+    ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck", verify=lab.verify)
     return Daemon(
         part, argv, ready, READY_S, environment=health_check.environment(lab), group=group(lab, part)
-    )
-
-
-def _under_gunicorn(lab: Lab, part: str) -> tuple[str, ...]:
-    """The command that serves an API with gunicorn, as for Heat releases without heat-api."""
-    home = str(file(lab, part).parent)
-    return (
-        lab.programs.heat("gunicorn"),
-        "--no-control-socket",
-        *("--bind", lab.address(part)),
-        *("--worker-class", "gthread", "--workers", "1", "--threads", "16"),
-        *("--timeout", "120", "--keep-alive", "30", "--graceful-timeout", "10"),
-        *("--worker-tmp-dir", home, "--chdir", home, f"{_module(part)}:application"),
     )

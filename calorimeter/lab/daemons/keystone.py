@@ -12,6 +12,9 @@ from calorimeter.lab.daemons import mariadb, readiness
 from calorimeter.lab.daemons.daemon import Daemon, run
 from calorimeter.lab.lab_state import REGION, Lab, write_private
 
+PASSWORD_ROUNDS = 4
+"""Cost of a password's hash, as a power of two."""
+
 _CONF = """\
 [DEFAULT]
 use_stderr = true
@@ -29,7 +32,7 @@ key_repository = {home}/fernet-keys
 key_repository = {home}/credential-keys
 [identity]
 # The minimum that bcrypt allows: a lab measures Heat, not password hashing.
-password_hash_rounds = 4
+password_hash_rounds = {rounds}
 [cache]
 enabled = true
 backend = dogpile.cache.pymemcache
@@ -72,20 +75,34 @@ def prepare(lab: Lab) -> None:
     """Write the configuration and new keys."""
     home = lab.folder / "keystone"
     for name in ("fernet-keys", "credential-keys"):
-        keys = home / name
-        files.make_folder(keys)
+        keys = files.make_folder(home / name)
         for index in ("0", "1"):
             write_private(keys / index, base64.urlsafe_b64encode(os.urandom(32)).decode())
+    # The highest number is the key that encrypts.
+    write_private(home / "credential-keys" / "1", credential_key(lab))
     text = _CONF.format(
-        database=mariadb.url(lab, "keystone"), home=home, memcached=lab.address("memcached")
+        database=mariadb.url(lab, "keystone"),
+        home=home,
+        rounds=PASSWORD_ROUNDS,
+        memcached=lab.address("memcached"),
     )
     write_private(home / "keystone.conf", text)
     write_private(home / "keystone_application.py", _APPLICATION)
 
 
+def credential_key(lab: Lab) -> str:
+    """The key that encrypts EC2 credentials in the database, in the text form of Fernet keys."""
+    return base64.urlsafe_b64encode(bytes.fromhex(lab.secrets["credential_key"])).decode()
+
+
+def public_url(lab: Lab) -> str:
+    """The URL in the service catalog."""
+    return f"{lab.url('keystone')}/v3"
+
+
 def bootstrap(lab: Lab, cancel: Event | None = None) -> None:
     """Create the administrator, the basic roles and the identity service in the database."""
-    url = f"{lab.url('keystone')}/v3"
+    url = public_url(lab)
     home = lab.folder / "keystone"
     run(
         lab,

@@ -5,53 +5,49 @@ from __future__ import annotations
 from collections.abc import Callable
 from threading import Event
 
-from calorimeter.lab import processes
+from calorimeter.lab import processes, shared_cache
 from calorimeter.lab.daemons import (
     broker_queries,
-    daemon,
     rabbitmq_node,
     rabbitmq_program,
     rabbitmq_template,
     readiness,
-    shared_template,
 )
-from calorimeter.lab.daemons.daemon import Daemon
+from calorimeter.lab.daemons.daemon import Daemon, await_ready, launch
 from calorimeter.lab.lab_state import LOOPBACK, Lab
 
 READY_S = 120.0
 
 
-def prepare(lab: Lab, cancel: Event | None = None, say: Callable[[str], None] = lambda line: None) -> None:
-    """Write the files of all nodes, give them their database, and start epmd."""
+def prepare(lab: Lab, part: str) -> None:
+    """Write the files of a node, give it its database from the template, and start epmd."""
     rabbitmq_program.prepare(lab)
-    for part in lab.topology.broker_parts:
-        rabbitmq_node.prepare(lab, part)
-    start_epmd(lab, cancel)
-    template = rabbitmq_template.path(lab)
-    if not template.exists():
-        with shared_template.only_one("rabbitmq", cancel):
-            if not template.exists():
-                say("rabbitmq: creating the database, once for all labs")
-                _make_template(lab, cancel)
-    rabbitmq_template.fill(lab)
+    rabbitmq_node.prepare(lab, part)
+    rabbitmq_template.fill(lab, part)
+    start_epmd(lab)
 
 
-def _make_template(lab: Lab, cancel: Event | None) -> None:
-    for part in lab.topology.broker_parts:
-        rabbitmq_node.without_accounts(lab, part)
-    # Without an account no node answers our questions, but it listens only once it is in the cluster.
-    start(lab, cancel, ready=_listens)
-    rabbitmq_template.keep(lab, cancel)
-    for part in lab.topology.broker_parts:
-        rabbitmq_node.prepare(lab, part)
+def has_template(lab: Lab) -> bool:
+    """Whether there is a template of the database; making one takes about 20 s."""
+    return rabbitmq_template.path(lab).exists()
 
 
-def start(lab: Lab, cancel: Event | None, ready: Callable[[Lab, str], bool] | None = None) -> None:
-    """Start all nodes together, and wait until each serves. Raises `DaemonError` and `CancelledError`."""
-    daemons = [node(lab, part, ready or serves) for part in lab.topology.broker_parts]
-    launched = [(what, daemon.launch(lab, what)) for what in daemons]
-    for what, process in launched:
-        daemon.await_ready(lab, what, process, cancel)
+def make_template(lab: Lab, cancel: Event | None) -> None:
+    """Make the template with the lab's own nodes. One lab makes it; others that start meanwhile wait."""
+    with shared_cache.only_one("rabbitmq", READY_S, cancel):
+        if has_template(lab):
+            return
+        rabbitmq_program.prepare(lab)
+        start_epmd(lab, cancel)
+        for part in lab.topology.broker_parts:
+            rabbitmq_node.prepare(lab, part)
+            rabbitmq_node.without_accounts(lab, part)
+        # Without an account no node answers our questions, but it listens only once it is in the cluster.
+        daemons = [_node(lab, part, _listens) for part in lab.topology.broker_parts]
+        launched = [(what, launch(lab, what)) for what in daemons]
+        for what, process in launched:
+            await_ready(lab, what, process, cancel)
+        rabbitmq_template.keep(lab, cancel)
 
 
 def prepare_restart(lab: Lab, part: str) -> None:
@@ -67,44 +63,52 @@ def start_epmd(lab: Lab, cancel: Event | None = None) -> None:
     if processes.running(lab.folder, "epmd"):
         return
     addresses = ",".join([LOOPBACK, *rabbitmq_node.own_addresses(lab).values()])
-    port = lab.port("epmd")
     what = Daemon(
         part="epmd",
-        argv=(str(lab.programs.epmd), "-address", addresses, "-port", str(port)),
-        ready=lambda: readiness.accepts(rabbitmq_node.own_address(lab, lab.topology.broker_parts[0]), port),
+        argv=(str(lab.programs.epmd), "-address", addresses, "-port", str(lab.port("epmd"))),
+        ready=lambda: rabbitmq_node.epmd_answers(lab),
         deadline_s=20,
     )
-    daemon.start(lab, what, cancel)
+    await_ready(lab, what, launch(lab, what), cancel)
 
 
-def node(lab: Lab, part: str, ready: Callable[[Lab, str], bool] | None = None) -> Daemon:
+def daemon(lab: Lab, part: str) -> Daemon:
+    """A node; it serves when it is in one cluster with all others that run and are not cut off."""
+    return _node(lab, part, serves)
+
+
+def _node(lab: Lab, part: str, ready: Callable[[Lab, str], bool]) -> Daemon:
     """A node as the current user (Debian's wrapper would change to the user rabbitmq)."""
     return Daemon(
         part=part,
         argv=(str(rabbitmq_program.server(lab)),),
         environment=rabbitmq_node.environment(lab, part),
-        ready=lambda: (ready or serves)(lab, part),
+        ready=lambda: ready(lab, part),
         deadline_s=READY_S,
         group=rabbitmq_node.group(lab, part),
     )
 
 
-def serves(lab: Lab, part: str, among: set[str] | None = None) -> bool:
+def serves(lab: Lab, part: str) -> bool:
     """Whether a node accepts AMQP connections, its management API answers, and it is in the cluster.
 
-    It is in the cluster when it sees the nodes `among` (default: those that run), and no partition.
+    It is in the cluster when it sees all nodes that it can reach, and no partition.
     """
     if not _listens(lab, part):
         return False
     seen = broker_queries.seen_by(lab, part)
-    wanted = running(lab) if among is None else among
-    return seen is not None and not seen.partitioned and wanted <= seen.running
+    return seen is not None and not seen.partitioned and {part, *reachable(lab)} <= seen.running
 
 
 def running(lab: Lab) -> set[str]:
     """The nodes whose process runs and is not frozen."""
     found = ((part, rabbitmq_template.masters(lab, part)) for part in lab.topology.broker_parts)
     return {part for part, masters in found if any(each.state != "T" for each in masters)}
+
+
+def reachable(lab: Lab) -> set[str]:
+    """The nodes that run and are not cut off."""
+    return {part for part in running(lab) if not rabbitmq_node.cut_mark(lab, part).exists()}
 
 
 def transport(lab: Lab) -> str:

@@ -15,10 +15,11 @@ from hashlib import sha256
 from pathlib import Path
 
 from calorimeter.core import files
-from calorimeter.lab.daemons import rabbitmq_program
+from calorimeter.lab import tls_options
+from calorimeter.lab.daemons import rabbitmq_program, readiness
 from calorimeter.lab.lab_state import LOOPBACK, Lab, write_private
 from calorimeter.lab.lab_topology import PortKind
-from calorimeter.lab.sample import layout
+from calorimeter.lab.sample.layout import BROKER_USER
 
 USER = "calorimeter"
 STATISTICS_LAG_S = 2.0
@@ -31,9 +32,6 @@ Until then the management API of the other nodes does not answer.
 """
 
 _CONF = """\
-listeners.tcp.local = {address}:{amqp}
-management.tcp.ip = {address}
-management.tcp.port = {management}
 load_definitions = {home}/definitions.json
 loopback_users.{user} = {only_here}
 log.console = true
@@ -56,7 +54,7 @@ cluster_partition_handling = {handling}
 
 def user(lab: Lab) -> str:
     """The user name of Heat and the suite."""
-    return layout.BROKER_USER if lab.topology.sample else USER
+    return BROKER_USER if lab.topology.sample else USER
 
 
 def name(part: str) -> str:
@@ -107,6 +105,16 @@ def prepare(lab: Lab, part: str) -> None:
     cookie.chmod(0o400)
 
 
+def epmd_answers(lab: Lab) -> bool:
+    """Whether the lab's epmd serves; in a lab of hosts it cannot be reached from here."""
+    return lab.layout is not None or readiness.accepts(LOOPBACK, lab.port("epmd"))
+
+
+def cut_mark(lab: Lab, part: str) -> Path:
+    """The file that is there while a node is cut from the others."""
+    return home(lab, part) / "partitioned"
+
+
 def without_accounts(lab: Lab, part: str) -> None:
     """Let a node create no account: for a template, which all labs share."""
     write_private(home(lab, part) / "definitions.json", json.dumps({"vhosts": [{"name": "/"}]}))
@@ -150,15 +158,9 @@ def start_alone(lab: Lab, part: str) -> None:
 
 
 def _conf(lab: Lab, part: str) -> str:
-    address = port_name(lab, part, "amqp")
-    text = _CONF.format(
-        address=lab.host(address),
-        amqp=lab.port(address),
-        management=lab.port(port_name(lab, part, "management")),
-        home=home(lab, part),
-        user=user(lab),
-        only_here="false" if lab.topology.sample else "true",
-    )
+    listeners = tls_options.broker(lab, port_name(lab, part, "amqp"), port_name(lab, part, "management"))
+    only_here = "false" if lab.layout else "true"
+    text = listeners + _CONF.format(home=home(lab, part), user=user(lab), only_here=only_here)
     nodes = lab.topology.broker_parts
     if len(nodes) == 1:
         return text

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import signal
+import subprocess
 from pathlib import Path
 from threading import Event
 
 from calorimeter.core import files
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import processes
-from calorimeter.lab.daemons import rabbitmq_node, rabbitmq_program, shared_template
+from calorimeter.lab import processes, shared_cache
+from calorimeter.lab.daemons import rabbitmq_node, rabbitmq_program
 from calorimeter.lab.daemons.daemon import DaemonError, tail
 from calorimeter.lab.lab_state import Lab
 
@@ -29,14 +30,14 @@ def path(lab: Lab) -> Path:
     installed = lab.programs.rabbitmq.resolve()
     text = f"{VERSION} {installed} {rabbitmq_program.version(lab)} {installed.stat().st_mtime_ns}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    return shared_template.folder() / f"rabbitmq-{lab.topology.brokers}-{digest}"
+    return shared_cache.folder() / f"rabbitmq-{lab.topology.brokers}-{digest}"
 
 
-def fill(lab: Lab) -> None:
-    """Give each node its database from the template."""
-    for part in lab.topology.broker_parts:
-        shared_template.copy(path(lab) / part, rabbitmq_node.database(lab, part))
-    rabbitmq_node.start_alone(lab, lab.topology.broker_parts[0])
+def fill(lab: Lab, part: str) -> None:
+    """Give a node its database from the template."""
+    _copy(path(lab) / part, rabbitmq_node.database(lab, part))
+    if part == lab.topology.broker_parts[0]:
+        rabbitmq_node.start_alone(lab, part)
 
 
 def keep(lab: Lab, cancel: Event | None) -> None:
@@ -48,15 +49,20 @@ def keep(lab: Lab, cancel: Event | None) -> None:
     parts = lab.topology.broker_parts
     for part in reversed(parts):
         _stop(lab, part, cancel)
-    partial = shared_template.folder() / "rabbitmq.partial"
+    partial = shared_cache.folder() / "rabbitmq.partial"
     shutil.rmtree(partial, ignore_errors=True)
     files.make_folder(partial)
     for part in parts:
         source = rabbitmq_node.database(lab, part)
         for left in source.glob("*.pid"):
             left.unlink()
-        shared_template.copy(source, partial / part)
+        _copy(source, partial / part)
     partial.rename(path(lab))
+
+
+def _copy(source: Path, target: Path) -> None:
+    shutil.rmtree(target, ignore_errors=True)
+    subprocess.run(["cp", "-a", "--reflink=auto", str(source), str(target)], check=True)
 
 
 def _stop(lab: Lab, part: str, cancel: Event | None) -> None:

@@ -150,6 +150,7 @@ def _consumers(lab: Lab, vhost: str) -> int:
 def _management(lab: Lab, method: str, path: str, body: object = None) -> requests.Response:
     with requests.Session() as http:
         http.trust_env = False
+        http.verify = lab.verify
         http.auth = broker_queries.account(lab)
         url = broker_queries.management_url(lab, broker_queries.answering(lab))
         return http.request(method, f"{url}/{path}", json=body, timeout=10)

@@ -13,7 +13,7 @@ from typing import Any
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import combinations, deployment_file, lab_state, lock, processes
+from calorimeter.lab import combinations, deployment_file, lab_profile, lab_state, lock, processes
 from calorimeter.lab.daemons import haproxy, readiness
 from calorimeter.lab.daemons.daemon import DaemonError, tail
 from calorimeter.lab.lab_state import Lab
@@ -65,8 +65,14 @@ def _weight(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 
 def _stick(_: Lab, config: ProxyConfig) -> ProxyConfig:
-    lines = ("stick-table type ip size 100k expire 1h", "stick on src")
-    return _listens(config, lambda each: replace(each, lines=(*each.lines, *lines)))
+    """A table of this proxy alone, also in place of one that a pair shares."""
+    own = ("stick-table type ip size 100k expire 1h", "stick on src")
+
+    def change(each: ListenSection) -> ListenSection:
+        others = (line for line in each.lines if not line.startswith("stick"))
+        return replace(each, lines=(*others, *own))
+
+    return _listens(config, change)
 
 
 def _missing(_: Lab, config: ProxyConfig) -> ProxyConfig:
@@ -100,8 +106,12 @@ def _translated(lab: Lab, config: ProxyConfig) -> ProxyConfig:
     """A second proxy in front hides the clients' addresses, as address translation does."""
     fronts = []
     behind = []
+    sections = {name: api for api, name in haproxy.SECTIONS.items()}
     for listen in config.listens:
-        api = next(api for api, name in haproxy.SECTIONS.items() if name == listen.name)
+        api = sections.get(listen.name)
+        if api is None:
+            behind.append(listen)
+            continue
         inner = f"{ELSEWHERE}:{lab.port(api)}"
         behind.append(replace(listen, bind=(inner,)))
         fronts.append(
@@ -179,40 +189,53 @@ def vary(name: str, change: Change) -> None:
     """Change the proxy's configuration in any way, until `heal`. Raises as `sabotage` does."""
     with lock.held(lab_state.folder(name), 30):
         lab = lab_state.open_lab(name)
-        _take_over(lab, change(lab, haproxy.config(lab)))
+        _take_over(lab, lambda config: change(lab, config))
 
 
 def heal(name: str) -> None:
     """Restore the lab's own proxy configuration. Raises as `sabotage` does."""
     with lock.held(lab_state.folder(name), 30):
         lab = lab_state.open_lab(name)
-        _take_over(lab, haproxy.config(lab))
+        _take_over(lab)
 
 
 def reshape(name: str, changes: Mapping[str, Any]) -> Lab:
-    """Change the requested proxy (fields of `LabTopology`; None: its default) and describe it anew."""
+    """Change the requested proxy (fields of `LabTopology`) and describe it anew.
+
+    A field that is None gets the default of the lab's profile, or of `LabTopology`.
+    """
     with lock.held(lab_state.folder(name), 30):
         before = lab_state.open_lab(name)
-        fields = LabTopology.model_fields
-        wanted = {name: fields[name].default if value is None else value for name, value in changes.items()}
-        asked = before.topology.model_copy(update=wanted)
+        given = {key: value for key, value in changes.items() if value is not None}
+        profile = before.topology.profile
+        own = lab_profile.topology_options(profile, given) if profile else given
+        kept = before.topology.model_dump(exclude=set(changes))
+        asked = LabTopology(**kept, **{key: own[key] for key in changes if key in own})
         combinations.check(asked, {})
         after = Lab(before.folder, asked, before.secrets, before.programs)
-        _take_over(after, haproxy.config(after))
+        _take_over(after)
         lab_state.write(after.topology, after.folder)
         deployment_file.write(after)
         return after
 
 
-def _take_over(lab: Lab, config: ProxyConfig) -> None:
+def _take_over(lab: Lab, change: Callable[[ProxyConfig], ProxyConfig] = lambda config: config) -> None:
+    """Give each proxy its configuration with a change."""
+    for part in lab.topology.proxy_parts:
+        _replace(lab, part, change(haproxy.config(lab, part)))
+
+
+def _replace(lab: Lab, part: str, config: ProxyConfig) -> None:
     """Start a new HAProxy process; wait until it is the only one and accepts on all addresses."""
-    old = {process.pid for process in processes.running(lab.folder, "proxy")}
-    haproxy.prepare(lab, config)
-    haproxy.reload(lab)
-    places = [bind.rsplit(":", 1) for listen in config.listens for bind in listen.bind]
+    old = {process.pid for process in processes.running(lab.folder, part)}
+    haproxy.prepare(lab, part, config)
+    haproxy.reload(lab, part)
+    binds = [bind.split()[0].rsplit(":", 1) for listen in config.listens for bind in listen.bind]
+    # From its client host a lab can be reached at the addresses of hosts only.
+    places = [(host, int(port)) for host, port in binds if not lab.layout or host == lab.host("rest")]
     try:
-        until(lambda: not old & {p.pid for p in processes.running(lab.folder, "proxy")}, OLD_ENDS_S)
-        until(lambda: all(readiness.accepts(host, int(port)) for host, port in places), OLD_ENDS_S)
+        until(lambda: not old & {p.pid for p in processes.running(lab.folder, part)}, OLD_ENDS_S)
+        until(lambda: all(readiness.accepts(host, port) for host, port in places), OLD_ENDS_S)
     except DeadlineError as problem:
         why = f"did not take over within {OLD_ENDS_S:g} s"
-        raise DaemonError("proxy", why, tail(lab.log("proxy"))) from problem
+        raise DaemonError(part, why, tail(lab.log(part))) from problem

@@ -218,7 +218,7 @@ def _unpacked(
         (packed,) = parts
         kind, data, name = msgpack.unpackb(packed, raw=False, strict_map_key=False)
         if sender is None or name == sender:
-            return kind, valid[kind](worker_messages.printable(data))
+            return kind, valid[kind](worker_messages.plain_data(data))
     except (ValueError, TypeError, KeyError, RecursionError, msgpack.UnpackException):
         pass
     return None, None

@@ -12,7 +12,10 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from calorimeter.core.toml import Model
+from calorimeter.core import bounds
+from calorimeter.core.shown_text import plain
+from calorimeter.core.toml import Count, Model
+from calorimeter.workload.stages import PositiveRate
 
 RUN = "calorimeter_run"
 CLOCK = "calorimeter_clock"
@@ -22,7 +25,6 @@ FILE = "calorimeter_file"
 DONE = "calorimeter_done"
 
 CHUNK_BYTES = 256 * 1024
-MOST_USERS = 1_000_000
 MOST_PROCESSES = 10_000
 MOST_DEEP = 20
 
@@ -46,11 +48,14 @@ M = TypeVar("M", bound=Model)
 
 
 class Overrides(Model):
-    """What the master's command line says instead of the scenario (`Scenario.with_overrides`)."""
+    """What the master's command line says instead of the scenario (`Scenario.with_overrides`).
 
-    users: Annotated[int, Field(ge=1, le=MOST_USERS)] | None = None
-    rate_per_s: Annotated[float, Field(gt=0, le=1_000_000)] | None = None
-    duration_s: Annotated[float, Field(gt=0, le=10_000_000)] | None = None
+    The bounds are those of the options: what a master takes, its workers take.
+    """
+
+    users: Count | None = None
+    rate_per_s: PositiveRate | None = None
+    duration_s: Annotated[float, bounds.LOAD] | None = None
 
 
 class RunOrder(Model):
@@ -121,7 +126,7 @@ class _Locusts(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore")
 
 
-Users = dict[Literal["RestUser", "CfnUser"], Annotated[int, Field(ge=0, le=MOST_USERS)]]
+Users = dict[Literal["RestUser", "CfnUser"], Annotated[int, bounds.COUNT_OR_NONE]]
 
 
 class _Spawned(_Locusts):
@@ -187,7 +192,7 @@ class _Index(_Locusts):
 
 
 class _Count(_Locusts):
-    user_count: Annotated[int, Field(ge=0, le=MOST_USERS * MOST_PROCESSES)]
+    user_count: Annotated[int, Field(ge=0, le=bounds.COUNT.most * MOST_PROCESSES)]
 
 
 def _of(shape: type[BaseModel], **instead: Any) -> Check:
@@ -252,23 +257,19 @@ def worker_name(identity: bytes) -> str | None:
     return name if _NAME.fullmatch(name) else None
 
 
-def printable(value: Any, deep: int = 0) -> Any:
-    """A message's data without characters that a terminal obeys.
+def plain_data(value: Any, deep: int = 0) -> Any:
+    """A message's data with its texts as `shown_text.plain` shows them.
 
     Raises ValueError if it is no plain data.
     """
     if isinstance(value, str):
-        return value if value.isprintable() else "".join(map(_printable, value))
+        return plain(value)
     if value is None or isinstance(value, bool | int | bytes):
         return value
     if isinstance(value, float) and math.isfinite(value):
         return value
     if deep < MOST_DEEP and isinstance(value, dict):
-        return {printable(key, deep + 1): printable(each, deep + 1) for key, each in value.items()}
+        return {plain_data(key, deep + 1): plain_data(each, deep + 1) for key, each in value.items()}
     if deep < MOST_DEEP and isinstance(value, list):
-        return [printable(each, deep + 1) for each in value]
+        return [plain_data(each, deep + 1) for each in value]
     raise ValueError("no plain data")
-
-
-def _printable(char: str) -> str:
-    return char if char.isprintable() or char in "\n\t" else "\N{REPLACEMENT CHARACTER}"

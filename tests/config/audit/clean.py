@@ -17,7 +17,7 @@ defaults
     mode tcp
     log global
     option tcplog
-    option redispatch
+    option redispatch 1
     retries 3
     maxconn 2000
     timeout queue 1m

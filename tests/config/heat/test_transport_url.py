@@ -93,6 +93,7 @@ rabbit://u:p@h/heat # old
 """.splitlines()
 
 
+@pytest.mark.slow  # starts Heat's libraries
 @pytest.mark.parametrize("ssl", [False, True])
 def test_urls_as_they_are_written(messaging: Oracle, ssl: bool) -> None:
     """Each URL fails in Heat's libraries and here, or reaches the same nodes."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import stats
 
 from calorimeter.core import statistics
 from calorimeter.core.statistics import Floats
@@ -20,25 +21,29 @@ def floats(values: list[int]) -> Floats:
     return np.array(values, dtype=np.float64)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(values=APART, cut=st.integers(1, 15))
-def test_without_ties_p_is_scipys_exact_one(values: list[int], cut: int) -> None:
+def test_without_ties_p_is_scipys_exact_one(scipy_stats: ModuleType, values: list[int], cut: int) -> None:
     """If no value occurs twice, p is that of scipy's exact test."""
     left, right = floats(values[:cut]), floats(values[cut:])
     if len(right):
-        expected = stats.mannwhitneyu(left, right, alternative="two-sided", method="exact").pvalue
+        expected = scipy_stats.mannwhitneyu(left, right, alternative="two-sided", method="exact").pvalue
         assert statistics.mann_whitney(left, right) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(left=SMALL, right=SMALL)
-def test_with_ties_p_is_scipys_approximate_one(left: list[int], right: list[int]) -> None:
+def test_with_ties_p_is_scipys_approximate_one(
+    scipy_stats: ModuleType, left: list[int], right: list[int]
+) -> None:
     """If a value occurs twice, p is that of scipy's normal approximation with its corrections."""
     tied = [*left, left[0]]
     if len({*tied, *right}) == 1:
         assert statistics.mann_whitney(floats(tied), floats(right)) == 1.0
         return
-    expected = stats.mannwhitneyu(tied, right, alternative="two-sided", method="asymptotic").pvalue
+    expected = scipy_stats.mannwhitneyu(tied, right, alternative="two-sided", method="asymptotic").pvalue
     assert statistics.mann_whitney(floats(tied), floats(right)) == pytest.approx(expected)
 
 
@@ -50,12 +55,15 @@ def test_effect_size_is_a_count_of_pairs(left: list[int], right: list[int]) -> N
     assert statistics.cliffs_delta(floats(left), floats(right)) == pytest.approx(won)
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     left=st.lists(st.integers(1, 10_000), min_size=5, max_size=8),
     right=st.lists(st.integers(1, 10_000), min_size=5, max_size=8),
 )
-def test_an_interval_contains_what_the_test_does_not_reject(left: list[int], right: list[int]) -> None:
+def test_an_interval_contains_what_the_test_does_not_reject(
+    scipy_stats: ModuleType, left: list[int], right: list[int]
+) -> None:
     """If one side is scaled by a ratio just inside the bounds, p is above 1 %; just outside, it is not."""
     a, b = floats(left) * 1.000_000_7, floats(right)  # makes equal ratios unlikely
     found = statistics.relative_shift(a, b)
@@ -65,7 +73,7 @@ def test_an_interval_contains_what_the_test_does_not_reject(left: list[int], rig
     for bound, outwards in ((found.low, -1), (found.high, 1)):
         for way, rejected in ((outwards, True), (-outwards, False)):
             shifted = a * (1 + bound) * (1 + way * 1e-12)
-            exact = stats.mannwhitneyu(shifted, b, alternative="two-sided", method="exact").pvalue
+            exact = scipy_stats.mannwhitneyu(shifted, b, alternative="two-sided", method="exact").pvalue
             assert (exact <= statistics.ALPHA) == rejected
 
 

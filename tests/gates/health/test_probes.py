@@ -11,6 +11,7 @@ import pytest
 
 from calorimeter.core.deployment import Api, Backend, Tls, address
 from calorimeter.core.waiting import until
+from calorimeter.gates.clients.own_address import OwnAddress
 from calorimeter.gates.evidence.proxy_log import LoggedConnection, parse
 from calorimeter.gates.health.probes import Probes, attributed
 from calorimeter.gates.health.trial import Attempt
@@ -61,7 +62,9 @@ def probes(server: str, path: str = "/") -> Probes:
     """Eight clients, two of which keep their connection, and a direct probe."""
     backend = Backend(name="a", address=server)
     api = Api(url=f"http://{server}/v1", proxy_section="r", backends=(backend,))
-    return Probes({"rest": api}, {"rest": SOURCES}, 2, {"a": (address(server), path)}, Tls(), 5.0)
+    return Probes(
+        {"rest": api}, {"rest": SOURCES}, 2, {"a": (OwnAddress(address(server)), path)}, Tls(), 5.0
+    )
 
 
 def test_no_request_is_lost_when_the_clients_end(server: str) -> None:

@@ -11,10 +11,11 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.lab import lab_state
 from calorimeter.lab.daemons import haproxy
+from calorimeter.lab.hosts import network
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.lab_topology import LabTopology
 from calorimeter.lab.programs import Programs
-from calorimeter.lab.sample import layout, network
+from calorimeter.lab.sample.layout import SAMPLE
 from tests.places import GUIDE
 
 PROGRAM = Path("/usr/sbin/haproxy")
@@ -23,7 +24,7 @@ PROGRAM = Path("/usr/sbin/haproxy")
 def lab(**asked: object) -> Lab:
     """A sample that is not up."""
     wanted = LabTopology.model_validate({"name": "s", "sample": "guide", "engines": 4, **asked})
-    ports = layout.ports((*wanted.rest_parts, *wanted.cfn_parts))
+    ports = SAMPLE.ports(wanted.port_names)
     programs = Programs(*(PROGRAM,) * 6, Path("/venv"))
     return Lab(Path("/s"), wanted.model_copy(update={"ports": ports}), {"amqp": "x"}, programs)
 
@@ -83,8 +84,8 @@ def test_what_is_asked_for_changes_the_correction() -> None:
 )
 def test_every_part_has_its_host(name: str, host: str) -> None:
     """A has the proxy and all services, B and C one API of each kind and engines in turn."""
-    assert layout.host_of(name) == host
-    assert lab().host(name) == layout.HOSTS[host]
+    assert SAMPLE.host_of(name) == host
+    assert lab().host(name) == SAMPLE.hosts[host]
     assert lab().namespace(name) == f"calorimeter.s.{host}"
 
 

@@ -17,7 +17,7 @@ from calorimeter.core.verdict import Outcome
 from calorimeter.core.verdict import read as read_verdicts
 from calorimeter.core.waiting import until
 from calorimeter.lab import processes, programs
-from calorimeter.lab.sample import network
+from calorimeter.lab.hosts import network
 from tests.conftest import lab_command
 from tests.places import PROGRAMS
 

@@ -55,6 +55,7 @@ def test_faults_on_a_deployment_that_is_not_a_lab_need_the_option(cloud: Deploym
     ScheduledFaults.of(cloud, [], yes_break_it=False)
 
 
+@pytest.mark.slow  # starts programs
 def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, tmp_path: Path) -> None:
     """A load that ends before its fault heals it at once, and the run has its times."""
     faults_of_load = ScheduledFaults.of(cloud, [parse("a:kill@0s+60s")], yes_break_it=True)
@@ -71,6 +72,7 @@ def test_a_fault_is_healed_with_the_end_of_the_load_and_kept(cloud: Deployment, 
     assert faults_of_load.problem is None
 
 
+@pytest.mark.slow  # starts programs
 def test_a_fault_that_cannot_be_injected_is_reported(cloud: Deployment) -> None:
     """A command that fails makes the run a failed one."""
     faults_of_load = ScheduledFaults.of(cloud, [parse("a:freeze@0s+1s")], yes_break_it=True)
@@ -99,6 +101,7 @@ def test_faults_are_recorded_although_another_one_fails(cloud: Deployment, tmp_p
     assert kept(run) == ["kill"]
 
 
+@pytest.mark.slow  # starts programs
 def test_a_fault_that_fails_for_another_reason_is_reported(cloud: Deployment, tmp_path: Path) -> None:
     """An error outside a command is reported too, and the fault is healed."""
     planned = resolve(Schedule(fault=(parse("a:kill@0s+60s"),)), cloud)

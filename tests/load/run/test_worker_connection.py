@@ -50,7 +50,7 @@ def test_a_worker_sends_only_its_own_messages_of_the_protocol(sockets: Any) -> N
         (TWO, "spawning_complete"),
     ]
     (text,) = (data for _, kind, data in sockets["of_workers"] if kind == "exception")
-    assert text == {"msg": "a\N{REPLACEMENT CHARACTER}[2Jb", "traceback": "c\nd"}
+    assert text == {"msg": "a\\u001b[2Jb", "traceback": "c\nd"}
     ignored = [line for line in sockets["lines"] if "no worker sends" in line]
     assert ignored == [f"{ONE}: messages that no worker sends are ignored (reported once)"]
 

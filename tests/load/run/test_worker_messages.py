@@ -10,6 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from calorimeter.commands.param_types import NumberParam
+from calorimeter.commands.run import run
+from calorimeter.core import bounds
 from calorimeter.load.recording.histogram import Histogram
 from calorimeter.load.run import worker_messages
 from calorimeter.load.run.worker_messages import (
@@ -18,9 +21,10 @@ from calorimeter.load.run.worker_messages import (
     Beginning,
     ClockQuestion,
     Complaint,
+    Overrides,
     RunOrder,
     parsed,
-    printable,
+    plain_data,
     worker_name,
 )
 from tests.load.run.any_message import ANYTHING, nearly
@@ -40,7 +44,7 @@ ORDER |= {"scenario": "ab" * 32, "templates": {"tiny.yaml": "cd" * 32}}
 def test_a_check_raises_nothing_but_a_value_error(data: Any, kind: Any) -> None:
     """Whatever Locust's messages contain, they are taken or refused."""
     with suppress(ValueError):
-        kind[1](printable(data))
+        kind[1](plain_data(data))
 
 
 @settings(max_examples=30)
@@ -61,7 +65,7 @@ def test_no_message_raises_in_a_worker(data: Any, shape: Any) -> None:
         {"worker": -1},
         {"worker": True},
         {"worker": 10**9},
-        {"given": {"users": 10**12}},
+        {"given": {"users": bounds.COUNT.most + 1}},
         {"given": {"rate_per_s": float("nan")}},
         {"given": {"duration_s": float("inf")}},
         {"given": {"rest": {}}},
@@ -73,6 +77,18 @@ def test_a_worker_takes_no_other_order(wrong: dict[str, Any]) -> None:
     """A run has a name, bounded numbers and digests; a path is no part of it."""
     assert parsed(RunOrder, ORDER) is not None
     assert parsed(RunOrder, {**ORDER, **wrong}) is None
+
+
+@pytest.mark.parametrize("option", ["--users", "--rate", "--duration"])
+def test_a_worker_takes_what_the_option_takes(option: str) -> None:
+    """The option and the message have one bound: no worker ignores the order of its master."""
+    (param,) = (param for param in run.params if option in param.opts)
+    assert isinstance(param.type, NumberParam)
+    within = param.type.within
+    (key,) = (key for key in Overrides.model_fields if key.startswith(option.removeprefix("--")))
+    for number, taken in ((within.least, True), (within.most, True), (within.most + 1, False)):
+        order = parsed(RunOrder, {**ORDER, "given": {key: number}})
+        assert (order is not None and getattr(order.given, key) == number) == taken
 
 
 @pytest.mark.parametrize(

@@ -151,7 +151,7 @@ def sessions_stay(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
         back = service.back
         if back.word("mode") != "tcp":
             continue  # in mode http every request is sent to a server that is UP
-        staying = [s for s in back.servers if s.check and _on_marked_down(s) != "shutdown-sessions"]
+        staying = [s for s in back.servers if s.check and not ends_sessions(s)]
         lines = dict.fromkeys(server.parameters["check"].line for server in staying)
         if lines:
             yield rule.finding(
@@ -166,9 +166,10 @@ def sessions_stay(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
             )
 
 
-def _on_marked_down(server: HAProxyServer) -> str:
+def ends_sessions(server: HAProxyServer) -> bool:
+    """Whether HAProxy ends the sessions on a server that goes DOWN."""
     action = server.parameters.get("on-marked-down")
-    return action.value if action else ""
+    return action is not None and action.value == "shutdown-sessions"
 
 
 @rule(

@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 from calorimeter.config.audit.model import Change, Finding, Rule, Severity, guide, manual, rule
 from calorimeter.config.audit.patches.changes import at, insert_after, insert_into, replace_line
-from calorimeter.config.audit.patches.section_changes import is_own
+from calorimeter.config.audit.patches.section_changes import is_own, set_statement
 from calorimeter.config.audit.rules.balance import balance_of
+from calorimeter.config.audit.rules.health_checks import ends_sessions
 from calorimeter.config.audit.subject import AuditedFiles
 from calorimeter.config.haproxy import ProxiedService, ProxySection
+from calorimeter.config.haproxy.haproxy_writer import AT_ONCE
 from calorimeter.core.expect import HASHED
 
 
@@ -97,7 +99,7 @@ def _consistent(back: ProxySection) -> Change:
 
 
 @rule(
-    "A7-no-redispatch", Severity.WARNING, remedy="add option redispatch", quote=guide("option redispatch")
+    "A7-no-redispatch", Severity.WARNING, remedy=f"add option {AT_ONCE}", quote=guide("option redispatch")
 )
 def no_redispatch(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
     """HAProxy tries a refused connection on another server."""
@@ -119,6 +121,38 @@ def no_redispatch(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
 
 
 def _add_redispatch(back: ProxySection) -> Iterator[Change]:
-    yield insert_into(back.section, "option redispatch")
+    yield insert_into(back.section, f"option {AT_ONCE}")
     if balance_of(back) in HASHED and back.word("hash-type") == "map-based":
         yield _consistent(back)
+
+
+@rule(
+    "A7-redispatch-late",
+    Severity.WARNING,
+    remedy=f"use option {AT_ONCE}",
+    quote=manual(
+        "4.2 option redispatch",
+        "the default of -1 preserves the historical behavior of redispatching on the last retry, a "
+        "positive value of 1 would indicate a redispatch on every retry",
+    ),
+)
+def redispatch_late(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
+    """A retry does not wait on a server whose sessions end when it goes DOWN."""
+    for service in subject.services:
+        back = service.back
+        option = back.option("redispatch")
+        if option is None or option.words == ("1",):
+            continue
+        if back.word("mode") != "tcp" or back.word("retries") == "0":
+            continue
+        ended = [server.name for server in back.servers if server.check and ends_sessions(server)]
+        if ended:
+            yield rule.finding(
+                at(option.line),
+                back.name,
+                "not every retry is redispatched, and sessions end when their server goes DOWN: "
+                + ", ".join(ended),
+                "a client that waits for a retry at that moment gets no answer; HAProxy 3.0.11 does not "
+                "even close its connection, whatever the timeouts",
+                [set_statement(subject, back, option, f"option {AT_ONCE}")],
+            )

@@ -14,12 +14,15 @@ from ipaddress import IPv4Address
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
 from calorimeter.lab import programs
-from calorimeter.lab.sample import layout
+from calorimeter.lab.hosts.host_layout import HostLayout
 
 LAN = "lan"
 """The namespace of the bridge."""
 
 INTERFACE = "eth0"
+
+ADVICE = "run it as root; a container needs --privileged"
+"""What to do where namespaces cannot be created."""
 
 
 def namespace(lab: str, host: str) -> str:
@@ -32,47 +35,47 @@ def existing(lab: str) -> list[str]:
     return sorted(path.name for path in netns.FOLDER.glob(f"{namespace(lab, '')}*"))
 
 
-def make(lab: str) -> None:
+def make(lab: str, layout: HostLayout) -> None:
     """Create the bridge and all hosts. Raises `InputError` if namespaces are not permitted."""
     lan = namespace(lab, LAN)
     try:
         _ip("netns", "add", lan)
     except InputError as problem:
         raise InputError(
-            "--sample guide",
+            layout.option,
             f"network namespaces cannot be created here ({problem.given})",
-            "run it as root; a container needs --privileged",
+            ADVICE,
         ) from problem
     _ip("-n", lan, "link", "add", LAN, "type", "bridge", "forward_delay", "0")
     _ip("-n", lan, "link", "set", LAN, "up")
-    for host in layout.HOSTS:
-        make_host(lab, host)
+    for host in layout.hosts:
+        make_host(lab, layout, host)
 
 
-def enter_client_host(lab: str) -> None:
-    """Enter the namespace of the client host, from which all hosts of the sample can be reached.
+def enter_client_host(lab: str, layout: HostLayout) -> None:
+    """Enter the namespace of the client host, from which all hosts of the lab can be reached.
 
     If somebody has deleted it, it is made again, as long as the bridge is there.
     """
     there = existing(lab)
-    if namespace(lab, LAN) in there and namespace(lab, layout.CLIENT) not in there:
-        _unplug(lab, layout.CLIENT)  # processes in the lost namespace may keep the other end alive
-        make_host(lab, layout.CLIENT)
-    netns.enter(namespace(lab, layout.CLIENT), f"lab {lab}")
+    if namespace(lab, LAN) in there and namespace(lab, layout.client) not in there:
+        _unplug(lab, layout.client)  # processes in the lost namespace may keep the other end alive
+        make_host(lab, layout, layout.client)
+    netns.enter(namespace(lab, layout.client), f"lab {lab}")
 
 
-def make_host(lab: str, host: str) -> None:
+def make_host(lab: str, layout: HostLayout, host: str) -> None:
     """Create one host and connect it. A host that is created again has the same MAC address as before."""
     lan, own = namespace(lab, LAN), namespace(lab, host)
     _ip("netns", "add", own)
     _ip("-n", own, "link", "set", "lo", "up")
-    peer = ("peer", "name", INTERFACE, "address", _mac(host), "netns", own)
+    peer = ("peer", "name", INTERFACE, "address", _mac(layout.hosts[host]), "netns", own)
     _ip("-n", lan, "link", "add", _port(host), "type", "veth", *peer)
     _ip("-n", lan, "link", "set", _port(host), "master", LAN, "up")
-    _ip("-n", own, "address", "add", f"{layout.HOSTS[host]}/24", "dev", INTERFACE)
+    _ip("-n", own, "address", "add", f"{layout.hosts[host]}/24", "dev", INTERFACE)
     _ip("-n", own, "link", "set", INTERFACE, "up")
-    for router, network in layout.SOURCES.items():
-        to = ("local", network, "dev", "lo") if router == host else (network, "via", layout.HOSTS[router])
+    for router, network in layout.sources.items():
+        to = ("local", network, "dev", "lo") if router == host else (network, "via", layout.hosts[router])
         _ip("-n", own, "route", "add", *to)
 
 
@@ -103,16 +106,24 @@ def remove(lab: str) -> None:
         _ip("netns", "delete", name)
 
 
+def addresses(own: str) -> tuple[str, ...]:
+    """The IPv4 addresses of a host, by its namespace; none if it is powered off."""
+    with suppress(InputError):
+        shown = _ip("-n", own, "-4", "-brief", "address", "show", "dev", INTERFACE)
+        return tuple(word.partition("/")[0] for word in shown.split()[2:])
+    return ()
+
+
 def _port(host: str) -> str:
     return f"port-{host}"
 
 
-def _mac(host: str) -> str:
-    return "02:00:" + ":".join(f"{byte:02x}" for byte in IPv4Address(layout.HOSTS[host]).packed)
+def _mac(address: str) -> str:
+    return "02:00:" + ":".join(f"{byte:02x}" for byte in IPv4Address(address).packed)
 
 
-def _ip(*words: str) -> None:
-    """Run `ip`. Raises `InputError` with its error output if it fails."""
+def _ip(*words: str) -> str:
+    """Run `ip`, and return its output. Raises `InputError` with its error output if it fails."""
     program = shutil.which("ip", path=programs.search_path())
     if program is None:
         raise InputError("lab", "missing iproute2", "sudo apt-get install iproute2")
@@ -122,3 +133,4 @@ def _ip(*words: str) -> None:
             "; ".join(filter(None, map(str.strip, done.stderr.splitlines()))) or f"status {done.returncode}"
         )
         raise InputError(f"ip {' '.join(words)}", reason)
+    return done.stdout

@@ -1,4 +1,4 @@
-"""Run a command on a host of the sample, as the lab's user."""
+"""Run a command on a host of a lab, as the lab's user."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from collections.abc import Sequence
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.host import netns
 from calorimeter.lab import lab_state, processes
+from calorimeter.lab.hosts import network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
-from calorimeter.lab.sample import layout, network
 
 
 def run(name: str, host: str, command: Sequence[str]) -> None:
     """Replace this process by the command. Raises `InputError` if that is not possible."""
     lab = lab_state.open_lab(name)
-    if not lab.topology.sample:
-        raise InputError(f"lab {name}", "has no hosts", "valid: a lab started with `lab up --sample guide`")
-    if host not in layout.HOSTS:
-        raise unknown("--host", "host", host, layout.HOSTS)
+    if lab.layout is None:
+        raise InputError(
+            f"lab {name}", "has no hosts", "valid: a lab started with --sample guide or --proxies 2"
+        )
+    if host not in lab.layout.hosts:
+        raise unknown("--host", "host", host, lab.layout.hosts)
     environment = {**os.environ, **_user(lab), **processes.marks(lab.folder, "visitor")}
     environment["PATH"] = (
         f"{os.environ.get('PATH', os.defpath)}{os.pathsep}{lab.programs.heat_venv / 'bin'}"
@@ -42,4 +44,5 @@ def _user(lab: Lab) -> dict[str, str]:
         "OS_PROJECT_DOMAIN_NAME": "Default",
         "OS_REGION_NAME": REGION,
         "OS_IDENTITY_API_VERSION": "3",
+        **({"OS_CACERT": str(lab.verify)} if lab.topology.tls else {}),
     }

@@ -1,4 +1,4 @@
-"""Faults of a whole host of the sample: disconnected, packets lost in one direction, powered off."""
+"""Faults of a whole host of a lab: disconnected, packets lost in one direction, powered off."""
 
 from __future__ import annotations
 
@@ -8,36 +8,52 @@ from collections.abc import Callable
 
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.lab import lock, part_faults, processes
-from calorimeter.lab.daemons import daemon, heat
+from calorimeter.lab.daemons import daemon
+from calorimeter.lab.hosts import network
+from calorimeter.lab.hosts.host_layout import HostLayout
 from calorimeter.lab.lab_state import Lab
-from calorimeter.lab.sample import layout, network
 
-HOSTS = ("A", *layout.API_HOSTS)
+DaemonOf = Callable[[Lab, str], daemon.Daemon]
+"""The daemon of a part."""
 
 HEALS = {"unreachable": "reachable", "deaf": "hears", "mute": "speaks"}
 """Action that breaks a host → action that heals it. unreachable: disconnected; deaf: packets to it are
 dropped; mute: packets from it are dropped."""
 
 
-def act(lab: Lab, host: str, action: str) -> int:
-    """Apply one of `ACTIONS` to a host, and return when it took effect (ns since the epoch).
+POWER = ("kill", "start", "reboot")
+"""Actions on the power of a host."""
+
+
+def act(lab: Lab, host: str, action: str, daemon_of: DaemonOf) -> int:
+    """Apply an action to a host, and return when it took effect (ns since the epoch).
 
     Raises `InputError` if the host has no such action, or is powered off already.
     """
-    if action not in ACTIONS:
-        raise unknown(f"lab part {host}", "action", action, ACTIONS)
-    if action in ("kill", "start", "reboot") and host not in layout.API_HOSTS:
-        raise InputError(
-            f"lab part {host}",
-            "cannot be powered off",
-            "valid: B or C; A has the lab's database and Keystone",
-        )
-    return ACTIONS[action](lab, host)
+    layout = layout_of(lab)
+    if action not in (*POWER, *ACTIONS):
+        raise unknown(f"lab part {host}", "action", action, (*POWER, *ACTIONS))
+    if action in ACTIONS:
+        return ACTIONS[action](lab, host)
+    if not layout.powers_off(host):
+        valid = ", ".join(filter(layout.powers_off, layout.machines))
+        what = f"valid: {valid}; {host} has the lab's database and Keystone"
+        raise InputError(f"lab part {host}", "cannot be powered off", what)
+    at = _start(lab, host, daemon_of) if action == "start" else _kill(lab, host)
+    if action == "reboot":
+        _start(lab, host, daemon_of)
+    return at
+
+
+def layout_of(lab: Lab) -> HostLayout:
+    """The layout of a lab with hosts."""
+    assert lab.layout is not None
+    return lab.layout
 
 
 def parts_of(lab: Lab, host: str) -> tuple[str, ...]:
-    """The parts that run on a host."""
-    return tuple(part for part in lab.topology.heat_parts if layout.host_of(part) == host)
+    """The parts that run on a host, in the order in which they start."""
+    return tuple(part for part in lab.topology.parts if layout_of(lab).host_of(part) == host)
 
 
 def _is_on(lab: Lab, host: str) -> bool:
@@ -60,23 +76,17 @@ def _kill(lab: Lab, host: str) -> int:
     return at
 
 
-def _start(lab: Lab, host: str) -> int:
+def _start(lab: Lab, host: str, daemon_of: DaemonOf) -> int:
     """Power it on and wait until its parts serve. Parts that run already are left alone."""
     with lock.held(lab.folder, 30):
         at = time.time_ns()
         if not _is_on(lab, host):
-            network.make_host(lab.topology.name, host)
+            network.make_host(lab.topology.name, layout_of(lab), host)
         running = {each.part for each in processes.running(lab.folder)}
-        wanted = [heat.daemon(lab, part) for part in parts_of(lab, host) if part not in running]
+        wanted = [daemon_of(lab, part) for part in parts_of(lab, host) if part not in running]
         launched = [(what, daemon.launch(lab, what)) for what in wanted]
     for what, process in launched:
         daemon.await_ready(lab, what, process)
-    return at
-
-
-def _reboot(lab: Lab, host: str) -> int:
-    at = _kill(lab, host)
-    _start(lab, host)
     return at
 
 
@@ -117,9 +127,6 @@ def _pass(fault: str) -> Callable[[Lab, str], int]:
 
 
 ACTIONS: dict[str, Callable[[Lab, str], int]] = {
-    "kill": _kill,
-    "start": _start,
-    "reboot": _reboot,
     "unreachable": _pull,
     "reachable": _plug,
     "deaf": _drop("deaf", "input"),
@@ -127,4 +134,4 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "mute": _drop("mute", "output"),
     "speaks": _pass("mute"),
 }
-"""Action → function that applies it."""
+"""Action on a host's packets → function that applies it."""

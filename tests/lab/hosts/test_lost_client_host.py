@@ -1,4 +1,4 @@
-"""A sample whose client host was deleted can be reached, and so healed, again."""
+"""A lab whose client host was deleted can be reached, and so healed, again."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import pytest
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import netns
-from calorimeter.lab.sample import layout, network
+from calorimeter.lab.hosts import network
+from calorimeter.lab.sample.layout import SAMPLE
 
-LAN, CLIENT = network.namespace("x", network.LAN), network.namespace("x", layout.CLIENT)
+LAN, CLIENT = network.namespace("x", network.LAN), network.namespace("x", SAMPLE.client)
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def test_a_lost_client_host_is_made_again(
 ) -> None:
     """Its port is unplugged first: a process that lives in the lost namespace keeps the other end."""
     monkeypatch.setattr(network, "existing", lambda _: [LAN])
-    network.enter_client_host("x")
+    network.enter_client_host("x", SAMPLE)
     assert said[0] == ("-n", LAN, "link", "delete", "port-client-1")
     assert said[1] == ("netns", "add", CLIENT)
     assert said[-1] == ("enter", CLIENT)
@@ -43,5 +44,5 @@ def test_a_client_host_is_made_only_if_it_alone_is_missing(
 ) -> None:
     """A lab that is whole, or down, gets no new namespace."""
     monkeypatch.setattr(network, "existing", lambda _: there)
-    network.enter_client_host("x")
+    network.enter_client_host("x", SAMPLE)
     assert said == [("enter", CLIENT)]

@@ -1,0 +1,1 @@
+"""Labs whose hosts are network namespaces: places, network, faults of hosts."""
