@@ -26,7 +26,7 @@ from calorimeter.lab import (
     take_down,
     tls_files,
 )
-from calorimeter.lab.daemons import daemon
+from calorimeter.lab.daemons import daemon, rabbitmq
 from calorimeter.lab.hosts import network
 from calorimeter.lab.hosts.layouts import LAYOUTS
 from calorimeter.lab.lab_state import Lab
@@ -131,6 +131,9 @@ class _BringUp:
         if not database_template.exists(self.lab):
             self.say("mariadb: creating the databases, once for all labs")
             database_template.make(self.lab, self.cancel)
+        if not rabbitmq.has_template(self.lab):
+            self.say("rabbitmq: creating the database, once for all labs")
+            rabbitmq.make_template(self.lab, self.cancel)
         with ThreadPoolExecutor(max_workers=len(self.starts)) as pool:
             steps = [pool.submit(self.start, start) for start in self.starts.values()]
             try:
@@ -151,6 +154,7 @@ class _BringUp:
                 if self.cancel.is_set():
                     raise CancelledError
         daemon.start(self.lab, start.daemon(self.lab), self.cancel)
+        start.check(self.lab)
         self.serves[start.part].set()
         self.say(f"{start.part} is ready")
 
