@@ -64,7 +64,9 @@ def _signal(lab: Lab, part: str, signum: signal.Signals) -> int:
 
 
 def _kill(lab: Lab, part: str) -> int:
-    at = _signal(lab, part, signal.SIGKILL)
+    # Frozen first, so that no process of it acts on the death of another: keepalived's would give its
+    # address back.
+    at = _signal(lab, part, signal.SIGSTOP)
     processes.kill(lab.folder, part)
     return at
 
