@@ -47,7 +47,7 @@ def test_another_program_is_refused() -> None:
 
 def test_an_old_program_is_refused(haproxy: Path) -> None:
     """With its version."""
-    with pytest.raises(InputError, match="--haproxy: '.*' given, of version '[0-9.]+.*'; valid: "):
+    with pytest.raises(InputError, match="--haproxy: '.* given, of version '[0-9.]+.*'; valid: "):
         own_build.checked(haproxy, replace(HAPROXY, earliest=(99, 0)))
 
 
