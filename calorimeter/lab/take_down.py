@@ -11,6 +11,7 @@ from pathlib import Path
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lock, part_faults, ports, processes
+from calorimeter.lab.daemons import messaging
 from calorimeter.lab.hosts import network
 
 
@@ -45,6 +46,7 @@ def clear(folder: Path) -> None:
     if ports.holds_name(folder):
         part_faults.clear(folder.name)
         network.remove(folder.name)
+    messaging.remove_files(folder)
     shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(folder):
         raise InputError(str(folder), "cannot be removed", "nothing of the lab runs: remove it yourself")
