@@ -35,31 +35,36 @@ class PartKind(Protocol):
 class PartStart:
     """How one part comes up: `prepare` writes its files, and no other part must serve for that.
 
-    `needs`: the parts that must serve before the daemon is started.
+    `needs`: the parts that must serve before the daemon is started. `in_turn`: it loads for seconds on one
+    core, which would slow down the brokers, for which others wait. While they start, it waits for its turn,
+    in the order of the plan, so that they have a core of their own.
     """
 
     part: str
     daemon: Callable[[Lab], Daemon]
     prepare: Prepare = lambda lab, cancel: None
     needs: tuple[str, ...] = ()
+    in_turn: bool = False
 
 
 def plan(lab: Lab) -> dict[str, PartStart]:
-    """All parts of the lab, by name, those with the longest way to go first."""
+    """All parts of the lab, by name, in the order of their turns."""
     topology = lab.topology
     brokers = topology.broker_parts
-    # An engine repeats its first connection to the broker, after 1 s, 3 s, 5 s and so on. A single broker
-    # serves before the engine has loaded its plugins; a cluster needs longer.
+    # A single broker serves before the engines have loaded their plugins. A cluster needs longer, and an
+    # engine that finds no broker tries again after 1 s, 3 s, 5 s and so on.
     engine_needs = ("mariadb",) if len(brokers) == 1 else ("mariadb", *brokers)
     apis = (*topology.rest_parts, *topology.cfn_parts)
     starts = (
         *(PartStart(part, rabbitmq.daemon, _writes(rabbitmq.prepare)) for part in brokers),
         PartStart("mariadb", mariadb.daemon, database_template.prepare),
-        *(_of(heat, part, *engine_needs) for part in topology.engine_parts),
         PartStart("memcached", memcached.daemon),
-        PartStart("keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached")),
+        PartStart(
+            "keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached"), in_turn=True
+        ),
         # They connect to all others with the first request.
-        *(_of(heat, part) for part in apis),
+        *(_of(heat, part, in_turn=True) for part in apis),
+        *(_of(heat, part, *engine_needs, in_turn=True) for part in topology.engine_parts),
         # Its health checks would find APIs that do not serve yet, and wait before they look again.
         *(_of(haproxy, part, *apis) for part in topology.proxy_parts),
         # One after the other, so that the first proxy has the address.
@@ -76,8 +81,8 @@ def _writes(prepare: Callable[[Lab], None]) -> Prepare:
     return lambda lab, cancel: prepare(lab)
 
 
-def _of(kind: PartKind, part: str, *needs: str) -> PartStart:
+def _of(kind: PartKind, part: str, *needs: str, in_turn: bool = False) -> PartStart:
     """A part of such a kind."""
     return PartStart(
-        part, partial(kind.daemon, part=part), _writes(partial(kind.prepare, part=part)), needs
+        part, partial(kind.daemon, part=part), _writes(partial(kind.prepare, part=part)), needs, in_turn
     )
