@@ -185,8 +185,12 @@ def part(part: str, action: str, name: str) -> None:
 
     To an API also: unreachable and reachable (its packets are dropped), slow and fast (every answer comes
     3 s late), errors and no-errors (every answer is 503), refuse-checks and allow-checks (503 at
-    /healthcheck alone), cut-off and join (its packets to RabbitMQ are dropped). Dropping packets needs
-    root, nftables and conntrack.
+    /healthcheck alone), cut-off and join (its packets to RabbitMQ are dropped). To a node of a cluster of
+    brokers also: partitioned and rejoined (its packets to and from the other nodes are dropped). Dropping
+    packets needs root, nftables and conntrack.
+
+    A node of a cluster that is started, thawed or rejoined is in one cluster with the others again when
+    the command ends; RabbitMQ is restarted in it if that takes more.
 
     Prints the time at which the action took effect, in ns since the epoch. A fault in a part that does not
     run is an error; healing a part that runs is not.

@@ -27,7 +27,7 @@ from calorimeter.lab import (
     take_down,
     tls_files,
 )
-from calorimeter.lab.daemons import daemon
+from calorimeter.lab.daemons import daemon, rabbitmq
 from calorimeter.lab.hosts import network
 from calorimeter.lab.hosts.layouts import LAYOUTS
 from calorimeter.lab.lab_state import Lab
@@ -107,8 +107,8 @@ def _certify(lab: Lab, say: Say) -> None:
     """Give the lab a certificate for all its addresses."""
     addresses = sorted({lab.host(name) for name in lab.topology.port_names})
     made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
-    if made:
-        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
+    whose = "made now, for all labs" if made else "of all labs"
+    say(f"TLS with the certificate authority {whose}, which expires on {expires:%Y-%m-%d}")
 
 
 class _BringUp:
@@ -134,6 +134,9 @@ class _BringUp:
         if not database_template.exists(self.lab):
             self.say("mariadb: creating the databases, once for all labs")
             database_template.make(self.lab, self.cancel)
+        if not rabbitmq.has_template(self.lab):
+            self.say("rabbitmq: creating the database, once for all labs")
+            rabbitmq.make_template(self.lab, self.cancel)
         with ThreadPoolExecutor(max_workers=len(self.starts)) as pool:
             steps = [pool.submit(self.start, start) for start in self.starts.values()]
             try:
@@ -157,6 +160,7 @@ class _BringUp:
             del self.waiting[start.part]
             self.starting.add(start.part)
         daemon.start(self.lab, start.daemon(self.lab), self.cancel)
+        start.check(self.lab)
         with self.changed:
             self.starting.remove(start.part)
             self.changed.notify_all()

@@ -7,13 +7,22 @@ serve. Parts that need none of the others start at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 from typing import Protocol
 
 from calorimeter.lab import database_template
-from calorimeter.lab.daemons import haproxy, heat, keepalived, keystone, mariadb, memcached, rabbitmq
+from calorimeter.lab.daemons import (
+    haproxy,
+    heat,
+    keepalived,
+    keystone,
+    mariadb,
+    memcached,
+    messaging,
+    rabbitmq,
+)
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import Lab
 
@@ -35,9 +44,10 @@ class PartKind(Protocol):
 class PartStart:
     """How one part comes up: `prepare` writes its files, and no other part must serve for that.
 
-    `needs`: the parts that must serve before the daemon is started. `in_turn`: it loads for seconds on one
-    core, which would slow down the brokers, for which others wait. While they start, it waits for its turn,
-    in the order of the plan, so that they have a core of their own.
+    `needs`: the parts that must serve before the daemon is started. `check` looks at the part once it
+    serves, before parts that need it are started; it raises `InputError` if the lab cannot use it.
+    `in_turn`: it loads for seconds on one core, which would slow down the brokers, for which others wait.
+    While they start, it waits for its turn, in the order of the plan; they have a core of their own.
     """
 
     part: str
@@ -45,18 +55,20 @@ class PartStart:
     prepare: Prepare = lambda lab, cancel: None
     needs: tuple[str, ...] = ()
     in_turn: bool = False
+    check: Callable[[Lab], None] = lambda lab: None
 
 
 def plan(lab: Lab) -> dict[str, PartStart]:
     """All parts of the lab, by name, in the order of their turns."""
     topology = lab.topology
     brokers = topology.broker_parts
-    # A single broker serves before the engines have loaded their plugins. A cluster needs longer, and an
-    # engine that finds no broker tries again after 1 s, 3 s, 5 s and so on.
-    engine_needs = ("mariadb",) if len(brokers) == 1 else ("mariadb", *brokers)
+    # An engine repeats its first connection to the broker, after 1 s, 3 s, 5 s and so on. A single broker
+    # serves before the engine has loaded its plugins; a cluster needs longer.
+    early = len(brokers) == 1 and topology.messaging != "recommended"
+    engine_needs = ("mariadb",) if early else ("mariadb", *brokers)
     apis = (*topology.rest_parts, *topology.cfn_parts)
     starts = (
-        *(PartStart(part, rabbitmq.daemon, _writes(rabbitmq.prepare)) for part in brokers),
+        *(replace(_of(rabbitmq, part), check=messaging.check_broker) for part in brokers),
         PartStart("mariadb", mariadb.daemon, database_template.prepare),
         PartStart("memcached", memcached.daemon),
         PartStart(

@@ -12,6 +12,7 @@ from calorimeter.core.errors import InputError
 from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lock, part_faults, ports, processes
+from calorimeter.lab.daemons import messaging
 from calorimeter.lab.hosts import network
 
 
@@ -47,6 +48,7 @@ def clear(folder: Path) -> None:
     if ports.holds_name(folder):
         part_faults.clear(folder.name)
         network.remove(folder.name)
+    messaging.remove_files(folder)
     shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(folder):
         raise InputError(str(folder), "cannot be removed", "nothing of the lab runs: remove it yourself")

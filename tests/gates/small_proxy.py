@@ -28,14 +28,15 @@ defaults
   timeout connect 2s
   timeout client {client}
   timeout server 5s
+  {defaults}
 listen r
   bind 127.0.0.1:{front} {tls}
   log global
   log {udp} local1
   log {syslog} local1
   balance source
-  server a 127.0.0.1:{a}
-  server b 127.0.0.1:{b}
+  server a 127.0.0.1:{a} {words}
+  server b 127.0.0.1:{b} {words}
 """
 
 DEPLOYMENT = """
@@ -74,11 +75,13 @@ class _Versions(BaseHTTPRequestHandler):
 
 
 class SmallProxy(NamedTuple):
-    """The deployment file of the proxy, and the two ports of the backends."""
+    """The deployment file of the proxy, the two ports of the backends, the front port, and the APIs."""
 
     file: Path
     a: int
     b: int
+    front: int
+    apis: tuple[Api, ...]
 
 
 def _free_port(kind: int = socket.SOCK_STREAM) -> int:
@@ -95,11 +98,14 @@ def small_proxy(
     swapped: bool = False,
     client: str = "5s",
     certificate: Path | None = None,
+    defaults: str = "",
+    words: str = "",
 ) -> Iterator[SmallProxy]:
     """A proxy that logs twice to a UDP port and once to a file; its description names `user.sock` alone.
 
     `swapped`: its server a is the described b, and its b the described a. `client` is its `timeout client`;
-    `certificate` a PEM file, with which its front address speaks TLS.
+    `certificate` a PEM file, with which its front address speaks TLS. `defaults` are more lines of that
+    section, `words` end each server line.
     """
     front, udp = _free_port(), f"127.0.0.1:{_free_port(socket.SOCK_DGRAM)}"
     link = {"href": f"http://127.0.0.1:{front}/v1/"}
@@ -118,6 +124,7 @@ def small_proxy(
             CONFIG.format(
                 udp=udp, syslog=f"127.0.0.1:{log}", folder=folder, mode=mode, front=front, a=first,
                 b=second, client=client, tls=f"ssl crt {certificate}" if certificate else "",
+                defaults=defaults, words=words,
             )
         )  # fmt: skip
         file = folder / "deployment.toml"
@@ -129,7 +136,7 @@ def small_proxy(
         stack.callback(process.wait)
         stack.callback(process.kill)
         _await(StatsSocket(f"unix://{folder}/user.sock"), process)
-        yield SmallProxy(file, a, b)
+        yield SmallProxy(file, a, b, front, tuple(apis))
 
 
 def _await(stats: StatsSocket, process: subprocess.Popen[bytes]) -> None:

@@ -141,8 +141,8 @@ def _without(words: tuple[str, ...], names: tuple[str, ...]) -> Iterator[str]:
     remedy=f"add {ENDED} to the server lines, or once to default-server",
     quote=manual(
         "5.2 on-marked-down",
-        "Shutdown peer sessions. When this setting is enabled, all connections to the server are "
-        "immediately terminated when the server goes down.",
+        "When this setting is enabled, all connections to the server are immediately terminated when the "
+        "server goes down.",
     ),
 )
 def sessions_stay(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:

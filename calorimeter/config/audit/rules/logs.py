@@ -15,8 +15,7 @@ from calorimeter.config.audit.subject import AuditedFiles, HeatProxy
     remedy="add a log target to global (log ADDRESS FACILITY)",
     quote=manual(
         "4.2 log",
-        '"global" replaces <address>, <facility> and <level> with those of the log entries found in the '
-        '"global" section.',
+        "global should be used when the instance's logging parameters are the same as the global ones.",
     ),
 )
 def log_nowhere(rule: Rule, subject: AuditedFiles) -> Iterator[Finding]:
