@@ -298,7 +298,7 @@ def test_expected_excess_of_a_ring_does_not_vanish() -> None:
     ],
 )
 def test_the_ring_depends_on_the_version(version: str | None, rehashed: bool) -> None:
-    """HAProxy 3.0 computed other places, 3.2.7 those of 2.x again; the map-based table is always the same."""
+    """HAProxy 3.0 computed other places, 3.2.7 those of 2.x again; the map-based table never changed."""
     rules = HashRules.from_words("source", "consistent", haproxy=version)
     group = servers(1, 2, 1)
     sources = [f"10.0.{n}.{n}" for n in range(200)]
