@@ -42,23 +42,41 @@ lab.add_command(up)
 lab.add_command(profiles)
 
 
-@_command("Run a command on a host of a lab.", "exec openstack stack list", "exec",
+HOST = option(
+    "--host",
+    "Host: of a sample A, B, C, client-1 or client-2; of a pair of proxies P1, P2, A, B, C or client-1 "
+    "(default: client-1; other labs have no hosts).",
+)
+
+
+@_command("Run a command as the user of a lab.", "exec openstack stack list", "exec",
           context_settings={"ignore_unknown_options": True})  # fmt: skip
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@option(
-    "--host",
-    "Host: of a sample A, B, C, client-1 or client-2; of a pair of proxies P1, P2, A, B, C or client-1.",
-    default="client-1",
-)
+@HOST
 @NAME
-def exec_(command: tuple[str, ...], host: str, name: str) -> None:
-    """Run COMMAND on a host of a lab, as the user of the lab (with $OS_AUTH_URL and the like).
+def exec_(command: tuple[str, ...], host: str | None, name: str) -> None:
+    """Run COMMAND as the user of a lab (with $OS_AUTH_URL and the like), on a host if the lab has hosts.
 
     Exit status: that of COMMAND.
     """
-    from calorimeter.lab.hosts import visitor
+    from calorimeter.lab import visitor
 
     visitor.run(name, host, command)
+
+
+@_command("Open a shell as the user of a lab.", "shell")
+@HOST
+@NAME
+def shell(host: str | None, name: str) -> None:
+    """Open $SHELL as the user of a lab, on a host if the lab has hosts: `openstack stack list` works in it.
+
+    $OS_AUTH_URL and the like are set, no other OS_ variables are; `openstack` is on the path;
+    $CALORIMETER_DEPLOYMENT is the lab's file. Its prompt begins with the lab's name. Nothing is written to
+    a file. Exit status: that of the shell.
+    """
+    from calorimeter.lab import visitor
+
+    visitor.shell(name, host)
 
 
 @_command("Show the state of each part of the labs on this machine.", "status --json", "status")
@@ -75,14 +93,21 @@ def status_(name: str | None, json: bool) -> None:
 
     if name is not None:
         lab_state.read(lab_state.folder(name))
-    found = [status.status(each) for each in ([name] if name else lab_state.names())]
+    found, refused = [], []
+    for each in [name] if name else lab_state.names():
+        try:
+            found.append(status.status(each))
+        except InputError as problem:  # another lab's state is no reason to show none
+            refused.append(str(problem))
     if json:
         click.echo(dumps(found, indent=2))
-    elif not found:
-        click.echo("no lab is up", err=True)
-    else:
+    elif found:
         click.echo("\n\n".join(status.table(each) for each in found))
-    if any(part["state"] != "running" for each in found for part in each["parts"]):
+    elif not refused:
+        click.echo("no lab is up", err=True)
+    for line in refused:
+        click.echo(f"calorimeter: {line}", err=True)
+    if refused or any(part["state"] != "running" for each in found for part in each["parts"]):
         raise click.exceptions.Exit(1)
 
 
@@ -93,31 +118,40 @@ def down(name: str, all: bool) -> None:
     """Take a lab down: end its processes, free its ports, remove its files, also after a crash of `up`."""
     from calorimeter.lab import lab_state, take_down
 
+    problems = []
     for each in lab_state.names(whole=False) if all else [name]:
-        with daemons():
-            was_up = take_down.down(lab_state.folder(each))
-        click.echo(f"lab {each} is down" if was_up else f"no lab named {each!r} is up", err=True)
+        try:
+            with daemons():
+                was_up = take_down.down(lab_state.folder(each))
+        except InputError as refused:  # the others can still go
+            problems.append(refused)
+        else:
+            click.echo(f"lab {each} is down" if was_up else f"no lab named {each!r} is up", err=True)
+    for problem in problems[:-1]:
+        click.echo(f"calorimeter: {problem}", err=True)
+    if problems:
+        raise problems[-1]
 
 
-@_command("Print the end of a daemon's log.", "logs engine-1 --lines 200")
-@click.argument("daemon", required=False)
+@_command("Print the end of a part's log.", "logs engine-1 --lines 200")
+@click.argument("part", required=False)
 @NAME
 @option("--lines", "Number of lines.", type=NumberParam(bounds.LINES), default=50)
-def logs(daemon: str | None, name: str, lines: int) -> None:
-    """Print the end of the log of DAEMON; without DAEMON, the paths of all logs."""
+def logs(part: str | None, name: str, lines: int) -> None:
+    """Print the end of the log of PART; without PART, the paths of all logs."""
     from calorimeter.lab import lab_state
     from calorimeter.lab.daemons.daemon import tail
 
     folder = lab_state.folder(name) / "logs"
     lab_state.read(folder.parent)
     found = {path.stem: path for path in sorted(folder.glob("*.log"))}
-    if daemon is None:
+    if part is None:
         for path in found.values():
             click.echo(str(path))
         return
-    if daemon not in found:
-        raise unknown(f"lab {name}", "daemon", daemon, found)
-    click.echo(tail(found[daemon], lines))
+    if part not in found:
+        raise unknown(f"lab {name}", "part", part, found)
+    click.echo(tail(found[part], lines))
 
 
 @_command("Add or remove APIs and engines.", "scale --engines 5")
@@ -150,8 +184,12 @@ def part(part: str, action: str, name: str) -> None:
 
     To an API also: unreachable and reachable (its packets are dropped), slow and fast (every answer comes
     3 s late), errors and no-errors (every answer is 503), refuse-checks and allow-checks (503 at
-    /healthcheck alone), cut-off and join (its packets to RabbitMQ are dropped). Dropping packets needs
-    root, nftables and conntrack.
+    /healthcheck alone), cut-off and join (its packets to RabbitMQ are dropped). To a node of a cluster of
+    brokers also: partitioned and rejoined (its packets to and from the other nodes are dropped). Dropping
+    packets needs root, nftables and conntrack.
+
+    A node of a cluster that is started, thawed or rejoined is in one cluster with the others again when
+    the command ends; RabbitMQ is restarted in it if that takes more.
 
     Prints the time at which the action took effect, in ns since the epoch. A fault in a part that does not
     run is an error; healing a part that runs is not.

@@ -76,8 +76,10 @@ PLACE_OPTIONS = (
     option("--sample", "Sample deployment: the guide's machines A, B and C as network namespaces with the "
            "guide's addresses; needs root (default: none, all on loopback).",
            type=click.Choice(["guide"])),
-    option("--haproxy", "Path of the haproxy to run (default: the system's).", type=PROGRAM),
-    option("--rabbitmq", "Path of the rabbitmq-server to run (default: the system's).", type=PROGRAM),
+    option("--haproxy", "Absolute path of a haproxy to run, 2.2 or later (default: the system's).",
+           type=PROGRAM),
+    option("--rabbitmq", "Absolute path of a sbin/rabbitmq-server to run, 3.8 or later (default: the "
+           "system's).", type=PROGRAM),
     option("--rest-port", "Port of the proxy for REST (default: a free one).", type=PORT),
     option("--cfn-port", "Port of the proxy for CFN (default: a free one).", type=PORT),
 )  # fmt: skip
@@ -103,11 +105,7 @@ def up(rest_port: int | None, cfn_port: int | None, **asked: Any) -> None:
     click.echo(f"REST        {started.url('rest')}/v1")
     click.echo(f"CFN         {started.url('cfn')}/v1")
     click.echo(f"deployment  {started.deployment}")
-    if started.layout:
-        click.echo(f"a client    calorimeter lab exec --name {started.topology.name} openstack stack list")
-    else:
-        client = f"OS_CLIENT_CONFIG_FILE={started.clouds} {started.programs.heat('openstack')}"
-        click.echo(f"a client    {client} --os-cloud calorimeter stack list")
+    click.echo(f"a client    calorimeter lab exec --name {started.topology.name} openstack stack list")
 
 
 def topology(asked: Mapping[str, Any]) -> LabTopology:

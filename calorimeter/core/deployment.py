@@ -192,7 +192,9 @@ class Tls(Model):
         return UNVERIFIED.format(who="servers", key="[tls] verify = false") if not self.verify else ""
 
 
-FurtherFault = Literal["unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute"]
+FurtherFault = Literal[
+    "unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute", "partitioned"
+]
 """Faults with commands in `[parts.faults.…]`; `kill`, `freeze` and so on are keys of the part itself."""
 
 
@@ -212,7 +214,7 @@ class Part(Model):
     and `undrain` may run repeatedly. `faults` has further faults: packets to and from the part are dropped
     (`unreachable`), or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`);
     every answer is a 5xx (`errors`); it refuses health checks only (`refuse-checks`); it loses its
-    connection to RabbitMQ (`cut-off`).
+    connection to RabbitMQ (`cut-off`); a node of a cluster of brokers loses all others (`partitioned`).
     """
 
     name: str

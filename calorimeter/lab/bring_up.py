@@ -26,7 +26,7 @@ from calorimeter.lab import (
     take_down,
     tls_files,
 )
-from calorimeter.lab.daemons import daemon
+from calorimeter.lab.daemons import daemon, rabbitmq
 from calorimeter.lab.hosts import network
 from calorimeter.lab.hosts.layouts import LAYOUTS
 from calorimeter.lab.lab_state import Lab
@@ -52,6 +52,8 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
     with lock.held(folder, 2), signal_handlers.interrupted_by(SIGTERM, SIGHUP):
         _clear_remnant(folder, say)
         try:
+            files.make_folder(folder / "logs")
+            ports.claim_name(folder)
             heat_environments.make_missing(map(asked.release, asked.heat_parts), say)
             lab = _reserved(asked, wanted, folder, found)
             if lab.layout:
@@ -67,11 +69,16 @@ def up(asked: LabTopology, wanted: Mapping[str, int], say: Say) -> Lab:
 
 
 def _clear_remnant(folder: Path, say: Say) -> None:
+    holder = ports.name_holder(folder)
+    if holder != folder and processes.running(holder):
+        raise InputError(
+            f"lab {folder.name}", f"is up in another state folder ({holder})", "another --name"
+        )
     alive = processes.running(folder)
     if alive and (folder / "deployment.toml").exists():
         name = folder.name
         raise InputError(f"lab {name}", "is up", f"`calorimeter lab down --name {name}`, or another name")
-    others = network.existing(folder.name)
+    others = network.existing(folder.name) if ports.holds_name(folder) else []
     if others and not folder.exists():
         what = f"has network namespaces of an earlier lab ({others[0]}, …)"
         raise InputError(f"lab {folder.name}", what, f"`calorimeter lab down --name {folder.name}`")
@@ -81,7 +88,6 @@ def _clear_remnant(folder: Path, say: Say) -> None:
 
 
 def _reserved(asked: LabTopology, wanted: Mapping[str, int], folder: Path, found: programs.Programs) -> Lab:
-    files.make_folder(folder / "logs")
     secrets = lab_state.fresh_secrets()
     if asked.sample:
         secrets["amqp"] = BROKER_PASSWORD
@@ -100,8 +106,8 @@ def _certify(lab: Lab, say: Say) -> None:
     """Give the lab a certificate for all its addresses."""
     addresses = sorted({lab.host(name) for name in lab.topology.port_names})
     made, expires = tls_files.write(lab.tls_folder, lab.topology.name, addresses)
-    if made:
-        say(f"certificate authority made, once for all labs; it is remade before {expires:%Y-%m-%d}")
+    whose = "made now, for all labs" if made else "of all labs"
+    say(f"TLS with the certificate authority {whose}, which expires on {expires:%Y-%m-%d}")
 
 
 class _BringUp:
@@ -125,6 +131,9 @@ class _BringUp:
         if not database_template.exists(self.lab):
             self.say("mariadb: creating the databases, once for all labs")
             database_template.make(self.lab, self.cancel)
+        if not rabbitmq.has_template(self.lab):
+            self.say("rabbitmq: creating the database, once for all labs")
+            rabbitmq.make_template(self.lab, self.cancel)
         with ThreadPoolExecutor(max_workers=len(self.starts)) as pool:
             steps = [pool.submit(self.start, start) for start in self.starts.values()]
             try:
@@ -145,6 +154,7 @@ class _BringUp:
                 if self.cancel.is_set():
                     raise CancelledError
         daemon.start(self.lab, start.daemon(self.lab), self.cancel)
+        start.check(self.lab)
         self.serves[start.part].set()
         self.say(f"{start.part} is ready")
 

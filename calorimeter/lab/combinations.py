@@ -76,6 +76,12 @@ RULES: tuple[Refusal, ...] = (
         "valid: with --brokers 3 or 5",
     ),
     Refusal(
+        lambda asked: asked.messaging == "recommended" and asked.prefetch == 0,
+        "--prefetch",
+        "0 given with --messaging recommended, whose streams need a limit",
+        "valid: 1 or more; without it 50",
+    ),
+    Refusal(
         lambda asked: asked.peers and asked.proxies == 1,
         "--peers",
         "given for a single proxy",

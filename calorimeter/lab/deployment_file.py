@@ -18,8 +18,8 @@ from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
-from calorimeter.lab import lab_state, part_faults, tls_files, usage
-from calorimeter.lab.daemons import haproxy, heat, rabbitmq
+from calorimeter.lab import broker_faults, lab_state, part_faults, tls_files, usage
+from calorimeter.lab.daemons import haproxy, heat, rabbitmq_node
 from calorimeter.lab.hosts import host_faults, network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.lab_topology import LabTopology
@@ -84,16 +84,17 @@ def describe(lab: Lab) -> deployment.Deployment:
     """The lab as a deployment."""
     asked = lab.topology
     config = haproxy.config(lab, asked.proxy_parts[0])
+    scheme = "amqps" if asked.speaks_tls(asked.broker_ports("amqp")[0]) else "amqp"
     return deployment.Deployment(
         name=asked.name,
         rest=_api(lab, "rest", asked.rest_parts),
         cfn=_api(lab, "cfn", asked.cfn_parts),
         proxy=tuple(_proxy(lab, name) for name in asked.proxy_parts),
         broker=deployment.Broker(
-            amqp=(f"{'amqps' if asked.speaks_tls('amqp') else 'amqp'}://{lab.address('amqp')}",),
-            management=(lab.url("management"),),
-            statistics_lag_s=rabbitmq.STATISTICS_LAG_S,
-            user=rabbitmq.user(lab),
+            amqp=tuple(f"{scheme}://{lab.address(name)}" for name in asked.broker_ports("amqp")),
+            management=tuple(lab.url(name) for name in asked.broker_ports("management")),
+            statistics_lag_s=rabbitmq_node.STATISTICS_LAG_S,
+            user=rabbitmq_node.user(lab),
             password=_secret("amqp"),
         ),
         engines=_engines(asked),
@@ -242,6 +243,8 @@ def _part(lab: Lab, name: str, kind: str) -> deployment.Part:
     commands = {action: f"{base} {action}" for action in actions}
     sockets = _sockets(lab, lab.machine(name))
     further = part_faults.injections(base) if kind in ("rest", "cfn") else {}
+    if name in lab.topology.broker_parts and lab.topology.brokers > 1:
+        further = broker_faults.injections(base)
     return deployment.Part.model_validate(
         {"name": name, "kind": kind, "sockets": sockets, "faults": further, **commands}
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import secrets
 import tomllib
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from calorimeter import __version__
 from calorimeter.core import files, paths
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import machine, ownership
@@ -27,6 +29,11 @@ LOOPBACK = "127.0.0.1"
 REGION = "RegionOne"
 PROJECT = "load"
 USER = "load"
+
+MADE_BY = (__version__, 2)
+"""This version of Calorimeter, and of what a lab's folder holds: raise it when that changes."""
+
+_VERSION = re.compile(r"[0-9A-Za-z.+-]{1,40}", re.ASCII)
 
 PROCESS_BYTES = 160 * 2**20
 """Memory of a process of Heat: an engine of Heat 24 was measured with 157 MB."""
@@ -145,21 +152,35 @@ def names(*, whole: bool = True) -> list[str]:
 
 
 def write(topology: LabTopology, path: Path) -> None:
-    """Write `lab.json` into the state folder."""
-    write_private(path / "lab.json", topology.model_dump_json(indent=2) + "\n")
+    """Write `lab.json` into the state folder: the topology, and which Calorimeter made the lab."""
+    maker, number = MADE_BY
+    content = {"made_by": maker, "format": number, **topology.model_dump(mode="json")}
+    write_private(path / "lab.json", json.dumps(content, indent=2) + "\n")
 
 
 def read(path: Path) -> LabTopology:
-    """Read `lab.json` from a state folder. Raises `InputError` if it is absent or damaged."""
+    """Read `lab.json` from a state folder.
+
+    Raises `InputError` if it is absent or damaged, or if another version of Calorimeter made the lab.
+    """
+    advice = f"take it down with `calorimeter lab down --name {path.name}`"
     try:
-        return LabTopology.model_validate_json(files.read(path / "lab.json"))
+        content = files.read_json(path / "lab.json")
     except files.MissingFileError as problem:
         known = ", ".join(names()) or "none is up"
         raise InputError("--name", f"no lab named {path.name!r}", f"labs: {known}") from problem
-    except ValidationError as problem:
-        raise InputError(
-            str(path / "lab.json"), "is damaged", "`calorimeter lab down` clears it"
-        ) from problem
+    except InputError as problem:
+        raise InputError(str(path / "lab.json"), "is damaged", advice) from problem
+    if isinstance(content, dict) and (content.get("made_by"), content.get("format")) != MADE_BY:
+        maker = str(content.get("made_by"))
+        is_named = maker != __version__ and "made_by" in content and _VERSION.fullmatch(maker)
+        version = f"Calorimeter {maker}" if is_named else "another version of Calorimeter"
+        raise InputError(f"lab {path.name}", f"was made by {version}", advice)
+    try:
+        topology = {key: value for key, value in content.items() if key not in ("made_by", "format")}
+        return LabTopology.model_validate_json(json.dumps(topology))
+    except (AttributeError, ValidationError) as problem:
+        raise InputError(str(path / "lab.json"), "is damaged", advice) from problem
 
 
 def fresh_secrets() -> dict[str, str]:

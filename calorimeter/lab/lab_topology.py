@@ -19,6 +19,9 @@ Server = Literal["eventlet", "gunicorn", "uwsgi"]
 Within = Literal["proxy", "backends", "broker"]
 """Where a lab uses TLS: the proxy's fronts, its connections to the APIs, the broker's connections."""
 
+PortKind = Literal["amqp", "management", "erlang"]
+"""A port of a broker: for clients, for its management API, for other nodes."""
+
 Mode = Literal["tcp", "http"]
 
 EVENTLET_RELEASES: tuple[Release, ...] = ("24",)
@@ -199,7 +202,12 @@ class LabTopology(Model):
         """
         return self.rpc_timeout or (60 if self.proxy == "guide" else 20)
 
-    def broker_ports(self, kind: Literal["amqp", "management", "erlang"]) -> tuple[str, ...]:
+    @property
+    def cluster_handling(self) -> str:
+        """What a cluster does about a partition (default: pause_minority)."""
+        return self.partition_handling or "pause_minority"
+
+    def broker_ports(self, kind: PortKind) -> tuple[str, ...]:
         """The names of a kind of port, one for each broker: `amqp`, or `amqp-1`, `amqp-2`, …"""
         return (kind,) if self.brokers == 1 else _numbered(kind, self.brokers)
 

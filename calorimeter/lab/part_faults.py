@@ -42,8 +42,12 @@ HEALS = {
 
 def available() -> tuple[str, ...]:
     """The faults that are available here; those on packets need root, nftables and conntrack."""
-    packets = os.geteuid() == 0 and _tool("nft") is not None and _tool("conntrack") is not None
-    return tuple(HEALS) if packets else ("refuse-checks",)
+    return tuple(HEALS) if can_drop() and _tool("conntrack") is not None else ("refuse-checks",)
+
+
+def can_drop() -> bool:
+    """Whether packets can be dropped here: it needs root and nftables."""
+    return os.geteuid() == 0 and _tool("nft") is not None
 
 
 def injections(base: str) -> dict[str, Injection]:
@@ -145,12 +149,13 @@ def _cut_off(lab: Lab, part: str) -> int:
         raise InputError(
             f"lab part {part}", "has no group id of its own that identifies its packets", "it needs root"
         )
+    brokers = ", ".join(str(lab.port(name)) for name in lab.topology.broker_ports("amqp"))
     return make_table(
         table_of(lab, part, "cut-off"),
         lab.namespace(part),
         (
             "type filter hook output priority 0; policy accept;",
-            f"meta skgid {group} tcp dport {lab.port('amqp')} drop",
+            f"meta skgid {group} tcp dport {{ {brokers} }} drop",
         ),
     )
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 
 from calorimeter.core.errors import InputError, unknown
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lock, part_faults, processes, start_plan
-from calorimeter.lab.daemons import daemon, haproxy, heat
+from calorimeter.lab import broker_faults, lock, part_faults, processes, start_plan
+from calorimeter.lab.daemons import daemon, haproxy, heat, rabbitmq, rabbitmq_template
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError
 from calorimeter.lab.hosts import host_faults
 from calorimeter.lab.lab_state import Lab
@@ -49,7 +48,10 @@ def act(lab: Lab, part: str, action: str) -> int:
     if action == "start":
         return _start(lab, what)
     with lock.held(lab.folder, 30):
-        return ACTIONS[action](lab, part)
+        at = ACTIONS[action](lab, part)
+    if action in ("thaw", "rejoined") and part in lab.topology.broker_parts and lab.topology.brokers > 1:
+        broker_faults.restore(lab, part)
+    return at
 
 
 def _signal(lab: Lab, part: str, signum: signal.Signals) -> int:
@@ -62,7 +64,9 @@ def _signal(lab: Lab, part: str, signum: signal.Signals) -> int:
 
 
 def _kill(lab: Lab, part: str) -> int:
-    at = _signal(lab, part, signal.SIGKILL)
+    # Frozen first, so that no process of it acts on the death of another: keepalived's would give its
+    # address back.
+    at = _signal(lab, part, signal.SIGSTOP)
     processes.kill(lab.folder, part)
     return at
 
@@ -87,12 +91,11 @@ def _stop(lab: Lab, part: str) -> int:
 def _masters(lab: Lab, part: str) -> list[processes.LabProcess]:
     """The processes that receive a part's SIGTERM: session leaders, which end their children.
 
-    For RabbitMQ it is the Erlang VM alone. The VM is not a session leader, its helpers are; without
-    them it cannot stop cleanly, and epmd outlives it.
+    For RabbitMQ it is the Erlang VM alone.
     """
+    if part in lab.topology.broker_parts:
+        return rabbitmq_template.masters(lab, part)
     found = processes.running(lab.folder, part)
-    if part == "rabbitmq":
-        return [each for each in found if each.name == "beam.smp"]
     return [each for each in found if each.pid == each.session]
 
 
@@ -126,8 +129,8 @@ def _start(lab: Lab, what: Daemon) -> int:
         if _masters(lab, what.part):
             return at
         processes.kill(lab.folder, what.part)
-        with suppress(FileNotFoundError):
-            (lab.folder / "rabbitmq" / "pid").unlink()
+        if what.part in lab.topology.broker_parts:
+            rabbitmq.prepare_restart(lab, what.part)
         process = daemon.launch(lab, what)
     daemon.await_ready(lab, what, process)
     return at
@@ -142,5 +145,6 @@ ACTIONS: dict[str, Callable[[Lab, str], int]] = {
     "drain": partial(_set_state, wanted="drain"),
     "undrain": partial(_set_state, wanted="ready"),
     **{action: partial(part_faults.act, action=action) for action in part_faults.ACTIONS},
+    **broker_faults.ACTIONS,
 }
 """Action → function that applies it, called with the lab's lock held."""

@@ -1,4 +1,8 @@
-"""Free ports for labs, below the kernel's ephemeral range; no port is given to two labs."""
+"""Free ports for labs, below the kernel's ephemeral range; no port or name is given to two labs.
+
+The registry is one for all state folders of a user: namespaces and tables of packet rules are named after
+their lab, and a lab must not remove those of another that has its name in another state folder.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from calorimeter.core import files
+from calorimeter.core.bounds import is_digits
 from calorimeter.core.errors import InputError
 from calorimeter.core.host import ownership
 
@@ -56,6 +61,33 @@ def reserve(
         return chosen
 
 
+def claim_name(owner: Path) -> None:
+    """Note that the lab in the folder `owner` has its name, until that folder is removed."""
+    with _registry() as registry:
+        registry[_name_key(owner)] = str(owner)
+
+
+def name_holder(owner: Path) -> Path:
+    """The folder of the lab that has the name of the one in `owner`: `owner` itself if no other has it."""
+    with _registry() as registry:
+        return Path(registry.get(_name_key(owner), str(owner)))
+
+
+def holds_name(owner: Path) -> bool:
+    """Whether namespaces and tables with that name are not those of a lab in another state folder."""
+    return name_holder(owner) == owner
+
+
+def _name_key(owner: Path) -> str:
+    return f"lab {owner.name}"
+
+
+def reserved(owner: Path) -> list[int]:
+    """The ports that are reserved for the lab in the folder `owner`."""
+    with _registry() as registry:
+        return [int(key) for key, folder in registry.items() if folder == str(owner) and is_digits(key)]
+
+
 def release(ports: Iterable[int], owner: Path) -> None:
     """Release ports."""
     with _registry() as registry:
@@ -89,7 +121,7 @@ def _is_free(port: int, kind: int, listeners: set[int]) -> bool:
 
 @contextmanager
 def _registry() -> Iterator[dict[str, str]]:
-    """The ports reserved by this user's labs in any state folder: port → owner."""
+    """The ports and names reserved by this user's labs in any state folder: port or name → owner."""
     folder = Path(tempfile.gettempdir()) / f"calorimeter-{os.getuid()}"
     ownership.own(files.make_folder(folder), folder)  # others may write where it is
     file = folder / "ports.json"

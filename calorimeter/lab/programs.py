@@ -24,6 +24,7 @@ PACKAGES = {
     "memcached": "memcached",
     "ss": "iproute2",
     "erl": "rabbitmq-server",
+    "epmd": "rabbitmq-server",
 }
 """Program → Debian or Ubuntu package that provides it."""
 
@@ -37,6 +38,7 @@ class Programs:
     mariadb_install_db: Path
     memcached: Path
     rabbitmq: Path
+    epmd: Path
     heat_venv: Path
 
     def heat(self, program: str, release: Release = WITH_KEYSTONE) -> str:
@@ -99,6 +101,7 @@ def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs
         mariadb_install_db=known["mariadb-install-db"],
         memcached=known["memcached"],
         rabbitmq=rabbitmq or RABBITMQ,
+        epmd=known["epmd"],
         heat_venv=heat_venv(),
     )
 

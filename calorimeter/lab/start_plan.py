@@ -7,13 +7,22 @@ serve. Parts that need none of the others start at once.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from threading import Event
 from typing import Protocol
 
 from calorimeter.lab import database_template
-from calorimeter.lab.daemons import haproxy, heat, keepalived, keystone, mariadb, memcached, rabbitmq
+from calorimeter.lab.daemons import (
+    haproxy,
+    heat,
+    keepalived,
+    keystone,
+    mariadb,
+    memcached,
+    messaging,
+    rabbitmq,
+)
 from calorimeter.lab.daemons.daemon import Daemon
 from calorimeter.lab.lab_state import Lab
 
@@ -35,13 +44,15 @@ class PartKind(Protocol):
 class PartStart:
     """How one part comes up: `prepare` writes its files, and no other part must serve for that.
 
-    `needs`: the parts that must serve before the daemon is started.
+    `needs`: the parts that must serve before the daemon is started. `check` looks at the part once it
+    serves, before parts that need it are started; it raises `InputError` if the lab cannot use it.
     """
 
     part: str
     daemon: Callable[[Lab], Daemon]
     prepare: Prepare = lambda lab, cancel: None
     needs: tuple[str, ...] = ()
+    check: Callable[[Lab], None] = lambda lab: None
 
 
 def plan(lab: Lab) -> dict[str, PartStart]:
@@ -50,10 +61,11 @@ def plan(lab: Lab) -> dict[str, PartStart]:
     brokers = topology.broker_parts
     # An engine repeats its first connection to the broker, after 1 s, 3 s, 5 s and so on. A single broker
     # serves before the engine has loaded its plugins; a cluster needs longer.
-    engine_needs = ("mariadb",) if len(brokers) == 1 else ("mariadb", *brokers)
+    early = len(brokers) == 1 and topology.messaging != "recommended"
+    engine_needs = ("mariadb",) if early else ("mariadb", *brokers)
     apis = (*topology.rest_parts, *topology.cfn_parts)
     starts = (
-        *(PartStart(part, rabbitmq.daemon, _writes(rabbitmq.prepare)) for part in brokers),
+        *(replace(_of(rabbitmq, part), check=messaging.check_broker) for part in brokers),
         PartStart("mariadb", mariadb.daemon, database_template.prepare),
         *(_of(heat, part, *engine_needs) for part in topology.engine_parts),
         PartStart("memcached", memcached.daemon),

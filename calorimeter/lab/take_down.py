@@ -10,7 +10,8 @@ from pathlib import Path
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.waiting import DeadlineError, until
-from calorimeter.lab import lab_state, lock, part_faults, ports, processes
+from calorimeter.lab import lock, part_faults, ports, processes
+from calorimeter.lab.daemons import messaging
 from calorimeter.lab.hosts import network
 
 
@@ -21,17 +22,14 @@ def down(folder: Path) -> bool:
     """
     _end_holder(folder)
     with lock.held(folder, 10):
-        existed = folder.exists() or bool(processes.running(folder)) or bool(network.existing(folder.name))
+        existed = folder.exists() or bool(processes.running(folder)) or _has_namespaces(folder)
         clear(folder)
         return existed
 
 
 def clear(folder: Path) -> None:
     """End the lab's processes, check its ports and remove its folder. The caller holds the lab's lock."""
-    reserved: list[int] = []
-    with suppress(InputError):
-        known = lab_state.read(folder)
-        reserved = [] if known.layout != "loopback" else list(known.ports.values())
+    reserved = ports.reserved(folder)  # not from lab.json, which another version may have written
     try:
         processes.terminate(folder)
         # Again: a daemon between fork and exec has no mark yet.
@@ -45,12 +43,18 @@ def clear(folder: Path) -> None:
             else f"has ports still open: {_still_listening(reserved)}"
         )
         raise InputError(f"lab {folder.name}", what, "its folder is kept") from problem
-    part_faults.clear(folder.name)
-    network.remove(folder.name)
+    if ports.holds_name(folder):
+        part_faults.clear(folder.name)
+        network.remove(folder.name)
+    messaging.remove_files(folder)
     shutil.rmtree(folder, ignore_errors=True)
     if os.path.lexists(folder):
         raise InputError(str(folder), "cannot be removed", "nothing of the lab runs: remove it yourself")
     ports.release(reserved, folder)
+
+
+def _has_namespaces(folder: Path) -> bool:
+    return ports.holds_name(folder) and bool(network.existing(folder.name))
 
 
 def _still_listening(reserved: list[int]) -> list[int]:

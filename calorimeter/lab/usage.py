@@ -84,6 +84,8 @@ def versions(lab: Lab) -> dict[str, str]:
         for about in path.glob(f"lib/python3*/site-packages/{package}-*.dist-info"):
             found[name] = about.name.removesuffix(".dist-info").rpartition("-")[2]
     system = {"rabbitmq": "rabbitmq-server", "mariadb": "mariadb-server", "memcached": "memcached"}
+    if lab.topology.keepalived_parts:
+        system["keepalived"] = "keepalived"
     for name, package in system.items():
         if version := _of_package(package):
             found[name] = version

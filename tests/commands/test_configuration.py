@@ -83,6 +83,18 @@ def test_the_guides_files_are_a_deployment() -> None:
     assert deployment.consent.level == "passive"
 
 
+def test_a_server_with_ssl_is_a_backend_that_speaks_tls(here: Path) -> None:
+    """What gates ask it past the proxy goes through TLS, too."""
+    file = here / "apis-proxy.conf"
+    server = "server rest-server-1 10.0.0.2:8004"
+    text = file.read_text(encoding="utf-8")
+    assert server in text
+    file.write_text(text.replace(server, f"{server} ssl verify required ca-file /ca.pem"), encoding="utf-8")
+    assert described(*IDENTITY).return_value == 0
+    rest = deployments.read(here / "deployment.toml").rest
+    assert [backend.tls for backend in rest.backends] == [True, False]
+
+
 @pytest.mark.usefixtures("here")
 def test_each_missing_value_is_named() -> None:
     """Each missing value is named with the option that gives it, and is a comment in the file."""

@@ -32,6 +32,7 @@ from calorimeter.lab.lab_topology import LabTopology
         ),
         ({"brokers": 2}, "--brokers: 2 given; valid: 1, 3 or 5"),
         ({"partition_handling": "ignore"}, "--partition-handling: given for a single broker"),
+        ({"messaging": "recommended", "prefetch": 0}, "--prefetch: 0 given with --messaging recommended"),
         ({"peers": True}, "--peers: given for a single proxy"),
         ({"weights": (1, 2, 3)}, "--weights: .1, 2, 3. given; valid: at most one"),
         ({"sample": "guide", "rest": 3}, "--rest: 3 given with --sample guide"),

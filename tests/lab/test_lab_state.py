@@ -75,7 +75,7 @@ def test_no_two_labs_have_a_password_in_common() -> None:
 def test_damaged_state_is_one_clear_line(tmp_path: Path) -> None:
     """A lab.json that is none says what clears it."""
     (tmp_path / "lab.json").write_text("{")
-    with pytest.raises(InputError, match="is damaged; `calorimeter lab down` clears it"):
+    with pytest.raises(InputError, match="is damaged; take it down with `calorimeter lab down"):
         lab_state.read(tmp_path)
 
 

@@ -10,8 +10,11 @@ import pytest
 from calorimeter.commands.lab_profiles import set_by_profile
 from calorimeter.commands.lab_up import PROFILES, topology
 from calorimeter.config.haproxy.haproxy_writer import render
+from calorimeter.core import deployment as deployments
 from calorimeter.core.errors import InputError
 from calorimeter.core.toml import parse
+from calorimeter.gates.audit.audited_files import audited
+from calorimeter.gates.context import Context, Settings
 from calorimeter.lab import combinations, deployment_file, lab_profile, lab_state, programs
 from calorimeter.lab.daemons import haproxy, heat
 from calorimeter.lab.lab_profile import Profile
@@ -52,7 +55,7 @@ def test_a_value_of_an_unknown_source_is_refused() -> None:
 @pytest.mark.parametrize("name", PROFILES)
 def test_haproxy_accepts_what_a_profile_writes(name: str, tmp_path: Path) -> None:
     """`haproxy -c` on the whole file; what the file says is what the profile says."""
-    lab = lab_of(tmp_path, profile=name)
+    lab = lab_of(tmp_path, profile=name, tls=())
     haproxy.prepare(lab)
     text = haproxy.conf(lab).read_text()
     settings = lab_profile.proxy_of(name)
@@ -91,7 +94,7 @@ def test_the_file_wants_what_the_profile_can_keep(
     name: str, detection_s: float, recovery_s: float, tmp_path: Path
 ) -> None:
     """The bounds are those of the profile's own checks, its balance is no failure."""
-    lab = lab_of(tmp_path, profile=name, brokers=1)
+    lab = lab_of(tmp_path, profile=name, brokers=1, heat="24")
     described = deployment_file.describe(lab)
     wanted = described.expect
     assert (wanted.balance, wanted.cut_sessions, wanted.tcp_keepalive) == (
@@ -103,9 +106,32 @@ def test_the_file_wants_what_the_profile_can_keep(
     assert {"S1", "S2", "S5"} <= set(described.waive)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "rules"),
+    [
+        ("kolla", {"A8-timeout-races-rpc"}),
+        # HAProxy warns of the request's header behind `HTTP/1.0` in `option httpchk`.
+        ("osa", {"A8-timeout-races-rpc", "A2-haproxy-warns"}),
+        ("charm", {"A6-sessions-stay"}),
+    ],
+)
+def test_the_audit_finds_what_is_wrong_with_the_tools_defaults(
+    name: str, rules: set[str], tmp_path: Path
+) -> None:
+    """And nothing else: what the lab adds is no finding."""
+    lab = lab_of(tmp_path, profile=name, brokers=1, heat="24", tls=())
+    haproxy.prepare(lab)
+    for part in lab.topology.heat_parts:
+        heat.prepare(lab, part)
+    deployment_file.write(lab)
+    report = audited(Context(deployments.read(lab.deployment), Settings()))
+    assert {finding.rule for finding in report.open if finding.serious} == rules
+
+
 def test_heat_conf_has_the_options_of_the_profile(tmp_path: Path) -> None:
     """Those of all parts, and those of APIs or engines alone."""
-    lab = lab_of(tmp_path, profile="kolla", brokers=1)
+    lab = lab_of(tmp_path, profile="kolla", brokers=1, heat="24")
     api, engine = heat.conf(lab, "rest-1"), heat.conf(lab, "engine-1")
     assert [conf["database"]["max_pool_size"] for conf in (api, engine)] == [1, 1]
     assert [conf["oslo_messaging_rabbit"]["heartbeat_in_pthread"] for conf in (api, engine)] == [

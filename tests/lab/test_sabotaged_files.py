@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,7 @@ from calorimeter.core import deployment as deployments
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.audit.audited_files import audited
 from calorimeter.gates.context import Context, Settings
-from calorimeter.lab import deployment_file, lab_state, programs
+from calorimeter.lab import deployment_file, lab_state, programs, tls_files
 from calorimeter.lab.daemons import haproxy, heat
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.lab_topology import LabTopology
@@ -22,19 +23,26 @@ from calorimeter.lab.sabotage.found_by import FOUND_BY
 from calorimeter.lab.sabotage.proxy_sabotage import SABOTAGES
 
 
-@pytest.fixture
-def lab(tmp_path: Path) -> Lab:
+def planned(folder: Path, **asked: Any) -> Lab:
     """A lab as `lab up` plans it, with the files that gates A read."""
-    topology = LabTopology(name="files")
+    topology = LabTopology(name="files", **asked)
     ports = {name: 20000 + n for n, name in enumerate(topology.port_names)}
     secrets = {**lab_state.fresh_secrets(), "ec2_access": "access", "ec2_secret": "secret"}
-    lab = Lab(tmp_path, topology.model_copy(update={"ports": ports}), secrets, programs.found())
+    lab = Lab(folder, topology.model_copy(update={"ports": ports}), secrets, programs.found())
+    if topology.tls:
+        tls_files.write(lab.tls_folder, topology.name, ())
     haproxy.conf(lab).parent.mkdir()
     haproxy.conf(lab).write_text(render(haproxy.config(lab)))
     for part in lab.topology.heat_parts:
         heat.prepare(lab, part)
     deployment_file.write(lab)
     return lab
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Lab:
+    """The usual lab."""
+    return planned(tmp_path)
 
 
 def red(lab: Lab) -> set[str]:
@@ -47,6 +55,22 @@ def red(lab: Lab) -> set[str]:
 def test_a_healthy_lab_is_green(lab: Lab) -> None:
     """What is red under sabotage is red because of it."""
     assert red(lab) == set()
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"tls": ("proxy",)},
+        {"tls": ("proxy", "backends", "broker")},
+        {"tls": ("proxy", "backends"), "mode": "tcp"},
+    ],
+)
+def test_a_lab_with_tls_is_green(
+    asked: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """HAProxy accepts its file and certificate, and Heat's links will be https."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    assert red(planned(tmp_path, **asked)) == set()
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A lab with TLS at its fronts, to its APIs and at its broker: the suite verifies each server it talks to."""
+"""A lab with TLS at its fronts, to its APIs and at its broker: all that is done there is verified."""
 
 from __future__ import annotations
 

@@ -45,6 +45,10 @@ SOAKS = {
         "tests.soak.healing",
         "gates, loads and traces struck at random: all healed, cleaned, readable, and nothing left",
     ),
+    "killed-up": (
+        "tests.soak.killed_up",
+        "lab up killed at random moments: lab down clears all of it, and the next lab up works",
+    ),
     "remedy": (
         "tests.soak.remedy",
         "gate H9 and a frozen broker, with and without the deeper health check",

@@ -1,16 +1,18 @@
-"""What the soaks share: the command line, a temporary lab, the verdicts of some gates."""
+"""What the soaks share: the command line, a temporary lab, what it leaves, the verdicts of some gates."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 from calorimeter.core import paths, verdict
 from calorimeter.core.verdict import Verdicts
+from calorimeter.lab import part_faults, processes
+from calorimeter.lab.hosts import network
 
 
 def calorimeter(*words: str) -> subprocess.CompletedProcess[str]:
@@ -46,3 +48,15 @@ def judged(name: str, gates: str, *strength: str) -> Verdicts:
         found = list(Path(runs).glob("*/verdicts.json"))
         assert found, done.stdout + done.stderr
         return verdict.read(found[0])
+
+
+def left(folder: Path) -> list[str]:
+    """What a lab left behind: processes, namespaces, nftables, files."""
+    found: list[tuple[str, Callable[[], Sequence[object]]]] = [
+        ("process", lambda: processes.running(folder)),
+        ("namespace", lambda: network.existing(folder.name)),
+        ("table", lambda: part_faults.tables(folder.name)),
+        ("file", lambda: [path for path in (folder, folder.with_suffix(".lock")) if path.exists()]),
+        ("file", lambda: list(Path("/dev/shm").glob(f"*{folder.name}*"))),
+    ]
+    return [f"left: {what} {each}" for what, look in found for each in look()]

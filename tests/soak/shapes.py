@@ -16,7 +16,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -29,10 +29,9 @@ from calorimeter.commands.lab_options import given
 from calorimeter.commands.lab_up import topology, up
 from calorimeter.core import paths
 from calorimeter.core.errors import InputError
-from calorimeter.lab import combinations, lab_state, part_faults, processes
-from calorimeter.lab.hosts import network
+from calorimeter.lab import combinations, lab_state, processes
 from tests.lab.stack_walks import listeners
-from tests.soak.labs import calorimeter
+from tests.soak.labs import calorimeter, left
 
 NAME = "soak-shape"
 WALK_S = 300
@@ -185,18 +184,6 @@ def keeps_to_itself(folder: Path) -> list[str]:
         for part, address, port in listeners(folder)
         if address not in ("127.0.0.1", "::1")
     ]
-
-
-def left(folder: Path) -> list[str]:
-    """What a lab left behind: processes, namespaces, nftables, files."""
-    found: list[tuple[str, Callable[[], Sequence[object]]]] = [
-        ("process", lambda: processes.running(folder)),
-        ("namespace", lambda: network.existing(folder.name)),
-        ("table", lambda: part_faults.tables(folder.name)),
-        ("file", lambda: [path for path in (folder, folder.with_suffix(".lock")) if path.exists()]),
-        ("file", lambda: list(Path("/dev/shm").glob(f"*{NAME}*"))),
-    ]
-    return [f"left: {what} {each}" for what, look in found for each in look()]
 
 
 def main() -> int:

@@ -14,8 +14,10 @@ from calorimeter.lab import lab_profile, tls_options
 from calorimeter.lab.daemons import (
     api_servers,
     bootstrap_accounts,
+    broker_queries,
     health_check,
     mariadb,
+    messaging,
     rabbitmq,
     readiness,
 )
@@ -86,7 +88,7 @@ def conf(lab: Lab, part: str) -> heat_conf_writer.Sections:
     sections = heat_conf_writer.sections(host)
     own = lab_profile.heat_options(lab.topology.profile, "engine" if kind(part) == "engine" else "api")
     lab_own = (_lab_options(lab, part), _threads(lab, part), health_check.sections(lab, part))
-    for more in (own, *lab_own, tls_options.heat(lab)):
+    for more in (own, *lab_own, messaging.sections(lab, part), tls_options.heat(lab)):
         sections = heat_conf_writer.changed(sections, more)
     return sections
 
@@ -130,8 +132,10 @@ def daemon(lab: Lab, part: str) -> Daemon:
     if kind(part) == "engine":
         program = lab.programs.heat("heat-engine", lab.topology.release(part))
         argv: tuple[str, ...] = (program, f"--config-file={file(lab, part)}")
-        serves = lambda: rabbitmq.consumers_of(lab, part) == workers(lab, part)  # noqa: E731
-        return Daemon(part, argv, serves, READY_S, every_s=ASK_S)
+        serves = lambda: broker_queries.consumers_of(lab, part) == workers(lab, part)  # noqa: E731
+        return Daemon(
+            part, argv, serves, READY_S, environment=messaging.environment(lab, part), every_s=ASK_S
+        )
     argv = api_servers.command(lab, part, kind(part), file(lab, part))
     ready = partial(readiness.answers, f"{lab.url(part)}/healthcheck", verify=lab.verify)
     return Daemon(

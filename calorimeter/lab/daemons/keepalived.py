@@ -57,7 +57,7 @@ def daemon(lab: Lab, part: str) -> Daemon:
     return Daemon(
         part=part,
         argv=(
-            *(str(programs.keepalived()), "--dont-fork", "--vrrp", "--log-console"),
+            *(str(programs.keepalived()), "--dont-fork", "--vrrp", "--log-console", "--no-syslog"),
             *("--use-file", str(home / "keepalived.conf")),
             *("--pid", str(home / "pid"), "--vrrp_pid", str(home / "vrrp.pid")),
         ),

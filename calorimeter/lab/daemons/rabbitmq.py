@@ -1,127 +1,123 @@
-"""RabbitMQ with its management plugin and its own epmd, all on loopback."""
+"""RabbitMQ with its management plugin, one node or a cluster, and an epmd of the lab; all on loopback."""
 
 from __future__ import annotations
 
-from collections import Counter
-from typing import Any
-from urllib.parse import quote
+from collections.abc import Callable
+from threading import Event
 
-from calorimeter.core import files
-from calorimeter.core.bounds import is_digits
-from calorimeter.lab import processes, tls_options
-from calorimeter.lab.daemons import readiness
-from calorimeter.lab.daemons.daemon import Daemon
-from calorimeter.lab.lab_state import LOOPBACK, Lab, write_private
-from calorimeter.lab.sample.layout import BROKER_USER
+from calorimeter.lab import processes, shared_cache
+from calorimeter.lab.daemons import (
+    broker_queries,
+    rabbitmq_node,
+    rabbitmq_program,
+    rabbitmq_template,
+    readiness,
+)
+from calorimeter.lab.daemons.daemon import Daemon, await_ready, launch
+from calorimeter.lab.lab_state import LOOPBACK, Lab
 
-USER = "calorimeter"
-STATISTICS_LAG_S = 2.0
-"""How late counters can be, from the two intervals in `_CONF`."""
-
-_CONF = """\
-default_user = {user}
-default_pass = {password}
-default_user_tags.administrator = true
-loopback_users.{user} = {only_here}
-log.console = true
-log.console.level = info
-log.file = false
-# Counters are at most two seconds late (statistics_lag_s).
-collect_statistics_interval = 1000
-management.sample_retention_policies.global.minute = 1
-management.sample_retention_policies.basic.minute = 1
-management.sample_retention_policies.detailed.10 = 1
-vm_memory_high_watermark.absolute = 1GB
-disk_free_limit.absolute = 50MB
-"""
+READY_S = 120.0
 
 
-def user(lab: Lab) -> str:
-    """The user name of Heat and the suite."""
-    return BROKER_USER if lab.topology.sample else USER
+def prepare(lab: Lab, part: str) -> None:
+    """Write the files of a node, give it its database from the template, and start epmd."""
+    rabbitmq_program.prepare(lab)
+    rabbitmq_node.prepare(lab, part)
+    rabbitmq_template.fill(lab, part)
+    start_epmd(lab)
 
 
-def prepare(lab: Lab) -> None:
-    """Write the configuration; files with passwords have mode 600."""
-    home = lab.folder / "rabbitmq"
-    files.make_folder(home)
-    text = _CONF.format(
-        user=user(lab),
-        password=lab.secrets["amqp"],
-        only_here="false" if lab.layout else "true",
+def has_template(lab: Lab) -> bool:
+    """Whether there is a template of the database; making one takes about 20 s."""
+    return rabbitmq_template.path(lab).exists()
+
+
+def make_template(lab: Lab, cancel: Event | None) -> None:
+    """Make the template with the lab's own nodes. One lab makes it; others that start meanwhile wait."""
+    with shared_cache.only_one("rabbitmq", READY_S, cancel):
+        if has_template(lab):
+            return
+        rabbitmq_program.prepare(lab)
+        start_epmd(lab, cancel)
+        for part in lab.topology.broker_parts:
+            rabbitmq_node.prepare(lab, part)
+            rabbitmq_node.without_accounts(lab, part)
+        # Without an account no node answers our questions, but it listens only once it is in the cluster.
+        daemons = [_node(lab, part, _listens) for part in lab.topology.broker_parts]
+        launched = [(what, launch(lab, what)) for what in daemons]
+        for what, process in launched:
+            await_ready(lab, what, process, cancel)
+        rabbitmq_template.keep(lab, cancel)
+
+
+def prepare_restart(lab: Lab, part: str) -> None:
+    """Prepare the start of one node. If no other node runs, it does not wait for them."""
+    start_epmd(lab)
+    (rabbitmq_node.home(lab, part) / "pid").unlink(missing_ok=True)
+    if not running(lab):
+        rabbitmq_node.start_alone(lab, part)
+
+
+def start_epmd(lab: Lab, cancel: Event | None = None) -> None:
+    """Start the lab's epmd, which knows the ports of all nodes, unless it runs."""
+    if processes.running(lab.folder, "epmd"):
+        return
+    addresses = ",".join([LOOPBACK, *rabbitmq_node.own_addresses(lab).values()])
+    what = Daemon(
+        part="epmd",
+        argv=(str(lab.programs.epmd), "-address", addresses, "-port", str(lab.port("epmd"))),
+        ready=lambda: rabbitmq_node.epmd_answers(lab),
+        deadline_s=20,
     )
-    write_private(home / "rabbitmq.conf", tls_options.broker(lab, "amqp", "management") + text)
-    write_private(home / "enabled_plugins", "[rabbitmq_management].\n")
-    write_private(home / "rabbitmq-env.conf", "")
-    cookie = home / ".erlang.cookie"
-    cookie.unlink(missing_ok=True)
-    write_private(cookie, lab.secrets["erlang_cookie"])
-    cookie.chmod(0o400)
+    await_ready(lab, what, launch(lab, what), cancel)
 
 
-def daemon(lab: Lab) -> Daemon:
-    """RabbitMQ as the current user (Debian's wrapper would change to the user rabbitmq)."""
-    home = lab.folder / "rabbitmq"
+def daemon(lab: Lab, part: str) -> Daemon:
+    """A node; it serves when it is in one cluster with all others that run and are not cut off."""
+    return _node(lab, part, serves)
+
+
+def _node(lab: Lab, part: str, ready: Callable[[Lab, str], bool]) -> Daemon:
+    """A node as the current user (Debian's wrapper would change to the user rabbitmq)."""
     return Daemon(
-        part="rabbitmq",
-        argv=(str(lab.programs.rabbitmq),),
-        environment={
-            "HOME": str(home),
-            "RABBITMQ_NODENAME": f"calorimeter-{lab.topology.name}@localhost",
-            "RABBITMQ_CONF_ENV_FILE": str(home / "rabbitmq-env.conf"),
-            "RABBITMQ_CONFIG_FILE": str(home / "rabbitmq.conf"),
-            "RABBITMQ_ADVANCED_CONFIG_FILE": str(home / "advanced.config"),
-            "RABBITMQ_ENABLED_PLUGINS_FILE": str(home / "enabled_plugins"),
-            "RABBITMQ_MNESIA_BASE": str(home / "mnesia"),
-            "RABBITMQ_LOG_BASE": str(home / "log"),
-            "RABBITMQ_PID_FILE": str(home / "pid"),
-            "RABBITMQ_GENERATED_CONFIG_DIR": str(home / "generated"),
-            "RABBITMQ_DIST_PORT": str(lab.port("erlang")),
-            "ERL_EPMD_PORT": str(lab.port("epmd")),
-            "ERL_EPMD_ADDRESS": LOOPBACK,
-            # For every Erlang VM, including the short-lived one that starts epmd.
-            "ERL_FLAGS": "-kernel inet_dist_use_interface {127,0,0,1} +S 2:2",
-        },
-        ready=lambda: serves(lab),
-        deadline_s=90,
+        part=part,
+        argv=(str(rabbitmq_program.server(lab)),),
+        environment=rabbitmq_node.environment(lab, part),
+        ready=lambda: ready(lab, part),
+        deadline_s=READY_S,
+        group=rabbitmq_node.group(lab, part),
     )
 
 
-def serves(lab: Lab) -> bool:
-    """Whether it accepts AMQP connections and the management API answers with our password."""
-    return readiness.accepts(lab.host("amqp"), lab.port("amqp")) and _get(lab, "overview") is not None
+def serves(lab: Lab, part: str) -> bool:
+    """Whether a node accepts AMQP connections, its management API answers, and it is in the cluster.
+
+    It is in the cluster when it sees all nodes that it can reach, and no partition.
+    """
+    if not _listens(lab, part):
+        return False
+    seen = broker_queries.seen_by(lab, part)
+    return seen is not None and not seen.partitioned and {part, *reachable(lab)} <= seen.running
+
+
+def running(lab: Lab) -> set[str]:
+    """The nodes whose process runs and is not frozen."""
+    found = ((part, rabbitmq_template.masters(lab, part)) for part in lab.topology.broker_parts)
+    return {part for part, masters in found if any(each.state != "T" for each in masters)}
+
+
+def reachable(lab: Lab) -> set[str]:
+    """The nodes that run and are not cut off."""
+    return {part for part in running(lab) if not rabbitmq_node.cut_mark(lab, part).exists()}
 
 
 def transport(lab: Lab) -> str:
-    """The `transport_url` for Heat."""
-    return f"rabbit://{user(lab)}:{lab.secrets['amqp']}@{lab.address('amqp')}/"
+    """The `transport_url` for Heat, with all nodes."""
+    account = f"{rabbitmq_node.user(lab)}:{lab.secrets['amqp']}"
+    hosts = (f"{account}@{lab.address(name)}" for name in lab.topology.broker_ports("amqp"))
+    return f"rabbit://{','.join(hosts)}/"
 
 
-def engine_consumers(lab: Lab) -> dict[int, int]:
-    """Process id → number of its consumers on the queue `engine`.
-
-    oslo.messaging names each connection `PROGRAM:PID:UUID`, and a consumer's channel belongs to one.
-    """
-    consumers: list[dict[str, Any]] = _get(lab, f"consumers/{quote('/', safe='')}") or []
-    connections: list[dict[str, Any]] = _get(lab, "connections?columns=name,user_provided_name") or []
-    given = {each["name"]: str(each.get("user_provided_name", "")) for each in connections}
-    names = [given.get(_connection(each), "") for each in consumers if each["queue"]["name"] == "engine"]
-    pids = (name.split(":")[1] for name in names if name.count(":") >= 2)
-    return dict(Counter(int(pid) for pid in pids if is_digits(pid)))
-
-
-def consumers_of(lab: Lab, part: str) -> int:
-    """The number of an engine's consumers on the queue `engine`."""
-    counted = engine_consumers(lab)
-    return sum(counted.get(process.pid, 0) for process in processes.running(lab.folder, part))
-
-
-def _connection(consumer: dict[str, Any]) -> str:
-    """The name of a consumer's connection; "" while the statistics lack it (an empty list then)."""
-    details = consumer["channel_details"]
-    return str(details["connection_name"]) if isinstance(details, dict) and details else ""
-
-
-def _get(lab: Lab, path: str) -> Any:
-    account = (user(lab), lab.secrets["amqp"])
-    return readiness.json_of(f"{lab.url('management')}/api/{path}", account, verify=lab.verify)
+def _listens(lab: Lab, part: str) -> bool:
+    name = rabbitmq_node.port_name(lab, part, "amqp")
+    return readiness.accepts(lab.host(name), lab.port(name))

@@ -46,7 +46,11 @@ def answers(url: str, timeout_s: float = 5.0, verify: str | bool = True) -> bool
 
 
 def json_of(
-    url: str, auth: tuple[str, str], params: Mapping[str, str] | None = None, verify: str | bool = True
+    url: str,
+    auth: tuple[str, str],
+    params: Mapping[str, str] | None = None,
+    verify: str | bool = True,
+    timeout_s: float = 5.0,
 ) -> Any:
     """The JSON of a GET's answer; None unless the status is 200 and the body is JSON."""
     import requests
@@ -55,7 +59,7 @@ def json_of(
         return None
     try:
         with _direct() as http:
-            answer = http.get(url, auth=auth, params=params, timeout=5, verify=verify)
+            answer = http.get(url, auth=auth, params=params, timeout=timeout_s, verify=verify)
             return answer.json() if answer.status_code == 200 else None
     except (requests.RequestException, ValueError):
         return None

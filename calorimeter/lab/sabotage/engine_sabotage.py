@@ -17,7 +17,7 @@ from calorimeter.core import files
 from calorimeter.core.errors import unknown
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lab_state, lock, processes
-from calorimeter.lab.daemons import daemon, heat, rabbitmq
+from calorimeter.lab.daemons import broker_queries, daemon, heat, rabbitmq, rabbitmq_node
 from calorimeter.lab.daemons.daemon import DaemonError
 from calorimeter.lab.lab_state import Lab, write_private
 
@@ -111,7 +111,7 @@ def heal(name: str) -> None:
         part = lab.topology.engine_parts[-1]
         options = heat.conf(lab, part)
         intact = files.read_text(heat.file(lab, part)) == heat_conf_writer.render(options)
-        if intact and rabbitmq.consumers_of(lab, part) == lab.topology.workers:
+        if intact and broker_queries.consumers_of(lab, part) == lab.topology.workers:
             return
         _restart(lab, part, options, EngineSabotage("", lambda _: {}, lab.topology.workers))
 
@@ -120,13 +120,13 @@ def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: En
     before = {process.pid for process in processes.running(lab.folder, part)}
     processes.kill(lab.folder, part)
     try:
-        until(lambda: not before & rabbitmq.engine_consumers(lab).keys(), READY_S)
+        until(lambda: not before & broker_queries.engine_consumers(lab).keys(), READY_S)
         write_private(heat.own_file(lab, part), heat_conf_writer.render(options))
         process = daemon.launch(lab, heat.daemon(lab, part))
         if wanted.consumers is None:
             until(lambda: process.poll() is not None, READY_S)
         elif wanted.vhost == "/":
-            until(lambda: rabbitmq.consumers_of(lab, part) == wanted.consumers, READY_S)
+            until(lambda: broker_queries.consumers_of(lab, part) == wanted.consumers, READY_S)
         else:
             until(lambda: _consumers(lab, wanted.vhost) > 0, READY_S)
     except DeadlineError as problem:
@@ -136,7 +136,7 @@ def _restart(lab: Lab, part: str, options: heat_conf_writer.Sections, wanted: En
 
 def _make_vhost(lab: Lab, vhost: str) -> None:
     rights = {"configure": ".*", "write": ".*", "read": ".*"}
-    for path, body in ((f"vhosts/{vhost}", {}), (f"permissions/{vhost}/{rabbitmq.user(lab)}", rights)):
+    for path, body in ((f"vhosts/{vhost}", {}), (f"permissions/{vhost}/{rabbitmq_node.user(lab)}", rights)):
         _management(lab, "PUT", path, body).raise_for_status()
 
 
@@ -151,5 +151,6 @@ def _management(lab: Lab, method: str, path: str, body: object = None) -> reques
     with requests.Session() as http:
         http.trust_env = False
         http.verify = lab.verify
-        http.auth = (rabbitmq.user(lab), lab.secrets["amqp"])
-        return http.request(method, f"{lab.url('management')}/api/{path}", json=body, timeout=10)
+        http.auth = broker_queries.account(lab)
+        url = broker_queries.management_url(lab, broker_queries.answering(lab))
+        return http.request(method, f"{url}/{path}", json=body, timeout=10)

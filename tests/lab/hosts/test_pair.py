@@ -30,17 +30,23 @@ pytestmark = [
 ]
 
 FRONT = "10.0.0.250"
+LONGEST_S = 90
+ANSWERED_S = 3.0
+"""How long the client waits for an answer."""
 QUICK_S = 0.9
 """A packet that was lost is sent again after a second."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """What a client saw that connects every 20 ms: until when after an event connections went wrong, how
-    many did, and the statuses that were answered."""
+    """What a client saw that connects every 20 ms after an event.
+
+    `lasted_s`: when the last connection began that failed or was slow. `ended`: connections that were
+    refused, or ended without an answer, at once.
+    """
 
     lasted_s: float
-    wrong: int
+    ended: int
     statuses: frozenset[int]
 
 
@@ -83,19 +89,28 @@ def act(name: str, part: str, action: str) -> int:
 
 
 def outage(name: str, event: Callable[[], int], seconds: float = 7.0) -> Outage:
-    """Make an event happen while a client connects, and what it saw."""
+    """Make an event happen while a client connects, and what it saw in so many seconds from then on."""
     client = ("--host", "client-1", "--", sys.executable, str(PROGRAMS / "connect_steadily.py"))
-    words = ("exec", "--name", name, *client, FRONT, "8004", str(seconds))
+    words = ("exec", "--name", name, *client, FRONT, "8004", str(LONGEST_S))
     command = [sys.executable, "-m", "calorimeter", "lab", *words]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline()  # it connects
         at_ns = event()
-        rows = [line.split() for line in running.stdout]
-    found = [(int(began), int(status), float(took)) for began, status, took in rows]
-    wrong = [began for began, status, took in found if began > at_ns and (status != 300 or took > QUICK_S)]
+        end_ns = at_ns + int(seconds * 1e9)
+        found = []
+        for line in running.stdout:
+            began, status, took = line.split()
+            found.append((int(began), int(status), float(took)))
+            if int(began) > end_ns + ANSWERED_S * 1e9:  # all that began before the end are in
+                break
+        running.terminate()
+    assert found[-1][0] > end_ns
+    seen = [each for each in found if at_ns < each[0] < end_ns]
+    wrong = [began for began, status, took in seen if status != 300 or took > QUICK_S]
     lasted_s = (max(wrong) - at_ns) / 1e9 if wrong else 0.0
-    return Outage(lasted_s, len(wrong), frozenset(status for _, status, _ in found))
+    ended = sum(status == 0 and took < QUICK_S for _, status, took in seen)
+    return Outage(lasted_s, ended, frozenset(status for _, status, _ in seen))
 
 
 def inside(name: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -155,7 +170,8 @@ def test_the_address_leaves_what_is_broken(
         back = outage(pair, lambda: act(pair, broken, heal), 3.0)
     print(f"{broken} {heal}: {back}")
     assert holder(pair) != first
-    assert back.statuses == {300}
+    assert back.ended == 0
+    assert back.statuses <= {300, 0}  # an API of a busy machine is late now and then
     until(lambda: _all_up(pair, f"proxy-{first}"), 20)
 
 
