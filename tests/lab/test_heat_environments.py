@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ NOTHING = "openstack-heat==27.0.1 ; python_version < '3' --hash=sha256:" + "0" *
 
 MAKE = """
 import sys
+from dataclasses import fields
 from pathlib import Path
 from calorimeter.lab import heat_environments
 heat_environments.CLONE = Path(sys.argv[1])
@@ -94,7 +96,8 @@ def test_one_that_cannot_be_made_is_one_line(tmp_path: Path, monkeypatch: pytest
 
 def test_a_missing_environment_is_one_line_for_a_part(tmp_path: Path) -> None:
     """`lab part start` after the cache was cleared says what makes it again."""
-    found = programs.Programs(*(tmp_path for _ in range(6)))
+    paths = {field.name: tmp_path for field in fields(programs.Programs)}
+    found = programs.Programs(**paths)
     assert found.heat("heat-engine") == str(tmp_path / "bin" / "heat-engine")
     with pytest.raises(InputError, match=r"Heat 27\.0\.1: its environment is missing"):
         found.heat("heat-engine", "27")
