@@ -34,14 +34,14 @@ LONGEST_S = 90
 ANSWERED_S = 3.0
 """How long the client waits for an answer."""
 QUICK_S = 0.9
-"""A packet that was lost is sent again after a second."""
+"""Longer than a refusal takes, and shorter than a lost packet, which is sent again after a second."""
 
 
 @dataclass(frozen=True)
 class Outage:
     """What a client saw that connects every 20 ms after an event.
 
-    `lasted_s`: when the last connection began that failed or was slow. `ended`: connections that were
+    `lasted_s`: when the last connection began that failed. `ended`: connections that were
     refused, or ended without an answer, at once.
     """
 
@@ -88,7 +88,7 @@ def act(name: str, part: str, action: str) -> int:
     return int(found[1])
 
 
-def outage(name: str, event: Callable[[], int], seconds: float = 7.0) -> Outage:
+def outage(name: str, event: Callable[[], int], seconds: float = 9.0) -> Outage:
     """Make an event happen while a client connects, and what it saw in so many seconds from then on."""
     client = ("--host", "client-1", "--", sys.executable, str(PROGRAMS / "connect_steadily.py"))
     words = ("exec", "--name", name, *client, FRONT, "8004", str(LONGEST_S))
@@ -107,8 +107,8 @@ def outage(name: str, event: Callable[[], int], seconds: float = 7.0) -> Outage:
         running.terminate()
     assert found[-1][0] > end_ns
     seen = [each for each in found if at_ns < each[0] < end_ns]
-    wrong = [began for began, status, took in seen if status != 300 or took > QUICK_S]
-    lasted_s = (max(wrong) - at_ns) / 1e9 if wrong else 0.0
+    failed = [began for began, status, _ in seen if status != 300]
+    lasted_s = (max(failed) - at_ns) / 1e9 if failed else 0.0
     ended = sum(status == 0 and took < QUICK_S for _, status, took in seen)
     return Outage(lasted_s, ended, frozenset(status for _, status, _ in seen))
 
@@ -147,10 +147,10 @@ def test_both_apis_are_served_at_one_address(pair: str) -> None:
 @pytest.mark.parametrize(
     ("part", "fault", "heal", "within_s"),
     [
-        ("proxy", "kill", "start", 4.0),
-        ("proxy", "freeze", "thaw", 6.0),
-        ("P", "unreachable", "reachable", 3.0),
-        ("keepalived", "stop", "start", 1.5),
+        ("proxy", "kill", "start", 5.0),
+        ("proxy", "freeze", "thaw", 8.0),
+        ("P", "unreachable", "reachable", 5.0),
+        ("keepalived", "stop", "start", 3.0),
     ],
 )
 def test_the_address_leaves_what_is_broken(
