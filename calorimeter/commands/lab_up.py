@@ -78,7 +78,7 @@ PLACE_OPTIONS = (
            type=click.Choice(["guide"])),
     option("--haproxy", "Absolute path of a haproxy to run, 2.2 or later (default: the system's).",
            type=PROGRAM),
-    option("--rabbitmq", "Absolute path of a sbin/rabbitmq-server to run, 3.8 or later (default: the "
+    option("--rabbitmq", "Absolute path of a sbin/rabbitmq-server to run, 3.10 or later (default: the "
            "system's).", type=PROGRAM),
     option("--rest-port", "Port of the proxy for REST (default: a free one).", type=PORT),
     option("--cfn-port", "Port of the proxy for CFN (default: a free one).", type=PORT),

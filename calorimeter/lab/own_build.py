@@ -56,7 +56,7 @@ def _of_tree(path: Path) -> str | None:
 
 HAPROXY = Program("--haproxy", _says, (2, 2), "a program that says `HAProxy version 2.2` or later")
 
-RABBITMQ = Program("--rabbitmq", _of_tree, (3, 8), "sbin/rabbitmq-server of RabbitMQ 3.8 or later")
+RABBITMQ = Program("--rabbitmq", _of_tree, (3, 10), "sbin/rabbitmq-server of RabbitMQ 3.10 or later")
 
 
 def checked(path: Path, program: Program) -> Path:
