@@ -1,7 +1,8 @@
 """Computes which server HAProxy's `balance source` chooses for a client.
 
 The rules (HAProxy 2.6: `src/backend.c`, `src/lb_map.c`, `src/lb_chash.c`, `src/cfgparse-listen.c`; the
-configuration manual on `balance` and `hash-type`), compared with HAProxy 2.6.12 by the tests:
+configuration manual on `balance` and `hash-type`), compared by the tests with the HAProxy that is installed
+(2.6.12, 3.0.11 and 3.2.26 were):
 
 - The hash of an IPv4 address is the address as a 32-bit number. The hash of an IPv6 address is the
   exclusive or of its four 32-bit words. An IPv4 client on an IPv6 socket has the address `::ffff:a.b.c.d`.
@@ -10,7 +11,8 @@ configuration manual on `balance` and `hash-type`), compared with HAProxy 2.6.12
 - `map-based`: a table has one entry per unit of weight of the servers that are usable now, in the order of
   the file, smoothly interleaved. The hash modulo the table's length is the index.
 - `consistent`: each server has 16 places per unit of weight on a ring of 2^32, computed from its number
-  (`id`, else its position from 1). The nearest place wins; of two equally near ones, the lower.
+  (`id`, else its position from 1). The nearest place wins; of two equally near ones, the lower. HAProxy 3.0
+  computes other places than 2.x; 3.2.7 went back ("fix key calculation when using default hash-key id").
 - Backup servers are used only if no other server is usable; then only the first of them, unless
   `option allbackups` is given.
 
@@ -19,6 +21,7 @@ The choice does not depend on history: when a server returns, the table and the 
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,6 +35,7 @@ FUNCTIONS = ("sdbm", "djb2", "wt6", "crc32", "none")
 LARGEST_WEIGHT = 256
 NODES_PER_WEIGHT = 16
 _NODES_PER_SERVER = LARGEST_WEIGHT * NODES_PER_WEIGHT
+_VERSION = re.compile(r"(\d{1,4})\.(\d{1,4})\.(\d{1,4})", re.ASCII)
 _RING = 1 << 32
 _MASK = _RING - 1
 
@@ -61,7 +65,7 @@ class HashRules:
     """How a `listen` or `backend` section balances.
 
     `overridden_by` names directives of the section that take precedence (`stick-table`, `cookie`,
-    `use-server`).
+    `use-server`). `haproxy` is HAProxy's version (None: one whose ring is that of 2.x).
     """
 
     balance: str = "source"
@@ -70,12 +74,18 @@ class HashRules:
     avalanche: bool = False
     balance_factor: int = 0
     hash_key: str = "id"
+    haproxy: str | None = None
     all_backups: bool = False
     overridden_by: tuple[str, ...] = ()
 
     @classmethod
     def from_words(
-        cls, balance: str = "source", hash_type: str = "map-based", *, overridden_by: Iterable[str] = ()
+        cls,
+        balance: str = "source",
+        hash_type: str = "map-based",
+        *,
+        overridden_by: Iterable[str] = (),
+        haproxy: str | None = None,
     ) -> Self:
         """The rules for the arguments of `balance` and `hash-type` in a file.
 
@@ -96,7 +106,23 @@ class HashRules:
             function=function,
             avalanche="avalanche" in rest or (method == "consistent" and not rest),
             overridden_by=tuple(overridden_by),
+            haproxy=haproxy,
         )
+
+    @property
+    def rehashed(self) -> bool:
+        """Whether this HAProxy hashes a server's number before it counts its places from there.
+
+        3.0.0 to 3.0.11 and 3.2.0 to 3.2.6 do. Raises Unpredictable for the versions between, of which it is
+        not known.
+        """
+        found = _VERSION.match(self.haproxy or "")
+        version = tuple(int(number) for number in found.groups()) if found else (0, 0, 0)
+        if not (3, 0, 0) <= version < (3, 2, 7):
+            return False
+        if (3, 0, 12) <= version < (3, 2, 0):
+            raise Unpredictable(f"where HAProxy {self.haproxy} places servers on its ring is not known")
+        return True
 
     def check(self) -> None:
         """Raise Unpredictable unless the choice depends on the source alone."""
@@ -130,8 +156,8 @@ def source_hash(source: str) -> int:
 def avalanched(value: int) -> int:
     """HAProxy's `avalanche`: Bob Jenkins's 32-bit integer hash (full avalanche), times 3·2^30 + 1.
 
-    Source: http://burtleburtle.net/bob/hash/integer.html. It is one-to-one, so places on the ring never
-    collide.
+    Source: http://burtleburtle.net/bob/hash/integer.html. It is one-to-one, so places of one server
+    never collide.
     """
     value = (value * 4097 + 0x7ED55D16) & _MASK
     value = value ^ 0xC761C23C ^ value >> 19
@@ -159,7 +185,7 @@ class SourceHash:
         if rules.hash_type == "map-based":
             self._table = _interleaved(self._usable)
         else:
-            self._ring = _ring(self._usable)
+            self._ring = _ring(self._usable, rehashed=rules.rehashed)
             self._places = [place for place, _ in self._ring]
 
     def server(self, source: str) -> str | None:
@@ -237,12 +263,19 @@ def _interleaved(servers: Sequence[HashServer]) -> list[str]:
     return table
 
 
-def _ring(servers: Sequence[HashServer]) -> list[tuple[int, str]]:
-    return sorted(
-        (avalanched((server.puid * _NODES_PER_SERVER + node) & _MASK), server.name)
+def _ring(servers: Sequence[HashServer], *, rehashed: bool) -> list[tuple[int, str]]:
+    ring = sorted(
+        (avalanched((_first(server.puid, rehashed=rehashed) + node) & _MASK), server.name)
         for server in servers
         for node in range(server.weight * NODES_PER_WEIGHT)
     )
+    if len({place for place, _ in ring}) < len(ring):
+        raise Unpredictable("two servers have the same place on the ring")
+    return ring
+
+
+def _first(puid: int, *, rehashed: bool) -> int:
+    return avalanched(puid) if rehashed else puid * _NODES_PER_SERVER
 
 
 def moved_share_map_based(servers: int) -> float:

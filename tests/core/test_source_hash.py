@@ -283,3 +283,35 @@ def test_expected_excess_of_a_ring_does_not_vanish() -> None:
     assert expected_excess(10**9, servers(1, 1, 1), CONSISTENT) == pytest.approx(
         max(shares.values()) * 3, rel=1e-3
     )
+
+
+@pytest.mark.parametrize(
+    ("version", "rehashed"),
+    [
+        (None, False),
+        ("2.6.12-1+deb12u3", False),
+        ("2.8.16", False),
+        ("3.0.11-1+deb13u5", True),
+        ("3.2.6", True),
+        ("3.2.7", False),
+        ("3.2.26-1", False),
+    ],
+)
+def test_the_ring_depends_on_the_version(version: str | None, rehashed: bool) -> None:
+    """HAProxy 3.0 computed other places, 3.2.7 those of 2.x again; the map-based table never changed."""
+    rules = HashRules.from_words("source", "consistent", haproxy=version)
+    group = servers(1, 2, 1)
+    sources = [f"10.0.{n}.{n}" for n in range(200)]
+    chosen = SourceHash(group, rules).table(sources)
+    assert (chosen != SourceHash(group, CONSISTENT).table(sources)) is rehashed
+    assert SourceHash(group, HashRules(haproxy=version)).table(sources) == SourceHash(group, MAP).table(
+        sources
+    )
+
+
+def test_a_ring_of_an_unknown_version_cannot_be_predicted() -> None:
+    """It is not known when 3.0 and 3.1 went back to the places of 2.x."""
+    for version in ("3.0.12", "3.1.5"):
+        with pytest.raises(Unpredictable, match=f"where HAProxy {version} places servers"):
+            SourceHash(servers(1, 1), HashRules.from_words("source", "consistent", haproxy=version))
+        assert SourceHash(servers(1, 1), HashRules(haproxy=version)).server("10.0.0.1")

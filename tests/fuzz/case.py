@@ -6,6 +6,8 @@ import re
 import signal
 from dataclasses import dataclass, field
 
+from tests.places import CLONE
+
 READER = "read:"
 """What the first word of a case starts with that calls one of `readers` instead of a command."""
 
@@ -84,6 +86,7 @@ def _place(text: str) -> str:
     """The exception, and the last line of ours that it passed."""
     frames = text.rpartition("Traceback (most recent call last):\n")[2].splitlines()
     last = next((line for line in frames if not line.startswith(" ")), "")
-    ours = re.findall(r'File "[^"]*/(calorimeter/[^"]+)", line (\d+), in (\S+)', text)
+    # The clone's own folder may be called calorimeter, too.
+    ours = re.findall(rf'File "{re.escape(str(CLONE))}/(calorimeter/[^"]+)", line (\d+), in (\S+)', text)
     where = f"{ours[-1][0]}:{ours[-1][1]} {ours[-1][2]}" if ours else "no line of ours"
     return f"{last.partition(':')[0][:60]} in {where}"

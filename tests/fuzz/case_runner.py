@@ -23,7 +23,7 @@ class CaseRunner:
     def __enter__(self) -> Self:
         one_thread = dict.fromkeys(("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "ARROW_IO_THREADS"), "1")
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.fuzz.case_server"],
+            [sys.executable, "-B", "-m", "tests.fuzz.case_server"],
             cwd=CLONE,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -59,8 +59,10 @@ class OrdinaryUser:
 
 
 @pytest.fixture
-def user() -> Iterator[OrdinaryUser]:
+def user(monkeypatch: pytest.MonkeyPatch) -> Iterator[OrdinaryUser]:
     """The user; whatever a test left of the lab goes."""
+    if os.geteuid() == 0:
+        monkeypatch.setenv("SUDO_UID", str(NOBODY))  # root reads the secrets of the user who called sudo
     # Not pytest's own folder, which belongs to root and which nobody may enter. Short: it has Unix sockets.
     with tempfile.TemporaryDirectory(prefix="cal-") as folder:
         Path(folder).chmod(0o755)

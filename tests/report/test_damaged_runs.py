@@ -106,7 +106,7 @@ def test_what_is_damaged_is_a_gap_beside_what_is_whole(run: Path) -> None:
     """Ledger, watch and evidence that cannot be read take nothing else from the page."""
     whole = page_content.collect(RunDir.open(run))
     (run / "ledger" / "w0-0.parquet").write_bytes(b"PAR1")
-    (run / "evidence" / "H2.json").write_text("[" * 5000)
+    (run / "evidence" / "H2.json").write_text("[" * 5000 + "]" * 5000)
     (run / "evidence" / "H9 <b>.json").write_text("{}")
     (run / "watch" / "proxy.jsonl").write_text('{"t_ns": 1e999}\n' + "x" * (9 * 2**20))
     found = page_content.collect(RunDir.open(run))

@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Address, IPv6Address
 from itertools import count
 from pathlib import Path
@@ -58,6 +59,7 @@ class Case:
             function=rules.function,
             avalanche=rules.avalanche,
             all_backups="option allbackups" in self.options,
+            haproxy=installed_version(),
         )
 
     @property
@@ -69,6 +71,13 @@ class Case:
             )
             for i, weight in enumerate(self.weights, 1)
         )
+
+
+@cache
+def installed_version() -> str:
+    """The version of the HAProxy that is asked."""
+    shown = subprocess.run(["haproxy", "-v"], capture_output=True, text=True, check=True).stdout
+    return shown.split()[2]
 
 
 def cases() -> tuple[Case, ...]:

@@ -25,7 +25,8 @@ from calorimeter.gates.evidence.placement import placement
 
 def described_rules(evidence: Visits) -> HashRules:
     """The hash rules that the owner describes. Raises Unpredictable if they give no source hash."""
-    rules = HashRules.from_words(evidence.described.balance, evidence.described.hash_type)
+    described = evidence.described
+    rules = HashRules.from_words(described.balance, described.hash_type, haproxy=evidence.haproxy)
     rules.check()
     return rules
 

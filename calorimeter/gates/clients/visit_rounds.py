@@ -103,6 +103,8 @@ def _section(context: Context, api_name: str, attribution: Attribution) -> Visit
         before=proxy_polling.servers(attribution.stats, api.proxy_section),
         backends=proxy_polling.resolved(api),
         placed=proxy_polling.placed(attribution.stats, api.proxy_section),
+        haproxy=proxy_polling.version(attribution.stats)
+        or next((proxy.version for proxy in context.deployment.proxy), None),
     )
 
 

@@ -106,7 +106,7 @@ class Visits(Model):
     log lines on the section's servers during the visits. `passed_over` says why stronger evidence was not
     used. `planned` is how many visits were intended: fewer were made if they were given up. `backends` are
     the addresses of the described backends as `IP:PORT` (empty: the name could not be resolved), `placed`
-    those that the proxies use (empty: not shown).
+    those that the proxies use (empty: not shown). `haproxy` is HAProxy's version (None: not known).
     """
 
     api: str
@@ -124,6 +124,7 @@ class Visits(Model):
     planned: int | None = None
     backends: dict[str, tuple[str, ...]] = {}
     placed: tuple[ServerAt, ...] = ()
+    haproxy: str | None = None
 
     @property
     def name(self) -> str:

@@ -21,6 +21,14 @@ def servers(sources: Sequence[StatsSource], section: str) -> tuple[HashServer, .
     return hash_servers(sources[0].show_stat(), section) if sources else None
 
 
+def version(sources: Sequence[StatsSource]) -> str | None:
+    """The version of the first proxy; None if it does not show it, as on a stats page."""
+    try:
+        return sources[0].show_info().get("Version") if sources else None
+    except EvidenceUnavailable:
+        return None
+
+
 def placed(sources: Sequence[StatsSource], section: str) -> tuple[ServerAt, ...]:
     """The addresses of a section's servers, as far as the proxies show them.
 

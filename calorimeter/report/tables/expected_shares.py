@@ -52,19 +52,20 @@ def bands(opened: pd.DataFrame, servers: pd.DataFrame, deployment: Deployment | 
     """
     rows: list[dict[str, object]] = []
     if deployment is not None and len(opened) and len(servers):
+        version = next((proxy.version for proxy in deployment.proxy), None)
         for api in ("rest", "cfn"):
             described = deployment.api(api)
             if described is None:
                 continue
             section = described.proxy_section
             wanted = deployment.expect.of(api)
-            hashing = _hash(servers[servers["section"] == section], wanted)
+            hashing = _hash(servers[servers["section"] == section], wanted, version)
             if hashing is not None:
                 rows += _of_section(section, hashing, opened[opened["api"] == api])
     return pd.DataFrame(rows, columns=["group", "name", "predicted", "low", "high"])
 
 
-def _hash(servers: pd.DataFrame, wanted: Balance) -> SourceHash | None:
+def _hash(servers: pd.DataFrame, wanted: Balance, version: str | None) -> SourceHash | None:
     rows = servers[~servers["server"].isin(PROXY_TOTALS)]
     # HAProxy gives a server's number by its place in the file, which is the order of its statistics.
     order = list(dict.fromkeys(rows["server"]))
@@ -73,7 +74,7 @@ def _hash(servers: pd.DataFrame, wanted: Balance) -> SourceHash | None:
         return None
     weights = rows.groupby("server")["weight"].first()
     try:
-        rules = HashRules.from_words(wanted.balance, wanted.hash_type)
+        rules = HashRules.from_words(wanted.balance, wanted.hash_type, haproxy=version)
         found = [
             HashServer(name=name, puid=number + 1, weight=int(weights[name]))
             for number, name in enumerate(order)
