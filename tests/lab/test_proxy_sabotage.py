@@ -32,7 +32,7 @@ def lab(tmp_path: Path) -> Lab:
     names = [f"{api}-{n}" for api in ("rest", "cfn") for n in (1, 2, 3)]
     ports = {"rest": 8004, "cfn": 8000, "log": 5140, **{name: 9000 + n for n, name in enumerate(names)}}
     nowhere = Path("/nowhere")
-    programs = Programs(*(nowhere,) * 7)
+    programs = Programs(*(nowhere,) * 6)
     return Lab(tmp_path, LabTopology(name="literal", rest=3, cfn=3, ports=ports), {}, programs)
 
 

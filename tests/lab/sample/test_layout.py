@@ -25,7 +25,7 @@ def lab(**asked: object) -> Lab:
     """A sample that is not up."""
     wanted = LabTopology.model_validate({"name": "s", "sample": "guide", "engines": 4, **asked})
     ports = SAMPLE.ports(wanted.port_names)
-    programs = Programs(*(PROGRAM,) * 6, Path("/venv"))
+    programs = Programs(*(PROGRAM,) * 5, Path("/venv"))
     return Lab(Path("/s"), wanted.model_copy(update={"ports": ports}), {"amqp": "x"}, programs)
 
 
