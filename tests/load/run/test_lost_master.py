@@ -62,7 +62,7 @@ def test_workers_end_when_their_master_is_killed(tmp_path: Path) -> None:
         output, errors = suite.communicate(timeout=SOON_S)
         _, alive = psutil.wait_procs(workers, SOON_S)
     assert len(workers) == 2
-    # Whoever adopts them may not ask for their status at once, or ever, as the first process of a container.
+    # Whoever adopts them may not ask for their status, as the first process of a container may not.
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
     assert suite.returncode == 2
     (run,) = (tmp_path / "runs").iterdir()
