@@ -74,9 +74,6 @@ The group without a name is for maintainers; the overview does not list it.
 
 COMMANDS = {name: command for group in GROUPS.values() for name, command in group.items()}
 
-TOUCHING = ("lab", "doctor", "run", "clean", "capacity", "scale", "verify", "trace", "fault")
-"""Commands that touch a deployment. They first heal the faults that a killed run left behind."""
-
 
 class LazyGroup(click.Group):
     """A group whose commands are imported only when they are called."""
@@ -91,8 +88,6 @@ class LazyGroup(click.Group):
             close = nearest(cmd_name, COMMANDS)
             hint = f"; did you mean {close!r}?" if close else ""
             raise click.UsageError(f"unknown command {cmd_name!r}{hint}", ctx)
-        if cmd_name in TOUCHING:
-            _heal_leftovers()
         where, example, _ = COMMANDS[cmd_name]
         module, _, attribute = where.partition(":")
         command = getattr(import_module(module), attribute)
@@ -122,23 +117,6 @@ def calorimeter() -> None:
 
     Exit status: 0 success; 1 a gate is FAIL or INCONCLUSIVE; 2 the input or the set-up is unusable.
     """
-
-
-def _heal_leftovers() -> None:
-    """Heal the faults that a killed run of the suite left behind on this machine."""
-    from calorimeter.core import paths
-
-    if not any((paths.state() / "faults").glob("*.json")):
-        return
-    from calorimeter.core.faults.journal import Unhealed, recover_all
-
-    try:
-        for name, each in recover_all():
-            click.echo(
-                f"healed a fault that a killed run left behind: {name}: {each.part}: {each.fault}", err=True
-            )
-    except Unhealed as problem:
-        raise click.ClickException(str(problem)) from None
 
 
 def _unhealed() -> type[Exception]:

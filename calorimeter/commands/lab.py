@@ -13,6 +13,7 @@ from calorimeter.commands.lab_options import (
     PROXY_OPTIONS,
     daemons,
     given,
+    open_lab,
     option,
     say,
     with_options,
@@ -161,12 +162,12 @@ def logs(part: str | None, name: str, lines: int) -> None:
 @NAME
 def scale(name: str, **counts: int | None) -> None:
     """Add or remove APIs and engines while the lab runs."""
-    from calorimeter.lab import lab_state, resize
+    from calorimeter.lab import resize
 
     asked = given(counts)
     if not asked:
         raise click.UsageError("no number given; give --rest N, --cfn N or --engines N")
-    opened = lab_state.open_lab(name)
+    opened = open_lab(name)
     for what in ("rest", "cfn"):
         if opened.topology.sample and what in asked:
             raise InputError(f"--{what}", f"{asked[what]} given for a sample", "valid: --engines alone")
@@ -194,9 +195,9 @@ def part(part: str, action: str, name: str) -> None:
     Prints the time at which the action took effect, in ns since the epoch. A fault in a part that does not
     run is an error; healing a part that runs is not.
     """
-    from calorimeter.lab import lab_state, parts
+    from calorimeter.lab import parts
 
-    opened = lab_state.open_lab(name)
+    opened = open_lab(name)
     opened.enter_network()
     with daemons():
         at = parts.act(opened, part, action)
@@ -231,10 +232,9 @@ def proxy(name: str, **asked: Any) -> None:
 
     The lab's deployment.toml describes the new configuration. A sabotage of the proxy ends.
     """
-    from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import proxy_sabotage
 
-    lab_state.open_lab(name).enter_network()
+    open_lab(name).enter_network()
     with daemons():
         proxy_sabotage.reshape(name, asked)
     click.echo(f"lab {name} has the new proxy configuration", err=True)
@@ -248,7 +248,6 @@ def sabotage_(what: str | None, name: str) -> None:
 
     The lab's deployment.toml is not changed: it describes what should be. `lab heal` ends a sabotage.
     """
-    from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
     from calorimeter.lab.sabotage.found_by import FOUND_BY
 
@@ -260,7 +259,7 @@ def sabotage_(what: str | None, name: str) -> None:
         return
     if what not in ways:
         raise unknown("lab sabotage", "sabotage", what, ways)
-    lab_state.open_lab(name).enter_network()
+    open_lab(name).enter_network()
     with daemons():
         if what in engine_sabotage.ENGINE_SABOTAGES:
             engine_sabotage.sabotage(name, what)
@@ -273,10 +272,9 @@ def sabotage_(what: str | None, name: str) -> None:
 @NAME
 def heal(name: str) -> None:
     """End a sabotage: configure the proxy and the engines as the lab's deployment.toml describes them."""
-    from calorimeter.lab import lab_state
     from calorimeter.lab.sabotage import engine_sabotage, proxy_sabotage
 
-    lab_state.open_lab(name).enter_network()
+    open_lab(name).enter_network()
     with daemons():
         engine_sabotage.heal(name)
         proxy_sabotage.heal(name)

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from calorimeter.commands.param_types import NumberParam, NumbersParam
 from calorimeter.core import bounds
 from calorimeter.core.errors import InputError
+
+if TYPE_CHECKING:
+    from calorimeter.lab.lab_state import Lab
 
 COUNT = NumberParam(bounds.LAB_COUNT)
 PORT = NumberParam(bounds.PORT)
@@ -117,6 +120,16 @@ def given(asked: Mapping[str, Any]) -> dict[str, Any]:
 def say(line: str) -> None:
     """Show a line of progress."""
     click.echo(line, err=True)
+
+
+def open_lab(name: str) -> Lab:
+    """The lab that a command changes; what a killed run left broken in it is healed first."""
+    from calorimeter.core.faults.journal import heal_leftovers
+    from calorimeter.lab import lab_state
+
+    opened = lab_state.open_lab(name)
+    heal_leftovers(opened.deployment)
+    return opened
 
 
 @contextmanager

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
-from threading import Event, Lock
+from threading import Condition, Event, Lock
 
 from calorimeter.core import files
 from calorimeter.core.errors import InputError
@@ -119,7 +120,9 @@ class _BringUp:
         self.preparing = Lock()
         self.began = time.monotonic()
         self.starts = start_plan.plan(lab)
-        self.serves = {part: Event() for part in self.starts}
+        self.waiting = dict(self.starts)
+        self.starting: set[str] = set()
+        self.changed = Condition()
         self._say = say
 
     def say(self, text: str) -> None:
@@ -149,14 +152,34 @@ class _BringUp:
         """Start one part once those that it needs serve. Raises `CancelledError` if another one failed."""
         with self.preparing:  # parts share files
             start.prepare(self.lab, self.cancel)
-        for needed in start.needs:
-            while not self.serves[needed].wait(0.05):
+        with self.changed:
+            while not self.may_start(start):
+                self.changed.wait(0.1)
                 if self.cancel.is_set():
                     raise CancelledError
+            del self.waiting[start.part]
+            self.starting.add(start.part)
         daemon.start(self.lab, start.daemon(self.lab), self.cancel)
         start.check(self.lab)
-        self.serves[start.part].set()
+        with self.changed:
+            self.starting.remove(start.part)
+            self.changed.notify_all()
         self.say(f"{start.part} is ready")
+
+    def may_start(self, start: PartStart) -> bool:
+        """Whether all parts that it needs serve, and its turn has come."""
+        if not self.served(start):
+            return False
+        brokers = set(self.lab.topology.broker_parts)
+        if not start.in_turn or brokers.isdisjoint(self.starting | set(self.waiting)):
+            return True
+        first = next(each for each in self.waiting.values() if each.in_turn and self.served(each))
+        loading = sum(self.starts[part].in_turn for part in self.starting)
+        return start is first and loading < max(1, len(os.sched_getaffinity(0)) - 1)
+
+    def served(self, start: PartStart) -> bool:
+        """Whether all parts that it needs serve."""
+        return not any(part in self.waiting or part in self.starting for part in start.needs)
 
 
 def _raise_first(steps: list[Future[None]]) -> None:

@@ -21,6 +21,9 @@ from calorimeter.lab.lab_state import Lab
 HEALS = {"partitioned": "rejoined"}
 """Action that breaks a node → action that heals it."""
 
+STREAM_PORTS = "6000-6500"
+"""Ports at which a stream's leader reaches its replicas: osiris's default, below those of labs."""
+
 BY_ITSELF_S = 20.0
 """Time that a cluster gets to become whole by itself, by its partition handling."""
 
@@ -44,7 +47,6 @@ def cut(lab: Lab, part: str) -> int:
     if part not in rabbitmq.running(lab):
         raise InputError(f"lab part {part}", "does not run, or is frozen", "start or thaw it first")
     own = rabbitmq_node.own_address(lab, part)
-    others = ", ".join(a for each, a in rabbitmq_node.own_addresses(lab).items() if each != part)
     files.append(rabbitmq_node.cut_mark(lab, part)).close()
     return part_faults.make_table(
         _table(lab, part),
@@ -53,8 +55,9 @@ def cut(lab: Lab, part: str) -> int:
             "type filter hook output priority 0; policy accept;",
             f"ip daddr {own} drop",
             f"ip saddr {own} drop",
-            # Replicas of streams are reached from an address that the kernel chooses.
-            f"meta skgid {rabbitmq_node.group(lab, part)} ip daddr {{ {others} }} drop",
+            # Replicas of streams are reached at an address that the host's name has.
+            f"meta skgid {rabbitmq_node.group(lab, part)} tcp dport {STREAM_PORTS} drop",
+            f"meta skgid {rabbitmq_node.group(lab, part)} tcp sport {STREAM_PORTS} drop",
         ),
     )
 

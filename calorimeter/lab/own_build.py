@@ -1,103 +1,79 @@
-"""Programs that the user built: whether they run, and their versions, asked before anything starts."""
+"""Programs that the user built: whether they can run, and their versions, before anything starts."""
 
 from __future__ import annotations
 
 import os
 import re
 import subprocess
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from calorimeter.core.errors import InputError
 from calorimeter.core.shown_text import quoted
 
-ASK_S = 30.0
-"""Time to tell a version. rabbitmqctl starts an Erlang VM for that: 11.6 s on a busy machine."""
+ASK_S = 10.0
+"""Time in which HAProxy must tell its version; it needs 0.02 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """A program that may be the user's own: its option, its file name, how its version is asked.
+    """A program that may be the user's own: its option, and what finds its version, None if it is unknown.
 
-    `asked` is the program that tells it, in the same folder. `earliest` is the earliest release that a lab
-    was seen to work with.
+    `earliest` is the earliest release that a lab may run; `valid` says what may be given.
     """
 
     option: str
-    name: str
-    asked: str
-    words: tuple[str, ...]
-    says: re.Pattern[str]
+    find: Callable[[Path], str | None]
     earliest: tuple[int, int]
+    valid: str
 
 
-HAPROXY = Program(
-    "--haproxy",
-    "",
-    "",
-    ("-v",),
-    re.compile(r"^HA-?Proxy version (([0-9]{1,4})\.([0-9]{1,4})\S*)", re.M | re.I),
-    (2, 2),
-)
+def _says(path: Path) -> str | None:
+    """The version that HAProxy tells: the word after `HAProxy version`."""
+    command = [str(path), "-v"]
+    try:
+        done = subprocess.run(command, capture_output=True, timeout=ASK_S, check=False)
+    except (subprocess.TimeoutExpired, OSError):
+        return None
+    said = done.stdout.decode("utf-8", "replace")
+    found = re.match(r"HA-?Proxy version (\S+)", said, re.IGNORECASE)
+    return found[1] if found else None
 
-RABBITMQ = Program(
-    "--rabbitmq",
-    "rabbitmq-server",
-    "rabbitmqctl",
-    ("version",),
-    re.compile(r"^(([0-9]{1,4})\.([0-9]{1,4})\.\S+)$", re.M),
-    (3, 8),
-)
+
+def _of_tree(path: Path) -> str | None:
+    """The version of the RabbitMQ that a script belongs to: its plugin `rabbit` has it in its name.
+
+    Its own `rabbitmqctl version` would start an epmd that listens on all addresses. A packaging script,
+    such as Debian's /usr/sbin/rabbitmq-server, is not of it: it changes to another user.
+    """
+    if path.name != "rabbitmq-server":
+        return None
+    plugins = path.parents[1] / "plugins"
+    names = [each.name.removesuffix(".ez") for each in plugins.glob("rabbit-*")]
+    return next((name.removeprefix("rabbit-") for name in names), None)
+
+
+HAPROXY = Program("--haproxy", _says, (2, 2), "a program that says `HAProxy version 2.2` or later")
+
+RABBITMQ = Program("--rabbitmq", _of_tree, (3, 8), "sbin/rabbitmq-server of RabbitMQ 3.8 or later")
 
 
 def checked(path: Path, program: Program) -> Path:
-    """The program's real path. Raises `InputError` if it cannot be run, or is too old."""
+    """The program's real path. Raises `InputError` if it is none, or too old."""
     version(path, program)
     return path.resolve()
 
 
 def version(path: Path, program: Program) -> str:
-    """The version that a program tells, such as `3.0.11-1+deb13u4`. Raises `InputError` (see `checked`)."""
-    real = path.resolve()
-    shown = quoted(str(path))
+    """The version of a program, such as `3.0.11-1+deb13u4`. Raises `InputError` (see `checked`)."""
+    real, given = path.resolve(), f"{quoted(str(path))} given"
     if not path.is_absolute() or not real.is_file() or not os.access(real, os.X_OK):
-        raise InputError(program.option, f"{shown} given", "valid: the absolute path of a program")
-    if program.name and real.name != program.name:
-        # Debian's /usr/sbin/rabbitmq-server, a packaging script, changes to the user rabbitmq.
-        what = f"{shown} given, which is the script {real.name}"
-        raise InputError(program.option, what, f"valid: {program.name} in the sbin folder of RabbitMQ")
-    said = _said(real, program)
-    found = program.says.search(said)
-    if found is None:
-        last = (said.strip().splitlines() or ["nothing"])[-1]
-        what = f"{shown} given, which says {quoted(last[:200])}"
-        raise InputError(program.option, what, _valid(program))
-    if (int(found[2]), int(found[3])) < program.earliest:
-        raise InputError(program.option, f"{shown} given, of version {found[1]}", _valid(program))
-    return found[1]
-
-
-def _valid(program: Program) -> str:
-    what = program.option.removeprefix("--")
-    return f"valid: a program of {what} {program.earliest[0]}.{program.earliest[1]} or later"
-
-
-def _said(real: Path, program: Program) -> str:
-    """What a program prints when it is asked for its version."""
-    command = [str(real.with_name(program.asked) if program.asked else real), *program.words]
-    try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=ASK_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as problem:
-        what = f"{quoted(str(real))} given, which did not tell its version within {ASK_S:g} s"
-        raise InputError(program.option, what, _valid(program)) from problem
-    except OSError as problem:
-        what = f"{quoted(command[0])}: {problem.strerror or problem}"
-        raise InputError(program.option, what, _valid(program)) from problem
-    return done.stdout.decode("utf-8", "replace")
+        raise InputError(program.option, given, "valid: the absolute path of a program")
+    found = program.find(real)
+    number = re.match(r"([0-9]{1,4})\.([0-9]{1,4})", found or "")
+    if found is None or number is None:
+        raise InputError(program.option, f"{given}, whose version is unknown", f"valid: {program.valid}")
+    if (int(number[1]), int(number[2])) < program.earliest:
+        raise InputError(program.option, f"{given}, of version {quoted(found)}", f"valid: {program.valid}")
+    return found

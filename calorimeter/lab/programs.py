@@ -38,7 +38,6 @@ class Programs:
     mariadb_install_db: Path
     memcached: Path
     rabbitmq: Path
-    epmd: Path
     heat_venv: Path
 
     def heat(self, program: str, release: Release = WITH_KEYSTONE) -> str:
@@ -101,7 +100,6 @@ def found(haproxy: Path | None = None, rabbitmq: Path | None = None) -> Programs
         mariadb_install_db=known["mariadb-install-db"],
         memcached=known["memcached"],
         rabbitmq=rabbitmq or RABBITMQ,
-        epmd=known["epmd"],
         heat_venv=heat_venv(),
     )
 

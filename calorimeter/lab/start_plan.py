@@ -46,17 +46,20 @@ class PartStart:
 
     `needs`: the parts that must serve before the daemon is started. `check` looks at the part once it
     serves, before parts that need it are started; it raises `InputError` if the lab cannot use it.
+    `in_turn`: it loads for seconds on one core, which would slow down the brokers, for which others wait.
+    While they start, it waits for its turn, in the order of the plan; they have a core of their own.
     """
 
     part: str
     daemon: Callable[[Lab], Daemon]
     prepare: Prepare = lambda lab, cancel: None
     needs: tuple[str, ...] = ()
+    in_turn: bool = False
     check: Callable[[Lab], None] = lambda lab: None
 
 
 def plan(lab: Lab) -> dict[str, PartStart]:
-    """All parts of the lab, by name, those with the longest way to go first."""
+    """All parts of the lab, by name, in the order of their turns."""
     topology = lab.topology
     brokers = topology.broker_parts
     # An engine repeats its first connection to the broker, after 1 s, 3 s, 5 s and so on. A single broker
@@ -67,11 +70,13 @@ def plan(lab: Lab) -> dict[str, PartStart]:
     starts = (
         *(replace(_of(rabbitmq, part), check=messaging.check_broker) for part in brokers),
         PartStart("mariadb", mariadb.daemon, database_template.prepare),
-        *(_of(heat, part, *engine_needs) for part in topology.engine_parts),
         PartStart("memcached", memcached.daemon),
-        PartStart("keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached")),
+        PartStart(
+            "keystone", keystone.daemon, _writes(keystone.prepare), ("mariadb", "memcached"), in_turn=True
+        ),
         # They connect to all others with the first request.
-        *(_of(heat, part) for part in apis),
+        *(_of(heat, part, in_turn=True) for part in apis),
+        *(_of(heat, part, *engine_needs, in_turn=True) for part in topology.engine_parts),
         # Its health checks would find APIs that do not serve yet, and wait before they look again.
         *(_of(haproxy, part, *apis) for part in topology.proxy_parts),
         # One after the other, so that the first proxy has the address.
@@ -88,8 +93,8 @@ def _writes(prepare: Callable[[Lab], None]) -> Prepare:
     return lambda lab, cancel: prepare(lab)
 
 
-def _of(kind: PartKind, part: str, *needs: str) -> PartStart:
+def _of(kind: PartKind, part: str, *needs: str, in_turn: bool = False) -> PartStart:
     """A part of such a kind."""
     return PartStart(
-        part, partial(kind.daemon, part=part), _writes(partial(kind.prepare, part=part)), needs
+        part, partial(kind.daemon, part=part), _writes(partial(kind.prepare, part=part)), needs, in_turn
     )

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from calorimeter.core.errors import InputError
+from calorimeter.core.faults.journal import Journal
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.lab import lock, part_faults, ports, processes
 from calorimeter.lab.daemons import messaging
@@ -43,6 +44,7 @@ def clear(folder: Path) -> None:
             else f"has ports still open: {_still_listening(reserved)}"
         )
         raise InputError(f"lab {folder.name}", what, "its folder is kept") from problem
+    Journal.at(folder / "deployment.toml").path.unlink(missing_ok=True)  # its faults go with it
     if ports.holds_name(folder):
         part_faults.clear(folder.name)
         network.remove(folder.name)

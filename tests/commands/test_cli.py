@@ -1,4 +1,4 @@
-"""The command line's table: its overview, its examples, and which commands heal leftovers first."""
+"""The command line's table: its overview and its examples."""
 
 from __future__ import annotations
 
@@ -12,28 +12,6 @@ from click.testing import CliRunner
 
 from calorimeter import cli
 from calorimeter.commands.lab import lab
-
-
-@pytest.mark.parametrize("name", cli.COMMANDS)
-def test_commands_that_touch_a_deployment_heal_first(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each of `TOUCHING` heals leftovers once, before its module is imported; the others do not."""
-    healed: list[str] = []
-
-    def imported(module: str) -> object:
-        healed.append(f"then {module}")
-        return type("Module", (), {cli.COMMANDS[name][0].partition(":")[2]: click.Command(name)})
-
-    monkeypatch.setattr(cli, "_heal_leftovers", lambda: healed.append("healed"))
-    monkeypatch.setattr(cli, "import_module", imported)
-    assert cli.calorimeter.get_command(click.Context(cli.calorimeter), name) is not None
-    module = cli.COMMANDS[name][0].partition(":")[0]
-    assert healed == ["healed"] * (name in cli.TOUCHING) + [f"then {module}"]
-
-
-def test_commands_that_touch_a_deployment_exist() -> None:
-    """A misspelt name would heal nothing; `clean` removes stacks, which a frozen engine would not."""
-    assert set(cli.TOUCHING) <= set(cli.COMMANDS)
-    assert "clean" in cli.TOUCHING
 
 
 def test_overview_groups_the_commands_and_hides_those_of_maintainers() -> None:

@@ -72,7 +72,8 @@ def test_a_web_proxy_in_the_environment_is_not_used(monkeypatch: pytest.MonkeyPa
 
 
 def answer_one(server: socket.socket) -> None:
-    """Answer one HTTP request with an empty 200."""
+    """Answer one HTTP request with an empty 200; before it, somebody asks whether the server listens."""
+    server.accept()[0].close()
     connection, _ = server.accept()
     with connection:
         connection.recv(65536)

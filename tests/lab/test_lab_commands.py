@@ -98,7 +98,8 @@ def test_a_shell_has_the_environment_and_says_the_labs_name(lab: Deployment, tmp
     assert lab.identity is not None
     name = lab.path.parent.name
     command = [sys.executable, "-m", "calorimeter", "lab", "shell", "--name", name]
-    environment = {**os.environ, "SHELL": "/bin/bash", "HOME": str(tmp_path)}
+    state = os.environ.get("XDG_STATE_HOME") or str(Path("~/.local/state").expanduser())
+    environment = {**os.environ, "SHELL": "/bin/bash", "HOME": str(tmp_path), "XDG_STATE_HOME": state}
     told = "echo $OS_AUTH_URL $CALORIMETER_DEPLOYMENT; exit 7\n"
     done = subprocess.run(command, input=told, capture_output=True, text=True, env=environment, check=False)
     assert done.returncode == 7

@@ -21,7 +21,7 @@ def lab(folder: Path, **asked: object) -> Lab:
     wanted = LabTopology.model_validate({"name": "m", **asked})
     ports = {name: 20000 + number for number, name in enumerate(wanted.port_names)}
     secrets = {"amqp": "pass", "erlang_cookie": "cookie"}
-    programs = Programs(*(NOWHERE,) * 7)
+    programs = Programs(*(NOWHERE,) * 6)
     return Lab(folder, wanted.model_copy(update={"ports": ports}), secrets, programs)
 
 
@@ -136,7 +136,7 @@ def test_only_plugins_that_are_needed_are_searched(tmp_path: Path) -> None:
     (installed / "escript").mkdir()
     program = installed / "sbin" / "rabbitmq-server"
     program.touch()
-    programs = Programs(*(NOWHERE,) * 4, program, NOWHERE, NOWHERE)
+    programs = Programs(*(NOWHERE,) * 4, program, NOWHERE)
     made = Lab(tmp_path / "lab", LabTopology(name="m"), {}, programs)
     rabbitmq_program.prepare(made)
     linked = {path.name for path in (made.folder / "rabbitmq-home" / "plugins").iterdir()}

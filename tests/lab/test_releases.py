@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -123,6 +124,19 @@ def test_a_server_that_is_cut_off_from_the_broker_knows(mixed: Deployment) -> No
     finally:
         part(mixed, "rest-2", "join")
     until(lambda: status(mixed, "rest-2") == 200, 60)
+
+
+def test_a_health_check_by_rpc_ends_in_time_without_a_broker(mixed: Deployment) -> None:
+    """More checks than the server has threads: each is answered, as a ping has a thread of its own."""
+    if topology(mixed).health != "rpc":
+        pytest.skip("its health check never uses RPC")
+    part(mixed, "rabbitmq", "kill")
+    try:
+        with ThreadPoolExecutor(20) as pool:
+            assert set(pool.map(lambda _: status(mixed, "rest-1"), range(40))) == {503}
+    finally:
+        part(mixed, "rabbitmq", "start")
+    until(lambda: status(mixed, "rest-1") == 200, 60)
 
 
 def test_an_engine_is_stopped_and_started(mixed: Deployment) -> None:

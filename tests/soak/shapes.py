@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from ipaddress import ip_address
 from itertools import combinations as pairwise
 from pathlib import Path
 
@@ -182,7 +183,7 @@ def keeps_to_itself(folder: Path) -> list[str]:
     return [
         f"{part} listens on {address}:{port}"
         for part, address, port in listeners(folder)
-        if address not in ("127.0.0.1", "::1")
+        if not ip_address(address).is_loopback
     ]
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -72,8 +73,13 @@ class Journal:
 
     @classmethod
     def of(cls, deployment: Deployment) -> Journal:
-        """The journal of a deployment file."""
-        name = hashlib.sha256(str(deployment.path.resolve()).encode()).hexdigest()[:16]
+        """The journal of a deployment."""
+        return cls.at(deployment.path)
+
+    @classmethod
+    def at(cls, deployment: Path) -> Journal:
+        """The journal of a deployment file, which need not exist."""
+        name = hashlib.sha256(str(deployment.resolve()).encode()).hexdigest()[:16]
         return cls(paths.state() / "faults" / f"{name}.json")
 
     @property
@@ -186,22 +192,19 @@ def _why_not_healed(each: OpenFault) -> str | None:
     return why
 
 
-def recover_all(wait_s: float = 60.0) -> list[tuple[str, OpenFault]]:
-    """Heal what killed runs of the suite left broken on this machine. Returns (deployment, fault) pairs.
+def heal_leftovers(deployment: Path, wait_s: float = 60.0) -> None:
+    """Heal what killed runs of the suite left broken in one deployment, and say so on standard error.
 
-    Raises Unhealed, or InputError for a journal that cannot be used, after it has tried all journals.
+    Raises InputError if that fails, or for a journal that cannot be used.
     """
     if HEALING in os.environ or MARK in os.environ:
-        return []
-    healed: list[tuple[str, OpenFault]] = []
-    problems: list[Unhealed | InputError] = []
-    for path in sorted((paths.state() / "faults").glob("*.json")):
-        journal = Journal(path)
-        try:
-            content = journal.read()
-            healed += [(content.name if content else "", each) for each in journal.recover(wait_s)]
-        except (Unhealed, InputError) as problem:
-            problems.append(problem)
-    if problems:
-        raise problems[0]
-    return healed
+        return
+    try:
+        for each in Journal.at(deployment).recover(wait_s):
+            line = f"healed a fault that a killed run left behind: {deployment}: {each.part}: {each.fault}"
+            print(line, file=sys.stderr)
+    except Unhealed as problem:
+        print(problem, file=sys.stderr)
+        raise InputError(
+            str(deployment), "is still broken by a killed run", "run the commands above"
+        ) from problem

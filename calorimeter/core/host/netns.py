@@ -10,6 +10,7 @@ from pathlib import Path
 from calorimeter.core import files, paths
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
+from calorimeter.core.faults.journal import heal_leftovers
 
 FOLDER = Path("/run/netns")
 """Where `ip netns` keeps the namespaces, by name."""
@@ -27,8 +28,14 @@ def may_be_made() -> bool:
 
 
 def open_deployment(given: str | Path | None) -> Deployment:
-    """Read the deployment file of a command (see `paths.deployment`), and enter its clients' namespace."""
-    return enter_client_netns(read(paths.deployment(given)))
+    """Read the deployment file of a command (see `paths.deployment`), and enter its clients' namespace.
+
+    What a killed run left broken in the deployment is healed first. Raises InputError.
+    """
+    path = paths.deployment(given)
+    deployment = read(path)
+    heal_leftovers(path)
+    return enter_client_netns(deployment)
 
 
 def enter_client_netns(deployment: Deployment) -> Deployment:

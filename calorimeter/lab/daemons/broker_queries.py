@@ -53,6 +53,8 @@ def engine_consumers(lab: Lab) -> dict[int, int]:
 def consumers_of(lab: Lab, part: str) -> int:
     """The number of an engine's consumers on the queue `engine`."""
     counted = engine_consumers(lab)
+    if not counted:
+        return 0  # to look through all processes of the machine takes long
     return sum(counted.get(process.pid, 0) for process in processes.running(lab.folder, part))
 
 

@@ -33,7 +33,8 @@ class DaemonError(Exception):
 @dataclass(frozen=True, slots=True)
 class Daemon:
     """How to start a part: `ready` is whether it serves, asked every `every_s` seconds; `forks`: the
-    command itself exits; `group` is the group id that identifies its packets (root only)."""
+    command itself exits; `group` is the group id that identifies its packets (root only); `again`: how
+    often it is started again if it ends before it serves."""
 
     part: str
     argv: tuple[str, ...]
@@ -43,6 +44,7 @@ class Daemon:
     forks: bool = False
     group: int | None = None
     every_s: float = 0.05
+    again: int = 0
 
 
 def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -86,11 +88,14 @@ def await_ready(
     lab: Lab, daemon: Daemon, process: subprocess.Popen[bytes], cancel: Event | None = None
 ) -> None:
     """Wait until a launched daemon serves. Raises `DaemonError` and `CancelledError`."""
+    launched = [process]
 
     def ready() -> bool:
-        status = process.poll()
+        status = launched[-1].poll()
         if status is not None and not (daemon.forks and status == 0):
-            raise DaemonError(daemon.part, f"ended with status {status}", tail(lab.log(daemon.part)))
+            if len(launched) > daemon.again:
+                raise DaemonError(daemon.part, f"ended with status {status}", tail(lab.log(daemon.part)))
+            launched.append(launch(lab, daemon))
         return daemon.ready()
 
     try:

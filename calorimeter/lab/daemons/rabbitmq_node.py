@@ -179,7 +179,7 @@ def _definitions(lab: Lab) -> dict[str, object]:
         "name": user(lab),
         "password_hash": b64encode(digest).decode(),
         "hashing_algorithm": "rabbit_password_hashing_sha256",
-        "tags": ["administrator"],
+        "tags": "administrator",  # RabbitMQ 3.8 reads no list
         "limits": {},
     }
     rights = {"user": user(lab), "vhost": "/", "configure": ".*", "write": ".*", "read": ".*"}

@@ -38,8 +38,8 @@ def prepare(lab: Lab) -> None:
     """Make the home: links to the installed scripts, and to the plugins that are used."""
     installed, made = _installed(lab), lab.folder / "rabbitmq-home"
     plugins = _plugins(installed)
-    if "rabbit" not in plugins:
-        return  # another layout (plugins in archives): it runs as it is installed
+    if "rabbit" not in plugins or any((installed / "plugins").glob("*.ez")):
+        return  # another layout, such as plugins in archives: it runs as it is installed
     files.make_folder(made / "plugins")
     for folder in ("sbin", "escript"):
         _link(made / folder, installed / folder)

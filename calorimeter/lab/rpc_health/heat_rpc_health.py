@@ -7,6 +7,9 @@ rpc_ping_enabled` is true. The price: an outage of RabbitMQ takes all APIs out o
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import Future
+
 import oslo_messaging
 from heat.common import messaging
 from oslo_config import cfg
@@ -18,19 +21,40 @@ OPTIONS = [
 
 
 class RpcPing(pluginbase.HealthcheckBaseExtension):  # type: ignore[misc]
-    """Pings any engine over the API's own connections to RabbitMQ."""
+    """Pings any engine over the API's own connections to RabbitMQ.
+
+    Without a broker to connect to, a ping does not end at its own time limit. So it has a thread of its
+    own, and there is one at a time: else health checks would hold all threads of a WSGI server.
+    """
 
     def __init__(self, oslo_conf: cfg.ConfigOpts, conf: dict[str, str]) -> None:
         super().__init__(oslo_conf, conf)
         self.oslo_conf.register_opts(OPTIONS, group="healthcheck")
+        self._lock = threading.Lock()
+        self._ping: Future[None] | None = None
 
     def healthcheck(self, server_port: int) -> pluginbase.HealthcheckResult:
         """Healthy if an engine answers in time."""
+        timeout = self._conf_get("rpc_ping_timeout")
+        with self._lock:
+            if self._ping is None or self._ping.done():
+                self._ping = Future()
+                threading.Thread(target=_ping, args=(self._ping, timeout), daemon=True).start()
+            ping = self._ping
         try:
-            target = oslo_messaging.Target(topic="engine", version="1.0")
-            client = oslo_messaging.get_rpc_client(messaging.TRANSPORT, target)
-            timeout = self._conf_get("rpc_ping_timeout")
-            client.prepare(timeout=timeout, retry=0).call({}, "oslo_rpc_server_ping")
+            ping.result(timeout)
         except Exception as problem:
             return pluginbase.HealthcheckResult(False, f"NO RPC: {type(problem).__name__}")
         return pluginbase.HealthcheckResult(True, "RPC OK")
+
+
+def _ping(result: Future[None], timeout_s: float) -> None:
+    """Ping any engine, and set the result to its answer or its failure."""
+    try:
+        target = oslo_messaging.Target(topic="engine", version="1.0")
+        client = oslo_messaging.get_rpc_client(messaging.TRANSPORT, target)
+        client.prepare(timeout=timeout_s, retry=0).call({}, "oslo_rpc_server_ping")
+    except Exception as problem:
+        result.set_exception(problem)
+    else:
+        result.set_result(None)

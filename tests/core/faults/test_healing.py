@@ -14,7 +14,7 @@ from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment, read
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector, execute_schedule
-from calorimeter.core.faults.journal import Journal, Unhealed, recover_all
+from calorimeter.core.faults.journal import Journal, Unhealed, heal_leftovers
 from calorimeter.core.faults.schedule import FaultCommands, Schedule, commands, parse, resolve
 from calorimeter.core.faults.shell_command import CommandFailed, run
 from calorimeter.core.waiting import until
@@ -131,8 +131,10 @@ def test_a_running_command_does_not_break_after_the_healing(cloud: Deployment, t
     until(lambda: not (tmp_path / "frozen").exists() and not Journal.of(cloud).path.exists(), 10)
 
 
-def test_the_next_command_heals_if_the_guardian_died_too(cloud: Deployment, tmp_path: Path) -> None:
-    """With suite and guardian dead, `recover_all` of the next command heals and returns what it healed."""
+def test_the_next_command_heals_if_the_guardian_died_too(
+    cloud: Deployment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With suite and guardian dead, the next command heals and says what; one for another file does not."""
     process = suite(cloud, "kill")
     assert process.stdout is not None and process.stdout.readline() == "broken\n"
     guards = [
@@ -146,9 +148,14 @@ def test_the_next_command_heals_if_the_guardian_died_too(cloud: Deployment, tmp_
     process.wait(20)
     process.stdout.close()
     assert (tmp_path / "a.broken").exists()
-    assert [(name, each.part, each.fault) for name, each in recover_all()] == [("cloud", "a", "kill")]
+    heal_leftovers(tmp_path / "other.toml")
+    assert (tmp_path / "a.broken").exists() and capsys.readouterr().err == ""
+    heal_leftovers(cloud.path)
     assert not (tmp_path / "a.broken").exists()
-    assert recover_all() == []
+    line = f"healed a fault that a killed run left behind: {cloud.path}: a: kill\n"
+    assert capsys.readouterr().err == line
+    heal_leftovers(cloud.path)
+    assert capsys.readouterr().err == ""
 
 
 def _cmdline(entry: Path) -> bytes:
@@ -162,7 +169,7 @@ def test_a_living_run_is_left_alone(cloud: Deployment, tmp_path: Path) -> None:
     """Another command heals no fault of a living run, and a second run is refused."""
     with FaultInjector(cloud) as injector:
         injector.inject(of(cloud, "kill"))
-        assert recover_all() == []
+        heal_leftovers(cloud.path)
         assert (tmp_path / "a.broken").exists()
         with (
             pytest.raises(InputError, match="another run injects faults into this"),

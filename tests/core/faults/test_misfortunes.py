@@ -13,7 +13,7 @@ import pytest
 
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.journal import Journal, recover_all
+from calorimeter.core.faults.journal import Journal, heal_leftovers
 from calorimeter.core.waiting import until
 from tests.core.faults.test_healing import cloud, state, suite
 
@@ -83,6 +83,6 @@ def test_a_healer_that_is_stopped_is_named(
         pytest.raises(InputError, match=f"is still being healed by process {os.getpid()}; wait for it"),
     ):
         assert locked
-        recover_all(0.1)
-    assert len(recover_all()) == 1
+        heal_leftovers(cloud.path, 0.1)
+    heal_leftovers(cloud.path)
     assert not (tmp_path / "a.broken").exists()

@@ -11,15 +11,17 @@ import pytest
 
 from calorimeter.core import paths
 from calorimeter.core.errors import InputError
-from calorimeter.core.faults.journal import Journal, JournalContent, OpenFault, recover_all
+from calorimeter.core.faults.journal import Journal, JournalContent, OpenFault, heal_leftovers
 from tests.core.host.test_ownership import give_away
+
+DEPLOYMENT = Path("/d.toml")
 
 
 @pytest.fixture
 def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A journal as an earlier version left it; healing creates the file `executed`."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    file = paths.state() / "faults" / "0123456789abcdef.json"
+    file = Journal.at(DEPLOYMENT).path
     file.parent.mkdir(parents=True, mode=0o700)
     write(file, tmp_path / "executed")
     return file
@@ -28,7 +30,7 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def write(file: Path, witness: Path) -> None:
     """Write a journal in the form of earlier versions, with the mode that umask 022 gave it."""
     fault = {"part": "a", "fault": "kill", "heal": f"touch {witness}", "begun_ns": 1}
-    content = {"deployment": "/d.toml", "name": "cloud", "lab": False, "open": [fault]}
+    content = {"deployment": str(DEPLOYMENT), "name": "cloud", "lab": False, "open": [fault]}
     file.write_text(json.dumps(content))
     file.chmod(0o644)
 
@@ -36,7 +38,7 @@ def write(file: Path, witness: Path) -> None:
 def test_a_journal_of_an_earlier_version_is_healed(journal: Path, tmp_path: Path) -> None:
     """Mode 644 in a private folder below one of mode 755 is what earlier versions wrote."""
     paths.state().chmod(0o755)
-    assert [each.heal for _, each in recover_all()] == [f"touch {tmp_path / 'executed'}"]
+    heal_leftovers(DEPLOYMENT)
     assert (tmp_path / "executed").exists() and not journal.exists()
 
 
@@ -97,19 +99,19 @@ def test_a_journal_that_others_can_have_put_there_is_not_executed(
     """Another owner, mode, a link, a pipe, too large or damaged: one line, and nothing is executed."""
     plant(journal, monkeypatch)
     with pytest.raises(InputError) as problem:
-        recover_all()
+        heal_leftovers(DEPLOYMENT)
     assert str(problem.value).count("\n") == 0
     assert not (tmp_path / "executed").exists()
 
 
-def test_one_bad_journal_does_not_keep_others_from_being_healed(journal: Path, tmp_path: Path) -> None:
-    """All journals are tried before the error is reported."""
-    other = journal.with_name("f.json")
+def test_journals_of_other_deployments_are_not_touched(journal: Path, tmp_path: Path) -> None:
+    """A command heals its own deployment: neither a bad journal of another nor its faults concern it."""
+    other = Journal.at(Path("/other.toml")).path
     write(other, tmp_path / "other")
     journal.chmod(0o666)
-    with pytest.raises(InputError, match="has mode 666"):
-        recover_all()
-    assert (tmp_path / "other").exists() and not (tmp_path / "executed").exists()
+    heal_leftovers(Path("/other.toml"))
+    assert (tmp_path / "other").exists() and not other.exists()
+    assert journal.exists() and not (tmp_path / "executed").exists()
 
 
 def test_a_lock_that_is_a_link_is_not_written_through(journal: Path, tmp_path: Path) -> None:
@@ -118,7 +120,7 @@ def test_a_lock_that_is_a_link_is_not_written_through(journal: Path, tmp_path: P
     target.write_text("kept")
     journal.with_suffix(".lock").symlink_to(target)
     with pytest.raises(InputError):
-        recover_all()
+        heal_leftovers(DEPLOYMENT)
     assert target.read_text() == "kept"
 
 
