@@ -39,7 +39,7 @@ class Nothing(Model):
 
 
 @pytest.fixture(params=[0, 0o777], ids=["umask 0", "umask 777"])
-def _umask(request: pytest.FixtureRequest) -> Iterator[None]:
+def _umask(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[None]:  # the folder comes first
     before = os.umask(request.param)
     yield
     os.umask(before)
