@@ -185,7 +185,7 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
     if asked.proxy == "profile" and asked.balance != "source":
-        waived |= dict.fromkeys(("S1", "S2", "S5"), NO_AFFINITY.format(asked.profile, asked.balance))
+        waived |= dict.fromkeys(("S1", "S2", "S3", "S5"), NO_AFFINITY.format(asked.profile, asked.balance))
     if asked.peers:
         waived |= dict.fromkeys(("S6", "S7"), STICKY)
     if asked.sample and asked.proxy == "checked":
