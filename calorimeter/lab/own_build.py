@@ -62,12 +62,17 @@ RABBITMQ = Program("--rabbitmq", _of_tree, (3, 10), "sbin/rabbitmq-server of Rab
 def checked(path: Path, program: Program) -> Path:
     """The program's real path. Raises `InputError` if it is none, or too old."""
     version(path, program)
-    return path.resolve()
+    return _real(path)
+
+
+def _real(path: Path) -> Path:
+    # Path.resolve raises for a link to itself.
+    return Path(os.path.realpath(path))
 
 
 def version(path: Path, program: Program) -> str:
     """The version of a program, such as `3.0.11-1+deb13u4`. Raises `InputError` (see `checked`)."""
-    real, given = path.resolve(), f"{quoted(str(path))} given"
+    real, given = _real(path), f"{quoted(str(path))} given"
     if not path.is_absolute() or not real.is_file() or not os.access(real, os.X_OK):
         raise InputError(program.option, given, "valid: the absolute path of a program")
     found = program.find(real)

@@ -32,6 +32,8 @@ describe --proxy haproxy.cfg --cloud x --clouds-file {} -o out.toml --no-resolve
 describe --proxy haproxy.cfg --ca-file {} -o out.toml --no-resolve
 generate {}
 generate t.toml -o {}
+lab up --haproxy {}
+lab up --rabbitmq {}
 run ./{}.toml
 run {}/x
 run first-mix --deployment {}
