@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,6 +52,11 @@ def token(lab: Deployment) -> tuple[str, str]:
     return answer.headers["X-Subject-Token"], answer.json()["token"]["project"]["id"]
 
 
+def _fresh_name(api: str) -> str:
+    """A name of its own: a walk that failed may have left its stack."""
+    return f"{api}-{uuid.uuid4().hex[:8]}"
+
+
 def rest_walk(lab: Deployment) -> None:
     """Create a stack through REST, see it complete, delete it, see it gone."""
     secret, project = token(lab)
@@ -61,7 +66,7 @@ def rest_walk(lab: Deployment) -> None:
         session.headers["X-Auth-Token"] = secret
         created = session.post(
             f"{lab.rest.url}/{project}/stacks",
-            json={"stack_name": f"rest-{os.getpid()}", "template": TEMPLATE},
+            json={"stack_name": _fresh_name("rest"), "template": TEMPLATE},
             timeout=60,
         )
         assert created.status_code == 201, created.text
@@ -92,7 +97,7 @@ def cfn(lab: Deployment, action: str, **parameters: str) -> requests.Response:
 
 def cfn_walk(lab: Deployment) -> None:
     """Create a stack through CFN, see it complete, delete it, see it gone."""
-    name = f"cfn-{os.getpid()}"
+    name = _fresh_name("cfn")
     created = cfn(lab, "CreateStack", StackName=name, TemplateBody=json.dumps(CFN_TEMPLATE))
     assert created.status_code == 200, created.text
     until(lambda: "CREATE_COMPLETE" in cfn(lab, "DescribeStacks", StackName=name).text, 60, every_s=0.2)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,11 @@ SHAPES = {
 """In each, engines understand one another: the RPC of 24 and 25 is another one than that of 26 and 27."""
 
 
-@pytest.fixture(scope="module", params=SHAPES)
+OF_EACH = pytest.mark.parametrize("mixed", SHAPES, indirect=True)
+OF_UWSGI = pytest.mark.parametrize("mixed", list(SHAPES)[1:], indirect=True)
+
+
+@pytest.fixture(scope="module")
 def mixed(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """A lab of two REST APIs, one CFN API and two engines, of two releases."""
     name = f"r-{os.getpid()}"
@@ -66,6 +71,7 @@ def status(lab: Deployment, name: str, timeout_s: float = 10.0) -> int:
     return requests.get(f"http://{address}/healthcheck", timeout=timeout_s).status_code
 
 
+@OF_EACH
 def test_each_part_runs_its_release(mixed: Deployment) -> None:
     """Programs are those of the release's environment, and the deployment file names the versions."""
     asked = topology(mixed)
@@ -79,23 +85,29 @@ def test_each_part_runs_its_release(mixed: Deployment) -> None:
     assert mixed.versions["heat of rest-2"].startswith(f"{asked.release('rest-2')}.")
 
 
+@OF_EACH
 def test_stacks_are_created_and_deleted_through_the_proxy(mixed: Deployment) -> None:
-    """Both APIs and both engines have their share: more stacks than parts."""
-    for _ in range(3):
-        rest_walk(mixed)
+    """Of each release, an API and an engine have their share."""
+    rest_walk(mixed)
     cfn_walk(mixed)
 
 
+@OF_EACH
 def test_a_server_listens_on_its_reserved_port_alone(mixed: Deployment) -> None:
     """uWSGI's router and its worker speak over a socket in the lab's folder."""
     reserved = set(topology(mixed).ports.values())
     found = listeners(mixed.path.parent)
-    assert [each for each in found if each[1] not in ("127.0.0.1", "::1") or each[2] not in reserved] == []
+    assert [
+        (part, address, port)
+        for part, address, port in found
+        if not ip_address(address).is_loopback or port not in reserved
+    ] == []
 
 
-@pytest.mark.parametrize("name", ["rest-1", "rest-2"])
-def test_a_server_takes_the_faults_of_an_api(mixed: Deployment, name: str) -> None:
+@OF_EACH
+def test_a_server_takes_the_faults_of_an_api(mixed: Deployment) -> None:
     """It refuses health checks, is stopped by SIGTERM, killed, and comes back each time."""
+    name = "rest-2"
     part(mixed, name, "refuse-checks")
     assert status(mixed, name) == 503
     part(mixed, name, "allow-checks")
@@ -111,6 +123,7 @@ def test_a_server_takes_the_faults_of_an_api(mixed: Deployment, name: str) -> No
     assert status(mixed, name) == 200
 
 
+@OF_UWSGI
 @pytest.mark.skipif(
     "cut-off" not in part_faults.available(), reason="packets are dropped by root, with nft"
 )
@@ -126,23 +139,23 @@ def test_a_server_that_is_cut_off_from_the_broker_knows(mixed: Deployment) -> No
     until(lambda: status(mixed, "rest-2") == 200, 60)
 
 
-def test_a_health_check_by_rpc_ends_in_time_without_a_broker(mixed: Deployment) -> None:
+@OF_UWSGI
+def test_health_checks_end_in_time_without_a_broker(mixed: Deployment) -> None:
     """More checks than the server has threads: each is answered, as a ping has a thread of its own."""
-    if topology(mixed).health != "rpc":
-        pytest.skip("its health check never uses RPC")
+    without_broker = 503 if topology(mixed).health == "rpc" else 200
     part(mixed, "rabbitmq", "kill")
     try:
         with ThreadPoolExecutor(20) as pool:
-            assert set(pool.map(lambda _: status(mixed, "rest-1"), range(40))) == {503}
+            assert set(pool.map(lambda _: status(mixed, "rest-1"), range(40))) == {without_broker}
     finally:
         part(mixed, "rabbitmq", "start")
     until(lambda: status(mixed, "rest-1") == 200, 60)
 
 
+@OF_UWSGI
 def test_an_engine_is_stopped_and_started(mixed: Deployment) -> None:
     """The process that leads an engine's worker ends it; a new one consumes again, and works."""
-    for name in topology(mixed).engine_parts:
-        part(mixed, name, "stop")
-        assert processes.running(mixed.path.parent, name) == []
-        part(mixed, name, "start")
+    part(mixed, "engine-2", "stop")
+    assert processes.running(mixed.path.parent, "engine-2") == []
+    part(mixed, "engine-2", "start")
     rest_walk(mixed)

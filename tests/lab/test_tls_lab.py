@@ -41,7 +41,7 @@ think_s = [0.1, 0.3]
 [rest]
 users = 1
 template = "tiny.yaml"
-mix = { list = 3, show = 1 }
+mix = { list = 3, create = 1, show = 1, delete = 1 }
 stacks_per_user = 1
 
 [cfn]
