@@ -6,6 +6,7 @@ import json
 import sys
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -118,10 +119,14 @@ def listeners(folder: Path) -> list[tuple[str, str, int]]:
     """(part, address, port) of every TCP socket that a process of the lab listens on."""
     owner: dict[int, str] = {}
     for process in processes.running(folder):
-        for descriptor in Path(f"/proc/{process.pid}/fd").iterdir():
-            target = str(descriptor.readlink())
-            if target.startswith("socket:["):
-                owner[int(target[8:-1])] = process.part
+        descriptors: list[Path] = []
+        with suppress(OSError):  # the process ended
+            descriptors = list(Path(f"/proc/{process.pid}/fd").iterdir())
+        for descriptor in descriptors:
+            with suppress(OSError):  # it was closed
+                target = str(descriptor.readlink())
+                if target.startswith("socket:["):
+                    owner[int(target[8:-1])] = process.part
     return [(owner[x.inode], x.address, x.port) for x in ports.listening() if x.inode in owner]
 
 
