@@ -181,7 +181,10 @@ def test_scaling_without_the_proxy_starts_nothing(lab: Deployment) -> None:
     try:
         assert command(lab, "proxy", "kill").returncode == 0
         done = lab_command("scale", "--name", lab.name, "--rest", "3")
-        assert (done.returncode, "its proxy is not running" in done.stderr) == (2, True)
+        assert (done.returncode, ": proxy is not running; `lab part proxy start` first" in done.stderr) == (
+            2,
+            True,
+        )
         assert processes.running(folder, "rest-3") == []
         assert (folder / "lab.json").read_text() == before
     finally:
