@@ -14,7 +14,7 @@ from calorimeter.lab.lab_state import Lab
 
 PLUGINS = ("rabbitmq_management",)
 
-_APPLICATIONS = re.compile(r"\{\s*(?:included_|optional_)?applications\s*,\s*\[([^\]]*)\]", re.ASCII)
+_APPLICATIONS = re.compile(r"\{\s*(?:included_|optional_)?applications\s*,\s*\[([^][]*)\]", re.ASCII)
 _ATOM = re.compile(r"[a-z]\w*", re.ASCII)
 
 
