@@ -14,7 +14,7 @@ from calorimeter.lab.lab_state import Lab
 
 PLUGINS = ("rabbitmq_management",)
 
-_APPLICATIONS = re.compile(r"\{\s*(?:included_|optional_)?applications\s*,\s*\[([^][]*)\]", re.ASCII)
+_APPLICATIONS = re.compile(r"\{(?:included_|optional_)?applications,\[([^][{}]*)\]", re.ASCII)
 _ATOM = re.compile(r"[a-z]\w*", re.ASCII)
 
 
@@ -72,7 +72,7 @@ def _needed(plugins: dict[str, Path]) -> set[str]:
         if each in plugins and each not in needed:
             needed.add(each)
             text = files.read_text(plugins[each] / "ebin" / f"{each}.app", errors="replace")
-            for found in _APPLICATIONS.finditer(text):
+            for found in _APPLICATIONS.finditer("".join(text.split())):
                 left += _ATOM.findall(found[1])
     return needed
 
