@@ -18,7 +18,7 @@ from calorimeter.report.comparison import Comparison, ComparisonRow, TopologyPar
 from calorimeter.report.figures import forest, style
 from calorimeter.report.measured_runs import ACHIEVED, RESPONSE
 from calorimeter.report.page import Files
-from calorimeter.report.tables import csv_file
+from calorimeter.report.tables import csv_file, json_file
 
 SCHEMA = 1
 """Version of the summary.json of a comparison."""
@@ -139,7 +139,7 @@ def files(found: Comparison) -> Files:
     made = {
         "index.html": page.render("comparison.html.j2", context),
         "report.md": page.render("comparison.md.j2", context),
-        "summary.json": page.json_of(kept),
+        "summary.json": json_file.of_model(kept),
         "tables/comparison.csv": csv_file.of_frame(table),
     }
     if wide:

@@ -9,8 +9,6 @@ from typing import Any
 import pandas as pd
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Undefined
 from markupsafe import Markup
-from pydantic import BaseModel
-from pydantic_core import PydanticSerializationError
 
 from calorimeter.core import shipped, shown_text, statistics
 from calorimeter.core.verdict import Outcome, Verdicts
@@ -18,7 +16,7 @@ from calorimeter.report import circumstances, figure_labels, figure_list, page_t
 from calorimeter.report.figure_list import DrawnFigure, OmittedFigure
 from calorimeter.report.figures.style import seconds
 from calorimeter.report.page_content import PageContent
-from calorimeter.report.tables import csv_file
+from calorimeter.report.tables import csv_file, json_file
 from calorimeter.report.tables.latency import PERCENTS, column
 from calorimeter.report.tables.stack_durations import TAKEN
 
@@ -46,24 +44,8 @@ def words(found: PageContent, drawn: list[DrawnFigure]) -> Files:
     return {
         "index.html": render("page.html.j2", context),
         "report.md": render("page.md.j2", context),
-        "summary.json": json_of(summary.of(found)),
+        "summary.json": json_file.of_model(summary.of(found)),
     }
-
-
-def json_of(model: BaseModel) -> bytes:
-    """A model as JSON. Text that is no Unicode (the name of a file that is not UTF-8) is shown."""
-    try:
-        return model.model_dump_json(indent=2).encode() + b"\n"
-    except PydanticSerializationError:
-        return json_of(type(model).model_validate(_shown(model.model_dump()), strict=False))
-
-
-def _shown(tree: Any) -> Any:
-    if isinstance(tree, dict):
-        return {_shown(key): _shown(value) for key, value in tree.items()}
-    if isinstance(tree, list | tuple):
-        return type(tree)(map(_shown, tree))
-    return shown_text.plain(tree) if isinstance(tree, str) else tree
 
 
 def _tables(found: PageContent) -> dict[str, pd.DataFrame]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from calorimeter.report.figures import style
-from calorimeter.report.page import Files, json_of, render
-from calorimeter.report.tables import csv_file
+from calorimeter.report.page import Files, render
+from calorimeter.report.tables import csv_file, json_file
 from calorimeter.studies.study_circumstances import Result
 
 __all__ = ["Files", "StudyFigure", "Table", "files", "text"]
@@ -69,7 +69,7 @@ def files(
     }
     made["index.html"] = render("study.html.j2", context)
     made["report.md"] = render("study.md.j2", context)
-    made["summary.json"] = json_of(result)
+    made["summary.json"] = json_file.of_model(result)
     for table in tables:
         made[f"tables/{table.name}.csv"] = csv_file.of_rows([table.headings, *table.rows])
     return made

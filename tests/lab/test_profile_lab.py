@@ -69,13 +69,12 @@ def test_parts_run_the_own_builds_whenever_they_start(
     for action in ("kill", "start"):
         assert lab_command("part", "proxy", action, "--name", NAME).returncode == 0
     assert program_of("proxy") == {builds[0]}
-    (line,) = {
-        each
+    (libraries,) = {
+        Path(psutil.Process(process.pid).environ()["ERL_LIBS"].partition(":")[0])
         for process in processes.running(lab_state.folder(NAME), "rabbitmq")
-        for each in psutil.Process(process.pid).cmdline()
-        if each.endswith("/plugins")
-    } or {""}
-    assert line.startswith(str(builds[1].parents[1]))
+        if Path(psutil.Process(process.pid).exe()).name == "beam.smp"
+    }
+    assert {each.resolve().parents[1] for each in libraries.iterdir()} == {builds[1].parents[1]}
     assert kolla[0].versions["rabbitmq"] == programs.RABBITMQ.resolve().parents[1].name.rpartition("-")[2]
 
 

@@ -12,7 +12,7 @@ from calorimeter.config.haproxy.text import HAProxyLine
 from calorimeter.config.haproxy.values import Statement
 
 Via = Literal["listen", "default_backend", "use_backend", "dynamic"]
-_VARIABLE = re.compile(r"%(?:\{[^}]{0,99}\})?(?:\[[^\]]{0,999}\]|\w+)")
+_VARIABLE = re.compile(r"%(?:\{[^}]{0,99}\})?(?:\[[^\]]{0,299}\]|\w+)")
 _MAP_DEFAULT = re.compile(r"\bmap\w*\([^,()]+,([^,()]+)\)")
 
 
