@@ -34,7 +34,8 @@ class DaemonError(Exception):
 class Daemon:
     """How to start a part: `ready` is whether it serves, asked every `every_s` seconds; `forks`: the
     command itself exits; `group` is the group id that identifies its packets (root only); `again`: how
-    often it is started again if it ends before it serves."""
+    often it is started again if it ends before it serves; `left`: what an earlier run left, which a launch
+    removes."""
 
     part: str
     argv: tuple[str, ...]
@@ -45,6 +46,7 @@ class Daemon:
     group: int | None = None
     every_s: float = 0.05
     again: int = 0
+    left: tuple[Path, ...] = ()
 
 
 def environment(lab: Lab, part: str, extra: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -75,6 +77,8 @@ def tail(log: Path, lines: int = LOG_LINES) -> str:
 def launch(lab: Lab, daemon: Daemon) -> subprocess.Popen[bytes]:
     """Start a daemon without waiting for it to be ready."""
     log = lab.log(daemon.part)
+    for path in daemon.left:
+        path.unlink(missing_ok=True)
     return processes.spawn(
         list(netns.within(lab.namespace(daemon.part), *daemon.argv)),
         environment(lab, daemon.part, daemon.environment),

@@ -51,18 +51,22 @@ def prepare(lab: Lab, part: str) -> None:
 def daemon(lab: Lab, part: str) -> Daemon:
     """keepalived with VRRP alone; it logs to its own log file, not to syslog.
 
-    It serves once the front address is somewhere: which proxy has it is decided among them.
+    It serves once its VRRP process runs and the front address is somewhere: which proxy has it is decided
+    among them. By the file of an earlier one, it takes a killed keepalived that nobody has waited for yet
+    (a zombie) for one that runs, and ends at once.
     """
     home = _home(lab, part)
+    left = home / "pid", home / "vrrp.pid"
     return Daemon(
         part=part,
         argv=(
             *(str(programs.keepalived()), "--dont-fork", "--vrrp", "--log-console", "--no-syslog"),
             *("--use-file", str(home / "keepalived.conf")),
-            *("--pid", str(home / "pid"), "--vrrp_pid", str(home / "vrrp.pid")),
+            *("--pid", str(left[0]), "--vrrp_pid", str(left[1])),
         ),
-        ready=lambda: readiness.accepts(lab.host("rest"), lab.port("rest")),
+        ready=lambda: left[1].exists() and readiness.accepts(lab.host("rest"), lab.port("rest")),
         deadline_s=20,
+        left=left,
     )
 
 

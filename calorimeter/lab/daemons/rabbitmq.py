@@ -60,7 +60,6 @@ def make_template(lab: Lab, cancel: Event | None) -> None:
 def prepare_restart(lab: Lab, part: str) -> None:
     """Prepare the start of one node. If no other node runs, it does not wait for them."""
     start_epmd(lab)
-    (rabbitmq_node.home(lab, part) / "pid").unlink(missing_ok=True)
     if not running(lab):
         rabbitmq_node.start_alone(lab, part)
 
@@ -94,6 +93,7 @@ def _node(lab: Lab, part: str, ready: Callable[[Lab, str], bool]) -> Daemon:
         deadline_s=READY_S,
         group=rabbitmq_node.group(lab, part),
         again=AGAIN if lab.topology.brokers > 1 else 0,
+        left=(rabbitmq_node.home(lab, part) / "pid",),
     )
 
 
