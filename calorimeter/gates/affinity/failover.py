@@ -9,10 +9,11 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.mapping import described_rules
-from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, log_used, no_violation, why_no_proof
+from calorimeter.gates.clients.completeness import loss, why_no_proof
+from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, log_used, no_violation
 
-LEAST_SERVERS = 3
-"""S6: with two servers all sources must move to the remaining one, whatever the hash."""
+ALL_HASHES_AGREE = 2
+"""S6: with two servers all sources of the failed one must move to the other, whatever the hash."""
 
 
 class Failover(Model):
@@ -47,12 +48,13 @@ class Failovers(Model):
 
 
 Places = dict[str, str | None]
-"""Source → its backend, None if it was not answered or the evidence does not name one."""
+"""Source → its backend, None if it was not answered; without the sources that the evidence did not show."""
 
 
 def places(visits: Visits) -> Places:
     """Where each source was, in its last visit."""
-    return {visit.source: visit.server if visit.served else None for visit in visits.visits}
+    shown = (visit for visit in visits.visits if visit.server is not None or not visit.served)
+    return {visit.source: visit.server if visit.served else None for visit in shown}
 
 
 def _hashed(visits: Visits) -> dict[str, str]:
@@ -106,7 +108,7 @@ def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement
     """The verdict if no server is checked, as in the guide's own file."""
     during = places(evidence.during)
     lost = [s for s, server in places(evidence.before).items() if server == evidence.victim]
-    dead = sorted(source for source in lost if during.get(source) is None)
+    dead = sorted(source for source in lost if during.get(source, "") is None)
     rescued = len(lost) - len(dead)
     by_retries = f", {rescued} were rescued by a retry each time" if rescued else ""
     return failed(
@@ -136,12 +138,6 @@ def _moves(evidence: Failover) -> Judgement:
     if not evidence.checked:
         return _never_moves(evidence, figures)
     servers = len(evidence.before.before or evidence.before.servers)
-    if servers < LEAST_SERVERS:
-        return inconclusive(
-            f"with {servers} backends all sources of the failed one must move to the other, whatever the "
-            f"hash: testing the hash takes {LEAST_SERVERS} backends or more",
-            **figures,
-        )
     try:
         then = _hashing(evidence.before, evidence.before.before)
         now = _hashing(evidence.during, evidence.during.before)
@@ -152,8 +148,8 @@ def _moves(evidence: Failover) -> Judgement:
     for source, was in places(evidence.before).items():
         old, new = then.server(hashed[source]), now.server(hashed[source])
         must += was != evidence.victim and old != new
-        if was is not None and (was, found.get(source)) != (old, new):
-            wrong.append(f"{source}: {was} → {found.get(source)}, the hash predicts {old} → {new}")
+        if was is not None and source in found and (was, found[source]) != (old, new):
+            wrong.append(f"{source}: {was} → {found[source]}, the hash predicts {old} → {new}")
     survivors = int(figures["sources_of_survivors"] or 0)
     figures["predicted_moved_share"] = round(must / survivors, 4) if survivors else None
     if evidence.before.described.hash_type.split()[:1] == ["map-based"]:
@@ -165,10 +161,14 @@ def _moves(evidence: Failover) -> Judgement:
             wrong,
             **figures,
         )
+    if problem := _lost(evidence.before, evidence.during):
+        return inconclusive(problem, **figures)
+    alike = " (with two backends no hash type can be told from another)"
     why = (
         f"with {evidence.victim} down exactly the sources moved that the hash predicts: its own "
         f"{figures['sources_of_the_victim']}, and {figures['survivors_moved']} of the {survivors} of "
-        "surviving backends (the minimum is 0)"
+        f"surviving backends (the minimum is 0){alike if servers == ALL_HASHES_AGREE else ''}"
+        f"{loss(evidence.before, evidence.during)}"
     )
     return no_violation(why, len(hashed), "misplaced sources", figures)
 
@@ -184,13 +184,18 @@ def _incomparable(evidence: Failover) -> str | None:
     if evidence.down_ns is None:
         return f"the proxy did not mark {evidence.victim} DOWN after it was killed (see gates H)"
     for visits in (evidence.before, evidence.during):
-        if (problem := why_no_proof(visits)) is not None:
-            return problem
+        if not any(visit.served for visit in visits.visits):
+            return why_no_proof(visits)
         if visits.before != visits.after:
             return "the state of a server changed while the sources visited"
         if (problem := _others_unanswered(evidence, visits)) is not None:
             return problem
     return None
+
+
+def _lost(*rounds: Visits) -> str | None:
+    """Why what the evidence of these rounds lacks could change a verdict; None if it could not."""
+    return next(filter(None, map(why_no_proof, rounds)), None)
 
 
 def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
@@ -211,7 +216,7 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
     stuck = [
         source
         for source, server in places(evidence.before).items()
-        if server == evidence.victim and during.get(source) in (None, evidence.victim)
+        if server == evidence.victim and during.get(source, "") in (None, evidence.victim)
     ]
     if stuck:
         return failed(
@@ -219,6 +224,8 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
             stuck,
             **figures,
         )
+    if problem := _lost(evidence.before, evidence.during):
+        return inconclusive(problem, **figures)
     if not (lost := int(figures["sources_of_the_victim"] or 0)):
         why = f"cannot be predicted ({reason}), and no source was on {evidence.victim}"
         return inconclusive(why, **figures)
@@ -241,18 +248,17 @@ def _return(evidence: Failover) -> Judgement:
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
-    problem = _incomparable(evidence) or why_no_proof(evidence.after)
-    problem = problem or _others_unanswered(evidence, evidence.after)
+    problem = _incomparable(evidence) or _others_unanswered(evidence, evidence.after)
     if evidence.up_ns is None:
         problem = f"the proxy did not mark {evidence.victim} UP after it was started (see gates H)"
     if problem:
         return inconclusive(problem, **figures)
     before, during, after = (places(v) for v in (evidence.before, evidence.during, evidence.after))
-    away = [source for source, server in before.items() if during.get(source) != server]
+    away = [source for source, server in before.items() if during.get(source, server) != server]
     elsewhere = [
         f"{source}: {server} before, {during.get(source)} while it was down, {after.get(source)} after"
         for source, server in before.items()
-        if server is not None and after.get(source) != server
+        if server is not None and after.get(source, server) != server
     ]
     figures["sources_moved"] = len(away)
     if elsewhere:
@@ -262,7 +268,11 @@ def _return(evidence: Failover) -> Judgement:
             elsewhere,
             **figures,
         )
-    if not away:
-        return inconclusive(f"no source moved while {evidence.victim} was down", **figures)
-    why = f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed"
+    problem = _lost(evidence.before, evidence.during, evidence.after)
+    if problem or not away:
+        return inconclusive(problem or f"no source moved while {evidence.victim} was down", **figures)
+    why = (
+        f"all {len(away)} sources that had moved returned, and the other {len(before) - len(away)} stayed"
+        f"{loss(evidence.before, evidence.during, evidence.after)}"
+    )
     return no_violation(why, len(away), "sources that do not return", figures)

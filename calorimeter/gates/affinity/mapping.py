@@ -10,6 +10,7 @@ from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpr
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import undisturbed
+from calorimeter.gates.clients.completeness import loss
 from calorimeter.gates.clients.visits import (
     AllVisits,
     Visits,
@@ -118,7 +119,7 @@ def _mapping(evidence: Visits) -> Judgement:
     assumed = "" if evidence.before is not None else ", assuming the described order of servers"
     why = (
         f"each of {len(found)} sources is on the predicted {evidence.name} backend "
-        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)})"
+        f"(`{_rules_text(evidence)}`{assumed}; seen in {seen_in(evidence)}){loss(evidence)}"
     )
     return no_violation(why, len(found), "misplaced sources", figures)
 
@@ -154,7 +155,7 @@ def _observed(evidence: Visits, reason: str) -> Judgement:
         return inconclusive(f"cannot be predicted ({reason}), and {problem}", **figures)
     why = (
         f"cannot be predicted ({reason}); observed instead: each of {len(found)} sources kept one "
-        f"{evidence.name} backend (seen in {seen_in(evidence)})"
+        f"{evidence.name} backend (seen in {seen_in(evidence)}){loss(evidence)}"
     )
     return no_violation(
         why, sum(servers.total() > 1 for servers in found.values()), "sources that change backend", figures

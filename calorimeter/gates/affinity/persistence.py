@@ -8,6 +8,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.clients.completeness import loss
 from calorimeter.gates.clients.visits import (
     EVIDENCE,
     Visits,
@@ -99,6 +100,6 @@ def _stays(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
     why = (
         f"each of {len(then)} sources kept its {loaded.name} backend over {figures['span_s']} s, "
         f"{figures['connections_before']} connections before and {figures['connections']} under a load of "
-        f"{load.requests_meanwhile} requests by {load.users} users"
+        f"{load.requests_meanwhile} requests by {load.users} users{loss(quiet, loaded)}"
     )
     return no_violation(why, len(then), "sources that change backend", figures)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from calorimeter.gates.affinity.locust_load import USERS, LocustLoad, locust_load
 from calorimeter.gates.affinity.persistence import LoadBetweenVisits, Persistence
 from calorimeter.gates.clients.attribution import Attribution
-from calorimeter.gates.clients.visit_rounds import all_visits, finished, strongest
+from calorimeter.gates.clients.visit_rounds import all_visits, finished, seen_again, strongest
 from calorimeter.gates.clients.visiting import GIVE_UP
 from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context, shared
@@ -44,8 +44,10 @@ def persistence_under_load(context: Context) -> Persistence:
             status = load.await_end()
             # The connections of the load have ended now, too: the counts of the log are complete.
             loaded = tuple(
-                finished(one, attribution, attribution.attributed(context.api(one.api), made[one.api]))
-                for one in quiet
+                finished(one, attribution, attribution.attributed(context.api(one.api), visits)).model_copy(
+                    update={"asked_again": again}
+                )
+                for one, (visits, again) in zip(quiet, made, strict=True)
             )
             sent = load.sent_ns()
     moments = [visit.sent_ns for one in loaded for visit in one.visits]
@@ -65,8 +67,11 @@ def persistence_under_load(context: Context) -> Persistence:
 
 def visits_under_load(
     context: Context, attribution: Attribution, quiet: Sequence[Visits], load: LocustLoad
-) -> dict[str, list[Visit]]:
-    """API → its visits in some rounds, as long as the load runs."""
+) -> list[tuple[Sequence[Visit], int]]:
+    """For each API its visits in some rounds, as long as the load runs, and how many were made again.
+
+    Visits of which the evidence shows nothing are made again (see `seen_again`).
+    """
     attribution.start([context.api(one.api) for one in quiet])
     made: dict[str, list[Visit]] = {one.api: [] for one in quiet}
     for number in range(ROUNDS):
@@ -76,7 +81,16 @@ def visits_under_load(
             made[one.api] += attribution.visit(context.api(one.api), _some(one), give_up=GIVE_UP)
         if not load.running:
             break
-    return made
+    return [_again(context, attribution, one.api, made[one.api], load) for one in quiet]
+
+
+def _again(
+    context: Context, attribution: Attribution, api: str, made: Sequence[Visit], load: LocustLoad
+) -> tuple[Sequence[Visit], int]:
+    if not load.running:
+        return made, 0
+    found, again = seen_again(context, context.api(api), attribution, made)
+    return found.visits, again
 
 
 def _some(quiet: Visits) -> list[str]:

@@ -12,6 +12,7 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, pa
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import undisturbed
 from calorimeter.gates.affinity.mapping import described_rules, described_servers, differences
+from calorimeter.gates.clients.completeness import loss
 from calorimeter.gates.clients.visits import AllVisits, Visits, by_source, strength
 from calorimeter.gates.evidence.placement import disagreement, placement
 
@@ -90,7 +91,7 @@ def _spread(evidence: Visits) -> Judgement:
     return passed(
         f"{len(found)} sources spread over {len(names)} {evidence.name} backends as {rule}; a backend "
         f"with {missed:.2%} of all sources more or fewer would have been detected (95 % "
-        f"confidence){expected_skew}",
+        f"confidence){expected_skew}{loss(evidence)}",
         missed_rate_95=round(missed, 6),
         **figures,
     )

@@ -8,17 +8,16 @@ from math import ceil, log
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.clients.completeness import log_doubts, loss, why_no_proof
 from calorimeter.gates.clients.visits import (
     AllVisits,
     Visits,
     by_source,
     counted,
-    log_doubts,
     moved_sources,
     no_violation,
     seen_in,
     strength,
-    why_no_proof,
 )
 
 RATE_TO_SHOW = 0.01
@@ -63,7 +62,7 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     why = (
         f"each of {len(repeated)} source addresses stayed on one of {len(used)} "
         f"{evidence.name} backends over {figures['connections']} fresh connections (seen in "
-        f"{seen_in(evidence)})"
+        f"{seen_in(evidence)}){loss(evidence)}"
     )
     return no_violation(why, len(repeated), "sources that change backend", figures)
 
@@ -112,7 +111,7 @@ def _enough(evidence: Visits) -> Judgement:
     problem = why_no_proof(evidence) or (NO_ADDRESSES if evidence.evidence == "counters" else None)
     if problem:
         return inconclusive(problem, **figures)
-    why = f"{len(sent)} source addresses reach the proxy as {len(seen)}; {needed} would do"
+    why = f"{len(sent)} source addresses reach the proxy as {len(seen)}; {needed} would do{loss(evidence)}"
     return no_violation(why, len(by_source(evidence)), "translated addresses", figures)
 
 

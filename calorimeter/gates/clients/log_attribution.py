@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Self
@@ -26,7 +27,8 @@ LINES_WITHIN_S = 10.0
 """Time for the log lines of connections that have ended: HAProxy writes them at once."""
 
 STRAGGLERS_S = 2.0
-"""Time beyond that for single lines; behind address translation none of ours comes."""
+"""Time without a new line after which none is awaited; also the time for our own lines once as many as are
+awaited have come: behind address translation none of ours comes."""
 
 PROBE_LINE_S = 3.0
 """Time for the line of the single connection that shows what the log contains."""
@@ -78,10 +80,12 @@ class LogAttribution(Attribution):
 
     def attributed(self, api: Api, visits: Sequence[Visit]) -> Attributed:
         """The visits with the servers of their lines; waits for lines that are still to come."""
-        self._await_lines(api.proxy_section, sum(visit.port != 0 for visit in visits), LINES_WITHIN_S)
+        wanted = sum(visit.port != 0 for visit in visits)
+        came = self._await_lines(api.proxy_section, wanted, LINES_WITHIN_S)
         before, after = self._ended[api.proxy_section], proxy_polling.ended(self.stats, api.proxy_section)
         counted = after - before if before is not None and after is not None else None
-        self._await_stragglers(api, visits, counted or 0)
+        if came:
+            self._await_stragglers(api, visits, counted or 0)
         fullest = self.logs.fullest(api.proxy_section)
         connections = [connection for log in fullest for connection in log.connections]
         return Attributed(
@@ -129,10 +133,24 @@ class LogAttribution(Attribution):
     def _connections(self, api: Api) -> list[LoggedConnection]:
         return [c for log in self.logs.fullest(api.proxy_section) for c in log.connections]
 
-    def _await_lines(self, section: str, wanted: int, within_s: float) -> None:
-        """Wait until the logs together hold `wanted` lines of a section."""
-        # Only the section's name is looked for: parsing waits until the burst of lines is over.
-        self.logs.await_lines(lambda: self.logs.holds(f" {section}/", wanted), within_s)
+    def _await_lines(self, section: str, wanted: int, within_s: float) -> bool:
+        """Wait until the logs together hold `wanted` lines of a section; whether they do.
+
+        Once lines have come, but no new one for `STRAGGLERS_S`, the others are lost.
+        """
+        held, since = 0, time.monotonic()
+
+        def enough() -> bool:
+            nonlocal held, since
+            now, before = time.monotonic(), held
+            held = sum(len(log.lines()) for log in self.logs.all)
+            if held != before:
+                since = now
+            # Only the section's name is looked for: parsing waits until the burst of lines is over.
+            return self.logs.holds(f" {section}/", wanted) or (held > 0 and now - since > STRAGGLERS_S)
+
+        self.logs.await_lines(enough, within_s)
+        return self.logs.holds(f" {section}/", wanted)
 
 
 def _attributed(visit: Visit, line: LoggedConnection | None) -> Visit:

@@ -8,6 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
+from calorimeter.core import waiting
 from calorimeter.core.deployment import Api
 from calorimeter.gates.clients.attribution import Attributed, Attribution
 from calorimeter.gates.clients.http_get import tls_context
@@ -18,6 +19,9 @@ from calorimeter.gates.evidence.proxy_log import plain
 
 HELD = 100
 """Connections held open at a time for the table of live sessions."""
+
+COUNTED_WITHIN_S = 1.0
+"""Time for the proxy to count a visit that was answered."""
 
 
 class SessionAttribution(Attribution):
@@ -81,7 +85,7 @@ class SessionAttribution(Attribution):
 class CounterAttribution(Attribution):
     """The servers' session counters, read around each single visit.
 
-    A visit around which not exactly one session was counted is not attributed.
+    A visit around which not exactly one session was counted, as others visited too, is not attributed.
     """
 
     kind: ClassVar[EvidenceKind] = "counters"
@@ -99,7 +103,7 @@ class CounterAttribution(Attribution):
         before = proxy_polling.chosen(self.stats, api.proxy_section)
         for source in sources:
             (made,) = super().visit(api, [source])
-            after = proxy_polling.chosen(self.stats, api.proxy_section)
+            after = self._counted_since(api, before)
             gained = after - before
             server = next(iter(gained)) if gained.total() == 1 else None
             visits.append(made.model_copy(update={"server": server}))
@@ -107,6 +111,18 @@ class CounterAttribution(Attribution):
             if _enough(visits, give_up):
                 break
         return visits
+
+    def _counted_since(self, api: Api, before: Counter[str]) -> Counter[str]:
+        """The counters once they are not as before; a stats page may be some time behind."""
+        found = before
+
+        def changed() -> bool:
+            nonlocal found
+            found = proxy_polling.chosen(self.stats, api.proxy_section)
+            return found != before
+
+        waiting.poll(changed, COUNTED_WITHIN_S)
+        return found
 
 
 def _enough(visits: Sequence[Visit], give_up: int | None) -> bool:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Literal
 
 from calorimeter.core.source_hash import HashServer
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, passed
-from calorimeter.gates.evidence.placement import ServerAt, disagreement
+from calorimeter.gates.evidence.placement import ServerAt
 
 GIVEN_UP = "given up"
 """`Visit.error` of a visit that was in flight when the others were given up: nobody refused it."""
@@ -104,7 +104,9 @@ class Visits(Model):
     the visits, in the order of its file, None if its state cannot be read. `clients` counts the connections
     of all clients, others included: address → server (empty: none) → connections. `told` are the proxy's
     log lines on the section's servers during the visits. `passed_over` says why stronger evidence was not
-    used. `planned` is how many visits were intended: fewer were made if they were given up. `backends` are
+    used. `planned` is how many visits were intended: fewer were made if they were given up. `asked_again`
+    is how many of the visits, the last ones, were made because no evidence named the server of an earlier
+    one of their source; they are not counted in `planned`. `backends` are
     the addresses of the described backends as `IP:PORT` (empty: the name could not be resolved), `placed`
     those that the proxies use (empty: not shown). `haproxy` is HAProxy's version (None: not known).
     """
@@ -122,6 +124,7 @@ class Visits(Model):
     clients: dict[str, dict[str, int]] = {}
     told: tuple[StateLine, ...] = ()
     planned: int | None = None
+    asked_again: int = 0
     backends: dict[str, tuple[str, ...]] = {}
     placed: tuple[ServerAt, ...] = ()
     haproxy: str | None = None
@@ -136,46 +139,6 @@ class AllVisits(Model):
     """The visits to all APIs, for the gates that judge both together."""
 
     apis: tuple[Visits, ...]
-
-
-def why_no_proof(evidence: Visits) -> str | None:
-    """Why the visits prove nothing (servers are missing or may be wrong); None if they can be judged."""
-    return next(_doubts(evidence), None)
-
-
-def _doubts(evidence: Visits) -> Iterator[str]:
-    answered = [visit for visit in evidence.visits if visit.served]
-    if not answered:
-        errors = Counter(visit.error for visit in evidence.visits).most_common(1)
-        why = f" ({errors[0][0]}, {errors[0][1]} times)" if errors else ""
-        yield f"none of {len(evidence.visits)} visits was answered{why}"
-        return
-    if evidence.evidence == "log" and not evidence.logs:
-        yield "no log of the proxy was read"
-        return
-    yield from log_doubts(evidence)
-    if (differing := disagreement(evidence.backends, evidence.placed)) is not None:
-        yield differing
-    lost = sum(visit.server is None for visit in answered)
-    if lost:
-        where = log_used(evidence) or EVIDENCE[evidence.evidence]
-        what = "are in no log line of" if evidence.evidence == "log" else "are not attributed by"
-        yield f"{lost} of {len(answered)} answered visits {what} {where}"
-
-
-def log_doubts(evidence: Visits) -> Iterator[str]:
-    """Reasons why log lines may be missing, for our connections or anyone else's."""
-    for log in evidence.logs:
-        if log.unparsed:
-            yield f"{log.source} has {len(log.unparsed)} lines that are not HAProxy's: {log.unparsed[0]!r}"
-        if log.dropped:
-            yield f"{log.source} lost {log.dropped} lines in this machine's socket buffer"
-        yield from log.doubts
-        if log.connections is not None and log.logged < log.connections:
-            yield (
-                f"the log holds {log.logged} of the {log.connections} connections that the proxy "
-                f"counted on {evidence.section}: lines were lost on the way to {log_used(evidence)}"
-            )
 
 
 def by_source(evidence: Visits) -> dict[str, Counter[str]]:

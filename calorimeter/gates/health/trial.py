@@ -7,9 +7,13 @@ from __future__ import annotations
 
 from calorimeter.core.deployment import Checks
 from calorimeter.core.toml import Model
+from calorimeter.gates.clients.completeness import uneven
 
 FAR_NS = 1 << 62
 """A moment that never comes."""
+
+SEEN = 0.25
+"""The part of all answered requests that the log must name: with fewer, a stray one may stay unseen."""
 
 
 class DirectRequest(Model):
@@ -205,18 +209,26 @@ class FaultTrial(Model):
         return max(found, default=0) / 1e9
 
     def log_gap(self) -> str | None:
-        """Why lines may be missing from the log, so that their absence proves nothing.
+        """Why the absence of lines in the log proves nothing; None if it does.
 
-        None if none is missing, and if the log names no servers at all: then nothing is judged by it.
+        Each client sends requests all the time, so lines that are lost by chance hide nothing. None, too,
+        if the log names no servers at all: then nothing is judged by it.
         """
         answered = [a for a in self.attempts if a.status and not a.kept]
-        lost = [a for a in answered if a.server is None]
-        if len(lost) == len(answered):
+        named = [a for a in answered if a.server is not None]
+        if not named or len(named) == len(answered):
             return None
-        if self.log_doubts:
-            return f"{self.fault}: {self.log_doubts[0]}"
-        if lost:
-            return f"{self.fault}: {len(lost)} of {len(answered)} answered requests are not in the log"
+        first_ns = min((fault.at_ns for fault in self.injected), default=FAR_NS)
+        homes = {(a.api, a.source): a.server for a in named if a.done_ns < first_ns}
+        dependent = uneven(
+            (home, a.server is None) for a in answered if (home := homes.get((a.api, a.source))) is not None
+        )
+        if dependent is not None:
+            return f"{self.fault}: {dependent}"
+        if len(named) < SEEN * len(answered):
+            lost = len(answered) - len(named)
+            why = "; ".join(("", *self.log_doubts[:1]))
+            return f"{self.fault}: {lost} of {len(answered)} answered requests are not in the log{why}"
         return None
 
     def clients(self, api: str, *, kept: bool = False) -> list[Attempt]:

@@ -62,7 +62,7 @@ def visits(places: Places, servers: tuple[HashServer, ...], hash_type: str = "ma
 
 
 def evidence(
-    during: Places | None = None,
+    during: Places | Visits | None = None,
     after: Places | None = None,
     hash_type: str = "map-based",
     **changes: object,
@@ -76,7 +76,9 @@ def evidence(
         "happened": True,
         "before": visits(before, UP, hash_type),
         "meanwhile": (),
-        "during": visits(hashed(DOWN, hash_type) if during is None else during, DOWN, hash_type),
+        "during": during
+        if isinstance(during, Visits)
+        else visits(hashed(DOWN, hash_type) if during is None else during, DOWN, hash_type),
         "after": visits(before if after is None else after, UP, hash_type),
         "killed_ns": 10 * SECOND,
         "down_ns": 12 * SECOND,
@@ -133,13 +135,18 @@ def test_without_a_prediction_the_sources_of_the_victim_are_observed() -> None:
     assert observed({"10.0.0.3": "a"}, {"10.0.0.3": "a"}).outcome is Outcome.INCONCLUSIVE
 
 
-def test_two_servers_are_too_few() -> None:
-    """With two servers all must go to the other one."""
-    two = UP[1:]
+def test_two_servers_show_that_all_sources_move_but_not_by_which_hash() -> None:
+    """All sources of the failed one go to the other, whatever the hash; one that does not is named."""
+    two, one = UP[1:], DOWN[1:]
+    before = visits(hashed(two), two)
     places: Places = dict.fromkeys(SOURCES, "b")
-    judgement = exactly_the_sources_move_that_must(evidence(during=places, before=visits(hashed(two), two)))
-    assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "with 2 backends" in judgement.why
+    judgement = exactly_the_sources_move_that_must(evidence(before=before, during=visits(places, one)))
+    assert judgement.outcome is Outcome.PASS
+    assert "(with two backends no hash type can be told from another)" in judgement.why
+    stuck = visits(places | {SOURCES[0]: "c"}, one)
+    judgement = exactly_the_sources_move_that_must(evidence(before=before, during=stuck))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.counter_examples[0].startswith(f"REST {SOURCES[0]}: ")
 
 
 def test_unchecked_servers_fail_with_the_reason() -> None:

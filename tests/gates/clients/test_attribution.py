@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 from calorimeter.core import deployment
 from calorimeter.gates.clients.attribution import Attribution
+from calorimeter.gates.clients.completeness import unseen, why_no_proof
 from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.stats_attribution import CounterAttribution, SessionAttribution
-from calorimeter.gates.clients.visit_rounds import KINDS, strongest
+from calorimeter.gates.clients.visit_rounds import KINDS, round_of_visits, strongest
+from calorimeter.gates.clients.visits import by_source
 from calorimeter.gates.context import Context, Settings
 from calorimeter.gates.evidence.stats_sources import proxy_stats
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.repeated_work import RepeatedWork
 from tests.gates.small_proxy import small_proxy
 
 pytestmark = pytest.mark.slow
@@ -77,6 +82,41 @@ def test_rounds_since_the_start_are_counted_together(
         SOURCES[1]: 3,
     }
     assert {v.server for v in found.visits} <= {"a", "b"}
+
+
+@contextmanager
+def losing_every_third(log: Path, copy: Path) -> Iterator[None]:
+    """The lines that a log gains are copied, but for each third."""
+    copy.touch()
+    number = 0
+
+    def pass_on() -> None:
+        nonlocal number
+        lines = log.read_text().splitlines(keepends=True)
+        new, number = [line for n, line in enumerate(lines) if n >= number and n % 3], len(lines)
+        with copy.open("a") as file:
+            file.writelines(new)
+
+    number = len(log.read_text().splitlines())
+    with RepeatedWork("copy", 0.02, pass_on):
+        yield
+
+
+def test_lines_that_a_log_file_lost_are_asked_for_again(context: Context, tmp_path: Path) -> None:
+    """Each source is seen in the end, and the visits that left no line are kept as such."""
+    copy = tmp_path / "lossy.log"
+    other = changed(context, logs=(copy.as_uri(),))
+    with (
+        losing_every_third(other.deployment.path.parent / "haproxy.log", copy),
+        LogAttribution.opened(other, proxy_stats(other.deployment)) as attribution,
+    ):
+        found = round_of_visits(other, "rest", attribution, SOURCES, 2)
+    assert found.planned == 2 * len(SOURCES)
+    assert len(found.visits) == found.planned + found.asked_again
+    assert found.asked_again > 0
+    assert unseen(found.visits) == ()
+    assert why_no_proof(found) is None
+    assert set(by_source(found)) == set(SOURCES)
 
 
 def test_strongest_says_why_stronger_kinds_were_passed_over(context: Context, mode: str) -> None:
