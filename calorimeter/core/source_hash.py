@@ -178,7 +178,7 @@ class SourceHash:
         rules.check()
         _check(servers, rules)
         self._avalanche = rules.avalanche
-        self._usable = _usable(servers, rules)
+        self._usable = usable(servers, rules)
         self._table: list[str] = []
         self._ring: list[tuple[int, str]] = []
         self._places: list[int] = []
@@ -239,12 +239,13 @@ def _check(servers: Sequence[HashServer], rules: HashRules) -> None:
             raise Unpredictable(f"{server.name} is in slowstart: its share of the ring grows every second")
 
 
-def _usable(servers: Sequence[HashServer], rules: HashRules) -> list[HashServer]:
-    usable = [server for server in servers if server.up and server.weight]
-    active = [server for server in usable if not server.backup]
+def usable(servers: Sequence[HashServer], rules: HashRules) -> list[HashServer]:
+    """The servers that get connections: the active ones that are up, else backups."""
+    takers = [server for server in servers if server.up and server.weight]
+    active = [server for server in takers if not server.backup]
     if active:
         return active
-    return usable if rules.all_backups else usable[:1]
+    return takers if rules.all_backups else takers[:1]
 
 
 def _interleaved(servers: Sequence[HashServer]) -> list[str]:
@@ -322,12 +323,12 @@ class Spread:
 def spread(sources: Iterable[str], servers: Sequence[HashServer], rules: HashRules) -> Spread:
     """The distribution of `sources`, each counted once, over the usable servers. Raises as `SourceHash`."""
     hashing = SourceHash(servers, rules)
-    usable = _usable(servers, rules)
-    weight = sum(server.weight for server in usable)
+    takers = usable(servers, rules)
+    weight = sum(server.weight for server in takers)
     counts = Counter(hashing.server(source) for source in set(sources))
     return Spread(
-        {server.name: counts[server.name] for server in usable},
-        {server.name: server.weight / weight for server in usable},
+        {server.name: counts[server.name] for server in takers},
+        {server.name: server.weight / weight for server in takers},
     )
 
 
@@ -342,13 +343,13 @@ def expected_excess(
     them.
     """
     shares = SourceHash(servers, rules).shares
-    usable = _usable(servers, rules)
-    weight = sum(server.weight for server in usable)
-    if not usable or clients < 1:
+    takers = usable(servers, rules)
+    weight = sum(server.weight for server in takers)
+    if not takers or clients < 1:
         return 1.0
-    deviations = NormalDist().inv_cdf(1 - (1 - confidence) / len(usable)) if len(usable) > 1 else 0.0
+    deviations = NormalDist().inv_cdf(1 - (1 - confidence) / len(takers)) if len(takers) > 1 else 0.0
     bounds = []
-    for server in usable:
+    for server in takers:
         share = shares[server.name]
         most = min(1.0, share + deviations * sqrt(share * (1 - share) / clients))
         bounds.append(most * weight / server.weight)

@@ -63,6 +63,11 @@ def inconclusive(why: str, **figures: Figure) -> Judgement:
     return Judgement(outcome=Outcome.INCONCLUSIVE, why=why, figures=figures)
 
 
+def not_run(why: str, **figures: Figure) -> Judgement:
+    """The property is not promised, so there is nothing to judge."""
+    return Judgement(outcome=Outcome.NOT_RUN, why=why, figures=figures)
+
+
 GateId = Annotated[str, Field(max_length=100)]
 
 
@@ -85,6 +90,11 @@ class Verdict(Model):
     def acceptable(self) -> bool:
         """Whether an acceptance run with this verdict can exit with status 0."""
         return self.judgement.outcome is Outcome.PASS or self.waived is not None
+
+    @property
+    def refuses(self) -> bool:
+        """Whether this verdict stands against acceptance; a gate that did not run does not."""
+        return not self.acceptable and self.judgement.outcome is not Outcome.NOT_RUN
 
 
 class Verdicts(Model):

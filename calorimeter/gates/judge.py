@@ -181,7 +181,7 @@ class AcceptanceRun:
     @property
     def refused(self) -> bool:
         """Whether a gate is FAIL or INCONCLUSIVE and is not waived."""
-        return any(map(_refuses, self.new.values()))
+        return any(verdict.refuses for verdict in self.new.values())
 
     def summary(self) -> Iterable[tuple[str, Style]]:
         """The verdicts for a terminal: each line with its style (keywords of click.style).
@@ -199,7 +199,7 @@ class AcceptanceRun:
             yield f"{'':<17} {judgement.why}", {}
             for example in judgement.counter_examples:
                 yield f"{'':<17} - {example}", {}
-            if _refuses(verdict):
+            if verdict.refuses:
                 if GATES[verdict.gate].shipped and (page := gate_docs.link(verdict.gate)):
                     yield f"{'':<17} docs: {page}", {}
                 yield f"{'':<17} again: {self.repeat(verdict.gate)}", {}
@@ -215,11 +215,6 @@ class AcceptanceRun:
 
 def _crash(part: str, problem: BaseException) -> str:
     return f"the {part} itself broke: {type(problem).__name__}: {' '.join(str(problem).split())}"
-
-
-def _refuses(verdict: Verdict) -> bool:
-    """Whether a verdict stands against acceptance."""
-    return not verdict.acceptable and verdict.judgement.outcome is not Outcome.NOT_RUN
 
 
 class Prepared:
@@ -279,8 +274,9 @@ class Judge:
     ) -> None:
         """Keep `evidence` as `evidence/<name>.json` (default: the gate's id), judge it, keep the verdict.
 
-        Fails the test unless the verdict is PASS or waived. The verdict is INCONCLUSIVE if the check
-        crashes. `waived` is the owner's reason if everything that the evidence shows is waived singly.
+        Fails the test unless the verdict is PASS or waived; skips it if the verdict is NOT RUN. The verdict
+        is INCONCLUSIVE if the check crashes. `waived` is the owner's reason if everything that the evidence
+        shows is waived singly.
         """
         kept = self._session.run.save_evidence(name or self._gate.id, evidence)
         try:
@@ -288,6 +284,8 @@ class Judge:
         except Exception as problem:
             judgement = inconclusive(_crash("check", problem))
         verdict = self._session.keep(self._gate, judgement, [str(kept)], waived)
+        if judgement.outcome is Outcome.NOT_RUN:
+            pytest.skip(plain(judgement.why))
         if not verdict.acceptable:
             reason = f"{verdict.gate} {judgement.outcome.value}: {judgement.why}"
             pytest.fail(plain("\n  ".join([reason, *judgement.counter_examples])), pytrace=False)

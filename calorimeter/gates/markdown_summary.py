@@ -23,7 +23,7 @@ VARIABLE = "GITHUB_STEP_SUMMARY"
 def markdown(deployment: str, run: Path, verdicts: Iterable[Verdict]) -> str:
     """A heading with the counts, a row for each gate, and the counter-examples of unacceptable verdicts."""
     ordered = sorted(verdicts, key=lambda verdict: gate_order(verdict.gate))
-    accepted = all(v.acceptable or v.judgement.outcome is Outcome.NOT_RUN for v in ordered)
+    accepted = not any(v.refuses for v in ordered)
     passed = any(v.judgement.outcome is Outcome.PASS for v in ordered)
     lines = [
         f"## {'✅' if accepted and passed else '❌'} Calorimeter: {markdown_text(deployment)}",

@@ -168,7 +168,8 @@ def pytest_runtest_makereport(
     problem = call.excinfo.value if call.excinfo else None
     if session is None or gate is None or call.when == "teardown" or (call.when == "setup" and not problem):
         return report
-    if gate.id in session.new and (problem is None or isinstance(problem, pytest.fail.Exception)):
+    judged = (pytest.fail.Exception, pytest.skip.Exception)
+    if gate.id in session.new and (problem is None or isinstance(problem, judged)):
         return report
     # InputError, too: unusable input was refused before the first gate; this broke during the run.
     verdict = session.broken(gate, problem)

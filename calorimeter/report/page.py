@@ -87,7 +87,7 @@ def _context(found: PageContent, drawn: list[DrawnFigure]) -> dict[str, Any]:
         "about": found.about,
         "verdicts": found.verdicts.verdicts,
         "counts": _counts(found.verdicts),
-        "accepted": all(verdict.acceptable for verdict in found.verdicts.verdicts),
+        "accepted": not any(verdict.refuses for verdict in found.verdicts.verdicts),
         "marks": MARKS,
         "sections": sections,
         "omitted": omitted,

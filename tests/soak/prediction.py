@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import random
+import re
 import socket
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from ipaddress import IPv4Address, IPv6Address
@@ -49,6 +50,7 @@ class Case:
     ids: tuple[int, ...] = ()
     options: tuple[str, ...] = ()
     words: tuple[str, ...] = ()
+    balance: str = "source"
 
     @property
     def rules(self) -> HashRules:
@@ -163,6 +165,29 @@ class PrivateHaproxy:
             answers = pool.map(lambda chunk: {s: self._ask(section, s) for s in chunk}, chunks)
             return {source: server for answer in answers for source, server in answer.items()}
 
+    def turns(self, section: str, number: int) -> list[str]:
+        """The servers of so many connections, one at a time."""
+        return [self._ask(section, "10.0.0.1") for _ in range(number)]
+
+    def held(self, section: str, number: int) -> list[str]:
+        """The servers of so many connections, opened one after another, which all stay open meanwhile."""
+        with ExitStack() as opened:
+            return [self._hold(section, opened) for _ in range(number)]
+
+    def _hold(self, section: str, opened: ExitStack) -> str:
+        client = opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        client.settimeout(10)
+        client.connect(f"{self.folder}/{section}.front")
+        hello = "PROXY TCP4 10.0.0.1 127.0.0.1 40000 80\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        client.sendall(hello.encode())
+        answer = b""
+        while not (body := re.search(rb"\r\n\r\n(s\d)$", answer)):
+            chunk = client.recv(4096)
+            if not chunk:
+                raise RuntimeError(f"no answer: {answer!r}")
+            answer += chunk
+        return body[1].decode()
+
     def _ask(self, section: str, source: str) -> str:
         family, target = ("TCP6", "::1") if ":" in source else ("TCP4", "127.0.0.1")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
@@ -192,7 +217,7 @@ class PrivateHaproxy:
             yield f"listen {case.name}"
             yield f"  bind {self.folder}/{case.name}.front accept-proxy"
             yield from (f"  {option}" for option in case.options)
-            yield from ("  balance source", f"  hash-type {case.hash_type}")
+            yield from (f"  balance {case.balance}", f"  hash-type {case.hash_type}")
             for number, server in enumerate(case.servers, 1):
                 words = f"  server {server.name} unix@{self.folder}/s{number}.sock weight {server.weight}"
                 words += f" id {server.puid}" if case.ids else ""

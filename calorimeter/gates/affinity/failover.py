@@ -4,104 +4,33 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.source_hash import HashServer, SourceHash, Unpredictable, moved_share_map_based
-from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.mapping import described_rules
+from calorimeter.gates.affinity.described_servers import described_rules
+from calorimeter.gates.affinity.failover_evidence import (
+    Failover,
+    Failovers,
+    figures_of,
+    places,
+    why_unproven,
+)
+from calorimeter.gates.affinity.failover_turns import others_take_over, takes_part_again
+from calorimeter.gates.affinity.turns import policy_of
 from calorimeter.gates.clients.completeness import loss, why_no_proof
-from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, log_used, no_violation
+from calorimeter.gates.clients.visits import Visits, no_violation
 
 ALL_HASHES_AGREE = 2
 """S6: with two servers all sources of the failed one must move to the other, whatever the hash."""
-
-
-class Failover(Model):
-    """Evidence of S6, S7 and P7: one backend, the victim, was killed and started again.
-
-    Each round is one visit of every source: `before`, `during` (the proxy had the victim DOWN, or its time
-    for that had passed) and `after` (UP again, or its time for that had passed). `meanwhile` are visits
-    from the kill until the proxy noticed it. Moments are ns since the epoch; `down_ns` and `up_ns` are None
-    if the proxy did not show that state in time. `checked` is whether the proxy checks the victim at all.
-    `happened` is whether the victim had stopped answering at its own address when the kill command ended;
-    None if it cannot be reached there.
-    """
-
-    api: str
-    victim: str
-    checked: bool
-    happened: bool | None = None
-    before: Visits
-    meanwhile: tuple[Visit, ...]
-    during: Visits
-    after: Visits
-    killed_ns: int
-    down_ns: int | None
-    started_ns: int
-    up_ns: int | None
-
-
-class Failovers(Model):
-    """The failovers of all APIs."""
-
-    apis: tuple[Failover, ...]
-
-
-Places = dict[str, str | None]
-"""Source → its backend, None if it was not answered; without the sources that the evidence did not show."""
-
-
-def places(visits: Visits) -> Places:
-    """Where each source was, in its last visit."""
-    shown = (visit for visit in visits.visits if visit.server is not None or not visit.served)
-    return {visit.source: visit.server if visit.served else None for visit in shown}
 
 
 def _hashed(visits: Visits) -> dict[str, str]:
     return {visit.source: visit.hashed for visit in visits.visits}
 
 
-def _figures(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
-    """Figures of a failover judged from these rounds; each visit is a connection and a request."""
-    made = [visit for each in rounds for visit in each.visits]
-    before, during = places(evidence.before), places(evidence.during)
-    lost = [source for source, server in before.items() if server == evidence.victim]
-    survivors = [s for s, server in before.items() if server not in (None, evidence.victim)]
-    moved = [s for s in survivors if during.get(s) not in (None, before[s])]
-    return {
-        "victim": evidence.victim,
-        "servers": len(evidence.before.before or evidence.before.servers),
-        "sources": len(before),
-        "connections": sum(visit.server is not None for visit in made),
-        "requests": len(made),
-        "sources_of_the_victim": len(lost),
-        "sources_of_survivors": len(survivors),
-        "survivors_moved": len(moved),
-        "survivors_moved_share": round(len(moved) / len(survivors), 4) if survivors else None,
-        "least_possible_share": 0.0,
-        "unanswered_during": sum(not visit.served for visit in evidence.during.visits),
-        "down_after_s": seconds(evidence.killed_ns, evidence.down_ns),
-        "up_after_s": seconds(evidence.started_ns, evidence.up_ns),
-        "evidence": EVIDENCE[evidence.before.evidence],
-        "log": log_used(evidence.before),
-    }
-
-
-def seconds(begin_ns: int, end_ns: int | None) -> float | None:
-    """Seconds from one moment to another; None if the other did not come."""
-    return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
-
-
-def why_unproven(evidence: Failover) -> str | None:
-    """Why it is not certain that the victim died at all; None if it is."""
-    if evidence.happened is False:
-        return (
-            f"the fault did not happen: {evidence.victim} answered at its own address after the command "
-            "for 'kill' had succeeded"
-        )
-    if evidence.happened is None and evidence.down_ns is None:
-        return f"nothing shows that {evidence.victim} died: it cannot be reached at its own address"
-    return None
+def _by_source(evidence: Failover) -> bool:
+    return policy_of(evidence.before) is Policy.SOURCE
 
 
 def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
@@ -126,11 +55,15 @@ def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
 
     The hash is the described one; servers, weights and states are those in force in the proxy.
     """
-    return both_apis.check_each_api(evidence.apis, lambda failover: failover.api, _moves)
+    return both_apis.check_each_api(evidence.apis, lambda one: one.api, _while_down)
+
+
+def _while_down(evidence: Failover) -> Judgement:
+    return _moves(evidence) if _by_source(evidence) else others_take_over(evidence)
 
 
 def _moves(evidence: Failover) -> Judgement:
-    figures = _figures(evidence, evidence.before, evidence.during)
+    figures = figures_of(evidence, evidence.before, evidence.during)
     if (
         problem := why_unproven(evidence) or (_incomparable(evidence) if evidence.checked else None)
     ) is not None:
@@ -239,11 +172,15 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
 
 def sources_return(evidence: Failovers) -> Judgement:
     """Whether every source is back on its backend once the killed one has returned."""
-    return both_apis.check_each_api(evidence.apis, lambda failover: failover.api, _return)
+    return both_apis.check_each_api(evidence.apis, lambda one: one.api, _afterwards)
+
+
+def _afterwards(evidence: Failover) -> Judgement:
+    return _return(evidence) if _by_source(evidence) else takes_part_again(evidence)
 
 
 def _return(evidence: Failover) -> Judgement:
-    figures = _figures(evidence, evidence.before, evidence.during, evidence.after)
+    figures = figures_of(evidence, evidence.before, evidence.during, evidence.after)
     if problem := why_unproven(evidence):
         return inconclusive(problem, **figures)
     if not evidence.checked:

@@ -10,7 +10,7 @@ from calorimeter.core import waiting
 from calorimeter.core.deployment import Api
 from calorimeter.core.detection_bounds import answer_s, detection_s, recovery_s
 from calorimeter.core.faults.schedule import FaultCommands, commands
-from calorimeter.gates.affinity.failover import Failover, Failovers
+from calorimeter.gates.affinity.failover_evidence import Failover, Failovers
 from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.own_address import inject_and_probe, own_address
 from calorimeter.gates.clients.visit_rounds import apis, round_of_visits, sources, strongest

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.affinity.turns import no_home, policy_of, shares_under_load
 from calorimeter.gates.clients.completeness import loss
 from calorimeter.gates.clients.visits import (
     EVIDENCE,
@@ -42,7 +44,10 @@ class Persistence(Model):
 
 
 def sources_stay_under_load(evidence: Persistence) -> Judgement:
-    """Whether each source had one backend in all its visits, and each client of the load one too."""
+    """Whether each source had one backend in all its visits, and each client of the load one too.
+
+    Where backends are taken in turn: whether each got its share of all connections under the load.
+    """
     pairs = list(zip(evidence.quiet, evidence.loaded, strict=True))
     return both_apis.worst_of_apis(
         (quiet.api, _stays(quiet, loaded, evidence.load)) for quiet, loaded in pairs
@@ -50,6 +55,20 @@ def sources_stay_under_load(evidence: Persistence) -> Judgement:
 
 
 def _stays(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
+    if policy_of(loaded) is Policy.IN_TURN:
+        return shares_under_load(loaded, _no_load(load))
+    return no_home(loaded) or _sources_stay(quiet, loaded, load)
+
+
+def _no_load(load: LoadBetweenVisits) -> str | None:
+    """Why there was no load; None if there was."""
+    if load.status == 0 and load.requests_meanwhile:
+        return None
+    how = f"status {load.status}, {load.requests_meanwhile} requests"
+    return f"there was no load during the visits ({how})"
+
+
+def _sources_stay(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
     (quiet_visits, quiet_problem), (loaded_visits, loaded_problem) = undisturbed(quiet), undisturbed(loaded)
     before, then = by_source(quiet_visits), by_source(loaded_visits)
     visited = {visit.source for visit in loaded.visits}
@@ -90,10 +109,7 @@ def _stays(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Judgement:
         )
     if disturbed := disturbance(quiet) or disturbance(loaded):
         return inconclusive(disturbed.why, **figures)
-    if load.status != 0 or not load.requests_meanwhile:
-        how = f"status {load.status}, {load.requests_meanwhile} requests"
-        return inconclusive(f"there was no load during the visits ({how})", **figures)
-    if problem := quiet_problem or loaded_problem:
+    if problem := _no_load(load) or quiet_problem or loaded_problem:
         return inconclusive(problem, **figures)
     if len({server for servers in all_of.values() for server in servers}) < 2:
         return inconclusive("all sources are on one backend, so staying on it proves nothing", **figures)

@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from calorimeter.gates.affinity.locust_load import USERS, LocustLoad, locust_load
 from calorimeter.gates.affinity.persistence import LoadBetweenVisits, Persistence
 from calorimeter.gates.clients.attribution import Attribution
-from calorimeter.gates.clients.visit_rounds import all_visits, finished, seen_again, strongest
+from calorimeter.gates.clients.visit_rounds import (
+    all_visits,
+    counted_since,
+    finished,
+    seen_again,
+    strongest,
+)
 from calorimeter.gates.clients.visiting import GIVE_UP
 from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.context import Context, shared
+from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.stats_sources import proxy_stats_if_visible
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
@@ -37,6 +44,7 @@ def persistence_under_load(context: Context) -> Persistence:
                 f"{'; '.join(attribution.passed_over)}; {attribution.kind} show nothing under load",
             )
         context.say("Locust loads the APIs")
+        before = {one.api: proxy_polling.chosen(stats, one.section) for one in quiet}
         with locust_load(context.deployment) as load:
             load.await_begin()
             context.say("the sources visit again under that load")
@@ -45,7 +53,10 @@ def persistence_under_load(context: Context) -> Persistence:
             # The connections of the load have ended now, too: the counts of the log are complete.
             loaded = tuple(
                 finished(one, attribution, attribution.attributed(context.api(one.api), visits)).model_copy(
-                    update={"asked_again": again}
+                    update={
+                        "asked_again": again,
+                        "counted": counted_since(stats, context.api(one.api), before[one.api]),
+                    }
                 )
                 for one, (visits, again) in zip(quiet, made, strict=True)
             )

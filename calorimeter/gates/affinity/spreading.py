@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from math import ceil, log
 
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.source_hash import Unpredictable, expected_excess, spread
 from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviation
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates import both_apis
+from calorimeter.gates.affinity.described_servers import described_rules, described_servers, differences
 from calorimeter.gates.affinity.disturbance import undisturbed
-from calorimeter.gates.affinity.mapping import described_rules, described_servers, differences
+from calorimeter.gates.affinity.turns import policy_of, spread_as_wanted
 from calorimeter.gates.clients.completeness import loss
 from calorimeter.gates.clients.visits import AllVisits, Visits, by_source, strength
 from calorimeter.gates.evidence.placement import disagreement, placement
@@ -22,13 +24,11 @@ SPREAD_CONFIDENCE = 0.999
 POPULATIONS = (10, 100, 1000)
 """The numbers of clients for which the skew to expect is given."""
 
-BY_WEIGHT = ("roundrobin", "static-rr", "leastconn", "random")
-"""The `balance` algorithms that give each server connections by its weight."""
-
 
 def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
     """Whether the backends have as many sources as the hash gives them, and the skew to expect.
 
+    Under another wanted policy: whether they got the connections that it gives them (`turns`).
     Each source counts once. A source that was on several backends may count for any of them: the gate fails
     only if no choice makes a count right, and passes only without such sources. The prediction is for these
     very addresses. Each server's count must lie within what a random assignment with these shares gives
@@ -38,7 +38,11 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
     What could have been missed (`missed_rate_95`) is a part of all sources: the deviation from its share
     that a backend may have without being seen (`unseen_deviation`, the largest of all backends).
     """
-    return both_apis.check_each_api(evidence.apis, lambda visits: visits.api, _spread)
+    return both_apis.check_each_api(evidence.apis, lambda visits: visits.api, _shares)
+
+
+def _shares(evidence: Visits) -> Judgement:
+    return _spread(evidence) if policy_of(evidence) is Policy.SOURCE else spread_as_wanted(evidence)
 
 
 def _spread(evidence: Visits) -> Judgement:
@@ -132,8 +136,8 @@ def _too_few(
 def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict[str, float], str]:
     """Usable server → the share of these sources that it should have; and the rule that gives it.
 
-    Raises Unpredictable if neither the hash nor the weights give one: the shares of a ring that cannot be
-    computed are not its weights.
+    Raises Unpredictable if the hash gives none: the shares of a ring that cannot be computed are not its
+    weights.
     """
     servers = described_servers(evidence)
     try:
@@ -145,12 +149,7 @@ def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict
         figures["skew_of_these"] = round(predicted.excess, 3)
     except Unpredictable as reason:
         figures["not_predicted"] = str(reason)
-        if not evidence.described.balance.startswith(BY_WEIGHT):
-            raise
-        usable = [server for server in servers if server.up and server.weight]
-        weight = sum(server.weight for server in usable)
-        shares = {server.name: server.weight / weight for server in usable}
-        return shares, f"the described weights say (cannot be predicted: {reason})"
+        raise
     return (
         {name: count / max(predicted.sources, 1) for name, count in predicted.counts.items()},
         "the hash over the described servers gives",

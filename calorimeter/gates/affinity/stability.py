@@ -8,6 +8,7 @@ from math import ceil, log
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.affinity.turns import no_home
 from calorimeter.gates.clients.completeness import log_doubts, loss, why_no_proof
 from calorimeter.gates.clients.visits import (
     AllVisits,
@@ -35,6 +36,10 @@ def each_source_on_one_backend(evidence: Visits) -> Judgement:
     With n sources and none in violation, a rate of violating sources above 1 − 0.05^(1/n)
     (about 3/n, the rule of three) would be detected with 95 % probability.
     """
+    return no_home(evidence) or _stays(evidence)
+
+
+def _stays(evidence: Visits) -> Judgement:
     quiet, problem = undisturbed(evidence)
     found = by_source(quiet)
     first = Counter(servers.most_common(1)[0][0] for servers in found.values())
@@ -73,7 +78,9 @@ def enough_distinct_sources(evidence: AllVisits) -> Judgement:
     Every answered visit must be found under its own address and port. With n sources, all of them seen as
     themselves, a rate of translated ones above 1 − 0.05^(1/n) would be detected with 95 % probability.
     """
-    return both_apis.check_each_api(evidence.apis, lambda visits: visits.api, _enough)
+    return both_apis.check_each_api(
+        evidence.apis, lambda visits: visits.api, lambda one: no_home(one) or _enough(one)
+    )
 
 
 def _enough(evidence: Visits) -> Judgement:

@@ -161,6 +161,11 @@ class HttpConnection:
         self._end = streams[1].get_extra_info("sockname")[:2]
         return streams
 
+    @property
+    def open(self) -> bool:
+        """Whether the other side has not closed the connection, as far as it is known."""
+        return self._streams is not None and not self._streams[0].at_eof()
+
     def close(self) -> None:
         """Close the connection if it is open; the next request opens another."""
         if self._streams is not None:

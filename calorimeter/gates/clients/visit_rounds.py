@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import socket
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import cycle, islice
 
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.deployment import Api
+from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.clients.attribution import Attributed, Attribution, NobodyAnswers
 from calorimeter.gates.clients.completeness import unseen
+from calorimeter.gates.clients.held_visits import held_visits
 from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.clients.stats_attribution import CounterAttribution, SessionAttribution
@@ -22,6 +27,12 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 KINDS: tuple[type[Attribution], ...] = (LogAttribution, SessionAttribution, CounterAttribution)
 """The strongest first; a further kind of evidence is one more class here."""
+
+HELD_EACH = 20
+"""Connections that are held for each backend, where `leastconn` is wanted."""
+
+HELD_MOST = 200
+ENDED_WITHIN_S = 2.0
 
 AGAIN_ROUNDS = 25
 """Rounds in which sources visit again that the evidence lost. With 60 % of the lines lost, 1 source in
@@ -89,16 +100,56 @@ def round_of_visits(
     in_flight: int = IN_FLIGHT,
     give_up: int | None = None,
 ) -> Visits:
-    """Each source visits `times` times, in rounds, between two readings of the section's servers."""
+    """Each source visits `times` times, in rounds, between two readings of the section's servers.
+
+    `in_flight` visits at a time, or one at a time where the wanted policy depends on other connections.
+    """
     api = context.api(api_name)
     context.say(f"{len(clients)} sources visit {api_name}" + (f", {times} times" if times > 1 else ""))
     start = _section(context, api_name, attribution)
+    policy = Policy.of(start.described.balance)
+    one_at_a_time = policy.one_at_a_time
+    counted = proxy_polling.chosen(attribution.stats, api.proxy_section)
     attribution.start([api])
-    made = attribution.visit(api, list(clients) * times, in_flight, give_up)
-    found, again = seen_again(context, api, attribution, made, in_flight)
+    made = _held(context, api, attribution, clients) if policy is Policy.FEWEST else None
+    held = made is not None
+    if made is None:
+        made = attribution.visit(api, list(clients) * times, 1 if one_at_a_time else in_flight, give_up)
+    if one_at_a_time:
+        found, again = attribution.attributed(api, made), 0
+    else:
+        found, again = seen_again(context, api, attribution, made, in_flight)
     return finished(start, attribution, found).model_copy(
-        update={"planned": len(clients) * times, "asked_again": again}
+        update={
+            "planned": len(made) if held else len(clients) * times,
+            "asked_again": again,
+            "held": held,
+            "counted": counted_since(attribution.stats, api, counted),
+        }
     )
+
+
+def _held(context: Context, api: Api, attribution: Attribution, clients: Sources) -> list[Visit] | None:
+    """Visits on connections that are held; None where such connections occupy no server or show none."""
+    rows = proxy_polling.server_rows(attribution.stats, api.proxy_section)
+    if attribution.kind != "log" or {row.mode for row in rows} != {"tcp"}:
+        return None
+    with suppress(DeadlineError):  # earlier connections of ours are still ending
+        until(lambda: not any(_busy(attribution.stats, api)), ENDED_WITHIN_S)
+    number = min(HELD_EACH * len(api.backends), HELD_MOST)
+    return held_visits(api, [*islice(cycle(clients), number)], context.deployment.tls)
+
+
+def _busy(stats: Sequence[StatsSource], api: Api) -> list[int]:
+    return [row.scur or 0 for row in proxy_polling.server_rows(stats, api.proxy_section)]
+
+
+def counted_since(stats: Sequence[StatsSource], api: Api, before: Counter[str]) -> dict[str, int] | None:
+    """Server → sessions of all clients that the proxies counted since `before`; None without a source."""
+    if not stats:
+        return None
+    after = proxy_polling.chosen(stats, api.proxy_section)
+    return {server: count - before[server] for server, count in after.items()}
 
 
 def seen_again(

@@ -106,7 +106,9 @@ class Visits(Model):
     log lines on the section's servers during the visits. `passed_over` says why stronger evidence was not
     used. `planned` is how many visits were intended: fewer were made if they were given up. `asked_again`
     is how many of the visits, the last ones, were made because no evidence named the server of an earlier
-    one of their source; they are not counted in `planned`. `backends` are
+    one of their source; they are not counted in `planned`. `held`: all connections stayed open until the
+    last one was. `counted` is how many sessions of all clients the proxies counted on each server meanwhile
+    (None: not known). `backends` are
     the addresses of the described backends as `IP:PORT` (empty: the name could not be resolved), `placed`
     those that the proxies use (empty: not shown). `haproxy` is HAProxy's version (None: not known).
     """
@@ -125,6 +127,8 @@ class Visits(Model):
     told: tuple[StateLine, ...] = ()
     planned: int | None = None
     asked_again: int = 0
+    held: bool = False
+    counted: dict[str, int] | None = None
     backends: dict[str, tuple[str, ...]] = {}
     placed: tuple[ServerAt, ...] = ()
     haproxy: str | None = None

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.failover import Failover, Failovers, places, seconds, why_unproven
+from calorimeter.gates.affinity.failover_evidence import Failover, Failovers, places, seconds, why_unproven
+from calorimeter.gates.affinity.turns import no_home
 from calorimeter.gates.clients.visits import Visit, no_violation
 
 
@@ -17,7 +18,9 @@ def retries_as_measured(evidence: Failovers) -> Judgement:
     other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
     1 − 0.05^(1/n) would be detected with 95 % probability; without visits of others it is INCONCLUSIVE.
     """
-    return both_apis.check_each_api(evidence.apis, lambda failover: failover.api, _retries)
+    return both_apis.check_each_api(
+        evidence.apis, lambda one: one.api, lambda one: no_home(one.before) or _retries(one)
+    )
 
 
 def _retries(evidence: Failover) -> Judgement:

@@ -8,12 +8,8 @@ import pytest
 
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash
 from calorimeter.core.verdict import Judgement, Outcome
-from calorimeter.gates.affinity.failover import (
-    Failover,
-    Failovers,
-    exactly_the_sources_move_that_must,
-    sources_return,
-)
+from calorimeter.gates.affinity.failover import exactly_the_sources_move_that_must, sources_return
+from calorimeter.gates.affinity.failover_evidence import Failover, Failovers
 from calorimeter.gates.clients.visits import ExpectedBalance, LogCount, Visit, Visits
 from calorimeter.gates.proxy.retries import retries_as_measured
 
@@ -119,11 +115,12 @@ def test_without_a_prediction_the_sources_of_the_victim_are_observed() -> None:
     """Served elsewhere passes, not served fails; without a source of the victim it is INCONCLUSIVE."""
 
     def observed(before: Places, during: Places) -> Judgement:
-        leastconn = {
-            name: visits(places, UP).model_copy(update={"described": ExpectedBalance(balance="leastconn")})
+        unknown = ExpectedBalance(hash_type="unheard-of")
+        rounds = {
+            name: visits(places, UP).model_copy(update={"described": unknown})
             for name, places in (("before", before), ("during", during))
         }
-        seen = evidence().apis[0].model_copy(update=leastconn)
+        seen = evidence().apis[0].model_copy(update=rounds)
         return exactly_the_sources_move_that_must(Failovers(apis=(seen,)))
 
     moved = observed({"10.0.0.1": "c", "10.0.0.2": "c", "10.0.0.3": "a"},

@@ -12,12 +12,8 @@ from calorimeter.core import deployment
 from calorimeter.core.deployment import Api
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash
 from calorimeter.core.verdict import Judgement, Outcome
-from calorimeter.gates.affinity.failover import (
-    Failover,
-    Failovers,
-    exactly_the_sources_move_that_must,
-    sources_return,
-)
+from calorimeter.gates.affinity.failover import exactly_the_sources_move_that_must, sources_return
+from calorimeter.gates.affinity.failover_evidence import Failover, Failovers
 from calorimeter.gates.affinity.mapping import mapping_is_the_predicted_one
 from calorimeter.gates.affinity.spreading import sources_spread_as_predicted
 from calorimeter.gates.affinity.stability import each_source_on_one_backend, enough_distinct_sources

@@ -1,0 +1,91 @@
+"""Evidence of S6, S7 and P7: one backend was killed and started again while sources visited."""
+
+from __future__ import annotations
+
+from calorimeter.core.toml import Model
+from calorimeter.core.verdict import Figure
+from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, log_used
+
+
+class Failover(Model):
+    """Evidence of S6, S7 and P7: one backend, the victim, was killed and started again.
+
+    Each round is one visit of every source: `before`, `during` (the proxy had the victim DOWN, or its time
+    for that had passed) and `after` (UP again, or its time for that had passed). `meanwhile` are visits
+    from the kill until the proxy noticed it. Moments are ns since the epoch; `down_ns` and `up_ns` are None
+    if the proxy did not show that state in time. `checked` is whether the proxy checks the victim at all.
+    `happened` is whether the victim had stopped answering at its own address when the kill command ended;
+    None if it cannot be reached there.
+    """
+
+    api: str
+    victim: str
+    checked: bool
+    happened: bool | None = None
+    before: Visits
+    meanwhile: tuple[Visit, ...]
+    during: Visits
+    after: Visits
+    killed_ns: int
+    down_ns: int | None
+    started_ns: int
+    up_ns: int | None
+
+
+class Failovers(Model):
+    """The failovers of all APIs."""
+
+    apis: tuple[Failover, ...]
+
+
+Places = dict[str, str | None]
+"""Source → its backend, None if it was not answered; without the sources that the evidence did not show."""
+
+
+def places(visits: Visits) -> Places:
+    """Where each source was, in its last visit."""
+    shown = (visit for visit in visits.visits if visit.server is not None or not visit.served)
+    return {visit.source: visit.server if visit.served else None for visit in shown}
+
+
+def figures_of(evidence: Failover, *rounds: Visits) -> dict[str, Figure]:
+    """Figures of a failover judged from these rounds; each visit is a connection and a request."""
+    made = [visit for each in rounds for visit in each.visits]
+    before, during = places(evidence.before), places(evidence.during)
+    lost = [source for source, server in before.items() if server == evidence.victim]
+    survivors = [s for s, server in before.items() if server not in (None, evidence.victim)]
+    moved = [s for s in survivors if during.get(s) not in (None, before[s])]
+    return {
+        "victim": evidence.victim,
+        "servers": len(evidence.before.before or evidence.before.servers),
+        "sources": len(before),
+        "connections": sum(visit.server is not None for visit in made),
+        "requests": len(made),
+        "sources_of_the_victim": len(lost),
+        "sources_of_survivors": len(survivors),
+        "survivors_moved": len(moved),
+        "survivors_moved_share": round(len(moved) / len(survivors), 4) if survivors else None,
+        "least_possible_share": 0.0,
+        "unanswered_during": sum(not visit.served for visit in evidence.during.visits),
+        "down_after_s": seconds(evidence.killed_ns, evidence.down_ns),
+        "up_after_s": seconds(evidence.started_ns, evidence.up_ns),
+        "evidence": EVIDENCE[evidence.before.evidence],
+        "log": log_used(evidence.before),
+    }
+
+
+def seconds(begin_ns: int, end_ns: int | None) -> float | None:
+    """Seconds from one moment to another; None if the other did not come."""
+    return round((end_ns - begin_ns) / 1e9, 2) if end_ns is not None else None
+
+
+def why_unproven(evidence: Failover) -> str | None:
+    """Why it is not certain that the victim died at all; None if it is."""
+    if evidence.happened is False:
+        return (
+            f"the fault did not happen: {evidence.victim} answered at its own address after the command "
+            "for 'kill' had succeeded"
+        )
+    if evidence.happened is None and evidence.down_ns is None:
+        return f"nothing shows that {evidence.victim} died: it cannot be reached at its own address"
+    return None
