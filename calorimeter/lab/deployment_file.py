@@ -39,13 +39,9 @@ MAP_BASED = (
     "`lab up --hash-type consistent` changes it"
 )
 
-TWO_SERVERS = "with two servers all sources move to the remaining one, whatever the hash type"
-
 STICKY = (
     "`lab up --peers`: a stick table, which the proxies share, keeps a client on the server that it has"
 )
-
-NO_AFFINITY = "profile {} has balance {}, by which no client has an API of its own"
 
 _COMMENT = """\
 Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
@@ -184,12 +180,8 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
-    if asked.proxy == "profile" and asked.balance != "source":
-        waived |= dict.fromkeys(("S1", "S2", "S3", "S5"), NO_AFFINITY.format(asked.profile, asked.balance))
     if asked.peers:
         waived |= dict.fromkeys(("S6", "S7"), STICKY)
-    if asked.sample and asked.proxy == "checked":
-        waived["S6"] = TWO_SERVERS
     map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)
     if asked.proxy == "checked" and asked.balance == "source" and map_based:
         waived["A7-redispatch-map-based"] = MAP_BASED
