@@ -133,11 +133,12 @@ def test_entry_of_an_engine_that_was_restarted_is_counted_only() -> None:
     assert judgement.figures["services_not_yet_down"] == 1
 
 
-def test_unread_service_table_is_inconclusive() -> None:
-    """Without the table its agreement is unknown."""
+def test_the_broker_decides_where_the_service_table_may_not_be_read() -> None:
+    """A member of a project may not list services; the verdict says so in one sentence."""
     judgement = as_described(evidence(services=None, services_unread="user 'x' may not list services"))
-    assert judgement.outcome is Outcome.INCONCLUSIVE
-    assert "may not list services" in judgement.why
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.why.endswith("; the service table was not compared: user 'x' may not list services")
+    assert judgement.figures["services_up"] is None
 
 
 def test_engine_with_another_prefetch_fails() -> None:
