@@ -61,10 +61,10 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
     """E1: whether every worker of every described engine consumes, and nothing else does.
 
     Each worker process has one consumer on `engine` (named by its host) and one on `engine_worker` (named
-    by its engine id), and an entry in the service table that is up, if that may be read. The entry of an engine that is gone
-    stays `up` for two report intervals: such entries are counted and prove nothing. While there is a
-    consumer whose connection the broker does not list, no engine is reported as missing: it may be that
-    one.
+    by its engine id), and an entry in the service table that is up, if that may be read. The entry of an
+    engine that is gone stays `up` for two report intervals: such entries are counted and prove nothing.
+    While there is a consumer whose connection the broker does not list, no engine is reported as missing:
+    it may be that one.
     """
     wanted = sum(evidence.described.values())
     figures = {
