@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from calorimeter.core.source_hash import HashRules, usable
 from calorimeter.core.verdict import Figure, Judgement, Outcome, failed, inconclusive, passed
+from calorimeter.gates.affinity.described_servers import described_servers
+from calorimeter.gates.affinity.disturbance import undisturbed
 from calorimeter.gates.affinity.failover_evidence import Failover, figures_of, why_unproven
 from calorimeter.gates.affinity.turns import placed_as_wanted
 from calorimeter.gates.clients.completeness import loss, why_no_proof
@@ -33,6 +36,16 @@ def others_take_over(evidence: Failover) -> Judgement:
             [visit.source for visit in met],
             **figures,
         )
+    return _among_the_others(evidence, figures)
+
+
+def _among_the_others(evidence: Failover, figures: dict[str, Figure]) -> Judgement:
+    during = evidence.during
+    left = usable(described_servers(during), HashRules())
+    if len(left) == 1 and any(visit.server == left[0].name for visit in during.visits):
+        if (problem := undisturbed(during)[1]) is not None:
+            return inconclusive(problem, **figures)
+        return passed(f"with {evidence.victim} down every visit went to {left[0].name}", **figures)
     return _as_wanted(
         during, f"with {evidence.victim} down every visit was served by another backend", figures
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from itertools import cycle, islice
 
 import pytest
@@ -21,11 +22,13 @@ from calorimeter.gates.proxy.retries import retries_as_measured
 
 SERVERS = (HashServer("a", 1), HashServer("b", 2), HashServer("c", 3))
 DOWN = (*SERVERS[:2], HashServer("c", 3, up=False))
+Turns = Sequence[str | None]
+
 TURNS = [*islice(cycle("abc"), 300)]
 
 
 def visits(
-    turns: list[str | None] | list[str],
+    turns: Turns,
     balance: str = "roundrobin",
     servers: tuple[HashServer, ...] = SERVERS,
     **changes: object,
@@ -53,9 +56,7 @@ def visits(
     return Visits.model_validate(fields | changes)
 
 
-def placed(
-    turns: list[str | None] | list[str], balance: str = "roundrobin", **changes: object
-) -> Judgement:
+def placed(turns: Turns, balance: str = "roundrobin", **changes: object) -> Judgement:
     """The judgement of S3."""
     return mapping_is_the_predicted_one(AllVisits(apis=(visits(turns, balance, **changes),)))
 
@@ -199,13 +200,14 @@ def test_shares_that_nothing_promises_are_not_run(balance: str) -> None:
 
 
 def failover(
-    during: list[str] | None = None, after: list[str] | None = None, **changes: object
+    during: Turns | Visits | None = None, after: Turns | None = None, **changes: object
 ) -> Failovers:
     """c was killed and came back."""
     both = [*islice(cycle("ab"), 300)] if during is None else during
     fields: dict[str, object] = {
         "api": "rest", "victim": "c", "checked": True, "happened": True, "meanwhile": (),
-        "before": visits(TURNS), "during": visits(both, servers=DOWN),
+        "before": visits(TURNS),
+        "during": both if isinstance(both, Visits) else visits(both, servers=DOWN),
         "after": visits(TURNS if after is None else after),
         "killed_ns": 1, "down_ns": 2, "started_ns": 3, "up_ns": 4,
     }  # fmt: skip
@@ -223,6 +225,17 @@ def test_the_others_take_over_in_turn() -> None:
     never = sources_return(failover(after=[*islice(cycle("ab"), 300)]))
     assert never.outcome is Outcome.FAIL
     assert "c got 100 of 300 visits before it failed, and none of 300 after" in never.why
+
+
+def test_with_two_backends_the_other_gets_all() -> None:
+    """There is no turn to judge, and nothing else to choose."""
+    one = (HashServer("a", 1), HashServer("c", 3, up=False))
+    described = {"servers": ("a", "c")}
+    during = visits(["a"] * 300, servers=one).model_copy(update=described)
+    judged = exactly_the_sources_move_that_must(failover(during=during))
+    assert (judged.outcome, judged.why) == (Outcome.PASS, "REST: with c down every visit went to a")
+    strayed = visits(["a"] * 299 + ["c"], servers=one).model_copy(update=described)
+    assert exactly_the_sources_move_that_must(failover(during=strayed)).outcome is Outcome.FAIL
 
 
 def test_a_failover_that_did_not_happen_is_inconclusive() -> None:
