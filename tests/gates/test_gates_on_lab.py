@@ -86,8 +86,10 @@ def test_plain_pytest_writes_the_same_verdicts_and_junit(lab: Deployment, tmp_pa
 
 
 def test_roundrobin_and_missing_checks_are_red(guides_lab: Deployment, tmp_path: Path) -> None:
-    """`balance roundrobin` turns S1 red, the guide's unchecked servers turn H1 red; E2 stays green."""
-    status, verdicts, _ = verified(guides_lab.path, tmp_path)
+    """Where `source` is wanted, `balance roundrobin` turns S1 red; unchecked servers turn H1 red; E2 stays
+    green."""
+    wanted = copy_of(guides_lab, tmp_path, **{'balance = "roundrobin"': 'balance = "source"'})
+    status, verdicts, _ = verified(wanted, tmp_path / "runs")
     assert outcomes(verdicts) == {"E2": "PASS", "H1": "FAIL", "S1": "FAIL"}
     assert status == 1
     (first, *_) = verdicts.of("S1").judgement.counter_examples

@@ -88,10 +88,8 @@ def found_by_doctor(file: Path) -> str:
     return " ".join(line.split())
 
 
-def works(
-    file: Path, runs: Path, scenario: str = "first-mix", gates: tuple[str, ...] = ("E1", "P3")
-) -> str:
-    """Run a short load, E1 (which lists stacks) and P3 (the `openstack` client); what the load said."""
+def works(file: Path, runs: Path, scenario: str = "first-mix", gates: tuple[str, ...] = ("E1",)) -> str:
+    """Run a short load, and gates: E1 lists stacks, P3 is the `openstack` client; what the load said."""
     done = calorimeter("run", scenario, "--deployment", str(file), *LOAD, "--runs", str(runs / "load"))
     assert done.returncode == 0, done.stderr
     judged = calorimeter("verify", str(file), "--gates", ",".join(gates), "--runs", str(runs / "gates"))
@@ -126,7 +124,7 @@ def test_unrestricted_application_credential(lab: Deployment, tmp_path: Path) ->
         said = found_by_doctor(file)
         assert "in project 'load' (application credential, " in said
         assert "note:" not in said
-        assert "restricted" not in works(file, tmp_path, "noisy-neighbour")
+        assert "restricted" not in works(file, tmp_path, "noisy-neighbour", ("E1", "P3"))
         kept = [path for name in ("load", "gates") for path in (tmp_path / name).rglob("*")]
         assert not [
             path for path in kept if path.is_file() and made["secret"].encode() in path.read_bytes()
@@ -144,7 +142,7 @@ def test_restricted_application_credential_is_pointed_out(lab: Deployment, tmp_p
         )
         file = with_identity(lab, tmp_path, identity, made["secret"])
         assert "note: it is restricted: Heat creates a trust for each stack" in found_by_doctor(file)
-        assert "is restricted: Heat creates a trust for each stack" in works(file, tmp_path, gates=("E1",))
+        assert "is restricted: Heat creates a trust for each stack" in works(file, tmp_path)
 
 
 def test_token_is_used_until_it_ends(lab: Deployment, tmp_path: Path) -> None:

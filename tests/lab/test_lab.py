@@ -257,25 +257,3 @@ def test_a_daemon_that_fails_is_named_with_the_end_of_its_log(
     assert "manage ended with status 3" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     nothing_left(name, {})
-
-
-def test_every_variation_at_once_serves_and_goes_without_trace(name: str) -> None:
-    """Quorum queues, `mode http`, weights, consistent hash and two workers make a lab that works."""
-    up = lab_command(
-        *("up", "--name", name, "--rest", "2", "--cfn", "1", "--engines", "1", "--workers", "2"),
-        *("--messaging", "quorum", "--mode", "http", "--weights", "1,2", "--hash-type", "consistent"),
-    )
-    assert up.returncode == 0, up.stderr
-    folder = paths.lab(name)
-    reserved = lab_state.read(folder).ports
-    varied = deployments.read(folder / "deployment.toml")
-    assert varied.expect.weights == {"rest-1": 1, "rest-2": 2, "cfn-1": 1}
-    assert varied.expect.hash_type == "consistent"
-    rest_walk(varied)
-    cfn_walk(varied)
-    stopped = command(varied, "rabbitmq", "stop")
-    assert stopped.returncode == 0, stopped.stderr
-    assert part_state(varied, "rabbitmq") == "stopped"
-    assert command(varied, "rabbitmq", "start").returncode == 0
-    assert lab_command("down", "--name", name).returncode == 0
-    nothing_left(name, reserved)

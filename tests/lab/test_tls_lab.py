@@ -56,6 +56,7 @@ def secure() -> Iterator[Deployment]:
     """The lab; a test that breaks something mends it. A busy machine's late checks are no fault here."""
     name = f"tls-{os.getpid()}"
     shape = ("--rest", "2", "--cfn", "1", "--engines", "2", "--timeouts", "check=10s")
+    shape += ("--messaging", "quorum", "--weights", "1,2")
     up = lab_command("up", "--name", name, "--tls", "proxy,backends,broker", *shape)
     if up.returncode != 0:
         pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)

@@ -49,6 +49,10 @@ SOAKS = {
         "tests.soak.killed_up",
         "lab up killed at random moments: lab down clears all of it, and the next lab up works",
     ),
+    "pair": (
+        "tests.soak.pair",
+        "the faults of a pair of proxies: how long clients notice, and what they get",
+    ),
     "remedy": (
         "tests.soak.remedy",
         "gate H9 and a frozen broker, with and without the deeper health check",

@@ -6,12 +6,9 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -22,32 +19,12 @@ from calorimeter.lab import lab_state, processes
 from calorimeter.lab.daemons import haproxy
 from calorimeter.lab.hosts import network
 from tests.conftest import lab_command
-from tests.places import PROGRAMS
+from tests.lab.hosts.pair_outages import BROKEN, FRONT, act, all_up, holder, holders, outage
 
 pytestmark = [
     pytest.mark.lab,
     pytest.mark.skipif(os.geteuid() != 0, reason="network namespaces need root"),
 ]
-
-FRONT = "10.0.0.250"
-LONGEST_S = 90
-ANSWERED_S = 3.0
-"""How long the client waits for an answer."""
-QUICK_S = 0.9
-"""Longer than a refusal takes, and shorter than a lost packet, which is sent again after a second."""
-
-
-@dataclass(frozen=True)
-class Outage:
-    """What a client saw that connects every 20 ms after an event.
-
-    `lasted_s`: when the last connection began that failed. `ended`: connections that were
-    refused, or ended without an answer, at once.
-    """
-
-    lasted_s: float
-    ended: int
-    statuses: frozenset[int]
 
 
 @pytest.fixture(scope="module")
@@ -65,52 +42,6 @@ def pair() -> Iterator[str]:
     assert processes.running(paths.lab(name)) == []
     assert network.existing(name) == []
     assert not paths.lab(name).exists()
-
-
-def holders(name: str) -> list[str]:
-    """The proxies that hold the virtual address, by `lab status`."""
-    found: list[dict[str, Any]] = json.loads(lab_command("status", "--name", name, "--json").stdout)
-    return list(found[0]["holders"])
-
-
-def holder(name: str) -> str:
-    """The number of the proxy that holds the address alone."""
-    until(lambda: len(holders(name)) == 1, 20)
-    return holders(name)[0].removeprefix("proxy-")
-
-
-def act(name: str, part: str, action: str) -> int:
-    """Apply an action; when it took effect (ns since the epoch)."""
-    done = lab_command("part", "--name", name, part, action)
-    assert done.returncode == 0, done.stderr
-    found = re.search(r"at_ns=(\d+)", done.stdout)
-    assert found
-    return int(found[1])
-
-
-def outage(name: str, event: Callable[[], int], seconds: float = 9.0) -> Outage:
-    """Make an event happen while a client connects, and what it saw in so many seconds from then on."""
-    client = ("--host", "client-1", "--", sys.executable, str(PROGRAMS / "connect_steadily.py"))
-    words = ("exec", "--name", name, *client, FRONT, "8004", str(LONGEST_S))
-    command = [sys.executable, "-m", "calorimeter", "lab", *words]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
-        assert running.stdout is not None
-        assert running.stdout.readline()  # it connects
-        at_ns = event()
-        end_ns = at_ns + int(seconds * 1e9)
-        found = []
-        for line in running.stdout:
-            began, status, took = line.split()
-            found.append((int(began), int(status), float(took)))
-            if int(began) > end_ns + ANSWERED_S * 1e9:  # all that began before the end are in
-                break
-        running.terminate()
-    assert found[-1][0] > end_ns
-    seen = [each for each in found if at_ns < each[0] < end_ns]
-    failed = [began for began, status, _ in seen if status != 300]
-    lasted_s = (max(failed) - at_ns) / 1e9 if failed else 0.0
-    ended = sum(status == 0 and took < QUICK_S for _, status, took in seen)
-    return Outage(lasted_s, ended, frozenset(status for _, status, _ in seen))
 
 
 def inside(name: str, *command: str) -> subprocess.CompletedProcess[str]:
@@ -146,12 +77,7 @@ def test_both_apis_are_served_at_one_address(pair: str) -> None:
 
 @pytest.mark.parametrize(
     ("part", "fault", "heal", "within_s"),
-    [
-        ("proxy", "kill", "start", 5.0),
-        ("proxy", "freeze", "thaw", 8.0),
-        ("P", "unreachable", "reachable", 5.0),
-        ("keepalived", "stop", "start", 3.0),
-    ],
+    [each for each in BROKEN if each[0] != "keepalived" and each[1] != "kill"],  # all: `bin/soak pair`
 )
 def test_the_address_leaves_what_is_broken(
     pair: str, part: str, fault: str, heal: str, within_s: float
@@ -172,15 +98,7 @@ def test_the_address_leaves_what_is_broken(
     assert holder(pair) != first
     assert back.ended == 0
     assert back.statuses <= {300, 0}  # an API of a busy machine is late now and then
-    until(lambda: _all_up(pair, f"proxy-{first}"), 20)
-
-
-def _all_up(name: str, proxy: str) -> bool:
-    """Whether all servers of a proxy are UP."""
-    lab = lab_state.open_lab(name)
-    rows = [line.split(",") for line in haproxy.command(lab, "show stat", proxy).splitlines()[1:] if line]
-    servers = [row[17] for row in rows if row[1] not in ("FRONTEND", "BACKEND")]
-    return len(servers) == 4 and all(status.startswith("UP") for status in servers)
+    until(lambda: all_up(pair, f"proxy-{first}"), 20)
 
 
 def test_a_killed_keepalived_leaves_the_address_behind(pair: str) -> None:
