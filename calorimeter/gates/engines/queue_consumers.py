@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from calorimeter.core import engine_groups
+from calorimeter.core import engine_groups, waiting
 from calorimeter.core.errors import InputError
+from calorimeter.core.verdict import Outcome
 from calorimeter.gates.context import Context
-from calorimeter.gates.engines.consumers import ENGINE, WORKER, ConsumerRoster, RosterConsumer, ServiceEntry
+from calorimeter.gates.engines.consumers import (
+    ENGINE,
+    WORKER,
+    ConsumerRoster,
+    RosterConsumer,
+    ServiceEntry,
+    as_described,
+)
 from calorimeter.gates.engines.queue_window import QueueConsumer
 from calorimeter.gates.evidence import broker_records, heat_services
 from calorimeter.gates.evidence.broker_api import BrokerApi
@@ -15,8 +23,29 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 LISTENER = "heat-engine-listener"
 
 
+SETTLED_S = 6.0
+"""How long a deployment that is not as described is read again: an engine that starts consumes before the
+broker lists its connection and its own queue, up to RabbitMQ's statistics interval of 5 s later."""
+
+
 def read_roster(context: Context) -> ConsumerRoster:
-    """Read the queues, their consumers and the service table; changes nothing."""
+    """Read the queues, their consumers and the service table; changes nothing.
+
+    They are read again for a while if they are not as described.
+    """
+    found = _read_once(context)
+
+    def as_wanted() -> bool:
+        nonlocal found
+        found = _read_once(context)
+        return as_described(found).outcome is Outcome.PASS
+
+    if as_described(found).outcome is not Outcome.PASS:
+        waiting.poll(as_wanted, SETTLED_S, every_s=0.5)
+    return found
+
+
+def _read_once(context: Context) -> ConsumerRoster:
     expected = (ENGINE, WORKER, LISTENER)
     with BrokerApi.of(context.deployment) as api:
         there = {queue.name for queue in api.queues()}
