@@ -20,7 +20,8 @@ from calorimeter.lab import lab_state
 
 # A deadline would make a timed test of each: a busy machine is no fault.
 hypothesis.settings.register_profile("calorimeter", deadline=None)
-hypothesis.settings.load_profile("calorimeter")
+hypothesis.settings.register_profile("quick", deadline=None, max_examples=20)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "calorimeter"))
 
 
 def pytest_configure() -> None:

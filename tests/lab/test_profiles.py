@@ -103,7 +103,7 @@ def test_the_file_wants_what_the_profile_can_keep(
         False,
     )
     assert (wanted.max_detection_s, wanted.max_recovery_s) == (detection_s, recovery_s)
-    assert {"S1", "S2", "S3", "S5"} <= set(described.waive)
+    assert not {gate for gate in described.waive if gate.startswith("S")}  # its balance is judged
 
 
 @pytest.mark.slow

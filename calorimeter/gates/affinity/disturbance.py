@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from calorimeter.gates.clients.completeness import why_no_proof
+from calorimeter.gates.clients.lost_lines import why_no_proof
 from calorimeter.gates.clients.visits import GIVEN_UP, Visit, Visits
 
 LOG_LATE_NS = 1_000_000_000

@@ -18,7 +18,7 @@ from calorimeter.gates.affinity.failover_evidence import (
 )
 from calorimeter.gates.affinity.failover_turns import others_take_over, takes_part_again
 from calorimeter.gates.affinity.turns import policy_of
-from calorimeter.gates.clients.completeness import loss, why_no_proof
+from calorimeter.gates.clients.lost_lines import loss, why_no_proof
 from calorimeter.gates.clients.visits import Visits, no_violation
 
 ALL_HASHES_AGREE = 2

@@ -8,7 +8,7 @@ from calorimeter.gates.affinity.described_servers import described_servers
 from calorimeter.gates.affinity.disturbance import undisturbed
 from calorimeter.gates.affinity.failover_evidence import Failover, figures_of, why_unproven
 from calorimeter.gates.affinity.turns import placed_as_wanted
-from calorimeter.gates.clients.completeness import loss, why_no_proof
+from calorimeter.gates.clients.lost_lines import loss, why_no_proof
 from calorimeter.gates.clients.visits import Visits
 
 

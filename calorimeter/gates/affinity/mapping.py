@@ -15,7 +15,7 @@ from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.described_servers import described_rules, described_servers, differences
 from calorimeter.gates.affinity.disturbance import undisturbed
 from calorimeter.gates.affinity.turns import placed_as_wanted, policy_of
-from calorimeter.gates.clients.completeness import loss
+from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import (
     AllVisits,
     Visits,

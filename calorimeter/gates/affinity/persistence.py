@@ -10,7 +10,7 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
 from calorimeter.gates.affinity.turns import no_home, policy_of, shares_under_load
-from calorimeter.gates.clients.completeness import loss
+from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import (
     EVIDENCE,
     Visits,

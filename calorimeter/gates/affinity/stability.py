@@ -9,7 +9,7 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
 from calorimeter.gates.affinity.turns import no_home
-from calorimeter.gates.clients.completeness import log_doubts, loss, why_no_proof
+from calorimeter.gates.clients.lost_lines import log_doubts, loss, why_no_proof
 from calorimeter.gates.clients.visits import (
     AllVisits,
     Visits,

@@ -19,7 +19,7 @@ from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviati
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run, passed
 from calorimeter.gates.affinity.described_servers import described_servers, differences
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
-from calorimeter.gates.clients.completeness import loss
+from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import Visits, seen_in, strength
 
 CONFIDENCE = 0.999

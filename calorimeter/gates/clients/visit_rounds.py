@@ -12,9 +12,9 @@ from calorimeter.core.balance_policy import Policy
 from calorimeter.core.deployment import Api
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.clients.attribution import Attributed, Attribution, NobodyAnswers
-from calorimeter.gates.clients.completeness import unseen
 from calorimeter.gates.clients.held_visits import held_visits
 from calorimeter.gates.clients.log_attribution import LogAttribution
+from calorimeter.gates.clients.lost_lines import unseen
 from calorimeter.gates.clients.sources import addresses, check_bindable
 from calorimeter.gates.clients.stats_attribution import CounterAttribution, SessionAttribution
 from calorimeter.gates.clients.visiting import GIVE_UP, IN_FLIGHT, Sources

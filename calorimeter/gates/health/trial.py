@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from calorimeter.core.deployment import Checks
 from calorimeter.core.toml import Model
-from calorimeter.gates.clients.completeness import uneven
+from calorimeter.gates.clients.lost_lines import uneven
 
 FAR_NS = 1 << 62
 """A moment that never comes."""

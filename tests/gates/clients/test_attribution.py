@@ -11,8 +11,8 @@ import pytest
 
 from calorimeter.core import deployment
 from calorimeter.gates.clients.attribution import Attribution
-from calorimeter.gates.clients.completeness import unseen, why_no_proof
 from calorimeter.gates.clients.log_attribution import LogAttribution
+from calorimeter.gates.clients.lost_lines import unseen, why_no_proof
 from calorimeter.gates.clients.stats_attribution import CounterAttribution, SessionAttribution
 from calorimeter.gates.clients.visit_rounds import KINDS, round_of_visits, strongest
 from calorimeter.gates.clients.visits import by_source

@@ -18,7 +18,7 @@ from calorimeter.gates.affinity.mapping import mapping_is_the_predicted_one
 from calorimeter.gates.affinity.spreading import sources_spread_as_predicted
 from calorimeter.gates.affinity.stability import each_source_on_one_backend, enough_distinct_sources
 from calorimeter.gates.clients.attribution import Attributed, Attribution, counts_of_clients
-from calorimeter.gates.clients.completeness import CHANCE, at_least
+from calorimeter.gates.clients.lost_lines import CHANCE, at_least
 from calorimeter.gates.clients.visit_rounds import round_of_visits
 from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources
 from calorimeter.gates.clients.visits import AllVisits, LogCount, Visit, Visits
@@ -142,7 +142,10 @@ def outcomes(found: Iterable[Judgement]) -> set[Outcome]:
     return {each.outcome for each in found}
 
 
-@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.6])
+MOST = pytest.param(0.6, marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, MOST])
 def test_lines_lost_by_chance_change_no_verdict(context: Context, share: float) -> None:
     """Sources without a line visit again; each verdict says how much was lost."""
     found = judgements(context, lost(share), 7)
@@ -150,7 +153,7 @@ def test_lines_lost_by_chance_change_no_verdict(context: Context, share: float) 
     assert all("answered visits left no trace" in each.why for each in found.values())
 
 
-@pytest.mark.parametrize("share", [0.01, 0.1, 0.6, 1.0])
+@pytest.mark.parametrize("share", [0.01, 0.1, MOST, 1.0])
 def test_loss_that_depends_on_the_backend_is_inconclusive(context: Context, share: float) -> None:
     """c may lose the lines of just those connections that should not be there."""
     found = judgements(context, lost(share, "c"), 7)
@@ -168,7 +171,7 @@ def test_how_often_loss_by_chance_is_called_dependent() -> None:
     assert wrong <= 20
 
 
-@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, 0.6])
+@pytest.mark.parametrize("share", [0.001, 0.01, 0.1, MOST])
 @pytest.mark.parametrize("where", [(), ("c",)])
 def test_a_violation_that_was_seen_is_fail(context: Context, share: float, where: tuple[str, ...]) -> None:
     """Round robin, whatever the log loses: a source is seen on two backends, or on a wrong one."""
