@@ -7,6 +7,7 @@ a home that has 26 of them it starts with 30 % less processor time (5.3 in place
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from pathlib import Path
 
 from calorimeter.core import files
@@ -78,5 +79,6 @@ def _needed(plugins: dict[str, Path]) -> set[str]:
 
 
 def _link(link: Path, target: Path) -> None:
-    link.unlink(missing_ok=True)
-    link.symlink_to(target)
+    """Make a link, or leave the one that is there: other nodes of a cluster may be starting by it."""
+    with suppress(FileExistsError):
+        link.symlink_to(target)
