@@ -142,7 +142,7 @@ def _detected(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder
         )
         return
     allowed_s = bound_s + check_s(trial, fault)
-    line = _first_line(trial, fault) if trial.logged else None
+    line = _line_of(trial, fault, down) if trial.logged else None
     sign_ns = min(down.seen_ns, line.received_ns) if line else down.seen_ns
     builder.figures[f"{name}_allowed_s"] = round(allowed_s, 3)
     builder.figures[f"{name}_resolution_s"] = round((down.seen_ns - down.last_ns) / 1e9, 3)
@@ -206,11 +206,12 @@ def _check_agreement(
         )
 
 
-def _first_line(trial: FaultTrial, fault: InjectedFault) -> LoggedStatus | None:
-    """The log's first line that the server was DOWN because of the fault."""
+def _line_of(trial: FaultTrial, fault: InjectedFault, down: StatusChange) -> LoggedStatus | None:
+    """The log's line about this change: each of several proxies writes one, so the nearest in time."""
     place, latest_ns = (fault.section, fault.server, "DOWN"), fault.over_ns + AGREE_S * 1e9
-    lines = (line for line in trial.said if (line.section, line.server, line.state) == place)
-    return next((line for line in lines if fault.at_ns < line.received_ns <= latest_ns), None)
+    lines = [line for line in trial.said if (line.section, line.server, line.state) == place]
+    of_fault = [line for line in lines if fault.at_ns < line.received_ns <= latest_ns]
+    return min(of_fault, key=lambda line: abs(line.received_ns - down.seen_ns), default=None)
 
 
 def _served_after(trial: FaultTrial, fault: InjectedFault, builder: JudgementBuilder) -> None:
@@ -274,9 +275,10 @@ def outage_s(bad: list[Attempt]) -> float:
 
 
 def _moved(trial: FaultTrial, fault: InjectedFault) -> int | None:
-    """How many sources of other servers moved while the server was DOWN; None if the log cannot show it."""
+    """How many sources of other servers moved while the server was DOWN; None if the log cannot show it, or
+    if sources have no servers."""
     down = trial.down(fault)
-    if not trial.logged or down is None:
+    if not trial.logged or down is None or not trial.wanted.by_source(fault.api):
         return None
     home = trial.homes(fault)
     return len(

@@ -330,4 +330,5 @@ def _expectations(context: Context) -> Expectations:
         max_recovery_s=expect.max_recovery_s,
         cut_sessions=expect.cut_sessions,
         hang_s=max((t for t in timeouts if t is not None), default=60.0),
+        balance={api: expect.of(api).balance for api in ("rest", "cfn")},
     )

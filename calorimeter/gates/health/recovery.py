@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calorimeter.core import detection_bounds
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.verdict import Judgement
 from calorimeter.gates.health.detection import (
     JudgementBuilder,
@@ -16,8 +17,9 @@ from calorimeter.gates.health.trial import FaultTrial, FaultTrials, InjectedFaul
 
 
 def recovered_in_time(evidence: FaultTrials) -> Judgement:
-    """Whether each healed server was UP within the configuration's bound, that bound is within
-    `max_recovery_s`, its sources came back, and no client with a connection per request saw an error."""
+    """Whether each healed server was UP within the configuration's bound, and that bound is within
+    `max_recovery_s`; whether its sources came back (without `balance source`: it got requests again), and
+    no client with a connection per request saw an error."""
     builder = JudgementBuilder()
     for trial in evidence.trials:
         check_before(trial, builder)
@@ -29,9 +31,11 @@ def recovered_in_time(evidence: FaultTrials) -> Judgement:
         builder.doubts += [f"{t.fault}: without a log its sources' servers are unknown" for t in unlogged]
         builder.doubts += [gap for trial in evidence.trials if (gap := trial.log_gap())]
     faults = ", ".join(dict.fromkeys(trial.fault for trial in evidence.trials))
+    at_home = all(trial.wanted.by_source(f.api) for trial in evidence.trials for f in trial.injected)
+    back = "its sources came back" if at_home else "it got requests again"
     return builder.judgement(
         f"after {faults} every server was UP within its bound, the slowest "
-        f"{builder.largest('_recovery_s'):.1f} s after it served again; its sources came back and no "
+        f"{builder.largest('_recovery_s'):.1f} s after it served again; {back} and no "
         "request failed"
     )
 
@@ -98,6 +102,9 @@ def _check_sources(
     if not trial.logged:
         builder.figures[name] = None
         return
+    if not trial.wanted.by_source(fault.api):
+        _check_return(trial, fault, up, builder)
+        return
     theirs = {source for source, server in trial.homes(fault).items() if server == fault.server}
     last = {
         a.source: a.server
@@ -116,3 +123,22 @@ def _check_sources(
             f"{fault}: {len(elsewhere)} of its {len(last)} sources did not come back, "
             f"{elsewhere[0]} is on {last[elsewhere[0]]}"
         )
+
+
+def _check_return(
+    trial: FaultTrial, fault: InjectedFault, up: StatusChange, builder: JudgementBuilder
+) -> None:
+    """Judge whether the server got requests again, where sources have no server of their own."""
+    if Policy.of(trial.wanted.balance[fault.api]) is Policy.FIRST:
+        return  # it need not be the first
+    later = [
+        a for a in trial.clients(fault.api) if up.seen_ns < a.sent_ns < trial.next_fault_ns(fault) and a.ok
+    ]
+    back = sum(a.server == fault.server for a in later)
+    builder.figures[f"{prefix(fault)}_requests_back"] = back
+    if not later:
+        builder.doubts.append(f"{fault}: no request was answered after it was UP")
+    elif not back and all(a.server is not None for a in later):
+        builder.against.append(f"{fault}: none of {len(later)} requests went to it after it was UP")
+    elif not back:
+        builder.doubts.append(f"{fault}: no line of the log shows a request to it after it was UP")

@@ -5,6 +5,7 @@ All moments are ns since the epoch.
 
 from __future__ import annotations
 
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.deployment import Checks
 from calorimeter.core.toml import Model
 from calorimeter.gates.clients.lost_lines import uneven
@@ -135,12 +136,18 @@ class Expectations(Model):
     """What of `[expect]` a trial is judged by; seconds.
 
     `hang_s` is the longest that a client may wait for an error: the longest of the proxy's timeouts.
+    `balance` is the wanted one of each API.
     """
 
     max_detection_s: float | None = None
     max_recovery_s: float | None = None
     cut_sessions: bool = False
     hang_s: float = 60.0
+    balance: dict[str, str] = {}
+
+    def by_source(self, api: str) -> bool:
+        """Whether a client of the API has a server of its own."""
+        return Policy.of(self.balance.get(api, "source")) is Policy.SOURCE
 
 
 class FaultTrial(Model):

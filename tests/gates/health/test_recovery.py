@@ -164,3 +164,39 @@ def losing(evidence: FaultTrial, gone: Callable[[int, str | None], bool]) -> Fau
         for n, a in enumerate(evidence.attempts)
     )
     return evidence.model_copy(update={"attempts": attempts})
+
+
+def test_where_no_source_has_a_server_it_must_get_requests_again() -> None:
+    """`balance roundrobin`: a source that is elsewhere then is no failure; a server left out is one."""
+    good = trial()
+    turns = {"wanted": good.wanted.model_copy(update={"balance": {"rest": "roundrobin"}})}
+    moved = tuple(
+        a.model_copy(update={"server": "b" if a.sent_ns > at(23) else "a"}) if a.sent_ns > at(22) else a
+        for a in good.attempts
+    )
+    assert judged(good.model_copy(update={"attempts": moved})).outcome is Outcome.FAIL
+    judgement = judged(good.model_copy(update={"attempts": moved, **turns}))
+    assert judgement.outcome is Outcome.PASS, judgement
+    assert "; it got requests again and no request failed" in judgement.why
+    never = tuple(
+        a.model_copy(update={"server": "b"}) if a.sent_ns > at(21) and a.server else a
+        for a in good.attempts
+    )
+    judgement = judged(good.model_copy(update={"attempts": never, **turns}))
+    assert judgement.outcome is Outcome.FAIL
+    assert "requests went to it after it was UP" in judgement.why
+
+
+def test_each_of_two_proxies_has_its_own_line() -> None:
+    """The slower proxy's line comes after the faster one's: the log does not disagree with the state."""
+    good = trial()
+    second = [c.model_copy(update={"proxy": "proxy-2"}) for c in good.changes]
+    late = [c.model_copy(update={"seen_ns": c.seen_ns + at(1), "last_ns": c.last_ns + at(1)})
+            if c.status == "DOWN" else c for c in second]  # fmt: skip
+    said = [*good.said, *(line.model_copy(update={"received_ns": line.received_ns + at(1)})
+                          for line in good.said if line.state == "DOWN")]  # fmt: skip
+    both = good.model_copy(
+        update={"proxies": ("proxy", "proxy-2"), "changes": (*good.changes, *late), "said": tuple(said)}
+    )
+    judgement = detected_in_time(FaultTrials(trials=(both,)))
+    assert "disagree" not in judgement.why, judgement
