@@ -190,7 +190,10 @@ class SourceHash:
 
     def server(self, source: str) -> str | None:
         """The chosen server's name, None if none is usable. Raises Unpredictable (see `source_hash`)."""
-        value = source_hash(source)
+        return self.at(source_hash(source))
+
+    def at(self, value: int) -> str | None:
+        """The chosen server's name for a 32-bit hash, before `avalanche`; None if none is usable."""
         return self._of(avalanched(value) if self._avalanche else value)
 
     def table(self, sources: Iterable[str]) -> dict[str, str | None]:
@@ -323,9 +326,14 @@ class Spread:
 def spread(sources: Iterable[str], servers: Sequence[HashServer], rules: HashRules) -> Spread:
     """The distribution of `sources`, each counted once, over the usable servers. Raises as `SourceHash`."""
     hashing = SourceHash(servers, rules)
+    return spread_of((hashing.server(source) for source in set(sources)), servers, rules)
+
+
+def spread_of(chosen: Iterable[str | None], servers: Sequence[HashServer], rules: HashRules) -> Spread:
+    """The distribution of sources whose servers are known over the usable servers."""
     takers = usable(servers, rules)
     weight = sum(server.weight for server in takers)
-    counts = Counter(hashing.server(source) for source in set(sources))
+    counts = Counter(chosen)
     return Spread(
         {server.name: counts[server.name] for server in takers},
         {server.name: server.weight / weight for server in takers},

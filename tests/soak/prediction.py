@@ -188,13 +188,16 @@ class PrivateHaproxy:
             answer += chunk
         return body[1].decode()
 
-    def _ask(self, section: str, source: str) -> str:
+    def asked(self, section: str, requests: Sequence[bytes]) -> list[str]:
+        """The servers of these requests, each on a connection of its own."""
+        return [self._ask(section, "10.0.0.1", request) for request in requests]
+
+    def _ask(self, section: str, source: str, request: bytes = b"GET / HTTP/1.0\r\n\r\n") -> str:
         family, target = ("TCP6", "::1") if ":" in source else ("TCP4", "127.0.0.1")
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
             client.settimeout(10)
             client.connect(f"{self.folder}/{section}.front")
-            hello = f"PROXY {family} {source} {target} 40000 80\r\nGET / HTTP/1.0\r\n\r\n"
-            client.sendall(hello.encode())
+            client.sendall(f"PROXY {family} {source} {target} 40000 80\r\n".encode() + request)
             return read_answer(client)
 
     def _lines(self, sections: Sequence[Case]) -> Iterator[str]:

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from calorimeter.core.source_hash import HashRules, HashServer
-from calorimeter.gates.clients.visits import Visits
+from calorimeter.core.request_key import RequestKey
+from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
+from calorimeter.core.string_hash import FUNCTIONS
+from calorimeter.gates.clients.visits import Visit, Visits
 from calorimeter.gates.evidence.placement import placement
 
 
 def described_rules(evidence: Visits) -> HashRules:
-    """The hash rules that the owner describes. Raises Unpredictable if they give no source hash."""
+    """The hash rules that the owner describes. Raises Unpredictable if they give no hash that is known.
+
+    A part of the request is chosen from the same table or ring as an address.
+    """
     described = evidence.described
-    rules = HashRules.from_words(described.balance, described.hash_type, haproxy=evidence.haproxy)
+    balance = "source" if RequestKey.of(described.balance) else described.balance
+    rules = HashRules.from_words(balance, described.hash_type, haproxy=evidence.haproxy)
     rules.check()
     return rules
+
+
+@dataclass(frozen=True, slots=True)
+class VisitHash:
+    """HAProxy's choice for a visit: by the client's address, or by the part of the request that varies."""
+
+    hashing: SourceHash
+    key: RequestKey | None
+    function: str
+
+    def server(self, visit: Visit) -> str | None:
+        """The chosen server's name, None if none is usable. Raises Unpredictable (see `source_hash`)."""
+        if self.key is None:
+            return self.hashing.server(visit.hashed)
+        return self.hashing.at(FUNCTIONS[self.function](self.key.hashed(visit.source)))
+
+
+def visit_hash(evidence: Visits, servers: Sequence[HashServer]) -> VisitHash:
+    """The hash that the owner describes, over servers. Raises Unpredictable if it cannot be computed."""
+    key, rules = RequestKey.of(evidence.described.balance), described_rules(evidence)
+    if key is not None and rules.function not in FUNCTIONS:
+        raise Unpredictable(f"hash-type {evidence.described.hash_type} hashes no text")
+    return VisitHash(SourceHash(servers, rules), key, rules.function)
 
 
 def described_servers(evidence: Visits) -> tuple[HashServer, ...]:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from calorimeter.core.balance_policy import Policy
-from calorimeter.core.source_hash import HashServer, SourceHash, Unpredictable, moved_share_map_based
+from calorimeter.core.source_hash import HashServer, Unpredictable, moved_share_map_based
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.described_servers import described_rules
+from calorimeter.gates.affinity.described_servers import VisitHash, visit_hash
 from calorimeter.gates.affinity.failover_evidence import (
     Failover,
     Failovers,
@@ -17,20 +16,20 @@ from calorimeter.gates.affinity.failover_evidence import (
     why_unproven,
 )
 from calorimeter.gates.affinity.failover_turns import others_take_over, takes_part_again
-from calorimeter.gates.affinity.turns import policy_of
+from calorimeter.gates.affinity.turns import has_home
 from calorimeter.gates.clients.lost_lines import loss, why_no_proof
-from calorimeter.gates.clients.visits import Visits, no_violation
+from calorimeter.gates.clients.visits import Visit, Visits, no_violation
 
 ALL_HASHES_AGREE = 2
 """S6: with two servers all sources of the failed one must move to the other, whatever the hash."""
 
 
-def _hashed(visits: Visits) -> dict[str, str]:
-    return {visit.source: visit.hashed for visit in visits.visits}
+def _visit_of(visits: Visits) -> dict[str, Visit]:
+    return {visit.source: visit for visit in visits.visits}
 
 
 def _by_source(evidence: Failover) -> bool:
-    return policy_of(evidence.before) is Policy.SOURCE
+    return has_home(evidence.before)
 
 
 def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
@@ -77,7 +76,7 @@ def _moves(evidence: Failover) -> Judgement:
     except Unpredictable as reason:
         return _observed_moves(evidence, str(reason), figures)
     wrong, must = [], 0
-    found, hashed = places(evidence.during), _hashed(evidence.before)
+    found, hashed = places(evidence.during), _visit_of(evidence.before)
     for source, was in places(evidence.before).items():
         old, new = then.server(hashed[source]), now.server(hashed[source])
         must += was != evidence.victim and old != new
@@ -106,10 +105,10 @@ def _moves(evidence: Failover) -> Judgement:
     return no_violation(why, len(hashed), "misplaced sources", figures)
 
 
-def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> SourceHash:
+def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> VisitHash:
     if servers is None:
         raise Unpredictable("the proxy does not show its servers and their states")
-    return SourceHash(servers, described_rules(visits))
+    return visit_hash(visits, servers)
 
 
 def _incomparable(evidence: Failover) -> str | None:

@@ -8,13 +8,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from calorimeter.core.balance_policy import Policy
-from calorimeter.core.source_hash import SourceHash, Unpredictable
+from calorimeter.core.source_hash import Unpredictable
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.described_servers import described_rules, described_servers, differences
+from calorimeter.gates.affinity.described_servers import described_servers, differences, visit_hash
 from calorimeter.gates.affinity.disturbance import undisturbed
-from calorimeter.gates.affinity.turns import placed_as_wanted, policy_of
+from calorimeter.gates.affinity.turns import has_home, placed_as_wanted
 from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import (
     AllVisits,
@@ -40,20 +39,20 @@ def mapping_is_the_predicted_one(evidence: AllVisits) -> Judgement:
 
 
 def _placed(evidence: Visits) -> Judgement:
-    return _mapping(evidence) if policy_of(evidence) is Policy.SOURCE else placed_as_wanted(evidence)
+    return _mapping(evidence) if has_home(evidence) else placed_as_wanted(evidence)
 
 
 def _mapping(evidence: Visits) -> Judgement:
     figures: dict[str, Figure] = {**strength(evidence)}
     try:
-        hashing = SourceHash(described_servers(evidence), described_rules(evidence))
+        hashing = visit_hash(evidence, described_servers(evidence))
     except Unpredictable as reason:
         return _observed(evidence, str(reason))
     quiet, problem = undisturbed(evidence)
     visits = [visit for visit in quiet.visits if visit.server is not None]
-    expected = {v.source: (v.hashed, hashing.server(v.hashed)) for v in visits}
+    expected = {visit.source: hashing.server(visit) for visit in visits}
     found = by_source(quiet)
-    wrong = {source: servers for source, servers in found.items() if set(servers) != {expected[source][1]}}
+    wrong = {source: servers for source, servers in found.items() if set(servers) != {expected[source]}}
     figures |= {"sources_predicted": len(found) - len(wrong), "sources_elsewhere": len(wrong)}
     if wrong:
         return failed(
@@ -62,7 +61,7 @@ def _mapping(evidence: Visits) -> Judgement:
             [
                 *differences(evidence),
                 *(
-                    f"{source}: {counted(servers)}, predicted {expected[source][1]}"
+                    f"{source}: {counted(servers)}, predicted {expected[source]}"
                     for source, servers in sorted(wrong.items())
                 ),
             ],

@@ -73,8 +73,9 @@ def _sources_stay(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Jud
     before, then = by_source(quiet_visits), by_source(loaded_visits)
     visited = {visit.source for visit in loaded.visits}
     others = {client: servers for client, servers in loaded.clients.items() if client not in visited}
-    if disturbance(loaded):
-        others = {}  # It is not known which of their connections came before the disturbance.
+    if disturbance(loaded) or policy_of(loaded) is not Policy.SOURCE:
+        # It is not known which of their connections came before the disturbance, or what they ask.
+        others = {}
     all_of = {source: before.get(source, Counter()) + then[source] for source in then}
     times = [visit.sent_ns for visits in (quiet, loaded) for visit in visits.visits]
     figures: dict[str, Figure] = {

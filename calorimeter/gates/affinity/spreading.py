@@ -6,14 +6,18 @@ from collections import Counter
 from collections.abc import Mapping
 from math import ceil, log
 
-from calorimeter.core.balance_policy import Policy
-from calorimeter.core.source_hash import Unpredictable, expected_excess, spread
+from calorimeter.core.source_hash import Unpredictable, expected_excess, spread_of
 from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviation
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates import both_apis
-from calorimeter.gates.affinity.described_servers import described_rules, described_servers, differences
+from calorimeter.gates.affinity.described_servers import (
+    described_rules,
+    described_servers,
+    differences,
+    visit_hash,
+)
 from calorimeter.gates.affinity.disturbance import undisturbed
-from calorimeter.gates.affinity.turns import policy_of, spread_as_wanted
+from calorimeter.gates.affinity.turns import has_home, spread_as_wanted
 from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import AllVisits, Visits, by_source, strength
 from calorimeter.gates.evidence.placement import disagreement, placement
@@ -42,7 +46,7 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
 
 
 def _shares(evidence: Visits) -> Judgement:
-    return _spread(evidence) if policy_of(evidence) is Policy.SOURCE else spread_as_wanted(evidence)
+    return _spread(evidence) if has_home(evidence) else spread_as_wanted(evidence)
 
 
 def _spread(evidence: Visits) -> Judgement:
@@ -141,9 +145,9 @@ def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict
     """
     servers = described_servers(evidence)
     try:
-        rules = described_rules(evidence)
-        hashed = {visit.hashed for visit in evidence.visits if visit.server is not None}
-        predicted = spread(hashed, servers, rules)
+        rules, hashing = described_rules(evidence), visit_hash(evidence, servers)
+        first = {visit.source: visit for visit in evidence.visits if visit.server is not None}
+        predicted = spread_of(map(hashing.server, first.values()), servers, rules)
         for clients in POPULATIONS:
             figures[f"skew_of_{clients}_clients"] = round(expected_excess(clients, servers, rules), 2)
         figures["skew_of_these"] = round(predicted.excess, 3)

@@ -8,7 +8,7 @@ from math import ceil, log
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
-from calorimeter.gates.affinity.turns import no_home
+from calorimeter.gates.affinity.turns import no_home, not_by_address
 from calorimeter.gates.clients.lost_lines import log_doubts, loss, why_no_proof
 from calorimeter.gates.clients.visits import (
     AllVisits,
@@ -79,7 +79,7 @@ def enough_distinct_sources(evidence: AllVisits) -> Judgement:
     themselves, a rate of translated ones above 1 − 0.05^(1/n) would be detected with 95 % probability.
     """
     return both_apis.check_each_api(
-        evidence.apis, lambda visits: visits.api, lambda one: no_home(one) or _enough(one)
+        evidence.apis, lambda visits: visits.api, lambda one: not_by_address(one) or _enough(one)
     )
 
 

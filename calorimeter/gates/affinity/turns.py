@@ -14,6 +14,7 @@ from calorimeter.core.balance_policy import (
     random_shares,
     weight_shares,
 )
+from calorimeter.core.request_key import RequestKey
 from calorimeter.core.source_hash import HashRules, Unpredictable, usable
 from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviation
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run, passed
@@ -39,14 +40,32 @@ def policy_of(evidence: Visits) -> Policy:
     return Policy.of(evidence.described.balance)
 
 
+def has_home(evidence: Visits) -> bool:
+    """Whether each of our sources has a backend of its own: by its address, or by a request that has it."""
+    policy = policy_of(evidence)
+    of_request = policy is Policy.REQUEST and RequestKey.of(evidence.described.balance) is not None
+    return policy is Policy.SOURCE or of_request
+
+
 def no_home(evidence: Visits) -> Judgement | None:
     """NOT RUN if a client has no backend of its own under the wanted policy; None if it has."""
     policy = policy_of(evidence)
-    if policy is Policy.SOURCE:
+    if has_home(evidence):
         return None
     return not_run(
         f"`balance {evidence.described.balance}` is wanted: {policy.decides} decides, so a client address "
         "has no backend of its own"
+    )
+
+
+def not_by_address(evidence: Visits) -> Judgement | None:
+    """NOT RUN if the wanted policy does not go by the client's address; None if it does."""
+    policy = policy_of(evidence)
+    if policy is Policy.SOURCE:
+        return None
+    return not_run(
+        f"`balance {evidence.described.balance}` is wanted: {policy.decides} decides, and not the client's "
+        "address"
     )
 
 
@@ -62,7 +81,7 @@ def placed_as_wanted(evidence: Visits) -> Judgement:
         return not_run(f"`balance {evidence.described.balance}` chooses by chance (S4 judges the shares)")
     if policy is Policy.REQUEST:
         return not_run(
-            f"`balance {evidence.described.balance}` goes by {policy.decides}; all visits are alike in it"
+            f"`balance {evidence.described.balance}` goes by {policy.decides} that the visits do not vary"
         )
     quiet, problem = undisturbed(evidence)
     if policy is Policy.FIRST:

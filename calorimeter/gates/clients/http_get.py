@@ -15,6 +15,7 @@ import re
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -101,6 +102,7 @@ class HttpConnection:
         keep: bool = False,
         body: bool = True,
         if_cancelled: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> GetRecord:
         """Send `GET path` and read the answer: to its end, or (not `body`) no further than its head.
 
@@ -111,7 +113,9 @@ class HttpConnection:
         status, error, unsent, received = 0, "", False, b""
         try:
             async with asyncio.timeout(within_s):
-                received = await self._exchange(path, keep, body)
+                received = await self._exchange(
+                    request(self.to, path, keep=keep, headers=headers), keep, body
+                )
             status = _status(received)
         except TimeoutError:
             error = f"no answer within {within_s:g} s"
@@ -132,11 +136,11 @@ class HttpConnection:
             source or self.source or "", port, sent_ns, time.time_ns(), status, error, unsent, received
         )
 
-    async def _exchange(self, path: str, keep: bool, body: bool) -> bytes:
+    async def _exchange(self, sent: bytes, keep: bool, body: bool) -> bytes:
         if self._streams is None:
             self._streams = await self._open()
         reader, writer = self._streams
-        writer.write(request(self.to, path, keep=keep))
+        writer.write(sent)
         head = await reader.readuntil(b"\r\n\r\n")
         if not body:
             return head
@@ -214,10 +218,15 @@ def reason(problem: OSError) -> tuple[str, bool]:
     return words[:120], number in LOCAL_ERRORS and not tls
 
 
-def request(to: Address, path: str = "/", *, keep: bool = False) -> bytes:
+def request(
+    to: Address, path: str = "/", *, keep: bool = False, headers: Mapping[str, str] | None = None
+) -> bytes:
     """The bytes of an unauthenticated `GET`; it asks the server to close the connection unless `keep`."""
-    close = "" if keep else "Connection: close\r\n"
-    return f"GET {path} HTTP/1.1\r\nHost: {to}\r\n{close}\r\n".encode()
+    own = {name.lower() for name in headers or {}}
+    given = {"Host": str(to)} if "host" not in own else {}
+    given |= dict(headers or {}) | ({} if keep else {"Connection": "close"})
+    lines = "".join(f"{name}: {value}\r\n" for name, value in given.items())
+    return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
 
 
 def tls_context(api: Api, tls: Tls) -> ssl.SSLContext | None:

@@ -7,6 +7,7 @@ import ssl
 from collections.abc import Sequence
 
 from calorimeter.core.deployment import Api, Tls
+from calorimeter.core.request_key import RequestKey
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
 from calorimeter.gates.clients.visits import GIVEN_UP, Visit
 
@@ -24,18 +25,29 @@ GIVE_UP = 20
 
 
 def visit_all(
-    api: Api, sources: Sources, tls: Tls, in_flight: int = IN_FLIGHT, give_up: int | None = None
+    api: Api,
+    sources: Sources,
+    tls: Tls,
+    in_flight: int = IN_FLIGHT,
+    give_up: int | None = None,
+    key: RequestKey | None = None,
 ) -> list[Visit]:
     """Visit the API from these sources, in this order, `in_flight` visits at a time.
 
     A source may occur several times. After `give_up` unanswered visits no further visit starts, and those
-    in flight are cancelled and recorded as not answered (`GIVEN_UP`).
+    in flight are cancelled and recorded as not answered (`GIVEN_UP`). With a `key` each source sends its
+    own address as the part of the request that the proxy hashes.
     """
-    return asyncio.run(_visit_all(api, sources, tls_context(api, tls), in_flight, give_up))
+    return asyncio.run(_visit_all(api, sources, tls_context(api, tls), in_flight, give_up, key))
 
 
 async def _visit_all(
-    api: Api, sources: Sources, tls: ssl.SSLContext | None, in_flight: int, give_up: int | None
+    api: Api,
+    sources: Sources,
+    tls: ssl.SSLContext | None,
+    in_flight: int,
+    give_up: int | None,
+    key: RequestKey | None,
 ) -> list[Visit]:
     waiting = iter(enumerate(sources))
     visits: dict[int, Visit] = {}
@@ -46,7 +58,7 @@ async def _visit_all(
         nonlocal unanswered
         this = asyncio.current_task()
         for number, source in waiting:
-            visits[number], connection = await visit(api, source, tls)
+            visits[number], connection = await visit(api, source, tls, key=key)
             connection.close()
             unanswered += not visits[number].served
             if give_up is not None and unanswered >= give_up:
@@ -73,8 +85,16 @@ async def visit(
     *,
     keep: bool = False,
     within_s: float = ANSWER_S,
+    key: RequestKey | None = None,
 ) -> tuple[Visit, HttpConnection]:
     """One visit, and its connection; `keep`: the connection stays open until the caller closes it."""
     connection = HttpConnection(api.front, source, tls)
-    answer = await connection.get(within_s=within_s, keep=keep, body=not keep, if_cancelled=GIVEN_UP)
+    answer = await connection.get(
+        key.path(source) if key and source else "/",
+        within_s=within_s,
+        keep=keep,
+        body=not keep,
+        if_cancelled=GIVEN_UP,
+        headers=key.headers(source) if key and source else None,
+    )
     return Visit(source=answer.source, port=answer.port, **answer.fields), connection

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from calorimeter.core import waiting
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.deployment import Address, Api
 from calorimeter.core.expect import Expect
 from calorimeter.core.faults.schedule import FaultCommands
@@ -257,6 +258,10 @@ def _with_fault(
         return []
     if (why := _masked(context, stats, api, fault, described[name])) is not None:
         masked[name] = why
+        return []
+    balance = context.deployment.expect.of(section.name).balance
+    if Policy.of(balance) is not Policy.SOURCE:
+        masked[name] = f"is not proven: `balance {balance}` sends no client to one backend for sure"
         return []
     source, payload = source_of(context, stats, api, fault.part), request(api.front, keep=True)
     watch_s = _watch_s(described, section.mode, kind)
