@@ -88,8 +88,9 @@ class WordsParam(click.ParamType[tuple[str, ...]]):
 PROXY_OPTIONS = (
     choice("--proxy", "Proxy configuration: the guide's to the letter, or the same with health checks.",
            "guide", "checked", default="checked"),
-    choice("--balance", "`balance` of both sections.", "source", "roundrobin", "leastconn"),
-    choice("--hash-type", "`hash-type` for `balance source`.", "map-based", "consistent",
+    choice("--balance", "`balance` of both sections.", "source", "roundrobin", "static-rr", "leastconn",
+           "random", "first", "uri"),
+    choice("--hash-type", "`hash-type` for `balance source` and `uri`.", "map-based", "consistent",
            default="that of --proxy"),
     option("--weights", "Weights of the servers, such as 1,2,1 (default: all equal).",
            type=NumbersParam("W,W,…", bounds.HAPROXY_WEIGHT)),

@@ -57,6 +57,12 @@ RULES: tuple[Refusal, ...] = (
         "valid: http, or --tls proxy,backends",
     ),
     Refusal(
+        lambda asked: asked.balance == "uri" and asked.mode == "tcp",
+        "--balance",
+        "uri given with mode tcp, in which the proxy sees no requests",
+        "valid: --mode http, or source",
+    ),
+    Refusal(
         lambda asked: "backends" in asked.tls and asked.serve in ("eventlet", "uwsgi"),
         "--serve",
         "{serve} given with --tls backends, which cannot serve TLS (heat-api of Heat 24 fails with its own "

@@ -23,6 +23,7 @@ PortKind = Literal["amqp", "management", "erlang"]
 """A port of a broker: for clients, for its management API, for other nodes."""
 
 Mode = Literal["tcp", "http"]
+LabBalance = Literal["source", "roundrobin", "static-rr", "leastconn", "random", "first", "uri"]
 
 EVENTLET_RELEASES: tuple[Release, ...] = ("24",)
 """Releases with the programs heat-api and heat-api-cfn."""
@@ -68,7 +69,7 @@ class LabTopology(Model):
     proxy: Literal["guide", "checked", "profile"] = "checked"
     proxies: Annotated[int, bounds.LAB_PROXIES] = 1
     peers: bool = False
-    balance: Literal["source", "roundrobin", "leastconn"] = "source"
+    balance: LabBalance = "source"
     hash_type: Literal["map-based", "consistent"] | None = None
     weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
     tls: tuple[Within, ...] = ()

@@ -138,7 +138,7 @@ def _generated(lab: Lab, guides: haproxy_writer.ProxyConfig) -> haproxy_writer.P
             )
             for server in listen.servers
         ]
-        hash_type = own.hash_type or (listen.hash_type if own.balance == "source" else None)
+        hash_type = own.hash_type or (listen.hash_type if own.balance in ("source", "uri") else None)
         listens.append(replace(listen, servers=tuple(servers), balance=own.balance, hash_type=hash_type))
     return replace(
         generated,
