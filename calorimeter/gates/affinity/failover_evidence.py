@@ -15,7 +15,8 @@ class Failover(Model):
     from the kill until the proxy noticed it. Moments are ns since the epoch; `down_ns` and `up_ns` are None
     if the proxy did not show that state in time. `checked` is whether the proxy checks the victim at all.
     `happened` is whether the victim had stopped answering at its own address when the kill command ended;
-    None if it cannot be reached there.
+    None if it cannot be reached there. `retries_s` is how long HAProxy's attempts of one connection take at
+    most, with its three retries 1 s apart (None: the timeout of an attempt is not known).
     """
 
     api: str
@@ -30,6 +31,7 @@ class Failover(Model):
     down_ns: int | None
     started_ns: int
     up_ns: int | None
+    retries_s: float | None = None
 
 
 class Failovers(Model):

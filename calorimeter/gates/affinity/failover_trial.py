@@ -39,6 +39,10 @@ MANY_IN_FLIGHT = 256
 
 ROUND_TRIES = 3
 
+ATTEMPTS = 4
+BETWEEN_ATTEMPTS_S = 1.0
+"""HAProxy tries a connection once and repeats it three times, with `retries` as it is by default."""
+
 PROBING = 10
 """Sources of the victim, and as many of other servers, that visit from the kill on."""
 
@@ -87,7 +91,12 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
         down_ns=down_ns,
         started_ns=healed.at_ns or healed.began_ns,
         up_ns=up_ns,
+        retries_s=_retries_s(context.deployment.expect.timeout_connect_s),
     )
+
+
+def _retries_s(connect_s: float | None) -> float | None:
+    return None if connect_s is None else ATTEMPTS * (connect_s + BETWEEN_ATTEMPTS_S)
 
 
 def _steady_round(

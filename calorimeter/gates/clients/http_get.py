@@ -26,6 +26,9 @@ from calorimeter.core.deployment import Address, Api, Tls
 CONNECT_S = 10.0
 LARGEST_HEAD = 65536
 LARGEST_BODY = 16 * 2**20
+NO_ANSWER = "no answer within"
+"""The beginning of `error` if neither an answer nor an end came in time."""
+
 CLOSED = "closed without an answer"
 NOT_HTTP = "the answer is not HTTP"
 TOO_LARGE = "the answer is too large"
@@ -118,7 +121,7 @@ class HttpConnection:
                 )
             status = _status(received)
         except TimeoutError:
-            error = f"no answer within {within_s:g} s"
+            error = f"{NO_ANSWER} {within_s:g} s"
         except asyncio.CancelledError:
             if if_cancelled is None:
                 raise

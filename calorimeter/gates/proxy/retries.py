@@ -8,15 +8,18 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.failover_evidence import Failover, Failovers, places, seconds, why_unproven
 from calorimeter.gates.affinity.turns import no_home
+from calorimeter.gates.clients.http_get import NO_ANSWER
+from calorimeter.gates.clients.visiting import ANSWER_S
 from calorimeter.gates.clients.visits import Visit, no_violation
 
 
 def retries_as_measured(evidence: Failovers) -> Judgement:
     """What retries and redispatch did for visits made while a backend was dead and not yet DOWN.
 
-    A measured fact: the gate passes whatever they did for the victim's sources, and fails if sources of the
-    other backends were harmed. With n visits of others and none harmed, a rate of harmed ones above
-    1 − 0.05^(1/n) would be detected with 95 % probability; without visits of others it is INCONCLUSIVE.
+    A measured fact: the gate passes whatever they did for the victim's sources, and fails if these were
+    neither answered nor closed, or if sources of the other backends were harmed. With n visits of others
+    and none harmed, a rate of harmed ones above 1 − 0.05^(1/n) would be detected with 95 % probability;
+    without visits of others it is INCONCLUSIVE.
     """
     return both_apis.check_each_api(
         evidence.apis, lambda one: one.api, lambda one: no_home(one.before) or _retries(one)
@@ -57,6 +60,14 @@ def _retries(evidence: Failover) -> Judgement:
             [f"{v.source} (of {home[v.source]}): {v.error or f'answered {v.status}'}" for v in harmed],
             **figures,
         )
+    if hung := _hung(evidence, ours):
+        return failed(
+            f"{len(hung)} of {len(ours)} visits to the dead {evidence.victim} got neither an answer nor an "
+            f"end in {ANSWER_S:g} s, and HAProxy's attempts take {evidence.retries_s:g} s at most: it "
+            "forgot them between two attempts (`option redispatch 1` avoids that, see A7-redispatch-late)",
+            [f"{visit.source}: {visit.error}" for visit in hung],
+            **figures,
+        )
     if not ours or not others:
         whose = evidence.victim if not ours else f"another backend than {evidence.victim}"
         return inconclusive(
@@ -82,6 +93,13 @@ def _retries(evidence: Failover) -> Judgement:
         f"{len(others)} visits of other sources were all answered"
     )
     return no_violation(why, len(others), "unanswered visits of other sources", figures)
+
+
+def _hung(evidence: Failover, ours: Sequence[Visit]) -> list[Visit]:
+    """The visits that were neither answered nor ended, if HAProxy's attempts are over well before."""
+    if evidence.retries_s is None or evidence.retries_s > ANSWER_S / 2:
+        return []
+    return [visit for visit in ours if visit.error.startswith(NO_ANSWER)]
 
 
 def _other_cause(evidence: Failover, others: Sequence[Visit], harmed: Sequence[Visit]) -> str | None:

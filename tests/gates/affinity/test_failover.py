@@ -249,6 +249,21 @@ def test_visit_that_the_victim_answered_itself_was_not_rescued() -> None:
     assert "no source of c visited between its death and its detection" in judgement.why
 
 
+def test_a_visit_that_never_ends_fails() -> None:
+    """HAProxy 3.0.11 leaves a client waiting that is between two attempts when its server goes DOWN."""
+    other = visit("10.0.0.3", "b", 11.0)
+    left = visit("10.0.0.1", None, 11.0, error="no answer within 30 s")
+    evidence = meanwhile(left, other)
+    assert retries_as_measured(evidence).outcome is Outcome.PASS  # the timeout of an attempt is not known
+    (one,) = evidence.apis
+    known = evidence.model_copy(update={"apis": (one.model_copy(update={"retries_s": 12.0}),)})
+    judgement = retries_as_measured(known)
+    assert judgement.outcome is Outcome.FAIL
+    assert "1 of 1 visits to the dead c got neither an answer nor an end in 30 s" in judgement.why
+    slow = evidence.model_copy(update={"apis": (one.model_copy(update={"retries_s": 44.0}),)})
+    assert retries_as_measured(slow).outcome is Outcome.PASS
+
+
 def test_answer_of_an_unknown_server_is_no_rescue() -> None:
     """Without a log line the victim itself may have answered."""
     told = visit("10.0.0.1", "a", 11.0, redispatched=True)
