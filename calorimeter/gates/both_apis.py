@@ -9,16 +9,19 @@ from calorimeter.core.verdict import Judgement, Outcome, inconclusive
 
 E = TypeVar("E")
 
-_WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.NOT_RUN, Outcome.PASS)
+_WORST_FIRST = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS, Outcome.NOT_RUN)
 
 
 def worst_of_apis(judgements: Iterable[tuple[str, Judgement]]) -> Judgement:
-    """The worst outcome of the APIs, the sentences of those with that outcome, and all figures, by API."""
+    """The worst outcome of the APIs, the sentences of those with that outcome, and all figures, by API.
+
+    It is NOT RUN only if that is so for all of them; the reason of one that is NOT RUN is said in any case.
+    """
     judged = dict(judgements)
     if not judged:
         return inconclusive("there is no API to judge")
     outcome = min((j.outcome for j in judged.values()), key=_WORST_FIRST.index)
-    worst = {api: j for api, j in judged.items() if j.outcome is outcome}
+    worst = {api: j for api, j in judged.items() if j.outcome in (outcome, Outcome.NOT_RUN)}
     return Judgement(
         outcome=outcome,
         why="; ".join(f"{api.upper()}: {j.why}" for api, j in worst.items()),

@@ -7,7 +7,7 @@ from calorimeter.core.verdict import Figure, Judgement, Outcome, failed, inconcl
 from calorimeter.gates.affinity.described_servers import described_servers
 from calorimeter.gates.affinity.disturbance import undisturbed
 from calorimeter.gates.affinity.failover_evidence import Failover, figures_of, why_unproven
-from calorimeter.gates.affinity.turns import placed_as_wanted
+from calorimeter.gates.affinity.turns import LARGEST_MISSED, placed_as_wanted
 from calorimeter.gates.clients.lost_lines import loss, why_no_proof
 from calorimeter.gates.clients.visits import Visits
 
@@ -83,7 +83,10 @@ def _as_wanted(visits: Visits, why: str, figures: dict[str, Figure]) -> Judgemen
         return failed(placed.why, placed.counter_examples, **figures)
     if placed.outcome is Outcome.INCONCLUSIVE:
         return inconclusive(placed.why, **figures)
-    if not any(visit.server is not None for visit in visits.visits):
-        return inconclusive(why_no_proof(visits) or "no visit was attributed", **figures)
+    answered = [visit for visit in visits.visits if visit.served]
+    lost = sum(visit.server is None for visit in answered)
+    if lost > LARGEST_MISSED * len(answered) or not answered:
+        why = f"{lost} of {len(answered)} answered visits left no trace"
+        return inconclusive(why_no_proof(visits) or why, **figures)
     then = f"; {placed.why}" if placed.outcome is Outcome.PASS else loss(visits)
     return passed(f"{why}{then}", **figures)

@@ -103,7 +103,8 @@ def shares_under_load(evidence: Visits, no_load: str | None) -> Judgement:
     if disturbed or not counted:
         why = disturbed.why if disturbed else "no proxy shows how many sessions its servers had"
         return inconclusive(why, **figures)
-    if off := _off_in_all(counted, shares, bound):
+    off = _off_in_all(counted, shares, bound)
+    if off and _growing(evidence) is None:
         return failed(
             f"{len(off)} {evidence.name} backends did not get their share of {total} connections under "
             f"load, as `balance {evidence.described.balance}` gives it",
@@ -111,7 +112,7 @@ def shares_under_load(evidence: Visits, no_load: str | None) -> Judgement:
             **figures,
         )
     missed = bound / total if total else 1.0
-    if problem := no_load or _too_little(shares, missed):
+    if problem := no_load or _growing(evidence) or _too_little(shares, missed):
         return inconclusive(problem, **figures)
     return passed(
         f"each of {len(shares)} {evidence.name} backends got its share of {total} connections under load, "
@@ -137,7 +138,7 @@ def _in_turn(evidence: Visits, problem: str | None, shares: Mapping[str, float])
         off = _off_in_all(evidence.counted or {}, shares, bound)
         figures |= {f"connections_of_all_{name}": n for name, n in (evidence.counted or {}).items()}
     off += [f"{server} got connections, and is not described or not usable" for server in strangers]
-    if off:
+    if off and _growing(evidence) is None:
         return failed(
             f"the {evidence.name} backends were not taken in turn by weight, as `balance "
             f"{evidence.described.balance}` does",
@@ -147,7 +148,7 @@ def _in_turn(evidence: Visits, problem: str | None, shares: Mapping[str, float])
     lost = turns.count(None) if alone(evidence) else 0
     seen = len(turns) if alone(evidence) else sum((evidence.counted or {}).values())
     missed = (bound + lost) / seen if seen else 1.0
-    if problem := problem or _too_little(shares, missed):
+    if problem := problem or _growing(evidence) or _too_little(shares, missed):
         return inconclusive(problem, **figures)
     how = (
         f"{len(turns)} connections, one at a time, took {len(shares)} {evidence.name} backends in turn"
@@ -160,6 +161,14 @@ def _in_turn(evidence: Visits, problem: str | None, shares: Mapping[str, float])
         missed_rate_95=round(missed, 6),
         **figures,
     )
+
+
+def _growing(evidence: Visits) -> str | None:
+    """Why the shares are not known; None if they are."""
+    growing = [
+        server.name for server in (*(evidence.before or ()), *(evidence.after or ())) if server.throttled
+    ]
+    return f"{growing[0]} is in slowstart: its share grows" if growing else None
 
 
 def alone(evidence: Visits) -> bool:

@@ -134,6 +134,7 @@ def loss(*rounds: Visits) -> str:
     answered = [visit for evidence in rounds for visit in evidence.visits if visit.served]
     lost = sum(visit.server is None for visit in answered)
     if lost:
-        return f"; {lost} of {len(answered)} answered visits left no trace there, and were made again"
+        again = ", and were made again" if any(evidence.asked_again for evidence in rounds) else ""
+        return f"; {lost} of {len(answered)} answered visits left no trace there{again}"
     doubts = [doubt for evidence in rounds for doubt in log_doubts(evidence)]
     return f"; all {len(answered)} answered visits were found, but {doubts[0]}" if doubts else ""

@@ -45,11 +45,12 @@ class SessionAttribution(Attribution):
     def visit(
         self, api: Api, sources: Sources, in_flight: int = HELD, give_up: int | None = None
     ) -> list[Visit]:
-        """As `Attribution.visit`; `HELD` connections at a time, each batch attributed at once."""
+        """As `Attribution.visit`; `HELD` connections at a time, or one, each batch attributed at once."""
         visits: list[Visit] = []
         tls = tls_context(api, self.context.deployment.tls)
-        for start in range(0, len(sources), HELD):
-            visits += asyncio.run(self._batch(api, sources[start : start + HELD], tls))
+        size = 1 if in_flight == 1 else HELD
+        for start in range(0, len(sources), size):
+            visits += asyncio.run(self._batch(api, sources[start : start + size], tls))
             if _enough(visits, give_up):
                 break
         return visits

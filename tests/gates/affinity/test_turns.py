@@ -202,15 +202,16 @@ def test_shares_that_nothing_promises_are_not_run(balance: str) -> None:
 
 
 def failover(
-    during: Turns | Visits | None = None, after: Turns | None = None, **changes: object
+    during: Turns | Visits | None = None, after: Turns | Visits | None = None, **changes: object
 ) -> Failovers:
     """c was killed and came back."""
     both = [*islice(cycle("ab"), 300)] if during is None else during
+    back = TURNS if after is None else after
     fields: dict[str, object] = {
         "api": "rest", "victim": "c", "checked": True, "happened": True, "meanwhile": (),
         "before": visits(TURNS),
         "during": both if isinstance(both, Visits) else visits(both, servers=DOWN),
-        "after": visits(TURNS if after is None else after),
+        "after": back if isinstance(back, Visits) else visits(back),
         "killed_ns": 1, "down_ns": 2, "started_ns": 3, "up_ns": 4,
     }  # fmt: skip
     return Failovers(apis=(Failover.model_validate(fields | changes),))
@@ -246,6 +247,37 @@ def test_a_failover_that_did_not_happen_is_inconclusive() -> None:
         assert exactly_the_sources_move_that_must(failover(**changes)).outcome is Outcome.INCONCLUSIVE
     assert sources_return(failover(up_ns=None)).outcome is Outcome.INCONCLUSIVE
     assert exactly_the_sources_move_that_must(failover(checked=False)).outcome is Outcome.FAIL
+
+
+def test_lost_lines_may_hide_visits_to_the_dead_backend() -> None:
+    """Where the policy itself does not say where connections go, they must be seen."""
+    by_chance = visits(TURNS, "random")
+    both: Turns = [*islice(cycle("ab"), 300)]
+    shown = visits(both, "random", servers=DOWN)
+    seen = failover(during=shown, before=by_chance, after=by_chance)
+    assert exactly_the_sources_move_that_must(seen).outcome is Outcome.PASS
+    gone = [None if n % 10 == 0 else server for n, server in enumerate(both)]
+    hidden = visits(gone, "random", servers=DOWN)
+    unseen = failover(during=hidden, before=by_chance, after=by_chance)
+    assert exactly_the_sources_move_that_must(unseen).outcome is Outcome.INCONCLUSIVE
+
+
+def test_shares_of_a_server_in_slowstart_are_not_known() -> None:
+    """It gets fewer turns, and more every second."""
+    growing = (*SERVERS[:2], HashServer("c", 3, throttled=True))
+    fewer = [*islice(cycle("ababc"), 300)]
+    assert placed(fewer).outcome is Outcome.FAIL
+    assert placed(fewer, before=growing).outcome is Outcome.INCONCLUSIVE
+
+
+def test_an_api_that_is_not_judged_does_not_hide_the_other() -> None:
+    """REST goes by the source, CFN by chance: S3 judges REST, and says why it does not judge CFN."""
+    rest = visits([s for s in "abc" for _ in range(2)], "roundrobin")
+    cfn = visits(TURNS, "random").model_copy(update={"api": "cfn"})
+    judged = mapping_is_the_predicted_one(AllVisits(apis=(visits(TURNS), cfn)))
+    assert judged.outcome is Outcome.PASS
+    assert "CFN: `balance random` chooses by chance" in judged.why
+    assert mapping_is_the_predicted_one(AllVisits(apis=(rest, cfn))).outcome is not Outcome.NOT_RUN
 
 
 def test_shares_under_load() -> None:
