@@ -34,6 +34,7 @@ from calorimeter.lab.lab_topology import LabTopology
         ({"partition_handling": "ignore"}, "--partition-handling: given for a single broker"),
         ({"messaging": "recommended", "prefetch": 0}, "--prefetch: 0 given with --messaging recommended"),
         ({"peers": True}, "--peers: given for a single proxy"),
+        ({"balance": "uri"}, "--balance: uri given with mode tcp, .*; valid: --mode http, or source"),
         ({"weights": (1, 2, 3)}, "--weights: .1, 2, 3. given; valid: at most one"),
         ({"sample": "guide", "rest": 3}, "--rest: 3 given with --sample guide"),
         ({"sample": "guide", "cfn": 1}, "--cfn: 1 given with --sample guide"),
