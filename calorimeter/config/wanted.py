@@ -9,7 +9,7 @@ from calorimeter.config import releases
 from calorimeter.config.audit.subject import APIS
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError, nearest, unknown
-from calorimeter.core.expect import BALANCES
+from calorimeter.core.expect import BALANCES, first_word
 
 
 def balances(given: Sequence[str]) -> dict[str, str] | None:
@@ -60,7 +60,7 @@ def of_deployment(deployment: Deployment) -> dict[str, Any]:
     return {
         "max_detection_s": expect.max_detection_s,
         "tcp_keepalive": expect.tcp_keepalive,
-        "expect_balance": {api: said.partition("(")[0] for api, said in balance.items() if said},
+        "expect_balance": {api: first_word(said) for api, said in balance.items() if said},
         "heat_release": releases.heat(versions.get("heat", "")),
         "rabbitmq_release": releases.rabbitmq(versions.get("rabbitmq", "")),
     }

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import accumulate
 
+from calorimeter.core.expect import first_word
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, usable
 
 IN_TURN_BOUND = 2.0
@@ -32,7 +33,7 @@ class Policy(Enum):
     @classmethod
     def of(cls, balance: str) -> Policy:
         """The policy of the arguments of `balance`, as in `random(2)` or `hdr(host) use_domain_only`."""
-        word = balance.partition("(")[0].partition(" ")[0]
+        word = first_word(balance)
         return next((policy for policy in cls if word in policy.value[1:]), cls.REQUEST)
 
     @property

@@ -17,8 +17,13 @@ BALANCES = HASHED | {"roundrobin", "static-rr", "leastconn", "first", "random"}
 HASH_TYPES = frozenset({"map-based", "consistent"})
 
 
+def first_word(text: str) -> str:
+    """The first word of `balance` or `hash-type`, without an argument in brackets."""
+    return text.partition("(")[0].partition(" ")[0]
+
+
 def _one_of(text: str, known: frozenset[str]) -> str:
-    word = text.partition("(")[0].partition(" ")[0]
+    word = first_word(text)
     if word not in known:
         close = nearest(word, known)
         meant = f"; did you mean {close!r}?" if close else ""

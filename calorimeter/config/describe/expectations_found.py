@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService
-from calorimeter.core.expect import BALANCES, HASH_TYPES, ApiExpect, Expect
+from calorimeter.core.expect import BALANCES, HASH_TYPES, HASHED, ApiExpect, Expect, first_word
 
 
 def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answers: Answers) -> Expect:
@@ -38,8 +38,8 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
 
 def _of(service: ProxiedService) -> ApiExpect:
     """Without words and weights that HAProxy refuses: nobody wants those."""
-    back = service.back
-    hashed = back.word("hash-type") if back.word("balance") == "source" else ""
+    back, word = service.back, first_word(service.back.text("balance"))
+    hashed = back.text("hash-type") if word in HASHED else ""
     limits = {server.count("maxconn") for server in back.servers}
     weights = {
         server.name: server.weight
@@ -47,8 +47,8 @@ def _of(service: ProxiedService) -> ApiExpect:
         if server.weight != 1 and 0 <= server.weight <= 256 and not server.socket
     }
     return ApiExpect(
-        balance=back.word("balance") if back.word("balance").partition("(")[0] in BALANCES else None,
-        hash_type=hashed if hashed in HASH_TYPES else None,
+        balance=back.text("balance") if word in BALANCES else None,
+        hash_type=hashed if first_word(hashed) in HASH_TYPES else None,
         weights=weights or None,
         server_maxconn=(limits.pop() or None) if len(limits) == 1 else None,
     )

@@ -47,6 +47,11 @@ class ProxySection:
         setting = self.values.get(key)
         return setting.words[0] if setting and setting.words else _DEFAULTS.get(key, "")
 
+    def text(self, key: str) -> str:
+        """All words of a statement, joined by spaces; HAProxy's default, or else empty, if it is absent."""
+        setting = self.values.get(key)
+        return setting.text if setting and setting.words else _DEFAULTS.get(key, "")
+
     def option(self, *names: str) -> Statement | None:
         """The first of the options `names` that is on."""
         return next((found for name in names if (found := self.values.get(f"option {name}"))), None)
