@@ -64,9 +64,13 @@ def _signal(lab: Lab, part: str, signum: signal.Signals) -> int:
 
 
 def _kill(lab: Lab, part: str) -> int:
-    # Frozen first, so that no process of it acts on the death of another: keepalived's would give its
-    # address back.
-    at = _signal(lab, part, signal.SIGSTOP)
+    if part in lab.topology.keepalived_parts:
+        # Frozen first: else one process notices the death of the other, and gives the address back.
+        at = _signal(lab, part, signal.SIGSTOP)
+    elif processes.running(lab.folder, part):
+        at = time.time_ns()
+    else:
+        raise processes.not_running(part)
     processes.kill(lab.folder, part)
     return at
 
@@ -123,11 +127,14 @@ def _set_state(lab: Lab, part: str, wanted: str) -> int:
 
 
 def _start(lab: Lab, what: Daemon) -> int:
-    """Start it and wait until it serves. A part that runs is left as it is, frozen or drained."""
+    """Start it and wait until it serves. A part that runs is left as it is, frozen or drained.
+
+    A keepalived is thawed: a `kill` that was itself killed leaves it frozen.
+    """
     with lock.held(lab.folder, 30):
         at = time.time_ns()
         if _masters(lab, what.part):
-            return at
+            return _thaw(lab, what.part) if what.part in lab.topology.keepalived_parts else at
         processes.kill(lab.folder, what.part)
         if what.part in lab.topology.broker_parts:
             rabbitmq.prepare_restart(lab, what.part)

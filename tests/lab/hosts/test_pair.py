@@ -112,6 +112,16 @@ def test_a_killed_keepalived_leaves_the_address_behind(pair: str) -> None:
     until(lambda: len(holders(pair)) == 1, 20)
 
 
+def test_a_keepalived_that_a_killed_kill_left_frozen_is_started(pair: str) -> None:
+    """`kill` freezes it first, and may be killed before it kills."""
+    first = holder(pair)
+    act(pair, f"keepalived-{first}", "freeze")
+    act(pair, f"keepalived-{first}", "start")
+    found = processes.running(paths.lab(pair), f"keepalived-{first}")
+    assert found
+    assert all(each.state != "T" for each in found)
+
+
 def test_a_host_can_be_powered_off(pair: str) -> None:
     """Proxy and keepalived go with their host, and come back with it."""
     first = holder(pair)
