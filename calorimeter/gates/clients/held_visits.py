@@ -8,8 +8,7 @@ from collections.abc import Sequence
 
 from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
-from calorimeter.gates.clients.visiting import ANSWER_S
-from calorimeter.gates.clients.visits import Visit
+from calorimeter.gates.clients.visits import ANSWER_S, Visit
 
 
 def held_visits(api: Api, sources: Sequence[str | None], tls: Tls) -> list[Visit] | None:

@@ -22,13 +22,11 @@ from types import SimpleNamespace
 from typing import Any
 
 from calorimeter.core.deployment import Address, Api, Tls
+from calorimeter.gates.clients.visits import NO_ANSWER
 
 CONNECT_S = 10.0
 LARGEST_HEAD = 65536
 LARGEST_BODY = 16 * 2**20
-NO_ANSWER = "no answer within"
-"""The beginning of `error` if neither an answer nor an end came in time."""
-
 CLOSED = "closed without an answer"
 NOT_HTTP = "the answer is not HTTP"
 TOO_LARGE = "the answer is too large"

@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from calorimeter.core.deployment import Api, Tls
 from calorimeter.core.request_key import RequestKey
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
-from calorimeter.gates.clients.visits import GIVEN_UP, Visit
+from calorimeter.gates.clients.visits import ANSWER_S, GIVEN_UP, Visit
 
 Sources = Sequence[str | None]
 """Client addresses; None is the one that the operating system picks."""
 
 IN_FLIGHT = 32
 """Visits at a time: enough to keep the APIs busy, far below every maxconn."""
-
-ANSWER_S = 30.0
-"""Time for one visit, from connecting to the end of the answer."""
 
 GIVE_UP = 20
 """Unanswered visits that are evidence enough; further ones would only take time."""

@@ -11,6 +11,12 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, passed
 from calorimeter.gates.evidence.placement import ServerAt
 
+ANSWER_S = 30.0
+"""Time for one visit, from connecting to the end of the answer."""
+
+NO_ANSWER = "no answer within"
+"""The beginning of `Visit.error` if neither an answer nor an end came in time."""
+
 GIVEN_UP = "given up"
 """`Visit.error` of a visit that was in flight when the others were given up: nobody refused it."""
 

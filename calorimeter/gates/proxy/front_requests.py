@@ -10,7 +10,7 @@ from calorimeter.core.deployment import Api, Tls
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
 from calorimeter.gates.clients.sources import in_turn
 from calorimeter.gates.clients.visit_rounds import sources
-from calorimeter.gates.clients.visiting import ANSWER_S
+from calorimeter.gates.clients.visits import ANSWER_S
 from calorimeter.gates.context import Context
 from calorimeter.gates.evidence import proxy_polling
 from calorimeter.gates.evidence.placement import ServerAt

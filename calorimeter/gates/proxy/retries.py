@@ -8,9 +8,7 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.failover_evidence import Failover, Failovers, places, seconds, why_unproven
 from calorimeter.gates.affinity.turns import no_home
-from calorimeter.gates.clients.http_get import NO_ANSWER
-from calorimeter.gates.clients.visiting import ANSWER_S
-from calorimeter.gates.clients.visits import Visit, no_violation
+from calorimeter.gates.clients.visits import ANSWER_S, NO_ANSWER, Visit, no_violation
 
 
 def retries_as_measured(evidence: Failovers) -> Judgement:
