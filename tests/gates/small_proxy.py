@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import secrets
 import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import NamedTuple
@@ -84,10 +85,16 @@ class SmallProxy(NamedTuple):
     apis: tuple[Api, ...]
 
 
+PORTS = range(10_000, 20_000)
+"""Below those that the kernel gives to clients, and to labs: nobody takes one before HAProxy does."""
+
+
 def _free_port(kind: int = socket.SOCK_STREAM) -> int:
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    while True:
+        port = secrets.choice(PORTS)
+        with socket.socket(socket.AF_INET, kind) as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
