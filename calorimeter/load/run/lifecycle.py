@@ -151,6 +151,7 @@ class Lifecycle:
         """The parent, or the master of a worker that was forked, was killed: the same as one Ctrl-C."""
         if not self._quitting and not self._session.over.is_set():
             self._interrupted()
+            parent_process.exit_without_workers(self._runner)
 
     def _quit_once(self, quit_locust: Callable[[], None]) -> None:
         """Quit only once: Locust's quit is not re-entrant, and the end of time and Ctrl-C both call it."""

@@ -8,6 +8,10 @@ from contextlib import suppress
 from typing import Any
 
 import gevent
+from locust.runners import MasterRunner
+
+ALONE_S = 5.0
+"""Time for a master to quit by itself whose parent was killed."""
 
 _READ = 1
 _watchers: list[Any] = []
@@ -25,6 +29,16 @@ def watch(gone: Callable[[], None], *, on_input: bool) -> None:
         _watch(0, lambda: not os.read(0, 4096), gone)
     if os.getpid() != _ORIGIN:
         _watch_origin(gone)
+
+
+def exit_without_workers(runner: Any) -> None:
+    """End a master that does not quit by itself because no worker has come.
+
+    Locust waits without end for workers that died before they were ready.
+    """
+    if isinstance(runner, MasterRunner) and not runner.clients.ready:
+        gevent.sleep(ALONE_S)
+        os._exit(1)
 
 
 def _watch_origin(gone: Callable[[], None]) -> None:
