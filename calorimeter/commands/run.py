@@ -153,7 +153,7 @@ def _once(
     command = [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--deployment", str(file)]
     command += ["--scenario", scenario, "--runs", str(runs), "--exit-code-on-error", "0"]
     command += ["--web-host", "127.0.0.1"] if web else ["--headless", "--progress", "--skip-log-setup"]
-    command += followed_load.private_port() if processes else []
+    command += followed_load.with_workers() if processes else []
     command += ["--with-parent", "--of-command", json.dumps(["calorimeter", *sys.argv[1:]])]
     sizes = {"--users": users, "--rate": rate, "--duration": duration}
     sizes |= {"--allow-processes": allow_processes, "--processes": processes}
@@ -170,6 +170,9 @@ def _once(
         return 128 + ended.received
     if ended.killed_by:
         raise InputError("locust", f"was ended by {ended.killed_by}", _after_a_kill(ended.run, file))
+    if processes and ended.status == 1 and not ended.run:
+        why = f"{processes} given; not all workers were ready after {followed_load.READY_S} s"
+        raise InputError("--processes", why, "valid: fewer, or more file descriptors and memory")
     return 0 if ended.status == 0 and not breaking.problem else 2
 
 

@@ -37,11 +37,16 @@ class EndedLoad:
         return signal.Signals(-self.status).name if self.status < 0 else ""
 
 
-def private_port() -> list[str]:
-    """Locust's options for a port of a master and its workers that no other run of this machine has."""
+READY_S = 60
+"""Time for all workers to be ready; without it Locust's master waits without end for one that died."""
+
+
+def with_workers() -> list[str]:
+    """Locust's options for a master and its workers: a port that no other run of this machine has."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = str(free.getsockname()[1])
-    return ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    place = ["--master-bind-host", "127.0.0.1", "--master-bind-port", port, "--master-port", port]
+    return [*place, "--expect-workers-max-wait", str(READY_S)]
 
 
 def follow(command: list[str], begun: Callable[[], None]) -> EndedLoad:
