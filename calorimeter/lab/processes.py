@@ -7,6 +7,7 @@ of a lab are found and ended even if the command that started them was killed.
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -100,10 +101,15 @@ def terminate(folder: Path, part: str | None = None, grace_s: float = 2.0) -> No
     kill(folder, part)
 
 
+DESCRIPTORS = 20_000
+"""Enough for every daemon of a lab; some programs look at each descriptor that they might have."""
+
+
 def spawn(
     argv: list[str], environment: Mapping[str, str], log: Path, cwd: Path, group: int | None = None
 ) -> subprocess.Popen[bytes]:
     """Start a process in its own session with its output appended to `log` (`group`: root only)."""
+    _raise_limits()
     with files.append(log) as output:
         process = subprocess.Popen(
             argv,
@@ -118,3 +124,16 @@ def spawn(
     with suppress(ProcessLookupError):  # it may have ended already
         os.setpriority(os.PRIO_PGRP, process.pid, NICENESS)
     return process
+
+
+def _raise_limits() -> None:
+    """Let a daemon have the descriptors and the memory that the system allows.
+
+    A suite that has run out of either heals a fault all the same, and what it starts inherits its limits.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, DESCRIPTORS)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -91,3 +92,19 @@ def test_usage_only_grows(family: subprocess.Popen[bytes], tmp_path: Path) -> No
 def _of(usage: Usage, part: str) -> dict[str, Any]:
     rows: list[dict[str, Any]] = usage.read()["processes"]
     return next((row for row in rows if row["part"] == part), {"cpu_s": 0.0, "rss_bytes": 0})
+
+
+def test_a_daemon_does_not_inherit_low_limits(tmp_path: Path) -> None:
+    """A suite that has run out of descriptors starts what it heals with as many as the system allows."""
+    program = (
+        "import resource as r, sys; from pathlib import Path; from calorimeter.lab import processes\n"
+        "hard = r.getrlimit(r.RLIMIT_NOFILE)[1]; r.setrlimit(r.RLIMIT_NOFILE, (64, hard))\n"
+        "r.setrlimit(r.RLIMIT_AS, (2 << 30, r.getrlimit(r.RLIMIT_AS)[1]))\n"
+        "folder = Path(sys.argv[1])\n"
+        "argv = ['sh', '-c', 'ulimit -n; ulimit -v']\n"
+        "processes.spawn(argv, {'PATH': '/bin:/usr/bin'}, folder / 'log', folder).wait()\n"
+    )
+    subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+    descriptors, memory = (tmp_path / "log").read_text().split()
+    assert int(descriptors) > 64
+    assert memory != str(2 << 20)
