@@ -14,7 +14,7 @@ from enum import Enum
 from itertools import accumulate
 
 from calorimeter.core.expect import first_word
-from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, usable
+from calorimeter.core.source_hash import HashRules, HashServer, SourceHash
 
 IN_TURN_BOUND = 2.0
 """Connections by which a server may be ahead or behind in any run; 1 if all weights are equal."""
@@ -24,10 +24,10 @@ class Policy(Enum):
     """What decides where a connection goes."""
 
     SOURCE = ("the client's address", "source")
-    IN_TURN = ("whose turn it is", "roundrobin", "static-rr")
-    FEWEST = ("which server has the fewest connections", "leastconn")
+    IN_TURN = ("the servers' turn", "roundrobin", "static-rr")
+    FEWEST = ("the number of connections", "leastconn")
     CHANCE = ("chance", "random")
-    FIRST = ("which is the first server with a free connection", "first")
+    FIRST = ("the order of the servers", "first")
     REQUEST = ("a part of the request", "uri", "url_param", "hdr", "rdp-cookie", "hash")
 
     @classmethod
@@ -45,13 +45,6 @@ class Policy(Enum):
     def one_at_a_time(self) -> bool:
         """Whether the choice depends on other connections, so that it is tested with one at a time."""
         return self not in (Policy.SOURCE, Policy.REQUEST)
-
-
-def weight_shares(servers: Sequence[HashServer]) -> dict[str, float]:
-    """Usable server → its share of the weights."""
-    found = usable(servers, HashRules())
-    total = sum(server.weight for server in found)
-    return {server.name: server.weight / total for server in found}
 
 
 def random_shares(servers: Sequence[HashServer], haproxy: str | None) -> dict[str, float]:

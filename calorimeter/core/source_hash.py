@@ -323,21 +323,17 @@ class Spread:
         return self.counts[name] / self.sources / self.fair[name] if self.sources else 1.0
 
 
-def spread(sources: Iterable[str], servers: Sequence[HashServer], rules: HashRules) -> Spread:
-    """The distribution of `sources`, each counted once, over the usable servers. Raises as `SourceHash`."""
-    hashing = SourceHash(servers, rules)
-    return spread_of((hashing.server(source) for source in set(sources)), servers, rules)
-
-
-def spread_of(chosen: Iterable[str | None], servers: Sequence[HashServer], rules: HashRules) -> Spread:
-    """The distribution of sources whose servers are known over the usable servers."""
+def weight_shares(servers: Sequence[HashServer], rules: HashRules) -> dict[str, float]:
+    """Usable server → its share of the weights."""
     takers = usable(servers, rules)
-    weight = sum(server.weight for server in takers)
-    counts = Counter(chosen)
-    return Spread(
-        {server.name: counts[server.name] for server in takers},
-        {server.name: server.weight / weight for server in takers},
-    )
+    total = sum(server.weight for server in takers)
+    return {server.name: server.weight / total for server in takers}
+
+
+def spread(chosen: Iterable[str | None], servers: Sequence[HashServer], rules: HashRules) -> Spread:
+    """The distribution over the usable servers of sources, each counted once, whose servers are known."""
+    counts, fair = Counter(chosen), weight_shares(servers, rules)
+    return Spread({name: counts[name] for name in fair}, fair)
 
 
 def expected_excess(

@@ -12,6 +12,7 @@ from calorimeter.core.source_hash import (
     HashRules,
     HashServer,
     SourceHash,
+    Spread,
     Unpredictable,
     avalanched,
     expected_excess,
@@ -255,9 +256,15 @@ def test_slowstart_on_a_ring_cannot_be_predicted() -> None:
     assert predict("10.0.0.0", group, MAP) == "a"
 
 
+def spread_over(sources: list[str]) -> Spread:
+    """How three equal servers share these sources, each counted once."""
+    group = servers(1, 1, 1)
+    return spread(SourceHash(group, MAP).table(sources).values(), group, MAP)
+
+
 def test_spread_of_few_sources() -> None:
     """A spread counts each source once and names the server with most sources for its weight."""
-    figures = spread(["127.0.0.10", "127.0.0.13", "127.0.0.11", "127.0.0.11"], servers(1, 1, 1), MAP)
+    figures = spread_over(["127.0.0.10", "127.0.0.13", "127.0.0.11", "127.0.0.11"])
     assert figures.counts == {"s1": 1, "s2": 0, "s3": 2}
     assert (figures.sources, figures.fullest) == (3, "s3")
     assert figures.excess == pytest.approx(2.0)
@@ -265,7 +272,7 @@ def test_spread_of_few_sources() -> None:
 
 def test_spread_of_every_third_address() -> None:
     """Addresses in steps of the number of servers all get the same server."""
-    figures = spread([f"10.0.0.{i}" for i in range(0, 255, 3)], servers(1, 1, 1), MAP)
+    figures = spread_over([f"10.0.0.{i}" for i in range(0, 255, 3)])
     assert figures.excess == pytest.approx(3.0)
 
 

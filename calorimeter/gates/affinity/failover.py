@@ -28,10 +28,6 @@ def _visit_of(visits: Visits) -> dict[str, Visit]:
     return {visit.source: visit for visit in visits.visits}
 
 
-def _by_source(evidence: Failover) -> bool:
-    return has_home(evidence.before)
-
-
 def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement:
     """The verdict if no server is checked, as in the guide's own file."""
     during = places(evidence.during)
@@ -58,7 +54,7 @@ def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
 
 
 def _while_down(evidence: Failover) -> Judgement:
-    return _moves(evidence) if _by_source(evidence) else others_take_over(evidence)
+    return _moves(evidence) if has_home(evidence.before) else others_take_over(evidence)
 
 
 def _moves(evidence: Failover) -> Judgement:
@@ -175,7 +171,7 @@ def sources_return(evidence: Failovers) -> Judgement:
 
 
 def _afterwards(evidence: Failover) -> Judgement:
-    return _return(evidence) if _by_source(evidence) else takes_part_again(evidence)
+    return _return(evidence) if has_home(evidence.before) else takes_part_again(evidence)
 
 
 def _return(evidence: Failover) -> Judgement:

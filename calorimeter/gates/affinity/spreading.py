@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from math import ceil, log
 
-from calorimeter.core.source_hash import Unpredictable, expected_excess, spread_of
+from calorimeter.core.source_hash import Unpredictable, expected_excess, spread
 from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviation
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates import both_apis
@@ -147,7 +147,7 @@ def _expected_shares(evidence: Visits, figures: dict[str, Figure]) -> tuple[dict
     try:
         rules, hashing = described_rules(evidence), visit_hash(evidence, servers)
         first = {visit.source: visit for visit in evidence.visits if visit.server is not None}
-        predicted = spread_of(map(hashing.server, first.values()), servers, rules)
+        predicted = spread(map(hashing.server, first.values()), servers, rules)
         for clients in POPULATIONS:
             figures[f"skew_of_{clients}_clients"] = round(expected_excess(clients, servers, rules), 2)
         figures["skew_of_these"] = round(predicted.excess, 3)

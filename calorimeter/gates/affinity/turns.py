@@ -12,10 +12,9 @@ from calorimeter.core.balance_policy import (
     out_of_order,
     out_of_turn,
     random_shares,
-    weight_shares,
 )
 from calorimeter.core.request_key import RequestKey
-from calorimeter.core.source_hash import HashRules, Unpredictable, usable
+from calorimeter.core.source_hash import HashRules, Unpredictable, usable, weight_shares
 from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviation
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run, passed
 from calorimeter.gates.affinity.described_servers import described_servers, differences
@@ -88,7 +87,7 @@ def placed_as_wanted(evidence: Visits) -> Judgement:
         return _on_first(quiet, problem)
     if policy is Policy.FEWEST:
         return _to_fewest(quiet, problem) if evidence.held else not_run(NOT_HELD)
-    return _in_turn(quiet, problem, weight_shares(described_servers(evidence)))
+    return _in_turn(quiet, problem, weight_shares(described_servers(evidence), HashRules()))
 
 
 def shares_under_load(evidence: Visits, no_load: str | None) -> Judgement:
@@ -96,7 +95,7 @@ def shares_under_load(evidence: Visits, no_load: str | None) -> Judgement:
 
     The counts are those between two moments without connections, so they are complete.
     """
-    shares, counted = weight_shares(described_servers(evidence)), evidence.counted or {}
+    shares, counted = weight_shares(described_servers(evidence), HashRules()), evidence.counted or {}
     total, bound = sum(counted.values()), _bound(evidence, shares)
     figures: dict[str, Figure] = {f"connections_of_all_{name}": n for name, n in counted.items()}
     disturbed = disturbance(evidence)
@@ -131,33 +130,30 @@ def _in_turn(evidence: Visits, problem: str | None, shares: Mapping[str, float])
     turns = [visit.server for visit in evidence.visits if visit.served]
     figures: dict[str, Figure] = {**strength(evidence), **_counts(turns)}
     bound = _bound(evidence, shares)
-    strangers = set(turns) - {None, *shares}
+    strangers, growing = set(turns) - {None, *shares}, _growing(evidence)
     if alone(evidence):
-        off = _out_of_turn(turns, shares, bound)
+        off, lost, seen = _out_of_turn(turns, shares, bound), turns.count(None), len(turns)
+        how = f"{seen} connections, one at a time,"
     else:
-        off = _off_in_all(evidence.counted or {}, shares, bound)
-        figures |= {f"connections_of_all_{name}": n for name, n in (evidence.counted or {}).items()}
+        counted = evidence.counted or {}
+        off, lost, seen = _off_in_all(counted, shares, bound), 0, sum(counted.values())
+        how = f"{seen} connections of all clients"
+        figures |= {f"connections_of_all_{name}": n for name, n in counted.items()}
     off += [f"{server} got connections, and is not described or not usable" for server in strangers]
-    if off and _growing(evidence) is None:
+    if off and growing is None:
         return failed(
             f"the {evidence.name} backends were not taken in turn by weight, as `balance "
             f"{evidence.described.balance}` does",
             [*differences(evidence), *off],
             **figures,
         )
-    lost = turns.count(None) if alone(evidence) else 0
-    seen = len(turns) if alone(evidence) else sum((evidence.counted or {}).values())
     missed = (bound + lost) / seen if seen else 1.0
-    if problem := problem or _growing(evidence) or _too_little(shares, missed):
+    if problem := problem or growing or _too_little(shares, missed):
         return inconclusive(problem, **figures)
-    how = (
-        f"{len(turns)} connections, one at a time, took {len(shares)} {evidence.name} backends in turn"
-        if alone(evidence)
-        else f"{seen} connections of all clients took {len(shares)} {evidence.name} backends in turn"
-    )
     return passed(
-        f"{how} (`balance {evidence.described.balance}`; seen in {seen_in(evidence)}){loss(evidence)}; a "
-        f"share that is off by more than {missed:.2%} would have been seen",
+        f"{how} took {len(shares)} {evidence.name} backends in turn (`balance "
+        f"{evidence.described.balance}`; seen in {seen_in(evidence)}){loss(evidence)}; a share that is off "
+        f"by more than {missed:.2%} would have been seen",
         missed_rate_95=round(missed, 6),
         **figures,
     )

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import exp, lgamma
 
 from calorimeter.core.balance_policy import Policy
+from calorimeter.core.source_hash import HashRules, usable
 from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, by_source, log_used
 from calorimeter.gates.evidence.placement import disagreement
 
@@ -89,8 +90,8 @@ def _missing(evidence: Visits) -> Iterator[str]:
 
 def _never_named(evidence: Visits) -> Iterator[str]:
     named = {visit.server for visit in evidence.visits}
-    usable = {server.name for server in evidence.before or () if server.up and server.weight}
-    if never := sorted((usable or set(evidence.servers)) - named):
+    takers = {server.name for server in usable(evidence.before or (), HashRules())}
+    if never := sorted((takers or set(evidence.servers)) - named):
         yield (
             f"lines were lost, and none that is left names {', '.join(never)}: all its lines may be lost"
         )

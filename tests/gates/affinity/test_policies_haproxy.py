@@ -14,11 +14,10 @@ from calorimeter.core.balance_policy import (
     out_of_order,
     out_of_turn,
     random_shares,
-    weight_shares,
 )
 from calorimeter.core.deployment import Address
 from calorimeter.core.request_key import RequestKey
-from calorimeter.core.source_hash import HashServer
+from calorimeter.core.source_hash import HashRules, HashServer, weight_shares
 from calorimeter.core.statistics.binomial import binomial_bounds
 from calorimeter.gates.affinity.described_servers import visit_hash
 from calorimeter.gates.clients.http_get import request
@@ -77,7 +76,7 @@ def test_turns_stay_within_their_bound(proxy: PrivateHaproxy, name: str) -> None
     """In any run, also after servers went and came back at random."""
     chance, names = random.Random(name), [server.name for server in IN_TURN[name].servers]
     for _ in range(4):
-        shares = weight_shares(shown(proxy, name))
+        shares = weight_shares(shown(proxy, name), HashRules())
         turns = proxy.turns(name, 120)
         worst = max(max(out_of_turn(turns, server, share)) for server, share in shares.items())
         assert worst <= in_turn_bound(shares.values()) + 1e-9
@@ -92,7 +91,7 @@ def test_turns_stay_within_their_bound(proxy: PrivateHaproxy, name: str) -> None
 def test_chance_is_not_in_turn_and_has_the_shares_of_the_ring(proxy: PrivateHaproxy, name: str) -> None:
     """So `random` is told from `roundrobin`, and its shares are not those of the weights."""
     turns, servers = proxy.turns(name, 1500), shown(proxy, name)
-    fair, ring = weight_shares(servers), random_shares(servers, installed_version())
+    fair, ring = weight_shares(servers, HashRules()), random_shares(servers, installed_version())
     assert max(max(out_of_turn(turns, server, share)) for server, share in fair.items()) > 2
     found = Counter(turns)
     for server, share in ring.items():
