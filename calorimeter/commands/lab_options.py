@@ -90,6 +90,8 @@ PROXY_OPTIONS = (
            "guide", "checked", default="checked"),
     choice("--balance", "`balance` of both sections.", "source", "roundrobin", "static-rr", "leastconn",
            "random", "first", "uri"),
+    choice("--stick-on", "What keeps a client on its server: a stick table of addresses, or a cookie (in "
+           "mode http).", "src", "cookie", default="nothing"),
     choice("--hash-type", "`hash-type` for `balance source` and `uri`.", "map-based", "consistent",
            default="that of --proxy"),
     option("--weights", "Weights of the servers, such as 1,2,1 (default: all equal).",

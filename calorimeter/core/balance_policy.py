@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from enum import Enum
 from itertools import accumulate
 
-from calorimeter.core.expect import first_word
+from calorimeter.core.expect import StickOn, first_word
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash
 
 IN_TURN_BOUND = 2.0
@@ -29,10 +29,16 @@ class Policy(Enum):
     CHANCE = ("chance", "random")
     FIRST = ("the order of the servers", "first")
     REQUEST = ("a part of the request", "uri", "url_param", "hdr", "rdp-cookie", "hash")
+    STICKY = ("the server that a client was given first",)
 
     @classmethod
-    def of(cls, balance: str) -> Policy:
-        """The policy of the arguments of `balance`, as in `random(2)` or `hdr(host) use_domain_only`."""
+    def of(cls, balance: str, stick_on: StickOn | None = None) -> Policy:
+        """The policy of the arguments of `balance`, as in `random(2)` or `hdr(host) use_domain_only`.
+
+        With `stick_on` these decide about new clients only.
+        """
+        if stick_on is not None:
+            return cls.STICKY
         word = first_word(balance)
         return next((policy for policy in cls if word in policy.value[1:]), cls.REQUEST)
 
@@ -44,7 +50,7 @@ class Policy(Enum):
     @property
     def one_at_a_time(self) -> bool:
         """Whether the choice depends on other connections, so that it is tested with one at a time."""
-        return self not in (Policy.SOURCE, Policy.REQUEST)
+        return self not in (Policy.SOURCE, Policy.REQUEST, Policy.STICKY)
 
 
 def random_shares(servers: Sequence[HashServer], haproxy: str | None) -> dict[str, float]:

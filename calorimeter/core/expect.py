@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
@@ -35,15 +35,19 @@ BalanceName = Annotated[str, AfterValidator(lambda text: _one_of(text, BALANCES)
 HashType = Annotated[str, AfterValidator(lambda text: _one_of(text, HASH_TYPES))]
 Weight = Annotated[int, bounds.HAPROXY_WEIGHT]
 Connections = Annotated[int, bounds.HAPROXY_INTEGER]
+StickOn = Literal["src", "cookie"]
+"""What keeps a client on the server that it was given first: its address in a stick table, or a cookie."""
 
 
 class ApiExpect(Model):
     """What the owner wants of one API; what is not given is as `[expect]` says for both.
 
-    `weights` are by server name; a server without an entry has weight 1.
+    `weights` are by server name; a server without an entry has weight 1. With `stick_on`, `balance` chooses
+    for new clients only.
     """
 
     balance: BalanceName | None = None
+    stick_on: StickOn | None = None
     hash_type: HashType | None = None
     weights: dict[str, Weight] | None = None
     server_maxconn: Connections | None = None
@@ -56,6 +60,7 @@ class Expect(Model):
     """
 
     balance: BalanceName | None = None
+    stick_on: StickOn | None = None
     hash_type: HashType | None = None
     weights: dict[str, Weight] = {}
     server_maxconn: Connections | None = None
@@ -82,6 +87,7 @@ class Expect(Model):
         limit = own.server_maxconn if own.server_maxconn is not None else self.server_maxconn
         return Balance(
             balance=self.own_balance(api) or GUIDE_BALANCE,
+            stick_on=own.stick_on or self.stick_on,
             hash_type=own.hash_type or self.hash_type or "map-based",
             weights=self.weights if own.weights is None else own.weights,
             server_maxconn=limit,
@@ -98,6 +104,7 @@ class Balance(Model):
     """How the proxy is to balance one API (see `Expect`)."""
 
     balance: str
+    stick_on: StickOn | None
     hash_type: str
     weights: dict[str, int]
     server_maxconn: int | None

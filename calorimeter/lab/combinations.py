@@ -63,6 +63,24 @@ RULES: tuple[Refusal, ...] = (
         "valid: --mode http, or source",
     ),
     Refusal(
+        lambda asked: asked.stick_on == "cookie" and asked.mode == "tcp",
+        "--stick-on",
+        "cookie given with mode tcp, in which the proxy sees no requests",
+        "valid: --mode http, or src",
+    ),
+    Refusal(
+        lambda asked: asked.stick_on is not None and asked.peers,
+        "--stick-on",
+        "given with --peers, with which clients stick by a table that the proxies share",
+        "valid: one of the two",
+    ),
+    Refusal(
+        lambda asked: asked.stick_on is not None and asked.proxy == "profile",
+        "--stick-on",
+        "given with the proxy of --profile {profile}",
+        "valid: without it, or with --proxy checked",
+    ),
+    Refusal(
         lambda asked: "backends" in asked.tls and asked.serve in ("eventlet", "uwsgi"),
         "--serve",
         "{serve} given with --tls backends, which cannot serve TLS (heat-api of Heat 24 fails with its own "

@@ -39,10 +39,6 @@ MAP_BASED = (
     "`lab up --hash-type consistent` changes it"
 )
 
-STICKY = (
-    "`lab up --peers`: a stick table, which the proxies share, keeps a client on the server that it has"
-)
-
 _COMMENT = """\
 Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
 The passwords are in secrets.toml beside it."""
@@ -180,8 +176,6 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
-    if asked.peers:
-        waived |= dict.fromkeys(("S6", "S7"), STICKY)
     map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)
     if asked.proxy == "checked" and asked.balance == "source" and map_based:
         waived["A7-redispatch-map-based"] = MAP_BASED
@@ -281,6 +275,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
     assert set(weights) <= set(parts)
     return Expect(
         balance=asked.balance,
+        stick_on=haproxy.stick_on(config),
         hash_type=config.listens[0].hash_type or "map-based",
         weights=weights,
         server_maxconn=asked.server_maxconn,

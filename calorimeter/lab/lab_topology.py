@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from calorimeter.core import bounds
+from calorimeter.core.expect import StickOn
 from calorimeter.core.toml import Model
 
 Release = Literal["24", "25", "26", "27"]
@@ -70,6 +71,7 @@ class LabTopology(Model):
     proxies: Annotated[int, bounds.LAB_PROXIES] = 1
     peers: bool = False
     balance: LabBalance = "source"
+    stick_on: StickOn | None = None
     hash_type: Literal["map-based", "consistent"] | None = None
     weights: tuple[Annotated[int, bounds.HAPROXY_WEIGHT], ...] = ()
     tls: tuple[Within, ...] = ()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from calorimeter.config.audit.subject import APIS, ApiName, AuditedFiles
+from calorimeter.config.audit.subject import ApiName, AuditedFiles
 from calorimeter.config.describe.owner_answers import Answers
-from calorimeter.config.haproxy import HAProxyServer, ProxiedService
-from calorimeter.core.expect import BALANCES, HASH_TYPES, HASHED, ApiExpect, Expect, first_word
+from calorimeter.config.haproxy import HAProxyServer, ProxiedService, ProxySection
+from calorimeter.core.expect import BALANCES, HASH_TYPES, HASHED, ApiExpect, Expect, StickOn, first_word
 
 
 def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answers: Answers) -> Expect:
@@ -19,6 +19,7 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
     shared = own["rest"] if alike else ApiExpect()
     return Expect(
         balance=shared.balance,
+        stick_on=shared.stick_on,
         hash_type=shared.hash_type,
         weights=shared.weights or {},
         server_maxconn=shared.server_maxconn,
@@ -32,7 +33,8 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
         cut_sessions=_cut(servers),
         tcp_keepalive=bool(front.option("tcpka", "clitcpka") and back.option("tcpka", "srvtcpka")),
         rpc_timeout_s=float(subject.rpc_response_timeout_s),
-        **({} if alike else {api: own[api] for api in APIS if api in own}),
+        rest=ApiExpect() if alike else own["rest"],
+        cfn=ApiExpect() if alike or "cfn" not in own else own["cfn"],
     )
 
 
@@ -48,10 +50,21 @@ def _of(service: ProxiedService) -> ApiExpect:
     }
     return ApiExpect(
         balance=back.text("balance") if word in BALANCES else None,
+        stick_on=_stick_on(back),
         hash_type=hashed if first_word(hashed) in HASH_TYPES else None,
         weights=weights or None,
         server_maxconn=(limits.pop() or None) if len(limits) == 1 else None,
     )
+
+
+def _stick_on(back: ProxySection) -> StickOn | None:
+    """What keeps a client on its server, if the section has it and it works."""
+    kept = back.persistence
+    if kept is None or not kept.works:
+        return None
+    if kept.kind == "cookie":
+        return "cookie"
+    return "src" if kept.line.words[1:3] == ("on", "src") else None
 
 
 def _cut(servers: Sequence[HAProxyServer]) -> bool:

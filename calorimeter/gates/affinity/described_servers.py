@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from calorimeter.core.request_key import RequestKey
 from calorimeter.core.source_hash import HashRules, HashServer, SourceHash, Unpredictable
 from calorimeter.core.string_hash import FUNCTIONS
-from calorimeter.gates.clients.visits import Visit, Visits
+from calorimeter.gates.clients.visits import STICKY, Visit, Visits
 from calorimeter.gates.evidence.placement import placement
 
 
@@ -41,6 +41,8 @@ class VisitHash:
 
 def visit_hash(evidence: Visits, servers: Sequence[HashServer]) -> VisitHash:
     """The hash that the owner describes, over servers. Raises Unpredictable if it cannot be computed."""
+    if (stick_on := evidence.described.stick_on) is not None:
+        raise Unpredictable(f"{STICKY[stick_on]} keeps each client where it came first")
     key, rules = RequestKey.of(evidence.described.balance), described_rules(evidence)
     if key is not None and rules.function not in FUNCTIONS:
         raise Unpredictable(f"hash-type {evidence.described.hash_type} hashes no text")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from calorimeter.core.balance_policy import Policy
 from calorimeter.core.source_hash import HashServer, Unpredictable, moved_share_map_based
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
@@ -12,12 +13,19 @@ from calorimeter.gates.affinity.failover_evidence import (
     Failover,
     Failovers,
     figures_of,
+    incomparable,
+    lost_changes,
+    others_unanswered,
     places,
     why_unproven,
 )
+from calorimeter.gates.affinity.failover_stuck import (
+    clients_stay_elsewhere,
+    only_clients_of_the_victim_move,
+)
 from calorimeter.gates.affinity.failover_turns import others_take_over, takes_part_again
-from calorimeter.gates.affinity.turns import has_home
-from calorimeter.gates.clients.lost_lines import loss, why_no_proof
+from calorimeter.gates.affinity.turns import hashed, policy_of
+from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import Visit, Visits, no_violation
 
 ALL_HASHES_AGREE = 2
@@ -48,19 +56,22 @@ def _never_moves(evidence: Failover, figures: Mapping[str, Figure]) -> Judgement
 def exactly_the_sources_move_that_must(evidence: Failovers) -> Judgement:
     """Whether, with one backend down, every source is where the hash over the remaining ones puts it.
 
-    The hash is the described one; servers, weights and states are those in force in the proxy.
+    The hash is the described one; servers, weights and states are those in force in the proxy. Where
+    clients stick, whether only those of the failed backend moved.
     """
     return both_apis.check_each_api(evidence.apis, lambda one: one.api, _while_down)
 
 
 def _while_down(evidence: Failover) -> Judgement:
-    return _moves(evidence) if has_home(evidence.before) else others_take_over(evidence)
+    if policy_of(evidence.before) is Policy.STICKY:
+        return only_clients_of_the_victim_move(evidence)
+    return _moves(evidence) if hashed(evidence.before) else others_take_over(evidence)
 
 
 def _moves(evidence: Failover) -> Judgement:
     figures = figures_of(evidence, evidence.before, evidence.during)
     if (
-        problem := why_unproven(evidence) or (_incomparable(evidence) if evidence.checked else None)
+        problem := why_unproven(evidence) or (incomparable(evidence) if evidence.checked else None)
     ) is not None:
         return inconclusive(problem, **figures)
     if not evidence.checked:
@@ -89,7 +100,7 @@ def _moves(evidence: Failover) -> Judgement:
             wrong,
             **figures,
         )
-    if problem := _lost(evidence.before, evidence.during):
+    if problem := lost_changes(evidence.before, evidence.during):
         return inconclusive(problem, **figures)
     alike = " (with two backends no hash type can be told from another)"
     why = (
@@ -107,37 +118,6 @@ def _hashing(visits: Visits, servers: tuple[HashServer, ...] | None) -> VisitHas
     return visit_hash(visits, servers)
 
 
-def _incomparable(evidence: Failover) -> str | None:
-    """Why the rounds cannot be compared; None if they can."""
-    if evidence.down_ns is None:
-        return f"the proxy did not mark {evidence.victim} DOWN after it was killed (see gates H)"
-    for visits in (evidence.before, evidence.during):
-        if not any(visit.served for visit in visits.visits):
-            return why_no_proof(visits)
-        if visits.before != visits.after:
-            return "the state of a server changed while the sources visited"
-        if (problem := _others_unanswered(evidence, visits)) is not None:
-            return problem
-    return None
-
-
-def _lost(*rounds: Visits) -> str | None:
-    """Why what the evidence of these rounds lacks could change a verdict; None if it could not."""
-    return next(filter(None, map(why_no_proof, rounds)), None)
-
-
-def _others_unanswered(evidence: Failover, visits: Visits) -> str | None:
-    """Why unanswered visits show that another server failed as well; None if none do."""
-    lost = [visit for visit in visits.visits if not visit.served and visit.server != evidence.victim]
-    if not lost:
-        return None
-    whose = ", ".join(sorted({visit.server or "no server" for visit in lost}))
-    return (
-        f"{len(lost)} of {len(visits.visits)} visits to backends other than {evidence.victim} failed "
-        f"({whose}): another backend failed as well"
-    )
-
-
 def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figure]) -> Judgement:
     """Without a prediction: the sources of the victim must be served elsewhere."""
     during = places(evidence.during)
@@ -152,7 +132,7 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
             stuck,
             **figures,
         )
-    if problem := _lost(evidence.before, evidence.during):
+    if problem := lost_changes(evidence.before, evidence.during):
         return inconclusive(problem, **figures)
     if not (lost := int(figures["sources_of_the_victim"] or 0)):
         why = f"cannot be predicted ({reason}), and no source was on {evidence.victim}"
@@ -166,12 +146,17 @@ def _observed_moves(evidence: Failover, reason: str, figures: Mapping[str, Figur
 
 
 def sources_return(evidence: Failovers) -> Judgement:
-    """Whether every source is back on its backend once the killed one has returned."""
+    """Whether every source is back on its backend once the killed one has returned.
+
+    Where clients stick, whether each is still on the backend that it came to meanwhile.
+    """
     return both_apis.check_each_api(evidence.apis, lambda one: one.api, _afterwards)
 
 
 def _afterwards(evidence: Failover) -> Judgement:
-    return _return(evidence) if has_home(evidence.before) else takes_part_again(evidence)
+    if policy_of(evidence.before) is Policy.STICKY:
+        return clients_stay_elsewhere(evidence)
+    return _return(evidence) if hashed(evidence.before) else takes_part_again(evidence)
 
 
 def _return(evidence: Failover) -> Judgement:
@@ -180,7 +165,7 @@ def _return(evidence: Failover) -> Judgement:
         return inconclusive(problem, **figures)
     if not evidence.checked:
         return _never_moves(evidence, figures)
-    problem = _incomparable(evidence) or _others_unanswered(evidence, evidence.after)
+    problem = incomparable(evidence) or others_unanswered(evidence, evidence.after)
     if evidence.up_ns is None:
         problem = f"the proxy did not mark {evidence.victim} UP after it was started (see gates H)"
     if problem:
@@ -200,7 +185,7 @@ def _return(evidence: Failover) -> Judgement:
             elsewhere,
             **figures,
         )
-    problem = _lost(evidence.before, evidence.during, evidence.after)
+    problem = lost_changes(evidence.before, evidence.during, evidence.after)
     if problem or not away:
         return inconclusive(problem or f"no source moved while {evidence.victim} was down", **figures)
     why = (

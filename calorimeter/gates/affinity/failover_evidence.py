@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure
+from calorimeter.gates.clients.lost_lines import why_no_proof
 from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, log_used
 
 
@@ -91,3 +92,34 @@ def why_unproven(evidence: Failover) -> str | None:
     if evidence.happened is None and evidence.down_ns is None:
         return f"nothing shows that {evidence.victim} died: it cannot be reached at its own address"
     return None
+
+
+def incomparable(evidence: Failover) -> str | None:
+    """Why the rounds cannot be compared; None if they can."""
+    if evidence.down_ns is None:
+        return f"the proxy did not mark {evidence.victim} DOWN after it was killed (see gates H)"
+    for visits in (evidence.before, evidence.during):
+        if not any(visit.served for visit in visits.visits):
+            return why_no_proof(visits)
+        if visits.before != visits.after:
+            return "the state of a server changed while the sources visited"
+        if (problem := others_unanswered(evidence, visits)) is not None:
+            return problem
+    return None
+
+
+def lost_changes(*rounds: Visits) -> str | None:
+    """Why what the evidence of these rounds lacks could change a verdict; None if it could not."""
+    return next(filter(None, map(why_no_proof, rounds)), None)
+
+
+def others_unanswered(evidence: Failover, visits: Visits) -> str | None:
+    """Why unanswered visits show that another server failed as well; None if none do."""
+    lost = [visit for visit in visits.visits if not visit.served and visit.server != evidence.victim]
+    if not lost:
+        return None
+    whose = ", ".join(sorted({visit.server or "no server" for visit in lost}))
+    return (
+        f"{len(lost)} of {len(visits.visits)} visits to backends other than {evidence.victim} failed "
+        f"({whose}): another backend failed as well"
+    )

@@ -11,7 +11,7 @@ from calorimeter.core.deployment import Api
 from calorimeter.core.detection_bounds import answer_s, detection_s, recovery_s
 from calorimeter.core.faults.schedule import FaultCommands, commands
 from calorimeter.gates.affinity.failover_evidence import Failover, Failovers
-from calorimeter.gates.clients.attribution import Attribution, request_key
+from calorimeter.gates.clients.attribution import Attribution
 from calorimeter.gates.clients.own_address import inject_and_probe, own_address
 from calorimeter.gates.clients.visit_rounds import apis, round_of_visits, sources, strongest
 from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources, visit_all
@@ -173,14 +173,14 @@ def _visits_meanwhile(
     ours = [source for source, home in homes.items() if home == server][:PROBING]
     others = [source for source, home in homes.items() if home not in (None, server)][:PROBING]
     tls = attribution.context.deployment.tls
-    key = request_key(attribution.context.deployment, api)
+    requests = attribution.requests(api)
     attribution.start([api])
     visits: list[Visit] = []
 
     def visit() -> None:
         # As plain visits: connections held for the session table would change what is measured.
         if len(visits) < MOST_VISITS:
-            visits.extend(visit_all(api, ours + others, tls, MANY_IN_FLIGHT, key=key))
+            visits.extend(visit_all(api, ours + others, tls, MANY_IN_FLIGHT, requests=requests))
 
     with RepeatedWork("visits", PROBE_EVERY_S, visit) as visiting:
         yield visits

@@ -9,7 +9,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
-from calorimeter.gates.affinity.turns import no_home, policy_of, shares_under_load
+from calorimeter.gates.affinity.turns import goes_by_address, no_home, policy_of, shares_under_load
 from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import (
     EVIDENCE,
@@ -73,7 +73,7 @@ def _sources_stay(quiet: Visits, loaded: Visits, load: LoadBetweenVisits) -> Jud
     before, then = by_source(quiet_visits), by_source(loaded_visits)
     visited = {visit.source for visit in loaded.visits}
     others = {client: servers for client, servers in loaded.clients.items() if client not in visited}
-    if disturbance(loaded) or policy_of(loaded) is not Policy.SOURCE:
+    if disturbance(loaded) or not goes_by_address(loaded):
         # It is not known which of their connections came before the disturbance, or what they ask.
         others = {}
     all_of = {source: before.get(source, Counter()) + then[source] for source in then}

@@ -17,7 +17,7 @@ from calorimeter.gates.affinity.described_servers import (
     visit_hash,
 )
 from calorimeter.gates.affinity.disturbance import undisturbed
-from calorimeter.gates.affinity.turns import has_home, spread_as_wanted
+from calorimeter.gates.affinity.turns import hashed, spread_as_wanted
 from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import AllVisits, Visits, by_source, strength
 from calorimeter.gates.evidence.placement import disagreement, placement
@@ -46,7 +46,7 @@ def sources_spread_as_predicted(evidence: AllVisits) -> Judgement:
 
 
 def _shares(evidence: Visits) -> Judgement:
-    return _spread(evidence) if has_home(evidence) else spread_as_wanted(evidence)
+    return _spread(evidence) if hashed(evidence) else spread_as_wanted(evidence)
 
 
 def _spread(evidence: Visits) -> Judgement:

@@ -36,14 +36,24 @@ LARGEST_MISSED = 0.05
 
 def policy_of(evidence: Visits) -> Policy:
     """The policy that the owner wants of the section."""
-    return Policy.of(evidence.described.balance)
+    return evidence.described.policy
 
 
-def has_home(evidence: Visits) -> bool:
-    """Whether each of our sources has a backend of its own: by its address, or by a request that has it."""
+def hashed(evidence: Visits) -> bool:
+    """Whether a hash gives each of our sources its backend: of its address, or of a request that has it."""
     policy = policy_of(evidence)
     of_request = policy is Policy.REQUEST and RequestKey.of(evidence.described.balance) is not None
     return policy is Policy.SOURCE or of_request
+
+
+def has_home(evidence: Visits) -> bool:
+    """Whether each of our sources has a backend of its own: by a hash, or because clients stick."""
+    return hashed(evidence) or policy_of(evidence) is Policy.STICKY
+
+
+def goes_by_address(evidence: Visits) -> bool:
+    """Whether a client's address alone decides where it goes, or where it stays."""
+    return policy_of(evidence) is Policy.SOURCE or evidence.described.stick_on == "src"
 
 
 def no_home(evidence: Visits) -> Judgement | None:
@@ -52,19 +62,18 @@ def no_home(evidence: Visits) -> Judgement | None:
     if has_home(evidence):
         return None
     return not_run(
-        f"`balance {evidence.described.balance}` is wanted: {policy.decides} decides, so a client address "
-        "has no backend of its own"
+        f"{evidence.described.wanted} is wanted: {policy.decides} decides, so a client address has no "
+        "backend of its own"
     )
 
 
 def not_by_address(evidence: Visits) -> Judgement | None:
     """NOT RUN if the wanted policy does not go by the client's address; None if it does."""
-    policy = policy_of(evidence)
-    if policy is Policy.SOURCE:
+    if goes_by_address(evidence):
         return None
     return not_run(
-        f"`balance {evidence.described.balance}` is wanted: {policy.decides} decides, and not the client's "
-        "address"
+        f"{evidence.described.wanted} is wanted: {policy_of(evidence).decides} decides, and not the "
+        "client's address"
     )
 
 
@@ -269,8 +278,8 @@ def spread_as_wanted(evidence: Visits) -> Judgement:
         return placed_as_wanted(evidence)
     if policy is not Policy.CHANCE:
         return not_run(
-            f"`balance {evidence.described.balance}` is wanted: {policy.decides} decides, which gives no "
-            "backend a share"
+            f"{evidence.described.wanted} is wanted: {policy.decides} decides, which gives no backend a "
+            "share"
         )
     quiet, problem = undisturbed(evidence)
     placed = [visit.server for visit in quiet.visits if visit.server is not None]

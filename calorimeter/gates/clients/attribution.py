@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from calorimeter.core.deployment import Api, Deployment
-from calorimeter.core.request_key import RequestKey
+from calorimeter.core.deployment import Api
+from calorimeter.gates.clients.client_requests import ClientRequests, client_requests
 from calorimeter.gates.clients.visiting import IN_FLIGHT, Sources, visit_all
 from calorimeter.gates.clients.visits import EvidenceKind, LogCount, StateLine, Visit
 from calorimeter.gates.context import Context
@@ -77,8 +77,13 @@ class Attribution(ABC):
         self, api: Api, sources: Sources, in_flight: int = IN_FLIGHT, give_up: int | None = None
     ) -> list[Visit]:
         """Visit an API (see `visit_all`) in the way that this evidence needs."""
-        tls, key = self.context.deployment.tls, request_key(self.context.deployment, api)
-        return visit_all(api, sources, tls, in_flight, give_up, key)
+        tls, requests = self.context.deployment.tls, self.requests(api)
+        return visit_all(api, sources, tls, in_flight, give_up, requests)
+
+    def requests(self, api: Api) -> ClientRequests:
+        """What the clients of an API send."""
+        name = "rest" if self.context.deployment.api("rest") == api else "cfn"
+        return client_requests(self.context, name)
 
     def attributed(self, api: Api, visits: Sequence[Visit]) -> Attributed:
         """The visits made since `start`, with the servers that the evidence names by now."""
@@ -97,12 +102,6 @@ class Attribution(ABC):
         Empty if this evidence has no lines.
         """
         return []
-
-
-def request_key(deployment: Deployment, api: Api) -> RequestKey | None:
-    """What the wanted balance hashes of a request to the API; None if it hashes none, or something else."""
-    name = "rest" if deployment.api("rest") == api else "cfn"
-    return RequestKey.of(deployment.expect.of(name).balance)
 
 
 def counts_of_clients(connections: Iterable[tuple[str, str | None]]) -> Clients:

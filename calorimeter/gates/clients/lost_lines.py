@@ -10,7 +10,6 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from math import exp, lgamma
 
-from calorimeter.core.balance_policy import Policy
 from calorimeter.core.source_hash import HashRules, usable
 from calorimeter.gates.clients.visits import EVIDENCE, Visit, Visits, by_source, log_used
 from calorimeter.gates.evidence.placement import disagreement
@@ -67,7 +66,7 @@ def log_doubts(evidence: Visits) -> Iterator[str]:
 
 def _missing(evidence: Visits) -> Iterator[str]:
     """Why the visits without a server may have gone elsewhere than the others."""
-    if Policy.of(evidence.described.balance).one_at_a_time:
+    if evidence.described.policy.one_at_a_time:
         return  # Each connection counts, not each source: their own checks know what is missing.
     answered = [visit for visit in evidence.visits if visit.served]
     if left := unseen(evidence.visits):

@@ -48,7 +48,7 @@ class SessionAttribution(Attribution):
         """As `Attribution.visit`; `HELD` connections at a time, or one, each batch attributed at once."""
         visits: list[Visit] = []
         tls = tls_context(api, self.context.deployment.tls)
-        size = 1 if in_flight == 1 else HELD
+        size = 1 if in_flight == 1 or self.requests(api).keeps_cookies else HELD
         for start in range(0, len(sources), size):
             visits += asyncio.run(self._batch(api, sources[start : start + size], tls))
             if _enough(visits, give_up):
@@ -56,7 +56,9 @@ class SessionAttribution(Attribution):
         return visits
 
     async def _batch(self, api: Api, sources: Sources, tls: ssl.SSLContext | None) -> list[Visit]:
-        held = await asyncio.gather(*(visit(api, source, tls, keep=True) for source in sources))
+        held = await asyncio.gather(
+            *(visit(api, source, tls, self.requests(api), keep=True) for source in sources)
+        )
         try:
             sessions = {
                 (plain(session.client), session.client_port): session

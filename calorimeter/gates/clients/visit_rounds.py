@@ -110,7 +110,7 @@ def round_of_visits(
     api = context.api(api_name)
     context.say(f"{len(clients)} sources visit {api_name}" + (f", {times} times" if times > 1 else ""))
     start = _section(context, api_name, attribution)
-    policy = Policy.of(start.described.balance)
+    policy = start.described.policy
     counted = proxy_polling.chosen(attribution.stats, api.proxy_section)
     attribution.start([api])
     wanted = list(clients) * times
@@ -188,7 +188,10 @@ def _section(context: Context, api_name: str, attribution: Attribution) -> Visit
         servers=tuple(backend.name for backend in api.backends),
         visits=(),
         described=ExpectedBalance(
-            balance=wanted.balance, hash_type=wanted.hash_type, weights=wanted.weights
+            balance=wanted.balance,
+            stick_on=wanted.stick_on,
+            hash_type=wanted.hash_type,
+            weights=wanted.weights,
         ),
         before=proxy_polling.servers(attribution.stats, api.proxy_section),
         backends=proxy_polling.resolved(api),

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import nullcontext
 
 from calorimeter.core.deployment import Api, Tls
-from calorimeter.core.request_key import RequestKey
+from calorimeter.gates.clients.client_requests import ClientRequests
 from calorimeter.gates.clients.http_get import HttpConnection, tls_context
 from calorimeter.gates.clients.visits import ANSWER_S, GIVEN_UP, Visit
 
@@ -27,15 +29,16 @@ def visit_all(
     tls: Tls,
     in_flight: int = IN_FLIGHT,
     give_up: int | None = None,
-    key: RequestKey | None = None,
+    requests: ClientRequests | None = None,
 ) -> list[Visit]:
     """Visit the API from these sources, in this order, `in_flight` visits at a time.
 
     A source may occur several times. After `give_up` unanswered visits no further visit starts, and those
-    in flight are cancelled and recorded as not answered (`GIVEN_UP`). With a `key` each source sends its
-    own address as the part of the request that the proxy hashes.
+    in flight are cancelled and recorded as not answered (`GIVEN_UP`). `requests` are what the sources send;
+    where they keep cookies, a source waits for its earlier visit.
     """
-    return asyncio.run(_visit_all(api, sources, tls_context(api, tls), in_flight, give_up, key))
+    sent = requests or ClientRequests()
+    return asyncio.run(_visit_all(api, sources, tls_context(api, tls), in_flight, give_up, sent))
 
 
 async def _visit_all(
@@ -44,9 +47,10 @@ async def _visit_all(
     tls: ssl.SSLContext | None,
     in_flight: int,
     give_up: int | None,
-    key: RequestKey | None,
+    requests: ClientRequests,
 ) -> list[Visit]:
     waiting = iter(enumerate(sources))
+    turns: defaultdict[str | None, asyncio.Lock] = defaultdict(asyncio.Lock)
     visits: dict[int, Visit] = {}
     enough = asyncio.Event()
     unanswered = 0
@@ -55,7 +59,8 @@ async def _visit_all(
         nonlocal unanswered
         this = asyncio.current_task()
         for number, source in waiting:
-            visits[number], connection = await visit(api, source, tls, key=key)
+            async with turns[source] if requests.keeps_cookies else nullcontext():
+                visits[number], connection = await visit(api, source, tls, requests)
             connection.close()
             unanswered += not visits[number].served
             if give_up is not None and unanswered >= give_up:
@@ -79,19 +84,21 @@ async def visit(
     api: Api,
     source: str | None,
     tls: ssl.SSLContext | None,
+    requests: ClientRequests,
     *,
     keep: bool = False,
     within_s: float = ANSWER_S,
-    key: RequestKey | None = None,
 ) -> tuple[Visit, HttpConnection]:
     """One visit, and its connection; `keep`: the connection stays open until the caller closes it."""
     connection = HttpConnection(api.front, source, tls)
     answer = await connection.get(
-        key.path(source) if key and source else "/",
+        requests.path(source),
         within_s=within_s,
         keep=keep,
         body=not keep,
         if_cancelled=GIVEN_UP,
-        headers=key.headers(source) if key and source else None,
+        headers=requests.headers(source),
     )
+    for client in {source, answer.source}:
+        requests.answered(client, answer.received)
     return Visit(source=answer.source, port=answer.port, **answer.fields), connection

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Literal
 
+from calorimeter.core.balance_policy import Policy
+from calorimeter.core.expect import StickOn
 from calorimeter.core.source_hash import HashServer
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, passed
@@ -85,12 +87,27 @@ class StateLine(Model):
     reason: str | None = None
 
 
+STICKY: dict[StickOn, str] = {"src": "`stick on src`", "cookie": "a `cookie`"}
+"""What keeps clients on their servers, in HAProxy's words."""
+
+
 class ExpectedBalance(Model):
     """How the owner wants a section to balance (`[expect]`)."""
 
     balance: str = "source"
+    stick_on: StickOn | None = None
     hash_type: str = "map-based"
     weights: dict[str, int] = {}
+
+    @property
+    def policy(self) -> Policy:
+        """What decides where a client's connection goes."""
+        return Policy.of(self.balance, self.stick_on)
+
+    @property
+    def wanted(self) -> str:
+        """What is wanted, in HAProxy's words."""
+        return STICKY[self.stick_on] if self.stick_on else f"`balance {self.balance}`"
 
 
 EvidenceKind = Literal["log", "sessions", "counters"]

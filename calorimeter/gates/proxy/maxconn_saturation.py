@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from calorimeter.core import waiting
 from calorimeter.core.deployment import Api, Tls
+from calorimeter.gates.clients.client_requests import ClientRequests
 from calorimeter.gates.clients.held_connections import held
 from calorimeter.gates.clients.http_get import tls_context
 from calorimeter.gates.clients.sources import in_turn
@@ -170,7 +171,7 @@ async def _stay(api: Api, clients: Sequence[str | None], tls: Tls) -> list[Visit
     secure = tls_context(api, tls)
 
     async def stay(source: str | None) -> Visit:
-        made, connection = await visit(api, source, secure, keep=True, within_s=ANSWER_S)
+        made, connection = await visit(api, source, secure, ClientRequests(), keep=True, within_s=ANSWER_S)
         if made.port:
             await asyncio.sleep(STAYS_S)
         connection.close()

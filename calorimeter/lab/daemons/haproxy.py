@@ -11,6 +11,7 @@ from threading import Event
 from calorimeter.config.haproxy import haproxy_writer
 from calorimeter.config.keepalived_writer import ALIVE_SECTION
 from calorimeter.core import files
+from calorimeter.core.expect import StickOn
 from calorimeter.lab import lab_profile, processes, profile_proxy, tls_options
 from calorimeter.lab.daemons import health_check, readiness
 from calorimeter.lab.daemons.daemon import Daemon, DaemonError, run
@@ -85,7 +86,40 @@ def _without_tls(lab: Lab, part: str) -> haproxy_writer.ProxyConfig:
             health_check.TIMEOUT_CHECK if asked.health == "rpc" else "1s"
         )
         proxy = _corrected(haproxy_writer.checked(proxy, timeout_check=timeout_check))
+    proxy = _sticky(proxy, asked.stick_on)
     return proxy if asked.proxies == 1 else _one_of_several(lab, part, proxy)
+
+
+TABLE = "stick-table type ip size 100k expire 1h"
+ON_SOURCE = "stick on src"
+COOKIE = "cookie SRV insert indirect nocache"
+
+
+def stick_on(proxy: haproxy_writer.ProxyConfig) -> StickOn | None:
+    """What keeps clients on their servers in a proxy's sections of the APIs."""
+    lines = proxy.listens[0].lines
+    return "src" if ON_SOURCE in lines else "cookie" if COOKIE in lines else None
+
+
+def _sticky(proxy: haproxy_writer.ProxyConfig, how: StickOn | None) -> haproxy_writer.ProxyConfig:
+    """The configuration with clients that stay on their servers."""
+    if how == "src":
+        return _with_lines(proxy, TABLE, ON_SOURCE)
+    if how is None:
+        return proxy
+    named = tuple(
+        replace(each, servers=tuple(replace(s, words=(*s.words, f"cookie {s.name}")) for s in each.servers))
+        for each in proxy.listens
+    )
+    return _with_lines(replace(proxy, listens=named), COOKIE)
+
+
+def _with_lines(proxy: haproxy_writer.ProxyConfig, *lines: str) -> haproxy_writer.ProxyConfig:
+    """The configuration with these lines in each section that has servers."""
+    listens = tuple(
+        replace(each, lines=(*each.lines, *lines)) if each.servers else each for each in proxy.listens
+    )
+    return replace(proxy, listens=listens)
 
 
 def _one_of_several(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
@@ -101,14 +135,8 @@ def _one_of_several(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> h
 
 def _with_peers(lab: Lab, part: str, proxy: haproxy_writer.ProxyConfig) -> haproxy_writer.ProxyConfig:
     """A client stays on its server by a stick table, which the proxies share."""
-    stick = (f"stick-table type ip size 100k expire 1h peers {haproxy_writer.PEERS}", "stick on src")
-    listens = tuple(
-        replace(listen, lines=(*listen.lines, *stick)) if listen.servers else listen
-        for listen in proxy.listens
-    )
     return replace(
-        proxy,
-        listens=listens,
+        _with_lines(proxy, f"{TABLE} peers {haproxy_writer.PEERS}", ON_SOURCE),
         peers={each: f"{lab.host(each)}:{PEERS_PORT}" for each in lab.topology.proxy_parts},
         global_lines=(*proxy.global_lines, f"localpeer {part}"),
     )

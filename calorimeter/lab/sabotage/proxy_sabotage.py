@@ -66,7 +66,7 @@ def _weight(_: Lab, config: ProxyConfig) -> ProxyConfig:
 
 def _stick(_: Lab, config: ProxyConfig) -> ProxyConfig:
     """A table of this proxy alone, also in place of one that a pair shares."""
-    own = ("stick-table type ip size 100k expire 1h", "stick on src")
+    own = (haproxy.TABLE, haproxy.ON_SOURCE)
 
     def change(each: ListenSection) -> ListenSection:
         others = (line for line in each.lines if not line.startswith("stick"))

@@ -22,22 +22,24 @@ def outcomes(lab: Deployment, gates: str, runs: Path) -> dict[str, Outcome]:
 
 
 @pytest.mark.parametrize(
-    ("balance", "mode", "gates", "not_run"),
+    ("options", "gates", "not_run"),
     [
-        ("roundrobin", "tcp", "S1,S2,S3,S4,S6,S7,S8,P7", {"S1", "S2", "S8", "P7"}),
-        ("roundrobin", "http", "S3,S5", set()),
-        ("uri", "http", "S1,S3,S4", set()),
-        ("random", "tcp", "S3,S4", {"S3"}),
-        ("first", "tcp", "S3", set()),
-        ("leastconn", "tcp", "S1,S3,S4", {"S1", "S4"}),
+        ("--balance roundrobin", "S1,S2,S3,S4,S6,S7,S8,P7", {"S1", "S2", "S8", "P7"}),
+        ("--balance roundrobin --mode http", "S3,S5", set()),
+        ("--balance uri --mode http", "S1,S3,S4", set()),
+        ("--balance random", "S3,S4", {"S3"}),
+        ("--balance first", "S3", set()),
+        ("--balance leastconn", "S1,S3,S4", {"S1", "S4"}),
+        ("--balance roundrobin --stick-on src", "S1,S2,S3,S4,S5,S6,S7,P7", {"S4"}),
+        ("--balance leastconn --stick-on cookie --mode http", "S1,S2,S3,S4,S5,S6,S7,S8,P7", {"S4", "S8"}),
     ],
 )
 def test_what_is_wanted_is_judged(
-    lab: Deployment, tmp_path: Path, balance: str, mode: str, gates: str, not_run: set[str]
+    lab: Deployment, tmp_path: Path, options: str, gates: str, not_run: set[str]
 ) -> None:
     """PASS, or NOT RUN where the policy promises nothing."""
     try:
-        changed = lab_command("proxy", "--name", lab.name, "--balance", balance, "--mode", mode)
+        changed = lab_command("proxy", "--name", lab.name, *options.split())
         assert changed.returncode == 0, changed.stderr
         found = outcomes(lab, gates, tmp_path)
     finally:
@@ -47,13 +49,39 @@ def test_what_is_wanted_is_judged(
     assert {outcome for gate, outcome in found.items() if gate not in away} == {Outcome.PASS}
 
 
-def test_another_policy_than_the_wanted_one_is_found(lab: Deployment, tmp_path: Path) -> None:
-    """The owner wants turns, and the proxy goes by the source or by the fewest connections."""
+def wanted(lab: Deployment, folder: Path, expect: str) -> Path:
+    """The lab's description, whose owner wants something else than `balance source`."""
     text = lab.path.read_text(encoding="utf-8")
-    secrets = f'file = "{lab.path.parent / "secrets.toml"}"'
-    text = text.replace('file = "secrets.toml"', secrets)
-    file = tmp_path / "deployment.toml"
-    file.write_text(text.replace('balance = "source"', 'balance = "roundrobin"'), encoding="utf-8")
+    text = text.replace('file = "secrets.toml"', f'file = "{lab.path.parent / "secrets.toml"}"')
+    assert text.count('balance = "source"') == 1
+    file = folder / "deployment.toml"
+    file.write_text(text.replace('balance = "source"', expect), encoding="utf-8")
+    return file
+
+
+def test_another_policy_than_the_wanted_one_is_found(lab: Deployment, tmp_path: Path) -> None:
+    """The owner wants turns, and the proxy goes by the source."""
+    file = wanted(lab, tmp_path, 'balance = "roundrobin"')
     found = in_process.verified(file, "S3", tmp_path / "runs", sources=100, visits=3)
     assert found["S3"].judgement.outcome is Outcome.FAIL, found
     assert "were not taken in turn by weight" in found["S3"].judgement.why
+
+
+def test_clients_that_should_stick_and_do_not_are_found(lab: Deployment, tmp_path: Path) -> None:
+    """The proxy takes turns, and has no stick table."""
+    file = wanted(lab, tmp_path, 'stick_on = "src"')
+    try:
+        assert lab_command("proxy", "--name", lab.name, "--balance", "roundrobin").returncode == 0
+        found = in_process.verified(file, "S1,S2,S5,S6", tmp_path / "runs", sources=100, visits=3)
+    finally:
+        assert lab_command("proxy", "--name", lab.name).returncode == 0
+    assert {verdict.judgement.outcome for verdict in found.values()} == {Outcome.FAIL}, found
+
+
+def test_a_source_that_goes_back_does_not_stick(lab: Deployment, tmp_path: Path) -> None:
+    """`balance source` alone sends clients back once their server returns; a table would keep them."""
+    file = wanted(lab, tmp_path, 'stick_on = "src"')
+    found = in_process.verified(file, "S1,S7", tmp_path / "runs", sources=100, visits=3)
+    assert found["S1"].judgement.outcome is Outcome.PASS
+    assert found["S7"].judgement.outcome is Outcome.FAIL, found
+    assert "moved once more when" in found["S7"].judgement.why
