@@ -29,6 +29,10 @@ SOAKS = {
         "tests.soak.shapes",
         "labs of every shape, pairwise: each comes up, serves, keeps to itself and goes without a trace",
     ),
+    "matrix": (
+        "tests.soak.matrix",
+        "all gates on every shape of deployment: false alarms on healthy labs, misses under sabotage",
+    ),
     "catalogue": (
         "tests.soak.catalogue",
         "every scenario, cut short: answers, errors, the ledger's balance",

@@ -41,10 +41,11 @@ def lab(given: str | None, name: str, *shape: str) -> Iterator[str]:
 
 
 def judged(name: str, gates: str, *strength: str) -> Verdicts:
-    """The verdicts of one run of some gates on a lab."""
+    """The verdicts of one run of some gates on a lab; of all, if `gates` is empty."""
     with tempfile.TemporaryDirectory(prefix="calorimeter-") as runs:
         file = paths.lab(name) / "deployment.toml"
-        done = calorimeter("verify", str(file), "--gates", gates, "--runs", runs, *strength)
+        chosen = ("--gates", gates) if gates else ()
+        done = calorimeter("verify", str(file), *chosen, "--runs", runs, *strength)
         found = list(Path(runs).glob("*/verdicts.json"))
         assert found, done.stdout + done.stderr
         return verdict.read(found[0])
