@@ -21,6 +21,7 @@ from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.waiting import until
 from calorimeter.lab import lab_state, processes
+from calorimeter.lab.sabotage import proxy_sabotage
 from tests.conftest import lab_command
 from tests.lab.stack_walks import cfn_walk, listeners, nothing_left, rest_walk
 
@@ -123,6 +124,18 @@ def test_a_part_is_frozen_and_thawed_by_its_commands(lab: Deployment) -> None:
     finally:
         assert command(lab, "engine-1", "thaw").returncode == 0
     assert part_state(lab, "engine-1") == "running"
+
+
+def test_a_held_connection_does_not_keep_the_old_proxy(
+    lab: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An old process that a client holds open ends after its time, and the new one serves."""
+    monkeypatch.setattr(proxy_sabotage, "OLD_ENDS_S", 2.0)
+    with socket.create_connection((lab.rest.front.host, lab.rest.front.port), 5) as held:
+        proxy_sabotage.sabotage(lab.name, "weight")
+        held.settimeout(5)
+        assert held.recv(1) == b""
+    proxy_sabotage.heal(lab.name)
 
 
 def test_a_server_is_drained_by_its_commands(lab: Deployment) -> None:

@@ -1,6 +1,6 @@
 """All gates on every shape of deployment: false alarms on healthy labs, misses under sabotage.
 
-For each shape a lab comes up, and all gates run on it some times: each must be PASS, NOT RUN with its reason,
+For each shape a lab comes up, and all gates run on it some times: each must be PASS, NOT RUN with a reason,
 or waived in the lab's own file. Then each sabotage is applied, and the gates that `lab sabotage` says it
 turns red are run: one that ran on the healthy lab must be FAIL, and none of them INCONCLUSIVE. A sabotage
 that changes nothing of this shape is left out, with a line.

@@ -6,8 +6,9 @@ deployment.toml is unchanged: it describes the intended state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from signal import SIGKILL
 from typing import Any
 
 from calorimeter.config.haproxy.haproxy_writer import HealthCheck, ListenSection, ProxyConfig, ServerLine
@@ -18,6 +19,7 @@ from calorimeter.lab.daemons import haproxy, readiness
 from calorimeter.lab.daemons.daemon import DaemonError, tail
 from calorimeter.lab.lab_state import Lab
 from calorimeter.lab.lab_topology import LabTopology
+from calorimeter.lab.processes import LabProcess
 
 Change = Callable[[Lab, ProxyConfig], ProxyConfig]
 
@@ -25,7 +27,9 @@ ELSEWHERE = "127.0.0.9"
 """A loopback address that no client uses."""
 
 OLD_ENDS_S = 15.0
-"""Time for the old HAProxy process to finish its sessions."""
+"""Time for the old HAProxy process to finish its sessions; one that a client holds open ends then."""
+
+STARTS_S = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,15 +231,29 @@ def _take_over(lab: Lab, change: Callable[[ProxyConfig], ProxyConfig] = lambda c
 
 def _replace(lab: Lab, part: str, config: ProxyConfig) -> None:
     """Start a new HAProxy process; wait until it is the only one and accepts on all addresses."""
-    old = {process.pid for process in processes.running(lab.folder, part)}
+    before = processes.running(lab.folder, part)
     haproxy.prepare(lab, part, config)
     haproxy.reload(lab, part)
     binds = [bind.split()[0].rsplit(":", 1) for listen in config.listens for bind in listen.bind]
     # From its client host a lab can be reached at the addresses of hosts only.
     places = [(host, int(port)) for host, port in binds if not lab.layout or host == lab.host("rest")]
     try:
-        until(lambda: not old & {p.pid for p in processes.running(lab.folder, part)}, OLD_ENDS_S)
-        until(lambda: all(readiness.accepts(host, port) for host, port in places), OLD_ENDS_S)
+        _end(lab, part, before)
+        until(lambda: all(readiness.accepts(host, port) for host, port in places), STARTS_S)
     except DeadlineError as problem:
-        why = f"did not take over within {OLD_ENDS_S:g} s"
+        why = f"did not take over within {OLD_ENDS_S + STARTS_S:g} s"
         raise DaemonError(part, why, tail(lab.log(part))) from problem
+
+
+def _end(lab: Lab, part: str, old: Sequence[LabProcess]) -> None:
+    """Wait until these processes have ended by themselves, or end them. Raises DeadlineError."""
+    pids = {process.pid for process in old}
+
+    def ended() -> bool:
+        return not pids & {process.pid for process in processes.running(lab.folder, part)}
+
+    try:
+        until(ended, OLD_ENDS_S)
+    except DeadlineError:
+        processes.send(old, lab.folder, SIGKILL)
+        until(ended, OLD_ENDS_S)
