@@ -8,6 +8,7 @@ from math import ceil, log
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.affinity.kept_alive import kept_alive, strayed
 from calorimeter.gates.affinity.turns import no_home, not_by_address
 from calorimeter.gates.clients.lost_lines import log_doubts, loss, why_no_proof
 from calorimeter.gates.clients.visits import (
@@ -52,6 +53,13 @@ def _stays(evidence: Visits) -> Judgement:
             [f"{source}: {counted(servers)}" for source, servers in several.items()],
             **figures,
         )
+    if left := list(strayed(quiet)):
+        return failed(
+            f"requests of {len(left)} of {len(quiet.kept)} kept-alive clients went to another "
+            f"{evidence.name} backend than the client's new connections",
+            left,
+            **figures,
+        )
     if problem:
         return inconclusive(problem, **figures)
     repeated = [source for source, servers in found.items() if servers.total() > 1]
@@ -67,7 +75,7 @@ def _stays(evidence: Visits) -> Judgement:
     why = (
         f"each of {len(repeated)} source addresses stayed on one of {len(used)} "
         f"{evidence.name} backends over {figures['connections']} fresh connections (seen in "
-        f"{seen_in(evidence)}){loss(evidence)}"
+        f"{seen_in(evidence)}){loss(evidence)}{kept_alive(evidence)}"
     )
     return no_violation(why, len(repeated), "sources that change backend", figures)
 

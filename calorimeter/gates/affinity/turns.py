@@ -19,6 +19,7 @@ from calorimeter.core.statistics.binomial import binomial_bounds, unseen_deviati
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, not_run, passed
 from calorimeter.gates.affinity.described_servers import described_servers, differences
 from calorimeter.gates.affinity.disturbance import disturbance, undisturbed
+from calorimeter.gates.affinity.kept_alive import kept_alive
 from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import Visits, seen_in, strength
 
@@ -162,7 +163,7 @@ def _in_turn(evidence: Visits, problem: str | None, shares: Mapping[str, float])
     return passed(
         f"{how} took {len(shares)} {evidence.name} backends in turn (`balance "
         f"{evidence.described.balance}`; seen in {seen_in(evidence)}){loss(evidence)}; a share that is off "
-        f"by more than {missed:.2%} would have been seen",
+        f"by more than {missed:.2%} would have been seen{kept_alive(evidence)}",
         missed_rate_95=round(missed, 6),
         **figures,
     )

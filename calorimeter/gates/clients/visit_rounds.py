@@ -13,6 +13,7 @@ from calorimeter.core.deployment import Api
 from calorimeter.core.waiting import DeadlineError, until
 from calorimeter.gates.clients.attribution import Attributed, Attribution, NobodyAnswers
 from calorimeter.gates.clients.held_visits import held_visits
+from calorimeter.gates.clients.kept_clients import kept_clients
 from calorimeter.gates.clients.log_attribution import LogAttribution
 from calorimeter.gates.clients.lost_lines import unseen
 from calorimeter.gates.clients.sources import addresses, check_bindable
@@ -79,9 +80,12 @@ def visits(context: Context, api_name: str) -> Visits:
     clients = sources(context, api)
     stats = proxy_stats_if_visible(context.deployment)
     with strongest(context, api, stats) as attribution:
-        return round_of_visits(
+        found = round_of_visits(
             context, api_name, attribution, clients, context.settings.visits, give_up=GIVE_UP
         )
+        kept = kept_clients(attribution, api, clients)
+        after = proxy_polling.servers(attribution.stats, api.proxy_section)
+        return found.model_copy(update={"kept": kept, "after": after})
 
 
 def all_visits(context: Context) -> AllVisits:

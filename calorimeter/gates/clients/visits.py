@@ -110,6 +110,22 @@ class ExpectedBalance(Model):
         return STICKY[self.stick_on] if self.stick_on else f"`balance {self.balance}`"
 
 
+class KeptClient(Model):
+    """A client whose requests were all answered over one connection; `servers` are those of its log lines.
+
+    In `mode tcp` the connection has one line, in `mode http` each request.
+    """
+
+    source: str
+    requests: int
+    servers: tuple[str, ...]
+
+    @property
+    def each_request(self) -> bool:
+        """Whether the proxy chose a server for each request."""
+        return len(self.servers) > 1
+
+
 EvidenceKind = Literal["log", "sessions", "counters"]
 
 EVIDENCE: dict[EvidenceKind, str] = {
@@ -131,7 +147,7 @@ class Visits(Model):
     is how many of the visits, the last ones, were made because no evidence named the server of an earlier
     one of their source; they are not counted in `planned`. `held`: all connections stayed open until the
     last one was. `counted` is how many sessions of all clients the proxies counted on each server meanwhile
-    (None: not known). `backends` are
+    (None: not known). `kept` are clients that sent several requests over one connection. `backends` are
     the addresses of the described backends as `IP:PORT` (empty: the name could not be resolved), `placed`
     those that the proxies use (empty: not shown). `haproxy` is HAProxy's version (None: not known).
     """
@@ -151,6 +167,7 @@ class Visits(Model):
     planned: int | None = None
     asked_again: int = 0
     held: bool = False
+    kept: tuple[KeptClient, ...] = ()
     counted: dict[str, int] | None = None
     backends: dict[str, tuple[str, ...]] = {}
     placed: tuple[ServerAt, ...] = ()
