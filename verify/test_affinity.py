@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 
 from calorimeter.core.deployment import Consent
-from calorimeter.gates.affinity import failover, mapping, persistence, spreading, stability
+from calorimeter.gates.affinity import failover, mapping, persistence, restart, spreading, stability
 from calorimeter.gates.affinity.failover_trial import failovers
 from calorimeter.gates.affinity.persistence_under_load import persistence_under_load
+from calorimeter.gates.affinity.restart_trial import restarts
 from calorimeter.gates.clients.visit_rounds import all_visits, visits
 from calorimeter.gates.context import Context
 from calorimeter.gates.judge import Judge
@@ -98,3 +99,18 @@ def test_enough_distinct_sources_reach_the_proxy(context: Context, judge: Judge)
     Address translation (NAT) gives many clients one address, and one backend serves them all.
     """
     judge(all_visits(context), stability.enough_distinct_sources, name="visits")
+
+
+@source_gate(
+    "S9",
+    needs=("rest", "cfn", "proxy stats", "proxy log", "fault commands"),
+    consent=Consent.INVASIVE,
+    breaks=(Break("kill", "every", ("proxy",)),),
+)
+def test_clients_return_after_a_restart_of_the_proxies(context: Context, judge: Judge) -> None:
+    """After a restart of the proxies, each client has the backend that it had before.
+
+    Every proxy is killed and started, one after another; every source visits before and after. A hash
+    remembers nothing, a stick table is lost with its process unless peers keep it.
+    """
+    judge(restarts(context), restart.clients_return, name="restarts")

@@ -39,6 +39,8 @@ MAP_BASED = (
     "`lab up --hash-type consistent` changes it"
 )
 
+LOST_TABLE = "`lab up --stick-on src`: the stick table has no peers, so it is lost with its process"
+
 _COMMENT = """\
 Written by `calorimeter lab up` and `lab scale`, which overwrite changes: edit a copy.
 The passwords are in secrets.toml beside it."""
@@ -176,6 +178,8 @@ def _waived(asked: LabTopology) -> dict[str, str]:
     waived = {"E9": DROPPED}
     if asked.health == "shallow":
         waived["H9"] = SHALLOW
+    if asked.stick_on == "src":
+        waived["S9"] = LOST_TABLE
     map_based = asked.hash_type != "consistent" and not (asked.sample and asked.hash_type is None)
     if asked.proxy == "checked" and asked.balance == "source" and map_based:
         waived["A7-redispatch-map-based"] = MAP_BASED

@@ -63,7 +63,7 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
     clients = sources(context, api)
     injector, own = context.injector, own_address(api, fault.part, context.deployment.tls)
     with strongest(context, api, stats) as attribution, healing(context):
-        before = _steady_round(context, api_name, attribution, clients)
+        before = steady_round(context, api_name, attribution, clients)
         with _visits_meanwhile(api, attribution, before, fault.part) as visited:
             context.say(f"{fault.part} {fault.fault}")
             done, happened = inject_and_probe(own, lambda: carried_out(injector.inject, fault))
@@ -73,11 +73,11 @@ def _failover(context: Context, api_name: str, api: Api) -> Failover:
                 time.sleep(UNCHECKED_S)  # what clients meet in that time is what is measured
         # Without checks the sources of the dead backend wait for seconds; else the APIs are spared.
         in_flight = IN_FLIGHT if checked else MANY_IN_FLIGHT
-        during = _steady_round(context, api_name, attribution, clients, in_flight)
+        during = steady_round(context, api_name, attribution, clients, in_flight)
         context.say(f"healing {fault.part} {fault.fault}")
         healed = carried_out(injector.heal, fault)
         up_ns = await_state(context, stats, api, fault, up=True)
-        after = _steady_round(context, api_name, attribution, clients)
+        after = steady_round(context, api_name, attribution, clients)
     return Failover(
         api=api_name,
         victim=fault.part,
@@ -99,7 +99,7 @@ def _retries_s(connect_s: float | None) -> float | None:
     return None if connect_s is None else ATTEMPTS * (connect_s + BETWEEN_ATTEMPTS_S)
 
 
-def _steady_round(
+def steady_round(
     context: Context, api_name: str, attribution: Attribution, clients: Sources, in_flight: int = IN_FLIGHT
 ) -> Visits:
     """One visit of every source; repeated if a server's state changed, because no single map held then."""

@@ -36,6 +36,7 @@ RED_IN_TESTS: Mapping[str, str] = {
     "E2": "tests/gates/engines/test_sabotage_engines.py::test_stranger_on_the_queue_is_red",
     "E4": "tests/gates/engines/test_sabotage_engines.py::test_stranger_on_the_queue_is_red",
     "H9": "tests/gates/health/test_sabotage_health.py::test_a_healthy_lab_passes_and_h9_is_waived",
+    "S9": "tests/gates/affinity/test_policies_on_lab.py::test_a_stick_table_is_lost_with_its_process",
     "T1": f"{_LOADS}::test_missed_objectives_and_a_halting_generator_are_red",
     "T3": f"{_LOADS}::test_missed_objectives_and_a_halting_generator_are_red",
 }

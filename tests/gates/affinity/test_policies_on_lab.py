@@ -31,7 +31,11 @@ def outcomes(lab: Deployment, gates: str, runs: Path) -> dict[str, Outcome]:
         ("--balance first", "S3", set()),
         ("--balance leastconn", "S1,S3,S4", {"S1", "S4"}),
         ("--balance roundrobin --stick-on src", "S1,S2,S3,S4,S5,S6,S7,P7", {"S4"}),
-        ("--balance leastconn --stick-on cookie --mode http", "S1,S2,S3,S4,S5,S6,S7,S8,P7", {"S4", "S8"}),
+        (
+            "--balance leastconn --stick-on cookie --mode http",
+            "S1,S2,S3,S4,S5,S6,S7,S8,S9,P7",
+            {"S4", "S8"},
+        ),
     ],
 )
 def test_what_is_wanted_is_judged(
@@ -76,6 +80,19 @@ def test_clients_that_should_stick_and_do_not_are_found(lab: Deployment, tmp_pat
     finally:
         assert lab_command("proxy", "--name", lab.name).returncode == 0
     assert {verdict.judgement.outcome for verdict in found.values()} == {Outcome.FAIL}, found
+
+
+def test_a_stick_table_is_lost_with_its_process(lab: Deployment, tmp_path: Path) -> None:
+    """S9: clients are given backends in turn again, and most get another one."""
+    options = ("--balance", "roundrobin", "--stick-on", "src")
+    try:
+        assert lab_command("proxy", "--name", lab.name, *options).returncode == 0
+        found = in_process.verified(lab.path, "S9", tmp_path, sources=100)
+    finally:
+        assert lab_command("proxy", "--name", lab.name).returncode == 0
+    assert found["S9"].judgement.outcome is Outcome.FAIL, found
+    assert "had another REST backend after proxy was restarted" in found["S9"].judgement.why
+    assert found["S9"].waived
 
 
 def test_a_source_that_goes_back_does_not_stick(lab: Deployment, tmp_path: Path) -> None:
