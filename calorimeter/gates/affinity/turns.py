@@ -97,6 +97,9 @@ def placed_as_wanted(evidence: Visits) -> Judgement:
         return _on_first(quiet, problem)
     if policy is Policy.FEWEST:
         return _to_fewest(quiet, problem) if evidence.held else not_run(NOT_HELD)
+    if not alone(evidence) and (disturbed := disturbance(evidence)) is not None:
+        # Counters of all clients have no moment, so none of them is known to be of before.
+        return inconclusive(disturbed.why, **strength(evidence))
     return _in_turn(quiet, problem, weight_shares(described_servers(evidence), HashRules()))
 
 

@@ -136,6 +136,14 @@ def test_with_others_the_counters_decide() -> None:
     assert placed(ours, counted={"a": 400, "b": 400, "c": 350}).outcome is Outcome.FAIL
 
 
+def test_counters_of_others_prove_nothing_if_a_server_changed() -> None:
+    """c was DOWN for part of the time, which nobody's visits but theirs saw."""
+    ours = [["a", "b"][n % 2] for n in range(100)]
+    judged = placed(ours, counted={"a": 400, "b": 400, "c": 350}, after=DOWN)
+    assert judged.outcome is Outcome.INCONCLUSIVE
+    assert "c went down" in judged.why
+
+
 def test_two_proxies_take_turns_of_their_own() -> None:
     """Each may be one ahead."""
     at = tuple(ServerAt(proxy=proxy, server="a", address="127.0.0.1:1") for proxy in ("p1", "p2"))
