@@ -7,7 +7,7 @@ from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive
 from calorimeter.gates import both_apis
 from calorimeter.gates.affinity.disturbance import disturbance
 from calorimeter.gates.affinity.failover_evidence import lost_changes, places
-from calorimeter.gates.affinity.turns import no_home
+from calorimeter.gates.affinity.turns import hashed, no_home
 from calorimeter.gates.clients.lost_lines import loss
 from calorimeter.gates.clients.visits import Visits, no_violation, strength
 
@@ -64,7 +64,9 @@ def _return(evidence: Restart) -> Judgement:
         )
     if problem := lost_changes(evidence.before, evidence.after):
         return inconclusive(problem, **figures)
-    if len(set(before.values())) < 2:
+    # Clients that stick may all have come to one backend (S7): without memory they would spread again.
+    could_move = set(before.values()) if hashed(evidence.before) else evidence.before.servers
+    if len(could_move) < 2:
         why = f"all {len(before)} clients are on one backend, so returning to it proves nothing"
         return inconclusive(why, **figures)
     why = (
