@@ -53,9 +53,9 @@ def test_clients_without_a_home_have_none_to_return_to(balance: str) -> None:
 def test_clients_that_stick_may_all_be_on_one_backend() -> None:
     """As after S7 with two backends: what they would do without the table is seen if it is lost."""
     everybody = dict.fromkeys(BEFORE, "a")
-    sticky = {"before": visits(everybody), "after": visits(everybody)}
-    assert judged(**sticky).outcome is Outcome.PASS
-    assert judged(**sticky | {"after": visits(BEFORE)}).outcome is Outcome.FAIL
+    for after, outcome in ((everybody, Outcome.PASS), (BEFORE, Outcome.FAIL)):
+        seen = restart().model_copy(update={"before": visits(everybody), "after": visits(after)})
+        assert clients_return(Restarts(apis=(seen,))).outcome is outcome
 
 
 def test_what_cannot_be_compared_is_inconclusive() -> None:
