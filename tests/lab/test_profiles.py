@@ -111,8 +111,7 @@ def test_the_file_wants_what_the_profile_can_keep(
     ("name", "rules"),
     [
         ("kolla", {"A8-timeout-races-rpc"}),
-        # HAProxy warns of the request's header behind `HTTP/1.0` in `option httpchk`.
-        ("osa", {"A8-timeout-races-rpc", "A2-haproxy-warns"}),
+        ("osa", {"A8-timeout-races-rpc"}),
         ("charm", {"A6-sessions-stay"}),
     ],
 )

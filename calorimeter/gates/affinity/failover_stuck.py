@@ -42,9 +42,11 @@ def only_clients_of_the_victim_move(evidence: Failover) -> Judgement:
     problem = lost_changes(evidence.before, evidence.during)
     if problem or not own:
         return inconclusive(problem or f"no client was on {evidence.victim}", **figures)
+    alone = " (two backends: they had no other)" if len(evidence.before.servers) == 2 else ""
     why = (
         f"with {evidence.victim} down its {own} clients were served elsewhere, and the other "
-        f"{len(before) - own} stayed where they were ({wanted}){loss(evidence.before, evidence.during)}"
+        f"{len(before) - own} stayed where they were{alone} ({wanted})"
+        f"{loss(evidence.before, evidence.during)}"
     )
     return no_violation(why, len(before), "misplaced clients", figures)
 
