@@ -234,17 +234,24 @@ def _curve(result: ScaleResult, kind: Kind, layout: Layout) -> Figure:
     return figure
 
 
+DIGITS = 9
+"""Decimals of what is drawn."""
+
+
 def _lines(above: Axes, below: Axes, law: Law, most: int) -> None:
     """A law, its band and perfect scaling; below, the efficiency by the law."""
     fine = np.linspace(1, most * 1.15, 80)
     at = [law.at(float(n)) for n in fine]
-    above.plot(fine, [each.value for each in at], color=style.BLUE, label="law")
+    # Processors differ in the last digits: without rounding a line may be drawn a pixel apart.
+    above.plot(fine, np.round([each.value for each in at], DIGITS), color=style.BLUE, label="law")
     if law.covariance is not None:
-        bounds = ([max(0.0, each.low or 0.0) for each in at], [each.high or 0.0 for each in at])
+        lowest, highest = [max(0.0, each.low or 0.0) for each in at], [each.high or 0.0 for each in at]
+        bounds = np.round([lowest, highest], DIGITS)
         above.fill_between(fine, *bounds, color=style.BLUE, alpha=0.15, linewidth=0)
-    above.plot(fine, fine * law.gamma.value, color=style.MUTED, linestyle=":", linewidth=1, label="perfect")
-    below.plot(fine, [each.value / (n * law.gamma.value) for n, each in zip(fine, at, strict=True)],
-               color=style.BLUE)  # fmt: skip
+    perfect = np.round(fine * law.gamma.value, DIGITS)
+    above.plot(fine, perfect, color=style.MUTED, linestyle=":", linewidth=1, label="perfect")
+    efficiency = [each.value / (n * law.gamma.value) for n, each in zip(fine, at, strict=True)]
+    below.plot(fine, np.round(efficiency, DIGITS), color=style.BLUE)
     below.set_ylim(0, 1.25)
     below.yaxis.set_major_formatter(PercentFormatter(1.0))
     below.set_ylabel("efficiency")
