@@ -26,10 +26,12 @@ class EngineTrial(Model):
     consumers again (0: not in time), `first_ns` the first delivery to a healed engine (0: none).
 
     `parts` are those whose commands were run, one for each engine. `engines` names the consumers that the
-    fault struck: they went away, or fell silent (a freeze), before the healing began. `sizes` maps each host
-    on which that could happen to the number of consumers of each of its engine processes. `returned` names
-    the consumers of the engines that were restarted. `api_s` is the longest time of a call before the fault, or at any time of a request that
-    the API refuses on its own: what API and proxy add to the RPC timeout. `late_s` is the suite's own
+    fault struck: they went away, or fell silent (a freeze), before the healing began. `sizes` maps each
+    host on which that may happen to the number of consumers of each of its engine processes. `returned`
+    names the consumers of the engines that were restarted.
+
+    `api_s` is the longest time of a call before the fault, or at any time of a request that the API refuses
+    on its own: what API and proxy add to the RPC timeout. `late_s` is the suite's own
     largest delay with a call, `heartbeat_s` the broken engines' AMQP heartbeat (None: none).
     """
 
@@ -154,7 +156,7 @@ class EngineTrial(Model):
         )
 
     def why_not_as_many(self) -> str | None:
-        """Why the fault struck another number of engines than of parts; None if it did not, or struck none."""
+        """Why the fault struck more or fewer engines than it was to; None if it did not, or struck none."""
         return why_not_as_many(self.fault, self.parts, self.engines, self.sizes) if self.engines else None
 
     def unattributed(self, until_ns: int = 0) -> list[HeatCall]:

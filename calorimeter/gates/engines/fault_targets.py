@@ -24,8 +24,8 @@ from calorimeter.gates.engines.traced_calls import BrokerTrace
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 
 WORKERS_WITHIN_S = 6.0
-"""How long an engine that has just started may take until the broker shows who consumes its work: RabbitMQ's
-statistics interval of 5 s, and a poll."""
+"""How long an engine that has just started may take until the broker shows who consumes its work:
+RabbitMQ's statistics interval of 5 s, and a poll."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,9 @@ def _require_names(trace: BrokerTrace, consumers: Sequence[QueueConsumer]) -> No
         return not unknown
 
     if alike or not trace.until(all_known, WORKERS_WITHIN_S, 0.5):
+        queue, whose = ENGINE if alike else WORKER, listed(sorted(unknown))
         raise EvidenceUnavailable(
             trace.api.where,
-            f"the consumers of {ENGINE if alike else WORKER} that belong to {listed(sorted(unknown))} cannot "
-            "be determined: engines that share an address must not share a process id",
+            f"the consumers of {queue} that belong to {whose} cannot be determined: engines that share an "
+            "address must not share a process id",
         )

@@ -37,8 +37,8 @@ def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:
     if share.outcome is Outcome.PASS:
         again = f" again as {listed(evidence.returned)}" if evidence.returned else " again"
         first = (
-            f"{evidence.named} was started{again}, had its first call {figures['first_call_s']} s after that "
-            "began"
+            f"{evidence.named} was started{again}: it had its first call {figures['first_call_s']} s after "
+            "its start began"
         )
         why = f"{first}, and its equal share from then on: {share.why}"
     return share.model_copy(update={"figures": figures, "why": why})

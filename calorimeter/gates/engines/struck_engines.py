@@ -73,16 +73,12 @@ def why_not_as_many(
 ) -> str | None:
     """Why the consumers that a fault struck are not one engine process for each part; None if they are.
 
-    Then it is unknown which of them the command was meant for, and which an engine lost that it was not: the
-    calls of neither can be judged.
+    Otherwise it is unknown which of them the command was meant for, and their calls cannot be judged.
     """
     if len(parts) in whole_processes(struck, sizes):
         return None
     hosts = dict.fromkeys(host_of(name) for name in struck)
-    each = "; ".join(
-        f"{host} has engines of {' and '.join(map(str, dict.fromkeys(sizes.get(host, ())))) or 'no'} consumers"
-        for host in hosts
-    )
+    each = "; ".join(f"{host}: {_consumers_each(sizes.get(host, ()))}" for host in hosts)
     wanted = "one engine" if len(parts) == 1 else f"{len(parts)} engines"
     return (
         f"{fault!r} of {', '.join(parts)} was to strike {wanted}, but {len(struck)} consumers went away or "
@@ -91,13 +87,19 @@ def why_not_as_many(
     )
 
 
+def _consumers_each(sizes: Sequence[int]) -> str:
+    """`2 engines of 1 consumer`, or `3 engines of 1 or 4 consumers`."""
+    each = " or ".join(map(str, sorted({*sizes}))) or "no"
+    return f"{len(sizes)} engine{'s' * (len(sizes) != 1)} of {each} consumer{'s' * (each != '1')}"
+
+
 def silent_consumers(
     calls: Sequence[HeatCall], consumers: Iterable[str], begin_ns: int, end_ns: int, patience_s: float
 ) -> tuple[str, ...]:
     """Those of these consumers (names) that had a call and answered nothing more, between two times.
 
-    A consumer is silent if a call to it stayed open for longer than `patience_s`, and nothing was answered by
-    it from then on. One that is only slow, or loses single calls, still answers others.
+    A consumer is silent if a call to it stayed open for longer than `patience_s`, and it answered nothing
+    from then on. One that is only slow, or loses single calls, still answers others.
     """
     patience_ns = round(patience_s * 1e9)
     found = []

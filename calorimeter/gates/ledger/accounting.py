@@ -17,12 +17,12 @@ from calorimeter.gates.request_path.completeness import (
 
 
 class Crash(Model):
-    """One crash. Of an engine, `engines` names the consumers that went away, and `sizes` maps hosts to the
-    number of consumers of each of their engine processes (both empty for an API). `held` are the requests of which the crashed engine had unfinished work; empty for an API.
+    """One crash. `held` are the requests of which the crashed engine had unfinished work; empty for an API.
 
-    Ambiguous work counts as unfinished. `at_ns` is when the part crashed and `back_ns` when it had
-    returned (0: it did not), ns since the epoch. `happened` is whether the part was gone after the
-    command that kills it had ended, None if that cannot be determined.
+    Of an engine, `engines` names the consumers that went away, and `sizes` maps hosts to the number of
+    consumers of each of their engine processes. Ambiguous work counts as unfinished. `at_ns` is when the
+    part crashed and `back_ns` when it had returned (0: it did not), ns since the epoch. `happened` is
+    whether the part was gone after the command that kills it had ended, None if that cannot be determined.
     """
 
     part: str
@@ -74,9 +74,7 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
     gone = [crash.named for crash in evidence.crashes if not crash.back_ns]
     if open_ and evidence.incomplete:
         return inconclusive(f"{len(open_)} stacks are not final, and {evidence.incomplete}", **figures)
-    if (problem := why_incomplete(evidence.followed)) and not gone:
-        return inconclusive(problem, **figures)
-    if problem := next(filter(None, (crash.why_not_one() for crash in evidence.crashes)), None):
+    if problem := next(_unclear(evidence), None):
         return inconclusive(problem, **figures)
     wrong = [
         *(f"{part} did not return" for part in gone),
@@ -101,11 +99,19 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
     more = len(taken) - len(accepted)
     unknown = f" and {more} more were created although their clients got no answer" if more else ""
     return passed(
-        f"while {', '.join(c.named for c in evidence.crashes)} crashed and returned, {len(accepted)} stacks "
-        f"were accepted{unknown}: {figures['complete']} complete, {figures['failed']} failed, {len(lost)} "
-        f"lost by name{losses}",
+        f"while {', '.join(c.named for c in evidence.crashes)} crashed and returned, {len(accepted)} "
+        f"stacks were accepted{unknown}: {figures['complete']} complete, {figures['failed']} failed, "
+        f"{len(lost)} lost by name{losses}",
         **figures,
     )
+
+
+def _unclear(evidence: StacksDuringCrashes) -> Iterator[str]:
+    """Why it cannot be determined which engine lost a stack."""
+    problem = why_incomplete(evidence.followed)
+    if problem and all(crash.back_ns for crash in evidence.crashes):
+        yield problem
+    yield from filter(None, (crash.why_not_one() for crash in evidence.crashes))
 
 
 def _figures(evidence: StacksDuringCrashes, *, lost: int, unaccounted: int) -> dict[str, Figure]:
