@@ -81,16 +81,20 @@ def why_not_as_many(
     each = "; ".join(f"{host}: {_consumers_each(sizes.get(host, ()))}" for host in hosts)
     wanted = "one engine" if len(parts) == 1 else f"{len(parts)} engines"
     return (
-        f"{fault!r} of {', '.join(parts)} was to strike {wanted}, but {len(struck)} consumers went away or "
-        f"fell silent: {listed(struck)} ({each}); either its command strikes more or less than one "
-        "process, or engines there do not fail alone"
+        f"{fault!r} of {', '.join(parts)} was to strike {wanted}, but {_number(len(struck), 'consumer')} "
+        f"went away or fell silent: {listed(struck)} ({each}); either its command strikes more or less than "
+        "one process, or engines there do not fail alone, or others consume than described: see gate E1"
     )
+
+
+def _number(count: object, unit: str) -> str:
+    return f"{count} {unit}" if str(count) == "1" else f"{count} {unit}s"
 
 
 def _consumers_each(sizes: Sequence[int]) -> str:
     """`2 engines of 1 consumer`, or `3 engines of 1 or 4 consumers`."""
     each = " or ".join(map(str, sorted({*sizes}))) or "no"
-    return f"{len(sizes)} engine{'s' * (len(sizes) != 1)} of {each} consumer{'s' * (each != '1')}"
+    return f"{_number(len(sizes), 'engine')} of {_number(each, 'consumer')}"
 
 
 def silent_consumers(
