@@ -82,8 +82,8 @@ def why_not_as_many(
     wanted = "one engine" if len(parts) == 1 else f"{len(parts)} engines"
     return (
         f"{fault!r} of {', '.join(parts)} was to strike {wanted}, but {_number(len(struck), 'consumer')} "
-        f"went away or fell silent: {listed(struck)} ({each}); either its command strikes more or less than "
-        "one process, or engines there do not fail alone, or others consume than described: see gate E1"
+        f"went away or fell silent: {listed(struck)} ({each}); either its command does not strike one "
+        "process, or engines there do not fail alone, or others consume than described: see gate E1"
     )
 
 
