@@ -143,9 +143,10 @@ class EngineFaultRun:
     def struck(self) -> tuple[str, ...]:
         """The names of the consumers that went away before the healing began.
 
-        A frozen engine's consumers may stay: it is struck if it answers nothing more (`silent_consumers`).
+        A frozen engine's consumers may stay: they are struck if they answer nothing more
+        (`silent_consumers`).
         """
-        if self.noticed_ns or self.chosen[0].fault != "freeze":
+        if self.chosen[0].fault != "freeze":
             return self._gone
         calls = self.trace.attributed(self.stream.calls())
         usual_s = longest_undisturbed_s(calls, self.targets.names, self.broken_ns, 0)
@@ -165,7 +166,7 @@ class EngineFaultRun:
         self.healing_ns = time.time_ns()
         self._on_all(self.context.injector.heal)
         if self.noticed_ns:  # only then it is known which engines were not struck
-            self.trace.liveness.exclude(self._gone)
+            self.trace.liveness.exclude(self.struck())
         if self.trace.until(lambda: len(self.trace.consumers(ENGINE)) == len(self.before), BACK_S):
             self.healed_ns = time.time_ns()
             self._new_ids = {c.id for c in self.trace.consumers(ENGINE)} - {c.id for c in self.before}

@@ -163,6 +163,22 @@ def test_incomplete_shared_host_is_not_broken() -> None:
 
 
 @pytest.mark.usefixtures("never_back")
+def test_frozen_engine_of_a_shared_host_is_found_by_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its consumers stay; calls to both workers time out, and the other engine answers."""
+    run = run_of(FakeBroker([*PAIRS]), "engine-1", fault="freeze", groups=SHARED)
+    monkeypatch.setattr(engine_faults.EngineFaultRun, "broken_ns", 10 * S)
+    calls = [
+        call(n + n % 4 / 10, 0.1 if n % 4 > 1 else 8.0, str(n % 4), ok=n % 4 > 1) for n in range(11, 20)
+    ]
+    calls = [c.model_copy(update={"engine": run.targets.names[int(c.engine or "")]}) for c in calls]
+    monkeypatch.setattr(run.stream, "calls", lambda: tuple(calls))
+    monkeypatch.setattr(run.trace.__class__, "attributed", lambda _, given: tuple(given))
+    run.heal()
+    run.healing_ns = 30 * S
+    assert run.struck() == ("heat [11]", "heat [12]")
+
+
+@pytest.mark.usefixtures("never_back")
 def test_containers_that_share_a_host_name_and_a_process_id_are_told_apart_by_their_address(
     never_back: None,
 ) -> None:
@@ -197,6 +213,7 @@ def test_engine_that_returns_with_the_same_process_id_has_returned(
     run = run_of(broker, "engine-2", fault=fault)
     assert not run.noticed()
     broker.engines[1] = Engine("engine-2", 7, "new")
+    run.inject()
     assert run.noticed()
     run.heal()
     assert run.returned == returned
