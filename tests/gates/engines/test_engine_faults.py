@@ -156,6 +156,25 @@ def test_all_that_went_until_the_healing_is_recorded() -> None:
     assert run.struck() == ()
 
 
+def test_crashed_engine_of_a_shared_host_is_known_on_both_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """L3: its work is what was delivered to its own consumers, and not to those of the other engine."""
+    broker, context = FakeBroker([*PAIRS]), FakeContext(SHARED)
+    trace = broker_trace(context, broker)
+    chosen = [FaultCommands("engine-1", "kill", "true", "true")]
+    targets = fault_targets.fault_targets(context, trace, chosen)
+    before = stacks_during_crashes._engine_consumers(trace, targets)
+    assert len(before) == 8
+    monkeypatch.setattr(stacks_during_crashes, "GONE_S", 0.0)
+    del broker.engines[3:]
+    assert not targets.whole(stacks_during_crashes._await_gone(trace, targets, before))
+    del broker.engines[2:]
+    died = stacks_during_crashes._await_gone(trace, targets, before)
+    assert died == ("heat [21]", "heat [22]")
+    assert targets.whole(died)
+    own = {id_ for id_, name in before.items() if name in died}
+    assert own == {f"c{pid}{on}" for pid in (21, 22) for on in ("#1", "-work#2")}
+
+
 def test_incomplete_shared_host_is_not_broken() -> None:
     """One engine of two is missing: whether a part's command strikes the other one is unknown."""
     with pytest.raises(EvidenceUnavailable, match="heat has 2 consumers on engine, 4 described.*gate E1"):
