@@ -40,11 +40,6 @@ class EngineGroup(Model):
         """The names of its hosts."""
         return self.hosts or (self.host or "",)
 
-    @property
-    def consumers(self) -> int:
-        """Consumers of the queue `engine` that each host has."""
-        return self.processes * self.workers
-
     def __str__(self) -> str:
         times = f"{self.processes} × " if self.processes > 1 else ""
         unit = "worker" if self.workers == 1 else "workers"
@@ -54,10 +49,15 @@ class EngineGroup(Model):
 
 def consumers(groups: Iterable[EngineGroup]) -> dict[str, int]:
     """Host → consumers of the queue `engine` that its engines have together."""
-    found: dict[str, int] = {}
+    return {host: sum(each) for host, each in sizes(groups).items()}
+
+
+def sizes(groups: Iterable[EngineGroup]) -> dict[str, tuple[int, ...]]:
+    """Host → the number of consumers of the queue `engine` of each of its heat-engine processes."""
+    found: dict[str, tuple[int, ...]] = {}
     for group in groups:
         for name in group.names:
-            found[name] = found.get(name, 0) + group.consumers
+            found[name] = (*found.get(name, ()), *[group.workers] * group.processes)
     return found
 
 

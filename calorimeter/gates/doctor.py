@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from calorimeter.core import engine_groups
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.errors import InputError
 from calorimeter.gates.context import check_reachable
@@ -150,7 +152,13 @@ def _management(deployment: Deployment) -> str:
         overview = api.overview()
         consumers = api.engine_consumers()
     tags = ", ".join(overview.tags) or "none"
-    return f"RabbitMQ {overview.version}, {len(consumers)} consumers on engine; rights: {tags}"
+    hosts = Counter(each.server or "unknown" for each in consumers)
+    each = f" ({', '.join(f'{host}: {count}' for host, count in sorted(hosts.items()))})" if hosts else ""
+    described = sum(engine_groups.consumers(deployment.engines).values())
+    return (
+        f"RabbitMQ {overview.version}, {len(consumers)} consumers on engine{each}, {described} described; "
+        f"rights: {tags}"
+    )
 
 
 def _trace(deployment: Deployment) -> str:

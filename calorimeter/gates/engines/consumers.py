@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
+from itertools import chain
 
 from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Judgement, failed, inconclusive, passed
+from calorimeter.gates.engines.struck_engines import listed, process_sizes
 
 
 class RosterConsumer(Model):
@@ -102,22 +104,32 @@ def _listed(described: Mapping[str, int]) -> str:
 
 
 def why_not_breakable(
-    consumers: Mapping[str, tuple[RosterConsumer, ...]], parts: Collection[str]
+    consumers: Mapping[str, tuple[RosterConsumer, ...]],
+    hosts: Mapping[str, Collection[str]],
+    described: Mapping[str, tuple[int, ...]],
 ) -> str | None:
     """Why a fault of these engines would prove nothing; None if it can be judged.
 
-    The loss of an engine that does not consume has no effect. A stranger may drop a message or pass it on,
-    so the trace does not show which engine's calls and stacks a fault costs. Gate E1 finds both, so nothing
-    is broken to show them.
+    `hosts` maps each part to the hosts on which its engine may run, `described` hosts to the consumers of
+    each engine process. The loss of an engine that does not consume has no effect. A stranger may drop a
+    message or pass it on, so the trace does not show which engine's calls and stacks a fault costs. Among
+    other consumers than described it is unknown which of them make one engine. Gate E1 finds all of these,
+    so nothing is broken to show them.
     """
     if stranger := next(_strangers(consumers), None):
         return f"{stranger}; its calls cannot be attributed, so nothing was broken: see gate E1"
-    there = {c.server for c in consumers.get(ENGINE, ())}
-    if absent := [part for part in parts if part not in there]:
+    found = Counter(c.server for c in consumers.get(ENGINE, ()) if c.server is not None)
+    if absent := [part for part, each in hosts.items() if not any(found[host] for host in each)]:
         return (
             f"{', '.join(absent)} does not consume from {ENGINE}, so its fault would have no effect and "
             "nothing was broken: see gate E1"
         )
+    for host, sizes in process_sizes(chain(*hosts.values()), described, found).items():
+        if found[host] != sum(sizes):
+            return (
+                f"{host} has {found[host]} consumers on {ENGINE}, {sum(sizes)} described, so it is unknown "
+                "which of them make one engine and nothing was broken: see gate E1"
+            )
     return None
 
 
@@ -149,12 +161,17 @@ def _hosts(evidence: ConsumerRoster) -> Iterator[str]:
     engines = [c for c in evidence.consumers.get(ENGINE, ()) if c.is_engine and c.server]
     have = Counter(c.server for c in engines)
     up = Counter(s.host for s in evidence.services or () if s.up)
+
+    def who(host: str) -> str:
+        names = sorted(c.name for c in engines if c.server == host)
+        return f": {listed(names)}" if names else ""
+
     for host, described in evidence.described.items():
         if have[host] != described:
             table = f"; the service table lists {up[host]} of it as up" if evidence.services else ""
-            yield f"{host} has {have[host]} consumers on {ENGINE}, {described} described{table}"
+            yield f"{host} has {have[host]} consumers on {ENGINE}, {described} described{table}{who(host)}"
     for host in sorted(str(h) for h in set(have) - set(evidence.described)):
-        yield f"{host} consumes from {ENGINE}, but is not described"
+        yield f"{host} consumes from {ENGINE}, but is not described{who(host)}"
     wanted = sum(evidence.described.values())
     workers = sum(c.is_engine for c in evidence.consumers.get(WORKER, ()))
     if workers != len(engines) or (workers != wanted and len(engines) == wanted):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -18,10 +18,16 @@ from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import CallStream, HeatClient
 from calorimeter.gates.clients.stacks import Stacks, temporary_stacks
 from calorimeter.gates.context import Context, shared
-from calorimeter.gates.engines.consumers import ENGINE, WORKER, why_not_breakable
-from calorimeter.gates.engines.engine_trial import EngineTrial
-from calorimeter.gates.engines.queue_consumers import host_of, read_consumers
-from calorimeter.gates.engines.traced_calls import BrokerTrace, call_counts, trace_broker
+from calorimeter.gates.engines.consumers import ENGINE
+from calorimeter.gates.engines.engine_trial import GRAIN_S, EngineTrial
+from calorimeter.gates.engines.fault_targets import fault_targets
+from calorimeter.gates.engines.struck_engines import silent_consumers
+from calorimeter.gates.engines.traced_calls import (
+    BrokerTrace,
+    call_counts,
+    consumer_of,
+    trace_broker,
+)
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
@@ -64,23 +70,6 @@ def engine_commands(context: Context, fault: str) -> list[FaultCommands]:
     return found
 
 
-def require_judgeable(trace: BrokerTrace, chosen: Sequence[FaultCommands]) -> None:
-    """Raise `EvidenceUnavailable`, before anything is broken, if faults of engines could not be judged.
-
-    See `why_not_breakable`; and the host of the engines' consumers on `engine_worker` must be known.
-    """
-    parts = [each.part for each in chosen]
-    if why := why_not_breakable(read_consumers(trace.api), parts):
-        raise EvidenceUnavailable(trace.api.where, why)
-    hosts = {host_of(consumer.name) for consumer in trace.consumers(WORKER)}
-    if unknown := [part for part in parts if part not in hosts]:
-        raise EvidenceUnavailable(
-            trace.api.where,
-            f"the consumers of {WORKER} that belong to {', '.join(unknown)} cannot be determined: engines "
-            "that share an address must not share a process id",
-        )
-
-
 class EngineFaultRun:
     """One trial: a stream of calls, a fault of the `chosen` engines, its end."""
 
@@ -90,15 +79,13 @@ class EngineFaultRun:
         self.context = context
         self.trace = trace
         self.chosen = chosen
-        require_judgeable(trace, chosen)
+        self.targets = fault_targets(context, trace, chosen)
         self.before = trace.consumers(ENGINE)
-        hosts = [each.part for each in chosen]
-        self.engines = tuple(c.name for c in self.before if host_of(c.name) in hosts)
         self.stream = CallStream(client.list_stacks, EVERY_S)
         self.refused = CallStream(client.list_refused, REFUSED_EVERY_S)
         self.noticed_ns = 0
         self.healing_ns = self.healed_ns = 0
-        self._broken_ids = {c.id for c in self.before if c.name in self.engines}
+        self._gone: tuple[str, ...] = ()
         self._broken: list[CommandResult] = []
         self._new_ids: set[str] = set()
 
@@ -138,16 +125,34 @@ class EngineFaultRun:
 
     def inject(self) -> None:
         """Inject the fault into all chosen engines."""
-        self.trace.liveness.exclude(self.engines)
+        self.trace.liveness.exclude(self.targets.names)
         self._broken = self._on_all(self.context.injector.inject)
         self.noticed()
 
     def noticed(self) -> bool:
-        """Whether the broker has dropped the broken engines' consumers; the first time is kept."""
-        # By id: an engine restarted by a supervisor may have the same name (process id in a container).
-        if not self.noticed_ns and not {c.id for c in self.trace.consumers(ENGINE)} & self._broken_ids:
+        """Whether the broker has dropped whole engines, as many as were broken; the first time is kept."""
+        if not self.noticed_ns and self.targets.whole(self.targets.gone()):
             self.noticed_ns = time.time_ns()
         return bool(self.noticed_ns)
+
+    @property
+    def broken_ns(self) -> int:
+        """When the fault took effect."""
+        return min(done.at_ns or done.began_ns for done in self._broken)
+
+    def struck(self) -> tuple[str, ...]:
+        """The names of the consumers that went away before the healing began.
+
+        A frozen engine's consumers may stay: they are struck if they answer nothing more
+        (`silent_consumers`).
+        """
+        if self.chosen[0].fault != "freeze":
+            return self._gone
+        calls = self.trace.attributed(self.stream.calls())
+        usual_s = longest_undisturbed_s(calls, self.targets.names, self.broken_ns, 0)
+        patience_s = min(self.context.deployment.expect.rpc_timeout_s, usual_s + GRAIN_S)
+        silent = silent_consumers(calls, self.targets.names, self.broken_ns, self.healing_ns, patience_s)
+        return tuple(name for name in self.targets.names if name in {*self._gone, *silent})
 
     def enough_calls(self) -> bool:
         """Whether enough calls that were sent during the fault have ended."""
@@ -157,8 +162,11 @@ class EngineFaultRun:
     def heal(self) -> None:
         """End the fault, and wait until the queue has as many consumers as before."""
         self.noticed()
+        self._gone = self.targets.gone()
         self.healing_ns = time.time_ns()
         self._on_all(self.context.injector.heal)
+        if self.noticed_ns:  # only then it is known which engines were not struck
+            self.trace.liveness.exclude(self.struck())
         if self.trace.until(lambda: len(self.trace.consumers(ENGINE)) == len(self.before), BACK_S):
             self.healed_ns = time.time_ns()
             self._new_ids = {c.id for c in self.trace.consumers(ENGINE)} - {c.id for c in self.before}
@@ -186,8 +194,8 @@ class EngineFaultRun:
         return tuple(sorted({self.trace.known.get(id_, id_) for id_ in self._new_ids}))
 
     def heartbeat_s(self) -> int | None:
-        """The longest AMQP heartbeat of the engines to be broken; None unless all have one."""
-        connections = {id_.rpartition("#")[0] for id_ in self._broken_ids}
+        """The longest AMQP heartbeat of the engines that may be struck; None unless all have one."""
+        connections = {consumer.id.rpartition("#")[0] for consumer in self.targets.consumers}
         agreed = {c.name: c.heartbeat_s for c in self.trace.api.connections()}
         found = [agreed.get(name) or 0 for name in connections]
         return max(found) if found and all(found) else None
@@ -199,24 +207,24 @@ class EngineFaultRun:
 
     def broken_one_answers(self) -> bool:
         """Whether a broken engine has answered a call sent after the healing began."""
-        return bool({*self.engines} & self._answering())
+        return bool({*self.struck()} & self._answering())
 
     def trial(self, created: Stacks | None = None, **more: object) -> EngineTrial:
         """The evidence, once the calls have ended."""
         self.trace.check()
         self.trace.firehose.settle()
         events = self.trace.firehose.deliveries()
-        broken_ns = min(done.at_ns or done.began_ns for done in self._broken)
-        calls = self.trace.attributed(self.stream.calls())
+        calls, struck = self.trace.attributed(self.stream.calls()), self.struck()
         most, unmarked = _redeliveries(events)
         expect = self.context.deployment.expect
         return EngineTrial.model_validate(
             {
                 "fault": self.chosen[0].fault,
                 "parts": tuple(each.part for each in self.chosen),
-                "engines": self.engines,
+                "engines": struck,
+                "sizes": self.targets.sizes,
                 "consumers": len(self.before),
-                "broken_ns": broken_ns,
+                "broken_ns": self.broken_ns,
                 "settled_ns": max(done.ended_ns for done in self._broken),
                 "healing_ns": self.healing_ns,
                 "healed_ns": self.healed_ns,
@@ -227,7 +235,7 @@ class EngineFaultRun:
                 "returned": self.returned,
                 "late_s": round(self.stream.late_s, 3),
                 "api_s": max(
-                    longest_undisturbed_s(calls, self.engines, broken_ns, self.healed_ns),
+                    longest_undisturbed_s(calls, struck, self.broken_ns, self.healed_ns),
                     longest_refused_s(self.refused.calls()),
                 ),
                 "calls": calls,
@@ -240,13 +248,12 @@ class EngineFaultRun:
         )
 
     def _first_delivery_ns(self, events: Iterable[Delivery]) -> int:
-        """When a healed engine had its first delivery; 0 if it had none."""
-        hosts = {each.part for each in self.chosen}
+        """When an engine that was started again had its first delivery; 0 if it had none."""
         return next(
             (
                 e.t_ns for e in events
                 if e.kind == "deliver" and e.queue == ENGINE and e.t_ns > self.healing_ns
-                and host_of(self.trace.engine_of(e)) in hosts
+                and consumer_of(e) in self._new_ids
             ),
             0,
         )  # fmt: skip
@@ -351,15 +358,18 @@ def kill_all_engines(context: Context) -> EngineTrial:
     """Kill every engine until calls have failed, and start them all; for E8."""
     client = HeatClient(context)
     chosen = engine_commands(context, "kill")
-    if len(chosen) < engine_groups.processes(context.engines):
+    described = engine_groups.processes(context.engines)
+    if len(chosen) != described:
         raise EvidenceUnavailable(
-            str(context.deployment.path), "does not have commands to kill and start every engine"
+            str(context.deployment.path),
+            f"has commands to kill and start {len(chosen)} engines, and describes {described} processes",
         )
     within_s = context.deployment.expect.rpc_timeout_s + 3 * AFTER_S
     with trace_broker(context) as trace:
         run = EngineFaultRun(context, trace, client, chosen)
         with run.under_calls(refused=True):
             run.inject()
+            trace.until(run.noticed, BACK_S)
             gone_ns = time.time_ns()
             trace.until(lambda: any(c.sent_ns > gone_ns and not c.ok for c in run.stream.calls()), within_s)
             run.heal_and_await_service()

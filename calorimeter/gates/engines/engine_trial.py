@@ -9,6 +9,7 @@ from calorimeter.core.verdict import Figure
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.stack_records import StackRecord
 from calorimeter.gates.engines.equal_shares import QueueShares
+from calorimeter.gates.engines.struck_engines import ProcessSizes, listed, why_not_as_many
 
 FEWEST_CALLS = 10
 
@@ -24,15 +25,20 @@ class EngineTrial(Model):
     `healing_ns` is when the command that ends the fault began, `healed_ns` when the broker had all
     consumers again (0: not in time), `first_ns` the first delivery to a healed engine (0: none).
 
-    `engines` names the consumers of the broken engines, `returned` those of the engines that were
-    restarted. `api_s` is the longest time of a call before the fault, or at any time of a request that
-    the API refuses on its own: what API and proxy add to the RPC timeout. `late_s` is the suite's own
+    `parts` are those whose commands were run, one for each engine. `engines` names the consumers that the
+    fault struck: they went away, or fell silent (a freeze), before the healing began. `sizes` maps each
+    host on which that may happen to the number of consumers of each of its engine processes. `returned`
+    names the consumers of the engines that were restarted.
+
+    `api_s` is the longest time of a call before the fault, or at any time of a request that the API refuses
+    on its own: what API and proxy add to the RPC timeout. `late_s` is the suite's own
     largest delay with a call, `heartbeat_s` the broken engines' AMQP heartbeat (None: none).
     """
 
     fault: str
     parts: tuple[str, ...]
     engines: tuple[str, ...]
+    sizes: ProcessSizes
     returned: tuple[str, ...] = ()
     consumers: int
     broken_ns: int
@@ -84,6 +90,11 @@ class EngineTrial(Model):
         return ", ".join(self.parts)
 
     @property
+    def named(self) -> str:
+        """The broken parts with the processes that their fault struck, for a sentence."""
+        return f"{self.part_names} ({listed(self.engines)})" if self.engines else self.part_names
+
+    @property
     def noticed_s(self) -> float | None:
         """Seconds from the fault until the broker dropped the engine's consumers; None if it never did."""
         if not self.noticed_ns:
@@ -109,7 +120,7 @@ class EngineTrial(Model):
         if self.incomplete:
             yield self.incomplete
         if not self.engines:
-            yield f"the broker had no consumer of {self.part_names} before the fault"
+            yield f"{self.fault!r} of {self.part_names} made no consumer go away or fall silent"
         if len(self.sent_during) < FEWEST_CALLS:
             yield (
                 f"{len(self.sent_during)} calls were sent during the fault, at least {FEWEST_CALLS} are "
@@ -132,17 +143,21 @@ class EngineTrial(Model):
         )
 
     def why_not_broken(self) -> str | None:
-        """Why it is uncertain that the command stopped the engines; None if the broker noticed it.
+        """Why it is uncertain that the command stopped one engine for each part, and only these.
 
-        A command may succeed and have stopped another unit. The consumers of a stopped engine go away. A
-        frozen engine may keep them for long, and is recognized by calls without an answer.
+        None if the broker dropped as many engines. A command may succeed and have stopped another unit. A
+        frozen engine may keep its consumers for long, and is recognized by calls without an answer.
         """
-        if self.noticed_ns or not self.engines:
-            return None
+        if self.noticed_ns or self.engines:
+            return self.why_not_as_many()
         return (
             f"nothing shows that {self.fault!r} of {self.part_names} had an effect: the broker kept "
             "listing its consumers"
         )
+
+    def why_not_as_many(self) -> str | None:
+        """Why the fault struck more or fewer engines than it was to; None if it did not, or struck none."""
+        return why_not_as_many(self.fault, self.parts, self.engines, self.sizes) if self.engines else None
 
     def unattributed(self, until_ns: int = 0) -> list[HeatCall]:
         """Failed calls in flight since the fault, and sent before `until_ns`, whose engine is unknown.

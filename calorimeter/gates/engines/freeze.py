@@ -53,7 +53,7 @@ class _FrozenCalls:
         )
         handled = [c for c in self.thawed if c.engine in evidence.engines]
         if handled and not any(c.ok for c in handled):
-            yield f"{evidence.part_names} answered none of {len(handled)} calls after it was thawed"
+            yield f"{evidence.named} answered none of {len(handled)} calls after it was thawed"
         # A call that the proxy ended got nothing of Heat's, whichever engine it was at.
         by_proxy = [
             c for c in self.unknown if c.sent_ns < evidence.healing_ns and evidence.ended_by_proxy(c)
@@ -72,12 +72,12 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     """
     calls = _FrozenCalls(evidence)
     figures = evidence.common_figures() | calls.figures(evidence)
-    if before := evidence.failures_before():
+    if before := evidence.failures_before() or evidence.why_not_as_many():
         return inconclusive(before, **figures)
     wrong = [*evidence.never_excused(), *calls.wrong(evidence)]
     if wrong:
         return failed(
-            f"freezing {evidence.part_names} cost more than its share of the calls: {wrong[0]}",
+            f"freezing {evidence.named} cost more than its share of the calls: {wrong[0]}",
             wrong,
             **figures,
         )
@@ -89,7 +89,7 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
     if gap := next(gaps, None):
         return inconclusive(gap, **figures)
     if not calls.failed and not (evidence.noticed_ns and calls.rescued):
-        return inconclusive(f"no call to frozen {evidence.part_names} failed", **figures)
+        return inconclusive(f"no call to frozen {evidence.named} failed", **figures)
     held = figures["failed_in_hand"]
     in_hand = f", and {held} more that it held when it froze" if held else ""
     noticed = (
@@ -99,7 +99,7 @@ def freeze_costs_its_share(evidence: EngineTrial) -> Judgement:
         else f"in {figures['frozen_s']} s the broker did not notice{_notice_bound(evidence)}"
     )
     return passed(
-        f"frozen {evidence.part_names} still got {figures['share_of_the_frozen']:.0%} of the calls, "
+        f"frozen {evidence.named} still got {figures['share_of_the_frozen']:.0%} of the calls, "
         f"{figures['failed_of_them']} of which failed after {evidence.rpc_timeout_s:g} s{in_hand}; "
         f"{noticed}; the other engines answered all their calls",
         **figures,

@@ -47,8 +47,8 @@ class LivenessWatch(RepeatedWork):
         self._api.__exit__(*exc)
 
     def exclude(self, names: Collection[str]) -> None:
-        """Ignore these consumers from now on: the experiment itself is about to break them."""
-        self._excluded |= frozenset(names)
+        """Ignore these consumers, and only these, from now on: the experiment itself breaks them."""
+        self._excluded = frozenset(names)
 
     def check(self) -> None:
         """Raise `EvidenceUnavailable`, which names what has gone away, if something has."""

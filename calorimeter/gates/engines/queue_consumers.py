@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from calorimeter.core import engine_groups, waiting
 from calorimeter.core.errors import InputError
 from calorimeter.core.verdict import Outcome
@@ -91,11 +93,6 @@ def consumer_id(found: EngineConsumer) -> str:
     return f"{found.connection}#{found.channel}"
 
 
-def host_of(name: str) -> str:
-    """The host in a consumer's name as `name_consumers` makes it; of a stranger, the whole name."""
-    return name.split(" [", maxsplit=1)[0]
-
-
 def name_consumers(
     topic: str,
     consumers: tuple[broker_records.BrokerConsumer, ...],
@@ -104,13 +101,19 @@ def name_consumers(
     """The consumers of a topic, named `engine-1 [pid]` if their host is known.
 
     On `engine_worker` an engine is named by an id; its host is that of the same process on `engine`.
+    Processes of one host with the same id (containers that share a host name) are told apart by the address
+    from which they reach the broker: `engine-1 [pid at 10.0.0.2]`.
     """
     engines = join_consumers(ENGINE, consumers, connections)
     servers = {c.connection: c.server for c in engines}
     processes = broker_records.hosts(engines)
+    alike = Counter((server, process.pid) for process, server in processes.items())
     result = []
     for found in join_consumers(topic, consumers, connections):
-        server = servers.get(found.connection) or processes.get(found.process) if found.process else None
-        name = f"{server} [{found.process.pid}]" if server and found.process else str(found)
+        process, name = found.process, str(found)
+        server = servers.get(found.connection) or processes.get(process) if process else None
+        if process and server:
+            at = f" at {process.host}" if alike[server, process.pid] > 1 else ""
+            name = f"{server} [{process.pid}{at}]"
         result.append(QueueConsumer(id=consumer_id(found), name=name))
     return tuple(result)

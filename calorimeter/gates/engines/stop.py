@@ -8,6 +8,7 @@ from calorimeter.core.verdict import Judgement, Outcome, failed, inconclusive, p
 from calorimeter.gates.engines.engine_trial import EngineTrial
 from calorimeter.gates.engines.equal_shares import equal_shares
 from calorimeter.gates.engines.service_return import ServiceReturn
+from calorimeter.gates.engines.struck_engines import listed
 
 
 def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:
@@ -19,7 +20,7 @@ def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:
         return inconclusive(why, **figures)
     if not evidence.healed_ns or not evidence.first_ns:
         problem = "got no call" if evidence.healed_ns else "did not consume again"
-        return failed(f"{evidence.part_names} was started and {problem}", (), **figures)
+        return failed(f"{evidence.named} was started again and {problem}", (), **figures)
     figures["first_call_s"] = round((evidence.first_ns - evidence.healing_ns) / 1e9, 2)
     if evidence.after is None:
         return inconclusive("no shares were counted after the engine had joined", **figures)
@@ -34,8 +35,10 @@ def joining_engine_gets_its_share(evidence: EngineTrial) -> Judgement:
         )
     why = share.why
     if share.outcome is Outcome.PASS:
+        again = f" again as {listed(evidence.returned)}" if evidence.returned else " again"
         first = (
-            f"{evidence.part_names} had its first call {figures['first_call_s']} s after its start began"
+            f"{evidence.named} was started{again}: it had its first call {figures['first_call_s']} s after "
+            "its start began"
         )
         why = f"{first}, and its equal share from then on: {share.why}"
     return share.model_copy(update={"figures": figures, "why": why})
@@ -72,14 +75,14 @@ def crash_is_survived(evidence: EngineTrial) -> Judgement:
     ]
     if wrong:
         return failed(
-            f"the crash of {evidence.part_names} cost more than the calls it had accepted: {wrong[0]}",
+            f"the crash of {evidence.named} cost more than the calls it had accepted: {wrong[0]}",
             wrong,
             **figures,
         )
     if gap := next(chain(evidence.gaps(), evidence.unattributed_gap(unknown)), None):
         return inconclusive(gap, **figures)
     return passed(
-        f"{evidence.part_names} crashed; the other engines answered all {len(afterwards)} calls sent "
+        f"{evidence.named} crashed; the other engines answered all {len(afterwards)} calls sent "
         f"afterwards, {len(lost)} calls that it had accepted were lost with it"
         + "".join(f" ({c.request_id})" for c in lost[:3]),
         **figures,
@@ -109,11 +112,11 @@ def clean_stop_loses_nothing(evidence: EngineTrial) -> Judgement:
         ),
     ]
     if wrong:
-        return failed(f"a clean stop of {evidence.part_names} caused damage: {wrong[0]}", wrong, **figures)
+        return failed(f"a clean stop of {evidence.named} caused damage: {wrong[0]}", wrong, **figures)
     if gap := next(evidence.gaps(), None):
         return inconclusive(gap, **figures)
     return passed(
-        f"{evidence.part_names} stopped within {figures['stop_s']} s, and none of "
+        f"{evidence.named} stopped within {figures['stop_s']} s, and none of "
         f"{len(evidence.calls) - len(starting)} calls and {len(evidence.stacks)} stacks was lost",
         **figures,
     )

@@ -16,6 +16,7 @@ from calorimeter.gates.engines.equal_shares import QueueShares
 from calorimeter.gates.engines.liveness_watch import LivenessWatch
 from calorimeter.gates.engines.queue_consumers import name_consumers
 from calorimeter.gates.engines.queue_window import QueueConsumer
+from calorimeter.gates.engines.struck_engines import host_of
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import BrokerProcess
 from calorimeter.gates.evidence.firehose import Firehose, depth
@@ -67,12 +68,16 @@ class BrokerTrace:
     processes: dict[str, BrokerProcess]
 
     def consumers(self, topic: str = ENGINE) -> tuple[QueueConsumer, ...]:
-        """The consumers of a topic now; their names are kept for traced deliveries."""
+        """The consumers of a topic now; their names are kept for traced deliveries.
+
+        A consumer keeps its name when another process of its host has the same id (see `name_consumers`).
+        """
         settled = self.api.settled()
         self.processes |= {c.name: c.process for c in settled[1] if c.process is not None}
         found = name_consumers(topic, *settled)
-        self.known |= {consumer.id: consumer.name for consumer in found}
-        return found
+        renamed = (c for c in found if host_of(self.known.get(c.id, "")) != host_of(c.name))
+        self.known |= {consumer.id: consumer.name for consumer in renamed}
+        return tuple(QueueConsumer(id=c.id, name=self.known[c.id]) for c in found)
 
     def check(self) -> None:
         """Raise `EvidenceUnavailable` if a part that the experiment depends on has gone away."""

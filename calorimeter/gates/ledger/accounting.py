@@ -8,6 +8,7 @@ from calorimeter.core.toml import Model
 from calorimeter.core.verdict import Figure, Judgement, failed, inconclusive, passed
 from calorimeter.gates.clients.stack_records import StackRecord
 from calorimeter.gates.engines.backlog import FEWEST_STACKS
+from calorimeter.gates.engines.struck_engines import ProcessSizes, listed, why_not_as_many
 from calorimeter.gates.request_path.completeness import (
     JoinCompleteness,
     completeness_figures,
@@ -18,17 +19,29 @@ from calorimeter.gates.request_path.completeness import (
 class Crash(Model):
     """One crash. `held` are the requests of which the crashed engine had unfinished work; empty for an API.
 
-    Ambiguous work counts as unfinished. `at_ns` is when the part crashed and `back_ns` when it had
-    returned (0: it did not), ns since the epoch. `happened` is whether the part was gone after the
-    command that kills it had ended, None if that cannot be determined.
+    Of an engine, `engines` names the consumers that went away, and `sizes` maps hosts to the number of
+    consumers of each of their engine processes. Ambiguous work counts as unfinished. `at_ns` is when the
+    part crashed and `back_ns` when it had returned (0: it did not), ns since the epoch. `happened` is
+    whether the part was gone after the command that kills it had ended, None if that cannot be determined.
     """
 
     part: str
     engine: bool
+    engines: tuple[str, ...] = ()
+    sizes: ProcessSizes = {}
     at_ns: int
     back_ns: int
     held: tuple[str, ...] = ()
     happened: bool | None = None
+
+    @property
+    def named(self) -> str:
+        """The part with the engine process that crashed, for a sentence."""
+        return f"{self.part} ({listed(self.engines)})" if self.engines else self.part
+
+    def why_not_one(self) -> str | None:
+        """Why not exactly one engine crashed; None if it did, if none did, and of an API."""
+        return why_not_as_many("kill", (self.part,), self.engines, self.sizes) if self.engines else None
 
 
 class StacksDuringCrashes(Model):
@@ -58,10 +71,10 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
     lost = {e.name: crash for e in open_ if (crash := _holder(e, evidence.crashes))}
     unaccounted = [e for e in open_ if e.name not in lost]
     figures = _figures(evidence, lost=len(lost), unaccounted=len(unaccounted))
-    gone = [crash.part for crash in evidence.crashes if not crash.back_ns]
+    gone = [crash.named for crash in evidence.crashes if not crash.back_ns]
     if open_ and evidence.incomplete:
         return inconclusive(f"{len(open_)} stacks are not final, and {evidence.incomplete}", **figures)
-    if (problem := why_incomplete(evidence.followed)) and not gone:
+    if problem := next(_unclear(evidence), None):
         return inconclusive(problem, **figures)
     wrong = [
         *(f"{part} did not return" for part in gone),
@@ -82,15 +95,23 @@ def all_accounted_for(evidence: StacksDuringCrashes) -> Judgement:
             "running after the command for 'kill' had succeeded",
             **figures,
         )
-    losses = "".join(f"; {name} was lost with {crash.part}" for name, crash in lost.items())
+    losses = "".join(f"; {name} was lost with {crash.named}" for name, crash in lost.items())
     more = len(taken) - len(accepted)
     unknown = f" and {more} more were created although their clients got no answer" if more else ""
     return passed(
-        f"while {', '.join(c.part for c in evidence.crashes)} crashed and returned, {len(accepted)} stacks "
-        f"were accepted{unknown}: {figures['complete']} complete, {figures['failed']} failed, {len(lost)} "
-        f"lost by name{losses}",
+        f"while {', '.join(c.named for c in evidence.crashes)} crashed and returned, {len(accepted)} "
+        f"stacks were accepted{unknown}: {figures['complete']} complete, {figures['failed']} failed, "
+        f"{len(lost)} lost by name{losses}",
         **figures,
     )
+
+
+def _unclear(evidence: StacksDuringCrashes) -> Iterator[str]:
+    """Why it cannot be determined which engine lost a stack."""
+    problem = why_incomplete(evidence.followed)
+    if problem and all(crash.back_ns for crash in evidence.crashes):
+        yield problem
+    yield from filter(None, (crash.why_not_one() for crash in evidence.crashes))
 
 
 def _figures(evidence: StacksDuringCrashes, *, lost: int, unaccounted: int) -> dict[str, Figure]:
@@ -150,6 +171,6 @@ def _too_many(lost: dict[str, Crash], evidence: StacksDuringCrashes) -> Iterator
         most = _in_flight(crash, evidence.entries)
         if len(names) > most:
             yield (
-                f"{len(names)} stacks were lost with {crash.part}, which had {most} in flight: "
+                f"{len(names)} stacks were lost with {crash.named}, which had {most} in flight: "
                 f"{', '.join(names)}"
             )

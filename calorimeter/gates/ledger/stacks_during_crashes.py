@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
@@ -17,8 +17,8 @@ from calorimeter.gates.clients.stack_records import with_traced_request_ids
 from calorimeter.gates.clients.stacks import CHAINS, Stacks, temporary_stacks
 from calorimeter.gates.context import Context
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
-from calorimeter.gates.engines.engine_faults import BACK_S, engine_commands, require_judgeable
-from calorimeter.gates.engines.queue_consumers import host_of
+from calorimeter.gates.engines.engine_faults import BACK_S, engine_commands
+from calorimeter.gates.engines.fault_targets import FaultTargets, fault_targets
 from calorimeter.gates.engines.traced_calls import BrokerTrace, trace_broker
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
@@ -57,10 +57,14 @@ def create_stacks_during_crashes(context: Context) -> StacksDuringCrashes:
         temporary_stacks(client, RESOURCES, trace.check) as created,
         healing(context),  # innermost: the stacks are deleted by parts that are alive
     ):
-        require_judgeable(trace, victims[:1])
+        targets = fault_targets(context, trace, victims[:1])
         _open_known_connections(client, trace)
         consumers = len(trace.consumers(ENGINE))
-        crashes = [_crash(context, trace, created, victim, consumers) for victim in victims]
+        may_strike = {victims[0].part: targets}
+        crashes = [
+            _crash(context, trace, created, victim, may_strike.get(victim.part), consumers)
+            for victim in victims
+        ]
         began = time.monotonic()
         while not created.await_final(1.0) and time.monotonic() - began < SETTLE_S:
             if trace.await_quiet([WORKER], QUIET_S + 1, QUIET_S) is None:
@@ -107,17 +111,20 @@ def _open_known_connections(client: HeatClient, trace: BrokerTrace) -> None:
 
 
 def _crash(
-    context: Context, trace: BrokerTrace, created: Stacks, victim: FaultCommands, consumers: int
+    context: Context,
+    trace: BrokerTrace,
+    created: Stacks,
+    victim: FaultCommands,
+    targets: FaultTargets | None,
+    consumers: int,
 ) -> Crash:
-    """Kill the victim in the middle of a burst, and start it again after the burst."""
+    """Kill the victim in the middle of a burst, and start it again after the burst.
+
+    `targets` are the engines that it may be; None for an API.
+    """
     kind = next(p.kind for p in context.deployment.parts if p.name == victim.part)
-    is_engine = kind == "engine"
-    trace.consumers(ENGINE)
-    trace.consumers(WORKER)
-    # Those before the crash: nothing is delivered to a dead connection.
-    own_consumers = {id_ for id_, name in trace.known.items() if host_of(name) == victim.part}
-    trace.liveness.exclude([trace.known[id_] for id_ in own_consumers])
-    own = None if is_engine else own_address(context.api(kind), victim.part, context.deployment.tls)
+    before = _engine_consumers(trace, targets) if targets else {}
+    own = None if targets else own_address(context.api(kind), victim.part, context.deployment.tls)
     enough = sum(e.accepted for e in created.records) + BEGUN
     crashed = threading.Event()
     burst = threading.Thread(target=_burst, args=(created, kind, crashed), daemon=True)
@@ -135,34 +142,52 @@ def _crash(
                 f"accepted fewer than {BEGUN} stacks within {BACK_S:g} s, so {victim.part} was not killed",
             )
         done, happened = inject_and_probe(own, kill)
-        if is_engine:
-            happened = _await_gone(trace, own_consumers)
-            trace.firehose.settle()
+        died = _await_gone(trace, targets, before) if targets else ()
+        trace.firehose.settle()
         gone = len(trace.firehose)
     finally:
         crashed.set()
         burst.join()
     created.poll()
     carried_out(context.injector.heal, victim)
+    if targets and targets.whole(died):
+        trace.liveness.exclude(died)
     back = trace.until(lambda: len(trace.consumers(ENGINE)) == consumers, BACK_S)
     return Crash(
         part=victim.part,
-        engine=is_engine,
+        engine=targets is not None,
+        engines=died,
+        sizes=targets.sizes if targets else {},
         at_ns=done.at_ns or done.began_ns,
         back_ns=time.time_ns() if back else 0,
-        held=_held(trace, own_consumers, gone) if is_engine else (),
-        happened=happened,
+        held=_held(trace, [id_ for id_, name in before.items() if name in died], gone) if targets else (),
+        happened=targets.whole(died) if targets else happened,
     )
 
 
-def _await_gone(trace: BrokerTrace, consumers: Collection[str]) -> bool:
-    """Whether the broker drops these consumers within `GONE_S`."""
+def _engine_consumers(trace: BrokerTrace, targets: FaultTargets) -> dict[str, str]:
+    """Id → name of the consumers, on both queues, of the engines that are about to be broken.
 
-    def gone() -> bool:
-        now = (c.id for queue in (ENGINE, WORKER) for c in trace.consumers(queue))
-        return {*consumers}.isdisjoint(now)
+    Those before the crash: nothing is delivered to a dead connection.
+    """
+    trace.consumers(ENGINE)
+    trace.consumers(WORKER)
+    trace.liveness.exclude(targets.names)
+    return {id_: name for id_, name in trace.known.items() if name in targets.names}
 
-    return trace.until(gone, GONE_S)
+
+def _await_gone(trace: BrokerTrace, targets: FaultTargets, before: Mapping[str, str]) -> tuple[str, ...]:
+    """The names of the consumers that the broker drops, a whole engine on both queues, within `GONE_S`."""
+    gone: tuple[str, ...] = ()
+
+    def dropped() -> bool:
+        nonlocal gone
+        gone = targets.gone()
+        working = {before.get(consumer.id) for consumer in trace.consumers(WORKER)}
+        return targets.whole(gone) and working.isdisjoint(gone)
+
+    trace.until(dropped, GONE_S)
+    return gone
 
 
 def _held(trace: BrokerTrace, consumers: Collection[str], gone: int) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ FOUND_BY: Mapping[str, tuple[str, ...]] = {
     "engine-dies": ("A10", "E1"),
     "engine-prefetch": ("A4", "E1"),
     "engine-key": ("A4", "L1"),
+    "engine-extra": ("E1",),
 }
 """Sabotage → the gates that it turns red. Gates A read the sabotaged files."""
 

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 from calorimeter.core.deployment import Deployment
+from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.faults.schedule import FaultCommands
 from calorimeter.core.faults.shell_command import CommandResult
 from calorimeter.gates.clients.calls import HeatCall
@@ -28,6 +29,9 @@ from calorimeter.gates.evidence.firehose import Firehose
 from calorimeter.gates.evidence.rpc_message import Delivery
 
 UUID = "00000000-0000-0000-0000-000000000000"
+
+OWN_HOSTS = (EngineGroup(hosts=("engine-1", "engine-2")),)
+"""Two engines, each alone on its host."""
 
 
 @dataclass(frozen=True)
@@ -196,9 +200,9 @@ class FakeInjector:
 
 
 class FakeContext(Context):
-    """A context of two engines and one API, with an injector that breaks nothing."""
+    """A context of these engines, two engines' parts and one API, with an injector that breaks nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, groups: tuple[EngineGroup, ...] = OWN_HOSTS) -> None:
         self.fake_injector = FakeInjector()
         commands = dict.fromkeys(("kill", "start", "stop", "freeze", "thaw"), "true")
         api = {
@@ -217,7 +221,7 @@ class FakeContext(Context):
                     "password": {"env": "UNUSED"},
                     "statistics_lag_s": 0.001,
                 },
-                "engines": [{"hosts": ("engine-1", "engine-2")}],
+                "engines": groups,
                 "parts": [{"name": f"engine-{n}", "kind": "engine", **commands} for n in (1, 2)],
                 "expect": {"rpc_timeout_s": 1.0},
             },

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from calorimeter.core.verdict import Outcome
 from calorimeter.gates.engines.consumers import (
     ConsumerRoster,
@@ -12,6 +14,9 @@ from calorimeter.gates.engines.consumers import (
 )
 
 HOSTS = ("engine-1", "engine-2")
+OWN = {host: (host,) for host in HOSTS}
+"""Parts with a host of their own name."""
+ALONE = dict.fromkeys(HOSTS, (1,))
 
 
 def consumers(*hosts: str) -> dict[str, tuple[RosterConsumer, ...]]:
@@ -71,7 +76,7 @@ def test_too_many_workers_fail() -> None:
 def test_engine_that_is_not_described_fails() -> None:
     """An engine of another host is named."""
     judgement = as_described(evidence(consumers=consumers(*HOSTS, "engine-9")))
-    assert "engine-9 consumes from engine, but is not described" in judgement.counter_examples
+    assert "engine-9 consumes from engine, but is not described: engine-9" in judgement.counter_examples
 
 
 def test_stranger_fails() -> None:
@@ -152,9 +157,9 @@ def test_engine_with_another_prefetch_fails() -> None:
 
 def test_engine_that_does_not_consume_is_not_breakable() -> None:
     """It is on another vhost or dead: the engine and gate E1 are named before anything is broken."""
-    assert why_not_breakable(consumers(*HOSTS), HOSTS) is None
-    assert why_not_breakable(consumers("engine-1"), ("engine-1",)) is None
-    why = why_not_breakable(consumers("engine-1"), HOSTS)
+    assert why_not_breakable(consumers(*HOSTS), OWN, ALONE) is None
+    assert why_not_breakable(consumers("engine-1"), {"engine-1": ("engine-1",)}, ALONE) is None
+    why = why_not_breakable(consumers("engine-1"), OWN, ALONE)
     assert why is not None
     assert why.startswith("engine-2 does not consume from engine, so its fault would have no effect")
     assert why.endswith("see gate E1")
@@ -166,31 +171,73 @@ def test_with_a_stranger_no_engine_is_breakable() -> None:
     for queue in ("engine", "engine_worker"):
         found = consumers(*HOSTS)
         found[queue] = (*found[queue], stranger)
-        why = why_not_breakable(found, HOSTS[:1])
+        why = why_not_breakable(found, {"engine-1": ("engine-1",)}, ALONE)
         assert why is not None
         assert why.startswith(f"a stranger consumes from {queue}: unnamed@10.0.0.9; ")
         assert why.endswith("see gate E1")
         found[queue] = (*found[queue][:-1], stranger.model_copy(update={"listed": False}))
-        assert why_not_breakable(found, HOSTS[:1]) is None
+        assert why_not_breakable(found, {"engine-1": ("engine-1",)}, ALONE) is None
+
+
+def shared(*pids: int) -> dict[str, tuple[RosterConsumer, ...]]:
+    """One worker with each of these process ids, all under the host name `heat`."""
+    return {
+        topic: tuple(
+            RosterConsumer(
+                id=f"{topic}-{n}", name=f"heat-engine[{n}]@10.0.0.1", role="heat-engine",
+                server=server.format(n),
+            )
+            for n in pids
+        )
+        for topic, server in (("engine", "heat"), ("engine_worker", "id-{}"))
+    }  # fmt: skip
+
+
+def shared_host(*pids: int) -> ConsumerRoster:
+    """These workers consume; four are described, and Heat's table lists them all as up."""
+    services = tuple(ServiceEntry(engine_id=f"id-{n}", host="heat", up=True) for n in pids)
+    return evidence(described={"heat": 4}, consumers=shared(*pids), services=services)
 
 
 def test_engines_that_share_a_host_name_are_counted_together() -> None:
-    """Two heat-engine with two workers each under one name have four consumers; three are one too few."""
-    found = {
-        topic: tuple(
-            RosterConsumer(
-                id=f"{topic}-{n}", name=f"heat [{n}]", role="heat-engine", server=server.format(n)
-            )
-            for n in range(4)
-        )
-        for topic, server in (("engine", "heat"), ("engine_worker", "id-{}"))
-    }
-    services = tuple(ServiceEntry(engine_id=f"id-{n}", host="heat", up=True) for n in range(4))
-    whole = evidence(described={"heat": 4}, consumers=found, services=services)
-    assert as_described(whole).outcome is Outcome.PASS
-    assert "4 consumers each (4 of heat)" in as_described(whole).why
-    fewer = {topic: consumers[:3] for topic, consumers in found.items()}
-    assert (
-        "heat has 3 consumers on engine, 4 described"
-        in as_described(whole.model_copy(update={"consumers": fewer})).why
+    """Two heat-engine with two workers each under one name have four consumers."""
+    judgement = as_described(shared_host(11, 12, 21, 22))
+    assert judgement.outcome is Outcome.PASS
+    assert "4 consumers each (4 of heat)" in judgement.why
+
+
+@pytest.mark.parametrize("pids", [(11, 12), (11, 12, 21), (11, 12, 21, 22, 31)])
+def test_more_or_fewer_engines_on_a_shared_host_fail(pids: tuple[int, ...]) -> None:
+    """One of two processes is missing, one of its workers is, or there is one too many: all are named."""
+    judgement = as_described(shared_host(*pids))
+    assert judgement.outcome is Outcome.FAIL
+    (wrong, *_) = judgement.counter_examples
+    assert wrong.startswith(
+        f"heat has {len(pids)} consumers on engine, 4 described; the service table lists {len(pids)} of it "
+        "as up: heat-engine[11]@10.0.0.1, heat-engine[12]@10.0.0.1"
     )
+    assert wrong.endswith(" and 1 more") == (len(pids) > 4)
+
+
+def test_stranger_on_a_shared_host_fails() -> None:
+    """A program of another kind consumes under the host's address: it is no engine, and named."""
+    whole = shared(11, 12, 21, 22)
+    stranger = RosterConsumer(id="s", name="pika[9]@10.0.0.1", role="pika", server="heat")
+    found = {**whole, "engine": (*whole["engine"], stranger)}
+    judgement = as_described(shared_host(11, 12, 21, 22).model_copy(update={"consumers": found}))
+    assert judgement.counter_examples == ("a stranger consumes from engine: pika[9]@10.0.0.1",)
+
+
+def test_engines_of_a_shared_host_are_breakable_if_all_consume() -> None:
+    """A part may be either of two engines; with another number it is unknown what makes one engine."""
+    hosts, described = {"unit-1": ("heat",)}, {"heat": (2, 2)}
+    assert why_not_breakable(shared(11, 12, 21, 22), hosts, described) is None
+    why = why_not_breakable(shared(11, 12), hosts, described)
+    assert why == (
+        "heat has 2 consumers on engine, 4 described, so it is unknown which of them make one engine and "
+        "nothing was broken: see gate E1"
+    )
+    why = why_not_breakable(shared(), hosts, described)
+    assert why is not None and why.startswith("unit-1 does not consume from engine")
+    # An engine that is alone on its host has all consumers there, however many are described.
+    assert why_not_breakable(shared(11, 12), hosts, {"heat": (1,)}) is None

@@ -8,15 +8,17 @@ from typing import Any, cast
 
 import pytest
 
+from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.faults.schedule import FaultCommands
 from calorimeter.gates.clients.calls import HeatCall
 from calorimeter.gates.clients.heat_client import HeatClient
 from calorimeter.gates.context import Context
-from calorimeter.gates.engines import engine_faults
+from calorimeter.gates.engines import engine_faults, fault_targets
 from calorimeter.gates.engines.traced_calls import BrokerTrace
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.ledger import stacks_during_crashes
 from tests.gates.engines.fake_broker import (
+    OWN_HOSTS,
     Engine,
     FakeBroker,
     FakeClient,
@@ -81,9 +83,11 @@ def test_heartbeat_is_awaited_if_that_is_bounded(heartbeat_s: int | None, waited
     assert engine_faults.longest_notice_s(heartbeat_s, 60) == waited_s
 
 
-def run_of(broker: FakeBroker, *parts: str, fault: str = "kill") -> engine_faults.EngineFaultRun:
+def run_of(
+    broker: FakeBroker, *parts: str, fault: str = "kill", groups: tuple[EngineGroup, ...] = OWN_HOSTS
+) -> engine_faults.EngineFaultRun:
     """A run that is to break these engines."""
-    context = FakeContext()
+    context = FakeContext(groups)
     chosen = [FaultCommands(part, fault, "true", "true") for part in parts]
     client: Any = FakeClient(context)
     return engine_faults.EngineFaultRun(
@@ -98,13 +102,125 @@ def test_engine_that_does_not_consume_is_not_broken(parts: tuple[str, ...]) -> N
         run_of(FakeBroker(ENGINES[:1]), *parts)
 
 
-def test_engine_whose_consumers_cannot_be_determined_is_not_broken() -> None:
+def test_engine_whose_consumers_cannot_be_determined_is_not_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Containers behind one address, both with process 7: their consumers cannot be told apart."""
+    monkeypatch.setattr(fault_targets, "WORKERS_WITHIN_S", 0.0)
     broker = FakeBroker([Engine("engine-1", 7, "c1", "10.0.0.1"), Engine("engine-2", 7, "c2", "10.0.0.1")])
-    with pytest.raises(
-        EvidenceUnavailable, match="consumers of engine_worker that belong to engine-2 cannot be determined"
-    ):
+    with pytest.raises(EvidenceUnavailable, match=r"engine_worker that belong to engine-2 \[7\] cannot"):
         run_of(broker, "engine-2")
+
+
+@pytest.fixture
+def never_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not wait for engines that nothing starts again."""
+    monkeypatch.setattr(engine_faults, "BACK_S", 0.0)
+
+
+SHARED = (EngineGroup(host="heat", processes=2, workers=2),)
+PAIRS = [Engine("heat", pid, f"c{pid}", "10.0.0.1") for pid in (11, 12, 21, 22)]
+"""Two engines with two workers each, under one host name."""
+
+
+@pytest.mark.usefixtures("never_back")
+@pytest.mark.parametrize("struck", [(0, 1), (2, 3)])
+@pytest.mark.parametrize("part", ["engine-1", "engine-2"])
+def test_engine_of_a_shared_host_is_found_by_its_consumers(
+    part: str, struck: tuple[int, int], never_back: None
+) -> None:
+    """Whichever part's command was run; as long as one of its workers consumes, it is not gone."""
+    broker = FakeBroker([*PAIRS])
+    run = run_of(broker, part, groups=SHARED)
+    first, second = (PAIRS[n] for n in struck)
+    broker.engines.remove(second)
+    assert not run.noticed()
+    broker.engines.remove(first)
+    assert run.noticed()
+    run.heal()
+    assert run.struck() == (f"heat [{first.pid}]", f"heat [{second.pid}]")
+    assert run.targets.sizes == {"heat": (2, 2)}
+
+
+@pytest.mark.usefixtures("never_back")
+def test_all_that_went_until_the_healing_is_recorded() -> None:
+    """Also more than one engine: the check sees it, and that nothing went."""
+    broker = FakeBroker([*PAIRS])
+    run = run_of(broker, "engine-1", groups=SHARED)
+    del broker.engines[2:]
+    assert run.noticed()
+    del broker.engines[:]
+    run.heal()
+    assert len(run.struck()) == 4
+    run = run_of(FakeBroker([*PAIRS]), "engine-1", groups=SHARED)
+    assert not run.noticed()
+    run.heal()
+    assert run.struck() == ()
+
+
+def test_crashed_engine_of_a_shared_host_is_known_on_both_queues(monkeypatch: pytest.MonkeyPatch) -> None:
+    """L3: its work is what was delivered to its own consumers, and not to those of the other engine."""
+    broker, context = FakeBroker([*PAIRS]), FakeContext(SHARED)
+    trace = broker_trace(context, broker)
+    chosen = [FaultCommands("engine-1", "kill", "true", "true")]
+    targets = fault_targets.fault_targets(context, trace, chosen)
+    before = stacks_during_crashes._engine_consumers(trace, targets)
+    assert len(before) == 8
+    monkeypatch.setattr(stacks_during_crashes, "GONE_S", 0.0)
+    del broker.engines[3:]
+    assert not targets.whole(stacks_during_crashes._await_gone(trace, targets, before))
+    del broker.engines[2:]
+    died = stacks_during_crashes._await_gone(trace, targets, before)
+    assert died == ("heat [21]", "heat [22]")
+    assert targets.whole(died)
+    own = {id_ for id_, name in before.items() if name in died}
+    assert own == {f"c{pid}{on}" for pid in (21, 22) for on in ("#1", "-work#2")}
+
+
+def test_incomplete_shared_host_is_not_broken() -> None:
+    """One engine of two is missing: whether a part's command strikes the other one is unknown."""
+    with pytest.raises(EvidenceUnavailable, match="heat has 2 consumers on engine, 4 described.*gate E1"):
+        run_of(FakeBroker(PAIRS[:2]), "engine-1", groups=SHARED)
+
+
+@pytest.mark.usefixtures("never_back")
+def test_frozen_engine_of_a_shared_host_is_found_by_its_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its consumers stay; calls to both workers time out, and the other engine answers."""
+    run = run_of(FakeBroker([*PAIRS]), "engine-1", fault="freeze", groups=SHARED)
+    monkeypatch.setattr(engine_faults.EngineFaultRun, "broken_ns", 10 * S)
+    calls = [
+        call(n + n % 4 / 10, 0.1 if n % 4 > 1 else 8.0, str(n % 4), ok=n % 4 > 1) for n in range(11, 20)
+    ]
+    calls = [c.model_copy(update={"engine": run.targets.names[int(c.engine or "")]}) for c in calls]
+    monkeypatch.setattr(run.stream, "calls", lambda: tuple(calls))
+    monkeypatch.setattr(run.trace.__class__, "attributed", lambda _, given: tuple(given))
+    run.heal()
+    run.healing_ns = 30 * S
+    assert run.struck() == ("heat [11]", "heat [12]")
+
+
+@pytest.mark.usefixtures("never_back")
+def test_containers_that_share_a_host_name_and_a_process_id_are_told_apart_by_their_address(
+    never_back: None,
+) -> None:
+    """With one address, too, they cannot be told apart, and none is broken."""
+    groups = (EngineGroup(host="heat", processes=2),)
+    apart = FakeBroker([Engine("heat", 7, f"c{n}", f"10.0.0.{n}") for n in (1, 2)])
+    run = run_of(apart, "engine-1", groups=groups)
+    assert run.targets.names == ("heat [7 at 10.0.0.1]", "heat [7 at 10.0.0.2]")
+    del apart.engines[0]
+    run.heal()
+    assert run.struck() == ("heat [7 at 10.0.0.1]",)
+    alike = FakeBroker([Engine("heat", 7, f"c{n}", "10.0.0.1") for n in (1, 2)])
+    with pytest.raises(EvidenceUnavailable, match=r"consumers of engine that belong to heat \[7\] cannot"):
+        run_of(alike, "engine-1", groups=groups)
+
+
+def test_consumer_keeps_its_name_when_a_namesake_joins() -> None:
+    """The calls that were delivered to it before stay its own."""
+    broker = FakeBroker([Engine("heat", 7, "c1", "10.0.0.1")])
+    trace = broker_trace(FakeContext(), broker)
+    assert [c.name for c in trace.consumers()] == ["heat [7]"]
+    broker.engines.append(Engine("heat", 7, "c2", "10.0.0.2"))
+    assert [c.name for c in trace.consumers()] == ["heat [7]", "heat [7 at 10.0.0.2]"]
 
 
 @pytest.mark.parametrize(("fault", "returned"), [("kill", ("engine-2 [7]",)), ("freeze", ())])
@@ -116,6 +232,7 @@ def test_engine_that_returns_with_the_same_process_id_has_returned(
     run = run_of(broker, "engine-2", fault=fault)
     assert not run.noticed()
     broker.engines[1] = Engine("engine-2", 7, "new")
+    run.inject()
     assert run.noticed()
     run.heal()
     assert run.returned == returned

@@ -82,6 +82,18 @@ def test_engine_that_the_experiment_breaks_is_not_reported(broker: Broker, watch
     watch.check()
 
 
+def test_engine_that_the_experiment_did_not_break_is_watched_again(
+    broker: Broker, watch: LivenessWatch
+) -> None:
+    """Before the fault all engines that it may strike are excluded, afterwards only the one that it did."""
+    watch.exclude(["engine-1 [1]", "engine-2 [2]"])
+    watch.exclude(["engine-1 [1]"])
+    broker.engines.clear()
+    polled(broker)
+    with pytest.raises(EvidenceUnavailable, match=r"^engine-2 \[2\]: stopped consuming"):
+        watch.check()
+
+
 def test_broker_that_does_not_answer_is_named(broker: Broker, watch: LivenessWatch) -> None:
     """Its management API fails twice in a row."""
     broker.down = True

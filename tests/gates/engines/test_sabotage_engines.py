@@ -63,6 +63,7 @@ CASES = {
     # A consumer that is behind loses turns, but only under load.
     "engine-prefetch": Case("E1", gates="E1,E2", either="E3 E4 E5"),
     "engine-key": Case("L1", gates="E1,E2,E3,L1,L2"),
+    "engine-extra": Case("E1", unjudged=FAULTS),
 }
 """Sabotage → expected outcomes."""
 

@@ -125,7 +125,7 @@ def test_fault_that_did_not_happen_is_inconclusive(
 ) -> None:
     """A command that succeeds and stops another unit costs nothing, and proves nothing."""
     assert check(trial(**given)).outcome is Outcome.PASS
-    judgement = check(trial(**given, noticed_ns=0))
+    judgement = check(trial(**given, noticed_ns=0, engines=()))
     assert judgement.outcome is Outcome.INCONCLUSIVE
     assert judgement.why == (
         f"nothing shows that {given.get('fault', 'kill')!r} of engine-3 had an effect: the broker kept "

@@ -31,6 +31,7 @@ def trial(*odd: HeatCall, **changes: object) -> EngineTrial:
         "fault": "kill",
         "parts": ("engine-3",),
         "engines": NAMES[2:],
+        "sizes": {"engine-1": (1,), "engine-2": (1,), "engine-3": (1,)},
         "consumers": 3,
         "broken_ns": BROKEN * S,
         "settled_ns": (BROKEN + 1) * S,
@@ -56,7 +57,8 @@ def gone(*odd: HeatCall, **changes: object) -> EngineTrial:
     """Without engines every call fails after the RPC timeout."""
     calls = tuple(call(n + 0.5) for n in (*range(BROKEN), *range(HEALED, 50)))
     bad = tuple(call(n + 0.5, None, 500, 8.1) for n in range(BROKEN, HEALING))
-    return trial(**{"calls": (*calls, *bad, *odd), "parts": ("engine-1", "engine-2", "engine-3")} | changes)
+    parts = ("engine-1", "engine-2", "engine-3")
+    return trial(**{"calls": (*calls, *bad, *odd), "parts": parts, "engines": NAMES} | changes)
 
 
 def cut(at_s: float, status: int = 0, took_s: float = 10.0) -> HeatCall:

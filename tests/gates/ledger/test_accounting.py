@@ -35,6 +35,30 @@ def test_stack_that_the_crashed_engine_held_is_lost_by_name() -> None:
     assert "stack-10 was lost with engine-3" in judgement.why
 
 
+SHARED = ENGINE.model_copy(update={"engines": ("heat [11]",), "sizes": {"heat": (1, 1)}})
+"""One of two engines of a shared host."""
+
+
+def test_engine_of_a_shared_host_that_crashed_is_named() -> None:
+    """By the process that the broker shows: an operator finds it by that."""
+    judgement = all_accounted_for(evidence(OPEN, crashes=(SHARED, API)))
+    assert judgement.outcome is Outcome.PASS
+    assert judgement.why.startswith("while engine-3 (heat [11]), rest-1 crashed and returned, 11 stacks")
+    assert judgement.why.endswith("; stack-10 was lost with engine-3 (heat [11])")
+
+
+@pytest.mark.parametrize("back_ns", [20 * S, 0])
+def test_more_engines_that_crashed_than_one_prove_nothing(back_ns: int) -> None:
+    """Whose work was lost is unknown, and so is why the other one does not return."""
+    both = SHARED.model_copy(update={"engines": ("heat [11]", "heat [12]"), "back_ns": back_ns})
+    judgement = all_accounted_for(evidence(OPEN, crashes=(both, API)))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why.startswith(
+        "'kill' of engine-3 was to strike one engine, but 2 consumers went away or fell silent: heat [11], "
+        "heat [12] (heat: 2 engines of 1 consumer)"
+    )
+
+
 def test_more_lost_than_was_in_flight_fails() -> None:
     """One unfinished request cannot have lost two stacks."""
     twin = OPEN.model_copy(update={"name": "stack-11"})
