@@ -21,7 +21,8 @@ from urllib.parse import SplitResult, urlsplit
 import pika
 import pika.exceptions
 
-from calorimeter.core.deployment import Broker, Deployment
+from calorimeter.core.broker_table import Broker
+from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence import rpc_message
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
