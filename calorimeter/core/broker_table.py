@@ -102,7 +102,7 @@ def _host(url: Any) -> str:
 
 
 def renewed(tree: dict[str, Any]) -> Iterator[str]:
-    """Rewrite `amqp` and `management` of older files in a deployment file; yield a line if there are any."""
+    """Rewrite `amqp` and `management` of older files; yield a line if they were there."""
     old = tree.get("broker")
     if isinstance(old, dict) and "nodes" not in old and {"amqp", "management"} & {*old}:
         given = [old.pop(key, []) for key in ("amqp", "management")]

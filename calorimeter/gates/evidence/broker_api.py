@@ -20,6 +20,7 @@ from calorimeter.gates.evidence.broker_records import (
     BrokerConsumer,
     BrokerProcess,
     Channel,
+    ClusterNode,
     EngineConsumer,
     Overview,
     Queue,
@@ -27,6 +28,7 @@ from calorimeter.gates.evidence.broker_records import (
     read_channel,
     read_connection,
     read_consumer,
+    read_node,
     read_overview,
     read_queue,
 )
@@ -115,6 +117,11 @@ class BrokerApi:
             trees = [{"overview": self._get("/overview"), "whoami": self._get("/whoami")}]
             self._overview = self._records(trees, read_overview)[0]
         return self._overview
+
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        """All nodes of the cluster, as the one that answers sees them."""
+        self._must_have_tag("the nodes")
+        return self._records(self._get("/nodes"), read_node)
 
     def queues(self) -> tuple[Queue, ...]:
         """All queues of the vhost; their counts are None if statistics are off."""
@@ -215,8 +222,11 @@ class BrokerApi:
                 f"shows no {what}: statistics are switched off (management.disable_stats or"
                 " management_agent.disable_metrics_collector)",
             )
-        if not {"monitoring", "administrator"} & set(overview.tags):
-            raise self._lacks("monitoring", f"to see {what} of others")
+        self._must_have_tag(f"{what} of others")
+
+    def _must_have_tag(self, what: str) -> None:
+        if not {"monitoring", "administrator"} & set(self.overview().tags):
+            raise self._lacks("monitoring", f"to see {what}")
 
     def _lacks(self, tag: str, purpose: str) -> EvidenceUnavailable:
         tags = ", ".join(self.overview().tags) or "none"

@@ -3,8 +3,9 @@
 The recorder has its own queue, bound to `amq.rabbitmq.trace`. It never consumes from Heat's queues. Whether
 the recording is complete is part of the evidence: see `Firehose.why_incomplete`.
 
-Tested with one node of RabbitMQ 3.10.8, with classic and quorum queues. RabbitMQ switches tracing per node:
-on a cluster (untested) events of other nodes would be missing, which the broker's counters would show.
+Tested with RabbitMQ 3.10.8, with one node and with three, with classic and quorum queues. The exchange is
+one for the whole cluster: a recorder at any node receives the events of every node whose tracing is on. A
+node emits `deliver` for the consumers, and `publish` for the clients, that are connected to it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -114,6 +115,8 @@ class Firehose:
 
     With `publishes` it also records everything that is published (calls, casts and replies). Entering
     raises `EvidenceUnavailable` if the broker cannot be reached, tracing is off, or a right is missing.
+    `gaps` gives the reasons why events of other nodes are missing (`TracedCluster.gaps`); it is asked
+    whenever the recording settles.
     """
 
     def __init__(
@@ -122,10 +125,12 @@ class Firehose:
         queues: Sequence[str] = ("engine", "engine_worker"),
         *,
         publishes: bool = True,
+        gaps: Callable[[], Iterable[str]] = tuple,
         length: int = QUEUE_LENGTH,
         keep: int = KEEP,
     ) -> None:
         self._deployment = deployment
+        self._gaps = gaps
         self._keys = [f"deliver.{queue}" for queue in queues] + (["publish.#"] if publishes else [])
         self._length = length
         self._keep = keep
@@ -192,6 +197,8 @@ class Firehose:
         A beat is sent through the recorder's own exchange: when it is received, so is everything that
         reached the queue before. Raises `EvidenceUnavailable` if it is not received in time.
         """
+        for why in self._gaps():
+            self._lost(why)
         with self._news:
             target = self._beats_sent + 2
             self._settling += 1
@@ -211,8 +218,8 @@ class Firehose:
         """What is known to be missing; None if nothing is. Final when the context is left.
 
         Detected are an overflow of the recorder's queue, a lost connection, tracing switched off for longer
-        than a beat (0.5 s), and events that cannot be read. Other losses show in the broker's own counters
-        (`Queue.delivered`).
+        than a beat (0.5 s) at the recorder's node, or off at another one when the recording settles, and
+        events that cannot be read. Other losses show in the broker's own counters (`Queue.delivered`).
         """
         return "; ".join(self._why) or None
 

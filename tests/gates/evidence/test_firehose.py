@@ -66,7 +66,7 @@ def traffic(lab: Deployment) -> Iterator[Traffic]:
 @pytest.fixture
 def traced(lab: Deployment, tmp_path: Path) -> Iterator[BrokerApi]:
     """The broker with tracing on."""
-    with tracing(lab, state=tmp_path) as api:
+    with tracing(lab, state=tmp_path) as cluster:
         yield api
 
 

@@ -63,8 +63,9 @@ def guardians() -> list[int]:
 
 def test_tracing_is_on_inside_and_off_after(lab: Deployment, api: BrokerApi, tmp_path: Path) -> None:
     """Tracing is on while the context is open, and off afterwards."""
-    with tracing(lab, state=tmp_path) as same:
-        assert same.tracing()
+    with tracing(lab, state=tmp_path) as traced:
+        assert traced.api.tracing() and len(traced.nodes) == 1
+        assert traced.gaps() == []
     assert not api.tracing()
 
 
