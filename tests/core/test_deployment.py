@@ -57,7 +57,7 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
         (f'{ACCOUNT}nodes = [{{ name = "a" }}]\n', "broker.nodes[1]: give amqp = "),
         (f'{ACCOUNT}nodes = [{{ management = "http://a" }}]\n', "broker: no node has amqp = "),
         (
-            f'{ACCOUNT}nodes = [{{ name = "a", amqp = "amqp://a" }}, {{ name = "a", amqp = "amqp://b" }}]\n',
+            f'{ACCOUNT}nodes = [{{ name = "a", amqp = "amqp://a" }}, {{ name = "a", amqp = "amqp://b" }}]',
             "broker: two nodes are named 'a'",
         ),
         ('[[proxy]]\nstats = ["ftp://x"]\n', "proxy[1].stats[1]: 'ftp://x' given; a URL here must start"),

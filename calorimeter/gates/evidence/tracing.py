@@ -47,9 +47,8 @@ class TracedCluster:
         """
         found = [f"tracing is not on at {node}: {why}" for node, why in self.untraced.items()]
         with ThreadPoolExecutor(len(self.nodes)) as pool:
-            return found + [
-                why for why in pool.map(_why_off, *zip(*self.nodes.items(), strict=True)) if why
-            ]
+            off = pool.map(_why_off, self.nodes, self.nodes.values())
+            return [*found, *filter(None, off)]
 
 
 def _why_off(node: str, order: TracingOrder) -> str | None:

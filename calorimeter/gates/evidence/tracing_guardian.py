@@ -2,8 +2,8 @@
 
 RabbitMQ traces per node: a node's own management API switches it on and off, for the clients of that node.
 `python -m calorimeter.gates.evidence.tracing_guardian` reads a JSON list of `TracingOrder`s, one for each
-node, from standard input (one line), switches tracing on, prints a JSON list of `SwitchedNode`s, waits until
-standard input is closed, and switches it off. If no node could be switched on, it ends at once.
+node, from standard input (one line), switches tracing on, prints a JSON list of `SwitchedNode`s, waits
+until standard input is closed, and switches it off. If no node could be switched on, it ends at once.
 
 Runs of the suite on one machine that trace the same vhost share it: each holds a lock on its own file,
 which the kernel releases when the process dies, and the last one switches tracing off. The file `ours`
@@ -35,7 +35,10 @@ OFF_PAUSE_S = 1.0
 
 
 class TracingOrder(NamedTuple):
-    """A node, the vhost to trace, and how to reach it; contains a password and is never written to a file."""
+    """A node, the vhost to trace, and how to reach it.
+
+    It contains a password and is never written to a file.
+    """
 
     url: str
     user: str
@@ -72,7 +75,7 @@ class TracingClaim:
         self._held: BinaryIO | None = None
 
     def take(self) -> str:
-        """Switch tracing on if it is off; the name of the node. Raises `EvidenceUnavailable` if that fails."""
+        """Switch tracing on if it is off; the node's name. Raises `EvidenceUnavailable` if that fails."""
         with self._alone(), self._order.api() as api:
             node = api.overview().node
             if not api.tracing():
@@ -101,11 +104,10 @@ class TracingClaim:
             if not self.was_taken() or self._others():
                 return False
             with self._order.api() as api:
-                if self.node not in ("", api.overview().node):
-                    raise EvidenceUnavailable(
-                        api.where,
-                        f"answers for {api.overview().node}, and tracing was left on at {self.node}",
-                    )
+                there = api.overview().node
+                if self.node not in ("", there):
+                    why = f"answers for {there}, and tracing was left on at {self.node}"
+                    raise EvidenceUnavailable(api.where, why)
                 was_on = api.tracing()
                 if was_on:
                     api.set_tracing(False)
@@ -114,7 +116,7 @@ class TracingClaim:
 
     @property
     def node(self) -> str:
-        """The node at which this suite switched tracing on; empty if it did not, or the file is an old one."""
+        """The node at which this suite switched tracing on; empty if it did not, or an older suite did."""
         about = files.read_text(self._ours).splitlines() if self.was_taken() else []
         return about[1] if len(about) > 1 else ""
 
@@ -166,7 +168,7 @@ def _release(claim: TracingClaim, tries: int) -> int:
 
 
 def main() -> int:
-    """Run the guardian; exit status 0 if tracing is as before at every node, 1 if it could not be switched."""
+    """Run the guardian; exit status 0 if tracing is as before at every node, else 1."""
     guardian.ignore_signals()
     line = sys.stdin.readline()
     if not line:

@@ -67,7 +67,7 @@ def traffic(lab: Deployment) -> Iterator[Traffic]:
 def traced(lab: Deployment, tmp_path: Path) -> Iterator[BrokerApi]:
     """The broker with tracing on."""
     with tracing(lab, state=tmp_path) as cluster:
-        yield api
+        yield cluster.api
 
 
 def test_every_delivery_is_recorded_in_order(lab: Deployment, traced: BrokerApi, traffic: Traffic) -> None:
