@@ -20,7 +20,7 @@ from calorimeter.core.host import netns
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.lab import broker_faults, lab_state, part_faults, tls_files, usage
-from calorimeter.lab.daemons import haproxy, heat, rabbitmq_node
+from calorimeter.lab.daemons import haproxy, heat, messaging, rabbitmq_node
 from calorimeter.lab.hosts import host_faults, network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.lab_topology import LabTopology
@@ -298,6 +298,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_queue_s=_seconds(config, "queue"),
         timeout_http_request_s=_seconds(config, "http-request"),
         rpc_timeout_s=float(asked.rpc_timeout_s),
+        heartbeat_s=float(messaging.HEARTBEAT_S if asked.brokers > 1 else 60),
         **_wanted(lab, config),
     )
 

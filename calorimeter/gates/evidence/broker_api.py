@@ -76,15 +76,18 @@ class BrokerApi:
         self._overview: Overview | None = None
 
     @classmethod
-    def of(cls, deployment: Deployment) -> BrokerApi:
+    def of(cls, deployment: Deployment, besides: Collection[str] = ()) -> BrokerApi:
         """The management API of a deployment; of several, the first that answers, else the last.
 
-        Each node's API shows the whole cluster. Raises `EvidenceUnavailable` if none is described.
+        Each node's API shows the whole cluster. The URLs `besides` are not asked: their nodes are broken.
+        Raises `EvidenceUnavailable` if none is described.
         """
         broker = deployment.broker
-        if broker is None or not broker.management:
-            raise EvidenceUnavailable(str(deployment.path), "has no broker.management")
-        for url in broker.management:
+        asked = [url for url in broker.management if url not in besides] if broker else []
+        if broker is None or not asked:
+            what = "the management API of no other node" if besides else "no management API"
+            raise EvidenceUnavailable(str(deployment.path), f"names {what} in [broker] nodes")
+        for url in asked:
             api = cls(
                 url,
                 broker.user,
@@ -93,7 +96,7 @@ class BrokerApi:
                 verify=deployment.tls.for_requests,
                 lag_s=broker.statistics_lag_s,
             )
-            if url == broker.management[-1] or api._answers():
+            if url == asked[-1] or api._answers():
                 break
         return api
 

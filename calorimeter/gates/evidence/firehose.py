@@ -52,7 +52,19 @@ def _where(deployment: Deployment) -> str:
     return f"RabbitMQ {', '.join(deployment.broker.amqp)}" if deployment.broker else "RabbitMQ"
 
 
-def _parameters(deployment: Deployment, broker: Broker, url: SplitResult) -> pika.ConnectionParameters:
+def answers(deployment: Deployment, url: str, within_s: float) -> bool:
+    """Whether a node opens a connection at its AMQP address within a time."""
+    assert deployment.broker is not None
+    try:
+        pika.BlockingConnection(_parameters(deployment, deployment.broker, urlsplit(url), within_s)).close()
+    except (pika.exceptions.AMQPError, OSError):
+        return False
+    return True
+
+
+def _parameters(
+    deployment: Deployment, broker: Broker, url: SplitResult, within_s: float = CONNECT_S
+) -> pika.ConnectionParameters:
     secure = url.scheme == "amqps"
     tls = None
     if secure:
@@ -70,9 +82,9 @@ def _parameters(deployment: Deployment, broker: Broker, url: SplitResult) -> pik
         credentials=pika.PlainCredentials(broker.user, deployment.reveal(broker.password)),
         ssl_options=tls,
         heartbeat=30,
-        socket_timeout=CONNECT_S,
-        stack_timeout=CONNECT_S,
-        blocked_connection_timeout=CONNECT_S,
+        socket_timeout=within_s,
+        stack_timeout=within_s,
+        blocked_connection_timeout=within_s,
         connection_attempts=1,
         client_properties={"connection_name": f"calorimeter-firehose:{uuid.uuid4()}"},
     )

@@ -1,0 +1,362 @@
+"""The experiments of B1 to B5: nodes of RabbitMQ die, freeze, are cut off, restart and return under calls."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import partial
+
+from calorimeter.core import messaging_bounds, waiting
+from calorimeter.core.faults.schedule import FaultCommands, commands
+from calorimeter.core.faults.shell_command import CommandResult
+from calorimeter.core.messaging_bounds import Silence
+from calorimeter.gates.broker.broker_trial import (
+    FEWEST_CALLS,
+    FEWEST_STACKS,
+    BrokerTrial,
+    EngineQueue,
+    NodeFault,
+)
+from calorimeter.gates.clients.heat_client import CallStream, HeatClient
+from calorimeter.gates.clients.stacks import TIMEOUT_MIN, Stacks, temporary_stacks
+from calorimeter.gates.context import Context
+from calorimeter.gates.engines.consumers import ENGINE, WORKER
+from calorimeter.gates.engines.rotation_calls import make_rotation_calls
+from calorimeter.gates.evidence import firehose
+from calorimeter.gates.evidence.broker_api import BrokerApi
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.gates.healing import carried_out, healing
+
+EVERY_S = 0.2
+"""Interval of the calls: five a second."""
+
+STACK_EVERY_S = 2.0
+RESOURCES = 3
+
+BEFORE_S = 2 * FEWEST_STACKS
+"""Time before the fault, in which enough stacks are accepted even if none is during the fault."""
+
+AFTER_S = 2 * FEWEST_CALLS * EVERY_S
+"""Time beyond a bound in which calls are sent that must succeed."""
+
+PROBE_S = 3.0
+BACK_S = 120.0
+FINAL_S = 60.0 * TIMEOUT_MIN
+ROUNDS = 20
+"""Rounds of calls over all consumers that show whether rotation is restored."""
+
+USUAL_NET_TICK_S = 60
+"""Erlang's default of net_ticktime."""
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerPart:
+    """A node with the commands for a fault. `amqp` and `management` are its URLs, as far as described."""
+
+    node: str
+    commands: FaultCommands
+    amqp: str | None
+    management: str | None
+
+
+def lose_node(context: Context, fault: Silence) -> BrokerTrial:
+    """Break the node that leads the queue `engine`, and heal it; for B1 to B3.
+
+    A cluster is needed, except for a freeze, which a single node can have, too.
+    """
+    run = BrokerFaultRun(context, fault)
+    if len(run.nodes) == 1 and fault != "freeze":
+        return run.inapplicable(
+            "the broker is a single node, and no other can go on without it (B5 judges an outage of all nodes)"
+            if fault == "kill"
+            else "the broker is a single node: there is no other from which it could be cut off"
+        )
+    with run.under_calls():
+        run.strike(run.leader_first()[:1])
+        run.heal()
+    return run.trial()
+
+
+def restart_in_turn(context: Context) -> BrokerTrial:
+    """Stop and start each node, one after the other; for B4."""
+    run = BrokerFaultRun(context, "stop")
+    with run.under_calls():
+        for each in run.parts:
+            run.strike([each])
+            run.heal()
+    return run.trial()
+
+
+def kill_all_nodes(context: Context) -> BrokerTrial:
+    """Kill all nodes at once, and start them; for B5."""
+    run = BrokerFaultRun(context, "kill")
+    if missing := {*run.nodes} - {each.node for each in run.parts}:
+        raise EvidenceUnavailable(
+            str(context.deployment.path), f"has no commands to kill and start {', '.join(sorted(missing))}"
+        )
+    with run.under_calls():
+        run.strike(run.parts)
+        run.heal()
+    return run.trial()
+
+
+class BrokerFaultRun:
+    """One trial: streams of calls and of creates, faults of nodes, and their end."""
+
+    def __init__(self, context: Context, fault: Silence) -> None:
+        self.context = context
+        self.fault = fault
+        with BrokerApi.of(context.deployment) as api:
+            seen = [node for node in api.nodes() if node.running]
+            queues = {queue.name: queue for queue in api.queues()}
+            self.consumers = len(api.engine_consumers())
+        self.nodes = tuple(node.name for node in seen)
+        self.queues = [queues[name] for name in (ENGINE, WORKER) if name in queues]
+        self.parts = self._parts(fault)
+        tick_s = max((node.net_ticktime_s or USUAL_NET_TICK_S for node in seen), default=USUAL_NET_TICK_S)
+        expect, every = context.deployment.expect, len(self.nodes)
+        bound = messaging_bounds.outage_s(expect, fault, tick_s)
+        if bound is None:
+            raise EvidenceUnavailable(
+                f"{context.deployment.path}: expect.heartbeat_s",
+                "is 0: without heartbeats nothing bounds the time until a client notices a frozen node",
+            )
+        self.outage_bound_s = bound
+        total = messaging_bounds.return_s(expect, every)
+        again = messaging_bounds.outage_s(expect, "stop", tick_s) or 0.0
+        self._return_bound_s = {True: total, False: again}
+        self._faults: list[NodeFault] = []
+        self._open: dict[str, FaultCommands] = {}
+        self._during: dict[str, str] | None = None
+        self._created: Stacks | None = None
+        self._waited_s = 0.0
+        self._stream: CallStream
+
+    def _parts(self, fault: str) -> list[BrokerPart]:
+        """The nodes with commands for a fault; parts that the file gives no node have the others, in order.
+
+        Raises `EvidenceUnavailable` if there are none.
+        """
+        deployment = self.context.deployment
+        described = self.context.broker.nodes
+        able = [c for p in deployment.parts if p.kind == "broker" and (c := commands(p, fault))]
+        if not able:
+            raise EvidenceUnavailable(
+                str(deployment.path), f"has no [[parts]] of kind 'broker' with commands for {fault!r}"
+            )
+        found = []
+        for each in able:
+            node = next((node for node in described if node.runs_on(each.part)), None)
+            if node is None and len(self.nodes) == 1:
+                node = described[0].model_copy(update={"name": self.nodes[0]})
+            if node is None or node.name not in self.nodes:
+                raise EvidenceUnavailable(
+                    str(deployment.path),
+                    f"does not say which node {each.part} is: [broker] nodes must have a name that is "
+                    f"NAME@{each.part} (the cluster has {', '.join(self.nodes)})",
+                )
+            found.append(BrokerPart(node.name or "", each, node.amqp, node.management))
+        return found
+
+    def inapplicable(self, why: str) -> BrokerTrial:
+        """The evidence of a fault that this broker cannot have."""
+        return BrokerTrial(fault=self.fault, nodes=self.nodes, does_not_apply=why)
+
+    def leader_first(self) -> list[BrokerPart]:
+        """The nodes that can be broken; first the one that leads the queue `engine`, or is its home."""
+        home = next((queue.node for queue in self.queues if queue.name == ENGINE), "")
+        return sorted(self.parts, key=lambda part: part.node != home)
+
+    @contextmanager
+    def under_calls(self) -> Iterator[None]:
+        """Send calls and creates at a fixed pace; afterwards all is healed, and the stacks have time to end.
+
+        Then rotation is looked at, and the stacks are deleted.
+        """
+        client = HeatClient(self.context)
+        with ExitStack() as stack:
+            created = self._created = stack.enter_context(temporary_stacks(client, RESOURCES))
+            with (
+                CallStream(client.list_stacks, EVERY_S) as self._stream,
+                CallStream(lambda: created.create().create, STACK_EVERY_S),
+                healing(self.context),
+            ):
+                self._await_steady()
+                yield
+            self.context.say("waiting until the stacks are final")
+            began = time.monotonic()
+            created.await_final(FINAL_S)
+            self._waited_s = round(time.monotonic() - began, 1)
+            self._look_back()
+
+    def _await_steady(self) -> None:
+        time.sleep(BEFORE_S)
+        created = self._created
+        assert created is not None
+        enough = waiting.poll(
+            lambda: (
+                sum(each.accepted for each in created.records) >= FEWEST_STACKS
+                and sum(call.ok for call in self._stream.calls()) >= FEWEST_CALLS
+            ),
+            BACK_S,
+        )
+        if not enough:
+            raise EvidenceUnavailable(
+                self.context.deployment.rest.url,
+                f"did not accept {FEWEST_STACKS} stacks and answer {FEWEST_CALLS} calls within {BACK_S:g} s "
+                "before the fault",
+            )
+
+    @property
+    def _total(self) -> bool:
+        """Whether all nodes are broken now."""
+        return len(self._open) == len(self.nodes)
+
+    def strike(self, chosen: Sequence[BrokerPart]) -> None:
+        """Break these nodes at once, until calls have been sent that must have succeeded."""
+        self.context.say(f"{self.fault}: {', '.join(each.commands.part for each in chosen)}")
+        done = self._on_all(self.context.injector.inject, [each.commands for each in chosen])
+        self._open = {each.node: each.commands for each in chosen}
+        noticed = self._await_noticed(chosen)
+        for each, result in zip(chosen, done, strict=True):
+            self._faults.append(
+                NodeFault(
+                    part=each.commands.part,
+                    node=each.node,
+                    begun_ns=result.at_ns or result.began_ns,
+                    struck_ns=result.at_ns or result.ended_ns,
+                    noticed_ns=noticed.get(each.node, 0),
+                )
+            )
+        if not self._total:
+            struck_ns = max(fault.struck_ns for fault in self._faults)
+            self._sleep_until(struck_ns + int((self.outage_bound_s + AFTER_S) * 1e9))
+        elif self.fault != "kill" or len(self.nodes) == 1:
+            time.sleep(AFTER_S)  # an outage: nobody serves, and its length proves nothing
+        if self._during is None:
+            self._during = self._queue_states(chosen)
+
+    def heal(self) -> None:
+        """End the faults, wait until the cluster is whole, and until calls have been sent that must succeed."""
+        total = self._total
+        healing_ns = time.time_ns()
+        parts = [*self._open.values()]
+        self.context.say(f"healing {', '.join(each.part for each in parts)}")
+        self._on_all(self.context.injector.heal, parts)
+        healed_ns = time.time_ns()
+        names = {each.part for each in parts}
+        self._faults = [
+            fault
+            if fault.healing_ns or fault.part not in names
+            else fault.model_copy(update={"healing_ns": healing_ns, "healed_ns": healed_ns})
+            for fault in self._faults
+        ]
+        self._open = {}
+        self._sleep_until(healed_ns + int((self._return_bound_s[total] + AFTER_S) * 1e9))
+        waiting.poll(lambda: not self._apart() and self._returned() >= self.consumers, BACK_S, every_s=1.0)
+
+    def _on_all(
+        self, act: Callable[[FaultCommands], CommandResult], given: Sequence[FaultCommands]
+    ) -> list[CommandResult]:
+        """Do the same to several nodes at once."""
+        with ThreadPoolExecutor(len(given)) as pool:
+            return list(pool.map(partial(carried_out, act), given))
+
+    def _sleep_until(self, at_ns: int) -> None:
+        time.sleep(max(0.0, (at_ns - time.time_ns()) / 1e9))
+
+    def _await_noticed(self, chosen: Sequence[BrokerPart]) -> dict[str, int]:
+        """Node → when it no longer answered, or the others no longer counted it as running."""
+        noticed: dict[str, int] = {}
+
+        def all_noticed() -> bool:
+            for each in chosen:
+                if each.node not in noticed and self._is_gone(each, chosen):
+                    noticed[each.node] = time.time_ns()
+            return len(noticed) == len(chosen)
+
+        waiting.poll(all_noticed, self.outage_bound_s + PROBE_S, every_s=0.5)
+        return noticed
+
+    def _is_gone(self, part: BrokerPart, broken: Sequence[BrokerPart]) -> bool:
+        deployment = self.context.deployment
+        if part.amqp is not None and not firehose.answers(deployment, part.amqp, PROBE_S):
+            return True
+        try:
+            with self._of_others(broken) as api:
+                return part.node not in {node.name for node in api.nodes() if node.running}
+        except EvidenceUnavailable:
+            return False
+
+    def _of_others(self, broken: Sequence[BrokerPart]) -> BrokerApi:
+        """The management API of a node that is not broken."""
+        return BrokerApi.of(
+            self.context.deployment, besides={each.management for each in broken if each.management}
+        )
+
+    def _queue_states(self, broken: Sequence[BrokerPart]) -> dict[str, str] | None:
+        """Queue → its state, as the other nodes show it; None if none of them answers."""
+        try:
+            with self._of_others(broken) as api:
+                return {queue.name: queue.state or "running" for queue in api.queues()}
+        except EvidenceUnavailable:
+            return None
+
+    def _apart(self) -> tuple[str, ...]:
+        """The nodes that are not in one cluster with the others; all if none answers."""
+        try:
+            with BrokerApi.of(self.context.deployment) as api:
+                seen = api.nodes()
+        except EvidenceUnavailable:
+            return self.nodes
+        whole = {node.name for node in seen if node.running and not node.partitions}
+        return tuple(name for name in self.nodes if name not in whole)
+
+    def _returned(self) -> int:
+        """The consumers of the queue `engine` now; 0 if no node answers."""
+        try:
+            with BrokerApi.of(self.context.deployment) as api:
+                return len([each for each in api.consumers() if each.queue == ENGINE])
+        except EvidenceUnavailable:
+            return 0
+
+    def _look_back(self) -> None:
+        """What is left of the fault: the cluster, the consumers, and whether calls rotate over them."""
+        self._left = {"apart": self._apart(), "returned": self._returned()}
+        self.context.say("whether calls rotate again")
+        try:
+            self._left["rotation"] = make_rotation_calls(self.context, ROUNDS * max(1, self.consumers))
+        except EvidenceUnavailable as problem:
+            self._left["no_rotation"] = f"{problem.where}: {problem.why}"
+
+    def trial(self) -> BrokerTrial:
+        """The evidence, once the context of calls has been left."""
+        assert self._created is not None
+        during = self._during
+        total = len(self.nodes) == len({fault.node for fault in self._faults}) and self.fault != "stop"
+        return BrokerTrial.model_validate(
+            {
+                "fault": self.fault,
+                "nodes": self.nodes,
+                "faults": tuple(self._faults),
+                "queues": tuple(
+                    EngineQueue(
+                        name=queue.name,
+                        type=queue.type,
+                        home=queue.node,
+                        during=None if during is None else during.get(queue.name, ""),
+                    )
+                    for queue in self.queues
+                ),
+                "outage_bound_s": self.outage_bound_s,
+                "return_bound_s": self._return_bound_s[total or len(self.nodes) == 1],
+                "calls": self._stream.calls(),
+                "stacks": self._created.records,
+                "waited_s": self._waited_s,
+                "consumers": self.consumers,
+                **self._left,
+            }
+        )
