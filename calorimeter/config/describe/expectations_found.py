@@ -23,7 +23,7 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
     """What is configured in the sections of the APIs; a value of one API only stands in its own table."""
     front, back = services["rest"].front, services["rest"].back
     servers = [server for service in services.values() for server in service.back.servers]
-    own = {api: _of(service) for api, service in services.items()}
+    own: dict[str, Any] = {api: _of(service) for api, service in services.items()}
     alike = len({each.model_dump_json() for each in own.values()}) == 1
     shared = own["rest"] if alike else ApiExpect()
     return Expect(

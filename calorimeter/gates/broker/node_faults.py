@@ -1,4 +1,4 @@
-"""The experiments of B1 to B5: nodes of RabbitMQ die, freeze, are cut off, restart and return under calls."""
+"""The experiments of B1 to B5: nodes of RabbitMQ die, freeze, are cut off, restart and return."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from calorimeter.core import messaging_bounds, waiting
 from calorimeter.core.faults.schedule import FaultCommands, commands
@@ -52,6 +52,13 @@ USUAL_NET_TICK_S = 60
 """Erlang's default of net_ticktime."""
 
 
+SINGLE = {
+    "kill": "the broker is a single node: no other can go on without it (B5 judges such an outage)",
+    "partitioned": "the broker is a single node: there is no other from which it could be cut off",
+}
+"""Fault that a broker of one node cannot have → why."""
+
+
 @dataclass(frozen=True, slots=True)
 class BrokerPart:
     """A node with the commands for a fault. `amqp` and `management` are its URLs, as far as described."""
@@ -68,12 +75,8 @@ def lose_node(context: Context, fault: Silence) -> BrokerTrial:
     A cluster is needed, except for a freeze, which a single node can have, too.
     """
     run = BrokerFaultRun(context, fault)
-    if len(run.nodes) == 1 and fault != "freeze":
-        return run.inapplicable(
-            "the broker is a single node, and no other can go on without it (B5 judges an outage of all nodes)"
-            if fault == "kill"
-            else "the broker is a single node: there is no other from which it could be cut off"
-        )
+    if len(run.nodes) == 1 and fault in SINGLE:
+        return run.inapplicable(SINGLE[fault])
     with run.under_calls():
         run.strike(run.leader_first()[:1])
         run.heal()
@@ -115,9 +118,8 @@ class BrokerFaultRun:
             self.consumers = len(api.engine_consumers())
         self.nodes = tuple(node.name for node in seen)
         self.queues = [queues[name] for name in (ENGINE, WORKER) if name in queues]
-        self.parts = self._parts(fault)
         tick_s = max((node.net_ticktime_s or USUAL_NET_TICK_S for node in seen), default=USUAL_NET_TICK_S)
-        expect, every = context.deployment.expect, len(self.nodes)
+        expect = context.deployment.expect
         bound = messaging_bounds.outage_s(expect, fault, tick_s)
         if bound is None:
             raise EvidenceUnavailable(
@@ -125,22 +127,24 @@ class BrokerFaultRun:
                 "is 0: without heartbeats nothing bounds the time until a client notices a frozen node",
             )
         self.outage_bound_s = bound
-        total = messaging_bounds.return_s(expect, every)
-        again = messaging_bounds.outage_s(expect, "stop", tick_s) or 0.0
-        self._return_bound_s = {True: total, False: again}
+        self._again_s = messaging_bounds.outage_s(expect, "stop", tick_s) or 0.0
+        self._all_again_s = messaging_bounds.return_s(expect, len(self.nodes))
+        self._was_total = False
         self._faults: list[NodeFault] = []
         self._open: dict[str, FaultCommands] = {}
         self._during: dict[str, str] | None = None
         self._created: Stacks | None = None
         self._waited_s = 0.0
         self._stream: CallStream
+        self._left: dict[str, object] = {}
 
-    def _parts(self, fault: str) -> list[BrokerPart]:
-        """The nodes with commands for a fault; parts that the file gives no node have the others, in order.
+    @cached_property
+    def parts(self) -> list[BrokerPart]:
+        """The nodes with commands for the fault.
 
-        Raises `EvidenceUnavailable` if there are none.
+        Raises `EvidenceUnavailable` if there are none, or it is not known which node a part is.
         """
-        deployment = self.context.deployment
+        deployment, fault = self.context.deployment, self.fault
         described = self.context.broker.nodes
         able = [c for p in deployment.parts if p.kind == "broker" and (c := commands(p, fault))]
         if not able:
@@ -172,9 +176,9 @@ class BrokerFaultRun:
 
     @contextmanager
     def under_calls(self) -> Iterator[None]:
-        """Send calls and creates at a fixed pace; afterwards all is healed, and the stacks have time to end.
+        """Send calls and creates at a fixed pace while the context is open; all is healed at its end.
 
-        Then rotation is looked at, and the stacks are deleted.
+        Then the stacks have time to end, rotation is looked at, and the stacks are deleted.
         """
         client = HeatClient(self.context)
         with ExitStack() as stack:
@@ -206,9 +210,14 @@ class BrokerFaultRun:
         if not enough:
             raise EvidenceUnavailable(
                 self.context.deployment.rest.url,
-                f"did not accept {FEWEST_STACKS} stacks and answer {FEWEST_CALLS} calls within {BACK_S:g} s "
-                "before the fault",
+                f"did not accept {FEWEST_STACKS} stacks and answer {FEWEST_CALLS} calls within "
+                f"{BACK_S:g} s before the fault",
             )
+
+    @property
+    def return_bound_s(self) -> float:
+        """The longest time from the return of what was broken until its clients are served."""
+        return self._all_again_s if self._was_total else self._again_s
 
     @property
     def _total(self) -> bool:
@@ -234,14 +243,14 @@ class BrokerFaultRun:
         if not self._total:
             struck_ns = max(fault.struck_ns for fault in self._faults)
             self._sleep_until(struck_ns + int((self.outage_bound_s + AFTER_S) * 1e9))
-        elif self.fault != "kill" or len(self.nodes) == 1:
-            time.sleep(AFTER_S)  # an outage: nobody serves, and its length proves nothing
+        else:
+            time.sleep(AFTER_S)  # nobody serves: the length of the outage proves nothing
         if self._during is None:
             self._during = self._queue_states(chosen)
 
     def heal(self) -> None:
-        """End the faults, wait until the cluster is whole, and until calls have been sent that must succeed."""
-        total = self._total
+        """End the faults; wait until the cluster is whole, and calls were sent that must succeed."""
+        self._was_total = self._total
         healing_ns = time.time_ns()
         parts = [*self._open.values()]
         self.context.say(f"healing {', '.join(each.part for each in parts)}")
@@ -255,7 +264,7 @@ class BrokerFaultRun:
             for fault in self._faults
         ]
         self._open = {}
-        self._sleep_until(healed_ns + int((self._return_bound_s[total] + AFTER_S) * 1e9))
+        self._sleep_until(healed_ns + int((self.return_bound_s + AFTER_S) * 1e9))
         waiting.poll(lambda: not self._apart() and self._returned() >= self.consumers, BACK_S, every_s=1.0)
 
     def _on_all(
@@ -336,7 +345,6 @@ class BrokerFaultRun:
         """The evidence, once the context of calls has been left."""
         assert self._created is not None
         during = self._during
-        total = len(self.nodes) == len({fault.node for fault in self._faults}) and self.fault != "stop"
         return BrokerTrial.model_validate(
             {
                 "fault": self.fault,
@@ -352,7 +360,7 @@ class BrokerFaultRun:
                     for queue in self.queues
                 ),
                 "outage_bound_s": self.outage_bound_s,
-                "return_bound_s": self._return_bound_s[total or len(self.nodes) == 1],
+                "return_bound_s": self.return_bound_s,
                 "calls": self._stream.calls(),
                 "stacks": self._created.records,
                 "waited_s": self._waited_s,

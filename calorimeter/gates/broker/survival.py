@@ -66,7 +66,7 @@ def _last(evidence: BrokerTrial) -> str:
     since = "the return" if evidence.total else "a fault"
     if not figures["failed_calls"]:
         return f"{figures['bound_s']} s after {since} are allowed"
-    return f"the last one sent {figures['outage_s']} s after {since} of {figures['bound_s']} s that are allowed"
+    return f"the last one sent {figures['outage_s']} s after {since}, {figures['bound_s']} s are allowed"
 
 
 def _not_blamable(evidence: BrokerTrial) -> str | None:
@@ -121,10 +121,7 @@ def _not_restored(evidence: BrokerTrial) -> Iterator[str]:
     if evidence.apart:
         yield f"{', '.join(evidence.apart)} did not return into one cluster with the other nodes"
     if evidence.returned < evidence.consumers:
-        yield (
-            f"{evidence.returned} of {evidence.consumers} consumers of {ENGINE} returned, although the nodes "
-            "had"
-        )
+        yield f"{evidence.returned} of {evidence.consumers} consumers of {ENGINE} returned with the nodes"
 
 
 def _gaps(evidence: BrokerTrial) -> Iterator[str]:
