@@ -9,12 +9,7 @@ from calorimeter.gates.broker.broker_trial import FEWEST_CALLS, FEWEST_STACKS, B
 from calorimeter.gates.engines.consumers import ENGINE, WORKER
 from calorimeter.gates.engines.rotation import exact_rotation
 
-DONE = {
-    "kill": "was killed",
-    "stop": "was stopped",
-    "freeze": "was frozen",
-    "partitioned": "was cut from the others",
-}
+DONE = {"kill": "killed", "stop": "stopped", "freeze": "frozen", "partitioned": "cut from the others"}
 """Fault → what happened to the node, for a sentence."""
 
 
@@ -56,9 +51,10 @@ def _story(evidence: BrokerTrial) -> str:
     names = ", ".join(dict.fromkeys(fault.part for fault in evidence.faults))
     done = DONE[evidence.fault]
     if len(evidence.faults) == 1:
-        return f"{names} {done} and returned"
-    together = "all nodes" if evidence.total else "one node after the other"
-    return f"{together} ({names}) {done} and returned"
+        return f"{names} was {done} and returned"
+    if evidence.total:
+        return f"all nodes ({names}) were {done} and returned"
+    return f"each node in turn ({names}) was {done} and returned"
 
 
 def _last(evidence: BrokerTrial) -> str:
