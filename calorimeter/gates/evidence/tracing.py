@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -87,18 +87,23 @@ def _untraced(
     return {node.name: why for node in api.nodes() if node.running and node.name not in on}
 
 
-def restore(deployment: Deployment) -> bool:
+def restore(deployment: Deployment, *, state: Path | None = None) -> bool:
     """Switch tracing off where a run of this suite that was killed with its guardian left it on.
 
-    Returns whether it did. Raises `EvidenceUnavailable` and InputError if it cannot be switched off.
+    So it does for a node that was away when tracing was switched off at the others. Returns whether it did.
+    Raises `EvidenceUnavailable` and InputError if it cannot be switched off.
     """
     if deployment.broker is None:
         return False
-    claims = [TracingClaim(order, f"restoring-{os.getpid()}") for order in _orders(deployment, None)]
-    left = [claim for claim in claims if claim.was_taken()]
+    claims = [TracingClaim(order, f"restoring-{os.getpid()}") for order in _orders(deployment, state)]
+    return _release([claim for claim in claims if claim.was_taken()])
+
+
+def _release(claims: Iterable[TracingClaim]) -> bool:
+    """Release all claims; whether tracing was switched off. Raises what the first failure raised."""
     problems: list[EvidenceUnavailable | InputError] = []
     done = []
-    for claim in left:
+    for claim in claims:
         try:
             done.append(claim.release())
         except (EvidenceUnavailable, InputError) as problem:
@@ -139,9 +144,8 @@ def _guarded(orders: Mapping[str, TracingOrder]) -> Iterator[list[SwitchedNode]]
     finally:
         if guardian.dismiss(guard, OFF_WITHIN_S) != 0:
             # The guardian died, or a node is away: release the claims here.
-            for each in switched or [SwitchedNode(url, "") for url in orders]:
-                if not each.why:
-                    TracingClaim(orders[each.url], f"{guard.pid}").release()
+            on = [each.url for each in switched if not each.why] or orders
+            _release(TracingClaim(orders[url], f"{guard.pid}") for url in on)
 
 
 def _heed(answer: str | None, urls: list[str]) -> list[SwitchedNode]:

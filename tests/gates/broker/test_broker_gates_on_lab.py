@@ -1,0 +1,160 @@
+"""Gates B, and tracing, on labs with a cluster of three brokers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from calorimeter.core import deployment as deployments
+from calorimeter.core import paths
+from calorimeter.core.deployment import Deployment
+from calorimeter.core.verdict import Outcome
+from calorimeter.core.waiting import poll
+from calorimeter.gates.evidence.tracing import restore, tracing
+from calorimeter.gates.evidence.tracing_guardian import TracingOrder
+from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
+from calorimeter.lab import part_faults
+from tests.conftest import lab_command
+from tests.gates import in_process
+
+pytestmark = pytest.mark.lab
+
+CALLS, STACKS = 90, 10
+USER = Path(__file__).parents[1] / "evidence" / "tracing_user.py"
+SHAPE = ("--rest", "2", "--cfn", "1", "--engines", "3", "--brokers", "3", "--rpc-timeout", "20")
+
+needs_root = pytest.mark.skipif(not part_faults.can_drop(), reason="dropping packets needs root")
+
+
+@contextmanager
+def cluster_lab(messaging: str, *more: str) -> Iterator[Deployment]:
+    """A lab with three brokers."""
+    name = f"test-{os.getpid()}-{messaging[0]}"
+    up = lab_command("up", "--name", name, *SHAPE, "--messaging", messaging, *more)
+    if up.returncode != 0:
+        pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
+    try:
+        yield deployments.read(paths.lab(name) / "deployment.toml")
+    finally:
+        down = lab_command("down", "--name", name)
+    assert down.returncode == 0, down.stderr
+
+
+@pytest.fixture(scope="module")
+def quorum() -> Iterator[Deployment]:
+    """Quorum queues."""
+    with cluster_lab("quorum") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def classic() -> Iterator[Deployment]:
+    """Classic queues, each with one home."""
+    with cluster_lab("classic") as lab:
+        yield lab
+
+
+def orders(lab: Deployment, state: Path) -> dict[str, TracingOrder]:
+    """Node → its order."""
+    with tracing(lab, state=state) as traced:
+        return dict(traced.nodes)
+
+
+def switches(found: dict[str, TracingOrder]) -> list[bool]:
+    """Whether tracing is on, node by node."""
+    with ExitStack() as stack:
+        return [stack.enter_context(order.api()).tracing() for order in found.values()]
+
+
+def act(lab: Deployment, part: str, action: str) -> None:
+    """Do something to a part."""
+    done = lab_command("part", "--name", lab.name, part, action)
+    assert done.returncode == 0, done.stderr
+
+
+def test_tracing_is_on_at_every_node_and_off_after_kill_9(quorum: Deployment, tmp_path: Path) -> None:
+    """The guardian outlives the suite; a node that was killed meanwhile returns with tracing off."""
+    found = orders(quorum, tmp_path)
+    assert len(found) == 3 and switches(found) == [False] * 3
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    command = [sys.executable, str(USER), str(quorum.path), str(tmp_path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as run:
+        assert run.stdout is not None and run.stdout.readline() == b"on\n"
+        assert switches(found) == [True] * 3
+        act(quorum, "rabbitmq-2", "kill")
+        act(quorum, "rabbitmq-2", "start")
+        assert switches(found) == [True, False, True]
+        os.kill(run.pid, signal.SIGKILL)
+    assert poll(lambda: switches(found) == [False] * 3, 30)
+
+
+def test_a_frozen_node_is_switched_off_when_it_is_back(quorum: Deployment, tmp_path: Path) -> None:
+    """It is away when tracing is switched off; the next command finds the claim that is left."""
+    found = orders(quorum, tmp_path)
+    try:
+        with (
+            pytest.raises(EvidenceUnavailable, match="gave no answer within 10 s"),
+            tracing(quorum, state=tmp_path),
+        ):
+            act(quorum, "rabbitmq-3", "freeze")
+    finally:
+        act(quorum, "rabbitmq-3", "thaw")
+    left = switches(found)
+    assert left[:2] == [False, False]
+    assert restore(quorum, state=tmp_path) is left[2]
+    assert switches(found) == [False] * 3
+
+
+@pytest.mark.parametrize("messaging", ["quorum", "classic"])
+def test_engines_on_different_nodes_take_turns(
+    messaging: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """E2 to E4: exact rotation and equal shares over consumers of three nodes."""
+    lab: Deployment = request.getfixturevalue(messaging)
+    found = in_process.verified(lab.path, "E1,E2,E3,E4", tmp_path, calls=CALLS, stacks=STACKS)
+    assert {gate: verdict.judgement.why for gate, verdict in found.items() if not verdict.acceptable} == {}
+    assert found["E2"].judgement.figures["consumers"] == 3
+
+
+def test_an_untraced_node_leaves_rotation_unknown(quorum: Deployment, tmp_path: Path) -> None:
+    """A file that names the management API of one node only: INCONCLUSIVE, and the others are named."""
+    assert quorum.broker is not None
+    first, *others = quorum.broker.nodes
+    nodes = (first, *(node.model_copy(update={"management": None}) for node in others))
+    text = quorum.path.read_text()
+    for node in nodes[1:]:
+        text = text.replace(f'management = "{_management(quorum, node.name)}"\n', "")
+    partial = quorum.path.with_name("partial.toml")
+    partial.write_text(text)
+    try:
+        found = in_process.verified(partial, "E2", tmp_path, calls=CALLS)
+    finally:
+        partial.unlink()
+    assert found["E2"].judgement.outcome is Outcome.INCONCLUSIVE
+    assert "tracing is not on at rabbitmq-" in found["E2"].judgement.why
+
+
+def _management(lab: Deployment, name: str | None) -> str | None:
+    assert lab.broker is not None
+    return next(node.management for node in lab.broker.nodes if node.name == name)
+
+
+@pytest.mark.parametrize("gate", ["B1", "B2", pytest.param("B3", marks=needs_root), "B4", "B5"])
+def test_quorum_queues_survive(quorum: Deployment, gate: str, tmp_path: Path) -> None:
+    """Every gate B is green."""
+    verdict = in_process.verified(quorum.path, gate, tmp_path)[gate].judgement
+    assert verdict.outcome is Outcome.PASS, (verdict.why, verdict.counter_examples)
+
+
+def test_a_classic_queue_dies_with_its_home(classic: Deployment, tmp_path: Path) -> None:
+    """B1 is red, and says that the queue had one home."""
+    verdict = in_process.verified(classic.path, "B1", tmp_path)["B1"].judgement
+    assert verdict.outcome is Outcome.FAIL
+    assert "has one home" in verdict.why
