@@ -149,11 +149,15 @@ def _management(deployment: Deployment) -> str:
     with BrokerApi.of(deployment) as api:
         overview = api.overview()
         consumers = api.engine_consumers()
+        nodes = api.nodes()
     tags = ", ".join(overview.tags) or "none"
-    return f"RabbitMQ {overview.version}, {len(consumers)} consumers on engine; rights: {tags}"
+    of = f" of {len(nodes)} nodes" if len(nodes) > 1 else ""
+    away = "".join(f"; note: {node.name} does not run" for node in nodes if not node.running)
+    return f"RabbitMQ {overview.version}{of}, {len(consumers)} consumers on engine; rights: {tags}{away}"
 
 
 def _trace(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence import tracing
     from calorimeter.gates.evidence.broker_api import BrokerApi
     from calorimeter.gates.evidence.firehose import connect
 
@@ -163,10 +167,17 @@ def _trace(deployment: Deployment) -> str:
             raise EvidenceUnavailable(
                 api.url, f"user {api.user!r} lacks the tag administrator, which switching tracing needs"
             )
+        running = [node.name for node in api.nodes() if node.running]
     connect(deployment).close()
-    return (
+    found = (
         f"{' or '.join(deployment.broker.amqp)} accepts {deployment.broker.user!r}, who may switch tracing"
     )
+    if unreached := sorted({*running} - {*tracing.reachable(deployment)}):
+        found += (
+            f"; note: not at {', '.join(unreached)}, whose own management API is not in [broker] nodes or "
+            "does not answer: gates that trace are INCONCLUSIVE"
+        )
+    return found
 
 
 def _sources(deployment: Deployment) -> str:

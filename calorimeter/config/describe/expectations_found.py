@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from calorimeter.config.audit.subject import ApiName, AuditedFiles
@@ -45,14 +45,16 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
         rest=ApiExpect() if alike else own["rest"],
         cfn=ApiExpect() if alike or "cfn" not in own else own["cfn"],
         **_messaging(subject),
+        **messaging_times(subject.heat),
     )
 
 
-def _messaging(subject: AuditedFiles) -> dict[str, Any]:
+def messaging_times(heat: Iterable[HeatProcessConf]) -> dict[str, Any]:
     """The options of Heat's files that bound an outage of a broker: of several, that of the longest one."""
     found: dict[str, Any] = {}
+    confs = [*heat]
     for key, (option, longest) in MESSAGING_TIMES.items():
-        given = [number for conf in subject.heat if (number := conf.messaging_number(option)) is not None]
+        given = [number for conf in confs if (number := conf.messaging_number(option)) is not None]
         try:
             if given:
                 Expect.model_validate({key: longest(given)})

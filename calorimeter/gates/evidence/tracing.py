@@ -87,6 +87,18 @@ def _untraced(
     return {node.name: why for node in api.nodes() if node.running and node.name not in on}
 
 
+def reachable(deployment: Deployment) -> list[str]:
+    """The nodes whose own management API answers: tracing can be switched on there."""
+    found = []
+    for order in _orders(deployment, None):
+        try:
+            with order.api() as api:
+                found.append(api.overview().node)
+        except EvidenceUnavailable:
+            continue
+    return found
+
+
 def restore(deployment: Deployment, *, state: Path | None = None) -> bool:
     """Switch tracing off where a run of this suite that was killed with its guardian left it on.
 
