@@ -56,6 +56,7 @@ def _readers(deployment: Deployment) -> dict[str, Reader | None]:
         "ec2": (lambda: _ec2(deployment)) if identity and identity.ec2_access else None,
         "proxy stats": (lambda: _stats(deployment)) if any(p.stats for p in deployment.proxy) else None,
         "proxy log": (lambda: _logs(deployment)) if any(p.logs for p in deployment.proxy) else None,
+        "broker amqp": (lambda: _amqp(deployment)) if broker else None,
         "broker management": (lambda: _management(deployment)) if broker and broker.management else None,
         "broker trace": (lambda: _trace(deployment)) if broker and broker.management else None,
         "sources": (lambda: _sources(deployment)) if deployment.clients.sources else None,
@@ -140,6 +141,27 @@ def _logs(deployment: Deployment) -> str:
         for log in open_logs(proxy):
             with log:
                 found.append(f"{log.where} can be listened to")
+    return "; ".join(found)
+
+
+def _amqp(deployment: Deployment) -> str:
+    """What AMQP alone tells, by passive declares."""
+    from calorimeter.gates.evidence import firehose
+
+    assert deployment.broker is not None
+    firehose.connect(deployment).close()
+    found = []
+    for queue in ("engine", "engine_worker"):
+        try:
+            messages, consumers = firehose.depth(deployment, queue)
+            found.append(f"{queue} has {consumers} consumers and {messages} messages that wait")
+        except EvidenceUnavailable as problem:
+            found.append(f"{queue}: {problem.why}")
+    if not deployment.broker.management:
+        found.append(
+            "note: without a management API it is not known which processes consume, and tracing cannot be "
+            "switched on: E1 can only compare numbers, E2 to E10, L and B are INCONCLUSIVE"
+        )
     return "; ".join(found)
 
 
