@@ -30,14 +30,16 @@ from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.gates.healing import carried_out, healing
 
-EVERY_S = 0.2
-"""Interval of the calls: five a second."""
+EVERY_S = 0.5
+"""Interval of the calls: two a second, which leaves a lab on two cores enough time to start a node."""
 
-STACK_EVERY_S = 2.0
+STACK_EVERY_S = 3.0
 RESOURCES = 3
+MOST_OPEN = 3
+"""Calls that may be open before a fault: one for each engine of a usual deployment."""
 
-BEFORE_S = 2 * FEWEST_STACKS
-"""Time before the fault, in which enough stacks are accepted even if none is during the fault."""
+BEFORE_S = 2 * FEWEST_CALLS * EVERY_S
+"""Time before the fault in which calls must succeed: else it cannot be blamed for those that fail."""
 
 AFTER_S = 2 * FEWEST_CALLS * EVERY_S
 """Time beyond a bound in which calls are sent that must succeed."""
@@ -135,6 +137,7 @@ class BrokerFaultRun:
         self._during: dict[str, str] | None = None
         self._created: Stacks | None = None
         self._waited_s = 0.0
+        self._steady_ns = 0
         self._stream: CallStream
         self._left: dict[str, object] = {}
 
@@ -197,27 +200,36 @@ class BrokerFaultRun:
             self._look_back()
 
     def _await_steady(self) -> None:
-        time.sleep(BEFORE_S)
+        """Wait until the latest calls were answered well and stacks are accepted; then some time more."""
         created = self._created
         assert created is not None
-        enough = waiting.poll(
-            lambda: (
+
+        def steady() -> bool:
+            latest = self._stream.calls()[-FEWEST_CALLS:]
+            return (
                 sum(each.accepted for each in created.records) >= FEWEST_STACKS
-                and sum(call.ok for call in self._stream.calls()) >= FEWEST_CALLS
-            ),
-            BACK_S,
-        )
-        if not enough:
+                and len(latest) == FEWEST_CALLS
+                and all(call.ok for call in latest)
+                and self._stream.open <= MOST_OPEN
+            )
+
+        if not waiting.poll(steady, BACK_S):
             raise EvidenceUnavailable(
                 self.context.deployment.rest.url,
-                f"did not accept {FEWEST_STACKS} stacks and answer {FEWEST_CALLS} calls within "
-                f"{BACK_S:g} s before the fault",
+                f"did not accept {FEWEST_STACKS} stacks and answer {1 / EVERY_S:g} calls per second within "
+                f"{BACK_S:g} s, even without a fault",
             )
+        self._steady_ns = time.time_ns()
+        time.sleep(BEFORE_S)
 
     @property
     def return_bound_s(self) -> float:
-        """The longest time from the return of what was broken until its clients are served."""
-        return self._all_again_s if self._was_total else self._again_s
+        """The longest time from the return of what was broken until calls must succeed.
+
+        Its clients have connected by then, and an RPC timeout later every call that waited has expired.
+        """
+        rpc_s = self.context.deployment.expect.rpc_timeout_s
+        return (self._all_again_s if self._was_total else self._again_s) + rpc_s
 
     @property
     def _total(self) -> bool:
@@ -361,7 +373,7 @@ class BrokerFaultRun:
                 ),
                 "outage_bound_s": self.outage_bound_s,
                 "return_bound_s": self.return_bound_s,
-                "calls": self._stream.calls(),
+                "calls": tuple(c for c in self._stream.calls() if c.sent_ns >= self._steady_ns),
                 "stacks": self._created.records,
                 "waited_s": self._waited_s,
                 "consumers": self.consumers,
