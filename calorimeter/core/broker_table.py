@@ -22,12 +22,14 @@ class BrokerNode(Model):
     """One node of RabbitMQ.
 
     `name` is the node's own name (`rabbit@HOST`). `amqp` is the address at which it serves clients,
-    `management` that of its management API, without `/api`.
+    `management` that of its management API, without `/api`, `prometheus` that of its plugin
+    rabbitmq_prometheus, without `/metrics`.
     """
 
     name: Name | None = None
     amqp: AmqpUrl | None = None
     management: HttpUrl | None = None
+    prometheus: HttpUrl | None = None
 
     @model_validator(mode="after")
     def _reachable(self) -> BrokerNode:

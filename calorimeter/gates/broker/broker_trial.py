@@ -48,11 +48,11 @@ class BrokerTrial(Model):
     """Evidence of B1 to B5: calls at a fixed pace and stacks, while `faults` came and went.
 
     `nodes` are all nodes of the cluster. `outage_bound_s` is the bound of `core.messaging_bounds` from a
-    fault until others serve; `return_bound_s` that from a node's return until its clients are served, and all
-    calls that waited meanwhile have expired (`rpc_response_timeout`). `consumers` and `returned` count the
-    consumers of `engine` before and after, `apart` names the nodes that were not in one cluster with the
-    others at the end. `rotation` are calls made afterwards, one at a time; `no_rotation` is why there are
-    none. `waited_s` is how long stacks were waited for.
+    fault until others serve; `return_bound_s` that from a node's return until its clients are served, and
+    all calls that waited meanwhile have expired (`rpc_response_timeout`). `consumers` and `returned` count
+    the consumers of `engine` before and after, `apart` names the nodes that were not in one cluster with
+    the others at the end. `rotation` are calls made afterwards, one at a time; `no_rotation` is why there
+    are none. `waited_s` is how long stacks were waited for.
     """
 
     fault: str
