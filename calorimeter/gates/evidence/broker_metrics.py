@@ -26,7 +26,7 @@ DELIVERED = frozenset(
 """Deliveries of a channel from a queue, to consumers that do not acknowledge and to those that do."""
 
 _SAMPLE = re.compile(r"(?P<name>[a-z_]+)\{(?P<labels>[^{}]*)\} (?P<value>[0-9.e+]+)")
-_LABEL = re.compile(r'([a-z_]+)="([^"\\]*)"')
+_LABEL = re.compile(r'(?:^|,)([a-z_]+)="([^"\\]*)"')
 
 
 def samples(text: str) -> Iterator[tuple[str, dict[str, str], float]]:
