@@ -160,7 +160,8 @@ def _amqp(deployment: Deployment) -> str:
     if not deployment.broker.management:
         found.append(
             "note: without a management API it is not known which processes consume, and tracing cannot be "
-            "switched on: E1 can only compare numbers, E2 to E10, L and B are INCONCLUSIVE"
+            "switched on: E1 can only compare numbers; E2 to E10, L and B are INCONCLUSIVE (save E4, which can "
+            "read [broker] nodes prometheus)"
         )
     return "; ".join(found)
 
