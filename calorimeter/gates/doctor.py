@@ -160,8 +160,8 @@ def _amqp(deployment: Deployment) -> str:
     if not deployment.broker.management:
         found.append(
             "note: without a management API it is not known which processes consume, and tracing cannot be "
-            "switched on: E1 can only compare numbers; E2 to E10, L and B are INCONCLUSIVE (save E4, which can "
-            "read [broker] nodes prometheus)"
+            "switched on: E1 can only compare numbers, E4 needs [broker] nodes prometheus, and the other "
+            "gates E, L and B are INCONCLUSIVE"
         )
     return "; ".join(found)
 
