@@ -8,6 +8,7 @@ from typing import Any
 from calorimeter.config.audit.subject import ApiName, AuditedFiles
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService, ProxySection
+from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.core.expect import BALANCES, HASH_TYPES, HASHED, ApiExpect, Expect, StickOn, first_word
 
 MESSAGING_TIMES: dict[str, tuple[str, Callable[[list[float]], float]]] = {
@@ -44,7 +45,6 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
         rpc_timeout_s=float(subject.rpc_response_timeout_s),
         rest=ApiExpect() if alike else own["rest"],
         cfn=ApiExpect() if alike or "cfn" not in own else own["cfn"],
-        **_messaging(subject),
         **messaging_times(subject.heat),
     )
 
