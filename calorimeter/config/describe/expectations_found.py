@@ -59,7 +59,7 @@ def messaging_times(heat: Iterable[HeatProcessConf]) -> dict[str, Any]:
             if given:
                 Expect.model_validate({key: longest(given)})
                 found[key] = longest(given)
-        except ValueError:  # oslo.config refuses it, too; the audit says so
+        except (ValueError, OverflowError):  # oslo.config refuses it, too; the audit says so
             continue
     return found
 

@@ -77,6 +77,10 @@ def test_bounds_of_an_outage_are_those_of_the_slowest_process() -> None:
     found = messaging_times(heat)
     assert found == {"heartbeat_s": 30.0, "heartbeat_rate": 2, "reconnect_delay_s": 0.5}
     assert Expect(**found).reconnect_interval_max_s == 30
+    odd = parse(
+        "n1", ("heat.conf", "[oslo_messaging_rabbit]\nheartbeat_rate = inf\nkombu_reconnect_delay = nan\n")
+    )
+    assert messaging_times([odd]) == {}
 
 
 def test_sections_that_balance_alike_share_one_expectation() -> None:
