@@ -21,6 +21,7 @@ from urllib.parse import SplitResult, urlsplit
 
 import pika
 import pika.exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 from calorimeter.core.broker_table import Broker
 from calorimeter.core.deployment import Deployment
@@ -38,6 +39,9 @@ KEEP = 2_000_000
 
 BEAT_S = 0.5
 CONNECT_S = 10.0
+
+UNREACHED = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
+"""What pika raises if a connection cannot be opened; the second if a frozen node accepts it and is silent."""
 
 
 def parameters(deployment: Deployment) -> list[pika.ConnectionParameters]:
@@ -57,7 +61,7 @@ def answers(deployment: Deployment, url: str, within_s: float) -> bool:
     assert deployment.broker is not None
     try:
         pika.BlockingConnection(_parameters(deployment, deployment.broker, urlsplit(url), within_s)).close()
-    except (pika.exceptions.AMQPError, OSError):
+    except UNREACHED:
         return False
     return True
 
@@ -105,7 +109,7 @@ def connect(deployment: Deployment) -> pika.BlockingConnection:
         ) from None
     except pika.exceptions.ConnectionClosedByBroker as problem:
         raise EvidenceUnavailable(where, f"closes the connection: {problem.reply_text}") from None
-    except (pika.exceptions.AMQPError, OSError):
+    except UNREACHED:
         raise EvidenceUnavailable(where, "cannot be reached over AMQP") from None
 
 
