@@ -41,7 +41,7 @@ BEAT_S = 0.5
 CONNECT_S = 10.0
 
 UNREACHED = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
-"""What pika raises if a connection cannot be opened; the second if a frozen node accepts it and is silent."""
+"""What pika raises if no connection is opened; the second if a frozen node accepts it and is silent."""
 
 
 def parameters(deployment: Deployment) -> list[pika.ConnectionParameters]:
