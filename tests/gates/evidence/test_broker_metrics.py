@@ -56,7 +56,8 @@ def test_deliveries_of_one_queue_are_counted_by_channel(
 
 
 def test_lines_of_another_form_are_left_out() -> None:
-    """Comments, samples without labels, text that is no metric."""
+    """Comments, samples without labels, text that is no metric, numbers that are none."""
+    assert [*broker_metrics.samples("x{} 1e999\nx{} 1.2.3\nx{} 1e4\n")] == [("x", {}, 10_000.0)]
     assert [*broker_metrics.samples('# HELP x\nx 1\n<html>\nx{a=} 1\nx{a="b"} NaN\n')] == [("x", {}, 1.0)]
 
 
