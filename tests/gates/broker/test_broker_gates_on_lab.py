@@ -123,27 +123,42 @@ def test_engines_on_different_nodes_take_turns(
     assert found["E2"].judgement.figures["consumers"] == 3
 
 
-def test_an_untraced_node_leaves_rotation_unknown(quorum: Deployment, tmp_path: Path) -> None:
-    """A file that names the management API of one node only: INCONCLUSIVE, and the others are named."""
-    assert quorum.broker is not None
-    first, *others = quorum.broker.nodes
-    nodes = (first, *(node.model_copy(update={"management": None}) for node in others))
-    text = quorum.path.read_text()
-    for node in nodes[1:]:
-        text = text.replace(f'management = "{_management(quorum, node.name)}"\n', "")
-    partial = quorum.path.with_name("partial.toml")
+@contextmanager
+def without_management(lab: Deployment, *names: str) -> Iterator[Path]:
+    """A deployment file that does not name the management API of these nodes."""
+    assert lab.broker is not None
+    text = lab.path.read_text()
+    for node in lab.broker.nodes:
+        if node.name in names:
+            text = text.replace(f'management = "{node.management}"\n', "")
+    partial = lab.path.with_name("partial.toml")
     partial.write_text(text)
     try:
-        found = in_process.verified(partial, "E2", tmp_path, calls=CALLS)
+        yield partial
     finally:
         partial.unlink()
+
+
+def names_of(lab: Deployment) -> list[str]:
+    """The names of the nodes."""
+    assert lab.broker is not None
+    return [node.name or "" for node in lab.broker.nodes]
+
+
+def test_an_untraced_node_leaves_rotation_unknown(quorum: Deployment, tmp_path: Path) -> None:
+    """A file that names the management API of one node only: INCONCLUSIVE, and the others are named."""
+    with without_management(quorum, *names_of(quorum)[1:]) as partial:
+        found = in_process.verified(partial, "E2", tmp_path, calls=CALLS)
     assert found["E2"].judgement.outcome is Outcome.INCONCLUSIVE
     assert "tracing is not on at rabbitmq-" in found["E2"].judgement.why
 
 
-def _management(lab: Deployment, name: str | None) -> str | None:
-    assert lab.broker is not None
-    return next(node.management for node in lab.broker.nodes if node.name == name)
+def test_without_a_management_api_numbers_are_compared(quorum: Deployment, tmp_path: Path) -> None:
+    """AMQP alone: as many consumers as described are no proof, and the verdict says what is not known."""
+    with without_management(quorum, *names_of(quorum)) as partial:
+        found = in_process.verified(partial, "E1", tmp_path)["E1"].judgement
+    assert found.outcome is Outcome.INCONCLUSIVE
+    assert "3 consumers each, as described, but which processes these are" in found.why
 
 
 @pytest.mark.parametrize("gate", ["B1", "B2", pytest.param("B3", marks=needs_root), "B4", "B5"])
