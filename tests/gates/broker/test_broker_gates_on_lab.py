@@ -1,4 +1,4 @@
-"""Gates B, and tracing, on labs with a cluster of three brokers."""
+"""Gates B, and tracing, on a lab with a cluster of three brokers and quorum queues."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from calorimeter.core import deployment as deployments
-from calorimeter.core import paths
 from calorimeter.core.deployment import Deployment
 from calorimeter.core.verdict import Outcome
 from calorimeter.core.waiting import poll
@@ -23,41 +21,19 @@ from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from calorimeter.lab import part_faults
 from tests.conftest import lab_command
 from tests.gates import in_process
+from tests.gates.broker.cluster_labs import CALLS, cluster_lab, take_turns
 
 pytestmark = pytest.mark.lab
 
-CALLS, STACKS = 90, 10
 USER = Path(__file__).parents[1] / "evidence" / "tracing_user.py"
-SHAPE = ("--rest", "2", "--cfn", "1", "--engines", "3", "--brokers", "3", "--rpc-timeout", "20")
 
 needs_root = pytest.mark.skipif(not part_faults.can_drop(), reason="dropping packets needs root")
-
-
-@contextmanager
-def cluster_lab(messaging: str, *more: str) -> Iterator[Deployment]:
-    """A lab with three brokers."""
-    name = f"test-{os.getpid()}-{messaging[0]}"
-    up = lab_command("up", "--name", name, *SHAPE, "--messaging", messaging, *more)
-    if up.returncode != 0:
-        pytest.fail(f"the lab did not come up:\n{up.stderr}", pytrace=False)
-    try:
-        yield deployments.read(paths.lab(name) / "deployment.toml")
-    finally:
-        down = lab_command("down", "--name", name)
-    assert down.returncode == 0, down.stderr
 
 
 @pytest.fixture(scope="module")
 def quorum() -> Iterator[Deployment]:
     """Quorum queues."""
     with cluster_lab("quorum") as lab:
-        yield lab
-
-
-@pytest.fixture(scope="module")
-def classic() -> Iterator[Deployment]:
-    """Classic queues, each with one home."""
-    with cluster_lab("classic") as lab:
         yield lab
 
 
@@ -112,15 +88,9 @@ def test_a_frozen_node_is_switched_off_when_it_is_back(quorum: Deployment, tmp_p
     assert switches(found) == [False] * 3
 
 
-@pytest.mark.parametrize("messaging", ["quorum", "classic"])
-def test_engines_on_different_nodes_take_turns(
-    messaging: str, request: pytest.FixtureRequest, tmp_path: Path
-) -> None:
+def test_engines_on_different_nodes_take_turns(quorum: Deployment, tmp_path: Path) -> None:
     """E2 to E4: exact rotation and equal shares over consumers of three nodes."""
-    lab: Deployment = request.getfixturevalue(messaging)
-    found = in_process.verified(lab.path, "E1,E2,E3,E4", tmp_path, calls=CALLS, stacks=STACKS)
-    assert {gate: verdict.judgement.why for gate, verdict in found.items() if not verdict.acceptable} == {}
-    assert found["E2"].judgement.figures["consumers"] == 3
+    take_turns(quorum, tmp_path)
 
 
 @contextmanager
@@ -166,10 +136,3 @@ def test_quorum_queues_survive(quorum: Deployment, gate: str, tmp_path: Path) ->
     """Every gate B is green."""
     verdict = in_process.verified(quorum.path, gate, tmp_path)[gate].judgement
     assert verdict.outcome is Outcome.PASS, (verdict.why, verdict.counter_examples)
-
-
-def test_a_classic_queue_dies_with_its_home(classic: Deployment, tmp_path: Path) -> None:
-    """B1 is red, and says that the queue had one home."""
-    verdict = in_process.verified(classic.path, "B1", tmp_path)["B1"].judgement
-    assert verdict.outcome is Outcome.FAIL
-    assert "has one home" in verdict.why
