@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import StrEnum
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, model_validator
 
-from calorimeter.core import bounds, engine_groups, toml
+from calorimeter.core import bounds, broker_table, engine_groups, toml
+from calorimeter.core.broker_table import Broker
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.core.toml import Model, Name, Seconds
-from calorimeter.core.urls import AmqpUrl, HttpUrl, LogUrl, StatsUrl, check_host
+from calorimeter.core.urls import HttpUrl, LogUrl, StatsUrl, check_host
 
 
 class Address(Model):
@@ -55,17 +57,6 @@ def _host_port(text: str) -> str:
 
 
 HostPort = Annotated[str, AfterValidator(_host_port)]
-Entry = TypeVar("Entry")
-OneOrMore = Annotated[
-    tuple[Entry, ...],
-    BeforeValidator(lambda given: (given,) if isinstance(given, str) else _as_tuple(given)),
-    PlainSerializer(lambda entries: entries[0] if len(entries) == 1 else list(entries)),
-]
-"""Several texts, or a single one without an array."""
-
-
-def _as_tuple(given: object) -> object:
-    return tuple(given) if isinstance(given, list) else given
 
 
 class Consent(StrEnum):
@@ -151,22 +142,6 @@ class Proxy(Model):
     check_with_haproxy: bool = False
     version: str | None = None
     checks: Checks | None = None
-
-
-class Broker(Model):
-    """RabbitMQ: its AMQP addresses for the trace, its management APIs for counts and names.
-
-    Of several addresses, those of the nodes of one cluster, the first that answers is used.
-    """
-
-    amqp: OneOrMore[AmqpUrl] = Field(min_length=1)
-    management: OneOrMore[HttpUrl] = ()
-    user: str
-    password: Secret
-    vhost: str = "/"
-    statistics_lag_s: Seconds = 10.0
-    """How old figures of the management API may be: the sum of `collect_statistics_interval` and the
-    shortest interval of `management.sample_retention_policies`. RabbitMQ's default is 5 s for each."""
 
 
 UNVERIFIED = (
@@ -358,9 +333,15 @@ class Deployment(Model):
         return secret.reveal(self._path.parent)
 
 
+def _renewed(tree: dict[str, Any]) -> Iterator[str]:
+    """Rewrite the tables of older files; yield a line about each."""
+    yield from engine_groups.renewed(tree)
+    yield from broker_table.renewed(tree)
+
+
 def read(path: Path) -> Deployment:
     """Read a deployment file; `ca_file` is relative to it. Raises InputError (see `toml.read`)."""
-    deployment = toml.read(path, Deployment, engine_groups.renewed)
+    deployment = toml.read(path, Deployment, _renewed)
     if deployment.tls.ca_file is not None:
         beside = path.absolute().parent / deployment.tls.ca_file
         tls = deployment.tls.model_copy(update={"ca_file": beside})

@@ -8,7 +8,7 @@ from pydantic import AfterValidator
 
 from calorimeter.core import bounds
 from calorimeter.core.errors import nearest
-from calorimeter.core.toml import Model, Seconds
+from calorimeter.core.toml import Count, Model, Seconds
 
 HASHED = frozenset({"source", "uri", "url_param", "hdr", "rdp-cookie", "hash"})
 """The balances that choose a server by a hash, to which `hash-type` applies."""
@@ -37,6 +37,7 @@ Weight = Annotated[int, bounds.HAPROXY_WEIGHT]
 Connections = Annotated[int, bounds.HAPROXY_INTEGER]
 StickOn = Literal["src", "cookie"]
 """What keeps a client on the server that it was given first: its address in a stick table, or a cookie."""
+Moment = Annotated[float, bounds.MOMENT]
 
 
 class ApiExpect(Model):
@@ -57,6 +58,11 @@ class Expect(Model):
     """What the owner requires. Gates judge the bounds that the configuration implies against it.
 
     `balance` and `hash_type` are None if the owner does not say them; `of` then gives the guide's.
+
+    Heat's messaging options have oslo.messaging's defaults: `rpc_timeout_s` is `rpc_response_timeout`,
+    `heartbeat_s` is `heartbeat_timeout_threshold` (0: no heartbeats), `reconnect_delay_s` is
+    `kombu_reconnect_delay`, `reconnect_interval_max_s` is `rabbit_interval_max`. `heartbeat_rate` is 3 in
+    oslo.messaging 18; 2, the default of earlier ones, gives the longer bound.
     """
 
     balance: BalanceName | None = None
@@ -74,6 +80,10 @@ class Expect(Model):
     max_recovery_s: Seconds | None = None
     cut_sessions: bool = False
     rpc_timeout_s: Seconds = 60.0
+    heartbeat_s: Moment = 60.0
+    heartbeat_rate: Count = 2
+    reconnect_delay_s: Moment = 1.0
+    reconnect_interval_max_s: Seconds = 30.0
     rest: ApiExpect = ApiExpect()
     cfn: ApiExpect = ApiExpect()
 

@@ -11,7 +11,8 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
-from calorimeter.core.deployment import Api, Broker, Deployment, Proxy
+from calorimeter.core.broker_table import Broker
+from calorimeter.core.deployment import Api, Deployment, Proxy
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import InputError
 from calorimeter.core.faults.injector import FaultInjector

@@ -58,6 +58,7 @@ def _readers(deployment: Deployment) -> dict[str, Reader | None]:
         "ec2": (lambda: _ec2(deployment)) if identity and identity.ec2_access else None,
         "proxy stats": (lambda: _stats(deployment)) if any(p.stats for p in deployment.proxy) else None,
         "proxy log": (lambda: _logs(deployment)) if any(p.logs for p in deployment.proxy) else None,
+        "broker amqp": (lambda: _amqp(deployment)) if broker else None,
         "broker management": (lambda: _management(deployment)) if broker and broker.management else None,
         "broker trace": (lambda: _trace(deployment)) if broker and broker.management else None,
         "sources": (lambda: _sources(deployment)) if deployment.clients.sources else None,
@@ -145,23 +146,49 @@ def _logs(deployment: Deployment) -> str:
     return "; ".join(found)
 
 
+def _amqp(deployment: Deployment) -> str:
+    """What AMQP alone tells, by passive declares."""
+    from calorimeter.gates.evidence import firehose
+
+    assert deployment.broker is not None
+    firehose.connect(deployment).close()
+    found = []
+    for queue in ("engine", "engine_worker"):
+        try:
+            messages, consumers = firehose.depth(deployment, queue)
+            found.append(f"{queue} has {consumers} consumers and {messages} messages that wait")
+        except EvidenceUnavailable as problem:
+            found.append(f"{queue}: {problem.why}")
+    if not deployment.broker.management:
+        found.append(
+            "note: without a management API it is not known which processes consume, and tracing cannot be "
+            "switched on: E1 can only compare numbers, E4 needs [broker] nodes prometheus, and the other "
+            "gates E, L and B are INCONCLUSIVE"
+        )
+    return "; ".join(found)
+
+
 def _management(deployment: Deployment) -> str:
     from calorimeter.gates.evidence.broker_api import BrokerApi
 
     with BrokerApi.of(deployment) as api:
         overview = api.overview()
         consumers = api.engine_consumers()
+        nodes = api.nodes()
     tags = ", ".join(overview.tags) or "none"
     hosts = Counter(each.server or "unknown" for each in consumers)
     each = f" ({', '.join(f'{host}: {count}' for host, count in sorted(hosts.items()))})" if hosts else ""
     described = sum(engine_groups.consumers(deployment.engines).values())
+    of = f" of {len(nodes)} nodes" if len(nodes) > 1 else ""
+    away = "".join(f"; note: {node.name} does not run" for node in nodes if not node.running)
     return (
-        f"RabbitMQ {overview.version}, {len(consumers)} consumers on engine{each}, {described} described; "
-        f"rights: {tags}"
+        f"RabbitMQ {overview.version}{of}, {len(consumers)} consumers on engine{each}, {described} described; "
+        f"rights: {tags}{away}"
     )
 
 
 def _trace(deployment: Deployment) -> str:
+    from calorimeter.gates.evidence import tracing
     from calorimeter.gates.evidence.broker_api import BrokerApi
     from calorimeter.gates.evidence.firehose import connect
 
@@ -171,10 +198,17 @@ def _trace(deployment: Deployment) -> str:
             raise EvidenceUnavailable(
                 api.url, f"user {api.user!r} lacks the tag administrator, which switching tracing needs"
             )
+        running = [node.name for node in api.nodes() if node.running]
     connect(deployment).close()
-    return (
+    found = (
         f"{' or '.join(deployment.broker.amqp)} accepts {deployment.broker.user!r}, who may switch tracing"
     )
+    if unreached := sorted({*running} - {*tracing.reachable(deployment)}):
+        found += (
+            f"; note: not at {', '.join(unreached)}, whose own management API is not in [broker] nodes or "
+            "does not answer: gates that trace are INCONCLUSIVE"
+        )
+    return found
 
 
 def _sources(deployment: Deployment) -> str:

@@ -13,13 +13,14 @@ from calorimeter.config import deployment_writer
 from calorimeter.config.haproxy.haproxy_writer import ProxyConfig
 from calorimeter.config.haproxy.units import seconds
 from calorimeter.core import deployment, detection_bounds, files
+from calorimeter.core.broker_table import Broker, BrokerNode
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.expect import Expect
 from calorimeter.core.host import netns
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.secrecy.secrets import Secret
 from calorimeter.lab import broker_faults, lab_state, part_faults, tls_files, usage
-from calorimeter.lab.daemons import haproxy, heat, rabbitmq_node
+from calorimeter.lab.daemons import haproxy, heat, messaging, rabbitmq_node
 from calorimeter.lab.hosts import host_faults, network
 from calorimeter.lab.lab_state import PROJECT, REGION, USER, Lab
 from calorimeter.lab.lab_topology import LabTopology
@@ -78,15 +79,13 @@ def describe(lab: Lab) -> deployment.Deployment:
     """The lab as a deployment."""
     asked = lab.topology
     config = haproxy.config(lab, asked.proxy_parts[0])
-    scheme = "amqps" if asked.speaks_tls(asked.broker_ports("amqp")[0]) else "amqp"
     return deployment.Deployment(
         name=asked.name,
         rest=_api(lab, "rest", asked.rest_parts),
         cfn=_api(lab, "cfn", asked.cfn_parts),
         proxy=tuple(_proxy(lab, name) for name in asked.proxy_parts),
-        broker=deployment.Broker(
-            amqp=tuple(f"{scheme}://{lab.address(name)}" for name in asked.broker_ports("amqp")),
-            management=tuple(lab.url(name) for name in asked.broker_ports("management")),
+        broker=Broker(
+            nodes=tuple(_broker_node(lab, part) for part in asked.broker_parts),
             statistics_lag_s=rabbitmq_node.STATISTICS_LAG_S,
             user=rabbitmq_node.user(lab),
             password=_secret("amqp"),
@@ -124,6 +123,16 @@ def _tls(lab: Lab) -> deployment.Tls:
     """Who vouches for its servers; the path is relative to the deployment file."""
     own = tls_files.ca_file(lab.tls_folder).relative_to(lab.folder)
     return deployment.Tls(ca_file=own if lab.topology.tls else None)
+
+
+def _broker_node(lab: Lab, part: str) -> BrokerNode:
+    amqp = rabbitmq_node.port_name(lab, part, "amqp")
+    scheme = "amqps" if lab.topology.speaks_tls(amqp) else "amqp"
+    return BrokerNode(
+        name=rabbitmq_node.name(part),
+        amqp=f"{scheme}://{lab.address(amqp)}",
+        management=lab.url(rabbitmq_node.port_name(lab, part, "management")),
+    )
 
 
 def _proxy(lab: Lab, part: str) -> deployment.Proxy:
@@ -289,6 +298,7 @@ def _expect(lab: Lab, config: ProxyConfig) -> Expect:
         timeout_queue_s=_seconds(config, "queue"),
         timeout_http_request_s=_seconds(config, "http-request"),
         rpc_timeout_s=float(asked.rpc_timeout_s),
+        heartbeat_s=float(messaging.HEARTBEAT_S if asked.brokers > 1 else 60),
         **_wanted(lab, config),
     )
 

@@ -11,6 +11,7 @@ from calorimeter.core.deployment import Consent, address
 from calorimeter.core.errors import InputError
 from calorimeter.core.urls import HttpUrl
 
+ACCOUNT = '[broker]\nuser = "heat"\npassword = { env = "P" }\n'
 SMALLEST = """
 name = "cloud"
 [rest]
@@ -51,7 +52,14 @@ def test_smallest_file_allows_passive_gates_only(tmp_path: Path) -> None:
             '[engines]\nnames = ["e"]\nworkers = 0\n',
             "engines[1].workers: 0 given; valid: a whole number from",
         ),
-        ("[broker]\n", "broker.amqp: is missing"),
+        ("[broker]\n", "broker.nodes: is missing"),
+        (f"{ACCOUNT}nodes = []\n", "broker.nodes: 0 given; valid: 1 or more"),
+        (f'{ACCOUNT}nodes = [{{ name = "a" }}]\n', "broker.nodes[1]: give amqp = "),
+        (f'{ACCOUNT}nodes = [{{ management = "http://a" }}]\n', "broker: no node has amqp = "),
+        (
+            f'{ACCOUNT}nodes = [{{ name = "a", amqp = "amqp://a" }}, {{ name = "a", amqp = "amqp://b" }}]',
+            "broker: two nodes are named 'a'",
+        ),
         ('[[proxy]]\nstats = ["ftp://x"]\n', "proxy[1].stats[1]: 'ftp://x' given; a URL here must start"),
         (
             "[cfn]\nurl = 'http://10.0.0.1:8000'\nproxy_section = 'c'\nbackends = []\n",
@@ -223,10 +231,44 @@ def test_each_api_can_be_balanced_in_its_own_way(tmp_path: Path) -> None:
     assert (wanted.own_balance("rest"), wanted.own_balance("cfn")) == (None, "leastconn")
 
 
-def test_a_broker_has_one_address_or_those_of_its_nodes(tmp_path: Path) -> None:
-    """A single URL needs no array."""
-    text = SMALLEST + '[broker]\namqp = URL\nuser = "heat"\npassword = { env = "P" }\n'
-    one = deployments.read(written(tmp_path, text.replace("URL", '"amqp://a"'))).broker
-    two = deployments.read(written(tmp_path, text.replace("URL", '["amqp://a", "amqp://b"]'))).broker
-    assert one and one.amqp == ("amqp://a",) and one.management == ()
-    assert two and two.amqp == ("amqp://a", "amqp://b")
+BROKER = SMALLEST + ACCOUNT
+
+
+@pytest.mark.parametrize(
+    ("keys", "nodes"),
+    [
+        ('amqp = "amqp://a"', [("amqp://a", None)]),
+        ('amqp = ["amqp://a", "amqp://b"]', [("amqp://a", None), ("amqp://b", None)]),
+        (
+            'amqp = ["amqp://a", "amqp://b"]\nmanagement = ["http://b:15672", "http://a:15672"]',
+            [("amqp://a", "http://a:15672"), ("amqp://b", "http://b:15672")],
+        ),
+        (
+            'amqp = ["amqp://a", "amqp://b"]\nmanagement = "http://vip:15672"',
+            [("amqp://a", "http://vip:15672"), ("amqp://b", None)],
+        ),
+        (
+            'amqp = "amqp://vip"\nmanagement = ["http://a", "http://b"]',
+            [("amqp://vip", "http://a"), (None, "http://b")],
+        ),
+        (
+            'amqp = ["amqp://h:1", "amqp://h:2"]\nmanagement = ["http://h:3", "http://h:4"]',
+            [("amqp://h:1", "http://h:3"), ("amqp://h:2", "http://h:4")],
+        ),
+    ],
+)
+def test_older_keys_of_the_broker_are_read_as_nodes(
+    tmp_path: Path, keys: str, nodes: list[tuple[str | None, str | None]]
+) -> None:
+    """Addresses of one host are one node's; the others are paired in order."""
+    broker = deployments.read(written(tmp_path, f"{BROKER}{keys}\n")).broker
+    assert broker and [(node.amqp, node.management) for node in broker.nodes] == nodes
+
+
+def test_nodes_of_the_broker_have_names(tmp_path: Path) -> None:
+    """A part is the node of its whole name, or of the host in it."""
+    nodes = 'nodes = [{ name = "rabbit@h1", amqp = "amqp://a" }, { amqp = "amqp://b" }]\n'
+    broker = deployments.read(written(tmp_path, BROKER + nodes)).broker
+    assert broker and broker.amqp == ("amqp://a", "amqp://b") and broker.management == ()
+    assert broker.nodes[0].runs_on("h1") and broker.nodes[0].runs_on("rabbit@h1")
+    assert not broker.nodes[0].runs_on("rabbit") and not broker.nodes[1].runs_on("h1")

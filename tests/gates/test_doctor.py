@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from calorimeter.core.deployment import Api, Backend, Broker, Deployment, Tls
+from calorimeter.core.broker_table import Broker, BrokerNode
+from calorimeter.core.deployment import Api, Backend, Deployment, Tls
 from calorimeter.core.login.identities import Identity
 from calorimeter.core.login.keystone_login import Login
 from calorimeter.core.secrecy.secrets import Secret
@@ -22,7 +23,7 @@ def examined(identity: Identity, tls: Tls | None = None) -> PartState:
 def test_broker_without_management_is_not_described_for_tracing() -> None:
     """Tracing needs the management API: without its URL neither of them is unreachable."""
     rest = Api(url="http://127.0.0.1:9/v1", proxy_section="r", backends=(Backend(name="a", address="h:1"),))
-    broker = Broker(amqp=("amqp://127.0.0.1:9",), user="u", password=Secret(env="WORD"))
+    broker = Broker(nodes=(BrokerNode(amqp="amqp://127.0.0.1:9"),), user="u", password=Secret(env="WORD"))
     states = {part.name: part.state for part in examine(Deployment(name="d", rest=rest, broker=broker))}
     assert states["broker management"] == states["broker trace"] == "not described"
 

@@ -9,7 +9,7 @@ from calorimeter.config.describe.gathered import Gathered
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.heat.transport_url import Transport
 from calorimeter.config.hosts import host_port, is_loopback
-from calorimeter.core.deployment import Broker
+from calorimeter.core.broker_table import Broker, BrokerNode, paired
 
 MANAGEMENT_PORT = 15672
 """RabbitMQ's default of `management.tcp.port`."""
@@ -38,9 +38,9 @@ def broker(subject: AuditedFiles, answers: Answers, gathered: Gathered) -> Broke
             " ".join(f"--management-url http://{host_port(host, MANAGEMENT_PORT)}" for host in hosts),
         )
     first = transport.hosts[0]
+    amqp = [_url(transport, host, node.port) for host, node in zip(hosts, usual, strict=True)]
     return Broker(
-        amqp=tuple(_url(transport, host, node.port) for host, node in zip(hosts, usual, strict=True)),
-        management=answers.management_urls,
+        nodes=tuple(BrokerNode(**node) for node in paired(amqp, answers.management_urls)),
         user=first.user,
         password=gathered.secret("broker_password", first.password),
         vhost=transport.vhost,

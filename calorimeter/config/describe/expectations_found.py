@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
 from calorimeter.config.audit.subject import ApiName, AuditedFiles
 from calorimeter.config.describe.owner_answers import Answers
 from calorimeter.config.haproxy import HAProxyServer, ProxiedService, ProxySection
+from calorimeter.config.heat.heat_conf import HeatProcessConf
 from calorimeter.core.expect import BALANCES, HASH_TYPES, HASHED, ApiExpect, Expect, StickOn, first_word
+
+MESSAGING_TIMES: dict[str, tuple[str, Callable[[list[float]], float]]] = {
+    "heartbeat_s": ("heartbeat_timeout_threshold", max),
+    "heartbeat_rate": ("heartbeat_rate", lambda given: int(min(given))),
+    "reconnect_delay_s": ("kombu_reconnect_delay", max),
+    "reconnect_interval_max_s": ("rabbit_interval_max", max),
+}
+"""Key of `[expect]` → option of [oslo_messaging_rabbit], and which of several values bounds an outage."""
 
 
 def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answers: Answers) -> Expect:
     """What is configured in the sections of the APIs; a value of one API only stands in its own table."""
     front, back = services["rest"].front, services["rest"].back
     servers = [server for service in services.values() for server in service.back.servers]
-    own = {api: _of(service) for api, service in services.items()}
+    own: dict[str, Any] = {api: _of(service) for api, service in services.items()}
     alike = len({each.model_dump_json() for each in own.values()}) == 1
     shared = own["rest"] if alike else ApiExpect()
     return Expect(
@@ -35,7 +45,23 @@ def expect(subject: AuditedFiles, services: dict[ApiName, ProxiedService], answe
         rpc_timeout_s=float(subject.rpc_response_timeout_s),
         rest=ApiExpect() if alike else own["rest"],
         cfn=ApiExpect() if alike or "cfn" not in own else own["cfn"],
+        **messaging_times(subject.heat),
     )
+
+
+def messaging_times(heat: Iterable[HeatProcessConf]) -> dict[str, Any]:
+    """The options of Heat's files that bound an outage of a broker: of several, that of the longest one."""
+    found: dict[str, Any] = {}
+    confs = [*heat]
+    for key, (option, longest) in MESSAGING_TIMES.items():
+        given = [number for conf in confs if (number := conf.messaging_number(option)) is not None]
+        try:
+            if given:
+                Expect.model_validate({key: longest(given)})
+                found[key] = longest(given)
+        except (ValueError, OverflowError):  # oslo.config refuses it, too; the audit says so
+            continue
+    return found
 
 
 def _of(service: ProxiedService) -> ApiExpect:

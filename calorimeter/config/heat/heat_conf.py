@@ -103,6 +103,14 @@ class HeatProcessConf:
         text = self.transport.query.get(key) if url and "?" in url.text else None
         return OptionValue(text, url.entry) if url and text is not None else self.get(key, MESSAGING)
 
+    def messaging_number(self, key: str) -> float | None:
+        """The number that an option of [oslo_messaging_rabbit] has; None if it is not set, or is none."""
+        value = self.messaging(key)
+        try:
+            return float(value.text) if value else None
+        except ValueError:
+            return None
+
     @property
     def rpc_response_timeout_s(self) -> int:
         """Seconds that an API waits for an engine's answer."""

@@ -46,6 +46,9 @@ class ConsumerRoster(Model):
 
     `described` is the number of consumers of each host. `queues` are the expected queues that exist.
     `services` is None if the table cannot be read, for the reason `services_unread`.
+
+    `unlisted` is why consumers cannot be listed at all; then `counts` has the number of consumers of each
+    queue, as AMQP alone tells it, and `consumers` is empty.
     """
 
     described: dict[str, int]
@@ -54,6 +57,8 @@ class ConsumerRoster(Model):
     consumers: dict[str, tuple[RosterConsumer, ...]]
     services: tuple[ServiceEntry, ...] | None = None
     services_unread: str | None = None
+    unlisted: str | None = None
+    counts: dict[str, int] = {}
 
 
 ENGINE, WORKER = "engine", "engine_worker"
@@ -68,6 +73,8 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
     While there is a consumer whose connection the broker does not list, no engine is reported as missing:
     it may be that one.
     """
+    if evidence.unlisted is not None:
+        return _as_many(evidence, evidence.unlisted)
     wanted = sum(evidence.described.values())
     figures = {
         "described": wanted,
@@ -91,6 +98,23 @@ def as_described(evidence: ConsumerRoster) -> Judgement:
         f"{ENGINE} and {WORKER} have {wanted} consumers each ({_listed(evidence.described)}), and no "
         f"stranger; the service table {table}",
         services_not_yet_down=stale,
+        **figures,
+    )
+
+
+def _as_many(evidence: ConsumerRoster, unlisted: str) -> Judgement:
+    """What numbers of consumers alone can show: that they are not the described ones, and no more."""
+    wanted = sum(evidence.described.values())
+    figures = {"described": wanted, **{f"consumers_{q}": n for q, n in evidence.counts.items()}}
+    missing = [f"there is no queue {q}" for q in evidence.expected_queues if q not in evidence.queues]
+    other = [
+        f"{q} has {n} consumers, {wanted} described" for q, n in evidence.counts.items() if n != wanted
+    ]
+    if wrong := [*missing, *other]:
+        return failed(f"{wrong[0]} (counted over AMQP)", wrong, **figures)
+    return inconclusive(
+        f"{ENGINE} and {WORKER} have {wanted} consumers each, as described, but which processes these are, "
+        f"with which prefetch, and whether a stranger is among them, is not known: {unlisted}",
         **figures,
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 
 from calorimeter.core import engine_groups, waiting
 from calorimeter.core.errors import InputError
@@ -17,7 +18,7 @@ from calorimeter.gates.engines.consumers import (
     as_described,
 )
 from calorimeter.gates.engines.queue_window import QueueConsumer
-from calorimeter.gates.evidence import broker_records, heat_services
+from calorimeter.gates.evidence import broker_records, firehose, heat_services
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.broker_records import EngineConsumer, join_consumers
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -49,9 +50,12 @@ def read_roster(context: Context) -> ConsumerRoster:
 
 def _read_once(context: Context) -> ConsumerRoster:
     expected = (ENGINE, WORKER, LISTENER)
-    with BrokerApi.of(context.deployment) as api:
-        there = {queue.name for queue in api.queues()}
-        consumers = read_consumers(api)
+    try:
+        with BrokerApi.of(context.deployment) as api:
+            there = {queue.name for queue in api.queues()}
+            consumers = read_consumers(api)
+    except EvidenceUnavailable as problem:
+        return _counted(context, expected, problem)
     services, unread = _services(context)
     return ConsumerRoster(
         described=engine_groups.consumers(context.engines),
@@ -60,6 +64,23 @@ def _read_once(context: Context) -> ConsumerRoster:
         consumers=consumers,
         services=services,
         services_unread=unread,
+    )
+
+
+def _counted(context: Context, expected: tuple[str, ...], problem: EvidenceUnavailable) -> ConsumerRoster:
+    """What AMQP alone tells of the queues: how many consumers they have. Raises EvidenceUnavailable."""
+    firehose.connect(context.deployment).close()
+    counts = {}
+    for queue in expected:
+        with suppress(EvidenceUnavailable):  # there is no such queue
+            counts[queue] = firehose.depth(context.deployment, queue)[1]
+    return ConsumerRoster(
+        described=engine_groups.consumers(context.engines),
+        expected_queues=expected,
+        queues=tuple(counts),
+        consumers={},
+        unlisted=f"{problem.where} {problem.why}",
+        counts={queue: count for queue, count in counts.items() if queue in (ENGINE, WORKER)},
     )
 
 

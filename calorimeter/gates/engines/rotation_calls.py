@@ -27,15 +27,15 @@ REFUSED = (403, 404)
 """Answers of an API that called no engine: the user lacks the right, or Heat is too old for the call."""
 
 
-def make_rotation_calls(context: Context) -> Rotation:
-    """Make the context's number of calls and record which engine each was delivered to.
+def make_rotation_calls(context: Context, count: int | None = None) -> Rotation:
+    """Make `count` calls (default: the context's number) and record which engine each was delivered to.
 
     A call is one of `CALLS`, which heat-api turns into one RPC on the queue `engine`. Raises
     `EvidenceUnavailable` if the broker cannot be traced, a part goes away, or a call is not answered.
     """
     with trace_broker(context, [ENGINE], publishes=False) as trace:
         start = trace.quiet_point(ENGINE)
-        calls = trace.liveness.run(lambda: _call_one_by_one(context, trace))
+        calls = trace.liveness.run(lambda: _call_one_by_one(context, trace, count))
         end = trace.quiet_point(ENGINE, start)
     return Rotation(
         queue=ENGINE,
@@ -53,13 +53,13 @@ def make_rotation_calls(context: Context) -> Rotation:
     )
 
 
-def _call_one_by_one(context: Context, trace: BrokerTrace) -> list[str]:
+def _call_one_by_one(context: Context, trace: BrokerTrace, count: int | None) -> list[str]:
     """Request ids of the calls, in order."""
     ids: list[str] = []
     paths = [*CALLS]
     client = HeatClient(context, sources=1)
     deadline = time.monotonic() + ALL_WITHIN_S
-    while len(ids) < context.settings.calls and time.monotonic() < deadline:
+    while len(ids) < (count or context.settings.calls) and time.monotonic() < deadline:
         seen = len(trace.firehose)
         call = client.call("call", "GET", paths[0])[0]
         if call.status in REFUSED and len(paths) > 1:

@@ -221,7 +221,11 @@ def trace_broker(
 ) -> Iterator[BrokerTrace]:
     """Trace deliveries from these queues (and publishes and replies), and watch that no part goes away."""
     deployment = context.deployment
-    with tracing(deployment) as api, Firehose(deployment, queues, publishes=publishes) as firehose:
+    with (
+        tracing(deployment) as traced,
+        Firehose(deployment, queues, publishes=publishes, gaps=traced.gaps) as firehose,
+    ):
+        api = traced.api
         settled = api.settled()
         names = {c.id: c.name for topic in (ENGINE, WORKER) for c in name_consumers(topic, *settled)}
         processes = {c.name: c.process for c in settled[1] if c.process is not None}

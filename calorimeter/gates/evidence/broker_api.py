@@ -20,6 +20,7 @@ from calorimeter.gates.evidence.broker_records import (
     BrokerConsumer,
     BrokerProcess,
     Channel,
+    ClusterNode,
     EngineConsumer,
     Overview,
     Queue,
@@ -27,6 +28,7 @@ from calorimeter.gates.evidence.broker_records import (
     read_channel,
     read_connection,
     read_consumer,
+    read_node,
     read_overview,
     read_queue,
 )
@@ -74,15 +76,18 @@ class BrokerApi:
         self._overview: Overview | None = None
 
     @classmethod
-    def of(cls, deployment: Deployment) -> BrokerApi:
+    def of(cls, deployment: Deployment, besides: Collection[str] = ()) -> BrokerApi:
         """The management API of a deployment; of several, the first that answers, else the last.
 
-        Each node's API shows the whole cluster. Raises `EvidenceUnavailable` if none is described.
+        Each node's API shows the whole cluster. The URLs `besides` are not asked: their nodes are broken.
+        Raises `EvidenceUnavailable` if none is described.
         """
         broker = deployment.broker
-        if broker is None or not broker.management:
-            raise EvidenceUnavailable(str(deployment.path), "has no broker.management")
-        for url in broker.management:
+        asked = [url for url in broker.management if url not in besides] if broker else []
+        if broker is None or not asked:
+            what = "the management API of no other node" if besides else "no management API"
+            raise EvidenceUnavailable(str(deployment.path), f"names {what} in [broker] nodes")
+        for url in asked:
             api = cls(
                 url,
                 broker.user,
@@ -91,7 +96,7 @@ class BrokerApi:
                 verify=deployment.tls.for_requests,
                 lag_s=broker.statistics_lag_s,
             )
-            if url == broker.management[-1] or api._answers():
+            if url == asked[-1] or api._answers():
                 break
         return api
 
@@ -115,6 +120,11 @@ class BrokerApi:
             trees = [{"overview": self._get("/overview"), "whoami": self._get("/whoami")}]
             self._overview = self._records(trees, read_overview)[0]
         return self._overview
+
+    def nodes(self) -> tuple[ClusterNode, ...]:
+        """All nodes of the cluster, as the one that answers sees them."""
+        self._must_have_tag("the nodes")
+        return self._records(self._get("/nodes"), read_node)
 
     def queues(self) -> tuple[Queue, ...]:
         """All queues of the vhost; their counts are None if statistics are off."""
@@ -215,8 +225,11 @@ class BrokerApi:
                 f"shows no {what}: statistics are switched off (management.disable_stats or"
                 " management_agent.disable_metrics_collector)",
             )
-        if not {"monitoring", "administrator"} & set(overview.tags):
-            raise self._lacks("monitoring", f"to see {what} of others")
+        self._must_have_tag(f"{what} of others")
+
+    def _must_have_tag(self, what: str) -> None:
+        if not {"monitoring", "administrator"} & set(self.overview().tags):
+            raise self._lacks("monitoring", f"to see {what}")
 
     def _lacks(self, tag: str, purpose: str) -> EvidenceUnavailable:
         tags = ", ".join(self.overview().tags) or "none"

@@ -28,18 +28,34 @@ class BrokerProcess(Model):
 
 
 class Overview(Model):
-    """The broker as a whole, and the tags of the user. If `stats_disabled`, the management API shows
-    neither counters nor consumers, connections and channels.
+    """The broker as a whole, the tags of the user, and the node that answered.
+
+    If `stats_disabled`, the management API shows neither counters nor consumers, connections and channels.
     """
 
     version: str
     stats_disabled: bool
     tags: tuple[str, ...]
+    node: str = ""
+
+
+class ClusterNode(Model):
+    """A node as another one sees it. `partitions` are the nodes that it has lost and not rejoined.
+
+    `net_ticktime_s` is the time after which a silent node counts as down, give or take a quarter; None if
+    the node does not run.
+    """
+
+    name: str
+    running: bool
+    partitions: tuple[str, ...] = ()
+    net_ticktime_s: int | None = None
 
 
 class Queue(Model):
     """One queue. Counts are None if the broker keeps no statistics; `delivered` counts deliveries to
-    consumers since the queue was declared, including redeliveries, and lags (`statistics_lag_s`).
+    consumers since the queue was declared, including redeliveries, and lags (`statistics_lag_s`). `node` is
+    the leader of a quorum queue and the home of a classic one.
     """
 
     name: str
@@ -52,6 +68,7 @@ class Queue(Model):
     delivered: int | None
     redelivered: int | None
     arguments: dict[str, str | int | float | bool | None] = {}
+    node: str = ""
 
 
 class BrokerConsumer(Model):
@@ -204,10 +221,21 @@ def read_overview(trees: dict[str, Any]) -> Overview:
     """The broker and this user, from the objects `overview` and `whoami` of the management API."""
     tree, tags = trees["overview"], trees["whoami"].get("tags", [])
     return Overview(
+        node=str(tree.get("node", "")),
         version=str(tree.get("rabbitmq_version", "")),
         stats_disabled=bool(tree.get("disable_stats", False)),
         # A list since 3.9, a string before.
         tags=tuple(tags.split(",") if isinstance(tags, str) else tags),
+    )
+
+
+def read_node(tree: dict[str, Any]) -> ClusterNode:
+    """A node, from its object in the management API."""
+    return ClusterNode(
+        name=tree["name"],
+        running=bool(tree.get("running")),
+        partitions=tuple(tree.get("partitions") or ()),
+        net_ticktime_s=_count(tree, "net_ticktime"),
     )
 
 
@@ -226,6 +254,7 @@ def read_queue(tree: dict[str, Any]) -> Queue:
         delivered=delivered if known else None,
         redelivered=redelivered if known else None,
         arguments=_scalars((tree.get("arguments") or {}).items()),
+        node=str(tree.get("leader") or tree.get("node") or ""),
     )
 
 

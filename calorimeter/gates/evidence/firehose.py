@@ -3,8 +3,9 @@
 The recorder has its own queue, bound to `amq.rabbitmq.trace`. It never consumes from Heat's queues. Whether
 the recording is complete is part of the evidence: see `Firehose.why_incomplete`.
 
-Tested with one node of RabbitMQ 3.10.8, with classic and quorum queues. RabbitMQ switches tracing per node:
-on a cluster (untested) events of other nodes would be missing, which the broker's counters would show.
+Tested with RabbitMQ 3.10.8, with one node and with three, with classic and quorum queues. The exchange is
+one for the whole cluster: a recorder at any node receives the events of every node whose tracing is on. A
+node emits `deliver` for the consumers, and `publish` for the clients, that are connected to it.
 """
 
 from __future__ import annotations
@@ -14,14 +15,16 @@ import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 import pika
 import pika.exceptions
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
-from calorimeter.core.deployment import Broker, Deployment
+from calorimeter.core.broker_table import Broker
+from calorimeter.core.deployment import Deployment
 from calorimeter.gates.evidence import rpc_message
 from calorimeter.gates.evidence.rpc_message import Delivery
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
@@ -37,6 +40,9 @@ KEEP = 2_000_000
 BEAT_S = 0.5
 CONNECT_S = 10.0
 
+UNREACHED = (pika.exceptions.AMQPError, AMQPConnectorException, OSError)
+"""What pika raises if no connection is opened; the second if a frozen node accepts it and is silent."""
+
 
 def parameters(deployment: Deployment) -> list[pika.ConnectionParameters]:
     """How to connect to each node of the broker. Raises `EvidenceUnavailable` if none is described."""
@@ -50,7 +56,19 @@ def _where(deployment: Deployment) -> str:
     return f"RabbitMQ {', '.join(deployment.broker.amqp)}" if deployment.broker else "RabbitMQ"
 
 
-def _parameters(deployment: Deployment, broker: Broker, url: SplitResult) -> pika.ConnectionParameters:
+def answers(deployment: Deployment, url: str, within_s: float) -> bool:
+    """Whether a node opens a connection at its AMQP address within a time."""
+    assert deployment.broker is not None
+    try:
+        pika.BlockingConnection(_parameters(deployment, deployment.broker, urlsplit(url), within_s)).close()
+    except UNREACHED:
+        return False
+    return True
+
+
+def _parameters(
+    deployment: Deployment, broker: Broker, url: SplitResult, within_s: float = CONNECT_S
+) -> pika.ConnectionParameters:
     secure = url.scheme == "amqps"
     tls = None
     if secure:
@@ -68,9 +86,9 @@ def _parameters(deployment: Deployment, broker: Broker, url: SplitResult) -> pik
         credentials=pika.PlainCredentials(broker.user, deployment.reveal(broker.password)),
         ssl_options=tls,
         heartbeat=30,
-        socket_timeout=CONNECT_S,
-        stack_timeout=CONNECT_S,
-        blocked_connection_timeout=CONNECT_S,
+        socket_timeout=within_s,
+        stack_timeout=within_s,
+        blocked_connection_timeout=within_s,
         connection_attempts=1,
         client_properties={"connection_name": f"calorimeter-firehose:{uuid.uuid4()}"},
     )
@@ -91,7 +109,7 @@ def connect(deployment: Deployment) -> pika.BlockingConnection:
         ) from None
     except pika.exceptions.ConnectionClosedByBroker as problem:
         raise EvidenceUnavailable(where, f"closes the connection: {problem.reply_text}") from None
-    except (pika.exceptions.AMQPError, OSError):
+    except UNREACHED:
         raise EvidenceUnavailable(where, "cannot be reached over AMQP") from None
 
 
@@ -113,6 +131,8 @@ class Firehose:
 
     With `publishes` it also records everything that is published (calls, casts and replies). Entering
     raises `EvidenceUnavailable` if the broker cannot be reached, tracing is off, or a right is missing.
+    `gaps` gives the reasons why events of other nodes are missing (`TracedCluster.gaps`); it is asked
+    whenever the recording settles.
     """
 
     def __init__(
@@ -121,10 +141,12 @@ class Firehose:
         queues: Sequence[str] = ("engine", "engine_worker"),
         *,
         publishes: bool = True,
+        gaps: Callable[[], Iterable[str]] = tuple,
         length: int = QUEUE_LENGTH,
         keep: int = KEEP,
     ) -> None:
         self._deployment = deployment
+        self._gaps = gaps
         self._keys = [f"deliver.{queue}" for queue in queues] + (["publish.#"] if publishes else [])
         self._length = length
         self._keep = keep
@@ -191,6 +213,8 @@ class Firehose:
         A beat is sent through the recorder's own exchange: when it is received, so is everything that
         reached the queue before. Raises `EvidenceUnavailable` if it is not received in time.
         """
+        for why in self._gaps():
+            self._lost(why)
         with self._news:
             target = self._beats_sent + 2
             self._settling += 1
@@ -210,8 +234,8 @@ class Firehose:
         """What is known to be missing; None if nothing is. Final when the context is left.
 
         Detected are an overflow of the recorder's queue, a lost connection, tracing switched off for longer
-        than a beat (0.5 s), and events that cannot be read. Other losses show in the broker's own counters
-        (`Queue.delivered`).
+        than a beat (0.5 s) at the recorder's node, or off at another one when the recording settles, and
+        events that cannot be read. Other losses show in the broker's own counters (`Queue.delivered`).
         """
         return "; ".join(self._why) or None
 

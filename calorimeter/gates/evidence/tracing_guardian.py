@@ -1,12 +1,13 @@
 """The guardian of tracing: a process that outlives a killed suite, to switch tracing off again.
 
-`python -m calorimeter.gates.evidence.tracing_guardian` reads one `TracingOrder` (JSON, one line) from
-standard input, switches tracing on, prints `on`, waits until standard input is closed, and switches it off.
-It prints `{"why": …}` if it cannot switch it on.
+RabbitMQ traces per node: a node's own management API switches it on and off, for the clients of that node.
+`python -m calorimeter.gates.evidence.tracing_guardian` reads a JSON list of `TracingOrder`s, one for each
+node, from standard input (one line), switches tracing on, prints a JSON list of `SwitchedNode`s, waits
+until standard input is closed, and switches it off. If no node could be switched on, it ends at once.
 
 Runs of the suite on one machine that trace the same vhost share it: each holds a lock on its own file,
 which the kernel releases when the process dies, and the last one switches tracing off. The file `ours`
-records that this suite switched tracing on, even if all processes crash.
+records that this suite switched tracing on, and at which node, even if all processes crash.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
@@ -33,7 +35,10 @@ OFF_PAUSE_S = 1.0
 
 
 class TracingOrder(NamedTuple):
-    """The vhost to trace and how to reach it; contains a password and is never written to a file."""
+    """A node, the vhost to trace, and how to reach it.
+
+    It contains a password and is never written to a file.
+    """
 
     url: str
     user: str
@@ -53,30 +58,45 @@ class TracingOrder(NamedTuple):
         return Path(self.state) / "tracing" / name
 
 
+class SwitchedNode(NamedTuple):
+    """The node that answered at `url`, and why its tracing is not on (empty: it is)."""
+
+    url: str
+    node: str
+    why: str = ""
+
+
 class TracingClaim:
-    """One run's use of tracing; `name` is unique among the runs of this machine."""
+    """One run's use of tracing at one node; `name` is unique among the runs of this machine."""
 
     def __init__(self, order: TracingOrder, name: str) -> None:
         self._order = order
         self._file = order.folder / f"user-{name}"
         self._held: BinaryIO | None = None
 
-    def take(self) -> None:
-        """Switch tracing on if it is off. Raises `EvidenceUnavailable` if that fails."""
+    def take(self) -> str:
+        """Switch tracing on if it is off; the node's name. Raises `EvidenceUnavailable` if that fails."""
         with self._alone(), self._order.api() as api:
+            node = api.overview().node
             if not api.tracing():
                 # Before the switch: a crash in between may leave a needless file, but never a missing one.
-                files.write(self._ours, f"{self._order.url} {self._order.vhost}\n", mode=files.PRIVATE)
+                about = f"{self._order.url} {self._order.vhost}\n{node}\n"
+                files.write(self._ours, about, mode=files.PRIVATE)
                 api.set_tracing(True)
             self._held = files.append(self._file)
             fcntl.flock(self._held, fcntl.LOCK_EX)
+        return node
 
     def was_taken(self) -> bool:
         """Whether runs of this suite have switched tracing on, as far as they have left a file."""
         return self._ours.exists()
 
     def release(self) -> bool:
-        """Switch tracing off if this suite switched it on and no other run uses it; whether it did."""
+        """Switch tracing off if this suite switched it on and no other run uses it; whether it did.
+
+        Raises `EvidenceUnavailable` if the node does not answer, or another one answers at its URL, as
+        behind a load balancer.
+        """
         with self._alone():
             if self._held is not None:
                 self._held.close()
@@ -84,11 +104,21 @@ class TracingClaim:
             if not self.was_taken() or self._others():
                 return False
             with self._order.api() as api:
+                there = api.overview().node
+                if self.node not in ("", there):
+                    why = f"answers for {there}, and tracing was left on at {self.node}"
+                    raise EvidenceUnavailable(api.where, why)
                 was_on = api.tracing()
                 if was_on:
                     api.set_tracing(False)
             files.remove(self._ours)
             return was_on
+
+    @property
+    def node(self) -> str:
+        """The node at which this suite switched tracing on; empty if it did not, or an older suite did."""
+        about = files.read_text(self._ours).splitlines() if self.was_taken() else []
+        return about[1] if len(about) > 1 else ""
 
     @property
     def _ours(self) -> Path:
@@ -115,6 +145,15 @@ def _is_held(path: Path) -> bool:
     return False
 
 
+def _take(claim: TracingClaim, url: str) -> SwitchedNode:
+    """Take a claim; what became of it."""
+    try:
+        return SwitchedNode(url, claim.take())
+    except (EvidenceUnavailable, InputError) as problem:
+        why = problem.why if isinstance(problem, EvidenceUnavailable) else str(problem)
+        return SwitchedNode(url, "", why)
+
+
 def _release(claim: TracingClaim, tries: int) -> int:
     """Release the claim, in up to `tries` attempts; the exit status."""
     for attempt in range(tries):
@@ -129,22 +168,25 @@ def _release(claim: TracingClaim, tries: int) -> int:
 
 
 def main() -> int:
-    """Run the guardian; exit status 0 if tracing is as before, 1 if it could not be switched."""
+    """Run the guardian; exit status 0 if tracing is as before at every node, else 1."""
     guardian.ignore_signals()
     line = sys.stdin.readline()
     if not line:
         return 0
-    order = TracingOrder(**json.loads(line))
-    claim = TracingClaim(order, str(os.getpid()))
-    try:
-        claim.take()
-    except (EvidenceUnavailable, InputError) as problem:
-        why = problem.why if isinstance(problem, EvidenceUnavailable) else str(problem)
-        guardian.reply(json.dumps({"why": why}))
-        return _release(claim, tries=1)
-    guardian.reply("on")
-    guardian.wait_for_dismissal()
-    return _release(claim, OFF_TRIES)
+    orders = [TracingOrder(**each) for each in json.loads(line)]
+    claims = [TracingClaim(order, str(os.getpid())) for order in orders]
+    with ThreadPoolExecutor(len(claims)) as pool:  # a node that hangs delays no other
+        switched = list(pool.map(_take, claims, (order.url for order in orders)))
+        on = any(not each.why for each in switched)
+        guardian.reply(json.dumps([each._asdict() for each in switched]))
+        if on:
+            guardian.wait_for_dismissal()
+        # A claim that was not taken may have been left by a killed run.
+        tries = [OFF_TRIES if on and not each.why else 1 for each in switched]
+        statuses = list(pool.map(_release, claims, tries))
+    if not on:
+        return max(statuses)
+    return max(status for status, each in zip(statuses, switched, strict=True) if not each.why)
 
 
 if __name__ == "__main__":

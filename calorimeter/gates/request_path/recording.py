@@ -108,11 +108,11 @@ def recorder(deployment: Deployment) -> Iterator[PathRecorder]:
             "valid: invasive",
         )
     with (
-        tracing(deployment) as api,
-        Firehose(deployment) as firehose,
+        tracing(deployment) as traced,
+        Firehose(deployment, gaps=traced.gaps) as firehose,
         ProxyLogs.of(deployment.proxy) as logs,
     ):
-        yield PathRecorder(api, firehose, logs)
+        yield PathRecorder(traced.api, firehose, logs)
 
 
 LARGEST = 256 * 2**20

@@ -17,6 +17,12 @@ PREFETCH = 50
 
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108 - oslo.messaging's own place
 
+HEARTBEAT_S = 15
+"""heartbeat_timeout_threshold with a cluster of brokers: a frozen node is noticed after 30 to 38 s.
+
+With oslo.messaging's default of 60 s that takes up to 150 s.
+"""
+
 _STREAMS_SINCE = (3, 9)
 
 
@@ -28,6 +34,8 @@ def sections(lab: Lab, part: str) -> heat_conf_writer.Sections:
     rabbit: dict[str, str | int | bool] = (
         {} if prefetch is None else {"rabbit_qos_prefetch_count": prefetch}
     )
+    if asked.brokers > 1:
+        rabbit["heartbeat_timeout_threshold"] = HEARTBEAT_S
     if not recommended:
         return {"oslo_messaging_rabbit": rabbit} if rabbit else {}
     rabbit |= {

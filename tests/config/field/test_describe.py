@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from calorimeter.config.describe.expectations_found import messaging_times
 from calorimeter.config.describe.owner_answers import Answers
+from calorimeter.config.heat.heat_conf import parse
 from calorimeter.core.errors import InputError
+from calorimeter.core.expect import Expect
 from tests.config.field.cases import case
 
 
@@ -52,6 +55,32 @@ def test_all_nodes_of_the_broker_are_described() -> None:
     assert asked.deployment.broker.amqp == tuple(f"amqps://10.0.0.2{n}:5671" for n in (1, 2, 3))
     (management,) = (missing for missing in asked.missing if missing.key == "broker.management")
     assert management.option.count("--management-url http://10.0.0.2") == 3
+
+
+def test_management_urls_are_those_of_the_nodes_with_their_hosts() -> None:
+    """In whatever order they are given."""
+    urls = tuple(f"http://10.0.0.2{n}:15672" for n in (3, 1, 2))
+    broker = case("c04").describe(Answers(management_urls=urls)).deployment.broker
+    assert broker is not None
+    assert [(node.amqp, node.management) for node in broker.nodes] == [
+        (f"amqps://10.0.0.2{n}:5671", f"http://10.0.0.2{n}:15672") for n in (1, 2, 3)
+    ]
+
+
+def test_bounds_of_an_outage_are_those_of_the_slowest_process() -> None:
+    """Options of [oslo_messaging_rabbit], or of the URL's query; what is no number is left out."""
+    texts = (
+        "heartbeat_timeout_threshold = 20\nheartbeat_rate = 3\nkombu_reconnect_delay = 0.5\n",
+        "heartbeat_timeout_threshold = 30\nheartbeat_rate = 2\nrabbit_interval_max = soon\n",
+    )
+    heat = tuple(parse("n1", ("heat.conf", f"[oslo_messaging_rabbit]\n{text}")) for text in texts)
+    found = messaging_times(heat)
+    assert found == {"heartbeat_s": 30.0, "heartbeat_rate": 2, "reconnect_delay_s": 0.5}
+    assert Expect(**found).reconnect_interval_max_s == 30
+    odd = parse(
+        "n1", ("heat.conf", "[oslo_messaging_rabbit]\nheartbeat_rate = inf\nkombu_reconnect_delay = nan\n")
+    )
+    assert messaging_times([odd]) == {}
 
 
 def test_sections_that_balance_alike_share_one_expectation() -> None:

@@ -215,8 +215,7 @@ class FakeContext(Context):
                 "name": "cloud",
                 "rest": api,
                 "broker": {
-                    "amqp": "amqp://127.0.0.1:3",
-                    "management": "http://127.0.0.1:4",
+                    "nodes": [{"amqp": "amqp://127.0.0.1:3", "management": "http://127.0.0.1:4"}],
                     "user": "heat",
                     "password": {"env": "UNUSED"},
                     "statistics_lag_s": 0.001,

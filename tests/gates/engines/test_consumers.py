@@ -241,3 +241,30 @@ def test_engines_of_a_shared_host_are_breakable_if_all_consume() -> None:
     assert why is not None and why.startswith("unit-1 does not consume from engine")
     # An engine that is alone on its host has all consumers there, however many are described.
     assert why_not_breakable(shared(11, 12), hosts, {"heat": (1,)}) is None
+
+
+def counted(**counts: int) -> ConsumerRoster:
+    """Without the management API: numbers of consumers, as AMQP tells them."""
+    return evidence(
+        consumers={}, services=None, unlisted="broker management http://b cannot be reached", counts=counts
+    )
+
+
+def test_numbers_alone_do_not_show_who_consumes() -> None:
+    """As many as described prove nothing: a stranger may be one of them."""
+    judgement = as_described(counted(engine=2, engine_worker=2))
+    assert judgement.outcome is Outcome.INCONCLUSIVE
+    assert judgement.why == (
+        "engine and engine_worker have 2 consumers each, as described, but which processes these are, with "
+        "which prefetch, and whether a stranger is among them, is not known: broker management http://b "
+        "cannot be reached"
+    )
+
+
+def test_another_number_than_described_is_a_finding() -> None:
+    """However it was counted."""
+    judgement = as_described(counted(engine=1, engine_worker=2))
+    assert judgement.outcome is Outcome.FAIL
+    assert judgement.why == "engine has 1 consumers, 2 described (counted over AMQP)"
+    gone = counted(engine=2, engine_worker=2).model_copy(update={"queues": ("engine",)})
+    assert as_described(gone).counter_examples == ("there is no queue engine_worker",)

@@ -7,6 +7,10 @@ import threading
 
 import pytest
 
+from calorimeter.core.broker_table import Broker, BrokerNode
+from calorimeter.core.deployment import Api, Backend, Deployment
+from calorimeter.core.secrecy.secrets import Secret
+from calorimeter.gates.evidence import firehose
 from calorimeter.gates.evidence.broker_api import BrokerApi
 from calorimeter.gates.evidence.unavailable import EvidenceUnavailable
 from tests.gates.evidence.management_api import management_api
@@ -57,3 +61,14 @@ def test_connections_that_are_not_listed_yet_are_awaited() -> None:
         late.start()
         assert {*api.processes(["two"])} == {"one", "two"}
         late.join()
+
+
+def test_a_frozen_node_accepts_and_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its kernel accepts the connection: it counts as one that cannot be reached."""
+    monkeypatch.setenv("WORD", "secret")
+    broker = Broker(nodes=(BrokerNode(amqp="amqp://127.0.0.1:1"),), user="u", password=Secret(env="WORD"))
+    api = Api(url="http://h:1/v1", proxy_section="rest", backends=(Backend(name="a", address="h:2"),))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        silent = f"amqp://127.0.0.1:{listening.getsockname()[1]}"
+        cloud = Deployment(name="cloud", rest=api, broker=broker)
+        assert not firehose.answers(cloud, silent, 0.2)

@@ -66,8 +66,8 @@ def traffic(lab: Deployment) -> Iterator[Traffic]:
 @pytest.fixture
 def traced(lab: Deployment, tmp_path: Path) -> Iterator[BrokerApi]:
     """The broker with tracing on."""
-    with tracing(lab, state=tmp_path) as api:
-        yield api
+    with tracing(lab, state=tmp_path) as cluster:
+        yield cluster.api
 
 
 def test_every_delivery_is_recorded_in_order(lab: Deployment, traced: BrokerApi, traffic: Traffic) -> None:

@@ -63,8 +63,9 @@ def guardians() -> list[int]:
 
 def test_tracing_is_on_inside_and_off_after(lab: Deployment, api: BrokerApi, tmp_path: Path) -> None:
     """Tracing is on while the context is open, and off afterwards."""
-    with tracing(lab, state=tmp_path) as same:
-        assert same.tracing()
+    with tracing(lab, state=tmp_path) as traced:
+        assert traced.api.tracing() and len(traced.nodes) == 1
+        assert traced.gaps() == []
     assert not api.tracing()
 
 
@@ -156,9 +157,8 @@ def test_the_password_is_in_no_command_line_and_no_file(
 def test_a_broker_that_is_away_is_reported(lab: Deployment, tmp_path: Path) -> None:
     """Without a broker tracing fails in one line and within seconds."""
     assert lab.broker is not None
-    away = lab.model_copy(
-        update={"broker": lab.broker.model_copy(update={"management": ("http://127.0.0.1:1",)})}
-    )
+    node = lab.broker.nodes[0].model_copy(update={"management": "http://127.0.0.1:1"})
+    away = lab.model_copy(update={"broker": lab.broker.model_copy(update={"nodes": (node,)})})
     away._path = lab.path
     started = time.monotonic()
     with pytest.raises(EvidenceUnavailable, match="cannot be reached"), tracing(away, state=tmp_path):

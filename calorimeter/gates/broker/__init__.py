@@ -1,0 +1,1 @@
+"""Gates B: RabbitMQ while its nodes fail and return."""
