@@ -11,6 +11,9 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PrivateAttr, model_validator
 
 from calorimeter.core import bounds, engine_groups, toml
+from calorimeter.core.control import commands_of_parts
+from calorimeter.core.control.control_table import Control
+from calorimeter.core.control.controlled_part import APIS, KINDS, Part
 from calorimeter.core.engine_groups import EngineGroup
 from calorimeter.core.errors import nearest
 from calorimeter.core.expect import Expect
@@ -192,44 +195,6 @@ class Tls(Model):
         return UNVERIFIED.format(who="servers", key="[tls] verify = false") if not self.verify else ""
 
 
-FurtherFault = Literal[
-    "unreachable", "slow", "errors", "refuse-checks", "cut-off", "deaf", "mute", "partitioned"
-]
-"""Faults with commands in `[parts.faults.…]`; `kill`, `freeze` and so on are keys of the part itself."""
-
-
-class Injection(Model):
-    """The commands for one fault: `inject` causes it; `heal` ends it, and may run repeatedly."""
-
-    inject: str
-    heal: str
-
-
-class Part(Model):
-    """One process or host, and the commands that its owner allows on it. Each runs with `sh -c`.
-
-    A command that is not given is not allowed. `kill` crashes the part (SIGKILL), `stop` stops it cleanly,
-    `start` starts it after either. `freeze` pauses it, `thaw` continues it. `drain` takes it out of the
-    proxy, `undrain` puts it back. `sockets` prints its host's socket table (`ss -tanoe`). `start`, `thaw`
-    and `undrain` may run repeatedly. `faults` has further faults: packets to and from the part are dropped
-    (`unreachable`), or only those to it (`deaf`) or from it (`mute`); its answers are delayed (`slow`);
-    every answer is a 5xx (`errors`); it refuses health checks only (`refuse-checks`); it loses its
-    connection to RabbitMQ (`cut-off`); a node of a cluster of brokers loses all others (`partitioned`).
-    """
-
-    name: str
-    kind: Literal["rest", "cfn", "engine", "proxy", "keepalived", "broker", "host"]
-    kill: str | None = None
-    stop: str | None = None
-    start: str | None = None
-    freeze: str | None = None
-    thaw: str | None = None
-    drain: str | None = None
-    undrain: str | None = None
-    sockets: str | None = None
-    faults: dict[FurtherFault, Injection] = {}
-
-
 HeatRole = Literal["rest", "cfn", "engine"]
 """What a Heat process is: the REST API, the CFN API or an engine."""
 
@@ -284,7 +249,8 @@ class Deployment(Model):
     `usage` is a shell command that prints what each part uses, once a second until its standard input is
     closed, one JSON object per line: `{"t_ns": …, "processes": [{"part", "cpu_s", "rss_bytes"}]}`.
     `versions` (component → version) is recorded; the audit reads those of `heat` and `rabbitmq`. `scale`
-    changes the deployment's size.
+    changes the deployment's size. `control` has
+    the commands of parts written by a driver; `read` adds them to `parts`.
     """
 
     name: str
@@ -297,6 +263,7 @@ class Deployment(Model):
     tenants: tuple[Identity, ...] = ()
     tls: Tls = Tls()
     clients: Clients = Clients()
+    control: Control | None = None
     parts: tuple[Part, ...] = ()
     heat_conf: tuple[HeatConf, ...] = ()
     expect: Expect = Expect()
@@ -313,7 +280,7 @@ class Deployment(Model):
         for what, names in (
             ("rest.backends", [backend.name for backend in self.rest.backends]),
             ("cfn.backends", [backend.name for backend in self.cfn.backends] if self.cfn else []),
-            ("parts", [part.name for part in self.parts]),
+            *((f"parts of kind {kind}", [p.name for p in self.parts if p.kind == kind]) for kind in KINDS),
             ("proxy", [proxy.name for proxy in self.proxy]),
             ("engines", [name for group in self.engines for name in group.names]),
         ):
@@ -353,17 +320,33 @@ class Deployment(Model):
         """The API called `rest` or `cfn`."""
         return self.rest if name == "rest" else self.cfn
 
+    def parts_of(self, kind: str) -> tuple[Part, ...]:
+        """The parts of a kind; those of an API in the order of its backends."""
+        parts = {part.name: part for part in self.parts if part.kind == kind}
+        api = self.api(kind) if kind in APIS else None
+        names = [backend.name for backend in api.backends] if api else list(parts)
+        return tuple(parts[name] for name in names if name in parts)
+
+    def part_label(self, part: Part) -> str:
+        """The name of a part; `KIND/NAME` if parts of several kinds have that name."""
+        alike = [other for other in self.parts if other.name == part.name]
+        return part.name if len(alike) == 1 else f"{part.kind}/{part.name}"
+
     def reveal(self, secret: Secret) -> str:
         """The value of a secret that this deployment refers to. Raises InputError (see `Secret.reveal`)."""
         return secret.reveal(self._path.parent)
 
 
 def read(path: Path) -> Deployment:
-    """Read a deployment file; `ca_file` is relative to it. Raises InputError (see `toml.read`)."""
+    """Read a deployment file, and add the commands that its `[control]` writes.
+
+    `ca_file` is relative to the file. Raises InputError (see `toml.read`).
+    """
     deployment = toml.read(path, Deployment, engine_groups.renewed)
     if deployment.tls.ca_file is not None:
         beside = path.absolute().parent / deployment.tls.ca_file
         tls = deployment.tls.model_copy(update={"ca_file": beside})
         deployment = deployment.model_copy(update={"tls": tls})
+    deployment = commands_of_parts.with_commands(deployment)
     deployment._path = path.absolute()
     return deployment

@@ -97,9 +97,8 @@ class FaultInjector:
     def heal(self, commands: FaultCommands) -> CommandResult:
         """Heal a fault. Raises CommandFailed; the fault then stays in the journal."""
         result = run(commands.heal)
-        healed = (commands.part, commands.fault)
         with self._changed:
-            self._write(tuple(o for o in self._content.open if (o.part, o.fault) != healed))
+            self._write(tuple(o for o in self._content.open if o.heal != commands.heal))
         return result
 
     def heal_all(self) -> None:

@@ -84,7 +84,7 @@ def test_heartbeat_is_awaited_if_that_is_bounded(heartbeat_s: int | None, waited
 def run_of(broker: FakeBroker, *parts: str, fault: str = "kill") -> engine_faults.EngineFaultRun:
     """A run that is to break these engines."""
     context = FakeContext()
-    chosen = [FaultCommands(part, fault, "true", "true") for part in parts]
+    chosen = [FaultCommands(part, fault, "true", "true", "engine") for part in parts]
     client: Any = FakeClient(context)
     return engine_faults.EngineFaultRun(
         context, broker_trace(context, broker), cast("HeatClient", client), chosen
