@@ -338,15 +338,19 @@ class Deployment(Model):
 
 
 def read(path: Path) -> Deployment:
-    """Read a deployment file, and add the commands that its `[control]` writes.
+    """As `as_written`, with the commands that the file's `[control]` writes for its parts."""
+    written = as_written(path)
+    deployment = commands_of_parts.with_commands(written)
+    deployment._path = written.path
+    return deployment
 
-    `ca_file` is relative to the file. Raises InputError (see `toml.read`).
-    """
+
+def as_written(path: Path) -> Deployment:
+    """Read a deployment file; `ca_file` is relative to it. Raises InputError (see `toml.read`)."""
     deployment = toml.read(path, Deployment, engine_groups.renewed)
     if deployment.tls.ca_file is not None:
         beside = path.absolute().parent / deployment.tls.ca_file
         tls = deployment.tls.model_copy(update={"ca_file": beside})
         deployment = deployment.model_copy(update={"tls": tls})
-    deployment = commands_of_parts.with_commands(deployment)
     deployment._path = path.absolute()
     return deployment
