@@ -73,13 +73,20 @@ class SystemdHost:
 
 
 @contextmanager
-def systemd_host(folder: Path, units: dict[str, str]) -> Iterator[SystemdHost]:
-    """Start a host with these units: name → the lines of its section [Service]."""
+def systemd_host(
+    folder: Path, units: dict[str, str], environment: dict[str, str] | None = None
+) -> Iterator[SystemdHost]:
+    """Start a host with these units: name → the lines of its section [Service].
+
+    Commands over ssh get the variables of `environment`.
+    """
     (folder / "units").mkdir()
     (folder / "none").mkdir()
     for key in ("hostkey", "key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / key)], check=True)
-    (folder / "sshd_config").write_text(_SSHD.format(folder=folder))
+    set_env = " ".join(f"{name}={value}" for name, value in (environment or {}).items())
+    set_env = f"SetEnv {set_env}\n" if set_env else ""
+    (folder / "sshd_config").write_text(_SSHD.format(folder=folder) + set_env)
     (folder / "ssh_config").write_text(_SSH.format(folder=folder))
     sshd = f"ExecStart=/usr/sbin/sshd -D -e -f {folder}/sshd_config\nKillMode=process\n"
     for name, lines in {"sshd": sshd, **units}.items():

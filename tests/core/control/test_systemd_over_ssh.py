@@ -111,7 +111,7 @@ def test_a_stopped_unit_starts_again(host: SystemdHost, api: ServiceCommands) ->
 
 
 def test_a_frozen_unit_accepts_and_does_not_answer(host: SystemdHost, api: ServiceCommands) -> None:
-    """SIGSTOP reaches all its processes; `thaw` continues them, also if none is frozen or there are none."""
+    """SIGSTOP reaches all its processes; `thaw` continues what is frozen, and may be repeated."""
     host.act(host.reached.breaking(api.freeze))
     pid = host.output("systemctl show -p MainPID --value heat-api")
     assert "T (stopped)" in host.output(f"cat /proc/{pid}/status")
