@@ -65,7 +65,7 @@ SOCKETS = "P6"
 
 def _part(deployment: Deployment, part: Part, by_hand: Part | None) -> Iterator[str]:
     """The commands of one part."""
-    yield f"{deployment.part_label(part)} ({part.kind})"
+    yield f"{deployment.part_label(part.kind, part.name)} ({part.kind})"
     lacks = []
     for fault in FAULTS:
         given = commands(part, fault)
@@ -95,7 +95,10 @@ def _gate(deployment: Deployment, gate: Gate) -> Iterator[str]:
     opened, lacks = [], []
     for each in (*gate.breaks, *gate.may_break):
         done = sorted(
-            {f"{each.fault} {planned.part} ({planned.kind})" for planned in each.planned(deployment)}
+            {
+                f"{each.fault} {deployment.part_label(planned.kind, planned.part)}"
+                for planned in each.planned(deployment)
+            }
         )
         opened += done
         lacks += _lacking(deployment, each)

@@ -327,10 +327,10 @@ class Deployment(Model):
         names = [backend.name for backend in api.backends] if api else list(parts)
         return tuple(parts[name] for name in names if name in parts)
 
-    def part_label(self, part: Part) -> str:
+    def part_label(self, kind: str, name: str) -> str:
         """The name of a part; `KIND/NAME` if parts of several kinds have that name."""
-        alike = [other for other in self.parts if other.name == part.name]
-        return part.name if len(alike) == 1 else f"{part.kind}/{part.name}"
+        alike = [part for part in self.parts if part.name == name]
+        return name if len(alike) == 1 else f"{kind}/{name}"
 
     def reveal(self, secret: Secret) -> str:
         """The value of a secret that this deployment refers to. Raises InputError (see `Secret.reveal`)."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from calorimeter.core.control.control_host import ControlHost
 from calorimeter.core.control.controlled_part import FurtherFault, Injection, PartKind
+from calorimeter.core.control.service_commands import NOW
 
 BROKER_PORTS = "{ 4369, 25672 }"
 """How nodes of RabbitMQ reach one another: epmd, and the port of the Erlang distribution."""
@@ -65,7 +66,9 @@ def of_group(
     # The shell fills in the cgroup and its depth, so this text is in double quotes.
     rule = f'socket cgroupv2 level $l \\"${{g#/}}\\" tcp dport {brokers} drop'
     text = f'"{_replace(table)}; table inet {table} {{ chain c0 {{ {hook}; {rule}; }}; }}"'
-    inject = f'g=$({group}) && l=$(printf %s "$g" | tr -cd / | wc -c) && {host.words("nft")} {text}'
+    inject = (
+        f'g=$({group}) && l=$(printf %s "$g" | tr -cd / | wc -c) && {host.words("nft")} {text} && {NOW}'
+    )
     return {"cut-off": Injection(inject=host.breaking(inject), heal=_removal(host, table))}
 
 
@@ -78,7 +81,9 @@ def _injection(
         for number, (hook, lines) in enumerate(rules.items())
     )
     text = f"{_replace(table)}; table inet {table} {{ {chains} }}"
-    return Injection(inject=host.breaking(host.words("nft", text)), heal=_removal(host, table))
+    return Injection(
+        inject=host.breaking(f"{host.words('nft', text)} && {NOW}"), heal=_removal(host, table)
+    )
 
 
 def _replace(table: str) -> str:

@@ -10,6 +10,9 @@ from calorimeter.core.control.control_host import ControlHost
 STATUS = "{{.State.Status}}"
 PID = "{{.State.Pid}}"
 
+NOW = "echo at_ns=now"
+"""Says that a fault takes effect now (`shell_command.run`). Signals are sent before it is printed."""
+
 
 @dataclass(frozen=True, slots=True)
 class ServiceCommands:
@@ -39,10 +42,10 @@ def systemd_unit(host: ControlHost, unit: str) -> ServiceCommands:
 
     active = systemctl("is-active")
     return ServiceCommands(
-        kill=f"{active} && {systemctl('kill', '--signal=SIGKILL')} && {systemctl('stop')}",
-        stop=f"{active} && {systemctl('stop')}",
+        kill=f"{active} && {systemctl('kill', '--signal=SIGKILL')} && {NOW} && {systemctl('stop')}",
+        stop=f"{active} && {NOW} && {systemctl('stop')}",
         start=f"{systemctl('reset-failed')}; {systemctl('start')}",
-        freeze=f"{active} && {systemctl('kill', '--signal=SIGSTOP')}",
+        freeze=f"{active} && {systemctl('kill', '--signal=SIGSTOP')} && {NOW}",
         thaw=systemctl("kill", "--signal=SIGCONT"),
         group=systemctl("show", "--property=ControlGroup", "--value"),
     )
@@ -65,10 +68,10 @@ def container(host: ControlHost, program: str, name: str, supervisor: str | None
     stop = host.words("systemctl", "stop", supervisor) if supervisor else run("stop")
     running = f's=$({inspect(STATUS)}) && echo "$s" && [ "$s" = running ]'
     return ServiceCommands(
-        kill=f"{running} && {run('kill', '--signal=SIGKILL')} && {stop}",
-        stop=f"{running} && {stop}",
+        kill=f"{running} && {run('kill', '--signal=SIGKILL')} && {NOW} && {stop}",
+        stop=f"{running} && {NOW} && {stop}",
         start=unit.start if unit else run("start"),
-        freeze=f"{running} && {run('pause')}",
+        freeze=f"{running} && {run('pause')} && {NOW}",
         thaw=f's=$({inspect(STATUS)}) && if [ "$s" = paused ]; then {run("unpause")}; fi',
         group=f"sed -n {shlex.quote('s/^0:://p')} /proc/$({inspect(PID)})/cgroup",
     )

@@ -107,7 +107,7 @@ def resolve(
     """
     found: list[tuple[Fault, FaultCommands]] = []
     for fault in schedule.fault:
-        labels = {deployment.part_label(part): part for part in deployment.parts}
+        labels = {deployment.part_label(part.kind, part.name): part for part in deployment.parts}
         parts = {label: part for label, part in labels.items() if fnmatchcase(label, fault.part)}
         if not parts:
             raise unknown(where, "part", fault.part, labels)
@@ -162,5 +162,5 @@ def announcement(deployment: Deployment, planned: Iterable[FaultCommands]) -> li
     lines = [f"about to break parts of {kind} {deployment.name!r} ({deployment.path}):"]
     by_part: dict[str, list[str]] = {}
     for each in planned:
-        by_part.setdefault(f"{each.part} ({each.kind})", []).append(each.fault)
+        by_part.setdefault(deployment.part_label(each.kind, each.part), []).append(each.fault)
     return [*lines, *(f"  {part}: {', '.join(faults)}" for part, faults in by_part.items())]
